@@ -1,0 +1,1 @@
+"""Bascule: tiered, fenced and timed failover of other companies' infrastructure."""
