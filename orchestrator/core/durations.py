@@ -1,0 +1,39 @@
+"""Durations with units, as authors write them and operators read them.
+
+The one rule it keeps: a number without a unit is not a duration.
+"""
+
+from __future__ import annotations
+
+import re
+
+UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d|w)")
+
+
+def parse_duration(text: str) -> float:
+    """`1h30m`, `250ms`, `15 min` as seconds.
+
+    Raises ValueError, with the accepted units, for anything else.
+    """
+    compact = text.strip()
+    parts = list(_PART.finditer(compact))
+    if not parts or "".join(p.group(0) for p in parts).replace(" ", "") != compact.replace(" ", ""):
+        raise ValueError(
+            f"{text!r} is no duration: write a number with a unit ({', '.join(UNITS_S)}), like 30s or 1h30m"
+        )
+    return sum(float(p.group(1)) * UNITS_S[p.group(2)] for p in parts)
+
+
+def show_duration(seconds: float) -> str:
+    """A duration as an operator reads it: `0.2s`, `41s`, `4:10`, `1:02:03`."""
+    if seconds < 0:
+        return "-" + show_duration(-seconds)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"

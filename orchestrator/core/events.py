@@ -1,0 +1,204 @@
+"""What the world tells the core: frozen, past tense, each with the time axis of the journal.
+
+The one rule it keeps: an event carries what was seen and when it was asked; it never carries an opinion. Times
+called `..._at` are seconds on the journal's axis (see `docs/architecture.md`), durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.core.model import Json, Model
+
+
+class Answer(StrEnum):
+    """One answer of a probe."""
+
+    GOOD = "good"
+    BAD = "bad"  # somebody answered, and it was not good enough
+    SILENT = "silent"  # asked, and nothing came back in time: a bad answer, if it is not me
+    NONE = "none"  # could not ask, crashed, was killed: unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One observation."""
+
+    check: str
+    sent_at: float
+    answer: Answer
+    measures: Mapping[str, float] = field(default_factory=dict)  # rtt_s, lag_s, lag_bytes, data_age_s, …
+    detail: str = ""  # what an operator should read: "HTTP 503: database is read-only"
+
+
+class Outcome(StrEnum):
+    """How a step attempt ended, as the runner saw it."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed out"
+    CANCELLED = "cancelled"
+    COULD_NOT_START = "could not start"
+    PLAN_CHANGED = "plan changed"
+    STALE_EPOCH = "stale epoch"
+    LOST = "lost"  # it is proven to have ended, but not how
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StepKey:
+    """Names one attempt of one step of one run."""
+
+    run: str
+    step: str
+    attempt: int
+
+    def __str__(self) -> str:
+        return f"{self.run}/{self.step}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTime:
+    """One Ansible task on one host, as it was timed. `status`: ok, changed, failed, unreachable, skipped, ignored."""
+
+    name: str
+    host: str
+    status: str
+    started_s: float  # since the start of the step
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgressed:
+    """A running playbook step got on; shown live, not recorded."""
+
+    key: StepKey
+    task: TaskTime
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """An attempt is over: nothing of it runs any more on this side.
+
+    `detail` is the playbook's own error, with task and host; `tasks` its per-task times.
+    """
+
+    key: StepKey
+    outcome: Outcome
+    detail: str = ""
+    tasks: tuple[TaskTime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepAdopted:
+    """After a restart: the attempt is still running and its end will be reported."""
+
+    key: StepKey
+
+
+class WordKind(StrEnum):
+    """What an operator can say."""
+
+    FAILOVER = "failover"
+    FAILBACK = "failback"
+    APPROVE = "approve"
+    REJECT = "reject"
+    ABORT = "abort"
+    HOLD = "hold"
+    RESUME = "resume"
+    MAINTENANCE = "maintenance"
+    MAINTENANCE_END = "maintenance end"
+    SUSPECT = "suspect"  # compromise suspected
+    CLEAR = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class WordSpoken:
+    """Something a named person said. `subject`: service id, run id, client, or `*` for all.
+
+    `options`: failover {move, fence: bool, override: [guard…]}; approve {fenced: place id}; maintenance {for_s}.
+    """
+
+    id: str
+    kind: WordKind
+    who: str
+    subject: str
+    why: str = ""
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationLoaded:
+    """A valid configuration is here. The model itself is stored by its digest."""
+
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStarted:
+    """A controller took the lease. `same_boot`: the machine has not restarted, so detector streaks still count.
+
+    `assumed_gap_s`: how much of the axis was taken from the wall clock, and so expires nothing.
+    """
+
+    controller: str
+    epoch: int
+    boot: str
+    same_boot: bool
+    assumed_gap_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeDelivered:
+    """Somebody was told."""
+
+    notice: str
+    through: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeFailed:
+    """Nobody could be told by any way, after all retries."""
+
+    notice: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceBegan:
+    """A calendar's window opened; `subject` as in words."""
+
+    subject: str
+    window: str
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceEnded:
+    """A calendar's window closed."""
+
+    subject: str
+    window: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Nothing happened; it is later now."""
+
+
+Event = (
+    Observed
+    | StepProgressed
+    | StepEnded
+    | StepAdopted
+    | WordSpoken
+    | ConfigurationLoaded
+    | ControllerStarted
+    | NoticeDelivered
+    | NoticeFailed
+    | MaintenanceBegan
+    | MaintenanceEnded
+    | Ticked
+)

@@ -1,0 +1,250 @@
+"""What a configuration compiles to: checks, places, moves, services and limits, all frozen.
+
+The one rule it keeps: a model is complete and consistent before the core sees it (every name resolved, every
+duration in seconds, every playbook with its digest), so nothing in the core has to ask "is it there?".
+Ids are `client/name`; a check on several hosts is `client/name@host` each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+
+class Mode(StrEnum):
+    """What bascule may do for a service by itself."""
+
+    OBSERVE = "observe"  # decide and record, do nothing
+    ASK = "ask"  # prepare, then wait for a named approval
+    AUTO = "auto"
+
+
+class Combine(StrEnum):
+    """How a condition joins its terms."""
+
+    ALL = "all"
+    ANY = "any"
+    QUORUM = "quorum"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A three-valued question over checks: all, any, or at least `need` of its terms.
+
+    A term is a check id or another condition. `all` of nothing is true, and is written `None` instead.
+    """
+
+    combine: Combine
+    terms: tuple[str | Condition, ...]
+    need: int = 0  # quorum only
+
+    def checks(self) -> Iterator[str]:
+        """Every check id it mentions, in the author's order."""
+        for term in self.terms:
+            if isinstance(term, Condition):
+                yield from term.checks()
+            else:
+                yield term
+
+
+@dataclass(frozen=True, slots=True)
+class LossWindow:
+    """Share of questions without a good answer, over a sliding window (as dpinger and mwan3 do)."""
+
+    down: float  # share in 0..1 at or above which the check is down
+    up: float  # share at or below which it is up again; between the two it is degraded
+    over_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyWindow:
+    """Mean round-trip over a sliding window. Degrades a check; takes it down only with `fails`."""
+
+    high_s: float
+    low_s: float
+    over_s: float
+    fails: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question, asked again and again.
+
+    `options` are the probe's own (target, port, …), already rendered; the core never reads them.
+    `domains` are the failure domains that the answer depends on: the host's, and `via`.
+    """
+
+    id: str
+    client: str
+    name: str
+    host: str
+    probe: str
+    options: Mapping[str, Json]
+    every_s: float = 1.0
+    fast_s: float = 0.5  # interval while something looks wrong or somebody waits for the answer
+    timeout_s: float = 1.0
+    rise: int = 2
+    fall: int = 3
+    loss: LossWindow | None = None
+    latency: LatencyWindow | None = None
+    via: str | None = None
+    domains: frozenset[str] = frozenset()
+    vantage: str = "local"
+    reference: bool = False  # answers "is it me?" for its vantage
+
+    @property
+    def stale_after_s(self) -> float:
+        """Without any answer for so long, the verdict is unknown."""
+        return max(self.fall, 3) * (self.every_s + self.timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Playbook:
+    """A playbook file as it was when the configuration was read.
+
+    `digest` covers the file, everything it imports by static reference (roles, tasks, templates) and the
+    inventory; the runner compares it again before a step starts.
+    """
+
+    path: str  # relative to the workspace's playbooks/
+    digest: str
+    extra_vars: Mapping[str, Json] = field(default_factory=dict)
+    limit: str | None = None
+
+
+class FenceBy(StrEnum):
+    """When bascule may fence a place without a human."""
+
+    NEVER = "never"
+    WHEN_DARK = "when_dark"  # only when `dark_when` says that its power is gone
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """How the place left is made unable to act, and what proves it."""
+
+    playbook: Playbook
+    proven_when: Condition
+    automatic: FenceBy = FenceBy.NEVER
+    dark_when: Condition | None = None
+    timeout_s: float = 60.0
+    safe_to_repeat: bool = True  # switching off twice is switching off
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A domain that a service can run in."""
+
+    id: str
+    client: str
+    name: str
+    fence: Fence | None = None
+    domains: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One way to bring services back; failback is a move too.
+
+    Steps: preflight (`viable_when`), approval where asked, `prepare` (nothing stops yet), fence of the place left
+    (`hand_over` when the source is healthy, else the place's own fence), `playbook`, verify, `finish`.
+    """
+
+    id: str
+    client: str
+    name: str
+    playbook: Playbook
+    verify: Condition
+    to: str | None = None  # place id; None: the services stay where they are
+    leaves: frozenset[str] = frozenset()  # place ids it may start from; empty: any
+    undoes: str | None = None  # id of the move whose effect it takes back
+    holds: tuple[str, ...] = ()  # resources: `client/name`
+    via: str | None = None
+    viable_when: Condition | None = None
+    done_when: Condition | None = None
+    prepare: Playbook | None = None
+    hand_over: Fence | None = None
+    finish: Playbook | None = None
+    safe_to_repeat: bool = False
+    data_age: str | None = None  # check whose `data_age_s` measurement is the age of the data found at `to`
+    timeout_s: float = 300.0
+    preflight_timeout_s: float = 5.0
+    verify_timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One rung: a move, and the loss that the author accepts there although it exceeds the RPO."""
+
+    move: str
+    accept_loss_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A service that must work first; `at` limits it to some places (empty: everywhere)."""
+
+    service: str
+    at: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the client would notice: objectives, placement and ladder."""
+
+    id: str
+    client: str
+    name: str
+    healthy_when: Condition
+    ladder: tuple[Tier, ...]
+    rto_s: float
+    rpo_s: float | None = None
+    mtd_s: float | None = None
+    mode: Mode = Mode.OBSERVE
+    priority: int = 100  # smaller is restored earlier
+    downtime_cost: float = 0.0  # per minute, in `currency`
+    currency: str = "EUR"
+    home: str | None = None
+    exclusive: bool = False
+    depends_on: tuple[Dependency, ...] = ()
+    failback: tuple[str, ...] = ()  # moves that lead back, in order
+    automatic_failback: bool = False
+    hold_down_s: float = 300.0  # healthy for so long before any automatic failback
+    cool_down_s: float = 900.0  # no automatic return to a place that failed less long ago
+    settle_s: float = 15.0  # after a dependency recovered, time for this service's own checks
+    approval_expires_s: float = 900.0
+    owners: tuple[str, ...] = ()  # person ids, asked by name
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Brakes on automatic action. One set a client, and one for the whole workspace."""
+
+    moves_per_service: int = 6  # K automatic moves ...
+    moves_window_s: float = 3600.0  # ... within this
+    concurrent_failovers: int = 3  # B at once
+    failure_domains: int = 3  # more than P unexplained ...
+    failure_window_s: float = 60.0  # ... within W: no automatic action at all
+    relapse_s: float = 300.0  # a relapse sooner reopens the incident and its clock
+    sighting_s: float = 2.0  # a good answer from the place left, more recent than this, vetoes
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A whole workspace, all clients."""
+
+    digest: str
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    moves: Mapping[str, Move] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    client_limits: Mapping[str, Limits] = field(default_factory=dict)
+
+    def references(self, vantage: str) -> tuple[str, ...]:
+        """Ids of the checks that tell whether this vantage sees anything at all."""
+        return tuple(c.id for c in self.checks.values() if c.reference and c.vantage == vantage)
