@@ -1,0 +1,472 @@
+"""What is remembered: the records whose fold is the decided state, and whose list is the story of an incident.
+
+The one rule it keeps: a record says what happened or was decided, why (`reason`) and on what evidence, so that
+it can be read years later without the program; it is never changed, and its fields only grow, with defaults.
+Every record is stamped with `at`, seconds on the journal's axis; wall stamps stand beside it in the entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import TaskTime, WordKind
+from orchestrator.core.model import Json
+from orchestrator.core.reasons import Reason
+
+
+class Verdict(StrEnum):
+    """What a check, or a condition over checks, says after its thresholds."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Decision(StrEnum):
+    """What policy and ladder said of a service in an incident."""
+
+    ACT = "act"
+    WAIT = "wait"
+    ASK = "ask"
+    REFRAIN = "refrain"  # observe, hold, maintenance, brakes
+
+
+class TierState(StrEnum):
+    """Where one rung of a ladder stands in an incident."""
+
+    WAITING = "waiting"
+    INELIGIBLE = "ineligible"
+    RUNNING = "running"
+    FAILED = "failed"
+    RECOVERED = "recovered"
+
+
+class StepKind(StrEnum):
+    """The parts of a run, in their order. Each is a playbook, a wait for answers, or a wait for a person."""
+
+    PREFLIGHT = "preflight"
+    APPROVAL = "approval"
+    RECHECK = "recheck"  # preflight again, after an approval
+    PREPARE = "prepare"
+    FENCE = "fence"
+    PROOF = "proof"
+    EXECUTE = "execute"
+    VERIFY = "verify"
+    FINISH = "finish"
+
+
+class StepState(StrEnum):
+    """Where one step stands. See the table in `run.py`."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    UNSEEN = "unseen"  # running when the controller stopped: its end was not seen
+    LOOKING = "looking"  # the attempt has ended; its effect is being looked at
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Origin(StrEnum):
+    """Who wanted a run."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step of a run as planned: `fence:acme/hq` has kind fence and place acme/hq."""
+
+    name: str
+    kind: StepKind
+    place: str | None = None
+    hand_over: bool = False  # fence by the move's own hand-over, not by the place's fence
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerBegan:
+    """A controller took over with this epoch; steps that were running are unseen from now on."""
+
+    at: float
+    controller: str
+    epoch: int
+    boot: str
+    same_boot: bool
+    assumed_gap_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A model is in force. `homes`: service id to its home place, for services that are new."""
+
+    at: float
+    digest: str
+    homes: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictChanged:
+    """A check's verdict changed. `first_bad_at`: oldest bad answer of the unbroken streak behind a down."""
+
+    at: float
+    check: str
+    was: Verdict
+    verdict: Verdict
+    first_bad_at: float | None
+    evidence: str
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentOpened:
+    """A service is down. `detected_at` is when the deciding verdict fell."""
+
+    at: float
+    incident: str
+    service: str
+    first_bad_at: float
+    place: str | None
+    evidence: str
+    last_good_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReopened:
+    """A relapse soon after the recovery: the same incident, and its clock goes on from its first bad answer."""
+
+    at: float
+    incident: str
+    first_bad_at: float
+    place: str | None
+    evidence: str
+    last_good_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentEnded:
+    """The service works again. `recovered_at`: the good answer that showed it; `rta_s` = recovered − first bad."""
+
+    at: float
+    incident: str
+    reason: Reason
+    evidence: str
+    recovered_at: float
+    rta_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceJudged:
+    """Policy's answer for a service in an incident; written when decision, reason or evidence changes."""
+
+    at: float
+    incident: str
+    decision: Decision
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class TierJudged:
+    """One tier's state in an incident, with its reason."""
+
+    at: float
+    incident: str
+    tier: int  # from 1
+    move: str
+    state: TierState
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A move begins. `plan_digest` binds approvals to exactly this plan."""
+
+    at: float
+    run: str
+    service: str
+    move: str
+    origin: Origin
+    steps: tuple[PlannedStep, ...]
+    plan_digest: str
+    configuration: str
+    reason: Reason
+    incident: str | None = None
+    tier: int | None = None
+    from_place: str | None = None
+    to_place: str | None = None
+    deadline: float | None = None
+    who: str = ""
+    why: str = ""
+    word: str | None = None
+    overrides: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    timeout_s: float = 3600.0
+    asks: tuple[str, ...] = ()  # why an approval is needed, one sentence each
+    approval_expires_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepBegan:
+    """The durable intent: one attempt of one step is about to be carried out."""
+
+    at: float
+    run: str
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepLeftUnseen:
+    """The controller stopped while the step ran."""
+
+    at: float
+    run: str
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepLooked:
+    """The attempt is proven to have ended; from `at` on, answers tell what it did."""
+
+    at: float
+    run: str
+    step: str
+    attempt: int
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step's end, in state done, failed or skipped. `effective_at`: the answer or exit that settled it."""
+
+    at: float
+    run: str
+    step: str
+    attempt: int
+    state: StepState
+    reason: Reason
+    evidence: str
+    tasks: tuple[TaskTime, ...] = ()
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRetried:
+    """The step is to be attempted again, since a look showed that it had no effect or it may be repeated."""
+
+    at: float
+    run: str
+    step: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunNeedsHuman:
+    """The run cannot go on by itself; it keeps its resources until a person aborts or approves it."""
+
+    at: float
+    run: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The run is over and its resources are free."""
+
+    at: float
+    run: str
+    ok: bool
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunApproved:
+    """A named person approved this plan; `fenced`: the place that they state cannot act any more."""
+
+    at: float
+    run: str
+    who: str
+    why: str
+    fenced: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AbortAsked:
+    """A named person wants the run to stop."""
+
+    at: float
+    run: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementChanged:
+    """The service runs there from now on."""
+
+    at: float
+    service: str
+    was: str | None
+    place: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class MayActAdded:
+    """An intent to activate: from now on the place might be acting."""
+
+    at: float
+    service: str
+    place: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class MayActRemoved:
+    """The place cannot act any more: proven, or stated by a named person."""
+
+    at: float
+    service: str
+    place: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class MoveEngaged:
+    """A move that keeps its services in place took effect, or was taken back."""
+
+    at: float
+    move: str
+    engaged: bool
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFrozen:
+    """Too many automatic moves: nothing automatic for this service until a person resumes it."""
+
+    at: float
+    service: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordAccepted:
+    """An operator's word took effect."""
+
+    at: float
+    word: str
+    kind: WordKind
+    who: str
+    subject: str
+    why: str
+    reason: Reason
+    evidence: str
+    run: str | None = None
+    ends_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WordRefused:
+    """An operator's word was refused, by this rule and on this evidence."""
+
+    at: float
+    word: str
+    kind: WordKind
+    who: str
+    subject: str
+    why: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOpened:
+    """An announced maintenance window began."""
+
+    at: float
+    subject: str
+    window: str
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClosed:
+    """An announced maintenance window ended."""
+
+    at: float
+    subject: str
+    window: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeDue:
+    """Somebody is to be told."""
+
+    at: float
+    notice: str
+    kind: NoticeKind
+    client: str
+    subject: str
+    text: str
+    say: str = ""
+    to: tuple[str, ...] = ()
+    details: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeSettled:
+    """Somebody was told, or could not be."""
+
+    at: float
+    notice: str
+    delivered: bool
+    evidence: str
+
+
+Record = (
+    ControllerBegan
+    | Configured
+    | VerdictChanged
+    | IncidentOpened
+    | IncidentReopened
+    | IncidentEnded
+    | ServiceJudged
+    | TierJudged
+    | RunStarted
+    | StepBegan
+    | StepLeftUnseen
+    | StepLooked
+    | StepFinished
+    | StepRetried
+    | RunNeedsHuman
+    | RunEnded
+    | RunApproved
+    | AbortAsked
+    | PlacementChanged
+    | MayActAdded
+    | MayActRemoved
+    | MoveEngaged
+    | ServiceFrozen
+    | WordAccepted
+    | WordRefused
+    | WindowOpened
+    | WindowClosed
+    | NoticeDue
+    | NoticeSettled
+)
+
+RECORDS: dict[str, type] = {kind.__name__: kind for kind in Record.__args__}
