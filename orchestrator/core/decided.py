@@ -1,0 +1,509 @@
+"""The decided state: everything bascule knows by decision, as a fold over its records.
+
+The one rule it keeps: `apply` alone changes it, one record at a time, so that `decided == fold(records)` exactly.
+It is mutable for speed; whoever wants to try something works on `copy.deepcopy`. Detector rows are not in here:
+they are raw answers, and live in `detector.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.core import records as r
+from orchestrator.core.events import StepKey, TaskTime, WordKind
+from orchestrator.core.reasons import Reason
+
+KEPT_RUNS = 200  # ended runs, incidents and words kept in the state; the journal keeps all
+KEPT_DURATIONS = 50
+EVERYTHING = "*"
+
+
+class IllegalRecord(Exception):
+    """A record that cannot follow what came before: the journal is damaged, or the engine has a defect."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One step of a run."""
+
+    name: str
+    kind: r.StepKind
+    place: str | None = None
+    hand_over: bool = False
+    state: r.StepState = r.StepState.PENDING
+    attempt: int = 0
+    began_at: float | None = None  # of the first attempt
+    attempt_at: float | None = None  # of this attempt
+    looked_at: float | None = None
+    ended_at: float | None = None
+    reason: Reason | None = None
+    evidence: str = ""
+    tasks: tuple[TaskTime, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether it needs nothing any more."""
+        return self.state in (r.StepState.DONE, r.StepState.FAILED, r.StepState.SKIPPED)
+
+    @property
+    def took_s(self) -> float | None:
+        """From the first attempt's start to the end."""
+        return None if self.began_at is None or self.ended_at is None else self.ended_at - self.began_at
+
+
+@dataclass(slots=True)
+class Run:
+    """One execution of a move for one service."""
+
+    started: r.RunStarted
+    steps: list[Step]
+    ended: r.RunEnded | None = None
+    human: r.RunNeedsHuman | None = None
+    approved: r.RunApproved | None = None
+    fenced_by_hand: set[str] = field(default_factory=set)
+    abort: r.AbortAsked | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.started.run
+
+    def step(self, name: str) -> Step:
+        """The step of this name."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise IllegalRecord(f"run {self.id} has no step {name!r}; it has {[s.name for s in self.steps]}")
+
+    def current(self) -> Step | None:
+        """The first step that is not over."""
+        return next((s for s in self.steps if not s.over), None)
+
+    def of_kind(self, kind: r.StepKind) -> Step | None:
+        """The first step of this kind."""
+        return next((s for s in self.steps if s.kind is kind), None)
+
+    @property
+    def past_the_fence(self) -> bool:
+        """Whether anything that changes the world has begun."""
+        quiet = (r.StepKind.PREFLIGHT, r.StepKind.APPROVAL, r.StepKind.RECHECK)
+        return any(s.began_at is not None and s.kind not in quiet for s in self.steps)
+
+
+@dataclass(slots=True)
+class TierLedger:
+    """Where one tier stands in an incident."""
+
+    move: str
+    state: r.TierState
+    reason: Reason
+    evidence: str
+    at: float
+
+
+@dataclass(slots=True)
+class Incident:
+    """From the first bad answer to verified recovery, or to a human."""
+
+    id: str
+    service: str
+    first_bad_at: float  # of the whole incident: its clock
+    opened_at: float
+    episode_first_bad_at: float  # of the present outage, after a relapse
+    episode_opened_at: float
+    last_good_at: float | None
+    place: str | None
+    evidence: str
+    episodes: int = 1
+    tiers: dict[int, TierLedger] = field(default_factory=dict)
+    runs: list[str] = field(default_factory=list)
+    judged: r.ServiceJudged | None = None
+    ended: r.IncidentEnded | None = None
+
+
+@dataclass(slots=True)
+class ServiceState:
+    """What was decided of one service."""
+
+    place: str | None
+    may_act: set[str] = field(default_factory=set)
+    incident: str | None = None  # the open one
+    last_incident: str | None = None
+    recovered_at: float | None = None
+    healthy_since: float | None = None
+    left: dict[str, float] = field(default_factory=dict)  # place or move: when it was left because it failed
+    automatic_moves: list[float] = field(default_factory=list)
+    resumed_at: float = 0.0
+    frozen: r.ServiceFrozen | None = None
+
+
+@dataclass(slots=True)
+class Notice:
+    """One thing somebody is to be told."""
+
+    due: r.NoticeDue
+    settled: r.NoticeSettled | None = None
+
+
+@dataclass(slots=True)
+class Decided:
+    """Everything decided, for all clients of the workspace."""
+
+    configuration: str = ""
+    controller: r.ControllerBegan | None = None
+    epoch: int = 0
+    services: dict[str, ServiceState] = field(default_factory=dict)
+    verdicts: dict[str, r.VerdictChanged] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    engaged: dict[str, str] = field(default_factory=dict)  # move id: the run that engaged it
+    holds: dict[str, r.WordAccepted] = field(default_factory=dict)  # service id, client, or `*`
+    maintenance: dict[str, float] = field(default_factory=dict)  # the same, or `subject#window`: ends at
+    suspected: dict[str, r.WordAccepted] = field(default_factory=dict)
+    words: dict[str, r.WordAccepted | r.WordRefused] = field(default_factory=dict)
+    notices: dict[str, Notice] = field(default_factory=dict)
+    told: dict[str, None] = field(default_factory=dict)  # ids of notices ever due, newest last
+    durations: dict[str, list[float]] = field(default_factory=dict)  # `move` and `move/step`: live seconds
+    incident_count: int = 0
+    run_count: int = 0
+
+    def open_incidents(self) -> list[Incident]:
+        """Incidents without an end, oldest first."""
+        return [i for i in self.incidents.values() if i.ended is None]
+
+    def unfinished_runs(self) -> list[Run]:
+        """Runs without an end, oldest first."""
+        return [x for x in self.runs.values() if x.ended is None]
+
+    def run_for(self, service: str) -> Run | None:
+        """The unfinished run of this service."""
+        return next((x for x in self.unfinished_runs() if x.started.service == service), None)
+
+    def holder_of(self, resource: str) -> Run | None:
+        """The unfinished run that holds this resource; time never releases it."""
+        return next((x for x in self.unfinished_runs() if resource in x.started.resources), None)
+
+
+def fold(records: Iterable[r.Record], decided: Decided | None = None) -> Decided:
+    """The state after these records."""
+    state = decided if decided is not None else Decided()
+    for record in records:
+        apply(state, record)
+    return state
+
+
+def apply(decided: Decided, record: r.Record) -> None:
+    """Change the state by one record.
+
+    Raises IllegalRecord when the record cannot follow what came before.
+    """
+    _APPLY[type(record)](decided, record)
+
+
+def _incident(d: Decided, name: str) -> Incident:
+    try:
+        return d.incidents[name]
+    except KeyError:
+        raise IllegalRecord(f"a record speaks of incident {name!r}, which was never opened") from None
+
+
+def _run(d: Decided, name: str) -> Run:
+    try:
+        run = d.runs[name]
+    except KeyError:
+        raise IllegalRecord(f"a record speaks of run {name!r}, which was never started") from None
+    if run.ended is not None:
+        raise IllegalRecord(f"run {name} has ended ({run.ended.reason.value}); nothing more can happen in it")
+    return run
+
+
+def _controller_began(d: Decided, x: r.ControllerBegan) -> None:
+    if x.epoch <= d.epoch:
+        raise IllegalRecord(f"epoch {x.epoch} of {x.controller} is not above {d.epoch}")
+    d.controller, d.epoch = x, x.epoch
+    if not x.same_boot:
+        d.verdicts.clear()  # streaks of another boot are void
+        for service in d.services.values():
+            service.healthy_since = None
+
+
+def _configured(d: Decided, x: r.Configured) -> None:
+    d.configuration = x.digest
+    for name, home in x.homes.items():
+        if name not in d.services:
+            d.services[name] = ServiceState(home, {home} if home else set())
+
+
+def _verdict_changed(d: Decided, x: r.VerdictChanged) -> None:
+    d.verdicts[x.check] = x
+
+
+def _incident_opened(d: Decided, x: r.IncidentOpened) -> None:
+    state = d.services[x.service]
+    if state.incident is not None:
+        raise IllegalRecord(f"{x.service} has incident {state.incident} open already")
+    d.incident_count += 1
+    d.incidents[x.incident] = Incident(
+        x.incident, x.service, x.first_bad_at, x.at, x.first_bad_at, x.at, x.last_good_at, x.place, x.evidence
+    )
+    state.incident = state.last_incident = x.incident
+    state.healthy_since = None
+    _forget(d.incidents, lambda i: i.ended is not None)
+
+
+def _incident_reopened(d: Decided, x: r.IncidentReopened) -> None:
+    incident = _incident(d, x.incident)
+    if incident.ended is None:
+        raise IllegalRecord(f"incident {x.incident} is open: it cannot be reopened")
+    incident.ended, incident.judged = None, None
+    incident.tiers.clear()
+    incident.episodes += 1
+    incident.episode_first_bad_at, incident.episode_opened_at = x.first_bad_at, x.at
+    incident.last_good_at, incident.place, incident.evidence = x.last_good_at, x.place, x.evidence
+    state = d.services[incident.service]
+    state.incident, state.healthy_since = x.incident, None
+
+
+def _incident_ended(d: Decided, x: r.IncidentEnded) -> None:
+    incident = _incident(d, x.incident)
+    if incident.ended is not None:
+        raise IllegalRecord(f"incident {x.incident} has ended already")
+    incident.ended = x
+    state = d.services[incident.service]
+    state.incident, state.recovered_at, state.healthy_since = None, x.recovered_at, x.recovered_at
+
+
+def _service_judged(d: Decided, x: r.ServiceJudged) -> None:
+    _incident(d, x.incident).judged = x
+
+
+def _tier_judged(d: Decided, x: r.TierJudged) -> None:
+    _incident(d, x.incident).tiers[x.tier] = TierLedger(x.move, x.state, x.reason, x.evidence, x.at)
+
+
+def _run_started(d: Decided, x: r.RunStarted) -> None:
+    for resource in x.resources:
+        holder = d.holder_of(resource)
+        if holder is not None:
+            raise IllegalRecord(f"run {x.run} wants {resource}, which run {holder.id} holds")
+    d.run_count += 1
+    d.runs[x.run] = Run(x, [Step(s.name, s.kind, s.place, s.hand_over) for s in x.steps])
+    state = d.services[x.service]
+    if x.origin is r.Origin.AUTOMATIC:
+        state.automatic_moves.append(x.at)
+        del state.automatic_moves[:-KEPT_DURATIONS]
+    if x.incident:
+        _incident(d, x.incident).runs.append(x.run)
+    _forget(d.runs, lambda run: run.ended is not None)
+
+
+LEGAL: dict[str, tuple[r.StepState, ...]] = {
+    "begin": (r.StepState.PENDING,),
+    "leave unseen": (r.StepState.RUNNING, r.StepState.LOOKING, r.StepState.UNSEEN),
+    "look at": (r.StepState.RUNNING, r.StepState.UNSEEN),
+    "finish": (r.StepState.PENDING, r.StepState.RUNNING, r.StepState.UNSEEN, r.StepState.LOOKING),
+    "retry": (r.StepState.LOOKING, r.StepState.UNSEEN),
+}
+
+
+def _step(d: Decided, run: str, name: str, what: str) -> Step:
+    step = _run(d, run).step(name)
+    if step.state not in LEGAL[what]:
+        wanted = " or ".join(s.value for s in LEGAL[what])
+        raise IllegalRecord(f"cannot {what} step {name} of run {run}: it is {step.state.value}, not {wanted}")
+    return step
+
+
+def _step_began(d: Decided, x: r.StepBegan) -> None:
+    step = _step(d, x.run, x.step, "begin")
+    if x.attempt != step.attempt + 1:
+        raise IllegalRecord(f"attempt {x.attempt} of {x.run}/{x.step} follows attempt {step.attempt}")
+    step.state, step.attempt, step.attempt_at = r.StepState.RUNNING, x.attempt, x.at
+    step.began_at = x.at if step.began_at is None else step.began_at
+
+
+def _step_left_unseen(d: Decided, x: r.StepLeftUnseen) -> None:
+    _step(d, x.run, x.step, "leave unseen").state = r.StepState.UNSEEN
+
+
+def _step_looked(d: Decided, x: r.StepLooked) -> None:
+    step = _step(d, x.run, x.step, "look at")
+    step.state, step.looked_at, step.reason, step.evidence = r.StepState.LOOKING, x.at, x.reason, x.evidence
+
+
+def _step_retried(d: Decided, x: r.StepRetried) -> None:
+    step = _step(d, x.run, x.step, "retry")
+    step.state, step.reason, step.evidence = r.StepState.PENDING, x.reason, x.evidence
+
+
+def _step_finished(d: Decided, x: r.StepFinished) -> None:
+    step = _step(d, x.run, x.step, "finish")
+    step.state, step.ended_at, step.reason, step.evidence = x.state, x.at, x.reason, x.evidence
+    step.tasks = x.tasks
+    if step.began_at is None:
+        step.began_at = x.at
+    if x.state is r.StepState.DONE and step.kind is not r.StepKind.APPROVAL:
+        _remember(d, f"{d.runs[x.run].started.move}/{step.kind.value}", x.at - step.began_at)
+
+
+def _run_needs_human(d: Decided, x: r.RunNeedsHuman) -> None:
+    _run(d, x.run).human = x
+
+
+def _run_ended(d: Decided, x: r.RunEnded) -> None:
+    run = _run(d, x.run)
+    run.ended = x
+    started = run.started
+    if x.ok:
+        waited = sum(s.took_s or 0.0 for s in run.steps if s.kind is r.StepKind.APPROVAL)
+        _remember(d, started.move, x.at - started.at - waited)
+    state = d.services[started.service]
+    if x.ok and started.incident and started.from_place and started.from_place != started.to_place:
+        state.left[started.from_place] = x.at
+    if not x.ok and started.to_place and run.past_the_fence:
+        state.left[started.to_place] = x.at
+
+
+def _run_approved(d: Decided, x: r.RunApproved) -> None:
+    run = _run(d, x.run)
+    run.approved, run.human = x, None
+    if x.fenced:
+        run.fenced_by_hand.add(x.fenced)
+
+
+def _abort_asked(d: Decided, x: r.AbortAsked) -> None:
+    _run(d, x.run).abort = x
+
+
+def _placement_changed(d: Decided, x: r.PlacementChanged) -> None:
+    d.services[x.service].place = x.place
+
+
+def _may_act_added(d: Decided, x: r.MayActAdded) -> None:
+    d.services[x.service].may_act.add(x.place)
+
+
+def _may_act_removed(d: Decided, x: r.MayActRemoved) -> None:
+    d.services[x.service].may_act.discard(x.place)
+
+
+def _move_engaged(d: Decided, x: r.MoveEngaged) -> None:
+    if x.engaged:
+        d.engaged[x.move] = x.run
+    else:
+        d.engaged.pop(x.move, None)
+
+
+def _service_frozen(d: Decided, x: r.ServiceFrozen) -> None:
+    d.services[x.service].frozen = x
+
+
+def _word_accepted(d: Decided, x: r.WordAccepted) -> None:
+    _keep_word(d, x.word, x)
+    if x.kind is WordKind.HOLD:
+        d.holds[x.subject] = x
+    elif x.kind is WordKind.RESUME:
+        d.holds.pop(x.subject, None)
+        for name, state in d.services.items():
+            if covers(x.subject, name):
+                state.frozen, state.resumed_at = None, x.at
+    elif x.kind is WordKind.MAINTENANCE:
+        d.maintenance[x.subject] = x.ends_at if x.ends_at is not None else x.at
+    elif x.kind is WordKind.MAINTENANCE_END:
+        d.maintenance.pop(x.subject, None)
+    elif x.kind is WordKind.SUSPECT:
+        d.suspected[x.subject] = x
+    elif x.kind is WordKind.CLEAR:
+        d.suspected.pop(x.subject, None)
+
+
+def _word_refused(d: Decided, x: r.WordRefused) -> None:
+    _keep_word(d, x.word, x)
+
+
+def _window_opened(d: Decided, x: r.WindowOpened) -> None:
+    d.maintenance[f"{x.subject}#{x.window}"] = x.ends_at
+
+
+def _window_closed(d: Decided, x: r.WindowClosed) -> None:
+    d.maintenance.pop(f"{x.subject}#{x.window}", None)
+
+
+def _notice_due(d: Decided, x: r.NoticeDue) -> None:
+    if x.notice in d.told:
+        raise IllegalRecord(f"notice {x.notice} was due before: nobody is told one thing twice")
+    d.notices[x.notice] = Notice(x)
+    d.told[x.notice] = None
+    if len(d.told) > 50 * KEPT_RUNS:
+        d.told.pop(next(iter(d.told)))
+
+
+def _notice_settled(d: Decided, x: r.NoticeSettled) -> None:
+    d.notices.pop(x.notice, None)
+
+
+def _keep_word(d: Decided, word: str, record: r.WordAccepted | r.WordRefused) -> None:
+    if word in d.words:
+        raise IllegalRecord(f"word {word} has its answer already")
+    d.words[word] = record
+    while len(d.words) > 5 * KEPT_RUNS:
+        d.words.pop(next(iter(d.words)))
+
+
+def _remember(d: Decided, what: str, took_s: float) -> None:
+    kept = d.durations.setdefault(what, [])
+    kept.append(took_s)
+    del kept[:-KEPT_DURATIONS]
+
+
+def _forget(kept: dict[str, Any], over: Callable[[Any], bool]) -> None:
+    """Drop the oldest ended ones beyond KEPT_RUNS; never an open one."""
+    if len(kept) <= KEPT_RUNS:
+        return
+    for name in [name for name, value in kept.items() if over(value)][: len(kept) - KEPT_RUNS]:
+        del kept[name]
+
+
+def covers(subject: str, service: str) -> bool:
+    """Whether a word about `subject` (service id, client, or `*`) is about this service."""
+    return subject == EVERYTHING or subject == service or service.startswith(subject + "/")
+
+
+def step_key(run: Run, step: Step) -> StepKey:
+    """The key of the step's present attempt."""
+    return StepKey(run.id, step.name, step.attempt)
+
+
+_APPLY: dict[type, Callable[[Decided, Any], None]] = {
+    r.ControllerBegan: _controller_began,
+    r.Configured: _configured,
+    r.VerdictChanged: _verdict_changed,
+    r.IncidentOpened: _incident_opened,
+    r.IncidentReopened: _incident_reopened,
+    r.IncidentEnded: _incident_ended,
+    r.ServiceJudged: _service_judged,
+    r.TierJudged: _tier_judged,
+    r.RunStarted: _run_started,
+    r.StepBegan: _step_began,
+    r.StepLeftUnseen: _step_left_unseen,
+    r.StepLooked: _step_looked,
+    r.StepRetried: _step_retried,
+    r.StepFinished: _step_finished,
+    r.RunNeedsHuman: _run_needs_human,
+    r.RunEnded: _run_ended,
+    r.RunApproved: _run_approved,
+    r.AbortAsked: _abort_asked,
+    r.PlacementChanged: _placement_changed,
+    r.MayActAdded: _may_act_added,
+    r.MayActRemoved: _may_act_removed,
+    r.MoveEngaged: _move_engaged,
+    r.ServiceFrozen: _service_frozen,
+    r.WordAccepted: _word_accepted,
+    r.WordRefused: _word_refused,
+    r.WindowOpened: _window_opened,
+    r.WindowClosed: _window_closed,
+    r.NoticeDue: _notice_due,
+    r.NoticeSettled: _notice_settled,
+}
