@@ -468,7 +468,7 @@ def _forget(kept: dict[str, Any], over: Callable[[Any], bool]) -> None:
 
 def covers(subject: str, service: str) -> bool:
     """Whether a word about `subject` (service id, client, or `*`) is about this service."""
-    return subject == EVERYTHING or subject == service or service.startswith(subject + "/")
+    return subject in (EVERYTHING, service) or service.startswith(subject + "/")
 
 
 def step_key(run: Run, step: Step) -> StepKey:
