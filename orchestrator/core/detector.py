@@ -1,0 +1,193 @@
+"""From answers to verdicts: one row a check, changed by one answer at a time.
+
+The one rule it keeps: no verdict changes without its fall or rise of fresh answers, and silence alone never
+proves a check down, since it may be the vantage that is cut off.
+
+    streak                                          verdict
+    ------------------------------------------------------------------------------------
+    `rise` good answers                             up (or degraded, if a window says so)
+    `fall` bad answers, somebody answered badly     down
+    `fall` bad answers, the last ones silent        down once a reference of the same vantage
+                                                    has answered a question sent no earlier
+                                                    than the last silence; unknown if none
+                                                    has by the reference's own time-out
+    `fall` times no answer at all, or too long ago  unknown
+
+Counting streaks (HAProxy, keepalived) was preferred to averages for its simple promise: a burst shorter than
+`fall` changes nothing. Loss and latency windows (dpinger, mwan3) stand beside it for links that limp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.core.events import Answer, Observed
+from orchestrator.core.model import Check
+from orchestrator.core.records import Verdict
+
+WINDOW_MIN_ANSWERS = 10  # a window with fewer answers has no opinion
+REFERENCE_PATIENCE_S = 1.5  # how long a complete streak of silences waits for a reference before it is unknown
+
+
+@dataclass(slots=True)
+class Row:
+    """What is kept of a check's answers. JSON-able by the record codec; times on the journal's axis."""
+
+    verdict: Verdict = Verdict.UNKNOWN
+    good_streak: int = 0
+    bad_streak: int = 0
+    none_streak: int = 0
+    first_bad_at: float | None = None  # oldest bad answer of the unbroken bad streak
+    first_good_at: float | None = None  # oldest good answer of the unbroken good streak
+    last_good_at: float | None = None
+    last_silent_at: float | None = None  # last silence within the bad streak
+    spoken_bad: int = 0  # bad answers that were not silence, within the bad streak
+    last_sent_at: float = -1.0
+    last_answer: Answer = Answer.NONE
+    detail: str = ""
+    measures: Mapping[str, float] = field(default_factory=dict)
+    measured_at: float | None = None  # when the question behind `measures` was sent
+    suspended_at: float | None = None  # a full streak of silences waits for a reference since then
+    window: list[tuple[float, float]] = field(default_factory=list)  # (sent_at, rtt_s; -1 for no good answer)
+
+
+def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, now: float) -> Verdict:
+    """Take one answer into the row and give the verdict it leads to; the caller stores the verdict.
+
+    `reference_at`: when the latest question was sent that a reference of this vantage answered well, or None.
+    An answer to a question older than the last one counted is an old answer: it changes nothing.
+    """
+    if seen.sent_at <= row.last_sent_at:
+        return row.verdict
+    row.last_sent_at, row.last_answer, row.detail = seen.sent_at, seen.answer, seen.detail
+    if seen.measures:
+        row.measures, row.measured_at = seen.measures, seen.sent_at
+    if seen.answer is Answer.NONE:
+        row.none_streak += 1
+        return Verdict.UNKNOWN if row.none_streak >= check.fall else row.verdict
+    row.none_streak = 0
+    if seen.answer is Answer.GOOD:
+        row.good_streak += 1
+        row.bad_streak = row.spoken_bad = 0
+        row.first_bad_at = row.last_silent_at = row.suspended_at = None
+        row.last_good_at = seen.sent_at
+        if row.good_streak == 1:
+            row.first_good_at = seen.sent_at
+    else:
+        row.bad_streak += 1
+        row.good_streak, row.first_good_at = 0, None
+        if row.bad_streak == 1:
+            row.first_bad_at = seen.sent_at
+        if seen.answer is Answer.SILENT:
+            row.last_silent_at = seen.sent_at
+        else:
+            row.spoken_bad += 1
+    if check.loss is not None or check.latency is not None:
+        _keep_window(row, check, seen)
+    return _verdict(row, check, reference_at, now)
+
+
+def reconsider(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
+    """The verdict when no new answer came: a reference answered, or time has passed."""
+    if now - row.last_sent_at > check.stale_after_s:
+        return Verdict.UNKNOWN
+    if row.suspended_at is not None:
+        return _verdict(row, check, reference_at, now)
+    return row.verdict
+
+
+def wake_at(row: Row, check: Check) -> float:
+    """When `reconsider` may say something new without an answer."""
+    stale = row.last_sent_at + check.stale_after_s
+    if row.suspended_at is not None and row.verdict is not Verdict.UNKNOWN:
+        return min(stale, row.suspended_at + REFERENCE_PATIENCE_S)
+    return stale
+
+
+def suspicious(row: Row) -> bool:
+    """Whether its next answers matter more than usual: a streak against the verdict has begun."""
+    if row.verdict is Verdict.DOWN:
+        return row.good_streak > 0
+    return row.bad_streak > 0 or row.verdict is Verdict.UNKNOWN
+
+
+def _verdict(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
+    if row.bad_streak >= check.fall:
+        return _fallen(row, check, reference_at, now)
+    window = _window_verdict(row, check)
+    if window is Verdict.DOWN and row.verdict is not Verdict.DOWN:
+        confirmed = row.last_silent_at is None or (reference_at is not None and reference_at >= row.last_silent_at)
+        return Verdict.DOWN if confirmed else row.verdict
+    if row.good_streak >= check.rise:
+        if window is Verdict.DOWN or (row.verdict is Verdict.DOWN and window is Verdict.DEGRADED):
+            return Verdict.DOWN  # the window must come back to its `up` first
+        return Verdict.DEGRADED if window is Verdict.DEGRADED else Verdict.UP
+    if row.verdict is Verdict.UP and window is Verdict.DEGRADED:
+        return Verdict.DEGRADED
+    return row.verdict
+
+
+def _fallen(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
+    """A complete bad streak: down, unless it rests on silence that no reference has confirmed."""
+    if row.verdict is Verdict.DOWN:
+        row.suspended_at = None
+        return Verdict.DOWN
+    if row.spoken_bad >= check.fall or row.last_silent_at is None:
+        row.suspended_at = None
+        return Verdict.DOWN
+    if reference_at is not None and reference_at >= row.last_silent_at:
+        row.suspended_at = None
+        return Verdict.DOWN
+    if row.suspended_at is None:
+        row.suspended_at = now
+    return Verdict.UNKNOWN if now - row.suspended_at >= REFERENCE_PATIENCE_S else row.verdict
+
+
+def _keep_window(row: Row, check: Check, seen: Observed) -> None:
+    good = seen.answer is Answer.GOOD
+    row.window.append((seen.sent_at, seen.measures.get("rtt_s", 0.0) if good else -1.0))
+    over_s = max(check.loss.over_s if check.loss else 0.0, check.latency.over_s if check.latency else 0.0)
+    oldest = seen.sent_at - over_s
+    while row.window and row.window[0][0] < oldest:
+        row.window.pop(0)
+
+
+def _window_verdict(row: Row, check: Check) -> Verdict:
+    """Up, degraded or down by loss and latency; up where a window has no opinion."""
+    if len(row.window) < WINDOW_MIN_ANSWERS:
+        return Verdict.UP
+    verdict = Verdict.UP
+    if check.loss is not None:
+        loss = loss_share(row)
+        if loss >= check.loss.down:
+            return Verdict.DOWN
+        if loss > check.loss.up:
+            verdict = Verdict.DEGRADED
+    if check.latency is not None:
+        times = [rtt_s for _, rtt_s in row.window if rtt_s >= 0]
+        mean_s = sum(times) / len(times) if times else 0.0
+        if mean_s >= check.latency.high_s:
+            return Verdict.DOWN if check.latency.fails else Verdict.DEGRADED
+        if mean_s > check.latency.low_s and row.verdict in (Verdict.DEGRADED, Verdict.DOWN):
+            verdict = Verdict.DEGRADED
+    return verdict
+
+
+def loss_share(row: Row) -> float:
+    """Share of the window's questions without a good answer, 0..1; 0 without a window."""
+    return sum(1 for _, rtt_s in row.window if rtt_s < 0) / len(row.window) if row.window else 0.0
+
+
+def evidence(row: Row, check: Check) -> str:
+    """What an operator should know of this check now, in one line."""
+    if row.last_sent_at < 0:
+        return f"{check.id}: never answered"
+    if row.last_answer is Answer.NONE:
+        return f"{check.id}: no answer from the probe ({row.detail})" if row.detail else f"{check.id}: no answer"
+    if row.bad_streak:
+        what = row.detail or ("no reply" if row.last_answer is Answer.SILENT else "bad answer")
+        return f"{check.id}: {what} ({row.bad_streak} bad in a row)"
+    if row.window and loss_share(row) > 0:
+        return f"{check.id}: loss {loss_share(row):.0%} of {len(row.window)}"
+    return f"{check.id}: {row.detail or 'good answer'}"
