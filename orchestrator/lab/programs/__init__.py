@@ -1,4 +1,4 @@
-"""The programs that the lab's hosts run: each a module with `main`, started as `python -m orchestrator.lab.programs.NAME`.
+"""The programs that the lab's hosts run, each started as `python -m orchestrator.lab.programs.NAME`.
 
 The one rule: they know addresses, files and sockets from their arguments, never the lab's topology. `docs/lab.md`
 ("Programs") has every argument line.

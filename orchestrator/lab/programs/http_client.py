@@ -1,7 +1,7 @@
 """A very small HTTP/1.1 client: one request, one connection, one time limit for everything.
 
-The one rule: it tells *not sent* from *sent, no answer seen* apart, because whoever measures acknowledged work must never
-take the second for a refusal.
+The one rule: it tells *not sent* from *sent, no answer seen* apart, because whoever measures acknowledged work must
+never take the second for a refusal.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-class NotSent(OSError):
+class NotSentError(OSError):
     """The request never left: the connection could not be made."""
 
 
-class NoAnswer(OSError):
+class NoAnswerError(OSError):
     """The request left and no full answer was seen: what the other side did is unknown."""
 
 
@@ -83,7 +83,7 @@ def _unchunked(data: bytes) -> bytes | None:
 
 
 class Exchange(asyncio.Protocol):
-    """One request and its answer on one connection; `result` gets an Answer, or NoAnswer."""
+    """One request and its answer on one connection; `result` gets an Answer, or NoAnswerError."""
 
     def __init__(self, request: bytes, *, bodyless: bool = False) -> None:
         self._request = request
@@ -105,7 +105,8 @@ class Exchange(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._look(at_end=True)
         if not self.result.done():
-            self.result.set_exception(NoAnswer(f"connection lost before the answer: {exc or 'closed by the other side'}"))
+            why = exc or "closed by the other side"
+            self.result.set_exception(NoAnswerError(f"connection lost before the answer: {why}"))
 
     def _look(self, *, at_end: bool) -> None:
         if self.result.done():
@@ -113,7 +114,7 @@ class Exchange(asyncio.Protocol):
         try:
             answer = decoded(self._data, at_end=at_end, bodyless=self._bodyless)
         except ValueError as error:
-            self.result.set_exception(NoAnswer(str(error)))
+            self.result.set_exception(NoAnswerError(str(error)))
             return
         if answer is not None:
             self.result.set_result(answer)
@@ -135,8 +136,8 @@ async def exchange(address: str, port: int, request: bytes, timeout_s: float, *,
     """Send `request` (see `encoded`) to `address`:`port` and return the answer.
 
     Raises:
-        NotSent: no connection within `timeout_s`, refused, or unreachable.
-        NoAnswer: connected and sent, but no full answer within `timeout_s` (counted from the start).
+        NotSentError: no connection within `timeout_s`, refused, or unreachable.
+        NoAnswerError: connected and sent, but no full answer within `timeout_s` (counted from the start).
     """
     loop = asyncio.get_running_loop()
     protocol: Exchange | None = None
@@ -153,17 +154,17 @@ async def exchange(address: str, port: int, request: bytes, timeout_s: float, *,
     except TimeoutError:
         if protocol is not None and protocol._transport is not None:  # it connected in the very last moment
             protocol.abort()
-            raise NoAnswer(f"no answer within {timeout_s:g} s") from None
-        raise NotSent(f"no connection to {address}:{port} within {timeout_s:g} s") from None
+            raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
+        raise NotSentError(f"no connection to {address}:{port} within {timeout_s:g} s") from None
     except OSError as error:
-        raise NotSent(f"no connection to {address}:{port}: {error.strerror or error}") from error
+        raise NotSentError(f"no connection to {address}:{port}: {error.strerror or error}") from error
     if protocol is None:
-        raise NotSent(f"no connection to {address}:{port}: the protocol was never made")
+        raise NotSentError(f"no connection to {address}:{port}: the protocol was never made")
     try:
         async with asyncio.timeout_at(deadline):
             return await protocol.result
     except TimeoutError:
-        raise NoAnswer(f"no answer within {timeout_s:g} s") from None
+        raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
     finally:
         protocol.abort()
 
