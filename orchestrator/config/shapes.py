@@ -1,0 +1,360 @@
+"""The shape of every file an author writes: keys, types and units, one pydantic model a mapping.
+
+The one rule it keeps: a shape knows nothing of names. Whether a name leads anywhere is asked later, with all files
+read. Every field is optional to pydantic and the truly required ones stand in `REQUIRED`: so the rest of a mapping
+with a missing or broken key is still read, and its other faults are found in the same go.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from orchestrator.core.durations import parse_duration
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def _duration(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise ValueError(f"{value!r} is no duration: write a number with a unit, like 30s or 1h30m")
+    return parse_duration(value)
+
+
+def _share(value: Any) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip()) if isinstance(value, str) else None
+    if found is None or not 0 <= float(found.group(1)) <= 100:
+        raise ValueError(f"{value!r} is no percentage: write 0% to 100%, like 40%")
+    return float(found.group(1)) / 100
+
+
+def _cost(value: Any) -> tuple[float, str]:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(min|h)", value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"{value!r} is no cost: write an amount, a currency and /min or /h, like 180 EUR/min")
+    return float(found.group(1)) / (60 if found.group(3) == "h" else 1), found.group(2)
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is no name: use letters, digits, '-', '_' and '.', and begin with a letter or digit")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{value!r} is no text")
+    return value
+
+
+def _playbook(value: Any) -> Any:
+    return {"playbook": value} if isinstance(value, str) else value
+
+
+def _move(value: Any) -> Any:
+    return {"move": value} if isinstance(value, str) else value
+
+
+def _service(value: Any) -> Any:
+    return {"service": value} if isinstance(value, str) else value
+
+
+def _secret(value: Any) -> Any:
+    return {"text": value} if isinstance(value, str) else value
+
+
+Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema({"type": "string", "examples": ["30s", "1h30m"]})]
+Share = Annotated[float, BeforeValidator(_share), WithJsonSchema({"type": "string", "examples": ["40%"]})]
+Cost = Annotated[
+    tuple[float, str], BeforeValidator(_cost), WithJsonSchema({"type": "string", "examples": ["180 EUR/min"]})
+]
+Name = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME.pattern})]
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Flag = Annotated[bool, Field(strict=True)]
+# Conditions are read apart (see `conditions`): each name in them has a position of its own.
+ConditionShape = Annotated[Any, WithJsonSchema({"$ref": "#/$defs/Condition"})]
+
+
+class Shape(BaseModel):
+    """A mapping an author writes: unknown keys are faults, `REQUIRED` keys must be there."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    REQUIRED: ClassVar[tuple[str, ...]] = ()
+
+
+class LossShape(Shape):
+    """Share of questions without a good answer over a sliding window."""
+
+    REQUIRED = ("down", "up", "over")
+    down: Share | None = None
+    up: Share | None = None
+    over: Duration | None = None
+
+
+class LatencyShape(Shape):
+    """Mean round trip over a sliding window."""
+
+    REQUIRED = ("high", "low", "over")
+    high: Duration | None = None
+    low: Duration | None = None
+    over: Duration | None = None
+    fails: Flag = False
+
+
+class CheckShape(Shape):
+    """One entry of a file under checks/; the probe's own options stand beside these keys."""
+
+    REQUIRED = ("name", "probe")
+    name: Name | None = None
+    hosts: Text | None = None
+    clients: list[Name] | None = None
+    probe: Text | None = None
+    every: Duration | None = None
+    fast: Duration | None = None
+    timeout: Duration | None = None
+    rise: Count | None = None
+    fall: Count | None = None
+    loss: LossShape | None = None
+    latency: LatencyShape | None = None
+    via: Text | None = None
+    vantage: Text | None = None
+    reference: Flag = False
+
+
+class ChecksFileShape(Shape):
+    """A file under checks/ in its long form."""
+
+    REQUIRED = ("checks",)
+    clients: list[Name] | None = None
+    checks: list[Any] | None = None
+
+
+class PlaybookShape(Shape):
+    """A playbook with its variables; a bare path is short for it."""
+
+    REQUIRED = ("playbook",)
+    playbook: Text | None = None
+    vars: dict[str, Any] | None = None
+    limit: Text | None = None
+
+
+PlaybookRef = Annotated[PlaybookShape, BeforeValidator(_playbook)]
+
+
+class FenceShape(Shape):
+    """How a place is made unable to act, and what proves it."""
+
+    REQUIRED = ("playbook", "proven_when")
+    playbook: Text | None = None
+    vars: dict[str, Any] | None = None
+    limit: Text | None = None
+    proven_when: ConditionShape = None
+    automatic: Literal["never", "when_dark", "always"] = "never"
+    dark_when: ConditionShape = None
+    timeout: Duration | None = None
+    safe_to_repeat: Flag = True
+
+
+class HandOverShape(Shape):
+    """How a healthy source is stopped cleanly in a planned move."""
+
+    REQUIRED = ("playbook", "proven_when")
+    playbook: Text | None = None
+    vars: dict[str, Any] | None = None
+    limit: Text | None = None
+    proven_when: ConditionShape = None
+    timeout: Duration | None = None
+    safe_to_repeat: Flag = True
+
+
+class PlaceShape(Shape):
+    """A domain a service can run in."""
+
+    fence: FenceShape | None = None
+    domains: list[Name] | None = None
+
+
+class BackShape(Shape):
+    """The way back of a move that stays in place; a bare path is short for its playbook."""
+
+    REQUIRED = ("playbook",)
+    playbook: Text | None = None
+    vars: dict[str, Any] | None = None
+    limit: Text | None = None
+    viable_when: ConditionShape = None
+    verify: ConditionShape = None
+    done_when: ConditionShape = None
+    holds: list[Name] | None = None
+    via: Name | None = None
+    safe_to_repeat: Flag | None = None
+    timeout: Duration | None = None
+    preflight_timeout: Duration | None = None
+    verify_timeout: Duration | None = None
+
+
+class MoveShape(Shape):
+    """One way to bring services back."""
+
+    REQUIRED = ("playbook", "verify")
+    playbook: Text | None = None
+    vars: dict[str, Any] | None = None
+    limit: Text | None = None
+    to: Name | None = None
+    leaves: list[Name] | None = Field(default=None, alias="from")
+    back: Annotated[BackShape, BeforeValidator(_playbook)] | None = None
+    undoes: Name | None = None
+    holds: list[Name] | None = None
+    via: Name | None = None
+    viable_when: ConditionShape = None
+    verify: ConditionShape = None
+    done_when: ConditionShape = None
+    prepare: PlaybookRef | None = None
+    hand_over: HandOverShape | None = None
+    finish: PlaybookRef | None = None
+    safe_to_repeat: Flag = False
+    data_age: Text | None = None
+    timeout: Duration | None = None
+    preflight_timeout: Duration | None = None
+    verify_timeout: Duration | None = None
+
+
+class TierShape(Shape):
+    """One rung of a ladder; a bare move name is short for it."""
+
+    REQUIRED = ("move",)
+    move: Name | None = None
+    accept_loss: Duration | None = None
+
+
+class DependencyShape(Shape):
+    """A service that must work first; a bare service name is short for it."""
+
+    REQUIRED = ("service",)
+    service: Text | None = None
+    at: list[Name] | None = None
+
+
+class ServiceShape(Shape):
+    """What the client would notice."""
+
+    REQUIRED = ("healthy_when", "rto")
+    mode: Literal["observe", "ask", "auto"] = "observe"
+    priority: Annotated[int, Field(strict=True, ge=0)] | None = None
+    home: Name | None = None
+    exclusive: Flag = False
+    rto: Duration | None = None
+    rpo: Duration | None = None
+    mtd: Duration | None = None
+    downtime_cost: Cost | None = None
+    depends_on: list[Annotated[DependencyShape, BeforeValidator(_service)]] | None = None
+    healthy_when: ConditionShape = None
+    ladder: list[Annotated[TierShape, BeforeValidator(_move)]] | None = None
+    failback: list[Name] | None = None
+    automatic_failback: Flag = False
+    hold_down: Duration | None = None
+    cool_down: Duration | None = None
+    settle: Duration | None = None
+    approval_expires: Duration | None = None
+    owners: list[Name] | None = None
+
+
+class LimitsShape(Shape):
+    """Brakes on automatic action."""
+
+    moves_per_service: Count | None = None
+    moves_window: Duration | None = None
+    concurrent_failovers: Count | None = None
+    failure_domains: Count | None = None
+    failure_window: Duration | None = None
+    relapse: Duration | None = None
+    sighting: Duration | None = None
+
+
+class ServicesFileShape(Shape):
+    """inventories/CLIENT/services.yml."""
+
+    inventory: list[Text] | None = None
+    domains: list[Name] | None = None
+    places: dict[str, Any] | None = None
+    moves: dict[str, Any] | None = None
+    services: dict[str, Any] | None = None
+    limits: LimitsShape | None = None
+
+
+class SecretShape(Shape):
+    """A text that may be secret: the text itself, or where it is kept. A bare text is short for `text`."""
+
+    text: Text | None = None
+    env: Text | None = None
+    file: Text | None = None
+
+
+Secretive = Annotated[SecretShape, BeforeValidator(_secret)]
+
+
+class PersonShape(Shape):
+    """A named person."""
+
+    REQUIRED = ("name",)
+    name: Text | None = None
+    email: Text | None = None
+    chat: Text | None = None
+    phone: Text | None = None
+    deputy: Name | None = None
+    notify: list[Secretive] | None = None
+
+
+class PeopleFileShape(Shape):
+    """inventories/CLIENT/people.yml."""
+
+    people: dict[str, Any] | None = None
+    on_call: list[Name] | None = None
+
+
+class WayShape(Shape):
+    """One way to tell people: an apprise URL or a command."""
+
+    apprise: Secretive | None = None
+    command: list[Text] | None = None
+    kinds: list[Text] | None = None
+    clients: list[Name] | None = None
+    timeout: Duration | None = None
+
+
+class NotifyShape(Shape):
+    """Telling people."""
+
+    ways: dict[str, Any] | None = None
+    give_up_after: Duration | None = None
+
+
+class HeartbeatShape(Shape):
+    """A URL fetched again and again, so that somebody else notices a dead controller."""
+
+    REQUIRED = ("url",)
+    url: Secretive | None = None
+    every: Duration | None = None
+    timeout: Duration | None = None
+
+
+class DaemonShape(Shape):
+    """The daemon's own places and names."""
+
+    journal: Text | None = None
+    socket: Text | None = None
+    socket_group: Text | None = None
+    vantage: Name | None = None
+
+
+class WorkspaceFileShape(Shape):
+    """bascule.yml, at the top of the workspace."""
+
+    limits: LimitsShape | None = None
+    people: dict[str, Any] | None = None
+    on_call: list[Name] | None = None
+    notify: NotifyShape | None = None
+    heartbeat: HeartbeatShape | None = None
+    daemon: DaemonShape | None = None
