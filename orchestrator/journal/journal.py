@@ -1,0 +1,174 @@
+"""What the journal promises, whatever it is kept in.
+
+The one rule it keeps: when `append` returns, the entry outlives the machine; when it raises, nothing was promised,
+and the caller discards its engine, acts on nothing, and rebuilds from what `entries` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from orchestrator.core.model import Json
+from orchestrator.core.records import Record
+from orchestrator.journal.lease import Lease, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One atomic step of the story: the records of one Outcome, and the detector rows that changed with them.
+
+    `seq` counts from 1 without gaps; `at` is on the journal's axis, `wall` the stamp attached outside.
+    """
+
+    seq: int
+    at: float
+    wall: float
+    epoch: int
+    records: tuple[Record, ...]
+    rows: Mapping[str, Json]  # by check id
+
+
+@dataclass(frozen=True, slots=True)
+class AxisState:
+    """The time axis within one boot: `axis = CLOCK_BOOTTIME + offset_s`; and the latest moment known of it.
+
+    `gap_s`: how much of the axis was taken from the wall clock when this boot began.
+    """
+
+    boot: str
+    offset_s: float
+    at: float
+    wall: float
+    gap_s: float = 0.0
+
+
+class Fault(StrEnum):
+    """What is wrong with a chain of entries."""
+
+    ALTERED = "altered"  # the entry's content is not what its hash says
+    BROKEN = "broken"  # it does not follow the entry before it
+    MISSING = "missing"  # an entry is not there
+    UNREADABLE = "unreadable"  # the content is as written, but this version cannot read it
+    DAMAGED = "damaged"  # the store itself says that it is damaged
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFault:
+    """Where the journal was altered or damaged. `seq` 0: not tied to one entry."""
+
+    seq: int
+    fault: Fault
+    detail: str
+
+    def __str__(self) -> str:
+        place = f"entry {self.seq}" if self.seq else "journal"
+        return f"{place}: {self.fault}: {self.detail}"
+
+
+class JournalError(Exception):
+    """Something is wrong with the journal: what (`reason`), and what a person can do (`remedy`)."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        """Both are sentences for an operator."""
+        super().__init__(f"{reason}. {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+class JournalUnwritable(JournalError):
+    """Nothing could be made durable: the disk is full, the file is locked, read-only or gone, the device fails."""
+
+
+class JournalUnreadable(JournalError):
+    """The journal cannot be read: damaged, altered, not a journal, or made by a later version."""
+
+
+class StaleEpoch(JournalError):
+    """The lease was lost: somebody else took it with a larger epoch, or it was given back."""
+
+    def __init__(self, epoch: int, held_by: Lease | None, latest: int) -> None:
+        """`latest` is the largest epoch the journal has seen."""
+        now = f"{held_by.holder} holds it with epoch {held_by.epoch}" if held_by else f"the latest epoch is {latest}"
+        super().__init__(
+            f"this controller's lease (epoch {epoch}) is over: {now}",
+            "It must not act any more; start it again to ask for a new lease.",
+        )
+        self.epoch = epoch
+        self.latest = latest
+
+
+class Journal(Protocol):
+    """Entries, detector rows, lease, checkpoints, models and the time axis of one workspace."""
+
+    def acquire(self, holder: str, now_wall: float, ttl_s: float) -> Lease | Refused:
+        """Take the lease with the next epoch, or say who holds it. Raises JournalUnwritable."""
+        ...
+
+    def renew(self, lease: Lease, now_wall: float) -> bool:
+        """Hold it for another `ttl_s`. False: it is lost. A lapsed lease that nobody took is renewed."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; the next one need not wait. Nothing happens if it was lost before."""
+        ...
+
+    def holder(self) -> Lease | None:
+        """Who holds it (perhaps lapsed), or None."""
+        ...
+
+    def append(
+        self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
+    ) -> Entry:
+        """Add one entry and the rows, durable when it returns. Raises StaleEpoch, JournalUnwritable, CodecError."""
+        ...
+
+    def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
+        """Keep detector rows that changed without any record. Raises as `append`."""
+        ...
+
+    def entries(self, after: int = 0) -> Iterator[Entry]:
+        """The entries with a larger `seq`, in order, each checked against its hash. Raises JournalUnreadable."""
+        ...
+
+    def last_seq(self) -> int:
+        """The number of the latest entry; 0: none yet."""
+        ...
+
+    def rows(self) -> Mapping[str, Json]:
+        """The latest row of every check."""
+        ...
+
+    def checkpoint(self, seq: int, state: Json) -> None:
+        """Keep the state after entry `seq`: a cache, which the entries could make again."""
+        ...
+
+    def latest_checkpoint(self) -> tuple[int, Json] | None:
+        """The newest checkpoint that fits the entries, or None: then fold them all."""
+        ...
+
+    def store_model(self, digest: str, model: Json) -> None:
+        """Keep a compiled configuration. Storing it again changes nothing."""
+        ...
+
+    def load_model(self, digest: str) -> Json | None:
+        """A configuration stored earlier, or None."""
+        ...
+
+    def axis(self) -> AxisState | None:
+        """The time axis as it was last put; None: the workspace is new."""
+        ...
+
+    def put_axis(self, state: AxisState) -> AxisState:
+        """Keep it. A boot's offset is decided once: if another process did so first, its state is returned."""
+        ...
+
+    def verify(self) -> list[ChainFault]:
+        """Every fault of the chain, oldest first; empty: it is as it was written."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files. The journal may not be used afterwards."""
+        ...

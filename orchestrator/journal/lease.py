@@ -1,0 +1,156 @@
+"""The lease: one decider at a time, and when another may take over.
+
+The one rule it keeps: a lease ends by release, by the proven death of its process, or by time; and whoever takes it
+gets a larger epoch, so a holder that comes back late is refused wherever epochs are looked at.
+
+    holder's state                                 who may take it
+    released, or never held                        anybody, at once
+    same process as the one that asks              it may, at once
+    same boot and process space, process is gone   anybody, at once
+    same boot, ends later by CLOCK_BOOTTIME        nobody yet
+    other boot, ends later by the wall clock       nobody yet, unless it was seen unchanged for its whole time here
+
+The last row is for a wall clock that jumped: a lease that nobody renews for its own length, measured on the asker's
+own boot clock, is over. A lock on the file was rejected: a stopped process keeps it, and a network file system lies.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from orchestrator.journal.clocks import Clocks
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process, named so that its number being used again does not confuse: boot, process space, number, start."""
+
+    boot: str
+    space: str  # its PID namespace; empty: cannot be looked up (simulated, another kind of machine)
+    pid: int
+    started: int  # clock ticks after boot
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who decides, until when. `beat` grows with each renewal."""
+
+    holder: str
+    epoch: int
+    process: Process
+    ttl_s: float
+    ends_boottime: float
+    ends_wall: float
+    beat: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Somebody else holds the lease. `ends_in_s`: at the latest then, if it is not renewed."""
+
+    held_by: Lease
+    ends_in_s: float
+
+    def __str__(self) -> str:
+        lease = self.held_by
+        return (
+            f"{lease.holder} (process {lease.process.pid}) holds the lease with epoch {lease.epoch};"
+            f" it ends in {self.ends_in_s:.0f} s unless renewed"
+        )
+
+
+class Watch:
+    """How long a lease has been seen unchanged, on this process's own clock."""
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self._seen: tuple[int, int] | None = None
+        self._since = 0.0
+
+    def unchanged_for(self, lease: Lease, boottime: float) -> float:
+        """Seconds since this lease was first seen with this beat."""
+        if self._seen != (lease.epoch, lease.beat):
+            self._seen, self._since = (lease.epoch, lease.beat), boottime
+        return boottime - self._since
+
+
+def remaining_s(lease: Lease, asker: Process, clocks: Clocks, now_wall: float, watch: Watch) -> float:
+    """For how long nobody else may take this lease; 0 or less: it may be taken. See the table above."""
+    if lease.process == asker or is_gone(lease.process):
+        return 0.0
+    unchanged_s = watch.unchanged_for(lease, clocks.boottime())
+    if lease.process.boot == clocks.boot():
+        return lease.ends_boottime - clocks.boottime()
+    return min(lease.ends_wall - now_wall, lease.ttl_s - unchanged_s)
+
+
+def extended(lease: Lease, clocks: Clocks, now_wall: float) -> Lease:
+    """The same lease, renewed now."""
+    return Lease(
+        lease.holder,
+        lease.epoch,
+        lease.process,
+        lease.ttl_s,
+        clocks.boottime() + lease.ttl_s,
+        now_wall + lease.ttl_s,
+        lease.beat + 1,
+    )
+
+
+def this_process(boot: str) -> Process:
+    """The process that runs this."""
+    return Process(boot, _space(), os.getpid(), _started(os.getpid()) or 0)
+
+
+def is_gone(process: Process) -> bool:
+    """Is it proven that this process has ended? False also when it cannot be told from here.
+
+    Proof needs the same kernel (boot id) and the same process space: there, no process of that number, a later one
+    that got the same number, or one that has ended and was not collected yet.
+    """
+    if not process.space or process.space != _space() or process.boot != _boot_of_this_machine():
+        return False
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it exists and belongs to somebody else: the start time decides
+    started = _started(process.pid)
+    return started is not None and (started != process.started or _is_ended(process.pid))
+
+
+@cache
+def _boot_of_this_machine() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _space() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/PID/stat after the name, which may contain anything. Empty: not to be read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _started(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[19]) if len(fields) > 19 else None  # field 22 of proc(5)
+
+
+def _is_ended(pid: int) -> bool:
+    """A zombie, and not merely one whose first thread has ended."""
+    try:
+        return _stat(pid)[:1] == ["Z"] and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except OSError:
+        return False
