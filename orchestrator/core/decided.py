@@ -362,7 +362,9 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     state = d.services[started.service]
     if x.ok and started.incident and started.from_place and started.from_place != started.to_place:
         state.left[started.from_place] = x.at
-    if not x.ok and started.to_place and run.past_the_fence:
+    verify = run.of_kind(r.StepKind.VERIFY)
+    verified = verify is not None and verify.state is r.StepState.DONE
+    if not x.ok and started.to_place and run.past_the_fence and not verified:
         state.left[started.to_place] = x.at
 
 

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     MASS_FAILURE = "mass failure"
     TOO_MANY_FAILOVERS = "too many failovers"
     DEPENDENCY_RECOVERING = "dependency recovering"
+    SETTLING = "settling"
     RESOURCE_BUSY = "resource busy"
     COMPROMISE_SUSPECTED = "compromise suspected"
     # guards: may this tier?
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     # how things end
     VERIFIED = "verified"
     RECOVERED_BY_ITSELF = "recovered by itself"
+    RECOVERED_WITH_ANOTHER = "recovered with another service"
     PREFLIGHT_FAILED = "preflight failed"
     PLAYBOOK_FAILED = "playbook failed"
     UNREACHABLE = "unreachable"
@@ -106,6 +108,7 @@ TEXTS: dict[Reason, str] = {
     Reason.MASS_FAILURE: "too many unexplained failure domains at once: it may be the checks",
     Reason.TOO_MANY_FAILOVERS: "too many failovers are under way",
     Reason.DEPENDENCY_RECOVERING: "something this service depends on is recovering first",
+    Reason.SETTLING: "a move has just ended: the service's own checks are given time",
     Reason.RESOURCE_BUSY: "another run holds the resource",
     Reason.COMPROMISE_SUSPECTED: "a compromise is suspected: isolate and ask",
     Reason.NOT_VIABLE: "the move's own preconditions do not hold",
@@ -122,6 +125,7 @@ TEXTS: dict[Reason, str] = {
     Reason.BUDGET_TOO_SMALL: "it usually takes longer than the budget left, and another tier fits",
     Reason.VERIFIED: "verified by a good answer after the last step",
     Reason.RECOVERED_BY_ITSELF: "the checks are good again without a move",
+    Reason.RECOVERED_WITH_ANOTHER: "the move that was made for another service brought this one back too",
     Reason.PREFLIGHT_FAILED: "the preconditions did not hold when asked again",
     Reason.PLAYBOOK_FAILED: "the playbook failed",
     Reason.UNREACHABLE: "the playbook could not reach a host",

@@ -1,0 +1,193 @@
+"""Which move next: every tier of a service is assessed, in the author's order, and the first that can help is taken.
+
+The one rule it keeps: tier n+1 is looked at only after tier n is recorded failed or ineligible, with its reason;
+and nothing is destroyed to find out whether a tier can help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from orchestrator.core.durations import show_duration
+from orchestrator.core.model import FenceBy, Move, Service, Tier
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import TierState, Verdict
+from orchestrator.core.turn import Turn
+
+PATIENCE_S = 3.0  # how long an unknown precondition may delay the choice of a tier
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One tier's prospects. `asks`: why a named approval is needed before it acts."""
+
+    move: str
+    state: TierState
+    reason: Reason
+    evidence: str
+    asks: tuple[str, ...] = ()
+
+
+def assess_ladder(turn: Turn, service: Service, since: float) -> list[Assessment]:
+    """Every tier's prospects, in order. `since`: when the present outage was opened; patience counts from there."""
+    found = [assess(turn, service, tier, since) for tier in service.ladder]
+    return _spend_budget(turn, service, found)
+
+
+def chosen(assessments: list[Assessment]) -> int | None:
+    """The tier to act on or to wait for, from 0; None when all are failed or ineligible."""
+    for index, assessment in enumerate(assessments):
+        if assessment.state is TierState.WAITING:
+            return index
+    return None
+
+
+def assess(turn: Turn, service: Service, tier: Tier, since: float) -> Assessment:
+    """One tier's prospects, all but the budget. WAITING with TIER_CHOSEN means: it can be taken now."""
+    move = turn.model.moves[tier.move]
+    incident = turn.incident(service)
+    if incident is not None:
+        for ledger in incident.tiers.values():
+            if ledger.move == move.id and ledger.state is TierState.FAILED:
+                return Assessment(move.id, TierState.FAILED, ledger.reason, ledger.evidence)
+    no = _cannot_start(turn, service, move) or _not_viable(turn, move, since) or _too_late(turn, service, tier, move)
+    if no is not None:
+        return no
+    for resource in move.holds:
+        holder = turn.decided.holder_of(resource)
+        if holder is not None:
+            evidence = f"{resource} is held by {holder.id} ({holder.started.move} for {holder.started.service})"
+            return Assessment(move.id, TierState.WAITING, Reason.RESOURCE_BUSY, evidence)
+    waiting, asked = fence_asks(turn, service, move, since)
+    if waiting:
+        return Assessment(move.id, TierState.WAITING, Reason.FENCE_UNPROVEN, waiting)
+    return Assessment(move.id, TierState.WAITING, Reason.TIER_CHOSEN, _prospect(turn, move), tuple(asked))
+
+
+def to_fence(turn: Turn, service: Service, move: Move) -> list[str]:
+    """The places that might be acting and are not where the move leads, in a stable order."""
+    if move.to is None or not service.exclusive:
+        return []
+    return sorted(turn.state(service).may_act - {move.to})
+
+
+def fence_asks(turn: Turn, service: Service, move: Move, since: float) -> tuple[str, list[str]]:
+    """What to wait for (or ``), and why a person must decide to fence, for every place to be left."""
+    asked = []
+    for place_id in to_fence(turn, service, move):
+        fence = turn.model.places[place_id].fence
+        if fence is None:
+            asked.append(f"{Reason.NO_FENCE.value}: nothing in the plan can prove that {place_id} is out")
+            continue
+        if turn.says(fence.proven_when) is Verdict.UP or fence.automatic is FenceBy.ALWAYS:
+            continue
+        if fence.automatic is FenceBy.NEVER or fence.dark_when is None:
+            asked.append(f"{Reason.FENCE_NOT_AUTOMATIC.value}: {place_id} may be alive; its fence is never automatic")
+            continue
+        dark = turn.says(fence.dark_when)
+        if dark is Verdict.UP:
+            continue
+        evidence = turn.behind(fence.dark_when, dark)
+        coming = any((row := turn.rows.get(c)) and row.good_streak for c in fence.dark_when.checks())
+        if (dark is Verdict.UNKNOWN or coming) and turn.now < since + PATIENCE_S:
+            turn.wake(since + PATIENCE_S)
+            return f"waiting for word of {place_id}'s power: {evidence}", []
+        if dark is Verdict.UNKNOWN:
+            asked.append(f"{Reason.FENCE_UNPROVEN.value}: whether {place_id} has power is unknown: {evidence}")
+        else:
+            asked.append(f"{Reason.FENCE_NOT_AUTOMATIC.value}: {place_id} is not dark, it may be alive: {evidence}")
+    return "", asked
+
+
+def data_loss(turn: Turn, service: Service, move: Move, accept_loss_s: float | None) -> tuple[Reason, str] | None:
+    """Why the data found at the move's destination would not do; None when it would (GitHub, October 2018).
+
+    The age is that of the last sample plus the time since: nothing is known of what was lost meanwhile.
+    """
+    if move.to is None or service.rpo_s is None:
+        return None
+    if move.data_age is None:
+        return Reason.RPO_UNKNOWN, f"{move.id} names no check for the age of its data"
+    age_s = turn.data_age_s(move.data_age, turn.now)
+    if age_s is None:
+        return Reason.RPO_UNKNOWN, turn.evidence(move.data_age)
+    allowed_s = max(service.rpo_s, accept_loss_s or 0.0)
+    if age_s > allowed_s:
+        return Reason.RPO_EXCEEDED, f"data {show_duration(age_s)} old, {show_duration(allowed_s)} allowed"
+    return None
+
+
+def _no(move: Move, reason: Reason, evidence: str) -> Assessment:
+    return Assessment(move.id, TierState.INELIGIBLE, reason, evidence)
+
+
+def _cannot_start(turn: Turn, service: Service, move: Move) -> Assessment | None:
+    place = turn.state(service).place
+    if move.to is not None and move.to == place:
+        return _no(move, Reason.ALREADY_THERE, f"{service.id} is at {place}")
+    if move.leaves and place not in move.leaves:
+        return _no(
+            move,
+            Reason.WRONG_PLACE,
+            f"{service.id} is at {place}, the move starts from {', '.join(sorted(move.leaves))}",
+        )
+    return None
+
+
+def _not_viable(turn: Turn, move: Move, since: float) -> Assessment | None:
+    verdict = turn.says(move.viable_when)
+    if move.viable_when is not None and verdict is Verdict.DOWN:
+        return _no(move, Reason.NOT_VIABLE, turn.behind(move.viable_when, Verdict.DOWN))
+    if move.viable_when is not None and verdict is Verdict.UNKNOWN:
+        evidence = turn.behind(move.viable_when, Verdict.UNKNOWN)
+        if turn.now < since + PATIENCE_S:
+            turn.wake(since + PATIENCE_S)
+            return Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, evidence)
+        return _no(move, Reason.VIABILITY_UNKNOWN, evidence)
+    if move.id in turn.decided.engaged:
+        return _no(move, Reason.ALREADY_ENGAGED, f"in effect since {turn.decided.engaged[move.id]}")
+    return None
+
+
+def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Assessment | None:
+    left_at = turn.state(service).left.get(move.to or "")
+    if left_at is not None and turn.now - left_at < service.cool_down_s:
+        turn.wake(left_at + service.cool_down_s)
+        return _no(move, Reason.COOLING_DOWN, f"{move.to} failed {show_duration(turn.now - left_at)} ago")
+    loss = data_loss(turn, service, move, tier.accept_loss_s)
+    return _no(move, *loss) if loss else None
+
+
+def _prospect(turn: Turn, move: Move) -> str:
+    usual_s = turn.usual_s(move.id)
+    if usual_s is None:
+        return "no history: assumed to fit"
+    return f"usually {show_duration(usual_s)} ({len(turn.decided.durations[move.id])} runs)"
+
+
+def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list[Assessment]:
+    """Pass over tiers that usually take longer than the budget left, while another fits."""
+    incident = turn.incident(service)
+    if incident is None:
+        return found
+    left_s = incident.first_bad_at + service.rto_s - turn.now
+
+    def fits(assessment: Assessment) -> bool:
+        usual_s = turn.usual_s(assessment.move)
+        return usual_s is None or usual_s <= left_s
+
+    open_ = [a for a in found if a.state is TierState.WAITING]
+    if not any(fits(a) for a in open_):
+        late = f"; predicted to miss the RTO: {show_duration(left_s)} left" if open_ else ""
+        return [replace(a, evidence=a.evidence + late) if a in open_ else a for a in found]
+    return [
+        replace(
+            a,
+            state=TierState.INELIGIBLE,
+            reason=Reason.BUDGET_TOO_SMALL,
+            evidence=f"{_prospect(turn, turn.model.moves[a.move])}, {show_duration(left_s)} of the RTO left",
+        )
+        if a in open_ and not fits(a)
+        else a
+        for a in found
+    ]

@@ -1,0 +1,195 @@
+"""May we act? The guards over a service in an incident, one function each, asked in the order of `GUARDS`.
+
+The one rule it keeps: a guard answers with its reason and its evidence or not at all, and every guard names the
+accident that it prevents. A new guard is one function and one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.core.decided import covers
+from orchestrator.core.durations import show_duration
+from orchestrator.core.model import Mode, Service
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import Decision, Verdict
+from orchestrator.core.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A guard's objection."""
+
+    decision: Decision
+    reason: Reason
+    evidence: str
+
+
+Guard = Callable[[Turn, Service], Finding | None]
+
+
+def blind(turn: Turn, service: Service) -> Finding | None:
+    """A controller that sees nothing must not act (orchestrator#737, Checkmate#3937, gatus#1722)."""
+    for vantage in sorted({turn.model.checks[c].vantage for c in service.healthy_when.checks()}):
+        if turn.blind(vantage):
+            asked = ", ".join(turn.model.references(vantage))
+            return Finding(Decision.WAIT, Reason.BLIND, f"vantage {vantage}: none of {asked} answers")
+    return None
+
+
+def held(turn: Turn, service: Service) -> Finding | None:
+    """A named person stopped automatic action."""
+    for subject, word in turn.decided.holds.items():
+        if covers(subject, service.id):
+            why = f": {word.why}" if word.why else ""
+            return Finding(Decision.REFRAIN, Reason.HELD, f"{word.who} holds {subject}{why}")
+    return None
+
+
+def in_maintenance(turn: Turn, service: Service) -> Finding | None:
+    """Announced work is not a disaster."""
+    for subject, ends_at in turn.decided.maintenance.items():
+        if covers(subject.partition("#")[0], service.id) and turn.now < ends_at:
+            turn.wake(ends_at)
+            return Finding(
+                Decision.REFRAIN, Reason.IN_MAINTENANCE, f"{subject}, for {show_duration(ends_at - turn.now)} more"
+            )
+    return None
+
+
+def frozen(turn: Turn, service: Service) -> Finding | None:
+    """Load, failover, overload, failback, again: a brake that success does not release (GitHub, September 2012)."""
+    state = turn.state(service)
+    if state.frozen is not None:
+        return Finding(Decision.ASK, state.frozen.reason, state.frozen.evidence)
+    limits = turn.limits(service.client)
+    since = max(turn.now - limits.moves_window_s, state.resumed_at)
+    recent = [at for at in state.automatic_moves if at >= since]
+    if len(recent) >= limits.moves_per_service:
+        window = show_duration(limits.moves_window_s)
+        evidence = f"{len(recent)} automatic moves within {window}; `bascule resume {service.id}`"
+        return Finding(Decision.ASK, Reason.FLAPPING, evidence)
+    return None
+
+
+def mass_failure(turn: Turn, service: Service) -> Finding | None:
+    """When everything fails at once, it may be the checks (AWS, October 2025); one dark site is one."""
+    limits = turn.limits(service.client)
+    domains = unexplained_domains(turn, limits.failure_window_s)
+    if len(domains) > limits.failure_domains:
+        evidence = (
+            f"{len(domains)} failure domains within {show_duration(limits.failure_window_s)}: {', '.join(domains)}"
+        )
+        return Finding(Decision.ASK, Reason.MASS_FAILURE, evidence)
+    return None
+
+
+def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
+    """One host down, thirty alerts: what stands on it waits for it (uptime-kuma#1089, gatus#1708)."""
+    incident = turn.incident(service)
+    for name in dependencies(turn, service):
+        needed = turn.model.services[name]
+        other = turn.incident(needed)
+        if other is not None:
+            run = turn.decided.run_for(name)
+            moving = run is not None and run.human is None
+            deciding = other.judged is None or other.judged.decision in (Decision.ACT, Decision.WAIT)
+            if moving or deciding:
+                return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is recovering ({other.id})")
+        elif incident is not None and turn.health(needed) is not Verdict.DOWN:
+            doubtful = [c for c in needed.healthy_when.checks() if (row := turn.rows.get(c)) and row.bad_streak]
+            until = incident.episode_opened_at + service.settle_s
+            if doubtful and turn.now < until:
+                turn.wake(until)
+                return Finding(
+                    Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is in doubt: {turn.evidence(doubtful[0])}"
+                )
+    return None
+
+
+def too_many_failovers(turn: Turn, service: Service) -> Finding | None:
+    """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time."""
+    limit = turn.limits(service.client).concurrent_failovers
+    running = [x for x in turn.decided.unfinished_runs() if x.human is None]
+    if len(running) >= limit:
+        return Finding(
+            Decision.WAIT, Reason.TOO_MANY_FAILOVERS, f"{len(running)} of {limit}: {', '.join(x.id for x in running)}"
+        )
+    return None
+
+
+GUARDS: tuple[Guard, ...] = (
+    blind,
+    held,
+    in_maintenance,
+    frozen,
+    mass_failure,
+    dependency_recovering,
+    too_many_failovers,
+)
+BY_HAND: tuple[Guard, ...] = (blind, too_many_failovers)  # what a named operator's own failover still has to pass
+
+
+def objection(turn: Turn, service: Service, guards: tuple[Guard, ...] = GUARDS) -> Finding | None:
+    """The first guard's objection, or None."""
+    for guard in guards:
+        finding = guard(turn, service)
+        if finding is not None:
+            return finding
+    return None
+
+
+def asks(turn: Turn, service: Service) -> list[str]:
+    """Why an automatic move of this service would need a named approval, whatever the tier."""
+    found = []
+    if service.mode is Mode.ASK:
+        found.append(f"{service.id} is in mode ask")
+    for subject, word in turn.decided.suspected.items():
+        if covers(subject, service.id):
+            found.append(
+                f"{Reason.COMPROMISE_SUSPECTED.value}: {word.who} on {subject}{': ' + word.why if word.why else ''}"
+            )
+    return found
+
+
+def dependencies(turn: Turn, service: Service) -> list[str]:
+    """What the service needs where it is placed now."""
+    place = turn.state(service).place
+    return [d.service for d in service.depends_on if not d.at or place in d.at]
+
+
+def unexplained_domains(turn: Turn, window_s: float) -> list[str]:
+    """The fewest failure domains (greedily) that explain all checks gone down within the window.
+
+    Only checks that a service's health rests on count: others may well be down in good times ("HQ's power is
+    off"). A check without any domain counts for its host.
+    """
+    down = []
+    watched = {c for s in turn.model.services.values() for c in s.healthy_when.checks()}
+    for verdict in turn.decided.verdicts.values():
+        if verdict.verdict is Verdict.DOWN and turn.now - verdict.at <= window_s and verdict.check in watched:
+            if verdict.was is Verdict.UNKNOWN:
+                continue  # never seen working: not a failure that has just happened
+            check = turn.model.checks[verdict.check]
+            down.append(set(check.domains) or {f"{check.client}/{check.host or check.name}"})
+    found = []
+    while down:
+        names = sorted({name for domains in down for name in domains})
+        best = max(names, key=lambda name: sum(name in domains for domains in down))
+        found.append(best)
+        down = [domains for domains in down if best not in domains]
+    return found
+
+
+def order(turn: Turn) -> list[Service]:
+    """All services in the order they are to be restored: dependencies, then priority, then cost a minute."""
+    depth: dict[str, int] = {}
+
+    def deep(name: str, seen: tuple[str, ...] = ()) -> int:
+        if name not in depth:
+            needs = [d.service for d in turn.model.services[name].depends_on if d.service not in seen]
+            depth[name] = 1 + max((deep(n, (*seen, name)) for n in needs), default=-1)
+        return depth[name]
+
+    return sorted(turn.model.services.values(), key=lambda s: (deep(s.id), s.priority, -s.downtime_cost, s.id))

@@ -1,0 +1,198 @@
+"""One call of the engine: what is known now, and what comes of it.
+
+The one rule it keeps: everything below the engine reads and writes through a turn, so that a record is applied
+in the moment it is written and the next question sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.core import detector
+from orchestrator.core.commands import Command, NoticeKind, ProbeNow, TellPeople
+from orchestrator.core.decided import Decided, Incident, ServiceState, apply
+from orchestrator.core.detector import Row
+from orchestrator.core.diagnosis import blamed, evaluate
+from orchestrator.core.events import Answer
+from orchestrator.core.model import Check, Condition, Json, Limits, Model, Service
+from orchestrator.core.records import NoticeDue, Record, Verdict
+
+FOREVER = float("inf")
+
+
+@dataclass(slots=True)
+class Turn:
+    """The model, the state, the rows and the time; and the records, commands and wake-up that come of them."""
+
+    model: Model
+    decided: Decided
+    rows: Mapping[str, Row]
+    now: float
+    records: list[Record] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    wake_at: float = FOREVER
+
+    # ---- what comes of it
+
+    def record(self, record: Record) -> None:
+        """Remember it, and let it take effect."""
+        apply(self.decided, record)
+        self.records.append(record)
+
+    def command(self, command: Command) -> None:
+        """Have it done, once the entry is durable."""
+        self.commands.append(command)
+
+    def wake(self, at: float) -> None:
+        """Be called at this time if nothing happens before."""
+        self.wake_at = min(self.wake_at, at)
+
+    def ask_now(self, checks: Iterable[str]) -> None:
+        """Have these checks asked at once."""
+        known = tuple(dict.fromkeys(c for c in checks if c in self.model.checks))
+        if known:
+            self.command(ProbeNow(known))
+
+    def tell(
+        self,
+        notice: str,
+        kind: NoticeKind,
+        subject: str,
+        text: str,
+        *,
+        say: str = "",
+        details: Mapping[str, Json] | None = None,
+    ) -> None:
+        """Tell people, unless the same notice was due before."""
+        if notice in self.decided.told:
+            return
+        service = self.model.services.get(subject)
+        client = service.client if service else subject.partition("/")[0]
+        due = NoticeDue(
+            self.now, notice, kind, client, subject, text, say, service.owners if service else (), details or {}
+        )
+        self.record(due)
+        self.command(tell_command(due))
+
+    # ---- what is known
+
+    def verdict(self, check: str) -> Verdict:
+        """The check's verdict, or unknown while its vantage is blind."""
+        row = self.rows.get(check)
+        if row is None or self.blind(self.model.checks[check].vantage):
+            return Verdict.UNKNOWN
+        return row.verdict
+
+    def blind(self, vantage: str) -> bool:
+        """Whether no reference target of this vantage answered its last question well."""
+        references = self.model.references(vantage)
+        return bool(references) and not any(self._answers(c) for c in references)
+
+    def _answers(self, check: str) -> bool:
+        row = self.rows.get(check)
+        stale_s = self.model.checks[check].stale_after_s
+        return row is not None and row.last_answer is Answer.GOOD and self.now - row.last_sent_at <= stale_s
+
+    def reference_at(self, vantage: str) -> float | None:
+        """When the latest question was sent that a reference of this vantage answered well."""
+        times = [row.last_good_at for c in self.model.references(vantage) if (row := self.rows.get(c)) is not None]
+        return max((t for t in times if t is not None), default=None)
+
+    def says(self, condition: Condition | None) -> Verdict:
+        """The condition over verdicts; up where there is none."""
+        return Verdict.UP if condition is None else evaluate(condition, self.verdict)
+
+    def fresh(self, condition: Condition | None, since: float) -> Verdict:
+        """The condition over single answers to questions sent at `since` or later; it does not wait for `rise`."""
+        if condition is None:
+            return Verdict.UP
+        return evaluate(condition, lambda check: self.fresh_answer(check, since))
+
+    def fresh_answer(self, check: str, since: float) -> Verdict:
+        """One check's last answer, if its question was sent at `since` or later."""
+        row = self.rows.get(check)
+        if row is None or row.last_sent_at < since or row.last_answer is Answer.NONE:
+            return Verdict.UNKNOWN
+        return Verdict.UP if row.last_answer is Answer.GOOD else Verdict.DOWN
+
+    def health(self, service: Service) -> Verdict:
+        """The service's diagnosis; a down from before its last recovery does not count until it is renewed."""
+        recovered_at = self.state(service).recovered_at
+
+        def ask(check: str) -> Verdict:
+            verdict = self.verdict(check)
+            if verdict is Verdict.DOWN and recovered_at is not None:
+                return self._renewed(self.model.checks[check], recovered_at, service.settle_s)
+            return verdict
+
+        return evaluate(service.healthy_when, ask)
+
+    def _renewed(self, check: Check, recovered_at: float, settle_s: float) -> Verdict:
+        row = self.rows[check.id]
+        old_s = max(settle_s, check.loss.over_s if check.loss else 0.0)
+        since_recovery = row.first_bad_at is not None and row.first_bad_at > recovered_at
+        if since_recovery and row.bad_streak >= check.fall:
+            return Verdict.DOWN
+        if self.now - recovered_at >= old_s:
+            return Verdict.DOWN
+        self.wake(recovered_at + old_s)
+        return Verdict.UNKNOWN
+
+    def behind(self, condition: Condition, verdict: Verdict) -> str:
+        """The evidence for a condition's verdict, in one line."""
+        names = blamed(condition, self.verdict, verdict) or list(dict.fromkeys(condition.checks()))
+        return "; ".join(self.evidence(c) for c in names)
+
+    def evidence(self, check: str) -> str:
+        """What is known of one check, in one line."""
+        row = self.rows.get(check)
+        return detector.evidence(row, self.model.checks[check]) if row else f"{check}: never asked"
+
+    def first_bad(self, condition: Condition, default: float) -> float:
+        """The oldest bad answer of the unbroken streaks behind the checks that are down."""
+        down = blamed(condition, self.verdict, Verdict.DOWN)
+        return min((t for c in down if (t := self.rows[c].first_bad_at) is not None), default=default)
+
+    def last_good(self, condition: Condition) -> float | None:
+        """The latest good answer of the checks that are down, or None."""
+        down = blamed(condition, self.verdict, Verdict.DOWN)
+        return max((t for c in down if (t := self.rows[c].last_good_at) is not None), default=None)
+
+    def state(self, service: Service) -> ServiceState:
+        """What was decided of the service."""
+        return self.decided.services[service.id]
+
+    def incident(self, service: Service) -> Incident | None:
+        """The service's open incident."""
+        name = self.state(service).incident
+        return self.decided.incidents[name] if name else None
+
+    def limits(self, client: str) -> Limits:
+        """The client's limits, or the workspace's."""
+        return self.model.client_limits.get(client, self.model.limits)
+
+    def usual_s(self, move: str) -> float | None:
+        """The 90th percentile of the move's last live durations; None without history."""
+        return percentile(self.decided.durations.get(move, []), 0.9)
+
+    def data_age_s(self, check: str, until: float) -> float | None:
+        """The measured age of the data found by this check, aged by its sample time; None when never measured."""
+        row = self.rows.get(check)
+        if row is None or row.measured_at is None:
+            return None
+        age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
+        return None if age_s is None else age_s + max(0.0, until - row.measured_at)
+
+
+def tell_command(due: NoticeDue) -> TellPeople:
+    """The command that delivers a notice."""
+    return TellPeople(due.notice, due.kind, due.client, due.subject, due.text, due.say, due.to, due.details)
+
+
+def percentile(values: list[float], share: float) -> float | None:
+    """The nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
