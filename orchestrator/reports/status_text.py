@@ -1,0 +1,201 @@
+"""The status as an operator reads it at three in the morning.
+
+The one rule it keeps: what is wrong stands on top, each line with its reason, and what is to be typed stands in full.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from orchestrator.core.durations import show_duration
+from orchestrator.reports.status import RunNow, ServiceNow, StatusNow, StepNow, TierNow
+from orchestrator.reports.text import Line, Part, bar, line, wrap
+
+STYLE = {
+    "up": "green",
+    "degraded": "yellow",
+    "down": "bold red",
+    "unknown": "magenta",
+    "running": "bold cyan",
+    "failed": "red",
+    "recovered": "green",
+    "ineligible": "dim",
+    "waiting": "",
+}
+MARK = {"done": "✓", "failed": "✗", "skipped": "–", "running": "…", "looking": "?", "unseen": "?", "pending": ""}
+
+
+def status_lines(status: StatusNow, width: int = 100) -> list[Line]:
+    """The whole status for a terminal `width` columns wide."""
+    lines: list[Line] = []
+    column = max([len(s.id) for s in status.services], default=0)
+    for service in status.services:
+        if service.incident:
+            lines += [*_in_incident(service, width), line()]
+    for service in status.services:
+        if not service.incident:
+            lines += _quiet(service, column, width)
+    if not status.services:
+        lines.append(line(Part("no services: nothing has been configured in this journal yet", "yellow")))
+    lines += [line(), *_foot(status, width)]
+    return lines
+
+
+def run_lines(run: RunNow, width: int = 100) -> list[Line]:
+    """A run on its own: its steps, what it does at this moment, what it waits for."""
+    lines = [line(f"{run.service}  ", Part(_short(run.move), "bold"), f"  run {run.id} ({run.origin})")]
+    lines += [line("  ", *_steps(run.steps))]
+    return [*lines, *_run_extra(run, "  ", width)]
+
+
+def _in_incident(s: ServiceNow, width: int) -> Iterable[Line]:
+    left = s.budget_left_s if s.budget_left_s is not None else s.rto_s
+    down = s.down_s or 0.0
+    share = down / s.rto_s if s.rto_s else 1.0
+    over = left < 0
+    colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
+    budget = f"RTO missed by {_clock(-left)}" if over else f"budget left {_clock(left)}"
+    at = f"   at {_short(s.place)}" if s.place else ""
+    yield line(
+        Part(s.id, "bold"),
+        "  ",
+        Part(f"{s.condition.upper()} for {_clock(down)}", STYLE[s.condition]),
+        f"{at}   RTO {_clock(s.rto_s)} ",
+        Part(bar(share), colour),
+        " ",
+        Part(budget, colour),
+    )
+    if s.reason and s.decision != "act":
+        yield from _wrapped(
+            f"  {s.decision}: ", f"{s.reason}: {s.evidence}" if s.evidence else s.reason, width, "yellow"
+        )
+    moves = max([len(_short(t.move)) for t in s.tiers], default=0)
+    for tier in s.tiers:
+        run = s.run if s.run and tier.state == "running" else None
+        yield from _tier(tier, run, moves, width)
+    if s.run and not any(t.state == "running" for t in s.tiers):
+        yield from run_lines(s.run, width)
+    for note in s.notes:
+        yield from _wrapped("  ", note, width, "yellow")
+
+
+def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Line]:
+    head = f"  tier {t.tier} {_short(t.move):<{moves}}  "
+    state = Part(f"{t.state:<10}  ", STYLE.get(t.state, ""))
+    indent = " " * (len(head) + len(state.text))
+    if run is not None:
+        rows = _rows(run.steps, width - len(indent))
+        yield line(head, state, *rows[0])
+        for row in rows[1:]:
+            yield line(indent, *row)
+        yield from _run_extra(run, indent, width)
+        return
+    if t.state == "waiting":
+        text = f"{t.reason}: {t.evidence}" if t.reason and t.evidence else usual(t)
+    else:
+        text = f"{t.reason}: {t.evidence}" if t.evidence else t.reason
+    pieces = wrap(indent, text, width)
+    yield line(head, state, pieces[0][len(indent) :])
+    for piece in pieces[1:]:
+        yield line(piece)
+
+
+def usual(t: TierNow) -> str:
+    """What is known of how long the tier takes."""
+    if t.usual_s is None:
+        return "never measured, assumed to fit"
+    runs = f"{t.usual_runs} run" + ("" if t.usual_runs == 1 else "s")
+    return f"usually {show_duration(t.usual_s)} ({runs}), " + ("fits" if t.fits else "does not fit the budget left")
+
+
+def _steps(steps: tuple[StepNow, ...]) -> list[Part]:
+    parts: list[Part] = []
+    for step in steps:
+        if step.state == "pending":
+            continue
+        took = f" {show_duration(step.took_s)}" if step.took_s is not None and step.state != "skipped" else ""
+        colour = {"done": "green", "failed": "red", "running": "cyan"}.get(step.state, "yellow")
+        again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
+        parts += [Part(f"{_short(step.name)}{took}{again} "), Part(MARK[step.state] + "  ", colour)]
+    return parts or [Part("about to start")]
+
+
+def _rows(steps: tuple[StepNow, ...], room: int) -> list[list[Part]]:
+    """The steps broken into rows, never inside a step."""
+    rows: list[list[Part]] = [[]]
+    used = 0
+    parts = _steps(steps)
+    for index in range(0, len(parts), 2):
+        pair = parts[index : index + 2]
+        size = sum(len(p.text) for p in pair)
+        if rows[-1] and used + size > room + 2:
+            rows.append([])
+            used = 0
+        rows[-1] += pair
+        used += size
+    return rows
+
+
+def _run_extra(run: RunNow, indent: str, width: int) -> Iterable[Line]:
+    if run.task:
+        yield from _wrapped(indent + "↳ ", run.task, width, "dim")
+    if run.needs:
+        yield from _wrapped(indent + "waits for a person: ", run.needs, width, "bold yellow")
+        yield line(indent, "type: ", Part(run.say, "bold"))
+
+
+def _quiet(s: ServiceNow, column: int, width: int) -> Iterable[Line]:
+    away = f"   (home is {_short(s.home)})" if s.home and s.place and s.place != s.home else ""
+    at = f"at {_short(s.place)}" if s.place else "no place"
+    engaged = "   by " + ", ".join(_short(m) for m in s.engaged) if s.engaged else ""
+    mode = "" if s.mode == "auto" else f"   mode {s.mode}"
+    yield line(
+        f"{s.id:<{column}}  ",
+        Part(f"{s.condition:<8}", STYLE[s.condition]),
+        f"  {at}",
+        Part(away + engaged, "yellow"),
+        f"   RTO {_clock(s.rto_s)}",
+        Part(mode, "dim"),
+    )
+    for bad in s.bad_checks:
+        yield from _wrapped("  ", bad, width, "red")
+    for note in s.notes:
+        yield from _wrapped("  ", note, width, "yellow")
+    if s.run:
+        yield from (line("  ", *parts) for parts in run_lines(s.run, width - 2))
+
+
+def _foot(status: StatusNow, width: int) -> Iterable[Line]:
+    for told in status.undelivered:
+        yield from _wrapped("not delivered yet: ", told, width, "yellow")
+    if not status.controller:
+        yield line(Part("no controller has ever run here; start one: bascule daemon", "yellow"))
+        return
+    who = f"controller {status.controller}, epoch {status.epoch}"
+    if status.daemon:
+        yield line(Part(who, "dim"))
+        return
+    since = f" for {show_duration(status.silent_s)}" if status.silent_s is not None else ""
+    stamp = time.strftime("%H:%M:%S", time.localtime(status.wall - (status.silent_s or 0.0)))
+    when = f" (since {stamp})" if status.silent_s is not None else ""
+    yield from _wrapped("", f"{who}: silent{since}{when}; nobody watches. Start it: bascule daemon", width, "bold red")
+
+
+def _wrapped(prefix: str, text: str, width: int, style: str) -> Iterable[Line]:
+    for piece in wrap(prefix, text, width):
+        yield line(piece[: len(prefix)], Part(piece[len(prefix) :], style))
+
+
+def _short(name: str | None) -> str:
+    """`fence:acme/hq` and `acme/hq` as `fence:hq` and `hq`: the client stands at the head of the block."""
+    head, colon, tail = (name or "").rpartition(":")
+    return head + colon + tail.rpartition("/")[2]
+
+
+def _clock(seconds: float) -> str:
+    """A budget: always minutes and seconds."""
+    whole = int(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+    return f"{whole // 60}:{whole % 60:02d}"

@@ -1,0 +1,301 @@
+"""Collects what belongs together: each incident, and each planned move, with everything that was done and said.
+
+The one rule it keeps: it reads records and adds nothing; what a story says was written when it happened. The one
+thing derived is what was *usual* when a run began (the history up to then), which the engine also went by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from orchestrator.core import decided as d
+from orchestrator.core import records as r
+from orchestrator.core.events import TaskTime
+from orchestrator.core.model import Model, Service
+from orchestrator.reports.entries import Entry, WallClock
+
+ModelOf = Callable[[str], Model | None]
+"""The stored model of a digest; None when it is not there."""
+
+
+@dataclass(slots=True)
+class StepStory:
+    """One step of a run, all its attempts."""
+
+    planned: r.PlannedStep
+    began_at: float | None = None
+    ended_at: float | None = None
+    attempts: int = 0
+    state: r.StepState = r.StepState.PENDING
+    reason: str = ""
+    evidence: str = ""
+    tasks: tuple[TaskTime, ...] = ()
+    measures: dict[str, float] = field(default_factory=dict)
+    looks: list[r.StepLooked | r.StepRetried | r.StepLeftUnseen] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RunStory:
+    """One execution of a move. `usual_s`: 90th percentile of `usual_runs` earlier runs, known when it began."""
+
+    started: r.RunStarted
+    steps: dict[str, StepStory]
+    usual_s: float | None = None
+    usual_runs: int = 0
+    ended: r.RunEnded | None = None
+    human: list[tuple[float, float | None, r.RunNeedsHuman]] = field(default_factory=list)
+    approved: r.RunApproved | None = None
+    abort: r.AbortAsked | None = None
+
+
+@dataclass(slots=True)
+class Episode:
+    """One outage: from its first bad answer to its recovery; a relapse is another episode of the same incident."""
+
+    opened: r.IncidentOpened | r.IncidentReopened
+    ended: r.IncidentEnded | None = None
+    runs: list[RunStory] = field(default_factory=list)
+    judged: list[r.ServiceJudged] = field(default_factory=list)
+    tiers: list[r.TierJudged] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Story:
+    """One incident, or one planned move without an incident (then `episodes` is empty)."""
+
+    id: str
+    service: str
+    episodes: list[Episode] = field(default_factory=list)
+    runs: list[RunStory] = field(default_factory=list)
+    words: list[r.WordAccepted | r.WordRefused] = field(default_factory=list)
+    notices: list[tuple[r.NoticeDue, r.NoticeSettled | None]] = field(default_factory=list)
+    checks: list[r.VerdictChanged] = field(default_factory=list)
+    placements: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = field(default_factory=list)
+    controllers: list[r.ControllerBegan] = field(default_factory=list)
+    model: Model | None = None
+    configuration: str = ""
+
+    @property
+    def of(self) -> Service | None:
+        """The service as it was configured."""
+        return None if self.model is None else self.model.services.get(self.service)
+
+    @property
+    def began_at(self) -> float:
+        """First bad answer, or the start of the planned run."""
+        return self.episodes[0].opened.first_bad_at if self.episodes else self.runs[0].started.at
+
+    @property
+    def ended_at(self) -> float | None:
+        """When nothing of it was open any more; None while something is."""
+        ends = [e.ended.at if e.ended else None for e in self.episodes]
+        ends += [x.ended.at if x.ended else None for x in self.runs]
+        known = [e for e in ends if e is not None]
+        return max(known) if len(known) == len(ends) else None
+
+
+class Stories:
+    """Reads entries in order; `incidents` and `planned` are the stories so far, oldest first."""
+
+    def __init__(self, model_of: ModelOf = lambda _digest: None) -> None:
+        self.decided = d.Decided()
+        self.clock = WallClock(())
+        self.stories: dict[str, Story] = {}
+        self.last: Entry | None = None
+        self._model_of = model_of
+        self._models: dict[str, Model | None] = {}
+        self._runs: dict[str, tuple[Story, RunStory]] = {}
+        self._open: dict[str, Story] = {}  # by service
+        self._notices: dict[str, tuple[Story, int]] = {}
+        self._recent_checks: list[r.VerdictChanged] = []
+
+    def read(self, entries: Iterable[Entry]) -> Stories:
+        """Read on. Raises IllegalRecord when the journal is damaged."""
+        for entry in entries:
+            self.last = entry
+            self.clock.add(entry)
+            for record in entry.records:
+                self._collect(record)
+                d.apply(self.decided, record)
+        return self
+
+    @property
+    def model(self) -> Model | None:
+        """The model in force at the last entry."""
+        return self._model(self.decided.configuration)
+
+    def find(self, name: str) -> Story | None:
+        """The story of this incident, of this run, or of the incident that this run belongs to."""
+        if name in self.stories:
+            return self.stories[name]
+        return self._runs[name][0] if name in self._runs else None
+
+    def _model(self, digest: str) -> Model | None:
+        if digest not in self._models:
+            self._models[digest] = self._model_of(digest) if digest else None
+        return self._models[digest]
+
+    def _collect(self, x: r.Record) -> None:
+        match x:
+            case r.IncidentOpened() | r.IncidentReopened():
+                self._opened(x)
+            case r.IncidentEnded():
+                story = self.stories[x.incident]
+                story.episodes[-1].ended = x
+                self._open.pop(story.service, None)
+            case r.ServiceJudged():
+                self.stories[x.incident].episodes[-1].judged.append(x)
+            case r.TierJudged():
+                self.stories[x.incident].episodes[-1].tiers.append(x)
+            case r.RunStarted():
+                self._run_started(x)
+            case r.VerdictChanged():
+                self._recent_checks = [*[c for c in self._recent_checks if x.at - c.at < 60.0][-200:], x]
+                for story in self._open.values():
+                    if x.check in _relevant(story):
+                        story.checks.append(x)
+            case r.PlacementChanged() | r.MayActAdded() | r.MayActRemoved():
+                for story in self._about(x.service):
+                    story.placements.append(x)
+            case r.MoveEngaged():
+                if x.run in self._runs:
+                    self._runs[x.run][0].placements.append(x)
+            case r.WordAccepted() | r.WordRefused():
+                self._word(x)
+            case r.NoticeDue():
+                self._notice(x)
+            case r.NoticeSettled():
+                if x.notice in self._notices:
+                    story, index = self._notices.pop(x.notice)
+                    story.notices[index] = (story.notices[index][0], x)
+            case r.ControllerBegan():
+                for story in self._live():
+                    story.controllers.append(x)
+            case _:
+                self._of_run(x)
+
+    def _opened(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
+        if isinstance(x, r.IncidentOpened):
+            digest = self.decided.configuration
+            story = Story(x.incident, x.service, model=self._model(digest), configuration=digest)
+            self.stories[x.incident] = story
+            relevant = _relevant(story)
+            story.checks.extend(c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0)
+        else:
+            story = self.stories[x.incident]
+        story.episodes.append(Episode(x))
+        self._open[story.service] = story
+
+    def _run_started(self, x: r.RunStarted) -> None:
+        kept = self.decided.durations.get(x.move, [])
+        run = RunStory(x, {s.name: StepStory(s) for s in x.steps}, percentile(kept, 0.9), len(kept))
+        if x.incident:
+            story = self.stories[x.incident]
+            story.episodes[-1].runs.append(run)
+        else:
+            story = Story(x.run, x.service, model=self._model(x.configuration), configuration=x.configuration)
+            self.stories[x.run] = story
+        story.runs.append(run)
+        self._runs[x.run] = (story, run)
+
+    def _of_run(self, x: r.Record) -> None:
+        name = getattr(x, "run", None)
+        if not isinstance(name, str) or name not in self._runs:
+            return
+        run = self._runs[name][1]
+        match x:
+            case r.StepBegan():
+                step = run.steps[x.step]
+                step.began_at = x.at if step.began_at is None else step.began_at
+                step.attempts, step.state = x.attempt, r.StepState.RUNNING
+            case r.StepLooked() | r.StepRetried() | r.StepLeftUnseen():
+                step = run.steps[x.step]
+                step.looks.append(x)
+                step.state = {
+                    r.StepLooked: r.StepState.LOOKING,
+                    r.StepRetried: r.StepState.PENDING,
+                    r.StepLeftUnseen: r.StepState.UNSEEN,
+                }[type(x)]
+            case r.StepFinished():
+                step = run.steps[x.step]
+                step.ended_at, step.state, step.tasks = x.at, x.state, x.tasks
+                step.began_at = x.at if step.began_at is None else step.began_at
+                step.reason, step.evidence, step.measures = x.reason.value, x.evidence, dict(x.measures)
+            case r.RunNeedsHuman():
+                _human_done(run, x.at)
+                run.human.append((x.at, None, x))
+            case r.RunApproved():
+                run.approved = x
+                _human_done(run, x.at)
+            case r.AbortAsked():
+                run.abort = x
+            case r.RunEnded():
+                run.ended = x
+                _human_done(run, x.at)
+
+    def _live(self) -> list[Story]:
+        """Open incidents, and planned runs without an end."""
+        planned = [story for story, run in self._runs.values() if run.ended is None]
+        return list({s.id: s for s in [*self._open.values(), *planned]}.values())
+
+    def _about(self, service: str) -> list[Story]:
+        return [s for s in self._live() if s.service == service]
+
+    def _word(self, x: r.WordAccepted | r.WordRefused) -> None:
+        run = x.run if isinstance(x, r.WordAccepted) and x.run else x.subject
+        if run in self._runs:
+            self._runs[run][0].words.append(x)
+            return
+        for story in self._live():
+            if d.covers(x.subject, story.service):
+                story.words.append(x)
+
+    def _notice(self, x: r.NoticeDue) -> None:
+        named = x.details.get("incident")
+        if isinstance(named, str) and named in self.stories:
+            story = self.stories[named]
+        elif x.subject in self._runs:
+            story = self._runs[x.subject][0]
+        else:
+            about = [s for s in self.stories.values() if s.service == x.subject]
+            if not about:
+                return
+            story = about[-1]
+        story.notices.append((x, None))
+        self._notices[x.notice] = (story, len(story.notices) - 1)
+
+
+def percentile(values: list[float], share: float) -> float | None:
+    """Nearest-rank percentile; None of nothing."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _human_done(run: RunStory, at: float) -> None:
+    if run.human and run.human[-1][1] is None:
+        since, _, record = run.human[-1]
+        run.human[-1] = (since, at, record)
+
+
+def _relevant(story: Story) -> frozenset[str]:
+    """Checks that this story may tell of: the service's own, its moves' and its fences'."""
+    service = story.of
+    if service is None or story.model is None:
+        return frozenset()
+    names = set(service.healthy_when.checks())
+    for tier in (*(t.move for t in service.ladder), *service.failback):
+        move = story.model.moves.get(tier)
+        if move is None:
+            continue
+        for condition in (move.viable_when, move.verify, move.done_when):
+            if condition is not None:
+                names.update(condition.checks())
+        if move.data_age:
+            names.add(move.data_age)
+    for place in story.model.places.values():
+        if place.fence and place.client == service.client:
+            names.update(place.fence.proven_when.checks())
+    return frozenset(names)

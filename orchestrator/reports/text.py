@@ -1,0 +1,74 @@
+"""Lines of text with a style each: what the status, a report and a live run look like in a terminal.
+
+The one rule it keeps: without colour the text says the same; a style only helps the eye.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TextIO
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some text in one style: a word of rich's, or nothing."""
+
+    text: str
+    style: str = ""
+
+
+Line = tuple[Part, ...]
+
+
+def line(*parts: str | Part) -> Line:
+    """A line from plain texts and styled parts."""
+    return tuple(p if isinstance(p, Part) else Part(p) for p in parts)
+
+
+def plain(lines: Iterable[Line]) -> str:
+    """The lines without any style, each ended."""
+    return "".join("".join(p.text for p in parts).rstrip() + "\n" for parts in lines)
+
+
+def show(lines: Iterable[Line], to: TextIO | None = None) -> None:
+    """Write the lines: with colours on a terminal, plain otherwise."""
+    out = sys.stdout if to is None else to
+    if not out.isatty():
+        out.write(plain(lines))
+        out.flush()
+        return
+    from rich.console import Console
+
+    console = Console(file=out, highlight=False)
+    console.print(rich_text(lines), soft_wrap=False, no_wrap=False, end="")
+
+
+def rich_text(lines: Iterable[Line]) -> object:
+    """The lines as one rich renderable."""
+    from rich.text import Text
+
+    whole = Text()
+    for parts in lines:
+        for part in parts:
+            whole.append(part.text, part.style or None)
+        whole.append("\n")
+    return whole
+
+
+def bar(share: float, cells: int = 12) -> str:
+    """How much of a budget is used: `▕██░░░░░░░░░░▏`."""
+    full = min(cells, max(0, round(share * cells)))
+    if share > 0 and full == 0:
+        full = 1
+    return "▕" + "█" * full + "░" * (cells - full) + "▏"
+
+
+def wrap(prefix: str, text: str, width: int) -> list[str]:
+    """The text after the prefix, continued below itself."""
+    import textwrap
+
+    room = max(20, width - len(prefix))
+    pieces = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return [prefix + pieces[0], *(" " * len(prefix) + p for p in pieces[1:])]
