@@ -48,8 +48,7 @@ class AxisState:
 class Fault(StrEnum):
     """What is wrong with a chain of entries."""
 
-    ALTERED = "altered"  # the entry's content is not what its hash says
-    BROKEN = "broken"  # it does not follow the entry before it
+    ALTERED = "altered"  # content and hash do not fit the entry before it
     MISSING = "missing"  # an entry is not there
     UNREADABLE = "unreadable"  # the content is as written, but this version cannot read it
     DAMAGED = "damaged"  # the store itself says that it is damaged
@@ -108,7 +107,10 @@ class Journal(Protocol):
         ...
 
     def renew(self, lease: Lease, now_wall: float) -> bool:
-        """Hold it for another `ttl_s`. False: it is lost. A lapsed lease that nobody took is renewed."""
+        """Hold it for another `ttl_s`. False: it is lost. A lapsed lease that nobody took is renewed.
+
+        Raises JournalUnwritable: then it was not renewed.
+        """
         ...
 
     def release(self, lease: Lease) -> None:
@@ -122,7 +124,10 @@ class Journal(Protocol):
     def append(
         self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
     ) -> Entry:
-        """Add one entry and the rows, durable when it returns. Raises StaleEpoch, JournalUnwritable, CodecError."""
+        """Add one entry and the rows, durable when it returns. A row of None is forgotten.
+
+        Raises StaleEpoch, JournalUnwritable, and CodecError where a record does not fit its own declaration.
+        """
         ...
 
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:

@@ -17,7 +17,8 @@ own boot clock, is over. A lock on the file was rejected: a stopped process keep
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -77,27 +78,34 @@ class Watch:
         return boottime - self._since
 
 
-def remaining_s(lease: Lease, asker: Process, clocks: Clocks, now_wall: float, watch: Watch) -> float:
-    """For how long nobody else may take this lease; 0 or less: it may be taken. See the table above."""
-    if lease.process == asker or is_gone(lease.process):
-        return 0.0
-    unchanged_s = watch.unchanged_for(lease, clocks.boottime())
-    if lease.process.boot == clocks.boot():
-        return lease.ends_boottime - clocks.boottime()
-    return min(lease.ends_wall - now_wall, lease.ttl_s - unchanged_s)
+@dataclass(slots=True)
+class Asker:
+    """What decides over lease times for one process: itself, its clocks, and how it tells that others have ended."""
 
+    process: Process
+    clocks: Clocks
+    gone: Callable[[Process], bool]
+    watch: Watch = field(default_factory=Watch)
 
-def extended(lease: Lease, clocks: Clocks, now_wall: float) -> Lease:
-    """The same lease, renewed now."""
-    return Lease(
-        lease.holder,
-        lease.epoch,
-        lease.process,
-        lease.ttl_s,
-        clocks.boottime() + lease.ttl_s,
-        now_wall + lease.ttl_s,
-        lease.beat + 1,
-    )
+    def remaining_s(self, lease: Lease, holder: str, now_wall: float) -> float:
+        """For how long `holder` may not take this lease; 0 or less: it may. See the table above."""
+        own = lease.holder == holder and lease.process == self.process
+        if own or self.gone(lease.process):
+            return 0.0
+        now = self.clocks.boottime()
+        unchanged_s = self.watch.unchanged_for(lease, now)
+        if lease.process.boot == self.clocks.boot():
+            return lease.ends_boottime - now
+        return min(lease.ends_wall - now_wall, lease.ttl_s - unchanged_s)
+
+    def grant(self, holder: str, epoch: int, now_wall: float, ttl_s: float) -> Lease:
+        """A new lease for this process from now on."""
+        return Lease(holder, epoch, self.process, ttl_s, self.clocks.boottime() + ttl_s, now_wall + ttl_s)
+
+    def extended(self, lease: Lease, now_wall: float) -> Lease:
+        """The same lease, renewed now."""
+        ends = self.clocks.boottime() + lease.ttl_s
+        return replace(lease, ends_boottime=ends, ends_wall=now_wall + lease.ttl_s, beat=lease.beat + 1)
 
 
 def this_process(boot: str) -> Process:
