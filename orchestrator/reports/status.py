@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core import decided as d
+from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import TaskTime
-from orchestrator.core.model import Combine, Condition, Model, Service
+from orchestrator.core.model import Model, Service
 from orchestrator.core.records import TierState, Verdict
-from orchestrator.reports.story import percentile
+from orchestrator.core.turn import percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,21 +153,6 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     )
 
 
-def condition_verdict(condition: Condition, verdicts: Mapping[str, Verdict]) -> Verdict:
-    """Three-valued: unknown propagates unless the known answers settle it; degraded is usable."""
-    values = [
-        condition_verdict(t, verdicts) if isinstance(t, Condition) else verdicts.get(t, Verdict.UNKNOWN)
-        for t in condition.terms
-    ]
-    usable = [v for v in values if v in (Verdict.UP, Verdict.DEGRADED)]
-    unknown = values.count(Verdict.UNKNOWN)
-    need = {Combine.ALL: len(values), Combine.ANY: 1, Combine.QUORUM: condition.need}[condition.combine]
-    if len(usable) >= need:
-        clean = usable.count(Verdict.UP) >= need if condition.combine is not Combine.ANY else Verdict.UP in usable
-        return Verdict.UP if clean else Verdict.DEGRADED
-    return Verdict.UNKNOWN if len(usable) + unknown >= need else Verdict.DOWN
-
-
 def _in_order(model: Model, state: d.Decided) -> Iterable[Service]:
     """Services in incidents first, then by client, priority and name."""
 
@@ -181,7 +167,7 @@ def _service(service: Service, state: d.Decided, model: Model, now: float, runs:
     found = state.services.get(service.id) or d.ServiceState(service.home)
     incident = state.incidents.get(found.incident) if found.incident else None
     verdicts = {name: v.verdict for name, v in state.verdicts.items()}
-    condition = condition_verdict(service.healthy_when, verdicts)
+    condition = evaluate(service.healthy_when, lambda name: verdicts.get(name, Verdict.UNKNOWN))
     run = next((x for x in runs if x.service == service.id), None)
     down_s = left_s = None
     if incident is not None:

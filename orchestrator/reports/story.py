@@ -6,7 +6,6 @@ thing derived is what was *usual* when a run began (the history up to then), whi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from orchestrator.core import decided as d
 from orchestrator.core import records as r
 from orchestrator.core.events import TaskTime
 from orchestrator.core.model import Model, Service
+from orchestrator.core.turn import percentile
 from orchestrator.reports.entries import Entry, WallClock
 
 ModelOf = Callable[[str], Model | None]
@@ -265,13 +265,6 @@ class Stories:
             story = about[-1]
         story.notices.append((x, None))
         self._notices[x.notice] = (story, len(story.notices) - 1)
-
-
-def percentile(values: list[float], share: float) -> float | None:
-    """Nearest-rank percentile; None of nothing."""
-    if not values:
-        return None
-    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def _human_done(run: RunStory, at: float) -> None:
