@@ -1,0 +1,272 @@
+"""http: does a page, an API or a whole transaction answer as it should, by the path an end user takes?
+
+The one rule it keeps: each question is a newcomer's. A new connection, the name looked up anew (at the name server
+given in `resolver`, where the end user's own would look), nothing kept from the last question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from orchestrator.core.events import Answer
+from orchestrator.probes.kind import Judged, Kind, NotAsked, Pinned, Question, Raw, Refusal, Silence, Text
+from orchestrator.probes.names import NameFailed
+from orchestrator.probes.patterns import Path, Pattern, mismatches
+from orchestrator.probes.sockets import meaning_of, open_socket
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.abc import AbstractResolver
+
+_BODY_MAX_BYTES = 1 << 20
+
+
+def _is_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no URL: write http://HOST[:PORT]/PATH or https://…")
+    if parts.username or parts.password:
+        raise ValueError("a URL with a password ends up in logs: use token_file, or headers without secrets")
+    try:
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"{url!r} is no URL: {error}") from error
+    return url
+
+
+def _list_of_one(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Scalar = str | bool | int | float | None
+Status = Annotated[int, Field(ge=100, le=599)]
+
+
+class HttpOptions(Pinned):
+    """Options of `probe: http`."""
+
+    url: Annotated[str, AfterValidator(_is_url)]
+    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] = "GET"
+    body: str | None = None
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    status: Annotated[tuple[Status, ...], BeforeValidator(_list_of_one), Field(min_length=1)] = Field(
+        (200, 201, 202, 203, 204), description="accepted status, or a list of them"
+    )
+    match: Pattern | None = Field(None, description="regular expression that the body must match somewhere")
+    json_is: Mapping[Path, Scalar] = Field(
+        default_factory=dict, alias="json", description="dotted path in a JSON body, to the value it must have"
+    )
+    header_matches: Mapping[str, Pattern] = Field(default_factory=dict, description="response header, to its pattern")
+    resolver: Text | None = Field(None, description="name server to ask for the host's address")
+    token_file: Text | None = Field(None, description="file with a bearer token")
+    token_secret: Text | None = Field(None, description="name of the secret with a bearer token")
+    redirects: Annotated[int, Field(ge=0, le=10)] = Field(0, description="redirects to follow")
+    tls_verify: bool = True
+    tls_ca_file: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_token(self) -> HttpOptions:
+        if self.token_file and self.token_secret:
+            raise ValueError("token_file and token_secret are both given: choose one")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Responded:
+    """A response; `complete` is False if the rest of its body did not come in time."""
+
+    status: int
+    body: str
+    rtt_s: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+
+async def ask(question: Question[HttpOptions]) -> Raw:
+    """One request on a connection of its own."""
+    import aiohttp
+
+    options = question.options
+    token = question.secrets.get(options.token_secret, options.token_file)
+    headers = {"User-Agent": "bascule-probe", "Accept": "*/*", **options.headers}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    connector = aiohttp.TCPConnector(
+        force_close=True,
+        use_dns_cache=False,
+        resolver=_resolver(question),
+        ssl=_tls(options),
+        socket_factory=lambda info: open_socket(str(info[4][0]), socket.SOCK_STREAM, options),
+    )
+    connected = False
+
+    async def note(*_: object) -> None:
+        nonlocal connected
+        connected = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(note)
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession(
+        connector=connector,
+        trace_configs=[trace],
+        timeout=aiohttp.ClientTimeout(total=None),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    ) as session:
+        question.stamp()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(question.timeout_s) as bound:
+                async with session.request(
+                    options.method,
+                    options.url,
+                    headers=headers,
+                    data=options.body,
+                    allow_redirects=options.redirects > 0,
+                    max_redirects=max(1, options.redirects),
+                ) as response:
+                    return await _read(response, started, bound)
+        except TimeoutError:
+            what = "connected, no response" if connected else "no connection"
+            return Silence(f"{what} within {question.timeout_s:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return _meaning(error)
+
+
+async def _read(response: aiohttp.ClientResponse, started: float, bound: asyncio.Timeout) -> Raw:
+    """The body, up to a limit. A time-out here is still an answer: the target had begun one."""
+    loop = asyncio.get_running_loop()
+    body = bytearray()
+    complete = True
+    rtt_s = loop.time() - started
+    deadline = bound.when()
+    bound.reschedule(None)
+    try:
+        async with asyncio.timeout_at(deadline):
+            async for chunk in response.content.iter_chunked(65536):
+                body += chunk
+                if len(body) >= _BODY_MAX_BYTES:
+                    break
+            rtt_s = loop.time() - started
+    except TimeoutError:
+        complete = False
+    text = body.decode(response.charset or "utf-8", "replace") if _known(response.charset) else body.decode("latin-1")
+    return Responded(response.status, text, rtt_s, dict(response.headers), complete)
+
+
+def _known(charset: str | None) -> bool:
+    try:
+        b"".decode(charset or "utf-8")
+    except LookupError:
+        return False
+    return True
+
+
+def _resolver(question: Question[HttpOptions]) -> AbstractResolver:
+    from aiohttp.abc import AbstractResolver, ResolveResult
+
+    class Resolver(AbstractResolver):
+        """aiohttp's way of asking us for addresses."""
+
+        async def resolve(
+            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+        ) -> list[ResolveResult]:
+            options = question.options
+            addresses = await question.tools.names.addresses(host, options.resolver, options)
+            return [
+                ResolveResult(
+                    hostname=host,
+                    host=address,
+                    port=port,
+                    family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                    proto=0,
+                    flags=socket.AI_NUMERICHOST,
+                )
+                for address in addresses
+            ]
+
+        async def close(self) -> None:
+            """Nothing to close."""
+
+    return Resolver()
+
+
+def _tls(options: HttpOptions) -> ssl.SSLContext | bool:
+    if not options.url.startswith("https:") and not options.redirects:
+        return False
+    if not options.tls_verify:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    return ssl.create_default_context(cafile=options.tls_ca_file) if options.tls_ca_file else True
+
+
+def _meaning(error: Exception) -> Silence | Refusal | NotAsked:
+    import aiohttp
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, NameFailed):
+            return cause.meaning
+        cause = getattr(cause, "os_error", None) or cause.__cause__ or cause.__context__
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return Refusal(f"certificate not accepted: {error.certificate_error}")
+        case aiohttp.ClientSSLError():
+            return Refusal(f"TLS failed: {error}")
+        case aiohttp.TooManyRedirects():
+            return Refusal("too many redirects")
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return Refusal(f"redirected to no URL: {error}")
+        case aiohttp.ClientConnectorError(os_error=OSError() as inner) if inner.errno:
+            return meaning_of(inner, f"{error.host} port {error.port}")
+        case OSError() if error.errno:
+            return meaning_of(error, "connection")
+        case aiohttp.ServerDisconnectedError():
+            return Refusal("connection closed before any response")
+        case _:
+            return Refusal(f"no HTTP response: {str(error)[:200] or type(error).__name__}")
+
+
+def judge(options: HttpOptions, reply: Responded) -> Judged:
+    """Status, then headers, then body: the first that is not as expected is what the operator reads."""
+    measures = {"rtt_s": reply.rtt_s, "status": float(reply.status)}
+    seen = f"HTTP {reply.status}"
+    if reply.status not in options.status:
+        text = " ".join(reply.body.split())[:120]
+        expected = ", ".join(str(s) for s in options.status)
+        return Judged(Answer.BAD, measures, f"{seen}{': ' + text if text else ''} (expected {expected})")
+    headers = {name.lower(): value for name, value in reply.headers.items()}
+    for name, pattern in options.header_matches.items():
+        value = headers.get(name.lower())
+        if value is None or not re.search(pattern, value):
+            return Judged(Answer.BAD, measures, f"{seen}, header {name} is {value!r}, expected /{pattern}/")
+    if not reply.complete:
+        return Judged(Answer.BAD, measures, f"{seen}, then the body did not end in time")
+    if options.match is not None and not re.search(options.match, reply.body):
+        start = " ".join(reply.body.split())[:80]
+        return Judged(Answer.BAD, measures, f"{seen}, body does not match /{options.match}/: {start!r}")
+    if options.json_is:
+        try:
+            document = json.loads(reply.body)
+        except ValueError:
+            return Judged(Answer.BAD, measures, f"{seen}, body is no JSON: {reply.body[:80]!r}")
+        wrong = mismatches(document, options.json_is)
+        if wrong:
+            return Judged(Answer.BAD, measures, f"{seen}, {'; '.join(wrong[:3])}")
+    return Judged(Answer.GOOD, measures, f"{seen} in {reply.rtt_s * 1000:.0f} ms")
+
+
+KIND = Kind("http", HttpOptions, ask, Responded, judge, imports=("aiohttp", "dns.message"))

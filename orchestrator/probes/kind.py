@@ -1,0 +1,183 @@
+"""What a kind of probe is: its options, how it asks, and what an answer means.
+
+The one rule it keeps: asking and judging are apart. `ask` talks to the world and brings back a raw result; `classify`
+is pure and says what it means, so that the simulator judges invented results with the same code. A raw result is one
+of three that every kind shares (`Silence`, `Refusal`, `NotAsked`) or the kind's own reply:
+
+    raw        what happened                                              answer
+    -------    ---------------------------------------------------------  ------------------------
+    Silence    asked, and nothing of the asked target came back in time   SILENT
+    Refusal    the target answered, and the answer is "no"                BAD
+    NotAsked   our own fault: could not ask, crashed, was killed          NONE
+    reply      the target answered                                        the kind's `classify`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from orchestrator.core.durations import parse_duration
+from orchestrator.core.events import Answer
+
+if TYPE_CHECKING:
+    from orchestrator.probes.tools import Tools
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    raise ValueError(f"{value!r} is no duration: write the unit too, like {value}s")
+
+
+Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+"""Seconds, written with a unit."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Options(BaseModel):
+    """What an author may write for a kind, beside what every check has. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Pinned(Options):
+    """Options of a question that can be tied to one way out of this machine."""
+
+    source: Text | None = Field(None, description="own address to ask from")
+    interface: Text | None = Field(None, description="network interface to ask through (needs CAP_NET_RAW)")
+    mark: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = Field(
+        None, description="firewall mark for policy routing (needs CAP_NET_ADMIN)"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Asked, and nothing of the asked target came back in time."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The target answered, and the answer is no."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAsked:
+    """Our own fault: could not ask, crashed, was killed."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a raw result means."""
+
+    answer: Answer
+    measures: Mapping[str, float] = field(default_factory=dict)
+    detail: str = ""
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+ReplyT = TypeVar("ReplyT")
+
+Raw = Any  # Silence | Refusal | NotAsked | the kind's own reply
+
+
+class Secrets:
+    """Passwords and tokens by name; never in options, and so never in a model, record or log."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._known = known
+
+    def __repr__(self) -> str:
+        return f"<Secrets {sorted(self._known)}>"
+
+    def get(self, name: str | None, file: str | None) -> str | None:
+        """The secret of this name, or the first line of this file; None if neither is asked for.
+
+        Raises `Unanswerable` if it is not there.
+        """
+        if name is not None:
+            if name not in self._known:
+                raise Unanswerable(
+                    f"secret {name!r} is not known here (known: {', '.join(sorted(self._known)) or 'none'})"
+                )
+            return self._known[name]
+        if file is None:
+            return None
+        try:
+            text = Path(file).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unanswerable(f"secret file {file} cannot be read: {error}") from error
+        lines = text.splitlines()
+        if not lines or not lines[0].strip():
+            raise Unanswerable(f"secret file {file} is empty")
+        return lines[0].strip()
+
+
+class Unanswerable(Exception):
+    """The question could not be asked, and it is our own fault."""
+
+
+@dataclass(slots=True)
+class Question(Generic[OptionsT]):
+    """One question on its way. `stamp` is called right before it goes out, again if it had to wait for a turn."""
+
+    options: OptionsT
+    timeout_s: float
+    secrets: Secrets
+    tools: Tools
+    stamp: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[OptionsT, ReplyT]):
+    """One kind of probe.
+
+    `ask` keeps to the question's time-out by itself and returns a raw result; whatever it raises counts as
+    `NotAsked`. `grace_s` after the time-out it is abandoned. `reply` is the type of the kind's own reply.
+    `imports` are the libraries that asking needs: slow to import, so never imported by whoever only reads options, and
+    imported before the first beat, so that they hold up no question.
+    """
+
+    name: str
+    options: type[OptionsT]
+    ask: Callable[[Question[OptionsT]], Awaitable[Raw]]
+    reply: type[ReplyT]
+    judge: Callable[[OptionsT, ReplyT], Judged]
+    grace_s: float = 0.5
+    imports: tuple[str, ...] = ()
+
+    def warm(self) -> None:
+        """Import what asking needs."""
+        for name in self.imports:
+            import_module(name)
+
+    def classify(self, options: OptionsT, raw: Raw) -> Judged:
+        """What a raw result means. Pure.
+
+        Raises TypeError for a result of another kind.
+        """
+        match raw:
+            case Silence(why):
+                return Judged(Answer.SILENT, {}, why)
+            case Refusal(why):
+                return Judged(Answer.BAD, {}, why)
+            case NotAsked(why):
+                return Judged(Answer.NONE, {}, why)
+        if not isinstance(raw, self.reply):
+            raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}: expected a {self.reply.__name__}")
+        return self.judge(options, raw)

@@ -1,0 +1,186 @@
+"""From a host name to its addresses, by this machine's resolver or by a name server of the author's choice.
+
+The one rule it keeps: a look-up that hangs holds up nobody else. The system's resolver can only be asked by a thread
+that waits, so each look-up has a daemon thread of its own (shared by everybody who asks for the same name meanwhile);
+an abandoned one ends when the resolver gives up, and the end of the program does not wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable
+from orchestrator.probes.sockets import is_address, meaning_of, open_socket
+
+Failure = Silence | Refusal | NotAsked
+_THREADS_MAX = 256
+
+
+class NameFailed(OSError):
+    """The name could not be turned into an address; `meaning` says what that says."""
+
+    def __init__(self, meaning: Failure) -> None:
+        super().__init__(meaning.why)
+        self.meaning = meaning
+
+
+class Names:
+    """Look-ups of one event loop."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+
+    async def addresses(self, name: str, resolver: str | None, pins: Pinned, family: int = 0) -> list[str]:
+        """Its addresses, in the order to try them. Caller bounds the time. Raises `NameFailed`."""
+        if is_address(name):
+            return [name]
+        if resolver is None:
+            return await self._by_system(name, family)
+        return await by_server(name, resolver, pins, family)
+
+    async def _by_system(self, name: str, family: int) -> list[str]:
+        key = (name, family)
+        future = self._asked.get(key)
+        if future is None:
+            if len(self._asked) >= _THREADS_MAX:
+                raise NameFailed(
+                    NotAsked(f"{_THREADS_MAX} name look-ups hang already: is this machine's resolver dead?")
+                )
+            loop = asyncio.get_running_loop()
+            future = loop.create_future()
+            self._asked[key] = future
+            future.add_done_callback(lambda done: (self._asked.pop(key, None), done.cancelled() or done.exception()))
+            threading.Thread(
+                target=_look_up, args=(loop, future, name, family), name=f"look-up {name}", daemon=True
+            ).start()
+        return await asyncio.shield(future)
+
+
+def _look_up(loop: asyncio.AbstractEventLoop, future: asyncio.Future[list[str]], name: str, family: int) -> None:
+    found: list[str] = []
+    failure: Failure | None = None
+    try:
+        for row in socket.getaddrinfo(name, None, family, socket.SOCK_STREAM):
+            address = str(row[4][0])
+            if address not in found:
+                found.append(address)
+    except socket.gaierror as error:
+        if error.errno in (socket.EAI_NONAME, socket.EAI_NODATA):
+            failure = Refusal(f"name {name} does not exist")
+        elif error.errno == socket.EAI_AGAIN:
+            failure = Silence(f"no answer from this machine's resolver for {name}")
+        else:
+            failure = NotAsked(f"cannot look up {name}: {error.strerror}")
+    except (OSError, UnicodeError) as error:
+        failure = NotAsked(f"cannot look up {name}: {error}")
+
+    def tell() -> None:
+        if future.done():
+            return
+        if failure is None:
+            future.set_result(found)
+        else:
+            future.set_exception(NameFailed(failure))
+
+    try:
+        loop.call_soon_threadsafe(tell)
+    except RuntimeError:
+        return  # the loop is closed: nobody waits any more
+
+
+async def by_server(name: str, resolver: str, pins: Pinned, family: int = 0) -> list[str]:
+    """Ask one name server, as an end user's resolver would (twice, a lost packet is no outage). Raises `NameFailed`."""
+    kinds = ["A"] if family == socket.AF_INET else ["AAAA"] if family == socket.AF_INET6 else ["A", "AAAA"]
+    found: list[str] = []
+    for kind in kinds:
+        reply = await exchange(name, kind, resolver, 53, pins, tries_every_s=0.4)
+        rcode, values = reply
+        if rcode == "NXDOMAIN":
+            raise NameFailed(Refusal(f"name {name} does not exist, says {resolver}"))
+        if rcode != "NOERROR":
+            raise NameFailed(Refusal(f"name server {resolver} answers {rcode} for {name}"))
+        found += values
+        if found:
+            return found
+    raise NameFailed(Refusal(f"name {name} has no address, says {resolver}"))
+
+
+async def exchange(
+    name: str, kind: str, server: str, port: int, pins: Pinned, *, tries_every_s: float | None = None, tcp: bool = False
+) -> tuple[str, list[str]]:
+    """One DNS question: the response code and the records' values. Caller bounds the time.
+
+    `server` is `address` or `address:port`. A truncated answer is asked for again over TCP. Raises `NameFailed`.
+    """
+    import dns.flags
+    import dns.message
+    import dns.name
+    import dns.rcode
+    import dns.rdatatype
+
+    host, port = split_server(server, port)
+    try:
+        query = dns.message.make_query(dns.name.from_text(name), dns.rdatatype.from_text(kind))
+        wire = query.to_wire()
+    except Exception as error:  # dnspython has a dozen classes for "not a name"
+        raise NameFailed(NotAsked(f"cannot ask for {name} {kind}: {error}")) from error
+    try:
+        data = None if tcp else await _by_udp(wire, host, port, pins, tries_every_s)
+        if data is not None and dns.message.from_wire(data, ignore_trailing=True).flags & dns.flags.TC:
+            data = None
+        if data is None:
+            data = await _by_tcp(wire, host, port, pins)
+    except OSError as error:
+        raise NameFailed(meaning_of(error, f"name server {server}")) from error
+    except Unanswerable as error:
+        raise NameFailed(NotAsked(str(error))) from error
+    except Exception as error:
+        raise NameFailed(Refusal(f"name server {server} answers with something that is no DNS: {error}")) from error
+    response = dns.message.from_wire(data, ignore_trailing=True)
+    wanted = dns.rdatatype.from_text(kind)
+    values = [rdata.to_text() for rrset in response.answer if rrset.rdtype == wanted for rdata in rrset]
+    return dns.rcode.to_text(response.rcode()), values
+
+
+def split_server(server: str, port: int) -> tuple[str, int]:
+    """`192.0.2.1:5353` and `[2001:db8::1]:5353` in two; the port is 53 if it is not given."""
+    if is_address(server):
+        return server, port
+    host, _, tail = server.rpartition(":")
+    host = host.strip("[]")
+    if not is_address(host) or not tail.isdigit():
+        raise NameFailed(NotAsked(f"name server {server!r} is no address"))
+    return host, int(tail)
+
+
+async def _by_udp(wire: bytes, host: str, port: int, pins: Pinned, every_s: float | None) -> bytes:
+    loop = asyncio.get_running_loop()
+    with open_socket(host, socket.SOCK_DGRAM, pins) as sock:
+        await loop.sock_connect(sock, (host, port))  # connected: the kernel drops replies from anybody else
+        while True:
+            await loop.sock_sendall(sock, wire)
+            try:
+                async with asyncio.timeout(every_s):
+                    while True:
+                        data = await loop.sock_recv(sock, 65535)
+                        if data[:2] == wire[:2]:
+                            return data
+            except TimeoutError:
+                continue
+
+
+async def _by_tcp(wire: bytes, host: str, port: int, pins: Pinned) -> bytes:
+    from orchestrator.probes.sockets import connect
+
+    loop = asyncio.get_running_loop()
+    with await connect(host, port, pins) as sock:
+        await loop.sock_sendall(sock, len(wire).to_bytes(2, "big") + wire)
+        data = b""
+        while len(data) < 2 or len(data) < 2 + int.from_bytes(data[:2], "big"):
+            more = await loop.sock_recv(sock, 65535)
+            if not more:
+                raise ConnectionResetError(104, "connection closed")
+            data += more
+        return data[2:]
