@@ -1,0 +1,149 @@
+"""The private directory of one attempt: what a later controller finds of it.
+
+The one rule it keeps: the lock is taken before the worker exists and is held until the worker is gone, so "nobody
+holds the lock" proves that no worker runs or ever will. Process ids alone cannot prove that (they are reused, and a
+controller may die before it has written one down).
+
+    <private>/<run>/<step>.<attempt>/   mode 0700
+        lock          flock'ed by the worker (inherited from the controller through a socket)
+        worker.json   pid of the worker, start time, token of the attempt, inventory
+        events.jsonl  what happened, as it happened; no results, so no secrets
+        result.json   how it ended; written last, atomically
+        work/         all that Ansible needs meanwhile (extra variables, temporary files); removed at the end
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from orchestrator.core.events import Outcome, StepKey, TaskTime
+
+
+def safe_name(text: str) -> str:
+    """A file name for any id; distinct ids get distinct names."""
+    return quote(text, safe=" @+,=").replace(".", "%2E") or "%"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an attempt ended."""
+
+    outcome: Outcome
+    detail: str
+    tasks: tuple[TaskTime, ...]
+
+
+class Attempt:
+    """The directory of one attempt. Nothing is created before `create`."""
+
+    def __init__(self, private: Path, key: StepKey) -> None:
+        self.key = key
+        self.path = private / safe_name(key.run) / f"{safe_name(key.step)}.{key.attempt}"
+        self.lock = self.path / "lock"
+        self.worker = self.path / "worker.json"
+        self.events = self.path / "events.jsonl"
+        self.result = self.path / "result.json"
+        self.work = self.path / "work"
+
+    def exists(self) -> bool:
+        """Whether this attempt has been begun here."""
+        return self.path.is_dir()
+
+    def create(self) -> None:
+        """Make the directory, durably. Raises FileExistsError if the attempt has been begun before."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.mkdir(mode=0o700)
+        for directory in (self.path.parent.parent, self.path.parent):
+            sync_directory(directory)
+
+    def take_lock(self) -> int | None:
+        """The lock as an open file descriptor, or None while a worker holds it."""
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def read_worker(self) -> dict[str, Any]:
+        """What the worker wrote of itself; empty if it has not."""
+        return _read_object(self.worker)
+
+    def read_result(self) -> Result | None:
+        """How it ended, if that is on record."""
+        found = _read_object(self.result)
+        if not found:
+            return None
+        tasks = tuple(TaskTime(**task) for task in found["tasks"])
+        return Result(Outcome(found["outcome"]), found["detail"], tasks)
+
+    def write_result(self, result: Result) -> None:
+        """Put the end on record, atomically and durably."""
+        content = {
+            "outcome": result.outcome.value,
+            "detail": result.detail,
+            "tasks": [asdict(task) for task in result.tasks],
+        }
+        write_atomically(self.result, content)
+
+    def read_events(self) -> Iterator[dict[str, Any]]:
+        """Every whole line of the event file."""
+        try:
+            text = self.events.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return
+        for line in text.splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:  # the last line of a killed worker
+                continue
+            if isinstance(event, dict):
+                yield event
+
+    def drop_work(self) -> None:
+        """Remove everything that could hold a secret."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def task_of(event: Mapping[str, Any]) -> TaskTime | None:
+    """The task time that a line of the event file carries, if it is such a line."""
+    task = event.get("task")
+    return TaskTime(**task) if isinstance(task, dict) else None
+
+
+def write_atomically(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON so that a reader, or a crash, sees all of it or nothing."""
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

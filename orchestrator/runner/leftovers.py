@@ -1,0 +1,141 @@
+"""Finds and ends what an attempt left running: here by /proc, on targets by one short look through Ansible.
+
+The one rule it keeps: only what belongs to the attempt is ended, and only what still hangs on it. Every process of an
+attempt carries its mark in the environment. A service that the playbook started carries it too, so on a target only
+those count whose standard files are pipes, sockets or terminals: a service has let go of them. Shared ssh masters
+are left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestrator.runner.settings import MARK
+
+# Arguments: mark, seconds to wait before anything is ended, host. Prints how many there were, how many remain, and
+# whether the mark's variable reaches this host at all (then it has a value in this shell too).
+SWEEP = r"""
+m=$1 patience=$2 host=$3 arrived=${4:-${MARK:+yes}}
+[ "$(id -u)" = 0 ] || { [ -z "$5" ] && command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null &&
+  exec sudo -n sh -c "$0" "$0" "$m" "$patience" "$host" "${arrived:-no}" s; }
+look() {
+  found=
+  for e in $(grep -l "MARK=$m" /proc/[0-9]*/environ 2>/dev/null); do
+    p=${e#/proc/}; p=${p%/environ}
+    for n in 0 1 2; do
+      case "$(readlink "/proc/$p/fd/$n" 2>/dev/null)" in pipe:*|socket:*|/dev/pts/*) found="$found $p"; break;; esac
+    done
+  done
+}
+look; first=$found; i=0
+while [ -n "$found" ] && [ $i -lt $((patience * 5)) ]; do sleep 0.2; i=$((i + 1)); look; done
+for s in TERM KILL; do
+  [ -n "$found" ] || break
+  kill -s $s $found 2>/dev/null; i=0
+  while [ -n "$found" ] && [ $i -lt 10 ]; do sleep 0.1; i=$((i + 1)); look; done
+done
+set -- $first; there=$#; set -- $found; echo "bascule-swept $host $there $# ${arrived:-no}"
+""".replace("MARK", MARK)
+
+
+def sweep_command(mark: str, patience_s: int) -> str:
+    """The shell command that looks for an attempt's processes on a target and ends them."""
+    script = shlex.quote(SWEEP)
+    return f"sh -c {script} {script} {shlex.quote(mark)} {patience_s} {{{{ inventory_hostname | quote }}}}"
+
+
+def marked(mark: str) -> list[int]:
+    """Processes on this machine that carry the mark, shared ssh masters left out."""
+    wanted = f"{MARK}={mark}".encode()
+    return [pid for pid in _pids() if wanted in _read(pid, "environ").split(b"\0") and not _is_master(pid)]
+
+
+def descendants(root: int) -> list[int]:
+    """Every process below `root`, shared ssh masters left out."""
+    parents: dict[int, list[int]] = {}
+    for pid in _pids():
+        stat = _read(pid, "stat")
+        fields = stat.rpartition(b")")[2].split()
+        if len(fields) > 1 and fields[0] not in (b"Z", b"X"):
+            parents.setdefault(int(fields[1]), []).append(pid)
+    found: list[int] = []
+    todo = [root]
+    while todo:
+        for child in parents.get(todo.pop(), []):
+            if child not in found:
+                found.append(child)
+                todo.append(child)
+    return [pid for pid in found if not _is_master(pid)]
+
+
+def end_all(find: Iterable[int] | None = None, *, root: int | None = None, mark: str = "", grace_s: float = 0.5) -> int:
+    """End the processes below `root` and those that carry `mark`, asking first; returns how many remain."""
+
+    def look() -> set[int]:
+        found = set(find or ())
+        if root is not None:
+            found |= set(descendants(root))
+        if mark:
+            found |= set(marked(mark))
+        return {pid for pid in found if pid != os.getpid() and alive(pid)}
+
+    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 3.0)):
+        until = time.monotonic() + patience_s
+        told: set[int] = set()
+        while there := look():
+            for pid in there - told if number is signal.SIGTERM else there:
+                _tell(pid, number)
+            told |= there
+            if time.monotonic() > until:
+                break
+            time.sleep(0.02)
+        else:
+            return 0
+    return len(look())
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is not a zombie."""
+    state = _read(pid, "stat").rpartition(b")")[2].split()
+    return bool(state) and state[0] not in (b"Z", b"X")
+
+
+def started_at(pid: int) -> int:
+    """The start time of a process in clock ticks since boot (0: there is none); with the id, it names a process."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[19]) if len(fields) > 19 else 0
+
+
+def boot_id() -> str:
+    """Names this boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _tell(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass  # ended meanwhile
+    except PermissionError:
+        pass  # a local `become`: its sudo passes the signal on; what remains is counted
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _is_master(pid: int) -> bool:
+    return re.match(rb"ssh: .*\[mux\]", _read(pid, "cmdline")) is not None
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,351 @@
+"""Playbook steps for real: each attempt is a worker process that runs ansible-runner.
+
+The one rule it keeps: an attempt is begun once. Its directory comes before its process, its lock before both; whatever
+is found of an earlier attempt is settled (its result, or adopted, or proven over and LOST), never started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from orchestrator.core.commands import CancelStep, RunPlaybook
+from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
+from orchestrator.runner import leftovers, settings, sweep
+from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
+from orchestrator.runner.runner import Emit, StepCommand
+from orchestrator.runner.worker import Job
+
+FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
+STUCK_S = 20.0  # a worker that has not ended so long after it should have is ended
+SETTLE_PATIENCE_S = 5  # how long a target may finish what a dead attempt left running there
+
+Digest = Callable[[str, str], str]
+
+
+class PlaybookRunner:
+    """Runs playbooks of a workspace through ansible-runner, out of process.
+
+    `inventories`: by client. `digest(client, path)`: the playbook's digest now, or raises OSError or ValueError.
+    `workspace_id` names the epoch file on targets; it belongs to the journal: a new journal needs a new one.
+    `private`: attempt directories, 0700. Events go to `emit` in the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        workspace: Path,
+        inventories: Mapping[str, Path],
+        emit: Emit,
+        *,
+        digest: Digest,
+        workspace_id: str,
+        private: Path | None = None,
+    ) -> None:
+        self.workspace = workspace.resolve()
+        self.inventories = {client: path.resolve() for client, path in inventories.items()}
+        self.private = (private or workspace / ".bascule" / "runs").resolve()
+        self._emit = emit
+        self._digest = digest
+        self._workspace_id = safe_name(workspace_id)
+        self._following: dict[StepKey, asyncio.Task[None]] = {}
+        self._cancelled: set[StepKey] = set()
+        self._workers: dict[StepKey, int] = {}  # pidfd
+        self._spare: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+
+    def carry_out(self, command: StepCommand) -> None:
+        """Begin, cancel or settle an attempt."""
+        key = command.key
+        if isinstance(command, CancelStep):
+            self._cancelled.add(key)
+            if key in self._workers:
+                _signal(self._workers[key], signal.SIGTERM)
+            elif key not in self._following:
+                self._follow(key, self._settle(key, announce=False))
+        elif key not in self._following:
+            self._follow(key, self._run(command) if isinstance(command, RunPlaybook) else self._settle(key))
+
+    def use_inventories(self, inventories: Mapping[str, Path]) -> None:
+        """After a reload: the clients' inventories as they are now; attempts that run keep theirs."""
+        self.inventories = {client: path.resolve() for client, path in inventories.items()}
+
+    def warm_up(self) -> None:
+        """Have a worker ready that has done its imports; the next attempt starts so much sooner."""
+        if self._spare is None:
+            self._spare = self._start_worker()
+
+    def forget(self, run: str) -> None:
+        """Drop what is kept of a run that is over; does nothing while one of its attempts still runs."""
+        if any(key.run == run for key in self._following):
+            return
+        shutil.rmtree(self.private / safe_name(run), ignore_errors=True)
+
+    async def close(self) -> None:
+        """Stop following. Attempts that run go on, and a later runner can adopt them."""
+        following = list(self._following.values())
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        if self._spare is not None:
+            process, stream = self._spare
+            stream.close()  # it sees the end of its input, and ends
+            await asyncio.to_thread(process.wait)
+            self._spare = None
+
+    # --- one attempt ---
+
+    def _follow(self, key: StepKey, work: asyncio.Future[None] | object) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+        self._following[key] = task
+
+        def over(done: asyncio.Task[None]) -> None:
+            self._following.pop(key, None)
+            self._cancelled.discard(key)
+            if not done.cancelled() and (error := done.exception()) is not None:
+                self._emit(StepEnded(key, Outcome.LOST, f"the runner failed: {type(error).__name__}: {error}"))
+
+        task.add_done_callback(over)
+
+    def _end(self, key: StepKey, result: Result) -> None:
+        self._emit(StepEnded(key, result.outcome, result.detail, result.tasks))
+
+    async def _run(self, command: RunPlaybook) -> None:
+        attempt = Attempt(self.private, command.key)
+        if attempt.exists():
+            await self._settle(command.key)
+            return
+        if (refusal := await asyncio.to_thread(self._refusal, command)) is not None:
+            self._end(command.key, refusal)
+            return
+        try:
+            attempt.create()
+            lock = attempt.take_lock()
+        except OSError as error:
+            self._end(command.key, _not_started(f"no place for the attempt: {error}"))
+            return
+        if lock is None:  # cannot happen: the directory is ours
+            await self._settle(command.key)
+            return
+        if command.key in self._cancelled:
+            os.close(lock)
+            self._end(command.key, Result(Outcome.CANCELLED, "cancelled before it was started", ()))
+            return
+        try:
+            process, stream = self._spare or self._start_worker()
+            self._spare = None
+            with stream:
+                socket.send_fds(stream, [self._job(command)], [lock])
+        except OSError as error:
+            self._end(command.key, _not_started(f"the worker could not be started: {error}"))
+            return
+        finally:
+            os.close(lock)
+        await self._watch(attempt, os.pidfd_open(process.pid), command.timeout_s, process)
+
+    def _refusal(self, command: RunPlaybook) -> Result | None:
+        playbook = command.playbook
+        if command.client not in self.inventories:
+            return _not_started(f"client {command.client} has no inventory")
+        try:
+            found = self._digest(command.client, playbook.path)
+        except (OSError, ValueError) as error:
+            return Result(Outcome.PLAN_CHANGED, f"{playbook.path} cannot be read any more: {error}", ())
+        if found != playbook.digest:
+            why = f"{playbook.path}, or something that it uses, is not what it was when the run was decided"
+            return Result(Outcome.PLAN_CHANGED, why, ())
+        return None
+
+    def _job(self, command: RunPlaybook) -> bytes:
+        job = Job(
+            private=str(self.private),
+            key=(command.key.run, command.key.step, command.key.attempt),
+            mark=secrets.token_hex(12),
+            workspace=str(self.workspace),
+            playbook=str(self.workspace / "playbooks" / command.playbook.path),
+            inventories=(str(self.inventories[command.client]),),
+            extra_vars={**command.playbook.extra_vars, **command.facts},
+            limit=command.playbook.limit,
+            timeout_s=command.timeout_s,
+            epoch=command.epoch,
+            workspace_id=self._workspace_id,
+        )
+        return json.dumps(asdict(job)).encode() + b"\n"
+
+    def _start_worker(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "orchestrator.runner.worker"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=self.workspace,
+                start_new_session=True,
+            )
+        return process, ours
+
+    async def _watch(
+        self, attempt: Attempt, worker: int, timeout_s: float, process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        """Follow a worker (a pidfd, closed here) to its end, and tell it."""
+        key = attempt.key
+        self._workers[key] = worker
+        if key in self._cancelled:
+            _signal(worker, signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        loop.add_reader(worker, ended.set)
+        position, stop_at = 0, loop.time() + timeout_s + STUCK_S
+        asked_at: float | None = None
+        try:
+            while not ended.is_set():
+                try:
+                    await asyncio.wait_for(ended.wait(), FOLLOW_S)
+                except TimeoutError:
+                    pass
+                position = self._tell_progress(attempt, position)
+                if key in self._cancelled and asked_at is None:
+                    asked_at = loop.time()
+                    stop_at = min(stop_at, asked_at + STUCK_S)
+                if loop.time() > stop_at:  # it does not do its work any more; the look below ends the rest
+                    _signal(worker, signal.SIGKILL)
+        finally:
+            loop.remove_reader(worker)
+            self._workers.pop(key, None)
+            os.close(worker)
+        if process is not None:
+            process.wait()  # it is a zombie already
+        self._end(key, await asyncio.to_thread(self._find_end, attempt))
+
+    def _tell_progress(self, attempt: Attempt, position: int) -> int:
+        try:
+            with attempt.events.open("rb") as file:
+                file.seek(position)
+                data = file.read()
+        except FileNotFoundError:
+            return position
+        whole = data.rfind(b"\n") + 1
+        for line in data[:whole].splitlines():
+            if (task := task_of(json.loads(line))) is not None:
+                self._emit(StepProgressed(attempt.key, task))
+        return position + whole
+
+    # --- what an earlier controller left ---
+
+    async def _settle(self, key: StepKey, announce: bool = True) -> None:
+        attempt = Attempt(self.private, key)
+        if not attempt.exists():
+            cancelled = key in self._cancelled
+            why = "there is no trace of it here: it had not been started, or its directory is gone"
+            self._end(key, Result(Outcome.CANCELLED if cancelled else Outcome.LOST, why, ()))
+            return
+        lock = attempt.take_lock()
+        if lock is None:
+            worker = await self._find_worker(attempt)
+            if worker is not None:
+                if announce:
+                    self._emit(StepAdopted(key))
+                await self._watch(attempt, worker, await asyncio.to_thread(self._time_left, attempt))
+                return
+            lock = attempt.take_lock()
+        try:
+            result = await asyncio.to_thread(self._find_end, attempt)
+        finally:
+            if lock is not None:
+                os.close(lock)
+        self._end(key, result)
+
+    async def _find_worker(self, attempt: Attempt) -> int | None:
+        """A pidfd of the worker that holds the lock; None if the lock came free meanwhile."""
+        while True:
+            found = attempt.read_worker()
+            if found:
+                try:
+                    worker = os.pidfd_open(found["pid"])
+                except OSError:
+                    worker = None
+                if worker is not None:
+                    if leftovers.started_at(found["pid"]) == found["started"]:
+                        return worker
+                    os.close(worker)
+            lock = attempt.take_lock()
+            if lock is not None:
+                os.close(lock)
+                return None
+            await asyncio.sleep(0.05)  # it has the lock and is about to say who it is
+
+    def _time_left(self, attempt: Attempt) -> float:
+        """How long an adopted worker may still take; it keeps the time-out itself, this is the net under it."""
+        return float(attempt.read_worker().get("timeout_s") or 3600.0)
+
+    def _find_end(self, attempt: Attempt) -> Result:
+        return attempt.read_result() or self._prove_over(attempt)
+
+    def _prove_over(self, attempt: Attempt) -> Result:
+        """The worker is gone and left no result: end what it left here and on the targets, and put LOST on record."""
+        found = attempt.read_worker()
+        events = list(attempt.read_events())
+        tasks = tuple(task for task in map(task_of, events) if task is not None)
+        if not found:
+            result = Result(Outcome.LOST, "its worker ended before it had started anything", tasks)
+            attempt.write_result(result)
+            return result
+        why = ["its worker was killed"]
+        remain = 0
+        if found["boot"] == leftovers.boot_id():
+            remain = leftovers.end_all(mark=found["mark"])
+        if remain:
+            why.append(f"{remain} of its processes on this machine could not be ended")
+        running = _unfinished(events)
+        if running:
+            why[0] += ", during " + "; ".join(f"{host}: {name}" for host, name in running.items())
+        configuration = settings.find_configuration(self.workspace, os.environ)
+        environment = settings.environment_for(
+            configuration, os.environ, mark=found["mark"], temporary=attempt.work / "tmp"
+        )
+        why.append(
+            sweep.sweep(
+                sorted(running),
+                mark=found["mark"],
+                inventories=found["inventories"],
+                directory=str(configuration.parent if configuration else self.workspace),
+                environment=environment,
+                patience_s=SETTLE_PATIENCE_S,
+            )
+        )
+        attempt.drop_work()
+        result = Result(Outcome.LOST, "; ".join(filter(None, why)), tasks)
+        attempt.write_result(result)
+        return result
+
+
+def _unfinished(events: list[dict[str, object]]) -> dict[str, str]:
+    """Host to the task that had begun there and was not seen to end."""
+    running: dict[str, str] = {}
+    for event in events:
+        started, task = event.get("started"), event.get("task")
+        if isinstance(started, dict):
+            running[started["host"]] = started["name"]
+        elif isinstance(task, dict):
+            running.pop(task["host"], None)
+    return running
+
+
+def _not_started(why: str) -> Result:
+    return Result(Outcome.COULD_NOT_START, why, ())
+
+
+def _signal(worker: int, number: signal.Signals) -> None:
+    try:
+        signal.pidfd_send_signal(worker, number)
+    except ProcessLookupError:
+        pass  # it has just ended by itself

@@ -1,0 +1,78 @@
+"""The environment that Ansible runs in.
+
+The one rule it keeps: what the author's `ansible.cfg` or the operator's environment says, stands. We only add what is
+needed to watch a playbook, and a few defaults (pipelining, long-lived connections) where nobody said anything.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+MARK = "LC_BASCULE_ATTEMPT"
+"""Every process of an attempt carries this variable, here and (sent by ssh, kept by sudo) on the targets.
+
+Debian's sshd accepts `LC_*` and sudo keeps it, as long as the value has neither `/` nor `%`.
+"""
+
+SSH_ARGS = "-C -o ControlMaster=auto -o ControlPersist=1800s"
+
+
+def find_configuration(workspace: Path, environment: Mapping[str, str]) -> Path | None:
+    """The ansible.cfg that holds for the workspace's playbooks: the operator's, else the nearest one."""
+    named = environment.get("ANSIBLE_CONFIG")
+    candidates = [Path(named)] if named else [workspace / "playbooks" / "ansible.cfg", workspace / "ansible.cfg"]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def environment_for(
+    configuration: Path | None, environment: Mapping[str, str], *, mark: str, temporary: Path
+) -> dict[str, str]:
+    """The environment for ansible-playbook.
+
+    `temporary` receives what Ansible would leave under ~/.ansible/tmp when it is killed.
+    """
+    said = _read_configuration(configuration)
+    given = dict(environment)
+    given[MARK] = mark
+    given["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    given["ANSIBLE_LOCAL_TEMP"] = str(temporary)
+    given["ANSIBLE_NOCOLOR"] = "1"
+    given.pop("ANSIBLE_FORCE_COLOR", None)
+    if configuration is not None:
+        given["ANSIBLE_CONFIG"] = str(configuration)
+
+    def unsaid(variable: str, *keys: str) -> bool:
+        return variable not in environment and not any(key in said for key in keys)
+
+    if unsaid("ANSIBLE_PIPELINING", "pipelining") and "ANSIBLE_SSH_PIPELINING" not in environment:
+        given["ANSIBLE_PIPELINING"] = "1"
+    if unsaid("ANSIBLE_SSH_ARGS", "ssh_args"):
+        given["ANSIBLE_SSH_ARGS"] = SSH_ARGS
+    if unsaid("ANSIBLE_SSH_EXTRA_ARGS", "ssh_extra_args"):
+        given["ANSIBLE_SSH_EXTRA_ARGS"] = f"-o SendEnv={MARK}"
+    # ansible-runner adds its own directory through this variable, which would hide the author's.
+    if "callback_plugins" in said and "ANSIBLE_CALLBACK_PLUGINS" not in environment and configuration is not None:
+        paths = (part for part in said["callback_plugins"].split(os.pathsep) if part)
+        given["ANSIBLE_CALLBACK_PLUGINS"] = os.pathsep.join(_absolute(part, configuration.parent) for part in paths)
+    return given
+
+
+def _absolute(path: str, base: Path) -> str:
+    expanded = os.path.expandvars(path.replace("{{CWD}}", str(base)))
+    return str(base / Path(expanded).expanduser())
+
+
+def _read_configuration(path: Path | None) -> dict[str, str]:
+    """All keys of an ansible.cfg, whatever their section; a file that cannot be read is Ansible's to complain about."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
+    if path is None:
+        return {}
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, configparser.Error):
+        return {}
+    return {key: value for section in parser.sections() for key, value in parser.items(section)}

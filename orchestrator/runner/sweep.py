@@ -1,0 +1,77 @@
+"""Looks on targets for what a stopped attempt left running there, and ends it.
+
+The one rule it keeps: it says what it knows. A target that cannot be asked, or on which the mark did not arrive, is
+named as unknown, never as clean.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from orchestrator.runner import leftovers, settings
+
+SWEEP_LIMIT_S = 8.0
+_ANSWER = re.compile(r"bascule-swept (\S+) (\d+) (\d+) (\w+)")
+_OF_THE_RUNNER = ("ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_CALLBACK_PLUGINS", "AWX_ISOLATED_DATA_DIR")
+
+
+def sweep(
+    hosts: Sequence[str],
+    *,
+    mark: str,
+    inventories: Sequence[str],
+    directory: str,
+    environment: Mapping[str, str],
+    patience_s: int = 0,
+) -> str:
+    """End what the attempt left on `hosts`; returns a sentence about what is not known to be clean.
+
+    `environment` is that of the attempt's own ansible-playbook; takes at most SWEEP_LIMIT_S + `patience_s` seconds.
+    """
+    if not hosts:
+        return ""
+    given = dict(environment) | {settings.MARK: f"sweep-{mark}", "ANSIBLE_TIMEOUT": "3"}
+    given = {name: value for name, value in given.items() if name not in _OF_THE_RUNNER}
+    module = ["-m", "ansible.builtin.raw", "-a", leftovers.sweep_command(mark, patience_s)]
+    inventory = [part for path in inventories for part in ("-i", path)]
+    command = ["ansible", *module, *inventory, "--one-line", ",".join(hosts)]
+    printed = _run(command, directory, given, SWEEP_LIMIT_S + patience_s)
+    answers = {host: (int(there), int(left), arrived) for host, there, left, arrived in _ANSWER.findall(printed)}
+    return "; ".join(filter(None, (_sentence(host, answers.get(host)) for host in hosts)))
+
+
+def _run(command: Sequence[str], directory: str, environment: Mapping[str, str], limit_s: float) -> str:
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+    except OSError:
+        return ""
+    with process:
+        try:
+            return process.communicate(timeout=limit_s)[0]
+        except subprocess.TimeoutExpired:
+            leftovers.end_all([process.pid], root=process.pid, grace_s=0.0)
+            return process.communicate()[0]
+
+
+def _sentence(host: str, answer: tuple[int, int, str] | None) -> str:
+    if answer is None:
+        return f"{host} could not be asked afterwards: what still runs there is unknown"
+    there, left, arrived = answer
+    if left:
+        return f"{left} of its processes on {host} could not be ended"
+    if there:
+        return f"ended {there} of its processes on {host}"
+    if arrived != "yes":
+        return f"{host} does not accept {settings.MARK} (AcceptEnv of its ssh server): what still runs there is unknown"
+    return ""

@@ -1,0 +1,254 @@
+"""The program that runs one playbook: `python -m orchestrator.runner.worker`, out of the controller's process.
+
+The one rule it keeps: it outlives the controller, and writes how the attempt ended only when nothing of it runs here
+any more. Its job comes through a socket (standard input), so nothing of it shows in a process list; the attempt's
+lock comes with it. SIGTERM cancels.
+
+It is a session of its own and the reaper of everything below it, so that what Ansible detaches (it gives each of its
+forks a session) is found and ended too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from orchestrator.core.events import Outcome, StepKey, TaskTime
+from orchestrator.runner import guard, leftovers, settings, sweep
+from orchestrator.runner.attempts import Attempt, Result, write_atomically
+from orchestrator.runner.reading import Reading, Started, secrets_in
+
+CANCEL_POLL_S = 0.1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that a worker needs to know. `options` are further options of ansible-playbook."""
+
+    private: str
+    key: tuple[str, str, int]
+    mark: str
+    workspace: str
+    playbook: str  # absolute
+    inventories: tuple[str, ...]
+    extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    limit: str | None = None
+    timeout_s: float | None = None
+    epoch: int | None = None  # None: no guard
+    workspace_id: str = ""
+    options: tuple[str, ...] = ()
+    passwords: Mapping[str, str] = field(default_factory=dict)  # prompt (a regular expression) to answer
+    directory: str | None = None  # where ansible-playbook starts; else where its configuration is
+
+
+class Worker:
+    """One attempt, from its job to its result."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.attempt = Attempt(Path(job.private), StepKey(*job.key))
+        self.started = _now_s()
+        self.cancelled = False
+        self.timed_out = False
+        self.reading = Reading(
+            base=Path(job.workspace), secrets=secrets_in({**job.extra_vars, **_named(job.passwords)})
+        )
+        self.log: IO[str] = self.attempt.events.open("a", encoding="utf-8")
+        self.extra_vars_path = self.attempt.work / "env" / "extravars"
+
+    def run(self) -> Result:
+        """Run the playbook to its end, whatever that is. Raises nothing for what Ansible does."""
+        signal.signal(signal.SIGTERM, self._cancel)
+        signal.signal(signal.SIGINT, self._cancel)
+        self._introduce()
+        try:
+            outcome, detail = self._play()
+        except Exception as error:  # whatever ansible-runner raises: its own sentence, no stack trace
+            self._end_here()
+            outcome, detail = Outcome.COULD_NOT_START, f"ansible-runner: {type(error).__name__}: {error}"[:600]
+        self.attempt.drop_work()
+        return Result(outcome, detail, tuple(self.reading.tasks))
+
+    def _introduce(self) -> None:
+        write_atomically(
+            self.attempt.worker,
+            {
+                "pid": os.getpid(),
+                "started": leftovers.started_at(os.getpid()),
+                "boot": leftovers.boot_id(),
+                "mark": self.job.mark,
+                "inventories": list(self.job.inventories),
+                "timeout_s": self.job.timeout_s,
+            },
+        )
+
+    def _cancel(self, number: int, frame: FrameType | None) -> None:
+        self.cancelled = True
+
+    def _play(self) -> tuple[Outcome, str]:
+        from ansible_runner.config.runner import RunnerConfig
+        from ansible_runner.runner import Runner
+
+        work = self.attempt.work
+        (work / "env").mkdir(parents=True, mode=0o700)
+        (work / "tmp").mkdir(mode=0o700)
+        workspace = Path(self.job.workspace)
+        configuration = settings.find_configuration(workspace, os.environ)
+        directory = self.job.directory or str(configuration.parent if configuration else workspace)
+        environment = settings.environment_for(configuration, os.environ, mark=self.job.mark, temporary=work / "tmp")
+        os.environ.clear()
+        os.environ.update(environment)
+        guard_path = self._write_guard(work / "guard")
+        if self.job.extra_vars:
+            descriptor = os.open(self.extra_vars_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(dict(self.job.extra_vars), file)
+        config = RunnerConfig(
+            private_data_dir=str(work),
+            project_dir=directory,
+            playbook=self.job.playbook,
+            inventory=list(self.job.inventories) or None,
+            limit=self.job.limit,
+            cmdline=shlex.join(self.job.options) or None,
+            passwords=dict(self.job.passwords),
+            settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_output_file": True, "suppress_ansible_output": True},
+            fact_cache_type="",  # the author's, if any
+            ident="1",
+        )
+        config.prepare()
+        if "ANSIBLE_HOST_KEY_CHECKING" not in environment:
+            config.env.pop("ANSIBLE_HOST_KEY_CHECKING", None)  # ansible-runner switches it off
+        if guard_path is not None:
+            config.command.insert(len(config.command) - 1, str(guard_path))
+            self.reading.guard_path = str(guard_path)
+        runner = Runner(
+            config,
+            event_handler=self._hear,
+            status_handler=self._follow,
+            cancel_callback=self._over,
+        )
+        runner.run()
+        if self.cancelled or self.timed_out:
+            return self._stopped()
+        return self.reading.outcome(runner.rc)
+
+    def _write_guard(self, directory: Path) -> Path | None:
+        if self.job.epoch is None:
+            return None
+        return guard.write_guard(
+            directory,
+            Path(self.job.playbook),
+            workspace_id=self.job.workspace_id,
+            epoch=self.job.epoch,
+            local=Path(self.job.private) / "epochs",
+        )
+
+    def _over(self) -> bool:
+        limit_s = self.job.timeout_s
+        if limit_s is not None and _now_s() - self.started > limit_s:
+            self.timed_out = True
+        over = self.cancelled or self.timed_out or bool(self.reading.asked)
+        if over:
+            self._end_here()
+        return over
+
+    def _end_here(self) -> int:
+        return leftovers.end_all(root=os.getpid(), mark=self.job.mark)
+
+    def _follow(self, status: Mapping[str, Any], runner_config: Any) -> None:
+        if status["status"] == "running":  # this file has the whole environment in clear
+            Path(runner_config.artifact_dir, "command").unlink(missing_ok=True)
+
+    def _hear(self, event: Mapping[str, Any]) -> bool:
+        heard = self.reading.read(event, _now_s() - self.started)
+        if event.get("event") == "playbook_on_start":
+            self.extra_vars_path.unlink(missing_ok=True)  # it has been read
+        if isinstance(heard, Started):
+            self._note({"started": asdict(heard)})
+        elif isinstance(heard, TaskTime):
+            self._note({"task": asdict(heard)})
+        return False  # keep no event on disk: results can hold secrets
+
+    def _note(self, line: Mapping[str, Any]) -> None:
+        self.log.write(json.dumps(line) + "\n")
+        self.log.flush()
+
+    def _stopped(self) -> tuple[Outcome, str]:
+        remain = self._end_here()
+        if self.cancelled:
+            outcome, why = Outcome.CANCELLED, "cancelled"
+        else:
+            outcome, why = Outcome.TIMED_OUT, f"not done after {self.job.timeout_s:g}s"
+        if during := self.reading.interrupted():
+            why += f", during {during}"
+        hosts = sorted({host for _, host in self.reading.running})
+        found = sweep.sweep(
+            hosts,
+            mark=self.job.mark,
+            inventories=self.job.inventories,
+            directory=self.job.directory or self.job.workspace,
+            environment=os.environ,
+        )
+        if found:
+            why += "; " + found
+        if remain:
+            why += f"; {remain} of its processes on this machine could not be ended"
+        return outcome, why
+
+
+def _named(passwords: Mapping[str, str]) -> dict[str, str]:
+    return {f"password{number}": answer for number, answer in enumerate(passwords.values())}
+
+
+def _now_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def receive(stream: socket.socket) -> tuple[Job, int] | None:
+    """The job and the lock, or None if the controller went away before it had handed them over."""
+    data, descriptors, _, _ = socket.recv_fds(stream, 65536, 1)
+    if not data or not descriptors:
+        return None
+    while not data.endswith(b"\n"):
+        more = stream.recv(65536)
+        if not more:
+            return None
+        data += more
+    return Job(**json.loads(data)), descriptors[0]
+
+
+def main() -> None:
+    """Wait for a job, run it, put its end on record."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    import ansible_runner.config.runner
+    import ansible_runner.runner  # noqa: F401  (takes its time before there is a job, not after)
+
+    received = receive(socket.socket(fileno=0))
+    if received is None:
+        return
+    job, lock = received
+    os.set_inheritable(lock, False)
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(quiet, descriptor)
+    worker = Worker(job)
+    result = worker.run()
+    worker.attempt.write_result(result)
+    sys.stdout.flush()
+    os._exit(0)  # nothing is left to tidy up; the interpreter's own end would cost the step its time
+
+
+if __name__ == "__main__":
+    main()
