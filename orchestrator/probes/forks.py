@@ -1,3 +1,192 @@
+"""Processes for kinds whose libraries block: one process of its own for every question.
+
+The one rule it keeps: whatever hangs, leaks or crashes in there is killed with everything it started, and nothing of
+it outlives this program. For each such kind a template process (`forked.py`) imports the library once and forks for
+every question, which costs milliseconds; a fork has no state of an earlier question and can be killed at any time.
+
+Rejected: threads (cannot be killed, and a hung one keeps its socket and its turn), a pool of lasting workers (they
+must be replaced after every kill, carry state over, and a few hung ones hold up everybody else's questions).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orchestrator
+from orchestrator.probes.kind import NotAsked, Question, Raw
+
+START_MAX_S = 30.0
+KILL_AFTER_S = 1.0  # a question that outlives its own time-out by this much is killed
+AT_ONCE = 32  # questions of one kind; the others wait for their turn, unstamped
+MESSAGE_MAX_BYTES = 160_000
+_REST_S = 5.0  # after a template that could not start
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a fork is told. Travels through a private socket, so a secret is on no command line or environment."""
+
+    options: Any
+    timeout_s: float
+    secrets: dict[str, str | None]
+
+
 class Forks:
-    def __init__(self, module: str) -> None: ...
-    async def close(self) -> None: ...
+    """The template process of one module and the questions that its forks are busy with."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._waiting: dict[int, asyncio.Future[Raw]] = {}
+        self._last = 0
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._rest_until = 0.0
+        self._why_resting = ""
+
+    async def ask(self, question: Question[Any], secrets: dict[str, str | None] | None = None) -> Raw:
+        """Have one question answered by the module's `answer(call)` in a process of its own."""
+        async with self._turns:
+            trouble = await self._start()
+            if trouble is not None:
+                return trouble
+            call = Call(question.options, question.timeout_s, secrets or {})
+            self._last += 1
+            number = self._last
+            future: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
+            self._waiting[number] = future
+            try:
+                question.stamp()
+                if not self._send(("ask", number, call)):
+                    return NotAsked("the process that probes are forked from does not listen")
+                async with asyncio.timeout(question.timeout_s + KILL_AFTER_S):
+                    return await future
+            except TimeoutError:
+                return NotAsked(f"the probe hung: killed after {question.timeout_s + KILL_AFTER_S:.1f} s")
+            finally:
+                del self._waiting[number]
+                if not future.done() or future.cancelled():
+                    self._send(("kill", number, None))
+
+    async def close(self) -> None:
+        """Kill all forks, end the template, and wait for it."""
+        process = self._process
+        self._lose("the prober was closed")
+        if process is None:
+            return
+        for _ in range(200):
+            if process.poll() is not None:
+                return
+            await asyncio.sleep(0.01)
+        process.kill()
+        process.wait()
+
+    async def _start(self) -> NotAsked | None:
+        loop = asyncio.get_running_loop()
+        if self._process is None:
+            if loop.time() < self._rest_until:
+                return NotAsked(self._why_resting)
+            self._spawn(loop)
+        ready = self._ready
+        if ready is None:
+            return NotAsked(self._why_resting)
+        try:
+            async with asyncio.timeout(START_MAX_S):
+                await asyncio.shield(ready)
+        except TimeoutError:
+            self._lose(f"the process that {self._module} needs did not start within {START_MAX_S:g} s")
+            return NotAsked(self._why_resting)
+        except RuntimeError as error:
+            return NotAsked(str(error))
+        return None
+
+    def _spawn(self, loop: asyncio.AbstractEventLoop) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        root = str(Path(orchestrator.__file__).resolve().parents[1])
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "orchestrator.probes.forked",
+                    self._module,
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,  # a Ctrl-C is ours to handle
+            )
+        ours.setblocking(False)
+        self._socket = ours
+        self._ready = loop.create_future()
+        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())
+        loop.add_reader(ours.fileno(), self._read)
+
+    def _send(self, message: object) -> bool:
+        if self._socket is None:
+            return False
+        try:
+            self._socket.send(pickle.dumps(message))
+        except OSError:
+            return False
+        return True
+
+    def _read(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            data = self._socket.recv(MESSAGE_MAX_BYTES + 4096)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(f"the process that probes are forked from is lost: {error}")
+            return
+        if not data:
+            self._lose("the process that probes are forked from has died")
+            return
+        word, number, content = pickle.loads(data)  # noqa: S301  # from our own child, through a private socket
+        if word == "ready" and self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+        elif word == "trouble":
+            self._lose(content)
+        elif (future := self._waiting.get(number)) is not None and not future.done():
+            future.set_result(content if word == "answer" else NotAsked(f"the probe's process died: {content}"))
+
+    def _lose(self, why: str) -> None:
+        """Give the template up: without its socket it kills its forks and ends."""
+        self._why_resting = why
+        loop = asyncio.get_running_loop()
+        if self._ready is not None and not self._ready.done():
+            self._rest_until = loop.time() + _REST_S
+            self._ready.set_exception(RuntimeError(why))
+        self._ready = None
+        if self._socket is not None:
+            loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_result(NotAsked(why))
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            loop.call_later(2.0, _bury, process)
+
+
+def _bury(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()

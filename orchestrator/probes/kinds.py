@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.probes import http, icmp, tcp
+from orchestrator.probes import http, icmp, nagios, tcp
 from orchestrator.probes.kind import Kind
 
 KINDS: dict[str, Kind[Any, Any]] = {
@@ -16,5 +16,6 @@ KINDS: dict[str, Kind[Any, Any]] = {
         icmp.KIND,
         tcp.KIND,
         http.KIND,
+        nagios.KIND,
     )
 }

@@ -75,7 +75,6 @@ class Prober:
     def use(self, checks: Iterable[Check]) -> None:
         """Ask these from now on, and no others. A check that has not changed keeps its beat and its cadence."""
         self._open()
-        now = asyncio.get_running_loop().time()
         wanted = {check.id: check for check in checks}
         for gone in [name for name, asked in self._asked.items() if wanted.get(name) != asked.check]:
             asked = self._asked.pop(gone)
@@ -84,10 +83,11 @@ class Prober:
                 task.cancel()
                 self._abandoned.add(task)
                 task.add_done_callback(self._abandoned.discard)
-        for check in wanted.values():
-            if check.id not in self._asked:
-                self._asked[check.id] = self._prepare(check)
-                self._schedule.add(check.id, check.every_s, now)
+        new = [check for check in wanted.values() if check.id not in self._asked]
+        self._asked.update({check.id: self._prepare(check) for check in new})
+        now = asyncio.get_running_loop().time()  # after the imports
+        for check in new:
+            self._schedule.add(check.id, check.every_s, now)
         self._set_timer()
 
     def cadence(self, intervals_s: Mapping[str, float]) -> None:

@@ -1,0 +1,104 @@
+"""nagios: any monitoring plug-in, by its protocol (exit 0 to 3, one line of text, performance data).
+
+The one rule it keeps: a plug-in speaks about its target only by its exit code. Killed by time or signal, not there, or
+any other exit code: that is our fault and no answer. (A plug-in's own time-out is its own answer; give the check more
+time than the plug-in's.)
+
+    exit 0 OK        good
+    exit 1 WARNING   good, or bad with `warning: bad`
+    exit 2 CRITICAL  bad
+    exit 3 UNKNOWN   none
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from orchestrator.core.events import Answer
+from orchestrator.probes.kind import Judged, Kind, Options, Question, Raw, Text
+
+_ITEM = re.compile(r"\s*(?:'((?:[^']|'')+)'|([^\s=']+))=(-?[0-9.,]+)([^;\s0-9]*)(?:;\S*)?")
+_UNITS = {
+    "": ("", 1.0),
+    "s": ("_s", 1.0),
+    "ms": ("_s", 1e-3),
+    "us": ("_s", 1e-6),
+    "%": ("_percent", 1.0),
+    "B": ("_bytes", 1.0),
+    "KB": ("_bytes", 1024.0),
+    "MB": ("_bytes", 1024.0**2),
+    "GB": ("_bytes", 1024.0**3),
+    "TB": ("_bytes", 1024.0**4),
+    "c": ("_count", 1.0),
+}
+_ANSWERS = {0: Answer.GOOD, 2: Answer.BAD, 3: Answer.NONE}
+
+
+class NagiosOptions(Options):
+    """Options of `probe: nagios`."""
+
+    command: Annotated[tuple[Text, ...], Field(min_length=1)] = Field(
+        description="program and its arguments, as a list; no shell reads it"
+    )
+    warning: Literal["good", "bad"] = "good"
+    environment: Mapping[str, str] = Field(default_factory=dict)
+    environment_secrets: Mapping[str, str] = Field(
+        default_factory=dict, description="variable, to the name of the secret it gets"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A plug-in ended by itself."""
+
+    code: int
+    output: str
+
+
+async def ask(question: Question[NagiosOptions]) -> Raw:
+    """Run the plug-in in a process group of its own."""
+    wanted = question.options.environment_secrets
+    secrets = {variable: question.secrets.get(name, None) for variable, name in wanted.items()}
+    return await question.tools.forks("orchestrator.probes.nagios_run").ask(question, secrets)
+
+
+def performance(output: str) -> dict[str, float]:
+    """Measures of a plug-in's output: `'label'=value[unit];warn;crit;min;max` after the bars, in base units."""
+    measures: dict[str, float] = {}
+    lines = output.splitlines()
+    data = [lines[0].partition("|")[2]] if lines else []
+    _text, bar, rest = "\n".join(lines[1:]).partition("|")
+    if bar:
+        data.append(rest)
+    for part in data:
+        for quoted, plain, number, unit in _ITEM.findall(part):
+            suffix, factor = _UNITS.get(unit, (f"_{unit}", 1.0))
+            label = (quoted or plain).replace("''", "'")
+            try:
+                measures[label + suffix] = float(number.replace(",", ".")) * factor
+            except ValueError:
+                continue
+    return measures
+
+
+def judge(options: NagiosOptions, reply: Exited) -> Judged:
+    """By the exit code alone."""
+    lines = reply.output.splitlines()
+    text = lines[0].partition("|")[0].strip() if lines else ""
+    measures = performance(reply.output)
+    program = options.command[0].rpartition("/")[2]
+    if reply.code == 1:
+        answer = Answer.GOOD if options.warning == "good" else Answer.BAD
+    elif reply.code in _ANSWERS:
+        answer = _ANSWERS[reply.code]
+    else:
+        return Judged(Answer.NONE, measures, f"{program} ended with {reply.code}, which means nothing: {text}")
+    return Judged(answer, measures, text or f"{program} said nothing, exit {reply.code}")
+
+
+KIND = Kind("nagios", NagiosOptions, ask, Exited, judge, grace_s=60.0)
