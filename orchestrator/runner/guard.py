@@ -24,6 +24,7 @@ import yaml
 PLAY = "bascule: epoch guard"
 STALE = "bascule-stale-epoch"
 UNGUARDED = "bascule-unguarded"
+EVERY_HOST = ["all", "localhost"]
 SHELLS = ["ssh", "ansible.builtin.ssh", "smart", "paramiko", "paramiko_ssh", "local", "ansible.builtin.local"]
 
 # Arguments: directory, file name, epoch. Exit code 79 refuses. Without root it keeps the number in the home directory
@@ -56,13 +57,12 @@ NO_ANSWER = "#!/bin/sh\necho 'it did not answer the epoch guard' >&2\nexit 255\n
 def write_guard(directory: Path, playbook: Path, *, workspace_id: str, epoch: int, local: Path) -> Path | None:
     """Write the guard for `playbook` into `directory`; None if the playbook names no hosts.
 
-    `local` keeps the number for connections that stay on this machine. Of a playbook that only Ansible can read (it is
-    vaulted as a whole, or imports from a collection) every host of the inventory is guarded.
+    `local` keeps the number for connections that stay on this machine.
     """
     try:
         patterns = host_patterns(playbook)
-    except ValueError:
-        patterns = [["all", "localhost"]]
+    except (OSError, ValueError, yaml.YAMLError):
+        return None  # Ansible cannot read it either, says why, and does nothing
     if not patterns:
         return None
     directory.mkdir(mode=0o700)
@@ -121,7 +121,8 @@ def write_guard(directory: Path, playbook: Path, *, workspace_id: str, epoch: in
 def host_patterns(playbook: Path) -> list[str | list[str]]:
     """The `hosts:` patterns of a playbook, imported ones included; plain ones together, to cost one play.
 
-    Raises ValueError for a file that is no readable playbook.
+    Of a playbook that only Ansible can read (vaulted as a whole, imported from a collection): every host there is.
+    Raises OSError, ValueError (no text) or yaml.YAMLError for a file that Ansible cannot read either.
     """
     plain: list[str] = []
     special: list[str | list[str]] = []
@@ -139,27 +140,22 @@ def _hosts_of(playbook: Path, seen: set[Path]) -> list[str | list[str]]:
     if playbook in seen:
         return []
     seen.add(playbook)
-    try:
-        plays = yaml.load(playbook.read_text(encoding="utf-8"), Loader=_AnyTag)  # noqa: S506  (constructs nothing)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{playbook} cannot be read: {error}") from error
+    plays = yaml.load(playbook.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506  (only strings)
     if not isinstance(plays, list):
-        raise ValueError(f"{playbook} is no playbook: a list of plays was expected")
+        return [EVERY_HOST]
     found: list[str | list[str]] = []
     for play in plays:
         if not isinstance(play, dict):
             continue
-        imported = play.get("import_playbook", play.get("ansible.builtin.import_playbook"))
-        if isinstance(imported, str):
-            found.extend(_hosts_of(Path(os.path.normpath(playbook.parent / imported.split()[0])), seen))
+        for key in ("import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"):
+            if isinstance(imported := play.get(key), str):
+                found.extend(_hosts_of_import(playbook.parent, imported, seen))
         hosts = play.get("hosts")
         if isinstance(hosts, str) or (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
             found.append(hosts)
     return found
 
 
-class _AnyTag(yaml.SafeLoader):
-    """Reads a playbook for its hosts alone: `!vault` and `!unsafe` values are of no interest."""
-
-
-_AnyTag.add_multi_constructor("!", lambda loader, suffix, node: None)
+def _hosts_of_import(directory: Path, imported: str, seen: set[Path]) -> list[str | list[str]]:
+    path = Path(os.path.normpath(directory / imported.split(maxsplit=1)[0])) if imported.strip() else directory
+    return _hosts_of(path, seen) if path.is_file() else [EVERY_HOST]

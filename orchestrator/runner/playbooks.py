@@ -12,11 +12,8 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
@@ -24,7 +21,7 @@ from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, S
 from orchestrator.runner import leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.runner import Emit, StepCommand
-from orchestrator.runner.worker import Job
+from orchestrator.runner.workers import Job, Waiting, start_worker
 
 FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
 STUCK_S = 20.0  # a worker that has not ended so long after it should have is ended
@@ -60,7 +57,8 @@ class PlaybookRunner:
         self._following: dict[StepKey, asyncio.Task[None]] = {}
         self._cancelled: set[StepKey] = set()
         self._workers: dict[StepKey, int] = {}  # pidfd
-        self._spare: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._warm = False
+        self._spare: Waiting | None = None
 
     def carry_out(self, command: StepCommand) -> None:
         """Begin, cancel or settle an attempt."""
@@ -79,9 +77,10 @@ class PlaybookRunner:
         self.inventories = {client: path.resolve() for client, path in inventories.items()}
 
     def warm_up(self) -> None:
-        """Have a worker ready that has done its imports; the next attempt starts so much sooner."""
+        """From now on keep one worker ready that has done its imports; an attempt starts so much sooner."""
+        self._warm = True
         if self._spare is None:
-            self._spare = self._start_worker()
+            self._spare = start_worker()
 
     def forget(self, run: str) -> None:
         """Drop what is kept of a run that is over; does nothing while one of its attempts still runs."""
@@ -91,14 +90,13 @@ class PlaybookRunner:
 
     async def close(self) -> None:
         """Stop following. Attempts that run go on, and a later runner can adopt them."""
+        self._warm = False
         following = list(self._following.values())
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
         if self._spare is not None:
-            process, stream = self._spare
-            stream.close()  # it sees the end of its input, and ends
-            await asyncio.to_thread(process.wait)
+            await asyncio.to_thread(self._spare.dismiss)
             self._spare = None
 
     # --- one attempt ---
@@ -110,6 +108,8 @@ class PlaybookRunner:
         def over(done: asyncio.Task[None]) -> None:
             self._following.pop(key, None)
             self._cancelled.discard(key)
+            if self._warm and not self._following and not done.cancelled():
+                self.warm_up()
             if not done.cancelled() and (error := done.exception()) is not None:
                 self._emit(StepEnded(key, Outcome.LOST, f"the runner failed: {type(error).__name__}: {error}"))
 
@@ -140,16 +140,26 @@ class PlaybookRunner:
             self._end(command.key, Result(Outcome.CANCELLED, "cancelled before it was started", ()))
             return
         try:
-            process, stream = self._spare or self._start_worker()
-            self._spare = None
-            with stream:
-                socket.send_fds(stream, [self._job(command)], [lock])
+            worker = self._hire(self._job(command), lock)
         except OSError as error:
             self._end(command.key, _not_started(f"the worker could not be started: {error}"))
             return
         finally:
             os.close(lock)
-        await self._watch(attempt, os.pidfd_open(process.pid), command.timeout_s, process)
+        await self._watch(attempt, os.pidfd_open(worker.process.pid), command.timeout_s, worker.process)
+
+    def _hire(self, job: Job, lock: int) -> Waiting:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            try:
+                spare.hand_over(job, lock)
+            except OSError:
+                spare.process.wait()  # something has killed it meanwhile
+            else:
+                return spare
+        worker = start_worker()
+        worker.hand_over(job, lock)
+        return worker
 
     def _refusal(self, command: RunPlaybook) -> Result | None:
         playbook = command.playbook
@@ -164,8 +174,8 @@ class PlaybookRunner:
             return Result(Outcome.PLAN_CHANGED, why, ())
         return None
 
-    def _job(self, command: RunPlaybook) -> bytes:
-        job = Job(
+    def _job(self, command: RunPlaybook) -> Job:
+        return Job(
             private=str(self.private),
             key=(command.key.run, command.key.step, command.key.attempt),
             mark=secrets.token_hex(12),
@@ -178,20 +188,6 @@ class PlaybookRunner:
             epoch=command.epoch,
             workspace_id=self._workspace_id,
         )
-        return json.dumps(asdict(job)).encode() + b"\n"
-
-    def _start_worker(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orchestrator.runner.worker"],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=self.workspace,
-                start_new_session=True,
-            )
-        return process, ours
 
     async def _watch(
         self, attempt: Attempt, worker: int, timeout_s: float, process: subprocess.Popen[bytes] | None = None
@@ -308,17 +304,14 @@ class PlaybookRunner:
         running = _unfinished(events)
         if running:
             why[0] += ", during " + "; ".join(f"{host}: {name}" for host, name in running.items())
-        configuration = settings.find_configuration(self.workspace, os.environ)
-        environment = settings.environment_for(
-            configuration, os.environ, mark=found["mark"], temporary=attempt.work / "tmp"
-        )
+        ansible = settings.Settings.find(self.workspace, os.environ)
         why.append(
             sweep.sweep(
                 sorted(running),
                 mark=found["mark"],
                 inventories=found["inventories"],
-                directory=str(configuration.parent if configuration else self.workspace),
-                environment=environment,
+                directory=str(ansible.directory),
+                environment=ansible.environment(os.environ, mark=found["mark"], temporary=attempt.work / "tmp"),
                 patience_s=SETTLE_PATIENCE_S,
             )
         )

@@ -179,6 +179,8 @@ class Reading:
         return self._join(f"{key[1]}: {self.running_names[key]}" for key in self.running)
 
     def _said(self) -> str:
+        if refused := [line for line in self.says if line.startswith("ansible-playbook: error: ")]:
+            return refused[-1].removeprefix("ansible-playbook: error: ")[:DETAIL_LIMIT]
         start = next((n for n, line in enumerate(self.says) if "ERROR" in line), None)
         if start is None:
             wanted = [line for line in self.says if "WARNING" in line or line.strip()][-3:]

@@ -10,6 +10,7 @@ import configparser
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "LC_BASCULE_ATTEMPT"
@@ -21,20 +22,42 @@ Debian's sshd accepts `LC_*` and sudo keeps it, as long as the value has neither
 SSH_ARGS = "-C -o ControlMaster=auto -o ControlPersist=1800s"
 
 
-def find_configuration(workspace: Path, environment: Mapping[str, str]) -> Path | None:
-    """The ansible.cfg that holds for the workspace's playbooks: the operator's, else the nearest one."""
-    named = environment.get("ANSIBLE_CONFIG")
-    candidates = [Path(named)] if named else [workspace / "playbooks" / "ansible.cfg", workspace / "ansible.cfg"]
-    return next((path for path in candidates if path.is_file()), None)
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for a playbook: `configuration` is the ansible.cfg, if any; in `directory` Ansible starts."""
+
+    configuration: Path | None
+    directory: Path
+    ours: bool  # we found the file (by the workspace), so Ansible has to be told
+
+    @classmethod
+    def find(cls, workspace: Path, environment: Mapping[str, str], directory: str | None = None) -> Settings:
+        """The operator's ansible.cfg, else that of the workspace's playbooks, else the workspace's, else Ansible's own.
+
+        With a `directory`, it is as if `ansible-playbook` had been called there.
+        """
+        usual = [Path.home() / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")]
+        if named := environment.get("ANSIBLE_CONFIG"):
+            candidates = [Path(named), Path(named) / "ansible.cfg"]
+        elif directory is not None:
+            candidates = [Path(directory) / "ansible.cfg", *usual]
+        else:
+            candidates = [workspace / "playbooks" / "ansible.cfg", workspace / "ansible.cfg", *usual]
+        found = next((path for path in candidates if path.is_file()), None)
+        inside = found is not None and found.is_relative_to(workspace)
+        start = found.parent if found is not None and inside else workspace
+        return cls(found, Path(directory) if directory is not None else start, inside and directory is None)
+
+    def environment(self, environment: Mapping[str, str], *, mark: str, temporary: Path) -> dict[str, str]:
+        """The environment for ansible-playbook.
+
+        `temporary` receives what Ansible would leave under ~/.ansible/tmp when it is killed.
+        """
+        return _environment(self, environment, mark, temporary)
 
 
-def environment_for(
-    configuration: Path | None, environment: Mapping[str, str], *, mark: str, temporary: Path
-) -> dict[str, str]:
-    """The environment for ansible-playbook.
-
-    `temporary` receives what Ansible would leave under ~/.ansible/tmp when it is killed.
-    """
+def _environment(settings: Settings, environment: Mapping[str, str], mark: str, temporary: Path) -> dict[str, str]:
+    configuration = settings.configuration
     said = _read_configuration(configuration)
     given = dict(environment)
     given[MARK] = mark
@@ -42,7 +65,7 @@ def environment_for(
     given["ANSIBLE_LOCAL_TEMP"] = str(temporary)
     given["ANSIBLE_NOCOLOR"] = "1"
     given.pop("ANSIBLE_FORCE_COLOR", None)
-    if configuration is not None:
+    if configuration is not None and settings.ours:
         given["ANSIBLE_CONFIG"] = str(configuration)
 
     def unsaid(variable: str, *keys: str) -> bool:

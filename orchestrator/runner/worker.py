@@ -13,13 +13,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shlex
 import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -28,29 +27,11 @@ from orchestrator.core.events import Outcome, StepKey, TaskTime
 from orchestrator.runner import guard, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, write_atomically
 from orchestrator.runner.reading import Reading, Started, secrets_in
+from orchestrator.runner.workers import Job, receive_job
 
 CANCEL_POLL_S = 0.1
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """All that a worker needs to know. `options` are further options of ansible-playbook."""
-
-    private: str
-    key: tuple[str, str, int]
-    mark: str
-    workspace: str
-    playbook: str  # absolute
-    inventories: tuple[str, ...]
-    extra_vars: Mapping[str, Any] = field(default_factory=dict)
-    limit: str | None = None
-    timeout_s: float | None = None
-    epoch: int | None = None  # None: no guard
-    workspace_id: str = ""
-    options: tuple[str, ...] = ()
-    passwords: Mapping[str, str] = field(default_factory=dict)  # prompt (a regular expression) to answer
-    directory: str | None = None  # where ansible-playbook starts; else where its configuration is
 
 
 class Worker:
@@ -60,6 +41,7 @@ class Worker:
         self.job = job
         self.attempt = Attempt(Path(job.private), StepKey(*job.key))
         self.started = _now_s()
+        self.directory = Path(job.workspace)
         self.cancelled = False
         self.timed_out = False
         self.reading = Reading(
@@ -104,10 +86,9 @@ class Worker:
         work = self.attempt.work
         (work / "env").mkdir(parents=True, mode=0o700)
         (work / "tmp").mkdir(mode=0o700)
-        workspace = Path(self.job.workspace)
-        configuration = settings.find_configuration(workspace, os.environ)
-        directory = self.job.directory or str(configuration.parent if configuration else workspace)
-        environment = settings.environment_for(configuration, os.environ, mark=self.job.mark, temporary=work / "tmp")
+        settings_of = settings.Settings.find(Path(self.job.workspace), os.environ, self.job.directory)
+        self.directory = settings_of.directory
+        environment = settings_of.environment(os.environ, mark=self.job.mark, temporary=work / "tmp")
         os.environ.clear()
         os.environ.update(environment)
         guard_path = self._write_guard(work / "guard")
@@ -117,11 +98,10 @@ class Worker:
                 json.dump(dict(self.job.extra_vars), file)
         config = RunnerConfig(
             private_data_dir=str(work),
-            project_dir=directory,
-            playbook=self.job.playbook,
+            project_dir=str(settings_of.directory),
+            playbook=self.job.playbook or "-",
             inventory=list(self.job.inventories) or None,
             limit=self.job.limit,
-            cmdline=shlex.join(self.job.options) or None,
             passwords=dict(self.job.passwords),
             settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_output_file": True, "suppress_ansible_output": True},
             fact_cache_type="",  # the author's, if any
@@ -130,6 +110,8 @@ class Worker:
         config.prepare()
         if "ANSIBLE_HOST_KEY_CHECKING" not in environment:
             config.env.pop("ANSIBLE_HOST_KEY_CHECKING", None)  # ansible-runner switches it off
+        if not self.job.playbook:
+            config.command[1:] = self.job.options
         if guard_path is not None:
             config.command.insert(len(config.command) - 1, str(guard_path))
             self.reading.guard_path = str(guard_path)
@@ -175,6 +157,8 @@ class Worker:
         heard = self.reading.read(event, _now_s() - self.started)
         if event.get("event") == "playbook_on_start":
             self.extra_vars_path.unlink(missing_ok=True)  # it has been read
+        if self.job.attached and (text := str(event.get("stdout", ""))):
+            self._note({"text": text, "event": event.get("event")})
         if isinstance(heard, Started):
             self._note({"started": asdict(heard)})
         elif isinstance(heard, TaskTime):
@@ -198,7 +182,7 @@ class Worker:
             hosts,
             mark=self.job.mark,
             inventories=self.job.inventories,
-            directory=self.job.directory or self.job.workspace,
+            directory=str(self.directory),
             environment=os.environ,
         )
         if found:
@@ -216,26 +200,14 @@ def _now_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def receive(stream: socket.socket) -> tuple[Job, int] | None:
-    """The job and the lock, or None if the controller went away before it had handed them over."""
-    data, descriptors, _, _ = socket.recv_fds(stream, 65536, 1)
-    if not data or not descriptors:
-        return None
-    while not data.endswith(b"\n"):
-        more = stream.recv(65536)
-        if not more:
-            return None
-        data += more
-    return Job(**json.loads(data)), descriptors[0]
-
-
 def main() -> None:
     """Wait for a job, run it, put its end on record."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     import ansible_runner.config.runner
     import ansible_runner.runner  # noqa: F401  (takes its time before there is a job, not after)
 
-    received = receive(socket.socket(fileno=0))
+    received = receive_job(socket.socket(fileno=0))
     if received is None:
         return
     job, lock = received
@@ -243,6 +215,8 @@ def main() -> None:
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(quiet, descriptor)
+    if job.attached:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     worker = Worker(job)
     result = worker.run()
     worker.attempt.write_result(result)

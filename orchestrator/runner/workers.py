@@ -1,0 +1,83 @@
+"""Starts worker programs and hands them their job.
+
+The one rule it keeps: a job, and the lock of its attempt, go through a socket and nothing else, so that neither shows
+in a process list, an environment or a file. A worker whose socket closes before it has a job ends.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that a worker needs to know. `options` are further options of ansible-playbook."""
+
+    private: str
+    key: tuple[str, str, int]
+    mark: str
+    workspace: str
+    playbook: str  # absolute; empty: `options` are the whole command line
+    inventories: tuple[str, ...] = ()
+    extra_vars: Mapping[str, Any] = field(default_factory=dict)
+    limit: str | None = None
+    timeout_s: float | None = None
+    epoch: int | None = None  # None: no guard
+    workspace_id: str = ""
+    options: tuple[str, ...] = ()
+    passwords: Mapping[str, str] = field(default_factory=dict)  # prompt (a regular expression) to answer
+    attached: bool = False  # cancelled when whoever started it ends; and Ansible's own text is wanted
+    directory: str | None = None  # where ansible-playbook starts; else where its configuration is
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A worker that has no job yet."""
+
+    process: subprocess.Popen[bytes]
+    stream: socket.socket
+
+    def hand_over(self, job: Job, lock: int) -> None:
+        """Give it its job and the attempt's lock. Raises OSError if it is gone."""
+        with self.stream:
+            data = json.dumps(asdict(job)).encode() + b"\n"
+            sent = socket.send_fds(self.stream, [data], [lock])
+            self.stream.sendall(data[sent:])
+
+    def dismiss(self) -> None:
+        """It is not needed."""
+        self.stream.close()
+        self.process.wait()
+
+
+def start_worker() -> Waiting:
+    """Start a worker; it does its imports while it waits. Raises OSError if it cannot be started."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "orchestrator.runner.worker"],
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return Waiting(process, ours)
+
+
+def receive_job(stream: socket.socket) -> tuple[Job, int] | None:
+    """In the worker: the job and the lock, or None if the controller went away before it had handed them over."""
+    data, descriptors, _, _ = socket.recv_fds(stream, 65536, 1)
+    if not data or not descriptors:
+        return None
+    while not data.endswith(b"\n"):
+        more = stream.recv(65536)
+        if not more:
+            return None
+        data += more
+    return Job(**json.loads(data)), descriptors[0]
