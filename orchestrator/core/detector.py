@@ -109,7 +109,9 @@ def suspicious(row: Row) -> bool:
     """Whether its next answers matter more than usual: a streak against the verdict has begun."""
     if row.verdict is Verdict.DOWN:
         return row.good_streak > 0
-    return row.bad_streak > 0 or row.verdict is Verdict.UNKNOWN
+    if row.verdict is Verdict.UNKNOWN:
+        return row.good_streak > 0 or row.last_sent_at < 0
+    return row.bad_streak > 0
 
 
 def _verdict(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:

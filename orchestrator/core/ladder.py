@@ -50,6 +50,9 @@ def assess(turn: Turn, service: Service, tier: Tier, since: float) -> Assessment
         for ledger in incident.tiers.values():
             if ledger.move == move.id and ledger.state is TierState.FAILED:
                 return Assessment(move.id, TierState.FAILED, ledger.reason, ledger.evidence)
+        shared = _failed_elsewhere(turn, service, move, incident.episode_first_bad_at)
+        if shared is not None:
+            return shared
     no = _cannot_start(turn, service, move) or _not_viable(turn, move, since) or _too_late(turn, service, tier, move)
     if no is not None:
         return no
@@ -134,6 +137,17 @@ def _cannot_start(turn: Turn, service: Service, move: Move) -> Assessment | None
     return None
 
 
+def _failed_elsewhere(turn: Turn, service: Service, move: Move, since: float) -> Assessment | None:
+    """A shared move that failed for another service in this outage is not run again for this one."""
+    for run in turn.decided.runs.values():
+        started = run.started
+        if started.move != move.id or started.service == service.id or run.ended is None or run.ended.at < since:
+            continue
+        if not run.ended.ok and run.past_the_fence:
+            return _no(move, run.ended.reason, f"failed for {started.service} ({run.id}): {run.ended.evidence}")
+    return None
+
+
 def _not_viable(turn: Turn, move: Move, since: float) -> Assessment | None:
     verdict = turn.says(move.viable_when)
     if move.viable_when is not None and verdict is Verdict.DOWN:
@@ -144,7 +158,8 @@ def _not_viable(turn: Turn, move: Move, since: float) -> Assessment | None:
             turn.wake(since + PATIENCE_S)
             return Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, evidence)
         return _no(move, Reason.VIABILITY_UNKNOWN, evidence)
-    if move.id in turn.decided.engaged:
+    engaged = move.id in turn.decided.engaged
+    if engaged and not (move.done_when and turn.says(move.done_when) is Verdict.DOWN):  # re-checked, not believed
         return _no(move, Reason.ALREADY_ENGAGED, f"in effect since {turn.decided.engaged[move.id]}")
     return None
 

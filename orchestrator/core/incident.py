@@ -1,0 +1,345 @@
+"""One service's incident: opened by its diagnosis, judged by policy and ladder, ended by good answers.
+
+The one rule it keeps: an open incident is always in somebody's hands: a run's, a wait with a reason and an end,
+or a named human who has been told.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import ladder, policy, run
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.decided import Incident, Run
+from orchestrator.core.durations import show_duration
+from orchestrator.core.ladder import Assessment
+from orchestrator.core.model import Mode, Service
+from orchestrator.core.plan import plan_digest, plan_steps, resources, run_timeout_s
+from orchestrator.core.policy import Finding
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+
+USABLE = (r.Verdict.UP, r.Verdict.DEGRADED)
+RECONSIDER_S = 5.0  # how often a ladder without a tier left is assessed again
+NOT_THE_TIERS_FAULT = (
+    Reason.HELD,
+    Reason.IN_MAINTENANCE,
+    Reason.BLIND,
+    Reason.PLAN_CHANGED,
+    Reason.RECOVERED_BY_ITSELF,
+)
+
+
+def attend(turn: Turn, service: Service) -> None:
+    """Open, judge or end the service's incident, as its checks and runs say now."""
+    at_work = turn.decided.run_for(service.id)
+    incident = turn.incident(service)
+    if incident is None:
+        if at_work is None and turn.health(service) is r.Verdict.DOWN:
+            incident = _open(turn, service)
+        elif at_work is None:
+            _failback_by_itself(turn, service)
+    if incident is None or _ended(turn, service, incident, at_work):
+        return
+    _book_failures(turn, service, incident)
+    if at_work is None:
+        _decide(turn, service, incident)
+
+
+def start_run(
+    turn: Turn,
+    service: Service,
+    move_id: str,
+    *,
+    origin: r.Origin,
+    reason: Reason,
+    asks: tuple[str, ...] = (),
+    tier: int | None = None,
+    who: str = "",
+    why: str = "",
+    word: str | None = None,
+    overrides: tuple[str, ...] = (),
+    fenced: str | None = None,
+) -> Run:
+    """Record a run's plan and begin it."""
+    move, state, incident = turn.model.moves[move_id], turn.state(service), turn.incident(service)
+    planned = incident is None and turn.health(service) in USABLE
+    steps = plan_steps(turn, service, move, asks, planned)
+    started = r.RunStarted(
+        at=turn.now,
+        run=f"r{turn.decided.run_count + 1}",
+        service=service.id,
+        move=move_id,
+        origin=origin,
+        steps=tuple(steps),
+        plan_digest=plan_digest(turn, service, move, steps, state.place),
+        configuration=turn.decided.configuration,
+        reason=reason,
+        incident=incident.id if incident else None,
+        tier=tier,
+        from_place=state.place,
+        to_place=move.to,
+        deadline=incident.first_bad_at + service.rto_s if incident else turn.now + service.rto_s,
+        who=who,
+        why=why,
+        word=word,
+        overrides=overrides,
+        resources=resources(service, move),
+        timeout_s=run_timeout_s(turn, move, steps, service.approval_expires_s),
+        asks=asks,
+        approval_expires_s=service.approval_expires_s,
+    )
+    turn.record(started)
+    if fenced is not None:
+        turn.record(r.RunApproved(turn.now, started.run, who, why, fenced))
+    return turn.decided.runs[started.run]
+
+
+# ---- opening and ending
+
+
+def _open(turn: Turn, service: Service) -> Incident:
+    state = turn.state(service)
+    first_bad_at = turn.first_bad(service.healthy_when, turn.now)
+    last_good_at = turn.last_good(service.healthy_when)
+    evidence = turn.behind(service.healthy_when, r.Verdict.DOWN)
+    last = turn.decided.incidents.get(state.last_incident or "")
+    relapse_s = turn.limits(service.client).relapse_s
+    if last is not None and last.ended is not None and turn.now - last.ended.recovered_at <= relapse_s:
+        turn.record(r.IncidentReopened(turn.now, last.id, first_bad_at, state.place, evidence, last_good_at))
+        incident = last
+    else:
+        name = f"i{turn.decided.incident_count + 1}"
+        turn.record(r.IncidentOpened(turn.now, name, service.id, first_bad_at, state.place, evidence, last_good_at))
+        incident = turn.decided.incidents[name]
+    for_s = show_duration(turn.now - first_bad_at)
+    text = f"{service.id} is down at {state.place or 'its place'} for {for_s}: {evidence}"
+    turn.tell(_notice(incident, "opened"), NoticeKind.INCIDENT_OPENED, service.id, text)
+    return incident
+
+
+def _ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None) -> bool:
+    """End the incident if good answers say so; whether it ended."""
+    own = _last_run(turn, incident)
+    verify = own.of_kind(r.StepKind.VERIFY) if own else None
+    verified = own is not None and verify is not None and verify.state is r.StepState.DONE
+    if verified and own is not None and _fresh_after(turn, service, own):
+        _end(turn, service, incident, Reason.VERIFIED, own)
+        return True
+    if at_work is not None and at_work.past_the_fence:
+        return False
+    other = _moved_for_another(turn, service, incident)
+    if other is not None and _fresh_after(turn, service, other):
+        reason = Reason.RECOVERED_WITH_ANOTHER
+    elif turn.health(service) in USABLE:
+        reason = Reason.RECOVERED_BY_ITSELF
+    else:
+        return False
+    if at_work is not None:
+        run.cancel(turn, at_work, Reason.RECOVERED_BY_ITSELF, turn.behind(service.healthy_when, r.Verdict.UP))
+    _end(turn, service, incident, reason, other if reason is Reason.RECOVERED_WITH_ANOTHER else None)
+    return True
+
+
+def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: Run | None) -> None:
+    evidence = "; ".join(turn.evidence(c) for c in dict.fromkeys(service.healthy_when.checks()))
+    if by is not None and reason is Reason.VERIFIED and by.started.tier is not None:
+        _judge_tier(
+            turn, incident, by.started.tier, Assessment(by.started.move, r.TierState.RECOVERED, reason, evidence)
+        )
+    rta_s = turn.now - incident.first_bad_at
+    how = f"by {by.started.move} ({by.id})" if by else "by itself"
+    turn.record(r.IncidentEnded(turn.now, incident.id, reason, evidence, turn.now, rta_s))
+    kept = "within" if rta_s <= service.rto_s else "beyond"
+    outage = show_duration(turn.now - incident.episode_first_bad_at)
+    text = f"{service.id} works again {how} after {outage}, {kept} its RTO of {show_duration(service.rto_s)}"
+    turn.tell(_notice(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)
+
+
+def _fresh_after(turn: Turn, service: Service, moved: Run) -> bool:
+    """Whether good answers, to questions asked after the move took effect, say that the service works."""
+    execute = moved.of_kind(r.StepKind.EXECUTE)
+    since = execute.ended_at if execute else None
+    return since is not None and turn.fresh(service.healthy_when, since) in USABLE
+
+
+def _last_run(turn: Turn, incident: Incident) -> Run | None:
+    """The incident's latest run of the present outage."""
+    name = incident.runs[-1] if incident.runs else None
+    found = turn.decided.runs.get(name or "")
+    return found if found is not None and found.started.at >= incident.episode_opened_at else None
+
+
+def _moved_for_another(turn: Turn, service: Service, incident: Incident) -> Run | None:
+    """The latest verified run, for another service, of something this one depends on or shares a move with."""
+    needs = set(policy.dependencies(turn, service))
+    shared = {tier.move for tier in service.ladder}
+    found = [
+        x
+        for x in turn.decided.runs.values()
+        if x.started.service != service.id
+        and (x.started.service in needs or x.started.move in shared)
+        and x.ended is not None
+        and x.ended.ok
+        and x.ended.at >= incident.episode_first_bad_at
+    ]
+    return max(found, key=lambda x: x.ended.at if x.ended else 0.0, default=None)
+
+
+# ---- judging
+
+
+def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
+    """A run of this outage that ended badly, or whose service did not come back, is its tier's failure."""
+    last = _last_run(turn, incident)
+    if last is None or last.ended is None or last.started.tier is None:
+        return
+    tier = last.started.tier
+    ledger = incident.tiers.get(tier)
+    if ledger is not None and ledger.state is r.TierState.FAILED:
+        return
+    if not last.ended.ok:
+        if last.ended.reason in NOT_THE_TIERS_FAULT:
+            return
+        failed = Assessment(last.started.move, r.TierState.FAILED, last.ended.reason, last.ended.evidence)
+    elif turn.now >= last.ended.at + service.settle_s:
+        evidence = turn.behind(service.healthy_when, r.Verdict.DOWN)
+        failed = Assessment(last.started.move, r.TierState.FAILED, Reason.VERIFY_FAILED, evidence)
+    else:
+        return
+    _judge_tier(turn, incident, tier, failed)
+    text = f"{service.id}: tier {tier} {failed.move} failed: {failed.reason.value}: {failed.evidence}"
+    turn.tell(f"{last.id}/failed", NoticeKind.TIER_FAILED, service.id, text)
+
+
+def _settling(turn: Turn, service: Service, incident: Incident) -> Finding | None:
+    """A move that may have helped has just ended: the service's own checks are given time."""
+    own = _last_run(turn, incident)
+    ended = [x for x in (own, _moved_for_another(turn, service, incident)) if x and x.ended and x.ended.ok]
+    for moved in ended:
+        until = (moved.ended.at if moved.ended else 0.0) + service.settle_s
+        if turn.now < until:
+            turn.wake(until)
+            return Finding(r.Decision.WAIT, Reason.SETTLING, f"{moved.started.move} ({moved.id}) has just ended")
+    return None
+
+
+def _decide(turn: Turn, service: Service, incident: Incident) -> None:
+    finding = _settling(turn, service, incident) or policy.objection(turn, service)
+    if finding is not None:
+        _judge(turn, incident, finding)
+        if finding.decision is r.Decision.ASK:
+            _freeze(turn, service, incident, finding)
+        return
+    assessments = ladder.assess_ladder(turn, service, incident.episode_opened_at)
+    index = ladder.chosen(assessments)
+    for tier, assessment in enumerate(assessments[:index], start=1):
+        _judge_tier(turn, incident, tier, assessment)
+    if index is None:
+        _no_tier_left(turn, service, incident, assessments)
+        return
+    choice = assessments[index]
+    if choice.reason is not Reason.TIER_CHOSEN:
+        _judge_tier(turn, incident, index + 1, choice)
+        _judge(turn, incident, Finding(r.Decision.WAIT, choice.reason, choice.evidence))
+        return
+    _take(turn, service, incident, index + 1, choice, assessments[:index])
+
+
+def _take(
+    turn: Turn, service: Service, incident: Incident, tier: int, choice: Assessment, refused: list[Assessment]
+) -> None:
+    asks = (*policy.asks(turn, service), *choice.asks)
+    passed = "".join(f"; tier {n} {a.move}: {a.reason.value}: {a.evidence}" for n, a in enumerate(refused, start=1))
+    if service.mode is Mode.OBSERVE:
+        would = f"would run tier {tier} {choice.move}" + (f", asking: {'; '.join(asks)}" if asks else "")
+        _judge(turn, incident, Finding(r.Decision.REFRAIN, Reason.OBSERVE_ONLY, would))
+        text = f"{service.id}: {would} (mode observe){passed}"
+        turn.tell(_notice(incident, f"observe/{tier}"), NoticeKind.TIER_CHOSEN, service.id, text)
+        return
+    decision = r.Decision.ASK if asks else r.Decision.ACT
+    _judge(turn, incident, Finding(decision, Reason.TIER_CHOSEN, f"tier {tier} {choice.move}: {choice.evidence}"))
+    running = Assessment(choice.move, r.TierState.RUNNING, Reason.TIER_CHOSEN, choice.evidence)
+    _judge_tier(turn, incident, tier, running)
+    started = start_run(
+        turn, service, choice.move, origin=r.Origin.AUTOMATIC, reason=Reason.SERVICE_DOWN, asks=asks, tier=tier
+    )
+    text = f"{service.id}: tier {tier} {choice.move} chosen ({started.id}), {choice.evidence}{passed}"
+    turn.tell(f"{started.id}/chosen", NoticeKind.TIER_CHOSEN, service.id, text)
+    run.advance(turn, started)
+
+
+def _no_tier_left(turn: Turn, service: Service, incident: Incident, assessments: list[Assessment]) -> None:
+    told = "; ".join(f"tier {n} {a.move}: {a.reason.value}: {a.evidence}" for n, a in enumerate(assessments, start=1))
+    _judge(turn, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told))
+    text = f"{service.id} is down and no tier is left: {told}"
+    turn.tell(_notice(incident, "no tier left"), NoticeKind.HUMAN_NEEDED, service.id, text)
+    turn.wake(turn.now + RECONSIDER_S)
+
+
+def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) -> None:
+    if finding.reason is Reason.FLAPPING and turn.state(service).frozen is None:
+        turn.record(r.ServiceFrozen(turn.now, service.id, finding.reason, finding.evidence))
+    else:
+        turn.wake(turn.now + RECONSIDER_S)
+    text = f"{service.id} is down and nothing is done by itself: {finding.reason.text}: {finding.evidence}"
+    notice = _notice(incident, finding.reason.value)
+    turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=f"bascule resume {service.id}")
+
+
+def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:
+    """Record policy's answer, if decision or reason are new."""
+    last = incident.judged
+    if last is None or (last.decision, last.reason) != (finding.decision, finding.reason):
+        turn.record(r.ServiceJudged(turn.now, incident.id, finding.decision, finding.reason, finding.evidence))
+
+
+def _judge_tier(turn: Turn, incident: Incident, tier: int, found: Assessment) -> None:
+    """Record a tier's state, if state or reason are new."""
+    last = incident.tiers.get(tier)
+    if last is None or (last.state, last.reason) != (found.state, found.reason):
+        turn.record(r.TierJudged(turn.now, incident.id, tier, found.move, found.state, found.reason, found.evidence))
+
+
+def _notice(incident: Incident, what: str) -> str:
+    return f"{incident.id}.{incident.episodes}/{what}"
+
+
+# ---- going back by itself
+
+
+def failback_candidates(turn: Turn, service: Service) -> list[str]:
+    """The declared ways back that apply now: home from elsewhere, or taking back a move in effect."""
+    place = turn.state(service).place
+    found = []
+    for name in service.failback:
+        move = turn.model.moves[name]
+        if move.to is not None:
+            if move.to != place and (not move.leaves or place in move.leaves):
+                found.append(name)
+        elif move.undoes in turn.decided.engaged:
+            found.append(name)
+    return found
+
+
+def _failback_by_itself(turn: Turn, service: Service) -> None:
+    """Only where the author wants it, in mode auto, healthy for long enough, and never in an open incident."""
+    state = turn.state(service)
+    if not service.automatic_failback or service.mode is not Mode.AUTO or turn.health(service) not in USABLE:
+        return
+    candidates = failback_candidates(turn, service)
+    if not candidates or state.healthy_since is None or policy.objection(turn, service) is not None:
+        return
+    until = state.healthy_since + service.hold_down_s
+    if turn.now < until:
+        turn.wake(until)
+        return
+    move = turn.model.moves[candidates[0]]
+    left_at = max((at for at in state.left.values()), default=None)
+    cooled = left_at is None or turn.now - left_at >= service.cool_down_s
+    needs_hand_over = bool(ladder.to_fence(turn, service, move)) and move.hand_over is None
+    if cooled and turn.says(move.viable_when) in USABLE and not needs_hand_over:
+        asks = tuple(policy.asks(turn, service))
+        run.advance(
+            turn,
+            start_run(turn, service, move.id, origin=r.Origin.AUTOMATIC, reason=Reason.CONDITIONS_MET, asks=asks),
+        )

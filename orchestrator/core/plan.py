@@ -1,0 +1,108 @@
+"""What a run will do: its steps, what binds an approval to them, what they hold, and what playbooks are told.
+
+The one rule it keeps: a plan is computed from the model and the placement alone, before anything is done, so that
+a dry run shows exactly what a run would do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from orchestrator.core import ladder
+from orchestrator.core import records as r
+from orchestrator.core.decided import Run, Step
+from orchestrator.core.model import Fence, Json, Move, Playbook, Service
+from orchestrator.core.turn import Turn
+
+LOOK_S = 10.0  # how long a look waits for a clear answer
+PLAYBOOK_STEPS = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE, r.StepKind.FINISH)
+
+
+def plan_steps(turn: Turn, service: Service, move: Move, asks: tuple[str, ...], planned: bool) -> list[r.PlannedStep]:
+    """The steps of a move for this service, now. `planned`: the source is healthy, so it may hand over."""
+    kind = r.StepKind
+    steps = [r.PlannedStep("preflight", kind.PREFLIGHT)]
+    if asks:
+        steps += [r.PlannedStep("approval", kind.APPROVAL), r.PlannedStep("recheck", kind.RECHECK)]
+    if move.prepare:
+        steps.append(r.PlannedStep("prepare", kind.PREPARE))
+    for place in ladder.to_fence(turn, service, move):
+        hand_over = planned and move.hand_over is not None and place == turn.state(service).place
+        short = place.rpartition("/")[2]
+        steps.append(r.PlannedStep(f"fence-{short}", kind.FENCE, place, hand_over))
+        steps.append(r.PlannedStep(f"proof-{short}", kind.PROOF, place, hand_over))
+    steps += [r.PlannedStep("execute", kind.EXECUTE), r.PlannedStep("verify", kind.VERIFY)]
+    if move.finish:
+        steps.append(r.PlannedStep("finish", kind.FINISH))
+    return steps
+
+
+def plan_digest(turn: Turn, service: Service, move: Move, steps: list[r.PlannedStep], place: str | None) -> str:
+    """What an approval binds: service, move, places, steps, and every playbook's digest."""
+    books = [p.digest for p in (move.prepare, move.playbook, move.finish) if p]
+    books += [f.playbook.digest for s in steps if (f := fence_of(turn, move, s.place, s.hand_over)) is not None]
+    parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps), *books]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def resources(service: Service, move: Move) -> tuple[str, ...]:
+    """What the run holds until it ends: the move's resources, and the service itself."""
+    return (*move.holds, f"service:{service.id}")
+
+
+def fence_of(turn: Turn, move: Move, place: str | None, hand_over: bool) -> Fence | None:
+    """The fence that a step uses: the move's own hand-over, or the place's."""
+    if place is None:
+        return None
+    return move.hand_over if hand_over else turn.model.places[place].fence
+
+
+def run_timeout_s(turn: Turn, move: Move, steps: list[r.PlannedStep], approval_s: float) -> float:
+    """The whole run's limit: the sum of what its steps may take, with room for one more attempt of each."""
+    total = 0.0
+    for step in steps:
+        if step.kind in PLAYBOOK_STEPS:
+            fence = fence_of(turn, move, step.place, step.hand_over)
+            total += 2 * (fence.timeout_s if fence else move.timeout_s) + LOOK_S
+        elif step.kind is r.StepKind.APPROVAL:
+            total += approval_s
+        else:
+            total += 2 * max(move.verify_timeout_s, move.preflight_timeout_s)
+    return total
+
+
+def facts_for(turn: Turn, run: Run, step: Step) -> dict[str, Json]:
+    """The extra variables every playbook of the run receives."""
+    started = run.started
+    names: dict[str, Json] = {
+        "bascule_run": run.id,
+        "bascule_incident": started.incident or "",
+        "bascule_epoch": turn.decided.epoch,
+        "bascule_move": started.move.rpartition("/")[2],
+        "bascule_service": started.service.rpartition("/")[2],
+        "bascule_step": step.name,
+        "bascule_drill": False,
+        "bascule_deadline": started.deadline if started.deadline is not None else 0,
+        "bascule_from": (started.from_place or "").rpartition("/")[2],
+        "bascule_to": (started.to_place or "").rpartition("/")[2],
+        "bascule_place": (step.place or started.to_place or started.from_place or "").rpartition("/")[2],
+    }
+    return names
+
+
+def playbook_of(turn: Turn, run: Run, step: Step) -> tuple[Playbook, float]:
+    move = turn.model.moves[run.started.move]
+    fence = fence_of(turn, move, step.place, step.hand_over)
+    if step.kind is r.StepKind.FENCE:
+        if fence is None:
+            raise LookupError(f"run {run.id}: no fence is declared for {step.place}")
+        return fence.playbook, fence.timeout_s
+    book = {r.StepKind.PREPARE: move.prepare, r.StepKind.FINISH: move.finish}.get(step.kind, move.playbook)
+    return book or move.playbook, move.timeout_s
+
+
+def digest_as_started(turn: Turn, run: Run) -> str:
+    """The digest that the run's plan has by now, as seen from the place it started from."""
+    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
+    steps = [r.PlannedStep(s.name, s.kind, s.place, s.hand_over) for s in run.steps]
+    return plan_digest(turn, service, move, steps, run.started.from_place)

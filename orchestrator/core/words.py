@@ -1,0 +1,285 @@
+"""What operators say: each word yields exactly one `WordAccepted` or `WordRefused`, with rule and evidence.
+
+The one rule it keeps: a refusal names the guard that refused and what would lift it; a repeated word gets the
+answer it got before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.core import ladder, policy, run
+from orchestrator.core import records as r
+from orchestrator.core.commands import Answered
+from orchestrator.core.decided import EVERYTHING, covers
+from orchestrator.core.durations import show_duration
+from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.incident import USABLE, failback_candidates, start_run
+from orchestrator.core.model import Move, Service, Tier
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why not."""
+
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Done, or begun."""
+
+    reason: Reason
+    evidence: str
+    run: str | None = None
+    ends_at: float | None = None
+
+
+def hear(turn: Turn, word: WordSpoken) -> None:
+    """Give the word its one answer, and let it take effect."""
+    said = turn.decided.words.get(word.id)
+    if said is None:
+        nobody = Refusal(Reason.NOBODY_NAMED, f"{word.kind.value}: say who")
+        result = _HEARD[word.kind](turn, word) if word.who.strip() else nobody
+        if isinstance(result, Refusal):
+            turn.record(
+                r.WordRefused(
+                    turn.now, word.id, word.kind, word.who, word.subject, word.why, result.reason, result.evidence
+                )
+            )
+        elif word.id not in turn.decided.words:
+            _accept(turn, word, result)
+        said = turn.decided.words[word.id]
+    accepted = isinstance(said, r.WordAccepted)
+    started = said.run if isinstance(said, r.WordAccepted) else None
+    turn.command(Answered(word.id, accepted, said.reason.value, said.evidence, started))
+
+
+def _accept(turn: Turn, word: WordSpoken, said: Consent) -> None:
+    turn.record(
+        r.WordAccepted(
+            turn.now,
+            word.id,
+            word.kind,
+            word.who,
+            word.subject,
+            word.why,
+            said.reason,
+            said.evidence,
+            said.run,
+            said.ends_at,
+        )
+    )
+
+
+# ---- moving services
+
+
+def _failover(turn: Turn, word: WordSpoken) -> Refusal | Consent:
+    service = turn.model.services.get(word.subject)
+    if service is None:
+        return _no_such_service(turn, word)
+    named = word.options.get("move")
+    if named is None:
+        return _first_that_can(turn, word, service)
+    move_id = str(named) if "/" in str(named) else f"{service.client}/{named}"
+    tiers = [*service.ladder, *(Tier(m) for m in service.failback)]
+    tier = next((t for t in tiers if t.move == move_id), None)
+    if tier is None:
+        known = ", ".join(t.move.rpartition("/")[2] for t in tiers)
+        return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no move {named!r}; it has {known}")
+    return _move(turn, word, service, tier)
+
+
+def _first_that_can(turn: Turn, word: WordSpoken, service: Service) -> Refusal | Consent:
+    refusals = []
+    for tier in service.ladder:
+        result = _move(turn, word, service, tier)
+        if isinstance(result, Consent):
+            return result
+        refusals.append((tier, result))
+    told = "; ".join(f"{t.move.rpartition('/')[2]}: {x.reason.value}: {x.evidence}" for t, x in refusals)
+    return Refusal(refusals[0][1].reason if len(refusals) == 1 else Reason.NO_TIER_LEFT, told)
+
+
+def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:
+    service = turn.model.services.get(word.subject)
+    if service is None:
+        return _no_such_service(turn, word)
+    if turn.incident(service) is not None and Reason.IN_INCIDENT.value not in _overrides(word):
+        return Refusal(Reason.IN_INCIDENT, f"{service.id}: {turn.state(service).incident} is open; recover first")
+    candidates = failback_candidates(turn, service)
+    if word.options.get("move") is not None:
+        wanted = str(word.options["move"]).rpartition("/")[2]
+        candidates = [c for c in candidates if c.rpartition("/")[2] == wanted]
+    if not candidates:
+        place = turn.state(service).place
+        declared = ", ".join(service.failback) or "none"
+        return Refusal(Reason.AT_HOME, f"{service.id} is at {place}; ways back declared: {declared}")
+    return _move(turn, word, service, Tier(candidates[0]))
+
+
+def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier) -> Refusal | Consent:
+    """Begin this move, if the guards let a named operator do so; `override` names the guards put aside."""
+    overrides = _overrides(word)
+    move = turn.model.moves[tier.move]
+    at_work = turn.decided.run_for(service.id)
+    if at_work is not None:
+        return Refusal(Reason.RESOURCE_BUSY, f"{at_work.id} ({at_work.started.move}) is at work for {service.id}")
+    finding = policy.objection(turn, service, policy.BY_HAND)
+    if finding is not None and finding.reason.value not in overrides:
+        return Refusal(finding.reason, finding.evidence)
+    handed = move.hand_over is not None and turn.health(service) in USABLE
+    assessment = ladder.assess(turn, service, tier, turn.now - ladder.PATIENCE_S)
+    data = (Reason.RPO_UNKNOWN, Reason.RPO_EXCEEDED)
+    free = (Reason.TIER_CHOSEN, Reason.FENCE_UNPROVEN, Reason.COOLING_DOWN)  # a named person may go back
+    passes = assessment.reason in free or (handed and assessment.reason in data) or assessment.reason.value in overrides
+    if not passes:
+        return Refusal(assessment.reason, assessment.evidence)
+    places = ladder.to_fence(turn, service, move)
+    fenced = _place(str(word.options["fenced"]), places) if word.options.get("fenced") else None
+    if word.options.get("fenced") and fenced is None:
+        return Refusal(
+            Reason.WRONG_PLACE, f"to be fenced: {', '.join(places) or 'nothing'}, not {word.options['fenced']!r}"
+        )
+    refusal = None if handed or word.options.get("fence") else _fence_refusal(turn, service, move, fenced)
+    if refusal is not None:
+        return refusal
+    started = start_run(
+        turn,
+        service,
+        move.id,
+        origin=r.Origin.MANUAL,
+        reason=Reason.ASKED_BY_OPERATOR,
+        tier=_rung(service, move) if turn.incident(service) else None,
+        who=word.who,
+        why=word.why,
+        word=word.id,
+        overrides=overrides,
+        fenced=fenced,
+    )
+    consent = Consent(Reason.ASKED_BY_OPERATOR, f"{started.id}: {move.id}, {assessment.evidence}", started.id)
+    _accept(turn, word, consent)
+    run.advance(turn, started)
+    return consent
+
+
+def _rung(service: Service, move: Move) -> int | None:
+    return next((n for n, t in enumerate(service.ladder, start=1) if t.move == move.id), None)
+
+
+def _fence_refusal(turn: Turn, service: Service, move: Move, fenced: str | None) -> Refusal | None:
+    """A place that may be alive is fenced only when the word says so."""
+    waiting, asked = ladder.fence_asks(turn, service, move, turn.now - ladder.PATIENCE_S)
+    asked = [a for a in asked if fenced is None or fenced not in a]
+    if not waiting and not asked:
+        return None
+    remedy = "say --fence to fence it, or --fenced PLACE to state that it cannot act"
+    return Refusal(Reason.FENCE_NOT_AUTOMATIC, f"{'; '.join(asked) or waiting}; {remedy}")
+
+
+def _overrides(word: WordSpoken) -> tuple[str, ...]:
+    given = word.options.get("override")
+    return tuple(str(g).replace("_", " ") for g in given) if isinstance(given, list) else ()
+
+
+# ---- runs
+
+
+def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
+    found = turn.decided.runs.get(word.subject)
+    if found is None:
+        return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
+    if found.ended is not None:
+        return Refusal(Reason.ALREADY_ENDED, f"{found.id} ended: {found.ended.reason.value}")
+    step = found.current()
+    waiting = step is not None and step.kind is r.StepKind.APPROVAL
+    if step is None or not (waiting or found.human):
+        return Refusal(Reason.NOT_WAITING, f"{found.id} is at {step.name if step else 'its end'}")
+    fenced = word.options.get("fenced")
+    known = sorted(s.place for s in found.steps if s.place and s.kind is r.StepKind.FENCE)
+    place = _place(str(fenced), known) if fenced else None
+    if fenced and place is None:
+        return Refusal(Reason.WRONG_PLACE, f"{found.id} fences {', '.join(known) or 'nothing'}, not {fenced!r}")
+    turn.record(r.RunApproved(turn.now, found.id, word.who, word.why, place))
+    if step.state is r.StepState.LOOKING:
+        turn.record(r.StepRetried(turn.now, found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
+    consent = Consent(Reason.APPROVED, f"{found.id} goes on, plan {found.started.plan_digest}", found.id)
+    _accept(turn, word, consent)
+    run.advance(turn, found)
+    return consent
+
+
+def _place(named: str, known: list[str]) -> str | None:
+    return next((p for p in known if named in (p, p.rpartition("/")[2])), None)
+
+
+def _reject(turn: Turn, word: WordSpoken) -> Refusal | Consent:
+    found = turn.decided.runs.get(word.subject)
+    step = found.current() if found else None
+    if found is None:
+        return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
+    if step is None or step.kind is not r.StepKind.APPROVAL:
+        return Refusal(Reason.NOT_WAITING, f"{found.id} is not waiting for an approval")
+    consent = Consent(Reason.NOT_APPROVED, f"{found.id} is not approved", found.id)
+    _accept(turn, word, consent)
+    run.cancel(turn, found, Reason.NOT_APPROVED, f"by {word.who}: {word.why or 'no reason given'}")
+    return consent
+
+
+def _abort(turn: Turn, word: WordSpoken) -> Refusal | Consent:
+    found = turn.decided.runs.get(word.subject)
+    if found is None:
+        return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
+    if found.ended is not None:
+        return Refusal(Reason.ALREADY_ENDED, f"{found.id} ended: {found.ended.reason.value}")
+    consent = Consent(Reason.ABORTED, f"{found.id} is being stopped", found.id)
+    _accept(turn, word, consent)
+    turn.record(r.AbortAsked(turn.now, found.id, word.who, word.why))
+    run.abort(turn, found)
+    return consent
+
+
+# ---- standing words
+
+
+def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
+    """Hold, maintenance, suspicion, and their ends; the record itself takes effect."""
+    clients = {s.client for s in turn.model.services.values()}
+    if word.subject not in (EVERYTHING, *turn.model.services, *clients):
+        return _no_such_service(turn, word)
+    if word.kind is WordKind.RESUME:
+        frozen = [n for n, s in turn.decided.services.items() if s.frozen and covers(word.subject, n)]
+        if word.subject not in turn.decided.holds and not frozen:
+            held = ", ".join(turn.decided.holds) or "nothing"
+            return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
+    if word.kind is WordKind.MAINTENANCE:
+        for_s = word.options.get("for_s")
+        if not isinstance(for_s, int | float) or for_s <= 0:
+            return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length: --for 2h")
+        return Consent(Reason.IN_MAINTENANCE, f"{word.subject} for {show_duration(for_s)}", ends_at=turn.now + for_s)
+    return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}")
+
+
+def _no_such_service(turn: Turn, word: WordSpoken) -> Refusal:
+    known = ", ".join(sorted(turn.model.services)) or "none"
+    return Refusal(Reason.NO_SUCH_SERVICE, f"no service {word.subject!r}; there are {known}")
+
+
+_HEARD: dict[WordKind, Callable[[Turn, WordSpoken], Refusal | Consent]] = {
+    WordKind.FAILOVER: _failover,
+    WordKind.FAILBACK: _failback,
+    WordKind.APPROVE: _approve,
+    WordKind.REJECT: _reject,
+    WordKind.ABORT: _abort,
+    WordKind.HOLD: _standing,
+    WordKind.RESUME: _standing,
+    WordKind.MAINTENANCE: _standing,
+    WordKind.MAINTENANCE_END: _standing,
+    WordKind.SUSPECT: _standing,
+    WordKind.CLEAR: _standing,
+}
