@@ -109,7 +109,7 @@ def files(host: str, console_token: str) -> dict[str, File]:
     if host == "noc":
         found["/etc/bascule/console-token"] = File(console_token + "\n", 0o600)
         found["/etc/bascule/vault-password"] = File(VAULT_PASSWORD + "\n", 0o600)
-        found["/root/.aws/config"] = File(f"[default]\nregion = eu-central-1\nendpoint_url = {API}\n")
+        found["/root/.aws/config"] = File(f"[default]\nregion = us-east-1\nendpoint_url = {API}\n")
         found["/root/.aws/credentials"] = File(
             "[default]\naws_access_key_id = lab\naws_secret_access_key = lab\n", 0o600
         )
