@@ -1,0 +1,71 @@
+"""Who is to be told of a notice, and by which ways.
+
+The one rule it keeps: nobody is told one thing twice by the same way, however many lists name them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.core.commands import TellPeople
+from orchestrator.core.people import AppriseWay, NotifySettings, Person, Way
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A person, or a list of ways that is nobody's own (`person` None)."""
+
+    name: str
+    ways: tuple[Way, ...]
+    person: Person | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Everybody a notice is for. `unknown`: person ids that no file defines; `wayless`: people without any way."""
+
+    receivers: tuple[Receiver, ...]
+    people: tuple[Person, ...]
+    unknown: tuple[str, ...] = ()
+    wayless: tuple[str, ...] = ()
+    used: set[object] = field(default_factory=set)  # keys of the ways of `receivers`, for `fresh`
+
+
+def addressed(notice: TellPeople, settings: NotifySettings) -> Addressed:
+    """The people named (else the client's on-call), the client's ways, the workspace's ways."""
+    ids = notice.to or settings.on_call.get(notice.client, ())
+    people = tuple(settings.people[i] for i in dict.fromkeys(ids) if i in settings.people)
+    unknown = tuple(i for i in ids if i not in settings.people)
+    if unknown and not people:  # the wrong name must not mean that nobody is told
+        people = tuple(settings.people[i] for i in settings.on_call.get(notice.client, ()) if i in settings.people)
+    used: set[object] = set()
+    receivers = [Receiver(p.name, fresh(p.ways, p, used), p) for p in people]
+    receivers.append(
+        Receiver(f"client {notice.client}", fresh(settings.client_ways.get(notice.client, ()), None, used))
+    )
+    receivers.append(Receiver("workspace", fresh(settings.ways, None, used)))
+    wayless = tuple(p.name for p in people if not p.ways)
+    return Addressed(tuple(r for r in receivers if r.ways), people, unknown, wayless, used)
+
+
+def deputy_of(person: Person, settings: NotifySettings, used: set[object]) -> Receiver | None:
+    """Who is told instead; None: nobody, or somebody who is told anyway."""
+    deputy = settings.people.get(person.deputy) if person.deputy else None
+    if deputy is None:
+        return None
+    ways = fresh(deputy.ways, deputy, used)
+    return Receiver(f"{deputy.name} (deputy of {person.name})", ways, deputy) if ways else None
+
+
+def fresh(ways: tuple[Way, ...], person: Person | None, used: set[object]) -> tuple[Way, ...]:
+    """The ways that were not used yet; they are used from now on.
+
+    An apprise URL is the same for whoever lists it; a program is told the person, so it is another way for each.
+    """
+    found = []
+    for way in ways:
+        key: object = way.url if isinstance(way, AppriseWay) else (way, person.id if person else None)
+        if key not in used:
+            used.add(key)
+            found.append(way)
+    return tuple(found)
