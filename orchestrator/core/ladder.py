@@ -152,6 +152,10 @@ def _not_viable(turn: Turn, move: Move, since: float) -> Assessment | None:
     verdict = turn.says(move.viable_when)
     if move.viable_when is not None and verdict is Verdict.DOWN:
         return _no(move, Reason.NOT_VIABLE, turn.behind(move.viable_when, Verdict.DOWN))
+    doubtful = [c for c in move.viable_when.checks() if turn.in_doubt(c)] if move.viable_when else []
+    if doubtful and turn.now < since + PATIENCE_S:  # its verdict is about to fall: do not choose it a moment before
+        turn.wake(since + PATIENCE_S)
+        return Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, turn.evidence(doubtful[0]))
     if move.viable_when is not None and verdict is Verdict.UNKNOWN:
         evidence = turn.behind(move.viable_when, Verdict.UNKNOWN)
         if turn.now < since + PATIENCE_S:

@@ -98,7 +98,7 @@ def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
             if moving or deciding:
                 return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is recovering ({other.id})")
         elif incident is not None and turn.health(needed) is not Verdict.DOWN:
-            doubtful = [c for c in needed.healthy_when.checks() if (row := turn.rows.get(c)) and row.bad_streak]
+            doubtful = [c for c in needed.healthy_when.checks() if turn.in_doubt(c)]
             until = incident.episode_opened_at + service.settle_s
             if doubtful and turn.now < until:
                 turn.wake(until)

@@ -149,6 +149,11 @@ class Turn:
         row = self.rows.get(check)
         return detector.evidence(row, self.model.checks[check]) if row else f"{check}: never asked"
 
+    def in_doubt(self, check: str) -> bool:
+        """Whether a bad streak has begun although its verdict has not fallen yet."""
+        row = self.rows.get(check)
+        return row is not None and row.bad_streak > 0 and row.verdict in (Verdict.UP, Verdict.DEGRADED)
+
     def first_bad(self, condition: Condition, default: float) -> float:
         """The oldest bad answer of the unbroken streaks behind the checks that are down."""
         down = blamed(condition, self.verdict, Verdict.DOWN)

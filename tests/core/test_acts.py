@@ -1,0 +1,252 @@
+"""The three acts of the main job, and what may go wrong in them, told to the pure core."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.decided import fold
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import Mode
+from orchestrator.core.reasons import Reason
+from tests.core.world import World, acme, story
+
+
+def lab(mode: Mode = Mode.AUTO, **erp: object) -> World:
+    """A healthy world whose playbooks have their effects."""
+    world = World(acme(mode, **erp))
+
+    def backup_isp() -> None:
+        world.good("hq-internet", "erp-transaction", "edge-uses-isp-b")
+
+    def power_off_hq() -> None:
+        world.good("hq-off")
+
+    def power_off_geo() -> None:
+        world.good("geo-off")
+
+    def geo_site() -> None:
+        world.good("erp-transaction", "erp-at-geo")
+
+    def cloud() -> None:
+        world.good("erp-transaction", "erp-at-cloud")
+
+    def hand_over() -> None:
+        world.good("geo-handed-over")
+        world.bad("erp-transaction", "erp-at-geo")
+
+    def return_hq() -> None:
+        world.good("erp-transaction", "hq-internet")
+
+    world.effects = {
+        "backup-isp": backup_isp,
+        "power_off_hq": power_off_hq,
+        "power_off_geo": power_off_geo,
+        "geo-site": geo_site,
+        "cloud-instance": cloud,
+        "hand_over": hand_over,
+        "return-hq": return_hq,
+    }
+    world.run(20)
+    return world
+
+
+def isp_a_dies(world: World) -> None:
+    world.silent("erp-transaction", "hq-internet")
+
+
+def hq_loses_power(world: World) -> None:
+    world.silent("erp-transaction", "hq-internet", "isp-b-path", "edge-uses-isp-b")
+    world.good("hq-dark")
+
+
+def geo_loses_power(world: World) -> None:
+    world.silent("erp-transaction", "geo-ready", "geo-replica", "erp-at-geo")
+    world.good("geo-dark")
+
+
+def test_nothing_happens_while_all_is_well() -> None:
+    world = lab()
+    world.run(3600)
+    assert not list(world.records(r.IncidentOpened))
+    assert world.played == []
+
+
+def test_act_1_the_link_move_runs_once_for_all_that_need_it() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(30)
+    assert world.played == ["backup-isp"], story(world)
+    ended = {world.decided().incidents[x.incident].service: x.reason for x in world.records(r.IncidentEnded)}
+    assert ended == {"acme/hq-internet": Reason.VERIFIED, "acme/erp": Reason.RECOVERED_WITH_ANOTHER}, story(world)
+    assert world.decided().engaged == {"acme/backup-isp": "r1"}
+
+
+def test_acts_2_and_3_climb_the_ladder_with_reasons() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(30)
+    hq_loses_power(world)
+    world.run(40)
+    assert world.played == ["backup-isp", "power_off_hq", "geo-site"], "\n".join(story(world))
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    assert world.decided().services["acme/erp"].may_act == {"acme/geo"}
+    tiers = {
+        x.tier: x for x in world.records(r.TierJudged) if world.decided().incidents[x.incident].service == "acme/erp"
+    }
+    assert (tiers[1].state, tiers[1].reason) == (r.TierState.INELIGIBLE, Reason.NOT_VIABLE)
+    assert tiers[2].state is r.TierState.RECOVERED
+    geo_loses_power(world)
+    world.run(40)
+    assert world.played[3:] == ["power_off_geo", "cloud-instance"], "\n".join(story(world))
+    assert world.decided().services["acme/erp"].may_act == {"acme/cloud"}
+    erp = [i for i in world.decided().incidents.values() if i.service == "acme/erp"]
+    assert len(erp) == 1
+    assert erp[0].episodes == 3
+    assert erp[0].ended is not None
+    assert not world.decided().unfinished_runs()
+
+
+def test_decided_is_the_fold_of_its_records() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(30)
+    hq_loses_power(world)
+    world.run(40)
+    assert fold(world.records()) == world.engine.decided
+
+
+def test_a_console_that_cannot_be_asked_means_a_named_person_must_decide() -> None:
+    world = lab()
+    world.nothing("hq-dark", "hq-off")
+    world.run(10)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(60)
+    assert world.played == []
+    asked = [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
+    assert [t.say for t in asked] == ["bascule approve r1"]
+    assert "unknown" in asked[0].text
+    assert world.say(WordKind.APPROVE, "r1", fenced="hq").accepted
+    world.run(30)
+    assert world.played == ["geo-site"]
+    assert Reason.FENCED_BY_HAND in {x.reason for x in world.records(r.MayActRemoved)}
+
+
+def test_both_isps_cut_with_power_on_asks_and_does_not_fence() -> None:
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(60)
+    assert world.played == []
+    asked = [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
+    assert "not dark" in asked[0].text
+    world.good("hq-dark")  # and now the power goes as well: no person is needed any more
+    world.run(30)
+    assert world.played == ["power_off_hq", "geo-site"]
+
+
+def test_nobody_approves_and_no_reply_is_no() -> None:
+    world = lab(approval_expires_s=60.0)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(400)
+    assert world.played == []
+    assert Reason.APPROVAL_EXPIRED in {x.reason for x in world.records(r.RunEnded)}
+    assert NoticeKind.HUMAN_NEEDED in {t.kind for t in world.told if t.subject == "acme/erp"}
+    assert world.decided().services["acme/erp"].incident is not None
+
+
+def test_observe_writes_what_it_would_have_done_and_does_nothing() -> None:
+    world = lab(Mode.OBSERVE)
+    isp_a_dies(world)
+    world.run(60)
+    assert world.played == []
+    judged = [x for x in world.records(r.ServiceJudged) if x.reason is Reason.OBSERVE_ONLY]
+    assert "would run tier 1 acme/backup-isp" in judged[0].evidence
+
+
+def test_a_blind_controller_does_nothing() -> None:
+    world = lab()
+    world.silent(*(c.removeprefix("acme/") for c in world.model.checks))
+    world.run(120)
+    assert not list(world.records(r.IncidentOpened))
+    assert not [x for x in world.records(r.VerdictChanged) if x.verdict is r.Verdict.DOWN and x.at > 20]
+
+
+def test_an_unreported_replica_blocks_the_promotion() -> None:
+    world = lab()
+    world.measures["acme/geo-replica"] = {"data_age_s": 45.0}
+    world.run(5)
+    hq_loses_power(world)
+    world.run(60)
+    assert world.played == ["power_off_hq", "cloud-instance"], "\n".join(story(world))
+    tiers = {
+        x.tier: x.reason
+        for x in world.records(r.TierJudged)
+        if x.incident == world.decided().services["acme/erp"].last_incident
+    }
+    assert tiers[2] is Reason.RPO_EXCEEDED
+
+
+def test_a_failed_tier_hands_over_to_the_next() -> None:
+    world = lab()
+    world.outcomes["geo-site"] = e.Outcome.FAILED
+    hq_loses_power(world)
+    world.run(20)
+    world.good("geo-dark")
+    world.run(60)
+    assert world.played == ["power_off_hq", "geo-site", "power_off_geo", "cloud-instance"], "\n".join(story(world))
+
+
+def test_failback_hands_over_and_comes_home() -> None:
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    world.bad("hq-dark", "hq-off")
+    world.good("isp-b-path", "hq-internet")
+    world.run(60)
+    answer = world.say(WordKind.FAILBACK, "acme/erp")
+    assert answer.accepted, answer
+    world.run(60)
+    assert world.played == ["power_off_hq", "geo-site", "rebuild_hq", "hand_over", "return-hq", "rebuild_geo"]
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+    assert world.decided().services["acme/erp"].may_act == {"acme/hq"}
+
+
+def test_a_word_is_answered_once_and_repeats_its_answer() -> None:
+    world = lab()
+    first = world.say(WordKind.HOLD, "acme/erp", word="same")
+    again = world.say(WordKind.HOLD, "acme/erp", word="same")
+    assert first == again
+    assert len([x for x in world.records(r.WordAccepted)]) == 1
+
+
+def test_held_services_are_left_alone_until_resumed() -> None:
+    world = lab()
+    world.say(WordKind.HOLD, "*")
+    isp_a_dies(world)
+    world.run(60)
+    assert world.played == []
+    world.say(WordKind.RESUME, "*")
+    world.run(60)
+    assert world.played == ["backup-isp"]
+
+
+@pytest.mark.parametrize("when", range(1, 60))
+def test_killed_between_any_two_entries_it_recovers_and_repeats_nothing_done(when: int) -> None:
+    """The controller dies after the n-th entry of act 2 and comes back five seconds later."""
+    world = lab()
+    done: list[str] = []
+    start = len(world.entries)
+    hq_loses_power(world)
+    while len(world.entries) < start + when and world.now < 200:
+        world.run(0.001)
+    world.crash()
+    world.run(5)
+    world.start()
+    world.run(120)
+    assert world.decided().services["acme/erp"].place == "acme/geo", "\n".join(story(world))
+    assert not world.decided().unfinished_runs()
+    assert not [i for i in world.decided().open_incidents() if i.service == "acme/erp"]
+    done = [f"{x.run}/{x.step}" for x in world.records(r.StepFinished) if x.state is r.StepState.DONE]
+    assert len(done) == len(set(done))

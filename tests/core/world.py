@@ -1,0 +1,325 @@
+"""A tiny scripted world around the real engine, for stories in tests: no clock, no sleeping, no files.
+
+Checks answer what `answers` says at the moment they are asked; playbooks take `takes` seconds and end as
+`outcomes` says, after which `effects` change the world.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from orchestrator.core import commands as c
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.decided import Decided, fold
+from orchestrator.core.engine import Engine
+from orchestrator.core.model import (
+    Check,
+    Combine,
+    Condition,
+    Dependency,
+    Fence,
+    FenceBy,
+    Mode,
+    Model,
+    Move,
+    Place,
+    Playbook,
+    Service,
+    Tier,
+)
+
+
+def all_of(*names: str) -> Condition:
+    """All of these checks of client acme."""
+    return Condition(Combine.ALL, tuple(f"acme/{n}" for n in names))
+
+
+def check(name: str, **changes: object) -> Check:
+    """A check asked every second, fall 3, rise 2."""
+    plain = Check(f"acme/{name}", "acme", name, "", "tcp", {}, domains=frozenset({f"acme/{name}"}))
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def book(name: str) -> Playbook:
+    """A playbook of this name."""
+    return Playbook(f"{name}.yml", f"digest-{name}")
+
+
+def acme(mode: Mode = Mode.AUTO, **erp_changes: object) -> Model:
+    """The lab in small: two uplinks, hq, geo and cloud, one exclusive service `erp` that depends on `hq-internet`."""
+    names = ["erp-transaction", "hq-internet", "isp-b-path", "edge-uses-isp-b", "hq-dark", "hq-off", "geo-dark"]
+    names += ["geo-off", "geo-ready", "geo-replica", "cloud-ready", "backup", "erp-at-geo", "erp-at-cloud"]
+    names += ["geo-handed-over", "hq-ready"]
+    checks = {f"acme/{n}": check(n) for n in names}
+    for name in ("hq-dark", "hq-off", "geo-dark", "geo-off"):
+        checks[f"acme/{name}"] = check(name, rise=1)
+    checks["acme/ref"] = check("ref", reference=True)
+    checks["acme/ref2"] = check("ref2", reference=True)
+
+    def fence(place: str) -> Fence:
+        return Fence(book(f"power_off_{place}"), all_of(f"{place}-off"), FenceBy.WHEN_DARK, all_of(f"{place}-dark"))
+
+    places = {
+        "acme/hq": Place("acme/hq", "acme", "hq", fence("hq")),
+        "acme/geo": Place("acme/geo", "acme", "geo", fence("geo")),
+        "acme/cloud": Place("acme/cloud", "acme", "cloud"),
+    }
+
+    def move(name: str, verify: Condition, **changes: object) -> Move:
+        plain = Move(f"acme/{name}", "acme", name, book(name), verify, safe_to_repeat=True)
+        return replace(plain, **changes)  # type: ignore[arg-type]
+
+    moves = [
+        move(
+            "backup-isp",
+            all_of("hq-internet"),
+            holds=("acme/route",),
+            viable_when=all_of("isp-b-path"),
+            done_when=all_of("edge-uses-isp-b"),
+        ),
+        move("backup-isp.back", all_of("hq-internet"), holds=("acme/route",), undoes="acme/backup-isp"),
+        move(
+            "geo-site",
+            all_of("erp-transaction"),
+            to="acme/geo",
+            viable_when=all_of("geo-ready"),
+            data_age="acme/geo-replica",
+            done_when=all_of("erp-at-geo"),
+        ),
+        move(
+            "cloud-instance",
+            all_of("erp-transaction"),
+            to="acme/cloud",
+            viable_when=all_of("cloud-ready"),
+            data_age="acme/backup",
+            done_when=all_of("erp-at-cloud"),
+        ),
+        move(
+            "return-hq",
+            all_of("erp-transaction"),
+            to="acme/hq",
+            prepare=book("rebuild_hq"),
+            hand_over=Fence(book("hand_over"), all_of("geo-handed-over"), FenceBy.ALWAYS),
+            finish=book("rebuild_geo"),
+            viable_when=all_of("hq-ready"),
+        ),
+    ]
+    erp = Service(
+        "acme/erp",
+        "acme",
+        "erp",
+        all_of("erp-transaction"),
+        (Tier("acme/backup-isp"), Tier("acme/geo-site"), Tier("acme/cloud-instance")),
+        rto_s=900.0,
+        rpo_s=30.0,
+        mode=mode,
+        priority=1,
+        home="acme/hq",
+        exclusive=True,
+        depends_on=(Dependency("acme/hq-internet", frozenset({"acme/hq"})),),
+        failback=("acme/backup-isp.back", "acme/return-hq"),
+    )
+    internet = Service(
+        "acme/hq-internet",
+        "acme",
+        "hq-internet",
+        all_of("hq-internet"),
+        (Tier("acme/backup-isp"),),
+        rto_s=300.0,
+        mode=mode,
+        priority=0,
+        home="acme/hq",
+        failback=("acme/backup-isp.back",),
+    )
+    services = {"acme/erp": replace(erp, **erp_changes), "acme/hq-internet": internet}  # type: ignore[arg-type]
+    return Model("model-1", checks, places, {m.id: m for m in moves}, services)
+
+
+class World:
+    """Runs the engine against a script of answers and playbooks, in virtual time."""
+
+    def __init__(self, model: Model | None = None) -> None:
+        self.model = model or acme()
+        self.now = 0.0
+        self.answers: dict[str, e.Answer] = {}
+        self.measures: dict[str, dict[str, float]] = {}
+        self.takes: dict[str, float] = {}
+        self.outcomes: dict[str, e.Outcome] = {}
+        self.effects: dict[str, Callable[[], None]] = {}
+        self.entries: list[tuple[float, tuple[r.Record, ...]]] = []
+        self.played: list[str] = []
+        self.told: list[c.TellPeople] = []
+        self.answered: list[c.Answered] = []
+        self.hang: set[str] = set()  # playbooks that never end by themselves
+        self.running: dict[e.StepKey, str] = {}
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = itertools.count()
+        self._every: dict[str, float] = {}
+        self._epoch = 0
+        self._life = 0
+        self.engine = Engine(Model(""))
+        for name in ("hq-dark", "hq-off", "geo-dark", "geo-off", "edge-uses-isp-b", "erp-at-geo", "erp-at-cloud"):
+            self.bad(name)
+        self.bad("geo-handed-over")
+        self.measures["acme/geo-replica"] = {"data_age_s": 0.2}
+        self.measures["acme/backup"] = {"data_age_s": 4.0}
+        self.start()
+
+    # ---- the controller's life
+
+    def start(self, same_boot: bool = True) -> None:
+        """Start a controller on what was decided so far."""
+        self._life += 1
+        self._epoch += 1
+        self._step(e.ControllerStarted(f"c{self._epoch}", self._epoch, "boot", same_boot))
+        self._step(e.ConfigurationLoaded(self.model))
+        life = self._life
+        for n, name in enumerate(self.model.checks):
+            self._every[name] = self.model.checks[name].every_s
+            self.at(self.now + 0.01 * n, lambda name=name: self._beat(name, life))
+
+    def crash(self) -> None:
+        """The controller dies; what its runner was doing is lost, the world goes on."""
+        self._life += 1
+        records = [x for _, entry in self.entries for x in entry]
+        rebuilt = fold(records)
+        assert rebuilt == self.engine.decided
+        self.engine = Engine(self.model, rebuilt, self.engine.rows)
+        self.running.clear()
+
+    # ---- the script
+
+    def good(self, *names: str) -> None:
+        """From now on these checks answer well."""
+        self.answers.update({f"acme/{n}": e.Answer.GOOD for n in names})
+
+    def bad(self, *names: str) -> None:
+        """From now on these checks answer badly."""
+        self.answers.update({f"acme/{n}": e.Answer.BAD for n in names})
+
+    def silent(self, *names: str) -> None:
+        """From now on these checks get no reply."""
+        self.answers.update({f"acme/{n}": e.Answer.SILENT for n in names})
+
+    def nothing(self, *names: str) -> None:
+        """From now on these probes cannot ask."""
+        self.answers.update({f"acme/{n}": e.Answer.NONE for n in names})
+
+    def say(self, kind: e.WordKind, subject: str, word: str | None = None, **options: object) -> c.Answered:
+        """A named operator says something; the answer."""
+        name = word or f"w{next(self._count)}"
+        self._step(e.WordSpoken(name, kind, "Ada", subject, "a reason", options))  # type: ignore[arg-type]
+        return self.answered[-1]
+
+    def run(self, for_s: float) -> None:
+        """Let the world go on for so long."""
+        until = self.now + for_s
+        while True:
+            due = self._queue[0][0] if self._queue else float("inf")
+            wake = self._wake_at
+            at = min(due, wake)
+            if at > until:
+                break
+            self.now = max(self.now, at)
+            if due <= wake:
+                heapq.heappop(self._queue)[2]()
+            else:
+                self._step(e.Ticked())
+        self.now = until
+
+    def at(self, at: float, do: Callable[[], None]) -> None:
+        """Do this then."""
+        heapq.heappush(self._queue, (at, next(self._count), do))
+
+    # ---- what came of it
+
+    def records(self, *kinds: type) -> Iterator[r.Record]:
+        """All records of these kinds, in order."""
+        return (x for _, entry in self.entries for x in entry if not kinds or isinstance(x, kinds))
+
+    def last(self, kind: type) -> r.Record:
+        """The last record of this kind."""
+        return list(self.records(kind))[-1]
+
+    def decided(self) -> Decided:
+        """The engine's decided state."""
+        return self.engine.decided
+
+    # ---- inside
+
+    def _step(self, event: e.Event) -> None:
+        outcome = self.engine.step(event, self.now)
+        if outcome.records:
+            self.entries.append((self.now, outcome.records))
+        self._wake_at = outcome.wake_at
+        for command in outcome.commands:
+            self._carry_out(command)
+
+    def _beat(self, name: str, life: int) -> None:
+        if life != self._life:
+            return
+        self._ask(name)
+        self.at(self.now + self._every[name], lambda: self._beat(name, life))
+
+    def _ask(self, name: str) -> None:
+        sent_at, answer, life = self.now, self.answers.get(name, e.Answer.GOOD), self._life
+        delay_s = 0.5 if answer in (e.Answer.SILENT, e.Answer.NONE) else 0.002
+        seen = e.Observed(name, sent_at, answer, dict(self.measures.get(name, {})), answer.value)
+        self.at(self.now + delay_s, lambda: self._step(seen) if life == self._life else None)
+
+    def _carry_out(self, command: c.Command) -> None:
+        if isinstance(command, c.RunPlaybook):
+            self._play(command)
+        elif isinstance(command, c.SettleStep):
+            key = command.key
+            self.at(self.now + 0.1, lambda: self._step(e.StepEnded(key, e.Outcome.LOST, "the runner was killed")))
+        elif isinstance(command, c.CancelStep):
+            self._end(command.key, e.Outcome.CANCELLED)
+        elif isinstance(command, c.ProbeNow):
+            for name in command.checks:
+                self.at(self.now, lambda name=name: self._ask(name))
+        elif isinstance(command, c.UseCadence):
+            self._every.update(command.cadence)
+        elif isinstance(command, c.TellPeople):
+            self.told.append(command)
+            self.at(self.now + 0.1, lambda: self._step(e.NoticeDelivered(command.id, "test")))
+        elif isinstance(command, c.Answered):
+            self.answered.append(command)
+
+    def _play(self, command: c.RunPlaybook) -> None:
+        name = command.playbook.path.removesuffix(".yml")
+        self.played.append(name)
+        self.running[command.key] = name
+        if name in self.hang:
+            self.at(self.now + command.timeout_s, lambda: self._end(command.key, e.Outcome.TIMED_OUT))
+            return
+        self.at(self.now + self.takes.get(name, 2.0), lambda: self._end(command.key, self.outcomes.get(name)))
+
+    def _end(self, key: e.StepKey, outcome: e.Outcome | None) -> None:
+        name = self.running.pop(key, None)
+        if name is None:
+            return
+        if outcome in (None, e.Outcome.OK) and name in self.effects:
+            self.effects[name]()
+        self._step(e.StepEnded(key, outcome or e.Outcome.OK, "" if outcome is None else f"{name}: {outcome.value}"))
+
+
+def story(world: World) -> list[str]:
+    """The decisions, one line each, as an operator would tell them."""
+    lines = []
+    for at, entry in world.entries:
+        for x in entry:
+            if isinstance(x, r.TierJudged):
+                lines.append(f"{at:7.2f} {x.incident} tier {x.tier} {x.move} {x.state.value}: {x.reason.value}")
+            elif isinstance(x, r.StepFinished):
+                lines.append(f"{at:7.2f} {x.run} {x.step} {x.state.value}: {x.reason.value}")
+            elif isinstance(x, (r.IncidentOpened, r.IncidentReopened, r.IncidentEnded, r.ServiceJudged, r.RunEnded)):
+                lines.append(
+                    f"{at:7.2f} {type(x).__name__} {getattr(x, 'incident', getattr(x, 'run', ''))} "
+                    f"{getattr(x, 'reason', '')} {getattr(x, 'evidence', '')}"
+                )
+    return lines
