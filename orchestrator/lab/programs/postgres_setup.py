@@ -213,10 +213,10 @@ def _make_clusters(work: Path) -> None:
         data = work / kind
         data.mkdir(mode=0o700)
         os.chown(data, nobody.pw_uid, nobody.pw_gid)
-        # These go into the control file too, and a standby refuses to start with less than that says.
         options = ("--no-sync", "--encoding=UTF8", "--locale=C", "--username=postgres", "--wal-segsize=4")
-        options += ("--set", "max_connections=40", "--set", "max_wal_senders=8")
-        _run_as_nobody((str(programs / "initdb"), *options, "-D", str(data)))
+        # These go into the control file too, and a standby refuses to start with less than that says.
+        limits = ("--set", "max_connections=40", "--set", "max_wal_senders=8")
+        _run_as_nobody((str(programs / "initdb"), *options, *limits, "-D", str(data)))
         _single_user(programs, data, "postgres", ROLES)
         if kind == "primary":
             _single_user(programs, data, "postgres", DATABASE)
