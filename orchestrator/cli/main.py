@@ -13,6 +13,7 @@ from cyclopts import App
 app = App(name="bascule", help="Tiered, fenced and timed failover, with plain Ansible playbooks.")
 
 app.command("orchestrator.cli.lab:app", name="lab")
+app.command("orchestrator.cli.validate:validate")
 app.command("orchestrator.cli.playbook:app", name="playbook")
 
 

@@ -41,7 +41,7 @@ class Position:
     column: int = 0
 
 
-class ConfigurationInvalid(Exception):  # noqa: N818 - the name is what the operator reads
+class ConfigurationInvalid(Exception):
     """The configuration cannot be used. `faults` holds everything that is wrong, in file order."""
 
     def __init__(self, faults: Iterable[Fault], warnings: Iterable[Fault] = ()) -> None:

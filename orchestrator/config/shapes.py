@@ -31,7 +31,9 @@ def _share(value: Any) -> float:
 
 
 def _cost(value: Any) -> tuple[float, str]:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(min|h)", value.strip()) if isinstance(value, str) else None
+    found = (
+        re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(min|h)", value.strip()) if isinstance(value, str) else None
+    )
     if found is None:
         raise ValueError(f"{value!r} is no cost: write an amount, a currency and /min or /h, like 180 EUR/min")
     return float(found.group(1)) / (60 if found.group(3) == "h" else 1), found.group(2)
@@ -39,7 +41,9 @@ def _cost(value: Any) -> tuple[float, str]:
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no name: use letters, digits, '-', '_' and '.', and begin with a letter or digit")
+        raise ValueError(
+            f"{value!r} is no name: use letters, digits, '-', '_' and '.', and begin with a letter or digit"
+        )
     return value
 
 
@@ -65,7 +69,9 @@ def _secret(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
 
 
-Duration = Annotated[float, BeforeValidator(_duration), WithJsonSchema({"type": "string", "examples": ["30s", "1h30m"]})]
+Duration = Annotated[
+    float, BeforeValidator(_duration), WithJsonSchema({"type": "string", "examples": ["30s", "1h30m"]})
+]
 Share = Annotated[float, BeforeValidator(_share), WithJsonSchema({"type": "string", "examples": ["40%"]})]
 Cost = Annotated[
     tuple[float, str], BeforeValidator(_cost), WithJsonSchema({"type": "string", "examples": ["180 EUR/min"]})
@@ -295,6 +301,15 @@ class SecretShape(Shape):
 Secretive = Annotated[SecretShape, BeforeValidator(_secret)]
 
 
+class WayShape(Shape):
+    """One way to tell people: an apprise URL or a command."""
+
+    apprise: Secretive | None = None
+    command: list[Text] | None = None
+    name: Name | None = None
+    timeout: Duration | None = None
+
+
 class PersonShape(Shape):
     """A named person."""
 
@@ -304,7 +319,7 @@ class PersonShape(Shape):
     chat: Text | None = None
     phone: Text | None = None
     deputy: Name | None = None
-    notify: list[Secretive] | None = None
+    ways: list[WayShape] | None = None
 
 
 class PeopleFileShape(Shape):
@@ -312,23 +327,23 @@ class PeopleFileShape(Shape):
 
     people: dict[str, Any] | None = None
     on_call: list[Name] | None = None
+    ways: list[WayShape] | None = None
 
 
-class WayShape(Shape):
-    """One way to tell people: an apprise URL or a command."""
+class RetryShape(Shape):
+    """How often one way is tried for one notice."""
 
-    apprise: Secretive | None = None
-    command: list[Text] | None = None
-    kinds: list[Text] | None = None
-    clients: list[Name] | None = None
-    timeout: Duration | None = None
+    attempts: Count | None = None
+    first: Duration | None = None
+    max: Duration | None = None
 
 
 class NotifyShape(Shape):
     """Telling people."""
 
-    ways: dict[str, Any] | None = None
-    give_up_after: Duration | None = None
+    ways: list[WayShape] | None = None
+    deliver: Literal["all", "first"] = "all"
+    retry: RetryShape | None = None
 
 
 class HeartbeatShape(Shape):

@@ -92,7 +92,7 @@ def compose(text: str, name: str, faults: Faults) -> yaml.Node | _Broken | None:
     """The node tree of the only document in `text`; None if it is empty, `_BROKEN` with the fault noted."""
     loader = yaml.SafeLoader(text)
     try:
-        return loader.get_single_node()  # type: ignore[no-any-return]
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = Position(name, mark.line + 1, mark.column + 1) if mark else Position(name)
@@ -144,7 +144,7 @@ class _Builder:
             if isinstance(node, yaml.SequenceNode):
                 self.refuse_tag(node, "tag:yaml.org,2002:seq")
                 return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
-            return self.scalar(node)
+            return self.scalar(node) if isinstance(node, yaml.ScalarNode) else None
         finally:
             self.open.discard(id(node))
 
@@ -195,7 +195,9 @@ class _Builder:
         text: str = node.value
         if node.style is None and text in _AMBIGUOUS | _TRUE | _FALSE | _NULL:
             self.faults.add(
-                self.where(node), f"the key {text or 'null'!r} reads as true, false or null in YAML", f'"{text}" in quotes'
+                self.where(node),
+                f"the key {text or 'null'!r} reads as true, false or null in YAML",
+                f'"{text}" in quotes',
             )
             return None
         return text
@@ -237,7 +239,9 @@ class _Builder:
             return None
         if _OTHER_NUMBER.fullmatch(text):
             self.faults.add(
-                self.where(node), f"{text} is a number to some readers and text to others", f'a plain decimal, or "{text}" in quotes'
+                self.where(node),
+                f"{text} is a number to some readers and text to others",
+                f'a plain decimal, or "{text}" in quotes',
             )
             return None
         return text

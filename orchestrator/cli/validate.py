@@ -1,0 +1,129 @@
+"""`bascule validate`: read everything, start nothing, say everything that is wrong.
+
+The one rule it keeps: faults go to standard error as `file:line:column: …`, one a line, so that an editor can jump to
+them; with `--json` everything goes to standard output as one object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from orchestrator.config import Fault, Loaded
+
+
+def validate(
+    *clients: str,
+    workspace: Annotated[Path, Parameter(name=["--workspace", "-w"])] = Path(),
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    schema: Annotated[bool, Parameter(name="--schema", negative="")] = False,
+    cache: bool = True,
+) -> int:
+    """Read the configuration and name every fault in it at once. Exit code 2 if there is any.
+
+    Parameters
+    ----------
+    clients
+        Only these clients.
+    workspace
+        The directory with playbooks/, inventories/ and checks/.
+    as_json
+        One JSON object on standard output.
+    schema
+        Print the JSON Schema of every file, for editors, and end.
+    cache
+        Use what was read of unchanged inventories before.
+    """
+    from orchestrator.config import ConfigurationInvalid, load
+
+    if schema:
+        from orchestrator.config.schema import schemas
+
+        print(json.dumps(schemas(probe_kinds()), indent=2))
+        return 0
+    try:
+        loaded = load(workspace, probe_kinds=probe_kinds(), clients=clients or None, cache=cache)
+    except ConfigurationInvalid as invalid:
+        if as_json:
+            print(json.dumps({"valid": False, "faults": _rows(invalid.faults), "warnings": _rows(invalid.warnings)}))
+        else:
+            _show(invalid.warnings, "warning: ")
+            _show(invalid.faults, "")
+            count = len(invalid.faults)
+            print(f"{count} fault{'' if count == 1 else 's'}: nothing was changed, nothing runs", file=sys.stderr)
+        return 2
+    if as_json:
+        print(json.dumps({"valid": True, "faults": [], "warnings": _rows(loaded.warnings), **_summary(loaded)}))
+    else:
+        _show(loaded.warnings, "warning: ")
+        _table(loaded)
+    return 0
+
+
+def probe_kinds() -> Mapping[str, type[BaseModel]]:
+    """The options of every kind of probe, by its name."""
+    from orchestrator.probes.kinds import KINDS
+
+    return {name: kind.options for name, kind in KINDS.items()}
+
+
+def _rows(faults: tuple[Fault, ...]) -> list[dict[str, Any]]:
+    return [{**asdict(fault), "text": str(fault)} for fault in faults]
+
+
+def _show(faults: tuple[Fault, ...], prefix: str) -> None:
+    for fault in faults:
+        print(f"{prefix}{fault}", file=sys.stderr)
+
+
+def _summary(loaded: Loaded) -> dict[str, Any]:
+    model = loaded.model
+    clients = {}
+    for client in loaded.inventories:
+        clients[client] = {
+            "hosts": loaded.hosts.get(client, 0),
+            "checks": sum(c.client == client for c in model.checks.values()),
+            "places": sum(p.client == client for p in model.places.values()),
+            "moves": sum(m.client == client for m in model.moves.values()),
+            "people": sum(p.client == client for p in loaded.people.values()),
+            "services": {
+                s.name: {"mode": s.mode.value, "rto_s": s.rto_s, "rpo_s": s.rpo_s, "home": s.home}
+                | {"ladder": [t.move.partition("/")[2] for t in s.ladder]}
+                for s in model.services.values()
+                if s.client == client
+            },
+        }
+    return {"digest": model.digest, "clients": clients}
+
+
+def _table(loaded: Loaded) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from orchestrator.core.durations import show_duration
+
+    table = Table("service", "mode", "RTO", "RPO", "home", "ladder", box=None, pad_edge=False)
+    for service in loaded.model.services.values():
+        table.add_row(
+            service.id,
+            service.mode.value,
+            show_duration(service.rto_s),
+            "-" if service.rpo_s is None else show_duration(service.rpo_s),
+            (service.home or "-").rpartition("/")[2],
+            " > ".join(t.move.rpartition("/")[2] for t in service.ladder) or "-",
+        )
+    console = Console(highlight=False)
+    for client, numbers in _summary(loaded)["clients"].items():
+        counts = ", ".join(f"{numbers[key]} {key}" for key in ("hosts", "checks", "places", "moves", "people"))
+        console.print(f"{client}: {counts}")
+    console.print(table)
+    console.print(f"valid (model {loaded.model.digest[:12]})")

@@ -1,0 +1,328 @@
+"""One client's `services.yml`: places, moves and services, compiled to the core's model.
+
+The one rule it keeps: shapes first (`read_client`), names afterwards (`compile_client`), when every file has been
+read; a name that is declared but faulty still counts as declared, so that one fault does not cause others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from orchestrator.config.conditions import CheckNames, take_condition, take_single_check
+from orchestrator.config.domains import Domains
+from orchestrator.config.faults import Faults, Position
+from orchestrator.config.playbooks import Reader
+from orchestrator.config.shapes import (
+    BackShape,
+    FenceShape,
+    HandOverShape,
+    LimitsShape,
+    MoveShape,
+    PlaceShape,
+    PlaybookShape,
+    ServicesFileShape,
+    ServiceShape,
+    Shape,
+)
+from orchestrator.config.shaping import take_shape
+from orchestrator.config.strict_yaml import Document, Path_
+from orchestrator.core.model import Condition, Fence, FenceBy, Limits, Move, Place, Playbook
+
+S = TypeVar("S", bound=Shape)
+
+
+@dataclass(slots=True)
+class ClientFile:
+    """`services.yml` with its shapes held against; names not yet looked up."""
+
+    client: str
+    document: Document
+    head: ServicesFileShape
+    places: dict[str, PlaceShape] = field(default_factory=dict)
+    moves: dict[str, MoveShape] = field(default_factory=dict)
+    services: dict[str, ServiceShape] = field(default_factory=dict)
+    declared: dict[str, frozenset[str]] = field(default_factory=dict)  # section to every key in it
+
+    def back_names(self) -> set[str]:
+        """Names of the implicit moves back."""
+        return {f"{name}.back" for name, move in self.moves.items() if move.back is not None}
+
+    def move_names(self) -> set[str]:
+        """Every move there is, sound or not."""
+        return set(self.declared["moves"]) | self.back_names()
+
+
+@dataclass(slots=True)
+class Compiler:
+    """What compiling one client needs at hand."""
+
+    file: ClientFile
+    checks: CheckNames
+    domains: Domains
+    playbooks: Reader
+    inventory: list[Path]
+    faults: Faults
+    used_moves: set[str] = field(default_factory=set)
+
+    @property
+    def client(self) -> str:
+        """The client's name."""
+        return self.file.client
+
+    def at(self, *path: str | int) -> Position:
+        """Where a value of `services.yml` stands."""
+        return self.file.document.at(*path)
+
+    def id(self, name: str) -> str:
+        """How the model calls something of this client."""
+        return f"{self.client}/{name}"
+
+    def condition(self, data: Any, path: Path_, what: str) -> Condition | None:
+        """The condition at `path`."""
+        return take_condition(data, self.file.document, path, self.checks, self.faults, what)
+
+    def place(self, name: str | None, path: Path_) -> str | None:
+        """The id of a declared place."""
+        if name is None:
+            return None
+        if name not in self.file.declared["places"]:
+            self.faults.unknown(self.at(*path), f"place of {self.client}", name, self.file.declared["places"])
+            return None
+        return self.id(name)
+
+    def move(self, name: str | None, path: Path_) -> str | None:
+        """The id of a declared move."""
+        if name is None:
+            return None
+        if name not in self.file.move_names():
+            self.faults.unknown(self.at(*path), f"move of {self.client}", name, self.file.move_names())
+            return None
+        self.used_moves.add(name)
+        return self.id(name)
+
+    def domain(self, name: str | None, path: Path_) -> str | None:
+        """The id of a declared failure domain."""
+        return self.domains.resolve(name, self.at(*path), self.faults) if name else None
+
+    def playbook(
+        self, shape: PlaybookShape | MoveShape | BackShape | FenceShape | HandOverShape | None, path: Path_
+    ) -> Playbook | None:
+        """The playbook a mapping names, with its digest."""
+        if shape is None or shape.playbook is None:
+            return None
+        at = self.at(*path, "playbook")
+        if not self.playbooks.check(shape.playbook, at):
+            return None
+        return Playbook(
+            path=shape.playbook,
+            digest=self.playbooks.digest(shape.playbook, self.inventory),
+            extra_vars=dict(shape.vars or {}),
+            limit=shape.limit,
+        )
+
+
+def read_client(document: Document, client: str, faults: Faults) -> ClientFile | None:
+    """Hold a services file against its shapes."""
+    head = take_shape(ServicesFileShape, document, (), document.data, faults, "the file")
+    if head is None:
+        return None
+    file = ClientFile(client, document, head)
+    _section(file, "places", "place", PlaceShape, head.places, file.places, faults)
+    _section(file, "moves", "move", MoveShape, head.moves, file.moves, faults)
+    _section(file, "services", "service", ServiceShape, head.services, file.services, faults)
+    return file
+
+
+def _section(
+    file: ClientFile,
+    key: str,
+    what: str,
+    shape: type[S],
+    data: dict[str, Any] | None,
+    into: dict[str, S],
+    faults: Faults,
+) -> None:
+    file.declared[key] = frozenset(data or ())
+    for name, item in (data or {}).items():
+        if "/" in name or "@" in name or " " in name or not name:
+            faults.add(file.document.key(key, name), f"{name!r} is no name", "letters, digits, '-', '_' and '.'")
+        taken = take_shape(shape, file.document, (key, name), item, faults, f"{what} {name}")
+        if taken is not None:
+            into[name] = taken
+
+
+def compile_limits(shape: LimitsShape | None) -> Limits:
+    """Brakes, with the core's defaults for what is not written."""
+    names = {
+        "moves_per_service": "moves_per_service",
+        "moves_window": "moves_window_s",
+        "concurrent_failovers": "concurrent_failovers",
+        "failure_domains": "failure_domains",
+        "failure_window": "failure_window_s",
+        "relapse": "relapse_s",
+        "sighting": "sighting_s",
+    }
+    given = {field: getattr(shape, key) for key, field in names.items() if shape and getattr(shape, key) is not None}
+    return Limits(**given)
+
+
+def compile_places(c: Compiler, inventory_groups: set[str]) -> dict[str, Place]:
+    """Every place of a client."""
+    found: dict[str, Place] = {}
+    for name, shape in c.file.places.items():
+        path: Path_ = ("places", name)
+        if name not in c.domains.hosts:
+            c.faults.unknown(
+                c.file.document.key(*path),
+                f"group or domain of {c.client} for the place",
+                name,
+                inventory_groups | set(c.domains.hosts),
+            )
+        domains = {c.domains.id(name)} if name in c.domains.hosts else set()
+        for index, other in enumerate(shape.domains or ()):
+            resolved = c.domain(other, (*path, "domains", index))
+            if resolved:
+                domains.add(resolved)
+        fence = _fence(c, shape.fence, (*path, "fence"), f"fence of {name}") if shape.fence else None
+        found[c.id(name)] = Place(id=c.id(name), client=c.client, name=name, fence=fence, domains=frozenset(domains))
+    return found
+
+
+def _fence(c: Compiler, shape: FenceShape | HandOverShape, path: Path_, what: str) -> Fence | None:
+    playbook = c.playbook(shape, path)
+    proven = c.condition(shape.proven_when, (*path, "proven_when"), f"{what}: proven_when")
+    automatic, dark = FenceBy.ALWAYS, None
+    if isinstance(shape, FenceShape):
+        automatic = FenceBy(shape.automatic)
+        dark = c.condition(shape.dark_when, (*path, "dark_when"), f"{what}: dark_when")
+        if automatic is FenceBy.WHEN_DARK and shape.dark_when is None:
+            c.faults.add(
+                c.at(*path, "automatic"),
+                f"{what} is automatic when_dark, and nothing says when it is dark",
+                "the key 'dark_when'",
+            )
+        if automatic is not FenceBy.WHEN_DARK and shape.dark_when is not None:
+            c.faults.warn(c.at(*path, "dark_when"), f"{what}: dark_when is not used", "automatic: when_dark")
+    timeout = _positive(c, shape.timeout, (*path, "timeout"), what, 60.0)
+    if playbook is None or proven is None:
+        return None
+    return Fence(playbook, proven, automatic, dark, timeout, shape.safe_to_repeat)
+
+
+def _positive(c: Compiler, value: float | None, path: Path_, what: str, default: float) -> float:
+    if value is not None and value <= 0:
+        c.faults.add(c.at(*path), f"{what}: {path[-1]} is zero", "a duration longer than 0s")
+    return value or default
+
+
+def compile_moves(c: Compiler) -> dict[str, Move]:
+    """Every move of a client, and the implicit moves back."""
+    found: dict[str, Move] = {}
+    for name, shape in c.file.moves.items():
+        move = _move(c, name, shape)
+        if name.endswith(".back") and name.removesuffix(".back") in c.file.declared["moves"]:
+            c.faults.add(
+                c.file.document.key("moves", name),
+                f"{name!r} is the name of the way back of another move",
+                "another name",
+            )
+        if move is not None:
+            found[move.id] = move
+        if shape.back is not None:
+            back = _back(c, name, shape, shape.back, move)
+            if back is not None:
+                found[back.id] = back
+    return found
+
+
+def _move(c: Compiler, name: str, shape: MoveShape) -> Move | None:
+    path: Path_ = ("moves", name)
+    what = f"move {name}"
+    playbook = c.playbook(shape, path)
+    prepare = c.playbook(shape.prepare, (*path, "prepare"))
+    finish = c.playbook(shape.finish, (*path, "finish"))
+    verify = c.condition(shape.verify, (*path, "verify"), f"{what}: verify")
+    viable = c.condition(shape.viable_when, (*path, "viable_when"), f"{what}: viable_when")
+    done = c.condition(shape.done_when, (*path, "done_when"), f"{what}: done_when")
+    to = c.place(shape.to, (*path, "to"))
+    leaves = {c.place(p, (*path, "from", i)) for i, p in enumerate(shape.leaves or ())}
+    hand_over = _fence(c, shape.hand_over, (*path, "hand_over"), f"{what}: hand_over") if shape.hand_over else None
+    undoes = c.move(shape.undoes, (*path, "undoes")) if shape.undoes else None
+    via = c.domain(shape.via, (*path, "via"))
+    data_age = (
+        take_single_check(shape.data_age, c.file.document, (*path, "data_age"), c.checks, c.faults, f"{what}: data_age")
+        if shape.data_age
+        else None
+    )
+    if shape.back is not None and shape.to is not None:
+        c.faults.add(
+            c.file.document.key(*path, "back"),
+            f"{what} goes to {shape.to}, so its way back is a move of its own",
+            "no 'back' beside 'to'",
+        )
+    if shape.to is not None and shape.to in (shape.leaves or ()):
+        c.faults.add(c.at(*path, "to"), f"{what} goes where it comes from", "a place that is not in 'from'")
+    timeout = _positive(c, shape.timeout, (*path, "timeout"), what, 300.0)
+    preflight = _positive(c, shape.preflight_timeout, (*path, "preflight_timeout"), what, 5.0)
+    verify_timeout = _positive(c, shape.verify_timeout, (*path, "verify_timeout"), what, 30.0)
+    if playbook is None or verify is None:
+        return None
+    return Move(
+        id=c.id(name),
+        client=c.client,
+        name=name,
+        playbook=playbook,
+        verify=verify,
+        to=to,
+        leaves=frozenset(p for p in leaves if p),
+        undoes=undoes,
+        holds=tuple(c.id(resource) for resource in shape.holds or ()),
+        via=via,
+        viable_when=viable,
+        done_when=done,
+        prepare=prepare,
+        hand_over=hand_over,
+        finish=finish,
+        safe_to_repeat=shape.safe_to_repeat,
+        data_age=data_age,
+        timeout_s=timeout,
+        preflight_timeout_s=preflight,
+        verify_timeout_s=verify_timeout,
+    )
+
+
+def _back(c: Compiler, name: str, outer: MoveShape, shape: BackShape, forth: Move | None) -> Move | None:
+    path: Path_ = ("moves", name, "back")
+    what = f"move {name}.back"
+    playbook = c.playbook(shape, path)
+    viable = c.condition(shape.viable_when, (*path, "viable_when"), f"{what}: viable_when")
+    verify = c.condition(shape.verify, (*path, "verify"), f"{what}: verify")
+    done = c.condition(shape.done_when, (*path, "done_when"), f"{what}: done_when")
+    via = c.domain(shape.via, (*path, "via"))
+    timeout = _positive(c, shape.timeout, (*path, "timeout"), what, outer.timeout or 300.0)
+    preflight = _positive(
+        c, shape.preflight_timeout, (*path, "preflight_timeout"), what, outer.preflight_timeout or 5.0
+    )
+    until = _positive(c, shape.verify_timeout, (*path, "verify_timeout"), what, outer.verify_timeout or 30.0)
+    verify = verify or (forth.verify if forth else None)
+    if playbook is None or verify is None:
+        return None
+    holds = shape.holds if shape.holds is not None else outer.holds
+    return Move(
+        id=c.id(f"{name}.back"),
+        client=c.client,
+        name=f"{name}.back",
+        playbook=playbook,
+        verify=verify,
+        undoes=c.id(name),
+        holds=tuple(c.id(resource) for resource in holds or ()),
+        via=via,
+        viable_when=viable,
+        done_when=done,
+        safe_to_repeat=outer.safe_to_repeat if shape.safe_to_repeat is None else shape.safe_to_repeat,
+        timeout_s=timeout,
+        preflight_timeout_s=preflight,
+        verify_timeout_s=until,
+    )

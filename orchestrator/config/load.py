@@ -1,0 +1,254 @@
+"""Reads a workspace and compiles it to a model, or says everything that is wrong with it.
+
+The one rule it keeps: nothing is half loaded. Either there is a whole, consistent model, or `ConfigurationInvalid` with
+every fault of every file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from orchestrator.config.checks import compile_checks, read_checks
+from orchestrator.config.client import ClientFile, Compiler, compile_limits, compile_moves, compile_places, read_client
+from orchestrator.config.conditions import CheckNames
+from orchestrator.config.domains import Domains, find_domains
+from orchestrator.config.faults import Fault, Faults, Position, nearest
+from orchestrator.config.inventory import Inventory, inventory_sources, read_inventory
+from orchestrator.config.playbooks import Reader
+from orchestrator.config.services import compile_services, find_cycles
+from orchestrator.config.settings import DaemonSettings, People, read_people, read_settings
+from orchestrator.config.strict_yaml import compose, read_yaml
+from orchestrator.config.templates import Secrets
+from orchestrator.core.codec import dumps, encode
+from orchestrator.core.model import Limits, Model, Move, Place, Service
+from orchestrator.core.people import Heartbeat, NotifySettings, Person
+
+CACHE = Path(".bascule") / "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid workspace. Only `model` is ever stored; everything secret is in `secrets` and `notify`."""
+
+    workspace: Path
+    model: Model
+    notify: NotifySettings
+    daemon: DaemonSettings
+    inventories: Mapping[str, tuple[Path, ...]]  # client to the sources for `ansible-playbook -i`
+    secrets: Secrets
+    warnings: tuple[Fault, ...] = ()
+    hosts: Mapping[str, int] = field(default_factory=dict)  # client to the number of its hosts
+
+    @property
+    def people(self) -> Mapping[str, Person]:
+        """Every person by id."""
+        return self.notify.people
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """Who is told that this controller lives."""
+        return self.notify.heartbeat
+
+
+def load(
+    workspace: Path,
+    *,
+    probe_kinds: Mapping[str, type[BaseModel]],
+    clients: Iterable[str] | None = None,
+    cache: bool = True,
+) -> Loaded:
+    """Read a workspace; `clients` restricts it to some. `probe_kinds`: kind of probe to the model of its options.
+
+    Raises ConfigurationInvalid with every fault found.
+    """
+    workspace = workspace.resolve()
+    faults = Faults()
+    folders = _clients(workspace, faults)
+    chosen = dict(folders)
+    for name in clients or ():
+        if name not in folders:
+            faults.unknown(Position("inventories"), "client", name, folders)
+    if clients is not None:
+        wanted = set(clients)
+        chosen = {name: folder for name, folder in folders.items() if name in wanted}
+    settings = read_settings(workspace, faults)
+    files: dict[str, ClientFile] = {}
+    people: dict[str, People] = {}
+    sources: dict[str, list[Path]] = {}
+    for name, folder in chosen.items():
+        document = read_yaml(folder / "services.yml", f"inventories/{name}/services.yml", faults)
+        file = read_client(document, name, faults) if document else None
+        if file is not None:
+            files[name] = file
+        sources[name] = _sources(folder, file, faults)
+        people[name] = read_people(
+            folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults
+        )
+    inventories = _inventories(workspace, {n: s for n, s in sources.items() if s}, faults, cache=cache)
+    domains = _domains(files, inventories, faults)
+    secrets = Secrets(workspace)
+    checks = compile_checks(
+        read_checks(workspace, probe_kinds, faults),
+        {name: inventory for name, inventory in inventories.items() if name in domains},
+        domains,
+        probe_kinds,
+        workspace,
+        secrets,
+        settings.daemon.vantage,
+        faults,
+        all_clients=frozenset(folders),
+    )
+    reader = Reader(workspace, faults)
+    compilers = {
+        name: Compiler(
+            file,
+            CheckNames(name, checks.by_name(name), frozenset(checks.broken.get(name, ()))),
+            domains[name],
+            reader,
+            sources[name],
+            faults,
+        )
+        for name, file in files.items()
+        if name in domains
+    }
+    persons = {p.id: p for group in (settings.people, *people.values()) for p in group.persons.values()}
+    places: dict[str, Place] = {}
+    moves: dict[str, Move] = {}
+    services: dict[str, Service] = {}
+    client_limits: dict[str, Limits] = {}
+    for name, compiler in compilers.items():
+        places |= compile_places(compiler, set(inventories[name].groups))
+        moves |= compile_moves(compiler)
+        services |= compile_services(compiler, moves, places, files, _person_ids(settings.people, people, name))
+        if files[name].head.limits is not None:
+            client_limits[name] = compile_limits(files[name].head.limits)
+    find_cycles(services, files, faults)
+    faults.raise_if_any()
+    return Loaded(
+        workspace=workspace,
+        model=_digested(Model("", checks.checks, places, moves, services, settings.limits, client_limits)),
+        notify=NotifySettings(
+            people=persons,
+            ways=settings.ways,
+            client_ways={name: group.ways for name, group in people.items() if group.ways},
+            on_call={name: group.on_call for name, group in people.items()},
+            deliver=settings.deliver,
+            retry=settings.retry,
+            heartbeat=settings.heartbeat,
+        ),
+        daemon=settings.daemon,
+        inventories={name: tuple(found) for name, found in sources.items()},
+        secrets=secrets,
+        warnings=faults.warnings(),
+        hosts={name: len(inventory.hosts) for name, inventory in inventories.items()},
+    )
+
+
+def _digested(model: Model) -> Model:
+    """The same model under the digest of its contents."""
+    return replace(model, digest=hashlib.sha256(dumps(encode(model))).hexdigest()[:32])
+
+
+def _clients(workspace: Path, faults: Faults) -> dict[str, Path]:
+    """Client names to their folders."""
+    top = workspace / "inventories"
+    if not workspace.is_dir():
+        faults.add(Position(str(workspace)), "there is no such directory", "a workspace")
+        return {}
+    folders = {p.name: p for p in sorted(top.iterdir()) if (p / "services.yml").is_file()} if top.is_dir() else {}
+    if not folders:
+        near = nearest("inventories", [p.name for p in workspace.iterdir() if p.is_dir() and p != top])
+        faults.add(
+            Position("inventories"),
+            "there is no client",
+            "a folder with hosts.yml and services.yml for each client",
+            near,
+        )
+    return folders
+
+
+def _sources(folder: Path, file: ClientFile | None, faults: Faults) -> list[Path]:
+    """The inventory sources of a client."""
+    name = folder.name
+    if file is not None and file.head.inventory:
+        found = []
+        for index, given in enumerate(file.head.inventory):
+            path = folder / given
+            if path.exists():
+                found.append(path)
+            else:
+                near = nearest(given, [p.name for p in folder.iterdir()])
+                faults.add(
+                    file.document.at("inventory", index),
+                    f"there is no inventory {given!r}",
+                    "" if near else "a path below this folder",
+                    near,
+                )
+        return found
+    found = inventory_sources(folder)
+    if not found:
+        known = [p.name for p in folder.iterdir() if p.name not in ("services.yml", "people.yml")]
+        wanted = "hosts.yml, or the key 'inventory' in services.yml"
+        faults.add(
+            Position(f"inventories/{name}"), f"client {name} has no inventory", wanted, nearest("hosts.yml", known)
+        )
+    return found
+
+
+def _inventories(
+    workspace: Path, sources: Mapping[str, list[Path]], faults: Faults, *, cache: bool
+) -> dict[str, Inventory]:
+    """Read every client's inventory, side by side."""
+    folder = workspace / CACHE if cache else None
+
+    def read(item: tuple[str, list[Path]]) -> tuple[str, Inventory | None, Faults]:
+        own = Faults()  # one a thread
+        for source in item[1]:
+            if (
+                source.is_file()
+                and source.suffix in (".yml", ".yaml")
+                and not source.read_bytes().startswith(b"$ANSIBLE")
+            ):
+                # Only whether it is YAML, for the position; what it means is Ansible's business.
+                syntax_only(source, str(source.relative_to(workspace)), own)
+        return item[0], None if own.found else read_inventory(workspace, item[0], item[1], own, cache=folder), own
+
+    found: dict[str, Inventory] = {}
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for name, inventory, own in pool.map(read, sources.items()):
+            faults.found += own.found
+            faults.warned += own.warned
+            if inventory is not None:
+                found[name] = inventory
+                for line in inventory.warnings:
+                    faults.warn(Position(str(sources[name][0].relative_to(workspace))), f"Ansible says: {line}")
+    return found
+
+
+def syntax_only(path: Path, name: str, faults: Faults) -> None:
+    """Note a fault if this is no YAML at all."""
+    try:
+        compose(path.read_text(), name, faults)
+    except (OSError, UnicodeDecodeError) as error:
+        faults.add(Position(name), f"cannot be read: {error}", "a YAML file in UTF-8")
+
+
+def _domains(
+    files: Mapping[str, ClientFile], inventories: Mapping[str, Inventory], faults: Faults
+) -> dict[str, Domains]:
+    return {
+        name: find_domains(inventories[name], sorted(file.declared["places"]), file.head.domains or [], faults)
+        for name, file in files.items()
+        if name in inventories
+    }
+
+
+def _person_ids(shared: People, people: Mapping[str, People], client: str) -> frozenset[str]:
+    mine = {f"{client}/{name}" for name in people[client].declared} if client in people else set()
+    return frozenset(mine | shared.declared)

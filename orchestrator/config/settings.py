@@ -1,0 +1,214 @@
+"""`bascule.yml` and people files: limits, persons, ways to tell them, heartbeat, the daemon's own places.
+
+The one rule it keeps: a text that may be secret is read from where it is kept, and one that is not there on this
+machine is a warning and not a fault: an engineer's machine has no business knowing it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.client import compile_limits
+from orchestrator.config.faults import Faults
+from orchestrator.config.shapes import (
+    DaemonShape,
+    HeartbeatShape,
+    NotifyShape,
+    PeopleFileShape,
+    PersonShape,
+    SecretShape,
+    WayShape,
+    WorkspaceFileShape,
+)
+from orchestrator.config.shaping import take_shape
+from orchestrator.config.strict_yaml import Document, Path_, read_yaml
+from orchestrator.core.model import Limits
+from orchestrator.core.people import AppriseWay, CommandWay, Deliver, Heartbeat, Person, Retry, Way
+
+COMMAND_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """The daemon's own places and names."""
+
+    journal: Path
+    socket: Path
+    socket_group: str | None = None
+    vantage: str = "local"
+
+
+@dataclass(slots=True)
+class People:
+    """One client's people, or the workspace's (client ""). Ids are `client/name`, the workspace's bare names."""
+
+    persons: dict[str, Person] = field(default_factory=dict)
+    on_call: tuple[str, ...] = ()
+    ways: tuple[Way, ...] = ()
+    declared: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class WorkspaceSettings:
+    """All of `bascule.yml`."""
+
+    daemon: DaemonSettings
+    limits: Limits = field(default_factory=Limits)
+    people: People = field(default_factory=People)
+    ways: tuple[Way, ...] = ()
+    deliver: Deliver = Deliver.ALL
+    retry: Retry = field(default_factory=Retry)
+    heartbeat: Heartbeat | None = None
+
+
+def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
+    """Read `bascule.yml`; everything in it has a default."""
+    found = WorkspaceSettings(_daemon(workspace, None))
+    path = workspace / "bascule.yml"
+    document = read_yaml(path, path.name, faults) if path.exists() else None
+    if document is None:
+        return found
+    head = take_shape(WorkspaceFileShape, document, (), document.data, faults, "the file")
+    if head is None:
+        return found
+    found.daemon = _daemon(workspace, head.daemon)
+    found.limits = compile_limits(head.limits)
+    found.people = _people(document, "", head.people, head.on_call, None, People(), faults)
+    notify = head.notify or NotifyShape()
+    found.ways = _ways(notify.ways, document, ("notify", "ways"), faults)
+    found.deliver = Deliver(notify.deliver)
+    if notify.retry is not None:
+        plain = Retry()
+        found.retry = Retry(
+            attempts=notify.retry.attempts or plain.attempts,
+            first_s=notify.retry.first or plain.first_s,
+            max_s=notify.retry.max or plain.max_s,
+        )
+    if head.heartbeat is not None:
+        found.heartbeat = _heartbeat(head.heartbeat, document, faults)
+    return found
+
+
+def read_people(path: Path, name: str, client: str, shared: People, faults: Faults) -> People:
+    """Read a client's `people.yml`; `shared` are the workspace's people."""
+    document = read_yaml(path, name, faults) if path.exists() else None
+    if document is None:
+        return People(on_call=shared.on_call)
+    head = take_shape(PeopleFileShape, document, (), document.data, faults, "the file")
+    if head is None:
+        return People(on_call=shared.on_call)
+    return _people(document, client, head.people, head.on_call, head.ways, shared, faults)
+
+
+def _people(
+    document: Document,
+    client: str,
+    people: dict[str, Any] | None,
+    on_call: list[str] | None,
+    ways: list[WayShape] | None,
+    shared: People,
+    faults: Faults,
+) -> People:
+    found = People(declared=frozenset(people or ()))
+    prefix = f"{client}/" if client else ""
+
+    def person_id(name: str, path: Path_) -> str | None:
+        if name in found.declared:
+            return prefix + name
+        if name in shared.declared:
+            return name
+        faults.unknown(document.at(*path), "person", name, found.declared | shared.declared)
+        return None
+
+    for name, data in (people or {}).items():
+        path: Path_ = ("people", name)
+        shape = take_shape(PersonShape, document, path, data, faults, f"person {name}")
+        if shape is None:
+            continue
+        deputy = person_id(shape.deputy, (*path, "deputy")) if shape.deputy else None
+        if deputy == prefix + name:
+            faults.add(document.at(*path, "deputy"), f"person {name} is their own deputy", "another person")
+        found.persons[prefix + name] = Person(
+            id=prefix + name,
+            client=client,
+            name=shape.name or name,
+            email=shape.email or "",
+            chat=shape.chat or "",
+            phone=shape.phone or "",
+            deputy=deputy,
+            ways=_ways(shape.ways, document, (*path, "ways"), faults),
+        )
+    called = [person_id(name, ("on_call", index)) for index, name in enumerate(on_call or ())]
+    found.on_call = tuple(c for c in called if c) or shared.on_call
+    found.ways = _ways(ways, document, ("ways",), faults)
+    return found
+
+
+def _ways(shapes: list[WayShape] | None, document: Document, path: Path_, faults: Faults) -> tuple[Way, ...]:
+    found: list[Way] = []
+    for index, shape in enumerate(shapes or ()):
+        here: Path_ = (*path, index)
+        if (shape.apprise is None) == (shape.command is None):
+            faults.add(document.at(*here), "the way is not one of 'apprise' and 'command'", "one of the two keys")
+        elif shape.apprise is not None:
+            url = _reveal(shape.apprise, document, (*here, "apprise"), faults)
+            if url and "://" not in url:
+                faults.add(
+                    document.at(*here, "apprise"),
+                    "the way's apprise URL has no scheme",
+                    "something like mailto://… or json://…",
+                )
+            elif url:
+                found.append(AppriseWay(url, shape.name or ""))
+        elif shape.command:
+            found.append(CommandWay(tuple(shape.command), shape.name or "", shape.timeout or COMMAND_TIMEOUT_S))
+        else:
+            faults.add(document.at(*here, "command"), "the way's command is empty", "a program and its arguments")
+    return tuple(found)
+
+
+def _heartbeat(shape: HeartbeatShape, document: Document, faults: Faults) -> Heartbeat | None:
+    plain = Heartbeat("")
+    every, timeout = shape.every or plain.every_s, shape.timeout or plain.timeout_s
+    url = _reveal(shape.url, document, ("heartbeat", "url"), faults) if shape.url else None
+    if url and not url.startswith(("http://", "https://")):
+        faults.add(document.at("heartbeat", "url"), "heartbeat.url is no web address", "http://… or https://…")
+    return Heartbeat(url, every, min(timeout, every)) if url else None
+
+
+def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults) -> str | None:
+    """The text itself, or what its variable or file holds here."""
+    given = [key for key in ("text", "env", "file") if getattr(shape, key) is not None]
+    if len(given) != 1:
+        faults.add(
+            document.at(*path),
+            f"{path[-1]} is not one of text, env and file",
+            "a text, {env: VARIABLE} or {file: PATH}",
+        )
+        return None
+    if shape.text is not None:
+        return shape.text
+    if shape.env is not None:
+        if not os.environ.get(shape.env):
+            faults.warn(document.at(*path), f"the environment variable {shape.env} is not set here")
+            return None
+        return os.environ[shape.env]
+    try:
+        return Path(shape.file or "").expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "no UTF-8 text"
+        faults.warn(document.at(*path), f"{shape.file} cannot be read here: {why}")
+        return None
+
+
+def _daemon(workspace: Path, shape: DaemonShape | None) -> DaemonSettings:
+    shape = shape or DaemonShape()
+    return DaemonSettings(
+        journal=workspace / (shape.journal or ".bascule/journal.db"),
+        socket=workspace / (shape.socket or ".bascule/socket"),
+        socket_group=shape.socket_group,
+        vantage=shape.vantage or "local",
+    )
