@@ -8,7 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def show(lines: Iterable[Line], to: TextIO | None = None) -> None:
     console.print(rich_text(lines), soft_wrap=False, no_wrap=False, end="")
 
 
-def rich_text(lines: Iterable[Line]) -> object:
+def rich_text(lines: Iterable[Line]) -> Text:
     """The lines as one rich renderable."""
     from rich.text import Text
 

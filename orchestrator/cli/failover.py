@@ -1,0 +1,110 @@
+"""`bascule failover` and `bascule failback`: bring a service elsewhere, and home again.
+
+The one rule it keeps: these are words like any other: the engine decides, with every guard, and says why not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from orchestrator.cli.speaker import Speaker
+
+if TYPE_CHECKING:
+    from orchestrator.core.model import Json
+
+NOBODY = Speaker()
+
+
+def failover(
+    service: str,
+    /,
+    *,
+    move: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    fence: Annotated[bool, Parameter(negative="")] = False,
+    override: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    speaker: Speaker = NOBODY,
+) -> int:
+    """Bring a service back, or elsewhere, by one of its moves.
+
+    Parameters
+    ----------
+    service
+        client/name, or the name alone where only one client has it.
+    move
+        The move; else the first tier that can help.
+    dry_run
+        Show what would run where, in which order, with each guard's answer; do nothing.
+    fence
+        Fence the place left even if it may be alive.
+    override
+        Guards to go against, by the names that a refusal gives; it stands in the record with your name.
+    """
+    return _say("failover", service, move, dry_run, fence, override, speaker)
+
+
+def failback(
+    service: str,
+    /,
+    *,
+    move: str | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    fence: Annotated[bool, Parameter(negative="")] = False,
+    override: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    speaker: Speaker = NOBODY,
+) -> int:
+    """Bring a service home, or take back the move that keeps it going.
+
+    Parameters
+    ----------
+    service
+        client/name, or the name alone where only one client has it.
+    move
+        The move; else the first of its failback list that can be made from where it is.
+    dry_run
+        Show what would run where, in which order, with each guard's answer; do nothing.
+    fence
+        Fence the place left even if it may be alive.
+    override
+        Guards to go against, by the names that a refusal gives; it stands in the record with your name.
+    """
+    return _say("failback", service, move, dry_run, fence, override, speaker)
+
+
+def _say(
+    kind: str,
+    service: str,
+    move: str | None,
+    dry_run: bool,
+    fence: bool,
+    override: list[str] | None,
+    speaker: Speaker,
+) -> int:
+    from orchestrator.cli.speaking import say
+    from orchestrator.core.events import WordKind
+
+    options: dict[str, Json] = {}
+    if move:
+        options["move"] = move
+    if fence:
+        options["fence"] = True
+    if override:
+        options["override"] = [_guard(x) for x in override]
+    return say(WordKind(kind), service, speaker, options, dry_run=dry_run)
+
+
+def _guard(name: str) -> str:
+    """A guard by its name, also with dashes for spaces and without capitals. Raises CallWrong."""
+    import difflib
+
+    from orchestrator.cli.failures import CallWrong
+    from orchestrator.core.reasons import Reason
+
+    wanted = name.replace("-", " ").casefold()
+    by_name = {x.value.replace("-", " ").casefold(): x.value for x in Reason}
+    if wanted in by_name:
+        return by_name[wanted]
+    near = difflib.get_close_matches(wanted, list(by_name), n=3, cutoff=0.4)
+    raise CallWrong(f"there is no guard {name!r}", "Nearest: " + ", ".join(by_name[x] for x in near) if near else "")

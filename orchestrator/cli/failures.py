@@ -1,0 +1,83 @@
+"""What a user sees when something does not work: what is wrong, what can be done, and the right exit code.
+
+The one rule it keeps: a traceback is for us, never for a user. What we know how to explain is one row in `KNOWN`; what
+we do not is written to a file, and its first line and that file's name are shown.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+DONE, FAILED, WRONG, REFUSED = 0, 1, 2, 3
+
+# Module, class, exit code. Looked up by name along the exception's ancestors, so that nothing has to be imported here.
+KNOWN: dict[tuple[str, str], int] = {
+    ("orchestrator.config", "ConfigurationInvalid"): WRONG,
+    ("orchestrator.journal", "JournalError"): FAILED,
+    ("orchestrator.core", "IllegalRecord"): FAILED,
+    ("orchestrator.core", "CodecError"): FAILED,
+    ("orchestrator.daemon", "NobodyListens"): FAILED,
+    ("orchestrator.daemon", "NoReply"): FAILED,
+    ("orchestrator.daemon", "Rejected"): FAILED,
+    ("orchestrator.daemon", "SocketInUse"): FAILED,
+    ("orchestrator.daemon", "UnsafeDirectory"): FAILED,
+    ("orchestrator.lab", "LabError"): FAILED,
+}
+
+
+class CallWrong(Exception):
+    """The command was called wrongly: what is wrong, and what to type instead. Exit code 2."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}. {remedy}" if remedy else what)
+        self.what = what
+        self.remedy = remedy
+
+
+def explain(error: BaseException) -> int:
+    """Tell the user on standard error; the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if isinstance(error, BrokenPipeError):
+        return FAILED  # whoever read our output has enough
+    if isinstance(error, CallWrong):
+        _say(error.what, error.remedy)
+        return WRONG
+    code = known(error)
+    if code is not None:
+        _say(str(error) or type(error).__name__)
+        return code
+    if isinstance(error, OSError) and error.filename:
+        _say(f"{error.filename}: {error.strerror}")
+        return FAILED
+    _say(f"unexpected: {type(error).__name__}: {error}".partition("\n")[0], f"The traceback is in {_kept(error)}")
+    return FAILED
+
+
+def known(error: BaseException) -> int | None:
+    """The exit code of an exception that explains itself; None for any other."""
+    for ancestor in type(error).__mro__:
+        for (package, name), code in KNOWN.items():
+            if ancestor.__name__ == name and ancestor.__module__.startswith(package):
+                return code
+    return None
+
+
+def _say(what: str, remedy: str = "") -> None:
+    red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    sys.stderr.write(f"{red}bascule:{plain} {what}\n")
+    if remedy:
+        sys.stderr.write(f"         {remedy}\n")
+
+
+def _kept(error: BaseException) -> str:
+    import tempfile
+
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="bascule-", suffix=".traceback", delete=False) as file:
+            file.write(text)
+            return file.name
+    except OSError:
+        return "no file, since none could be written:\n" + text

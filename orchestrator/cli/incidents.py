@@ -1,0 +1,75 @@
+"""`bascule incidents`: what has happened, newest last; with an id, that one in full.
+
+The one rule it keeps: it reads the journal and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from orchestrator.cli.failures import CallWrong
+from orchestrator.cli.workspace import Reading, find_workspace, reading
+
+if TYPE_CHECKING:
+    from orchestrator.reports.story import Story
+
+
+def incidents(
+    incident: str | None = None,
+    /,
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    last: int = 30,
+    workspace: Path | None = None,
+) -> int:
+    """List incidents and planned moves, or tell one in full.
+
+    Parameters
+    ----------
+    incident
+        Id of an incident or a run.
+    as_json
+        As JSON.
+    last
+        How many to list.
+    workspace
+        The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
+    """
+    from orchestrator.cli.status import columns
+    from orchestrator.reports.account import Account, account
+    from orchestrator.reports.incident_text import account_lines, list_lines
+    from orchestrator.reports.text import show
+
+    with reading(find_workspace(workspace)) as journal:
+        now = journal.now(time.time())
+        stories = journal.stories
+        if incident is not None:
+            one = account(story_named(journal, incident), stories.clock, now)
+            if as_json:
+                sys.stdout.write(json.dumps(asdict(one), indent=2) + "\n")
+            else:
+                show(account_lines(one, columns()))
+            return 0
+        all_: list[Account] = [account(s, stories.clock, now) for s in list(stories.stories.values())[-last:]]
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(a) for a in all_], indent=2) + "\n")
+    else:
+        show(list_lines(all_, columns()))
+    return 0
+
+
+def story_named(journal: Reading, name: str) -> Story:
+    """The story of an incident or run. Raises CallWrong, with the newest ids."""
+    found = journal.stories.find(name)
+    if found is None:
+        newest = list(journal.stories.stories)[-5:]
+        there = "The newest are: " + ", ".join(reversed(newest)) if newest else "Nothing has happened here yet"
+        raise CallWrong(f"there is no incident or run {name}", there)
+    return found

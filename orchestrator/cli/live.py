@@ -1,0 +1,207 @@
+"""A run as it happens, for the person who asked for it.
+
+The one rule it keeps: what is shown comes from the journal; a message only says that there is something new in it,
+and what a playbook does between two entries. On a terminal the same lines are drawn again; anywhere else each step
+gets a line when it begins and one when it ends, so that a log of it reads well.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.status import columns
+from orchestrator.cli.workspace import Reading, reading
+from orchestrator.core.codec import CodecError, decode
+from orchestrator.core.decided import Run
+from orchestrator.core.durations import show_duration
+from orchestrator.core.events import TaskTime
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import RunEnded
+from orchestrator.reports.status import Live, run_now
+from orchestrator.reports.status_text import MARK, run_lines
+from orchestrator.reports.text import Line, Part, line, rich_text, show
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rich.live import Live as Screen
+
+    from orchestrator.core.commands import Answered
+    from orchestrator.core.events import WordSpoken
+    from orchestrator.daemon.client import Connection
+    from orchestrator.daemon.socket import Message
+
+REDRAW_S = 0.25
+
+
+class Follower:
+    """Shows the run that a word started; use it in a `with`."""
+
+    def __init__(self, workspace: Path, *, quiet: bool = False) -> None:
+        self._opening: AbstractContextManager[Reading] = reading(workspace)
+        self._journal: Reading | None = None
+        self._workspace = workspace
+        self._quiet = quiet
+        self._screen: Screen | None = None
+        self._tasks: dict[str, TaskTime] = {}
+        self._drawn_at = 0.0
+        self._run: str | None = None
+        self._told: set[tuple[str, int, str]] = set()
+
+    def __enter__(self) -> Follower:
+        self._journal = self._opening.__enter__()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._pause()
+        self._opening.__exit__(None, None, None)
+
+    @property
+    def journal(self) -> Reading:
+        """The journal as far as it has been read."""
+        if self._journal is None:
+            raise RuntimeError("a Follower is used in a `with`")
+        return self._journal
+
+    def follow(self, run: str, events: Connection) -> None:
+        """Show the run until it ends, or until it needs a person. Raises NoReply if the daemon goes."""
+        from orchestrator.daemon.client import NoReply
+
+        self._run = run
+        while True:
+            self.journal.more()
+            self._draw()
+            found = self._found()
+            if found is not None and (found.ended is not None or found.human is not None):
+                return
+            try:
+                message = events.receive(REDRAW_S)
+            except NoReply:
+                continue  # nothing new: draw the clock again
+            if message is None:
+                raise NoReply(f"the daemon went away; the run is on record: bascule status, bascule report {run}")
+            self._progress_in(message)
+
+    def entry(self) -> None:
+        """Something was written: by this process, when no daemon runs."""
+        before = set(self.journal.stories.decided.runs)
+        self.journal.more()
+        new = [x for x in self.journal.stories.decided.runs if x not in before]
+        self._run = new[-1] if new else self._run
+        self._draw()
+
+    def progress(self, run: str, task: TaskTime) -> None:
+        """A running step got on."""
+        self._tasks[run] = task
+        self._draw()
+
+    def ended(self, run: str) -> RunEnded | None:
+        """How the run ended, if it has."""
+        self.journal.more()
+        found = self.journal.stories.decided.runs.get(run)
+        return found.ended if found else None
+
+    def conclude(self, answer: Answered, word: WordSpoken, wait: bool) -> None:
+        """The last lines: how it ended, or what has been started."""
+        self._pause()
+        if not answer.run:
+            said = f"{word.kind.value} {'everything' if word.subject == '*' else word.subject}: {answer.reason}"
+            show([line(Part("done: ", "green"), said, f" ({answer.evidence})" if answer.evidence else "")])
+            return
+        run = self.journal.stories.decided.runs.get(answer.run)
+        if not wait or run is None:
+            show([line(f"run {answer.run} has begun; see it: bascule status --watch, bascule report {answer.run}")])
+            return
+        show(self._last_lines(run))
+
+    def account(self, run: str) -> object:
+        """The run's account, JSON-able."""
+        from orchestrator.reports.account import account
+
+        story = self.journal.stories.find(run)
+        if story is None:
+            return None
+        return asdict(account(story, self.journal.stories.clock, self.journal.now(time.time())))
+
+    def _found(self) -> Run | None:
+        return self.journal.stories.decided.runs.get(self._run) if self._run else None
+
+    def _progress_in(self, message: Message) -> None:
+        progress = message.get("progress")
+        if isinstance(progress, dict):
+            try:
+                self._tasks[str(progress.get("run"))] = decode(TaskTime, progress.get("task"))
+            except CodecError:
+                return  # a daemon of another version: the journal says the rest
+
+    def _draw(self) -> None:
+        run = self._found()
+        if run is None or self._quiet:
+            return
+        if not sys.stdout.isatty():
+            show(self._news(run))
+            return
+        if time.monotonic() - self._drawn_at < REDRAW_S / 2 and run.ended is None:
+            return
+        self._drawn_at = time.monotonic()
+        if self._screen is None:
+            from rich.live import Live as Screen
+
+            self._screen = Screen(auto_refresh=False)
+            self._screen.start()
+        now = self.journal.now(time.time())
+        self._screen.update(
+            rich_text(run_lines(run_now(run, now, Live(True, None, self._tasks)), columns())), refresh=True
+        )
+
+    def _pause(self) -> None:
+        if self._screen is not None:
+            self._screen.stop()
+            self._screen = None
+
+    def _news(self, run: Run) -> list[Line]:
+        """What was not said of this run before, one line each."""
+        lines = []
+        for step in run.steps:
+            if step.state.value == "pending":
+                continue
+            key = (step.name, step.attempt, step.state.value)
+            if key in self._told:
+                continue
+            self._told.add(key)
+            took = f" {show_duration(step.took_s)}" if step.took_s is not None else ""
+            why = f"  {step.evidence}" if step.evidence and step.state.value != "running" else ""
+            lines.append(line(f"{run.id}  {step.name}  {step.state.value}{took} {MARK[step.state.value]}{why}"))
+        if run.human is not None and ("human", 0, run.human.evidence) not in self._told:
+            self._told.add(("human", 0, run.human.evidence))
+            lines.append(line(f"{run.id}  waits for a person  {run.human.reason.value}: {run.human.evidence}"))
+        return lines
+
+    def _last_lines(self, run: Run) -> list[Line]:
+        if run.ended is None:
+            needs = run.human
+            why = f"{needs.reason.value}: {needs.evidence}" if needs else "it has not ended"
+            return [
+                line(Part(f"run {run.id} needs a person: ", "bold yellow"), why),
+                line(
+                    "  it keeps its resources; type: ",
+                    Part(f"bascule approve {run.id}", "bold"),
+                    " or ",
+                    Part(f"bascule abort {run.id}", "bold"),
+                ),
+            ]
+        took = show_duration(run.ended.at - run.started.at)
+        if run.ended.ok:
+            return [line(Part(f"done in {took}: ", "bold green"), _why(run.ended.reason, run.ended.evidence))]
+        return [
+            line(Part(f"failed after {took}: ", "bold red"), _why(run.ended.reason, run.ended.evidence)),
+            line(f"  the whole account: bascule report {run.id}"),
+        ]
+
+
+def _why(reason: Reason, evidence: str) -> str:
+    return f"{reason.value}: {evidence}" if evidence else f"{reason.value}: {reason.text}"

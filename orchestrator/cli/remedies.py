@@ -1,0 +1,44 @@
+"""What to type when a word was refused: one row a reason.
+
+The one rule it keeps: a remedy is a command or an act that really changes the answer, never "try again".
+"""
+
+from __future__ import annotations
+
+REMEDIES: dict[str, str] = {
+    "held": "release it: bascule resume {subject}",
+    "in maintenance": "end the window: bascule maintenance {subject} --end",
+    "flapping": "look why it goes to and fro, then: bascule resume {subject}",
+    "compromise suspected": "when it has been cleared up: bascule clear {subject}",
+    "resource busy": "wait for that run, or end it: bascule status, then bascule abort RUN",
+    "already there": "name another move: --move MOVE, or go back: bascule failback {subject}",
+    "already engaged": "name another move: --move MOVE, or take it back: bascule failback {subject}",
+    "seen alive": "the place answers: a planned switch needs a move with hand_over, or state it fenced: --fence",
+    "not viable": "mend what the evidence names, or name another move: --move MOVE",
+    "viability unknown": "find out why those checks do not answer: bascule check",
+    "RPO unknown": "find out why the age of the data is not measured: bascule check; or --override 'RPO unknown'",
+    "RPO exceeded": "if this loss is acceptable, say so: --override 'RPO exceeded' --reason '...'",
+    "fence unproven": "fence it by hand, look that it is dark, then: bascule approve RUN --fenced PLACE",
+    "fence not automatic": "if the place may be fenced although people may be working there: --fence",
+    "no fence": "declare a fence for the place in services.yml, or fence by hand and approve with --fenced PLACE",
+    "no such move": "see its moves: bascule status {subject}, or inventories/CLIENT/services.yml",
+    "no such service": "see what there is: bascule status",
+    "no such run": "see what runs: bascule status",
+    "not waiting for approval": "see what it does: bascule status",
+    "already ended": "see how: bascule report {subject}",
+    "at home": "nothing has to go back",
+    "not held": "see what is held: bascule status",
+    "in an incident": "wait for its end, or choose a move yourself: bascule failover {subject} --move MOVE",
+    "nobody named": "say who you are: --by NAME, or set BASCULE_OPERATOR",
+    "hold-down": "it has to stay healthy for a while; to go back at once: --override hold-down",
+    "cooling down": "it failed a moment ago; to go there all the same: --override 'cooling down'",
+    "blind": "check this controller's own uplink: its reference targets do not answer",
+    "too many failovers": "wait for one to end: bascule status",
+    "mass failure": "look at the checks first; a person can go against it: --override 'mass failure'",
+    "plan changed": "look at the new plan: bascule failover {subject} --dry-run, then say it again",
+}
+
+
+def remedy(reason: str, subject: str) -> str:
+    """What to do about this refusal; empty where nothing helps but reading the evidence."""
+    return REMEDIES.get(reason, "").format(subject=subject)

@@ -1,0 +1,166 @@
+"""Saying a word: to the daemon if one listens, else by taking the lease for this one word.
+
+The one rule it keeps: a word is said once. Whether it was heard when the daemon hung up is not guessed: the message
+gives the id to repeat it with, and a repeated word only returns its first answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.failures import DONE, FAILED, REFUSED
+from orchestrator.cli.remedies import remedy
+from orchestrator.cli.speaker import Speaker
+from orchestrator.cli.workspace import find_workspace, reading, service_named, subject_named
+
+if TYPE_CHECKING:
+    from orchestrator.cli.live import Follower
+    from orchestrator.core.commands import Answered
+    from orchestrator.core.events import StepProgressed, WordKind, WordSpoken
+    from orchestrator.core.model import Json
+    from orchestrator.daemon.client import Connection
+
+ANSWER_TIMEOUT_S = 30.0
+
+
+def say(
+    kind: WordKind,
+    subject: str,
+    speaker: Speaker,
+    options: dict[str, Json] | None = None,
+    *,
+    about: str = "service",
+    dry_run: bool = False,
+) -> int:
+    """Say one word, show what comes of it; the exit code. `about`: service, subject (or client) or run."""
+    from orchestrator.core.events import WordSpoken
+
+    workspace = find_workspace(speaker.workspace)
+    if about != "run" and subject != "*":
+        subject = _resolved(workspace, subject, about)
+    who = speaker.name()
+    word = WordSpoken(speaker.word_id or str(uuid.uuid4()), kind, who, subject, speaker.reason, options or {})
+    if dry_run:
+        return _dry_run(workspace, word, speaker.as_json)
+    from orchestrator.cli.live import Follower
+
+    with Follower(workspace, quiet=speaker.as_json) as follower:
+        answer = _speak(workspace, word, speaker.wait, follower)
+        return _conclude(answer, word, speaker, follower)
+
+
+def _speak(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) -> Answered:
+    """The answer; with `wait`, `follower` has seen the run to its end, or to where it needs a person."""
+    from orchestrator.daemon.address import where_to_speak
+    from orchestrator.daemon.client import Connection, NobodyListens
+
+    try:
+        events = Connection(where_to_speak(workspace))
+    except NobodyListens:
+        return _alone(workspace, word, wait, follower)
+    with events:
+        return _to_daemon(events, word, wait, follower)
+
+
+def _to_daemon(events: Connection, word: WordSpoken, wait: bool, follower: Follower) -> Answered:
+    from orchestrator.core.codec import decode, encode
+    from orchestrator.core.commands import Answered
+    from orchestrator.daemon.client import NoReply, ask
+
+    events.watch()  # first, so that nothing of the run is missed
+    try:
+        reply = ask(events.path, {"op": "word", "word": encode(word)}, ANSWER_TIMEOUT_S)
+    except NoReply as silence:
+        raise NoReply(
+            f"{silence}. Whether the word was heard is not known; to repeat it safely add: --word-id {word.id}"
+        ) from silence
+    answer = decode(Answered, reply.get("answer"))
+    if answer.accepted and answer.run and wait:
+        follower.follow(answer.run, events)
+    return answer
+
+
+def _alone(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) -> Answered:
+    """Without a daemon: the one place that calls the one-shot shell."""
+    from orchestrator.shell import oneshot
+
+    def on_entry(_entry: object) -> None:
+        follower.entry()
+
+    def on_progress(event: StepProgressed) -> None:
+        follower.progress(event.key.run, event.task)
+
+    answer: Answered = oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress, wait=wait)
+    return answer
+
+
+def _conclude(answer: Answered, word: WordSpoken, speaker: Speaker, follower: Follower) -> int:
+    from dataclasses import asdict
+
+    ended = follower.ended(answer.run) if answer.run else None
+    code = REFUSED if not answer.accepted else DONE
+    if answer.accepted and answer.run and speaker.wait:
+        code = DONE if ended is not None and ended.ok else FAILED
+    if speaker.as_json:
+        told: dict[str, object] = {"answer": asdict(answer), "exit": code}
+        if answer.run and speaker.wait:
+            told["run"] = follower.account(answer.run)
+        sys.stdout.write(json.dumps(told, indent=2, default=str) + "\n")
+        return code
+    if not answer.accepted:
+        _refused(answer, word)
+        return code
+    follower.conclude(answer, word, speaker.wait)
+    return code
+
+
+def _refused(answer: Answered, word: WordSpoken) -> None:
+    from orchestrator.core.reasons import Reason
+    from orchestrator.reports.text import Part, line, show
+
+    try:
+        sentence = Reason(answer.reason).text
+    except ValueError:
+        sentence = ""
+    lines = [line(Part("refused: ", "bold red"), Part(answer.reason, "bold"), f" ({sentence})" if sentence else "")]
+    if answer.evidence:
+        lines.append(line("  evidence: ", answer.evidence))
+    advice = remedy(answer.reason, word.subject)
+    if advice:
+        lines.append(line("  remedy:   ", advice))
+    show(lines, sys.stderr)
+
+
+def _dry_run(workspace: Path, word: WordSpoken, as_json: bool) -> int:
+    from orchestrator.core.codec import encode
+    from orchestrator.daemon.address import where_to_speak
+    from orchestrator.daemon.client import NobodyListens, ask
+
+    plan: Json
+    try:
+        plan = ask(where_to_speak(workspace), {"op": "dry-run", "word": encode(word)}, ANSWER_TIMEOUT_S).get("plan")
+    except NobodyListens:
+        from orchestrator.shell import oneshot
+
+        plan = encode(oneshot.dry_run(workspace, word))
+    if as_json:
+        sys.stdout.write(json.dumps(plan, indent=2) + "\n")
+    else:
+        from orchestrator.cli.plan_text import plan_lines
+        from orchestrator.cli.status import columns
+        from orchestrator.reports.text import show
+
+        show(plan_lines(plan, columns()))
+    accepted = plan.get("accepted", True) if isinstance(plan, dict) else True
+    return DONE if accepted else REFUSED
+
+
+def _resolved(workspace: Path, name: str, about: str) -> str:
+    with reading(workspace) as journal:
+        model = journal.stories.model
+        known = tuple(model.services) if model else ()
+    return service_named(name, known) if about == "service" else subject_named(name, known)

@@ -1,0 +1,125 @@
+"""`bascule status`: what is the case now.
+
+The one rule it keeps: it reads the journal, asks the daemon only for what no journal has, and works without one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from orchestrator.cli.workspace import Reading, find_workspace, reading
+
+if TYPE_CHECKING:
+    from orchestrator.core.model import Json
+    from orchestrator.reports.status import Live, StatusNow
+
+
+def status(
+    *,
+    watch: Annotated[bool, Parameter(name=["--watch", "-w"], negative="")] = False,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    workspace: Path | None = None,
+) -> int:
+    """Show services, incidents with their tiers and budgets, holds, and who watches.
+
+    Parameters
+    ----------
+    watch
+        Show it again whenever something changes, until Ctrl-C.
+    as_json
+        As JSON; with --watch one line a change.
+    workspace
+        The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
+    """
+    with reading(find_workspace(workspace)) as journal:
+        if watch:
+            return _watch(journal, as_json)
+        now = status_of(journal)
+        _show(now, as_json)
+    return 0
+
+
+def status_of(journal: Reading) -> StatusNow:
+    """The status now, with what the daemon adds if it can be asked."""
+    from orchestrator.reports.status import status_now
+
+    wall = time.time()
+    stories = journal.stories
+    return status_now(stories.decided, stories.model, journal.now(wall), wall, _live(journal, wall))
+
+
+def _live(journal: Reading, wall: float) -> Live:
+    from orchestrator.core.codec import CodecError, decode
+    from orchestrator.core.events import TaskTime
+    from orchestrator.daemon.address import where_to_speak
+    from orchestrator.daemon.client import NobodyListens, NoReply, Rejected, ask
+    from orchestrator.reports.status import Live
+
+    seen = journal.lease_seen(wall)
+    silent_s = seen[0] if seen else None
+    if journal.empty:
+        return Live(False, silent_s)
+    try:
+        reply = ask(where_to_speak(journal.workspace), {"op": "status"}, timeout_s=1.0)
+    except (NobodyListens, NoReply, Rejected):
+        return Live(
+            bool(seen and seen[1]), silent_s
+        )  # it may be busy, or another user's: the lease says whether it lives
+    told = reply.get("status")
+    tasks = {}
+    for item in _items(told, "tasks"):
+        try:
+            tasks[str(item.get("run"))] = decode(TaskTime, item.get("task"))
+        except CodecError:
+            continue  # a daemon of another version: the journal says the rest
+    return Live(True, silent_s, tasks)
+
+
+def _items(told: Json, key: str) -> list[dict[str, Json]]:
+    found = told.get(key) if isinstance(told, dict) else None
+    return [x for x in found if isinstance(x, dict)] if isinstance(found, list) else []
+
+
+def _show(now: StatusNow, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(now), indent=2) + "\n")
+        return
+    from orchestrator.reports.status_text import status_lines
+    from orchestrator.reports.text import show
+
+    show(status_lines(now, columns()))
+
+
+def columns() -> int:
+    """How wide the terminal is; 100 for anything else."""
+    return max(40, shutil.get_terminal_size((100, 24)).columns)
+
+
+def _watch(journal: Reading, as_json: bool) -> int:
+    from orchestrator.reports.status_text import status_lines
+    from orchestrator.reports.text import plain, rich_text
+
+    if as_json or not sys.stdout.isatty():
+        shown = False
+        while True:
+            if journal.more() or not shown:
+                now, shown = status_of(journal), True
+                text = json.dumps(asdict(now)) + "\n" if as_json else plain(status_lines(now, columns())) + "\n"
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            time.sleep(0.5)
+    from rich.live import Live as Screen
+
+    with Screen(screen=True, auto_refresh=False) as screen:
+        while True:
+            journal.more()
+            screen.update(rich_text(status_lines(status_of(journal), columns())), refresh=True)
+            time.sleep(0.5)

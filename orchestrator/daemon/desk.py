@@ -1,0 +1,102 @@
+"""The desk behind the socket: turns requests into words for the engine, and what happens into messages.
+
+The one rule it keeps: it decides nothing and remembers nothing that matters; of a running step it keeps the last task,
+which no journal needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from orchestrator.core import records as r
+from orchestrator.core.codec import CodecError, decode, encode, encode_tagged
+from orchestrator.core.commands import Answered
+from orchestrator.core.events import StepKey, StepProgressed, WordSpoken
+from orchestrator.core.model import Json
+from orchestrator.daemon.socket import Message
+
+
+class Entry(Protocol):
+    """An entry of the journal, as far as a watcher is told of it."""
+
+    @property
+    def seq(self) -> int:
+        """Its number."""
+
+    @property
+    def at(self) -> float:
+        """On the journal's axis."""
+
+    @property
+    def wall(self) -> float:
+        """Since 1970."""
+
+    @property
+    def epoch(self) -> int:
+        """Of its controller."""
+
+    @property
+    def records(self) -> tuple[r.Record, ...]:
+        """What is remembered."""
+
+
+class Desk:
+    """Give `handle` to `WordsSocket`, its `publish` to `publish`, and call `entry` and `progress` from the shell.
+
+    `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis.
+    """
+
+    def __init__(
+        self,
+        speak: Callable[[WordSpoken], Awaitable[Answered]],
+        dry_run: Callable[[WordSpoken], Awaitable[Json]],
+        now: Callable[[], float],
+        publish: Callable[[Message], None] | None = None,
+    ) -> None:
+        self.publish: Callable[[Message], None] = publish or (lambda _message: None)
+        self._speak = speak
+        self._dry_run = dry_run
+        self._now = now
+        self._tasks: dict[StepKey, Json] = {}
+
+    async def handle(self, request: Message) -> Message:
+        """The reply to one request; see `socket.py`."""
+        op = request.get("op")
+        if op == "status":
+            return {"status": {"now": self._now(), "tasks": list(self._tasks.values())}}
+        if op not in ("word", "dry-run"):
+            return {"error": f"unknown op {op!r}: word, dry-run, status or watch"}
+        try:
+            word = decode(WordSpoken, request.get("word"))
+        except CodecError as error:
+            return {"error": f"this is no word: {error}"}
+        if op == "dry-run":
+            return {"plan": await self._dry_run(word)}
+        return {"answer": encode(await self._speak(word))}
+
+    def entry(self, entry: Entry) -> None:
+        """Something was remembered."""
+        for record in entry.records:
+            if isinstance(record, r.StepFinished | r.StepLeftUnseen | r.StepRetried):
+                gone = [k for k in self._tasks if (k.run, k.step) == (record.run, record.step)]
+                for key in gone:
+                    del self._tasks[key]
+        self.publish({"entry": encode_entry(entry)})
+
+    def progress(self, event: StepProgressed) -> None:
+        """A running step got on."""
+        shown: Json = {
+            "run": event.key.run,
+            "step": event.key.step,
+            "attempt": event.key.attempt,
+            "task": encode(event.task),
+        }
+        self._tasks[event.key] = shown
+        self.publish({"progress": shown})
+
+
+def encode_entry(entry: Entry) -> Message:
+    """An entry as a watcher gets it: without detector rows."""
+    records: list[Json] = [encode_tagged(x) for x in entry.records]
+    return {"seq": entry.seq, "at": entry.at, "wall": entry.wall, "epoch": entry.epoch, "records": records}

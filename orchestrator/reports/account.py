@@ -1,0 +1,471 @@
+"""The account of one incident or planned move: everything that a report shows, worked out once.
+
+The one rule it keeps: text, JSON and page are drawn from this and work out nothing themselves, so they cannot differ.
+Times are seconds after the first bad answer (after the start, for a planned move); each figure says what it is:
+measured, predicted or assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.core import records as r
+from orchestrator.reports.entries import WallClock
+from orchestrator.reports.phases import Phase, milestones, segments, totals
+from orchestrator.reports.story import RunStory, Story
+
+
+class Known(StrEnum):
+    """How a figure is known."""
+
+    MEASURED = "measured"
+    PREDICTED = "predicted"
+    ASSUMED = "assumed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number of seconds, how it is known, and from where."""
+
+    seconds: float | None
+    known: Known
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseLine:
+    """Seconds of a phase; `share` of the RTO, None without one."""
+
+    phase: str
+    seconds: float
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """An unbroken stretch of a phase."""
+
+    phase: str
+    from_s: float
+    to_s: float
+    run: str | None
+    step: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLine:
+    """One task of a playbook on one host."""
+
+    name: str
+    host: str
+    status: str
+    from_s: float
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """One step. `budget_left_s`: of the RTO, when the step ended (or now); negative once it is missed."""
+
+    run: str
+    step: str
+    kind: str
+    state: str
+    attempts: int
+    from_s: float | None
+    to_s: float | None
+    took_s: float | None
+    share: float | None
+    budget_left_s: float | None
+    reason: str
+    evidence: str
+    measures: Mapping[str, float]
+    tasks: tuple[TaskLine, ...]
+    looks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run."""
+
+    run: str
+    move: str
+    tier: int | None
+    origin: str
+    from_place: str | None
+    to_place: str | None
+    from_s: float
+    to_s: float | None
+    state: str  # running, done, failed, needs a person
+    reason: str
+    evidence: str
+    who: str
+    why: str
+    approved_by: str
+    overrides: tuple[str, ...]
+    predicted: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something said or decided at one instant."""
+
+    at_s: float
+    what: str
+    reason: str
+    evidence: str
+    who: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TierLine:
+    """Where a tier stood at last, and how it came there."""
+
+    tier: int
+    move: str
+    state: str
+    reason: str
+    evidence: str
+    at_s: float
+    history: tuple[Moment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What the end user's own meter saw: no part of the journal, and independent of it."""
+
+    meter: str
+    outage_s: float | None = None
+    longest_outage_s: float | None = None
+    acknowledged: int | None = None
+    lost: int | None = None
+    oldest_lost_age_s: float | None = None
+    served_by: str = ""
+    outage_from_s: float | None = None  # after the first bad answer; may be negative: the user is the first to know
+    outage_to_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """All of it."""
+
+    id: str
+    planned: bool
+    service: str
+    state: str  # open, with a person, recovered, done, failed
+    reason: str
+    evidence: str
+    began_wall: float
+    ended_wall: float | None
+    episodes: int
+    configuration: str
+    from_place: str | None
+    to_place: str | None
+    rto_s: float | None
+    rpo_s: float | None
+    rta: Figure
+    rpa: Figure
+    rto_met: bool | None
+    rpo_met: bool | None
+    milestones: Mapping[str, float | None]
+    phases: tuple[PhaseLine, ...]
+    stretches: tuple[Stretch, ...]
+    runs: tuple[RunLine, ...]
+    steps: tuple[StepLine, ...]
+    tiers: tuple[TierLine, ...]
+    decisions: tuple[Moment, ...]
+    words: tuple[Moment, ...]
+    notices: tuple[Moment, ...]
+    checks: tuple[Moment, ...]
+    changes: tuple[Moment, ...]
+    remarks: tuple[str, ...] = ()
+    meter: Meter | None = None
+    title: str = ""
+    extent: tuple[float, float] = field(default=(0.0, 0.0))  # of the timeline
+
+
+def account(
+    story: Story,
+    clock: WallClock,
+    now: float,
+    meter: Mapping[str, object] | None = None,
+    title: str = "",
+) -> Account:
+    """The account at `now`, on the journal's axis. `meter`: the keys of `Meter`; others are ignored."""
+    zero = story.began_at
+    service = story.of
+    rto_s = service.rto_s if service else _rto_from(story)
+    parts = segments(story, now)
+    run = _deciding(story)
+    last = story.episodes[-1] if story.episodes else None
+    ended = last.ended if last else None
+    state, reason, evidence = _state(story)
+    rta, rpa = _rta(story, parts), _rpa(story, run)
+    seen = _meter(meter)
+    stretches = tuple(Stretch(p.phase.value, p.began_at - zero, p.ended_at - zero, p.run, p.step) for p in parts)
+    steps = tuple(_steps(story, zero, rto_s, now))
+    end_s = max(
+        [x.to_s for x in stretches]
+        + [s.to_s for s in steps if s.to_s is not None]
+        + [seen.outage_to_s or 0.0 if seen else 0.0]
+    )
+    start_s = min(0.0, (seen.outage_from_s or 0.0) if seen else 0.0)
+    rpo_s = service.rpo_s if service else None
+    return Account(
+        id=story.id,
+        planned=last is None,
+        service=story.service,
+        state=state,
+        reason=reason,
+        evidence=evidence,
+        began_wall=clock.wall(zero),
+        ended_wall=clock.wall(story.ended_at) if story.ended_at is not None else None,
+        episodes=len(story.episodes),
+        configuration=story.configuration,
+        from_place=run.started.from_place if run else (last.opened.place if last else None),
+        to_place=run.started.to_place if run else None,
+        rto_s=rto_s,
+        rpo_s=rpo_s,
+        rta=rta,
+        rpa=rpa,
+        rto_met=_met(rta, rto_s, final=ended is not None),
+        rpo_met=_met(rpa, rpo_s, final=True),
+        milestones=_milestones(story, zero),
+        phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
+        stretches=stretches,
+        runs=tuple(_run(x, zero) for x in story.runs),
+        steps=steps,
+        tiers=tuple(_tiers(story, zero)),
+        decisions=tuple(
+            Moment(j.at - zero, j.decision.value, j.reason.value, j.evidence) for e in story.episodes for j in e.judged
+        ),
+        words=tuple(_word(w, zero) for w in story.words),
+        notices=tuple(_notice(n, s, zero) for n, s in story.notices),
+        checks=tuple(
+            Moment(c.at - zero, c.check, f"{c.was.value} → {c.verdict.value}", c.evidence, kind=c.verdict.value)
+            for c in story.checks
+        ),
+        changes=tuple(_change(c, zero) for c in story.placements),
+        remarks=tuple(_remarks(story, clock)),
+        meter=seen,
+        title=title,
+        extent=(start_s, end_s),
+    )
+
+
+def _rto_from(story: Story) -> float | None:
+    """Without the model: a run's deadline tells the RTO."""
+    if not story.episodes:
+        return None
+    deadlines = [x.started.deadline for x in story.runs if x.started.deadline is not None]
+    return deadlines[0] - story.began_at if deadlines else None
+
+
+def _deciding(story: Story) -> RunStory | None:
+    """The run that brought it back, else the last one."""
+    runs = story.episodes[-1].runs if story.episodes else story.runs
+    return next((x for x in reversed(runs) if x.ended and x.ended.ok), runs[-1] if runs else None)
+
+
+def _state(story: Story) -> tuple[str, str, str]:
+    if not story.episodes:
+        return _run_state(story.runs[0])
+    ended = story.episodes[-1].ended
+    if ended is not None:
+        return "recovered", ended.reason.value, ended.evidence
+    waiting = next((x for x in story.runs if x.ended is None and x.human and x.human[-1][1] is None), None)
+    if waiting is not None:
+        return _run_state(waiting)
+    judged = story.episodes[-1].judged
+    if judged:
+        return "open", judged[-1].reason.value, judged[-1].evidence
+    return "open", "", story.episodes[-1].opened.evidence
+
+
+def _run_state(run: RunStory) -> tuple[str, str, str]:
+    if run.ended is not None:
+        return "done" if run.ended.ok else "failed", run.ended.reason.value, run.ended.evidence
+    if run.human and run.human[-1][1] is None:
+        return "with a person", run.human[-1][2].reason.value, run.human[-1][2].evidence
+    return "running", run.started.reason.value, ""
+
+
+def _rta(story: Story, parts: tuple[object, ...]) -> Figure:
+    if not story.episodes:
+        return Figure(None, Known.UNKNOWN, "a planned move: nothing had failed")
+    ended = story.episodes[-1].ended
+    if ended is None:
+        return Figure(None, Known.UNKNOWN, "not recovered yet")
+    if any(c.assumed_gap_s > 0 for c in story.controllers):
+        return Figure(ended.rta_s, Known.ASSUMED, "the controller's machine restarted: part is from the wall clock")
+    return Figure(ended.rta_s, Known.MEASURED, "first bad answer to the good answer that ended it")
+
+
+def _rpa(story: Story, run: RunStory | None) -> Figure:
+    """The age of the data that the run started from: its last measurement before activation."""
+    if run is None:
+        return Figure(None, Known.UNKNOWN, "no move was made")
+    found = [
+        (s.ended_at or 0.0, s.measures["data_age_s"], s.planned.name)
+        for s in run.steps.values()
+        if "data_age_s" in s.measures
+    ]
+    if found:
+        _, age, step = max(found)
+        return Figure(age, Known.MEASURED, f"age of the data found, at step {step}")
+    move = story.model.moves.get(run.started.move) if story.model else None
+    if move is not None and move.to is None:
+        return Figure(None, Known.UNKNOWN, "the service stayed where its data is")
+    return Figure(None, Known.UNKNOWN, "not measured")
+
+
+def _met(figure: Figure, objective_s: float | None, *, final: bool) -> bool | None:
+    if figure.seconds is None or objective_s is None or not final:
+        return None
+    return figure.seconds <= objective_s
+
+
+def _milestones(story: Story, zero: float) -> dict[str, float | None]:
+    found = milestones(story)
+    names = ("last_good", "first_bad", "detected", "decided", "fenced", "acted", "verified")
+    values = {name: getattr(found, name) for name in names}
+    return {name: None if at is None else at - zero for name, at in values.items()}
+
+
+def _run(x: RunStory, zero: float) -> RunLine:
+    state, reason, evidence = _run_state(x)
+    s = x.started
+    predicted = (
+        Figure(x.usual_s, Known.PREDICTED, f"90th percentile of {x.usual_runs} earlier runs")
+        if x.usual_s is not None
+        else Figure(None, Known.ASSUMED, "never measured before: assumed to fit")
+    )
+    return RunLine(
+        s.run, s.move, s.tier, s.origin.value, s.from_place, s.to_place, s.at - zero,
+        x.ended.at - zero if x.ended else None, state, reason, evidence, s.who, s.why,
+        x.approved.who if x.approved else "", s.overrides, predicted,
+    )  # fmt: skip
+
+
+def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[StepLine]:
+    lines = []
+    for run in story.runs:
+        for step in run.steps.values():
+            if step.began_at is None:
+                continue
+            begun = step.began_at
+            end = step.ended_at if step.ended_at is not None else now
+            took = end - begun
+            lines.append(
+                StepLine(
+                    run=run.started.run,
+                    step=step.planned.name,
+                    kind=step.planned.kind.value,
+                    state=step.state.value,
+                    attempts=step.attempts,
+                    from_s=begun - zero,
+                    to_s=end - zero if step.ended_at is not None else None,
+                    took_s=took,
+                    share=took / rto_s if rto_s else None,
+                    budget_left_s=zero + rto_s - end if rto_s and story.episodes else None,
+                    reason=step.reason,
+                    evidence=step.evidence,
+                    measures=step.measures,
+                    tasks=tuple(
+                        TaskLine(t.name, t.host, t.status, begun - zero + t.started_s, t.took_s) for t in step.tasks
+                    ),
+                    looks=tuple(_look(x) for x in step.looks),
+                )
+            )
+    return lines
+
+
+def _look(x: r.StepLooked | r.StepRetried | r.StepLeftUnseen) -> str:
+    if isinstance(x, r.StepLeftUnseen):
+        return f"attempt {x.attempt}: the controller stopped while it ran"
+    what = "looked at" if isinstance(x, r.StepLooked) else "to be tried again"
+    return f"{what}: {x.reason.value}: {x.evidence}"
+
+
+def _tiers(story: Story, zero: float) -> list[TierLine]:
+    if not story.episodes:
+        return []
+    judged: dict[int, list[r.TierJudged]] = {}
+    for one in story.episodes[-1].tiers:
+        judged.setdefault(one.tier, []).append(one)
+    if story.of is not None:
+        rungs = {n: t.move for n, t in enumerate(story.of.ladder, 1)}
+    else:
+        rungs = {n: x[-1].move for n, x in judged.items()}
+    lines = []
+    for number, move in sorted(rungs.items()):
+        history = judged.get(number, [])
+        if not history:
+            lines.append(TierLine(number, move, "not needed", "", "", 0.0, ()))
+            continue
+        last = history[-1]
+        moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
+        lines.append(
+            TierLine(number, move, last.state.value, last.reason.value, last.evidence, last.at - zero, moments)
+        )
+    return lines
+
+
+def _word(w: r.WordAccepted | r.WordRefused, zero: float) -> Moment:
+    accepted = isinstance(w, r.WordAccepted)
+    what = f"{w.kind.value} {w.subject}" + (f": {w.why}" if w.why else "")
+    outcome = w.reason.value if accepted else f"refused: {w.reason.value}"
+    return Moment(w.at - zero, what, outcome, w.evidence, w.who, "accepted" if accepted else "refused")
+
+
+def _notice(n: r.NoticeDue, settled: r.NoticeSettled | None, zero: float) -> Moment:
+    outcome = "not delivered yet" if settled is None else "delivered" if settled.delivered else "could not be delivered"
+    evidence = settled.evidence if settled else ""
+    return Moment(n.at - zero, n.text, outcome, evidence, ", ".join(n.to), n.kind.value)
+
+
+def _change(c: r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged, zero: float) -> Moment:
+    match c:
+        case r.PlacementChanged():
+            return Moment(c.at - zero, f"runs at {c.place}", f"was at {c.was or 'no place'}", "")
+        case r.MayActAdded():
+            return Moment(c.at - zero, f"{c.place} may be acting", "about to be activated", "")
+        case r.MayActRemoved():
+            return Moment(c.at - zero, f"{c.place} cannot act any more", c.reason.value, c.evidence)
+        case r.MoveEngaged():
+            return Moment(c.at - zero, f"{c.move} {'in effect' if c.engaged else 'taken back'}", "", "")
+
+
+def _remarks(story: Story, clock: WallClock) -> list[str]:
+    found = []
+    for c in story.controllers:
+        found.append(f"controller {c.controller} took over with epoch {c.epoch}")
+        if c.assumed_gap_s:
+            found.append(f"{c.assumed_gap_s:.0f}s of this are assumed from the wall clock")
+    if len(story.episodes) > 1:
+        found.append(f"{len(story.episodes)} outages, each a relapse of the one before; the clock ran on")
+    service = story.of
+    if service is not None:
+        for run in story.runs:
+            tier = next((t for t in service.ladder if t.move == run.started.move), None)
+            if tier is not None and tier.accept_loss_s is not None:
+                found.append(
+                    f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
+                )
+    return found
+
+
+def _meter(given: Mapping[str, object] | None) -> Meter | None:
+    if not given:
+        return None
+    known = {name: given[name] for name in Meter.__slots__ if name in given}
+    return Meter(**{"meter": "client", **known})  # type: ignore[arg-type]
+
+
+def waiting_s(found: Account) -> float:
+    """Seconds spent waiting for a human."""
+    return sum(p.seconds for p in found.phases if p.phase == Phase.HUMAN.value)
