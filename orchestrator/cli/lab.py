@@ -1,6 +1,7 @@
 """`bascule lab`: build the laboratory, break it, look at it.
 
-The one rule it keeps: every command can be repeated, and a mistake of the person at the keyboard is a sentence, never a traceback.
+The one rule it keeps: every command can be repeated, and a mistake of the person at the keyboard is a sentence, never a
+traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cyclopts import App, Parameter
 
 from orchestrator.lab.errors import LabError, LabUsageError
 from orchestrator.lab.lab import Lab, Status
-from orchestrator.lab.topology import CONSOLES, HOSTS, SITES
+from orchestrator.lab.topology import CONSOLES, HOSTS, SITES, bare
 
 P = ParamSpec("P")
 
@@ -37,6 +38,8 @@ def _told(command: Callable[P, None]) -> Callable[P, None]:
         except LabError as error:
             print(f"bascule lab: {error}", file=sys.stderr)
             sys.exit(2 if isinstance(error, LabUsageError) else 1)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read has seen enough; no second failure at exit
 
     return wrapped
 
@@ -140,7 +143,7 @@ def exec_(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     lab: Name = "lab",
 ) -> None:
-    """Run a command on a host, with this terminal, directory and exit code: `bascule lab exec noc -- bascule status`."""
+    """Run a command on a host with this terminal, directory and exit code: `bascule lab exec noc -- bascule status`."""
     sys.stdout.flush()
     sys.exit(_lab(lab).replace_by(host, command or ("/bin/sh",)))
 
@@ -161,9 +164,7 @@ def _show(detail: dict[str, Any]) -> None:
             f"mains {detail['sites'][HOSTS[name].site]}" if HOSTS[name].site else "console" if name in CONSOLES else ""
         )
         latched = "latched" if host["latched"] else ""
-        print(
-            f"  {name:10} {host['state']:8} {HOSTS[name].plugs[0].address.partition('/')[0]:15} {site:9} {latched}".rstrip()
-        )
+        print(f"  {name:10} {host['state']:8} {bare(HOSTS[name].plugs[0].address):15} {site:9} {latched}".rstrip())
     for name, state in detail["links"].items():
         print(f"  link {name:8} {state}")
 

@@ -1,8 +1,9 @@
 """A host's disk: what is private to it, written before its first boot, mounted at every boot, kept over power cuts.
 
-A host sees the machine's files with its own changes laid over them: `/etc`, `/usr`, `/var`, `/opt` are overlays, `/root`
-and `/home` are its own from the start, `/run`, `/tmp` and `/dev/shm` are new at every boot. The one rule it keeps:
-**a host never writes to the machine**, except into the workspace, which is the same inside and outside on purpose.
+A host sees the machine's files with its own changes laid over them: `/etc`, `/usr`, `/var`, `/opt` are overlays,
+`/root` and `/home` are its own from the start, `/run`, `/tmp` and `/dev/shm` are new at every boot. The one rule it
+keeps: **a host never writes to the machine**, except into the workspace, which is the same inside and outside on
+purpose.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from orchestrator.lab.topology import CONSOLES, HOSTS, HYPERVISOR, names_at
 
 OVERLAYS = ("/etc", "/usr", "/var", "/opt")
 OWN = ("/root", "/home")
-VOLATILE = ("/run", "/tmp")  # noqa: S108
+VOLATILE = {"/run": "0755", "/tmp": "1777"}  # noqa: S108
 
 
 @dataclass(frozen=True)
 class Surroundings:
     """What every host of a lab shares: directories that stay visible, unpacked system programs, PostgreSQL, keys.
 
-    `keep` are directories of the machine that appear in every host at the same place (workspace, Python). `venv` appears
-    at /opt/lab/venv too, where also users other than root can reach it. `postgresql` is what `postgres_setup.prepare`
-    has made, None without it. `keys` holds the ssh keys: `noc`, and one for each host that runs sshd.
+    `keep` are directories of the machine that appear in every host at the same place (workspace, Python). `venv`
+    appears at /opt/lab/venv too, where also users other than root can reach it. `postgresql` is what
+    `postgres_setup.prepare` has made, None without it. `keys` holds the ssh keys: `noc`, and one for each host that
+    runs sshd.
     """
 
     keep: tuple[Path, ...]
@@ -114,13 +116,11 @@ def mount_all(disk: Path, host: str, surroundings: Surroundings) -> None:
     for path, descriptor in own:
         if Path(path).is_dir():
             kernel.bind(descriptor, path)
-    for path in VOLATILE:
-        kernel.mount(
-            "tmpfs", path, "tmpfs", kernel.NO_SUID | kernel.NO_DEVICES, f"mode={'1777' if path == '/tmp' else '755'}"
-        )
+    for path, mode in VOLATILE.items():
+        kernel.mount("tmpfs", path, "tmpfs", kernel.NO_SUID | kernel.NO_DEVICES, f"mode={mode}")
     for path in ("/run/lock", "/run/shm"):
         os.mkdir(path)
-        os.chmod(path, 0o1777)
+        os.chmod(path, 0o1777)  # noqa: S103  as on every machine
     kernel.mount("proc", "/proc", "proc")
     kernel.mount("sysfs", "/sys", "sysfs")
     kernel.mount("devpts", "/dev/pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620,gid=5")

@@ -1,4 +1,4 @@
-"""Runs a command on a host: in all of its namespaces, with its environment, and with the caller's terminal and exit code.
+"""Runs a command on a host: in all of its namespaces, with its environment, the caller's terminal and exit code.
 
     python enter.py PID DIRECTORY PROGRAM ARGUMENT...
 
@@ -66,7 +66,7 @@ def _become_command(
         except OSError:
             os.chdir("/root")
         signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
-        os.execvpe(argv[0], argv, environment)
+        os.execvpe(argv[0], argv, environment)  # noqa: S606  no shell is what we want
     except FileNotFoundError:
         print(f"{argv[0]}: no such program on this host", file=sys.stderr)
         os._exit(127)

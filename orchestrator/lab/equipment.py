@@ -15,9 +15,9 @@ PYTHON: Final = "/opt/lab/venv/bin/python"
 API: Final = "http://198.51.100.34:5000"
 POWER_SOCKET: Final = "/run/lab/power.sock"
 # The lab's passwords protect nothing outside it; its inventory keeps the same ones in a vaulted file.
-DATABASE_PASSWORD: Final = "erp-of-the-lab"
-REPLICATION_PASSWORD: Final = "replicator-of-the-lab"
-VAULT_PASSWORD: Final = "vault-of-the-lab"
+DATABASE_PASSWORD: Final = "erp-of-the-lab"  # noqa: S105
+REPLICATION_PASSWORD: Final = "replicator-of-the-lab"  # noqa: S105
+VAULT_PASSWORD: Final = "vault-of-the-lab"  # noqa: S105
 POSTGRES_ID: Final = 990
 
 DATABASES: Final[dict[str, str]] = {"hq-db": "primary", "geo-db": "standby", "cloud-app": "empty"}
@@ -40,14 +40,15 @@ class File:
 def _program(name: str, program: str, *arguments: str, enabled: bool = True) -> Service:
     """A service that runs one of the lab's programs."""
     argv = (PYTHON, "-m", f"orchestrator.lab.programs.{program}", *arguments)
-    return Service(name, argv, env=(("HOME", "/root"), ("LANG", "C.UTF-8")), enabled=enabled)
+    port = int(arguments[arguments.index("--port") + 1]) if "--port" in arguments else None
+    return Service(name, argv, env=(("HOME", "/root"), ("LANG", "C.UTF-8")), enabled=enabled, port=port)
 
 
 def services(host: str) -> tuple[Service, ...]:
     """The services of a host, `enabled` telling which its init starts at boot."""
     found: list[Service] = []
     if HOSTS[host].ssh:
-        found.append(Service("ssh", ("/usr/sbin/sshd", "-D", "-e"), before_start=("mkdir", "-p", "/run/sshd")))
+        found.append(Service("ssh", ("/usr/sbin/sshd", "-D", "-e"), before_start=("mkdir", "-p", "/run/sshd"), port=22))
     if host == "dns":
         zone = ("--zone", "acme.example", "--api", API, "--store", "/var/lib/lab/zone.json")
         found.append(_program("dns", "dns", "--listen", "198.51.100.53", "--port", "53", *zone))
@@ -89,7 +90,8 @@ def _postgresql() -> Service:
         "/opt/postgresql/bin/postgres -D /var/lib/postgresql/data"
     )
     environment = (("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("HOME", "/var/lib/postgresql"))
-    return Service("postgresql", ("/bin/sh", "-c", line), env=environment, stop_signal="INT", stop_timeout_s=10)
+    shell = ("/bin/sh", "-c", line)
+    return Service("postgresql", shell, env=environment, stop_signal="INT", stop_timeout_s=10, port=5432)
 
 
 def files(host: str, console_token: str) -> dict[str, File]:

@@ -1,8 +1,8 @@
-"""A host's own init: process 1 of its PID namespace. It mounts, configures the network, starts the services, then reaps.
+"""A host's own init, process 1 of its PID namespace: mounts, network, services, and then it collects orphans.
 
-The one rule it keeps: it never ends by itself. Killing it is the power cut: the kernel then kills everything on the host at
-once. It is forked from the lab's supervisor rather than started as a program: nineteen Pythons would take seconds and
-half a gigabyte, nineteen forks share one.
+The one rule it keeps: it never ends by itself. Killing it is the power cut: the kernel then kills everything on the
+host at once. It is forked from the lab's supervisor rather than started as a program: nineteen Pythons would take
+seconds and half a gigabyte, nineteen forks share one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A lab from the outside: up, down, faults, power, commands on its hosts. For `bascule lab`, the demo and tests.
 
-Everything of a lab called NAME is below /run/bascule-lab/NAME and lives in one process, the supervisor. The one rule this
-side keeps: it remembers nothing. Whether a lab is there is what the kernel says of the lock that the supervisor
+Everything of a lab called NAME is below /run/bascule-lab/NAME and lives in one process, the supervisor. The one rule
+this side keeps: it remembers nothing. Whether a lab is there is what the kernel says of the lock that the supervisor
 holds, so every call can be repeated, and repeated after a crash of whoever called before.
 """
 
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.lab import enter, equipment, permitted
+from orchestrator.lab import enter, equipment, permitted, running
 from orchestrator.lab.errors import LabError, LabUsageError
 from orchestrator.lab.spec import Spec
 from orchestrator.lab.system import home
@@ -34,6 +34,7 @@ LABS = Path("/run/bascule-lab")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _ANSWER_TIMEOUT_S = 120.0
 _UP_TIMEOUT_S = 120.0
+_READY_TIMEOUT_S = 30.0
 
 Progress = Callable[[str], None]
 
@@ -61,18 +62,21 @@ class Lab:
     # --- life --------------------------------------------------------------------------------------------------------
 
     def up(self, progress: Progress = lambda text: None) -> None:
-        """Build the lab; if it is there, boot what has power and does not run. Returns when every host has booted."""
+        """Build the lab; if it is there, boot what has power and does not run.
+
+        Returns when every host has booted and every service that starts with it listens, at the latest after 30 s;
+        `status` then tells what is missing.
+        """
         refusal = permitted.why_not()
         if refusal:
             raise LabError(refusal)
         with self._lock() as descriptor:
             if descriptor is None:
                 self._ask({"op": "mend"})
-                progress(f"Lab {self.name} is up")
-                return
-            self._clear()
-            self._start_supervisor(descriptor, progress)
-        self._ask({"op": "settle"})
+            else:
+                self._clear()
+                self._start_supervisor(descriptor, progress)
+        self._wait_ready()
         progress(f"Lab {self.name} is up")
 
     def down(self) -> bool:
@@ -109,8 +113,8 @@ class Lab:
                 continue
             if host["trouble"]:
                 missing.append(f"{name}: {host['trouble']}")
-            stopped = _stopped_services(host["pid"]) if host["state"] == "up" else []
-            missing += [f"{name}: service {service} is not running" for service in stopped]
+            if host["state"] == "up":
+                missing += [f"{name}: {trouble}" for trouble in running.troubles(name, host["pid"])]
         return Status(self.name, True, detail, tuple(missing))
 
     # --- faults and power --------------------------------------------------------------------------------------------
@@ -147,14 +151,15 @@ class Lab:
         return int(found["pid"])
 
     def popen(self, host: str, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a command on a host; `options` are subprocess.Popen's. Signals sent to it reach the command."""
+        """Start a command on a host; `options` are subprocess.Popen's, `env` adds to the host's. Passes signals on."""
         return subprocess.Popen(self._command(host, argv, options), **options)
 
     def exec(self, host: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
         """Run a command on a host to its end; `options` are subprocess.run's (by default text is captured)."""
         if not {"stdout", "stderr", "capture_output"} & set(options):
             options["capture_output"] = True
-        return subprocess.run(self._command(host, argv, options), **{"text": True, "check": False, **options})
+        check = options.pop("check", False)
+        return subprocess.run(self._command(host, argv, options), **{"text": True, **options}, check=check)
 
     def replace_by(self, host: str, argv: Sequence[str]) -> int:
         """Run a command on a host with this process's terminal; its exit code. For `bascule lab exec`."""
@@ -178,7 +183,10 @@ class Lab:
     def _command(self, host: str, argv: Sequence[str], options: dict[str, Any]) -> list[str]:
         if host not in HOSTS:
             raise LabUsageError(f"There is no host {host!r}. There are: {', '.join(HOSTS)}")
-        options["env"] = {**os.environ, **(options.get("env") or {}), "PYTHONPATH": str(home())}
+        given = options.pop("env", None) or {}
+        if given:
+            argv = ["env", *(f"{name}={value}" for name, value in given.items()), *argv]
+        options["env"] = {**os.environ, "PYTHONPATH": str(home())}
         directory = str(options.pop("cwd", None) or os.getcwd())
         # -S: the few lines that join the namespaces need no site-packages, and start three times sooner.
         return [sys.executable, "-S", "-m", "orchestrator.lab.enter", str(self.find(host)), directory, *argv]
@@ -202,6 +210,13 @@ class Lab:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _wait_ready(self) -> None:
+        """Wait for the boots, then for the services."""
+        self._ask({"op": "settle"})
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        while self.status().missing and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     def _clear(self) -> None:
         """Remove what a dead supervisor has left, the lock apart."""
@@ -300,21 +315,3 @@ def _prepare_postgresql() -> Path | None:
     from orchestrator.lab.programs import postgres_setup
 
     return postgres_setup.prepare(home() / ".bascule-cache" / "postgresql")
-
-
-def _stopped_services(pid: int) -> list[str]:
-    """The services of a running host that are enabled at boot and do not run now."""
-    root = Path(f"/proc/{pid}/root")
-    try:
-        links = [name for name in os.listdir(root / "etc/rc2.d") if re.match(r"S\d\d", name)]
-    except OSError:
-        return []
-    return sorted(name[3:] for name in links if not _runs(root, name[3:]))
-
-
-def _runs(root: Path, service: str) -> bool:
-    """Whether the process that the pid file names is there."""
-    try:
-        return (root / "proc" / (root / f"run/{service}.pid").read_text().strip() / "stat").exists()
-    except (OSError, ValueError):
-        return False

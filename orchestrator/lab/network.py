@@ -1,10 +1,10 @@
 """The lab's wires, and what each host does with its end of them.
 
-Every wire is a bridge in the lab's own network namespace (the supervisor's), every plug a veth pair between a bridge and a host.
-The one rule it keeps: **faults are made on the wire, never on a host**. A cut is a bridge rule that drops every IP packet
-in both directions, so it also stops what the routers at either end send themselves, no interface loses its carrier, and no
-host sees a rule of ours. ARP still passes: otherwise, half a minute later, the router before the cut would begin to
-answer "host unreachable", and a silent failure would not be silent any more.
+Every wire is a bridge in the lab's own network namespace (the supervisor's), every plug a veth pair between a bridge
+and a host. The one rule it keeps: **faults are made on the wire, never on a host**. A cut is a bridge rule that drops
+every IP packet in both directions, so it also stops what the routers at either end send themselves, no interface loses
+its carrier, and no host sees a rule of ours. ARP still passes: otherwise, half a minute later, the router before the
+cut would begin to answer "host unreachable", and a silent failure would not be silent any more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CUTS = ("silent", "carrier", "upstream")
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a link: a way to be cut (one of CUTS), or `lossy` with the percentage lost in each direction."""
+    """What is wrong with a link: a way to be cut (one of CUTS), or `lossy` with the percentage lost each way."""
 
     how: str
     percent: int = 0
@@ -156,8 +156,9 @@ def ip_commands(host: Host) -> str:
     return "\n".join(lines) + "\n"
 
 
-# A connection that came in by an uplink is answered by it: by the connection's mark when a LAN host answers, by the source
-# address when the router itself does. The table `main` decides about everything else, so it alone is what fails over.
+# A connection that came in by an uplink is answered by it: by the connection's mark when a LAN host answers, by the
+# source address when the router itself does. The table `main` decides about everything else, so it alone is what fails
+# over.
 _TWO_UPLINKS = [
     "route add default via 203.0.113.1 dev wan-a table 101",
     "route add default via 203.0.113.5 dev wan-b table 102",

@@ -16,10 +16,11 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Service:
     """One program in the foreground, run by `/etc/init.d/NAME`.
 
-    `argv` is absolute and never a shell line. `user` is the account it runs as, root if None. `env` are pairs that are added
-    to a bare environment. `enabled` decides whether the host's init starts it at boot. `stop_signal` asks it to end
-    (PostgreSQL's fast shutdown is INT); after `stop_timeout_s` seconds it is killed. `before_start` is a command that
-    must succeed first, run as root (to make a directory under /run, say).
+    `argv` is absolute and never a shell line. `user` is the account it runs as, root if None. `env` are pairs that are
+    added to a bare environment. `enabled` decides whether the host's init starts it at boot. `stop_signal` asks it to
+    end (PostgreSQL's fast shutdown is INT); after `stop_timeout_s` seconds it is killed. `before_start` is a command
+    that must succeed first, run as root (to make a directory under /run, say). `port` is what it listens on once it is
+    ready.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Service:
     stop_timeout_s: int = 5
     before_start: tuple[str, ...] = ()
     directory: str = "/"
+    port: int | None = None
 
     def script(self) -> str:
         """The text of `/etc/init.d/NAME`."""

@@ -49,13 +49,9 @@ def find(workspace: Path) -> System:
     missing = [program for program in PROGRAMS if shutil.which(program, path=path) is None]
     if missing:
         script = home() / "scripts" / "system-packages"
-        bring = (
-            f"Run {script}"
-            if script.exists()
-            else (
-                "Run apt-get install --no-install-recommends iproute2 nftables conntrack openssh-client openssh-server sudo"
-            )
-        )
+        packages = "iproute2 nftables conntrack openssh-client openssh-server sudo"
+        by_hand = f"Run apt-get install --no-install-recommends {packages}"
+        bring = f"Run {script}" if script.exists() else by_hand
         raise LabError(f"The lab needs programs that are not on this machine: {', '.join(missing)}. {bring}")
     return found
 

@@ -165,7 +165,7 @@ def bare(address: str) -> str:
 
 
 def names_at(host: Host) -> dict[str, str]:
-    """Name to address as /etc/hosts of `host` has it: its own site's hosts by their LAN, routers elsewhere by their WAN."""
+    """Name to address as /etc/hosts of `host` has it: its own site by the LAN, routers elsewhere by their WAN."""
     wires = {plug.wire for plug in host.plugs}
     names: dict[str, str] = {}
     for other in HOSTS.values():
