@@ -60,17 +60,17 @@ class HttpOptions(Pinned):
     body: str | None = None
     headers: Mapping[str, str] = Field(default_factory=dict)
     status: Annotated[tuple[Status, ...], BeforeValidator(_list_of_one), Field(min_length=1)] = Field(
-        (200, 201, 202, 203, 204), description="accepted status, or a list of them"
+        default=(200, 201, 202, 203, 204), description="accepted status, or a list of them"
     )
-    match: Pattern | None = Field(None, description="regular expression that the body must match somewhere")
+    match: Pattern | None = Field(default=None, description="regular expression that the body must match somewhere")
     json_is: Mapping[Path, Scalar] = Field(
         default_factory=dict, alias="json", description="dotted path in a JSON body, to the value it must have"
     )
     header_matches: Mapping[str, Pattern] = Field(default_factory=dict, description="response header, to its pattern")
-    resolver: Text | None = Field(None, description="name server to ask for the host's address")
-    token_file: Text | None = Field(None, description="file with a bearer token")
-    token_secret: Text | None = Field(None, description="name of the secret with a bearer token")
-    redirects: Annotated[int, Field(ge=0, le=10)] = Field(0, description="redirects to follow")
+    resolver: Text | None = Field(default=None, description="name server to ask for the host's address")
+    token_file: Text | None = Field(default=None, description="file with a bearer token")
+    token_secret: Text | None = Field(default=None, description="name of the secret with a bearer token")
+    redirects: Annotated[int, Field(ge=0, le=10)] = Field(default=0, description="redirects to follow")
     tls_verify: bool = True
     tls_ca_file: Text | None = None
 

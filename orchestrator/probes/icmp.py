@@ -23,10 +23,10 @@ class IcmpOptions(Pinned):
     """Options of `probe: icmp`."""
 
     target: Text
-    count: Annotated[int, Field(ge=1, le=100)] = Field(1, description="packets a question")
-    gap: Duration = Field(0.05, description="between the packets of one question")
-    need: Annotated[int, Field(ge=1)] = Field(1, description="replies for a good answer")
-    size: Annotated[int, Field(ge=16, le=1400)] = Field(56, description="bytes of payload")
+    count: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="packets a question")
+    gap: Duration = Field(default=0.05, description="between the packets of one question")
+    need: Annotated[int, Field(ge=1)] = Field(default=1, description="replies for a good answer")
+    size: Annotated[int, Field(ge=16, le=1400)] = Field(default=56, description="bytes of payload")
 
     @model_validator(mode="after")
     def _need_is_possible(self) -> IcmpOptions:

@@ -53,11 +53,14 @@ class Options(BaseModel):
 class Pinned(Options):
     """Options of a question that can be tied to one way out of this machine."""
 
-    source: Text | None = Field(None, description="own address to ask from")
-    interface: Text | None = Field(None, description="network interface to ask through (needs CAP_NET_RAW)")
+    source: Text | None = Field(default=None, description="own address to ask from")
+    interface: Text | None = Field(default=None, description="network interface to ask through (needs CAP_NET_RAW)")
     mark: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = Field(
-        None, description="firewall mark for policy routing (needs CAP_NET_ADMIN)"
+        default=None, description="firewall mark for policy routing (needs CAP_NET_ADMIN)"
     )
+
+
+UNPINNED = Pinned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class Kind(Generic[OptionsT, ReplyT]):
     """One kind of probe.
 
     `ask` keeps to the question's time-out by itself and returns a raw result; whatever it raises counts as
-    `NotAsked`. `grace_s` after the time-out it is abandoned. `reply` is the type of the kind's own reply.
+    `NotAsked`. `grace_s` after the time-out it is abandoned. `reply` is the type (or types) of the kind's own reply.
     `imports` are the libraries that asking needs: slow to import, so never imported by whoever only reads options, and
     imported before the first beat, so that they hold up no question.
     """
@@ -156,7 +159,7 @@ class Kind(Generic[OptionsT, ReplyT]):
     name: str
     options: type[OptionsT]
     ask: Callable[[Question[OptionsT]], Awaitable[Raw]]
-    reply: type[ReplyT]
+    reply: type[ReplyT] | tuple[type[Any], ...]
     judge: Callable[[OptionsT, ReplyT], Judged]
     grace_s: float = 0.5
     imports: tuple[str, ...] = ()
@@ -179,5 +182,5 @@ class Kind(Generic[OptionsT, ReplyT]):
             case NotAsked(why):
                 return Judged(Answer.NONE, {}, why)
         if not isinstance(raw, self.reply):
-            raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}: expected a {self.reply.__name__}")
+            raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}")
         return self.judge(options, raw)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.probes import http, icmp, nagios, tcp
+from orchestrator.probes import aws, dns, http, icmp, nagios, postgres, ssh, tcp
 from orchestrator.probes.kind import Kind
 
 KINDS: dict[str, Kind[Any, Any]] = {
@@ -16,6 +16,10 @@ KINDS: dict[str, Kind[Any, Any]] = {
         icmp.KIND,
         tcp.KIND,
         http.KIND,
+        dns.KIND,
+        ssh.KIND,
+        postgres.KIND,
+        aws.KIND,
         nagios.KIND,
     )
 }

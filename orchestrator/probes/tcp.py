@@ -26,9 +26,11 @@ class TcpOptions(Pinned):
 
     target: Text
     port: Port
-    send: str | None = Field(None, description="text to send after connecting")
-    expect: Pattern | None = Field(None, description="regular expression that the first text received must match")
-    resolver: Text | None = Field(None, description="name server to ask for the target's address")
+    send: str | None = Field(default=None, description="text to send after connecting")
+    expect: Pattern | None = Field(
+        default=None, description="regular expression that the first text received must match"
+    )
+    resolver: Text | None = Field(default=None, description="name server to ask for the target's address")
 
 
 @dataclass(frozen=True, slots=True)

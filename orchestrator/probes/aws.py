@@ -1,0 +1,169 @@
+"""aws: is the instance there, how old is the newest backup or snapshot, what does the DNS record say?
+
+The one rule it keeps: the API's silence is silence, its "no" to our credentials is our own fault (none), and the age
+of a backup is counted from when its data was read, not from when the upload ended, wherever that is on record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from orchestrator.core.durations import show_duration
+from orchestrator.core.events import Answer
+from orchestrator.probes.kind import Duration, Judged, Kind, Options, Question, Raw, Text
+
+
+def _list_of_one(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+_NEEDS = {
+    "instance": ("id or tags", ("id", "tags")),
+    "object": ("bucket", ("bucket",)),
+    "snapshot": ("volume or tags", ("volume", "tags")),
+    "record": ("name", ("name",)),
+}
+_MAY: dict[str, set[str]] = {
+    "instance": {"id", "tags", "state"},
+    "object": {"bucket", "prefix", "time_metadata", "min_bytes", "max_age"},
+    "snapshot": {"volume", "tags", "max_age"},
+    "record": {"zone", "name", "type", "expect"},
+}
+
+
+class AwsOptions(Options):
+    """Options of `probe: aws`."""
+
+    what: Literal["instance", "object", "snapshot", "record"]
+    region: Text | None = None
+    profile: Text | None = None
+    endpoint: Text | None = Field(default=None, description="URL of the API, else as AWS's own configuration has it")
+    id: Text | None = None
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    state: Annotated[tuple[Text, ...], BeforeValidator(_list_of_one)] = Field(
+        default=("running",), description="states of an instance that are right; `any` accepts all but terminated"
+    )
+    bucket: Text | None = None
+    prefix: str = ""
+    time_metadata: Text = Field(
+        default="snapshot-time", description="an object's metadata with the epoch seconds of its data"
+    )
+    min_bytes: Annotated[int, Field(ge=0)] = Field(default=1, description="smaller objects are no backups")
+    max_age: Duration | None = None
+    volume: Text | None = None
+    zone: Text | None = Field(
+        default=None, description="id or name of the hosted zone; else found by the record's name"
+    )
+    name: Text | None = None
+    type: Literal["A", "AAAA", "CNAME", "TXT", "MX", "SRV", "NS", "CAA"] = "A"
+    expect: Annotated[tuple[Text, ...], BeforeValidator(_list_of_one)] = Field(
+        default=(), description="values that are right; every value of the record must be one of them"
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> AwsOptions:
+        needed, keys = _NEEDS[self.what]
+        if not any(getattr(self, key) for key in keys):
+            raise ValueError(f"what: {self.what} needs {needed}")
+        known = _MAY[self.what] | {"what", "region", "profile", "endpoint"}
+        odd = sorted(self.model_fields_set - known)
+        if odd:
+            raise ValueError(
+                f"{', '.join(odd)} means nothing for what: {self.what} (it knows {', '.join(sorted(known))})"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """State by instance id; terminated ones are left out."""
+
+    states: Mapping[str, str]
+    rtt_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest backup. `name` is None if there is none; not `age_is_exact`: only the upload's end is known."""
+
+    name: str | None
+    age_s: float
+    size_bytes: float
+    age_is_exact: bool
+    rtt_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Values of a DNS record; none if it is not there."""
+
+    values: tuple[str, ...]
+    ttl_s: float
+    rtt_s: float
+
+
+async def ask(question: Question[AwsOptions]) -> Raw:
+    """In a process of its own: boto3 blocks, and takes its time to build a client."""
+    return await question.tools.forks("orchestrator.probes.aws_calls").ask(question)
+
+
+def judge(options: AwsOptions, reply: Instances | Newest | Record) -> Judged:
+    """By what was asked for."""
+    match reply:
+        case Instances():
+            return _judge_instances(options, reply)
+        case Newest():
+            return _judge_newest(options, reply)
+        case Record():
+            return _judge_record(options, reply)
+
+
+def _asked_for(options: AwsOptions) -> str:
+    if options.id or options.volume:
+        return str(options.id or options.volume)
+    return ", ".join(f"{key}={value}" for key, value in options.tags.items())
+
+
+def _judge_instances(options: AwsOptions, reply: Instances) -> Judged:
+    measures = {"rtt_s": reply.rtt_s, "instances": float(len(reply.states))}
+    if not reply.states:
+        return Judged(Answer.BAD, measures, f"there is no instance {_asked_for(options)}")
+    seen = ", ".join(f"{name} is {state}" for name, state in sorted(reply.states.items()))
+    wrong = [s for s in reply.states.values() if s not in options.state and "any" not in options.state]
+    if wrong:
+        return Judged(Answer.BAD, measures, f"{seen}, expected {' or '.join(options.state)}")
+    return Judged(Answer.GOOD, measures, seen)
+
+
+def _judge_newest(options: AwsOptions, reply: Newest) -> Judged:
+    measures = {"rtt_s": reply.rtt_s}
+    if reply.name is None:
+        place = f"s3://{options.bucket}/{options.prefix}" if options.what == "object" else _asked_for(options)
+        return Judged(Answer.BAD, measures, f"there is no backup in {place}")
+    measures |= {"data_age_s": reply.age_s, "size_bytes": reply.size_bytes}
+    seen = f"{reply.name} is {show_duration(reply.age_s)} old"
+    if not reply.age_is_exact:
+        seen += " (since its upload: its data is older)"
+    if options.max_age is not None and reply.age_s > options.max_age:
+        return Judged(Answer.BAD, measures, f"{seen}, more than {show_duration(options.max_age)}")
+    return Judged(Answer.GOOD, measures, seen)
+
+
+def _judge_record(options: AwsOptions, reply: Record) -> Judged:
+    measures = {"rtt_s": reply.rtt_s}
+    asked = f"{options.name} {options.type}"
+    if not reply.values:
+        return Judged(Answer.BAD, measures, f"there is no record {asked}")
+    measures["ttl_s"] = reply.ttl_s
+    seen = f"{asked} is {', '.join(reply.values)}"
+    right = {value.strip('"').rstrip(".").lower() for value in options.expect}
+    if right and any(value.strip('"').rstrip(".").lower() not in right for value in reply.values):
+        return Judged(Answer.BAD, measures, f"{seen}, expected {' or '.join(options.expect)}")
+    return Judged(Answer.GOOD, measures, seen)
+
+
+KIND = Kind("aws", AwsOptions, ask, (Instances, Newest, Record), judge, grace_s=60.0)

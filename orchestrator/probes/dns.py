@@ -1,0 +1,91 @@
+"""dns: what does this name server answer for a name?
+
+The one rule it keeps: the question goes to the server that is named, never to this machine's resolver or a cache of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from orchestrator.core.events import Answer
+from orchestrator.probes.kind import Judged, Kind, Pinned, Port, Question, Raw, Silence, Text
+from orchestrator.probes.names import NameFailed, exchange
+from orchestrator.probes.sockets import is_address
+
+
+def _list_of_one(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class DnsOptions(Pinned):
+    """Options of `probe: dns`."""
+
+    name: Text
+    type: Literal["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT", "CAA"] = "A"
+    server: Text = Field(description="address of the name server")
+    port: Port = 53
+    tcp: bool = False
+    expect: Annotated[tuple[Text, ...], BeforeValidator(_list_of_one)] = Field(
+        default=(), description="values that are right; every value answered must be one of them"
+    )
+
+    @field_validator("server")
+    @classmethod
+    def _is_address(cls, server: str) -> str:
+        if not is_address(server):
+            raise ValueError(f"{server!r} is no address: a name server is asked by its address")
+        return server
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The server's response code (`NOERROR`, `NXDOMAIN`, …) and the values of the records of the wanted type."""
+
+    rcode: str
+    values: tuple[str, ...]
+    rtt_s: float
+
+
+async def ask(question: Question[DnsOptions]) -> Raw:
+    """One packet, no second try: a loss is for the check's thresholds to weigh."""
+    options = question.options
+    loop = asyncio.get_running_loop()
+    question.stamp()
+    started = loop.time()
+    try:
+        async with asyncio.timeout(question.timeout_s):
+            rcode, values = await exchange(
+                options.name, options.type, options.server, options.port, options, tcp=options.tcp
+            )
+    except TimeoutError:
+        return Silence(f"name server {options.server} did not answer within {question.timeout_s:g} s")
+    except NameFailed as failed:
+        return failed.meaning
+    return Resolved(rcode, tuple(values), loop.time() - started)
+
+
+def judge(options: DnsOptions, reply: Resolved) -> Judged:
+    """Good if there are records, and all of them are expected."""
+    measures = {"rtt_s": reply.rtt_s}
+    asked = f"{options.name} {options.type}"
+    if reply.rcode != "NOERROR":
+        return Judged(Answer.BAD, measures, f"{asked}: {reply.rcode} from {options.server}")
+    if not reply.values:
+        return Judged(Answer.BAD, measures, f"{asked}: no such record at {options.server}")
+    seen = ", ".join(reply.values)
+    right = {_plain(value) for value in options.expect}
+    if right and any(_plain(value) not in right for value in reply.values):
+        return Judged(Answer.BAD, measures, f"{asked} is {seen}, expected {' or '.join(options.expect)}")
+    return Judged(Answer.GOOD, measures, f"{asked} is {seen}")
+
+
+def _plain(value: str) -> str:
+    """As two people write the same value: without quotes and final dot, in small letters."""
+    return value.strip('"').rstrip(".").lower()
+
+
+KIND = Kind("dns", DnsOptions, ask, Resolved, judge, imports=("dns.message",))

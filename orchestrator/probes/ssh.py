@@ -1,0 +1,133 @@
+"""ssh: log in and run a read-only command, by jump hosts where that is the way.
+
+The one rule it keeps: only what the asked host itself said counts as its answer. A jump host that is dead, that does
+not let us in, or that we do not know, means that nobody was asked.
+
+    what happened                                              answer
+    ---------------------------------------------------------  ---------------------------
+    command ended, exit code and output as expected            good
+    command ended otherwise, or did not end in time            bad (the host let us in)
+    connection refused, no login, other host key, no SSH       bad
+    no connection, or no greeting, in time                     silent
+    no jump host let us through                                none
+    key file or secret missing, host key not known             none
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from orchestrator.core.events import Answer
+from orchestrator.probes.kind import Duration, Judged, Kind, Pinned, Port, Question, Raw, Text
+from orchestrator.probes.patterns import Pattern
+
+_HOP = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^:\s@\[\]]+)(?::(?P<port>\d{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One host on the way."""
+
+    host: str
+    port: int
+    user: str | None
+
+
+def hops_of(jump: str) -> tuple[Hop, ...]:
+    """The hosts of one way, as OpenSSH's ProxyJump writes them: `[user@]host[:port]`, several with commas.
+
+    `direct` is the way without any. Raises ValueError.
+    """
+    if jump == "direct":
+        return ()
+    hops = []
+    for part in jump.split(","):
+        found = _HOP.fullmatch(part.strip())
+        port = int(found["port"] or 22) if found else 0
+        if not found or not 0 < port < 65536:
+            raise ValueError(f"{jump!r} is no way: write [user@]host[:port], several hops with commas, or direct")
+        hops.append(Hop(found["host"].strip("[]"), port, found["user"]))
+    return tuple(hops)
+
+
+def _is_way(jump: str) -> str:
+    hops_of(jump)
+    return jump
+
+
+def _list_of_one(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class SshOptions(Pinned):
+    """Options of `probe: ssh`."""
+
+    target: Text
+    port: Port = 22
+    user: Text = "root"
+    key_file: Text | None = None
+    key_secret: Text | None = Field(default=None, description="name of the secret with the key file's passphrase")
+    password_secret: Text | None = None
+    password_file: Text | None = None
+    known_hosts: Annotated[tuple[Text, ...], BeforeValidator(_list_of_one)] = (
+        "/etc/ssh/ssh_known_hosts",
+        "~/.ssh/known_hosts",
+    )
+    host_key_alias: Text | None = Field(default=None, description="name under which the target's host key is known")
+    check_host_key: bool = Field(
+        default=True, description="false accepts any host key: for gear behind a trusted wire only"
+    )
+    jump: Annotated[tuple[Annotated[str, AfterValidator(_is_way)], ...], BeforeValidator(_list_of_one)] = Field(
+        default=(), description="ways to the target, tried in order: jump hosts, or direct"
+    )
+    jump_timeout: Duration | None = Field(
+        default=None, description="for each way; else an equal share of the check's time-out"
+    )
+    command: Text = "true"
+    exit_code: Annotated[int, Field(ge=0, le=255)] = 0
+    match: Pattern | None = Field(default=None, description="regular expression that the output must match somewhere")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """Logged in; `code` is None if the command had not ended when the time was over."""
+
+    code: int | None
+    output: str
+    errors: str
+    rtt_s: float
+    way: str = "direct"
+
+
+async def ask(question: Question[SshOptions]) -> Raw:
+    """In a process of its own: paramiko blocks, and cryptography is no load for the event loop."""
+    options = question.options
+    secrets = {
+        "password": question.secrets.get(options.password_secret, options.password_file),
+        "passphrase": question.secrets.get(options.key_secret, None),
+    }
+    return await question.tools.forks("orchestrator.probes.ssh_login").ask(question, secrets)
+
+
+def judge(options: SshOptions, reply: Ran) -> Judged:
+    """Exit code, then output."""
+    measures = {"rtt_s": reply.rtt_s}
+    by = "" if reply.way == "direct" else f" by {reply.way}"
+    if reply.code is None:
+        return Judged(Answer.BAD, measures, f"logged in{by}, but {options.command!r} did not end in time")
+    said = " ".join((reply.errors or reply.output).split())[:120]
+    if reply.code != options.exit_code:
+        text = f"{options.command!r} ended with {reply.code}, expected {options.exit_code}{by}"
+        return Judged(Answer.BAD, measures, f"{text}: {said}" if said else text)
+    if options.match is not None and not re.search(options.match, reply.output):
+        return Judged(
+            Answer.BAD, measures, f"{options.command!r} said {reply.output.strip()[:80]!r}, expected /{options.match}/"
+        )
+    return Judged(Answer.GOOD, measures, f"logged in{by}, {options.command!r} as expected")
+
+
+KIND = Kind("ssh", SshOptions, ask, Ran, judge, grace_s=60.0)

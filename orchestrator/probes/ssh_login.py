@@ -1,0 +1,291 @@
+"""Logs in with paramiko and runs one command, inside a fork.
+
+The one rule it keeps: every wait has an end of its own, so that a dead jump host leaves time for the next way.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+
+from orchestrator.probes.forks import Call
+from orchestrator.probes.kind import NotAsked, Raw, Refusal, Silence, Unanswerable
+from orchestrator.probes.sockets import family_of, is_address, meaning_of, pin
+from orchestrator.probes.ssh import Hop, Ran, SshOptions, hops_of
+
+_OUTPUT_MAX = 32768
+_SILENT_WORDS = ("timed out", "no route", "unreachable", "timeout")
+
+
+class _Ended(Exception):
+    """This hop ended the attempt; `raw` is what it means if the hop is the target."""
+
+    def __init__(self, raw: Raw) -> None:
+        super().__init__(raw.why)
+        self.raw = raw
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One way, until its deadline."""
+
+    options: SshOptions
+    call: Call
+    known: paramiko.HostKeys
+    keys: list[paramiko.PKey]
+    deadline: float
+    open: list[paramiko.Transport] = field(default_factory=list)
+
+    def left_s(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise _Ended(Silence("no time left"))
+        return left
+
+    def close(self) -> None:
+        for transport in reversed(self.open):
+            transport.close()
+
+
+def answer(call: Call) -> Raw:
+    """Try each way in turn; the first that reaches the target decides."""
+    options: SshOptions = call.options
+    try:
+        known = _known_hosts(options)
+        keys = _keys(options, call.secrets.get("passphrase"))
+    except Unanswerable as error:
+        return NotAsked(str(error))
+    ways = options.jump or ("direct",)
+    started = time.monotonic()
+    end = started + call.timeout_s
+    asked: Raw | None = None
+    unasked: list[str] = []
+    for index, way in enumerate(ways):
+        now = time.monotonic()
+        if now >= end:
+            unasked.append(f"{way}: no time left")
+            continue
+        share = options.jump_timeout or (end - now) / (len(ways) - index)
+        attempt = _Attempt(options, call, known, keys, min(end, now + share))
+        try:
+            raw = _try(attempt, way, started, end)
+        finally:
+            attempt.close()
+        if isinstance(raw, NotAsked):
+            unasked.append(f"{way}: {raw.why}" if len(ways) > 1 else raw.why)
+        elif isinstance(raw, Silence):
+            asked = raw
+        else:
+            return raw
+    return asked or NotAsked("; ".join(unasked))
+
+
+def _try(attempt: _Attempt, way: str, started: float, end: float) -> Raw:
+    options = attempt.options
+    jumps = hops_of(way)
+    through: paramiko.Transport | None = None
+    for hop in jumps:
+        try:
+            through = _log_in(attempt, hop, through, hop.host)
+        except _Ended as ended:
+            return NotAsked(f"jump host {hop.host}: {ended.raw.why}")
+    target = Hop(options.target, options.port, options.user)
+    try:
+        transport = _log_in(attempt, target, through, options.host_key_alias or options.target)
+        return _run(attempt, transport, way, started, end)
+    except _Ended as ended:
+        return ended.raw
+
+
+def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, known_as: str) -> paramiko.Transport:
+    where = f"{hop.host} port {hop.port}"
+    sock = _direct(attempt, hop, where) if through is None else _channel(attempt, hop, through, where)
+    transport = paramiko.Transport(sock)
+    attempt.open.append(transport)
+    transport.banner_timeout = transport.auth_timeout = transport.handshake_timeout = attempt.left_s()
+    name = known_as if hop.port == 22 else f"[{known_as}]:{hop.port}"
+    wanted = attempt.known.lookup(name)
+    if wanted is not None:  # ask for the kind of key that is known, as OpenSSH does
+        first = [kind for kind in transport.get_security_options().key_types if kind in _signatures(wanted)]
+        rest = [kind for kind in transport.get_security_options().key_types if kind not in first]
+        transport.get_security_options().key_types = (*first, *rest)
+    elif attempt.options.check_host_key:
+        raise _Ended(NotAsked(f"the host key of {name} is not known: add it to {attempt.options.known_hosts[0]}"))
+    try:
+        transport.start_client(timeout=attempt.left_s())
+    except TimeoutError as error:
+        raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        if "timeout" in str(error).lower() or "timed out" in str(error).lower():
+            raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
+        text = str(error) or "the connection was closed"
+        raise _Ended(Refusal(f"{where}: no SSH session: {text}")) from error
+    _check_key(attempt, transport, name, wanted)
+    _authenticate(attempt, transport, hop, where)
+    return transport
+
+
+def _direct(attempt: _Attempt, hop: Hop, where: str) -> socket.socket:
+    try:
+        address = hop.host
+        if not is_address(address):
+            address = str(socket.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)[0][4][0])
+        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            raise _Ended(Silence(f"no answer from this machine's resolver for {hop.host}")) from error
+        raise _Ended(Refusal(f"name {hop.host} does not exist")) from error
+    try:
+        pin(sock, attempt.options)
+        sock.settimeout(attempt.left_s())
+        sock.connect((address, hop.port))
+    except TimeoutError as error:
+        sock.close()
+        raise _Ended(Silence(f"{where}: no connection in time")) from error
+    except Unanswerable as error:
+        sock.close()
+        raise _Ended(NotAsked(str(error))) from error
+    except OSError as error:
+        sock.close()
+        raise _Ended(meaning_of(error, where)) from error
+    return sock
+
+
+def _channel(attempt: _Attempt, hop: Hop, through: paramiko.Transport, where: str) -> paramiko.Channel:
+    try:
+        return through.open_channel("direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=attempt.left_s())
+    except paramiko.ChannelException as error:
+        text = error.text.lower()
+        if error.code != 2:  # 2 is "connect failed"; anything else is the jump host's own refusal
+            raise _Ended(NotAsked(f"the jump host does not connect to {where}: {error.text}")) from error
+        if "refused" in text:
+            raise _Ended(Refusal(f"{where}: {text}")) from error
+        if any(word in text for word in _SILENT_WORDS):
+            raise _Ended(Silence(f"{where}: {text}")) from error
+        raise _Ended(NotAsked(f"the jump host cannot connect to {where}: {error.text}")) from error
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        if not through.is_active():
+            raise _Ended(NotAsked(f"the jump host was lost on the way to {where}: {error}")) from error
+        raise _Ended(Silence(f"{where}: no connection in time")) from error
+
+
+def _check_key(
+    attempt: _Attempt, transport: paramiko.Transport, name: str, wanted: Mapping[str, paramiko.PKey] | None
+) -> None:
+    if not attempt.options.check_host_key:
+        return
+    key = transport.get_remote_server_key()
+    if wanted is None or key.get_name() not in wanted:
+        known = ", ".join(sorted(wanted or {}))
+        raise _Ended(NotAsked(f"{name} shows a {key.get_name()} host key; known of it: {known}"))
+    if wanted[key.get_name()] != key:
+        raise _Ended(Refusal(f"{name} shows another host key than the known one: {key.fingerprint}"))
+
+
+def _authenticate(attempt: _Attempt, transport: paramiko.Transport, hop: Hop, where: str) -> None:
+    user = hop.user or attempt.options.user
+    password = attempt.call.secrets.get("password")
+    why = "no key and no password to offer"
+    for key in attempt.keys:
+        try:
+            transport.auth_timeout = attempt.left_s()
+            if not transport.auth_publickey(user, key):
+                return
+            why = "a second factor is asked for"
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            why = _auth_failure(transport, error, where)
+    if password is not None:
+        try:
+            transport.auth_timeout = attempt.left_s()
+            if not transport.auth_password(user, password, fallback=False):
+                return
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            why = _auth_failure(transport, error, where)
+    if not attempt.keys and password is None:
+        raise _Ended(NotAsked(f"{user}@{where}: {why}: set key_file or password_secret"))
+    raise _Ended(Refusal(f"{user}@{where}: login refused: {why}"))
+
+
+def _auth_failure(transport: paramiko.Transport, error: Exception, where: str) -> str:
+    text = str(error) or type(error).__name__
+    if isinstance(error, TimeoutError) or "timeout" in text.lower():
+        raise _Ended(Silence(f"{where}: no answer to the login in time")) from error
+    if not transport.is_active():
+        raise _Ended(Refusal(f"{where}: connection closed during the login: {text}")) from error
+    return text
+
+
+def _run(attempt: _Attempt, transport: paramiko.Transport, way: str, started: float, end: float) -> Raw:
+    output, errors = bytearray(), bytearray()
+    code: int | None = None
+    attempt.deadline = end  # the target has been reached: the other ways need no time any more
+    try:
+        channel = transport.open_session(timeout=attempt.left_s())
+        channel.settimeout(attempt.left_s())
+        channel.exec_command(attempt.options.command)
+        while True:
+            while channel.recv_ready():
+                output += channel.recv(4096)
+            while channel.recv_stderr_ready():
+                errors += channel.recv_stderr(4096)
+            if channel.exit_status_ready() and not channel.recv_ready() and not channel.recv_stderr_ready():
+                code = channel.recv_exit_status()
+                break
+            if channel.closed or not transport.is_active():
+                return Refusal(f"{attempt.options.target}: the connection was closed before the command ended")
+            if len(output) > _OUTPUT_MAX or len(errors) > _OUTPUT_MAX:
+                break
+            select.select([channel], [], [], min(0.02, attempt.left_s()))
+    except _Ended:
+        pass  # time is over: code stays None
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        if not isinstance(error, TimeoutError) and "timeout" not in str(error).lower():
+            return Refusal(f"{attempt.options.target}: logged in, but no command runs: {error}")
+    return Ran(code, _text(output), _text(errors), time.monotonic() - started, way)
+
+
+def _text(data: bytearray) -> str:
+    return bytes(data[:_OUTPUT_MAX]).decode("utf-8", "replace")
+
+
+def _signatures(keys: Mapping[str, paramiko.PKey]) -> set[str]:
+    """Signature algorithms for these host keys (an RSA key signs with SHA-2)."""
+    names = set(keys)
+    return names | {"rsa-sha2-512", "rsa-sha2-256"} if "ssh-rsa" in names else names
+
+
+def _known_hosts(options: SshOptions) -> paramiko.HostKeys:
+    known = paramiko.HostKeys()
+    if not options.check_host_key:
+        return known
+    read = []
+    for file in options.known_hosts:
+        path = Path(file).expanduser()
+        try:
+            known.load(str(path))
+            read.append(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, paramiko.SSHException) as error:
+            raise Unanswerable(f"known hosts {path} cannot be read: {error}") from error
+    if not read:
+        raise Unanswerable(f"there is no file of known hosts (looked for {', '.join(options.known_hosts)})")
+    return known
+
+
+def _keys(options: SshOptions, passphrase: str | None) -> list[paramiko.PKey]:
+    if options.key_file is None:
+        return []
+    path = Path(options.key_file).expanduser()
+    try:
+        return [paramiko.PKey.from_path(str(path), passphrase.encode() if passphrase else None)]  # type: ignore[arg-type]  # the stubs say str; cryptography wants bytes
+    except FileNotFoundError as error:
+        raise Unanswerable(f"key file {path} is not there") from error
+    except Exception as error:  # paramiko and cryptography have many ways to dislike a key
+        raise Unanswerable(f"key file {path} cannot be used: {error or type(error).__name__}") from error
