@@ -215,8 +215,11 @@ class Lab:
         """Wait for the boots, then for the services."""
         self._ask({"op": "settle"})
         deadline = time.monotonic() + _READY_TIMEOUT_S
-        while self.status().missing and time.monotonic() < deadline:
-            time.sleep(0.1)
+        waiting = {name: host["pid"] for name, host in self._ask({"op": "status"})["hosts"].items() if host["pid"]}
+        while waiting and time.monotonic() < deadline:
+            # Only of those that were not ready the last time: each look makes the kernel walk its table of connections.
+            waiting = {name: pid for name, pid in waiting.items() if running.troubles(name, pid)}
+            time.sleep(0.2 if waiting else 0)
 
     def _clear(self) -> None:
         """Remove what a dead supervisor has left, the lock apart."""

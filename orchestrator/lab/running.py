@@ -23,7 +23,6 @@ def troubles(host: str, pid: int) -> list[str]:
     root = Path(f"/proc/{pid}/root")
     try:
         enabled = sorted(name[3:] for name in os.listdir(root / "etc/rc2.d") if re.match(r"S\d\d", name))
-        ports = _listening(pid)
     except OSError:
         return ["it went away"]
     expected = {service.name: service.port for service in equipment.services(host)}
@@ -32,7 +31,7 @@ def troubles(host: str, pid: int) -> list[str]:
         port = expected.get(name)
         if not _runs(root, name):
             found.append(f"service {name} is not running")
-        elif port is not None and port not in ports:
+        elif port is not None and not _listens(pid, port):
             found.append(f"service {name} does not listen on port {port} yet")
     return found
 
@@ -45,16 +44,20 @@ def _runs(root: Path, service: str) -> bool:
         return False
 
 
-def _listening(pid: int) -> set[int]:
-    """The ports on which something waits in the network namespace of a process, TCP and UDP."""
-    ports = set()
+def _listens(pid: int, port: int) -> bool:
+    """Whether something waits on this port, TCP or UDP, in the network namespace of a process.
+
+    The tables are read no further than needed: what listens comes first, and the rest makes the kernel walk its
+    whole (machine-wide, large) table of connections.
+    """
+    wanted = f":{port:04X}"
     for table, state in _LISTENS.items():
         try:
-            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-        except FileNotFoundError:  # a kernel without IPv6
+            with Path(f"/proc/{pid}/net/{table}").open() as lines:
+                for line in lines:
+                    fields = line.split(maxsplit=4)
+                    if fields[1].endswith(wanted) and fields[3] == state:
+                        return True
+        except OSError:  # a kernel without IPv6, or the host has just gone away
             continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == state:
-                ports.add(int(fields[1].rpartition(":")[2], 16))
-    return ports
+    return False
