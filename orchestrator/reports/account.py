@@ -315,8 +315,13 @@ def _rpa(story: Story, run: RunStory | None) -> Figure:
         if "data_age_s" in s.measures
     ]
     if found:
-        _, age, step = max(found)
-        return Figure(age, Known.MEASURED, f"age of the data found, at step {step}")
+        at, age, step = max(found)
+        fenced = milestones(story).fenced
+        ageing = max(0.0, fenced - at) if fenced is not None else 0.0
+        source = f"at most: the data found at step {step} was {age:.1f}s old"
+        if ageing:
+            source += f", and {ageing:.1f}s later the place left was proven unable to act"
+        return Figure(age + ageing, Known.MEASURED, source)
     move = story.model.moves.get(run.started.move) if story.model else None
     if move is not None and move.to is None:
         return Figure(None, Known.UNKNOWN, "the service stayed where its data is")

@@ -27,7 +27,7 @@ def _row(a: Account) -> list[str]:
     return [
         a.title or f"{a.service} {a.id}",
         _by(a),
-        *(_time(phases.get(p.value)) for p in Phase),
+        *(_time(phases.get(p.value) or None) for p in Phase),
         _time(a.rta.seconds) if a.rta.seconds is not None else a.state,
         _time(a.rto_s),
         _time(a.rpa.seconds),
