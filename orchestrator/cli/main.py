@@ -15,6 +15,7 @@ app = App(name="bascule", help="Tiered, fenced and timed failover, with plain An
 app.command("orchestrator.cli.lab:app", name="lab")
 app.command("orchestrator.cli.validate:validate")
 app.command("orchestrator.cli.playbook:app", name="playbook")
+app.command("orchestrator.cli.daemon:daemon")
 app.command("orchestrator.cli.status:status")
 app.command("orchestrator.cli.incidents:incidents")
 app.command("orchestrator.cli.report:report")

@@ -164,18 +164,20 @@ class Decided:
     suspected: dict[str, r.WordAccepted] = field(default_factory=dict)
     words: dict[str, r.WordAccepted | r.WordRefused] = field(default_factory=dict)
     notices: dict[str, Notice] = field(default_factory=dict)
-    told: dict[str, None] = field(default_factory=dict)  # ids of notices ever due, newest last
+    told: dict[str, float] = field(default_factory=dict)  # ids of notices that were due, and when
     durations: dict[str, list[float]] = field(default_factory=dict)  # `move` and `move/step`: live seconds
     incident_count: int = 0
     run_count: int = 0
 
     def open_incidents(self) -> list[Incident]:
         """Incidents without an end, oldest first."""
-        return [i for i in self.incidents.values() if i.ended is None]
+        found = [i for i in self.incidents.values() if i.ended is None]
+        return sorted(found, key=lambda i: (i.episode_opened_at, i.id))
 
     def unfinished_runs(self) -> list[Run]:
         """Runs without an end, oldest first."""
-        return [x for x in self.runs.values() if x.ended is None]
+        found = [x for x in self.runs.values() if x.ended is None]
+        return sorted(found, key=lambda x: (x.started.at, x.id))
 
     def run_for(self, service: str) -> Run | None:
         """The unfinished run of this service."""
@@ -250,7 +252,7 @@ def _incident_opened(d: Decided, x: r.IncidentOpened) -> None:
     )
     state.incident = state.last_incident = x.incident
     state.healthy_since = None
-    _forget(d.incidents, lambda i: i.ended is not None)
+    _forget(d.incidents, lambda i: i.ended.at if i.ended else None, KEPT_RUNS)
 
 
 def _incident_reopened(d: Decided, x: r.IncidentReopened) -> None:
@@ -296,7 +298,7 @@ def _run_started(d: Decided, x: r.RunStarted) -> None:
         del state.automatic_moves[:-KEPT_DURATIONS]
     if x.incident:
         _incident(d, x.incident).runs.append(x.run)
-    _forget(d.runs, lambda run: run.ended is not None)
+    _forget(d.runs, lambda run: run.ended.at if run.ended else None, KEPT_RUNS)
 
 
 LEGAL: dict[str, tuple[r.StepState, ...]] = {
@@ -437,9 +439,8 @@ def _notice_due(d: Decided, x: r.NoticeDue) -> None:
     if x.notice in d.told:
         raise IllegalRecord(f"notice {x.notice} was due before: nobody is told one thing twice")
     d.notices[x.notice] = Notice(x)
-    d.told[x.notice] = None
-    if len(d.told) > 50 * KEPT_RUNS:
-        d.told.pop(next(iter(d.told)))
+    d.told[x.notice] = x.at
+    _forget(d.told, lambda at: at, 50 * KEPT_RUNS)
 
 
 def _notice_settled(d: Decided, x: r.NoticeSettled) -> None:
@@ -450,8 +451,7 @@ def _keep_word(d: Decided, word: str, record: r.WordAccepted | r.WordRefused) ->
     if word in d.words:
         raise IllegalRecord(f"word {word} has its answer already")
     d.words[word] = record
-    while len(d.words) > 5 * KEPT_RUNS:
-        d.words.pop(next(iter(d.words)))
+    _forget(d.words, lambda said: said.at, 5 * KEPT_RUNS)
 
 
 def _remember(d: Decided, what: str, took_s: float) -> None:
@@ -460,12 +460,15 @@ def _remember(d: Decided, what: str, took_s: float) -> None:
     del kept[:-KEPT_DURATIONS]
 
 
-def _forget(kept: dict[str, Any], over: Callable[[Any], bool]) -> None:
-    """Drop the oldest ended ones beyond KEPT_RUNS; never an open one."""
-    if len(kept) <= KEPT_RUNS:
-        return
-    for name in [name for name, value in kept.items() if over(value)][: len(kept) - KEPT_RUNS]:
-        del kept[name]
+def _forget(kept: dict[str, Any], since: Callable[[Any], float | None], most: int) -> None:
+    """Drop the oldest beyond `most`; what `since` gives no time for is never dropped.
+
+    By time and name, not by the dictionary's order: a checkpoint does not keep that.
+    """
+    if len(kept) > most:
+        old = sorted((at, name) for name, value in kept.items() if (at := since(value)) is not None)
+        for _, name in old[: len(kept) - most]:
+            del kept[name]
 
 
 def covers(subject: str, service: str) -> bool:

@@ -44,7 +44,16 @@ class Outcome:
 class Engine:
     """The core around one decided state and its detectors."""
 
-    def __init__(self, model: Model, decided: Decided | None = None, rows: Mapping[str, Row] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        decided: Decided | None = None,
+        rows: Mapping[str, Row] | None = None,
+        *,
+        attends: bool = True,
+    ) -> None:
+        """`attends=False`: incidents are left alone; only words are heard and runs go on (one-shot commands)."""
+        self.attends = attends
         self.model = model
         self.decided = decided if decided is not None else Decided()
         self.rows: dict[str, Row] = {c: row for c, row in (rows or {}).items() if c in model.checks}
@@ -57,7 +66,20 @@ class Engine:
 
     def copy(self) -> Engine:
         """An engine of the same knowledge, to try something on (a dry run)."""
-        return Engine(self.model, copy.deepcopy(self.decided), copy.deepcopy(self.rows))
+        return Engine(self.model, copy.deepcopy(self.decided), copy.deepcopy(self.rows), attends=self.attends)
+
+    def recover(self, now: float) -> Outcome:
+        """After a rebuild within the same controller's life: what is outstanding has to be accounted for again."""
+        turn = Turn(self.model, self.decided, self.rows, now)
+        self._resend(turn)
+        self._decide(turn)
+        invariants.check(turn)
+        self._use_cadence(turn, {})
+        return Outcome(tuple(turn.records), {}, tuple(turn.commands), max(self._decide_at, now + SOONEST_S))
+
+    def turn(self, now: float) -> Turn:
+        """What is known now, for questions: record nothing through it."""
+        return Turn(self.model, self.decided, self.rows, now)
 
     def objections(self, model: Model) -> list[str]:
         """Why this model cannot replace the present one now; empty if it can."""
@@ -184,6 +206,10 @@ class Engine:
         turn.record(began)
         if not event.same_boot:
             self.rows.clear()
+        self._resend(turn)
+
+    def _resend(self, turn: Turn) -> None:
+        """The commands outstanding, as the decided state has them."""
         for unfinished in self.decided.unfinished_runs():
             run.take_over(turn, unfinished)
             turn.ask_now(run.awaited(turn, unfinished))
@@ -204,7 +230,7 @@ class Engine:
             turn.wake_at = FOREVER
             for unfinished in self.decided.unfinished_runs():
                 run.advance(turn, unfinished)
-            for service in services:
+            for service in services if self.attends else ():
                 incident.attend(turn, service)
             if len(turn.records) == before:
                 break

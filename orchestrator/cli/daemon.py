@@ -1,0 +1,39 @@
+"""`bascule daemon`: watch, decide and act until told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def daemon(
+    *,
+    workspace: Annotated[Path | None, Parameter(name=["--workspace", "-w"])] = None,
+    log_format: Annotated[str | None, Parameter(name="--log")] = None,
+    wait_for_lease: bool = True,
+) -> int:
+    """Run the daemon in the foreground. SIGTERM ends it, SIGHUP reloads the configuration.
+
+    Parameters
+    ----------
+    workspace
+        The directory with playbooks/, inventories/ and checks/; else $BASCULE_WORKSPACE, else the nearest parent.
+    log_format
+        text or json; else text on a terminal and JSON otherwise.
+    wait_for_lease
+        Stand by while another controller holds the lease, and take over when it lapses.
+    """
+    import asyncio
+    import sys
+
+    from orchestrator.cli.failures import CallWrong
+    from orchestrator.cli.workspace import find_workspace
+    from orchestrator.daemon.logs import set_up_logs
+    from orchestrator.daemon.serve import serve
+
+    if log_format not in (None, "text", "json"):
+        raise CallWrong(f"--log {log_format}: there is text and json", "Leave it out to choose by itself")
+    set_up_logs(log_format or ("text" if sys.stderr.isatty() else "json"))
+    return asyncio.run(serve(find_workspace(workspace), wait_for_lease=wait_for_lease))

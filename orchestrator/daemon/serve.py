@@ -1,0 +1,148 @@
+"""The always-on daemon: a controller, its socket, and the signals it lives by.
+
+The one rule it keeps: it ends cleanly. SIGTERM and SIGINT let a fence that has begun come to its proof, then stop; a
+playbook that runs goes on in its own process and is adopted by the next controller. SIGHUP reloads a valid
+configuration and keeps the old one otherwise. A lost lease ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from pathlib import Path
+
+import structlog
+
+from orchestrator.core import records as r
+from orchestrator.core.codec import encode
+from orchestrator.core.events import WordSpoken
+from orchestrator.core.model import Json
+from orchestrator.daemon.address import where_to_listen
+from orchestrator.daemon.desk import Desk
+from orchestrator.daemon.socket import WordsSocket
+from orchestrator.shell.dry_run import plan_of
+from orchestrator.shell.wiring import Controller, LeaseLost, LeaseRefused, Watchers
+
+log = structlog.get_logger(__name__)
+
+FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
+
+
+async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
+    """Run until told to stop; the exit code: 0 stopped, 1 lost the lease.
+
+    Raises ConfigurationInvalid, LeaseRefused (without `wait_for_lease`), JournalError, SocketInUse.
+    """
+    loop = asyncio.get_running_loop()
+    stop, hang_up = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up.set)
+    controller = await _started(workspace, wait_for_lease, stop)
+    if controller is None:
+        return 0
+    desk = _desk(controller)
+    words = WordsSocket(where_to_listen(controller.workspace), desk.handle)
+    desk.publish = words.publish
+    try:
+        await words.start()
+        log.info(
+            "daemon is up", workspace=str(controller.workspace), epoch=controller.lease.epoch, socket=str(words.path)
+        )
+        _tell_systemd("READY=1")
+        return await _until_stopped(controller, stop, hang_up)
+    finally:
+        _tell_systemd("STOPPING=1")
+        await words.stop()
+        await controller.close()
+        log.info("daemon has stopped")
+
+
+async def _started(workspace: Path, wait: bool, stop: asyncio.Event) -> Controller | None:
+    """A controller that holds the lease; None when told to stop before."""
+    told = False
+    while not stop.is_set():
+        controller = Controller(workspace)
+        try:
+            await controller.start()
+        except LeaseRefused as refused:
+            if not wait:
+                raise
+            if not told:
+                log.warning("waiting for the lease", why=str(refused))
+                told = True
+            try:
+                await asyncio.wait_for(stop.wait(), 1.0)
+            except TimeoutError:
+                continue
+        else:
+            return controller
+    return None
+
+
+async def _until_stopped(controller: Controller, stop: asyncio.Event, hang_up: asyncio.Event) -> int:
+    lost = asyncio.create_task(controller.lost())
+    try:
+        while not stop.is_set():
+            waits = {asyncio.create_task(stop.wait()), asyncio.create_task(hang_up.wait())}
+            done, _ = await asyncio.wait({*waits, lost}, return_when=asyncio.FIRST_COMPLETED)
+            for task in waits:
+                task.cancel()
+            if lost in done:
+                try:
+                    lost.result()
+                except LeaseLost as why:
+                    log.error("stopped: another controller decides", why=str(why))
+                    return 1
+            if hang_up.is_set():
+                hang_up.clear()
+                _tell_systemd("RELOADING=1")
+                await controller.reload()
+                _tell_systemd("READY=1")
+        await _let_fences_end(controller)
+        return 0
+    finally:
+        lost.cancel()
+
+
+async def _let_fences_end(controller: Controller) -> None:
+    """Wait for fences that have begun to be proven or to fail."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + FENCE_PATIENCE_S
+    while loop.time() < ends:
+        fencing = [x.id for x in controller.shell.engine.decided.unfinished_runs() if _is_fencing(controller, x.id)]
+        if not fencing:
+            return
+        log.info("stopping: a fence comes to its end first", runs=fencing)
+        await asyncio.sleep(0.5)
+
+
+def _is_fencing(controller: Controller, run: str) -> bool:
+    step = controller.shell.engine.decided.runs[run].current()
+    return step is not None and step.began_at is not None and step.kind in (r.StepKind.FENCE, r.StepKind.PROOF)
+
+
+def _desk(controller: Controller) -> Desk:
+    async def dry_run(word: WordSpoken) -> Json:
+        inventories = {c: s[0] for c, s in controller.loaded.inventories.items() if s} if controller.loaded else {}
+        engine, now = controller.shell.engine.copy(), controller.axis.now()
+        return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
+
+    desk = Desk(controller.speak, dry_run, controller.axis.now)
+    controller.watchers = Watchers(desk.entry, desk.progress)
+    return desk
+
+
+def _tell_systemd(state: str) -> None:
+    """sd_notify(3): one datagram to $NOTIFY_SOCKET, if there is one."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.connect("\0" + address[1:] if address.startswith("@") else address)
+            out.send(state.encode())
+    except OSError as error:
+        log.warning("systemd could not be told", state=state, why=str(error))

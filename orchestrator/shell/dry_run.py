@@ -1,0 +1,231 @@
+"""A dry run: the very step the engine would take, on a copy, with nothing written and nothing carried out.
+
+The one rule it keeps: it shows what a run would do, computed by the same code, and each guard's answer; where the
+engine would refuse, so does the dry run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.core import ladder, policy
+from orchestrator.core import records as r
+from orchestrator.core.commands import Answered
+from orchestrator.core.engine import Engine
+from orchestrator.core.events import WordSpoken
+from orchestrator.core.model import Check, Condition, Move, Playbook, Service
+from orchestrator.core.plan import fence_of
+from orchestrator.core.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class DryStep:
+    """One step: what, with which playbook on which hosts, or what it waits for."""
+
+    name: str
+    kind: str
+    playbook: str | None = None
+    hosts: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    condition: str | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAnswer:
+    """One guard's answer."""
+
+    guard: str
+    passes: bool
+    reason: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class TierAnswer:
+    """One tier's prospects."""
+
+    tier: int
+    move: str
+    state: str
+    reason: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a word would do."""
+
+    accepted: bool
+    reason: str
+    evidence: str
+    service: str
+    move: str | None = None
+    from_place: str | None = None
+    to_place: str | None = None
+    steps: tuple[DryStep, ...] = ()
+    guards: tuple[GuardAnswer, ...] = ()
+    tiers: tuple[TierAnswer, ...] = ()
+
+
+def plan_of(engine: Engine, word: WordSpoken, now: float, workspace: Path, inventories: dict[str, Path]) -> DryRun:
+    """Step a copy of the engine with this word and tell what came of it."""
+    trial = engine.copy()
+    turn = trial.turn(now)
+    service = trial.model.services.get(word.subject)
+    guards = tuple(_guards(turn, service)) if service else ()
+    tiers = tuple(_tiers(turn, service)) if service else ()
+    outcome = trial.step(word, now)
+    answer = next(x for x in outcome.commands if isinstance(x, Answered))
+    run = trial.decided.runs.get(answer.run or "")
+    if not answer.accepted or run is None or service is None:
+        return DryRun(answer.accepted, answer.reason, answer.evidence, word.subject, guards=guards, tiers=tiers)
+    move = trial.model.moves[run.started.move]
+    inventory = inventories.get(service.client)
+    steps = [_step(turn, move, planned, workspace, inventory) for planned in run.started.steps]
+    return DryRun(
+        True,
+        answer.reason,
+        answer.evidence,
+        service.id,
+        move.id,
+        run.started.from_place,
+        run.started.to_place,
+        tuple(steps),
+        guards,
+        tiers,
+    )
+
+
+async def alone(workspace: Path, word: WordSpoken) -> DryRun:
+    """Without a daemon: read the journal, ask the checks of the client for a while, write nothing."""
+    from orchestrator.core.events import ConfigurationLoaded, ControllerStarted, Observed
+    from orchestrator.journal.axis import Axis
+    from orchestrator.journal.clocks import SystemClocks
+    from orchestrator.journal.journal import Journal
+    from orchestrator.journal.memory import MemoryJournal
+    from orchestrator.journal.sqlite import SqliteJournal
+    from orchestrator.probes.prober import Prober
+    from orchestrator.shell.loop import rebuild
+    from orchestrator.shell.oneshot import KNOWN_S
+    from orchestrator.shell.wiring import read_workspace, until
+
+    loaded = await asyncio.to_thread(read_workspace, workspace)
+    secrets, _ = await asyncio.to_thread(loaded.secrets.reveal_all)
+    path = loaded.daemon.journal
+    journal: Journal = SqliteJournal(path, read_only=True) if path.exists() else MemoryJournal(SystemClocks())
+    axis = Axis(journal, SystemClocks(), keep=False)
+    engine = rebuild(journal, attends=False).copy()
+    engine.step(ControllerStarted("dry run", engine.decided.epoch + 1, "", axis.same_boot), axis.now())
+    engine.step(ConfigurationLoaded(loaded.model), axis.now())
+    client = word.subject.partition("/")[0]
+    checks = [c for c in loaded.model.checks.values() if c.client == client or c.reference]
+
+    def seen(observed: Observed) -> None:
+        engine.step(observed, axis.now())
+
+    prober = Prober(seen, axis.now, secrets)
+    prober.use(checks)
+    await until(lambda: _all_known(engine, checks), KNOWN_S, asyncio.sleep)
+    await prober.close()
+    inventories = {c: sources[0] for c, sources in loaded.inventories.items() if sources}
+    try:
+        return await asyncio.to_thread(plan_of, engine, word, axis.now(), workspace, inventories)
+    finally:
+        journal.close()
+
+
+def _all_known(engine: Engine, checks: Iterable[Check]) -> bool:
+    return all(c.id in engine.rows and engine.rows[c.id].verdict is not r.Verdict.UNKNOWN for c in checks)
+
+
+def _guards(turn: Turn, service: Service) -> Iterable[GuardAnswer]:
+    for guard in policy.GUARDS:
+        finding = guard(turn, service)
+        name = guard.__name__.replace("_", " ")
+        if finding is None:
+            yield GuardAnswer(name, True, "passes", "")
+        else:
+            yield GuardAnswer(name, False, finding.reason.value, finding.evidence)
+    for asked in policy.asks(turn, service):
+        yield GuardAnswer("approval", False, "approval needed", asked)
+
+
+def _tiers(turn: Turn, service: Service) -> Iterable[TierAnswer]:
+    found = ladder.assess_ladder(turn, service, turn.now - ladder.PATIENCE_S)
+    for number, a in enumerate(found, start=1):
+        fits = a.reason.value if a.state is r.TierState.INELIGIBLE else "; ".join((a.reason.value, *a.asks))
+        state = "eligible" if a.state is r.TierState.WAITING else a.state.value
+        yield TierAnswer(number, a.move, state, fits, a.evidence)
+
+
+def _step(turn: Turn, move: Move, planned: r.PlannedStep, workspace: Path, inventory: Path | None) -> DryStep:
+    kind = planned.kind
+    fence = fence_of(turn, move, planned.place, planned.hand_over)
+    book: Playbook | None = None
+    condition: Condition | None = None
+    timeout_s: float | None = None
+    if kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
+        condition, timeout_s = move.viable_when, move.preflight_timeout_s
+    elif kind is r.StepKind.VERIFY:
+        condition, timeout_s = move.verify, move.verify_timeout_s
+    elif kind is r.StepKind.FENCE and fence:
+        book, timeout_s = fence.playbook, fence.timeout_s
+    elif kind is r.StepKind.PROOF and fence:
+        condition, timeout_s = fence.proven_when, fence.timeout_s
+    elif kind is r.StepKind.PREPARE:
+        book, timeout_s = move.prepare, move.timeout_s
+    elif kind is r.StepKind.FINISH:
+        book, timeout_s = move.finish, move.timeout_s
+    elif kind is r.StepKind.EXECUTE:
+        book, timeout_s = move.playbook, move.timeout_s
+    hosts, tasks = listed(workspace, book, inventory) if book else ((), ())
+    return DryStep(
+        planned.name, kind.value, book.path if book else None, hosts, tasks, show_condition(condition), timeout_s
+    )
+
+
+def show_condition(condition: Condition | None) -> str | None:
+    """A condition in one line: `all of a, b`."""
+    if condition is None:
+        return None
+    terms = [t if isinstance(t, str) else f"({show_condition(t)})" for t in condition.terms]
+    if len(terms) == 1:
+        return terms[0]
+    need = f"{condition.need} of" if condition.need else f"{condition.combine.value} of"
+    return f"{need} {', '.join(terms)}"
+
+
+def listed(workspace: Path, book: Playbook, inventory: Path | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The hosts and tasks of a playbook, as `ansible-playbook --list-hosts --list-tasks` tells them; nothing runs."""
+    program = Path(sys.executable).with_name("ansible-playbook")
+    argv = [str(program), "--list-hosts", "--list-tasks", str(workspace / "playbooks" / book.path)]
+    argv += ["-i", str(inventory)] if inventory else []
+    argv += ["--limit", book.limit] if book.limit else []
+    for name in ("bascule_place", "bascule_from", "bascule_to"):
+        argv += ["-e", f"{name}=?"] if name not in book.extra_vars else []
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=workspace / "playbooks",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return (f"could not be listed: {error}",), ()
+    hosts: list[str] = []
+    tasks: list[str] = []
+    for line in done.stdout.splitlines():
+        if re.match(r"^      \S", line):
+            text = line.strip().partition("\tTAGS")[0].strip()
+            (tasks if "TAGS" in line else hosts).append(text)
+    return tuple(dict.fromkeys(hosts)), tuple(tasks)

@@ -1,0 +1,340 @@
+"""The one place where rooms are joined: configuration, journal, probes, runner and notifier around one shell.
+
+The one rule it keeps: it decides nothing. It reads, opens and connects, hands every event to the shell in the order
+it came, and calls the shell when it wants to be woken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from pydantic import BaseModel
+
+from orchestrator.config import ConfigurationInvalid, Loaded, load
+from orchestrator.config.playbooks import playbook_digest
+from orchestrator.core import commands as c
+from orchestrator.core import events as e
+from orchestrator.core.codec import decode
+from orchestrator.core.model import Model
+from orchestrator.core.people import NotifySettings
+from orchestrator.journal.axis import Axis
+from orchestrator.journal.clocks import SystemClocks
+from orchestrator.journal.journal import Entry, Journal, StaleEpoch
+from orchestrator.journal.lease import Lease, Refused
+from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.notify.heartbeat import HeartbeatSender
+from orchestrator.notify.notifier import PeopleNotifier
+from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.prober import Prober
+from orchestrator.runner.playbooks import PlaybookRunner
+from orchestrator.shell.loop import Ports, Shell
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases would be lost for nothing
+MARK_EVERY_S = 30.0
+ANSWER_S = 25.0
+
+
+class LeaseRefused(Exception):
+    """Another controller decides for this workspace."""
+
+
+class LeaseLost(Exception):
+    """Another controller decides for this workspace by now: this one must not act any more."""
+
+
+def option_models() -> Mapping[str, type[BaseModel]]:
+    """Kind of probe to the model of its options, as the configuration wants them."""
+    return {name: kind.options for name, kind in KINDS.items()}
+
+
+def read_workspace(workspace: Path) -> Loaded:
+    """The workspace's configuration. Raises ConfigurationInvalid."""
+    return load(workspace, probe_kinds=option_models())
+
+
+@dataclass(slots=True)
+class Watchers:
+    """Who is shown what happens, beside the journal."""
+
+    entry: Callable[[Entry], None] = field(default=lambda _entry: None)
+    progress: Callable[[e.StepProgressed], None] = field(default=lambda _event: None)
+
+
+class Controller:
+    """One controller of one workspace, in one event loop. `start`, then `run`, then `close`."""
+
+    def __init__(
+        self, workspace: Path, *, name: str = "", attends: bool = True, watchers: Watchers | None = None
+    ) -> None:
+        """With `attends=False` (one-shot commands) incidents are left alone: only words and runs go on."""
+        self.workspace = workspace.resolve()
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.watchers = watchers or Watchers()
+        self._attends = attends
+        self._queue: deque[e.Event] = deque()
+        self._pumping = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._answers: dict[str, asyncio.Future[c.Answered]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lost: asyncio.Future[None] | None = None
+        self.loaded: Loaded | None = None
+        self.invalid: ConfigurationInvalid | None = None
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Read, open, take the lease and take over.
+
+        Raises ConfigurationInvalid where the files are invalid and the journal knows no earlier model; LeaseRefused;
+        JournalUnwritable; JournalUnreadable.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._lost = self._loop.create_future()
+        await self._read()
+        path = self.loaded.daemon.journal if self.loaded else self.workspace / ".bascule" / "journal.sqlite"
+        self.journal: Journal = SqliteJournal(path)
+        clocks = SystemClocks()
+        lease = self.journal.acquire(self.name, clocks.wall(), LEASE_S)
+        if isinstance(lease, Refused):
+            self.journal.close()
+            raise LeaseRefused(str(lease))
+        self.lease: Lease = lease
+        self.axis = Axis(self.journal, clocks)
+        self._make_ports()
+        ports = Ports(
+            steps=self.runner.carry_out,
+            probe_now=self.prober.ask_now,
+            use_cadence=self.prober.cadence,
+            tell=self.notifier.carry_out,
+            answered=self._answered,
+            entry=self._entry,
+        )
+        self.shell = Shell(self.journal, lease, ports, self.axis.now, self.axis.wall, attends=self._attends)
+        model = self._model()
+        self.prober.use(model.checks.values())
+        self.shell.begin(
+            e.ControllerStarted(self.name, lease.epoch, clocks.boot(), self.axis.same_boot, self.axis.assumed_gap_s)
+        )
+        self._configure(model)
+        self._tasks = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._keep_axis())]
+        if self.loaded and self.loaded.heartbeat and self._attends:
+            sender = HeartbeatSender(self.loaded.heartbeat, lambda: self.shell.broken is None)
+            self._tasks.append(asyncio.create_task(sender.run()))
+        self._pump()
+
+    async def lost(self) -> None:
+        """Returns never; raises LeaseLost when another controller has taken over."""
+        if self._lost is None:
+            raise RuntimeError("the controller was not started")
+        await asyncio.shield(self._lost)
+
+    async def close(self) -> None:
+        """Stop asking and telling; attempts that run go on, and the next controller adopts them."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.prober.close()
+        await self.notifier.close()
+        self._drain()
+        await self.runner.close()
+        self._pumping = True  # from here on nothing is taken in
+        self.shell.close()
+        self.journal.close()
+
+    async def reload(self) -> bool:
+        """Read the files again; keep the old configuration if they are invalid or cannot be put in force now."""
+        before, self.invalid = self.loaded, None
+        await self._read(must=False)
+        invalid: ConfigurationInvalid | None = self.invalid
+        if invalid is not None or self.loaded is None:
+            self.loaded = before
+            for fault in invalid.faults if invalid else ():
+                log.error("configuration invalid, the old one stays in force", fault=str(fault))
+            return False
+        objections = self._configure(self.loaded.model)
+        if objections:
+            self.loaded = before
+            return False
+        self.notifier.settings = self.loaded.notify
+        self.runner.use_inventories(_inventories(self.loaded))
+        self.prober.use(self.loaded.model.checks.values())
+        log.info("configuration reloaded", digest=self.loaded.model.digest)
+        return True
+
+    # ---- words
+
+    async def speak(self, word: e.WordSpoken) -> c.Answered:
+        """Put one word to the engine; its answer. Raises TimeoutError when it cannot answer now."""
+        answer = self._answers.setdefault(word.id, self._loop.create_future())
+        self.emit(word)
+        try:
+            return await asyncio.wait_for(asyncio.shield(answer), ANSWER_S)
+        finally:
+            self._answers.pop(word.id, None)
+
+    def emit(self, event: e.Event) -> None:
+        """Take in one event, after those that came before it."""
+        self._queue.append(event)
+        self._pump()
+
+    # ---- inside
+
+    async def _read(self, must: bool = True) -> None:
+        try:
+            self.loaded = await asyncio.to_thread(read_workspace, self.workspace)
+            self.secrets, missing = await asyncio.to_thread(self.loaded.secrets.reveal_all)
+        except ConfigurationInvalid as invalid:
+            self.invalid = invalid
+            if must and not (self.workspace / ".bascule" / "journal.sqlite").exists():
+                raise
+            self.loaded, self.secrets = None, {}
+            return
+        for reference, why in missing.items():
+            log.warning("a secret cannot be had here", secret=reference, why=why)
+        for warning in self.loaded.warnings:
+            log.warning("configuration", warning=str(warning))
+
+    def _model(self) -> Model:
+        """The model to be in force: the files', or the last one journaled when the files are invalid."""
+        if self.loaded is not None:
+            return self.loaded.model
+        digest = self.shell.engine.decided.configuration
+        stored = self.journal.load_model(digest) if digest else None
+        if stored is None:
+            if self.invalid is None:
+                raise RuntimeError("neither a configuration nor its faults")
+            raise self.invalid
+        log.error("configuration invalid: the last journaled one is in force", digest=digest)
+        for fault in self.invalid.faults if self.invalid else ():
+            log.error("configuration invalid", fault=str(fault))
+        notice = f"invalid configuration/{self.lease.epoch}"
+        text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
+        self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
+        return decode(Model, stored)
+
+    def _make_ports(self) -> None:
+        self.prober = Prober(self.emit, self.axis.now, self.secrets)
+        settings = self.loaded.notify if self.loaded else NotifySettings()
+        self.notifier = PeopleNotifier(settings, self.emit)
+        self.runner = PlaybookRunner(
+            self.workspace,
+            _inventories(self.loaded) if self.loaded else {},
+            self._progressed,
+            digest=self._digest,
+            workspace_id=self._identity(),
+        )
+        if self._attends:
+            self.runner.warm_up()
+
+    def _identity(self) -> str:
+        """What names this workspace's epochs on targets: new with a new journal, whose epochs begin at 1 again."""
+        path = self.workspace / ".bascule" / "identity"
+        if self.lease.epoch > 1 and path.exists():
+            return path.read_text(encoding="utf-8").strip()
+        identity = secrets.token_hex(8)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_text(identity + "\n", encoding="utf-8")
+        return identity
+
+    def _digest(self, client: str, playbook: str) -> str:
+        sources = self.loaded.inventories.get(client, ()) if self.loaded else ()
+        digest = playbook_digest(self.workspace, playbook, list(sources))
+        if digest is None:
+            raise ValueError(f"{playbook} cannot be read any more: `bascule validate`")
+        return digest
+
+    def _configure(self, model: Model) -> list[str]:
+        objections = self.shell.configure(model)
+        for objection in objections:
+            log.error("the new configuration cannot be put in force", why=objection)
+        self.prober.use((self.shell.engine.model if objections else model).checks.values())
+        return objections
+
+    def _progressed(self, event: e.StepProgressed | e.StepEnded | e.StepAdopted) -> None:
+        if isinstance(event, e.StepProgressed):
+            self.watchers.progress(event)
+        else:
+            self.emit(event)
+
+    def _entry(self, entry: Entry) -> None:
+        self.watchers.entry(entry)
+
+    def _answered(self, answer: c.Answered) -> None:
+        waiting = self._answers.get(answer.word)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    def _pump(self) -> None:
+        """Handle what has come, in order; then be woken when the core wants to be."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            self._drain()
+        except StaleEpoch as stale:
+            self._lose(str(stale))
+            return
+        finally:
+            self._pumping = False
+        if self._timer is not None:
+            self._timer.cancel()
+        delay_s = min(max(0.0, self.shell.wake_at - self.axis.now()), 3600.0)
+        self._timer = self._loop.call_later(delay_s, self._tick)
+
+    def _drain(self) -> None:
+        while self._queue:
+            self.shell.handle(self._queue.popleft())
+
+    def _tick(self) -> None:
+        self.emit(e.Ticked())
+
+    def _lose(self, why: str) -> None:
+        self._pumping = True  # nothing is taken in any more
+        log.error("the lease is lost: this controller acts no more", why=why)
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_exception(LeaseLost(why))
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 4)
+            try:
+                if not self.journal.renew(self.lease, self.axis.wall()):
+                    self._lose("another controller holds it")
+                    return
+            except Exception as refused:
+                log.warning("the lease could not be renewed", why=str(refused))
+
+    async def _keep_axis(self) -> None:
+        while True:
+            await asyncio.sleep(MARK_EVERY_S)
+            try:
+                self.axis.mark()
+            except Exception as refused:
+                log.warning("the time axis could not be kept", why=str(refused))
+
+
+def _inventories(loaded: Loaded) -> dict[str, Path]:
+    return {client: sources[0] for client, sources in loaded.inventories.items() if sources}
+
+
+async def until(condition: Callable[[], bool], timeout_s: float, pause: Callable[[float], Awaitable[None]]) -> bool:
+    """Wait until the condition holds; whether it did within the time."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + timeout_s
+    while not condition():
+        if loop.time() >= ends:
+            return False
+        await pause(0.05)
+    return True
