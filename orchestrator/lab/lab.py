@@ -72,6 +72,7 @@ class Lab:
             raise LabError(refusal)
         with self._lock() as descriptor:
             if descriptor is None:
+                self._wait_built()
                 self._ask({"op": "mend"})
             else:
                 self._clear()
@@ -102,6 +103,10 @@ class Lab:
             if descriptor is not None:
                 text = f"lab {self.name} is not up: its process has ended (what is left: {self.directory})"
                 return Status(self.name, False, {}, (text,))
+        if not (self.directory / "control.sock").exists():
+            return Status(
+                self.name, False, {}, (f"lab {self.name} is still being built; its log: {self.directory}/log",)
+            )
         try:
             detail = self._ask({"op": "status"})
         except LabError as error:
@@ -210,6 +215,15 @@ class Lab:
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def _wait_built(self) -> None:
+        """Somebody else is building it, or has: wait until it answers."""
+        deadline = time.monotonic() + _UP_TIMEOUT_S
+        while not (self.directory / "control.sock").exists() and time.monotonic() < deadline:
+            with self._lock() as free:
+                if free is not None:
+                    raise LabError(f"Lab {self.name} was being built by somebody else, who gave up; try again")
+            time.sleep(0.1)
 
     def _wait_ready(self) -> None:
         """Wait for the boots, then for the services."""
