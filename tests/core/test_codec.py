@@ -254,10 +254,11 @@ def _strategies(kind: Any) -> dict[str, st.SearchStrategy[Any]]:
         float | None: st.none() | number,
         Mapping[str, float]: st.dictionaries(st.text(), number, max_size=2),
     }
-    found = {}
+    no_tasks: st.SearchStrategy[Any] = st.just(())
+    found: dict[str, st.SearchStrategy[Any]] = {}
     for name, hint in typing.get_type_hints(kind).items():
         if name == "tasks":
-            found[name] = st.just(())
+            found[name] = no_tasks
         elif hint in special:
             found[name] = special[hint]
         elif name == "details":
