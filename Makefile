@@ -1,0 +1,39 @@
+# make demo    sets everything up, then runs the main job on the lab (ARGS="--json out.json")
+# make test    sets everything up, then runs all tests
+# make help    lists the rest
+
+PYTEST = .venv/bin/python -m pytest
+
+.PHONY: help setup demo test test-unit test-lab lint types lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: ## .venv and the system programs that the lab needs, all below this directory
+	@scripts/setup
+
+demo: setup ## three tiers of failover on the lab, timed against the RTO
+	@.venv/bin/bascule demo $(ARGS)
+
+test: setup test-unit test-lab ## everything that must hold
+
+test-unit: ## without the lab, on all cores
+	@$(PYTEST) -q -n 2 -m "not lab" $(ARGS)
+
+test-lab: ## on a real network of namespaces; needs root
+	@$(PYTEST) -q -m lab $(ARGS)
+
+lint: setup ## ruff and ansible-lint
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/ansible-lint --offline -q playbooks
+
+types: setup ## strict typing
+	@.venv/bin/mypy
+
+lock: ## write requirements.lock anew from pyproject.toml
+	@.venv/bin/uv --no-config pip compile pyproject.toml --extra lab --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --quiet --output-file requirements.lock
+
+clean: ## remove what setup and tests made
+	rm -rf .venv .bascule-cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

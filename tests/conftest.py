@@ -1,0 +1,30 @@
+"""What all tests share: the lab's tests are skipped with a printed reason where it is not permitted, never in CI."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def _not_permitted() -> str | None:
+    """Why the lab cannot run here; None if it can."""
+    if os.geteuid() != 0:
+        return "the lab needs root (network and mount namespaces)"
+    from orchestrator.lab.permitted import why_not
+
+    return why_not()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the lab's tests where they cannot run; fail instead where they must."""
+    lab = [item for item in items if item.get_closest_marker("lab")]
+    if not lab:
+        return
+    why = _not_permitted()
+    if why is None:
+        return
+    if os.environ.get("BASCULE_REQUIRE_LAB"):
+        raise pytest.UsageError(f"the lab's tests must run here, and cannot: {why}")
+    for item in lab:
+        item.add_marker(pytest.mark.skip(reason=why))
