@@ -1,11 +1,13 @@
 """Sends a message through apprise: mail, chat, SMS and some hundred more, each named by a URL.
 
-The one rule it keeps: apprise's own log stays here, for it may show a URL and so its password.
+The one rule it keeps: what apprise and the HTTP library below it log about a delivery stays here, for it may show a URL
+and so its password or token.
 """
 
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from typing import Any
 
 from orchestrator.core.people import AppriseWay
@@ -14,9 +16,12 @@ from orchestrator.notify.redaction import redacted
 
 TIMEOUT_S = 25.0
 
+_sending: ContextVar[bool] = ContextVar("sending", default=False)  # apprise hands it on to threads of its own
+
 
 def send(way: AppriseWay, message: Message) -> str:
     """Send it, in the calling thread; empty: it was accepted, else why not, without secrets."""
+    _sending.set(True)
     try:
         service = _apprise().Apprise()
         if not service.add(way.url):
@@ -24,6 +29,8 @@ def send(way: AppriseWay, message: Message) -> str:
         result = service.notify(title=message.title, body=message.body, notify_type=message.severity, timeout=TIMEOUT_S)
     except Exception as error:  # a plug-in's own fault must not end the notifier
         return redacted(f"{type(error).__name__}: {error}", way)
+    finally:
+        _sending.set(False)
     if result:
         return ""
     said = "; ".join(entry.message for entry in result.logs()) if hasattr(result, "logs") else ""
@@ -43,4 +50,9 @@ def _apprise() -> Any:
     logger.propagate = False
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
+    logging.getLogger("urllib3.connectionpool").addFilter(_is_not_ours)  # adding it again changes nothing
     return apprise
+
+
+def _is_not_ours(record: logging.LogRecord) -> bool:
+    return not _sending.get()

@@ -20,7 +20,7 @@ import tenacity
 
 from orchestrator.core.commands import TellPeople
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
-from orchestrator.core.people import AppriseWay, Deliver, NotifySettings, Way
+from orchestrator.core.people import AppriseWay, Deliver, NotifySettings, Retry, Way
 from orchestrator.notify import apprise_way, command_way
 from orchestrator.notify.message import Message, data_for, message_of
 from orchestrator.notify.receivers import Receiver, addressed, deputy_of
@@ -125,7 +125,7 @@ class PeopleNotifier:
         try:
             async for attempt in tenacity.AsyncRetrying(
                 stop=tenacity.stop_after_attempt(retry.attempts),
-                wait=tenacity.wait_exponential_jitter(initial=retry.first_s, max=retry.max_s, jitter=retry.first_s),
+                wait=_pause(retry),
                 retry=tenacity.retry_if_exception_type(_NotYetReachedError),
                 reraise=True,
             ):
@@ -200,6 +200,12 @@ class PeopleNotifier:
         else:
             log.error("notice_failed", notice=notice.id, kind=notice.kind.value, detail=answer.detail)
         self._emit(answer)
+
+
+def _pause(retry: Retry) -> tenacity.wait.wait_base:
+    """Doubling from `first_s` up to `max_s`, with up to `first_s` at random on top."""
+    growing = tenacity.wait_exponential(multiplier=retry.first_s, max=retry.max_s)
+    return growing + tenacity.wait_random(0, retry.first_s)
 
 
 def _named(receiver: Receiver, way: Way) -> str:
