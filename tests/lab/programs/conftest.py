@@ -68,10 +68,10 @@ def http(method: str, url: str, body: object = None, headers: Mapping[str, str] 
     request = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
-            return Reply(answer.status, answer.headers, answer.read())
+            return Reply(answer.status, dict(answer.headers.items()), answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return Reply(error.code, error.headers, error.read())
+            return Reply(error.code, dict(error.headers.items()), error.read())
 
 
 class Programs:

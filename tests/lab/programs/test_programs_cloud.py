@@ -252,7 +252,7 @@ async def test_only_the_newest_are_kept_and_only_ours_are_deleted(
     s3.put_object(Bucket="acme-backups", Key="kept/README", Body=b"not a backup")
     one = shipper(primary, api, "kept/", keep=2)
     clock = iter(range(1_800_000_000, 1_800_000_100, 5))
-    monkeypatch.setattr(backup.time, "time", lambda: float(next(clock)))
+    monkeypatch.setattr("orchestrator.lab.programs.backup.time.time", lambda: float(next(clock)))
     for _ in range(4):
         await one.ship()
     listed = s3.list_objects_v2(Bucket="acme-backups", Prefix="kept/")["Contents"]

@@ -13,6 +13,7 @@ from orchestrator.lab import account
 from orchestrator.lab.meter_log import MeterLog
 from orchestrator.lab.programs import dns, http_server, meter, page
 from orchestrator.lab.programs.http_server import Request, Response
+from orchestrator.lab.programs.stub_resolver import ResolveError, StubResolver
 
 from .conftest import Programs, end, free_port, listens, wait_until
 
@@ -53,7 +54,7 @@ async def test_every_outcome_is_told_apart_and_the_beat_is_kept(tmp_path: Path) 
     with log.open("a") as file:
         target = meter.Target.of(f"http://127.0.0.1:{port}/transactions")
         running = asyncio.create_task(
-            meter.Meter("transaction", target, meter.StubResolver("127.0.0.1", 1), file, 0.02).run(stop)
+            meter.Meter("transaction", target, StubResolver("127.0.0.1", 1), file, 0.02).run(stop)
         )
         for does in ("commit", "refuse", "hang", "doubt"):
             service.does = does
@@ -103,7 +104,7 @@ async def test_an_address_is_kept_for_its_ttl_and_no_longer(tmp_path: Path) -> N
     server.take({"erp.acme.example.": {"A": (1, ["192.0.2.1"])}})
     datagrams, streams = await dns.listen(server, "127.0.0.1", 0)
     port = datagrams.get_extra_info("sockname")[1]
-    resolver = meter.StubResolver("127.0.0.1", port)
+    resolver = StubResolver("127.0.0.1", port)
     try:
         first = await asyncio.gather(*(resolver.resolve("erp.acme.example") for _ in range(5)))
         assert first == ["192.0.2.1"] * 5
@@ -115,7 +116,7 @@ async def test_an_address_is_kept_for_its_ttl_and_no_longer(tmp_path: Path) -> N
         await asyncio.sleep(1.1)
         try:
             await resolver.resolve("erp.acme.example")
-        except meter.ResolveError:
+        except ResolveError:
             pass
         else:
             raise AssertionError("an address older than its TTL was served")
@@ -130,7 +131,7 @@ async def test_a_dead_name_server_is_a_refusal_within_the_limit(tmp_path: Path) 
     silent, _ = await asyncio.get_running_loop().create_datagram_endpoint(
         asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
     )
-    resolver = meter.StubResolver("127.0.0.1", silent.get_extra_info("sockname")[1])
+    resolver = StubResolver("127.0.0.1", silent.get_extra_info("sockname")[1])
     with log.open("a") as file:
         target = meter.Target.of("http://erp.acme.example/transactions")
         running = asyncio.create_task(meter.Meter("transaction", target, resolver, file, 0.02).run(stop))
