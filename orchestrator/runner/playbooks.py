@@ -220,7 +220,7 @@ class PlaybookRunner:
             os.close(worker)
         if process is not None:
             process.wait()  # it is a zombie already
-        self._end(key, await asyncio.to_thread(self._find_end, attempt))
+        self._end(key, await asyncio.to_thread(self._find_end, attempt, process is None))
 
     def _tell_progress(self, attempt: Attempt, position: int) -> int:
         try:
@@ -254,7 +254,7 @@ class PlaybookRunner:
                 return
             lock = attempt.take_lock()
         try:
-            result = await asyncio.to_thread(self._find_end, attempt)
+            result = await asyncio.to_thread(self._find_end, attempt, True)
         finally:
             if lock is not None:
                 os.close(lock)
@@ -283,16 +283,21 @@ class PlaybookRunner:
         """How long an adopted worker may still take; it keeps the time-out itself, this is the net under it."""
         return float(attempt.read_worker().get("timeout_s") or 3600.0)
 
-    def _find_end(self, attempt: Attempt) -> Result:
-        return attempt.read_result() or self._prove_over(attempt)
+    def _find_end(self, attempt: Attempt, looking_back: bool) -> Result:
+        return attempt.read_result() or self._prove_over(attempt, looking_back)
 
-    def _prove_over(self, attempt: Attempt) -> Result:
+    def _prove_over(self, attempt: Attempt, looking_back: bool) -> Result:
         """The worker is gone and left no result: end what it left here and on the targets, and put LOST on record."""
         found = attempt.read_worker()
         events = list(attempt.read_events())
         tasks = tuple(task for task in map(task_of, events) if task is not None)
         if not found:
-            result = Result(Outcome.LOST, "its worker ended before it had started anything", tasks)
+            # A worker says who it is before it starts anything. For whoever has just said "run", that is a failure to
+            # start; for whoever looks back, an end without a result, which is looked at and may be tried again.
+            outcome = Outcome.LOST if looking_back else Outcome.COULD_NOT_START
+            if attempt.key in self._cancelled:
+                outcome = Outcome.CANCELLED
+            result = Result(outcome, "its worker ended before it had started anything", tasks)
             attempt.write_result(result)
             return result
         why = ["its worker was killed"]

@@ -50,6 +50,7 @@ class Reading:
     asked: str = ""  # the variable that vars_prompt asks for
     empty_plays: int = 0
     stats: dict[str, Any] | None = None
+    refused: str = ""  # what ansible-playbook says of its command line
     says: list[str] = field(default_factory=list)  # last lines printed outside of any task
 
     def read(self, event: Mapping[str, Any], now_s: float) -> TaskTime | Started | None:
@@ -118,6 +119,7 @@ class Reading:
 
     def _hear(self, text: str) -> None:
         lines = [line.rstrip() for line in _CONTROL.sub("", text).splitlines() if line.strip()]
+        self.refused = next((line for line in lines if line.startswith("ansible-playbook: error: ")), self.refused)
         self.says = (self.says + lines)[-60:]
 
     def _name(self, data: Mapping[str, Any]) -> str:
@@ -179,8 +181,8 @@ class Reading:
         return self._join(f"{key[1]}: {self.running_names[key]}" for key in self.running)
 
     def _said(self) -> str:
-        if refused := [line for line in self.says if line.startswith("ansible-playbook: error: ")]:
-            return refused[-1].removeprefix("ansible-playbook: error: ")[:DETAIL_LIMIT]
+        if self.refused:
+            return self._strike(self.refused)
         start = next((n for n, line in enumerate(self.says) if "ERROR" in line), None)
         if start is None:
             wanted = [line for line in self.says if "WARNING" in line or line.strip()][-3:]

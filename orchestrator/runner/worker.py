@@ -200,12 +200,23 @@ def _now_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def _import_early() -> str | None:
+    """Import before there is a job, not after; returns what is wrong with the installation, if anything is."""
+    try:
+        import ansible_runner.config.runner
+        import ansible_runner.runner  # noqa: F401
+    except ImportError as error:
+        return f"ansible-runner cannot be imported by {sys.executable}: {error}"
+    return None
+
+
 def main() -> None:
     """Wait for a job, run it, put its end on record."""
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    import ansible_runner.config.runner
-    import ansible_runner.runner  # noqa: F401  (takes its time before there is a job, not after)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # until there is a job to cancel
+    broken = _import_early()
 
     received = receive_job(socket.socket(fileno=0))
     if received is None:
@@ -218,7 +229,7 @@ def main() -> None:
     if job.attached:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     worker = Worker(job)
-    result = worker.run()
+    result = worker.run() if broken is None else Result(Outcome.COULD_NOT_START, broken, ())
     worker.attempt.write_result(result)
     sys.stdout.flush()
     os._exit(0)  # nothing is left to tidy up; the interpreter's own end would cost the step its time

@@ -1,0 +1,414 @@
+"""Real playbooks on a local connection: how they end, and what they leave."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.model import Playbook
+from orchestrator.runner import leftovers, playbooks
+from orchestrator.runner.attempts import Attempt
+from tests.runner.stage import Stage, until
+
+
+def running_command(words: str) -> list[int]:
+    """Processes on this machine whose command line has these words."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                line = Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ")
+            except OSError:
+                continue
+            if words.encode() in line and leftovers.alive(int(name)):
+                found.append(int(name))
+    return found
+
+
+class TestEndings:
+    """How a playbook ends is told apart, in the playbook's own words."""
+
+    async def test_done_with_its_task_times(self, stage: Stage) -> None:
+        """Tasks are shown while it runs, and stand in its end with host, result and time."""
+        playbook = stage.write(
+            "move.yml",
+            """
+    - name: look
+      ansible.builtin.command: "true"
+      changed_when: false
+    - name: switch
+      ansible.builtin.command: echo {{ bascule_run }}
+    - name: not here
+      ansible.builtin.command: "false"
+      when: false
+    - name: may fail
+      ansible.builtin.command: "false"
+      ignore_errors: true
+""",
+        )
+        ended = await stage.run(playbook)
+        assert (ended.outcome, ended.detail) == (Outcome.OK, "")
+        told = {task.name: (task.host, task.status) for task in ended.tasks}
+        assert told["look"] == ("here", "ok")
+        assert told["switch"] == ("here", "changed")
+        assert told["not here"] == ("here", "skipped")
+        assert told["may fail"] == ("here", "ignored")
+        assert stage.progress(ended.key) == [task.name for task in ended.tasks]
+        assert all(task.took_s >= 0 and task.started_s >= 0 for task in ended.tasks)
+        starts = [task.started_s for task in ended.tasks]
+        assert starts == sorted(starts)
+
+    async def test_failed_says_host_task_reason_and_line(self, stage: Stage) -> None:
+        """No stack trace, no arguments."""
+        playbook = stage.write(
+            "move.yml",
+            """
+    - name: promote the standby
+      ansible.builtin.shell: echo "standby is not in recovery" >&2; exit 3
+""",
+        )
+        ended = await stage.run(playbook)
+        assert ended.outcome is Outcome.FAILED
+        assert ended.detail == (
+            "here: promote the standby: return code 3: standby is not in recovery (playbooks/move.yml:5)"
+        )
+
+    async def test_unreachable_is_not_failed(self, stage: Stage) -> None:
+        """A host that does not answer ends the step as unreachable; the others were served."""
+        playbook = stage.write(
+            "move.yml",
+            """
+- hosts: dark,here
+  gather_facts: false
+  tasks:
+    - name: switch
+      ansible.builtin.command: "true"
+""",
+        )
+        ended = await stage.run(playbook)
+        assert ended.outcome is Outcome.UNREACHABLE
+        assert "dark" in ended.detail
+        assert "refused" in ended.detail
+        assert ("here", "changed") in {(task.host, task.status) for task in ended.tasks if task.name == "switch"}
+
+    async def test_the_authors_handling_of_an_unreachable_host_holds(self, stage: Stage) -> None:
+        """`ignore_unreachable` works as without a guard, and a play on dark hosts alone still ends the playbook."""
+        tolerant = stage.write(
+            "tolerant.yml",
+            """
+- hosts: dark,here
+  gather_facts: false
+  ignore_unreachable: true
+  tasks:
+    - ansible.builtin.command: "true"
+""",
+        )
+        assert (await stage.run(tolerant, "tolerant")).outcome is Outcome.OK
+        strict = stage.write(
+            "strict.yml",
+            """
+- hosts: dark
+  gather_facts: false
+  tasks:
+    - name: stop the old primary
+      ansible.builtin.command: "true"
+- hosts: here
+  gather_facts: false
+  tasks:
+    - name: promote
+      ansible.builtin.command: "true"
+""",
+        )
+        ended = await stage.run(strict, "strict")
+        assert ended.outcome is Outcome.UNREACHABLE
+        assert "promote" not in {task.name for task in ended.tasks}
+
+    async def test_what_ansible_cannot_read_could_not_start(self, stage: Stage) -> None:
+        """Its own message, with the place; nothing had run."""
+        playbook = stage.write("move.yml", "    - name: [unclosed\n")
+        ended = await stage.run(playbook, "syntax")
+        assert ended.outcome is Outcome.COULD_NOT_START
+        assert "playbooks/move.yml:" in ended.detail
+        playbook = stage.write("move.yml", "    - no_such_module_here: {}\n")
+        ended = await stage.run(playbook, "module")
+        assert ended.outcome is Outcome.COULD_NOT_START
+        assert "no_such_module_here" in ended.detail
+
+    async def test_no_host_is_no_success(self, stage: Stage) -> None:
+        """Ansible calls it a success when nothing matched; a step that did nothing has not succeeded."""
+        playbook = stage.write("move.yml", "- hosts: nowhere\n  tasks:\n    - ansible.builtin.command: 'true'\n")
+        ended = await stage.run(playbook)
+        assert ended.outcome is Outcome.COULD_NOT_START
+        assert "no host matched" in ended.detail
+
+    async def test_a_question_is_not_waited_for(self, stage: Stage) -> None:
+        """`vars_prompt` has nobody to answer it."""
+        playbook = stage.write(
+            "move.yml",
+            """
+- hosts: here
+  gather_facts: false
+  vars_prompt:
+    - name: target
+  tasks:
+    - ansible.builtin.command: "true"
+""",
+        )
+        ended = await stage.run(playbook)
+        assert ended.outcome is Outcome.COULD_NOT_START
+        assert "target" in ended.detail
+
+    async def test_a_changed_playbook_is_not_run(self, stage: Stage) -> None:
+        """What was decided is what is run."""
+        playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
+        stage.write("move.yml", "    - ansible.builtin.command: 'false'\n")
+        assert (await stage.run(playbook)).outcome is Outcome.PLAN_CHANGED
+        gone = await stage.run(Playbook("gone.yml", "digest"), "gone")
+        assert gone.outcome is Outcome.PLAN_CHANGED
+        assert "gone.yml" in gone.detail
+
+    async def test_vault_and_configuration_are_the_authors(self, stage: Stage) -> None:
+        """A vaulted file opens with the password that the workspace's ansible.cfg names; a wrong one is said so."""
+        password = stage.workspace / "password"
+        password.write_text("one")
+        (stage.workspace / "ansible.cfg").write_text(f"[defaults]\nvault_password_file = {password}\n")
+        secret = stage.workspace / "playbooks" / "secret.yml"
+        secret.write_text("greeting: hello from the vault\n")
+        vault = await asyncio.create_subprocess_exec(
+            Path(sys.executable).parent / "ansible-vault",
+            *("encrypt", "--vault-password-file", str(password), str(secret)),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=stage.workspace / "playbooks",  # away from any other ansible.cfg
+        )
+        assert await vault.wait() == 0
+        playbook = stage.write(
+            "move.yml",
+            """
+- hosts: here
+  gather_facts: false
+  vars_files: [secret.yml]
+  tasks:
+    - name: "{{ greeting }}"
+      ansible.builtin.command: "true"
+""",
+        )
+        ended = await stage.run(playbook, "right")
+        assert ended.outcome is Outcome.OK
+        password.write_text("another")
+        ended = await stage.run(playbook, "wrong")
+        assert ended.outcome in (Outcome.FAILED, Outcome.COULD_NOT_START)
+        assert "decrypt" in ended.detail.lower()
+
+
+class TestStopping:
+    """A step that is stopped leaves nothing running here."""
+
+    async def test_a_time_out_ends_everything(self, stage: Stage) -> None:
+        """Also what the playbook had put in the background."""
+        playbook = stage.write(
+            "move.yml", "    - name: wait\n      ansible.builtin.shell: sleep 43210 & setsid sleep 43211\n"
+        )
+        ended = await stage.run(playbook, timeout_s=6.0)
+        assert ended.outcome is Outcome.TIMED_OUT
+        assert "6s" in ended.detail
+        assert running_command("sleep 4321") == []
+
+    async def test_cancel_ends_everything(self, stage: Stage) -> None:
+        """The end names what was being done."""
+        playbook = stage.write(
+            "move.yml", "    - name: rewind\n      ansible.builtin.shell: sleep 43220 & sleep 43221\n"
+        )
+        key = stage.start(playbook)
+        await until(lambda: running_command("sleep 43221"))
+        stage.cancel(key)
+        ended = await stage.end_of(key)
+        assert ended.outcome is Outcome.CANCELLED
+        assert "here: rewind" in ended.detail
+        assert running_command("sleep 4322") == []
+        names = {path.name for path in Attempt(stage.runner.private, key).path.iterdir()}
+        assert names == {"lock", "worker.json", "events.jsonl", "result.json"}
+
+    async def test_cancelled_before_it_began(self, stage: Stage) -> None:
+        """Nothing is started for an attempt that is no longer wanted."""
+        playbook = stage.write("move.yml", f"    - ansible.builtin.command: touch {stage.workspace}/done\n")
+        key = stage.start(playbook)
+        stage.cancel(key)
+        assert (await stage.end_of(key)).outcome is Outcome.CANCELLED
+        assert not (stage.workspace / "done").exists()
+
+
+class TestCrashes:
+    """Killed at any instant, an attempt is accounted for and never begun twice."""
+
+    async def test_a_restarted_controller_adopts_what_runs(self, stage: Stage) -> None:
+        """The playbook does not notice, and its tasks are all there."""
+        playbook = stage.write(
+            "move.yml",
+            f"""
+    - name: first
+      ansible.builtin.shell: echo once >> {stage.workspace}/done; sleep 2
+    - name: second
+      ansible.builtin.command: "true"
+""",
+        )
+        key = stage.start(playbook)
+        await until(lambda: (stage.workspace / "done").exists())
+        await stage.runner.close()
+        stage.heard.clear()
+        stage.open()
+        stage.settle(key, playbook)
+        ended = await stage.end_of(key)
+        assert type(stage.heard[0]).__name__ == "StepAdopted"
+        assert ended.outcome is Outcome.OK
+        assert [task.name for task in ended.tasks][-2:] == ["first", "second"]
+        assert (stage.workspace / "done").read_text() == "once\n"
+
+    async def test_a_controller_that_was_away_finds_the_end(self, stage: Stage) -> None:
+        """The end that nobody saw is on record; the same command again does not begin again."""
+        playbook = stage.write("move.yml", f"    - ansible.builtin.shell: echo once >> {stage.workspace}/done\n")
+        key = stage.start(playbook)
+        await until(lambda: Attempt(stage.runner.private, key).worker.exists())
+        await stage.runner.close()
+        await until(lambda: Attempt(stage.runner.private, key).result.exists())
+        stage.heard.clear()
+        stage.open()
+        stage.settle(key, playbook)
+        assert (await stage.end_of(key)).outcome is Outcome.OK
+        stage.heard.clear()
+        stage.start(playbook)
+        assert (await stage.end_of(key)).outcome is Outcome.OK
+        assert (stage.workspace / "done").read_text() == "once\n"
+
+    async def test_a_killed_worker_is_lost_and_leaves_nothing(self, stage: Stage) -> None:
+        """Its Ansible processes are found by their mark and ended before the end is told."""
+        playbook = stage.write(
+            "move.yml", "    - name: rewind\n      ansible.builtin.shell: sleep 43230 & sleep 43231\n"
+        )
+        key = stage.start(playbook)
+        await until(lambda: running_command("sleep 43231"))
+        os.kill(Attempt(stage.runner.private, key).read_worker()["pid"], signal.SIGKILL)
+        ended = await stage.end_of(key)
+        assert ended.outcome is Outcome.LOST
+        assert "here: rewind" in ended.detail
+        assert running_command("sleep 4323") == []
+
+    async def test_worker_killed_while_nobody_looked(self, stage: Stage) -> None:
+        """The next controller proves that it is over."""
+        playbook = stage.write(
+            "move.yml", "    - name: rewind\n      ansible.builtin.shell: sleep 43240 & sleep 43241\n"
+        )
+        key = stage.start(playbook)
+        await until(lambda: running_command("sleep 43241"))
+        await stage.runner.close()
+        os.kill(Attempt(stage.runner.private, key).read_worker()["pid"], signal.SIGKILL)
+        stage.open()
+        stage.settle(key, playbook)
+        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        assert running_command("sleep 4324") == []
+
+    async def test_killed_between_its_directory_and_its_worker(self, stage: Stage) -> None:
+        """Nobody holds the lock, so no worker runs or ever will."""
+        playbook = stage.write("move.yml", f"    - ansible.builtin.shell: echo once >> {stage.workspace}/done\n")
+        key = StepKey("acme/run-1", "go", 1)
+        Attempt(stage.runner.private, key).create()
+        stage.settle(key, playbook)
+        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        stage.heard.clear()
+        stage.start(playbook)
+        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        assert not (stage.workspace / "done").exists()
+
+    async def test_a_hung_worker_is_ended(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A worker that does not obey is killed, and what it left is ended."""
+        monkeypatch.setattr(playbooks, "STUCK_S", 1.0)
+        playbook = stage.write("move.yml", "    - ansible.builtin.shell: sleep 43251\n")
+        key = stage.start(playbook)
+        await until(lambda: running_command("sleep 43251"))
+        os.kill(Attempt(stage.runner.private, key).read_worker()["pid"], signal.SIGSTOP)
+        stage.cancel(key)
+        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        assert running_command("sleep 43251") == []
+
+
+class TestSecrets:
+    """A secret is in no record, log, process list or left-over file."""
+
+    async def test_a_canary_is_nowhere(self, stage: Stage) -> None:
+        """While it runs, not on any command line; afterwards, in no file that we keep and no event."""
+        canary = "CANARY-83b1f0"
+        playbook = stage.write(
+            "move.yml",
+            """
+    - name: hidden
+      ansible.builtin.shell:
+        cmd: cat
+        stdin: "{{ db_password }}"
+      no_log: true
+    - name: careless, on {{ db_password }}
+      ansible.builtin.fail:
+        msg: "cannot log in with {{ db_password }}"
+""",
+        )
+        playbook = Playbook(playbook.path, playbook.digest, {"db_password": canary})
+        key = stage.start(playbook)
+        seen: list[int] = []
+        while not Attempt(stage.runner.private, key).result.exists():
+            seen += running_command(canary)
+            await asyncio.sleep(0.02)
+        ended = await stage.end_of(key)
+        assert ended.outcome is Outcome.FAILED
+        assert seen == []
+        assert canary not in repr(stage.heard)
+        kept = b"".join(path.read_bytes() for path in stage.runner.private.rglob("*") if path.is_file())
+        assert canary.encode() not in kept
+        assert "cannot log in with ***" in ended.detail
+
+    async def test_no_log_stays_hidden(self, stage: Stage) -> None:
+        """A failing task with no_log says that it failed, and nothing more."""
+        playbook = stage.write(
+            "move.yml",
+            """
+    - name: set the password
+      ansible.builtin.shell: echo CANARY-55 >&2; exit 1
+      no_log: true
+""",
+        )
+        ended = await stage.run(playbook)
+        assert ended.outcome is Outcome.FAILED
+        assert "set the password" in ended.detail
+        assert "CANARY-55" not in repr(stage.heard)
+        assert "no_log" in ended.detail
+
+    async def test_directories_are_private(self, stage: Stage) -> None:
+        """Nobody else on the machine can look in."""
+        playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
+        ended = await stage.run(playbook)
+        attempt = Attempt(stage.runner.private, ended.key)
+        assert attempt.path.stat().st_mode & 0o077 == 0
+        stage.runner.forget("acme/run-1")
+        assert not attempt.path.exists()
+
+
+class TestTogether:
+    """Several attempts at once do not know of each other."""
+
+    async def test_several_at_once(self, stage: Stage) -> None:
+        """One fails, one is cancelled, two succeed; no thread stays."""
+        good = stage.write("good.yml", "    - ansible.builtin.command: 'true'\n")
+        bad = stage.write("bad.yml", "    - ansible.builtin.command: 'false'\n")
+        slow = stage.write("slow.yml", "    - ansible.builtin.shell: sleep 43261\n")
+        stage.runner.warm_up()
+        keys = [stage.start(*one) for one in ((good, "a"), (bad, "b"), (slow, "c"), (good, "d"))]
+        await until(lambda: running_command("sleep 43261"))
+        stage.cancel(keys[2])
+        ends = [(await stage.end_of(key)).outcome for key in keys]
+        assert ends == [Outcome.OK, Outcome.FAILED, Outcome.CANCELLED, Outcome.OK]
+        assert {thread.name.split("_")[0] for thread in threading.enumerate()} <= {"MainThread", "asyncio"}
