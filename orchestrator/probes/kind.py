@@ -114,11 +114,12 @@ class Secrets:
         Raises `Unanswerable` if it is not there.
         """
         if name is not None:
-            if name not in self._known:
-                raise Unanswerable(
-                    f"secret {name!r} is not known here (known: {', '.join(sorted(self._known)) or 'none'})"
-                )
-            return self._known[name]
+            try:
+                return self._known[name]
+            except KeyError:
+                raise Unanswerable(f"secret {name!r} is not known here") from None
+            except Exception as error:  # the mapping may decrypt as it is read
+                raise Unanswerable(str(error)) from error
         if file is None:
             return None
         try:

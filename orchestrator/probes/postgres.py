@@ -54,6 +54,8 @@ from orchestrator.probes.sockets import is_address
 if TYPE_CHECKING:
     import psycopg
 
+_NO_PASSFILE = "/dev/null/none"  # else libpq reads the one in the home directory
+
 _STATE = """
 SELECT pg_is_in_recovery() AS standby,
        extract(epoch FROM clock_timestamp())::float8 AS now,
@@ -182,7 +184,7 @@ def _conninfo(options: PostgresOptions, address: str, timeout_s: float) -> str:
         port=options.port,
         dbname=options.dbname,
         user=options.user,
-        passfile=options.passfile or os.devnull,
+        passfile=options.passfile or _NO_PASSFILE,
         sslmode=options.sslmode,
         sslrootcert=options.sslrootcert,
         gssencmode="disable",
@@ -201,7 +203,11 @@ def _hang_up(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    """libpq's message without its preamble and advice."""
+    lines = [
+        line for line in str(error).strip().splitlines() if line.strip() and not line.startswith(("\t", "LINE", " "))
+    ]
+    return (lines or [type(error).__name__])[-1].rpartition(" failed: ")[2]
 
 
 def _meaning(error: psycopg.OperationalError, where: str) -> Silence | Refusal:
