@@ -11,20 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from orchestrator.config.domains import Domains
 from orchestrator.config.faults import Faults, nearest
 from orchestrator.config.inventory import Inventory
+from orchestrator.config.options import SameFaults, Target, render_options
 from orchestrator.config.patterns import PatternInvalid, match_hosts
 from orchestrator.config.shapes import ChecksFileShape, CheckShape
-from orchestrator.config.shaping import real_path, report, show, take_shape
+from orchestrator.config.shapes import written as text_of
+from orchestrator.config.shaping import show, take_shape
 from orchestrator.config.strict_yaml import Document, Path_, read_yaml
-from orchestrator.config.templates import RenderFailed, Secrets, Variables, is_template
-from orchestrator.core.model import Check, Json, LatencyWindow, LossWindow
+from orchestrator.config.templates import Secrets, Variables
+from orchestrator.core.model import Check, LatencyWindow, LossWindow
 
 TIMEOUT_MAX_S = 300.0
-SECRET_SUFFIXES = ("_secret", "_secrets")  # options of probes that name secrets end so
 _OWN_KEYS = frozenset(f.alias or n for n, f in CheckShape.model_fields.items())
 
 
@@ -130,10 +131,12 @@ def _thresholds(shape: CheckShape, document: Document, path: Path_, faults: Faul
         if value is not None and value <= 0:
             faults.add(document.at(*path, key), f"{what}: {key} is zero", "a duration longer than 0s")
     if shape.fast is not None and shape.fast > every:
-        faults.add(document.at(*path, "fast"), f"{what}: fast is longer than every", f"at most {every:g}s")
+        faults.add(document.at(*path, "fast"), f"{what}: fast is longer than every", f"at most {text_of(every)}")
     if shape.timeout is not None and shape.timeout > TIMEOUT_MAX_S:
         faults.add(
-            document.at(*path, "timeout"), f"{what}: timeout is {shape.timeout:g}s", f"at most {TIMEOUT_MAX_S:g}s"
+            document.at(*path, "timeout"),
+            f"{what}: timeout is {text_of(shape.timeout)}",
+            f"at most {text_of(TIMEOUT_MAX_S)}",
         )
     loss, latency = shape.loss, shape.latency
     if loss and loss.down is not None and loss.up is not None and loss.up >= loss.down:
@@ -146,14 +149,14 @@ def _thresholds(shape: CheckShape, document: Document, path: Path_, faults: Faul
         faults.add(
             document.at(*path, "latency", "low"),
             f"{what}: latency.low is not below latency.high",
-            f"less than {latency.high:g}s",
+            f"less than {text_of(latency.high)}",
         )
     for key, window in (("loss", loss), ("latency", latency)):
         if window and window.over is not None and window.over < every:
             faults.add(
                 document.at(*path, key, "over"),
                 f"{what}: the window {key}.over is shorter than every",
-                f"at least {every:g}s",
+                f"at least {text_of(every)}",
             )
 
 
@@ -172,35 +175,35 @@ def compile_checks(
     """Apply every check to every client. `all_clients` are known names, also those that are not being read."""
     compiled = CompiledChecks()
     for one in written:
-        shape = one.shape
-        if shape.name is None:
+        name = one.shape.name
+        if name is None:
             continue
         for index, client in enumerate(one.clients or ()):
             if client not in all_clients:
-                where = one.path if shape.clients else ("clients",)
-                at = one.document.at(*where, "clients", index) if shape.clients else one.document.at("clients", index)
-                faults.unknown(at, "client", client, all_clients)
+                path = (*one.path, "clients", index) if one.shape.clients else ("clients", index)
+                faults.unknown(one.document.at(*path), "client", client, all_clients)
         clients = [c for c in inventories if one.clients is None or c in one.clients]
         targets = _targets(one, {c: inventories[c] for c in clients}, faults, complete=all_clients <= set(inventories))
         for client, hosts in targets.items():
             if not one.sound:
-                compiled.broken.setdefault(client, set()).add(shape.name)
+                compiled.broken.setdefault(client, set()).add(name)
                 continue
-            taken = [c for c in compiled.checks.values() if c.client == client and c.name == shape.name]
-            if taken:
-                faults.add(
-                    one.document.at(*one.path, "name"),
-                    f"there is another check {shape.name!r} for client {client}",
-                    "a name of its own",
-                )
+            if any(c.client == client and c.name == name for c in compiled.checks.values()):
+                at = one.document.at(*one.path, "name")
+                faults.add(at, f"there is another check {name!r} for client {client}", "a name of its own")
                 continue
+            same = SameFaults(faults)
             for host in hosts:
                 variables = Variables(inventories[client], host, workspace)
-                check = _check(one, client, host, variables, domains[client], probe_kinds, secrets, vantage, faults)
+                target = Target(
+                    one.document, one.path, variables, f"{one.what} of {client}", f"{client}/{name}", same.of(host)
+                )
+                check = _check(one, client, target, domains[client], probe_kinds, secrets, vantage)
                 if check is None:
-                    compiled.broken.setdefault(client, set()).add(shape.name)
+                    compiled.broken.setdefault(client, set()).add(name)
                 else:
                     compiled.checks[check.id] = check
+            same.tell()
     return compiled
 
 
@@ -236,169 +239,39 @@ def _targets(
 def _check(
     one: Written,
     client: str,
-    host: str,
-    variables: Variables,
+    target: Target,
     domains: Domains,
     probe_kinds: Mapping[str, type[BaseModel]],
     secrets: Secrets,
     vantage: str,
-    faults: Faults,
 ) -> Check | None:
-    shape = one.shape
-    name = shape.name or ""
-    kind = shape.probe or ""
-    identifier = f"{client}/{name}@{host}" if host else f"{client}/{name}"
-    before = len(faults.found)
-    subject = f"{one.what} of {client}" + (f" on {host}" if host else "")
-    options: dict[str, Json] = {}
-    shown: dict[str, Any] = {}
-    schema = probe_kinds[kind]
-    written = dict(one.options)
-    target = schema.model_fields.get("target")
-    if host and target is not None and target.is_required() and "target" not in written:
-        written["target"] = "{{ ansible_host | default(inventory_hostname) }}"
-    for key, value in written.items():
-        path = (*one.path, key)
-        if key.endswith(SECRET_SUFFIXES):
-            shown[key] = options[key] = _references(
-                value, f"{identifier}:{key}", one, path, variables, subject, secrets, faults
-            )
-            continue
-        rendered, secret = _render(value, one, path, variables, subject, faults)
-        if secret:
-            ours = sorted(k for k in schema.model_fields if k.endswith(SECRET_SUFFIXES))
-            expected = f"it in {' or '.join(ours)}" if ours else "nothing secret in this kind of probe"
-            faults.add(one.document.at(*path), f"{subject}: a secret in {key} would end up in records", expected)
-        shown[key] = options[key] = rendered
-    via = _plain(shape.via, one, (*one.path, "via"), variables, subject, faults)
+    shape, faults, host = one.shape, target.faults, target.variables.host
+    options = render_options(one.options, probe_kinds[shape.probe or ""], target, secrets)
+    via = target.text(shape.via, "via")
     via_id = domains.resolve(via, one.document.at(*one.path, "via"), faults) if via else None
-    if len(faults.found) == before:
-        _validate(schema, shown, one, subject, faults)
-    if len(faults.found) > before:
+    seen_from = target.text(shape.vantage, "vantage") or vantage
+    if faults.found:
         return None
     every = shape.every or 1.0
-    depends = domains.of_host(host) | ({via_id} if via_id else set())
+    loss, latency = shape.loss, shape.latency
     return Check(
-        id=identifier,
+        id=target.id,
         client=client,
-        name=name,
+        name=shape.name or "",
         host=host,
-        probe=kind,
+        probe=shape.probe or "",
         options=options,
         every_s=every,
         fast_s=shape.fast or min(0.5, every),
         timeout_s=shape.timeout or 1.0,
         rise=shape.rise or 2,
         fall=shape.fall or 3,
-        loss=LossWindow(shape.loss.down, shape.loss.up, shape.loss.over)
-        if shape.loss and shape.loss.down is not None and shape.loss.up is not None and shape.loss.over is not None
-        else None,
-        latency=LatencyWindow(shape.latency.high, shape.latency.low, shape.latency.over, shape.latency.fails)
-        if shape.latency
-        and shape.latency.high is not None
-        and shape.latency.low is not None
-        and shape.latency.over is not None
+        loss=LossWindow(loss.down or 0.0, loss.up or 0.0, loss.over or 0.0) if loss else None,
+        latency=LatencyWindow(latency.high or 0.0, latency.low or 0.0, latency.over or 0.0, latency.fails)
+        if latency
         else None,
         via=via_id,
-        domains=frozenset(depends),
-        vantage=_plain(shape.vantage, one, (*one.path, "vantage"), variables, subject, faults) or vantage,
+        domains=frozenset(domains.of_host(host) | ({via_id} if via_id else set())),
+        vantage=seen_from,
         reference=shape.reference,
     )
-
-
-def _references(
-    value: Any,
-    reference: str,
-    one: Written,
-    path: Path_,
-    variables: Variables,
-    subject: str,
-    secrets: Secrets,
-    faults: Faults,
-) -> Any:
-    """The references that stand for the secrets an option names: a variable's name, or a template."""
-    if isinstance(value, dict):
-        return {
-            k: _references(v, f"{reference}.{k}", one, (*path, k), variables, subject, secrets, faults)
-            for k, v in value.items()
-        }
-    if not isinstance(value, str):
-        faults.add(
-            one.document.at(*path), f"{subject}: {path[-1]} is {show(value)}", "the name of a (vaulted) variable"
-        )
-        return None
-    template = value if is_template(value) else f"{{{{ {value} }}}}"
-    if not is_template(value) and not value.isidentifier():
-        faults.add(
-            one.document.at(*path), f"{subject}: {path[-1]} is no variable's name", "the name of a (vaulted) variable"
-        )
-        return None
-    rendered, _ = _render(template, one, path, variables, subject, faults)
-    return None if rendered is None else secrets.refer(reference, template, variables)
-
-
-def _render(
-    value: Any, one: Written, path: Path_, variables: Variables, subject: str, faults: Faults
-) -> tuple[Any, bool]:
-    """A rendered option; faults stand at the text that could not be rendered."""
-    if isinstance(value, dict):
-        pairs = {k: _render(v, one, (*path, k), variables, subject, faults) for k, v in value.items()}
-        return {k: v for k, (v, _) in pairs.items()}, any(s for _, s in pairs.values())
-    if isinstance(value, list):
-        items = [_render(v, one, (*path, i), variables, subject, faults) for i, v in enumerate(value)]
-        return [v for v, _ in items], any(s for _, s in items)
-    if not is_template(value):
-        return value, False
-    try:
-        rendered, secret = variables.render(value)
-    except RenderFailed as error:
-        near = nearest(error.missing, variables.names()) if error.missing else None
-        faults.add(
-            one.document.at(*path), f"{subject}: {error}", "a variable of the host" if error.missing else "", near
-        )
-        return None, False
-    if not _is_json(rendered):
-        faults.add(
-            one.document.at(*path),
-            f"{subject}: the template gives a {type(rendered).__name__}",
-            "text, a number, a list or a mapping",
-        )
-        return None, False
-    return rendered, secret
-
-
-def _plain(
-    text: str | None, one: Written, path: Path_, variables: Variables, subject: str, faults: Faults
-) -> str | None:
-    """A rendered text that may not be secret."""
-    rendered, secret = _render(text, one, path, variables, subject, faults)
-    if secret or (rendered is not None and not isinstance(rendered, str)):
-        faults.add(
-            one.document.at(*path),
-            f"{subject}: {path[-1]} is {'a secret' if secret else show(rendered)}",
-            "a plain text",
-        )
-        return None
-    return rendered
-
-
-def _validate(schema: type[BaseModel], options: dict[str, Any], one: Written, subject: str, faults: Faults) -> None:
-    """Hold rendered options against the probe's own schema."""
-    try:
-        schema.model_validate(options)
-    except ValidationError as error:
-        if all(real_path(e["loc"], options) for e in error.errors()):
-            report(error, schema, one.document, one.path, options, faults, subject)
-            return
-        for e in error.errors(include_url=False):
-            message = str(e.get("ctx", {}).get("error", e["msg"]))
-            where = real_path(e["loc"], options)
-            faults.add(one.document.at(*one.path, *where), f"{subject}: {message}")
-
-
-def _is_json(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _is_json(v) for k, v in value.items())
-    if isinstance(value, list):
-        return all(_is_json(v) for v in value)
-    return value is None or isinstance(value, bool | int | float | str)

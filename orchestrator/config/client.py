@@ -88,7 +88,7 @@ class Compiler:
         if name is None:
             return None
         if name not in self.file.declared["places"]:
-            self.faults.unknown(self.at(*path), f"place of {self.client}", name, self.file.declared["places"])
+            self.faults.unknown(self.at(*path), "place", name, self.file.declared["places"], self.client)
             return None
         return self.id(name)
 
@@ -97,7 +97,7 @@ class Compiler:
         if name is None:
             return None
         if name not in self.file.move_names():
-            self.faults.unknown(self.at(*path), f"move of {self.client}", name, self.file.move_names())
+            self.faults.unknown(self.at(*path), "move", name, self.file.move_names(), self.client)
             return None
         self.used_moves.add(name)
         return self.id(name)
@@ -174,12 +174,8 @@ def compile_places(c: Compiler, inventory_groups: set[str]) -> dict[str, Place]:
     for name, shape in c.file.places.items():
         path: Path_ = ("places", name)
         if name not in c.domains.hosts:
-            c.faults.unknown(
-                c.file.document.key(*path),
-                f"group or domain of {c.client} for the place",
-                name,
-                inventory_groups | set(c.domains.hosts),
-            )
+            known = inventory_groups | set(c.domains.hosts)
+            c.faults.unknown(c.file.document.key(*path), "group or domain for the place", name, known, c.client)
         domains = {c.domains.id(name)} if name in c.domains.hosts else set()
         for index, other in enumerate(shape.domains or ()):
             resolved = c.domain(other, (*path, "domains", index))

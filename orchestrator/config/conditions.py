@@ -127,5 +127,5 @@ def _term(
 def _resolve(name: str, document: Document, path: Path_, names: CheckNames, faults: Faults) -> tuple[str, ...] | None:
     ids = names.ids(name)
     if ids is None:
-        faults.unknown(document.at(*path), f"check of {names.client}", name, names.all_names())
+        faults.unknown(document.at(*path), "check", name, names.all_names(), names.client)
     return ids

@@ -30,7 +30,7 @@ class Domains:
     def resolve(self, name: str, at: Position, faults: Faults) -> str | None:
         """The id of a declared domain; a fault at `at` if there is none."""
         if name not in self.hosts:
-            faults.unknown(at, f"failure domain of {self.client}", name, self.hosts)
+            faults.unknown(at, "failure domain", name, self.hosts, self.client)
             return None
         return self.id(name)
 

@@ -61,14 +61,13 @@ class Faults:
         """Note something that makes the configuration unusable."""
         self.found.append(Fault(at.file, at.line, at.column, message, expected, nearest))
 
-    def unknown(self, at: Position, what: str, name: str, known: Iterable[str]) -> None:
-        """Note a name that leads nowhere, with the nearest right one, or with all if they are few."""
+    def unknown(self, at: Position, what: str, name: str, known: Iterable[str], client: str = "") -> None:
+        """Note a name that leads nowhere (in a client), with the nearest right one, or with all if they are few."""
         names = sorted(set(known))
         near = nearest(name, names)
         expected = f"one of {', '.join(names)}" if near is None and 0 < len(names) <= 8 else ""
-        if not names:
-            expected = "nothing: none is declared"
-        self.add(at, f"there is no {what} {name!r}", expected, near)
+        where = f" in client {client}" if client else ""
+        self.add(at, f"there is no {what} {name!r}{where}" + ("" if names else ": none is declared"), expected, near)
 
     def warn(self, at: Position, message: str, expected: str = "") -> None:
         """Note something odd that stops nobody."""

@@ -303,7 +303,15 @@ def _refused(workspace: Path, at: Position, complaints: str, faults: Faults) -> 
         )
         return
     blocks = [b.strip() for b in re.split(r"(?m)^\[(?:WARNING|ERROR)\]:|^<<< caused by >>>", complaints) if b.strip()]
-    first = blocks[0].splitlines()[0] if blocks else "it said nothing"
+    wanted = {".ini": "'ini' plugin", ".py": "'script' plugin", ".sh": "'script' plugin"}.get(
+        Path(at.file).suffix, "'yaml' plugin"
+    )
+    telling = [
+        b for b in blocks if b.startswith("Failed to parse inventory with") and wanted in b.splitlines()[0]
+    ] or blocks
+    first = telling[0].splitlines()[0] if telling else "it said nothing"
+    first = first.partition(f"{wanted}: ")[2] or first
+    first = re.sub(r", found \"<class.*", "", first.replace(f"{workspace}/", ""))
     faults.add(at, f"ansible-inventory refused it: {first}", "an inventory that `ansible-inventory --list` reads")
 
 

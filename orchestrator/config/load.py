@@ -19,7 +19,7 @@ from orchestrator.config.client import ClientFile, Compiler, compile_limits, com
 from orchestrator.config.conditions import CheckNames
 from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
-from orchestrator.config.inventory import Inventory, inventory_sources, read_inventory
+from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import DaemonSettings, People, read_people, read_settings
@@ -209,12 +209,8 @@ def _inventories(
 
     def read(item: tuple[str, list[Path]]) -> tuple[str, Inventory | None, Faults]:
         own = Faults()  # one a thread
-        for source in item[1]:
-            if (
-                source.is_file()
-                and source.suffix in (".yml", ".yaml")
-                and not source.read_bytes().startswith(b"$ANSIBLE")
-            ):
+        for source in inventory_files(item[1]):
+            if source.suffix in (".yml", ".yaml") and not source.read_bytes().startswith(b"$ANSIBLE"):
                 # Only whether it is YAML, for the position; what it means is Ansible's business.
                 syntax_only(source, str(source.relative_to(workspace)), own)
         return item[0], None if own.found else read_inventory(workspace, item[0], item[1], own, cache=folder), own

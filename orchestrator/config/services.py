@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from orchestrator.config.client import ClientFile, Compiler
 from orchestrator.config.faults import Faults
-from orchestrator.config.shapes import ServiceShape
+from orchestrator.config.shapes import ServiceShape, written
 from orchestrator.config.strict_yaml import Path_
 from orchestrator.core.model import Dependency, Mode, Move, Place, Service, Tier
 
@@ -62,7 +62,7 @@ def _service(
         if getattr(shape, key) is not None and getattr(shape, key) <= 0:
             c.faults.add(c.at(*path, key), f"{what}: {key} is zero", "a duration longer than 0s")
     if shape.rto and shape.mtd and shape.mtd < shape.rto:
-        c.faults.add(c.at(*path, "mtd"), f"{what}: mtd is shorter than rto", f"at least {shape.rto:g}s")
+        c.faults.add(c.at(*path, "mtd"), f"{what}: mtd is shorter than rto", f"at least {written(shape.rto)}")
     if shape.home is None and any(moves[t.move].to for t in ladder if t.move in moves):
         c.faults.add(c.file.document.key(*path), f"{what} has moves to other places and no home", "the key 'home'")
     if shape.exclusive and shape.home is None:

@@ -41,9 +41,7 @@ def _cost(value: Any) -> tuple[float, str]:
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ValueError(
-            f"{value!r} is no name: use letters, digits, '-', '_' and '.', and begin with a letter or digit"
-        )
+        raise ValueError(f"{value!r} is no name: letters, digits, '-', '_' and '.', beginning with a letter or digit")
     return value
 
 
@@ -67,6 +65,18 @@ def _service(value: Any) -> Any:
 
 def _secret(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
+
+
+def written(seconds: float) -> str:
+    """A duration as an author would write it: `15m`, `1h30m`, `250ms`."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    text = ""
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds >= length:
+            text += f"{int(seconds // length)}{unit}"
+            seconds %= length
+    return text + (f"{seconds:g}s" if seconds or not text else "")
 
 
 Duration = Annotated[

@@ -6,6 +6,7 @@ held against the shape again, until what remains is sound.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -30,7 +31,13 @@ _WANTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "greater_than": "more than {gt}",
+    "less_than": "less than {lt}",
+    "string_too_short": "at least {min_length} characters",
 }
+_ATTEMPTS_MAX = 50
 
 
 def take_shape(shape: type[S], document: Document, path: Path_, data: Any, faults: Faults, what: str) -> S | None:
@@ -43,23 +50,18 @@ def take_shape(shape: type[S], document: Document, path: Path_, data: Any, fault
     if not isinstance(data, dict):
         faults.add(document.at(*path), f"{what} is {show(data)}", f"a mapping with {_keys(shape)}")
         return None
-    remaining = dict(data)
+    remaining = copy.deepcopy(data)
     taken: S | None = None
-    for _ in range(len(remaining) + 1):
+    for _ in range(_ATTEMPTS_MAX):
         try:
             taken = shape.model_validate(remaining)
             break
         except ValidationError as error:
-            broken = report(error, shape, document, path, data, faults, what)
-            for key in broken:
-                remaining.pop(key, None)
-    if taken is None:  # every key is dropped by then; a fault stands for each
+            for broken in report(error, shape, document, path, remaining, faults, what):
+                _remove(remaining, broken)
+    if taken is None:  # every attempt noted a fault
         taken = shape.model_construct()
-    broken_keys = set(data) - set(remaining)
-    for key in _missing(shape, remaining):
-        if key not in broken_keys:
-            faults.add(document.key(*path), f"{what} has no {key!r}", f"the key {key!r}")
-    _nested(taken, document, path, data, faults, what)
+    _missing(shape, taken, document, path, data, faults, what)
     return taken
 
 
@@ -71,38 +73,52 @@ def report(
     data: Any,
     faults: Faults,
     what: str,
-) -> set[str]:
-    """Note each of pydantic's errors where it stands; the top-level keys they are in."""
-    broken: set[str] = set()
+) -> list[Path_]:
+    """Note each of pydantic's errors where it stands; the paths, below `path`, of what is broken."""
+    broken: list[Path_] = []
     for one in error.errors(include_url=False):
         inside = real_path(one["loc"], data)
-        if inside:
-            broken.add(str(inside[0]))
+        broken.append(inside)
         at = (*path, *inside)
         kind, given = one["type"], one["input"]
+        subject = f"{what}: {dotted(inside)}" if inside else what
+        context = one.get("ctx", {})
         if kind == "extra_forbidden":
             name = str(one["loc"][-1])
+            owner = f"{what}: {dotted(inside[:-1])}" if inside[:-1] else what
             known = _names(_shape_at(shape, inside[:-1]))
             near = nearest(name, known)
-            expected = "" if near else f"one of {', '.join(sorted(known))}"
-            faults.add(document.key(*at), f"{what} has an unknown key {name!r}", expected, near)
+            faults.add(document.key(*at), f"{owner} has an unknown key {name!r}", "" if near else _one_of(known), near)
         elif kind == "missing":
-            name = str(one["loc"][-1])
-            faults.add(document.key(*path, *inside[:-1] if inside[-1:] == (name,) else inside),
-                       f"{what} has no {name!r}", f"the key {name!r}")  # fmt: skip
-        elif kind == "literal_error":
-            choices = [c.strip("'") for c in str(one["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
+            owner_path = inside[:-1]
+            owner = f"{what}: {dotted(owner_path)}" if owner_path else what
+            if at not in document.refused:
+                name = str(one["loc"][-1])
+                faults.add(document.key(*path, *owner_path), f"{owner} has no {name!r}", f"the key {name!r}")
+        elif kind in ("literal_error", "enum"):
+            choices = [c.strip("'") for c in str(context["expected"]).replace(" or ", ", ").split(", ")]
             near = nearest(given, choices) if isinstance(given, str) else None
-            faults.add(document.at(*at), f"{_dotted(inside)} is {show(given)}", f"one of {', '.join(choices)}", near)
+            faults.add(document.at(*at), f"{subject} is {show(given)}", f"one of {', '.join(choices)}", near)
         elif kind == "value_error":
-            text = str(one["ctx"]["error"])
-            message, _, expected = text.partition(": ")
-            faults.add(document.at(*at), f"{_dotted(inside)}: {message}", expected)
+            message, _, expected = str(context["error"]).partition(": ")
+            faults.add(document.at(*at), f"{subject}: {message}", expected.removeprefix("write "))
         elif kind in _WANTED:
-            faults.add(document.at(*at), f"{_dotted(inside)} is {show(given)}", _WANTED[kind])
+            faults.add(document.at(*at), f"{subject} is {show(given)}", _WANTED[kind].format(**context))
         else:
-            faults.add(document.at(*at), f"{_dotted(inside)} is {show(given)}", _lower(one["msg"]))
-    return broken or set(data)
+            faults.add(document.at(*at), f"{subject} is {show(given)}", one["msg"].removeprefix("Input should be "))
+    return broken
+
+
+def _remove(data: Any, path: Path_) -> None:
+    """Take the innermost key of this path out of `data`; of a broken item of a list, the list's key."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    if not path:
+        data.clear()
+        return
+    inner = _lookup(data, path[:-1])
+    if isinstance(inner, dict):
+        inner.pop(path[-1], None)
 
 
 def real_path(loc: Iterable[str | int], data: Any) -> Path_:
@@ -137,18 +153,20 @@ def show(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _nested(taken: Shape, document: Document, path: Path_, data: dict[str, Any], faults: Faults, what: str) -> None:
-    """Required keys of the shapes inside."""
-    for name, field in type(taken).model_fields.items():
+def _missing(
+    shape: type[Shape], taken: Shape, document: Document, path: Path_, data: Any, faults: Faults, what: str
+) -> None:
+    """Note required keys that were not written, here and in the shapes inside; broken ones were noted before."""
+    given = data if isinstance(data, dict) else {}
+    for key in shape.REQUIRED:
+        if given.get(key) is None and (*path, key) not in document.refused:
+            faults.add(document.key(*path), f"{what} has no {key!r}", f"the key {key!r}")
+    for name, field in shape.model_fields.items():
         key = field.alias or name
-        value = getattr(taken, name, None)
-        for where, inner in _shapes_in(value, (*path, key)):
-            given = _lookup(data, where[len(path) :])
-            if isinstance(given, dict):
-                label = f"{what}: {_dotted(where[len(path) :])}"
-                for missing in _missing(type(inner), given):
-                    faults.add(document.key(*where), f"{label} has no {missing!r}", f"the key {missing!r}")
-                _nested(inner, document, where, given, faults, label)
+        for where, inner in _shapes_in(getattr(taken, name, None), (key,)):
+            written = _lookup(given, where)
+            if isinstance(written, dict):
+                _missing(type(inner), inner, document, (*path, *where), written, faults, f"{what}: {dotted(where)}")
 
 
 def _shapes_in(value: Any, path: Path_) -> list[tuple[Path_, Shape]]:
@@ -166,10 +184,6 @@ def _lookup(data: Any, path: Path_) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return data
-
-
-def _missing(shape: type[Shape], data: dict[str, Any]) -> list[str]:
-    return [key for key in shape.REQUIRED if data.get(key) is None]
 
 
 def _names(shape: type[BaseModel] | None) -> set[str]:
@@ -199,11 +213,16 @@ def _first_model(annotation: Any) -> type[BaseModel] | None:
     return origin if isinstance(origin, type) and issubclass(origin, BaseModel) else None
 
 
-def _dotted(path: Path_) -> str:
+def dotted(path: Path_) -> str:
+    """A path as messages show it: `ladder[1].accept_loss`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
     return text or "it"
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return f"one of {', '.join(sorted(names))}"
 
 
 def _keys(shape: type[Shape]) -> str:

@@ -42,6 +42,7 @@ class Document:
     data: Any = None
     values: dict[Path_, Position] = field(default_factory=dict)
     keys: dict[Path_, Position] = field(default_factory=dict)
+    refused: set[Path_] = field(default_factory=set)  # values with a fault of their own, left out of `data`
 
     def at(self, *path: str | int) -> Position:
         """Where the value of this path stands, or its nearest enclosing part."""
@@ -90,8 +91,9 @@ _BROKEN = _Broken()
 
 def compose(text: str, name: str, faults: Faults) -> yaml.Node | _Broken | None:
     """The node tree of the only document in `text`; None if it is empty, `_BROKEN` with the fault noted."""
-    loader = yaml.SafeLoader(text)
+    loader = None
     try:
+        loader = yaml.SafeLoader(text)
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -104,18 +106,22 @@ def compose(text: str, name: str, faults: Faults) -> yaml.Node | _Broken | None:
         elif "undefined alias" in problem or "duplicate anchor" in problem:
             faults.add(at, problem, "an anchor (&name) before its alias (*name)")
         else:
-            context = f" ({error.context})" if error.context else ""
+            context = f", {error.context}" if error.context else ""
+            if error.context_mark and mark and error.context_mark.line != mark.line:
+                context += f" that began on line {error.context_mark.line + 1}"
             faults.add(at, f"this is no YAML: {problem}{context}", "valid YAML")
         return _BROKEN
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        faults.add(Position(name, line, 1), f"character {error.character!r} is not allowed in YAML", "printable text")
+        character = f"U+{ord(error.character) if isinstance(error.character, str) else error.character:04X}"
+        faults.add(Position(name, line, 1), f"the character {character} is not allowed in YAML", "printable text")
         return _BROKEN
     except RecursionError:
         faults.add(Position(name), "nested too deeply to be read", "a flatter file")
         return _BROKEN
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 class _Builder:
@@ -126,6 +132,7 @@ class _Builder:
         self.faults = faults
         self.open: set[int] = set()
         self.count = 0
+        self.resolver = yaml.resolver.Resolver()
 
     def where(self, node: yaml.Node) -> Position:
         return Position(self.document.file, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -166,7 +173,12 @@ class _Builder:
                 )
                 continue
             self.document.keys[(*path, key)] = self.where(key_node)
-            built[key] = self.build(value_node, (*path, key))
+            before = len(self.faults.found)
+            value = self.build(value_node, (*path, key))
+            if isinstance(value_node, yaml.ScalarNode) and len(self.faults.found) > before:
+                self.document.refused.add((*path, key))
+            else:
+                built[key] = value
         return {**{k: v for k, v in merged.items() if k not in built}, **built}
 
     def merge(self, node: yaml.Node, path: Path_, into: dict[str, Any]) -> None:
@@ -212,7 +224,7 @@ class _Builder:
         if node.style is not None:  # quoted, literal or folded: always text
             self.refuse_tag(node, "tag:yaml.org,2002:str")
             return text
-        if node.tag.startswith("!"):
+        if node.tag != self.resolver.resolve(yaml.ScalarNode, text, (True, False)):  # type: ignore[no-untyped-call]
             self.refuse_tag(node)
             return text
         if text in _TRUE or text in _FALSE:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.nativetypes import NativeCodeGenerator, NativeTemplate
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
@@ -30,11 +30,15 @@ _DEPTH_MAX = 40
 
 
 class RenderFailed(Exception):
-    """A template cannot be rendered. `missing` is the name of the variable that is not defined, if that is why."""
+    """A template cannot be rendered.
 
-    def __init__(self, message: str, missing_name: str | None = None) -> None:
+    `missing` is the name of the variable that is not defined, or `no_filter` that of the filter there is none of.
+    """
+
+    def __init__(self, message: str, missing_name: str | None = None, no_filter: str | None = None) -> None:
         super().__init__(message)
         self.missing = missing_name
+        self.no_filter = no_filter
 
 
 class SecretUnavailable(Exception):
@@ -68,8 +72,17 @@ class _Context(Context):
         return super().resolve_or_missing(key)
 
 
+class _Code(NativeCodeGenerator):
+    """Without folding of constants, which would turn `{{ 5000 + 432 }}` into text."""
+
+    def _output_child_to_const(self, node: nodes.Expr, frame: Any, finalize: Any) -> Any:
+        if isinstance(node, nodes.TemplateData):
+            return super()._output_child_to_const(node, frame, finalize)
+        raise nodes.Impossible
+
+
 class _Environment(SandboxedEnvironment):
-    code_generator_class = NativeCodeGenerator
+    code_generator_class = _Code
     concat = staticmethod(_concat)  # type: ignore[assignment]
     context_class = _Context
 
@@ -134,7 +147,10 @@ class _Scope:
         except UndefinedError as error:
             raise RenderFailed(str(error.message), _undefined_name(str(error.message))) from None
         except TemplateSyntaxError as error:
-            raise RenderFailed(f"this is no Jinja2: {error.message}") from None
+            message = (error.message or "").rstrip(".")
+            if message.startswith("No filter named '"):
+                raise RenderFailed(message.lower(), no_filter=message.split("'")[1]) from None
+            raise RenderFailed(f"this is no Jinja2: {message}") from None
         except TemplateError as error:
             raise RenderFailed(f"it cannot be rendered: {error.message}") from None
         except (RenderFailed, SecretUnavailable):
@@ -142,8 +158,8 @@ class _Scope:
         except Exception as error:  # an author's expression may raise anything
             raise RenderFailed(f"it cannot be rendered: {type(error).__name__}: {error}") from None
         if isinstance(result, StrictUndefined):
-            name = getattr(result, "_undefined_name", None)
-            raise RenderFailed(f"{name!r} is undefined", name)
+            message = result._undefined_message
+            raise RenderFailed(message, _undefined_name(message))
         return result
 
     def secret(self, value: Vaulted) -> str:
@@ -358,6 +374,11 @@ class Secrets(Mapping[str, str]):
                 )
             self._clear[text] = done.stdout
         return self._clear[text]
+
+
+def filters() -> list[str]:
+    """Names of the filters that templates may use."""
+    return sorted(_ENVIRONMENT.filters)
 
 
 def _undefined_name(message: str) -> str | None:

@@ -1,0 +1,65 @@
+"""Every bad configuration gives exactly the faults that it says it does.
+
+Each file under `tests/bad_configs/` is named for its fault and takes the place of one file of the sound workspace in
+`tests/bad_configs/base`: `# replaces: PATH`, and `# expect: MESSAGE` for each fault, in order.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import ConfigurationInvalid, load
+from tests.config.probe_kinds import PROBE_KINDS
+
+BAD = Path(__file__).parent.parent / "bad_configs"
+FILES = sorted(BAD.glob("*.yml"))
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sound workspace; one for all, so that its inventory is read by Ansible once."""
+    return Path(shutil.copytree(BAD / "base", tmp_path_factory.mktemp("bad") / "workspace"))
+
+
+@pytest.fixture
+def replaced(workspace: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The workspace with one file replaced by the bad one."""
+    bad: Path = request.param
+    target = workspace / header(bad, "replaces")[0]
+    old = target.read_bytes() if target.exists() else None
+    made = [p for p in (target.parent,) if not p.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(bad.read_bytes())
+    yield workspace
+    target.unlink()
+    if old is not None:
+        target.write_bytes(old)
+    for folder in made:
+        folder.rmdir()
+
+
+def header(path: Path, key: str) -> list[str]:
+    """The values of `# KEY: VALUE` lines at the top of a file."""
+    mark = f"# {key}: "
+    return [line.removeprefix(mark) for line in path.read_text().splitlines() if line.startswith(mark)]
+
+
+def test_the_workspace_is_sound_before_anything_is_replaced(workspace: Path) -> None:
+    assert load(workspace, probe_kinds=PROBE_KINDS).model.services.keys() == {"acme/erp"}
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(FILES) >= 25
+
+
+@pytest.mark.parametrize(
+    ("replaced", "bad"), [(p, p) for p in FILES], ids=[p.stem for p in FILES], indirect=["replaced"]
+)
+def test_bad(replaced: Path, bad: Path) -> None:
+    with pytest.raises(ConfigurationInvalid) as invalid:
+        load(replaced, probe_kinds=PROBE_KINDS)
+    assert [str(fault) for fault in invalid.value.faults] == header(bad, "expect")
