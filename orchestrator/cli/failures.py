@@ -22,6 +22,9 @@ KNOWN: dict[tuple[str, str], int] = {
     ("orchestrator.daemon", "Rejected"): FAILED,
     ("orchestrator.daemon", "SocketInUse"): FAILED,
     ("orchestrator.daemon", "UnsafeDirectory"): FAILED,
+    ("orchestrator.shell", "LeaseRefused"): FAILED,
+    ("orchestrator.shell", "LeaseLost"): FAILED,
+    ("orchestrator.lab", "LabUsageError"): WRONG,
     ("orchestrator.lab", "LabError"): FAILED,
 }
 

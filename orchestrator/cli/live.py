@@ -183,10 +183,11 @@ class Follower:
 
     def _last_lines(self, run: Run) -> list[Line]:
         if run.ended is None:
-            needs = run.human
-            why = f"{needs.reason.value}: {needs.evidence}" if needs else "it has not ended"
+            now = run_now(run, self.journal.now(time.time()))
+            if not now.needs:
+                return [line(Part(f"run {run.id} has not ended: ", "bold yellow"), "bascule status shows it")]
             return [
-                line(Part(f"run {run.id} needs a person: ", "bold yellow"), why),
+                line(Part(f"run {run.id} needs a person: ", "bold yellow"), now.needs),
                 line(
                     "  it keeps its resources; type: ",
                     Part(f"bascule approve {run.id}", "bold"),

@@ -79,7 +79,8 @@ def _guards(guards: Json, width: int) -> list[Line]:
         passed = guard.get("ok", guard.get("passes", guard.get("passed")))
         mark = Part("✓ ", "green") if passed else Part("✗ ", "bold red")
         name = _text(guard.get("guard") or guard.get("name") or guard.get("reason"))
-        text = ": ".join(x for x in (name, _text(guard.get("evidence"))) if x)
+        reason_ = "" if passed else _text(guard.get("reason"))
+        text = ": ".join(dict.fromkeys(x for x in (name, reason_, _text(guard.get("evidence"))) if x))
         first, *rest = wrap("      ", text, width)
         lines.append(line("    ", mark, first[6:]))
         lines += [line(x) for x in rest]

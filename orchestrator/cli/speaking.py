@@ -86,7 +86,9 @@ def _to_daemon(events: Connection, word: WordSpoken, wait: bool, follower: Follo
 
 def _alone(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) -> Answered:
     """Without a daemon: the one place that calls the one-shot shell."""
+    from orchestrator.daemon.address import where_to_speak
     from orchestrator.shell import oneshot
+    from orchestrator.shell.wiring import LeaseRefused
 
     def on_entry(_entry: object) -> None:
         follower.entry()
@@ -94,8 +96,12 @@ def _alone(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) ->
     def on_progress(event: StepProgressed) -> None:
         follower.progress(event.key.run, event.task)
 
-    answer: Answered = oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress, wait=wait)
-    return answer
+    try:
+        return oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress, wait=wait)
+    except LeaseRefused as refused:
+        raise LeaseRefused(
+            f"{refused}. It does not answer at {where_to_speak(workspace)}: wait, or look at it"
+        ) from None
 
 
 def _conclude(answer: Answered, word: WordSpoken, speaker: Speaker, follower: Follower) -> int:
@@ -104,7 +110,8 @@ def _conclude(answer: Answered, word: WordSpoken, speaker: Speaker, follower: Fo
     ended = follower.ended(answer.run) if answer.run else None
     code = REFUSED if not answer.accepted else DONE
     if answer.accepted and answer.run and speaker.wait:
-        code = DONE if ended is not None and ended.ok else FAILED
+        stops = word.kind.value in ("abort", "reject")  # then an end without success is what was asked for
+        code = DONE if ended is not None and (ended.ok or stops) else FAILED
     if speaker.as_json:
         told: dict[str, object] = {"answer": asdict(answer), "exit": code}
         if answer.run and speaker.wait:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from orchestrator.core.durations import show_duration
 from orchestrator.reports.account import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
-from orchestrator.reports.text import Line, Part, bar, line, wrap
+from orchestrator.reports.text import Line, Part, bar, line, precise, wrap
 
 TITLES = {
     "last_good": "last good answer",
@@ -34,7 +34,7 @@ def list_lines(accounts: Sequence[Account], width: int = 100) -> list[Line]:
     lines = []
     for a in accounts:
         what = f"{a.from_place or '?'} → {a.to_place}" if a.to_place and a.to_place != a.from_place else _last_move(a)
-        figure = f"RTA {show_duration(a.rta.seconds)}" if a.rta.seconds is not None else ""
+        figure = f"RTA {precise(a.rta.seconds)}" if a.rta.seconds is not None else ""
         of = f" of RTO {show_duration(a.rto_s)}" if figure and a.rto_s else ""
         missed = "  RTO missed" if a.rto_met is False else ""
         lines.append(
@@ -90,7 +90,7 @@ def figure_text(figure: Figure) -> str:
     """`41s (measured: …)`."""
     if figure.seconds is None:
         return f"{'not known' if figure.known is Known.UNKNOWN else figure.known.value} ({figure.source})"
-    return f"{show_duration(figure.seconds)} ({figure.known.value}: {figure.source})"
+    return f"{precise(figure.seconds)} ({figure.known.value}: {figure.source})"
 
 
 def offset(seconds: float | None) -> str:
@@ -148,11 +148,9 @@ def _phases(a: Account) -> Iterable[Line]:
     size = max(len(p.phase) for p in a.phases)
     for p in a.phases:
         share = p.share or 0.0
-        yield line(f"    {p.phase:<{size}}  {show_duration(p.seconds):>7}  {percent(p.share):>6}  ", bar(share, 20))
+        yield line(f"    {p.phase:<{size}}  {precise(p.seconds):>7}  {percent(p.share):>6}  ", bar(share, 20))
     total = sum(p.seconds for p in a.phases)
-    yield line(
-        f"    {'together':<{size}}  {show_duration(total):>7}  {percent(total / a.rto_s if a.rto_s else None):>6}"
-    )
+    yield line(f"    {'together':<{size}}  {precise(total):>7}  {percent(total / a.rto_s if a.rto_s else None):>6}")
 
 
 def _meter(m: Meter | None, a: Account) -> Iterable[Line]:
@@ -168,15 +166,15 @@ def meter_texts(m: Meter, rpo_s: float | None) -> list[str]:
     """What the end user's meter says, a sentence each."""
     found = []
     if m.outage_s is not None:
-        found.append(f"without a successful transaction: {show_duration(m.outage_s)}")
+        found.append(f"without a successful transaction: {precise(m.outage_s)}")
     if m.longest_outage_s is not None and m.longest_outage_s != m.outage_s:
-        found.append(f"longest stretch of it: {show_duration(m.longest_outage_s)}")
+        found.append(f"longest stretch of it: {precise(m.longest_outage_s)}")
     if m.acknowledged is not None or m.lost is not None:
         of = f" of {m.acknowledged} acknowledged" if m.acknowledged is not None else ""
         found.append(f"transactions lost: {m.lost if m.lost is not None else 'unknown'}{of}")
     if m.oldest_lost_age_s is not None:
         against = f", RPO {show_duration(rpo_s)}" if rpo_s is not None else ""
-        found.append(f"age of the oldest lost one: {show_duration(m.oldest_lost_age_s)}{against}")
+        found.append(f"age of the oldest lost one: {precise(m.oldest_lost_age_s)}{against}")
     if m.served_by:
         found.append(f"served by {m.served_by} afterwards")
     return found
@@ -226,10 +224,10 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
     names = max(len(s.step) for s in steps)
     yield line(Part(f"    {'step':<{names}}  {'start':>9} {'end':>9} {'took':>7} {'of RTO':>6} {'left':>7}", "dim"))
     for s in steps:
-        left = show_duration(s.budget_left_s) if s.budget_left_s is not None else ""
+        left = precise(s.budget_left_s) if s.budget_left_s is not None else ""
         again = f"  attempt {s.attempts}" if s.attempts > 1 else ""
         yield line(
-            f"    {s.step:<{names}}  {offset(s.from_s):>9} {offset(s.to_s):>9} {show_duration(s.took_s or 0.0):>7}"
+            f"    {s.step:<{names}}  {offset(s.from_s):>9} {offset(s.to_s):>9} {precise(s.took_s or 0.0):>7}"
             f" {percent(s.share):>6} {left:>7}  ",
             Part(MARK.get(s.state, "") or s.state, "green" if s.state == "done" else "yellow"),
             again,

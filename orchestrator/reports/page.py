@@ -16,6 +16,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.reports.account import Account, Figure, Moment
 from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, stamp
 from orchestrator.reports.summary import rows
+from orchestrator.reports.text import precise
 from orchestrator.reports.timeline import CLASSES, timeline
 
 
@@ -121,7 +122,7 @@ def _figures(a: Account) -> str:
 
 
 def _card(name: str, figure: Figure, objective: str, of_s: float | None, met: bool | None) -> str:
-    value = show_duration(figure.seconds) if figure.seconds is not None else "–"
+    value = precise(figure.seconds) if figure.seconds is not None else "–"
     verdict = {True: "met", False: "missed", None: ""}[met]
     of = f" of {objective} {show_duration(of_s)}" if of_s is not None else ""
     mark = f" {_state(verdict)}" if verdict else ""
@@ -144,8 +145,7 @@ def _phases(a: Account) -> str:
     lines = [(p.phase, p.seconds, p.share) for p in a.phases]
     lines.append(("together", total, total / a.rto_s if a.rto_s else None))
     body = "".join(
-        f'<tr><th scope="row">{_t(n)}</th><td>{show_duration(s)}</td><td>{percent(share)}</td></tr>'
-        for n, s, share in lines
+        f'<tr><th scope="row">{_t(n)}</th><td>{precise(s)}</td><td>{percent(share)}</td></tr>' for n, s, share in lines
     )
     instants = "".join(
         f'<tr><th scope="row">{_t(TITLES[n])}</th><td>{offset(at)}</td></tr>'
@@ -192,14 +192,14 @@ def _step_rows(a: Account, run: str) -> Iterable[str]:
     for s in a.steps:
         if s.run != run:
             continue
-        left = show_duration(s.budget_left_s) if s.budget_left_s is not None else ""
+        left = precise(s.budget_left_s) if s.budget_left_s is not None else ""
         again = f", attempt {s.attempts}" if s.attempts > 1 else ""
         measured = ", ".join(f"{k} {v:g}" for k, v in s.measures.items())
         why = _why(f"{s.state}{again}", s.reason, s.evidence, measured)
         looks = "".join(f"<br>{_t(x)}" for x in s.looks)
         yield (
             f'<tr><th scope="row">{_t(s.step)}</th><td>{offset(s.from_s)}</td><td>{offset(s.to_s)}</td>'
-            f"<td>{show_duration(s.took_s or 0.0)}</td><td>{percent(s.share)}</td><td>{left}</td>"
+            f"<td>{precise(s.took_s or 0.0)}</td><td>{percent(s.share)}</td><td>{left}</td>"
             f"<td class=text>{why}{looks}</td></tr>"
         )
         for t in s.tasks:
@@ -207,7 +207,7 @@ def _step_rows(a: Account, run: str) -> Iterable[str]:
                 continue
             yield (
                 f"<tr class=task><td class=text>{_t(t.host)}: {_t(t.name)}</td><td>{offset(t.from_s)}</td><td></td>"
-                f"<td>{show_duration(t.took_s)}</td><td></td><td></td><td class=text>{_t(t.status)}</td></tr>"
+                f"<td>{precise(t.took_s)}</td><td></td><td></td><td class=text>{_t(t.status)}</td></tr>"
             )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from orchestrator.core.durations import show_duration
 from orchestrator.reports.account import Account
 from orchestrator.reports.phases import Phase
+from orchestrator.reports.text import precise
 
 
 def rows(accounts: Sequence[Account]) -> list[list[str]]:
@@ -29,9 +30,9 @@ def _row(a: Account) -> list[str]:
         _by(a),
         *(_time(phases.get(p.value) or None) for p in Phase),
         _time(a.rta.seconds) if a.rta.seconds is not None else a.state,
-        _time(a.rto_s),
+        _objective(a.rto_s),
         _time(a.rpa.seconds),
-        _time(a.rpo_s),
+        _objective(a.rpo_s),
         _time(m.outage_s if m else None),
         "–" if m is None or m.lost is None else str(m.lost),
         _time(m.oldest_lost_age_s if m else None),
@@ -47,4 +48,8 @@ def _by(a: Account) -> str:
 
 
 def _time(seconds: float | None) -> str:
+    return "–" if seconds is None else precise(seconds)
+
+
+def _objective(seconds: float | None) -> str:
     return "–" if seconds is None else show_duration(seconds)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from orchestrator.core.durations import show_duration
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -58,6 +60,15 @@ def rich_text(lines: Iterable[Line]) -> Text:
             whole.append(part.text, part.style or None)
         whole.append("\n")
     return whole
+
+
+def precise(seconds: float) -> str:
+    """A duration in an account: tenths of a second up to two minutes, where seconds are compared."""
+    if abs(seconds) < 60:
+        return f"{seconds:.1f}s"
+    if abs(seconds) < 120:
+        return f"{'-' if seconds < 0 else ''}1:{abs(seconds) - 60:04.1f}"
+    return show_duration(seconds)
 
 
 def bar(share: float, cells: int = 12) -> str:

@@ -13,6 +13,7 @@ from html import escape
 from orchestrator.core.durations import show_duration
 from orchestrator.reports.account import Account, Moment, StepLine
 from orchestrator.reports.incident_text import offset
+from orchestrator.reports.text import precise
 
 WIDTH = 1000.0
 LEFT = 120.0
@@ -91,7 +92,7 @@ def timeline(a: Account, ident: str) -> str:
 
 
 def _about(a: Account) -> str:
-    phases = ", ".join(f"{p.phase} {show_duration(p.seconds)}" for p in a.phases)
+    phases = ", ".join(f"{p.phase} {precise(p.seconds)}" for p in a.phases)
     return f"{a.service}: {phases}. State: {a.state}."
 
 
@@ -140,7 +141,7 @@ def _phases(rows: list[str], a: Account, axis: Axis, y: float) -> float:
         else:
             merged.append((s.phase, s.from_s, s.to_s))
     for phase, from_s, to_s in merged:
-        took = show_duration(to_s - from_s)
+        took = precise(to_s - from_s)
         full, short = f"{phase} {took}", phase
         room = axis.x(to_s) - axis.x(from_s) - 8
         label = full if len(full) * CHAR <= room else short if len(short) * CHAR <= room else ""
@@ -154,7 +155,7 @@ def _steps(rows: list[str], a: Account, axis: Axis, y: float) -> float:
         if s.state == "skipped":
             continue
         end = s.to_s if s.to_s is not None else axis.end_s
-        took = show_duration(s.took_s or 0.0)
+        took = precise(s.took_s or 0.0)
         kind = STEP_CLASS.get(s.kind, "execute") + (" failed" if s.state == "failed" else "")
         label = f"{took} failed" if s.state == "failed" else took
         rows.append(_label(_short_step(s), y))
@@ -171,7 +172,7 @@ def _tasks(rows: list[str], s: StepLine, axis: Axis, y: float) -> float:
     shown = sorted((t for t in s.tasks if t.took_s >= 0.1), key=lambda t: -t.took_s)[:8]
     for t in sorted(shown, key=lambda t: t.from_s):
         x, width = axis.x(t.from_s), max(1.5, axis.x(t.from_s + t.took_s) - axis.x(t.from_s))
-        text = f"{t.host}: {t.name} {show_duration(t.took_s)}"
+        text = f"{t.host}: {t.name} {precise(t.took_s)}"
         kind = "failed" if t.status in ("failed", "unreachable") else ""
         size = len(text) * CHAR * 0.86
         at, anchor = (x + width + 4, "") if x + width + size < WIDTH else (x - 4, " end")
@@ -191,7 +192,7 @@ def _meter(rows: list[str], a: Account, axis: Axis, y: float) -> float:
     rows.append(_label("end user", y))
     from_s = m.outage_from_s if m.outage_from_s is not None else 0.0
     to_s = m.outage_to_s if m.outage_to_s is not None else from_s + m.outage_s
-    label = f"no successful transaction for {show_duration(m.outage_s)}"
+    label = f"no successful transaction for {precise(m.outage_s)}"
     rows.append(_bar(axis, y, from_s, to_s, "outage", label, f"{label}, measured by the end user's meter ({m.meter})"))
     return y + ROW + 6
 
