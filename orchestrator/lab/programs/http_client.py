@@ -154,8 +154,8 @@ async def exchange(address: str, port: int, request: bytes, timeout_s: float, *,
     except TimeoutError:
         if protocol is not None and protocol._transport is not None:  # it connected in the very last moment
             protocol.abort()
-            raise NoAnswerError(f"no answer within {timeout_s:.2g} s") from None
-        raise NotSentError(f"no connection to {address}:{port} within {timeout_s:.2g} s") from None
+            raise NoAnswerError("no answer within the limit") from None
+        raise NotSentError(f"no connection to {address}:{port} within the limit") from None
     except OSError as error:
         raise NotSentError(f"no connection to {address}:{port}: {error.strerror or error}") from error
     if protocol is None:
@@ -164,7 +164,7 @@ async def exchange(address: str, port: int, request: bytes, timeout_s: float, *,
         async with asyncio.timeout_at(deadline):
             return await protocol.result
     except TimeoutError:
-        raise NoAnswerError(f"no answer within {timeout_s:.2g} s") from None
+        raise NoAnswerError("no answer within the limit") from None
     finally:
         protocol.abort()
 

@@ -67,7 +67,7 @@ async def test_every_outcome_is_told_apart_and_the_beat_is_kept(tmp_path: Path) 
     attempts = lines_of(log)
     seen = {(line["outcome"], str(line["why"])[:30]) for line in attempts}
     assert ("acknowledged", "") in seen
-    assert ("unknown", "no answer within 0.25 s") in {(outcome, why[:23]) for outcome, why in seen}
+    assert ("unknown", "no answer within the limit") in seen
     assert {outcome for outcome, why in seen if why.startswith("503")} == {"refused"}
     assert {outcome for outcome, why in seen if why.startswith("504")} == {"unknown"}
     assert {outcome for outcome, why in seen if why.startswith("no connection")} == {"refused"}
