@@ -197,7 +197,7 @@ def firewall(host: Host) -> str:
         return _EDGE.format(
             wan='"wan-a", "wan-b"',
             lan="10.10.0",
-            peers="198.51.100.2, 198.51.100.35",
+            peers="198.51.100.2, 198.51.100.35, 198.51.100.74",
             source='oifname "wan-a" snat to 203.0.113.2\n        oifname "wan-b" snat to 203.0.113.6',
             marks=_MARKS,
         )
@@ -205,7 +205,7 @@ def firewall(host: Host) -> str:
         return _EDGE.format(
             wan='"wan"',
             lan="10.20.0",
-            peers="203.0.113.2, 203.0.113.6, 198.51.100.35",
+            peers="203.0.113.2, 203.0.113.6, 198.51.100.35, 198.51.100.74",
             source='oifname "wan" snat to 198.51.100.2',
             marks="",
         )

@@ -25,13 +25,13 @@ _NEEDS = {
     "instance": ("id or tags", ("id", "tags")),
     "object": ("bucket", ("bucket",)),
     "snapshot": ("volume or tags", ("volume", "tags")),
-    "record": ("name", ("name",)),
+    "record": ("record", ("record",)),
 }
 _MAY: dict[str, set[str]] = {
     "instance": {"id", "tags", "state"},
     "object": {"bucket", "prefix", "time_metadata", "min_bytes", "max_age"},
     "snapshot": {"volume", "tags", "max_age"},
-    "record": {"zone", "name", "type", "expect"},
+    "record": {"zone", "record", "type", "expect"},
 }
 
 
@@ -58,7 +58,7 @@ class AwsOptions(Options):
     zone: Text | None = Field(
         default=None, description="id or name of the hosted zone; else found by the record's name"
     )
-    name: Text | None = None
+    record: Text | None = None
     type: Literal["A", "AAAA", "CNAME", "TXT", "MX", "SRV", "NS", "CAA"] = "A"
     expect: Annotated[tuple[Text, ...], BeforeValidator(_list_of_one)] = Field(
         default=(), description="values that are right; every value of the record must be one of them"
@@ -155,7 +155,7 @@ def _judge_newest(options: AwsOptions, reply: Newest) -> Judged:
 
 def _judge_record(options: AwsOptions, reply: Record) -> Judged:
     measures = {"rtt_s": reply.rtt_s}
-    asked = f"{options.name} {options.type}"
+    asked = f"{options.record} {options.type}"
     if not reply.values:
         return Judged(Answer.BAD, measures, f"there is no record {asked}")
     measures["ttl_s"] = reply.ttl_s

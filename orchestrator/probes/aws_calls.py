@@ -169,7 +169,7 @@ def _snapshot(options: AwsOptions, timeout_s: float, started: float) -> Raw:
 
 def _record(options: AwsOptions, timeout_s: float, started: float) -> Raw:
     route53: Route53Client = _client("route53", options, timeout_s)
-    name = str(options.name).rstrip(".").lower() + "."
+    name = str(options.record).rstrip(".").lower() + "."
     zone = _zone(route53, options.zone, name)
     if zone is None:
         return Refusal(f"there is no hosted zone {options.zone or 'for ' + name}")

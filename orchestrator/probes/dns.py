@@ -24,7 +24,7 @@ def _list_of_one(value: object) -> object:
 class DnsOptions(Pinned):
     """Options of `probe: dns`."""
 
-    name: Text
+    record: Text
     type: Literal["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT", "CAA"] = "A"
     server: Text = Field(description="address of the name server")
     port: Port = 53
@@ -59,7 +59,7 @@ async def ask(question: Question[DnsOptions]) -> Raw:
     try:
         async with asyncio.timeout(question.timeout_s):
             rcode, values = await exchange(
-                options.name, options.type, options.server, options.port, options, tcp=options.tcp
+                options.record, options.type, options.server, options.port, options, tcp=options.tcp
             )
     except TimeoutError:
         return Silence(f"name server {options.server} did not answer within {question.timeout_s:g} s")
@@ -71,7 +71,7 @@ async def ask(question: Question[DnsOptions]) -> Raw:
 def judge(options: DnsOptions, reply: Resolved) -> Judged:
     """Good if there are records, and all of them are expected."""
     measures = {"rtt_s": reply.rtt_s}
-    asked = f"{options.name} {options.type}"
+    asked = f"{options.record} {options.type}"
     if reply.rcode != "NOERROR":
         return Judged(Answer.BAD, measures, f"{asked}: {reply.rcode} from {options.server}")
     if not reply.values:
