@@ -144,8 +144,13 @@ def _space() -> str:
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat after the name, which may contain anything. Empty: not to be read."""
+    """Fields of /proc/PID/stat after the name, which may contain anything. Empty: not to be read.
+
+    A /proc of another process space (a container with the host's) shows other processes under these numbers.
+    """
     try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return []
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return []

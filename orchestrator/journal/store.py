@@ -91,17 +91,14 @@ class Store:
         with self._turn:
             if self.read_only:
                 raise JournalUnwritable(f"journal {self.path} was opened to be read only", "Use the daemon's socket.")
-            connection = self._here()
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
+                with self._transaction(self._here()) as connection:
+                    yield connection
             except sqlite3.Error as error:
                 self._drop()
                 raise fault(error, self.path, JournalUnwritable) from error
-            except BaseException:
-                self._undo(connection)
-                raise
+            except JournalUnreadable as error:  # what cannot be read must not be written to
+                raise JournalUnwritable(error.reason, error.remedy) from error
 
     def read(self, query: str, arguments: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query. Waits for a busy file. Raises JournalUnreadable."""
@@ -111,6 +108,18 @@ class Store:
             except sqlite3.Error as error:
                 self._drop()
                 raise fault(error, self.path, JournalUnreadable) from error
+            except JournalUnwritable as error:
+                raise JournalUnreadable(error.reason, error.remedy) from error
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            self._undo(connection)
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
@@ -174,19 +183,15 @@ class Store:
             return
         if self.read_only:
             raise JournalUnreadable(f"{self.path} is no journal yet", "Start the daemon once.")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if not self._is_ours(connection):  # else another process was first
-                for statement in _statements(queries.SCHEMA):
-                    connection.execute(statement)
-                connection.execute(queries.BEGIN_STORE, (GENESIS,))
-                connection.execute(queries.BEGIN_LEASE)
-                connection.execute(f"PRAGMA application_id = {queries.APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {queries.VERSION}")
-            connection.execute("COMMIT")
-        except BaseException:
-            self._undo(connection)
-            raise
+        with self._transaction(connection):
+            if self._is_ours(connection):  # another process was first
+                return
+            for statement in _statements(queries.SCHEMA):
+                connection.execute(statement)
+            connection.execute(queries.BEGIN_STORE, (GENESIS,))
+            connection.execute(queries.BEGIN_LEASE)
+            connection.execute(f"PRAGMA application_id = {queries.APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {queries.VERSION}")
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:
         (application,) = connection.execute("PRAGMA application_id").fetchone()

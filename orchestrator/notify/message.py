@@ -69,7 +69,9 @@ def data_for(message: Message, person: Person | None) -> dict[str, Json]:
 
 
 def _about(notice: TellPeople) -> str:
-    """Client and subject, the client not said twice (ids are `client/name`)."""
+    """Client and subject, the client not said twice (ids are `client/name`); without either, all of it."""
+    if not notice.client and not notice.subject:
+        return "workspace"
     if f"{notice.subject}/".startswith(f"{notice.client}/") or not notice.client:
         return notice.subject or notice.client
     return f"{notice.client} {notice.subject}".strip()

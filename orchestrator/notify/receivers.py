@@ -32,17 +32,20 @@ class Addressed:
 
 
 def addressed(notice: TellPeople, settings: NotifySettings) -> Addressed:
-    """The people named (else the client's on-call), the client's ways, the workspace's ways."""
-    ids = notice.to or settings.on_call.get(notice.client, ())
+    """The people named (else the client's on-call), the client's ways, the workspace's ways.
+
+    A notice of no client concerns all of them: it goes to everybody's on-call and to every client's ways.
+    """
+    clients = (notice.client,) if notice.client else tuple(sorted({*settings.on_call, *settings.client_ways}))
+    on_call = tuple(i for client in clients for i in settings.on_call.get(client, ()))
+    ids = notice.to or on_call
     people = tuple(settings.people[i] for i in dict.fromkeys(ids) if i in settings.people)
     unknown = tuple(i for i in ids if i not in settings.people)
     if unknown and not people:  # the wrong name must not mean that nobody is told
-        people = tuple(settings.people[i] for i in settings.on_call.get(notice.client, ()) if i in settings.people)
+        people = tuple(settings.people[i] for i in dict.fromkeys(on_call) if i in settings.people)
     used: set[object] = set()
     receivers = [Receiver(p.name, fresh(p.ways, p, used), p) for p in people]
-    receivers.append(
-        Receiver(f"client {notice.client}", fresh(settings.client_ways.get(notice.client, ()), None, used))
-    )
+    receivers += [Receiver(f"client {c}", fresh(settings.client_ways.get(c, ()), None, used)) for c in clients]
     receivers.append(Receiver("workspace", fresh(settings.ways, None, used)))
     wayless = tuple(p.name for p in people if not p.ways)
     return Addressed(tuple(r for r in receivers if r.ways), people, unknown, wayless, used)

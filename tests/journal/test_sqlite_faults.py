@@ -264,6 +264,11 @@ class TestTheFileCannotBeWritten:
         path.unlink()
         with pytest.raises(JournalUnwritable, match="removed or replaced"):
             append(journal, held, 2)
+        path.mkdir()  # in its place, something that is no file
+        with pytest.raises(JournalUnwritable):
+            append(journal, held, 2)
+        with pytest.raises(JournalUnreadable):
+            list(journal.entries())
 
     def test_replaced_while_in_use(self, path: Path, tmp_path: Path) -> None:
         journal = with_lease(path, 1)
@@ -273,6 +278,18 @@ class TestTheFileCannotBeWritten:
         os.replace(tmp_path / "copy", path)
         with pytest.raises(JournalUnwritable, match="removed or replaced"):
             append(journal, held, 2)
+
+    def test_a_lease_that_cannot_be_read_stops_the_writing(self, path: Path) -> None:
+        journal = with_lease(path, 1)
+        held = journal.holder()
+        assert held is not None
+        db = sqlite3.connect(path)
+        db.execute("UPDATE lease SET held = '{'")
+        db.commit()
+        db.close()
+        with pytest.raises(JournalUnwritable, match="lease cannot be read"):
+            append(journal, held, 2)
+        assert journal.last_seq() == 1
 
     def test_its_directory_is_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "state").write_text("")

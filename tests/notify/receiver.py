@@ -53,7 +53,7 @@ async def http_receiver() -> AsyncIterator[HttpReceiver]:
         await runner.cleanup()
 
 
-async def until(condition: Any, timeout_s: float = 10.0) -> None:
+async def until(condition: Any, timeout_s: float = 60.0) -> None:
     """Wait for something to become true."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - the condition is plain data
