@@ -34,7 +34,7 @@ LABS = Path("/run/bascule-lab")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _ANSWER_TIMEOUT_S = 120.0
 _UP_TIMEOUT_S = 120.0
-_READY_TIMEOUT_S = 30.0
+_READY_TIMEOUT_S = 60.0
 
 Progress = Callable[[str], None]
 
@@ -64,7 +64,7 @@ class Lab:
     def up(self, progress: Progress = lambda text: None) -> None:
         """Build the lab; if it is there, boot what has power and does not run.
 
-        Returns when every host has booted and every service that starts with it listens, at the latest after 30 s;
+        Returns when every host has booted and every service that starts with it listens, at the latest after 60 s;
         `status` then tells what is missing.
         """
         refusal = permitted.why_not()
