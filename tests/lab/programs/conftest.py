@@ -30,7 +30,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(question: Callable[[], object], what: str, limit_s: float = 20.0) -> None:
+def wait_until(question: Callable[[], object], what: str, limit_s: float = 60.0) -> None:
     """Ask until the answer is true; `what` is said when it never is."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
