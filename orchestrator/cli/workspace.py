@@ -105,30 +105,10 @@ def reading(workspace: Path) -> Iterator[Reading]:
 
 
 def _open(workspace: Path) -> Journal | None:
-    from orchestrator.journal.sqlite import SqliteJournal
+    from orchestrator.journal.sqlite import SqliteJournal, journal_path
 
     path = journal_path(workspace)
     return SqliteJournal(path, read_only=True) if path.exists() else None
-
-
-def journal_path(workspace: Path) -> Path:
-    """Where the journal is: `daemon: {journal: …}` of bascule.yml, else the usual place.
-
-    The whole configuration is not read for it: inventories take seconds, and a broken file must not hide the journal.
-    """
-    usual = workspace / ".bascule" / "journal.db"
-    settings = workspace / "bascule.yml"
-    if not settings.exists():
-        return usual
-    import yaml
-
-    try:
-        found = yaml.safe_load(settings.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return usual  # `bascule validate` says what is wrong with it
-    daemon = found.get("daemon") if isinstance(found, dict) else None
-    named = daemon.get("journal") if isinstance(daemon, dict) else None
-    return workspace / named if isinstance(named, str) else usual
 
 
 def service_named(name: str, known: Iterable[str]) -> str:

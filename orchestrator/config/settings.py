@@ -33,11 +33,8 @@ COMMAND_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """The daemon's own places and names."""
+    """The daemon's own name among points of view."""
 
-    journal: Path
-    socket: Path
-    socket_group: str | None = None
     vantage: str = "local"
 
 
@@ -66,7 +63,7 @@ class WorkspaceSettings:
 
 def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
     """Read `bascule.yml`; everything in it has a default."""
-    found = WorkspaceSettings(_daemon(workspace, None))
+    found = WorkspaceSettings(_daemon(None))
     path = workspace / "bascule.yml"
     document = read_yaml(path, path.name, faults) if path.exists() else None
     if document is None:
@@ -74,7 +71,7 @@ def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
     head = take_shape(WorkspaceFileShape, document, (), document.data, faults, "the file")
     if head is None:
         return found
-    found.daemon = _daemon(workspace, head.daemon)
+    found.daemon = _daemon(head.daemon)
     found.limits = compile_limits(head.limits)
     found.people = _people(document, "", head.people, head.on_call, None, People(), faults)
     notify = head.notify or NotifyShape()
@@ -204,11 +201,6 @@ def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults)
         return None
 
 
-def _daemon(workspace: Path, shape: DaemonShape | None) -> DaemonSettings:
+def _daemon(shape: DaemonShape | None) -> DaemonSettings:
     shape = shape or DaemonShape()
-    return DaemonSettings(
-        journal=workspace / (shape.journal or ".bascule/journal.db"),
-        socket=workspace / (shape.socket or ".bascule/socket"),
-        socket_group=shape.socket_group,
-        vantage=shape.vantage or "local",
-    )
+    return DaemonSettings(vantage=shape.vantage or "local")

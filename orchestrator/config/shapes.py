@@ -91,7 +91,7 @@ Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"})
 Count = Annotated[int, Field(strict=True, ge=1)]
 Flag = Annotated[bool, Field(strict=True)]
 # Conditions are read apart (see `conditions`): each name in them has a position of its own.
-ConditionShape = Annotated[Any, WithJsonSchema({"$ref": "#/$defs/Condition"})]
+ConditionShape = Annotated[Any, WithJsonSchema({"title": "Condition"})]
 
 
 class Shape(BaseModel):
@@ -366,11 +366,8 @@ class HeartbeatShape(Shape):
 
 
 class DaemonShape(Shape):
-    """The daemon's own places and names."""
+    """The daemon's own name among points of view."""
 
-    journal: Text | None = None
-    socket: Text | None = None
-    socket_group: Text | None = None
     vantage: Name | None = None
 
 

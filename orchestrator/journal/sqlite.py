@@ -23,6 +23,11 @@ from orchestrator.journal.store import Store
 _BATCH = 500  # entries a read, so that a long fold holds no read transaction open
 
 
+def journal_path(workspace: Path) -> Path:
+    """Where a workspace's journal is."""
+    return workspace / ".bascule" / "journal.db"
+
+
 class SqliteJournal:
     """See `journal.Journal`. Any number of processes may open the same file; one lease decides who may append."""
 

@@ -111,7 +111,7 @@ HOSTS: Final[dict[str, Host]] = {
         ),
         _inside("hq-app", "hq", "10.10.0.10/24", "10.10.0.1"),
         _inside("hq-db", "hq", "10.10.0.20/24", "10.10.0.1"),
-        _inside("hq-user", "hq", "10.10.0.50/24", "10.10.0.1", ssh=False),
+        _inside("hq-user", "hq", "10.10.0.50/24", "10.10.0.1"),
         Host(
             "hq-oob",
             (Plug("uplink", "198.51.100.10/30", "hq-oob"), Plug("lan", "10.10.0.250/24", "hq-lan")),

@@ -110,7 +110,7 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     from orchestrator.journal.clocks import SystemClocks
     from orchestrator.journal.journal import Journal
     from orchestrator.journal.memory import MemoryJournal
-    from orchestrator.journal.sqlite import SqliteJournal
+    from orchestrator.journal.sqlite import SqliteJournal, journal_path
     from orchestrator.probes.prober import Prober
     from orchestrator.shell.loop import rebuild
     from orchestrator.shell.oneshot import KNOWN_S
@@ -118,7 +118,7 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
 
     loaded = await asyncio.to_thread(read_workspace, workspace)
     secrets, _ = await asyncio.to_thread(loaded.secrets.reveal_all)
-    path = loaded.daemon.journal
+    path = journal_path(loaded.workspace)
     journal: Journal = SqliteJournal(path, read_only=True) if path.exists() else MemoryJournal(SystemClocks())
     axis = Axis(journal, SystemClocks(), keep=False)
     engine = rebuild(journal, attends=False).copy()

@@ -20,7 +20,7 @@ from orchestrator.core.detector import Row
 from orchestrator.core.engine import Engine, Outcome, Undecided
 from orchestrator.core.invariants import InvariantBroken
 from orchestrator.core.model import Json, Model
-from orchestrator.journal.journal import Entry, Journal, JournalUnwritable, StaleEpoch
+from orchestrator.journal.journal import Entry, Journal, JournalUnreadable, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease
 
 log = structlog.get_logger(__name__)
@@ -109,7 +109,7 @@ class Shell:
             return
         try:
             self._commit(outcome, now)
-        except JournalUnwritable as refused:
+        except (JournalUnwritable, CodecError) as refused:
             self._break(str(refused), now)
             return
         self.wake_at = outcome.wake_at
@@ -197,7 +197,7 @@ class Shell:
             outcome = engine.recover(now)
             self._broken, self.engine, self._rows = None, engine, {}
             self._commit(outcome, now)
-        except (JournalUnwritable, InvariantBroken, Undecided, IllegalRecord) as refused:
+        except (JournalUnwritable, JournalUnreadable, CodecError, InvariantBroken, Undecided, IllegalRecord) as refused:
             self._broken = str(refused)
             self._retry_at = now + REBUILD_EVERY_S
             self.wake_at = self._retry_at

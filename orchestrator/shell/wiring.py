@@ -29,7 +29,7 @@ from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
-from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.notify.heartbeat import HeartbeatSender
 from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS
@@ -101,8 +101,7 @@ class Controller:
         self._loop = asyncio.get_running_loop()
         self._lost = self._loop.create_future()
         await self._read()
-        path = self.loaded.daemon.journal if self.loaded else self.workspace / ".bascule" / "journal.sqlite"
-        self.journal: Journal = SqliteJournal(path)
+        self.journal: Journal = SqliteJournal(journal_path(self.workspace))
         clocks = SystemClocks()
         lease = self.journal.acquire(self.name, clocks.wall(), LEASE_S)
         if isinstance(lease, Refused):
@@ -197,7 +196,7 @@ class Controller:
             self.secrets, missing = await asyncio.to_thread(self.loaded.secrets.reveal_all)
         except ConfigurationInvalid as invalid:
             self.invalid = invalid
-            if must and not (self.workspace / ".bascule" / "journal.sqlite").exists():
+            if must and not journal_path(self.workspace).exists():
                 raise
             self.loaded, self.secrets = None, {}
             return
