@@ -5,6 +5,7 @@ The one rule it keeps: every wait has an end of its own, so that a dead jump hos
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 import time
@@ -21,6 +22,23 @@ from orchestrator.probes.ssh import Hop, Ran, SshOptions, hops_of
 
 _OUTPUT_MAX = 32768
 _SILENT_WORDS = ("timed out", "no route", "unreachable", "timeout")
+
+
+class _Heard(logging.Handler):
+    """Keeps why a jump host could not connect: paramiko logs the reason, and raises without it."""
+
+    reason = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the reason from `Secsh channel 0 open FAILED: Connection refused: Connect failed`."""
+        _, failed, rest = record.getMessage().partition("open FAILED: ")
+        if failed:
+            self.reason = rest.rpartition(": ")[0]
+
+
+_heard = _Heard()
+logging.getLogger("paramiko").addHandler(_heard)
+logging.getLogger("paramiko").propagate = False
 
 
 class _Ended(Exception):
@@ -161,14 +179,14 @@ def _channel(attempt: _Attempt, hop: Hop, through: paramiko.Transport, where: st
     try:
         return through.open_channel("direct-tcpip", (hop.host, hop.port), ("127.0.0.1", 0), timeout=attempt.left_s())
     except paramiko.ChannelException as error:
-        text = error.text.lower()
+        text = _heard.reason.lower() or error.text.lower()
         if error.code != 2:  # 2 is "connect failed"; anything else is the jump host's own refusal
             raise _Ended(NotAsked(f"the jump host does not connect to {where}: {error.text}")) from error
         if "refused" in text:
             raise _Ended(Refusal(f"{where}: {text}")) from error
         if any(word in text for word in _SILENT_WORDS):
             raise _Ended(Silence(f"{where}: {text}")) from error
-        raise _Ended(NotAsked(f"the jump host cannot connect to {where}: {error.text}")) from error
+        raise _Ended(NotAsked(f"the jump host cannot connect to {where}: {text}")) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
         if not through.is_active():
             raise _Ended(NotAsked(f"the jump host was lost on the way to {where}: {error}")) from error

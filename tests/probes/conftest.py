@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from orchestrator.probes.asking import ask_once
 from orchestrator.probes.kind import Judged, Secrets
@@ -29,7 +30,14 @@ UNHURRIED_S = 20.0  # a time-out that no slow machine reaches
 Ask = Callable[..., Awaitable[Judged]]
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One event loop a module: starting templates for every test would take seconds each."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ask() -> Any:
     """Ask one question: `await ask("tcp", target=…, timeout_s=…, secrets={…})`."""
     tools = Tools()
@@ -76,7 +84,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def deaf() -> Any:
     """The port of a server that accepts connections and never says a word."""
     held = []
@@ -244,11 +252,14 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
     program = shutil.which("sshd", path=f"/usr/sbin:{unpacked}/sbin") or pytest.skip("there is no sshd here")
     if os.geteuid() != 0:
         pytest.skip("an sshd of one's own needs root")
+    libraries = [unpacked / "lib", *sorted((unpacked / "lib").glob("*-linux-*"))]
+    environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))} if unpacked.is_dir() else None
     room = tmp_path_factory.mktemp("sshd")
     key, host_key = room / "id_ed25519", room / "host_key"
     keygen = shutil.which("ssh-keygen", path=f"/usr/bin:{unpacked}/bin") or pytest.skip("there is no ssh-keygen here")
     for file in (key, host_key):
-        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(file)], check=True, capture_output=True)
+        words = [keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(file)]
+        subprocess.run(words, check=True, capture_output=True, env=environment)
     port = free_port()
     users = (Path("/etc/passwd").read_text()).splitlines()
     if not any(line.startswith("sshd:") for line in users):
@@ -262,7 +273,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
         "mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && mount --bind $0/passwd /etc/passwd && "
         f"exec {program} -D -e -f $0/sshd_config 2>$0/log"
     )
-    process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script, str(room)])
+    process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script, str(room)], env=environment)
     wait_for_port(port, process)
     public = host_key.with_suffix(".pub").read_text().split()[:2]
     known = room / "known_hosts"
@@ -286,20 +297,23 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     stop(process)
 
 
-@pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Credentials that moto takes, and none of this machine's."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    none = str(tmp_path_factory.mktemp("aws") / "none")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        patch.setenv("AWS_CONFIG_FILE", none)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", none)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
 
 
 @pytest.fixture
 def nowhere() -> Iterator[str]:
-    """A network namespace whose router loses what goes to 203.0.113.0/24, and says that 198.18.0.0/24 is unreachable."""
+    """A network namespace whose router loses what goes to 203.0.113.0/24 and calls 198.18.0.0/24 unreachable."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("a network namespace needs root and iproute2")
     name = f"bascule-probes-{os.getpid()}"

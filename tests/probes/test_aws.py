@@ -11,7 +11,7 @@ from orchestrator.core.events import Answer
 from orchestrator.probes.aws import KIND, AwsOptions, Newest
 from tests.probes.conftest import Ask, free_port
 
-pytestmark = [pytest.mark.usefixtures("credentials"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.usefixtures("credentials")
 
 
 def client(service: str, url: str) -> Any:

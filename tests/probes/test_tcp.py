@@ -1,0 +1,71 @@
+"""tcp: connections, banners, and who does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from orchestrator.core.events import Answer
+from tests.probes.conftest import Ask, free_port
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def asked(ask: Ask, serve: Serve, **options: Any) -> Any:
+    """The answer of a server that behaves so."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        return await ask("tcp", target="127.0.0.1", port=port, **options)
+
+
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Says hello, repeats what it hears, hangs up."""
+    writer.write(b"220 mail.example ready\r\n")
+    line = await reader.readline()
+    writer.write(b"heard " + line)
+    writer.close()
+
+
+async def test_a_connection_is_enough(ask: Ask) -> None:
+    seen = await asked(ask, greet)
+    assert (seen.answer, seen.measures["rtt_s"] > 0) == (Answer.GOOD, True)
+
+
+async def test_the_greeting_is_compared(ask: Ask) -> None:
+    assert (await asked(ask, greet, expect="^220 ")).answer is Answer.GOOD
+    other = await asked(ask, greet, expect="^554", send="QUIT\r\n")
+    assert (other.answer, "expected /^554/" in other.detail) == (Answer.BAD, True), other.detail
+
+
+async def test_what_was_sent_is_answered(ask: Ask) -> None:
+    seen = await asked(ask, greet, send="EHLO me\r\n", expect="heard EHLO me")
+    assert seen.answer is Answer.GOOD, seen.detail
+
+
+async def test_the_wrong_greeting_and_then_nothing_is_bad(ask: Ask) -> None:
+    held: list[Any] = []
+
+    async def mumble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"mumble")
+        held.append(writer)
+
+    seen = await asked(ask, mumble, expect="^220", timeout_s=0.5)
+    assert (seen.answer, "mumble" in seen.detail) == (Answer.BAD, True), seen.detail
+    for writer in held:
+        writer.close()
+
+
+async def test_refused_is_an_answer(ask: Ask) -> None:
+    seen = await ask("tcp", target="127.0.0.1", port=free_port())
+    assert (seen.answer, "refused" in seen.detail) == (Answer.BAD, True)
+
+
+async def test_connected_and_then_nothing_is_silence(ask: Ask, deaf: int) -> None:
+    seen = await ask("tcp", target="127.0.0.1", port=deaf, expect="x", timeout_s=0.3)
+    assert seen.answer is Answer.SILENT, seen.detail
+
+
+async def test_a_port_as_text_is_a_port(ask: Ask, deaf: int) -> None:
+    assert (await ask("tcp", target="127.0.0.1", port=str(deaf))).answer is Answer.GOOD
