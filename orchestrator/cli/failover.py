@@ -24,6 +24,7 @@ def failover(
     move: str | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     fence: Annotated[bool, Parameter(negative="")] = False,
+    fenced: str | None = None,
     override: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     speaker: Speaker = NOBODY,
 ) -> int:
@@ -39,10 +40,12 @@ def failover(
         Show what would run where, in which order, with each guard's answer; do nothing.
     fence
         Fence the place left even if it may be alive.
+    fenced
+        The place that you state cannot act any more: you have seen it dark.
     override
         Guards to go against, by the names that a refusal gives; it stands in the record with your name.
     """
-    return _say("failover", service, move, dry_run, fence, override, speaker)
+    return _say("failover", service, move, dry_run, fence, fenced, override, speaker)
 
 
 def failback(
@@ -52,6 +55,7 @@ def failback(
     move: str | None = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     fence: Annotated[bool, Parameter(negative="")] = False,
+    fenced: str | None = None,
     override: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
     speaker: Speaker = NOBODY,
 ) -> int:
@@ -67,10 +71,12 @@ def failback(
         Show what would run where, in which order, with each guard's answer; do nothing.
     fence
         Fence the place left even if it may be alive.
+    fenced
+        The place that you state cannot act any more: you have seen it dark.
     override
         Guards to go against, by the names that a refusal gives; it stands in the record with your name.
     """
-    return _say("failback", service, move, dry_run, fence, override, speaker)
+    return _say("failback", service, move, dry_run, fence, fenced, override, speaker)
 
 
 def _say(
@@ -79,6 +85,7 @@ def _say(
     move: str | None,
     dry_run: bool,
     fence: bool,
+    fenced: str | None,
     override: list[str] | None,
     speaker: Speaker,
 ) -> int:
@@ -90,6 +97,8 @@ def _say(
         options["move"] = move
     if fence:
         options["fence"] = True
+    if fenced:
+        options["fenced"] = fenced
     if override:
         options["override"] = [_guard(x) for x in override]
     return say(WordKind(kind), service, speaker, options, dry_run=dry_run)

@@ -47,7 +47,7 @@ class Follower:
         self._workspace = workspace
         self._quiet = quiet
         self._screen: Screen | None = None
-        self._tasks: dict[str, TaskTime] = {}
+        self._tasks: dict[tuple[str, str], TaskTime] = {}  # by run and step
         self._drawn_at = 0.0
         self._run: str | None = None
         self._told: set[tuple[str, int, str]] = set()
@@ -94,9 +94,9 @@ class Follower:
         self._run = new[-1] if new else self._run
         self._draw()
 
-    def progress(self, run: str, task: TaskTime) -> None:
+    def progress(self, run: str, step: str, task: TaskTime) -> None:
         """A running step got on."""
-        self._tasks[run] = task
+        self._tasks[run, step] = task
         self._draw()
 
     def ended(self, run: str) -> RunEnded | None:
@@ -134,7 +134,8 @@ class Follower:
         progress = message.get("progress")
         if isinstance(progress, dict):
             try:
-                self._tasks[str(progress.get("run"))] = decode(TaskTime, progress.get("task"))
+                key = (str(progress.get("run")), str(progress.get("step")))
+                self._tasks[key] = decode(TaskTime, progress.get("task"))
             except CodecError:
                 return  # a daemon of another version: the journal says the rest
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.daemon.client import Connection
 
 ANSWER_TIMEOUT_S = 30.0
+PLAN_TIMEOUT_S = 300.0  # ansible-playbook is asked for the hosts and tasks of every playbook
 
 
 def say(
@@ -94,8 +95,9 @@ def _alone(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) ->
         follower.entry()
 
     def on_progress(event: StepProgressed) -> None:
-        follower.progress(event.key.run, event.task)
+        follower.progress(event.key.run, event.key.step, event.task)
 
+    _quiet_logs()
     try:
         return oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress, wait=wait)
     except LeaseRefused as refused:
@@ -149,10 +151,11 @@ def _dry_run(workspace: Path, word: WordSpoken, as_json: bool) -> int:
 
     plan: Json
     try:
-        plan = ask(where_to_speak(workspace), {"op": "dry-run", "word": encode(word)}, ANSWER_TIMEOUT_S).get("plan")
+        plan = ask(where_to_speak(workspace), {"op": "dry-run", "word": encode(word)}, PLAN_TIMEOUT_S).get("plan")
     except NobodyListens:
         from orchestrator.shell import oneshot
 
+        _quiet_logs()
         plan = encode(oneshot.dry_run(workspace, word))
     if as_json:
         sys.stdout.write(json.dumps(plan, indent=2) + "\n")
@@ -166,8 +169,24 @@ def _dry_run(workspace: Path, word: WordSpoken, as_json: bool) -> int:
     return DONE if accepted else REFUSED
 
 
+def _quiet_logs() -> None:
+    """This command is a shell of its own for a moment: what it logs is not the answer, warnings are worth seeing."""
+    import logging
+
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
 def _resolved(workspace: Path, name: str, about: str) -> str:
     with reading(workspace) as journal:
         model = journal.stories.model
-        known = tuple(model.services) if model else ()
+    if model is None:  # nothing has ever run here: the files say what there is
+        from orchestrator.shell.wiring import read_workspace
+
+        model = read_workspace(workspace).model
+    known = tuple(model.services)
     return service_named(name, known) if about == "service" else subject_named(name, known)

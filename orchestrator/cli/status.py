@@ -77,7 +77,7 @@ def _live(journal: Reading, wall: float) -> Live:
     tasks = {}
     for item in _items(told, "tasks"):
         try:
-            tasks[str(item.get("run"))] = decode(TaskTime, item.get("task"))
+            tasks[str(item.get("run")), str(item.get("step"))] = decode(TaskTime, item.get("task"))
         except CodecError:
             continue  # a daemon of another version: the journal says the rest
     return Live(True, silent_s, tasks)

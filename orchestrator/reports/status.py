@@ -40,7 +40,7 @@ class RunNow:
     origin: str
     running_s: float
     steps: tuple[StepNow, ...]
-    task: str = ""  # what the playbook does at this moment, if the daemon could be asked
+    task: str = ""  # the task that its playbook ended last, if the daemon could be asked
     needs: str = ""  # what it waits for from a person
     say: str = ""  # the command to type
 
@@ -89,7 +89,7 @@ class Live:
 
     daemon: bool = False
     silent_s: float | None = None
-    tasks: Mapping[str, TaskTime] = field(default_factory=dict)  # by run: the task that began last
+    tasks: Mapping[tuple[str, str], TaskTime] = field(default_factory=dict)  # by run and step: the last to end
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,8 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     elif current is not None and current.kind.value == "approval" and run.approved is None:
         needs = "approval: " + ("; ".join(started.asks) or current.evidence or "the service is in mode ask")
         say = f"bascule approve {run.id}"
-    task = live.tasks.get(run.id) if live else None
-    shown = f"{task.name} on {task.host}" if task else ""
+    task = live.tasks.get((run.id, current.name)) if live and current else None
+    shown = f"{task.host}: {task.name}: {task.status} {show_duration(task.took_s)}" if task else ""
     return RunNow(
         run.id, started.service, started.move, started.origin.value, now - started.at, steps, shown, needs, say
     )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 
 from orchestrator.core.durations import show_duration
+from orchestrator.core.reasons import Reason
 from orchestrator.reports.status import RunNow, ServiceNow, StatusNow, StepNow, TierNow
 from orchestrator.reports.text import Line, Part, bar, line, wrap
 
@@ -67,9 +68,9 @@ def _in_incident(s: ServiceNow, width: int) -> Iterable[Line]:
         Part(budget, colour),
     )
     if s.reason and s.decision != "act":
-        yield from _wrapped(
-            f"  {s.decision}: ", f"{s.reason}: {s.evidence}" if s.evidence else s.reason, width, "yellow"
-        )
+        below = s.reason == Reason.NO_TIER_LEFT.value  # its evidence is the tiers, which follow
+        why = f"{s.reason}: {s.evidence}" if s.evidence and not below else s.reason
+        yield from _wrapped(f"  {s.decision}: ", why, width, "yellow")
     moves = max([len(_short(t.move)) for t in s.tiers], default=0)
     for tier in s.tiers:
         run = s.run if s.run and tier.state == "running" else None
