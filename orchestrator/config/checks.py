@@ -183,7 +183,8 @@ def compile_checks(
                 path = (*one.path, "clients", index) if one.shape.clients else ("clients", index)
                 faults.unknown(one.document.at(*path), "client", client, all_clients)
         clients = [c for c in inventories if one.clients is None or c in one.clients]
-        targets = _targets(one, {c: inventories[c] for c in clients}, faults, complete=all_clients <= set(inventories))
+        complete = all_clients & set(one.clients or all_clients) <= set(inventories)
+        targets = _targets(one, {c: inventories[c] for c in clients}, faults, complete=complete)
         for client, hosts in targets.items():
             if not one.sound:
                 compiled.broken.setdefault(client, set()).add(name)
@@ -228,10 +229,12 @@ def _targets(
         unknown_everywhere = set(unknown) if unknown_everywhere is None else unknown_everywhere & set(unknown)
         if hosts:
             found[client] = hosts
+    if not complete:  # a client that is not being read, or whose inventory is broken, may know them
+        return found
     if unknown_everywhere:
         for term in sorted(unknown_everywhere):
             faults.unknown(at, "host or group", term, names)
-    elif not found and inventories and complete:
+    elif not found and inventories:
         faults.add(at, f"{one.what}: the pattern {pattern!r} matches no host of any client", "a pattern that matches")
     return found
 

@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ import yaml
 
 from orchestrator.config.faults import Faults, Position
 
-READ_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 120.0
 _CACHE_FORMAT = 2
 _STATIC_SUFFIXES = {".yml", ".yaml", ".json", ".ini", ""}
 _ORIGIN = re.compile(r"Origin: (?P<file>/[^\n:]+)(?::(?P<line>\d+)(?::(?P<column>\d+))?)?")
@@ -119,7 +119,7 @@ def read_inventory(
         except json.JSONDecodeError:
             outputs.append({})
     if not all(outputs):
-        _refused(workspace, at, complaints, faults)
+        _refused(workspace, sources, complaints, faults)
         return None
     secret_names = _names_in_vaulted_files(workspace, sources, faults)
     merged, exported = outputs
@@ -162,7 +162,7 @@ def _build(
     return Inventory(client, tuple(sources), tuple(hosts), groups, host_vars, group_vars, tuple(warnings))
 
 
-def inventory_files(sources: list[Path]) -> list[Path]:
+def inventory_files(sources: Sequence[Path]) -> list[Path]:
     """Every file that the inventory consists of: its sources, and group_vars and host_vars beside them."""
     files: list[Path] = []
     for source in sources:
@@ -173,6 +173,16 @@ def inventory_files(sources: list[Path]) -> list[Path]:
         for folder in ("group_vars", "host_vars"):
             files += [p for p in (source.parent / folder).rglob("*") if p.is_file()]
     return sorted(set(files))
+
+
+def encrypted_files(sources: Sequence[Path]) -> list[Path]:
+    """Files of the inventory that are encrypted as a whole."""
+    found = []
+    for path in inventory_files(sources):
+        with path.open("rb") as file:
+            if file.read(15).startswith(b"$ANSIBLE_VAULT;"):
+                found.append(path)
+    return found
 
 
 def _cache_key(workspace: Path, sources: list[Path]) -> str | None:
@@ -252,10 +262,7 @@ def _hidden(value: Any) -> Any:
 def _names_in_vaulted_files(workspace: Path, sources: list[Path], faults: Faults) -> set[str]:
     """Variables that stand in files encrypted as a whole."""
     names: set[str] = set()
-    for path in inventory_files(sources):
-        with path.open("rb") as file:
-            if not file.read(15).startswith(b"$ANSIBLE_VAULT;"):
-                continue
+    for path in encrypted_files(sources):
         command = program("ansible-vault") or "ansible-vault"
         done = subprocess.run(
             [command, "view", str(path)],
@@ -288,20 +295,17 @@ def _warnings(complaints: str) -> list[str]:
     ]
 
 
-def _refused(workspace: Path, at: Position, complaints: str, faults: Faults) -> None:
+def _refused(workspace: Path, sources: list[Path], complaints: str, faults: Faults) -> None:
     """Say in one line what Ansible said, at the place it named if it did."""
+    if "no vault secrets" in complaints or "Decryption failed" in complaints:
+        for path in encrypted_files(sources) or sources:
+            wanted = "the vault password, or variables encrypted one by one"
+            faults.add(Position(_relative(workspace, path)), "this file of the inventory cannot be decrypted", wanted)
+        return
+    at = Position(_relative(workspace, sources[0]))
     origin = next((m for m in _ORIGIN.finditer(complaints) if m["line"]), None)
     if origin:
         at = Position(_relative(workspace, Path(origin["file"])), int(origin["line"]), int(origin["column"] or 1))
-    if "no vault secrets" in complaints or "Decryption failed" in complaints:
-        encrypted = [m["file"] for m in _ORIGIN.finditer(complaints)]
-        where = Position(_relative(workspace, Path(encrypted[-1]))) if encrypted else at
-        faults.add(
-            where,
-            "a file of the inventory cannot be decrypted",
-            "the vault password, or variables encrypted one by one",
-        )
-        return
     blocks = [b.strip() for b in re.split(r"(?m)^\[(?:WARNING|ERROR)\]:|^<<< caused by >>>", complaints) if b.strip()]
     wanted = {".ini": "'ini' plugin", ".py": "'script' plugin", ".sh": "'script' plugin"}.get(
         Path(at.file).suffix, "'yaml' plugin"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import configparser
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class Reader:
             if not skip & set(p.relative_to(self.folder).parts[:-1])
         ]
 
-    def digest(self, name: str, inventory: list[Path]) -> str:
+    def digest(self, name: str, inventory: Sequence[Path]) -> str:
         """Digest of a checked playbook with all its parts, and of the inventory's files."""
         path = self.folder / name
         digest = hashlib.sha256()
@@ -207,7 +207,7 @@ class Reader:
         return [self.workspace / Path(p).expanduser() for p in given.split(":") if p.strip()]
 
 
-def playbook_digest(workspace: Path, name: str, inventory: list[Path]) -> str | None:
+def playbook_digest(workspace: Path, name: str, inventory: Sequence[Path]) -> str | None:
     """The digest of `playbooks/NAME` as it is now, to be compared with the one in the model; None if it is gone.
 
     `inventory` is `Loaded.inventories[client]`.

@@ -76,7 +76,24 @@ def schemas(probe_kinds: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, A
         "$defs": {**definitions, "Condition": _CONDITION},
     }
     found = {"services.yml": services, "people.yml": people, "bascule.yml": workspace, "checks.yml": checks}
-    return {name: {"$schema": "http://json-schema.org/draft-07/schema#", **body} for name, body in found.items()}
+    return {
+        name: {"$schema": "http://json-schema.org/draft-07/schema#", **_refer(body)} for name, body in found.items()
+    }
+
+
+_SHORT = ("PlaybookShape", "BackShape", "TierShape", "DependencyShape", "SecretShape")  # a bare text is short for these
+
+
+def _refer(part: Any) -> Any:
+    """Every condition, which the shapes know by its title only, as a reference."""
+    if isinstance(part, dict):
+        if part.get("title") == "Condition" and "type" not in part and "anyOf" not in part:
+            return {"$ref": "#/$defs/Condition"}
+        made = {key: _refer(value) for key, value in part.items()}
+        if part.get("title") in _SHORT and part.get("type") == "object":
+            return {"anyOf": [{"type": "string"}, made]}
+        return made
+    return [_refer(item) for item in part] if isinstance(part, list) else part
 
 
 def _schema(shape: type[BaseModel]) -> dict[str, Any]:

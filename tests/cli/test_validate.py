@@ -1,0 +1,74 @@
+"""`bascule validate`, as it is typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SOUND = ROOT / "tests" / "bad_configs" / "base"
+
+
+def bascule(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound workspace."""
+    return Path(shutil.copytree(SOUND, tmp_path_factory.mktemp("cli") / "workspace"))
+
+
+def test_a_sound_workspace_is_summed_up(workspace: Path) -> None:
+    done = bascule("validate", "--workspace", str(workspace))
+    assert done.returncode == 0, done.stderr
+    assert "acme: 5 hosts" in done.stdout
+    assert "acme/erp" in done.stdout
+    told = json.loads(bascule("validate", "--workspace", str(workspace), "--json").stdout)
+    assert told["valid"] is True
+    assert told["clients"]["acme"]["services"]["erp"]["rto_s"] == 900
+
+
+def test_faults_are_told_all_at_once_with_exit_code_2(workspace: Path) -> None:
+    bad = workspace / "checks" / "bad.yml"
+    bad.write_text("- {name: spare, hosts: hq-ap, probe: icmp}\n- {name: other, hosts: hq-app, probe: icpm}\n")
+    try:
+        done = bascule("validate", "-w", str(workspace))
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert "checks/bad.yml:1:24: there is no host or group 'hq-ap'; did you mean 'hq-app'?" in done.stderr
+        assert "checks/bad.yml:2:39: check other: there is no probe 'icpm'; did you mean 'icmp'?" in done.stderr
+        assert "2 faults" in done.stderr
+        told = json.loads(bascule("validate", "-w", str(workspace), "--json").stdout)
+        assert [(f["file"], f["line"], f["column"]) for f in told["faults"]] == [
+            ("checks/bad.yml", 1, 24),
+            ("checks/bad.yml", 2, 39),
+        ]
+    finally:
+        bad.unlink()
+
+
+def test_editors_get_schemas_that_accept_what_is_sound() -> None:
+    schemas = json.loads(bascule("validate", "--schema").stdout)
+    for file, name in (
+        ("inventories/acme/services.yml", "services.yml"),
+        ("inventories/acme/people.yml", "people.yml"),
+        ("checks/all.yml", "checks.yml"),
+    ):
+        jsonschema.validate(yaml.safe_load((SOUND / file).read_text()), schemas[name])
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"services": {"erp": {"rtoo": "15m"}}}, schemas["services.yml"])
