@@ -70,7 +70,7 @@ async def ask_once(
             Answer.NONE, {}, f"the {kind.name} probe cannot judge its answer: {type(error).__name__}: {error}"
         )
     late_s = loop.time() - stamped - timeout_s
-    if judged.answer is Answer.SILENT and late_s > max(0.25, timeout_s / 2):
+    if judged.answer is Answer.SILENT and not kind.forks and late_s > max(0.25, timeout_s / 2):
         return Judged(Answer.NONE, {}, f"this program was {late_s:.1f} s late itself ({judged.detail})")
     return judged
 

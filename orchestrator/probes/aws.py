@@ -166,4 +166,4 @@ def _judge_record(options: AwsOptions, reply: Record) -> Judged:
     return Judged(Answer.GOOD, measures, seen)
 
 
-KIND = Kind("aws", AwsOptions, ask, (Instances, Newest, Record), judge, grace_s=60.0)
+KIND = Kind("aws", AwsOptions, ask, (Instances, Newest, Record), judge, grace_s=60.0, forks=True)

@@ -24,7 +24,7 @@ import orchestrator
 from orchestrator.probes.kind import NotAsked, Question, Raw
 
 START_MAX_S = 30.0
-KILL_AFTER_S = 1.0  # a question that outlives its own time-out by this much is killed
+KILL_AFTER_S = 2.0  # a question that outlives its own time-out by this much is killed
 AT_ONCE = 32  # questions of one kind; the others wait for their turn, unstamped
 MESSAGE_MAX_BYTES = 160_000
 _REST_S = 5.0  # after a template that could not start

@@ -154,7 +154,8 @@ class Kind(Generic[OptionsT, ReplyT]):
     `ask` keeps to the question's time-out by itself and returns a raw result; whatever it raises counts as
     `NotAsked`. `grace_s` after the time-out it is abandoned. `reply` is the type (or types) of the kind's own reply.
     `imports` are the libraries that asking needs: slow to import, so never imported by whoever only reads options, and
-    imported before the first beat, so that they hold up no question.
+    imported before the first beat, so that they hold up no question. `forks`: it is answered in a process of its own,
+    which keeps the time by itself.
     """
 
     name: str
@@ -163,6 +164,7 @@ class Kind(Generic[OptionsT, ReplyT]):
     reply: type[ReplyT] | tuple[type[Any], ...]
     judge: Callable[[OptionsT, ReplyT], Judged]
     grace_s: float = 0.5
+    forks: bool = False
     imports: tuple[str, ...] = ()
 
     def warm(self) -> None:

@@ -101,4 +101,4 @@ def judge(options: NagiosOptions, reply: Exited) -> Judged:
     return Judged(answer, measures, text or f"{program} said nothing, exit {reply.code}")
 
 
-KIND = Kind("nagios", NagiosOptions, ask, Exited, judge, grace_s=60.0)
+KIND = Kind("nagios", NagiosOptions, ask, Exited, judge, grace_s=60.0, forks=True)

@@ -130,4 +130,4 @@ def judge(options: SshOptions, reply: Ran) -> Judged:
     return Judged(Answer.GOOD, measures, f"logged in{by}, {options.command!r} as expected")
 
 
-KIND = Kind("ssh", SshOptions, ask, Ran, judge, grace_s=60.0)
+KIND = Kind("ssh", SshOptions, ask, Ran, judge, grace_s=60.0, forks=True)

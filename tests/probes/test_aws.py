@@ -82,9 +82,9 @@ async def test_the_value_of_a_record(ask: Ask, cloud: str) -> None:
         assert seen.answer is Answer.GOOD, seen.detail
     other = await ask("aws", **asked, expect=["198.51.100.2"])
     assert (other.answer, "expected 198.51.100.2" in other.detail) == (Answer.BAD, True), other.detail
-    none = await ask("aws", what="record", endpoint=cloud, name="nix.acme.example")
+    none = await ask("aws", what="record", endpoint=cloud, record="nix.acme.example")
     assert none.answer is Answer.BAD, none.detail
-    elsewhere = await ask("aws", what="record", endpoint=cloud, name="erp.other.example")
+    elsewhere = await ask("aws", what="record", endpoint=cloud, record="erp.other.example")
     assert (elsewhere.answer, "no hosted zone" in elsewhere.detail) == (Answer.BAD, True), elsewhere.detail
 
 
