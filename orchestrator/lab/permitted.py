@@ -5,9 +5,13 @@ The one rule it keeps: nothing is left behind; each question is asked by a child
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
+import struct
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from orchestrator.lab import kernel
 
@@ -17,12 +21,18 @@ _CONTAINER = (
 )
 
 
+_SET_INTERFACE_FLAGS = 0x8914
+_INTERFACE_UP = 0x1
+
+
 def _namespaces() -> None:
     kernel.unshare(kernel.NEW_MOUNT | kernel.NEW_HOSTNAME | kernel.NEW_IPC | kernel.NEW_PID)
 
 
 def _network() -> None:
     kernel.unshare(kernel.NEW_NETWORK)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SET_INTERFACE_FLAGS, struct.pack("16sh14x", b"lo", _INTERFACE_UP))
 
 
 def _mounts() -> None:
@@ -31,6 +41,8 @@ def _mounts() -> None:
     kernel.mount("tmpfs", "/tmp", "tmpfs")  # noqa: S108
     for name in ("upper", "work"):
         os.mkdir(f"/tmp/{name}")  # noqa: S108
+    os.mkdir("/tmp/upper/hidden")  # noqa: S108
+    os.setxattr("/tmp/upper/hidden", "trusted.overlay.opaque", b"y")  # noqa: S108
     kernel.mount("overlay", "/etc", "overlay", 0, "lowerdir=/etc,upperdir=/tmp/upper,workdir=/tmp/work")
 
 
@@ -73,11 +85,24 @@ def why_not() -> str | None:
             f"The lab needs root to make network, mount, PID and UTS namespaces; this is user id {os.geteuid()}. "
             "Run the same command with sudo."
         )
+    if _in_user_namespace():
+        return (
+            "The lab needs root of the machine; this is root of a user namespace only (a rootless container, "
+            "`unshare -r`), which may not hide the machine's files from a host. Run it outside of that namespace."
+        )
     for what, question, permit in _QUESTIONS:
         refusal = _ask(question)
         if refusal:
             return f"The lab cannot {what} here: {refusal}. {permit}"
     return None
+
+
+def _in_user_namespace() -> bool:
+    """Whether root here is somebody else, or has only some of the user ids, outside."""
+    try:
+        return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
+    except OSError:
+        return False
 
 
 def _ask(question: Callable[[], None]) -> str:
