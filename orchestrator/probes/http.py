@@ -12,7 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -101,10 +101,11 @@ async def ask(question: Question[HttpOptions]) -> Raw:
     headers = {"User-Agent": "bascule-probe", "Accept": "*/*", **options.headers}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
+    seen: dict[str, str] = {}
     connector = aiohttp.TCPConnector(
         force_close=True,
         use_dns_cache=False,
-        resolver=_resolver(question),
+        resolver=_resolver(question, seen),
         ssl=_tls(options),
         socket_factory=lambda info: open_socket(str(info[4][0]), socket.SOCK_STREAM, options),
     )
@@ -134,14 +135,21 @@ async def ask(question: Question[HttpOptions]) -> Raw:
                     headers=headers,
                     data=options.body,
                     allow_redirects=options.redirects > 0,
-                    max_redirects=max(1, options.redirects),
+                    max_redirects=options.redirects + 1,
                 ) as response:
                     return await _read(response, started, bound)
         except TimeoutError:
             what = "connected, no response" if connected else "no connection"
-            return Silence(f"{what} within {question.timeout_s:g} s")
+            return Silence(f"{what} within {question.timeout_s:g} s{_by(seen)}")
         except (aiohttp.ClientError, OSError) as error:
-            return _meaning(error)
+            raw = _meaning(error)
+            return replace(raw, why=raw.why + _by(seen))
+
+
+def _by(seen: Mapping[str, str]) -> str:
+    """Which addresses the names led to: half of what an operator wants to know."""
+    named = [f"{host} is {addresses}" for host, addresses in seen.items() if host != addresses]
+    return f" ({'; '.join(named)})" if named else ""
 
 
 async def _read(response: aiohttp.ClientResponse, started: float, bound: asyncio.Timeout) -> Raw:
@@ -173,7 +181,7 @@ def _known(charset: str | None) -> bool:
     return True
 
 
-def _resolver(question: Question[HttpOptions]) -> AbstractResolver:
+def _resolver(question: Question[HttpOptions], seen: dict[str, str]) -> AbstractResolver:
     from aiohttp.abc import AbstractResolver, ResolveResult
 
     class Resolver(AbstractResolver):
@@ -184,6 +192,7 @@ def _resolver(question: Question[HttpOptions]) -> AbstractResolver:
         ) -> list[ResolveResult]:
             options = question.options
             addresses = await question.tools.names.addresses(host, options.resolver, options)
+            seen[host] = ", ".join(addresses)
             return [
                 ResolveResult(
                     hostname=host,

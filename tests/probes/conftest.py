@@ -108,6 +108,52 @@ def deaf_udp() -> Iterator[int]:
 
 
 @dataclass
+class NameServer:
+    """A real name server whose records a test sets."""
+
+    port: int
+    records: dict[tuple[str, str], list[str]]
+
+    @property
+    def where(self) -> str:
+        """As `resolver` takes it."""
+        return f"127.0.0.1:{self.port}"
+
+
+@pytest.fixture(scope="module")
+def name_server() -> Iterator[NameServer]:
+    """dnslib's server, on UDP and TCP."""
+    dnslib = pytest.importorskip("dnslib")
+    from dnslib.server import BaseResolver, DNSLogger, DNSServer
+
+    served = NameServer(free_port(), {})
+
+    class Resolver(BaseResolver):  # type: ignore[misc]
+        """Answers from the test's records."""
+
+        def resolve(self, request: Any, _handler: Any) -> Any:
+            reply = request.reply()
+            name, kind = str(request.q.qname).lower(), dnslib.QTYPE[request.q.qtype]
+            if not any(known == name for known, _ in served.records):
+                reply.header.rcode = dnslib.RCODE.NXDOMAIN
+            for value in served.records.get((name, kind), []):
+                text = f'"{value}"' if kind == "TXT" else value
+                reply.add_answer(*dnslib.RR.fromZone(f"{name} 1 {kind} {text}"))
+            return reply
+
+    quiet = DNSLogger("-request,-reply,-truncated,-error", False)
+    servers = [
+        DNSServer(Resolver(), address="127.0.0.1", port=served.port, tcp=tcp, logger=quiet) for tcp in (False, True)
+    ]
+    for server in servers:
+        server.start_thread()
+    yield served
+    for server in servers:
+        server.stop()
+        server.server.server_close()
+
+
+@dataclass
 class Database:
     """One PostgreSQL server of a pair."""
 
