@@ -6,7 +6,7 @@ The one rule it keeps: a host's own files are all here, as text; `disk` writes t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from orchestrator.lab.service import Service
 from orchestrator.lab.topology import CONSOLES, HOSTS, HYPERVISOR, INSTANCE
@@ -20,7 +20,11 @@ REPLICATION_PASSWORD: Final = "replicator-of-the-lab"  # noqa: S105
 VAULT_PASSWORD: Final = "vault-of-the-lab"  # noqa: S105
 POSTGRES_ID: Final = 990
 
-DATABASES: Final[dict[str, str]] = {"hq-db": "primary", "geo-db": "standby", "cloud-app": "empty"}
+DATABASES: Final[dict[str, Literal["primary", "standby", "empty"]]] = {
+    "hq-db": "primary",
+    "geo-db": "standby",
+    "cloud-app": "empty",
+}
 _ERP: Final[dict[str, tuple[str, str, int]]] = {  # host: served by, its database, port
     "hq-app": ("hq", "10.10.0.20", 8080),
     "geo-app": ("geo", "10.20.0.20", 8080),

@@ -40,7 +40,7 @@ def run(host: str, disk: Path, surroundings: Surroundings, plugged: int, booted:
         os.dup2(log, 1)
         os.dup2(log, 2)
         for path, value in network.sysctls(HOSTS[host]).items():
-            _set(path, value)
+            network.set_kernel(path, value)
         if os.read(plugged, 1) != b"g":
             raise RuntimeError("the lab ended before the host was connected")
         network.run("ip", ["-batch", "/etc/lab/interfaces"], "", _ENVIRONMENT)
@@ -54,14 +54,6 @@ def run(host: str, disk: Path, surroundings: Surroundings, plugged: int, booted:
         os.write(booted, (str(error).replace("\n", " ") + "\n").encode())
     os.close(booted)
     _reap()
-
-
-def _set(path: str, value: str) -> None:
-    """One kernel setting; those that this kernel lacks (IPv6 switched off altogether) are passed over."""
-    try:
-        Path("/proc/sys", path).write_text(value)
-    except FileNotFoundError:
-        pass
 
 
 def _start_services() -> list[str]:

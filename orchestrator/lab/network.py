@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from orchestrator.lab.errors import LabError, LabUsageError
 from orchestrator.lab.topology import HOSTS, INTERFACE_NAME_LENGTH_MAX, LINKS, WIRES, Host, Link, Plug, bare
@@ -50,12 +51,35 @@ def run(program: str, arguments: list[str], text: str, environment: dict[str, st
 
 
 def lay_wires(environment: dict[str, str]) -> None:
-    """Make the bridges, in the calling process's network namespace."""
+    """Make the bridges, in the calling process's network namespace.
+
+    Where the machine has br_netfilter (a Docker host, say), bridged packets would also be routed through the rules and
+    connection tracking of this namespace: a wire is a wire.
+    """
+    for path, value in _WIRE_SETTINGS.items():
+        set_kernel(path, value)
     lines = ["link set lo up"]
     for wire in WIRES:
         lines.append(f"link add {wire} type bridge stp_state 0 forward_delay 0 mcast_snooping 0")
         lines.append(f"link set dev {wire} up")
     run("ip", ["-batch", "-"], "\n".join(lines), environment)
+
+
+_WIRE_SETTINGS = {
+    "net/ipv6/conf/all/disable_ipv6": "1",
+    "net/ipv6/conf/default/disable_ipv6": "1",
+    "net/bridge/bridge-nf-call-iptables": "0",
+    "net/bridge/bridge-nf-call-ip6tables": "0",
+    "net/bridge/bridge-nf-call-arptables": "0",
+}
+
+
+def set_kernel(path: str, value: str) -> None:
+    """One setting below /proc/sys, of this network namespace; what this kernel does not have is passed over."""
+    try:
+        Path("/proc/sys", path).write_text(value)
+    except FileNotFoundError:
+        pass
 
 
 def plug_in(hosts: dict[str, int], environment: dict[str, str]) -> None:
