@@ -116,4 +116,5 @@ def _guard(name: str) -> str:
     if wanted in by_name:
         return by_name[wanted]
     near = difflib.get_close_matches(wanted, list(by_name), n=3, cutoff=0.4)
-    raise CallWrong(f"there is no guard {name!r}", "Nearest: " + ", ".join(by_name[x] for x in near) if near else "")
+    nearest = "Nearest: " + ", ".join(by_name[x] for x in near) if near else "A refusal and a dry run name the guards"
+    raise CallWrong(f"there is no guard {name!r}", nearest)

@@ -109,8 +109,9 @@ class Follower:
         """The last lines: how it ended, or what has been started."""
         self._pause()
         if not answer.run:
-            said = f"{word.kind.value} {'everything' if word.subject == '*' else word.subject}: {answer.reason}"
-            show([line(Part("done: ", "green"), said, f" ({answer.evidence})" if answer.evidence else "")])
+            said = f"{word.kind.value} {'everything' if word.subject == '*' else word.subject}"
+            new = answer.evidence and answer.evidence != f"{word.kind.value}: {word.subject}"
+            show([line(Part("done: ", "green"), said, f" ({answer.evidence})" if new else "")])
             return
         run = self.journal.stories.decided.runs.get(answer.run)
         if not wait or run is None:

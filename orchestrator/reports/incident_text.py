@@ -129,17 +129,21 @@ def _head(a: Account, width: int) -> Iterable[Line]:
     if a.from_place or a.to_place:
         yield line(f"  from {a.from_place or 'no place'} to {a.to_place or a.from_place}")
     if not a.planned:
-        verdict = {True: "met", False: "MISSED", None: ""}[a.rto_met]
-        yield line(f"  RTO {show_duration(a.rto_s)}   RTA " if a.rto_s else "  RTA ", *_figure(a.rta, verdict))
+        yield from _figure("RTO", a.rto_s, "RTA", a.rta, a.rto_met, width)
     if a.rpo_s is not None or a.rpa.seconds is not None:
-        verdict = {True: "met", False: "MISSED", None: ""}[a.rpo_met]
-        yield line(
-            f"  RPO {show_duration(a.rpo_s)}   RPA " if a.rpo_s is not None else "  RPA ", *_figure(a.rpa, verdict)
-        )
+        yield from _figure("RPO", a.rpo_s, "RPA", a.rpa, a.rpo_met, width)
 
 
-def _figure(figure: Figure, verdict: str) -> tuple[Part, ...]:
-    return Part(figure_text(figure)), Part("  " + verdict, "red" if verdict == "MISSED" else "green")
+def _figure(
+    objective: str, of_s: float | None, actual: str, figure: Figure, met: bool | None, width: int
+) -> Iterable[Line]:
+    """The objective, what was reached, and how that is known."""
+    verdict = {True: "  met", False: "  MISSED", None: ""}[met]
+    value = precise(figure.seconds) if figure.seconds is not None else "not known"
+    of = f"{objective} {show_duration(of_s)}   " if of_s is not None else ""
+    yield line(f"  {of}{actual} ", Part(value, "bold"), Part(verdict, "red" if met is False else "green"))
+    known = "" if figure.known is Known.UNKNOWN else f"{figure.known.value}: "
+    yield from (line(Part(x, "dim")) for x in wrap("    ", known + figure.source, width))
 
 
 def _phases(a: Account) -> Iterable[Line]:

@@ -46,7 +46,7 @@ def status_lines(status: StatusNow, width: int = 100) -> list[Line]:
 def run_lines(run: RunNow, width: int = 100) -> list[Line]:
     """A run on its own: its steps, what it does at this moment, what it waits for."""
     lines = [line(f"{run.service}  ", Part(_short(run.move), "bold"), f"  run {run.id} ({run.origin})")]
-    lines += [line("  ", *_steps(run.steps))]
+    lines += [line("  ", *row) for row in _rows(run.steps, width - 2)]
     return [*lines, *_run_extra(run, "  ", width)]
 
 
@@ -107,7 +107,7 @@ def usual(t: TierNow) -> str:
     if t.usual_s is None:
         return "never measured, assumed to fit"
     runs = f"{t.usual_runs} run" + ("" if t.usual_runs == 1 else "s")
-    return f"usually {show_duration(t.usual_s)} ({runs}), " + ("fits" if t.fits else "does not fit the budget left")
+    return f"usually {show_duration(t.usual_s)} ({runs}), " + ("fits" if t.fits else "does not fit")
 
 
 def _steps(steps: tuple[StepNow, ...]) -> list[Part]:
@@ -142,6 +142,7 @@ def _run_extra(run: RunNow, indent: str, width: int) -> Iterable[Line]:
     if run.task:
         yield from _wrapped(indent + "↳ ", run.task, width, "dim")
     if run.needs:
+        indent = indent[:4]  # far to the right there would be no room for a sentence
         yield from _wrapped(indent + "waits for a person: ", run.needs, width, "bold yellow")
         yield line(indent, "type: ", Part(run.say, "bold"))
 

@@ -1,0 +1,226 @@
+"""The local socket: whoever may speak is answered, and nobody holds up the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from orchestrator.core import records as r
+from orchestrator.core.codec import encode
+from orchestrator.core.commands import Answered
+from orchestrator.core.events import StepKey, StepProgressed, TaskTime, WordKind, WordSpoken
+from orchestrator.core.model import Json
+from orchestrator.core.reasons import Reason
+from orchestrator.daemon import client
+from orchestrator.daemon import socket as words
+from orchestrator.daemon.address import UnsafeDirectory, where_to_listen, where_to_speak
+from orchestrator.daemon.desk import Desk
+from orchestrator.daemon.socket import Message, SocketInUse, WordsSocket
+from tests.reports.sample import Tape, Written
+
+WORD = WordSpoken("w1", WordKind.HOLD, "Ann", "acme/erp", "storm")
+
+
+async def told(word: WordSpoken) -> Answered:
+    """An engine that accepts everything."""
+    return Answered(word.id, True, "asked by operator", f"hold: {word.subject}")
+
+
+async def planned(word: WordSpoken) -> Json:
+    """A plan of nothing."""
+    return {"accepted": True, "service": word.subject}
+
+
+@pytest_asyncio.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[tuple[Desk, WordsSocket]]:
+    """A desk behind a socket."""
+    found = Desk(told, planned, lambda: 12.5)
+    listener = WordsSocket(where_to_listen(tmp_path), found.handle)
+    found.publish = listener.publish
+    await listener.start()
+    yield found, listener
+    await listener.stop()
+
+
+async def ask(listener: WordsSocket, request: Message) -> Message:
+    """As a command does it, in a thread of its own."""
+    return await asyncio.to_thread(client.ask, listener.path, request, 5.0)
+
+
+async def test_a_word_gets_its_answer(desk: tuple[Desk, WordsSocket]) -> None:
+    """Accepted, with reason and evidence."""
+    reply = await ask(desk[1], {"op": "word", "word": encode(WORD)})
+    assert reply["answer"] == encode(Answered("w1", True, "asked by operator", "hold: acme/erp"))
+
+
+async def test_a_dry_run_gets_its_plan(desk: tuple[Desk, WordsSocket]) -> None:
+    """And nothing is said to the engine."""
+    assert (await ask(desk[1], {"op": "dry-run", "word": encode(WORD)}))["plan"] == {
+        "accepted": True,
+        "service": "acme/erp",
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"op": "dance"}, "unknown op 'dance'"),
+        ({"word": {}}, 'JSON object with an "op"'),
+        ({"op": "word", "word": {"id": 3}}, "this is no word"),
+        ({"op": "word"}, "this is no word"),
+    ],
+)
+async def test_a_request_that_is_none_gets_an_error(
+    desk: tuple[Desk, WordsSocket], request_: Message, said: str
+) -> None:
+    """And the daemon goes on."""
+    with pytest.raises(client.Rejected, match=said):
+        await ask(desk[1], request_)
+    assert "status" in await ask(desk[1], {"op": "status"})
+
+
+async def test_a_defect_in_one_request_concerns_that_request(tmp_path: Path) -> None:
+    """Its text reaches the client, and the next one is served."""
+
+    async def broken(_word: WordSpoken) -> Answered:
+        raise RuntimeError("oh")
+
+    listener = WordsSocket(tmp_path / "socket", Desk(broken, planned, lambda: 0.0).handle)
+    await listener.start()
+    with pytest.raises(client.Rejected, match="RuntimeError: oh"):
+        await ask(listener, {"op": "word", "word": encode(WORD)})
+    assert "status" in await ask(listener, {"op": "status"})
+    await listener.stop()
+
+
+async def test_running_tasks_are_known_until_their_step_ends(desk: tuple[Desk, WordsSocket]) -> None:
+    """The journal does not have them."""
+    key = StepKey("r1", "execute", 1)
+    desk[0].progress(StepProgressed(key, TaskTime("Promote", "geo-db", "changed", 0.0, 1.0)))
+    status = (await ask(desk[1], {"op": "status"}))["status"]
+    assert isinstance(status, dict)
+    assert status["now"] == 12.5
+    assert isinstance(status["tasks"], list)
+    assert len(status["tasks"]) == 1
+    ended = r.StepFinished(1.0, "r1", "execute", 1, r.StepState.DONE, Reason.CONDITIONS_MET, "")
+    desk[0].entry(Written(1, 1.0, 1.0, 1, (ended,)))
+    assert (await ask(desk[1], {"op": "status"}))["status"] == {"now": 12.5, "tasks": []}
+
+
+async def test_watchers_see_entries_as_they_happen(desk: tuple[Desk, WordsSocket]) -> None:
+    """In order, from the moment "watching" was said."""
+    reader, writer = await asyncio.open_unix_connection(str(desk[1].path))
+    writer.write(b'{"op": "watch"}\n')
+    assert json.loads(await reader.readline()) == {"watching": True}
+    for entry in Tape().begin().entries[:3]:
+        desk[0].entry(entry)
+    seen = [json.loads(await reader.readline())["entry"] for _ in range(3)]
+    assert [e["seq"] for e in seen] == [1, 2, 3]
+    assert seen[0]["records"][0]["kind"] == "ControllerBegan"
+    writer.close()
+
+
+async def test_a_watcher_that_does_not_read_is_dropped(
+    desk: tuple[Desk, WordsSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Publishing returns at once all the while."""
+    monkeypatch.setattr(words, "WAITING_MAX", 10)
+    reader, writer = await asyncio.open_unix_connection(str(desk[1].path), limit=1024)
+    writer.write(b'{"op": "watch"}\n')
+    await reader.readline()
+    large: Message = {"entry": "x" * 100_000}
+    for _ in range(200):
+        desk[1].publish(large)
+        await asyncio.sleep(0)
+    assert "status" in await ask(desk[1], {"op": "status"})
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await asyncio.wait_for(reader.readexactly(1 << 30), 20.0)
+    writer.close()
+
+
+async def test_a_line_without_an_end_is_cut(desk: tuple[Desk, WordsSocket]) -> None:
+    """Nobody fills the daemon's memory."""
+    reader, writer = await asyncio.open_unix_connection(str(desk[1].path))
+    writer.write(b"x" * (words.REQUEST_BYTES_MAX + 4096))
+    assert "bytes long" in json.loads(await asyncio.wait_for(reader.readline(), 5.0))["error"]
+    writer.close()
+
+
+async def test_another_user_is_not_listened_to(desk: tuple[Desk, WordsSocket], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the kernel's word, not by the file's mode alone."""
+    monkeypatch.setattr(words, "_may_not", lambda _writer: "user 1234 may not speak to a daemon of user 0")
+    with pytest.raises(client.Rejected, match="user 1234 may not"):
+        await ask(desk[1], {"op": "status"})
+
+
+async def test_the_socket_and_its_directory_are_private(desk: tuple[Desk, WordsSocket]) -> None:
+    """0600 in 0700."""
+    assert stat.S_IMODE(desk[1].path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(desk[1].path.parent.stat().st_mode) == 0o700
+
+
+async def test_one_daemon_a_socket_and_what_a_killed_one_left_is_removed(tmp_path: Path) -> None:
+    """A living daemon is never pushed aside."""
+    path = tmp_path / "socket"
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.close()
+    first = WordsSocket(path, Desk(told, planned, lambda: 0.0).handle)
+    await first.start()
+    with pytest.raises(SocketInUse):
+        await WordsSocket(path, Desk(told, planned, lambda: 0.0).handle).start()
+    assert "status" in await ask(first, {"op": "status"})
+    await first.stop()
+    assert not path.exists()
+
+
+def test_nobody_listens_is_said_as_such(tmp_path: Path) -> None:
+    """Also where a killed daemon left its socket."""
+    with pytest.raises(client.NobodyListens):
+        client.ask(tmp_path / "none", {"op": "status"})
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(tmp_path / "left"))
+    left.close()
+    with pytest.raises(client.NobodyListens):
+        client.ask(tmp_path / "left", {"op": "status"})
+
+
+def test_a_daemon_that_does_not_answer_is_no_reply(tmp_path: Path) -> None:
+    """Whether it heard is unknown, and unknown is not refused."""
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "deaf"))
+        deaf.listen()
+        with pytest.raises(client.NoReply, match=r"within 0\.2s"):
+            client.ask(tmp_path / "deaf", {"op": "status"}, timeout_s=0.2)
+
+
+def test_a_workspace_too_deep_for_a_socket_gets_a_short_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides find it, whoever asks."""
+    deep = tmp_path.joinpath(*["a-long-name-of-a-folder"] * 6)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr(os, "getuid", os.getuid)
+    path = where_to_listen(deep)
+    try:
+        assert len(os.fsencode(path)) <= 107
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert where_to_speak(deep) == path
+        assert (deep / ".bascule" / "socket.path").read_text().strip() == str(path)
+    finally:
+        path.parent.rmdir()
+
+
+def test_a_directory_that_others_own_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's socket could lie there."""
+    (tmp_path / ".bascule").mkdir()
+    me: Callable[[], int] = os.getuid
+    monkeypatch.setattr(os, "getuid", lambda: me() + 1)
+    with pytest.raises(UnsafeDirectory, match="belongs to user"):
+        where_to_listen(tmp_path)

@@ -1,0 +1,129 @@
+"""What an operator sees, as golden text: each changed line of it wants an explanation."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import TaskTime, WordKind
+from orchestrator.core.reasons import Reason
+from orchestrator.reports.status import Live, status_now
+from orchestrator.reports.status_text import status_lines
+from orchestrator.reports.text import bar, plain
+from tests.reports.sample import WALL, Tape, asked_act, first_act
+
+
+@pytest.fixture
+def tape() -> Tape:
+    """A controller has begun, all is well."""
+    return Tape().begin().after(20.0)
+
+
+def seen(tape: Tape, live: Live | None = None, width: int = 80) -> list[str]:
+    """The status at the tape's end."""
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, live or Live(daemon=True))
+    return plain(status_lines(now, width)).splitlines()
+
+
+def test_all_is_well(tape: Tape) -> None:
+    """A line each, and who watches."""
+    assert seen(tape) == [
+        "acme/erp    up        at hq   RTO 2:00",
+        "acme/mail   up        at hq   RTO 1:00:00   mode observe",
+        "bistro/erp  unknown   no place   RTO 15:00   mode observe",
+        "",
+        "controller noc, epoch 1",
+    ]
+
+
+def test_an_incident_shows_its_budget_tiers_and_steps(tape: Tape) -> None:
+    """As the design draws it."""
+    first_act(tape)
+    tape.after(600.0)
+    bad = tape.now
+    tape.after(2.0).incident("i2", "acme/hq", "no reply 3 times", first_bad=bad, last_good=None)
+    tape.tier("i2", 1, "backup-isp", r.TierState.INELIGIBLE, Reason.NOT_VIABLE, "isp-b-path down (0/5 replies)")
+    tape.tier("i2", 2, "geo-site", r.TierState.RUNNING, Reason.TIER_CHOSEN, "geo-ready up")
+    steps = (
+        ("preflight", r.StepKind.PREFLIGHT),
+        ("fence-hq", r.StepKind.FENCE),
+        ("execute", r.StepKind.EXECUTE),
+        ("verify", r.StepKind.VERIFY),
+    )
+    tape.run("r2", "geo-site", steps, incident="i2", tier=2, deadline=bad + 120.0)
+    tape.step("r2", "preflight", 0.2)
+    tape.step("r2", "fence-hq", 3.1)
+    tape.write(r.StepBegan(tape.now, "r2", "execute", 1))
+    tape.after(1.4)
+    live = Live(True, None, {("r2", "execute"): TaskTime("Promote", "geo-db", "changed", 0.1, 0.9)})
+    assert seen(tape, live)[:6] == [
+        "acme/erp  DOWN for 0:06   at hq   RTO 2:00 ▕█░░░░░░░░░░░▏ budget left 1:53",
+        "  tier 1 backup-isp      ineligible  not viable: isp-b-path down (0/5 replies)",
+        "  tier 2 geo-site        running     preflight 0.2s ✓  fence-hq 3.1s ✓",
+        "                                     execute 1.4s …",
+        "                                     ↳ geo-db: Promote: changed 0.9s",
+        "  tier 3 cloud-instance  waiting     never measured, assumed to fit",
+    ]
+
+
+def test_a_waiting_tier_says_what_is_usual_and_whether_it_fits(tape: Tape) -> None:
+    """From measured runs only."""
+    first_act(tape)
+    tape.after(600.0)
+    bad = tape.now
+    tape.after(2.0).incident("i2", "acme/hq", "no reply", first_bad=bad, last_good=None)
+    assert "  tier 1 backup-isp      waiting     usually 3.6s (1 run), fits" in seen(tape)
+    tape.after(117.0)
+    assert "  tier 1 backup-isp      waiting     usually 3.6s (1 run), does not fit" in seen(tape)
+
+
+def test_a_missed_rto_is_said(tape: Tape) -> None:
+    """Not a negative number."""
+    tape.after(2.0).incident("i2", "acme/hq", "no reply", first_bad=tape.now - 2.0, last_good=None)
+    tape.after(130.0)
+    assert seen(tape)[0] == "acme/erp  DOWN for 2:12   at hq   RTO 2:00 ▕████████████▏ RTO missed by 0:12"
+
+
+def test_who_is_waited_for_and_what_to_type(tape: Tape) -> None:
+    """In full."""
+    asked_act(tape)
+    lines = seen(tape)
+    assert any("waits for a person: approval: hq may be alive" in x for x in lines)
+    assert any(x.strip() == "type: bascule approve r3" for x in lines)
+
+
+def test_holds_maintenance_and_places_left_are_shown(tape: Tape) -> None:
+    """With the name of who said so."""
+    tape.write(
+        r.WordAccepted(tape.now, "w1", WordKind.HOLD, "Ann", "acme", "storm", Reason.ASKED_BY_OPERATOR, ""),
+        r.WindowOpened(tape.now, "acme/mail", "sunday", tape.now + 600.0),
+        r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r1"),
+    )
+    lines = seen(tape)
+    assert lines[1:3] == ["  held by Ann: storm", "  may also be acting: acme/geo"]
+    assert "  in maintenance for another 10:00" in lines
+
+
+def test_notices_that_reached_nobody_yet_are_shown(tape: Tape) -> None:
+    """Until somebody was told."""
+    tape.write(r.NoticeDue(tape.now, "n1", NoticeKind.HUMAN_NEEDED, "acme", "acme/erp", "look at erp"))
+    assert "not delivered yet: human needed: look at erp" in seen(tape)
+    tape.write(r.NoticeSettled(tape.now, "n1", True, "mail"))
+    assert not any("not delivered" in x for x in seen(tape))
+
+
+def test_a_silent_controller_is_said_in_words(tape: Tape) -> None:
+    """And what to do."""
+    lines = seen(tape, Live(daemon=False, silent_s=75.0), 200)
+    assert lines[-1].startswith("controller noc, epoch 1: silent for 1:15 (since ")
+    assert lines[-1].endswith("nobody watches. Start it: bascule daemon")
+
+
+@pytest.mark.parametrize(
+    ("share", "drawn"), [(0.0, "▕░░░░▏"), (0.01, "▕█░░░▏"), (0.5, "▕██░░▏"), (1.0, "▕████▏"), (7.0, "▕████▏")]
+)
+def test_the_bar(share: float, drawn: str) -> None:
+    """Something used is something seen; more than all is all."""
+    assert bar(share, 4) == drawn
