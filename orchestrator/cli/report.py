@@ -23,7 +23,7 @@ from orchestrator.cli.workspace import find_workspace, reading
 def report(
     *ids: str,
     html: Path | None = None,
-    json_to: Annotated[str | None, Parameter(name="--json")] = None,
+    json_to: Annotated[str | None, Parameter(name="--json", allow_leading_hyphen=True)] = None,
     meter: Path | None = None,
     workspace: Path | None = None,
 ) -> int:

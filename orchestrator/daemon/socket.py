@@ -101,6 +101,8 @@ class WordsSocket:
         writer = self._watchers.pop(queue, None)
         if writer is not None:
             writer.transport.abort()
+            if not queue.full():  # a full one wakes its reader by itself
+                queue.put_nowait(None)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -120,6 +122,8 @@ class WordsSocket:
         if refusal is None and len(self._tasks) > CLIENTS_MAX:
             refusal = f"{CLIENTS_MAX} clients are connected already"
         if refusal is not None:
+            # a request left unread would cut our answer off
+            await asyncio.wait_for(reader.read(REQUEST_BYTES_MAX), SEND_TIMEOUT_S)
             await _send(writer, {"error": refusal})
             return
         while True:
@@ -150,24 +154,25 @@ class WordsSocket:
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_MAX)
         self._watchers[queue] = writer
-        gone = asyncio.ensure_future(reader.read())  # ends when the watcher hangs up
+        gone = asyncio.ensure_future(_hangs_up(reader))
         gone.add_done_callback(lambda _done: self._drop(queue))
         try:
             await _send(writer, {"watching": True})
-            while queue in self._watchers:
-                getting = asyncio.ensure_future(queue.get())
-                await asyncio.wait({getting, gone}, return_when=asyncio.FIRST_COMPLETED)
-                if not getting.done():
-                    getting.cancel()
-                    return
-                data = getting.result()
-                if data is None:
-                    return
+            while (data := await queue.get()) is not None and queue in self._watchers:
                 writer.write(data)
                 await asyncio.wait_for(writer.drain(), SEND_TIMEOUT_S)
         finally:
             gone.cancel()
             self._drop(queue)
+
+
+async def _hangs_up(reader: asyncio.StreamReader) -> None:
+    """Returns when the other side is gone; what it says until then is thrown away."""
+    try:
+        while await reader.read(4096):
+            pass
+    except ConnectionError:
+        pass
 
 
 def _request(line: bytes) -> Message | str:

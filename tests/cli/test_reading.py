@@ -1,0 +1,121 @@
+"""The commands that read: they leave no trace, work without a daemon, and say plainly what is not there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Bascule, Kept, Straw
+from tests.reports.sample import Tape, asked_act, first_act, second_act
+
+
+def acts() -> Tape:
+    """Two incidents that ended, and one that waits for a person."""
+    tape = Tape().begin().after(20.0)
+    first_act(tape)
+    second_act(tape.after(400.0))
+    asked_act(tape.after(400.0))
+    return tape
+
+
+def test_an_empty_workspace_says_so_and_stays_empty(
+    workspace: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No journal is made by looking for one."""
+    assert bascule("status") == 0
+    assert "no controller has ever run here; start one: bascule daemon" in capsys.readouterr().out
+    assert bascule("incidents") == 0
+    assert capsys.readouterr().out == "nothing has happened here yet\n"
+    assert not (workspace / ".bascule").exists()
+
+
+def test_status_without_a_daemon_is_a_fold_of_the_journal(
+    kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And it says that nobody watches."""
+    kept.keep(acts())
+    assert bascule("status") == 0
+    text = capsys.readouterr().out
+    assert "acme/erp  DOWN for" in text
+    assert "nobody watches. Start it: bascule daemon" in text.replace("\n", " ")
+    assert "type: bascule approve r3" in text
+
+
+def test_status_with_a_daemon(kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+    """Then somebody does."""
+    kept.keep(acts())
+    assert bascule("status", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["daemon"] is True
+    assert told["services"][0]["incident"] == "i3"
+    assert straw.heard == []
+
+
+def test_incidents_lists_and_tells(kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oldest first; one in full by its id, or by its run's."""
+    kept.keep(acts())
+    assert bascule("incidents") == 0
+    assert [x.split()[0] for x in capsys.readouterr().out.splitlines()] == ["i1", "i2", "i3"]
+    assert bascule("incidents", "r2") == 0
+    assert "RTA 12.0s" in capsys.readouterr().out
+    assert bascule("incidents", "i2", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "i2"
+
+
+def test_an_unknown_incident_is_a_wrong_call(kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the newest ones named."""
+    kept.keep(acts())
+    assert bascule("report", "i7") == 2
+    assert "there is no incident or run i7" in (told := capsys.readouterr().err)
+    assert "i3, i2, i1" in told
+
+
+def test_a_report_as_page_and_data(
+    kept: Kept, workspace: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several in one; the end user's meter beside."""
+    kept.keep(acts())
+    meter = workspace / "meter.json"
+    meter.write_text(json.dumps({"i2": {"outage_s": 12.9, "lost": 3, "acknowledged": 900}}))
+    page, data = workspace / "out.html", workspace / "out.json"
+    assert bascule("report", "i1", "i2", "--html", str(page), "--json", str(data), "--meter", str(meter)) == 0
+    assert "transactions lost: 3 of 900 acknowledged" in page.read_text()
+    assert [x["id"] for x in json.loads(data.read_text())] == ["i1", "i2"]
+    assert bascule("report", "i1", "--json", "-") == 0
+    capsys.readouterr()
+    assert sorted(x.name for x in workspace.iterdir() if x.name.startswith(".")) == [".bascule"]
+
+
+def test_a_report_that_cannot_be_written_says_where(
+    kept: Kept, workspace: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file, not a traceback."""
+    kept.keep(acts())
+    assert bascule("report", "i1", "--html", str(workspace / "none" / "out.html")) == 1
+    assert f"{workspace}/none/out.html: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_damaged_journal_is_told_not_traced(
+    kept: Kept, workspace: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what can be done about it."""
+    kept.journal.close()
+    for name in ("journal.db-wal", "journal.db-shm"):
+        (workspace / ".bascule" / name).unlink(missing_ok=True)
+    (workspace / ".bascule" / "journal.db").write_bytes(b"this is no database" * 100)
+    assert bascule("status") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("bascule: ")
+    assert "unexpected" not in told
+
+
+def test_outside_of_any_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a workspace is, and how to name one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BASCULE_WORKSPACE", raising=False)
+    assert bascule("status") == 2
+    assert "a workspace has a folder inventories/" in capsys.readouterr().err
