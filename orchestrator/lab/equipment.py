@@ -51,6 +51,7 @@ def _program(name: str, program: str, *arguments: str, enabled: bool = True) -> 
 def services(host: str) -> tuple[Service, ...]:
     """The services of a host, `enabled` telling which its init starts at boot."""
     found: list[Service] = []
+    where: tuple[str, ...]
     if HOSTS[host].ssh:
         found.append(Service("ssh", ("/usr/sbin/sshd", "-D", "-e"), before_start=("mkdir", "-p", "/run/sshd"), port=22))
     if host == "dns":

@@ -50,9 +50,9 @@ class Link:
     beyond: tuple[str, str] | None = None
 
 
-def _one(name: str, address: str, gateway: str, wire: str, **more: bool) -> Host:
+def _one(name: str, address: str, gateway: str, wire: str, *, ssh: bool = False, dark: bool = False) -> Host:
     """A host with one interface."""
-    return Host(name, (Plug("eth0", address, wire),), gateway, **more)
+    return Host(name, (Plug("eth0", address, wire),), gateway, ssh=ssh, dark=dark)
 
 
 def _inside(name: str, site: str, address: str, gateway: str, *, ssh: bool = True) -> Host:
