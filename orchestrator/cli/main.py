@@ -12,11 +12,11 @@ from cyclopts import App
 
 app = App(name="bascule", help="Tiered, fenced and timed failover, with plain Ansible playbooks.")
 
-app.command("orchestrator.cli.lab:app", name="lab")
-app.command("orchestrator.cli.validate:validate")
-app.command("orchestrator.cli.playbook:app", name="playbook")
-app.command("orchestrator.cli.daemon:daemon")
-app.command("orchestrator.cli.journal:app", name="journal")
+app.command("orchestrator.cli.lab:app", name="lab", help="A real multi-site network on this machine.")
+app.command("orchestrator.cli.validate:validate", help="Read the whole configuration and name every fault at once.")
+app.command("orchestrator.cli.playbook:app", name="playbook", help="Run Ansible playbooks as bascule does.")
+app.command("orchestrator.cli.daemon:daemon", help="Watch, decide and act until told to stop.")
+app.command("orchestrator.cli.journal:app", name="journal", help="Look after the journal.")
 app.command("orchestrator.cli.status:status", help="Services, incidents with tiers and budgets, holds, who watches.")
 app.command("orchestrator.cli.incidents:incidents", help="What has happened: a list, or one in full.")
 app.command("orchestrator.cli.report:report", help="The whole account of an incident: text, HTML page, JSON.")
