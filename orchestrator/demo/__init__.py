@@ -1,0 +1,4 @@
+"""The demo: the main job on the lab, told act by act and timed against the RTO. A face: only `cli` imports it.
+
+It drives the lab and the daemon as a person would, and shows what the journal and the end user's own meter say.
+"""
