@@ -24,7 +24,7 @@ from orchestrator.runner.runner import Emit, StepCommand
 from orchestrator.runner.workers import Job, Waiting, start_worker
 
 FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
-STUCK_S = 20.0  # a worker that has not ended so long after it should have is ended
+STUCK_S = 30.0  # a worker that has not ended so long after it should have is ended
 SETTLE_PATIENCE_S = 5  # how long a target may finish what a dead attempt left running there
 
 Digest = Callable[[str, str], str]

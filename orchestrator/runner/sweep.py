@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.runner import leftovers, settings
 
-SWEEP_LIMIT_S = 8.0
+SWEEP_LIMIT_S = 15.0
 _ANSWER = re.compile(r"bascule-swept (\S+) (\d+) (\d+) (\w+)")
 _OF_THE_RUNNER = ("ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_CALLBACK_PLUGINS", "AWX_ISOLATED_DATA_DIR")
 
@@ -25,10 +25,11 @@ def sweep(
     directory: str,
     environment: Mapping[str, str],
     patience_s: int = 0,
+    limit_s: float = SWEEP_LIMIT_S,
 ) -> str:
     """End what the attempt left on `hosts`; returns a sentence about what is not known to be clean.
 
-    `environment` is that of the attempt's own ansible-playbook; takes at most SWEEP_LIMIT_S + `patience_s` seconds.
+    `environment` is that of the attempt's own ansible-playbook; takes at most `limit_s` + `patience_s` seconds.
     """
     if not hosts:
         return ""
@@ -36,8 +37,8 @@ def sweep(
     given = {name: value for name, value in given.items() if name not in _OF_THE_RUNNER}
     module = ["-m", "ansible.builtin.raw", "-a", leftovers.sweep_command(mark, patience_s)]
     inventory = [part for path in inventories for part in ("-i", path)]
-    command = ["ansible", *module, *inventory, "--one-line", ",".join(hosts)]
-    printed = _run(command, directory, given, SWEEP_LIMIT_S + patience_s)
+    command = ["ansible", *module, *inventory, ",".join(hosts)]
+    printed = _run(command, directory, given, limit_s + patience_s)
     answers = {host: (int(there), int(left), arrived) for host, there, left, arrived in _ANSWER.findall(printed)}
     return "; ".join(filter(None, (_sentence(host, answers.get(host)) for host in hosts)))
 

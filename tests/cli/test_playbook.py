@@ -1,0 +1,106 @@
+"""`bascule playbook run`: any playbook, without a workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with an inventory, a good and a bad playbook."""
+    variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"a": {}, "b": {}}, "vars": variables}}))
+    play = "- hosts: all\n  gather_facts: false\n  tasks:\n    - name: the only task\n      ansible.builtin.shell: "
+    (tmp_path / "play.yml").write_text(play + "\"{{ command | default('true') }}\"\n")
+    (tmp_path / "broken.yml").write_text("- hosts: [\n")
+    return tmp_path
+
+
+def call(place: Path, *words: str) -> list[str]:
+    """The command line."""
+    return [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run", *words, "-i", str(place / "hosts.yml")]
+
+
+def bascule(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run it there."""
+    return subprocess.run(call(place, *words), cwd=place, capture_output=True, text=True, check=False)
+
+
+def test_times_and_results_of_each_task(place: Path) -> None:
+    """As it happens, and as a table."""
+    done = bascule(place, "play.yml")
+    assert done.returncode == 0, done.stderr
+    assert "a: the only task" in done.stdout
+    assert "changed" in done.stdout
+    assert "Ansible itself" in done.stdout
+
+
+def test_ansibles_own_options(place: Path) -> None:
+    """Limit and check mode, as JSON."""
+    done = bascule(place, "play.yml", "--json", "-l", "b", "--check")
+    told = json.loads(done.stdout)
+    assert (told["outcome"], told["exit_code"]) == ("ok", 0)
+    assert [(task["host"], task["status"]) for task in told["tasks"]] == [("b", "skipped")]
+
+
+def test_a_failure_shows_the_playbooks_error(place: Path) -> None:
+    """Exit 1."""
+    done = bascule(place, "play.yml", "-e", '{"command": "echo why >&2; exit 4"}', "-l", "a")
+    assert done.returncode == 1
+    assert "failed: a: the only task: return code 4: why (play.yml:5)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [["broken.yml"], ["absent.yml"], ["play.yml", "--frobnicate"]])
+def test_a_wrong_call(place: Path, words: list[str]) -> None:
+    """Exit 2, and Ansible's sentence."""
+    done = bascule(place, *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("could not start: ")
+    assert words[-1] in done.stderr
+
+
+def test_what_only_prints_is_ansibles(place: Path) -> None:
+    """As it is."""
+    done = bascule(place, "play.yml", "--list-hosts")
+    assert done.returncode == 0
+    assert "hosts (2)" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_it_leaves_nothing(place: Path, number: signal.Signals) -> None:
+    """Control-C cancels; killed, its worker cancels by itself."""
+    words = call(place, "play.yml", "-l", "a", "-e", f'{{"command": "echo $$ >{place}/pid; exec sleep 600"}}')
+    process = subprocess.Popen(words, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    _until(lambda: (place / "pid").exists() and (place / "pid").read_text().strip() != "")
+    pid = int((place / "pid").read_text())
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    _until(lambda: not _alive(pid))
+    if number is signal.SIGINT:
+        assert process.returncode == 1
+        assert "cancelled" in said
+
+
+def _until(condition: object) -> None:
+    for _ in range(1200):
+        if condition():  # type: ignore[operator]
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within two minutes")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
