@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from orchestrator.cli.failures import CallWrong
-from orchestrator.cli.workspace import Reading, find_workspace, reading
+from orchestrator.cli.workspace import Reading, find_workspace, reading_all
 
 if TYPE_CHECKING:
-    from orchestrator.reports.story import Story
+    from orchestrator.reports.story import Stories, Story
 
 
 def incidents(
@@ -47,9 +47,9 @@ def incidents(
     from orchestrator.reports.incident_text import account_lines, list_lines
     from orchestrator.reports.text import show
 
-    with reading(find_workspace(workspace)) as journal:
+    with reading_all(find_workspace(workspace)) as journal:
         now = journal.now(time.time())
-        stories = journal.stories
+        stories = journal.state
         if incident is not None:
             one = account(story_named(journal, incident), stories.clock, now)
             if as_json:
@@ -65,11 +65,11 @@ def incidents(
     return 0
 
 
-def story_named(journal: Reading, name: str) -> Story:
+def story_named(journal: Reading[Stories], name: str) -> Story:
     """The story of an incident or run. Raises CallWrong, with the newest ids."""
-    found = journal.stories.find(name)
+    found = journal.state.find(name)
     if found is None:
-        newest = list(journal.stories.stories)[-5:]
+        newest = list(journal.state.stories)[-5:]
         there = "The newest are: " + ", ".join(reversed(newest)) if newest else "Nothing has happened here yet"
         raise CallWrong(f"there is no incident or run {name}", there)
     return found

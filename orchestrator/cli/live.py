@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.status import columns
-from orchestrator.cli.workspace import Reading, reading
+from orchestrator.cli.workspace import Reading, reading, reading_all
 from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.decided import Run
 from orchestrator.core.durations import show_duration
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.core.events import WordSpoken
     from orchestrator.daemon.client import Connection
     from orchestrator.daemon.socket import Message
+    from orchestrator.reports.story import State
 
 REDRAW_S = 0.25
 
@@ -42,8 +43,8 @@ class Follower:
     """Shows the run that a word started; use it in a `with`."""
 
     def __init__(self, workspace: Path, *, quiet: bool = False) -> None:
-        self._opening: AbstractContextManager[Reading] = reading(workspace)
-        self._journal: Reading | None = None
+        self._opening: AbstractContextManager[Reading[State]] = reading(workspace)
+        self._journal: Reading[State] | None = None
         self._workspace = workspace
         self._quiet = quiet
         self._screen: Screen | None = None
@@ -61,7 +62,7 @@ class Follower:
         self._opening.__exit__(None, None, None)
 
     @property
-    def journal(self) -> Reading:
+    def journal(self) -> Reading[State]:
         """The journal as far as it has been read."""
         if self._journal is None:
             raise RuntimeError("a Follower is used in a `with`")
@@ -88,9 +89,9 @@ class Follower:
 
     def entry(self) -> None:
         """Something was written: by this process, when no daemon runs."""
-        before = set(self.journal.stories.decided.runs)
+        before = set(self.journal.state.decided.runs)
         self.journal.more()
-        new = [x for x in self.journal.stories.decided.runs if x not in before]
+        new = [x for x in self.journal.state.decided.runs if x not in before]
         self._run = new[-1] if new else self._run
         self._draw()
 
@@ -102,7 +103,7 @@ class Follower:
     def ended(self, run: str) -> RunEnded | None:
         """How the run ended, if it has."""
         self.journal.more()
-        found = self.journal.stories.decided.runs.get(run)
+        found = self.journal.state.decided.runs.get(run)
         return found.ended if found else None
 
     def conclude(self, answer: Answered, word: WordSpoken, wait: bool) -> None:
@@ -113,7 +114,7 @@ class Follower:
             new = answer.evidence and answer.evidence != f"{word.kind.value}: {word.subject}"
             show([line(Part("done: ", "green"), said, f" ({answer.evidence})" if new else "")])
             return
-        run = self.journal.stories.decided.runs.get(answer.run)
+        run = self.journal.state.decided.runs.get(answer.run)
         if not wait or run is None:
             show([line(f"run {answer.run} has begun; see it: bascule status --watch, bascule report {answer.run}")])
             return
@@ -123,13 +124,12 @@ class Follower:
         """The run's account, JSON-able."""
         from orchestrator.reports.account import account
 
-        story = self.journal.stories.find(run)
-        if story is None:
-            return None
-        return asdict(account(story, self.journal.stories.clock, self.journal.now(time.time())))
+        with reading_all(self._workspace) as journal:
+            story = journal.state.find(run)
+            return asdict(account(story, journal.state.clock, journal.now(time.time()))) if story else None
 
     def _found(self) -> Run | None:
-        return self.journal.stories.decided.runs.get(self._run) if self._run else None
+        return self.journal.state.decided.runs.get(self._run) if self._run else None
 
     def _progress_in(self, message: Message) -> None:
         progress = message.get("progress")

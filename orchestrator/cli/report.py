@@ -17,7 +17,7 @@ from cyclopts import Parameter
 
 from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.incidents import story_named
-from orchestrator.cli.workspace import find_workspace, reading
+from orchestrator.cli.workspace import find_workspace, reading_all
 
 
 def report(
@@ -51,9 +51,9 @@ def report(
     if not ids:
         raise CallWrong("a report of what?", "Give the id of an incident or a run: bascule incidents lists them")
     meters = _meters(meter)
-    with reading(find_workspace(workspace)) as journal:
+    with reading_all(find_workspace(workspace)) as journal:
         now = journal.now(time.time())
-        told = [account(story_named(journal, x), journal.stories.clock, now, meters.get(x)) for x in ids]
+        told = [account(story_named(journal, x), journal.state.clock, now, meters.get(x)) for x in ids]
     if json_to is not None:
         data = [asdict(a) for a in told]
         text = json.dumps(data[0] if len(data) == 1 else data, indent=2) + "\n"

@@ -183,7 +183,7 @@ def _quiet_logs() -> None:
 
 def _resolved(workspace: Path, name: str, about: str) -> str:
     with reading(workspace) as journal:
-        model = journal.stories.model
+        model = journal.state.model
     if model is None:  # nothing has ever run here: the files say what there is
         from orchestrator.shell.wiring import read_workspace
 

@@ -20,6 +20,7 @@ from orchestrator.cli.workspace import Reading, find_workspace, reading
 if TYPE_CHECKING:
     from orchestrator.core.model import Json
     from orchestrator.reports.status import Live, StatusNow
+    from orchestrator.reports.story import State
 
 
 def status(
@@ -47,16 +48,16 @@ def status(
     return 0
 
 
-def status_of(journal: Reading) -> StatusNow:
+def status_of(journal: Reading[State]) -> StatusNow:
     """The status now, with what the daemon adds if it can be asked."""
     from orchestrator.reports.status import status_now
 
     wall = time.time()
-    stories = journal.stories
-    return status_now(stories.decided, stories.model, journal.now(wall), wall, _live(journal, wall))
+    state = journal.state
+    return status_now(state.decided, state.model, journal.now(wall), wall, _live(journal, wall))
 
 
-def _live(journal: Reading, wall: float) -> Live:
+def _live(journal: Reading[State], wall: float) -> Live:
     from orchestrator.core.codec import CodecError, decode
     from orchestrator.core.events import TaskTime
     from orchestrator.daemon.address import where_to_speak
@@ -103,7 +104,7 @@ def columns() -> int:
     return max(40, shutil.get_terminal_size((100, 24)).columns)
 
 
-def _watch(journal: Reading, as_json: bool) -> int:
+def _watch(journal: Reading[State], as_json: bool) -> int:
     from orchestrator.reports.status_text import status_lines
     from orchestrator.reports.text import plain, rich_text
 

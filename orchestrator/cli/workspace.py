@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from orchestrator.cli.failures import CallWrong
 
 if TYPE_CHECKING:
     from orchestrator.core.model import Model
     from orchestrator.journal.journal import Journal
-    from orchestrator.reports.story import Stories
+    from orchestrator.reports.story import ModelOf, State, Stories
 
 
 def find_workspace(given: Path | None) -> Path:
@@ -41,26 +40,58 @@ def find_workspace(given: Path | None) -> Path:
     )
 
 
-@dataclass(slots=True)
-class Reading:
-    """A journal, read up to its end. `more` reads what has come since."""
+StateT = TypeVar("StateT", bound="State")
 
-    workspace: Path
-    stories: Stories
-    _journal: Journal | None
+
+class Reading(Generic[StateT]):
+    """A journal, read up to its end into a state. `more` reads what has come since."""
+
+    def __init__(self, workspace: Path, kind: Callable[[ModelOf], StateT]) -> None:
+        """Nothing is read yet. Raises JournalUnreadable."""
+        self.workspace = workspace
+        self._journal = _open(workspace)
+        self.state = kind(self._model_of)
 
     @property
     def empty(self) -> bool:
         """Whether nothing was ever written here."""
-        return self.stories.last is None
+        return self.state.last is None
 
     def more(self) -> bool:
         """Read on; whether there was anything."""
         if self._journal is None:
+            self._journal = _open(self.workspace)  # it may have been made in the meantime
+        if self._journal is None:
             return False
-        before = self.stories.last.seq if self.stories.last else 0
-        self.stories.read(self._journal.entries(after=before))
-        return (self.stories.last.seq if self.stories.last else 0) > before
+        before = self.state.last.seq if self.state.last else 0
+        self.state.read(self._journal.entries(after=before))
+        return (self.state.last.seq if self.state.last else 0) > before
+
+    def resume(self) -> None:
+        """Begin at the newest checkpoint, if there is one that this version can read."""
+        from orchestrator.core.codec import CodecError, decode
+        from orchestrator.core.decided import Decided
+
+        checkpoint = self._journal.latest_checkpoint() if self._journal else None
+        if self._journal is None or checkpoint is None:
+            return
+        try:
+            decided = decode(Decided, checkpoint[1])
+            self.state.resume(decided, next(iter(self._journal.entries(after=checkpoint[0] - 1))))
+        except (CodecError, StopIteration):
+            pass  # of another version: a checkpoint is a cache, and everything is read
+
+    def _model_of(self, digest: str) -> Model | None:
+        from orchestrator.core.codec import decode
+        from orchestrator.core.model import Model
+
+        stored = self._journal.load_model(digest) if self._journal else None
+        return None if stored is None else decode(Model, stored)
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._journal is not None:
+            self._journal.close()
 
     def now(self, wall: float) -> float:
         """The journal's axis now: by this boot's clock where the axis was put in this boot, else by the wall clock."""
@@ -68,40 +99,52 @@ class Reading:
 
         axis = self._journal.axis() if self._journal else None
         clocks = SystemClocks()
-        last = self.stories.last.at if self.stories.last else 0.0
+        last = self.state.last.at if self.state.last else 0.0
         if axis is not None and axis.boot == clocks.boot():
             return max(last, clocks.boottime() + axis.offset_s)
-        return self.stories.clock.axis(wall)
+        return self.state.clock.axis(wall)
 
     def lease_seen(self, wall: float) -> tuple[float, bool] | None:
-        """Seconds since the lease was last renewed, and whether it still holds; None: nobody holds it."""
+        """Seconds since the controller was last heard of, and whether its lease still holds; None: never heard of.
+
+        A lease is renewed at a beat; where it was given back, the last entry tells. One whose process is proven gone
+        holds no more, whatever its time.
+        """
+        from orchestrator.journal.lease import is_gone
+
         lease = self._journal.holder() if self._journal else None
         if lease is None:
-            return None
-        return max(0.0, wall - (lease.ends_wall - lease.ttl_s)), lease.ends_wall > wall
+            last = self.state.last
+            return None if last is None else (max(0.0, wall - last.wall), False)
+        holds = lease.ends_wall > wall and not is_gone(lease.process)
+        return max(0.0, wall - (lease.ends_wall - lease.ttl_s)), holds
 
 
 @contextmanager
-def reading(workspace: Path) -> Iterator[Reading]:
-    """The workspace's journal, read to its end. Raises JournalUnreadable."""
-    from orchestrator.core.codec import decode
-    from orchestrator.core.model import Model
+def reading(workspace: Path) -> Iterator[Reading[State]]:
+    """The state at the journal's end, quickly: from the newest checkpoint on. Raises JournalUnreadable."""
+    from orchestrator.reports.story import State
+
+    found = Reading(workspace, State)
+    try:
+        found.resume()
+        found.more()
+        yield found
+    finally:
+        found.close()
+
+
+@contextmanager
+def reading_all(workspace: Path) -> Iterator[Reading[Stories]]:
+    """Every story of the journal. Raises JournalUnreadable."""
     from orchestrator.reports.story import Stories
 
-    journal = _open(workspace)
-
-    def model_of(digest: str) -> Model | None:
-        stored = journal.load_model(digest) if journal else None
-        return None if stored is None else decode(Model, stored)
-
-    stories = Stories(model_of)
+    found = Reading(workspace, Stories)
     try:
-        if journal is not None:
-            stories.read(journal.entries())
-        yield Reading(workspace, stories, journal)
+        found.more()
+        yield found
     finally:
-        if journal is not None:
-            journal.close()
+        found.close()
 
 
 def _open(workspace: Path) -> Journal | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 from orchestrator.core import decided as d
 from orchestrator.core import records as r
@@ -96,22 +97,22 @@ class Story:
         return max(known) if len(known) == len(ends) else None
 
 
-class Stories:
-    """Reads entries in order; `incidents` and `planned` are the stories so far, oldest first."""
+class State:
+    """Reads entries in order; `decided` is the state after them, `clock` their wall stamps, `last` the last one."""
 
     def __init__(self, model_of: ModelOf = lambda _digest: None) -> None:
         self.decided = d.Decided()
         self.clock = WallClock(())
-        self.stories: dict[str, Story] = {}
         self.last: Entry | None = None
         self._model_of = model_of
         self._models: dict[str, Model | None] = {}
-        self._runs: dict[str, tuple[Story, RunStory]] = {}
-        self._open: dict[str, Story] = {}  # by service
-        self._notices: dict[str, tuple[Story, int]] = {}
-        self._recent_checks: list[r.VerdictChanged] = []
 
-    def read(self, entries: Iterable[Entry]) -> Stories:
+    def resume(self, decided: d.Decided, entry: Entry) -> None:
+        """Begin with the state after this entry, from a checkpoint, in place of everything before it."""
+        self.decided, self.last = decided, entry
+        self.clock.add(entry)
+
+    def read(self, entries: Iterable[Entry]) -> Self:
         """Read on. Raises IllegalRecord when the journal is damaged."""
         for entry in entries:
             self.last = entry
@@ -126,16 +127,31 @@ class Stories:
         """The model in force at the last entry."""
         return self._model(self.decided.configuration)
 
+    def _model(self, digest: str) -> Model | None:
+        if digest not in self._models:
+            self._models[digest] = self._model_of(digest) if digest else None
+        return self._models[digest]
+
+    def _collect(self, x: r.Record) -> None:
+        """The state is all that is wanted."""
+
+
+class Stories(State):
+    """And collects the stories, oldest first. It has to read from the first entry on."""
+
+    def __init__(self, model_of: ModelOf = lambda _digest: None) -> None:
+        super().__init__(model_of)
+        self.stories: dict[str, Story] = {}
+        self._runs: dict[str, tuple[Story, RunStory]] = {}
+        self._open: dict[str, Story] = {}  # by service
+        self._notices: dict[str, tuple[Story, int]] = {}
+        self._recent_checks: list[r.VerdictChanged] = []
+
     def find(self, name: str) -> Story | None:
         """The story of this incident, of this run, or of the incident that this run belongs to."""
         if name in self.stories:
             return self.stories[name]
         return self._runs[name][0] if name in self._runs else None
-
-    def _model(self, digest: str) -> Model | None:
-        if digest not in self._models:
-            self._models[digest] = self._model_of(digest) if digest else None
-        return self._models[digest]
 
     def _collect(self, x: r.Record) -> None:
         match x:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core.codec import encode
+from orchestrator.core.decided import fold
 from tests.cli.conftest import Bascule, Kept, Straw
 from tests.reports.sample import Tape, asked_act, first_act, second_act
 
@@ -119,3 +121,23 @@ def test_outside_of_any_workspace(
     monkeypatch.delenv("BASCULE_WORKSPACE", raising=False)
     assert bascule("status") == 2
     assert "a workspace has a folder inventories/" in capsys.readouterr().err
+
+
+def test_status_begins_at_a_checkpoint_and_says_the_same(
+    kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A journal of years is not read to say how things are; a checkpoint of another version is no obstacle."""
+    tape = acts()
+    kept.keep(tape)
+    bascule("status", "--json")
+    before = json.loads(capsys.readouterr().out)
+    seq = len(tape.entries) - 5
+    kept.journal.checkpoint(seq, encode(fold(x for e in tape.entries[:seq] for x in e.records)))
+    bascule("status", "--json")
+    with_checkpoint = json.loads(capsys.readouterr().out)
+    kept.journal.checkpoint(seq + 1, {"of": "another version"})
+    bascule("status", "--json")
+    without = json.loads(capsys.readouterr().out)
+    assert [x["tiers"] for x in before["services"]] == [x["tiers"] for x in with_checkpoint["services"]]
+    assert [x["run"]["id"] if x["run"] else "" for x in with_checkpoint["services"]] == ["r3", "", ""]
+    assert [x["tiers"] for x in without["services"]] == [x["tiers"] for x in before["services"]]
