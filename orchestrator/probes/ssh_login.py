@@ -140,7 +140,8 @@ def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, kno
     except TimeoutError as error:
         raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
-        if "timeout" in str(error).lower() or "timed out" in str(error).lower():
+        late = isinstance(error.__context__, TimeoutError) or time.monotonic() >= attempt.deadline
+        if late or "timeout" in str(error).lower() or "timed out" in str(error).lower():
             raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
         text = str(error) or "the connection was closed"
         raise _Ended(Refusal(f"{where}: no SSH session: {text}")) from error
