@@ -6,6 +6,7 @@ read; a name that is declared but faulty still counts as declared, so that one f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ from orchestrator.config.shapes import (
 )
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.strict_yaml import Document, Path_
-from orchestrator.core.model import Condition, Fence, FenceBy, Limits, Move, Place, Playbook
+from orchestrator.core.model import Check, Condition, Fence, FenceBy, Limits, Move, Place, Playbook
 
 S = TypeVar("S", bound=Shape)
 
@@ -64,6 +65,7 @@ class Compiler:
     playbooks: Reader
     inventory: list[Path]
     faults: Faults
+    asked: Mapping[str, Check] = field(default_factory=dict)  # every check, by id
     used_moves: set[str] = field(default_factory=set)
 
     @property
@@ -182,6 +184,8 @@ def compile_places(c: Compiler, inventory_groups: set[str]) -> dict[str, Place]:
             if resolved:
                 domains.add(resolved)
         fence = _fence(c, shape.fence, (*path, "fence"), f"fence of {name}") if shape.fence else None
+        if fence is not None and fence.dark_when is not None:
+            _dark_from_outside(c, name, fence.dark_when)
         found[c.id(name)] = Place(id=c.id(name), client=c.client, name=name, fence=fence, domains=frozenset(domains))
     return found
 
@@ -205,6 +209,16 @@ def _fence(c: Compiler, shape: FenceShape | HandOverShape, path: Path_, what: st
     if playbook is None or proven is None:
         return None
     return Fence(playbook, proven, automatic, dark, timeout, shape.safe_to_repeat)
+
+
+def _dark_from_outside(c: Compiler, place: str, dark_when: Condition) -> None:
+    """Nothing inside a place can say that the place has no power."""
+    for identifier in dark_when.checks():
+        check = c.asked.get(identifier)
+        if check is not None and c.domains.id(place) in check.domains:
+            asked = identifier.partition("/")[2]
+            message = f"fence of {place}: dark_when asks {asked}, which is in {place} and says nothing when it is dark"
+            c.faults.add(c.at("places", place, "fence", "dark_when"), message, "a check of a console outside of it")
 
 
 def _positive(c: Compiler, value: float | None, path: Path_, what: str, default: float) -> float:

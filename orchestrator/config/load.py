@@ -26,7 +26,7 @@ from orchestrator.config.settings import DaemonSettings, People, read_people, re
 from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.templates import Secrets
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.model import Limits, Model, Move, Place, Service
+from orchestrator.core.model import Check, Limits, Mode, Model, Move, Place, Service
 from orchestrator.core.people import Heartbeat, NotifySettings, Person
 
 CACHE = Path(".bascule") / "cache"
@@ -113,6 +113,7 @@ def load(
             reader,
             sources[name],
             faults,
+            checks.checks,
         )
         for name, file in files.items()
         if name in domains
@@ -129,6 +130,7 @@ def load(
         if files[name].head.limits is not None:
             client_limits[name] = compile_limits(files[name].head.limits)
     find_cycles(services, files, faults)
+    _references(checks.checks, services, faults)
     faults.raise_if_any()
     return Loaded(
         workspace=workspace,
@@ -148,6 +150,17 @@ def load(
         warnings=faults.warnings(),
         hosts={name: len(inventory.hosts) for name, inventory in inventories.items()},
     )
+
+
+def _references(checks: Mapping[str, Check], services: Mapping[str, Service], faults: Faults) -> None:
+    """Warn of a vantage without a reference: whether others are down or it is cut off, nobody could tell."""
+    acting = any(s.mode is not Mode.OBSERVE for s in services.values())
+    for vantage in sorted({c.vantage for c in checks.values()}):
+        if acting and not any(c.reference for c in checks.values() if c.vantage == vantage):
+            message = (
+                f"no check made from vantage {vantage!r} is a reference: silence will never take anything down there"
+            )
+            faults.warn(Position("checks"), message, "'reference: true' on a check of something that is always there")
 
 
 def _digested(model: Model) -> Model:

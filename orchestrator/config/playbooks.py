@@ -115,6 +115,9 @@ class Reader:
                 self.faults.add(
                     self._position(path, play), "this is no play", "a mapping with 'hosts' or 'import_playbook'"
                 )
+            roles = _get(play, "roles")
+            for item in roles.value if isinstance(roles, yaml.SequenceNode) else ():
+                self._role(path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found)
         for name in _BESIDE:
             found.update(p for p in (path.parent / name).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         self._walk(path, root, path.parent, found)
@@ -123,17 +126,16 @@ class Reader:
         """Follow the static references of one file; `base` is what its relative paths start from."""
         for key, node in _pairs(root):
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
-            if key == "roles" and isinstance(node, yaml.SequenceNode):
-                for item in node.value:
-                    self._role(path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found)
-            elif plain in _ROLE_KEYS:
+            if plain in _ROLE_KEYS:
                 self._role(path, _get(node, "name", "role"), found)
             elif plain in _TASK_KEYS:
                 for item in _scalars(node, "file"):
                     self._file(path, item, base, plain, found)
             elif plain in _SOURCE_KEYS:
                 source = _get(node, "src")
-                if source is not None:
+                if plain == "script" and isinstance(node, yaml.ScalarNode) and node.value.split():
+                    source = yaml.ScalarNode(node.tag, node.value.split()[0], node.start_mark, node.end_mark)
+                if isinstance(source, yaml.ScalarNode):
                     self._file(path, source, base, _SOURCE_KEYS[plain], found)
 
     def _file(self, path: Path, node: yaml.ScalarNode, base: Path, kind: str, found: set[Path]) -> None:

@@ -143,7 +143,9 @@ def _failback(
         return tuple(dict.fromkeys(m for m in found if m))
     undoing = {m.undoes: m.id for m in moves.values() if m.undoes}
     derived = [undoing[t.move] for t in ladder if t.move in undoing]
-    derived += [m.id for m in moves.values() if home and m.to == home and m.id not in derived]
+    leaves_home = any(moves[t.move].to not in (None, home) for t in ladder if t.move in moves)
+    if leaves_home:
+        derived += [m.id for m in moves.values() if home and m.to == home and m.id not in derived]
     c.used_moves |= {moves[m].name for m in derived}
     return tuple(derived)
 

@@ -73,6 +73,7 @@ class TestModel:
         assert erp.ladder == (Tier("acme/backup-isp"), Tier("acme/geo-site", accept_loss_s=300.0))
         assert erp.failback == ("acme/backup-isp.back", "acme/hq-site")
         assert (erp.mode, erp.rto_s, erp.rpo_s, erp.downtime_cost, erp.currency) == (Mode.AUTO, 900, 30, 180, "EUR")
+        assert loaded.model.services["acme/hq-internet"].failback == ("acme/backup-isp.back",)
         assert erp.depends_on == (Dependency("acme/hq-internet", frozenset({"acme/hq"})),)
         assert erp.owners == ("acme/alice", "dana")
         assert loaded.model.services["bistro/tills"].mode is Mode.OBSERVE
@@ -237,6 +238,15 @@ class TestPlaybooks:
         finally:
             tasks.write_bytes(kept)
 
+    def test_a_variable_called_roles_is_no_list_of_roles(self, once: Path, loaded: Loaded) -> None:
+        tasks = once / "playbooks" / "roles" / "app" / "tasks" / "main.yml"
+        kept = tasks.read_text()
+        try:
+            tasks.write_text(kept + "- ansible.builtin.debug: {msg: x}\n  vars: {roles: [erp, replicator]}\n")
+            assert read(once).model.services.keys() == loaded.model.services.keys()
+        finally:
+            tasks.write_text(kept)
+
     def test_a_playbook_that_is_gone_has_none(self, once: Path, loaded: Loaded) -> None:
         assert playbook_digest(once, "site/gone.yml", loaded.inventories["acme"]) is None
 
@@ -248,10 +258,10 @@ def test_a_move_that_nothing_leads_to_is_a_warning(once: Path) -> None:
         services.write_text(
             kept.replace("ladder: [backup-isp, {move: geo-site, accept_loss: 5m}]", "ladder: [backup-isp]")
         )
-        (warning,) = read(once).warnings
-        assert (
-            str(warning) == "inventories/acme/services.yml:25:3: move geo-site is on no ladder and leads nowhere back"
-        )
+        assert [str(warning) for warning in read(once).warnings] == [
+            "inventories/acme/services.yml:25:3: move geo-site is on no ladder and leads nowhere back",
+            "inventories/acme/services.yml:31:3: move hq-site is on no ladder and leads nowhere back",
+        ]
     finally:
         services.write_text(kept)
 
