@@ -169,7 +169,8 @@ def _steps(rows: list[str], a: Account, axis: Axis, y: float) -> float:
 
 def _tasks(rows: list[str], s: StepLine, axis: Axis, y: float) -> float:
     """Tasks of a step as thin bars below it: the ones that took time, no more than eight."""
-    shown = sorted((t for t in s.tasks if t.took_s >= 0.1), key=lambda t: -t.took_s)[:8]
+    least_s = max(0.1, (axis.end_s - axis.start_s) * 0.005)
+    shown = sorted((t for t in s.tasks if t.took_s >= least_s), key=lambda t: -t.took_s)[:8]
     for t in sorted(shown, key=lambda t: t.from_s):
         x, width = axis.x(t.from_s), max(1.5, axis.x(t.from_s + t.took_s) - axis.x(t.from_s))
         text = f"{t.host}: {t.name} {precise(t.took_s)}"
@@ -198,7 +199,11 @@ def _meter(rows: list[str], a: Account, axis: Axis, y: float) -> float:
 
 
 def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: float, kind: str) -> float:
-    """Instants; where several lie close together their labels take further rows."""
+    """Instants; where several lie close together their labels take further rows.
+
+    What was said long after the end stands in the tables, not here: it would squeeze the rest.
+    """
+    moments = [m for m in moments if axis.start_s <= m.at_s <= axis.end_s]
     if not moments:
         return y
     rows.append(_label(lane, y))
