@@ -55,7 +55,7 @@ def test_a_failure_shows_the_playbooks_error(place: Path) -> None:
     """Exit 1."""
     done = bascule(place, "play.yml", "-e", '{"command": "echo why >&2; exit 4"}', "-l", "a")
     assert done.returncode == 1
-    assert "failed: a: the only task: return code 4: why (play.yml:5)" in done.stderr
+    assert "failed: a: the only task: return code 4: why (play.yml:4)" in done.stderr
     assert "Traceback" not in done.stderr
 
 

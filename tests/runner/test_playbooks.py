@@ -271,6 +271,32 @@ class TestCrashes:
         assert [task.name for task in ended.tasks][-2:] == ["first", "second"]
         assert (stage.workspace / "done").read_text() == "once\n"
 
+    async def test_a_killed_controller_takes_nothing_with_it(self, stage: Stage) -> None:
+        """SIGKILL to the whole controller: the playbook runs on, and the next controller tells its end."""
+        playbook = stage.write(
+            "move.yml", f"    - ansible.builtin.shell: echo once >> {stage.workspace}/done; sleep 2\n"
+        )
+        program = (
+            "import asyncio, sys; from pathlib import Path; from tests.runner.stage import Stage\n"
+            "from orchestrator.core.model import Playbook\n"
+            "async def main():\n"
+            "    stage = Stage(Path(sys.argv[1]))\n"
+            "    stage.start(Playbook(*sys.argv[2:4]))\n"
+            "    await asyncio.sleep(600)\n"
+            "asyncio.run(main())\n"
+        )
+        words = [sys.executable, "-c", program, str(stage.workspace), playbook.path, playbook.digest]
+        controller = await asyncio.create_subprocess_exec(*words, cwd=Path(__file__).parents[2])
+        await until(lambda: (stage.workspace / "done").exists())
+        controller.kill()
+        await controller.wait()
+        key = StepKey("acme/run-1", "go", 1)
+        stage.settle(key, playbook)
+        ended = await stage.end_of(key)
+        assert type(stage.heard[0]).__name__ == "StepAdopted"
+        assert ended.outcome is Outcome.OK
+        assert (stage.workspace / "done").read_text() == "once\n"
+
     async def test_a_controller_that_was_away_finds_the_end(self, stage: Stage) -> None:
         """The end that nobody saw is on record; the same command again does not begin again."""
         playbook = stage.write("move.yml", f"    - ansible.builtin.shell: echo once >> {stage.workspace}/done\n")
