@@ -28,6 +28,10 @@ _WANTED = {socket.AF_INET: (0, 3, 11), socket.AF_INET6: (129, 1, 3)}  # echo rep
 _SAYS = {
     (socket.AF_INET, 3, 0): "network unreachable",
     (socket.AF_INET, 3, 1): "host unreachable",
+    (socket.AF_INET, 3, 2): "protocol unreachable",
+    (socket.AF_INET, 3, 3): "port unreachable",
+    (socket.AF_INET, 3, 9): "network prohibited",
+    (socket.AF_INET, 3, 10): "host prohibited",
     (socket.AF_INET, 3, 13): "prohibited",
     (socket.AF_INET, 11, 0): "time to live exceeded",
     (socket.AF_INET6, 1, 0): "no route",

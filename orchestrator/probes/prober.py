@@ -72,9 +72,14 @@ class Prober:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def use(self, checks: Iterable[Check]) -> None:
-        """Ask these from now on, and no others. A check that has not changed keeps its beat and its cadence."""
+    def use(self, checks: Iterable[Check], secrets: Mapping[str, str] | None = None) -> None:
+        """Ask these from now on, and no others. A check that has not changed keeps its beat and its cadence.
+
+        `secrets` replaces those known so far, if it is given.
+        """
         self._open()
+        if secrets is not None:
+            self._secrets = Secrets(secrets)
         wanted = {check.id: check for check in checks}
         for gone in [name for name, asked in self._asked.items() if wanted.get(name) != asked.check]:
             asked = self._asked.pop(gone)
