@@ -43,8 +43,9 @@ def incidents(
         The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
     """
     from orchestrator.cli.status import columns
-    from orchestrator.reports.account import Account, account
+    from orchestrator.reports.account import account
     from orchestrator.reports.incident_text import account_lines, list_lines
+    from orchestrator.reports.shape import Account
     from orchestrator.reports.text import show
 
     with reading_all(find_workspace(workspace)) as journal:

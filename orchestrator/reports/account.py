@@ -8,184 +8,24 @@ measured, predicted or assumed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 from orchestrator.core import records as r
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.phases import Phase, milestones, segments, totals
+from orchestrator.reports.shape import (
+    Account,
+    Figure,
+    Known,
+    Meter,
+    Moment,
+    PhaseLine,
+    RunLine,
+    StepLine,
+    Stretch,
+    TaskLine,
+    TierLine,
+)
 from orchestrator.reports.story import RunStory, Story
-
-
-class Known(StrEnum):
-    """How a figure is known."""
-
-    MEASURED = "measured"
-    PREDICTED = "predicted"
-    ASSUMED = "assumed"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number of seconds, how it is known, and from where."""
-
-    seconds: float | None
-    known: Known
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseLine:
-    """Seconds of a phase; `share` of the RTO, None without one."""
-
-    phase: str
-    seconds: float
-    share: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """An unbroken stretch of a phase."""
-
-    phase: str
-    from_s: float
-    to_s: float
-    run: str | None
-    step: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskLine:
-    """One task of a playbook on one host."""
-
-    name: str
-    host: str
-    status: str
-    from_s: float
-    took_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class StepLine:
-    """One step. `budget_left_s`: of the RTO, when the step ended (or now); negative once it is missed."""
-
-    run: str
-    step: str
-    kind: str
-    state: str
-    attempts: int
-    from_s: float | None
-    to_s: float | None
-    took_s: float | None
-    share: float | None
-    budget_left_s: float | None
-    reason: str
-    evidence: str
-    measures: Mapping[str, float]
-    tasks: tuple[TaskLine, ...]
-    looks: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RunLine:
-    """One run."""
-
-    run: str
-    move: str
-    tier: int | None
-    origin: str
-    from_place: str | None
-    to_place: str | None
-    from_s: float
-    to_s: float | None
-    state: str  # running, done, failed, needs a person
-    reason: str
-    evidence: str
-    who: str
-    why: str
-    approved_by: str
-    overrides: tuple[str, ...]
-    predicted: Figure
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Something said or decided at one instant."""
-
-    at_s: float
-    what: str
-    reason: str
-    evidence: str
-    who: str = ""
-    kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TierLine:
-    """Where a tier stood at last, and how it came there."""
-
-    tier: int
-    move: str
-    state: str
-    reason: str
-    evidence: str
-    at_s: float
-    history: tuple[Moment, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """What the end user's own meter saw: no part of the journal, and independent of it."""
-
-    meter: str
-    outage_s: float | None = None
-    longest_outage_s: float | None = None
-    acknowledged: int | None = None
-    lost: int | None = None
-    oldest_lost_age_s: float | None = None
-    served_by: str = ""
-    outage_from_s: float | None = None  # after the first bad answer; may be negative: the user is the first to know
-    outage_to_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """All of it."""
-
-    id: str
-    planned: bool
-    service: str
-    state: str  # open, with a person, recovered, done, failed
-    reason: str
-    evidence: str
-    began_wall: float
-    ended_wall: float | None
-    episodes: int
-    configuration: str
-    from_place: str | None
-    to_place: str | None
-    rto_s: float | None
-    rpo_s: float | None
-    rta: Figure
-    rpa: Figure
-    rto_met: bool | None
-    rpo_met: bool | None
-    milestones: Mapping[str, float | None]
-    phases: tuple[PhaseLine, ...]
-    stretches: tuple[Stretch, ...]
-    runs: tuple[RunLine, ...]
-    steps: tuple[StepLine, ...]
-    tiers: tuple[TierLine, ...]
-    decisions: tuple[Moment, ...]
-    words: tuple[Moment, ...]
-    notices: tuple[Moment, ...]
-    checks: tuple[Moment, ...]
-    changes: tuple[Moment, ...]
-    remarks: tuple[str, ...] = ()
-    meter: Meter | None = None
-    title: str = ""
-    extent: tuple[float, float] = field(default=(0.0, 0.0))  # of the timeline
 
 
 def account(

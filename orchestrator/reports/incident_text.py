@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import show_duration
-from orchestrator.reports.account import Account, Figure, Known, Meter, Moment, StepLine
+from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
 from orchestrator.reports.text import Line, Part, bar, line, precise, wrap
 

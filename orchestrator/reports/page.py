@@ -13,8 +13,8 @@ from html import escape
 from importlib.resources import files
 
 from orchestrator.core.durations import show_duration
-from orchestrator.reports.account import Account, Figure, Moment
 from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, stamp
+from orchestrator.reports.shape import Account, Figure, Moment
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import precise
 from orchestrator.reports.timeline import CLASSES, timeline

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from html import escape
 
 from orchestrator.core.durations import show_duration
-from orchestrator.reports.account import Account, Moment, StepLine
 from orchestrator.reports.incident_text import offset
+from orchestrator.reports.shape import Account, Moment, StepLine
 from orchestrator.reports.text import precise
 
 WIDTH = 1000.0

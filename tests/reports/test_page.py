@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.account import Account, account
+from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, summary_lines
 from orchestrator.reports.page import page
+from orchestrator.reports.shape import Account
 from orchestrator.reports.text import plain
 from orchestrator.reports.timeline import timeline
 from tests.reports.sample import WALL, Tape, approve, asked_act, first_act, second_act

@@ -8,8 +8,9 @@ import pytest
 
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.account import Known, account
+from orchestrator.reports.account import account
 from orchestrator.reports.phases import Phase, milestones, segments, totals
+from orchestrator.reports.shape import Known
 from tests.reports.sample import Tape, approve, asked_act, first_act, second_act
 
 
