@@ -131,7 +131,7 @@ def _ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None
     if other is not None and _fresh_after(turn, service, other):
         reason = Reason.RECOVERED_WITH_ANOTHER
     elif turn.health(service) in USABLE:
-        reason = Reason.RECOVERED_BY_ITSELF
+        reason = Reason.RECOVERED_BY_ITSELF if other is None else Reason.RECOVERED_WITH_ANOTHER
     else:
         return False
     if at_work is not None:
@@ -170,7 +170,7 @@ def _last_run(turn: Turn, incident: Incident) -> Run | None:
 
 
 def _moved_for_another(turn: Turn, service: Service, incident: Incident) -> Run | None:
-    """The latest verified run, for another service, of something this one depends on or shares a move with."""
+    """The latest run for another service, verified or still at it, of a dependency or of a move that both share."""
     needs = set(policy.dependencies(turn, service))
     shared = {tier.move for tier in service.ladder}
     found = [
@@ -178,11 +178,10 @@ def _moved_for_another(turn: Turn, service: Service, incident: Incident) -> Run 
         for x in turn.decided.runs.values()
         if x.started.service != service.id
         and (x.started.service in needs or x.started.move in shared)
-        and x.ended is not None
-        and x.ended.ok
-        and x.ended.at >= incident.episode_first_bad_at
+        and x.past_the_fence
+        and (x.ended is None or (x.ended.ok and x.ended.at >= incident.episode_first_bad_at))
     ]
-    return max(found, key=lambda x: x.ended.at if x.ended else 0.0, default=None)
+    return max(found, key=lambda x: x.started.at, default=None)
 
 
 # ---- judging

@@ -18,7 +18,7 @@ from orchestrator.lab.account import Act, ActAccount, Attempt, Fence, account
 from orchestrator.lab.lab import Lab
 from orchestrator.reports.account import Account
 from orchestrator.reports.account import account as report_account
-from orchestrator.reports.story import Episode, Story
+from orchestrator.reports.story import Episode, Stories, Story
 
 SERVICE = "lab/erp"
 STAFF = "lab/hq-internet"
@@ -117,12 +117,12 @@ def settle_accounts(stage: Stage, played: list[Played], user: list[Attempt], sta
     acts = [p.act for p in played]
     of_user = account(user, acts, [p.existing for p in played], fences)
     of_staff = account(staff, acts[:1], [None])
-    story = next((s for s in stage.stories.stories.values() if s.service == SERVICE and s.episodes), None)
     for number, one in enumerate(played):
         one.user = of_user[number]
         one.staff = of_staff[0] if number == 0 else None
-        episode = _episode(story, one, clock.wall) if story else None
-        if story is not None and episode is not None:
+        found = _outage(stage.stories, one)
+        if found is not None:
+            story, episode = found
             alone = of_episode(story, episode)
             meter = _meter(one.user, clock.wall(alone.began_at))
             one.account = report_account(
@@ -152,12 +152,16 @@ def of_episode(story: Story, episode: Episode) -> Story:
     )
 
 
-def _episode(story: Story, played: Played, wall: Callable[[float], float]) -> Episode | None:
-    """The first outage that began in the act."""
-    for episode in story.episodes:
-        if played.began_s - 1.0 <= wall(episode.opened.first_bad_at) <= played.ended_s:
-            return episode
-    return None
+def _outage(stories: Stories, played: Played) -> tuple[Story, Episode] | None:
+    """The act's outage: the application's, or that of the service whose move brought both back."""
+    found: list[tuple[Story, Episode]] = []
+    for story in stories.stories.values():
+        for episode in story.episodes:
+            at_s = stories.clock.wall(episode.opened.first_bad_at)
+            if story.service in (SERVICE, STAFF) and played.began_s - 1.0 <= at_s <= played.ended_s:
+                found.append((story, episode))
+    with_run = [x for x in found if any(run.ended and run.ended.ok for run in x[1].runs)]
+    return min(with_run or found, key=lambda x: x[0].service != SERVICE, default=None)
 
 
 def _meter(user: ActAccount, zero_s: float) -> Mapping[str, object]:
