@@ -27,6 +27,8 @@ from orchestrator.reports.shape import (
 )
 from orchestrator.reports.story import RunStory, Story
 
+__all__ = ["Account", "account"]
+
 
 def account(
     story: Story,
