@@ -25,11 +25,10 @@ LAB = f"pb{os.getpid() % 1000}"
 RESOLVER = "198.51.100.53"
 
 
-@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_ansible_understands_the_playbook(playbook: Path) -> None:
-    """`ansible-playbook --syntax-check` has nothing to say."""
+def test_ansible_understands_every_playbook() -> None:
+    """`ansible-playbook --syntax-check` has nothing to say, whether or not variables of the controller are given."""
     done = subprocess.run(
-        [BIN / "ansible-playbook", "--syntax-check", playbook],
+        [BIN / "ansible-playbook", "--syntax-check", *PLAYBOOKS],
         cwd=WORKSPACE,
         capture_output=True,
         text=True,
