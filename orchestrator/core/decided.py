@@ -1,191 +1,48 @@
-"""The decided state: everything bascule knows by decision, as a fold over its records.
+"""The decided state as a fold over its records: everything bascule knows by decision.
 
-The one rule it keeps: `apply` alone changes it, one record at a time, so that `decided == fold(records)` exactly.
-It is mutable for speed; whoever wants to try something works on `copy.deepcopy`. Detector rows are not in here:
-they are raw answers, and live in `detector.py`.
+The one rule it keeps: `apply` alone changes the state, one record at a time, so that `decided == fold(records)`
+exactly; a record that cannot follow what came before raises.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.events import StepKey, TaskTime, WordKind
-from orchestrator.core.reasons import Reason
+from orchestrator.core.events import WordKind
+from orchestrator.core.state import (
+    EVERYTHING,
+    Decided,
+    IllegalRecord,
+    Incident,
+    Notice,
+    Run,
+    ServiceState,
+    Step,
+    TierLedger,
+    covers,
+    step_key,
+)
+
+__all__ = [
+    "EVERYTHING",
+    "Decided",
+    "IllegalRecord",
+    "Incident",
+    "Notice",
+    "Run",
+    "ServiceState",
+    "Step",
+    "TierLedger",
+    "apply",
+    "covers",
+    "fold",
+    "step_key",
+]
 
 KEPT_RUNS = 200  # ended runs, incidents and words kept in the state; the journal keeps all
 KEPT_DURATIONS = 50
-EVERYTHING = "*"
-
-
-class IllegalRecord(Exception):
-    """A record that cannot follow what came before: the journal is damaged, or the engine has a defect."""
-
-
-@dataclass(slots=True)
-class Step:
-    """One step of a run."""
-
-    name: str
-    kind: r.StepKind
-    place: str | None = None
-    hand_over: bool = False
-    state: r.StepState = r.StepState.PENDING
-    attempt: int = 0
-    began_at: float | None = None  # of the first attempt
-    attempt_at: float | None = None  # of this attempt
-    looked_at: float | None = None
-    ended_at: float | None = None
-    reason: Reason | None = None
-    evidence: str = ""
-    tasks: tuple[TaskTime, ...] = ()
-
-    @property
-    def over(self) -> bool:
-        """Whether it needs nothing any more."""
-        return self.state in (r.StepState.DONE, r.StepState.FAILED, r.StepState.SKIPPED)
-
-    @property
-    def took_s(self) -> float | None:
-        """From the first attempt's start to the end."""
-        return None if self.began_at is None or self.ended_at is None else self.ended_at - self.began_at
-
-
-@dataclass(slots=True)
-class Run:
-    """One execution of a move for one service."""
-
-    started: r.RunStarted
-    steps: list[Step]
-    ended: r.RunEnded | None = None
-    human: r.RunNeedsHuman | None = None
-    approved: r.RunApproved | None = None
-    fenced_by_hand: set[str] = field(default_factory=set)
-    abort: r.AbortAsked | None = None
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self.started.run
-
-    def step(self, name: str) -> Step:
-        """The step of this name."""
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise IllegalRecord(f"run {self.id} has no step {name!r}; it has {[s.name for s in self.steps]}")
-
-    def current(self) -> Step | None:
-        """The first step that is not over."""
-        return next((s for s in self.steps if not s.over), None)
-
-    def of_kind(self, kind: r.StepKind) -> Step | None:
-        """The first step of this kind."""
-        return next((s for s in self.steps if s.kind is kind), None)
-
-    @property
-    def past_the_fence(self) -> bool:
-        """Whether anything that changes the world has begun."""
-        quiet = (r.StepKind.PREFLIGHT, r.StepKind.APPROVAL, r.StepKind.RECHECK)
-        return any(s.began_at is not None and s.kind not in quiet for s in self.steps)
-
-
-@dataclass(slots=True)
-class TierLedger:
-    """Where one tier stands in an incident."""
-
-    move: str
-    state: r.TierState
-    reason: Reason
-    evidence: str
-    at: float
-
-
-@dataclass(slots=True)
-class Incident:
-    """From the first bad answer to verified recovery, or to a human."""
-
-    id: str
-    service: str
-    first_bad_at: float  # of the whole incident: its clock
-    opened_at: float
-    episode_first_bad_at: float  # of the present outage, after a relapse
-    episode_opened_at: float
-    last_good_at: float | None
-    place: str | None
-    evidence: str
-    episodes: int = 1
-    tiers: dict[int, TierLedger] = field(default_factory=dict)
-    runs: list[str] = field(default_factory=list)
-    judged: r.ServiceJudged | None = None
-    ended: r.IncidentEnded | None = None
-
-
-@dataclass(slots=True)
-class ServiceState:
-    """What was decided of one service."""
-
-    place: str | None
-    may_act: set[str] = field(default_factory=set)
-    incident: str | None = None  # the open one
-    last_incident: str | None = None
-    recovered_at: float | None = None
-    healthy_since: float | None = None
-    left: dict[str, float] = field(default_factory=dict)  # place or move: when it was left because it failed
-    automatic_moves: list[float] = field(default_factory=list)
-    resumed_at: float = 0.0
-    frozen: r.ServiceFrozen | None = None
-
-
-@dataclass(slots=True)
-class Notice:
-    """One thing somebody is to be told."""
-
-    due: r.NoticeDue
-    settled: r.NoticeSettled | None = None
-
-
-@dataclass(slots=True)
-class Decided:
-    """Everything decided, for all clients of the workspace."""
-
-    configuration: str = ""
-    controller: r.ControllerBegan | None = None
-    epoch: int = 0
-    services: dict[str, ServiceState] = field(default_factory=dict)
-    verdicts: dict[str, r.VerdictChanged] = field(default_factory=dict)
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
-    engaged: dict[str, str] = field(default_factory=dict)  # move id: the run that engaged it
-    holds: dict[str, r.WordAccepted] = field(default_factory=dict)  # service id, client, or `*`
-    maintenance: dict[str, float] = field(default_factory=dict)  # the same, or `subject#window`: ends at
-    suspected: dict[str, r.WordAccepted] = field(default_factory=dict)
-    words: dict[str, r.WordAccepted | r.WordRefused] = field(default_factory=dict)
-    notices: dict[str, Notice] = field(default_factory=dict)
-    told: dict[str, float] = field(default_factory=dict)  # ids of notices that were due, and when
-    durations: dict[str, list[float]] = field(default_factory=dict)  # `move` and `move/step`: live seconds
-    incident_count: int = 0
-    run_count: int = 0
-
-    def open_incidents(self) -> list[Incident]:
-        """Incidents without an end, oldest first."""
-        found = [i for i in self.incidents.values() if i.ended is None]
-        return sorted(found, key=lambda i: (i.episode_opened_at, i.id))
-
-    def unfinished_runs(self) -> list[Run]:
-        """Runs without an end, oldest first."""
-        found = [x for x in self.runs.values() if x.ended is None]
-        return sorted(found, key=lambda x: (x.started.at, x.id))
-
-    def run_for(self, service: str) -> Run | None:
-        """The unfinished run of this service."""
-        return next((x for x in self.unfinished_runs() if x.started.service == service), None)
-
-    def holder_of(self, resource: str) -> Run | None:
-        """The unfinished run that holds this resource; time never releases it."""
-        return next((x for x in self.unfinished_runs() if resource in x.started.resources), None)
 
 
 def fold(records: Iterable[r.Record], decided: Decided | None = None) -> Decided:
@@ -469,16 +326,6 @@ def _forget(kept: dict[str, Any], since: Callable[[Any], float | None], most: in
         old = sorted((at, name) for name, value in kept.items() if (at := since(value)) is not None)
         for _, name in old[: len(kept) - most]:
             del kept[name]
-
-
-def covers(subject: str, service: str) -> bool:
-    """Whether a word about `subject` (service id, client, or `*`) is about this service."""
-    return subject in (EVERYTHING, service) or service.startswith(subject + "/")
-
-
-def step_key(run: Run, step: Step) -> StepKey:
-    """The key of the step's present attempt."""
-    return StepKey(run.id, step.name, step.attempt)
 
 
 _APPLY: dict[type, Callable[[Decided, Any], None]] = {

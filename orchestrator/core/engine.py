@@ -13,7 +13,7 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.core import detector, incident, invariants, run, words
+from orchestrator.core import detector, incident, invariants, run, steps, words
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import Command, ProbeNow, UseCadence
@@ -212,7 +212,7 @@ class Engine:
         """The commands outstanding, as the decided state has them."""
         for unfinished in self.decided.unfinished_runs():
             run.take_over(turn, unfinished)
-            turn.ask_now(run.awaited(turn, unfinished))
+            turn.ask_now(steps.awaited(turn, unfinished))
         for notice in self.decided.notices.values():
             turn.command(tell_command(notice.due))
 
@@ -244,7 +244,7 @@ class Engine:
         """Note whose answers matter at once; ask the new ones now."""
         awaited: set[str] = set()
         for unfinished in self.decided.unfinished_runs():
-            awaited.update(run.awaited(turn, unfinished))
+            awaited.update(steps.awaited(turn, unfinished))
         for open_ in self.decided.open_incidents():
             service = self.model.services.get(open_.service)
             if service is None:

@@ -6,7 +6,7 @@ or a named human who has been told.
 
 from __future__ import annotations
 
-from orchestrator.core import ladder, policy, run
+from orchestrator.core import endings, ladder, policy, run
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.decided import Incident, Run
@@ -135,7 +135,7 @@ def _ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None
     else:
         return False
     if at_work is not None:
-        run.cancel(turn, at_work, Reason.RECOVERED_BY_ITSELF, turn.behind(service.healthy_when, r.Verdict.UP))
+        endings.cancel(turn, at_work, Reason.RECOVERED_BY_ITSELF, turn.behind(service.healthy_when, r.Verdict.UP))
     _end(turn, service, incident, reason, other if reason is Reason.RECOVERED_WITH_ANOTHER else None)
     return True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core import ladder, policy, run
+from orchestrator.core import endings, ladder, policy, run
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
 from orchestrator.core.decided import EVERYTHING, covers
@@ -227,7 +227,7 @@ def _reject(turn: Turn, word: WordSpoken) -> Refusal | Consent:
         return Refusal(Reason.NOT_WAITING, f"{found.id} is not waiting for an approval")
     consent = Consent(Reason.NOT_APPROVED, f"{found.id} is not approved", found.id)
     _accept(turn, word, consent)
-    run.cancel(turn, found, Reason.NOT_APPROVED, f"by {word.who}: {word.why or 'no reason given'}")
+    endings.cancel(turn, found, Reason.NOT_APPROVED, f"by {word.who}: {word.why or 'no reason given'}")
     return consent
 
 

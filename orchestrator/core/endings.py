@@ -1,0 +1,93 @@
+"""How steps and runs end, and what an end means for placement, for resources and for people.
+
+The one rule it keeps: a failed step fails its run, and the record keeps the failure whatever comes after it.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.decided import Run, Step
+from orchestrator.core.events import StepEnded
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+
+
+def playbook_done(
+    turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, event: StepEnded | None = None
+) -> None:
+    """A playbook step took effect: record it, and what it means for placement."""
+    finish(turn, run, step, r.StepState.DONE, reason, evidence, event)
+    if step.kind is not r.StepKind.EXECUTE:
+        return
+    started, move = run.started, turn.model.moves.get(run.started.move)
+    if started.to_place and turn.decided.services[started.service].place != started.to_place:
+        turn.record(r.PlacementChanged(turn.now, started.service, started.from_place, started.to_place, run.id))
+    elif move is not None and move.undoes:
+        turn.record(r.MoveEngaged(turn.now, move.undoes, False, run.id))
+    elif move is not None and move.to is None:
+        turn.record(r.MoveEngaged(turn.now, move.id, True, run.id))
+
+
+def finish(
+    turn: Turn,
+    run: Run,
+    step: Step,
+    state: r.StepState,
+    reason: Reason,
+    evidence: str,
+    event: StepEnded | None = None,
+    measures: dict[str, float] | None = None,
+) -> None:
+    tasks = event.tasks if event else ()
+    turn.record(
+        r.StepFinished(turn.now, run.id, step.name, step.attempt, state, reason, evidence, tasks, measures or {})
+    )
+
+
+def fail(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, event: StepEnded | None = None) -> None:
+    """The step failed, and the run with it."""
+    finish(turn, run, step, r.StepState.FAILED, reason, evidence, event)
+    end(turn, run, False, reason, f"{step.name}: {evidence}")
+
+
+def stop(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str) -> None:
+    """The run ends before or in this step; nothing of the step runs."""
+    finish(turn, run, step, r.StepState.SKIPPED, reason, evidence)
+    end(turn, run, False, reason, evidence)
+
+
+def cancel(turn: Turn, run: Run, reason: Reason, evidence: str) -> None:
+    """End a run that has not changed anything yet, because it is not needed any more."""
+    step = run.current()
+    if step is not None:
+        stop(turn, run, step, reason, evidence)
+
+
+def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
+    for step in run.steps:
+        if not step.over:
+            finish(turn, run, step, r.StepState.SKIPPED, reason, "the run ended before")
+    turn.record(r.RunEnded(turn.now, run.id, ok, reason, evidence))
+    started = run.started
+    if started.origin is r.Origin.MANUAL:
+        kind = NoticeKind.RECOVERED if ok else NoticeKind.TIER_FAILED
+        text = f"{started.service}: {started.move} {'done' if ok else 'failed'}, asked by {started.who}: {evidence}"
+        turn.tell(f"{run.id}/ended", kind, started.service, text)
+    elif not ok and run.past_the_fence and started.incident is None:
+        turn.tell(f"{run.id}/ended", NoticeKind.HUMAN_NEEDED, started.service, f"{started.move} failed: {evidence}")
+
+
+def to_human(turn: Turn, run: Run, reason: Reason, evidence: str) -> None:
+    turn.record(r.RunNeedsHuman(turn.now, run.id, reason, evidence))
+    text = f"{run.started.service}: run {run.id} ({run.started.move}) cannot go on: {reason.text}: {evidence}"
+    turn.tell(f"{run.id}/human", NoticeKind.HUMAN_NEEDED, run.started.service, text, say=f"bascule abort {run.id}")
+
+
+def out(turn: Turn, run: Run, place: str, reason: Reason, evidence: str) -> None:
+    if place in turn.decided.services[run.started.service].may_act:
+        turn.record(r.MayActRemoved(turn.now, run.started.service, place, reason, evidence))
+
+
+def client(run: Run) -> str:
+    return run.started.service.partition("/")[0]

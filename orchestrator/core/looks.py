@@ -1,0 +1,70 @@
+"""Looks: what a step did whose end was not seen.
+
+The one rule it keeps: nothing is tried again before the target has been looked at, or the author has declared the
+step safe to repeat; what remains undetermined is a person's to decide.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import endings
+from orchestrator.core import records as r
+from orchestrator.core.decided import Run, Step
+from orchestrator.core.model import Condition
+from orchestrator.core.plan import LOOK_S, fence_of
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+
+ATTEMPTS = 3  # of one step
+
+
+def look(turn: Turn, run: Run, step: Step) -> bool:
+    """The attempt has ended without a result: decide by what the target shows."""
+    done_when = done_when_of(turn, run, step)
+    looked_at = step.looked_at if step.looked_at is not None else turn.now
+    seen = turn.fresh(done_when, looked_at) if done_when else r.Verdict.UNKNOWN
+    if seen in (r.Verdict.UP, r.Verdict.DEGRADED) and done_when:
+        endings.playbook_done(turn, run, step, Reason.ALREADY_DONE, turn.behind(done_when, r.Verdict.UP))
+        return True
+    until = max(looked_at, turn.decided.controller.at if turn.decided.controller else 0.0) + LOOK_S
+    if done_when is not None and turn.now < until:
+        turn.wake(until)
+        return False
+    return _judge_look(turn, run, step, seen, turn.behind(done_when, turn.says(done_when)) if done_when else "")
+
+
+def _judge_look(turn: Turn, run: Run, step: Step, seen: r.Verdict, evidence: str) -> bool:
+    timed_out = step.reason is Reason.TIMED_OUT
+    what = evidence or f"{step.name} declares no done_when"
+    if timed_out and seen is r.Verdict.DOWN:
+        endings.fail(turn, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")
+    elif step.attempt >= ATTEMPTS:
+        endings.fail(turn, run, step, step.reason or Reason.UNDETERMINED, f"{step.attempt} attempts; {what}")
+    elif seen is r.Verdict.DOWN or (_repeatable(turn, run, step) and not timed_out):
+        why = Reason.NOT_NEEDED if seen is r.Verdict.DOWN else Reason.UNDETERMINED
+        text = "it had no effect" if seen is r.Verdict.DOWN else "it is declared safe to repeat"
+        turn.record(r.StepRetried(turn.now, run.id, step.name, why, f"{text}: {what}"))
+    elif timed_out and _repeatable(turn, run, step):
+        endings.fail(turn, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")
+    else:
+        endings.to_human(turn, run, Reason.UNDETERMINED, f"{step.name}: {step.evidence}; {what}")
+        return False
+    return True
+
+
+def done_when_of(turn: Turn, run: Run, step: Step) -> Condition | None:
+    """The read-only question that tells whether a step took effect."""
+    move = turn.model.moves.get(run.started.move)
+    if move is None:
+        return None
+    if step.kind is r.StepKind.FENCE:
+        fence = fence_of(turn, move, step.place, step.hand_over)
+        return fence.proven_when if fence else None
+    return move.done_when if step.kind is r.StepKind.EXECUTE else None
+
+
+def _repeatable(turn: Turn, run: Run, step: Step) -> bool:
+    move = turn.model.moves[run.started.move]
+    if step.kind is r.StepKind.FENCE:
+        fence = fence_of(turn, move, step.place, step.hand_over)
+        return fence is not None and fence.safe_to_repeat
+    return move.safe_to_repeat

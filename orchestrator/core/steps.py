@@ -1,0 +1,222 @@
+"""The steps of a run: how each kind begins, and what the waiting ones wait for.
+
+The one rule it keeps: a step's intent is recorded before its command, and whatever forbids a step is asked again in
+the moment it would begin.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import endings, ladder, looks, policy
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind, RunPlaybook
+from orchestrator.core.decided import Run, Step, step_key
+from orchestrator.core.durations import show_duration
+from orchestrator.core.model import Condition, Move, Service
+from orchestrator.core.plan import PLAYBOOK_STEPS, digest_as_started, facts_for, fence_of, playbook_of
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+
+
+def awaited(turn: Turn, run: Run) -> list[str]:
+    """The checks whose answers the run waits for now; they are asked at the fast interval."""
+    step = run.current()
+    if run.ended is not None or step is None:
+        return []
+    move = turn.model.moves[run.started.move]
+    found: list[str] = []
+    if step.kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
+        found += move.viable_when.checks() if move.viable_when else ()
+        found += [move.data_age] if move.data_age else ()
+    elif step.kind is r.StepKind.VERIFY:
+        found += move.verify.checks()
+    elif step.kind is r.StepKind.PROOF:
+        fence = fence_of(turn, move, step.place, step.hand_over)
+        found += fence.proven_when.checks() if fence else ()
+    elif step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
+        found += done_when.checks()
+    return found
+
+
+def begin(turn: Turn, run: Run, step: Step) -> bool:
+    stop = _stopped_before(turn, run, step)
+    if stop is not None:
+        endings.stop(turn, run, step, *stop)
+        return True
+    if step.kind is r.StepKind.FENCE and _needs_no_fence(turn, run, step):
+        return True
+    move = turn.model.moves.get(run.started.move)
+    if step.kind is r.StepKind.EXECUTE and (open_ := _still_open(turn, run)):
+        endings.stop(turn, run, step, Reason.FENCE_UNPROVEN, f"{', '.join(open_)} may still act")
+        return True
+    turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1))
+    to, may_act = run.started.to_place, turn.decided.services[run.started.service].may_act
+    if step.kind in (r.StepKind.PREPARE, r.StepKind.EXECUTE) and to and to not in may_act:
+        turn.record(r.MayActAdded(turn.now, run.started.service, to, run.id))
+    if step.kind in PLAYBOOK_STEPS:
+        playbook, timeout_s = playbook_of(turn, run, step)
+        key = step_key(run, step)
+        facts = facts_for(turn, run, step)
+        turn.command(RunPlaybook(key, endings.client(run), playbook, facts, turn.decided.epoch, timeout_s))
+    elif step.kind is r.StepKind.APPROVAL:
+        _ask_for_approval(turn, run)
+    elif move is not None:
+        turn.ask_now(awaited(turn, run))
+    return True
+
+
+def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
+    """Why the run must not go on to this step: plan gone, or a hold or maintenance before anything was changed."""
+    if run.started.move not in turn.model.moves or run.started.service not in turn.model.services:
+        return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
+    if run.started.configuration != turn.decided.configuration and step.kind in PLAYBOOK_STEPS:
+        now = digest_as_started(turn, run)
+        if now != run.started.plan_digest:
+            return Reason.PLAN_CHANGED, f"plan {run.started.plan_digest} is {now} by now"
+    if run.started.origin is r.Origin.AUTOMATIC and not run.past_the_fence and step.kind in PLAYBOOK_STEPS:
+        service = turn.model.services[run.started.service]
+        finding = policy.objection(turn, service, (policy.blind, policy.held, policy.in_maintenance))
+        if finding is not None:
+            return finding.reason, finding.evidence
+    return None
+
+
+def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
+    """Skip a fence that a named person vouches for, or whose playbook has nothing left to do; settle one that
+    is not declared.
+    """
+    fence = fence_of(turn, turn.model.moves[run.started.move], step.place, step.hand_over)
+    if step.place is None or step.place not in run.fenced_by_hand or run.approved is None:
+        if fence is None:
+            endings.fail(turn, run, step, Reason.NO_FENCE, f"nothing in the plan can prove that {step.place} is out")
+            return True
+        if turn.says(fence.proven_when) is r.Verdict.UP:  # the proof step asks again
+            endings.finish(
+                turn, run, step, r.StepState.SKIPPED, Reason.ALREADY_DONE, turn.behind(fence.proven_when, r.Verdict.UP)
+            )
+            return True
+        return False
+    evidence = f"{run.approved.who} states that {step.place} cannot act: {run.approved.why or 'no reason given'}"
+    for each in [s for s in run.steps if s.place == step.place and not s.over]:
+        endings.finish(turn, run, each, r.StepState.SKIPPED, Reason.FENCED_BY_HAND, evidence)
+    endings.out(turn, run, step.place, Reason.FENCED_BY_HAND, evidence)
+    return True
+
+
+def _still_open(turn: Turn, run: Run) -> list[str]:
+    """Places other than the destination that might still act."""
+    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
+    return ladder.to_fence(turn, service, move)
+
+
+def wait(turn: Turn, run: Run, step: Step) -> bool:
+    """A step that waits for answers: preflight, recheck, proof, verify."""
+    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
+    condition, since, limit_s = _waits_for(turn, run, step, move)
+    if condition is not None and turn.fresh(condition, since) not in (r.Verdict.UP, r.Verdict.DEGRADED):
+        return _out_of_time(turn, run, step, condition, since, limit_s)
+    if step.kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
+        loss = _loss(turn, run, service, move)
+        if loss is not None:
+            endings.fail(turn, run, step, *loss)
+            return True
+    evidence = turn.behind(condition, r.Verdict.UP) if condition else "nothing to ask"
+    endings.finish(
+        turn, run, step, r.StepState.DONE, Reason.CONDITIONS_MET, evidence, measures=_measures(turn, run, step, move)
+    )
+    if step.kind is r.StepKind.PROOF and step.place is not None:
+        endings.out(turn, run, step.place, Reason.CONDITIONS_MET, evidence)
+    return True
+
+
+def _waits_for(turn: Turn, run: Run, step: Step, move: Move) -> tuple[Condition | None, float, float]:
+    """What a waiting step waits for, asked since when, for how long."""
+    began = step.attempt_at if step.attempt_at is not None else turn.now
+    if step.kind is r.StepKind.PROOF:
+        fence = fence_of(turn, move, step.place, step.hand_over)
+        return (fence.proven_when if fence else None), _ended_at(run, step, began), (fence.timeout_s if fence else 0.0)
+    if step.kind is r.StepKind.VERIFY:
+        return move.verify, _ended_at(run, step, began), move.verify_timeout_s
+    return move.viable_when, began, move.preflight_timeout_s
+
+
+def _ended_at(run: Run, step: Step, default: float) -> float:
+    """When the step before this one ended: only answers to later questions count."""
+    index = run.steps.index(step)
+    before = run.steps[index - 1].ended_at if index else None
+    return before if before is not None else default
+
+
+def _out_of_time(turn: Turn, run: Run, step: Step, condition: Condition, since: float, limit_s: float) -> bool:
+    quiet = step.kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)
+    hopeless = quiet and turn.says(condition) is r.Verdict.DOWN
+    until = _counts_from(turn, step) + limit_s
+    if turn.now < until and not hopeless:
+        turn.wake(until)
+        return False
+    verdict = turn.fresh(condition, since)
+    evidence = turn.behind(condition, turn.says(condition))
+    if step.kind is r.StepKind.PROOF:
+        endings.fail(turn, run, step, Reason.FENCE_UNPROVEN, evidence)
+    elif step.kind is r.StepKind.VERIFY:
+        endings.fail(turn, run, step, Reason.VERIFY_FAILED, f"{evidence}; waited {show_duration(limit_s)}")
+    else:
+        unknown = verdict is r.Verdict.UNKNOWN and not hopeless
+        endings.fail(turn, run, step, Reason.VIABILITY_UNKNOWN if unknown else Reason.PREFLIGHT_FAILED, evidence)
+    return True
+
+
+def _counts_from(turn: Turn, step: Step) -> float:
+    """When this attempt's time began to run: not before this controller could see anything."""
+    started = turn.decided.controller.at if turn.decided.controller else 0.0
+    return max(step.attempt_at or 0.0, started)
+
+
+def _loss(turn: Turn, run: Run, service: Service, move: Move) -> tuple[Reason, str] | None:
+    """The RPO gate, asked again after the preflight's fresh answers; a planned hand-over loses nothing."""
+    handed = any(s.hand_over for s in run.steps)
+    if handed or {"RPO unknown", "RPO exceeded", "rpo"} & set(run.started.overrides):
+        return None
+    accept_s = next((t.accept_loss_s for t in service.ladder if t.move == move.id), None)
+    return ladder.data_loss(turn, service, move, accept_s)
+
+
+def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
+    """Measurements that a decision used, copied with the time of their sample."""
+    if step.kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK, r.StepKind.PROOF) and move.data_age:
+        row = turn.rows.get(move.data_age)
+        age_s = turn.data_age_s(move.data_age, turn.now)
+        if row is not None and row.measured_at is not None and age_s is not None:
+            return {"data_age_s": age_s, "sampled_at": row.measured_at, **row.measures}
+    return {}
+
+
+def _ask_for_approval(turn: Turn, run: Run) -> None:
+    started = run.started
+    say = f"bascule approve {run.id}"
+    why = "; ".join(started.asks)
+    text = f"{started.service}: {started.move} needs a named approval: {why}"
+    turn.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say)
+
+
+def approval(turn: Turn, run: Run, step: Step) -> bool:
+    started = run.started
+    if run.approved is not None:
+        reason = Reason.FENCED_BY_HAND if run.approved.fenced else Reason.APPROVED
+        endings.finish(turn, run, step, r.StepState.DONE, reason, f"by {run.approved.who}")
+        return True
+    if started.origin is r.Origin.AUTOMATIC and not _still_asks(turn, run):
+        endings.finish(turn, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "what had to be asked is proven by now")
+        return True
+    until = (step.began_at if step.began_at is not None else turn.now) + started.approval_expires_s
+    if turn.now >= until:
+        endings.fail(turn, run, step, Reason.APPROVAL_EXPIRED, f"asked for {show_duration(started.approval_expires_s)}")
+        return True
+    turn.wake(until)
+    return False
+
+
+def _still_asks(turn: Turn, run: Run) -> bool:
+    """Whether the reasons for asking still hold; a place that went dark meanwhile needs no person any more."""
+    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
+    waiting, asked = ladder.fence_asks(turn, service, move, run.started.at)
+    return bool(waiting or asked or policy.asks(turn, service))
