@@ -22,7 +22,7 @@ from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
-from orchestrator.config.settings import DaemonSettings, People, read_people, read_settings
+from orchestrator.config.settings import DaemonSettings, People, WorkspaceSettings, read_people, read_settings
 from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.templates import Secrets
 from orchestrator.core.codec import dumps, encode
@@ -118,7 +118,6 @@ def load(
         for name, file in files.items()
         if name in domains
     }
-    persons = {p.id: p for group in (settings.people, *people.values()) for p in group.persons.values()}
     places: dict[str, Place] = {}
     moves: dict[str, Move] = {}
     services: dict[str, Service] = {}
@@ -135,15 +134,7 @@ def load(
     return Loaded(
         workspace=workspace,
         model=_digested(Model("", checks.checks, places, moves, services, settings.limits, client_limits)),
-        notify=NotifySettings(
-            people=persons,
-            ways=settings.ways,
-            client_ways={name: group.ways for name, group in people.items() if group.ways},
-            on_call={name: group.on_call for name, group in people.items()},
-            deliver=settings.deliver,
-            retry=settings.retry,
-            heartbeat=settings.heartbeat,
-        ),
+        notify=_notify(settings, people),
         daemon=settings.daemon,
         inventories={name: tuple(found) for name, found in sources.items()},
         secrets=secrets,
@@ -161,6 +152,29 @@ def _references(checks: Mapping[str, Check], services: Mapping[str, Service], fa
                 f"no check made from vantage {vantage!r} is a reference: silence will never take anything down there"
             )
             faults.warn(Position("checks"), message, "'reference: true' on a check of something that is always there")
+
+
+def load_notify(workspace: Path) -> NotifySettings:
+    """Who is told, and how, as far as it can be read: for saying that the rest is invalid. Never raises for faults."""
+    faults = Faults()
+    settings = read_settings(workspace, faults)
+    people = {
+        name: read_people(folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults)
+        for name, folder in _clients(workspace, faults).items()
+    }
+    return _notify(settings, people)
+
+
+def _notify(settings: WorkspaceSettings, people: Mapping[str, People]) -> NotifySettings:
+    return NotifySettings(
+        people={p.id: p for group in (settings.people, *people.values()) for p in group.persons.values()},
+        ways=settings.ways,
+        client_ways={name: group.ways for name, group in people.items() if group.ways},
+        on_call={name: group.on_call for name, group in people.items()},
+        deliver=settings.deliver,
+        retry=settings.retry,
+        heartbeat=settings.heartbeat,
+    )
 
 
 def _digested(model: Model) -> Model:

@@ -19,12 +19,12 @@ import structlog
 from pydantic import BaseModel
 
 from orchestrator.config import ConfigurationInvalid, Loaded, load
+from orchestrator.config.load import load_notify
 from orchestrator.config.playbooks import playbook_digest
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
 from orchestrator.core.model import Model
-from orchestrator.core.people import NotifySettings
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, StaleEpoch
@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases would be lost for nothing
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
+SLOW_S = 1.0
 
 
 class LeaseRefused(Exception):
@@ -225,7 +226,7 @@ class Controller:
 
     def _make_ports(self) -> None:
         self.prober = Prober(self.emit, self.axis.now, self.secrets)
-        settings = self.loaded.notify if self.loaded else NotifySettings()
+        settings = self.loaded.notify if self.loaded else load_notify(self.workspace)
         self.notifier = PeopleNotifier(settings, self.emit)
         self.runner = PlaybookRunner(
             self.workspace,
@@ -294,7 +295,12 @@ class Controller:
 
     def _drain(self) -> None:
         while self._queue:
-            self.shell.handle(self._queue.popleft())
+            event = self._queue.popleft()
+            began = self._loop.time()
+            self.shell.handle(event)
+            took_s = self._loop.time() - began
+            if took_s > SLOW_S:
+                log.warning("slow", event_kind=type(event).__name__, took_s=round(took_s, 2), hint="a busy disk?")
 
     def _tick(self) -> None:
         self.emit(e.Ticked())
@@ -307,7 +313,11 @@ class Controller:
 
     async def _keep_lease(self) -> None:
         while True:
+            due = self._loop.time() + LEASE_S / 4
             await asyncio.sleep(LEASE_S / 4)
+            late_s = self._loop.time() - due
+            if late_s > SLOW_S:
+                log.warning("this program was held up", late_s=round(late_s, 2), hint="a stopped or busy machine?")
             try:
                 if not self.journal.renew(self.lease, self.axis.wall()):
                     self._lose("another controller holds it")
