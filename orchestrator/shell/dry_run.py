@@ -7,10 +7,11 @@ engine would refuse, so does the dry run.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def plan_of(engine: Engine, word: WordSpoken, now: float, workspace: Path, inven
         return DryRun(answer.accepted, answer.reason, answer.evidence, word.subject, guards=guards, tiers=tiers)
     move = trial.model.moves[run.started.move]
     inventory = inventories.get(service.client)
-    steps = [_step(turn, move, planned, workspace, inventory) for planned in run.started.steps]
+    steps = [_step(turn, move, run.started, planned, workspace, inventory) for planned in run.started.steps]
     return DryRun(
         True,
         answer.reason,
@@ -165,7 +166,15 @@ def _tiers(turn: Turn, service: Service) -> Iterable[TierAnswer]:
         yield TierAnswer(number, a.move, state, fits, a.evidence)
 
 
-def _step(turn: Turn, move: Move, planned: r.PlannedStep, workspace: Path, inventory: Path | None) -> DryStep:
+def _facts(started: r.RunStarted, planned: r.PlannedStep) -> dict[str, str]:
+    """What patterns of hosts may rest on: the places, as the runner would name them."""
+    names = {"from": started.from_place, "to": started.to_place, "place": planned.place or started.to_place}
+    return {f"bascule_{k}": (v or started.from_place or "").rpartition("/")[2] for k, v in names.items()}
+
+
+def _step(
+    turn: Turn, move: Move, started: r.RunStarted, planned: r.PlannedStep, workspace: Path, inventory: Path | None
+) -> DryStep:
     kind = planned.kind
     fence = fence_of(turn, move, planned.place, planned.hand_over)
     book: Playbook | None = None
@@ -185,7 +194,7 @@ def _step(turn: Turn, move: Move, planned: r.PlannedStep, workspace: Path, inven
         book, timeout_s = move.finish, move.timeout_s
     elif kind is r.StepKind.EXECUTE:
         book, timeout_s = move.playbook, move.timeout_s
-    hosts, tasks = listed(workspace, book, inventory) if book else ((), ())
+    hosts, tasks = listed(workspace, book, inventory, _facts(started, planned)) if book else ((), ())
     return DryStep(
         planned.name, kind.value, book.path if book else None, hosts, tasks, show_condition(condition), timeout_s
     )
@@ -202,14 +211,15 @@ def show_condition(condition: Condition | None) -> str | None:
     return f"{need} {', '.join(terms)}"
 
 
-def listed(workspace: Path, book: Playbook, inventory: Path | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def listed(
+    workspace: Path, book: Playbook, inventory: Path | None, facts: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The hosts and tasks of a playbook, as `ansible-playbook --list-hosts --list-tasks` tells them; nothing runs."""
     program = Path(sys.executable).with_name("ansible-playbook")
     argv = [str(program), "--list-hosts", "--list-tasks", str(workspace / "playbooks" / book.path)]
     argv += ["-i", str(inventory)] if inventory else []
     argv += ["--limit", book.limit] if book.limit else []
-    for name in ("bascule_place", "bascule_from", "bascule_to"):
-        argv += ["-e", f"{name}=?"] if name not in book.extra_vars else []
+    argv += ["-e", json.dumps({**facts, **book.extra_vars})]
     try:
         done = subprocess.run(
             argv,

@@ -218,7 +218,7 @@ def test_a_word_is_answered_once_and_repeats_its_answer() -> None:
     first = world.say(WordKind.HOLD, "acme/erp", word="same")
     again = world.say(WordKind.HOLD, "acme/erp", word="same")
     assert first == again
-    assert len([x for x in world.records(r.WordAccepted)]) == 1
+    assert len(list(world.records(r.WordAccepted))) == 1
 
 
 def test_held_services_are_left_alone_until_resumed() -> None:
