@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _PAGES_MAX = 50
+_CLOCKS_DIFFER_S = 60.0
 _OURS = ("AccessDenied", "UnauthorizedOperation", "AuthFailure", "ExpiredToken", "InvalidClientTokenId", "Throttl")
 _OURS_TOO = ("SignatureDoesNotMatch", "RequestLimitExceeded", "InvalidAccessKeyId", "UnrecognizedClient", "SlowDown")
 _ABSENT = ("NotFound", "NoSuch", "InvalidInstanceID", "InvalidVolume")
@@ -145,6 +146,8 @@ def _object(options: AwsOptions, timeout_s: float, started: float) -> Raw:
     try:
         taken, exact = float(metadata[options.time_metadata]), True
     except (KeyError, ValueError):
+        taken, exact = modified, False
+    if not taken <= modified + _CLOCKS_DIFFER_S:  # data that is younger than its upload, or no number
         taken, exact = modified, False
     rtt_s = time.monotonic() - started
     return Newest(f"s3://{bucket}/{key}", max(0.0, time.time() - taken), float(size), exact, rtt_s)

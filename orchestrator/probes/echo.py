@@ -65,7 +65,9 @@ class Echo:
                 self._icmp = make(privileged=False)
                 self._raw = False
         except ICMPLibError as error:
-            raise Unanswerable(f"cannot open an ICMP socket ({error}): give this program CAP_NET_RAW") from error
+            raise Unanswerable(
+                "cannot open an ICMP socket: give this program CAP_NET_RAW, or its group net.ipv4.ping_group_range"
+            ) from error
         sock: socket.socket = self._icmp.sock
         self._sock = sock
         try:

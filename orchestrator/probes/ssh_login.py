@@ -137,10 +137,11 @@ def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, kno
         raise _Ended(NotAsked(f"the host key of {name} is not known: add it to {attempt.options.known_hosts[0]}"))
     try:
         transport.start_client(timeout=attempt.left_s())
+        transport.get_remote_server_key()  # raises if there is none: start_client just returns when its time is over
     except TimeoutError as error:
         raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
-        late = isinstance(error.__context__, TimeoutError) or time.monotonic() >= attempt.deadline
+        late = isinstance(error.__context__, TimeoutError) or time.monotonic() >= attempt.deadline - 0.05
         if late or "timeout" in str(error).lower() or "timed out" in str(error).lower():
             raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
         text = str(error) or "the connection was closed"

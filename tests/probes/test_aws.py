@@ -54,6 +54,10 @@ async def test_the_newest_backup_is_as_old_as_its_data(ask: Ask, cloud: str) -> 
     assert seen.measures["data_age_s"] >= 100
     old = await ask("aws", **asked, max_age="30s")
     assert (old.answer, "more than 30s" in old.detail) == (Answer.BAD, True), old.detail
+    for nonsense in ("inf", "nan", "soon", str(time.time() + 1e6)):
+        s3.put_object(Bucket="backups", Key="odd/1.dump", Body=b"data", Metadata={"snapshot-time": nonsense})
+        odd = await ask("aws", what="object", endpoint=cloud, bucket="backups", prefix="odd/")
+        assert "since its upload" in odd.detail, odd.detail
     none = await ask("aws", what="object", endpoint=cloud, bucket="no-such-bucket")
     assert none.answer is Answer.BAD, none.detail
 
