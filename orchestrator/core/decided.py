@@ -84,8 +84,8 @@ def _controller_began(d: Decided, x: r.ControllerBegan) -> None:
     d.controller, d.epoch = x, x.epoch
     if not x.same_boot:
         d.verdicts.clear()  # streaks of another boot are void
-        for service in d.services.values():
-            service.healthy_since = None
+        for service in d.services.values():  # what was not watched was not seen healthy
+            service.healthy_since = None if service.healthy_since is None else x.at
 
 
 def _configured(d: Decided, x: r.Configured) -> None:
@@ -219,10 +219,11 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
         waited = sum(s.took_s or 0.0 for s in run.steps if s.kind is r.StepKind.APPROVAL)
         _remember(d, started.move, x.at - started.at - waited)
     state = d.services[started.service]
-    if x.ok and started.incident and started.from_place and started.from_place != started.to_place:
-        state.left[started.from_place] = x.at
     verify = run.of_kind(r.StepKind.VERIFY)
     verified = verify is not None and verify.state is r.StepState.DONE
+    left = started.from_place if started.to_place else started.move
+    if (x.ok or verified) and started.incident and left and left != started.to_place:
+        state.left[left] = x.at
     if not x.ok and started.to_place and run.past_the_fence and not verified:
         state.left[started.to_place] = x.at
 

@@ -49,6 +49,7 @@ class Row:
     measures: Mapping[str, float] = field(default_factory=dict)
     measured_at: float | None = None  # when the question behind `measures` was sent
     suspended_at: float | None = None  # a full streak of silences waits for a reference since then
+    silent_at: float | None = None  # last silence of all; a window's down rests on it too
     window: list[tuple[float, float]] = field(default_factory=list)  # (sent_at, rtt_s; -1 for no good answer)
 
 
@@ -60,12 +61,17 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
     """
     if seen.sent_at <= row.last_sent_at:
         return row.verdict
+    if seen.sent_at - row.last_sent_at > check.stale_after_s:
+        _break_streaks(row)
     row.last_sent_at, row.last_answer, row.detail = seen.sent_at, seen.answer, seen.detail
     if seen.measures:
         row.measures, row.measured_at = seen.measures, seen.sent_at
     if seen.answer is Answer.NONE:
         row.none_streak += 1
-        return Verdict.UNKNOWN if row.none_streak >= check.fall else row.verdict
+        if row.none_streak < check.fall:
+            return row.verdict
+        _break_streaks(row)
+        return Verdict.UNKNOWN
     row.none_streak = 0
     if seen.answer is Answer.GOOD:
         row.good_streak += 1
@@ -80,7 +86,7 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
         if row.bad_streak == 1:
             row.first_bad_at = seen.sent_at
         if seen.answer is Answer.SILENT:
-            row.last_silent_at = seen.sent_at
+            row.last_silent_at = row.silent_at = seen.sent_at
         else:
             row.spoken_bad += 1
     if check.loss is not None or check.latency is not None:
@@ -90,7 +96,8 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
 
 def reconsider(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
     """The verdict when no new answer came: a reference answered, or time has passed."""
-    if now - row.last_sent_at > check.stale_after_s:
+    if now > row.last_sent_at + check.stale_after_s:
+        _break_streaks(row)
         return Verdict.UNKNOWN
     if row.suspended_at is not None:
         return _verdict(row, check, reference_at, now)
@@ -110,8 +117,15 @@ def suspicious(row: Row) -> bool:
     if row.verdict is Verdict.DOWN:
         return row.good_streak > 0
     if row.verdict is Verdict.UNKNOWN:
-        return row.good_streak > 0 or row.last_sent_at < 0
+        waits = row.suspended_at is not None or row.none_streak > 0
+        return row.good_streak > 0 or row.last_sent_at < 0 or (row.bad_streak > 0 and not waits)
     return row.bad_streak > 0
+
+
+def _break_streaks(row: Row) -> None:
+    """After a gap nothing is unbroken: a verdict needs its full rise or fall again, and a new first bad answer."""
+    row.good_streak = row.bad_streak = row.spoken_bad = 0
+    row.first_good_at = row.first_bad_at = row.last_silent_at = row.suspended_at = None
 
 
 def _verdict(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
@@ -119,7 +133,9 @@ def _verdict(row: Row, check: Check, reference_at: float | None, now: float) -> 
         return _fallen(row, check, reference_at, now)
     window = _window_verdict(row, check)
     if window is Verdict.DOWN and row.verdict is not Verdict.DOWN:
-        confirmed = row.last_silent_at is None or (reference_at is not None and reference_at >= row.last_silent_at)
+        oldest = row.window[0][0]
+        silent = row.silent_at is not None and row.silent_at >= oldest
+        confirmed = not silent or (reference_at is not None and reference_at >= (row.silent_at or 0.0))
         return Verdict.DOWN if confirmed else row.verdict
     if row.good_streak >= check.rise:
         if window is Verdict.DOWN or (row.verdict is Verdict.DOWN and window is Verdict.DEGRADED):
@@ -143,7 +159,7 @@ def _fallen(row: Row, check: Check, reference_at: float | None, now: float) -> V
         return Verdict.DOWN
     if row.suspended_at is None:
         row.suspended_at = now
-    return Verdict.UNKNOWN if now - row.suspended_at >= REFERENCE_PATIENCE_S else row.verdict
+    return Verdict.UNKNOWN if now >= row.suspended_at + REFERENCE_PATIENCE_S else row.verdict
 
 
 def _keep_window(row: Row, check: Check, seen: Observed) -> None:

@@ -74,14 +74,21 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
         kind = NoticeKind.RECOVERED if ok else NoticeKind.TIER_FAILED
         text = f"{started.service}: {started.move} {'done' if ok else 'failed'}, asked by {started.who}: {evidence}"
         turn.tell(f"{run.id}/ended", kind, started.service, text)
-    elif not ok and run.past_the_fence and started.incident is None:
+    elif not ok and run.past_the_fence and _nobody_looks(turn, run):
         turn.tell(f"{run.id}/ended", NoticeKind.HUMAN_NEEDED, started.service, f"{started.move} failed: {evidence}")
+
+
+def _nobody_looks(turn: Turn, run: Run) -> bool:
+    """Whether no open incident goes on from this run's failure: a failback, or what was left to do after a recovery."""
+    incident = turn.decided.incidents.get(run.started.incident or "")
+    return incident is None or incident.ended is not None
 
 
 def to_human(turn: Turn, run: Run, reason: Reason, evidence: str) -> None:
     turn.record(r.RunNeedsHuman(turn.now, run.id, reason, evidence))
     text = f"{run.started.service}: run {run.id} ({run.started.move}) cannot go on: {reason.text}: {evidence}"
-    turn.tell(f"{run.id}/human", NoticeKind.HUMAN_NEEDED, run.started.service, text, say=f"bascule abort {run.id}")
+    notice = f"{run.id}/human/{turn.now:.3f}"  # each time is a thing of its own: somebody had it go on in between
+    turn.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say=f"bascule abort {run.id}")
 
 
 def out(turn: Turn, run: Run, place: str, reason: Reason, evidence: str) -> None:

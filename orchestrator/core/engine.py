@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.core import detector, incident, invariants, run, steps, words
 from orchestrator.core import events as e
@@ -19,12 +19,16 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import Command, ProbeNow, UseCadence
 from orchestrator.core.decided import Decided
 from orchestrator.core.detector import Row
-from orchestrator.core.model import Check, Model
+from orchestrator.core.model import Check, Model, Service
 from orchestrator.core.policy import dependencies, order
 from orchestrator.core.turn import FOREVER, Turn, tell_command
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
 SOONEST_S = 0.005  # a wake-up is never sooner: an overdue one must not spin
+
+
+class TimeFell(Exception):
+    """An event came with an earlier time than the one before it: whoever keeps the axis has a defect."""
 
 
 class Undecided(Exception):
@@ -33,10 +37,10 @@ class Undecided(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one step came to. `rows` are the changed detector rows, to be committed with the records."""
+    """What one step came to. `rows` are the changed detector rows, committed with the records; None: forget it."""
 
     records: tuple[r.Record, ...] = ()
-    rows: Mapping[str, Row] = field(default_factory=dict)
+    rows: Mapping[str, Row | None] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
     wake_at: float = FOREVER
 
@@ -61,6 +65,9 @@ class Engine:
         self._awaited: set[str] = set()
         self._decide_at = 0.0
         self._stale: list[tuple[float, str]] = []
+        self._watched: dict[str, float] = {}  # a check's one timer in `_stale`; others there are void
+        self._now = 0.0
+        self._rests_on = _resting(model)
         for check in self.rows:
             self._watch(check)
 
@@ -71,10 +78,11 @@ class Engine:
     def recover(self, now: float) -> Outcome:
         """After a rebuild within the same controller's life: what is outstanding has to be accounted for again."""
         turn = Turn(self.model, self.decided, self.rows, now)
+        turn.command(UseCadence({c.id: c.every_s for c in self.model.checks.values()}))  # whatever it was before
         self._resend(turn)
         self._decide(turn)
         invariants.check(turn)
-        self._use_cadence(turn, {})
+        self._use_cadence(turn, self.rows)
         return Outcome(tuple(turn.records), {}, tuple(turn.commands), max(self._decide_at, now + SOONEST_S))
 
     def turn(self, now: float) -> Turn:
@@ -93,8 +101,11 @@ class Engine:
 
     def step(self, event: e.Event, now: float) -> Outcome:
         """Take one event; see the module's head. Times never fall: an earlier `now` is an error."""
+        if now < self._now:
+            raise TimeFell(f"it was {self._now} and is {now} now: the journal's axis never falls")
+        self._now = now
         turn = Turn(self.model, self.decided, self.rows, now)
-        dirty: dict[str, Row] = {}
+        dirty: dict[str, Row | None] = {}
         relevant = True
         if isinstance(event, e.Observed):
             relevant = self._observed(turn, event, dirty)
@@ -103,9 +114,11 @@ class Engine:
         elif isinstance(event, e.WordSpoken):
             words.hear(turn, event)
         elif isinstance(event, e.ConfigurationLoaded):
-            turn = self._configure(turn, event.model)
+            turn = self._configure(turn, event.model, dirty)
         elif isinstance(event, e.ControllerStarted):
-            self._controller_started(turn, event)
+            self._controller_started(turn, event, dirty)
+        elif isinstance(event, e.StepAdopted):
+            run.step_adopted(turn, event)
         elif isinstance(event, e.NoticeDelivered):
             self._settle_notice(turn, event.notice, True, event.through)
         elif isinstance(event, e.NoticeFailed):
@@ -126,7 +139,7 @@ class Engine:
 
     # ---- events
 
-    def _observed(self, turn: Turn, seen: e.Observed, dirty: dict[str, Row]) -> bool:
+    def _observed(self, turn: Turn, seen: e.Observed, dirty: dict[str, Row | None]) -> bool:
         """Take one answer; whether anything but its row may have changed."""
         check = self.model.checks.get(seen.check)
         if check is None:
@@ -141,13 +154,13 @@ class Engine:
         dirty[check.id] = row
         if row.suspended_at is not None and was_suspended is None:
             self._watch(check.id)
-            turn.ask_now(self.model.references(check.vantage))
+            turn.ask_now(turn.references(check.vantage))
         changed = self._set_verdict(turn, check, row, verdict)
         if check.reference and seen.answer is e.Answer.GOOD:
             changed |= self._confirm_silences(turn, check.vantage, dirty)
         return changed or check.id in self._awaited or check.reference
 
-    def _confirm_silences(self, turn: Turn, vantage: str, dirty: dict[str, Row]) -> bool:
+    def _confirm_silences(self, turn: Turn, vantage: str, dirty: dict[str, Row | None]) -> bool:
         changed = False
         for name, row in self.rows.items():
             if row.suspended_at is None or self.model.checks[name].vantage != vantage:
@@ -157,11 +170,13 @@ class Engine:
             changed |= self._set_verdict(turn, self.model.checks[name], row, verdict)
         return changed
 
-    def _reconsider(self, turn: Turn, dirty: dict[str, Row]) -> bool:
+    def _reconsider(self, turn: Turn, dirty: dict[str, Row | None]) -> bool:
         """Let time tell: silences that no reference confirmed, and checks without any answer for too long."""
         changed = False
         while self._stale and self._stale[0][0] <= turn.now:
-            _, name = heapq.heappop(self._stale)
+            at, name = heapq.heappop(self._stale)
+            if self._watched.get(name) != at:
+                continue
             row, check = self.rows.get(name), self.model.checks.get(name)
             if check is None or row is None:
                 continue  # watched again with its next answer
@@ -183,14 +198,20 @@ class Engine:
         turn.record(r.VerdictChanged(turn.now, check.id, was, verdict, first_bad_at, evidence, dict(row.measures)))
         return True
 
-    def _configure(self, turn: Turn, model: Model) -> Turn:
+    def _configure(self, turn: Turn, model: Model, dirty: dict[str, Row | None]) -> Turn:
         """Put a model in force; changed checks start unknown again."""
         before = self.model
-        self.model = turn.model = model
+        self.model, turn = model, replace(turn, model=model, _references={})
         for name in list(self.rows):
             if name not in model.checks or model.checks[name] != before.checks.get(name):
-                del self.rows[name]
+                was = self.rows.pop(name).verdict
+                dirty[name] = None
+                if was is not r.Verdict.UNKNOWN:
+                    evidence = f"{name}: {'changed' if name in model.checks else 'removed'} by the configuration"
+                    turn.record(r.VerdictChanged(turn.now, name, was, r.Verdict.UNKNOWN, None, evidence))
+        self._rests_on = _resting(model)
         self._stale.clear()
+        self._watched.clear()
         for name in self.rows:
             self._watch(name)
         homes = {s.id: s.home for s in model.services.values() if s.id not in self.decided.services}
@@ -199,12 +220,13 @@ class Engine:
         self._fast.clear()
         return turn
 
-    def _controller_started(self, turn: Turn, event: e.ControllerStarted) -> None:
+    def _controller_started(self, turn: Turn, event: e.ControllerStarted, dirty: dict[str, Row | None]) -> None:
         began = r.ControllerBegan(
             turn.now, event.controller, event.epoch, event.boot, event.same_boot, event.assumed_gap_s
         )
         turn.record(began)
         if not event.same_boot:
+            dirty.update(dict.fromkeys(self.rows))  # forgotten for good: the next start may be in the same boot
             self.rows.clear()
         self._resend(turn)
 
@@ -254,17 +276,31 @@ class Engine:
                 awaited.update(self.model.services[name].healthy_when.checks())
         self._awaited = awaited
 
+    def _needed_by(self, turn: Turn, doubtful: set[str]) -> set[str]:
+        """Checks of what the services depend on whose own health has come into doubt.
+
+        Asked at once and at the fast interval too, so that the dependency's incident is not opened after theirs.
+        """
+        found: set[str] = set()
+        for check in doubtful:
+            for service in self._rests_on.get(check, ()):
+                for name in dependencies(turn, service):
+                    found.update(self.model.services[name].healthy_when.checks())
+        return found
+
     def _watch(self, check: str, not_before: float = 0.0) -> None:
         """Reconsider this check when time alone may change its verdict: one lazy timer a check."""
         at = detector.wake_at(self.rows[check], self.model.checks[check])
-        heapq.heappush(self._stale, (max(at, not_before), check))
+        self._watched[check] = max(at, not_before)
+        heapq.heappush(self._stale, (self._watched[check], check))
 
-    def _use_cadence(self, turn: Turn, dirty: Mapping[str, Row]) -> None:
+    def _use_cadence(self, turn: Turn, dirty: Mapping[str, Row | None]) -> None:
         """Ask faster where a streak has begun or somebody waits; say so only on a change."""
-        wanted = self._fast.difference(dirty)
-        wanted = {c for c in wanted if c in self._awaited or ((row := self.rows.get(c)) and detector.suspicious(row))}
-        wanted |= {c for c, row in dirty.items() if detector.suspicious(row)}
-        wanted |= self._awaited & self.model.checks.keys()
+        wanted = {
+            c for c in self._fast.union(dirty) if (row := self.rows.get(c)) is not None and detector.suspicious(row)
+        }
+        needed = self._needed_by(turn, {c for c in wanted if turn.in_doubt(c)})
+        wanted |= (self._awaited | needed) & self.model.checks.keys()
         if wanted == self._fast:
             return
         checks = self.model.checks
@@ -273,6 +309,15 @@ class Engine:
         self._fast = wanted
         if cadence:
             turn.command(UseCadence(cadence))
-        fresh = tuple(sorted(c for c in wanted & self._awaited if c in cadence))
+        fresh = tuple(sorted(c for c in wanted & (self._awaited | needed) if c in cadence))
         if fresh:
             turn.command(ProbeNow(fresh))
+
+
+def _resting(model: Model) -> dict[str, list[Service]]:
+    """Check id to the services with dependencies whose health rests on it."""
+    found: dict[str, list[Service]] = {}
+    for service in model.services.values():
+        for check in set(service.healthy_when.checks()) if service.depends_on else ():
+            found.setdefault(check, []).append(service)
+    return found

@@ -34,7 +34,8 @@ def attend(turn: Turn, service: Service) -> None:
     at_work = turn.decided.run_for(service.id)
     incident = turn.incident(service)
     if incident is None:
-        if at_work is None and turn.health(service) is r.Verdict.DOWN:
+        at_rest = at_work is None or at_work.human is not None  # else a run may well stop the service for a while
+        if at_rest and turn.health(service) is r.Verdict.DOWN:
             incident = _open(turn, service)
         elif at_work is None:
             _failback_by_itself(turn, service)
@@ -62,7 +63,7 @@ def start_run(
 ) -> Run:
     """Record a run's plan and begin it."""
     move, state, incident = turn.model.moves[move_id], turn.state(service), turn.incident(service)
-    planned = incident is None and turn.health(service) in USABLE
+    planned = is_planned(turn, service)
     steps = plan_steps(turn, service, move, asks, planned)
     started = r.RunStarted(
         at=turn.now,
@@ -92,6 +93,18 @@ def start_run(
     if fenced is not None:
         turn.record(r.RunApproved(turn.now, started.run, who, why, fenced))
     return turn.decided.runs[started.run]
+
+
+def is_planned(turn: Turn, service: Service) -> bool:
+    """Whether a move now would be a switchover: the source is healthy and can hand over."""
+    return turn.incident(service) is None and turn.health(service) in USABLE
+
+
+def is_braked(turn: Turn, service: Service) -> bool:
+    """Whether automatic action is stopped until a named person resumes it."""
+    incident = turn.incident(service)
+    mass = incident is not None and incident.judged is not None and incident.judged.reason is Reason.MASS_FAILURE
+    return turn.state(service).frozen is not None or mass
 
 
 # ---- opening and ending
@@ -197,7 +210,9 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
     if ledger is not None and ledger.state is r.TierState.FAILED:
         return
     if not last.ended.ok:
-        if last.ended.reason in NOT_THE_TIERS_FAULT:
+        same = last.started.configuration == turn.decided.configuration
+        edited = last.ended.reason is Reason.PLAN_CHANGED and same  # on disk: trying again would meet it again
+        if last.ended.reason in NOT_THE_TIERS_FAULT and not edited:
             return
         failed = Assessment(last.started.move, r.TierState.FAILED, last.ended.reason, last.ended.evidence)
     elif turn.now >= last.ended.at + service.settle_s:
@@ -271,7 +286,8 @@ def _no_tier_left(turn: Turn, service: Service, incident: Incident, assessments:
     told = "; ".join(f"tier {n} {a.move}: {a.reason.value}: {a.evidence}" for n, a in enumerate(assessments, start=1))
     _judge(turn, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told))
     text = f"{service.id} is down and no tier is left: {told}"
-    turn.tell(_notice(incident, "no tier left"), NoticeKind.HUMAN_NEEDED, service.id, text)
+    notice = _notice(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
+    turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text)
     turn.wake(turn.now + RECONSIDER_S)
 
 
@@ -281,7 +297,7 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
     else:
         turn.wake(turn.now + RECONSIDER_S)
     text = f"{service.id} is down and nothing is done by itself: {finding.reason.text}: {finding.evidence}"
-    notice = _notice(incident, finding.reason.value)
+    notice = _notice(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=f"bascule resume {service.id}")
 
 
@@ -295,7 +311,7 @@ def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:
 def _judge_tier(turn: Turn, incident: Incident, tier: int, found: Assessment) -> None:
     """Record a tier's state, if state or reason are new."""
     last = incident.tiers.get(tier)
-    if last is None or (last.state, last.reason) != (found.state, found.reason):
+    if last is None or (last.move, last.state, last.reason) != (found.move, found.state, found.reason):
         turn.record(r.TierJudged(turn.now, incident.id, tier, found.move, found.state, found.reason, found.evidence))
 
 
@@ -328,7 +344,15 @@ def _failback_by_itself(turn: Turn, service: Service) -> None:
     candidates = failback_candidates(turn, service)
     if not candidates or state.healthy_since is None or policy.objection(turn, service) is not None:
         return
-    until = state.healthy_since + service.hold_down_s
+    failed_at = max(
+        (
+            x.ended.at
+            for x in turn.decided.runs.values()
+            if x.started.service == service.id and x.started.incident is None and x.ended and not x.ended.ok
+        ),
+        default=-service.cool_down_s,
+    )
+    until = max(state.healthy_since + service.hold_down_s, failed_at + service.cool_down_s)
     if turn.now < until:
         turn.wake(until)
         return

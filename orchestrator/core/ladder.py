@@ -42,11 +42,14 @@ def chosen(assessments: list[Assessment]) -> int | None:
     return None
 
 
-def assess(turn: Turn, service: Service, tier: Tier, since: float) -> Assessment:
-    """One tier's prospects, all but the budget. WAITING with TIER_CHOSEN means: it can be taken now."""
+def assess(turn: Turn, service: Service, tier: Tier, since: float, *, again: bool = False) -> Assessment:
+    """One tier's prospects, all but the budget. WAITING with TIER_CHOSEN means: it can be taken now.
+
+    `again`: a named person wants this very move, so that having failed before is no objection.
+    """
     move = turn.model.moves[tier.move]
     incident = turn.incident(service)
-    if incident is not None:
+    if incident is not None and not again:
         for ledger in incident.tiers.values():
             if ledger.move == move.id and ledger.state is TierState.FAILED:
                 return Assessment(move.id, TierState.FAILED, ledger.reason, ledger.evidence)
@@ -60,6 +63,8 @@ def assess(turn: Turn, service: Service, tier: Tier, since: float) -> Assessment
         holder = turn.decided.holder_of(resource)
         if holder is not None:
             evidence = f"{resource} is held by {holder.id} ({holder.started.move} for {holder.started.service})"
+            if holder.human is not None:  # time never releases it: waiting here would be for ever
+                return _no(move, Reason.RESOURCE_BUSY, f"{evidence}, which waits for a person")
             return Assessment(move.id, TierState.WAITING, Reason.RESOURCE_BUSY, evidence)
     waiting, asked = fence_asks(turn, service, move, since)
     if waiting:
@@ -74,11 +79,18 @@ def to_fence(turn: Turn, service: Service, move: Move) -> list[str]:
     return sorted(turn.state(service).may_act - {move.to})
 
 
-def fence_asks(turn: Turn, service: Service, move: Move, since: float) -> tuple[str, list[str]]:
-    """What to wait for (or ``), and why a person must decide to fence, for every place to be left."""
+def fence_asks(
+    turn: Turn, service: Service, move: Move, since: float, vouched: str | None = None
+) -> tuple[str, list[str]]:
+    """What to wait for (or ``), and why a person must decide to fence, for every place to be left.
+
+    `vouched`: a place that a named person states to be out.
+    """
     asked = []
     for place_id in to_fence(turn, service, move):
-        fence = turn.model.places[place_id].fence
+        if place_id == vouched:
+            continue
+        fence = place.fence if (place := turn.model.places.get(place_id)) else None
         if fence is None:
             asked.append(f"{Reason.NO_FENCE.value}: nothing in the plan can prove that {place_id} is out")
             continue

@@ -37,9 +37,10 @@ def _judge_look(turn: Turn, run: Run, step: Step, seen: r.Verdict, evidence: str
     what = evidence or f"{step.name} declares no done_when"
     if timed_out and seen is r.Verdict.DOWN:
         endings.fail(turn, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")
-    elif step.attempt >= ATTEMPTS:
-        endings.fail(turn, run, step, step.reason or Reason.UNDETERMINED, f"{step.attempt} attempts; {what}")
     elif seen is r.Verdict.DOWN or (_repeatable(turn, run, step) and not timed_out):
+        if step.attempt >= ATTEMPTS:
+            endings.fail(turn, run, step, step.reason or Reason.UNDETERMINED, f"{step.attempt} attempts; {what}")
+            return True
         why = Reason.NOT_NEEDED if seen is r.Verdict.DOWN else Reason.UNDETERMINED
         text = "it had no effect" if seen is r.Verdict.DOWN else "it is declared safe to repeat"
         turn.record(r.StepRetried(turn.now, run.id, step.name, why, f"{text}: {what}"))

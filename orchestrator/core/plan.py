@@ -54,7 +54,8 @@ def fence_of(turn: Turn, move: Move, place: str | None, hand_over: bool) -> Fenc
     """The fence that a step uses: the move's own hand-over, or the place's."""
     if place is None:
         return None
-    return move.hand_over if hand_over else turn.model.places[place].fence
+    known = turn.model.places.get(place)  # a place taken out of the configuration may still act
+    return move.hand_over if hand_over else known.fence if known else None
 
 
 def run_timeout_s(turn: Turn, move: Move, steps: list[r.PlannedStep], approval_s: float) -> float:

@@ -76,7 +76,7 @@ def frozen(turn: Turn, service: Service) -> Finding | None:
 def mass_failure(turn: Turn, service: Service) -> Finding | None:
     """When everything fails at once, it may be the checks (AWS, October 2025); one dark site is one."""
     limits = turn.limits(service.client)
-    domains = unexplained_domains(turn, limits.failure_window_s)
+    domains = unexplained_domains(turn, limits.failure_window_s, turn.state(service).resumed_at)
     if len(domains) > limits.failure_domains:
         evidence = (
             f"{len(domains)} failure domains within {show_duration(limits.failure_window_s)}: {', '.join(domains)}"
@@ -98,8 +98,13 @@ def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
             if moving or deciding:
                 return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is recovering ({other.id})")
         elif incident is not None and turn.health(needed) is not Verdict.DOWN:
-            doubtful = [c for c in needed.healthy_when.checks() if turn.in_doubt(c)]
+            asked = list(needed.healthy_when.checks())
+            doubtful = [c for c in asked if turn.in_doubt(c)]
             until = incident.episode_opened_at + service.settle_s
+            if not doubtful:  # it was asked as soon as this service was in doubt; its answer may be on its way
+                doubtful = [c for c in asked if turn.last_asked(c) < incident.episode_first_bad_at]
+                patience_s = max((turn.model.checks[c].timeout_s for c in doubtful), default=0.0) + 1.0
+                until = incident.episode_opened_at + min(service.settle_s, patience_s)
             if doubtful and turn.now < until:
                 turn.wake(until)
                 return Finding(
@@ -110,12 +115,12 @@ def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
 
 def too_many_failovers(turn: Turn, service: Service) -> Finding | None:
     """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time."""
-    limit = turn.limits(service.client).concurrent_failovers
-    running = [x for x in turn.decided.unfinished_runs() if x.human is None]
-    if len(running) >= limit:
-        return Finding(
-            Decision.WAIT, Reason.TOO_MANY_FAILOVERS, f"{len(running)} of {limit}: {', '.join(x.id for x in running)}"
-        )
+    everyone = [x for x in turn.decided.unfinished_runs() if x.human is None]
+    own = [x for x in everyone if covers(service.client, x.started.service)]
+    for running, limits in ((own, turn.limits(service.client)), (everyone, turn.model.limits)):
+        if len(running) >= limits.concurrent_failovers:
+            evidence = f"{len(running)} of {limits.concurrent_failovers}: {', '.join(x.id for x in running)}"
+            return Finding(Decision.WAIT, Reason.TOO_MANY_FAILOVERS, evidence)
     return None
 
 
@@ -159,26 +164,39 @@ def dependencies(turn: Turn, service: Service) -> list[str]:
     return [d.service for d in service.depends_on if not d.at or place in d.at]
 
 
-def unexplained_domains(turn: Turn, window_s: float) -> list[str]:
-    """The fewest failure domains (greedily) that explain all checks gone down within the window.
+def unexplained_domains(turn: Turn, window_s: float, since: float) -> list[str]:
+    """The most failure domains that fell within one window, of what fell after `since` and is down still.
 
+    What is down still counts however long ago it fell: letting go after the window would only delay the mistake.
     Only checks that a service's health rests on count: others may well be down in good times ("HQ's power is
     off"). A check without any domain counts for its host.
     """
-    down = []
+    fell: list[tuple[float, frozenset[str]]] = []
     watched = {c for s in turn.model.services.values() for c in s.healthy_when.checks()}
     for verdict in turn.decided.verdicts.values():
-        if verdict.verdict is Verdict.DOWN and turn.now - verdict.at <= window_s and verdict.check in watched:
-            if verdict.was is Verdict.UNKNOWN:
+        if verdict.verdict is Verdict.DOWN and verdict.at > since and verdict.check in watched:
+            if not turn.worked_before(verdict):
                 continue  # never seen working: not a failure that has just happened
             check = turn.model.checks[verdict.check]
-            down.append(set(check.domains) or {f"{check.client}/{check.host or check.name}"})
+            own = check.domains or frozenset({f"{check.client}/{check.host or check.name}"})
+            fell.append((verdict.at, own))
+    fell.sort(key=lambda fall: fall[0])
+    most: list[str] = []
+    for n, (at, _) in enumerate(fell):
+        together = [domains for later, domains in fell[n:] if later - at <= window_s]
+        if len(together) > len(most):
+            most = max(most, _explaining(together), key=len)
+    return most
+
+
+def _explaining(failures: list[frozenset[str]]) -> list[str]:
+    """The fewest domains, greedily, that explain all of these: one dark site is one."""
     found = []
-    while down:
-        names = sorted({name for domains in down for name in domains})
-        best = max(names, key=lambda name: sum(name in domains for domains in down))
+    while failures:
+        names = sorted({name for domains in failures for name in domains})
+        best = max(names, key=lambda name: sum(name in domains for domains in failures))
         found.append(best)
-        down = [domains for domains in down if best not in domains]
+        failures = [domains for domains in failures if best not in domains]
     return found
 
 

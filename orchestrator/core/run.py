@@ -27,7 +27,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import CancelStep, SettleStep
 from orchestrator.core.decided import Run, Step, step_key
 from orchestrator.core.durations import show_duration
-from orchestrator.core.events import Outcome, StepEnded
+from orchestrator.core.events import Outcome, StepAdopted, StepEnded
 from orchestrator.core.plan import PLAYBOOK_STEPS, playbook_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
@@ -94,8 +94,18 @@ def take_over(turn: Turn, run: Run) -> None:
             turn.record(r.StepLeftUnseen(turn.now, run.id, step.name, step.attempt))
         playbook, timeout_s = playbook_of(turn, run, step)
         turn.command(SettleStep(step_key(run, step), endings.client(run), playbook, timeout_s))
+        if run.abort is not None:
+            turn.command(CancelStep(step_key(run, step)))
     elif step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
         turn.ask_now(done_when.checks())
+
+
+def step_adopted(turn: Turn, event: StepAdopted) -> None:
+    """An attempt goes on that began under an earlier controller; whoever wanted it stopped still does."""
+    run = turn.decided.runs.get(event.key.run)
+    step = run.current() if run else None
+    if run is not None and run.abort is not None and step is not None and step_key(run, step) == event.key:
+        turn.command(CancelStep(event.key))
 
 
 def abort(turn: Turn, run: Run) -> None:
@@ -129,7 +139,8 @@ def _watch_the_clock(turn: Turn, run: Run) -> None:
     """A run beyond its limit is with a human, and keeps its resources: time never releases them."""
     if run.human is not None:
         return
-    until = (run.approved.at if run.approved else run.started.at) + run.started.timeout_s
+    began = turn.decided.controller.at if turn.decided.controller else 0.0  # its time does not run unattended
+    until = max(began, run.approved.at if run.approved else run.started.at) + run.started.timeout_s
     if turn.now >= until:
         endings.to_human(turn, run, Reason.TIMED_OUT, f"longer than {show_duration(run.started.timeout_s)}")
     else:

@@ -33,7 +33,9 @@ def awaited(turn: Turn, run: Run) -> list[str]:
         fence = fence_of(turn, move, step.place, step.hand_over)
         found += fence.proven_when.checks() if fence else ()
     elif step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
-        found += done_when.checks()
+        asked = list(done_when.checks())
+        vantages = sorted({turn.model.checks[c].vantage for c in asked})
+        found += [*asked, *(c for v in vantages for c in turn.references(v))]  # silence says nothing without them
     return found
 
 

@@ -6,6 +6,7 @@ in the moment it is written and the next question sees it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from orchestrator.core.detector import Row
 from orchestrator.core.diagnosis import blamed, evaluate
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check, Condition, Json, Limits, Model, Service
-from orchestrator.core.records import NoticeDue, Record, Verdict
+from orchestrator.core.records import NoticeDue, Record, Verdict, VerdictChanged
 
 FOREVER = float("inf")
 
@@ -32,6 +33,7 @@ class Turn:
     records: list[Record] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     wake_at: float = FOREVER
+    _references: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     # ---- what comes of it
 
@@ -86,8 +88,15 @@ class Turn:
 
     def blind(self, vantage: str) -> bool:
         """Whether no reference target of this vantage answered its last question well."""
-        references = self.model.references(vantage)
+        references = self.references(vantage)
         return bool(references) and not any(self._answers(c) for c in references)
+
+    def references(self, vantage: str) -> tuple[str, ...]:
+        """Ids of the vantage's reference checks; looked up once a turn, since every verdict asks for them."""
+        found = self._references.get(vantage)
+        if found is None:
+            found = self._references[vantage] = self.model.references(vantage)
+        return found
 
     def _answers(self, check: str) -> bool:
         row = self.rows.get(check)
@@ -96,7 +105,7 @@ class Turn:
 
     def reference_at(self, vantage: str) -> float | None:
         """When the latest question was sent that a reference of this vantage answered well."""
-        times = [row.last_good_at for c in self.model.references(vantage) if (row := self.rows.get(c)) is not None]
+        times = [row.last_good_at for c in self.references(vantage) if (row := self.rows.get(c)) is not None]
         return max((t for t in times if t is not None), default=None)
 
     def says(self, condition: Condition | None) -> Verdict:
@@ -110,10 +119,17 @@ class Turn:
         return evaluate(condition, lambda check: self.fresh_answer(check, since))
 
     def fresh_answer(self, check: str, since: float) -> Verdict:
-        """One check's last answer, if its question was sent at `since` or later."""
+        """One check's last answer, if its question was sent at `since` or later.
+
+        A silence that no reference has answered for may be mine: unknown, not down.
+        """
         row = self.rows.get(check)
         if row is None or row.last_sent_at < since or row.last_answer is Answer.NONE:
             return Verdict.UNKNOWN
+        if row.last_answer is Answer.SILENT:
+            reference_at = self.reference_at(self.model.checks[check].vantage)
+            if reference_at is None or reference_at < row.last_sent_at:
+                return Verdict.UNKNOWN
         return Verdict.UP if row.last_answer is Answer.GOOD else Verdict.DOWN
 
     def health(self, service: Service) -> Verdict:
@@ -130,7 +146,9 @@ class Turn:
 
     def _renewed(self, check: Check, recovered_at: float, settle_s: float) -> Verdict:
         row = self.rows[check.id]
-        old_s = max(settle_s, check.loss.over_s if check.loss else 0.0)
+        rising_s = (check.rise + 1) * (check.every_s + check.timeout_s)
+        windows_s = (w.over_s for w in (check.loss, check.latency) if w is not None)
+        old_s = max(settle_s, rising_s, *windows_s)
         since_recovery = row.first_bad_at is not None and row.first_bad_at > recovered_at
         if since_recovery and row.bad_streak >= check.fall:
             return Verdict.DOWN
@@ -157,7 +175,25 @@ class Turn:
     def first_bad(self, condition: Condition, default: float) -> float:
         """The oldest bad answer of the unbroken streaks behind the checks that are down."""
         down = blamed(condition, self.verdict, Verdict.DOWN)
-        return min((t for c in down if (t := self.rows[c].first_bad_at) is not None), default=default)
+        return min((t for c in down if (t := self._first_bad(c)) is not None), default=default)
+
+    def _first_bad(self, check: str) -> float | None:
+        """Of the streak that goes on, else of the one behind the verdict (a window's down has no streak)."""
+        row, verdict = self.rows[check], self.decided.verdicts.get(check)
+        return row.first_bad_at if row.first_bad_at is not None or verdict is None else verdict.first_bad_at
+
+    def worked_before(self, verdict: VerdictChanged) -> bool:
+        """Whether the check was seen working shortly before the streak behind this down."""
+        row = self.rows.get(verdict.check)
+        good_at = row.last_good_at if row else None
+        if good_at is None or verdict.first_bad_at is None:
+            return False
+        return good_at >= verdict.first_bad_at - self.model.checks[verdict.check].stale_after_s
+
+    def last_asked(self, check: str) -> float:
+        """When the latest question was sent that has been answered; before all time if none was."""
+        row = self.rows.get(check)
+        return row.last_sent_at if row is not None else -FOREVER
 
     def last_good(self, condition: Condition) -> float | None:
         """The latest good answer of the checks that are down, or None."""
@@ -200,4 +236,4 @@ def percentile(values: list[float], share: float) -> float | None:
     if not values:
         return None
     ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]

@@ -15,7 +15,7 @@ from orchestrator.core.commands import Answered
 from orchestrator.core.decided import EVERYTHING, covers
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordKind, WordSpoken
-from orchestrator.core.incident import USABLE, failback_candidates, start_run
+from orchestrator.core.incident import failback_candidates, is_braked, is_planned, start_run
 from orchestrator.core.model import Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
@@ -92,7 +92,7 @@ def _failover(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     if tier is None:
         known = ", ".join(t.move.rpartition("/")[2] for t in tiers)
         return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no move {named!r}; it has {known}")
-    return _move(turn, word, service, tier)
+    return _move(turn, word, service, tier, again=True)
 
 
 def _first_that_can(turn: Turn, word: WordSpoken, service: Service) -> Refusal | Consent:
@@ -123,7 +123,7 @@ def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     return _move(turn, word, service, Tier(candidates[0]))
 
 
-def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier) -> Refusal | Consent:
+def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: bool = False) -> Refusal | Consent:
     """Begin this move, if the guards let a named operator do so; `override` names the guards put aside."""
     overrides = _overrides(word)
     move = turn.model.moves[tier.move]
@@ -133,8 +133,8 @@ def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier) -> Refusal
     finding = policy.objection(turn, service, policy.BY_HAND)
     if finding is not None and finding.reason.value not in overrides:
         return Refusal(finding.reason, finding.evidence)
-    handed = move.hand_over is not None and turn.health(service) in USABLE
-    assessment = ladder.assess(turn, service, tier, turn.now - ladder.PATIENCE_S)
+    handed = move.hand_over is not None and is_planned(turn, service)
+    assessment = ladder.assess(turn, service, tier, turn.now - ladder.PATIENCE_S, again=again)
     data = (Reason.RPO_UNKNOWN, Reason.RPO_EXCEEDED)
     free = (Reason.TIER_CHOSEN, Reason.FENCE_UNPROVEN, Reason.COOLING_DOWN)  # a named person may go back
     passes = assessment.reason in free or (handed and assessment.reason in data) or assessment.reason.value in overrides
@@ -174,8 +174,7 @@ def _rung(service: Service, move: Move) -> int | None:
 
 def _fence_refusal(turn: Turn, service: Service, move: Move, fenced: str | None) -> Refusal | None:
     """A place that may be alive is fenced only when the word says so."""
-    waiting, asked = ladder.fence_asks(turn, service, move, turn.now - ladder.PATIENCE_S)
-    asked = [a for a in asked if fenced is None or fenced not in a]
+    waiting, asked = ladder.fence_asks(turn, service, move, turn.now - ladder.PATIENCE_S, fenced)
     if not waiting and not asked:
         return None
     remedy = "say --fence to fence it, or --fenced PLACE to state that it cannot act"
@@ -253,8 +252,8 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     if word.subject not in (EVERYTHING, *turn.model.services, *clients):
         return _no_such_service(turn, word)
     if word.kind is WordKind.RESUME:
-        frozen = [n for n, s in turn.decided.services.items() if s.frozen and covers(word.subject, n)]
-        if word.subject not in turn.decided.holds and not frozen:
+        braked = any(covers(word.subject, s.id) and is_braked(turn, s) for s in turn.model.services.values())
+        if word.subject not in turn.decided.holds and not braked:
             held = ", ".join(turn.decided.holds) or "nothing"
             return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
     if word.kind is WordKind.MAINTENANCE:

@@ -15,18 +15,18 @@ import structlog
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import CodecError, decode, encode
-from orchestrator.core.decided import Decided, IllegalRecord, apply
+from orchestrator.core.decided import Decided, apply
 from orchestrator.core.detector import Row
-from orchestrator.core.engine import Engine, Outcome, Undecided
-from orchestrator.core.invariants import InvariantBroken
+from orchestrator.core.engine import Engine, Outcome
 from orchestrator.core.model import Json, Model
-from orchestrator.journal.journal import Entry, Journal, JournalUnreadable, JournalUnwritable, StaleEpoch
+from orchestrator.journal.journal import Entry, Journal, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease
 
 log = structlog.get_logger(__name__)
 
 ROWS_EVERY_S = 1.0  # detector rows that changed without a record are kept at this beat
 REBUILD_EVERY_S = 2.0  # how often a shell that cannot write tries again
+TELL_AGAIN_S = 600.0  # a breakage that comes back sooner is not told again
 CHECKPOINT_EVERY = 500  # entries
 FOREVER = float("inf")
 
@@ -73,6 +73,7 @@ class Shell:
         self._broken: str | None = None
         self._retry_at = 0.0
         self._told_broken = 0
+        self._tell_at = 0.0
         self.wake_at = FOREVER
         self.engine = rebuild(journal, attends)
 
@@ -95,6 +96,8 @@ class Shell:
         if not objections:
             self._journal.store_model(model.digest, encode(model))
             self.handle(e.ConfigurationLoaded(model))
+            if self._broken is not None:
+                return [f"bascule cannot act: {self._broken}"]
         return objections
 
     def handle(self, event: e.Event) -> None:
@@ -104,8 +107,9 @@ class Shell:
             return
         try:
             outcome = self.engine.step(event, now)
-        except (InvariantBroken, Undecided, IllegalRecord) as defect:
-            self._break(f"defect: {defect}", now)
+        except Exception as defect:  # whatever it is: the engine is half way through a step, and must not be used
+            log.exception("defect", event=type(event).__name__)
+            self._break(f"defect: {type(defect).__name__}: {defect}", now)
             return
         try:
             self._commit(outcome, now)
@@ -128,16 +132,17 @@ class Shell:
     # ---- commit
 
     def _commit(self, outcome: Outcome, now: float) -> None:
-        for name, row in outcome.rows.items():
-            self._rows[name] = encode(row)
-        if outcome.records:
-            entry = self._journal.append(self._lease, now, self._wall(), outcome.records, self._rows)
+        rows = self._rows | {name: None if row is None else encode(row) for name, row in outcome.rows.items()}
+        if outcome.records:  # where this fails, the rows of the step go with its records
+            entry = self._journal.append(self._lease, now, self._wall(), outcome.records, rows)
             self._rows, self._rows_at = {}, now
             self._log(entry)
             self._ports.entry(entry)
             self._checkpoint(entry)
-        elif self._rows and now - self._rows_at >= ROWS_EVERY_S:
-            self._journal.write_rows(self._lease, self._rows)
+            return
+        self._rows = rows
+        if rows and now - self._rows_at >= ROWS_EVERY_S:
+            self._journal.write_rows(self._lease, rows)
             self._rows, self._rows_at = {}, now
 
     def _checkpoint(self, entry: Entry) -> None:
@@ -174,10 +179,12 @@ class Shell:
     # ---- broken and mended
 
     def _break(self, why: str, now: float) -> None:
-        """Act on nothing from now on; say so once a breakage, and try again later."""
+        """Act on nothing from now on; say so, but not at every try of one that comes back; and try again later."""
         if self._broken is None:
-            self._told_broken += 1
             log.error("cannot act", why=why)
+        if self._broken is None and now >= self._tell_at:
+            self._told_broken += 1
+            self._tell_at = now + TELL_AGAIN_S
             notice = f"cannot act/{self._lease.epoch}/{self._told_broken}"
             text = f"bascule cannot act: {why}"
             self._ports.tell(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
@@ -194,11 +201,14 @@ class Shell:
         try:
             self._journal.write_rows(self._lease, self._rows)
             engine = rebuild(self._journal, self._attends)
-            outcome = engine.recover(now)
+            began = engine.decided.epoch == self._lease.epoch  # else even the start was not made durable
+            outcome = engine.recover(now) if began else engine.step(self._started, now)
             self._broken, self.engine, self._rows = None, engine, {}
             self._commit(outcome, now)
-        except (JournalUnwritable, JournalUnreadable, CodecError, InvariantBroken, Undecided, IllegalRecord) as refused:
-            self._broken = str(refused)
+        except StaleEpoch:
+            raise
+        except Exception as refused:
+            self._broken = str(refused) or type(refused).__name__
             self._retry_at = now + REBUILD_EVERY_S
             self.wake_at = self._retry_at
             return False
