@@ -126,7 +126,7 @@ def _is_fencing(controller: Controller, run: str) -> bool:
 
 def _desk(controller: Controller) -> Desk:
     async def dry_run(word: WordSpoken) -> Json:
-        inventories = {c: s[0] for c, s in controller.loaded.inventories.items() if s} if controller.loaded else {}
+        inventories = controller.loaded.inventories if controller.loaded else {}
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
 

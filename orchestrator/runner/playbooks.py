@@ -13,7 +13,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
@@ -41,7 +41,7 @@ class PlaybookRunner:
     def __init__(
         self,
         workspace: Path,
-        inventories: Mapping[str, Path],
+        inventories: Mapping[str, Sequence[Path]],
         emit: Emit,
         *,
         digest: Digest,
@@ -49,7 +49,7 @@ class PlaybookRunner:
         private: Path | None = None,
     ) -> None:
         self.workspace = workspace.resolve()
-        self.inventories = {client: path.resolve() for client, path in inventories.items()}
+        self.use_inventories(inventories)
         self.private = (private or workspace / ".bascule" / "runs").resolve()
         self._emit = emit
         self._digest = digest
@@ -72,9 +72,9 @@ class PlaybookRunner:
         elif key not in self._following:
             self._follow(key, self._run(command) if isinstance(command, RunPlaybook) else self._settle(key))
 
-    def use_inventories(self, inventories: Mapping[str, Path]) -> None:
-        """After a reload: the clients' inventories as they are now; attempts that run keep theirs."""
-        self.inventories = {client: path.resolve() for client, path in inventories.items()}
+    def use_inventories(self, inventories: Mapping[str, Sequence[Path]]) -> None:
+        """After a reload: the clients' inventory sources as they are now; attempts that run keep theirs."""
+        self.inventories = {client: tuple(p.resolve() for p in paths) for client, paths in inventories.items()}
 
     def warm_up(self) -> None:
         """From now on keep one worker ready that has done its imports; an attempt starts so much sooner."""
@@ -181,7 +181,7 @@ class PlaybookRunner:
             mark=secrets.token_hex(12),
             workspace=str(self.workspace),
             playbook=str(self.workspace / "playbooks" / command.playbook.path),
-            inventories=(str(self.inventories[command.client]),),
+            inventories=tuple(map(str, self.inventories[command.client])),
             extra_vars={**command.playbook.extra_vars, **command.facts},
             limit=command.playbook.limit,
             timeout_s=command.timeout_s,

@@ -11,7 +11,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,9 @@ class DryRun:
     tiers: tuple[TierAnswer, ...] = ()
 
 
-def plan_of(engine: Engine, word: WordSpoken, now: float, workspace: Path, inventories: dict[str, Path]) -> DryRun:
+def plan_of(
+    engine: Engine, word: WordSpoken, now: float, workspace: Path, inventories: Mapping[str, Sequence[Path]]
+) -> DryRun:
     """Step a copy of the engine with this word and tell what came of it."""
     trial = engine.copy()
     turn = trial.turn(now)
@@ -88,7 +90,7 @@ def plan_of(engine: Engine, word: WordSpoken, now: float, workspace: Path, inven
     if not answer.accepted or run is None or service is None:
         return DryRun(answer.accepted, answer.reason, answer.evidence, word.subject, guards=guards, tiers=tiers)
     move = trial.model.moves[run.started.move]
-    inventory = inventories.get(service.client)
+    inventory = inventories.get(service.client, ())
     steps = [_step(turn, move, run.started, planned, workspace, inventory) for planned in run.started.steps]
     return DryRun(
         True,
@@ -135,9 +137,8 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     prober.use(checks)
     await until(lambda: _all_known(engine, checks), KNOWN_S, asyncio.sleep)
     await prober.close()
-    inventories = {c: sources[0] for c, sources in loaded.inventories.items() if sources}
     try:
-        return await asyncio.to_thread(plan_of, engine, word, axis.now(), workspace, inventories)
+        return await asyncio.to_thread(plan_of, engine, word, axis.now(), workspace, loaded.inventories)
     finally:
         journal.close()
 
@@ -173,7 +174,7 @@ def _facts(started: r.RunStarted, planned: r.PlannedStep) -> dict[str, str]:
 
 
 def _step(
-    turn: Turn, move: Move, started: r.RunStarted, planned: r.PlannedStep, workspace: Path, inventory: Path | None
+    turn: Turn, move: Move, started: r.RunStarted, planned: r.PlannedStep, workspace: Path, inventory: Sequence[Path]
 ) -> DryStep:
     kind = planned.kind
     fence = fence_of(turn, move, planned.place, planned.hand_over)
@@ -212,12 +213,12 @@ def show_condition(condition: Condition | None) -> str | None:
 
 
 def listed(
-    workspace: Path, book: Playbook, inventory: Path | None, facts: Mapping[str, str]
+    workspace: Path, book: Playbook, inventory: Sequence[Path], facts: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The hosts and tasks of a playbook, as `ansible-playbook --list-hosts --list-tasks` tells them; nothing runs."""
     program = Path(sys.executable).with_name("ansible-playbook")
     argv = [str(program), "--list-hosts", "--list-tasks", str(workspace / "playbooks" / book.path)]
-    argv += ["-i", str(inventory)] if inventory else []
+    argv += [part for source in inventory for part in ("-i", str(source))]
     argv += ["--limit", book.limit] if book.limit else []
     argv += ["-e", json.dumps({**facts, **book.extra_vars})]
     try:

@@ -117,6 +117,7 @@ class Controller:
             use_cadence=self.prober.cadence,
             tell=self.notifier.carry_out,
             answered=self._answered,
+            forget_run=self.runner.forget,
             entry=self._entry,
         )
         self.shell = Shell(self.journal, lease, ports, self.axis.now, self.axis.wall, attends=self._attends)
@@ -168,8 +169,8 @@ class Controller:
             self.loaded = before
             return False
         self.notifier.settings = self.loaded.notify
-        self.runner.use_inventories(_inventories(self.loaded))
-        self.prober.use(self.loaded.model.checks.values())
+        self.runner.use_inventories(self.loaded.inventories)
+        self.prober.use(self.loaded.model.checks.values(), self.secrets)
         log.info("configuration reloaded", digest=self.loaded.model.digest)
         return True
 
@@ -230,7 +231,7 @@ class Controller:
         self.notifier = PeopleNotifier(settings, self.emit)
         self.runner = PlaybookRunner(
             self.workspace,
-            _inventories(self.loaded) if self.loaded else {},
+            self.loaded.inventories if self.loaded else {},
             self._progressed,
             digest=self._digest,
             workspace_id=self._identity(),
@@ -332,10 +333,6 @@ class Controller:
                 self.axis.mark()
             except Exception as refused:
                 log.warning("the time axis could not be kept", why=str(refused))
-
-
-def _inventories(loaded: Loaded) -> dict[str, Path]:
-    return {client: sources[0] for client, sources in loaded.inventories.items() if sources}
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, pause: Callable[[float], Awaitable[None]]) -> bool:

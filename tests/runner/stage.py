@@ -58,7 +58,7 @@ class Stage:
         """A controller starts (again)."""
         self.runner = PlaybookRunner(
             self.workspace,
-            {"acme": self.inventory},
+            {"acme": (self.inventory,)},
             self.heard.append,
             digest=lambda client, path: digest(self.workspace / "playbooks" / path),
             workspace_id=self.workspace_id,
