@@ -42,7 +42,7 @@ class CancelStep:
 class SettleStep:
     """After a restart: prove that this attempt has ended, here and on the target, or adopt it.
 
-    Answer with `StepEnded` (the outcome on record, or LOST), or with `StepAdopted` and a later `StepEnded`.
+    Answer with `StepEnded` (the outcome on record, NEVER_BEGUN or LOST), or with `StepAdopted` and a later `StepEnded`.
     """
 
     key: StepKey

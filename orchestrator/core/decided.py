@@ -83,7 +83,8 @@ def _controller_began(d: Decided, x: r.ControllerBegan) -> None:
         raise IllegalRecord(f"epoch {x.epoch} of {x.controller} is not above {d.epoch}")
     d.controller, d.epoch = x, x.epoch
     if not x.same_boot:
-        d.verdicts.clear()  # streaks of another boot are void
+        d.verdicts.clear()
+        d.fell.clear()  # streaks of another boot are void
         for service in d.services.values():  # what was not watched was not seen healthy
             service.healthy_since = None if service.healthy_since is None else x.at
 
@@ -97,6 +98,8 @@ def _configured(d: Decided, x: r.Configured) -> None:
 
 def _verdict_changed(d: Decided, x: r.VerdictChanged) -> None:
     d.verdicts[x.check] = x
+    if x.verdict is r.Verdict.DOWN:
+        d.fell[x.check] = x
 
 
 def _incident_opened(d: Decided, x: r.IncidentOpened) -> None:

@@ -44,6 +44,7 @@ class Outcome(StrEnum):
     COULD_NOT_START = "could not start"
     PLAN_CHANGED = "plan changed"
     STALE_EPOCH = "stale epoch"
+    NEVER_BEGUN = "never begun"  # its intent is on record, and it is proven that nothing came of it
     LOST = "lost"  # it is proven to have ended, but not how
 
 

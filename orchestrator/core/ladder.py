@@ -174,7 +174,8 @@ def _not_viable(turn: Turn, move: Move, since: float) -> Assessment | None:
             turn.wake(since + PATIENCE_S)
             return Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, evidence)
         return _no(move, Reason.VIABILITY_UNKNOWN, evidence)
-    engaged = move.id in turn.decided.engaged
+    lasts = move.done_when is not None or any(m.undoes == move.id for m in turn.model.moves.values())
+    engaged = lasts and move.id in turn.decided.engaged  # a restart is over when it is done, and may be done again
     if engaged and not (move.done_when and turn.says(move.done_when) is Verdict.DOWN):  # re-checked, not believed
         return _no(move, Reason.ALREADY_ENGAGED, f"in effect since {turn.decided.engaged[move.id]}")
     return None

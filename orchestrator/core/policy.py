@@ -165,7 +165,7 @@ def dependencies(turn: Turn, service: Service) -> list[str]:
 
 
 def unexplained_domains(turn: Turn, window_s: float, since: float) -> list[str]:
-    """The most failure domains that fell within one window, of what fell after `since` and is down still.
+    """The most failure domains that fell within one window, of what fell after `since`: down still, or a moment ago.
 
     What is down still counts however long ago it fell: letting go after the window would only delay the mistake.
     Only checks that a service's health rests on count: others may well be down in good times ("HQ's power is
@@ -173,8 +173,9 @@ def unexplained_domains(turn: Turn, window_s: float, since: float) -> list[str]:
     """
     fell: list[tuple[float, frozenset[str]]] = []
     watched = {c for s in turn.model.services.values() for c in s.healthy_when.checks()}
-    for verdict in turn.decided.verdicts.values():
-        if verdict.verdict is Verdict.DOWN and verdict.at > since and verdict.check in watched:
+    for verdict in turn.decided.fell.values():
+        counts = turn.now - verdict.at <= window_s or turn.decided.verdicts[verdict.check].verdict is Verdict.DOWN
+        if counts and verdict.at > since and verdict.check in watched:
             if not turn.worked_before(verdict):
                 continue  # never seen working: not a failure that has just happened
             check = turn.model.checks[verdict.check]

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     PLAN_CHANGED = "plan changed"
     STALE_EPOCH = "stale epoch"
     END_NOT_SEEN = "end not seen"
+    NEVER_BEGUN = "never begun"
     UNDETERMINED = "undetermined"
     COULD_NOT_START = "could not start"
     NO_TIER_LEFT = "no tier left"
@@ -138,6 +139,7 @@ TEXTS: dict[Reason, str] = {
     Reason.PLAN_CHANGED: "the playbook changed after the run had been decided",
     Reason.STALE_EPOCH: "a later controller has acted on the target",
     Reason.END_NOT_SEEN: "the end of the step was not seen",
+    Reason.NEVER_BEGUN: "the controller stopped before the step was carried out",
     Reason.UNDETERMINED: "whether the step had its effect could not be determined",
     Reason.COULD_NOT_START: "the step could not be started",
     Reason.NO_TIER_LEFT: "no tier of the ladder is left",

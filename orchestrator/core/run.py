@@ -11,6 +11,7 @@ carried out, and a step whose end was not seen is looked at before it is tried a
                looking      the attempt ended without a result (timed out, lost)
                unseen       the controller stopped meanwhile
     unseen     done, failed the runner reports the attempt's true end after all
+               pending      the runner proves that it never began: another attempt
                looking      the runner proves that it has ended, but not how
     looking    done         `done_when` answers well to a question asked after the attempt's end
                pending      it had no effect, or may be repeated: another attempt
@@ -40,6 +41,7 @@ _FAILED_BY: dict[Outcome, Reason] = {
     Outcome.PLAN_CHANGED: Reason.PLAN_CHANGED,
     Outcome.STALE_EPOCH: Reason.STALE_EPOCH,
     Outcome.TIMED_OUT: Reason.TIMED_OUT,
+    Outcome.NEVER_BEGUN: Reason.NEVER_BEGUN,
     Outcome.LOST: Reason.END_NOT_SEEN,
 }
 
@@ -69,6 +71,8 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
         return
     if event.outcome is Outcome.OK:
         endings.playbook_done(turn, run, step, Reason.CONDITIONS_MET, event.detail or "playbook ended well", event)
+    elif event.outcome is Outcome.NEVER_BEGUN and step.state is r.StepState.UNSEEN:
+        turn.record(r.StepRetried(turn.now, run.id, step.name, Reason.NEVER_BEGUN, event.detail))
     elif event.outcome in (Outcome.TIMED_OUT, Outcome.LOST):
         reason = _FAILED_BY[event.outcome]
         turn.record(r.StepLooked(turn.now, run.id, step.name, step.attempt, reason, event.detail))

@@ -152,6 +152,7 @@ class Decided:
     epoch: int = 0
     services: dict[str, ServiceState] = field(default_factory=dict)
     verdicts: dict[str, r.VerdictChanged] = field(default_factory=dict)
+    fell: dict[str, r.VerdictChanged] = field(default_factory=dict)  # each check's latest down, also after it ended
     incidents: dict[str, Incident] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     engaged: dict[str, str] = field(default_factory=dict)  # move id: the run that engaged it

@@ -11,60 +11,8 @@ from orchestrator.core.decided import fold
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
-from tests.core.world import World, acme, story
-
-
-def lab(mode: Mode = Mode.AUTO, **erp: object) -> World:
-    """A healthy world whose playbooks have their effects."""
-    world = World(acme(mode, **erp))
-
-    def backup_isp() -> None:
-        world.good("hq-internet", "erp-transaction", "edge-uses-isp-b")
-
-    def power_off_hq() -> None:
-        world.good("hq-off")
-
-    def power_off_geo() -> None:
-        world.good("geo-off")
-
-    def geo_site() -> None:
-        world.good("erp-transaction", "erp-at-geo")
-
-    def cloud() -> None:
-        world.good("erp-transaction", "erp-at-cloud")
-
-    def hand_over() -> None:
-        world.good("geo-handed-over")
-        world.bad("erp-transaction", "erp-at-geo")
-
-    def return_hq() -> None:
-        world.good("erp-transaction", "hq-internet")
-
-    world.effects = {
-        "backup-isp": backup_isp,
-        "power_off_hq": power_off_hq,
-        "power_off_geo": power_off_geo,
-        "geo-site": geo_site,
-        "cloud-instance": cloud,
-        "hand_over": hand_over,
-        "return-hq": return_hq,
-    }
-    world.run(20)
-    return world
-
-
-def isp_a_dies(world: World) -> None:
-    world.silent("erp-transaction", "hq-internet")
-
-
-def hq_loses_power(world: World) -> None:
-    world.silent("erp-transaction", "hq-internet", "isp-b-path", "edge-uses-isp-b")
-    world.good("hq-dark")
-
-
-def geo_loses_power(world: World) -> None:
-    world.silent("erp-transaction", "geo-ready", "geo-replica", "erp-at-geo")
-    world.good("geo-dark")
+from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
+from tests.core.world import story
 
 
 def test_nothing_happens_while_all_is_well() -> None:

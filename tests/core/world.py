@@ -215,6 +215,10 @@ class World:
         self._step(e.WordSpoken(name, kind, "Ada", subject, "a reason", options))  # type: ignore[arg-type]
         return self.answered[-1]
 
+    def hears(self, event: e.Event) -> None:
+        """An event from outside the script."""
+        self._step(event)
+
     def run(self, for_s: float) -> None:
         """Let the world go on for so long."""
         until = self.now + for_s

@@ -1,0 +1,303 @@
+"""May we act? Each guard stops with its reason and its evidence, and lets go again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import Condition, Dependency, Limits, Mode, Model, Move, Service, Tier
+from orchestrator.core.reasons import Reason
+from tests.core.stage import hq_loses_power, isp_a_dies, lab
+from tests.core.world import World, acme, all_of, book, check, story
+
+
+def judged(world: World, reason: Reason, service: str = "acme/erp") -> r.ServiceJudged:
+    """The judgement of this service with this reason."""
+    incidents = world.decided().incidents
+    found = [x for x in world.records(r.ServiceJudged) if incidents[x.incident].service == service]
+    for x in found:
+        if x.reason is reason:
+            return x
+    raise AssertionError(f"{service} was never judged {reason!r}, but {[x.reason for x in found]}")
+
+
+def farm(count: int, limits: Limits | None = None, **changes: object) -> World:
+    """So many independent services of acme, each with a check, a failure domain and a restart of its own."""
+    checks = {"acme/ref": check("ref", reference=True)}
+    moves, services = {}, {}
+    for n in range(count):
+        name = f"web{n}"
+        checks[f"acme/{name}"] = check(name)
+        move = Move(f"acme/restart-{name}", "acme", f"restart-{name}", book(f"restart_{name}"), all_of(name))
+        moves[move.id] = replace(move, safe_to_repeat=True)
+        plain = Service(f"acme/{name}", "acme", name, all_of(name), (Tier(move.id),), rto_s=300.0, mode=Mode.AUTO)
+        services[plain.id] = replace(plain, **changes)  # type: ignore[arg-type]
+    world = World(Model("farm", checks, {}, moves, services, limits or Limits()))
+    for n in range(count):
+        world.effects[f"restart_web{n}"] = lambda name=f"web{n}": world.good(name)
+    world.run(20)
+    return world
+
+
+def test_blind_waits_and_acts_once_a_reference_answers() -> None:
+    world = lab()
+    world.silent("ref", "ref2")
+    world.run(3)
+    world.bad("erp-transaction", "hq-internet")  # spoken, not silent: verdicts fall
+    world.run(30)
+    assert world.played == []
+    world.good("ref")
+    world.run(30)
+    assert world.played[0] == "backup-isp", "\n".join(story(world))
+
+
+def test_held_names_who_holds_and_why() -> None:
+    world = lab()
+    world.say(WordKind.HOLD, "acme")
+    isp_a_dies(world)
+    world.run(30)
+    assert judged(world, Reason.HELD).evidence == "Ada holds acme: a reason"
+    assert judged(world, Reason.HELD).decision is r.Decision.REFRAIN
+    world.say(WordKind.RESUME, "acme")
+    world.run(30)
+    assert world.played == ["backup-isp"]
+
+
+def test_maintenance_ends_by_itself_and_then_it_acts() -> None:
+    world = lab()
+    world.say(WordKind.MAINTENANCE, "acme", for_s=120)
+    isp_a_dies(world)
+    world.run(100)
+    assert world.played == []
+    assert "acme, for" in judged(world, Reason.IN_MAINTENANCE, "acme/hq-internet").evidence
+    world.run(60)
+    assert world.played == ["backup-isp"]
+
+
+def test_a_calendars_window_is_maintenance_too() -> None:
+    world = lab()
+    world.hears(e.MaintenanceBegan("acme", "patches", world.now + 600))
+    isp_a_dies(world)
+    world.run(60)
+    assert world.played == []
+    assert judged(world, Reason.IN_MAINTENANCE, "acme/hq-internet").evidence.startswith("acme#patches, for")
+    world.hears(e.MaintenanceEnded("acme", "patches"))
+    world.run(10)
+    assert world.played == ["backup-isp"]
+
+
+def test_too_many_moves_freeze_the_service_and_call_a_human_until_resumed() -> None:
+    world = farm(1, Limits(moves_per_service=3, relapse_s=0.0))
+    for _ in range(4):
+        world.bad("web0")
+        world.run(40)
+    assert world.played == ["restart_web0"] * 3
+    assert judged(world, Reason.FLAPPING, "acme/web0").decision is r.Decision.ASK
+    human = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED]
+    assert [t.say for t in human] == ["bascule resume acme/web0"]
+    world.run(7200)  # time alone does not release it
+    assert world.played == ["restart_web0"] * 3
+    assert world.say(WordKind.RESUME, "acme/web0").accepted
+    world.run(40)
+    assert world.played == ["restart_web0"] * 4
+
+
+def test_whoever_resumed_is_told_when_it_freezes_again() -> None:
+    world = farm(1, Limits(moves_per_service=1, relapse_s=0.0))
+    del world.effects["restart_web0"]
+    for _ in range(2):
+        world.bad("web0")
+        world.run(60)
+        world.say(WordKind.RESUME, "acme/web0")
+        world.good("web0")
+        world.run(20)
+        world.effects["restart_web0"] = lambda: world.good("web0")
+    world.bad("web0")
+    world.run(40)
+    world.bad("web0")
+    world.run(40)
+    frozen = list(world.records(r.ServiceFrozen))
+    told = [t for t in world.told if "frozen" in t.text]
+    assert len(told) == len(frozen) >= 1
+
+
+def test_mass_failure_stops_all_and_does_not_let_go_while_all_is_still_down() -> None:
+    """It may be the checks: letting go after the window would only delay the mistake."""
+    world = farm(8)
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(5)
+    begun = len(world.played)
+    assert begun <= 3
+    world.run(600)
+    assert len(world.played) == begun, "\n".join(story(world))
+    assert "failure domains within 1:00" in judged(world, Reason.MASS_FAILURE, "acme/web7").evidence
+    assert [t for t in world.told if t.subject == "acme/web7" and t.kind is NoticeKind.HUMAN_NEEDED]
+
+
+def test_mass_failure_lets_go_when_the_checks_come_back() -> None:
+    world = farm(8)
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(120)
+    assert "restart_web7" not in world.played
+    world.good(*(f"web{n}" for n in range(7)))
+    world.run(60)
+    assert world.played[-1] == "restart_web7"
+
+
+def test_a_named_person_may_lift_mass_failure() -> None:
+    world = farm(8, Limits(concurrent_failovers=9))
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(120)
+    assert "restart_web7" not in world.played
+    assert world.say(WordKind.RESUME, "acme").accepted
+    world.run(60)
+    assert "restart_web7" in world.played
+
+
+def test_one_dark_site_is_one_failure_domain() -> None:
+    world = farm(6)
+    model = world.model
+    dark = {c.id: replace(c, domains=c.domains | {"acme/hq"}) for c in model.checks.values() if not c.reference}
+    world.model = replace(model, digest="domains", checks={**model.checks, **dark})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(20)
+    world.bad(*(f"web{n}" for n in range(6)))
+    world.run(120)
+    assert sorted(world.played) == [f"restart_web{n}" for n in range(6)]
+
+
+def test_what_never_worked_is_no_sudden_failure() -> None:
+    world = farm(6)
+    world.crash()
+    world.bad(*(f"web{n}" for n in range(6)))
+    world.start(same_boot=False)  # after a boot nothing is known: these were down before, for all it knows
+    world.run(120)
+    assert sorted(set(world.played)) == [f"restart_web{n}" for n in range(6)]
+
+
+def test_at_most_so_many_failovers_at_once() -> None:
+    world = farm(3, Limits(concurrent_failovers=1, failure_domains=9))
+    world.bad("web0", "web1", "web2")
+    world.run(4)
+    assert len(world.played) == 1
+    assert judged(world, Reason.TOO_MANY_FAILOVERS, "acme/web1").evidence == "1 of 1: r1"
+    world.run(60)
+    assert sorted(world.played) == ["restart_web0", "restart_web1", "restart_web2"]
+
+
+def test_another_clients_failover_is_not_counted_against_this_clients_limit() -> None:
+    world = farm(2, Limits(concurrent_failovers=9, failure_domains=9))
+    other = replace(world.model.services["acme/web1"], id="beta/web1", client="beta")
+    services = {"acme/web0": world.model.services["acme/web0"], "beta/web1": other}
+    one = Limits(concurrent_failovers=1, failure_domains=9)
+    world.model = replace(world.model, digest="two", services=services, client_limits={"acme": one, "beta": one})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.hang |= {"restart_web0"}
+    world.bad("web0", "web1")
+    world.run(20)
+    assert sorted(world.played) == ["restart_web0", "restart_web1"]
+
+
+def test_what_stands_on_a_recovering_service_waits_for_it() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(5)
+    assert judged(world, Reason.DEPENDENCY_RECOVERING).evidence.startswith("acme/hq-internet is")
+    world.run(30)
+    assert world.played == ["backup-isp"]
+
+
+@pytest.mark.parametrize("beat", [0.0, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize("slow", [1.0, 5.0, 30.0])
+def test_the_links_own_incident_begins_the_shared_move(beat: float, slow: float) -> None:
+    """Whenever the questions fall, and however seldom the link is asked in good times."""
+    model = acme()
+    link = replace(model.checks["acme/hq-internet"], every_s=slow)
+    model = replace(model, checks={**model.checks, link.id: link})
+    world = lab()
+    world.model = replace(model, digest=f"slow-{slow}")
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(60 + beat)
+    isp_a_dies(world)
+    world.run(60)
+    started = [x.service for x in world.records(r.RunStarted)]
+    assert started == ["acme/hq-internet"], "\n".join(story(world))
+    assert world.played == ["backup-isp"]
+
+
+def test_a_dependency_that_works_makes_nobody_wait() -> None:
+    world = lab()
+    world.bad("erp-transaction")
+    world.run(30)
+    assert world.played[0] == "backup-isp"  # erp's own first tier
+    assert Reason.DEPENDENCY_RECOVERING not in {x.reason for x in world.records(r.ServiceJudged)}
+
+
+def test_a_dependency_nobody_will_move_does_not_hold_its_dependants_back() -> None:
+    world = lab()
+    services = dict(world.model.services)
+    services["acme/hq-internet"] = replace(services["acme/hq-internet"], mode=Mode.OBSERVE)
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="observing", services=services)))
+    isp_a_dies(world)
+    world.run(40)
+    assert [x.service for x in world.records(r.RunStarted)] == ["acme/erp"]
+
+
+def test_a_dependency_counts_only_in_the_places_it_is_declared_for() -> None:
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    judged_before = len(list(world.records(r.ServiceJudged)))
+    world.bad("erp-transaction")  # hq-internet is down too, and does not matter at geo
+    world.run(10)
+    since = list(world.records(r.ServiceJudged))[judged_before:]
+    erp = world.decided().services["acme/erp"].incident
+    assert Reason.DEPENDENCY_RECOVERING not in {x.reason for x in since if x.incident == erp}
+
+
+def test_suspected_compromise_asks_a_person_and_a_cleared_one_does_not() -> None:
+    world = lab()
+    world.say(WordKind.SUSPECT, "acme")
+    isp_a_dies(world)
+    world.run(30)
+    assert world.played == []
+    asked = [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
+    assert "compromise suspected: Ada on acme: a reason" in asked[0].text
+    world.say(WordKind.CLEAR, "acme")
+    world.run(30)
+    assert world.played == ["backup-isp"]
+
+
+def test_mode_ask_prepares_and_waits() -> None:
+    world = lab(Mode.ASK)
+    isp_a_dies(world)
+    world.run(30)
+    assert world.played == []
+    assert world.say(WordKind.APPROVE, "r1").accepted
+    world.run(30)
+    assert world.played == ["backup-isp"]
+
+
+def test_services_are_restored_in_order_of_dependency_priority_and_cost() -> None:
+    world = farm(3, Limits(concurrent_failovers=1, failure_domains=9))
+    services = dict(world.model.services)
+    services["acme/web0"] = replace(services["acme/web0"], depends_on=(Dependency("acme/web2"),))
+    services["acme/web1"] = replace(services["acme/web1"], downtime_cost=5.0)
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="ordered", services=services)))
+    world.run(20)
+    world.say(WordKind.HOLD, "*")
+    world.bad("web0", "web1", "web2")
+    world.run(20)
+    world.say(WordKind.RESUME, "*")
+    world.run(90)
+    assert [x.service for x in world.records(r.RunStarted)] == ["acme/web1", "acme/web2", "acme/web0"]
+
+
+def test_a_condition_of_nothing_asks_nothing() -> None:
+    assert list(Condition(all_of().combine, ()).checks()) == []
