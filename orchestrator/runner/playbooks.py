@@ -51,6 +51,8 @@ class PlaybookRunner:
         self.workspace = workspace.resolve()
         self.use_inventories(inventories)
         self.private = (private or workspace / ".bascule" / "runs").resolve()
+        self._remembers = self.private.is_dir()  # else whatever ran before has left no trace: nothing is proven by that
+        self.private.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._emit = emit
         self._digest = digest
         self._workspace_id = safe_name(workspace_id)
@@ -241,8 +243,11 @@ class PlaybookRunner:
         attempt = Attempt(self.private, key)
         if not attempt.exists():
             cancelled = key in self._cancelled
-            why = "there is no trace of it here: it had not been started, or its directory is gone"
-            self._end(key, Result(Outcome.CANCELLED if cancelled else Outcome.LOST, why, ()))
+            if self._remembers:  # its directory is made before anything of it starts
+                outcome, why = Outcome.NEVER_BEGUN, "there is no trace of it here: it had not been started"
+            else:
+                outcome, why = Outcome.LOST, f"nothing is known of it: {self.private} was gone"
+            self._end(key, Result(Outcome.CANCELLED if cancelled else outcome, why, ()))
             return
         lock = attempt.take_lock()
         if lock is None:

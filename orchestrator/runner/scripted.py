@@ -84,7 +84,7 @@ class ScriptedRunner:
         if isinstance(known, Ending):
             self._tell(StepAdopted(key))
         elif known is None:
-            self._end(key, Ending(Outcome.LOST, "there is no trace of it here"))
+            self._end(key, Ending(Outcome.NEVER_BEGUN, "there is no trace of it here"))
         else:
             self._tell(known)
 

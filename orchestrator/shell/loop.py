@@ -19,6 +19,7 @@ from orchestrator.core.decided import Decided, apply
 from orchestrator.core.detector import Row
 from orchestrator.core.engine import Engine, Outcome
 from orchestrator.core.model import Json, Model
+from orchestrator.core.records import RunEnded
 from orchestrator.journal.journal import Entry, Journal, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease
 
@@ -138,6 +139,9 @@ class Shell:
             self._rows, self._rows_at = {}, now
             self._log(entry)
             self._ports.entry(entry)
+            for record in outcome.records:
+                if isinstance(record, RunEnded):
+                    self._ports.forget_run(record.run)
             self._checkpoint(entry)
             return
         self._rows = rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.core import events as e
@@ -12,7 +14,7 @@ from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
-from tests.core.world import story
+from tests.core.world import World, acme, story
 
 
 def test_nothing_happens_while_all_is_well() -> None:
@@ -198,3 +200,23 @@ def test_killed_between_any_two_entries_it_recovers_and_repeats_nothing_done(whe
     assert not [i for i in world.decided().open_incidents() if i.service == "acme/erp"]
     done = [f"{x.run}/{x.step}" for x in world.records(r.StepFinished) if x.state is r.StepState.DONE]
     assert len(done) == len(set(done))
+
+
+def test_a_step_that_never_began_is_simply_begun() -> None:
+    """The controller dies between the intent and the act: nothing has to be looked at, nobody has to be asked."""
+    model = acme()
+    moves = {k: replace(m, safe_to_repeat=False, done_when=None) for k, m in model.moves.items()}
+    world = World(replace(model, moves=moves))
+    world.good("erp-transaction")
+    world.run(20)
+    world.silent("hq-internet")
+    while not list(world.records(r.RunStarted)):
+        world.run(0.05)
+    while world.decided().runs["r1"].step("execute").state is not r.StepState.RUNNING:
+        world.run(0.001)
+    world.crash()
+    world.start()
+    key = e.StepKey("r1", "execute", 1)
+    world._step(e.StepEnded(key, e.Outcome.NEVER_BEGUN, "there is no trace of it"))
+    assert world.decided().runs["r1"].step("execute").attempt == 2
+    assert world.played == ["backup-isp", "backup-isp"]
