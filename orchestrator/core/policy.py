@@ -94,7 +94,8 @@ def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
         if other is not None:
             run = turn.decided.run_for(name)
             moving = run is not None and run.human is None
-            deciding = other.judged is None or other.judged.decision in (Decision.ACT, Decision.WAIT)
+            open_ = other.judged is None or other.judged.decision in (Decision.ACT, Decision.WAIT)
+            deciding = run is None and open_
             if moving or deciding:
                 return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is recovering ({other.id})")
         elif incident is not None and turn.health(needed) is not Verdict.DOWN:

@@ -1,0 +1,271 @@
+"""Which move next: why a tier is passed over, what it waits for, and what the budget does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import ladder
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import WordKind
+from orchestrator.core.ladder import Assessment
+from orchestrator.core.model import FenceBy, Model, Move, Tier
+from orchestrator.core.reasons import Reason
+from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
+from tests.core.world import World, acme, all_of, book, story
+
+
+def changed(model: Model, *moves: Move, **others: object) -> Model:
+    """The model with these moves instead, under another digest."""
+    known = {**model.moves, **{m.id: m for m in moves}}
+    return replace(model, digest=f"{model.digest}'", moves=known, **others)  # type: ignore[arg-type]
+
+
+def assessed(world: World, move: str, accept_loss_s: float | None = None) -> Assessment:
+    """What the ladder says of this move for erp now, patience being over."""
+    turn = world.engine.turn(world.now)
+    tier = Tier(f"acme/{move}", accept_loss_s)
+    return ladder.assess(turn, turn.model.services["acme/erp"], tier, world.now - ladder.PATIENCE_S)
+
+
+def test_a_tier_that_can_help_says_so() -> None:
+    found = assessed(lab(), "geo-site")
+    assert (found.state, found.reason) == (r.TierState.WAITING, Reason.TIER_CHOSEN)
+    assert found.evidence == "no history: assumed to fit"
+    assert "is not dark, it may be alive" in found.asks[0]
+
+
+def test_not_viable() -> None:
+    world = lab()
+    world.bad("geo-ready")
+    world.run(10)
+    found = assessed(world, "geo-site")
+    assert (found.state, found.reason) == (r.TierState.INELIGIBLE, Reason.NOT_VIABLE)
+    assert found.evidence.startswith("acme/geo-ready: bad")
+
+
+def test_an_unknown_precondition_is_not_viable() -> None:
+    world = lab()
+    world.nothing("geo-ready")
+    world.run(10)
+    assert assessed(world, "geo-site").reason is Reason.VIABILITY_UNKNOWN
+
+
+def test_an_unknown_precondition_may_delay_the_choice_for_a_moment_only() -> None:
+    world = lab()
+    world.nothing("isp-b-path")
+    world.run(10)
+    isp_a_dies(world)
+    world.run(60)
+    waited = [x for x in world.records(r.TierJudged) if x.reason is Reason.VIABILITY_UNKNOWN]
+    assert [x.state for x in waited][:2] == [r.TierState.WAITING, r.TierState.INELIGIBLE]
+    assert waited[1].at - waited[0].at == pytest.approx(ladder.PATIENCE_S, abs=0.1)
+
+
+def test_already_engaged_and_engaged_no_more() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(30)
+    assert assessed(world, "backup-isp").reason is Reason.ALREADY_ENGAGED
+    world.bad("edge-uses-isp-b")  # somebody changed the route by hand: re-checked, not believed
+    world.run(10)
+    assert assessed(world, "backup-isp").reason is Reason.TIER_CHOSEN
+
+
+def test_a_restart_that_nothing_takes_back_may_be_done_again() -> None:
+    world = lab()
+    plain = replace(world.model.moves["acme/backup-isp"], done_when=None)
+    moves = {k: m for k, m in changed(world.model, plain).moves.items() if k != "acme/backup-isp.back"}
+    services = {k: replace(s, failback=()) for k, s in world.model.services.items()}
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="no way back", moves=moves, services=services)))
+    isp_a_dies(world)
+    world.run(30)
+    assert world.decided().engaged
+    assert assessed(world, "backup-isp").reason is Reason.TIER_CHOSEN
+
+
+def test_already_there_and_wrong_place() -> None:
+    world = lab()
+    assert assessed(world, "return-hq").reason is Reason.ALREADY_THERE
+    only_from_geo = replace(world.model.moves["acme/cloud-instance"], leaves=frozenset({"acme/geo"}))
+    world.hears(e.ConfigurationLoaded(changed(world.model, only_from_geo)))
+    found = assessed(world, "cloud-instance")
+    assert found.reason is Reason.WRONG_PLACE
+    assert found.evidence == "acme/erp is at acme/hq, the move starts from acme/geo"
+
+
+def test_cooling_down_blocks_going_back_and_ends() -> None:
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    world.bad("hq-dark", "hq-off")
+    world.good("isp-b-path", "hq-internet")
+    world.run(30)
+    assert assessed(world, "return-hq").reason is Reason.COOLING_DOWN
+    world.run(900)
+    assert assessed(world, "return-hq").reason is not Reason.COOLING_DOWN
+
+
+def test_cooling_down_does_not_block_leaving_a_newly_failed_place() -> None:
+    world = lab()
+    hq_loses_power(world)
+    world.run(40)
+    geo_loses_power(world)
+    world.run(60)
+    assert world.decided().services["acme/erp"].place == "acme/cloud"
+
+
+@pytest.mark.parametrize(
+    ("measures", "accept_loss_s", "reason"),
+    [
+        ({"data_age_s": 5.0}, None, Reason.TIER_CHOSEN),
+        ({"lag_s": 5.0}, None, Reason.TIER_CHOSEN),
+        ({"data_age_s": 45.0}, None, Reason.RPO_EXCEEDED),
+        ({"data_age_s": 45.0}, 60.0, Reason.TIER_CHOSEN),  # the author accepts it here
+        ({"data_age_s": 65.0}, 60.0, Reason.RPO_EXCEEDED),
+        ({"rtt_s": 0.1}, None, Reason.RPO_UNKNOWN),
+    ],
+)
+def test_the_age_of_the_data_decides(measures: dict[str, float], accept_loss_s: float | None, reason: Reason) -> None:
+    world = lab()
+    world.measures["acme/geo-replica"] = measures
+    world.run(5)
+    assert assessed(world, "geo-site", accept_loss_s).reason is reason
+
+
+def test_the_age_of_the_data_grows_while_nothing_new_is_heard() -> None:
+    world = lab()
+    world.measures["acme/geo-replica"] = {"data_age_s": 20.0}
+    world.run(5)
+    world.measures["acme/geo-replica"] = {}
+    world.silent("geo-replica")
+    world.run(15)
+    assert assessed(world, "geo-site").reason is Reason.RPO_EXCEEDED
+
+
+def test_a_move_that_names_no_age_of_its_data_is_not_promoted_blindly() -> None:
+    world = lab()
+    world.hears(e.ConfigurationLoaded(changed(world.model, replace(world.model.moves["acme/geo-site"], data_age=None))))
+    assert assessed(world, "geo-site").reason is Reason.RPO_UNKNOWN
+
+
+def test_a_busy_resource_is_waited_for() -> None:
+    world = lab()
+    world.hang.add("backup-isp")
+    isp_a_dies(world)
+    world.run(10)
+    found = assessed(world, "backup-isp")
+    assert (found.state, found.reason) == (r.TierState.WAITING, Reason.RESOURCE_BUSY)
+    assert found.evidence == "acme/route is held by r1 (acme/backup-isp for acme/hq-internet)"
+
+
+def test_a_resource_that_a_person_keeps_is_not_waited_for() -> None:
+    """The shared move hangs, nobody can tell what it did, a person has it: erp climbs its own ladder."""
+    world = lab()
+    book_ = replace(world.model.moves["acme/backup-isp"], safe_to_repeat=False, done_when=None, timeout_s=20.0)
+    world.hears(e.ConfigurationLoaded(changed(world.model, book_)))
+    world.hang.add("backup-isp")
+    isp_a_dies(world)
+    world.run(60)
+    assert world.decided().runs["r1"].human is not None
+    asked = [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
+    assert [t.subject for t in asked] == ["acme/erp"], "\n".join(story(world))
+    tier1 = [x for x in world.records(r.TierJudged) if x.tier == 1][-1]
+    assert (tier1.state, tier1.reason) == (r.TierState.INELIGIBLE, Reason.RESOURCE_BUSY)
+    assert tier1.evidence.endswith("which waits for a person")
+
+
+def test_a_shared_move_that_failed_for_another_is_not_run_again() -> None:
+    world = lab()
+    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    isp_a_dies(world)
+    world.run(60)
+    assert world.played.count("backup-isp") == 1
+    erp = world.decided().services["acme/erp"].last_incident or ""
+    tier1 = world.decided().incidents[erp].tiers[1]
+    assert (tier1.state, tier1.reason) == (r.TierState.INELIGIBLE, Reason.PLAYBOOK_FAILED)
+    assert tier1.evidence.startswith("failed for acme/hq-internet (r1)")
+
+
+def test_a_place_without_a_fence_needs_a_persons_word() -> None:
+    world = lab()
+    places = {**world.model.places, "acme/hq": replace(world.model.places["acme/hq"], fence=None)}
+    world.hears(e.ConfigurationLoaded(changed(world.model, places=places)))
+    assert assessed(world, "geo-site").asks == ("no fence: nothing in the plan can prove that acme/hq is out",)
+
+
+def test_a_place_taken_out_of_the_configuration_may_still_act() -> None:
+    world = lab()
+    places = {k: p for k, p in world.model.places.items() if k != "acme/hq"}
+    services = {k: replace(s, home=None) for k, s in world.model.services.items()}
+    world.hears(e.ConfigurationLoaded(changed(world.model, places=places, services=services)))
+    hq_loses_power(world)
+    world.run(30)
+    assert world.played == []
+    assert world.say(WordKind.APPROVE, "r1", fenced="hq").accepted
+    world.run(30)
+    assert world.decided().services["acme/erp"].may_act == {"acme/geo"}
+
+
+def test_a_fence_may_be_always_or_never_automatic() -> None:
+    for automatic, asks in ((FenceBy.ALWAYS, ()), (FenceBy.NEVER, ("never automatic",))):
+        world = lab()
+        hq = world.model.places["acme/hq"]
+        fence = replace(hq.fence, automatic=automatic) if hq.fence else None
+        places = {**world.model.places, "acme/hq": replace(hq, fence=fence)}
+        world.hears(e.ConfigurationLoaded(changed(world.model, places=places)))
+        found = assessed(world, "geo-site").asks
+        assert len(found) == len(asks)
+        assert all(said in f for said, f in zip(asks, found, strict=True))
+
+
+def spent(usual_s: dict[str, float], rto_s: float = 60.0) -> World:
+    """Hq is dark and tier 1 cannot help; moves usually take so long."""
+    world = lab(rto_s=rto_s)
+    for move, took_s in usual_s.items():
+        world.decided().durations[f"acme/{move}"] = [took_s] * 5
+    hq_loses_power(world)
+    world.run(60)
+    return world
+
+
+def tiers(world: World) -> dict[int, tuple[str, str]]:
+    """State and reason of erp's tiers."""
+    incident = world.decided().incidents[world.decided().services["acme/erp"].last_incident or ""]
+    return {n: (t.state.value, t.reason.value) for n, t in sorted(incident.tiers.items())}
+
+
+def test_a_tier_that_no_longer_fits_is_passed_over_while_another_fits() -> None:
+    world = spent({"geo-site": 300.0, "cloud-instance": 10.0})
+    assert tiers(world)[2] == ("ineligible", "budget too small")
+    assert tiers(world)[3] == ("recovered", "verified")
+
+
+def test_no_history_counts_as_fits() -> None:
+    assert tiers(spent({"geo-site": 300.0}))[3] == ("recovered", "verified")
+    assert tiers(spent({"cloud-instance": 300.0}))[2] == ("recovered", "verified")
+
+
+def test_if_none_fits_the_authors_order_stands_and_the_breach_is_predicted() -> None:
+    world = spent({"geo-site": 300.0, "cloud-instance": 200.0})
+    assert tiers(world)[2] == ("recovered", "verified")
+    chosen = [x for x in world.records(r.ServiceJudged) if x.reason is Reason.TIER_CHOSEN]
+    assert "predicted to miss the RTO" in chosen[-1].evidence
+
+
+def test_every_refusal_has_evidence() -> None:
+    world = spent({})
+    assert all(x.evidence for x in world.records(r.TierJudged, r.ServiceJudged, r.StepFinished))
+
+
+def test_to_fence_is_every_place_that_might_act_but_the_destination() -> None:
+    world = World(acme())
+    turn = world.engine.turn(world.now)
+    erp = turn.model.services["acme/erp"]
+    assert ladder.to_fence(turn, erp, turn.model.moves["acme/geo-site"]) == ["acme/hq"]
+    assert ladder.to_fence(turn, erp, turn.model.moves["acme/return-hq"]) == []
+    assert ladder.to_fence(turn, replace(erp, exclusive=False), turn.model.moves["acme/geo-site"]) == []
+    assert ladder.to_fence(turn, erp, Move("acme/x", "acme", "x", book("x"), all_of("erp-transaction"))) == []
