@@ -85,7 +85,7 @@ class Run:
     def past_the_fence(self) -> bool:
         """Whether anything that changes the world has begun."""
         quiet = (r.StepKind.PREFLIGHT, r.StepKind.APPROVAL, r.StepKind.RECHECK)
-        return any(s.began_at is not None and s.kind not in quiet for s in self.steps)
+        return any(s.attempt > 0 and s.kind not in quiet for s in self.steps)  # a skipped step was never begun
 
 
 @dataclass(slots=True)

@@ -96,6 +96,20 @@ def test_both_isps_cut_with_power_on_asks_and_does_not_fence() -> None:
     assert world.played == ["power_off_hq", "geo-site"]
 
 
+def test_an_outage_that_passes_while_a_person_is_asked_holds_nothing_against_the_place_that_was_ready() -> None:
+    """Nothing had been begun there: the second site has not failed, and is tier 2 still when the power goes."""
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(20)
+    world.good("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(20)
+    assert [x.reason for x in world.records(r.RunEnded)] == [Reason.RECOVERED_BY_ITSELF], story(world)
+    assert not world.decided().services["acme/erp"].left
+    hq_loses_power(world)
+    world.run(30)
+    assert world.played == ["power_off_hq", "geo-site"], "\n".join(story(world))
+
+
 def test_nobody_approves_and_no_reply_is_no() -> None:
     world = lab(approval_expires_s=60.0)
     world.silent("erp-transaction", "hq-internet", "isp-b-path")
