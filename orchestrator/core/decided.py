@@ -227,7 +227,9 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     left = started.from_place if started.to_place else started.move
     if (x.ok or verified) and started.incident and left and left != started.to_place:
         state.left[left] = x.at
-    if not x.ok and started.to_place and run.past_the_fence and not verified:
+    execute = run.of_kind(r.StepKind.EXECUTE)
+    tried = execute is not None and execute.attempt > 0  # a place that nothing was begun at has not failed
+    if not x.ok and started.to_place and tried and not verified:
         state.left[started.to_place] = x.at
 
 

@@ -155,11 +155,16 @@ class World:
         self.told: list[c.TellPeople] = []
         self.answered: list[c.Answered] = []
         self.hang: set[str] = set()  # playbooks that never end by themselves
+        self.deaf = False  # the runner takes in nothing
+        self.cancelled: list[e.StepKey] = []
+        self.commanded: list[c.RunPlaybook] = []
         self.running: dict[e.StepKey, str] = {}
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._every: dict[str, float] = {}
         self._epoch = 0
+        self._wake_at = float("inf")
+        self.up = False
         self._life = 0
         self.engine = Engine(Model(""))
         for name in ("hq-dark", "hq-off", "geo-dark", "geo-off", "edge-uses-isp-b", "erp-at-geo", "erp-at-cloud"):
@@ -175,6 +180,7 @@ class World:
         """Start a controller on what was decided so far."""
         self._life += 1
         self._epoch += 1
+        self.up = True
         self._step(e.ControllerStarted(f"c{self._epoch}", self._epoch, "boot", same_boot))
         self._step(e.ConfigurationLoaded(self.model))
         life = self._life
@@ -185,6 +191,7 @@ class World:
     def crash(self) -> None:
         """The controller dies; what its runner was doing is lost, the world goes on."""
         self._life += 1
+        self.up, self._wake_at = False, float("inf")
         records = [x for _, entry in self.entries for x in entry]
         rebuilt = fold(records)
         assert rebuilt == self.engine.decided
@@ -256,6 +263,8 @@ class World:
     # ---- inside
 
     def _step(self, event: e.Event) -> None:
+        if not self.up:
+            return  # nobody there to hear it
         outcome = self.engine.step(event, self.now)
         if outcome.records:
             self.entries.append((self.now, outcome.records))
@@ -276,12 +285,16 @@ class World:
         self.at(self.now + delay_s, lambda: self._step(seen) if life == self._life else None)
 
     def _carry_out(self, command: c.Command) -> None:
+        if isinstance(command, c.RunPlaybook | c.SettleStep | c.CancelStep) and self.deaf:
+            return
         if isinstance(command, c.RunPlaybook):
+            self.commanded.append(command)
             self._play(command)
         elif isinstance(command, c.SettleStep):
             key = command.key
             self.at(self.now + 0.1, lambda: self._step(e.StepEnded(key, e.Outcome.LOST, "the runner was killed")))
         elif isinstance(command, c.CancelStep):
+            self.cancelled.append(command.key)
             self._end(command.key, e.Outcome.CANCELLED)
         elif isinstance(command, c.ProbeNow):
             for name in command.checks:

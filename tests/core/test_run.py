@@ -1,0 +1,426 @@
+"""One run: what each step may become, what is looked at, and who has it when it cannot go on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.decided import LEGAL, Decided, IllegalRecord, Run, Step, apply
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import Move
+from orchestrator.core.reasons import Reason
+from tests.core.stage import hq_loses_power, isp_a_dies, lab
+from tests.core.world import World, book, story
+
+STATES = list(r.StepState)
+
+
+def site(**geo_site: object) -> World:
+    """The lab with geo-site changed so."""
+    world = lab()
+    move = replace(world.model.moves["acme/geo-site"], **geo_site)  # type: ignore[arg-type]
+    return with_move(world, move)
+
+
+def with_move(world: World, move: Move) -> World:
+    """The same world, this move changed."""
+    world.model = replace(world.model, digest=f"{world.model.digest}'", moves={**world.model.moves, move.id: move})
+    world.hears(e.ConfigurationLoaded(world.model))
+    return world
+
+
+def ended(world: World, run: str = "r1") -> tuple[bool, Reason]:
+    """How the run ended."""
+    found = world.decided().runs[run].ended
+    assert found is not None, "\n".join(story(world))
+    return found.ok, found.reason
+
+
+# ---- the table
+
+
+def _record(what: str, attempt: int) -> r.Record:
+    made: dict[str, r.Record] = {
+        "begin": r.StepBegan(1.0, "r1", "execute", attempt + 1),
+        "leave unseen": r.StepLeftUnseen(1.0, "r1", "execute", attempt),
+        "look at": r.StepLooked(1.0, "r1", "execute", attempt, Reason.TIMED_OUT, ""),
+        "finish": r.StepFinished(1.0, "r1", "execute", attempt, r.StepState.DONE, Reason.CONDITIONS_MET, ""),
+        "retry": r.StepRetried(1.0, "r1", "execute", Reason.NOT_NEEDED, ""),
+    }
+    return made[what]
+
+
+@pytest.mark.parametrize("what", sorted(LEGAL))
+@pytest.mark.parametrize("state", STATES)
+def test_illegal_transitions_raise_and_say_what_was_expected(what: str, state: r.StepState) -> None:
+    started = r.RunStarted(
+        0.0, "r1", "acme/erp", "acme/geo-site", r.Origin.MANUAL, (), "digest", "model", Reason.ASKED_BY_OPERATOR
+    )
+    step = Step("execute", r.StepKind.EXECUTE, state=state, attempt=1, began_at=0.0)
+    decided = Decided(runs={"r1": Run(started, [step])})
+    if state in LEGAL[what]:
+        apply(decided, _record(what, 1))
+    else:
+        with pytest.raises(IllegalRecord, match=f"cannot {what} step execute of run r1: it is {state.value}, not"):
+            apply(decided, _record(what, 1))
+
+
+def test_nothing_happens_in_a_run_that_has_ended() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(30)
+    with pytest.raises(IllegalRecord, match="run r1 has ended"):
+        apply(world.decided(), r.StepBegan(world.now, "r1", "execute", 2))
+
+
+def test_late_news_of_another_attempt_changes_nothing() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(30)
+    before = len(world.entries)
+    for key in (e.StepKey("r1", "execute", 1), e.StepKey("r1", "nosuch", 1), e.StepKey("r9", "execute", 1)):
+        world.hears(e.StepEnded(key, e.Outcome.FAILED, "late"))
+    assert len(world.entries) == before
+
+
+# ---- looks
+
+
+@pytest.mark.parametrize("how", ["timed out", "lost"])
+def test_a_step_whose_effect_is_there_is_done(how: str) -> None:
+    world = site(safe_to_repeat=False, timeout_s=10.0)
+    world.hang.add("geo-site")
+    hq_loses_power(world)
+    world.run(8)
+    world.good("erp-transaction", "erp-at-geo")  # it took effect although its end was not seen
+    if how == "lost":
+        world.crash()
+        world.start()
+    world.run(40)
+    assert world.played == ["power_off_hq", "geo-site"]
+    assert ended(world) == (True, Reason.VERIFIED)
+    assert world.decided().runs["r1"].step("execute").reason is Reason.ALREADY_DONE
+
+
+def test_a_lost_step_without_effect_is_tried_again() -> None:
+    world = site(safe_to_repeat=False)
+    world.takes["geo-site"] = 30.0
+    hq_loses_power(world)
+    world.run(8)
+    world.crash()
+    world.start()
+    world.takes["geo-site"] = 2.0
+    world.run(40)
+    assert world.played == ["power_off_hq", "geo-site", "geo-site"], "\n".join(story(world))
+    assert ended(world) == (True, Reason.VERIFIED)
+
+
+def test_a_timed_out_step_without_effect_has_failed() -> None:
+    world = site(timeout_s=10.0)
+    world.hang.add("geo-site")
+    hq_loses_power(world)
+    world.run(60)
+    assert ended(world) == (False, Reason.TIMED_OUT)
+    assert "erp-at-geo: bad" in world.decided().runs["r1"].step("execute").evidence
+
+
+def test_a_lost_step_that_cannot_be_looked_at_is_repeated_only_if_that_is_safe() -> None:
+    world = site(safe_to_repeat=True, done_when=None)
+    world.takes["geo-site"] = 30.0
+    hq_loses_power(world)
+    world.run(8)
+    world.crash()
+    world.start()
+    world.takes["geo-site"] = 2.0
+    world.run(40)
+    assert world.played == ["power_off_hq", "geo-site", "geo-site"]
+    retried = next(iter(world.records(r.StepRetried)))
+    assert isinstance(retried, r.StepRetried)
+    assert retried.reason is Reason.UNDETERMINED
+
+
+def undetermined() -> World:
+    """A step was lost, cannot be looked at and must not be repeated blindly."""
+    world = site(safe_to_repeat=False, done_when=None)
+    world.takes["geo-site"] = 30.0
+    hq_loses_power(world)
+    world.run(8)
+    world.crash()
+    world.start()
+    world.takes["geo-site"] = 2.0
+    world.run(30)
+    return world
+
+
+def test_what_remains_undetermined_is_a_persons_to_decide() -> None:
+    world = undetermined()
+    assert world.played == ["power_off_hq", "geo-site"]
+    run = world.decided().runs["r1"]
+    assert run.human is not None
+    assert run.human.reason is Reason.UNDETERMINED
+    told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED and t.say == "bascule abort r1"]
+    assert len(told) == 1
+    assert world.decided().holder_of("service:acme/erp") is run
+    world.run(7200)  # time never releases it
+    assert world.decided().holder_of("service:acme/erp") is run
+
+
+def test_a_person_may_have_it_tried_again() -> None:
+    world = undetermined()
+    assert world.say(WordKind.APPROVE, "r1").accepted
+    world.run(30)
+    assert world.played == ["power_off_hq", "geo-site", "geo-site"]
+    assert ended(world) == (True, Reason.VERIFIED)
+
+
+def test_a_run_that_needs_a_person_again_tells_a_person_again() -> None:
+    world = undetermined()
+    world.takes["geo-site"] = 30.0
+    world.say(WordKind.APPROVE, "r1")
+    world.run(2)
+    world.crash()
+    world.start()
+    world.run(30)
+    assert world.decided().runs["r1"].human is not None
+    told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED and t.say == "bascule abort r1"]
+    assert len({t.id for t in told}) == 2
+
+
+def test_unknown_answers_are_no_proof_that_nothing_happened() -> None:
+    world = site(safe_to_repeat=False)
+    world.takes["geo-site"] = 30.0
+    hq_loses_power(world)
+    world.run(8)
+    world.crash()
+    world.nothing("erp-at-geo")
+    world.start()
+    world.run(30)
+    assert world.decided().runs["r1"].human is not None
+
+
+def test_silence_in_a_look_is_no_proof_while_the_controller_itself_is_cut_off() -> None:
+    """The step was lost, and so was our uplink: nothing answers, which says nothing about the step."""
+    world = site(safe_to_repeat=False)
+    world.takes["geo-site"] = 30.0
+    hq_loses_power(world)
+    world.run(8)
+    world.crash()
+    world.silent(*(c.removeprefix("acme/") for c in world.model.checks))
+    world.start()
+    world.run(30)
+    assert world.played == ["power_off_hq", "geo-site"]
+    assert world.decided().runs["r1"].human is not None
+
+
+def test_silence_in_a_look_counts_when_the_reference_answers() -> None:
+    world = site(safe_to_repeat=False)
+    world.takes["geo-site"] = 30.0
+    hq_loses_power(world)
+    world.run(8)
+    world.crash()
+    world.silent("erp-at-geo")
+    world.start()
+    world.takes["geo-site"] = 2.0
+    world.run(40)
+    assert world.played == ["power_off_hq", "geo-site", "geo-site"], "\n".join(story(world))
+
+
+# ---- holds, aborts, plans, time
+
+
+def test_a_hold_before_the_fence_stops_the_run_there() -> None:
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.good("hq-dark")
+    while not list(world.records(r.RunStarted)):
+        world.run(0.01)
+    world.say(WordKind.HOLD, "acme/erp")
+    world.run(30)
+    assert world.played == []
+    assert ended(world) == (False, Reason.HELD)
+
+
+def test_a_hold_past_the_fence_lets_the_run_finish() -> None:
+    world = lab()
+    hq_loses_power(world)
+    while "power_off_hq" not in world.played:
+        world.run(0.1)
+    world.say(WordKind.HOLD, "acme/erp")
+    world.run(30)
+    assert world.played == ["power_off_hq", "geo-site"]
+    assert ended(world) == (True, Reason.VERIFIED)
+
+
+def test_an_abort_stops_what_runs() -> None:
+    world = lab()
+    world.takes["geo-site"] = 20.0
+    hq_loses_power(world)
+    world.run(10)
+    world.say(WordKind.HOLD, "acme/erp")
+    assert world.say(WordKind.ABORT, "r1").accepted
+    world.run(1)
+    assert ended(world) == (False, Reason.ABORTED)
+    assert world.decided().runs["r1"].step("verify").state is r.StepState.SKIPPED
+
+
+def test_an_abort_is_not_forgotten_by_the_next_controller() -> None:
+    """The abort was recorded; the controller died before it could stop the playbook, which runs on."""
+    world = lab()
+    world.takes["geo-site"] = 60.0
+    hq_loses_power(world)
+    world.run(10)
+    world.say(WordKind.HOLD, "acme/erp")
+    world.deaf = True  # the cancellation never reaches the runner
+    world.say(WordKind.ABORT, "r1")
+    world.crash()
+    world.deaf = False
+    world.start()
+    assert world.cancelled[-1] == e.StepKey("r1", "execute", 1)
+    world.run(30)
+    assert ended(world) == (False, Reason.ABORTED)
+
+
+def test_an_abort_while_it_waits_for_an_approval() -> None:
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    world.say(WordKind.HOLD, "acme/erp")
+    assert world.say(WordKind.ABORT, "r1").accepted
+    assert ended(world) == (False, Reason.ABORTED)
+    assert world.played == []
+
+
+def test_an_abort_while_it_waits_for_good_answers() -> None:
+    world = lab()
+    del world.effects["geo-site"]
+    hq_loses_power(world)
+    while world.decided().runs.get("r1") is None or world.decided().runs["r1"].step("verify").attempt == 0:
+        world.run(0.5)
+    world.say(WordKind.HOLD, "acme/erp")
+    world.say(WordKind.ABORT, "r1")
+    assert ended(world) == (False, Reason.ABORTED)
+
+
+def test_an_abort_ends_a_run_that_a_person_has() -> None:
+    world = undetermined()
+    world.say(WordKind.HOLD, "acme/erp")
+    world.say(WordKind.ABORT, "r1")
+    assert ended(world) == (False, Reason.ABORTED)
+    assert world.decided().holder_of("service:acme/erp") is None
+
+
+def test_a_playbook_changed_since_the_run_began_stops_its_next_step() -> None:
+    world = lab()
+    world.takes["power_off_hq"] = 10.0
+    hq_loses_power(world)
+    while "power_off_hq" not in world.played:
+        world.run(0.1)
+    with_move(world, replace(world.model.moves["acme/geo-site"], playbook=replace(book("geo-site"), digest="other")))
+    world.run(11)
+    assert ended(world) == (False, Reason.PLAN_CHANGED)
+    world.run(30)
+    assert world.decided().services["acme/erp"].place == "acme/geo"  # decided anew, under the new plan
+    assert world.played == ["power_off_hq", "geo-site"]
+
+
+def test_another_change_of_the_configuration_does_not_stop_the_run() -> None:
+    world = lab()
+    world.takes["power_off_hq"] = 10.0
+    hq_loses_power(world)
+    while "power_off_hq" not in world.played:
+        world.run(0.1)
+    with_move(world, replace(world.model.moves["acme/backup-isp"], timeout_s=77.0))
+    world.run(40)
+    assert ended(world) == (True, Reason.VERIFIED)
+
+
+def test_a_playbook_edited_on_disk_fails_its_tier_once_and_does_not_burn_the_brake() -> None:
+    world = lab()
+    world.outcomes["geo-site"] = e.Outcome.PLAN_CHANGED
+    hq_loses_power(world)
+    world.run(20)
+    world.good("geo-dark")
+    world.run(40)
+    assert world.played.count("geo-site") == 1, "\n".join(story(world))
+    assert world.decided().services["acme/erp"].place == "acme/cloud"
+
+
+def test_a_run_beyond_its_time_is_with_a_person_and_keeps_its_resources() -> None:
+    world = lab()
+    world.deaf = True  # the runner never says anything
+    isp_a_dies(world)
+    world.run(5)
+    run = world.decided().runs["r1"]
+    world.run(run.started.timeout_s + 1)
+    assert run.human is not None
+    assert run.human.reason is Reason.TIMED_OUT
+    assert world.decided().holder_of("acme/route") is run
+    world.run(3600)
+    assert world.decided().holder_of("acme/route") is run
+
+
+def test_a_runs_time_does_not_pass_while_no_controller_attends() -> None:
+    world = lab()
+    world.takes["geo-site"] = 30.0
+    hq_loses_power(world)
+    world.run(8)
+    world.crash()
+    world.run(3 * 3600)
+    world.takes["geo-site"] = 2.0
+    world.start()
+    world.run(60)
+    assert ended(world) == (True, Reason.VERIFIED), "\n".join(story(world))
+
+
+def test_verify_wants_an_answer_to_a_question_asked_after_the_step() -> None:
+    world = lab()
+    del world.effects["geo-site"]
+    world.at(27.0, lambda: world.good("erp-transaction"))
+    hq_loses_power(world)
+    world.run(60)
+    execute, verify = (world.decided().runs["r1"].step(n) for n in ("execute", "verify"))
+    assert verify.state is r.StepState.DONE
+    assert execute.ended_at is not None
+    assert verify.ended_at is not None
+    assert verify.ended_at >= max(27.0, execute.ended_at)
+
+
+def test_a_clean_up_that_fails_after_the_recovery_is_told() -> None:
+    world = lab()
+    world.outcomes["tidy"] = e.Outcome.FAILED
+    with_move(world, replace(world.model.moves["acme/geo-site"], finish=book("tidy")))
+    hq_loses_power(world)
+    world.run(60)
+    incident = world.decided().incidents[world.decided().runs["r1"].started.incident or ""]
+    assert incident.ended is not None
+    assert incident.ended.reason is Reason.VERIFIED
+    assert ended(world) == (False, Reason.PLAYBOOK_FAILED)
+    told = [t for t in world.told if t.id == "r1/ended"]
+    assert [t.kind for t in told] == [NoticeKind.HUMAN_NEEDED]
+
+
+def test_a_stale_epoch_at_the_target_fails_the_step() -> None:
+    world = lab()
+    world.outcomes["backup-isp"] = e.Outcome.STALE_EPOCH
+    isp_a_dies(world)
+    world.run(30)
+    assert ended(world) == (False, Reason.STALE_EPOCH)
+
+
+def test_playbooks_are_told_what_they_serve() -> None:
+    world = lab()
+    hq_loses_power(world)
+    world.run(40)
+    fence, execute = (c for c in world.commanded if c.key.run == "r1")
+    assert fence.facts["bascule_place"] == "hq"
+    assert {k: execute.facts[k] for k in ("bascule_from", "bascule_to", "bascule_move", "bascule_drill")} == {
+        "bascule_from": "hq",
+        "bascule_to": "geo",
+        "bascule_move": "geo-site",
+        "bascule_drill": False,
+    }
+    assert execute.facts["bascule_epoch"] == execute.epoch == 1
