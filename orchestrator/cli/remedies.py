@@ -30,7 +30,6 @@ REMEDIES: dict[str, str] = {
     "not held": "see what is held: bascule status",
     "in an incident": "wait for its end, or choose a move yourself: bascule failover {subject} --move MOVE",
     "nobody named": "say who you are: --by NAME, or set BASCULE_OPERATOR",
-    "hold-down": "it has to stay healthy for a while; to go back at once: --override hold-down",
     "cooling down": "it failed a moment ago; to go there all the same: --override 'cooling down'",
     "blind": "check this controller's own uplink: its reference targets do not answer",
     "too many failovers": "wait for one to end: bascule status",

@@ -70,7 +70,6 @@ class NoticeKind(StrEnum):
 
     INCIDENT_OPENED = "incident opened"
     TIER_CHOSEN = "tier chosen"
-    TIER_REFUSED = "tier refused"
     TIER_FAILED = "tier failed"
     APPROVAL_NEEDED = "approval needed"
     RECOVERED = "recovered"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from orchestrator.core.durations import show_duration
-from orchestrator.core.model import FenceBy, Move, Service, Tier
+from orchestrator.core.model import Fence, FenceBy, Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState, Verdict
 from orchestrator.core.turn import Turn
@@ -101,6 +101,11 @@ def fence_asks(
             continue
         dark = turn.says(fence.dark_when)
         if dark is Verdict.UP:
+            sighted = _sighted(turn, place_id, fence)
+            if sighted and turn.now < since + PATIENCE_S:
+                turn.wake(since + PATIENCE_S)
+                return sighted, []
+            asked += [sighted] if sighted else []
             continue
         evidence = turn.behind(fence.dark_when, dark)
         coming = any((row := turn.rows.get(c)) and row.good_streak for c in fence.dark_when.checks())
@@ -112,6 +117,22 @@ def fence_asks(
         else:
             asked.append(f"{Reason.FENCE_NOT_AUTOMATIC.value}: {place_id} is not dark, it may be alive: {evidence}")
     return "", asked
+
+
+def _sighted(turn: Turn, place_id: str, fence: Fence) -> str:
+    """A place said to be dark that has just answered is not dark: a fresh positive sighting vetoes (repmgr#821)."""
+    place = turn.model.places[place_id]
+    spoken = {*(fence.dark_when.checks() if fence.dark_when else ()), *fence.proven_when.checks()}
+    since = turn.now - turn.limits(place.client).sighting_s
+    for name, row in turn.rows.items():
+        check = turn.model.checks[name]
+        if name in spoken or not place.domains & check.domains or row.last_good_at is None or row.last_good_at < since:
+            continue
+        ago = show_duration(turn.now - row.last_good_at)
+        return (
+            f"{Reason.SEEN_ALIVE.value}: {place_id} is said to be dark, and answered {ago} ago: {turn.evidence(name)}"
+        )
+    return ""
 
 
 def data_loss(turn: Turn, service: Service, move: Move, accept_loss_s: float | None) -> tuple[Reason, str] | None:

@@ -23,13 +23,11 @@ class Reason(StrEnum):
     NOT_NEEDED = "not needed"
     # guards: may we act?
     BLIND = "blind"
-    NO_QUORUM = "no quorum"
     SEEN_ALIVE = "seen alive"
     OBSERVE_ONLY = "observe only"
     IN_MAINTENANCE = "in maintenance"
     HELD = "held"
     COOLING_DOWN = "cooling down"
-    HOLD_DOWN = "hold-down"
     FLAPPING = "flapping"
     MASS_FAILURE = "mass failure"
     TOO_MANY_FAILOVERS = "too many failovers"
@@ -98,13 +96,11 @@ TEXTS: dict[Reason, str] = {
     Reason.ALREADY_DONE: "a look at the target showed that it is done",
     Reason.NOT_NEEDED: "nothing to be done here",
     Reason.BLIND: "no reference target answered: it may be this vantage that is cut off",
-    Reason.NO_QUORUM: "too few vantages agree",
     Reason.SEEN_ALIVE: "the place to be left gave a good answer a moment ago",
     Reason.OBSERVE_ONLY: "the service is in mode observe",
     Reason.IN_MAINTENANCE: "an announced maintenance window is open",
     Reason.HELD: "a named person holds automatic action",
     Reason.COOLING_DOWN: "the place failed too recently to go back to it",
-    Reason.HOLD_DOWN: "not healthy for long enough to go back",
     Reason.FLAPPING: "too many automatic moves in the window: frozen until a person resumes",
     Reason.MASS_FAILURE: "too many unexplained failure domains at once: it may be the checks",
     Reason.TOO_MANY_FAILOVERS: "too many failovers are under way",

@@ -196,7 +196,9 @@ def _ask_for_approval(turn: Turn, run: Run) -> None:
     started = run.started
     say = f"bascule approve {run.id}"
     why = "; ".join(started.asks)
-    text = f"{started.service}: {started.move} needs a named approval: {why}"
+    places = [s.place.rpartition("/")[2] for s in run.steps if s.kind is r.StepKind.FENCE and s.place]
+    by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
+    text = f"{started.service}: {started.move} needs a named approval: {why}{by_hand}"
     turn.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say)
 
 

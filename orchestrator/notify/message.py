@@ -16,7 +16,6 @@ from orchestrator.core.people import Person
 SEVERITY = {
     NoticeKind.INCIDENT_OPENED: "warning",
     NoticeKind.TIER_CHOSEN: "info",
-    NoticeKind.TIER_REFUSED: "warning",
     NoticeKind.TIER_FAILED: "warning",
     NoticeKind.APPROVAL_NEEDED: "warning",
     NoticeKind.RECOVERED: "success",

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from orchestrator.config import ConfigurationInvalid, Loaded, load
 from orchestrator.config.load import load_notify
 from orchestrator.config.playbooks import playbook_digest
+from orchestrator.config.settings import DaemonSettings
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
@@ -122,7 +123,7 @@ class Controller:
         )
         self.shell = Shell(self.journal, lease, ports, self.axis.now, self.axis.wall, attends=self._attends)
         model = self._model()
-        self.prober.use(model.checks.values())
+        self._ask(model)
         self.shell.begin(
             e.ControllerStarted(self.name, lease.epoch, clocks.boot(), self.axis.same_boot, self.axis.assumed_gap_s)
         )
@@ -170,7 +171,6 @@ class Controller:
             return False
         self.notifier.settings = self.loaded.notify
         self.runner.use_inventories(self.loaded.inventories)
-        self.prober.use(self.loaded.model.checks.values(), self.secrets)
         log.info("configuration reloaded", digest=self.loaded.model.digest)
         return True
 
@@ -260,8 +260,13 @@ class Controller:
         objections = self.shell.configure(model)
         for objection in objections:
             log.error("the new configuration cannot be put in force", why=objection)
-        self.prober.use((self.shell.engine.model if objections else model).checks.values())
+        self._ask(self.shell.engine.model if objections else model)
         return objections
+
+    def _ask(self, model: Model) -> None:
+        """Have this vantage's checks asked; those of other vantages are others' to ask."""
+        here = self.loaded.daemon.vantage if self.loaded else DaemonSettings().vantage
+        self.prober.use([c for c in model.checks.values() if c.vantage == here], self.secrets)
 
     def _progressed(self, event: e.StepProgressed | e.StepEnded | e.StepAdopted) -> None:
         if isinstance(event, e.StepProgressed):

@@ -234,3 +234,20 @@ def test_a_step_that_never_began_is_simply_begun() -> None:
     world._step(e.StepEnded(key, e.Outcome.NEVER_BEGUN, "there is no trace of it"))
     assert world.decided().runs["r1"].step("execute").attempt == 2
     assert world.played == ["backup-isp", "backup-isp"]
+
+
+def test_a_place_said_to_be_dark_that_answers_is_not_fenced_by_itself() -> None:
+    """The console says that the power is gone, and a host of the place has just answered: a person decides."""
+    model = acme()
+    places = dict(model.places)
+    places["acme/hq"] = replace(places["acme/hq"], domains=frozenset({"acme/isp-b-path"}))
+    world = World(replace(model, places=places))
+    world.bad("hq-dark")
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet")
+    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    world.good("hq-dark")
+    world.run(60)
+    assert "power_off_hq" not in world.played
+    asked = [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
+    assert "seen alive" in asked[0].text
