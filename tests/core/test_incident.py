@@ -1,0 +1,233 @@
+"""One service's incident: opened once, always in somebody's hands, ended by good answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import Limits, Mode
+from orchestrator.core.reasons import Reason
+from tests.core.stage import hq_loses_power, isp_a_dies, lab
+from tests.core.test_policy import farm
+from tests.core.world import World, story
+
+
+def ends(world: World) -> list[tuple[str, Reason]]:
+    """Service and reason of every incident's end, in order."""
+    found = [x for x in world.records(r.IncidentEnded) if isinstance(x, r.IncidentEnded)]
+    return [(world.decided().incidents[x.incident].service, x.reason) for x in found]
+
+
+def test_its_clock_starts_at_the_first_bad_answer() -> None:
+    world = farm(1)
+    world.at(30.0, lambda: world.bad("web0"))
+    world.run(60)
+    opened = world.last(r.IncidentOpened)
+    ended = world.last(r.IncidentEnded)
+    assert isinstance(opened, r.IncidentOpened)
+    assert isinstance(ended, r.IncidentEnded)
+    assert 30.0 <= opened.first_bad_at <= 31.1
+    assert opened.last_good_at is not None
+    assert opened.last_good_at <= 30.1
+    assert ended.rta_s == pytest.approx(ended.recovered_at - opened.first_bad_at)
+
+
+def test_a_relapse_soon_reopens_it_and_its_clock_goes_on() -> None:
+    world = farm(1)
+    world.bad("web0")
+    world.run(60)
+    world.bad("web0")
+    world.run(60)
+    assert len(list(world.records(r.IncidentOpened))) == 1
+    assert len(list(world.records(r.IncidentReopened))) == 1
+    first, second = (x for x in world.records(r.IncidentEnded) if isinstance(x, r.IncidentEnded))
+    assert second.rta_s > first.rta_s + 50
+
+
+def test_a_late_relapse_is_an_incident_of_its_own() -> None:
+    world = farm(1)
+    world.bad("web0")
+    world.run(60)
+    world.run(300)
+    world.bad("web0")
+    world.run(60)
+    assert len(list(world.records(r.IncidentOpened))) == 2
+
+
+def test_a_slow_check_is_given_the_time_to_rise() -> None:
+    """Verified by one fresh answer; the verdict needs minutes to rise, and that is no relapse."""
+    world = farm(1)
+    slow = replace(world.model.checks["acme/web0"], every_s=60.0, fast_s=30.0, rise=3)
+    world.model = replace(world.model, digest="slow", checks={**world.model.checks, "acme/web0": slow})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(400)
+    world.bad("web0")
+    world.run(900)
+    assert world.played == ["restart_web0"], "\n".join(story(world))
+    assert not list(world.records(r.IncidentReopened))
+
+
+def test_a_recovery_by_itself_cancels_a_run_that_has_changed_nothing() -> None:
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    assert world.decided().runs["r1"].ended is None
+    world.good("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(10)
+    ended = world.decided().runs["r1"].ended
+    assert ended is not None
+    assert ended.reason is Reason.RECOVERED_BY_ITSELF
+    assert world.played == []
+    assert world.decided().open_incidents() == []
+
+
+def test_a_failing_dependency_gives_way_to_the_services_own_ladder() -> None:
+    world = lab()
+    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    isp_a_dies(world)
+    world.run(20)
+    world.good("hq-dark")
+    world.run(40)
+    assert world.played == ["backup-isp", "power_off_hq", "geo-site"]
+    assert ("acme/erp", Reason.VERIFIED) in ends(world)
+
+
+def test_a_recovered_dependency_that_did_not_help_gives_way_after_settling() -> None:
+    world = lab()
+    world.effects["backup-isp"] = lambda: world.good("hq-internet", "edge-uses-isp-b")
+    isp_a_dies(world)
+    world.run(12)
+    assert Reason.SETTLING in {x.reason for x in world.records(r.ServiceJudged) if isinstance(x, r.ServiceJudged)}
+    world.good("hq-dark")
+    world.run(60)
+    assert world.played == ["backup-isp", "power_off_hq", "geo-site"], "\n".join(story(world))
+
+
+def test_no_tier_left_tells_a_human_once_and_tries_again_when_one_can_help() -> None:
+    world = lab()
+    world.bad("isp-b-path", "geo-ready", "cloud-ready")
+    world.run(10)
+    hq_loses_power(world)
+    world.run(600)
+    assert world.played == []
+    told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED and t.subject == "acme/erp"]
+    assert len(told) == 1
+    assert "tier 3 acme/cloud-instance: not viable" in told[0].text
+    world.good("cloud-ready")
+    world.run(30)
+    assert world.played == ["power_off_hq", "cloud-instance"]
+
+
+def test_whoever_was_told_is_told_again_after_a_move_in_vain() -> None:
+    world = lab()
+    world.bad("isp-b-path", "geo-ready", "cloud-ready")
+    world.outcomes["cloud-instance"] = e.Outcome.FAILED
+    world.run(10)
+    hq_loses_power(world)
+    world.run(60)
+    world.good("cloud-ready")
+    world.run(60)
+    told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED and t.subject == "acme/erp"]
+    assert len({t.id for t in told}) == 2
+
+
+def test_a_service_down_while_a_person_has_its_run_has_an_incident_and_a_clock() -> None:
+    """A failback went wrong half way: a person has the run, and the outage is not forgotten meanwhile."""
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    world.bad("hq-dark", "hq-off")
+    world.good("isp-b-path", "hq-internet")
+    world.run(60)
+    home = replace(world.model.moves["acme/return-hq"], safe_to_repeat=False, timeout_s=20.0)
+    world.model = replace(world.model, digest="unsafe", moves={**world.model.moves, home.id: home})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.hang.add("return-hq")
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    world.run(120)
+    run = world.decided().runs["r2"]
+    assert run.human is not None, "\n".join(story(world))
+    incident = world.decided().services["acme/erp"].incident
+    assert incident is not None
+    assert world.decided().incidents[incident].ended is None
+
+
+def test_every_incident_tells_when_it_opens_and_when_it_ends_once() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(60)
+    by_kind = [t.kind for t in world.told if t.subject == "acme/erp"]
+    assert by_kind.count(NoticeKind.INCIDENT_OPENED) == by_kind.count(NoticeKind.RECOVERED) == 1
+    assert len({t.id for t in world.told}) == len(world.told)
+
+
+# ---- going back by itself
+
+
+def returning(**erp: object) -> World:
+    """The lab whose erp goes home by itself."""
+    world = lab(automatic_failback=True, **erp)
+    world.effects["backup-isp.back"] = lambda: world.bad("edge-uses-isp-b")
+    hq_loses_power(world)
+    world.run(60)
+    world.bad("hq-dark", "hq-off")
+    world.good("isp-b-path", "hq-internet")
+    return world
+
+
+def test_it_goes_home_by_itself_after_hold_down_and_cool_down() -> None:
+    world = returning()
+    world.run(800)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    world.run(300)
+    assert world.decided().services["acme/erp"].place == "acme/hq", "\n".join(story(world))
+
+
+def test_a_failed_way_home_is_not_tried_at_once_again_and_leaves_the_brake_alone() -> None:
+    world = returning()
+    world.outcomes["rebuild_hq"] = e.Outcome.FAILED
+    world.run(1100)
+    assert world.played.count("rebuild_hq") == 1
+    world.run(1800)
+    assert world.played.count("rebuild_hq") == 3
+    assert not list(world.records(r.ServiceFrozen))
+
+
+def test_it_still_goes_home_after_the_controllers_machine_restarted() -> None:
+    world = returning()
+    world.run(100)
+    world.crash()
+    world.start(same_boot=False)
+    world.run(1100)
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+
+
+def test_it_does_not_go_home_by_itself_while_held_or_in_another_mode() -> None:
+    world = returning()
+    world.say(WordKind.HOLD, "acme/erp")
+    world.run(1500)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    asking = replace(world.model.services["acme/erp"], mode=Mode.ASK)
+    world.hears(
+        e.ConfigurationLoaded(replace(world.model, digest="ask", services={**world.model.services, asking.id: asking}))
+    )
+    world.say(WordKind.RESUME, "acme/erp")
+    world.run(1500)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+
+
+def test_limits_of_a_client_take_the_place_of_the_workspaces() -> None:
+    world = farm(1, Limits(relapse_s=0.0))
+    world.hears(
+        e.ConfigurationLoaded(replace(world.model, digest="l", client_limits={"acme": Limits(relapse_s=3600.0)}))
+    )
+    world.bad("web0")
+    world.run(900)
+    world.bad("web0")
+    world.run(60)
+    assert list(world.records(r.IncidentReopened))

@@ -1,0 +1,253 @@
+"""What operators say: each word accepted or refused once, by a named rule, on evidence that says what would lift it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import Tier
+from orchestrator.core.reasons import Reason
+from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
+from tests.core.world import World
+
+
+def waiting_for_approval() -> World:
+    """Everything at hq is silent and its console says that the power is on."""
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    return world
+
+
+def at_geo() -> World:
+    """Act 2 is over, and hq is whole again."""
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    world.bad("hq-dark", "hq-off")
+    world.good("isp-b-path", "hq-internet")
+    world.run(60)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "options", "reason", "says"),
+    [
+        (WordKind.FAILOVER, "acme/nosuch", {}, Reason.NO_SUCH_SERVICE, "there are acme/erp, acme/hq-internet"),
+        (WordKind.FAILOVER, "acme/erp", {"move": "nosuch"}, Reason.NO_SUCH_MOVE, "it has backup-isp, geo-site"),
+        (WordKind.FAILOVER, "acme/erp", {"move": "geo-site"}, Reason.FENCE_NOT_AUTOMATIC, "say --fence to fence it"),
+        (WordKind.FAILOVER, "acme/erp", {"move": "geo-site", "fenced": "cloud"}, Reason.WRONG_PLACE, "acme/hq, not"),
+        (WordKind.FAILBACK, "acme/erp", {}, Reason.AT_HOME, "ways back declared: acme/backup-isp.back"),
+        (WordKind.FAILBACK, "acme/nosuch", {}, Reason.NO_SUCH_SERVICE, "no service 'acme/nosuch'"),
+        (WordKind.APPROVE, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
+        (WordKind.REJECT, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
+        (WordKind.ABORT, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
+        (WordKind.HOLD, "nobody", {}, Reason.NO_SUCH_SERVICE, "no service 'nobody'"),
+        (WordKind.RESUME, "acme/erp", {}, Reason.NOT_HELD, "acme/erp is not held; held: nothing"),
+        (WordKind.MAINTENANCE, "acme", {}, Reason.NOT_NEEDED, "--for 2h"),
+        (WordKind.MAINTENANCE, "acme", {"for_s": 0}, Reason.NOT_NEEDED, "--for 2h"),
+    ],
+)
+def test_refusals_name_the_rule_and_the_evidence(
+    kind: WordKind, subject: str, options: dict[str, object], reason: Reason, says: str
+) -> None:
+    world = lab()
+    answer = world.say(kind, subject, **options)
+    assert not answer.accepted
+    assert answer.reason == reason.value
+    assert says in answer.evidence
+    assert world.played == []
+    assert len(list(world.records(r.WordRefused))) == 1
+
+
+@pytest.mark.parametrize("kind", list(WordKind))
+def test_a_word_needs_a_name(kind: WordKind) -> None:
+    world = lab()
+    world.hears(e.WordSpoken("w", kind, "  ", "acme/erp", "", {"for_s": 60.0}))
+    assert world.answered[-1].reason == Reason.NOBODY_NAMED.value
+
+
+@pytest.mark.parametrize("kind", [WordKind.HOLD, WordKind.SUSPECT, WordKind.MAINTENANCE])
+@pytest.mark.parametrize("subject", ["acme/erp", "acme", "*"])
+def test_standing_words_take_a_service_a_client_or_everything(kind: WordKind, subject: str) -> None:
+    world = lab()
+    assert world.say(kind, subject, for_s=60.0).accepted
+    decided = world.decided()
+    kept = {WordKind.HOLD: decided.holds, WordKind.SUSPECT: decided.suspected}.get(kind, decided.maintenance)
+    assert subject in kept
+    ends = {WordKind.HOLD: WordKind.RESUME, WordKind.SUSPECT: WordKind.CLEAR}.get(kind, WordKind.MAINTENANCE_END)
+    assert world.say(ends, subject).accepted
+    assert subject not in kept
+
+
+def test_a_refused_word_repeats_its_refusal_even_if_it_could_be_done_by_now() -> None:
+    world = lab()
+    world.bad("isp-b-path")
+    world.run(10)
+    first = world.say(WordKind.FAILOVER, "acme/hq-internet", word="same")
+    assert first.reason == Reason.NOT_VIABLE.value
+    world.good("isp-b-path")
+    world.run(10)
+    assert world.say(WordKind.FAILOVER, "acme/hq-internet", word="same") == first
+    assert world.say(WordKind.FAILOVER, "acme/hq-internet", word="another").accepted
+
+
+def test_an_accepted_failover_runs_once_however_often_it_is_repeated() -> None:
+    world = lab()
+    first = world.say(WordKind.FAILOVER, "acme/hq-internet", word="same")
+    world.run(30)
+    assert world.say(WordKind.FAILOVER, "acme/hq-internet", word="same") == first
+    world.run(30)
+    assert world.played == ["backup-isp"]
+    assert first.run == "r1"
+
+
+def test_a_failover_while_another_run_is_at_work_is_refused() -> None:
+    world = waiting_for_approval()
+    answer = world.say(WordKind.FAILOVER, "acme/erp", move="cloud-instance")
+    assert answer.reason == Reason.RESOURCE_BUSY.value
+    assert answer.evidence == "r1 (acme/geo-site) is at work for acme/erp"
+
+
+def test_the_first_tier_that_can_is_taken_and_all_refusals_are_told() -> None:
+    world = lab()
+    world.bad("isp-b-path", "geo-ready")
+    world.run(10)
+    answer = world.say(WordKind.FAILOVER, "acme/erp")
+    assert answer.reason == Reason.NO_TIER_LEFT.value
+    for said in ("backup-isp: not viable", "geo-site: not viable", "cloud-instance: fence not automatic"):
+        assert said in answer.evidence
+    assert world.say(WordKind.FAILOVER, "acme/erp", fence=True).accepted
+    world.run(30)
+    assert world.played == ["power_off_hq", "cloud-instance"]
+
+
+def test_a_named_person_may_state_that_the_place_cannot_act() -> None:
+    world = lab()
+    assert world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fenced="hq").accepted
+    world.run(30)
+    assert world.played == ["geo-site"]
+    removed = [x for x in world.records(r.MayActRemoved) if isinstance(x, r.MayActRemoved)]
+    assert [(x.place, x.reason) for x in removed] == [("acme/hq", Reason.FENCED_BY_HAND)]
+    assert "Ada states that acme/hq cannot act" in removed[0].evidence
+
+
+def test_to_vouch_for_one_place_does_not_vouch_for_its_namesake() -> None:
+    world = lab()
+    hq2 = replace(world.model.places["acme/hq"], id="acme/hq2", name="hq2")
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="two", places={**world.model.places, hq2.id: hq2})))
+    world.decided().services["acme/erp"].may_act.add("acme/hq2")
+    answer = world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fenced="hq")
+    assert answer.reason == Reason.FENCE_NOT_AUTOMATIC.value
+    assert "acme/hq2 is not dark" in answer.evidence
+
+
+def test_blind_refuses_and_can_be_overridden_by_name() -> None:
+    world = lab()
+    world.silent("ref", "ref2")
+    world.run(10)
+    answer = world.say(WordKind.FAILOVER, "acme/hq-internet")
+    assert answer.reason == Reason.BLIND.value
+    answer = world.say(WordKind.FAILOVER, "acme/hq-internet", override=["blind"])
+    assert answer.reason == Reason.VIABILITY_UNKNOWN.value  # the next rule, which the word did not put aside
+    assert world.say(WordKind.FAILOVER, "acme/hq-internet", override=["blind", "viability_unknown"]).accepted
+
+
+def test_old_data_refuses_and_can_be_overridden_by_name() -> None:
+    world = lab()
+    world.measures["acme/geo-replica"] = {"data_age_s": 45.0}
+    world.run(5)
+    wanted = {"move": "geo-site", "fence": True}
+    assert world.say(WordKind.FAILOVER, "acme/erp", **wanted).reason == Reason.RPO_EXCEEDED.value
+    assert world.say(WordKind.FAILOVER, "acme/erp", override=["RPO exceeded"], **wanted).accepted
+    world.run(30)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+
+
+def test_a_person_may_try_a_failed_tier_again_by_naming_it() -> None:
+    world = lab()
+    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    world.bad("geo-ready", "cloud-ready")
+    world.run(10)
+    isp_a_dies(world)
+    world.run(40)
+    assert world.say(WordKind.FAILOVER, "acme/hq-internet").reason == Reason.PLAYBOOK_FAILED.value
+    del world.outcomes["backup-isp"]  # the playbook has been mended
+    assert world.say(WordKind.FAILOVER, "acme/hq-internet", move="backup-isp").accepted
+    world.run(40)
+    assert world.decided().open_incidents() == []
+
+
+def test_failback_is_refused_in_an_open_incident() -> None:
+    world = at_geo()
+    world.bad("cloud-ready")
+    world.run(10)
+    geo_loses_power(world)
+    world.run(10)
+    answer = world.say(WordKind.FAILBACK, "acme/erp")
+    assert answer.reason == Reason.IN_INCIDENT.value
+    assert "is open; recover first" in answer.evidence
+
+
+def test_failback_wants_its_preconditions() -> None:
+    world = at_geo()
+    world.bad("hq-ready")
+    world.run(10)
+    assert world.say(WordKind.FAILBACK, "acme/erp").reason == Reason.NOT_VIABLE.value
+    world.good("hq-ready")
+    world.run(10)
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+
+
+def test_a_failover_by_hand_to_a_way_back_names_it() -> None:
+    world = at_geo()
+    assert world.say(WordKind.FAILOVER, "acme/erp", move="return-hq").accepted
+    world.run(60)
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+
+
+def test_a_hand_over_is_not_taken_for_granted_in_an_open_incident() -> None:
+    """Its plan would have the place's own fence: that has to be said."""
+    world = at_geo()
+    world.say(WordKind.HOLD, "acme/erp")
+    world.bad("erp-transaction")
+    world.run(10)
+    services = dict(world.model.services)
+    services["acme/erp"] = replace(services["acme/erp"], rpo_s=None, ladder=(Tier("acme/return-hq"),))
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="home", services=services)))
+    answer = world.say(WordKind.FAILOVER, "acme/erp", move="return-hq")
+    assert answer.reason == Reason.FENCE_NOT_AUTOMATIC.value
+
+
+def test_approvals_are_for_what_waits() -> None:
+    world = waiting_for_approval()
+    assert world.say(WordKind.APPROVE, "r1", fenced="geo").reason == Reason.WRONG_PLACE.value
+    assert world.say(WordKind.APPROVE, "r1", fenced="hq").accepted
+    assert world.say(WordKind.APPROVE, "r1").reason == Reason.NOT_WAITING.value
+    world.run(30)
+    assert world.say(WordKind.APPROVE, "r1").reason == Reason.ALREADY_ENDED.value
+    assert world.say(WordKind.ABORT, "r1").reason == Reason.ALREADY_ENDED.value
+    assert world.say(WordKind.REJECT, "r1").reason == Reason.NOT_WAITING.value
+
+
+def test_no_is_an_answer_and_the_next_tier_is_asked_for() -> None:
+    world = waiting_for_approval()
+    assert world.say(WordKind.REJECT, "r1").accepted
+    world.run(5)
+    tiers = world.decided().incidents["i2"].tiers
+    assert (tiers[2].state, tiers[2].reason) == (r.TierState.FAILED, Reason.NOT_APPROVED)
+    assert world.decided().unfinished_runs()[0].started.move == "acme/cloud-instance"
+
+
+def test_the_preconditions_are_asked_again_after_an_approval() -> None:
+    world = waiting_for_approval()
+    world.bad("geo-ready")
+    world.run(10)
+    world.say(WordKind.APPROVE, "r1", fenced="hq")
+    world.run(10)
+    assert world.decided().runs["r1"].step("recheck").reason is Reason.PREFLIGHT_FAILED
+    assert "geo-site" not in world.played
