@@ -184,7 +184,7 @@ def test_a_person_may_try_a_failed_tier_again_by_naming_it() -> None:
 
 def test_failback_is_refused_in_an_open_incident() -> None:
     world = at_geo()
-    world.bad("cloud-ready")
+    world.bad("cloud-ready", "isp-b-path")
     world.run(10)
     geo_loses_power(world)
     world.run(10)
