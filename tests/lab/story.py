@@ -283,7 +283,8 @@ class Story:
             "name": ("noc", f"{sys.executable} -c '{_NAME}'"),
         }
         for what, (host, line) in looks.items():
-            seen[what] = self.at(host, "sh", "-c", line).stdout
+            if detail["hosts"][host]["state"] == "up":
+                seen[what] = self.at(host, "sh", "-c", line).stdout
         return seen
 
     def edit(self, file: str, old: str, new: str) -> None:
