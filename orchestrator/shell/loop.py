@@ -109,7 +109,7 @@ class Shell:
         try:
             outcome = self.engine.step(event, now)
         except Exception as defect:  # whatever it is: the engine is half way through a step, and must not be used
-            log.exception("defect", event=type(event).__name__)
+            log.exception("defect", event_kind=type(event).__name__)
             self._break(f"defect: {type(defect).__name__}: {defect}", now)
             return
         try:

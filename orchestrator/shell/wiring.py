@@ -85,6 +85,7 @@ class Controller:
         self._attends = attends
         self._queue: deque[e.Event] = deque()
         self._pumping = False
+        self._over = False  # closed, or not the decider any more: nothing is taken in
         self._timer: asyncio.TimerHandle | None = None
         self._answers: dict[str, asyncio.Future[c.Answered]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -149,9 +150,12 @@ class Controller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.prober.close()
         await self.notifier.close()
-        self._drain()
+        try:
+            self._drain()
+        except StaleEpoch as stale:
+            self._lose(str(stale))
         await self.runner.close()
-        self._pumping = True  # from here on nothing is taken in
+        self._over = True
         self.shell.close()
         self.journal.close()
 
@@ -284,7 +288,7 @@ class Controller:
 
     def _pump(self) -> None:
         """Handle what has come, in order; then be woken when the core wants to be."""
-        if self._pumping:
+        if self._pumping or self._over:
             return
         self._pumping = True
         try:
@@ -312,7 +316,7 @@ class Controller:
         self.emit(e.Ticked())
 
     def _lose(self, why: str) -> None:
-        self._pumping = True  # nothing is taken in any more
+        self._over = True
         log.error("the lease is lost: this controller acts no more", why=why)
         if self._lost is not None and not self._lost.done():
             self._lost.set_exception(LeaseLost(why))
