@@ -1,0 +1,232 @@
+"""The house as a failing test: who may import whom, what the core must not touch, how long a module may be.
+
+Each message names the better place, so that whoever meets it knows what to do.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.reasons import TEXTS, Reason
+
+PACKAGE = Path(__file__).parents[1] / "orchestrator"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+CORE = sorted((PACKAGE / "core").glob("*.py"))
+
+# Room: the rooms it may import, beside itself.
+MAY_IMPORT: dict[str, set[str]] = {
+    "core": set(),
+    "config": {"core"},
+    "probes": {"core"},
+    "runner": {"core"},
+    "notify": {"core"},
+    "journal": {"core"},
+    "reports": {"core"},
+    "drills": {"core"},
+    "sim": {"core", "shell", "journal", "runner", "probes"},
+    "shell": {"core", "journal"},
+    "lab": set(),
+    "demo": {"core", "journal", "reports", "lab"},
+    "daemon": {"core", "shell"},
+    "cli": {
+        "core",
+        "shell",
+        "daemon",
+        "reports",
+        "lab",
+        "config",
+        "journal",
+        "probes",
+        "runner",
+        "notify",
+        "drills",
+        "sim",
+        "demo",
+    },
+}
+BETTER_PLACE: dict[str, str] = {
+    "core": "the core is pure: pass what it needs in an event, or compute it in shell/ and hand it in",
+    "config": "what config and another room share belongs in core/model.py; what joins them, in shell/wiring.py",
+    "probes": "what probes and another room share belongs in core/; what joins them, in shell/wiring.py",
+    "runner": "what the runner and another room share belongs in core/; what joins them, in shell/wiring.py",
+    "notify": "what notify and another room share belongs in core/people.py; what joins them, in shell/wiring.py",
+    "journal": "what the journal and another room share belongs in core/; what joins them, in shell/wiring.py",
+    "reports": "a report is a fold over entries: take them as arguments, and open the journal in cli/",
+    "drills": "drills choose and schedule: take what they need as arguments, and join rooms in shell/wiring.py",
+    "sim": "the simulator takes a model and knows no files: read files in cli/",
+    "shell": "only shell/wiring.py joins implementations; take a port or a protocol here",
+    "demo": "the demo plays acts on the lab and reads the journal as anybody may; it runs bascule as a program",
+    "lab": "the lab is the world outside: it imports nothing of ours, or it would prove us with ourselves",
+    "daemon": "the daemon is a face: what it needs of another room comes through shell/",
+    "cli": "there is no such room",
+}
+# Where implementations are joined, and why there.
+JOINS: dict[str, str] = {
+    "shell/wiring.py": "this is what it is for",
+    "shell/dry_run.py": "it reads the journal and asks, without taking the lease as a controller does",
+}
+LONG: dict[str, str] = {
+    "core/records.py": "the journal's vocabulary, one dataclass after another: it is looked up, not read through",
+}
+LINES_MAX = 400
+NO_NAMES = {"utils", "util", "manager", "managers", "common", "helpers", "helper", "base", "misc"}
+IMPURE = {
+    "time": "the core is told what time it is",
+    "datetime": "the core is told what time it is",
+    "random": "the core does not throw dice: draw in the shell, and pass the value in an event",
+    "secrets": "the core does not throw dice: draw in the shell, and pass the value in an event",
+    "uuid": "ids come from counts in the decided state",
+    "asyncio": "the core returns commands; shell/ carries them out",
+    "threading": "the core returns commands; shell/ carries them out",
+    "logging": "what is worth a log line is worth a record",
+    "os": "files, processes and the environment belong in shell/, runner/ or config/",
+    "io": "files belong in config/ or journal/",
+    "pathlib": "files belong in config/ or journal/",
+    "shutil": "files belong in config/ or journal/",
+    "tempfile": "files belong in config/ or journal/",
+    "socket": "the network belongs in probes/, notify/ or daemon/",
+    "subprocess": "programs are started in runner/ or probes/",
+    "sqlite3": "storage belongs in journal/",
+    "sys": "the core knows no process",
+}
+PURE_ALL_THE_SAME = {
+    ("core/codec_compiler.py", "threading"): "a lock around the table of compiled codecs, which only caches",
+}
+CALLS_OF_IO = {"open", "print", "input", "breakpoint"}
+
+
+def name_of(path: Path) -> str:
+    """Its path below orchestrator/."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    """The module's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of every import, late ones too; those for type checking alone as well."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            dots = ".".join(["orchestrator", *path.relative_to(PACKAGE).parts[:-1]][: -node.level + 1 or None])
+            module = f"{dots}.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+            yield node.lineno, module
+            if module == "orchestrator":
+                yield from ((node.lineno, f"orchestrator.{alias.name}") for alias in node.names)
+
+
+def rooms(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and room of every import of ours."""
+    for line, module in imported(path):
+        if module.startswith("orchestrator."):
+            yield line, module.split(".")[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms_import_only_what_they_may(path: Path) -> None:
+    if len(path.relative_to(PACKAGE).parts) == 1:
+        assert not list(rooms(path)), f"{name_of(path)} is the package itself and imports nothing of ours"
+        return
+    room = path.relative_to(PACKAGE).parts[0]
+    assert room in MAY_IMPORT, (
+        f"{room}/ is a new room: say in MAY_IMPORT what it may import, and in docs/architecture.md"
+    )
+    for line, other in rooms(path):
+        if other in (room, *MAY_IMPORT[room]) or (name_of(path) in JOINS and other not in ("cli", "daemon", "lab")):
+            continue
+        place = "nothing imports the faces" if other in ("cli", "daemon") else BETTER_PLACE[room]
+        pytest.fail(f"{name_of(path)}:{line} imports {other}: {place}")
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_the_core_needs_the_standard_library_alone(path: Path) -> None:
+    for line, module in imported(path):
+        top = module.split(".")[0]
+        assert top == "orchestrator" or top in sys.stdlib_module_names, (
+            f"{name_of(path)}:{line} imports {module}: {BETTER_PLACE['core']}"
+        )
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_the_core_is_pure(path: Path) -> None:
+    for line, module in imported(path):
+        top = module.split(".")[0]
+        excused = (name_of(path), top) in PURE_ALL_THE_SAME
+        assert excused or top not in IMPURE, f"{name_of(path)}:{line} imports {module}: {IMPURE[top]}"
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in CALLS_OF_IO, (
+                f"{name_of(path)}:{node.lineno} calls {node.func.id}(): the core returns commands"
+            )
+        assert not isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith), (
+            f"{name_of(path)}: async belongs in shell/"
+        )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_what_must_hold_is_raised_and_not_asserted(path: Path) -> None:
+    found = [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+    assert not found, (
+        f"{name_of(path)}:{found} asserts, which `python -O` drops: raise an exception that names the state"
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_bear_the_noun_of_what_they_hold(path: Path) -> None:
+    for part in path.relative_to(PACKAGE).with_suffix("").parts:
+        assert part not in NO_NAMES, f"{name_of(path)}: {part!r} says nothing: name it for the thing it holds"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_are_short_enough_to_be_read(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LINES_MAX or name_of(path) in LONG, (
+        f"{name_of(path)} has {lines} lines, {LINES_MAX} allowed: split it where a reader would pause, "
+        "or give it a row with a reason in LONG"
+    )
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    for name in LONG:
+        assert len((PACKAGE / name).read_text().splitlines()) > LINES_MAX, (
+            f"{name} is short by now: take it out of LONG"
+        )
+    for name in JOINS:
+        assert (PACKAGE / name).exists(), f"{name} is gone: take it out of JOINS"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.name != "__init__.py"], ids=name_of)
+def test_a_module_opens_with_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(tree(path)), f"{name_of(path)} has no head: say what it is for and the one rule it keeps"
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_its_sentence(reason: Reason) -> None:
+    assert TEXTS.get(reason), f"{reason.name} has no row in TEXTS: say in one sentence what an operator should read"
+
+
+def test_no_two_reasons_read_alike() -> None:
+    assert len(set(TEXTS.values())) == len(TEXTS)
+
+
+def test_every_kind_of_notice_is_told_by_somebody() -> None:
+    source = "\n".join(path.read_text() for path in MODULES if name_of(path) != "core/commands.py")
+    silent = [kind.name for kind in NoticeKind if f"NoticeKind.{kind.name}" not in source]
+    assert not silent, f"nobody tells {', '.join(silent)}: remove the kind, or tell it where it happens"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_ansible_core_is_never_imported_into_our_processes(path: Path) -> None:
+    for line, module in imported(path):
+        assert module.split(".")[0] != "ansible", (
+            f"{name_of(path)}:{line} imports {module}: run Ansible's programs instead"
+        )
