@@ -98,3 +98,20 @@ def test_killed_with_everything_in_the_middle_of_the_playbook(story: Story) -> N
     assert begun_again(story) == []
     assert plays(story, "fence-geo", "cloud-instance") == 1
     assert story.decided.services[ERP].may_act == {"lab/cloud"}
+
+
+def test_the_way_home_from_the_cloud_loses_nothing(story: Story) -> None:
+    """From tier 3 back to the head office, which has slept through it all: counted transaction by transaction."""
+    story.lab.start("hq")
+    story.wait("the console says that mains are back", lambda: story.up("hq-mains"))
+    began = time.time()
+    story.must("failback", ERP, "--move", "return-hq-from-cloud", "--reason", "head office has power again")
+    assert story.recovered_at("hq")
+    assert story.decided.services[ERP].may_act == {"lab/hq"}
+    story.wait("the end user is well", lambda: story.meter_is_well("client"))
+    user = story.account_of("home from the cloud", began)
+    assert user.recovered
+    assert user.loss_known
+    assert user.lost_ids == ()
+    assert user.fenced_acknowledgements == ()
+    assert set(user.served_by) >= {"cloud", "hq"}
