@@ -76,7 +76,10 @@ def frozen(turn: Turn, service: Service) -> Finding | None:
 def mass_failure(turn: Turn, service: Service) -> Finding | None:
     """When everything fails at once, it may be the checks (AWS, October 2025); one dark site is one."""
     limits = turn.limits(service.client)
-    domains = unexplained_domains(turn, limits.failure_window_s, turn.state(service).resumed_at)
+    asked = (limits.failure_window_s, turn.state(service).resumed_at)
+    if asked not in turn.fallen:  # no verdict changes while deciding: the same for every service that asks
+        turn.fallen[asked] = unexplained_domains(turn, *asked)
+    domains = turn.fallen[asked]
     if len(domains) > limits.failure_domains:
         evidence = (
             f"{len(domains)} failure domains within {show_duration(limits.failure_window_s)}: {', '.join(domains)}"

@@ -33,6 +33,7 @@ class Turn:
     records: list[Record] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     wake_at: float = FOREVER
+    fallen: dict[tuple[float, float], list[str]] = field(default_factory=dict)  # see `policy.mass_failure`
     _references: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     # ---- what comes of it
