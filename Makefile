@@ -4,7 +4,7 @@
 
 PYTEST = .venv/bin/python -m pytest
 
-.PHONY: help setup demo test test-unit test-lab lint types lock clean
+.PHONY: help setup demo test test-unit test-lab test-long lint types lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -15,13 +15,16 @@ setup: ## .venv and the system programs that the lab needs, all below this direc
 demo: setup ## three tiers of failover on the lab, timed against the RTO
 	@.venv/bin/bascule demo $(ARGS)
 
-test: setup test-unit test-lab ## everything that must hold
+test: setup test-unit test-lab ## everything that must hold, with a sample of the long stories
 
 test-unit: ## without the lab, on all cores
 	@$(PYTEST) -q -n 2 --dist loadfile -m "not lab" $(ARGS)
 
 test-lab: ## on a real network of namespaces; needs root
-	@$(PYTEST) -q -m lab $(ARGS)
+	@$(PYTEST) -q -n 2 --dist loadfile -m "lab and not long" $(ARGS)
+
+test-long: setup ## the long stories on the lab: a person asked, a controller killed, every playbook twice; needs root
+	@$(PYTEST) -q -m long $(ARGS)
 
 lint: setup ## ruff and ansible-lint
 	@.venv/bin/ruff check .

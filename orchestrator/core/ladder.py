@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from orchestrator.core.durations import show_duration
+from orchestrator.core.events import Answer
 from orchestrator.core.model import Fence, FenceBy, Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState, Verdict
@@ -112,7 +113,8 @@ def fence_asks(
         if (dark is Verdict.UNKNOWN or coming) and turn.now < since + PATIENCE_S:
             turn.wake(since + PATIENCE_S)
             return f"waiting for word of {place_id}'s power: {evidence}", []
-        if dark is Verdict.UNKNOWN:
+        said = [turn.rows[c].last_answer for c in fence.dark_when.checks() if c in turn.rows]
+        if dark is Verdict.UNKNOWN or (said and all(a is Answer.SILENT for a in said)):  # a silent console says nothing
             asked.append(f"{Reason.FENCE_UNPROVEN.value}: whether {place_id} has power is unknown: {evidence}")
         else:
             asked.append(f"{Reason.FENCE_NOT_AUTOMATIC.value}: {place_id} is not dark, it may be alive: {evidence}")

@@ -178,7 +178,8 @@ def _fence_refusal(turn: Turn, service: Service, move: Move, fenced: str | None)
     if not waiting and not asked:
         return None
     remedy = "say --fence to fence it, or --fenced PLACE to state that it cannot act"
-    return Refusal(Reason.FENCE_NOT_AUTOMATIC, f"{'; '.join(asked) or waiting}; {remedy}")
+    why = "; ".join(a.removeprefix(f"{Reason.FENCE_NOT_AUTOMATIC.value}: ") for a in asked) or waiting
+    return Refusal(Reason.FENCE_NOT_AUTOMATIC, f"{why}; {remedy}")
 
 
 def _overrides(word: WordSpoken) -> tuple[str, ...]:

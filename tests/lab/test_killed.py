@@ -14,7 +14,7 @@ from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
 from tests.lab.story import ERP, Story, told
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -128,6 +128,7 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.mark.lab
+@pytest.mark.long
 @pytest.mark.timeout(1200)  # a return is some sixty tasks; a busy machine takes minutes for them
 class TestStory:
     """One client's bad week, in order: each test begins where the one before ended."""
