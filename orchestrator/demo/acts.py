@@ -81,6 +81,7 @@ class Played:
     ended_s: float = 0.0
     existing: frozenset[str] | None = None
     failure: str = ""
+    promised: int = 0  # transactions acknowledged until the act's end; any of them can be lost in it
     account: Account | None = None
     user: ActAccount | None = None
     staff: ActAccount | None = None
@@ -119,12 +120,13 @@ def settle_accounts(stage: Stage, played: list[Played], user: list[Attempt], sta
     of_staff = account(staff, acts[:1], [None])
     for number, one in enumerate(played):
         one.user = of_user[number]
+        one.promised = sum(a.acknowledged and a.ended_s < one.ended_s for a in user)
         one.staff = of_staff[0] if number == 0 else None
         found = _outage(stage.stories, one)
         if found is not None:
             story, episode = found
             alone = of_episode(story, episode)
-            meter = _meter(one.user, clock.wall(alone.began_at))
+            meter = _meter(one, one.user, clock.wall(alone.began_at))
             one.account = report_account(
                 alone, clock, clock.axis(one.ended_s), meter, f"{number + 1}. {one.scene.title}"
             )
@@ -164,13 +166,13 @@ def _outage(stories: Stories, played: Played) -> tuple[Story, Episode] | None:
     return min(with_run or found, key=lambda x: x[0].service != SERVICE, default=None)
 
 
-def _meter(user: ActAccount, zero_s: float) -> Mapping[str, object]:
+def _meter(one: Played, user: ActAccount, zero_s: float) -> Mapping[str, object]:
     longest = max(user.outages, key=lambda o: o.seconds, default=None)
     return {
         "meter": "client",
         "outage_s": user.total_s,
         "longest_outage_s": user.longest_s,
-        "acknowledged": user.acknowledged,
+        "acknowledged": one.promised,
         "lost": len(user.lost_ids) if user.loss_known else None,
         "oldest_lost_age_s": user.oldest_lost_age_s,
         "served_by": ", ".join(f"{k} ({v})" for k, v in user.served_by.items()),

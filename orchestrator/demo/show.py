@@ -119,7 +119,7 @@ def _user_text(played: Played, rpo_s: float | None) -> str:
     text = f"{precise(user.longest_s)} without a successful transaction; "
     if not user.loss_known:
         return text + "loss not measured: nobody answered"
-    text += f"{len(user.lost_ids)} of {user.acknowledged} acknowledged lost"
+    text += f"{len(user.lost_ids)} of {played.promised} acknowledged so far lost"
     if user.oldest_lost_age_s is not None:
         rpo = f" (RPO {show_duration(rpo_s)})" if rpo_s is not None else ""
         text += f", the oldest {precise(user.oldest_lost_age_s)} old{rpo}"
