@@ -262,6 +262,7 @@ class TestProcesses:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=ROOT,
+            preexec_fn=_hear_interrupts,
         )
         assert process.stdout is not None
         assert process.stdout.readline() == b"there\n"
@@ -279,6 +280,11 @@ class TestProcesses:
                 return
             time.sleep(0.05)
         pytest.fail(f"still alive: {left}")
+
+
+def _hear_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _is_alive(pid: int) -> bool:
