@@ -74,13 +74,16 @@ async def test_secrets_reach_it_by_its_environment_only(
     assert (seen.answer, "sesame" in seen.detail) == (Answer.GOOD, False), seen
 
 
+UNPACKED = Path(__file__).resolve().parents[2] / ".bascule-cache" / "system" / "usr" / "lib" / "nagios" / "plugins"
+
+
 async def test_debians_plugins(ask: Ask, deaf: int) -> None:
-    program = shutil.which("check_tcp", path="/usr/lib/nagios/plugins") or pytest.skip(
-        "monitoring-plugins are not here"
-    )
+    program = shutil.which("check_tcp", path=f"/usr/lib/nagios/plugins:{UNPACKED}")
+    if program is None:
+        pytest.skip("monitoring-plugins are not here: scripts/system-packages brings them")
     seen = await ask("nagios", command=[program, "-H", "127.0.0.1", "-p", str(deaf)])
     assert (seen.answer, "time_s" in seen.measures) == (Answer.GOOD, True), seen
-    seen = await ask("nagios", command=["check_tcp", "-H", "127.0.0.1", "-p", "1"])
+    seen = await ask("nagios", command=[program, "-H", "127.0.0.1", "-p", "1"])
     assert seen.answer is Answer.BAD, seen
 
 
