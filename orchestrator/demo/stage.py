@@ -17,6 +17,7 @@ from pathlib import Path
 
 from orchestrator.core.codec import decode
 from orchestrator.core.model import Model
+from orchestrator.journal.journal import JournalUnreadable
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.lab.lab import Lab
 from orchestrator.lab.meter_log import MeterLog
@@ -61,7 +62,8 @@ class Stage:
             raise StageFailed(f"the daemon ended with {self._daemon.returncode}: {' | '.join(last)}")
         path = journal_path(self.workspace)
         if self._journal is None and path.exists():
-            self._journal = SqliteJournal(path, read_only=True)
+            with contextlib.suppress(JournalUnreadable):  # the daemon is just about to make it
+                self._journal = SqliteJournal(path, read_only=True)
         if self._journal is not None:
             seen = self.stories.last.seq if self.stories.last else 0
             self.stories.read(self._journal.entries(after=seen))

@@ -14,7 +14,7 @@ from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
 from tests.lab.story import ERP, Story, told
 
-pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,7 @@ def test_killed_in_the_fence_and_between_fence_and_playbook(story: Story) -> Non
     assert story.decided.services[ERP].may_act == {"lab/geo"}
 
 
+@pytest.mark.long
 def test_killed_with_everything_in_the_middle_of_the_playbook(story: Story) -> None:
     """Nobody knows how far the playbook came: it is looked at before it is tried again, and the cloud takes over."""
     story.wait("tier 3 is ready", lambda: story.up("cloud-instance-there", "backup-age"))
@@ -100,6 +101,7 @@ def test_killed_with_everything_in_the_middle_of_the_playbook(story: Story) -> N
     assert story.decided.services[ERP].may_act == {"lab/cloud"}
 
 
+@pytest.mark.long
 def test_the_way_home_from_the_cloud_loses_nothing(story: Story) -> None:
     """From tier 3 back to the head office, which has slept through it all: counted transaction by transaction."""
     story.lab.start("hq")
