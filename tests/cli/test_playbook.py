@@ -79,7 +79,14 @@ def test_what_only_prints_is_ansibles(place: Path) -> None:
 def test_interrupted_it_leaves_nothing(place: Path, number: signal.Signals) -> None:
     """Control-C cancels; killed, its worker cancels by itself."""
     words = call(place, "play.yml", "-l", "a", "-e", f'{{"command": "echo $$ >{place}/pid; exec sleep 600"}}')
-    process = subprocess.Popen(words, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(  # killed, it cannot remove its own directory: that goes with the test's
+        words,
+        cwd=place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(place)},
+    )
     _until(lambda: (place / "pid").exists() and (place / "pid").read_text().strip() != "")
     pid = int((place / "pid").read_text())
     process.send_signal(number)
