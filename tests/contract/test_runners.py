@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ from typing import Any
 import pytest
 
 from orchestrator.core.commands import CancelStep, RunPlaybook, SettleStep
-from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey
+from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed, TaskTime
 from orchestrator.core.model import Playbook
+from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.runner import Runner, StepEvent
 from orchestrator.runner.scripted import Ending, Ledger, ScriptedRunner
 from tests.runner.stage import Stage, until
@@ -36,7 +39,18 @@ class Case:
             stage.open()
             return stage.runner
 
+        def kill_worker(key: StepKey) -> None:
+            if isinstance(self.runner, ScriptedRunner):
+                self.runner.lose(key)
+            else:
+                os.kill(Attempt(stage.runner.private, key).read_worker()["pid"], signal.SIGKILL)
+
+        def has_worker(key: StepKey) -> bool:
+            return scripted or bool(Attempt(stage.runner.private, key).read_worker())
+
         self.open: Callable[[], Runner] = open_runner
+        self.kill_worker: Callable[[StepKey], None] = kill_worker
+        self.has_worker: Callable[[StepKey], bool] = has_worker
         self.runner = self.open()
 
     def say(self, playbook: Playbook, key: StepKey = KEY) -> None:
@@ -51,9 +65,14 @@ class Case:
         """CancelStep."""
         self.runner.carry_out(CancelStep(key))
 
-    async def restart(self) -> None:
-        """The controller goes and comes back."""
+    async def running(self) -> None:
+        """What was said last has a process."""
+        await until(lambda: self.has_worker(KEY))
+
+    async def restart(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """The controller goes and comes back; what happens meanwhile."""
         await self.runner.close()
+        meanwhile()
         self.heard.clear()
         self.runner = self.open()
 
@@ -97,6 +116,17 @@ async def test_cancel(case: Case) -> None:
     assert (await case.end()).outcome is Outcome.CANCELLED
 
 
+async def test_said_twice_while_it_runs(case: Case) -> None:
+    """It is begun once, and its one end answers both."""
+    case.say(case.slow)
+    case.say(case.slow)
+    await case.running()
+    case.say(case.slow)
+    case.cancel()
+    case.cancel()
+    assert (await case.end()).outcome is Outcome.CANCELLED
+
+
 async def test_said_twice_is_begun_once(case: Case) -> None:
     """Also after a restart: the end on record is told again."""
     case.say(case.good)
@@ -127,11 +157,51 @@ async def test_settle_what_still_runs(case: Case) -> None:
     assert (await case.end()).outcome is Outcome.CANCELLED
 
 
+async def test_cancel_what_still_runs_without_settling_it(case: Case) -> None:
+    """A controller that comes back and wants it ended need not ask first."""
+    case.say(case.slow)
+    await case.running()
+    await case.restart()
+    case.cancel()
+    assert (await case.end()).outcome is Outcome.CANCELLED
+    assert StepAdopted(KEY) not in case.heard
+
+
+async def test_killed_while_somebody_follows(case: Case) -> None:
+    """Its end was not seen, and is not made up."""
+    case.say(case.slow)
+    await case.running()
+    case.kill_worker(KEY)
+    assert (await case.end()).outcome is Outcome.LOST
+
+
+async def test_killed_with_its_machine(case: Case) -> None:
+    """Nobody was there to see it: whoever settles it is told that it is lost, each time anew."""
+    case.say(case.slow)
+    await case.running()
+    await case.restart(meanwhile=lambda: case.kill_worker(KEY))
+    case.settle(case.slow)
+    assert (await case.end()).outcome is Outcome.LOST
+    await case.restart()
+    case.say(case.slow)
+    assert (await case.end()).outcome is Outcome.LOST
+
+
 async def test_settle_what_nobody_knows(case: Case) -> None:
     """A runner that was here before knows that it never began."""
     await case.restart()
     case.settle(case.good)
     assert (await case.end()).outcome is Outcome.NEVER_BEGUN
+
+
+async def test_what_never_began_can_begin(case: Case) -> None:
+    """The answer that it had not is no attempt."""
+    await case.restart()
+    case.settle(case.good)
+    await case.end()
+    case.heard.clear()
+    case.say(case.good)
+    assert (await case.end()).outcome is Outcome.OK
 
 
 async def test_cancel_what_nobody_knows(case: Case) -> None:
@@ -148,3 +218,123 @@ async def test_forgotten(case: Case) -> None:
     await case.restart()
     case.settle(case.good)
     assert (await case.end()).outcome is Outcome.NEVER_BEGUN
+
+
+class TestScripted:
+    """What only the runner of a virtual world can be told."""
+
+    def open(self, heard: list[StepEvent], ledger: Ledger | None = None, **options: Any) -> ScriptedRunner:
+        """A runner that hangs on everything and tells at once."""
+        plays = options.pop("plays", lambda command: Ending(hangs=True))
+        later = options.pop("later", lambda tell: tell())
+        return ScriptedRunner(heard.append, ledger=ledger if ledger is not None else {}, plays=plays, later=later)
+
+    def say(self, runner: ScriptedRunner, key: StepKey = KEY) -> None:
+        """RunPlaybook."""
+        runner.carry_out(RunPlaybook(key, "acme", Playbook("go.yml", "0"), {}, 1, 120.0))
+
+    def test_a_function_decides_how_each_attempt_ends(self) -> None:
+        """By anything that the command says, once an attempt."""
+        heard: list[StepEvent] = []
+        seen: list[StepKey] = []
+
+        def plays(command: RunPlaybook) -> Ending:
+            seen.append(command.key)
+            return Ending(Outcome.FAILED if command.key.attempt == 1 else Outcome.OK)
+
+        runner = self.open(heard, plays=plays)
+        second = StepKey(KEY.run, KEY.step, 2)
+        for key in (KEY, KEY, second):
+            self.say(runner, key)
+        assert seen == [KEY, second]
+        assert heard == [StepEnded(KEY, Outcome.FAILED), StepEnded(KEY, Outcome.FAILED), StepEnded(second, Outcome.OK)]
+
+    def test_answers_come_when_the_scheduler_says(self) -> None:
+        """No event loop is needed; and what was on its way when the runner was closed does not arrive."""
+        heard: list[StepEvent] = []
+        queue: list[Callable[[], None]] = []
+        runner = self.open(heard, plays=lambda command: Ending(), later=queue.append)
+        self.say(runner)
+        assert heard == []
+        runner.closed = True
+        for tell in queue:
+            tell()
+        assert heard == []
+
+    def test_an_attempt_takes_its_time(self) -> None:
+        """It hangs until its virtual end, where how it ends may be decided anew."""
+        heard: list[StepEvent] = []
+        runner = self.open(heard)
+        self.say(runner)
+        assert heard == []
+        switch = TaskTime("switch", "edge", "changed", 0.0, 2.0)
+        assert runner.let_end(KEY, Ending(Outcome.UNREACHABLE, "edge went dark", (switch,)))
+        assert heard == [
+            StepProgressed(KEY, switch),
+            StepEnded(KEY, Outcome.UNREACHABLE, "edge went dark", (switch,)),
+        ]
+
+    def test_an_end_that_comes_too_late_is_none(self) -> None:
+        """It was cancelled before; or nobody has heard of it."""
+        heard: list[StepEvent] = []
+        runner = self.open(heard)
+        self.say(runner)
+        runner.carry_out(CancelStep(KEY))
+        assert not runner.let_end(KEY)
+        assert not runner.lose(KEY)
+        assert not runner.let_end(StepKey("acme/run-2", "go", 1))
+        assert heard == [StepEnded(KEY, Outcome.CANCELLED, "cancelled")]
+
+    async def test_it_ends_while_no_controller_is_there(self) -> None:
+        """The old one hears nothing; the new one only when it asks."""
+        old: list[StepEvent] = []
+        new: list[StepEvent] = []
+        ledger: Ledger = {}
+        first = self.open(old, ledger)
+        self.say(first)
+        await first.close()
+        assert first.let_end(KEY)
+        second = self.open(new, ledger)
+        assert (old, new) == ([], [])
+        second.carry_out(SettleStep(KEY, "acme", Playbook("go.yml", "0"), 120.0))
+        assert (old, new) == ([], [StepEnded(KEY, Outcome.OK)])
+
+    async def test_it_ends_before_the_next_controller_has_asked(self) -> None:
+        """Nothing is told of what nobody follows."""
+        new: list[StepEvent] = []
+        ledger: Ledger = {}
+        first = self.open([], ledger)
+        self.say(first)
+        await first.close()
+        second = self.open(new, ledger)
+        assert second.let_end(KEY)
+        assert new == []
+        second.carry_out(SettleStep(KEY, "acme", Playbook("go.yml", "0"), 120.0))
+        assert new == [StepEnded(KEY, Outcome.OK)]
+
+    async def test_it_is_adopted_and_ends_later(self) -> None:
+        """For the controller that has asked, and for no other."""
+        old: list[StepEvent] = []
+        new: list[StepEvent] = []
+        ledger: Ledger = {}
+        first = self.open(old, ledger)
+        self.say(first)
+        await first.close()
+        second = self.open(new, ledger)
+        second.carry_out(SettleStep(KEY, "acme", Playbook("go.yml", "0"), 120.0))
+        second.let_end(KEY)
+        assert (old, new) == ([], [StepAdopted(KEY), StepEnded(KEY, Outcome.OK)])
+
+    def test_a_run_is_not_forgotten_while_an_attempt_runs(self) -> None:
+        """None of it."""
+        ledger: Ledger = {}
+        runner = self.open([], ledger)
+        self.say(runner)
+        other = StepKey(KEY.run, "other", 1)
+        self.say(runner, other)
+        runner.let_end(other)
+        runner.forget(KEY.run)
+        assert set(ledger) == {KEY, other}
+        runner.let_end(KEY)
+        runner.forget(KEY.run)
+        assert ledger == {}
