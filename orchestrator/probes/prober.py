@@ -1,9 +1,8 @@
 """Asks checks on their beat and hands over what came of it.
 
 The one rule it keeps: every question gives exactly one observation, stamped when the question went out, and no
-question waits for another check's. A check has one question in the air at a time: a beat that comes meanwhile waits
-for its end, further ones are skipped. `ask_now` wants an answer to a question sent from now on, so it may put a second
-one in the air; it does not move the beat.
+question waits for another check's. How many of one check may be in the air stands in `airspace.py`, when its beat comes
+in `schedule.py`; asking now does not move the beat.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from orchestrator.core.events import Answer, Observed
 from orchestrator.core.model import Check
+from orchestrator.probes.airspace import Airspace
 from orchestrator.probes.asking import ask_once, explain
 from orchestrator.probes.kind import Judged, Kind, Options, Secrets
 from orchestrator.probes.kinds import KINDS
@@ -29,7 +29,7 @@ class Measured:
     """How well the schedule is kept."""
 
     asked: int = 0
-    skipped: int = 0  # beats that found two questions waiting already
+    skipped: int = 0  # beats that found one waiting already
     lateness_s_sum: float = 0.0
     lateness_s_max: float = 0.0
 
@@ -42,8 +42,8 @@ class _Asked:
     kind: Kind[Any, Any] | None
     options: Options | None
     fault: str = ""
-    in_air: set[asyncio.Task[None]] = field(default_factory=set)
-    again: bool = False  # ask once more as soon as one has ended
+    air: Airspace = field(default_factory=Airspace)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)  # one for each question in the air
 
 
 class Prober:
@@ -84,7 +84,7 @@ class Prober:
         for gone in [name for name, asked in self._asked.items() if wanted.get(name) != asked.check]:
             asked = self._asked.pop(gone)
             self._schedule.remove(gone)
-            for task in asked.in_air:  # its answer would be one to a question that nobody asks any more
+            for task in asked.tasks:  # its answer would be one to a question that nobody asks any more
                 task.cancel()
                 self._abandoned.add(task)
                 task.add_done_callback(self._abandoned.discard)
@@ -106,19 +106,15 @@ class Prober:
         self._open()
         for name in ids:
             asked = self._asked.get(name)
-            if asked is None:
-                continue
-            if len(asked.in_air) < 2:
+            if asked is not None and asked.air.now():
                 self._start(asked)
-            else:
-                asked.again = True
 
     async def close(self) -> None:
         """Stop asking; no observation comes after this, and no process or socket is left."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        tasks = {task for asked in self._asked.values() for task in asked.in_air} | self._abandoned
+        tasks = {task for asked in self._asked.values() for task in asked.tasks} | self._abandoned
         for task in tasks:
             task.cancel()
         self._asked.clear()
@@ -157,24 +153,21 @@ class Prober:
             late_s = now - at
             self.measured.lateness_s_sum += late_s
             self.measured.lateness_s_max = max(self.measured.lateness_s_max, late_s)
-            if not asked.in_air:
+            skipped = asked.air.skipped
+            if asked.air.beat():
                 self._start(asked)
-            elif asked.again:
-                self.measured.skipped += 1
-            else:
-                asked.again = True
+            self.measured.skipped += asked.air.skipped - skipped
         self._set_timer()
 
     def _start(self, asked: _Asked) -> None:
         self.measured.asked += 1
         task = asyncio.get_running_loop().create_task(self._ask(asked), name=f"ask {asked.check.id}")
-        asked.in_air.add(task)
+        asked.tasks.add(task)
         task.add_done_callback(lambda done: self._ended(asked, done))
 
     def _ended(self, asked: _Asked, task: asyncio.Task[None]) -> None:
-        asked.in_air.discard(task)
-        if asked.again and not self._closed and self._asked.get(asked.check.id) is asked and len(asked.in_air) < 2:
-            asked.again = False
+        asked.tasks.discard(task)
+        if asked.air.ended() and self._asked.get(asked.check.id) is asked:  # not closed, and still wanted
             self._start(asked)
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler(
