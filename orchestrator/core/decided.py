@@ -193,6 +193,7 @@ def _step_left_unseen(d: Decided, x: r.StepLeftUnseen) -> None:
 def _step_looked(d: Decided, x: r.StepLooked) -> None:
     step = _step(d, x.run, x.step, "look at")
     step.state, step.looked_at, step.reason, step.evidence = r.StepState.LOOKING, x.at, x.reason, x.evidence
+    step.looked_attempt = x.attempt
 
 
 def _step_retried(d: Decided, x: r.StepRetried) -> None:

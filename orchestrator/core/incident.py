@@ -24,6 +24,10 @@ NOT_THE_TIERS_FAULT = (
     Reason.HELD,
     Reason.IN_MAINTENANCE,
     Reason.BLIND,
+    Reason.MASS_FAILURE,
+    Reason.OBSERVE_ONLY,
+    Reason.APPROVAL_NEEDED,
+    Reason.FENCE_NOT_AUTOMATIC,
     Reason.PLAN_CHANGED,
     Reason.RECOVERED_BY_ITSELF,
 )

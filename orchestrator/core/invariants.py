@@ -1,22 +1,21 @@
 """What must never happen, checked on every step, always on.
 
 The one rule it keeps: a check here reads only the records of the step and the state they led to, and raises; it
-never mends. Statements are numbered as in `docs/architecture.md`.
+never mends. Statements are numbered as in `docs/architecture.md`; `invariants_of_runs.py` has those of a run's start
+and steps. A check costs nothing until a record of its kind appears.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.core import invariants_of_runs as of_runs
 from orchestrator.core import records as r
-from orchestrator.core.plan import fence_of
+from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.turn import Turn
 
-
-class InvariantBroken(Exception):
-    """bascule was about to do what it must never do; nothing of this step is carried out."""
-
-    def __init__(self, number: int, rule: str, evidence: str) -> None:
-        super().__init__(f"statement {number}: {rule}: {evidence}")
-        self.number = number
+__all__ = ["InvariantBroken", "check"]
 
 
 def check(turn: Turn) -> None:
@@ -25,53 +24,40 @@ def check(turn: Turn) -> None:
     Raises InvariantBroken; the shell then discards the step, acts on nothing, and tells people.
     """
     for record in turn.records:
-        if isinstance(record, r.StepBegan):
-            _step_began(turn, record)
-        elif isinstance(record, r.VerdictChanged):
-            _verdict_changed(turn, record)
-        elif isinstance(record, r.RunStarted):
-            _run_started(turn, record)
-
-
-def _step_began(turn: Turn, record: r.StepBegan) -> None:
-    run = turn.decided.runs[record.run]
-    step = run.step(record.step)
-    index = run.steps.index(step)
-    unfinished = [s.name for s in run.steps[:index] if s.state not in (r.StepState.DONE, r.StepState.SKIPPED)]
-    if unfinished:
-        raise InvariantBroken(14, "no step before the ones it rests on", f"{record.run}/{step.name}: {unfinished}")
-    if step.kind is r.StepKind.EXECUTE and run.started.to_place:
-        service = turn.model.services[run.started.service]
-        others = turn.decided.services[service.id].may_act - {run.started.to_place}
-        if service.exclusive and others:
-            rule = "activation only with every other place out of may_be_active"
-            raise InvariantBroken(16, rule, f"{run.id}: {', '.join(sorted(others))} may still act")
-    if (
-        step.kind is r.StepKind.FENCE
-        and fence_of(turn, turn.model.moves[run.started.move], step.place, step.hand_over) is None
-    ):
-        raise InvariantBroken(4, "no step without its plan", f"{run.id}: no fence for {step.place}")
+        look = _CHECKED.get(type(record))
+        if look is not None:
+            look(turn, record)
 
 
 def _verdict_changed(turn: Turn, record: r.VerdictChanged) -> None:
     row = turn.rows.get(record.check)
-    if record.verdict is r.Verdict.DOWN and (row is None or record.first_bad_at is None):
-        raise InvariantBroken(9, "every down verdict cites fresh answers", record.check)
-
-
-def _run_started(turn: Turn, record: r.RunStarted) -> None:
-    if record.origin is not r.Origin.AUTOMATIC or record.tier is None:
+    if record.verdict is r.Verdict.UNKNOWN:
         return
-    incident = turn.decided.incidents[record.incident or ""]
-    for tier in range(1, record.tier):
-        ledger = incident.tiers.get(tier)
-        if ledger is None or ledger.state not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
-            state = ledger.state.value if ledger else "not assessed"
-            raise InvariantBroken(
-                17, "tier n+1 only after tier n failed or is ineligible", f"{record.run}: tier {tier} {state}"
-            )
-    since = turn.now - turn.limits(turn.model.services[record.service].client).moves_window_s
-    state_ = turn.decided.services[record.service]
-    recent = [at for at in state_.automatic_moves if at >= max(since, state_.resumed_at)]
-    if len(recent) > turn.limits(turn.model.services[record.service].client).moves_per_service:
-        raise InvariantBroken(12, "at most K automatic moves per window", f"{record.service}: {len(recent)}")
+    if row is None or (record.verdict is r.Verdict.DOWN and record.first_bad_at is None):
+        raise InvariantBroken(9, "every down verdict cites fresh answers", record.check)
+    asked = turn.model.checks[record.check]
+    by_window = asked.loss is not None or asked.latency is not None
+    if record.verdict is r.Verdict.DOWN and row.bad_streak < asked.fall and not by_window:
+        rule = f"no verdict falls without {asked.fall} bad answers"
+        raise InvariantBroken(11, rule, f"{record.check}: {row.bad_streak} bad in a row")
+    rose = record.verdict is not r.Verdict.DOWN and record.was in (r.Verdict.DOWN, r.Verdict.UNKNOWN)
+    if rose and row.good_streak < asked.rise:
+        rule = f"no verdict rises without {asked.rise} good answers"
+        raise InvariantBroken(11, rule, f"{record.check}: {row.good_streak} good in a row")
+
+
+def _incident_opened(turn: Turn, record: r.IncidentOpened | r.IncidentReopened) -> None:
+    """In somebody's hands from its first moment: judged, or a run's, or over already."""
+    incident = turn.decided.incidents[record.incident]
+    if incident.judged is None and incident.ended is None and turn.decided.run_for(incident.service) is None:
+        raise InvariantBroken(20, "no incident is forgotten", f"{incident.id} of {incident.service} was not judged")
+
+
+_CHECKED: dict[type, Callable[[Turn, Any], None]] = {
+    r.VerdictChanged: _verdict_changed,
+    r.IncidentOpened: _incident_opened,
+    r.IncidentReopened: _incident_opened,
+    r.RunStarted: of_runs.run_started,
+    r.StepBegan: of_runs.step_began,
+    r.StepFinished: of_runs.step_finished,
+}

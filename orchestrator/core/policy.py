@@ -138,6 +138,7 @@ GUARDS: tuple[Guard, ...] = (
     too_many_failovers,
 )
 BY_HAND: tuple[Guard, ...] = (blind, too_many_failovers)  # what a named operator's own failover still has to pass
+BEFORE_ACTING: tuple[Guard, ...] = (blind, held, in_maintenance, mass_failure)  # once more, before the first effect
 
 
 def objection(turn: Turn, service: Service, guards: tuple[Guard, ...] = GUARDS) -> Finding | None:
@@ -149,13 +150,16 @@ def objection(turn: Turn, service: Service, guards: tuple[Guard, ...] = GUARDS) 
     return None
 
 
-def asks(turn: Turn, service: Service) -> list[str]:
-    """Why an automatic move of this service would need a named approval, whatever the tier."""
+def asks(turn: Turn, service: Service, approved_at: float | None = None) -> list[str]:
+    """Why an automatic move of this service would need a named approval, whatever the tier.
+
+    `approved_at`: when one was given; it does not cover a suspicion that came later.
+    """
     found = []
-    if service.mode is Mode.ASK:
+    if service.mode is Mode.ASK and approved_at is None:
         found.append(f"{service.id} is in mode ask")
     for subject, word in turn.decided.suspected.items():
-        if covers(subject, service.id):
+        if covers(subject, service.id) and (approved_at is None or approved_at < word.at):
             found.append(
                 f"{Reason.COMPROMISE_SUSPECTED.value}: {word.who} on {subject}{': ' + word.why if word.why else ''}"
             )

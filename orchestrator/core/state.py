@@ -33,6 +33,7 @@ class Step:
     began_at: float | None = None  # of the first attempt
     attempt_at: float | None = None  # of this attempt
     looked_at: float | None = None
+    looked_attempt: int = 0  # the latest attempt whose effect was looked at
     ended_at: float | None = None
     reason: Reason | None = None
     evidence: str = ""
@@ -80,6 +81,12 @@ class Run:
     def of_kind(self, kind: r.StepKind) -> Step | None:
         """The first step of this kind."""
         return next((s for s in self.steps if s.kind is kind), None)
+
+    @property
+    def approved_at(self) -> float | None:
+        """When the approval that it asked for was given; None while it was not, or none was needed."""
+        step = self.of_kind(r.StepKind.APPROVAL)
+        return step.ended_at if step is not None and step.state is r.StepState.DONE else None
 
     @property
     def past_the_fence(self) -> bool:

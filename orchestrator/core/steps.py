@@ -11,7 +11,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.decided import Run, Step, step_key
 from orchestrator.core.durations import show_duration
-from orchestrator.core.model import Condition, Move, Service
+from orchestrator.core.model import Condition, Mode, Move, Service
 from orchestrator.core.plan import PLAYBOOK_STEPS, digest_as_started, facts_for, fence_of, playbook_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
@@ -74,12 +74,34 @@ def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | No
         now = digest_as_started(turn, run)
         if now != run.started.plan_digest:
             return Reason.PLAN_CHANGED, f"plan {run.started.plan_digest} is {now} by now"
-    if run.started.origin is r.Origin.AUTOMATIC and not run.past_the_fence and step.kind in PLAYBOOK_STEPS:
-        service = turn.model.services[run.started.service]
-        finding = policy.objection(turn, service, (policy.blind, policy.held, policy.in_maintenance))
-        if finding is not None:
-            return finding.reason, finding.evidence
+    if run.started.origin is r.Origin.AUTOMATIC and step.kind in PLAYBOOK_STEPS:
+        unwanted = None if run.past_the_fence else _unwanted(turn, run)
+        return unwanted or _fence_asks(turn, run, step)
     return None
+
+
+def _unwanted(turn: Turn, run: Run) -> tuple[Reason, str] | None:
+    """Why an automatic run must not change anything after all: what let it start may have changed since."""
+    service = turn.model.services[run.started.service]
+    finding = policy.objection(turn, service, policy.BEFORE_ACTING)
+    if finding is not None:
+        return finding.reason, finding.evidence
+    if service.mode is Mode.OBSERVE:
+        return Reason.OBSERVE_ONLY, f"{service.id} is in mode observe by now"
+    unasked = policy.asks(turn, service, run.approved_at)
+    if unasked:
+        return Reason.APPROVAL_NEEDED, "; ".join(unasked)
+    return None
+
+
+def _fence_asks(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
+    """Why a person must decide after all to fence: the place that was dark answers, or has power again (repmgr#821)."""
+    fenced = any(s.attempt > 0 for s in run.steps if s.kind is r.StepKind.FENCE)
+    if step.kind is not r.StepKind.FENCE or step.hand_over or fenced or run.approved_at is not None:
+        return None
+    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
+    _, asked = ladder.fence_asks(turn, service, move, turn.now - ladder.PATIENCE_S)
+    return (Reason.FENCE_NOT_AUTOMATIC, "; ".join(asked)) if asked else None
 
 
 def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:

@@ -1,0 +1,200 @@
+"""What must never happen when a run starts, and when one of its steps begins or ends.
+
+The one rule it keeps: each check compares with what the guards could see in the same instant (the configuration, the
+words, the rows of this step), so that a later reload can never make an earlier decision look wrong.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import policy
+from orchestrator.core import records as r
+from orchestrator.core.broken import InvariantBroken
+from orchestrator.core.commands import RunPlaybook
+from orchestrator.core.decided import Run, Step, covers
+from orchestrator.core.durations import show_duration
+from orchestrator.core.model import Mode, Service
+from orchestrator.core.plan import PLAYBOOK_STEPS, fence_of
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+
+DESTRUCTIVE = (r.StepKind.FENCE, r.StepKind.EXECUTE)
+QUESTIONS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)
+
+
+# ---- a run starts
+
+
+def run_started(turn: Turn, record: r.RunStarted) -> None:
+    """Statements 7, and for what starts by itself 8, 10, 12, 13, 17, 18 and 19."""
+    for resource in record.resources:
+        holders = [x.id for x in turn.decided.unfinished_runs() if resource in x.started.resources]
+        if len(holders) > 1:
+            raise InvariantBroken(7, "at most one unfinished run a resource", f"{resource}: {', '.join(holders)}")
+    if record.origin is not r.Origin.AUTOMATIC:
+        return
+    service = turn.model.services[record.service]
+    _honoured(turn, record.run, service)
+    _in_sight(turn, record.run, service)
+    _braked(turn, record, service)
+    if record.tier is None:
+        _way_back(turn, record, service)
+    else:
+        _next_tier(turn, record, record.tier, service)
+
+
+def _honoured(turn: Turn, run: str, service: Service) -> None:
+    """A mode, a hold or a window is honoured within one decision."""
+    rule = "holds, maintenance and modes are honoured within one decision"
+    if service.mode is Mode.OBSERVE:
+        raise InvariantBroken(19, rule, f"{run}: {service.id} is in mode observe")
+    for subject, word in turn.decided.holds.items():
+        if covers(subject, service.id):
+            raise InvariantBroken(19, rule, f"{run}: {word.who} holds {subject}")
+    for subject, ends_at in turn.decided.maintenance.items():
+        if covers(subject.partition("#")[0], service.id) and turn.now < ends_at:
+            raise InvariantBroken(19, rule, f"{run}: {subject} is in maintenance")
+
+
+def _in_sight(turn: Turn, run: str, service: Service) -> None:
+    finding = policy.blind(turn, service)
+    if finding is not None:
+        raise InvariantBroken(10, "a blind vantage's verdicts count for nothing", f"{run}: {finding.evidence}")
+
+
+def _braked(turn: Turn, record: r.RunStarted, service: Service) -> None:
+    limits, state = turn.limits(service.client), turn.decided.services[service.id]
+    since = max(turn.now - limits.moves_window_s, state.resumed_at)
+    recent = [at for at in state.automatic_moves if at >= since]
+    if len(recent) > limits.moves_per_service:
+        raise InvariantBroken(12, "at most K automatic moves per window", f"{service.id}: {len(recent)}")
+    everyone = [x for x in turn.decided.unfinished_runs() if x.human is None]
+    own = [x for x in everyone if covers(service.client, x.started.service)]
+    for running, most in (
+        (own, limits.concurrent_failovers),
+        (everyone, turn.model.limits.concurrent_failovers),
+    ):
+        if len(running) > most:
+            evidence = f"{record.run}: {len(running)} of {most}: {', '.join(x.id for x in running)}"
+            raise InvariantBroken(13, "at most B failovers at once", evidence)
+    finding = policy.mass_failure(turn, service)
+    if finding is not None:
+        rule = "more than P unexplained failure domains: no automatic action"
+        raise InvariantBroken(13, rule, f"{record.run}: {finding.evidence}")
+
+
+def _way_back(turn: Turn, record: r.RunStarted, service: Service) -> None:
+    state = turn.decided.services[service.id]
+    rule = "no automatic failback in an open incident or a hold-down"
+    if record.incident is not None or state.incident is not None:
+        raise InvariantBroken(18, rule, f"{record.run}: {state.incident or record.incident} is open")
+    well_s = None if state.healthy_since is None else turn.now - state.healthy_since
+    if well_s is None or well_s < service.hold_down_s:
+        well = "not seen healthy" if well_s is None else f"healthy for {show_duration(well_s)}"
+        raise InvariantBroken(18, rule, f"{record.run}: {well}, {show_duration(service.hold_down_s)} wanted")
+
+
+def _next_tier(turn: Turn, record: r.RunStarted, number: int, service: Service) -> None:
+    incident = turn.decided.incidents[record.incident or ""]
+    for tier in range(1, number):
+        ledger = incident.tiers.get(tier)
+        if ledger is None or ledger.state not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
+            state = ledger.state.value if ledger else "not assessed"
+            rule = "tier n+1 only after tier n failed or is ineligible"
+            raise InvariantBroken(17, rule, f"{record.run}: tier {tier} {state}")
+    left_at = turn.decided.services[service.id].left.get(record.to_place or "")
+    if left_at is not None and turn.now - left_at < service.cool_down_s:
+        rule = "no automatic return to a place within its cool-down"
+        raise InvariantBroken(
+            8, rule, f"{record.run}: {record.to_place} failed {show_duration(turn.now - left_at)} ago"
+        )
+
+
+# ---- a step begins
+
+
+def step_began(turn: Turn, record: r.StepBegan) -> None:
+    """Statements 4, 5, 6, 14 and 16, and for what goes by itself 10 and 19."""
+    run = turn.decided.runs[record.run]
+    step = run.step(record.step)
+    _never_again(turn, record, run, step)
+    before = run.steps[: run.steps.index(step)]
+    unfinished = [s.name for s in before if s.state not in (r.StepState.DONE, r.StepState.SKIPPED)]
+    if unfinished:
+        raise InvariantBroken(14, "no step before the ones it rests on", f"{record.run}/{step.name}: {unfinished}")
+    if step.kind is r.StepKind.EXECUTE and run.started.to_place:
+        service = turn.model.services[run.started.service]
+        others = turn.decided.services[service.id].may_act - {run.started.to_place}
+        if service.exclusive and others:
+            rule = "activation only with every other place out of may_be_active"
+            raise InvariantBroken(16, rule, f"{run.id}: {', '.join(sorted(others))} may still act")
+    begun = [s.kind for s in run.steps if s.attempt > 0 and s is not step]
+    if step.kind in DESTRUCTIVE and record.attempt == 1 and not any(kind in DESTRUCTIVE for kind in begun):
+        _after_its_preflight(run)
+    if step.kind not in PLAYBOOK_STEPS:
+        return
+    first = record.attempt == 1 and not any(kind in PLAYBOOK_STEPS for kind in begun)
+    if first and run.started.origin is r.Origin.AUTOMATIC:
+        _still_wanted(turn, run)
+    _intended(turn, record, run, step)
+
+
+def _never_again(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:
+    """What is done is done; what was tried is looked at, or proven never begun, before it is tried again."""
+    key = f"{run.id}/{step.name}"
+    ends = [x for x in turn.records if isinstance(x, r.StepFinished) and (x.run, x.step) == (record.run, record.step)]
+    if step.over and not ends:
+        raise InvariantBroken(5, "no step that is over begins again", f"{key} is {step.state.value}")
+    if record.attempt > 1 and step.reason is not Reason.NEVER_BEGUN and step.looked_attempt != record.attempt - 1:
+        rule = "an end not seen is looked at before any retry"
+        raise InvariantBroken(6, rule, f"{key}: nobody looked at attempt {record.attempt - 1}")
+
+
+def _after_its_preflight(run: Run) -> None:
+    rule = "no destructive step before that move's preflight passed"
+    if not any(s.kind in QUESTIONS and s.state is r.StepState.DONE for s in run.steps):
+        raise InvariantBroken(14, rule, f"{run.id}: no preflight of it is done")
+
+
+def _still_wanted(turn: Turn, run: Run) -> None:
+    """The first step that changes anything: whatever forbids the run is honoured once more."""
+    service = turn.model.services[run.started.service]
+    _honoured(turn, run.id, service)
+    _in_sight(turn, run.id, service)
+    unasked = policy.asks(turn, service, run.approved_at)
+    if unasked:
+        raise InvariantBroken(19, "nothing is done before it is approved", f"{run.id}: {'; '.join(unasked)}")
+
+
+def _intended(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:
+    rule = "every effect has its durable intent, and its plan"
+    move = turn.model.moves[run.started.move]
+    if step.kind is r.StepKind.FENCE and fence_of(turn, move, step.place, step.hand_over) is None:
+        raise InvariantBroken(4, rule, f"{run.id}: no fence for {step.place}")
+    sent = [x for x in turn.commands if isinstance(x, RunPlaybook) and (x.key.run, x.key.step) == (run.id, step.name)]
+    if [x.key.attempt for x in sent] != [record.attempt]:
+        raise InvariantBroken(4, rule, f"{run.id}/{step.name}: {len(sent)} commands for attempt {record.attempt}")
+    if any(x.epoch != turn.decided.epoch for x in sent):
+        raise InvariantBroken(3, "every action carries the present epoch", f"{run.id}/{step.name}")
+
+
+# ---- a step ends
+
+
+def step_finished(turn: Turn, record: r.StepFinished) -> None:
+    """Statement 15: what was asked before a promotion holds the measured age of its data, and it will do."""
+    if record.state is not r.StepState.DONE:
+        return
+    run = turn.decided.runs[record.run]
+    started = run.started
+    if run.step(record.step).kind not in QUESTIONS or started.origin is not r.Origin.AUTOMATIC or not started.to_place:
+        return
+    service = turn.model.services[started.service]
+    if service.rpo_s is None or any(s.hand_over for s in run.steps):
+        return
+    accepted = next((t.accept_loss_s for t in service.ladder if t.move == started.move), None)
+    allowed_s = max(service.rpo_s, accepted or 0.0)
+    age_s = record.measures.get("data_age_s")
+    rule = "automatic promotion only with measured data age within the RPO or the accepted loss"
+    if age_s is None or age_s > allowed_s:
+        age = "no measured age" if age_s is None else f"data {show_duration(age_s)} old"
+        raise InvariantBroken(15, rule, f"{run.id}/{record.step}: {age}, {show_duration(allowed_s)} allowed")

@@ -1,0 +1,413 @@
+"""What must never happen, done on purpose: each statement that a step can show is refused with its number.
+
+The records are written past the guards, as a defect would write them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import invariants, policy, steps
+from orchestrator.core import records as r
+from orchestrator.core.commands import RunPlaybook
+from orchestrator.core.decided import apply
+from orchestrator.core.events import StepKey, WordKind
+from orchestrator.core.invariants import InvariantBroken
+from orchestrator.core.model import Mode
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+from tests.core.stage import hq_loses_power, isp_a_dies, lab
+from tests.core.test_policy import farm
+from tests.core.world import World, acme, book
+
+PREFLIGHT = r.PlannedStep("preflight", r.StepKind.PREFLIGHT)
+FENCE = r.PlannedStep("fence-hq", r.StepKind.FENCE, "acme/hq")
+EXECUTE = r.PlannedStep("execute", r.StepKind.EXECUTE)
+
+
+def wrong(world: World, *records: r.Record, commands: tuple[RunPlaybook, ...] = ()) -> str:
+    """What the invariants say when these records are written after all."""
+    turn = world.engine.turn(world.now)
+    turn.commands.extend(commands)
+    for record in records:
+        apply(world.decided(), record)
+        turn.records.append(record)
+    with pytest.raises(InvariantBroken) as raised:
+        invariants.check(turn)
+    return str(raised.value)
+
+
+def right(world: World, *records: r.Record, commands: tuple[RunPlaybook, ...] = ()) -> None:
+    """The same records are nothing to object to."""
+    turn = world.engine.turn(world.now)
+    turn.commands.extend(commands)
+    for record in records:
+        apply(world.decided(), record)
+        turn.records.append(record)
+    invariants.check(turn)
+
+
+def down_at_hq() -> World:
+    """Hq is dark and erp is down; the guard that stops everything is a hold, lifted behind the engine's back."""
+    world = lab()
+    world.say(WordKind.HOLD, "acme")
+    hq_loses_power(world)
+    world.run(20)
+    world.decided().holds.clear()
+    incident = world.decided().incidents[world.decided().services["acme/erp"].incident or ""]
+    evidence = (Reason.NOT_VIABLE, "isp-b-path down")
+    apply(
+        world.decided(),
+        r.TierJudged(world.now, incident.id, 1, "acme/backup-isp", r.TierState.INELIGIBLE, *evidence),
+    )
+    return world
+
+
+def run_of(world: World, *steps_: r.PlannedStep, **changes: object) -> r.RunStarted:
+    """An automatic run of tier 2, as the engine would have begun it."""
+    erp = world.decided().services.get("acme/erp")
+    plain = r.RunStarted(
+        world.now,
+        "r9",
+        "acme/erp",
+        "acme/geo-site",
+        r.Origin.AUTOMATIC,
+        steps_ or (PREFLIGHT, FENCE, EXECUTE),
+        "digest",
+        world.decided().configuration,
+        Reason.SERVICE_DOWN,
+        incident=erp.incident if erp else None,
+        tier=2,
+        from_place="acme/hq",
+        to_place="acme/geo",
+        resources=("service:acme/erp",),
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def begun(world: World, step: str, attempt: int = 1, **changes: object) -> tuple[r.StepBegan, RunPlaybook]:
+    """A playbook step begins, with its command."""
+    command = RunPlaybook(StepKey("r9", step, attempt), "acme", book(step), {}, world.decided().epoch, 60.0)
+    return r.StepBegan(world.now, "r9", step, attempt), replace(command, **changes)  # type: ignore[arg-type]
+
+
+def passed(world: World, step: str = "preflight", **measures: float) -> tuple[r.Record, ...]:
+    """A question begins and is answered well."""
+    done = r.StepFinished(
+        world.now, "r9", step, 1, r.StepState.DONE, Reason.CONDITIONS_MET, "ready", (), {"data_age_s": 0.2, **measures}
+    )
+    return r.StepBegan(world.now, "r9", step, 1), done
+
+
+def test_what_the_engine_itself_would_do_is_right() -> None:
+    world = down_at_hq()
+    right(world, run_of(world), *passed(world))
+    record, command = begun(world, "fence-hq")
+    right(world, record, commands=(command,))
+
+
+# ---- effects and their intents
+
+
+def test_3_no_action_under_another_epoch() -> None:
+    world = down_at_hq()
+    right(world, run_of(world), *passed(world))
+    record, command = begun(world, "fence-hq", epoch=0)
+    assert wrong(world, record, commands=(command,)).startswith("statement 3")
+
+
+def test_4_no_intent_without_its_command_and_no_two_commands() -> None:
+    for count in (0, 2):
+        world = down_at_hq()
+        right(world, run_of(world), *passed(world))
+        record, command = begun(world, "fence-hq")
+        assert wrong(world, record, commands=(command,) * count).startswith("statement 4")
+
+
+def test_5_a_step_that_is_done_does_not_begin_again() -> None:
+    world = down_at_hq()
+    right(world, run_of(world), *passed(world))
+    world.run(0)
+    turn = world.engine.turn(world.now)
+    turn.records.append(r.StepBegan(world.now, "r9", "preflight", 2))  # `apply` would refuse it as well
+    with pytest.raises(InvariantBroken, match="statement 5"):
+        invariants.check(turn)
+
+
+def test_6_nothing_is_tried_again_before_somebody_looked() -> None:
+    world = down_at_hq()
+    record, command = begun(world, "fence-hq")
+    right(world, run_of(world), *passed(world), record, commands=(command,))
+    right(
+        world,
+        r.StepLeftUnseen(world.now, "r9", "fence-hq", 1),
+        r.StepRetried(world.now, "r9", "fence-hq", Reason.UNDETERMINED, "it will have died"),
+    )
+    record, command = begun(world, "fence-hq", 2)
+    assert "nobody looked at attempt 1" in wrong(world, record, commands=(command,))
+
+
+@pytest.mark.parametrize("proof", ["a look", "never begun"])
+def test_6_a_look_or_the_proof_that_it_never_began_allows_another_attempt(proof: str) -> None:
+    world = down_at_hq()
+    record, command = begun(world, "fence-hq")
+    right(world, run_of(world), *passed(world), record, commands=(command,))
+    left = r.StepLeftUnseen(world.now, "r9", "fence-hq", 1)
+    looked = r.StepLooked(world.now, "r9", "fence-hq", 1, Reason.END_NOT_SEEN, "lost")
+    why = Reason.NOT_NEEDED if proof == "a look" else Reason.NEVER_BEGUN
+    retried = r.StepRetried(world.now, "r9", "fence-hq", why, proof)
+    record, command = begun(world, "fence-hq", 2)
+    right(world, left, *([looked] if proof == "a look" else []), retried, record, commands=(command,))
+
+
+# ---- one at a time, and brakes
+
+
+def test_7_no_two_unfinished_runs_on_one_resource() -> None:
+    world = down_at_hq()
+    right(world, run_of(world, resources=("acme/route",)))
+    first = world.decided().runs["r9"]
+    world.decided().runs["r8"] = replace(first, started=replace(first.started, run="r8"))
+    turn = world.engine.turn(world.now)
+    turn.records.append(first.started)
+    with pytest.raises(InvariantBroken, match="statement 7"):
+        invariants.check(turn)
+
+
+def test_8_no_automatic_return_to_what_has_just_failed() -> None:
+    world = down_at_hq()
+    world.decided().services["acme/erp"].left["acme/geo"] = world.now - 60
+    assert "acme/geo failed 1:00 ago" in wrong(world, run_of(world))
+
+
+def test_10_a_blind_vantage_starts_nothing() -> None:
+    world = down_at_hq()
+    world.bad("ref", "ref2")
+    world.run(3)
+    assert wrong(world, run_of(world)).startswith("statement 10")
+
+
+def test_12_a_way_back_counts_as_a_move_too() -> None:
+    world = lab()
+    world.decided().services["acme/erp"].automatic_moves = [world.now] * 6
+    world.decided().services["acme/erp"].healthy_since = 0.0
+    record = run_of(world, incident=None, tier=None, move="acme/return-hq", to_place="acme/hq")
+    assert wrong(world, record).startswith("statement 12")
+
+
+def test_13_at_most_so_many_at_once() -> None:
+    world = down_at_hq()
+    world.model = replace(
+        world.model, digest="one", client_limits={"acme": replace(world.model.limits, concurrent_failovers=1)}
+    )
+    world.say(WordKind.HOLD, "acme")
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.decided().holds.clear()
+    other = run_of(world, run="r8", service="acme/hq-internet", incident=None, resources=(), origin=r.Origin.MANUAL)
+    assert "2 of 1: r8, r9" in wrong(world, other, run_of(world))
+
+
+def test_13_nothing_automatic_in_a_mass_failure() -> None:
+    world = farm(8)
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(60)
+    name = next(i.service for i in world.decided().open_incidents())
+    record = run_of(world, service=name, incident=world.decided().services[name].incident, resources=())
+    for finished in world.decided().unfinished_runs():
+        apply(world.decided(), r.RunEnded(world.now, finished.id, False, Reason.ABORTED, ""))
+    assert "unexplained failure domains" in wrong(world, record)
+
+
+# ---- before a destructive step
+
+
+def test_14_no_fence_before_the_preflight_is_over() -> None:
+    world = down_at_hq()
+    right(world, run_of(world))
+    record, command = begun(world, "fence-hq")
+    assert wrong(world, record, commands=(command,)).startswith("statement 14: no step before the ones it rests on")
+
+
+@pytest.mark.parametrize("origin", list(r.Origin))
+def test_14_no_fence_without_any_preflight(origin: r.Origin) -> None:
+    world = down_at_hq()
+    right(world, run_of(world, FENCE, EXECUTE, origin=origin))
+    record, command = begun(world, "fence-hq")
+    assert wrong(world, record, commands=(command,)).startswith("statement 14: no destructive step before")
+
+
+@pytest.mark.parametrize("age", [{}, {"data_age_s": 31.0}])
+def test_15_no_automatic_promotion_of_data_that_is_too_old_or_was_not_measured(age: dict[str, float]) -> None:
+    world = down_at_hq()
+    right(world, run_of(world))
+    begin, done = passed(world)
+    assert isinstance(done, r.StepFinished)
+    assert wrong(world, begin, replace(done, measures=age)).startswith("statement 15")
+
+
+def test_15_a_loss_that_the_author_accepts_is_accepted() -> None:
+    world = down_at_hq()
+    erp = world.model.services["acme/erp"]
+    ladder = tuple(replace(t, accept_loss_s=60.0) for t in erp.ladder)
+    world.model = replace(world.model, services={**world.model.services, erp.id: replace(erp, ladder=ladder)})
+    world.say(WordKind.HOLD, "acme")
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.decided().holds.clear()
+    right(world, run_of(world), *passed(world, data_age_s=45.0))
+
+
+def test_15_a_named_person_may_accept_a_loss() -> None:
+    world = down_at_hq()
+    right(world, run_of(world, origin=r.Origin.MANUAL), *passed(world, data_age_s=45.0))
+
+
+# ---- ways back
+
+
+def home(world: World) -> r.RunStarted:
+    """An automatic way home."""
+    return run_of(world, incident=None, tier=None, move="acme/return-hq", from_place="acme/geo", to_place="acme/hq")
+
+
+def test_18_no_automatic_failback_in_an_open_incident() -> None:
+    world = down_at_hq()
+    assert "is open" in wrong(world, home(world))
+
+
+@pytest.mark.parametrize("since", [None, 100.0])
+def test_18_no_automatic_failback_in_a_hold_down(since: float | None) -> None:
+    world = lab()
+    world.decided().services["acme/erp"].healthy_since = None if since is None else world.now - since
+    said = wrong(world, home(world))
+    assert said.startswith("statement 18")
+    assert "5:00 wanted" in said
+
+
+# ---- what people said
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [(WordKind.HOLD, "*"), (WordKind.HOLD, "acme"), (WordKind.MAINTENANCE, "acme/erp")],
+)
+def test_19_no_automatic_run_of_what_is_held_or_in_maintenance(kind: WordKind, subject: str) -> None:
+    world = down_at_hq()
+    world.say(WordKind.HOLD, "acme")
+    world.say(kind, subject, for_s=600)
+    if kind is WordKind.MAINTENANCE:
+        world.decided().holds.clear()
+    assert wrong(world, run_of(world)).startswith("statement 19")
+
+
+def test_19_no_automatic_run_in_mode_observe() -> None:
+    world = lab(Mode.OBSERVE)
+    hq_loses_power(world)
+    world.run(20)
+    assert "is in mode observe" in wrong(world, run_of(world))
+
+
+@pytest.mark.parametrize("word", ["mode ask", "suspicion"])
+def test_19_nothing_past_the_approval_without_it(word: str) -> None:
+    world = down_at_hq()
+    right(world, run_of(world), *passed(world))
+    if word == "mode ask":
+        erp = replace(world.model.services["acme/erp"], mode=Mode.ASK)
+        world.engine.model = replace(world.model, services={**world.model.services, erp.id: erp})
+    else:
+        said = r.WordAccepted(
+            world.now, "w", WordKind.SUSPECT, "Ada", "acme", "odd logins", Reason.ASKED_BY_OPERATOR, ""
+        )
+        apply(world.decided(), said)
+    record, command = begun(world, "fence-hq")
+    assert "nothing is done before it is approved" in wrong(world, record, commands=(command,))
+
+
+def test_20_no_incident_without_a_judgement() -> None:
+    world = lab()
+    opened = r.IncidentOpened(world.now, "i1", "acme/erp", world.now, "acme/hq", "down")
+    assert wrong(world, opened).startswith("statement 20")
+
+
+# ---- verdicts
+
+
+def test_11_no_verdict_changes_without_its_rise_or_fall() -> None:
+    world = lab()
+    name = "acme/erp-transaction"
+    fell = r.VerdictChanged(world.now, name, r.Verdict.UP, r.Verdict.DOWN, world.now, "")
+    assert wrong(world, fell).startswith("statement 11")
+    world = lab()
+    world.engine.rows[name].good_streak = 1
+    rose = r.VerdictChanged(world.now, name, r.Verdict.DOWN, r.Verdict.UP, None, "")
+    assert wrong(world, rose).startswith("statement 11")
+
+
+# ---- the guards ask the same once more, before the first effect
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [("observe", Reason.OBSERVE_ONLY), ("ask", Reason.APPROVAL_NEEDED), ("power", Reason.FENCE_NOT_AUTOMATIC)],
+)
+def test_what_changed_during_the_preflight_is_honoured_before_the_fence(change: str, reason: Reason) -> None:
+    world = World(acme())
+    world.run(20)
+    hq_loses_power(world)
+    turn = waiting_run(world)
+    if change == "power":
+        turn.rows["acme/hq-dark"].verdict = r.Verdict.DOWN  # type: ignore[index]
+        turn.rows["acme/hq-dark"].last_answer = e.Answer.BAD  # type: ignore[index]
+    else:
+        erp = replace(world.model.services["acme/erp"], mode=Mode(change))
+        turn.model = replace(turn.model, services={**turn.model.services, erp.id: erp})
+    run = turn.decided.runs["r1"]
+    step = run.step("fence-hq")
+    assert steps.begin(turn, run, step)
+    assert run.ended is not None
+    assert (run.ended.ok, run.ended.reason) == (False, reason)
+    assert not [x for x in turn.commands if isinstance(x, RunPlaybook)]
+
+
+def waiting_run(world: World) -> Turn:
+    """A turn in which the first automatic run has passed its preflight and is about to fence."""
+    while not world.decided().runs:
+        world.run(0.001)
+    run = world.decided().runs["r1"]
+    turn = world.engine.turn(world.now)
+    if run.step("preflight").state is r.StepState.RUNNING:
+        turn.record(
+            r.StepFinished(world.now, "r1", "preflight", 1, r.StepState.DONE, Reason.CONDITIONS_MET, "", (), {})
+        )
+    return turn
+
+
+def test_a_mode_that_became_ask_asks_and_goes_on_when_approved() -> None:
+    world = lab()
+    erp = replace(world.model.services["acme/erp"], mode=Mode.ASK)
+    hq_loses_power(world)
+    while not world.decided().runs:
+        world.run(0.001)
+    world.hears(
+        e.ConfigurationLoaded(replace(world.model, digest="ask", services={**world.model.services, erp.id: erp}))
+    )
+    world.run(10)
+    assert "geo-site" not in world.played
+    assert world.decided().runs["r1"].ended is not None
+    assert world.say(WordKind.APPROVE, "r2").accepted
+    world.run(30)
+    assert world.played == ["power_off_hq", "geo-site"]
+
+
+def test_a_suspicion_after_the_approval_is_not_covered_by_it() -> None:
+    world = lab(Mode.ASK)
+    isp_a_dies(world)
+    world.run(30)
+    turn = world.engine.turn(world.now)
+    service = turn.model.services["acme/hq-internet"]
+    assert policy.asks(turn, service, world.now) == []
+    world.say(WordKind.SUSPECT, "acme")
+    assert policy.asks(world.engine.turn(world.now), service, world.now - 1) != []
+    assert policy.asks(world.engine.turn(world.now), service, world.now + 1) == []
