@@ -4,7 +4,7 @@
 
 PYTEST = .venv/bin/python -m pytest
 
-.PHONY: help setup demo test test-unit test-lab test-long lint types lock clean
+.PHONY: help setup demo test test-unit test-lab test-long test-crash lint types lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -24,7 +24,10 @@ test-lab: ## on a real network of namespaces; needs root
 	@$(PYTEST) -q -n 2 --dist loadfile -m "lab and not long" $(ARGS)
 
 test-long: setup ## the long stories on the lab: a person asked, a controller killed, every playbook twice; needs root
-	@$(PYTEST) -q -m long $(ARGS)
+	@$(PYTEST) -q -m "long and not crash" $(ARGS)
+
+test-crash: setup ## the controller killed in each instant of each act, frozen, succeeded, on the lab; needs root
+	@$(PYTEST) -q -m crash $(ARGS)
 
 lint: setup ## ruff and ansible-lint
 	@.venv/bin/ruff check .

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from orchestrator.core.codec import decode
 from orchestrator.core.decided import Decided
 from orchestrator.core.model import Model
 from orchestrator.core.records import Record, Verdict
+from orchestrator.journal.journal import Entry
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.lab.account import Act, ActAccount, Attempt, Fence, account, attempts_of
 from orchestrator.lab.lab import Lab
@@ -46,25 +47,39 @@ class NeverHappened(AssertionError):
 class Story:
     """One lab, one workspace, at most one daemon. `stories` and `records` are what the journal has told so far."""
 
-    def __init__(self, lab: Lab, workspace: Path) -> None:
+    def __init__(self, lab: Lab, workspace: Path, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is the daemon's, beside the host's."""
         self.lab = lab
         self.workspace = workspace
+        self.environment = dict(environment or {})
         self.records: list[Record] = []
+        self.entries: list[Entry] = []
         self.stories = Stories(self._model)
         self._journal: SqliteJournal | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
 
     # --- the daemon ----------------------------------------------------------------------------------------------
 
-    def start_daemon(self) -> None:
+    def start_daemon(self, log_file: str = "daemon.log") -> None:
         """`bascule daemon` at the operations centre; returns when it has taken over."""
         epoch = self.decided.epoch
-        with (self.workspace / "daemon.log").open("ab") as log:
+        with (self.workspace / log_file).open("ab") as log:
             self._daemon = self.lab.popen(
                 "noc", ["bascule", "daemon", "--log", "json"], cwd=self.workspace, stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, env=self.environment,
             )  # fmt: skip
         self.wait("the daemon takes over", lambda: self.decided.epoch > epoch)
+
+    def let_go(self) -> tuple[subprocess.Popen[bytes], int]:
+        """The daemon is another's to end from now on: the command that runs it, and its own process id."""
+        if self._daemon is None:
+            raise RuntimeError("no daemon was started")
+        pid, command, self._daemon = self._daemon_pid(), self._daemon, None
+        return command, pid
+
+    def daemon_pid(self) -> int:
+        """The daemon's process id, as this machine counts."""
+        return self._daemon_pid()
 
     def signal_daemon(self, number: signal.Signals) -> None:
         """Send the daemon, and nothing else, a signal."""
@@ -72,14 +87,13 @@ class Story:
 
     def kill_daemon(self, *, with_workers: bool = False) -> None:
         """SIGKILL: the daemon alone, or with everything it has started (workers outlive it otherwise)."""
-        pid = self._daemon_pid()
-        victims = [pid, *(self._at_noc() if with_workers else [])]
-        for victim in victims:
+        os.kill(self._daemon_pid(), signal.SIGKILL)
+        for victim in self.at_noc() if with_workers else []:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
         self._wait_for_daemon()
 
-    def _at_noc(self) -> list[int]:
+    def at_noc(self) -> list[int]:
         """Everything that runs at the operations centre but its init (which has number 1 there)."""
         init = self.lab.find("noc")
         home = os.readlink(f"/proc/{init}/ns/pid")
@@ -136,6 +150,7 @@ class Story:
         seen = self.stories.last.seq if self.stories.last else 0
         new = list(self._journal.entries(after=seen))
         self.stories.read(new)
+        self.entries.extend(new)
         for entry in new:
             self.records.extend(entry.records)
 
@@ -317,7 +332,9 @@ _FETCH = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1
 
 
 @contextlib.contextmanager
-def told(name: str, workspace: Path, *, daemon: bool = True) -> Iterator[Story]:
+def told(
+    name: str, workspace: Path, *, daemon: bool = True, environment: Mapping[str, str] | None = None
+) -> Iterator[Story]:
     """A lab of its own with the daemon at the operations centre and all well; gone afterwards."""
     workspace.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
@@ -326,7 +343,7 @@ def told(name: str, workspace: Path, *, daemon: bool = True) -> Iterator[Story]:
             shutil.copytree(source, workspace / part)
         else:
             shutil.copy2(source, workspace / part)
-    story = Story(Lab(f"{name}{os.getpid()}", workspace), workspace)
+    story = Story(Lab(f"{name}{os.getpid()}", workspace), workspace, environment)
     try:
         story.lab.up()
         if daemon:
