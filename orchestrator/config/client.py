@@ -165,6 +165,7 @@ def compile_limits(shape: LimitsShape | None) -> Limits:
         "failure_window": "failure_window_s",
         "relapse": "relapse_s",
         "sighting": "sighting_s",
+        "preflight_fresh": "preflight_fresh_s",
     }
     given = {field: getattr(shape, key) for key, field in names.items() if shape and getattr(shape, key) is not None}
     return Limits(**given)

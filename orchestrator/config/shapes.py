@@ -287,6 +287,7 @@ class LimitsShape(Shape):
     failure_window: Duration | None = None
     relapse: Duration | None = None
     sighting: Duration | None = None
+    preflight_fresh: Duration | None = None
 
 
 class ServicesFileShape(Shape):

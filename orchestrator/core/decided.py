@@ -178,6 +178,14 @@ def _step(d: Decided, run: str, name: str, what: str) -> Step:
     return step
 
 
+def _recheck_added(d: Decided, x: r.RecheckAdded) -> None:
+    run = _run(d, x.run)
+    before = run.step(x.before)
+    if before.state is not r.StepState.PENDING or any(s.name == x.step for s in run.steps):
+        raise IllegalRecord(f"cannot add {x.step} before {x.before} of run {x.run}: it is {before.state.value}")
+    run.steps.insert(run.steps.index(before), Step(x.step, r.StepKind.RECHECK))
+
+
 def _step_began(d: Decided, x: r.StepBegan) -> None:
     step = _step(d, x.run, x.step, "begin")
     if x.attempt != step.attempt + 1:
@@ -345,6 +353,7 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.ServiceJudged: _service_judged,
     r.TierJudged: _tier_judged,
     r.RunStarted: _run_started,
+    r.RecheckAdded: _recheck_added,
     r.StepBegan: _step_began,
     r.StepLeftUnseen: _step_left_unseen,
     r.StepLooked: _step_looked,

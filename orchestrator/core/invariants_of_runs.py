@@ -6,20 +6,16 @@ words, the rows of this step), so that a later reload can never make an earlier 
 
 from __future__ import annotations
 
-from orchestrator.core import policy
+from orchestrator.core import endings, policy
 from orchestrator.core import records as r
 from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.decided import Run, Step, covers
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Mode, Service
-from orchestrator.core.plan import PLAYBOOK_STEPS, fence_of
+from orchestrator.core.plan import DESTRUCTIVE_STEPS, PLAYBOOK_STEPS, QUESTION_STEPS, fence_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
-
-DESTRUCTIVE = (r.StepKind.FENCE, r.StepKind.EXECUTE)
-QUESTIONS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)
-
 
 # ---- a run starts
 
@@ -128,8 +124,8 @@ def step_began(turn: Turn, record: r.StepBegan) -> None:
             rule = "activation only with every other place out of may_be_active"
             raise InvariantBroken(16, rule, f"{run.id}: {', '.join(sorted(others))} may still act")
     begun = [s.kind for s in run.steps if s.attempt > 0 and s is not step]
-    if step.kind in DESTRUCTIVE and record.attempt == 1 and not any(kind in DESTRUCTIVE for kind in begun):
-        _after_its_preflight(run)
+    if step.kind in DESTRUCTIVE_STEPS and record.attempt == 1 and not any(kind in DESTRUCTIVE_STEPS for kind in begun):
+        _after_its_preflight(turn, run)
     if step.kind not in PLAYBOOK_STEPS:
         return
     first = record.attempt == 1 and not any(kind in PLAYBOOK_STEPS for kind in begun)
@@ -149,10 +145,14 @@ def _never_again(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:
         raise InvariantBroken(6, rule, f"{key}: nobody looked at attempt {record.attempt - 1}")
 
 
-def _after_its_preflight(run: Run) -> None:
-    rule = "no destructive step before that move's preflight passed"
-    if not any(s.kind in QUESTIONS and s.state is r.StepState.DONE for s in run.steps):
+def _after_its_preflight(turn: Turn, run: Run) -> None:
+    rule = "no destructive step before that move's preflight passed, recently"
+    passed = [s.ended_at for s in run.steps if s.kind in QUESTION_STEPS and s.state is r.StepState.DONE]
+    latest = max((at for at in passed if at is not None), default=None)
+    if latest is None:
         raise InvariantBroken(14, rule, f"{run.id}: no preflight of it is done")
+    if turn.now - latest > turn.limits(endings.client(run)).preflight_fresh_s:
+        raise InvariantBroken(14, rule, f"{run.id}: the last one ended {show_duration(turn.now - latest)} ago")
 
 
 def _still_wanted(turn: Turn, run: Run) -> None:
@@ -186,7 +186,11 @@ def step_finished(turn: Turn, record: r.StepFinished) -> None:
         return
     run = turn.decided.runs[record.run]
     started = run.started
-    if run.step(record.step).kind not in QUESTIONS or started.origin is not r.Origin.AUTOMATIC or not started.to_place:
+    if (
+        run.step(record.step).kind not in QUESTION_STEPS
+        or started.origin is not r.Origin.AUTOMATIC
+        or not started.to_place
+    ):
         return
     service = turn.model.services[started.service]
     if service.rpo_s is None or any(s.hand_over for s in run.steps):

@@ -98,7 +98,7 @@ class Check:
     @property
     def stale_after_s(self) -> float:
         """Without any answer for so long, the verdict is unknown."""
-        return max(self.fall, 3) * (self.every_s + self.timeout_s)
+        return (self.fall if self.fall > 3 else 3) * (self.every_s + self.timeout_s)  # asked at every answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +231,7 @@ class Limits:
     failure_window_s: float = 60.0  # ... within W: no automatic action at all
     relapse_s: float = 300.0  # a relapse sooner reopens the incident and its clock
     sighting_s: float = 2.0  # a good answer from the place left, more recent than this, vetoes
+    preflight_fresh_s: float = 30.0  # a preflight older than this is asked again before the first destructive step
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from orchestrator.core.turn import Turn
 
 LOOK_S = 10.0  # how long a look waits for a clear answer
 PLAYBOOK_STEPS = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE, r.StepKind.FINISH)
+DESTRUCTIVE_STEPS = (r.StepKind.FENCE, r.StepKind.EXECUTE)  # something may stop for good: preparing stops nothing yet
+QUESTION_STEPS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)  # the preconditions, asked
 
 
 def plan_steps(turn: Turn, service: Service, move: Move, asks: tuple[str, ...], planned: bool) -> list[r.PlannedStep]:
@@ -105,5 +107,4 @@ def playbook_of(turn: Turn, run: Run, step: Step) -> tuple[Playbook, float]:
 def digest_as_started(turn: Turn, run: Run) -> str:
     """The digest that the run's plan has by now, as seen from the place it started from."""
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    steps = [r.PlannedStep(s.name, s.kind, s.place, s.hand_over) for s in run.steps]
-    return plan_digest(turn, service, move, steps, run.started.from_place)
+    return plan_digest(turn, service, move, list(run.started.steps), run.started.from_place)

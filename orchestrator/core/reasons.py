@@ -52,6 +52,7 @@ class Reason(StrEnum):
     VERIFIED = "verified"
     RECOVERED_BY_ITSELF = "recovered by itself"
     RECOVERED_WITH_ANOTHER = "recovered with another service"
+    PREFLIGHT_OLD = "preflight too old"
     PREFLIGHT_FAILED = "preflight failed"
     PLAYBOOK_FAILED = "playbook failed"
     UNREACHABLE = "unreachable"
@@ -79,6 +80,7 @@ class Reason(StrEnum):
     NOT_HELD = "not held"
     IN_INCIDENT = "in an incident"
     NOBODY_NAMED = "nobody named"
+    CANNOT_ACT = "cannot act"
 
     @property
     def text(self) -> str:
@@ -123,6 +125,7 @@ TEXTS: dict[Reason, str] = {
     Reason.VERIFIED: "verified by a good answer after the last step",
     Reason.RECOVERED_BY_ITSELF: "the checks are good again without a move",
     Reason.RECOVERED_WITH_ANOTHER: "the move that was made for another service brought this one back too",
+    Reason.PREFLIGHT_OLD: "the preconditions were asked too long ago: they are asked again",
     Reason.PREFLIGHT_FAILED: "the preconditions did not hold when asked again",
     Reason.PLAYBOOK_FAILED: "the playbook failed",
     Reason.UNREACHABLE: "the playbook could not reach a host",
@@ -149,4 +152,5 @@ TEXTS: dict[Reason, str] = {
     Reason.NOT_HELD: "nothing was held",
     Reason.IN_INCIDENT: "the service has an open incident",
     Reason.NOBODY_NAMED: "a word needs the name of the person who says it",
+    Reason.CANNOT_ACT: "the journal cannot be written, or the engine met a defect: nothing is done",
 }

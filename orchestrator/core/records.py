@@ -212,6 +212,18 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RecheckAdded:
+    """The preflight is too old: before step `before` there is a step `step` now, a recheck."""
+
+    at: float
+    run: str
+    step: str
+    before: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepBegan:
     """The durable intent: one attempt of one step is about to be carried out."""
 
@@ -447,6 +459,7 @@ Record = (
     | ServiceJudged
     | TierJudged
     | RunStarted
+    | RecheckAdded
     | StepBegan
     | StepLeftUnseen
     | StepLooked

@@ -12,9 +12,17 @@ from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.decided import Run, Step, step_key
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Condition, Mode, Move, Service
-from orchestrator.core.plan import PLAYBOOK_STEPS, digest_as_started, facts_for, fence_of, playbook_of
+from orchestrator.core.plan import (
+    DESTRUCTIVE_STEPS,
+    PLAYBOOK_STEPS,
+    QUESTION_STEPS,
+    digest_as_started,
+    facts_for,
+    fence_of,
+    playbook_of,
+)
 from orchestrator.core.reasons import Reason
-from orchestrator.core.turn import Turn
+from orchestrator.core.turn import FOREVER, Turn
 
 
 def awaited(turn: Turn, run: Run) -> list[str]:
@@ -24,7 +32,7 @@ def awaited(turn: Turn, run: Run) -> list[str]:
         return []
     move = turn.model.moves[run.started.move]
     found: list[str] = []
-    if step.kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
+    if step.kind in QUESTION_STEPS:
         found += move.viable_when.checks() if move.viable_when else ()
         found += [move.data_age] if move.data_age else ()
     elif step.kind is r.StepKind.VERIFY:
@@ -49,6 +57,8 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
     move = turn.model.moves.get(run.started.move)
     if step.kind is r.StepKind.EXECUTE and (open_ := _still_open(turn, run)):
         endings.stop(turn, run, step, Reason.FENCE_UNPROVEN, f"{', '.join(open_)} may still act")
+        return True
+    if step.kind in DESTRUCTIVE_STEPS and _asked_too_long_ago(turn, run, step):
         return True
     turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1))
     to, may_act = run.started.to_place, turn.decided.services[run.started.service].may_act
@@ -104,6 +114,25 @@ def _fence_asks(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
     return (Reason.FENCE_NOT_AUTOMATIC, "; ".join(asked)) if asked else None
 
 
+def _asked_too_long_ago(turn: Turn, run: Run, step: Step) -> bool:
+    """Have the preconditions asked once more before the first destructive step, if that was too long ago.
+
+    A preparation of minutes, a controller that was down: what was viable then may not be now (opnsense/core#9789,
+    #4160: failed over to nothing viable, and cut the only working link for it).
+    """
+    if any(s.attempt > 0 for s in run.steps if s.kind in DESTRUCTIVE_STEPS):
+        return False
+    asked = [s for s in run.steps if s.kind in QUESTION_STEPS]
+    ago_s = turn.now - max((s.ended_at for s in asked if s.ended_at is not None), default=-FOREVER)
+    fresh_s = turn.limits(endings.client(run)).preflight_fresh_s
+    if ago_s <= fresh_s:
+        return False
+    evidence = f"asked {show_duration(ago_s)} ago, {show_duration(fresh_s)} allowed"
+    name = f"recheck-{len(asked)}"
+    turn.record(r.RecheckAdded(turn.now, run.id, name, step.name, Reason.PREFLIGHT_OLD, evidence))
+    return True
+
+
 def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
     """Skip a fence that a named person vouches for, or whose playbook has nothing left to do; settle one that
     is not declared.
@@ -138,7 +167,11 @@ def wait(turn: Turn, run: Run, step: Step) -> bool:
     condition, since, limit_s = _waits_for(turn, run, step, move)
     if condition is not None and turn.fresh(condition, since) not in (r.Verdict.UP, r.Verdict.DEGRADED):
         return _out_of_time(turn, run, step, condition, since, limit_s)
-    if step.kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
+    if step.kind in QUESTION_STEPS:
+        until = since + limit_s
+        if _age_not_asked(turn, service, move, since) and turn.now < until:
+            turn.wake(until)
+            return False
         loss = _loss(turn, run, service, move)
         if loss is not None:
             endings.fail(turn, run, step, *loss)
@@ -160,7 +193,7 @@ def _waits_for(turn: Turn, run: Run, step: Step, move: Move) -> tuple[Condition 
         return (fence.proven_when if fence else None), _ended_at(run, step, began), (fence.timeout_s if fence else 0.0)
     if step.kind is r.StepKind.VERIFY:
         return move.verify, _ended_at(run, step, began), move.verify_timeout_s
-    return move.viable_when, began, move.preflight_timeout_s
+    return move.viable_when, _counts_from(turn, step), move.preflight_timeout_s
 
 
 def _ended_at(run: Run, step: Step, default: float) -> float:
@@ -171,7 +204,7 @@ def _ended_at(run: Run, step: Step, default: float) -> float:
 
 
 def _out_of_time(turn: Turn, run: Run, step: Step, condition: Condition, since: float, limit_s: float) -> bool:
-    quiet = step.kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)
+    quiet = step.kind in QUESTION_STEPS
     hopeless = quiet and turn.says(condition) is r.Verdict.DOWN
     until = _counts_from(turn, step) + limit_s
     if turn.now < until and not hopeless:
@@ -204,9 +237,15 @@ def _loss(turn: Turn, run: Run, service: Service, move: Move) -> tuple[Reason, s
     return ladder.data_loss(turn, service, move, accept_s)
 
 
+def _age_not_asked(turn: Turn, service: Service, move: Move, since: float) -> bool:
+    """Whether the age of the data matters, and no answer has come to a question asked since then."""
+    matters = move.to is not None and service.rpo_s is not None
+    return matters and move.data_age is not None and turn.last_asked(move.data_age) < since
+
+
 def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
     """Measurements that a decision used, copied with the time of their sample."""
-    if step.kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK, r.StepKind.PROOF) and move.data_age:
+    if step.kind in (*QUESTION_STEPS, r.StepKind.PROOF) and move.data_age:
         row = turn.rows.get(move.data_age)
         age_s = turn.data_age_s(move.data_age, turn.now)
         if row is not None and row.measured_at is not None and age_s is not None:

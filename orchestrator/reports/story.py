@@ -222,6 +222,11 @@ class Stories(State):
             return
         run = self._runs[name][1]
         match x:
+            case r.RecheckAdded():
+                steps = list(run.steps.items())
+                at = list(run.steps).index(x.before)
+                added = StepStory(r.PlannedStep(x.step, r.StepKind.RECHECK))
+                run.steps = dict([*steps[:at], (x.step, added), *steps[at:]])
             case r.StepBegan():
                 step = run.steps[x.step]
                 step.began_at = x.at if step.began_at is None else step.began_at
