@@ -33,7 +33,7 @@ FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
 async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
     """Run until told to stop; the exit code: 0 stopped, 1 lost the lease.
 
-    Raises ConfigurationInvalid, LeaseRefused (without `wait_for_lease`), JournalError, SocketInUse.
+    Raises ConfigurationInvalid, LeaseRefused (without `wait_for_lease`), JournalError.
     """
     loop = asyncio.get_running_loop()
     stop, hang_up = asyncio.Event(), asyncio.Event()
@@ -47,7 +47,7 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
     words = WordsSocket(where_to_listen(controller.workspace), desk.handle)
     desk.publish = words.publish
     try:
-        await words.start()
+        await words.start(heir=True)
         log.info(
             "daemon is up", workspace=str(controller.workspace), epoch=controller.lease.epoch, socket=str(words.path)
         )

@@ -55,9 +55,16 @@ class WordsSocket:
         self._tasks: set[asyncio.Task[None]] = set()
         self._inode = 0
 
-    async def start(self) -> None:
-        """Listen. Raises SocketInUse, OSError."""
-        _remove_stale(self.path)
+    async def start(self, *, heir: bool = False) -> None:
+        """Listen. Raises SocketInUse, OSError.
+
+        `heir`: the caller holds the lease. Whoever still listens here does not any more (a stopped or hung process
+        keeps its socket, and answers nobody): its name goes to the one who decides now.
+        """
+        if heir:
+            self.path.unlink(missing_ok=True)
+        else:
+            _remove_stale(self.path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)  # 0600 from the first instant on; no other thread makes files at start-up
         try:

@@ -182,6 +182,30 @@ async def test_one_daemon_a_socket_and_what_a_killed_one_left_is_removed(tmp_pat
     assert not path.exists()
 
 
+async def test_whoever_holds_the_lease_takes_the_socket_from_a_daemon_that_is_frozen(tmp_path: Path) -> None:
+    """A stopped process keeps its socket and answers nobody; its successor must be heard all the same."""
+    path = tmp_path / "socket"
+    frozen = socket.socket(socket.AF_UNIX)
+    frozen.bind(str(path))
+    frozen.listen()
+    heir = WordsSocket(path, Desk(told, planned, lambda: 0.0).handle)
+    await heir.start(heir=True)
+    assert "status" in await ask(heir, {"op": "status"})
+    frozen.close()
+
+
+async def test_a_daemon_that_lost_its_socket_leaves_its_successors_alone(tmp_path: Path) -> None:
+    """It wakes up, learns that it lost the lease, and tidies up after itself only."""
+    path = tmp_path / "socket"
+    first, heir = (WordsSocket(path, Desk(told, planned, lambda: 0.0).handle) for _ in range(2))
+    await first.start(heir=True)
+    await heir.start(heir=True)
+    await first.stop()
+    assert "status" in await ask(heir, {"op": "status"})
+    await heir.stop()
+    assert not path.exists()
+
+
 def test_nobody_listens_is_said_as_such(tmp_path: Path) -> None:
     """Also where a killed daemon left its socket."""
     with pytest.raises(client.NobodyListens):
