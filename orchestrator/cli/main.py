@@ -14,6 +14,7 @@ app = App(name="bascule", help="Tiered, fenced and timed failover, with plain An
 
 app.command("orchestrator.cli.lab:app", name="lab", help="A real multi-site network on this machine.")
 app.command("orchestrator.cli.validate:validate", help="Read the whole configuration and name every fault at once.")
+app.command("orchestrator.cli.simulate:simulate", help="Seeded disasters on your own plan, in a virtual world.")
 app.command("orchestrator.cli.check:check", help="Ask checks once, now, and show what they answer.")
 app.command("orchestrator.cli.playbook:app", name="playbook", help="Run Ansible playbooks as bascule does.")
 app.command("orchestrator.cli.demo:demo", help="Three disasters and three tiers of failover, on the lab.")

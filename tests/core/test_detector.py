@@ -185,3 +185,15 @@ def test_evidence_is_one_line_an_operator_understands(answers: str, says: str) -
     asked = Asked()
     asked.hears(answers)
     assert detector.evidence(asked.row, asked.check) == f"acme/web: {says}"
+
+
+def test_an_answer_that_was_too_long_on_its_way_says_nothing_of_now() -> None:
+    """A replica's answer of long ago would raise the check and drop it again in the same breath."""
+    slow = check("acme/replica", rise=1, fall=3, every_s=1.0, timeout_s=1.0)
+    row = Row()
+    late = Observed(slow.id, 10.0, Answer.GOOD, {"data_age_s": 0.2})
+    assert detector.observe(row, slow, late, None, now=40.0) is Verdict.UNKNOWN
+    assert row.good_streak == 0
+    assert row.measures == {"data_age_s": 0.2}
+    assert row.measured_at == 10.0, "what it measured is kept, with the time of its question"
+    assert detector.observe(row, slow, Observed(slow.id, 39.9, Answer.GOOD), None, now=40.0) is Verdict.UP

@@ -1,0 +1,160 @@
+"""`bascule simulate`: thousands of seeded disasters on the workspace's own plan, before it is trusted.
+
+The one rule it keeps: it touches nothing. What it finds of the plan stands apart from what it would mean if bascule
+itself broke one of its statements; and what was not modelled or only assumed is said with every result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from orchestrator.cli.failures import CallWrong
+
+if TYPE_CHECKING:
+    from orchestrator.core.model import Model
+    from orchestrator.sim.campaign import Plan, Summary
+
+
+def simulate(
+    *clients: str,
+    seeds: Annotated[int, Parameter(name=["--seeds", "-n"])] = 200,
+    first: int = 0,
+    seed: int | None = None,
+    hours: float = 0.25,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 0,
+    modes: Literal["as-written", "auto"] = "as-written",
+    checks: bool = False,
+    workspace: Annotated[Path | None, Parameter(name=["--workspace", "-w"])] = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Try the plan against seeded disasters, in a virtual world. Exit code 1 if bascule broke one of its statements.
+
+    Parameters
+    ----------
+    clients
+        Only these clients.
+    seeds
+        How many disasters, or mixtures of them.
+    first
+        The first seed.
+    seed
+        Replay one seed as a story.
+    hours
+        Virtual hours in which things go wrong, for each seed; then everything must come to rest.
+    jobs
+        Processes; 0: one a core.
+    modes
+        `auto`: as if every service were in mode auto.
+    checks
+        In a story, show every check whose verdict changed.
+    workspace
+        The directory with playbooks/, inventories/ and checks/.
+    as_json
+        One JSON object on standard output.
+    """
+    from orchestrator.sim.campaign import as_auto
+
+    if hours <= 0 or seeds < 1:
+        raise CallWrong("there is nothing to simulate", "Give --seeds of at least 1 and --hours above 0")
+    model, usual_s = _plan(workspace, clients)
+    if not any(s.ladder for s in model.services.values()):
+        raise CallWrong("no service has a ladder: there is nothing to simulate", "Declare services: services.yml")
+    plan = _planned(as_auto(model) if modes == "auto" else model, hours, usual_s)
+    if seed is not None:
+        return _story(plan, seed, checks, as_json)
+    summary = _run(plan, range(first, first + seeds), jobs or os.cpu_count() or 1, quiet=as_json)
+    return _tell(plan, summary, as_json)
+
+
+def _plan(workspace: Path | None, clients: tuple[str, ...]) -> tuple[Model, Mapping[str, float]]:
+    from orchestrator.cli.validate import probe_kinds
+    from orchestrator.cli.workspace import find_workspace, reading
+    from orchestrator.config import load
+    from orchestrator.core.turn import percentile
+
+    found = find_workspace(workspace)
+    model = load(found, probe_kinds=probe_kinds(), clients=clients or None).model
+    with reading(found) as known:
+        durations = known.state.decided.durations
+    return model, {k: m for k, v in durations.items() if "/" in k and (m := percentile(v, 0.5)) is not None}
+
+
+def _planned(model: Model, hours: float, usual_s: Mapping[str, float]) -> Plan:
+    from orchestrator.sim.campaign import Plan
+
+    steps = {f"{m}/{kind}" for m in model.moves for kind in ("prepare", "fence", "execute", "finish", "isolate")}
+    return Plan(model, hours, {k: v for k, v in usual_s.items() if k in steps})
+
+
+def _run(plan: Plan, seeds: range, jobs: int, quiet: bool) -> Summary:
+    from orchestrator.sim.campaign import run
+
+    if quiet or not sys.stderr.isatty():
+        return run(plan, seeds, min(jobs, len(seeds)))
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("seeds", total=len(seeds))
+
+        def progress(so_far: Summary) -> None:
+            found = len(so_far.violations)
+            text = f"{so_far.virtual_s / 3600:.0f} virtual hours" + (f", {found} violations" if found else "")
+            bar.update(task, completed=so_far.seeds, description=text)
+
+        return run(plan, seeds, min(jobs, len(seeds)), progress)
+
+
+def _tell(plan: Plan, summary: Summary, as_json: bool) -> int:
+    from orchestrator.cli.simulation_text import as_data, show_summary
+
+    if as_json:
+        print(json.dumps(as_data(plan, summary)))
+    else:
+        show_summary(plan, summary)
+        for one, statement in sorted({(s, v.statement) for s, v in summary.violations})[:1]:
+            _shortest(plan, one, statement)
+    return 1 if summary.violations else 0
+
+
+def _shortest(plan: Plan, seed: int, statement: int) -> None:
+    """The shortest script that still breaks the statement, as a story."""
+    from orchestrator.sim.campaign import CALM_S, Campaign
+    from orchestrator.sim.shrink import shrink
+    from orchestrator.sim.simulation import quiet
+    from orchestrator.sim.telling import tell
+
+    quiet()
+    campaign = Campaign(plan)
+    print(f"\nThe shortest script of seed {seed} that still breaks statement {statement}:")
+    result = shrink(campaign.script_player(seed), campaign.script(seed), statement, plan.length_s, CALM_S)
+    for fault in result.faults:
+        print(f"  at {fault.at:.1f} s: {fault}")
+    print()
+    for line in tell(result):
+        print(line)
+    print(f"\nReplay the whole seed: bascule simulate --seed {seed} --hours {plan.hours:g}")
+
+
+def _story(plan: Plan, seed: int, checks: bool, as_json: bool) -> int:
+    from orchestrator.sim.campaign import Campaign
+    from orchestrator.sim.simulation import quiet
+    from orchestrator.sim.telling import tell
+
+    quiet()
+    result = Campaign(plan).play(seed)
+    lines = list(tell(result, checks=checks))
+    if as_json:
+        told = {"seed": seed, "violations": [str(v) for v in result.violations], "story": lines}
+        print(json.dumps(told | {"faults": [f"at {f.at:.1f} s: {f}" for f in result.faults]}))
+    else:
+        print("\n".join(lines))
+    return 1 if result.violations else 0

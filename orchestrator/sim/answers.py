@@ -1,0 +1,143 @@
+"""What the oracles know of answers: the streaks behind each verdict, who is blind, what fell together.
+
+The one rule it keeps: it counts the answers that reached a controller, by itself and in the plainest way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.core import records as r
+from orchestrator.core.diagnosis import evaluate
+from orchestrator.core.events import Answer, Observed
+from orchestrator.core.model import Condition, Model
+from orchestrator.sim.violation import Report
+
+
+@dataclass(slots=True)
+class Streak:
+    """One check's answers of late."""
+
+    good: int = 0
+    bad: int = 0
+    silent: bool = False  # the whole bad streak was silence
+    last_at: float = -1.0
+    last: Answer = Answer.NONE
+    silent_at: float = -1.0
+    good_at: float = -1.0
+
+
+class Answers:
+    """Statements 9, 10 and 11, and what 13 and 20 need to know."""
+
+    def __init__(self, model: Model, report: Report) -> None:
+        """No answers yet."""
+        self._model = model
+        self._report = report
+        self._streaks: dict[str, Streak] = {}
+        self._verdicts: dict[str, r.Verdict] = {}
+        self._fell: dict[str, r.VerdictChanged] = {}
+        self._watched = self._services_checks(model)
+
+    def use(self, model: Model) -> None:
+        """Another model is in force; changed checks start anew."""
+        for name in [n for n in self._streaks if model.checks.get(n) != self._model.checks.get(n)]:
+            del self._streaks[name]
+        self._model = model
+        self._watched = self._services_checks(model)
+
+    def restarted(self, same_boot: bool) -> None:
+        """A controller began; after another boot nothing of before counts."""
+        if not same_boot:
+            self._streaks.clear()
+            self._verdicts.clear()
+            self._fell.clear()
+
+    def observed(self, seen: Observed) -> None:
+        """One answer reached a controller. Late ones are old ones."""
+        streak = self._streaks.get(seen.check)
+        if streak is None:
+            streak = self._streaks[seen.check] = Streak()
+        if seen.sent_at <= streak.last_at:
+            return
+        streak.last_at, streak.last = seen.sent_at, seen.answer
+        if seen.answer is Answer.GOOD:
+            streak.good += 1
+            streak.bad = 0
+            streak.good_at = seen.sent_at
+        elif seen.answer is not Answer.NONE:
+            streak.silent = seen.answer is Answer.SILENT and (streak.silent or not streak.bad)
+            streak.bad += 1
+            streak.good = 0
+            if seen.answer is Answer.SILENT:
+                streak.silent_at = seen.sent_at
+
+    def verdict(self, x: r.VerdictChanged) -> None:
+        """9 and 11: a verdict has its fall or rise of fresh answers behind it."""
+        self._verdicts[x.check] = x.verdict
+        if x.verdict is r.Verdict.DOWN:
+            self._fell[x.check] = x
+        check, streak = self._model.checks.get(x.check), self._streaks.get(x.check)
+        if check is None:
+            return
+        if x.verdict is r.Verdict.UP and x.was is not r.Verdict.DEGRADED and (not streak or streak.good < check.rise):
+            self._report(11, "no verdict changes without its rise", f"{x.check}: {streak.good if streak else 0} good")
+        if x.verdict is not r.Verdict.DOWN or check.loss or (check.latency and check.latency.fails):
+            return
+        if streak is None or x.at - streak.last_at > check.stale_after_s:
+            self._report(9, "every down verdict cites fresh answers", x.check)
+        elif streak.bad < check.fall:
+            self._report(11, "no verdict changes without its fall", f"{x.check}: {streak.bad} bad")
+        elif streak.silent and not self._confirmed(check.vantage, streak.silent_at):
+            self._report(10, "silence counts only beside a reference that answers", x.check)
+
+    def _confirmed(self, vantage: str, silent_at: float) -> bool:
+        references = self._model.references(vantage)
+        return any((s := self._streaks.get(c)) is not None and s.good_at >= silent_at for c in references)
+
+    def blind(self, vantage: str, now: float) -> bool:
+        """Whether the last answer of every reference of this vantage was no good one, or is old."""
+        references = self._model.references(vantage)
+        return bool(references) and not any(
+            (s := self._streaks.get(c)) is not None
+            and s.last is Answer.GOOD
+            and now - s.last_at <= self._model.checks[c].stale_after_s
+            for c in references
+        )
+
+    def fell_apart(self, now: float, window_s: float, since: float) -> list[str]:
+        """Checks that fell within one window and have no failure domain in common, two by two: a lower bound."""
+        fell = [
+            x
+            for x in self._fell.values()
+            if x.check in self._watched
+            and x.at > since
+            and x.check in self._model.checks
+            and (streak := self._streaks.get(x.check)) is not None
+            and (now - x.at <= window_s or self._verdicts.get(x.check) is r.Verdict.DOWN)
+            and x.first_bad_at is not None
+            and streak.good_at >= x.first_bad_at - self._model.checks[x.check].stale_after_s
+        ]
+        most: list[str] = []
+        for first in fell:
+            together = [x for x in fell if 0 <= x.at - first.at <= window_s]
+            apart: list[str] = []
+            seen: set[str] = set()
+            for x in sorted(together, key=lambda x: len(self._domains(x.check))):
+                if not self._domains(x.check) & seen:
+                    seen |= self._domains(x.check)
+                    apart.append(x.check)
+            most = max(most, apart, key=len)
+        return most
+
+    def _domains(self, name: str) -> frozenset[str]:
+        check = self._model.checks[name]
+        return check.domains or frozenset({f"{check.client}/{check.host or check.name}"})
+
+    def seen_down(self, condition: Condition) -> bool:
+        """Whether the verdicts on record say that this is down."""
+        return evaluate(condition, lambda c: self._verdicts.get(c, r.Verdict.UNKNOWN)) is r.Verdict.DOWN
+
+    @staticmethod
+    def _services_checks(model: Model) -> set[str]:
+        return {c for s in model.services.values() for c in s.healthy_when.checks()}

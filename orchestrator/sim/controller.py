@@ -1,0 +1,356 @@
+"""One simulated controller: the real shell, journal and schedule, with the world in place of sockets and Ansible.
+
+The one rule it keeps: it may die or stand still before and after any entry and after any command, and whatever it had
+not handed on by then is lost, or late.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.core import commands as c
+from orchestrator.core import events as e
+from orchestrator.core.model import Check, Model
+from orchestrator.journal.axis import Axis
+from orchestrator.journal.journal import Entry, JournalError, StaleEpoch
+from orchestrator.journal.lease import Lease, Refused
+from orchestrator.probes.airspace import Airspace
+from orchestrator.probes.schedule import Schedule
+from orchestrator.runner.scripted import ScriptedRunner
+from orchestrator.shell.loop import Ports, Shell
+from orchestrator.sim.disk import Disk, Killed
+from orchestrator.sim.targets import Targets
+from orchestrator.sim.timeline import MachineClocks
+from orchestrator.sim.world import World
+
+LEASE_S = 20.0  # as in `shell/wiring.py`
+TAKE_AGAIN_S = 2.0  # how often a controller without the lease asks for it again
+DELIVERY_S = 0.5  # of a notice
+FOREVER = float("inf")
+
+
+@dataclass(slots=True)
+class People:
+    """Who is told what, and whether it reaches them."""
+
+    reachable: bool = True
+    told: list[tuple[float, c.TellPeople]] = field(default_factory=list)
+    answers: dict[str, c.Answered] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Watch:
+    """What oracles want to know of a controller, beside its entries."""
+
+    observed: Callable[[e.Observed, bool], None] = field(default=lambda _seen, _live: None)
+    carried_out: Callable[[c.Command, int], None] = field(default=lambda _command, _epoch: None)
+    defect: Callable[[str], None] = field(default=lambda _why: None)
+
+
+class Controller:
+    """One process that decides, from its start until it dies or loses its lease."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Model,
+        world: World,
+        disk: Disk,
+        clocks: MachineClocks,
+        targets: Targets,
+        ledger: ScriptedRunner,
+        people: People,
+        watch: Watch,
+    ) -> None:
+        """`ledger` is a runner whose ledger this one goes on with."""
+        self.name = name
+        self.model = model
+        self.alive = True
+        self.frozen = False
+        self.shell: Shell | None = None
+        self._world = world
+        self._timeline = world.timeline
+        self._disk = disk
+        self._clocks = clocks
+        self._people = people
+        self._watch = watch
+        self._lease: Lease | None = None
+        self._queue: deque[e.Event] = deque()
+        self._handling = False
+        self._late: list[Callable[[], None]] = []  # what would have happened while it stood still
+        self._woken_for = FOREVER
+        self._next_beat = FOREVER
+        self._schedule = Schedule()
+        self._airspace: dict[str, Airspace] = {}
+        self._asked: dict[str, Check] = {}
+        self._commands = 0  # of the present entry
+        self.runner = ScriptedRunner(self._emit_step, ledger=ledger.ledger, plays=targets.plays, later=self._soon)
+
+    # ---- life
+
+    def start(self) -> None:
+        """Take the lease, or try again until it can be had; then take over."""
+        if not self.alive or self.frozen:
+            return self._or_late(self.start)
+        try:
+            taken = self._disk.acquire(self.name, self._clocks.wall(), LEASE_S)
+            if isinstance(taken, Refused):
+                self._timeline.after(TAKE_AGAIN_S, self.start)
+                return None
+            self._begin(taken)
+        except Killed:
+            self.die()
+        except StaleEpoch:
+            self.alive = False
+        except JournalError:
+            self._timeline.after(TAKE_AGAIN_S, self.start)
+        return None
+
+    def _begin(self, lease: Lease) -> None:
+        self._lease = lease
+        self._axis = Axis(self._disk, self._clocks)
+        ports = Ports(
+            steps=lambda x: self._port(lambda: self.runner.carry_out(x), x),
+            probe_now=lambda x: self._port(lambda: self._probe_now(x), None),
+            use_cadence=lambda x: self._port(lambda: self._cadence(x), None),
+            tell=lambda x: self._port(lambda: self._tell(x), x),
+            answered=lambda x: self._port(lambda: self._answered(x), x),
+            forget_run=self.runner.forget,
+            entry=self._entry,
+        )
+        self.shell = Shell(self._disk, lease, ports, self._axis.now, self._axis.wall)
+        self._use_checks(self.model)
+        self._handling = True
+        try:
+            boot, axis = self._clocks.boot(), self._axis
+            self.shell.begin(e.ControllerStarted(self.name, lease.epoch, boot, axis.same_boot, axis.assumed_gap_s))
+            self.shell.configure(self.model)
+        finally:
+            self._handling = False
+        self._timeline.after(LEASE_S / 4, self._renew)
+        self._drain()
+
+    def die(self) -> None:
+        """Killed: nothing more comes of it. Its playbooks' workers go on."""
+        self.alive = False
+        self.runner.closed = True
+        self._queue.clear()
+        self._late.clear()
+
+    def freeze(self) -> None:
+        """Stopped, as by SIGSTOP or a snapshot."""
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """It goes on as if nothing had been."""
+        self.frozen = False
+        late, self._late = self._late, []
+        for do in late:
+            if self.alive:
+                do()
+
+    def hear(self, word: e.WordSpoken) -> None:
+        """A person says something."""
+        self._emit(word)
+
+    def configure(self, model: Model) -> bool:
+        """Reload; whether the model was put in force."""
+        if not self.alive or self.frozen or self.shell is None or self._handling:
+            return False
+        self._handling = True
+        try:
+            objections = self.shell.configure(model)
+        except Killed:
+            self.die()
+            return False
+        except (StaleEpoch, JournalError):
+            return False
+        finally:
+            self._handling = False
+        if not objections:
+            self.model = model
+            self._use_checks(model)
+        self._drain()
+        return not objections
+
+    # ---- events in
+
+    def _emit_step(self, event: e.StepProgressed | e.StepEnded | e.StepAdopted) -> None:
+        if not isinstance(event, e.StepProgressed):
+            self._emit(event)
+
+    def _emit(self, event: e.Event) -> None:
+        if not self.alive:
+            return
+        if self.frozen:
+            self._late.append(lambda: self._emit(event))
+            return
+        self._queue.append(event)
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._handling or self.shell is None or not self.alive:
+            return
+        self._handling = True
+        shell, queue = self.shell, self._queue
+        try:
+            while queue and self.alive and not self.frozen:
+                self._commands = 0
+                shell.handle(queue.popleft())
+                if shell.broken and shell.broken.startswith("defect"):
+                    self._watch.defect(shell.broken)
+        except Killed:
+            self.die()
+        except StaleEpoch:
+            self.die()  # it has lost the lease, and says so
+        finally:
+            self._handling = False
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.shell is None or not self.alive:
+            return
+        at = self._timeline.now + max(0.0, self.shell.wake_at - self._axis.now())
+        if at < self._woken_for and at != FOREVER:
+            self._woken_for = at
+            self._timeline.at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._woken_for = FOREVER
+        if not self.alive or self.frozen:
+            self._or_late(self._tick)
+        elif self.shell is not None and self._axis.now() >= self.shell.wake_at:
+            self._emit(e.Ticked())
+        else:
+            self._wake()
+
+    # ---- commands out
+
+    def _port(self, act: Callable[[], None], command: c.Command | None) -> None:
+        """Hand a command on; a death after it comes here, and what is handed on while it stands still is late."""
+        epoch = self._lease.epoch if self._lease else 0
+
+        def go() -> None:
+            if command is not None:
+                self._watch.carried_out(command, epoch)
+            act()
+
+        if self.frozen:
+            self._late.append(go)
+            return
+        go()
+        self._commands += 1
+        self._disk.after_command(self._commands, self)
+
+    def _entry(self, entry: Entry) -> None:
+        self._disk.committed(entry, self)
+
+    def _soon(self, tell: Callable[[], None]) -> None:
+        self._timeline.at(self._timeline.now, tell)
+
+    def _tell(self, notice: c.TellPeople) -> None:
+        def deliver() -> None:
+            if self._people.reachable:
+                self._people.told.append((self._timeline.now, notice))
+                self._emit(e.NoticeDelivered(notice.id, "chat"))
+            else:
+                self._emit(e.NoticeFailed(notice.id, "nobody could be reached"))
+
+        self._timeline.after(DELIVERY_S, deliver)
+
+    def _answered(self, answer: c.Answered) -> None:
+        self._people.answers[answer.word] = answer
+
+    def _renew(self) -> None:
+        if not self.alive or self._lease is None:
+            return
+        if self.frozen:
+            self._or_late(self._renew)
+            return
+        try:
+            if not self._disk.renew(self._lease, self._clocks.wall()):
+                self.die()
+                return
+        except JournalError:
+            pass  # asked again; if it was lost meanwhile, the next entry says so
+        self._timeline.after(LEASE_S / 4, self._renew)
+
+    def _or_late(self, do: Callable[[], None]) -> None:
+        if self.alive:
+            self._late.append(do)
+
+    # ---- asking
+
+    def _use_checks(self, model: Model) -> None:
+        now, wanted = self._timeline.now, model.checks
+        before = self._asked
+        self._asked = dict(wanted)
+        for name in [n for n in self._airspace if wanted.get(n) != before.get(n)]:
+            self._schedule.remove(name)
+            del self._airspace[name]
+        for name, check in wanted.items():
+            if name not in self._airspace:
+                self._airspace[name] = Airspace()
+                self._schedule.add(name, check.every_s, now)
+        self._beat_later()
+
+    def _cadence(self, intervals_s: Mapping[str, float]) -> None:
+        self._schedule.cadence(intervals_s, self._timeline.now)
+        self._beat_later()
+
+    def _probe_now(self, checks: tuple[str, ...]) -> None:
+        for name in checks:
+            airspace = self._airspace.get(name)
+            if airspace is not None and airspace.now():
+                self._ask_soon(name, airspace)
+
+    def _beat_later(self) -> None:
+        at = self._schedule.next_at()
+        if at is not None and at < self._next_beat:
+            self._next_beat = at
+            self._timeline.at(at, self._beat)
+
+    def _beat(self) -> None:
+        if not self.alive:
+            return
+        if self.frozen:
+            self._late.append(self._beat)
+            return
+        self._next_beat = FOREVER
+        for name, _ in self._schedule.due(self._timeline.now):
+            airspace = self._airspace.get(name)
+            if airspace is not None and airspace.beat():
+                self._ask(name, airspace)
+                if not self.alive:
+                    return
+        self._beat_later()
+
+    def _ask_soon(self, name: str, airspace: Airspace) -> None:
+        self._soon(lambda: self._ask(name, airspace))
+
+    def _ask(self, name: str, airspace: Airspace) -> None:
+        if not self.alive or self._airspace.get(name) is not airspace:
+            return  # taken out of the configuration meanwhile, or changed
+        sent_at = self._axis.now()
+        judged, delay_s = self._world.ask(name)
+        seen = e.Observed(name, sent_at, judged.answer, judged.measures, judged.detail)
+        if delay_s <= 0.0:
+            self._arrive(name, seen, airspace)
+        else:
+            self._timeline.after(delay_s, lambda: self._arrive(name, seen, airspace))
+
+    def _arrive(self, name: str, seen: e.Observed, airspace: Airspace) -> None:
+        if not self.alive:
+            return
+        if self.frozen:
+            self._late.append(lambda: self._arrive(name, seen, airspace))
+            return
+        if self._airspace.get(name) is not airspace:
+            return  # taken out of the configuration, or changed
+        again = airspace.ended()
+        self._watch.observed(seen, True)
+        self._emit(seen)
+        if again:
+            self._ask_soon(name, airspace)

@@ -1,0 +1,165 @@
+"""What a simulation came to for each service: every outage, what caused it, which tier ended it, and what guards did.
+
+The one rule it keeps: it counts what the journal says; an outage that nobody's move ended is not a recovery.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.core import records as r
+from orchestrator.core.model import Model
+from orchestrator.core.reasons import Reason
+from orchestrator.journal.journal import Entry
+from orchestrator.sim.faults import Fault, FaultKind
+
+AFTERMATH_S = 60.0  # an outage that begins so soon after a fault's end still is of that fault
+OF_THE_CONTROLLER = frozenset(
+    {
+        FaultKind.DISK_SLOW,
+        FaultKind.DISK_FULL,
+        FaultKind.KILLED,
+        FaultKind.KILLED_AT,
+        FaultKind.REBOOT,
+        FaultKind.FROZEN,
+        FaultKind.FROZEN_AT,
+        FaultKind.CLOCK,
+        FaultKind.PEOPLE,
+        FaultKind.WORD,
+        FaultKind.RELOAD,
+        FaultKind.MUTE,
+        FaultKind.LATE,
+        FaultKind.LAG,
+        FaultKind.BROKEN,
+        FaultKind.PLAYBOOK_FAILS,
+        FaultKind.PLAYBOOK_HANGS,
+        FaultKind.PLAYBOOK_HALF,
+        FaultKind.PLAYBOOK_USELESS,
+        FaultKind.PLAYBOOK_UNSEEN,
+    }
+)  # what does not take a service down, but makes its recovery harder
+GUARDS = frozenset(
+    {
+        Reason.BLIND,
+        Reason.SEEN_ALIVE,
+        Reason.OBSERVE_ONLY,
+        Reason.IN_MAINTENANCE,
+        Reason.HELD,
+        Reason.COOLING_DOWN,
+        Reason.FLAPPING,
+        Reason.MASS_FAILURE,
+        Reason.TOO_MANY_FAILOVERS,
+        Reason.DEPENDENCY_RECOVERING,
+        Reason.SETTLING,
+        Reason.RESOURCE_BUSY,
+        Reason.NOT_VIABLE,
+        Reason.VIABILITY_UNKNOWN,
+        Reason.RPO_UNKNOWN,
+        Reason.RPO_EXCEEDED,
+        Reason.FENCE_UNPROVEN,
+        Reason.FENCE_NOT_AUTOMATIC,
+        Reason.NO_FENCE,
+        Reason.BUDGET_TOO_SMALL,
+        Reason.PREFLIGHT_FAILED,
+        Reason.STALE_EPOCH,
+        Reason.COMPROMISE_SUSPECTED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One outage of one service. `tier`: the one that ended it; None: it ended otherwise, or not."""
+
+    service: str
+    disaster: str
+    alone: bool  # the only disaster of its script
+    harder: bool  # something else went wrong as well: with the controller, a playbook, a measurement
+    began_at: float
+    tier: int | None
+    move: str
+    how: str
+    rta_s: float | None
+    rto_s: float
+    person: bool
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was within the RTO."""
+        return self.rta_s is not None and self.rta_s <= self.rto_s
+
+
+def episodes(model: Model, entries: Iterable[Entry], faults: Sequence[Fault], warm_up_s: float) -> list[Episode]:
+    """Every outage of a simulation, oldest first."""
+    found: list[Episode] = []
+    service_of: dict[str, str] = {}
+    open_: dict[str, tuple[float, bool]] = {}
+    by: dict[str, r.TierJudged] = {}
+    for entry in entries:
+        for x in entry.records:
+            if isinstance(x, r.IncidentOpened):
+                service_of[x.incident] = x.service
+            if isinstance(x, r.IncidentOpened | r.IncidentReopened):
+                open_[x.incident] = (x.first_bad_at, False)
+                by.pop(x.incident, None)
+            elif isinstance(x, r.ServiceJudged) and x.decision is r.Decision.ASK and x.incident in open_:
+                open_[x.incident] = (open_[x.incident][0], True)
+            elif isinstance(x, r.TierJudged) and x.state is r.TierState.RECOVERED:
+                by[x.incident] = x
+            elif isinstance(x, r.IncidentEnded) and x.incident in open_:
+                began, person = open_.pop(x.incident)
+                service = service_of[x.incident]
+                found.append(_episode(model, service, faults, warm_up_s, began, person, by.get(x.incident), x))
+    for incident, (began, person) in open_.items():
+        found.append(_episode(model, service_of[incident], faults, warm_up_s, began, person, None, None))
+    return sorted(found, key=lambda x: (x.began_at, x.service))
+
+
+def _episode(
+    model: Model,
+    service: str,
+    faults: Sequence[Fault],
+    warm_up_s: float,
+    began: float,
+    person: bool,
+    by: r.TierJudged | None,
+    ended: r.IncidentEnded | None,
+) -> Episode:
+    disasters = [f for f in faults if f.kind not in OF_THE_CONTROLLER]
+    here = [f for f in disasters if _lasts(f, began - warm_up_s)]
+    names = sorted({f"{f.kind.value}: {f.subject}" if f.subject else f.kind.value for f in here})
+    disaster = names[0] if len(names) == 1 else "several at once" if names else "in the wake of others"
+    known = model.services.get(service)
+    how = ended.reason.value if ended else "not recovered"
+    return Episode(
+        service,
+        disaster,
+        len(disasters) == 1,
+        len(faults) > len(disasters),
+        began,
+        by.tier if by else None,
+        by.move if by else "",
+        how,
+        ended.at - began if ended else None,
+        known.rto_s if known else 0.0,
+        person,
+    )
+
+
+def _lasts(fault: Fault, at: float) -> bool:
+    ends = float("inf") if fault.for_s is None else fault.at + fault.for_s + AFTERMATH_S
+    return fault.at - 1.0 <= at <= ends
+
+
+def guards_fired(entries: Iterable[Entry]) -> Counter[str]:
+    """How often each guard stopped or delayed something."""
+    found: Counter[str] = Counter()
+    for entry in entries:
+        for x in entry.records:
+            if isinstance(x, r.ServiceJudged | r.TierJudged | r.RunEnded) and x.reason in GUARDS:
+                found[x.reason.value] += 1
+            elif isinstance(x, r.WordRefused):
+                found[f"refused: {x.reason.value}"] += 1
+    return found

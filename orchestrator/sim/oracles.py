@@ -1,0 +1,283 @@
+"""The twenty statements of what must never happen, tried on every entry and every change of a simulated world.
+
+The one rule it keeps: it reads the journal's records and the world's truth, never the engine's state, and it counts for
+itself. Statements are numbered as in `docs/architecture.md`; the ones about attempts and steps are in `attempts.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.core import commands as c
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.durations import show_duration
+from orchestrator.core.model import Limits, Mode, Model, Service
+from orchestrator.core.reasons import Reason
+from orchestrator.core.state import covers
+from orchestrator.journal.journal import Entry
+from orchestrator.sim.answers import Answers
+from orchestrator.sim.attempts import Attempts
+from orchestrator.sim.controller import People
+from orchestrator.sim.targets import Targets
+from orchestrator.sim.violation import Violation
+from orchestrator.sim.world import World
+
+WAIT_S = 60.0  # a wait with a reason may last so long after everything else has come to rest
+
+
+@dataclass(slots=True)
+class Known:
+    """One service, as the journal tells."""
+
+    place: str | None
+    incident: str | None = None
+    recovered_at: float | None = None
+    moves: list[float] | None = None
+    resumed_at: float = 0.0
+    judged: r.ServiceJudged | None = None
+
+
+class Oracles:
+    """All statements over one simulation."""
+
+    def __init__(self, model: Model, world: World, targets: Targets, people: People) -> None:
+        """Nothing has been seen yet."""
+        self.violations: list[Violation] = []
+        self._model = model
+        self._world = world
+        self._people = people
+        self._epoch = 0
+        self._at = 0.0
+        self._models: dict[str, Model] = {model.digest: model}
+        self._services: dict[str, Known] = {s.id: Known(s.home, moves=[]) for s in model.services.values()}
+        self._tiers: dict[tuple[str, int], r.TierState] = {}
+        self._incidents: dict[str, str] = {}
+        self._holds: dict[str, str] = {}
+        self._windows: dict[str, float] = {}
+        self._left: dict[tuple[str, str], float] = {}
+        self._answers = Answers(model, self._broken)
+        self._attempts = Attempts(model, world, targets, self._broken)
+        self._reported: set[tuple[int, str]] = set()
+        self.carried_out: Callable[[c.Command, int], None] = self._attempts.carried_out
+
+    def knows(self, model: Model) -> None:
+        """A model that may be put in force."""
+        self._models[model.digest] = model
+
+    def observed(self, seen: e.Observed) -> None:
+        """An answer reached a controller."""
+        self._answers.observed(seen)
+
+    def defect(self, why: str) -> None:
+        """A controller met a defect of its own."""
+        number = 0
+        if "statement " in why:
+            number = int(why.partition("statement ")[2].partition(":")[0])
+        self._broken(number, "the engine never meets a defect, and its own invariants hold", why)
+
+    def entry(self, entry: Entry) -> None:
+        """An entry became durable."""
+        self._at = entry.at
+        if entry.epoch < self._epoch:
+            self._broken(1, "at most one decider", f"entry {entry.seq} of epoch {entry.epoch} after {self._epoch}")
+        for record in entry.records:
+            told = _TRIED.get(type(record))
+            if told is not None:
+                told(self, record)
+            self._attempts.record(record)
+        self._epoch = max(self._epoch, entry.epoch)
+
+    def world_changed(self) -> None:
+        """16: an exclusive service never acts at two places."""
+        for service in self._model.services.values():
+            if service.exclusive:
+                acting = self._world.acting(service.id)
+                if len(acting) > 1:
+                    self._broken(16, "an exclusive service acts at one place", f"{service.id}: {', '.join(acting)}")
+
+    def at_rest(self, now: float) -> None:
+        """20: after the calm every incident has ended, or is with a person who has been told; none is forgotten."""
+        told = {n.subject for _, n in self._people.told if n.kind in (c.NoticeKind.HUMAN_NEEDED, _APPROVAL)}
+        for name, known in self._services.items():
+            service = self._model.services.get(name)
+            if service is None:
+                continue
+            down = self._world.services[name].down_since
+            if known.incident is None:
+                lasting = down is not None and now - down > WAIT_S
+                if lasting and self._answers.seen_down(service.healthy_when):
+                    self._broken(20, "no outage is forgotten", f"{name} is down and has no open incident")
+            elif not self._in_hands(name, known, told):
+                said = f"{known.judged.decision.value}: {known.judged.reason.value}" if known.judged else "not judged"
+                self._broken(
+                    20, "every incident ends, or a person has been told", f"{known.incident} of {name}, {said}"
+                )
+
+    # ---- inside
+
+    def _in_hands(self, service: str, known: Known, told: set[str]) -> bool:
+        judged = known.judged
+        if self._attempts.waits_for_a_person(service):
+            return service in told
+        if self._attempts.unfinished(service) is not None:
+            return False
+        if judged is None:
+            return False
+        if judged.reason in (Reason.HELD, Reason.IN_MAINTENANCE, Reason.OBSERVE_ONLY, Reason.BLIND):
+            return True  # a person stopped it, or nothing is seen: people know, or have been told once before
+        if judged.decision is r.Decision.ASK:
+            return service in told
+        return self._waits_for_another(judged, told)
+
+    def _waits_for_another(self, judged: r.ServiceJudged, told: set[str]) -> bool:
+        """A service that waits for its dependency is in that one's hands."""
+        waits = (Reason.DEPENDENCY_RECOVERING, Reason.RESOURCE_BUSY, Reason.TOO_MANY_FAILOVERS)
+        return judged.reason in waits and bool(told)
+
+    def _broken(self, number: int, rule: str, evidence: str) -> None:
+        if (number, evidence) in self._reported:
+            return
+        self._reported.add((number, evidence))
+        self.violations.append(Violation(number, rule, evidence, self._at))
+
+    def _limits(self, service: Service) -> Limits:
+        return self._model.client_limits.get(service.client, self._model.limits)
+
+    def _controller_began(self, x: r.ControllerBegan) -> None:
+        if x.epoch <= self._epoch:
+            self._broken(2, "epochs only grow", f"{x.controller} begins with {x.epoch} after {self._epoch}")
+        self._epoch = max(self._epoch, x.epoch)
+        self._answers.restarted(x.same_boot)
+
+    def _configured(self, x: r.Configured) -> None:
+        self._model = self._models.get(x.digest, self._model)
+        self._answers.use(self._model)
+        for name, home in x.homes.items():
+            self._services.setdefault(name, Known(home, moves=[]))
+
+    def _opened(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
+        service = x.service if isinstance(x, r.IncidentOpened) else self._incidents[x.incident]
+        self._incidents[x.incident] = service
+        self._services[service].incident = x.incident
+        self._services[service].judged = None
+        for key in [k for k in self._tiers if k[0] == x.incident]:
+            del self._tiers[key]
+
+    def _ended(self, x: r.IncidentEnded) -> None:
+        known = self._services[self._incidents[x.incident]]
+        known.incident, known.recovered_at = None, x.at
+
+    def _judged(self, x: r.ServiceJudged) -> None:
+        self._services[self._incidents[x.incident]].judged = x
+
+    def _tier(self, x: r.TierJudged) -> None:
+        self._tiers[x.incident, x.tier] = x.state
+
+    def _run_started(self, x: r.RunStarted) -> None:
+        if x.origin is not r.Origin.AUTOMATIC:
+            return
+        service, known = self._model.services[x.service], self._services[x.service]
+        limits = self._limits(service)
+        moves = known.moves if known.moves is not None else []
+        moves.append(x.at)
+        recent = [at for at in moves if at >= max(x.at - limits.moves_window_s, known.resumed_at)]
+        if len(recent) > limits.moves_per_service:
+            self._broken(12, "at most K automatic moves in a window", f"{x.run}: {len(recent)} of {x.service}")
+        self._brakes(x, service)
+        if x.tier is None:
+            self._failback(x, service, known)
+            return
+        for tier in range(1, x.tier):
+            if self._tiers.get((x.incident or "", tier)) not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
+                self._broken(17, "tier n+1 only after tier n", f"{x.run}: tier {tier} is not out")
+        left = self._left.get((x.service, x.to_place or ""))
+        if left is not None and x.at - left < service.cool_down_s:
+            ago = show_duration(x.at - left)
+            self._broken(8, "no return to what has just failed", f"{x.run}: {x.to_place} failed {ago} ago")
+
+    def _brakes(self, x: r.RunStarted, service: Service) -> None:
+        """10, 13, 19."""
+        limits = self._limits(service)
+        mode = service.mode
+        if mode is Mode.OBSERVE:
+            self._broken(19, "modes are honoured", f"{x.run}: {x.service} is in mode observe")
+        for subject in self._holds:
+            if covers(subject, x.service):
+                self._broken(19, "holds are honoured", f"{x.run}: {subject} is held")
+        for subject, ends_at in self._windows.items():
+            if covers(subject.partition("#")[0], x.service) and x.at < ends_at:
+                self._broken(19, "maintenance is honoured", f"{x.run}: {subject}")
+        going = self._attempts.going(x.run, service.client)
+        if going >= limits.concurrent_failovers:
+            self._broken(13, "at most B failovers at once", f"{x.run}: {going} others are under way")
+        apart = self._answers.fell_apart(x.at, limits.failure_window_s, self._services[x.service].resumed_at)
+        if x.incident is not None and len(apart) > limits.failure_domains:
+            self._broken(13, "no automatic action in a mass failure", f"{x.run}: {', '.join(apart)}")
+        for vantage in sorted({self._model.checks[k].vantage for k in service.healthy_when.checks()}):
+            if x.incident is not None and self._answers.blind(vantage, x.at):
+                self._broken(10, "a blind vantage decides nothing", f"{x.run}: vantage {vantage}")
+
+    def _failback(self, x: r.RunStarted, service: Service, known: Known) -> None:
+        if known.incident is not None:
+            self._broken(18, "no automatic failback in an open incident", f"{x.run}: {known.incident}")
+        since = known.recovered_at
+        if since is not None and x.at - since < service.hold_down_s - 1e-6:
+            self._broken(18, "no automatic failback in a hold-down", f"{x.run}: {x.at - since:.0f} s after recovery")
+
+    def _run_ended(self, x: r.RunEnded) -> None:
+        run = self._attempts.runs.get(x.run)
+        if run is None or run.started.to_place is None:
+            return
+        tried, verified = run.attempts.get("execute", 0) > 0, run.verified
+        if not x.ok and tried and not verified:
+            self._left[run.started.service, run.started.to_place] = x.at
+        moved = run.started.from_place not in (None, run.started.to_place)
+        if (x.ok or verified) and run.started.incident and moved:
+            self._left[run.started.service, run.started.from_place or ""] = x.at
+
+    def _placement(self, x: r.PlacementChanged) -> None:
+        self._services[x.service].place = x.place
+
+    def _word(self, x: r.WordAccepted) -> None:
+        if x.kind is e.WordKind.HOLD:
+            self._holds[x.subject] = x.who
+        elif x.kind is e.WordKind.RESUME:
+            self._holds.pop(x.subject, None)
+            for name, known in self._services.items():
+                if covers(x.subject, name):
+                    known.resumed_at = x.at
+        elif x.kind is e.WordKind.MAINTENANCE:
+            self._windows[x.subject] = x.ends_at if x.ends_at is not None else x.at
+        elif x.kind is e.WordKind.MAINTENANCE_END:
+            self._windows.pop(x.subject, None)
+
+    def _window(self, x: r.WindowOpened) -> None:
+        self._windows[f"{x.subject}#{x.window}"] = x.ends_at
+
+    def _window_closed(self, x: r.WindowClosed) -> None:
+        self._windows.pop(f"{x.subject}#{x.window}", None)
+
+    def _verdict(self, x: r.VerdictChanged) -> None:
+        self._answers.verdict(x)
+
+
+_APPROVAL = c.NoticeKind.APPROVAL_NEEDED
+_TRIED: dict[type, Callable[[Oracles, Any], None]] = {
+    r.ControllerBegan: Oracles._controller_began,
+    r.Configured: Oracles._configured,
+    r.VerdictChanged: Oracles._verdict,
+    r.IncidentOpened: Oracles._opened,
+    r.IncidentReopened: Oracles._opened,
+    r.IncidentEnded: Oracles._ended,
+    r.ServiceJudged: Oracles._judged,
+    r.TierJudged: Oracles._tier,
+    r.RunStarted: Oracles._run_started,
+    r.RunEnded: Oracles._run_ended,
+    r.PlacementChanged: Oracles._placement,
+    r.WordAccepted: Oracles._word,
+    r.WindowOpened: Oracles._window,
+    r.WindowClosed: Oracles._window_closed,
+}

@@ -1,0 +1,211 @@
+"""What playbooks come to in a simulated world: how long they take, what they change, and how they end.
+
+The one rule it keeps: a playbook changes the world at its own moment, whatever becomes of the controller that started
+it; and a target lets in only an epoch at least as large as the largest it has seen.
+
+    step              needs                                                  changes
+    --------------    ---------------------------------------------------    -------------------------------------------
+    fence             the hosts that prove it                                the place is switched off for good
+    hand over         the place left, powered and connected                  the service stops there
+    isolate           the place has power                                    nobody outside reaches the place
+    prepare           the place gone to is there                             nothing yet
+    execute, to       the place gone to is there and in order                the service starts there, then users follow
+    execute, path     the place has power                                    users take the other path
+    execute, undoing  the place has power                                    users take the path they took before
+    execute, else     the place has power and is connected                   what had crashed runs again
+    finish            nothing                                                nothing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from orchestrator.core import records as r
+from orchestrator.core.commands import RunPlaybook
+from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.model import Move
+from orchestrator.runner.scripted import Ending
+from orchestrator.sim.world import World
+
+ASSUMED_SHARE = 0.1  # of a step's time-out, where nothing was measured
+SHORTEST_S = 1.0
+REFUSED_S = 1.0  # until the epoch guard says no
+UNREACHABLE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt as the world saw it: what oracles and reports read."""
+
+    key: StepKey
+    kind: r.StepKind
+    epoch: int
+    target: str
+    began_at: float
+
+
+@dataclass(slots=True)
+class Misfortune:
+    """What a fault does to the playbooks of one move or fence while it lasts."""
+
+    kind: str  # fails, hangs, half, useless, unseen
+    share: float = 1.0
+
+
+@dataclass
+class Targets:
+    """The world's side of every playbook."""
+
+    world: World
+    seed: str
+    usual_s: Mapping[str, float] = field(default_factory=dict)  # `move/step kind` to measured seconds
+    planned: dict[str, r.RunStarted] = field(default_factory=dict)  # runs, from the journal's entries
+    misfortunes: dict[str, list[Misfortune]] = field(default_factory=dict)  # by move or place id
+    epochs: dict[str, int] = field(default_factory=dict)  # largest seen, by target
+    accepted: list[Attempt] = field(default_factory=list)
+    effects: list[tuple[float, StepKey, str]] = field(default_factory=list)
+    on_accept: list[Callable[[Attempt], None]] = field(default_factory=list)
+    on_effect: list[Callable[[StepKey, r.StepKind], None]] = field(default_factory=list)
+    lose: Callable[[StepKey], None] = field(default=lambda _key: None)
+    end: Callable[[StepKey, Ending], bool] = field(default=lambda _key, _ending: False)
+    runs: Callable[[StepKey], bool] = field(default=lambda _key: False)
+
+    def plays(self, command: RunPlaybook) -> Ending:
+        """Begin an attempt in the world; it ends by itself at its time."""
+        timeline = self.world.timeline
+        key, noise = command.key, Random(f"{self.seed}/{command.key}")  # noqa: S311 -- a seed must replay
+        started = self.planned[key.run]
+        step = next(s for s in started.steps if s.name == key.step)
+        move = self.world.nature.model.moves.get(started.move)
+        target = step.place or started.to_place or started.from_place or started.service
+        took_s = self._duration(started, step, command.timeout_s, noise)
+        ending = self._refused(command, target, step, timeline.now)
+        if ending is not None:
+            timeline.after(REFUSED_S, lambda: self._finish(key, ending))
+            return Ending(hangs=True)
+        if move is None or (why := self._out_of_reach(started, step, move)):
+            said = Ending(Outcome.UNREACHABLE, why if move is not None else "the move is not known any more")
+            timeline.after(min(UNREACHABLE_S, command.timeout_s), lambda: self._finish(key, said))
+            return Ending(hangs=True)
+        luck = self._misfortune(started, step, noise)
+        self._schedule(command, started, step, move, took_s, luck, noise)
+        return Ending(hangs=True)
+
+    # ---- how it goes
+
+    def _duration(self, started: r.RunStarted, step: r.PlannedStep, timeout_s: float, noise: Random) -> float:
+        usual_s = self.usual_s.get(f"{started.move}/{step.kind.value}")
+        if usual_s is None:
+            usual_s = max(SHORTEST_S, timeout_s * ASSUMED_SHARE)
+        return min(usual_s * noise.uniform(0.7, 1.5), timeout_s * 0.9)
+
+    def _refused(self, command: RunPlaybook, target: str, step: r.PlannedStep, now: float) -> Ending | None:
+        """The epoch guard before the author's playbook."""
+        if command.epoch < self.epochs.get(target, 0):
+            seen = self.epochs[target]
+            return Ending(Outcome.STALE_EPOCH, f"{target} has seen epoch {seen}; this is {command.epoch}")
+        self.epochs[target] = command.epoch
+        attempt = Attempt(command.key, step.kind, command.epoch, target, now)
+        self.accepted.append(attempt)
+        for told in self.on_accept:
+            told(attempt)
+        return None
+
+    def _out_of_reach(self, started: r.RunStarted, step: r.PlannedStep, move: Move) -> str:
+        """Why the playbook reaches nothing; empty if it does."""
+        world, place = self.world, step.place
+        if "local" in world.blind:
+            return "no way out of here"
+        if step.kind is r.StepKind.FENCE and not step.hand_over:
+            fence = world.nature.model.places[place or ""].fence
+            checks = [world.nature.questions[c] for c in fence.proven_when.checks()] if fence else []
+            dead = next((n for q in checks for n in q.needs if not world.lives(n)), None)
+            return f"{dead} does not answer" if dead and place not in {q.inside for q in checks} else ""
+        if step.kind is r.StepKind.FENCE:
+            return "" if world.has_power(place) and world.connected(place) else f"{place} does not answer"
+        if step.kind in (r.StepKind.PREPARE, r.StepKind.EXECUTE) and move.to is not None:
+            there = move.to not in world.dark and world.connected(move.to)
+            return "" if there else f"{move.to} does not answer"
+        if step.kind is r.StepKind.FINISH:
+            return ""
+        place = place or world.services[started.service].place
+        if not world.has_power(place):
+            return f"{place} does not answer"
+        leads = move.via is not None or move.undoes is not None or step.kind is not r.StepKind.EXECUTE
+        return "" if leads or world.connected(place) else f"{place} does not answer"
+
+    def _misfortune(self, started: r.RunStarted, step: r.PlannedStep, noise: Random) -> str:
+        on = step.place if step.kind is r.StepKind.FENCE and step.place else started.move
+        for each in self.misfortunes.get(on, []):
+            if noise.random() < each.share:
+                return each.kind
+        moving = step.kind in (r.StepKind.EXECUTE, r.StepKind.PREPARE)
+        return "fails" if moving and started.move in self.world.broken else ""
+
+    def _schedule(
+        self,
+        command: RunPlaybook,
+        started: r.RunStarted,
+        step: r.PlannedStep,
+        move: Move,
+        took_s: float,
+        luck: str,
+        noise: Random,
+    ) -> None:
+        key, timeline = command.key, self.world.timeline
+        effect_at = timeline.now + took_s * noise.uniform(0.3, 0.8)
+        takes_effect = luck in ("", "unseen") or (luck in ("half", "hangs") and noise.random() < 0.5)
+        follow = luck != "half"
+        if takes_effect:
+            timeline.at(effect_at, lambda: self._take_effect(key, started, step, move, follow))
+        if luck == "hangs":
+            out = Ending(Outcome.TIMED_OUT, f"longer than {command.timeout_s:g} s")
+            timeline.after(command.timeout_s, lambda: self._finish(key, out))
+        elif luck == "unseen":
+            timeline.after(took_s, lambda: self.lose(key))
+        elif luck in ("fails", "half"):
+            timeline.after(took_s, lambda: self._finish(key, Ending(Outcome.FAILED, "a task failed")))
+        else:
+            timeline.after(took_s, lambda: self._finish(key, Ending(Outcome.OK, "playbook ended well")))
+
+    def _finish(self, key: StepKey, ending: Ending) -> None:
+        self.end(key, ending)
+
+    def _take_effect(self, key: StepKey, started: r.RunStarted, step: r.PlannedStep, move: Move, follow: bool) -> None:
+        if not self.runs(key):
+            return  # cancelled or killed before
+        if self._out_of_reach(started, step, move):
+            return  # what it works on has gone meanwhile
+        world, service = self.world, started.service
+        self.effects.append((world.timeline.now, key, step.kind.value))
+        for told in self.on_effect:
+            told(key, step.kind)
+        if step.kind is r.StepKind.FENCE and step.place:
+            if step.hand_over:
+                world.stop_at(service, step.place)
+            else:
+                world.switch_off(step.place)
+        elif step.kind is r.StepKind.EXECUTE:
+            self._move(service, move, follow)
+        elif step.kind.value == "isolate" and step.place:
+            world.isolated.add(step.place)
+            world.changed()
+
+    def _move(self, service: str, move: Move, follow: bool) -> None:
+        world = self.world
+        if move.to is not None:
+            world.start_at(service, move.to)
+            if follow:
+                world.lead_to(service, move.to)
+            return
+        if move.undoes is not None:
+            world.engaged.discard(move.undoes)
+            world.changed()
+        elif move.via is not None:
+            world.engaged.add(move.id)
+            world.changed()
+        else:
+            for each in world.nature.uses[move.id]:
+                world.restart(each)
