@@ -62,7 +62,7 @@ def _speak(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) ->
     try:
         events = Connection(where_to_speak(workspace))
     except NobodyListens:
-        return _alone(workspace, word, wait, follower)
+        return _alone(workspace, word, follower)
     with events:
         return _to_daemon(events, word, wait, follower)
 
@@ -85,7 +85,7 @@ def _to_daemon(events: Connection, word: WordSpoken, wait: bool, follower: Follo
     return answer
 
 
-def _alone(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) -> Answered:
+def _alone(workspace: Path, word: WordSpoken, follower: Follower) -> Answered:
     """Without a daemon: the one place that calls the one-shot shell."""
     from orchestrator.daemon.address import where_to_speak
     from orchestrator.shell import oneshot
@@ -99,7 +99,7 @@ def _alone(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) ->
 
     _quiet_logs()
     try:
-        return oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress, wait=wait)
+        return oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress)
     except LeaseRefused as refused:
         raise LeaseRefused(
             f"{refused}. It does not answer at {where_to_speak(workspace)}: wait, or look at it"

@@ -1,7 +1,14 @@
 """One word without a daemon: take the lease, adopt what is unfinished, ask what the move needs, act, give it back.
 
-The one rule it keeps: it acts on that word alone. Incidents of other services are left to the daemon; what a daemon
-left unfinished is seen to its end first, since nobody else would.
+The one rule it keeps: it acts on that word alone, and a word that may stop a run never waits for that run. Before a
+move, what a daemon left unfinished is seen to its end; incidents of other services are left to the daemon.
+
+    word                     before it is said                   after it
+    -------------------------------------------------------------------------------------------
+    failover, failback       unfinished runs end, checks known   its run ends or needs a person
+    approve                  checks of the run's client known    its run ends or needs a person
+    abort, reject            nothing                             its run ends
+    hold, maintenance, …     nothing                             nothing: runs go on when a controller is there
 """
 
 from __future__ import annotations
@@ -14,7 +21,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
 from orchestrator.core.events import StepProgressed, WordKind, WordSpoken
 from orchestrator.journal.journal import Entry
-from orchestrator.shell.dry_run import DryRun, plan_of
+from orchestrator.shell.dry_run import DryRun
 from orchestrator.shell.wiring import Controller, Watchers, until
 
 KNOWN_S = 12.0  # how long to wait for the checks of the word's client to have verdicts
@@ -27,10 +34,8 @@ def speak(
     *,
     on_entry: Callable[[Entry], None] = lambda _entry: None,
     on_progress: Callable[[StepProgressed], None] = lambda _event: None,
-    wait: bool = True,
 ) -> Answered:
-    """Put one word; its answer, after its run has ended or needs a person (a run cannot go on without a controller,
-    so that `wait` only matters where a daemon listens).
+    """Put one word; its answer, after its run has ended or needs a person: a run cannot go on without a controller.
 
     Raises LeaseRefused, ConfigurationInvalid, JournalError.
     """
@@ -51,9 +56,11 @@ async def _speak(workspace: Path, word: WordSpoken, watchers: Watchers) -> Answe
     controller = Controller(workspace, attends=False, watchers=watchers)
     await controller.start()
     try:
-        await _seen_to(controller)
         if word.kind in MOVES:
+            await _seen_to(controller)
             await known(controller, word.subject.partition("/")[0])
+        elif word.kind is WordKind.APPROVE and (run := controller.shell.engine.decided.runs.get(word.subject)):
+            await known(controller, run.started.service.partition("/")[0])  # a run that goes on blind is stopped
         answer = await controller.speak(word)
         if answer.run:
             await _ended(controller, answer.run)
@@ -93,6 +100,3 @@ async def _ended(controller: Controller, run: str) -> None:
         task.cancel()
     for task in done:
         task.result()
-
-
-__all__ = ["DryRun", "dry_run", "plan_of", "speak"]
