@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,9 +26,11 @@ from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
 from orchestrator.core.model import Model
+from orchestrator.core.people import NotifySettings
+from orchestrator.core.reasons import Reason
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
-from orchestrator.journal.journal import Entry, Journal, StaleEpoch
+from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.notify.heartbeat import HeartbeatSender
@@ -36,6 +38,7 @@ from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
+from orchestrator.shell.identity import identity_of
 from orchestrator.shell.loop import Ports, Shell
 
 log = structlog.get_logger(__name__)
@@ -90,27 +93,44 @@ class Controller:
         self._answers: dict[str, asyncio.Future[c.Answered]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._lost: asyncio.Future[None] | None = None
+        self._opened = AsyncExitStack()
+        self._began = False
         self.loaded: Loaded | None = None
+        self.secrets: Mapping[str, str] = {}
         self.invalid: ConfigurationInvalid | None = None
 
     # ---- life
 
     async def start(self) -> None:
-        """Read, open, take the lease and take over.
+        """Read, open, take the lease and take over. Where that fails, everything opened so far is closed again.
 
         Raises ConfigurationInvalid where the files are invalid and the journal knows no earlier model; LeaseRefused;
         JournalUnwritable; JournalUnreadable.
         """
         self._loop = asyncio.get_running_loop()
         self._lost = self._loop.create_future()
-        await self._read()
+        try:
+            self.loaded, self.secrets = await self._read()
+        except ConfigurationInvalid as invalid:
+            if not journal_path(self.workspace).exists():
+                raise
+            self.invalid = invalid
+        try:
+            self._take_over()
+        except BaseException:
+            await self.close()
+            raise
+        self._pump()
+
+    def _take_over(self) -> None:
         self.journal: Journal = SqliteJournal(journal_path(self.workspace))
+        self._opened.callback(self.journal.close)
         clocks = SystemClocks()
         lease = self.journal.acquire(self.name, clocks.wall(), LEASE_S)
         if isinstance(lease, Refused):
-            self.journal.close()
             raise LeaseRefused(str(lease))
         self.lease: Lease = lease
+        self._opened.callback(self._give_back)
         self.axis = Axis(self.journal, clocks)
         self._make_ports()
         ports = Ports(
@@ -125,6 +145,7 @@ class Controller:
         self.shell = Shell(self.journal, lease, ports, self.axis.now, self.axis.wall, attends=self._attends)
         model = self._model()
         self._ask(model)
+        self._began = True
         self.shell.begin(
             e.ControllerStarted(self.name, lease.epoch, clocks.boot(), self.axis.same_boot, self.axis.assumed_gap_s)
         )
@@ -133,7 +154,6 @@ class Controller:
         if self.loaded and self.loaded.heartbeat and self._attends:
             sender = HeartbeatSender(self.loaded.heartbeat, lambda: self.shell.broken is None)
             self._tasks.append(asyncio.create_task(sender.run()))
-        self._pump()
 
     async def lost(self) -> None:
         """Returns never; raises LeaseLost when another controller has taken over."""
@@ -148,40 +168,45 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.prober.close()
-        await self.notifier.close()
-        try:
-            self._drain()
-        except StaleEpoch as stale:
-            self._lose(str(stale))
-        await self.runner.close()
-        self._over = True
-        self.shell.close()
-        self.journal.close()
+        await self._opened.aclose()  # the latest first: see `_take_over` and `_make_ports`
 
     async def reload(self) -> bool:
         """Read the files again; keep the old configuration if they are invalid or cannot be put in force now."""
-        before, self.invalid = self.loaded, None
-        await self._read(must=False)
-        invalid: ConfigurationInvalid | None = self.invalid
-        if invalid is not None or self.loaded is None:
-            self.loaded = before
-            for fault in invalid.faults if invalid else ():
+        try:
+            loaded, found = await self._read()
+        except ConfigurationInvalid as invalid:
+            self.invalid = invalid
+            for fault in invalid.faults:
                 log.error("configuration invalid, the old one stays in force", fault=str(fault))
             return False
-        objections = self._configure(self.loaded.model)
-        if objections:
-            self.loaded = before
+        before, secrets_before, model = self.loaded, self.secrets, self.shell.engine.model
+        self._use(loaded, found)  # a step that begins with the new model begins with the new inventories
+        try:
+            objections = self._configure(loaded.model)
+        except JournalUnwritable as refused:
+            log.error("the new configuration cannot be put in force", why=str(refused))
+            objections = [str(refused)]
+        except StaleEpoch as stale:
+            self._lose(str(stale))
             return False
-        self.notifier.settings = self.loaded.notify
-        self.runner.use_inventories(self.loaded.inventories)
-        log.info("configuration reloaded", digest=self.loaded.model.digest)
+        if objections:
+            self._use(before, secrets_before)
+            self._ask(model)
+            return False
+        self.invalid = None
+        self._pump()  # it may want to be woken sooner now
+        log.info("configuration reloaded", digest=loaded.model.digest)
         return True
 
     # ---- words
 
     async def speak(self, word: e.WordSpoken) -> c.Answered:
-        """Put one word to the engine; its answer. Raises TimeoutError when it cannot answer now."""
+        """Put one word to the engine; its answer. While nothing can be remembered, it is a refusal, at once.
+
+        Raises LeaseLost; TimeoutError when it cannot answer now.
+        """
+        if self._over:
+            raise LeaseLost("this controller does not decide any more: say it to the one that does")
         answer = self._answers.setdefault(word.id, self._loop.create_future())
         self.emit(word)
         try:
@@ -196,20 +221,21 @@ class Controller:
 
     # ---- inside
 
-    async def _read(self, must: bool = True) -> None:
-        try:
-            self.loaded = await asyncio.to_thread(read_workspace, self.workspace)
-            self.secrets, missing = await asyncio.to_thread(self.loaded.secrets.reveal_all)
-        except ConfigurationInvalid as invalid:
-            self.invalid = invalid
-            if must and not journal_path(self.workspace).exists():
-                raise
-            self.loaded, self.secrets = None, {}
-            return
+    async def _read(self) -> tuple[Loaded, Mapping[str, str]]:
+        """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid."""
+        loaded = await asyncio.to_thread(read_workspace, self.workspace)
+        found, missing = await asyncio.to_thread(loaded.secrets.reveal_all)
         for reference, why in missing.items():
             log.warning("a secret cannot be had here", secret=reference, why=why)
-        for warning in self.loaded.warnings:
+        for warning in loaded.warnings:
             log.warning("configuration", warning=str(warning))
+        return loaded, found
+
+    def _use(self, loaded: Loaded | None, found: Mapping[str, str]) -> None:
+        """Take files into use, beside their model: secrets, inventories, who is told."""
+        self.loaded, self.secrets = loaded, found
+        self.notifier.settings = loaded.notify if loaded else load_notify(self.workspace)
+        self.runner.use_inventories(loaded.inventories if loaded else {})
 
     def _model(self) -> Model:
         """The model to be in force: the files', or the last one journaled when the files are invalid."""
@@ -230,28 +256,41 @@ class Controller:
         return decode(Model, stored)
 
     def _make_ports(self) -> None:
-        self.prober = Prober(self.emit, self.axis.now, self.secrets)
-        settings = self.loaded.notify if self.loaded else load_notify(self.workspace)
-        self.notifier = PeopleNotifier(settings, self.emit)
+        """What is opened last is closed first: nobody asks and tells any more when the last events are taken in."""
         self.runner = PlaybookRunner(
             self.workspace,
-            self.loaded.inventories if self.loaded else {},
+            {},
             self._progressed,
             digest=self._digest,
-            workspace_id=self._identity(),
+            workspace_id=identity_of(self.workspace, self.lease.epoch),
         )
+        self._opened.push_async_callback(self.runner.close)
+        self._opened.callback(self._take_in_the_last)
+        self.notifier = PeopleNotifier(NotifySettings(), self.emit)
+        self._opened.push_async_callback(self.notifier.close)
+        self.prober = Prober(self.emit, self.axis.now, self.secrets)
+        self._opened.push_async_callback(self.prober.close)
+        self._use(self.loaded, self.secrets)
         if self._attends:
             self.runner.warm_up()
 
-    def _identity(self) -> str:
-        """What names this workspace's epochs on targets: new with a new journal, whose epochs begin at 1 again."""
-        path = self.workspace / ".bascule" / "identity"
-        if self.lease.epoch > 1 and path.exists():
-            return path.read_text(encoding="utf-8").strip()
-        identity = secrets.token_hex(8)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.write_text(identity + "\n", encoding="utf-8")
-        return identity
+    def _take_in_the_last(self) -> None:
+        try:
+            if self._began:
+                self._drain()
+        except StaleEpoch as stale:
+            self._lose(str(stale))
+
+    def _give_back(self) -> None:
+        """The lease; with it, the rows that are still to be kept."""
+        self._over = True
+        try:
+            if self._began:
+                self.shell.close()
+            else:
+                self.journal.release(self.lease)
+        except JournalError as refused:
+            log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
     def _digest(self, client: str, playbook: str) -> str:
         sources = self.loaded.inventories.get(client, ()) if self.loaded else ()
@@ -261,10 +300,11 @@ class Controller:
         return digest
 
     def _configure(self, model: Model) -> list[str]:
+        before = self.shell.engine.model
         objections = self.shell.configure(model)
         for objection in objections:
             log.error("the new configuration cannot be put in force", why=objection)
-        self._ask(self.shell.engine.model if objections else model)
+        self._ask(before if objections else model)
         return objections
 
     def _ask(self, model: Model) -> None:
@@ -308,6 +348,10 @@ class Controller:
             event = self._queue.popleft()
             began = self._loop.time()
             self.shell.handle(event)
+            if isinstance(event, e.WordSpoken) and self.shell.broken is not None:
+                again = f"repeat it safely with --word-id {event.id}"
+                why = f"{self.shell.broken}; whether the word was kept is not known: {again}"
+                self._answered(c.Answered(event.id, False, Reason.CANNOT_ACT.value, why))
             took_s = self._loop.time() - began
             if took_s > SLOW_S:
                 log.warning("slow", event_kind=type(event).__name__, took_s=round(took_s, 2), hint="a busy disk?")
@@ -318,8 +362,9 @@ class Controller:
     def _lose(self, why: str) -> None:
         self._over = True
         log.error("the lease is lost: this controller acts no more", why=why)
-        if self._lost is not None and not self._lost.done():
-            self._lost.set_exception(LeaseLost(why))
+        for waiting in (self._lost, *self._answers.values()):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(LeaseLost(why))
 
     async def _keep_lease(self) -> None:
         while True:

@@ -1,0 +1,172 @@
+"""A controller and its files: what stays in force when they go wrong, and what is left behind when a start fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import ConfigurationInvalid
+from orchestrator.core import records as r
+from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.people import AppriseWay
+from orchestrator.core.reasons import Reason
+from orchestrator.journal.journal import JournalUnwritable
+from orchestrator.journal.lease import Lease
+from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.shell.identity import identity_of
+from orchestrator.shell.wiring import Controller, LeaseLost, LeaseRefused
+from tests.shell.small import SERVICES, Small, write
+
+ASKS_WITH_A_SECRET = (
+    "- {name: door, hosts: here, probe: http, url: 'http://127.0.0.1:9/', token_secret: door_token, every: 60s}\n"
+)
+
+
+def vaulted_by(small: Small, token: str) -> None:
+    """A check that needs a secret."""
+    write(small.path / "checks/door.yml", ASKS_WITH_A_SECRET)
+    write(small.path / "inventories/acme/group_vars/all.yml", f"door_token: {token}\n")
+
+
+@pytest.fixture
+async def controller(small: Small) -> AsyncIterator[Controller]:
+    """Of the small workspace, started."""
+    vaulted_by(small, "first")
+    found = Controller(small.path)
+    await found.start()
+    yield found
+    await found.close()
+
+
+async def test_files_that_went_invalid_take_nothing_from_what_is_in_force(small: Small, controller: Controller) -> None:
+    loaded, kept, model = controller.loaded, controller.secrets, controller.shell.engine.model
+    assert list(kept.values()) == ["first"]
+    write(small.path / "inventories/acme/services.yml", SERVICES.replace("ladder: [restart]", "ladder: [restrat]"))
+    assert await controller.reload() is False
+    assert controller.loaded is loaded
+    assert controller.secrets == kept
+    assert controller.shell.engine.model is model
+    assert controller.invalid is not None
+
+
+async def test_a_configuration_that_the_engine_refuses_leaves_no_part_of_itself(
+    small: Small, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vaulted_by(small, "second")
+    write(small.path / "bascule.yml", "notify: {ways: [{apprise: 'json://192.0.2.1/'}]}\n")
+    monkeypatch.setattr(controller.shell, "configure", lambda _model: ["acme/web has incident i1 open"])
+    assert await controller.reload() is False
+    assert list(controller.secrets.values()) == ["first"]
+    assert controller.notifier.settings.ways == ()
+    monkeypatch.undo()
+    assert await controller.reload() is True
+    assert list(controller.secrets.values()) == ["second"]
+    assert isinstance(controller.notifier.settings.ways[0], AppriseWay)
+
+
+async def test_a_configuration_that_cannot_be_kept_is_not_put_in_force(
+    small: Small, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_digest: str, _model: object) -> None:
+        raise JournalUnwritable("no space is left for it", "Free some space.")
+
+    vaulted_by(small, "second")
+    monkeypatch.setattr(controller.journal, "store_model", full)
+    assert await controller.reload() is False
+    assert list(controller.secrets.values()) == ["first"]
+
+
+async def test_a_start_that_fails_gives_back_what_it_took(small: Small) -> None:
+    """Invalid files, and a journal that knows no earlier model: the lease was taken to find that out."""
+    SqliteJournal(journal_path(small.path)).close()
+    write(small.path / "inventories/acme/services.yml", "services: {web: {rto: 5m}}\n")
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(ConfigurationInvalid):
+        await Controller(small.path).start()
+    assert {x for x in before ^ set(os.listdir("/proc/self/fd")) if _is_ours(x, small.path)} == set()
+    journal = SqliteJournal(journal_path(small.path), read_only=True)
+    assert journal.holder() is None
+    journal.close()
+
+
+def _is_ours(fd: str, workspace: Path) -> bool:
+    try:
+        return str(workspace) in str(Path(f"/proc/self/fd/{fd}").readlink())
+    except OSError:
+        return False
+
+
+async def test_a_second_controller_leaves_the_first_ones_lease_alone(small: Small, controller: Controller) -> None:
+    with pytest.raises(LeaseRefused):
+        await Controller(small.path, name="other").start()
+    found = controller.journal.holder()
+    assert isinstance(found, Lease)
+    assert found.epoch == controller.lease.epoch
+
+
+def test_a_workspace_keeps_its_identity_with_its_journal(tmp_path: Path) -> None:
+    first = identity_of(tmp_path, 1)
+    assert identity_of(tmp_path, 2) == first
+    assert identity_of(tmp_path, 1) != first  # a new journal, whose epochs begin again
+
+
+def test_an_identity_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = identity_of(tmp_path, 1)
+
+    def cut(*_: object) -> None:
+        raise OSError("the power is gone")
+
+    monkeypatch.setattr("os.fsync", cut)
+    with pytest.raises(OSError, match="power"):
+        identity_of(tmp_path, 1)
+    assert identity_of(tmp_path, 2) == first
+
+
+def test_an_empty_identity_is_none(tmp_path: Path) -> None:
+    write(tmp_path / ".bascule/identity", "")
+    found = identity_of(tmp_path, 7)
+    assert len(found) == 16
+    assert identity_of(tmp_path, 8) == found
+
+
+async def test_a_word_that_cannot_be_remembered_is_refused_at_once(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise JournalUnwritable("no space is left for it", "Free some space.")
+
+    monkeypatch.setattr(controller.journal, "append", full)
+    monkeypatch.setattr("orchestrator.shell.wiring.ANSWER_S", float("inf"))
+    for word in ("w1", "w2"):  # the one that met the fault, and one that comes while it lasts
+        answer = await controller.speak(WordSpoken(word, WordKind.HOLD, "Ada", "*"))
+        assert (answer.word, answer.accepted, answer.reason) == (word, False, Reason.CANNOT_ACT.value)
+        assert "no space is left for it" in answer.evidence
+        assert f"--word-id {word}" in answer.evidence
+
+
+async def test_a_refused_word_is_heard_when_it_is_repeated(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise JournalUnwritable("no space is left for it", "Free some space.")
+
+    word = WordSpoken("w1", WordKind.HOLD, "Ada", "*")
+    with monkeypatch.context() as disk:
+        disk.setattr(controller.journal, "append", full)
+        assert not (await controller.speak(word)).accepted
+    monkeypatch.setattr(controller.shell, "_retry_at", 0.0)
+    assert (await controller.speak(word)).accepted
+    kept = [x for entry in controller.journal.entries() for x in entry.records if isinstance(x, r.WordAccepted)]
+    assert [x.word for x in kept] == ["w1"]
+
+
+async def test_a_controller_that_lost_its_lease_refuses_words_at_once(controller: Controller) -> None:
+    controller.journal.release(controller.lease)
+    other = controller.journal.acquire("other", controller.axis.wall(), 20.0)
+    assert isinstance(other, Lease)
+    for word in ("w1", "w2"):  # the one that shows it, and one that comes later
+        with pytest.raises(LeaseLost):
+            await controller.speak(WordSpoken(word, WordKind.HOLD, "Ada", "*"))
