@@ -166,6 +166,8 @@ def compile_limits(shape: LimitsShape | None) -> Limits:
         "relapse": "relapse_s",
         "sighting": "sighting_s",
         "preflight_fresh": "preflight_fresh_s",
+        "quorum": "quorum",
+        "doubt": "doubt_s",
     }
     given = {field: getattr(shape, key) for key, field in names.items() if shape and getattr(shape, key) is not None}
     return Limits(**given)

@@ -25,8 +25,9 @@ from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import DaemonSettings, People, WorkspaceSettings, read_people, read_settings
 from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.templates import Secrets
+from orchestrator.config.vantages import check_vantages
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.model import Check, Limits, Mode, Model, Move, Place, Service
+from orchestrator.core.model import Limits, Model, Move, Place, Service
 from orchestrator.core.people import Heartbeat, NotifySettings, Person
 
 CACHE = Path(".bascule") / "cache"
@@ -129,7 +130,8 @@ def load(
         if files[name].head.limits is not None:
             client_limits[name] = compile_limits(files[name].head.limits)
     find_cycles(services, files, faults)
-    _references(checks.checks, services, faults)
+    limits = {name: client_limits.get(name, settings.limits) for name in files}
+    check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
     faults.raise_if_any()
     return Loaded(
         workspace=workspace,
@@ -141,17 +143,6 @@ def load(
         warnings=faults.warnings(),
         hosts={name: len(inventory.hosts) for name, inventory in inventories.items()},
     )
-
-
-def _references(checks: Mapping[str, Check], services: Mapping[str, Service], faults: Faults) -> None:
-    """Warn of a vantage without a reference: whether others are down or it is cut off, nobody could tell."""
-    acting = any(s.mode is not Mode.OBSERVE for s in services.values())
-    for vantage in sorted({c.vantage for c in checks.values()}):
-        if acting and not any(c.reference for c in checks.values() if c.vantage == vantage):
-            message = (
-                f"no check made from vantage {vantage!r} is a reference: silence will never take anything down there"
-            )
-            faults.warn(Position("checks"), message, "'reference: true' on a check of something that is always there")
 
 
 def load_notify(workspace: Path) -> NotifySettings:

@@ -288,6 +288,8 @@ class LimitsShape(Shape):
     relapse: Duration | None = None
     sighting: Duration | None = None
     preflight_fresh: Duration | None = None
+    quorum: Annotated[int, Field(strict=True, ge=2)] | None = None
+    doubt: Duration | None = None
 
 
 class ServicesFileShape(Shape):

@@ -24,6 +24,7 @@ NOT_THE_TIERS_FAULT = (
     Reason.HELD,
     Reason.IN_MAINTENANCE,
     Reason.BLIND,
+    Reason.NO_QUORUM,
     Reason.MASS_FAILURE,
     Reason.OBSERVE_ONLY,
     Reason.APPROVAL_NEEDED,
@@ -302,7 +303,9 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
         turn.wake(turn.now + RECONSIDER_S)
     text = f"{service.id} is down and nothing is done by itself: {finding.reason.text}: {finding.evidence}"
     notice = _notice(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
-    turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=f"bascule resume {service.id}")
+    braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
+    say = f"bascule resume {service.id}" if braked else f"bascule failover {service.id}"
+    turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
 
 
 def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:

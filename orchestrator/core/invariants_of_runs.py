@@ -55,6 +55,9 @@ def _in_sight(turn: Turn, run: str, service: Service) -> None:
     finding = policy.blind(turn, service)
     if finding is not None:
         raise InvariantBroken(10, "a blind vantage's verdicts count for nothing", f"{run}: {finding.evidence}")
+    finding = policy.no_quorum(turn, service)
+    if finding is not None:
+        raise InvariantBroken(10, "one of several vantages never triggers alone", f"{run}: {finding.evidence}")
 
 
 def _braked(turn: Turn, record: r.RunStarted, service: Service) -> None:

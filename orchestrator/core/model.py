@@ -231,6 +231,8 @@ class Limits:
     failure_window_s: float = 60.0  # ... within W: no automatic action at all
     relapse_s: float = 300.0  # a relapse sooner reopens the incident and its clock
     sighting_s: float = 2.0  # a good answer from the place left, more recent than this, vetoes
+    quorum: int | None = None  # vantages that must see a service down, where it has several; None: the majority
+    doubt_s: float = 60.0  # blind, or without a quorum, for so long in an incident: a named human is told
     preflight_fresh_s: float = 30.0  # a preflight older than this is asked again before the first destructive step
 
 

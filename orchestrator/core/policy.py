@@ -7,11 +7,11 @@ accident that it prevents. A new guard is one function and one row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.core.decided import covers
 from orchestrator.core.durations import show_duration
-from orchestrator.core.model import Mode, Service
+from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, Verdict
 from orchestrator.core.turn import Turn
@@ -30,12 +30,55 @@ Guard = Callable[[Turn, Service], Finding | None]
 
 
 def blind(turn: Turn, service: Service) -> Finding | None:
-    """A controller that sees nothing must not act (orchestrator#737, Checkmate#3937, gatus#1722)."""
-    for vantage in sorted({turn.model.checks[c].vantage for c in service.healthy_when.checks()}):
-        if turn.blind(vantage):
-            asked = ", ".join(turn.model.references(vantage))
-            return Finding(Decision.WAIT, Reason.BLIND, f"vantage {vantage}: none of {asked} answers")
-    return None
+    """The controller itself was cut off, and must not act (openark/orchestrator#737, #808; Checkmate#3937; gatus#1722).
+
+    Where a service is seen from several vantages, a blind one of them stops nobody: `no_quorum` does not count it.
+    """
+    vantages = vantages_of(turn, service)
+    if not all(turn.blind(v) for v in vantages):
+        return None
+    told = (f"vantage {v}: none of {', '.join(turn.references(v))} answers" for v in vantages)
+    return Finding(_in_doubt(turn, service), Reason.BLIND, "; ".join(told))
+
+
+def no_quorum(turn: Turn, service: Service) -> Finding | None:
+    """A witness that is cut off alone sees everything down (Checkmate#3937, gatus#1722): one of several never triggers.
+
+    Of the vantages that the service's health is asked from, a majority (or `quorum`, at least two) must each see
+    something of it down; a blind one sees nothing.
+    """
+    vantages = vantages_of(turn, service)
+    if turn.incident(service) is None or len(vantages) < 2:
+        return None
+    need = max(2, turn.limits(service.client).quorum or len(vantages) // 2 + 1)
+    seen = {v: Verdict.UNKNOWN if turn.blind(v) else _health_from(turn, service, v) for v in vantages}
+    if sum(verdict is Verdict.DOWN for verdict in seen.values()) >= need:
+        return None
+    told = ", ".join(f"{v} {'is blind' if turn.blind(v) else f'sees it {seen[v].value}'}" for v in vantages)
+    return Finding(_in_doubt(turn, service), Reason.NO_QUORUM, f"{need} of {len(vantages)} vantages needed: {told}")
+
+
+def vantages_of(turn: Turn, service: Service) -> list[str]:
+    """From where the service's health is asked, by name."""
+    return sorted({turn.model.checks[c].vantage for c in service.healthy_when.checks()})
+
+
+def _health_from(turn: Turn, service: Service, vantage: str) -> Verdict:
+    """What one vantage says of the service: down as soon as something of it is."""
+    own = tuple(c for c in service.healthy_when.checks() if turn.model.checks[c].vantage == vantage)
+    return turn.health(replace(service, healthy_when=Condition(Combine.ALL, own)))
+
+
+def _in_doubt(turn: Turn, service: Service) -> Decision:
+    """Wait for a while; if it stays so in an incident, a named human is told: nobody is forgotten."""
+    incident = turn.incident(service)
+    if incident is None:
+        return Decision.WAIT
+    until = incident.episode_opened_at + turn.limits(service.client).doubt_s
+    if turn.now >= until:
+        return Decision.ASK
+    turn.wake(until)
+    return Decision.WAIT
 
 
 def held(turn: Turn, service: Service) -> Finding | None:
@@ -132,13 +175,14 @@ GUARDS: tuple[Guard, ...] = (
     blind,
     held,
     in_maintenance,
+    no_quorum,
     frozen,
     mass_failure,
     dependency_recovering,
     too_many_failovers,
 )
 BY_HAND: tuple[Guard, ...] = (blind, too_many_failovers)  # what a named operator's own failover still has to pass
-BEFORE_ACTING: tuple[Guard, ...] = (blind, held, in_maintenance, mass_failure)  # once more, before the first effect
+BEFORE_ACTING: tuple[Guard, ...] = (blind, held, in_maintenance, no_quorum, mass_failure)  # again, before any effect
 
 
 def objection(turn: Turn, service: Service, guards: tuple[Guard, ...] = GUARDS) -> Finding | None:

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     NOT_NEEDED = "not needed"
     # guards: may we act?
     BLIND = "blind"
+    NO_QUORUM = "no quorum"
     SEEN_ALIVE = "seen alive"
     OBSERVE_ONLY = "observe only"
     IN_MAINTENANCE = "in maintenance"
@@ -98,6 +99,7 @@ TEXTS: dict[Reason, str] = {
     Reason.ALREADY_DONE: "a look at the target showed that it is done",
     Reason.NOT_NEEDED: "nothing to be done here",
     Reason.BLIND: "no reference target answered: it may be this vantage that is cut off",
+    Reason.NO_QUORUM: "too few vantages see it down: one alone never triggers",
     Reason.SEEN_ALIVE: "the place to be left gave a good answer a moment ago",
     Reason.OBSERVE_ONLY: "the service is in mode observe",
     Reason.IN_MAINTENANCE: "an announced maintenance window is open",

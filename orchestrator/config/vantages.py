@@ -1,0 +1,78 @@
+"""From where things are seen: what an author should know of vantages before the day they are needed.
+
+The one rule it keeps: whether a vantage could be told from the world (its references), whether anybody asks its checks,
+and whether a quorum can be reached at all are found here, and not in an outage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from orchestrator.config.client import ClientFile
+from orchestrator.config.faults import Faults, Position
+from orchestrator.core.model import Check, Limits, Mode, Service
+
+
+def check_vantages(
+    checks: Mapping[str, Check],
+    services: Mapping[str, Service],
+    files: Mapping[str, ClientFile],
+    limits: Mapping[str, Limits],
+    probe_kinds: Mapping[str, type[BaseModel]],
+    here: str,
+    faults: Faults,
+) -> None:
+    """Note what is wrong with vantages. `limits`: client to the limits in force; `here`: the daemon's own vantage."""
+    _references(checks, services, faults)
+    _asked_by_nobody(checks, probe_kinds, here, faults)
+    _quorums(checks, services, files, limits, faults)
+
+
+def _references(checks: Mapping[str, Check], services: Mapping[str, Service], faults: Faults) -> None:
+    """Warn of a vantage without a reference: whether others are down or it is cut off, nobody could tell."""
+    acting = any(s.mode is not Mode.OBSERVE for s in services.values())
+    for vantage in sorted({c.vantage for c in checks.values()}):
+        if acting and not any(c.reference for c in checks.values() if c.vantage == vantage):
+            message = (
+                f"no check made from vantage {vantage!r} is a reference: silence will never take anything down there"
+            )
+            faults.warn(Position("checks"), message, "'reference: true' on a check of something that is always there")
+
+
+def _asked_by_nobody(
+    checks: Mapping[str, Check], probe_kinds: Mapping[str, type[BaseModel]], here: str, faults: Faults
+) -> None:
+    """A check of another vantage is asked only where its probe asks from the host that it logs in to."""
+    lost = {
+        (c.client, c.name): c
+        for c in checks.values()
+        if c.vantage != here and not getattr(probe_kinds.get(c.probe), "FROM_HOST", False)
+    }
+    for (client, name), check in sorted(lost.items()):
+        message = (
+            f"check {name} of {client} is asked by nobody: vantage {check.vantage!r} is not the daemon's own "
+            f"({here!r}), and probe {check.probe} asks from nowhere else"
+        )
+        faults.warn(Position("checks"), message, f"'probe: ssh', which asks from the host it logs in to, or {here!r}")
+
+
+def _quorums(
+    checks: Mapping[str, Check],
+    services: Mapping[str, Service],
+    files: Mapping[str, ClientFile],
+    limits: Mapping[str, Limits],
+    faults: Faults,
+) -> None:
+    """A quorum that no number of witnesses can reach would mean that nothing is ever done."""
+    for service in services.values():
+        vantages = sorted({checks[c].vantage for c in service.healthy_when.checks() if c in checks})
+        quorum = limits[service.client].quorum
+        if quorum is not None and 1 < len(vantages) < quorum:
+            at = files[service.client].document.at("services", service.name, "healthy_when")
+            message = (
+                f"service {service.name} is asked from {len(vantages)} vantages ({', '.join(vantages)}), "
+                f"and limits.quorum wants {quorum} of them"
+            )
+            faults.add(at, message, f"at most {len(vantages)}, or more vantages")
