@@ -6,7 +6,7 @@ of a backup is counted from when its data was read, not from when the upload end
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import Duration, Judged, Kind, Options, Question, Raw, Text
+from orchestrator.probes.dns_values import values_of
+from orchestrator.probes.kind import Duration, Judged, Kind, Options, Question, Raw, Refusal, Text, first_judged
 
 
 def _list_of_one(value: object) -> object:
@@ -166,4 +167,49 @@ def _judge_record(options: AwsOptions, reply: Record) -> Judged:
     return Judged(Answer.GOOD, measures, seen)
 
 
-KIND = Kind("aws", AwsOptions, ask, (Instances, Newest, Record), judge, grace_s=60.0, forks=True)
+def invent(options: AwsOptions, so: bool, measures: Mapping[str, float]) -> Instances | Newest | Record | Refusal:
+    """What there should be; else in another state, older, of another value, and last of all not there."""
+    if so:
+        return next(_right(options, measures))
+    return first_judged(judge, options, Answer.BAD, _wrong(options, measures)) or Refusal("the API says: not so")
+
+
+def _right(options: AwsOptions, measures: Mapping[str, float]) -> Iterator[Instances | Newest | Record]:
+    rtt_s = measures.get("rtt_s", 0.0)
+    if options.what == "instance":
+        yield _instances(options, "running" if "any" in options.state else options.state[0], measures)
+    elif options.what == "record":
+        values = options.expect or (next(values_of(options.type)),)
+        yield Record(values, measures.get("ttl_s", 60.0), rtt_s)
+    else:
+        yield _newest(options, measures.get("data_age_s", options.max_age or 0.0), measures)
+
+
+def _wrong(options: AwsOptions, measures: Mapping[str, float]) -> Iterator[Instances | Newest | Record]:
+    rtt_s = measures.get("rtt_s", 0.0)
+    if options.what == "instance":
+        yield from (_instances(options, state, measures) for state in ("stopped", "running", "pending", "stopping"))
+        yield Instances({}, rtt_s)
+    elif options.what == "record":
+        yield from (Record((value,), measures.get("ttl_s", 60.0), rtt_s) for value in values_of(options.type))
+        yield Record((), 0.0, rtt_s)
+    else:
+        if options.max_age is not None:
+            yield _newest(options, measures.get("data_age_s", 2 * options.max_age + 60.0), measures)
+        yield Newest(None, 0.0, 0.0, True, rtt_s)
+
+
+def _instances(options: AwsOptions, state: str, measures: Mapping[str, float]) -> Instances:
+    names = [options.id or f"i-invented{number}" for number in range(1, 1 + int(measures.get("instances", 1)))]
+    return Instances(dict.fromkeys(names, state), measures.get("rtt_s", 0.0))
+
+
+def _newest(options: AwsOptions, age_s: float, measures: Mapping[str, float]) -> Newest:
+    size_bytes = measures.get("size_bytes", float(options.min_bytes))
+    return Newest(f"{options.prefix}invented", age_s, size_bytes, True, measures.get("rtt_s", 0.0))
+
+
+Reply = Instances | Newest | Record
+KIND: Kind[AwsOptions, Reply] = Kind(
+    "aws", AwsOptions, ask, (Instances, Newest, Record), judge, invent, grace_s=60.0, forks=True
+)

@@ -6,13 +6,15 @@ The one rule it keeps: the question goes to the server that is named, never to t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import Judged, Kind, Pinned, Port, Question, Raw, Silence, Text
+from orchestrator.probes.dns_values import values_of
+from orchestrator.probes.kind import Judged, Kind, Pinned, Port, Question, Raw, Refusal, Silence, Text, first_judged
 from orchestrator.probes.names import NameFailed, exchange
 from orchestrator.probes.sockets import is_address
 
@@ -88,4 +90,18 @@ def _plain(value: str) -> str:
     return value.strip('"').rstrip(".").lower()
 
 
-KIND = Kind("dns", DnsOptions, ask, Resolved, judge, imports=("dns.message",))
+def invent(options: DnsOptions, so: bool, measures: Mapping[str, float]) -> Resolved | Refusal:
+    """The expected records, or any; else another value, or where any is right, no such name."""
+    rtt_s = measures.get("rtt_s", 0.0)
+    if so:
+        return Resolved("NOERROR", options.expect or (next(values_of(options.type)),), rtt_s)
+
+    def replies() -> Iterator[Resolved]:
+        yield from (Resolved("NOERROR", (value,), rtt_s) for value in values_of(options.type))
+        yield Resolved("NXDOMAIN", (), rtt_s)
+
+    known = replies() if options.expect else (Resolved("NXDOMAIN", (), rtt_s),)
+    return first_judged(judge, options, Answer.BAD, known) or Refusal(f"{options.server} does not answer as expected")
+
+
+KIND = Kind("dns", DnsOptions, ask, Resolved, judge, invent, imports=("dns.message",))

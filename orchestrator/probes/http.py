@@ -11,7 +11,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
@@ -19,10 +19,23 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import Judged, Kind, NotAsked, Pinned, Question, Raw, Refusal, Silence, Text
+from orchestrator.probes.kind import (
+    CannotInvent,
+    Judged,
+    Kind,
+    NotAsked,
+    Pinned,
+    Question,
+    Raw,
+    Refusal,
+    Silence,
+    Text,
+    first_judged,
+)
 from orchestrator.probes.names import NameFailed
-from orchestrator.probes.patterns import Path, Pattern, mismatches
+from orchestrator.probes.patterns import NoDocument, Path, Pattern, another, document_with, mismatches
 from orchestrator.probes.sockets import meaning_of, open_socket
+from orchestrator.probes.texts import differing, matching, matching_all
 
 if TYPE_CHECKING:
     import aiohttp
@@ -278,4 +291,83 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
     return Judged(Answer.GOOD, measures, f"{seen} in {reply.rtt_s * 1000:.0f} ms")
 
 
-KIND = Kind("http", HttpOptions, ask, Responded, judge, imports=("aiohttp", "dns.message"))
+def invent(options: HttpOptions, so: bool, measures: Mapping[str, float]) -> Responded | Refusal:
+    """The page as expected; else with something else where the check looks: in its JSON, text, headers, or status."""
+    rtt_s = measures.get("rtt_s", 0.0)
+    given = int(measures.get("status", 0))
+    status = given if given in options.status else options.status[0]
+    if so:
+        headers = _invented_headers(options)
+        bodies = _bodies(options, options.json_is)
+        replies = (Responded(status, body, rtt_s, headers) for body in bodies)
+        reply = first_judged(judge, options, Answer.GOOD, replies)
+        if reply is None:
+            wanted = {"match": options.match, "json": options.json_is}
+            named = " with ".join(name for name, value in wanted.items() if value)
+            raise CannotInvent("http", named, "no body was found that is as all of it says")
+        return reply
+    return first_judged(judge, options, Answer.BAD, _not_so(options, status, given, rtt_s)) or Refusal(
+        f"{options.url}: connection closed before any response"
+    )
+
+
+def _not_so(options: HttpOptions, status: int, given: int, rtt_s: float) -> Iterator[Responded]:
+    try:
+        headers = _invented_headers(options)
+        body = next(_bodies(options, options.json_is), "")
+    except CannotInvent:
+        headers, body = {}, ""
+    if options.json_is:
+        try:
+            otherwise = {path: another(value) for path, value in options.json_is.items()}
+            yield from (Responded(status, text, rtt_s, headers) for text in _bodies(options, otherwise))
+        except CannotInvent:
+            yield Responded(status, "{}", rtt_s, headers)
+    if options.match is not None and (text := differing(options.match)) is not None:
+        yield Responded(status, text, rtt_s, headers)
+    for name, pattern in options.header_matches.items():
+        value = differing(pattern)
+        changed = {**headers, name.lower(): value} if value is not None else {}
+        yield Responded(status, body, rtt_s, changed)
+    for other in (given, 503, 500, 404, *range(100, 600)):
+        if 100 <= other <= 599:
+            yield Responded(other, "", rtt_s)
+
+
+def _invented_headers(options: HttpOptions) -> dict[str, str]:
+    wanted: dict[str, tuple[str, ...]] = {}
+    for name, pattern in options.header_matches.items():
+        wanted[name.lower()] = (*wanted.get(name.lower(), ()), pattern)
+    headers = {}
+    for name, patterns in wanted.items():
+        value = matching_all(patterns)
+        if value is None:
+            said = " and ".join(f"/{pattern}/" for pattern in patterns)
+            raise CannotInvent("http", "header_matches", f"no text was found for header {name} that matches {said}")
+        headers[name] = value
+    return headers
+
+
+def _bodies(options: HttpOptions, values: Mapping[str, Scalar]) -> Iterator[str]:
+    """Bodies that have these values, and most likely the text that is to match: whoever takes one judges it first."""
+    text = "" if options.match is None else matching(options.match)
+    if text is None:
+        raise CannotInvent("http", "match", f"no text was found that matches /{options.match}/")
+    if not values:
+        yield text
+        return
+    try:
+        document = document_with(values)
+    except NoDocument as conflict:
+        raise CannotInvent("http", "json", str(conflict)) from conflict
+    yield json.dumps(document, ensure_ascii=False)
+    yield json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(document, dict):
+        plain = json.dumps(document, ensure_ascii=False)
+        yield json.dumps({**document, "text": text}, ensure_ascii=False)
+        yield f"{{{text}, {plain[1:]}"  # the text may be a piece of JSON itself: "status": "ok"
+        yield f"{plain[:-1]}, {text}}}"
+    yield f"{json.dumps(document, ensure_ascii=False)}{text}"  # it may be white space
+
+
+KIND = Kind("http", HttpOptions, ask, Responded, judge, invent, imports=("aiohttp", "dns.message"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from pydantic import Field, model_validator
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.echo import Echo, Ping
-from orchestrator.probes.kind import Duration, Judged, Kind, Pinned, Question, Raw, Silence, Text
+from orchestrator.probes.kind import Duration, Judged, Kind, Pinned, Question, Raw, Refusal, Silence, Text
 from orchestrator.probes.names import NameFailed
 from orchestrator.probes.sockets import meaning_of
 
@@ -109,4 +110,16 @@ def judge(options: IcmpOptions, reply: Echoed) -> Judged:
     return Judged(Answer.GOOD, measures, text)
 
 
-KIND = Kind("icmp", IcmpOptions, ask, Echoed, judge)
+def invent(options: IcmpOptions, so: bool, measures: Mapping[str, float]) -> Echoed | Refusal:
+    """Enough replies, or some but too few; `loss` as near as so many packets can show it.
+
+    Where one reply is enough only silence is too little, and a host that answers at all cannot be bad.
+    """
+    likely = round(options.count * (1 - measures.get("loss", 0.0)))
+    got = min(max(likely, options.need), options.count) if so else min(max(likely, 1), options.need - 1)
+    if not got:
+        return Refusal(f"{options.target} does not answer pings")
+    return Echoed(options.count, (measures.get("rtt_s", 0.0),) * got)
+
+
+KIND = Kind("icmp", IcmpOptions, ask, Echoed, judge, invent)

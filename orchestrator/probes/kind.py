@@ -9,12 +9,12 @@ of three that every kind shares (`Silence`, `Refusal`, `NotAsked`) or the kind's
     Silence    asked, and nothing of the asked target came back in time   SILENT
     Refusal    the target answered, and the answer is "no"                BAD
     NotAsked   our own fault: could not ask, crashed, was killed          NONE
-    reply      the target answered                                        the kind's `classify`
+    reply      the target answered                                        the kind's `judge`
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -132,6 +132,15 @@ class Secrets:
         return lines[0].strip()
 
 
+class CannotInvent(Exception):
+    """No reply could be thought up for this option; whoever invents replies reports the check as not modelled."""
+
+    def __init__(self, kind: str, option: str, why: str) -> None:
+        super().__init__(f"no reply of {kind} can be invented for its option {option}: {why}")
+        self.kind = kind
+        self.option = option
+
+
 class Unanswerable(Exception):
     """The question could not be asked, and it is our own fault."""
 
@@ -156,6 +165,13 @@ class Kind(Generic[OptionsT, ReplyT]):
     `imports` are the libraries that asking needs: slow to import, so never imported by whoever only reads options, and
     imported before the first beat, so that they hold up no question. `forks`: it is answered in a process of its own,
     which keeps the time by itself.
+
+    `invent(options, so, measures)` thinks up what the target would answer when what the check asks for is so, or is
+    not so; the kind's own `judge` finds it good, or bad. Pure and quick: no I/O, none of `imports`. `measures` (named
+    and in units as in `Observed.measures`) are facts: those that the kind knows come back from `judge`, unchanged, and
+    one that the options do not allow (data older than `max_age`) makes also an answer bad that was to be good. What is
+    not given is taken as the options need it, and where they need nothing it is not measured, or 0. Where nothing that
+    the target says could be bad, `invent` returns a Refusal. Raises `CannotInvent`.
     """
 
     name: str
@@ -163,6 +179,7 @@ class Kind(Generic[OptionsT, ReplyT]):
     ask: Callable[[Question[OptionsT]], Awaitable[Raw]]
     reply: type[ReplyT] | tuple[type[Any], ...]
     judge: Callable[[OptionsT, ReplyT], Judged]
+    invent: Callable[[OptionsT, bool, Mapping[str, float]], ReplyT | Refusal]
     grace_s: float = 0.5
     forks: bool = False
     imports: tuple[str, ...] = ()
@@ -187,3 +204,10 @@ class Kind(Generic[OptionsT, ReplyT]):
         if not isinstance(raw, self.reply):
             raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}")
         return self.judge(options, raw)
+
+
+def first_judged(
+    judge: Callable[[OptionsT, ReplyT], Judged], options: OptionsT, answer: Answer, replies: Iterable[ReplyT]
+) -> ReplyT | None:
+    """For `invent`: the first of these that is judged so; None if none is."""
+    return next((reply for reply in replies if judge(options, reply).answer is answer), None)

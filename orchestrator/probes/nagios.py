@@ -12,9 +12,11 @@ time than the plug-in's.)
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -101,4 +103,23 @@ def judge(options: NagiosOptions, reply: Exited) -> Judged:
     return Judged(answer, measures, text or f"{program} said nothing, exit {reply.code}")
 
 
-KIND = Kind("nagios", NagiosOptions, ask, Exited, judge, grace_s=60.0, forks=True)
+def invent(options: NagiosOptions, so: bool, measures: Mapping[str, float]) -> Exited:
+    """Exit 0 or 2, and the measures as performance data, whatever they are called."""
+    said = " ".join(item for name, value in measures.items() if (item := _item(name, value)))
+    text = "OK" if so else "CRITICAL"
+    return Exited(0 if so else 2, f"{text} - invented{' | ' + said if said else ''}")
+
+
+def _item(name: str, value: float) -> str:
+    """One measure as plug-ins write it; empty if they cannot."""
+    if not name or not math.isfinite(value) or name.splitlines() != [name]:
+        return ""
+    suffixes = [(suffix, unit) for unit, (suffix, factor) in _UNITS.items() if suffix and factor == 1.0]
+    label, unit = next(((name.removesuffix(s), u) for s, u in suffixes if name.endswith(s)), (name, ""))
+    if not label:
+        label, unit = name, ""
+    quoted = label.replace("'", "''")
+    return f"'{quoted}'={Decimal(repr(value)):f}{unit}"
+
+
+KIND = Kind("nagios", NagiosOptions, ask, Exited, judge, invent, grace_s=60.0, forks=True)

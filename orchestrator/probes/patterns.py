@@ -13,6 +13,8 @@ from pydantic import AfterValidator, Field
 
 from orchestrator.core.model import Json
 
+_ELEMENT = "1"  # name of the one element of an invented collection
+
 
 def _compiles(text: str) -> str:
     try:
@@ -81,3 +83,38 @@ def mismatches(document: Json, wanted: Mapping[str, Json]) -> list[str]:
         except NotThere as error:
             wrong.append(str(error))
     return wrong
+
+
+class NoDocument(Exception):
+    """No document has all of these values: two are wanted at one place."""
+
+
+def document_with(wanted: Mapping[str, Json]) -> Json:
+    """A document in which `mismatches` finds nothing: objects only, one element where a path says `*`.
+
+    Raises `NoDocument`.
+    """
+    return _grown([(path.split("."), value) for path, value in wanted.items()], "")
+
+
+def _grown(wanted: list[tuple[list[str], Json]], place: str) -> Json:
+    if not wanted:
+        return {}
+    leaves = [value for parts, value in wanted if not parts]
+    if leaves:
+        if len(leaves) < len(wanted) or any(repr(value) != repr(leaves[0]) for value in leaves):
+            raise NoDocument(f"different values are wanted at {place or 'the top'}")
+        return leaves[0]
+    names = list(dict.fromkeys(parts[0] for parts, _ in wanted if parts[0] != "*")) or [_ELEMENT]
+    return {
+        name: _grown(
+            [(parts[1:], value) for parts, value in wanted if parts[0] in (name, "*")],
+            f"{place}.{name}" if place else name,
+        )
+        for name in names
+    }
+
+
+def another(value: Json) -> bool | str:
+    """A value that is not this one: what an invented document has where it is not as wanted."""
+    return not value if isinstance(value, bool) else f"not {value}"

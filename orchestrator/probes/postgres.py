@@ -28,7 +28,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -47,6 +48,7 @@ from orchestrator.probes.kind import (
     Refusal,
     Silence,
     Text,
+    first_judged,
 )
 from orchestrator.probes.names import NameFailed
 from orchestrator.probes.sockets import is_address
@@ -294,4 +296,65 @@ def judge(options: PostgresOptions, state: State) -> Judged:
     return Judged(Answer.GOOD, measures, seen)
 
 
-KIND = Kind("postgres", PostgresOptions, ask, State, judge, grace_s=1.0, imports=("psycopg", "psycopg.rows"))
+def invent(options: PostgresOptions, so: bool, measures: Mapping[str, float]) -> State | Refusal:
+    """The database as it should be; else with another value, not streaming, too far behind, or in the other role.
+
+    A given `data_age_s` is never understated: a standby is not turned into a primary, which misses nothing.
+    """
+    if so:
+        return _primary(options, measures) if options.role == "primary" else _standby(options, measures)
+    refused = Refusal(f"{options.target} port {options.port}: the database system is starting up")
+    return first_judged(judge, options, Answer.BAD, _not_so(options, measures)) or refused
+
+
+def _not_so(options: PostgresOptions, measures: Mapping[str, float]) -> Iterator[State]:
+    if options.role == "primary":
+        yield _standby(options, measures)
+        return
+    right = _standby(options, measures)
+    yield replace(right, value=f"not {options.expect}")
+    yield replace(right, receiver=None)
+    if options.max_lag is not None and not {"data_age_s", "lag_s"} & set(measures):
+        yield _standby(options, {**measures, "data_age_s": 2 * options.max_lag + 60.0})
+    if options.max_lag_bytes is not None and "lag_bytes" not in measures:
+        yield _standby(options, {**measures, "lag_bytes": 2.0 * options.max_lag_bytes + 1024.0})
+    if not measures.get("data_age_s", measures.get("lag_s", 0.0)):
+        yield _primary(options, measures)
+
+
+def _primary(options: PostgresOptions, measures: Mapping[str, float]) -> State:
+    return State(standby=False, now=0.0, rtt_s=measures.get("rtt_s", 0.0), value=options.expect)
+
+
+def _standby(options: PostgresOptions, measures: Mapping[str, float]) -> State:
+    """One that measures this. Its clock stands at 0, so that no digit of an age is lost.
+
+    An age that is neither given nor asked for is not measured; a reader's lag (`lag_s`) is at least the data's age.
+    """
+    age_s = measures.get("data_age_s", measures.get("lag_s", None if options.max_lag is None else 0.0))
+    behind_bytes = measures.get("lag_bytes", None if options.max_lag_bytes is None else 0.0)
+    lag_s = measures.get("lag_s")
+    if lag_s is not None and behind_bytes is None:
+        behind_bytes = 0.0 if age_s is not None and lag_s <= age_s else 1.0  # it lags: something is not replayed yet
+    state = State(
+        standby=True,
+        now=0.0,
+        rtt_s=measures.get("rtt_s", 0.0),
+        receiver="streaming",
+        received=behind_bytes,
+        replayed=None if behind_bytes is None else 0.0,
+        value=options.expect,
+    )
+    if age_s is None:
+        return state
+    return replace(
+        state,
+        replayed_at=-max(age_s, lag_s or 0.0),
+        flushed=behind_bytes or 0.0,
+        primary_end=behind_bytes or 0.0,
+        message_sent_at=-age_s,
+        message_received_at=-age_s,
+    )
+
+
+KIND = Kind("postgres", PostgresOptions, ask, State, judge, invent, grace_s=1.0, imports=("psycopg", "psycopg.rows"))

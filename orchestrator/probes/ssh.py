@@ -16,14 +16,16 @@ not let us in, or that we do not know, means that nobody was asked.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import Duration, Judged, Kind, Pinned, Port, Question, Raw, Text
+from orchestrator.probes.kind import CannotInvent, Duration, Judged, Kind, Pinned, Port, Question, Raw, Text
 from orchestrator.probes.patterns import Pattern
+from orchestrator.probes.texts import differing, matching
 
 _HOP = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^:\s@\[\]]+)(?::(?P<port>\d{1,5}))?")
 
@@ -130,4 +132,18 @@ def judge(options: SshOptions, reply: Ran) -> Judged:
     return Judged(Answer.GOOD, measures, f"logged in{by}, {options.command!r} as expected")
 
 
-KIND = Kind("ssh", SshOptions, ask, Ran, judge, grace_s=60.0, forks=True)
+def invent(options: SshOptions, so: bool, measures: Mapping[str, float]) -> Ran:
+    """The command ends as it should; else with another output, or where none is looked at, with another exit code."""
+    rtt_s = measures.get("rtt_s", 0.0)
+    if so:
+        output = "" if options.match is None else matching(options.match)
+        if output is None:
+            raise CannotInvent("ssh", "match", f"no text was found that matches /{options.match}/")
+        return Ran(options.exit_code, output, "", rtt_s)
+    output = None if options.match is None else differing(options.match)
+    if output is None:
+        return Ran(1 if options.exit_code == 0 else 0, "", "", rtt_s)
+    return Ran(options.exit_code, output, "", rtt_s)
+
+
+KIND = Kind("ssh", SshOptions, ask, Ran, judge, invent, grace_s=60.0, forks=True)

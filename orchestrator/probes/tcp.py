@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import Judged, Kind, Pinned, Port, Question, Raw, Refusal, Silence, Text
+from orchestrator.probes.kind import CannotInvent, Judged, Kind, Pinned, Port, Question, Raw, Refusal, Silence, Text
 from orchestrator.probes.names import NameFailed
 from orchestrator.probes.patterns import Pattern
 from orchestrator.probes.sockets import connect, meaning_of
+from orchestrator.probes.texts import differing, matching
 
 _BANNER_MAX_BYTES = 65536
 
@@ -103,4 +105,18 @@ def judge(options: TcpOptions, reply: Accepted) -> Judged:
     return Judged(Answer.BAD, measures, f"{where} had said {said.strip()[:80]!r}{late}, expected /{options.expect}/")
 
 
-KIND = Kind("tcp", TcpOptions, ask, Accepted, judge, imports=("dns.message",))
+def invent(options: TcpOptions, so: bool, measures: Mapping[str, float]) -> Accepted | Refusal:
+    """Something accepts and says what it should, or something else; if it need say nothing, nothing accepts."""
+    rtt_s = measures.get("rtt_s", 0.0)
+    if so:
+        said = None if options.expect is None else matching(options.expect)
+        if said is None and options.expect is not None:
+            raise CannotInvent("tcp", "expect", f"no text was found that matches /{options.expect}/")
+        return Accepted(rtt_s, said)
+    said = None if options.expect is None else differing(options.expect)
+    if said is None:
+        return Refusal(f"{options.target} port {options.port}: connection refused")
+    return Accepted(rtt_s, said)
+
+
+KIND = Kind("tcp", TcpOptions, ask, Accepted, judge, invent, imports=("dns.message",))

@@ -159,6 +159,15 @@ class TestJudging:
         assert bad.detail
         assert good == kind.classify(options, example.good if name != "icmp" else Echoed(3, (0.01, 0.01)))
 
+    def test_what_is_invented_is_judged_as_if_it_had_been_said(self, name: str) -> None:
+        """So, not so, and how long it took; more of it in tests/probes/test_invent.py."""
+        kind = KINDS[name]
+        options = kind.options.model_validate(EXAMPLES[name].options)
+        for so, answer in ((True, Answer.GOOD), (False, Answer.BAD)):
+            judged = kind.classify(options, kind.invent(options, so, {"rtt_s": 0.5}))
+            assert (judged.answer, bool(judged.detail)) == (answer, True)
+        assert kind.classify(options, kind.invent(options, True, {"rtt_s": 0.5})).measures["rtt_s"] == 0.5
+
     def test_another_kinds_reply_is_refused(self, name: str) -> None:
         kind = KINDS[name]
         with pytest.raises(TypeError, match=f"{name} cannot judge a str"):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -64,7 +64,12 @@ def judge(_: Script, said: Said) -> Judged:
     return Judged(Answer(said.what))
 
 
-KINDS = {"script": Kind("script", Script, play, Said, judge)}
+def invent(_: Script, so: bool, measures: Mapping[str, float]) -> Said:
+    """As it was told."""
+    return Said("good" if so else "bad")
+
+
+KINDS = {"script": Kind("script", Script, play, Said, judge, invent)}
 
 
 def check(name: str, *, every_s: float = 0.05, timeout_s: float = 5.0, probe: str = "script", **options: Any) -> Check:
