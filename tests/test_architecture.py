@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shell": {"core", "journal"},
     "lab": set(),
     "demo": {"core", "journal", "reports", "lab"},
-    "daemon": {"core", "shell"},
+    "daemon": {"core", "shell", "journal"},
     "cli": {
         "core",
         "shell",

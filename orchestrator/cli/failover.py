@@ -16,66 +16,52 @@ if TYPE_CHECKING:
 
 NOBODY = Speaker()
 
+ServiceName = Annotated[str, Parameter(help="client/name, or the name alone where only one client has it.")]
+DryRun = Annotated[
+    bool,
+    Parameter(negative="", help="Show what would run where, in which order, with each guard's answer; do nothing."),
+]
+Fence = Annotated[bool, Parameter(negative="", help="Fence the place left even if it may be alive.")]
+Fenced = Annotated[str | None, Parameter(help="The place that you state cannot act any more: you have seen it dark.")]
+Override = Annotated[
+    list[str] | None,
+    Parameter(
+        negative="",
+        consume_multiple=True,
+        help="Guards to go against, by the names that a refusal gives; it stands in the record with your name.",
+    ),
+]
+
 
 def failover(
-    service: str,
+    service: ServiceName,
     /,
     *,
-    move: str | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    fence: Annotated[bool, Parameter(negative="")] = False,
-    fenced: str | None = None,
-    override: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    move: Annotated[str | None, Parameter(help="The move; else the first tier that can help.")] = None,
+    dry_run: DryRun = False,
+    fence: Fence = False,
+    fenced: Fenced = None,
+    override: Override = None,
     speaker: Speaker = NOBODY,
 ) -> int:
-    """Bring a service back, or elsewhere, by one of its moves.
-
-    Parameters
-    ----------
-    service
-        client/name, or the name alone where only one client has it.
-    move
-        The move; else the first tier that can help.
-    dry_run
-        Show what would run where, in which order, with each guard's answer; do nothing.
-    fence
-        Fence the place left even if it may be alive.
-    fenced
-        The place that you state cannot act any more: you have seen it dark.
-    override
-        Guards to go against, by the names that a refusal gives; it stands in the record with your name.
-    """
+    """Bring a service back, or elsewhere, by one of its moves."""
     return _say("failover", service, move, dry_run, fence, fenced, override, speaker)
 
 
 def failback(
-    service: str,
+    service: ServiceName,
     /,
     *,
-    move: str | None = None,
-    dry_run: Annotated[bool, Parameter(negative="")] = False,
-    fence: Annotated[bool, Parameter(negative="")] = False,
-    fenced: str | None = None,
-    override: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    move: Annotated[
+        str | None, Parameter(help="The move; else the first of its failback list that can be made from where it is.")
+    ] = None,
+    dry_run: DryRun = False,
+    fence: Fence = False,
+    fenced: Fenced = None,
+    override: Override = None,
     speaker: Speaker = NOBODY,
 ) -> int:
-    """Bring a service home, or take back the move that keeps it going.
-
-    Parameters
-    ----------
-    service
-        client/name, or the name alone where only one client has it.
-    move
-        The move; else the first of its failback list that can be made from where it is.
-    dry_run
-        Show what would run where, in which order, with each guard's answer; do nothing.
-    fence
-        Fence the place left even if it may be alive.
-    fenced
-        The place that you state cannot act any more: you have seen it dark.
-    override
-        Guards to go against, by the names that a refusal gives; it stands in the record with your name.
-    """
+    """Bring a service home, or take back the move that keeps it going."""
     return _say("failback", service, move, dry_run, fence, fenced, override, speaker)
 
 

@@ -13,57 +13,32 @@ from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.speaker import Speaker
 
 NOBODY = Speaker()
-All = Annotated[bool, Parameter(name="--all", negative="")]
+Subject = Annotated[str | None, Parameter(help="A service or a client.")]
+SameSubject = Annotated[str | None, Parameter(help="A service or a client, as it was said before.")]
+All = Annotated[bool, Parameter(name="--all", negative="", help="Every service of every client.")]
+SameAll = Annotated[bool, Parameter(name="--all", negative="", help="What was said with --all.")]
 
 
-def hold(subject: str | None = None, /, *, everything: All = False, speaker: Speaker = NOBODY) -> int:
-    """Stop automatic action; a run that is past its fence goes on to its end.
-
-    Parameters
-    ----------
-    subject
-        A service or a client.
-    everything
-        Every service of every client.
-    """
+def hold(subject: Subject = None, /, *, everything: All = False, speaker: Speaker = NOBODY) -> int:
+    """Stop automatic action; a run that is past its fence goes on to its end."""
     return _say("hold", _subject(subject, everything), speaker)
 
 
-def resume(subject: str | None = None, /, *, everything: All = False, speaker: Speaker = NOBODY) -> int:
-    """Allow automatic action again, after a hold or a freeze.
-
-    Parameters
-    ----------
-    subject
-        A service or a client, as it was held.
-    everything
-        What was held with --all.
-    """
+def resume(subject: SameSubject = None, /, *, everything: SameAll = False, speaker: Speaker = NOBODY) -> int:
+    """Allow automatic action again, after a hold or a freeze."""
     return _say("resume", _subject(subject, everything), speaker)
 
 
 def maintenance(
-    subject: str | None = None,
+    subject: Subject = None,
     /,
     *,
     everything: All = False,
-    duration: Annotated[str | None, Parameter(name="--for")] = None,
-    end: Annotated[bool, Parameter(negative="")] = False,
+    duration: Annotated[str | None, Parameter(name="--for", help="For how long, with a unit: 2h, 30m.")] = None,
+    end: Annotated[bool, Parameter(negative="", help="End the window now.")] = False,
     speaker: Speaker = NOBODY,
 ) -> int:
-    """Announce a maintenance window that begins now: no automatic action, until it ends.
-
-    Parameters
-    ----------
-    subject
-        A service or a client.
-    everything
-        Every service of every client.
-    duration
-        For how long, with a unit: 2h, 30m.
-    end
-        End the window now.
-    """
+    """Announce a maintenance window that begins now: no automatic action, until it ends."""
     from orchestrator.core.durations import parse_duration
 
     about = _subject(subject, everything)
@@ -80,29 +55,13 @@ def maintenance(
     return _say("maintenance", about, speaker, for_s)
 
 
-def suspect(subject: str | None = None, /, *, everything: All = False, speaker: Speaker = NOBODY) -> int:
-    """Say that a compromise is suspected: nothing automatic, isolate and ask.
-
-    Parameters
-    ----------
-    subject
-        A service or a client.
-    everything
-        Every service of every client.
-    """
+def suspect(subject: Subject = None, /, *, everything: All = False, speaker: Speaker = NOBODY) -> int:
+    """Say that a compromise is suspected: nothing automatic, isolate and ask."""
     return _say("suspect", _subject(subject, everything), speaker)
 
 
-def clear(subject: str | None = None, /, *, everything: All = False, speaker: Speaker = NOBODY) -> int:
-    """Say that a suspected compromise has been cleared up.
-
-    Parameters
-    ----------
-    subject
-        A service or a client, as it was suspected.
-    everything
-        What was suspected with --all.
-    """
+def clear(subject: SameSubject = None, /, *, everything: SameAll = False, speaker: Speaker = NOBODY) -> int:
+    """Say that a suspected compromise has been cleared up."""
     return _say("clear", _subject(subject, everything), speaker)
 
 

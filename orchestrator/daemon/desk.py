@@ -7,7 +7,6 @@ which no journal needs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import CodecError, decode, encode, encode_tagged
@@ -15,30 +14,7 @@ from orchestrator.core.commands import Answered
 from orchestrator.core.events import StepKey, StepProgressed, WordSpoken
 from orchestrator.core.model import Json
 from orchestrator.daemon.socket import Message
-
-
-class Entry(Protocol):
-    """An entry of the journal, as far as a watcher is told of it."""
-
-    @property
-    def seq(self) -> int:
-        """Its number."""
-
-    @property
-    def at(self) -> float:
-        """On the journal's axis."""
-
-    @property
-    def wall(self) -> float:
-        """Since 1970."""
-
-    @property
-    def epoch(self) -> int:
-        """Of its controller."""
-
-    @property
-    def records(self) -> tuple[r.Record, ...]:
-        """What is remembered."""
+from orchestrator.journal.journal import Entry
 
 
 class Desk:
