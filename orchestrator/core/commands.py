@@ -77,6 +77,9 @@ class NoticeKind(StrEnum):
     CANNOT_ACT = "cannot act"
 
 
+MUST_BE_HEARD = (NoticeKind.HUMAN_NEEDED, NoticeKind.APPROVAL_NEEDED)  # told again until somebody was told
+
+
 @dataclass(frozen=True, slots=True)
 class TellPeople:
     """Deliver one notice; answer with `NoticeDelivered` or, after all retries, `NoticeFailed`.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from orchestrator.core import records as r
+from orchestrator.core.commands import MUST_BE_HEARD
 from orchestrator.core.events import WordKind
 from orchestrator.core.state import (
     EVERYTHING,
@@ -316,7 +317,17 @@ def _notice_due(d: Decided, x: r.NoticeDue) -> None:
 
 
 def _notice_settled(d: Decided, x: r.NoticeSettled) -> None:
-    d.notices.pop(x.notice, None)
+    notice = d.notices.get(x.notice)
+    if notice is not None and not x.delivered and notice.due.kind in MUST_BE_HEARD:
+        notice.failed_at, notice.failures = x.at, notice.failures + 1
+    else:
+        d.notices.pop(x.notice, None)
+
+
+def _notice_repeated(d: Decided, x: r.NoticeRepeated) -> None:
+    if x.notice not in d.notices:
+        raise IllegalRecord(f"notice {x.notice} cannot be told again: it is not outstanding")
+    d.notices[x.notice].failed_at = None
 
 
 def _keep_word(d: Decided, word: str, record: r.WordAccepted | r.WordRefused) -> None:
@@ -374,4 +385,5 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.WindowClosed: _window_closed,
     r.NoticeDue: _notice_due,
     r.NoticeSettled: _notice_settled,
+    r.NoticeRepeated: _notice_repeated,
 }

@@ -389,6 +389,7 @@ class WordAccepted:
     evidence: str
     run: str | None = None
     ends_at: float | None = None
+    overrides: tuple[str, ...] = ()  # guards that the person goes against, by their reason words
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,6 +450,14 @@ class NoticeSettled:
     evidence: str
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeRepeated:
+    """A notice that reached nobody is being told again."""
+
+    at: float
+    notice: str
+
+
 Record = (
     ControllerBegan
     | Configured
@@ -480,6 +489,7 @@ Record = (
     | WindowClosed
     | NoticeDue
     | NoticeSettled
+    | NoticeRepeated
 )
 
 RECORDS: dict[str, type] = {kind.__name__: kind for kind in Record.__args__}

@@ -148,6 +148,8 @@ class Notice:
 
     due: r.NoticeDue
     settled: r.NoticeSettled | None = None
+    failed_at: float | None = None  # it reached nobody, and is to be told again
+    failures: int = 0
 
 
 @dataclass(slots=True)

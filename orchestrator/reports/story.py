@@ -184,7 +184,7 @@ class Stories(State):
                 self._notice(x)
             case r.NoticeSettled():
                 if x.notice in self._notices:
-                    story, index = self._notices.pop(x.notice)
+                    story, index = self._notices[x.notice]  # one that reached nobody is told again
                     story.notices[index] = (story.notices[index][0], x)
             case r.ControllerBegan():
                 for story in self._live():

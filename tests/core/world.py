@@ -156,6 +156,7 @@ class World:
         self.answered: list[c.Answered] = []
         self.hang: set[str] = set()  # playbooks that never end by themselves
         self.deaf = False  # the runner takes in nothing
+        self.nobody_there = False  # no notice reaches anybody
         self.cancelled: list[e.StepKey] = []
         self.commanded: list[c.RunPlaybook] = []
         self.running: dict[e.StepKey, str] = {}
@@ -303,7 +304,10 @@ class World:
             self._every.update(command.cadence)
         elif isinstance(command, c.TellPeople):
             self.told.append(command)
-            self.at(self.now + 0.1, lambda: self._step(e.NoticeDelivered(command.id, "test")))
+            heard: e.Event = e.NoticeDelivered(command.id, "test")
+            if self.nobody_there:
+                heard = e.NoticeFailed(command.id, "nobody there")
+            self.at(self.now + 0.1, lambda: self._step(heard))
         elif isinstance(command, c.Answered):
             self.answered.append(command)
 

@@ -1,0 +1,58 @@
+"""Who is told: once, or again and again until somebody has been reached."""
+
+from __future__ import annotations
+
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind, TellPeople
+from tests.core.stage import isp_a_dies, lab
+from tests.core.world import World
+
+
+def called(world: World) -> list[TellPeople]:
+    """The calls for a person."""
+    return [x for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED and x.subject == "acme/hq-internet"]
+
+
+def nobody_answers() -> World:
+    """No tier is left for the head office's internet, and nobody can be reached."""
+    world = lab()
+    world.nobody_there = True
+    world.silent("isp-b-path")
+    isp_a_dies(world)
+    world.run(20)
+    return world
+
+
+def test_a_call_for_a_person_that_reached_nobody_is_made_again_until_it_reaches_somebody() -> None:
+    world = nobody_answers()
+    assert len(called(world)) == 1
+    world.run(60)
+    assert len(called(world)) == 2
+    world.run(60)
+    assert len(called(world)) == 2, "at a slower beat each time"
+    world.run(300)
+    tried = len(called(world))
+    assert tried > 2
+    world.nobody_there = False
+    world.run(700)
+    assert len(called(world)) == tried + 1
+    world.run(2000)
+    assert len(called(world)) == tried + 1
+
+
+def test_news_that_reached_nobody_stays_unsaid() -> None:
+    world = nobody_answers()
+    world.run(2000)
+    opened = [x for x in world.told if x.kind is NoticeKind.INCIDENT_OPENED and x.subject == "acme/hq-internet"]
+    assert len(opened) == 1
+
+
+def test_a_restarted_controller_goes_on_calling() -> None:
+    world = nobody_answers()
+    world.crash()
+    world.nobody_there = False
+    world.start()
+    world.run(5)
+    assert len(called(world)) == 2
+    assert not [n for n in world.decided().notices.values() if n.due.kind is NoticeKind.HUMAN_NEEDED]
+    assert [x for x in world.records(r.NoticeSettled) if isinstance(x, r.NoticeSettled) and x.delivered]
