@@ -95,12 +95,11 @@ def _guard(name: str) -> str:
     import difflib
 
     from orchestrator.cli.failures import CallWrong
-    from orchestrator.core.reasons import Reason
+    from orchestrator.core.overrides import guards_named, known
 
-    wanted = name.replace("-", " ").casefold()
-    by_name = {x.value.replace("-", " ").casefold(): x.value for x in Reason}
-    if wanted in by_name:
-        return by_name[wanted]
-    near = difflib.get_close_matches(wanted, list(by_name), n=3, cutoff=0.4)
-    nearest = "Nearest: " + ", ".join(by_name[x] for x in near) if near else "A refusal and a dry run name the guards"
-    raise CallWrong(f"there is no guard {name!r}", nearest)
+    try:
+        return guards_named([name])[0].value
+    except LookupError:
+        near = difflib.get_close_matches(name.casefold(), [x.casefold() for x in known().split(", ")], n=3, cutoff=0.4)
+        nearest = f"Nearest: {', '.join(x for x in known().split(', ') if x.casefold() in near)}. " if near else ""
+        raise CallWrong(f"there is no guard {name!r}", f"{nearest}You may go against: {known()}") from None

@@ -32,10 +32,13 @@ REMEDIES: dict[str, str] = {
     "nobody named": "say who you are: --by NAME, or set BASCULE_OPERATOR",
     "cannot act": "mend what the evidence names; bascule tries again every two seconds by itself",
     "cooling down": "it failed a moment ago; to go there all the same: --override 'cooling down'",
-    "blind": "check this controller's own uplink: its reference targets do not answer",
+    "hold down": "it goes back by itself when that time is over; to go now: bascule failback {subject}",
+    "blind": "check this controller's own uplink; if you know what it cannot see: --override blind --reason '...'",
     "no quorum": "find out which vantage is right: bascule check; a person may move it: bascule failover {subject}",
     "too many failovers": "wait for one to end: bascule status",
-    "mass failure": "look at the checks first; a person can go against it: --override 'mass failure'",
+    "mass failure": "look at the checks first; then: bascule resume {subject}",
+    "no such guard": "name one of those, as a refusal or a dry run names it",
+    "not overridable": "do what it says instead of the override",
     "plan changed": "look at the new plan: bascule failover {subject} --dry-run, then say it again",
 }
 

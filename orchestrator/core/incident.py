@@ -6,7 +6,7 @@ or a named human who has been told.
 
 from __future__ import annotations
 
-from orchestrator.core import endings, ladder, policy, run
+from orchestrator.core import endings, failback, ladder, policy, run
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.decided import Incident, Run
@@ -329,47 +329,24 @@ def _notice(incident: Incident, what: str) -> str:
 # ---- going back by itself
 
 
-def failback_candidates(turn: Turn, service: Service) -> list[str]:
-    """The declared ways back that apply now: home from elsewhere, or taking back a move in effect."""
-    place = turn.state(service).place
-    found = []
-    for name in service.failback:
-        move = turn.model.moves[name]
-        if move.to is not None:
-            if move.to != place and (not move.leaves or place in move.leaves):
-                found.append(name)
-        elif move.undoes in turn.decided.engaged:
-            found.append(name)
-    return found
-
-
 def _failback_by_itself(turn: Turn, service: Service) -> None:
     """Only where the author wants it, in mode auto, healthy for long enough, and never in an open incident."""
-    state = turn.state(service)
     if not service.automatic_failback or service.mode is not Mode.AUTO or turn.health(service) not in USABLE:
         return
-    candidates = failback_candidates(turn, service)
-    if not candidates or state.healthy_since is None or policy.objection(turn, service) is not None:
+    state, ways = turn.state(service), failback.candidates(turn.decided, turn.model, service)
+    if not ways or state.healthy_since is None or policy.objection(turn, service) is not None:
         return
-    failed_at = max(
-        (
-            x.ended.at
-            for x in turn.decided.runs.values()
-            if x.started.service == service.id and x.started.incident is None and x.ended and not x.ended.ok
-        ),
-        default=-service.cool_down_s,
-    )
-    until = max(state.healthy_since + service.hold_down_s, failed_at + service.cool_down_s)
-    if turn.now < until:
-        turn.wake(until)
+    wait = failback.waits(turn.decided, turn.model, service, turn.now)
+    if wait is not None:
+        turn.wake(wait.until)
         return
-    move = turn.model.moves[candidates[0]]
-    left_at = max((at for at in state.left.values()), default=None)
-    cooled = left_at is None or turn.now - left_at >= service.cool_down_s
+    move = turn.model.moves[ways[0]]
     needs_hand_over = bool(ladder.to_fence(turn, service, move)) and move.hand_over is None
-    if cooled and turn.says(move.viable_when) in USABLE and not needs_hand_over:
-        asks = tuple(policy.asks(turn, service))
-        run.advance(
-            turn,
-            start_run(turn, service, move.id, origin=r.Origin.AUTOMATIC, reason=Reason.CONDITIONS_MET, asks=asks),
-        )
+    if turn.says(move.viable_when) not in USABLE or needs_hand_over:
+        return
+    asks = tuple(policy.asks(turn, service))
+    going = start_run(turn, service, move.id, origin=r.Origin.AUTOMATIC, reason=Reason.CONDITIONS_MET, asks=asks)
+    well = show_duration(turn.now - state.healthy_since)
+    text = f"{service.id} goes back by itself: {move.id} ({going.id}), after {well} in health"
+    turn.tell(f"{going.id}/chosen", NoticeKind.TIER_CHOSEN, service.id, text)
+    run.advance(turn, going)

@@ -6,6 +6,7 @@ and nothing is destroyed to find out whether a tier can help.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from orchestrator.core.durations import show_duration
@@ -20,13 +21,14 @@ PATIENCE_S = 3.0  # how long an unknown precondition may delay the choice of a t
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One tier's prospects. `asks`: why a named approval is needed before it acts."""
+    """One tier's prospects. `asks`: why a named approval is needed before it acts; `against`: objections put aside."""
 
     move: str
     state: TierState
     reason: Reason
     evidence: str
     asks: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
 
 
 def assess_ladder(turn: Turn, service: Service, since: float) -> list[Assessment]:
@@ -43,10 +45,19 @@ def chosen(assessments: list[Assessment]) -> int | None:
     return None
 
 
-def assess(turn: Turn, service: Service, tier: Tier, since: float, *, again: bool = False) -> Assessment:
+def assess(
+    turn: Turn,
+    service: Service,
+    tier: Tier,
+    since: float,
+    *,
+    again: bool = False,
+    aside: frozenset[Reason] = frozenset(),
+) -> Assessment:
     """One tier's prospects, all but the budget. WAITING with TIER_CHOSEN means: it can be taken now.
 
-    `again`: a named person wants this very move, so that having failed before is no objection.
+    `again`: a named person wants this very move, so that having failed before is no objection. `aside`: objections
+    that they put aside.
     """
     move = turn.model.moves[tier.move]
     incident = turn.incident(service)
@@ -57,9 +68,11 @@ def assess(turn: Turn, service: Service, tier: Tier, since: float, *, again: boo
         shared = _failed_elsewhere(turn, service, move, incident.episode_first_bad_at)
         if shared is not None:
             return shared
-    no = _cannot_start(turn, service, move) or _not_viable(turn, move, since) or _too_late(turn, service, tier, move)
-    if no is not None:
-        return no
+    against: list[str] = []
+    for no in _objections(turn, service, tier, move, since):
+        if no.reason not in aside:
+            return no
+        against.append(f"{no.reason.value}: {no.evidence}")
     for resource in move.holds:
         holder = turn.decided.holder_of(resource)
         if holder is not None:
@@ -69,8 +82,9 @@ def assess(turn: Turn, service: Service, tier: Tier, since: float, *, again: boo
             return Assessment(move.id, TierState.WAITING, Reason.RESOURCE_BUSY, evidence)
     waiting, asked = fence_asks(turn, service, move, since)
     if waiting:
-        return Assessment(move.id, TierState.WAITING, Reason.FENCE_UNPROVEN, waiting)
-    return Assessment(move.id, TierState.WAITING, Reason.TIER_CHOSEN, _prospect(turn, move), tuple(asked))
+        return Assessment(move.id, TierState.WAITING, Reason.FENCE_UNPROVEN, waiting, against=tuple(against))
+    evidence = _prospect(turn, move)
+    return Assessment(move.id, TierState.WAITING, Reason.TIER_CHOSEN, evidence, tuple(asked), tuple(against))
 
 
 def to_fence(turn: Turn, service: Service, move: Move) -> list[str]:
@@ -159,17 +173,21 @@ def _no(move: Move, reason: Reason, evidence: str) -> Assessment:
     return Assessment(move.id, TierState.INELIGIBLE, reason, evidence)
 
 
-def _cannot_start(turn: Turn, service: Service, move: Move) -> Assessment | None:
+def _objections(turn: Turn, service: Service, tier: Tier, move: Move, since: float) -> Iterator[Assessment]:
+    """All that speaks against this tier, the first first; whoever asks stops at the first that counts."""
+    yield from _cannot_start(turn, service, move)
+    yield from _not_viable(turn, move, since)
+    yield from _engaged(turn, move)
+    yield from _too_late(turn, service, tier, move)
+
+
+def _cannot_start(turn: Turn, service: Service, move: Move) -> Iterator[Assessment]:
     place = turn.state(service).place
     if move.to is not None and move.to == place:
-        return _no(move, Reason.ALREADY_THERE, f"{service.id} is at {place}")
+        yield _no(move, Reason.ALREADY_THERE, f"{service.id} is at {place}")
     if move.leaves and place not in move.leaves:
-        return _no(
-            move,
-            Reason.WRONG_PLACE,
-            f"{service.id} is at {place}, the move starts from {', '.join(sorted(move.leaves))}",
-        )
-    return None
+        starts = ", ".join(sorted(move.leaves))
+        yield _no(move, Reason.WRONG_PLACE, f"{service.id} is at {place}, the move starts from {starts}")
 
 
 def _failed_elsewhere(turn: Turn, service: Service, move: Move, since: float) -> Assessment | None:
@@ -183,34 +201,43 @@ def _failed_elsewhere(turn: Turn, service: Service, move: Move, since: float) ->
     return None
 
 
-def _not_viable(turn: Turn, move: Move, since: float) -> Assessment | None:
+def _not_viable(turn: Turn, move: Move, since: float) -> Iterator[Assessment]:
+    """Failed over to nothing viable, and killed the only working link for it (opnsense/core#9789, #4160)."""
+    if move.viable_when is None:
+        return
     verdict = turn.says(move.viable_when)
-    if move.viable_when is not None and verdict is Verdict.DOWN:
-        return _no(move, Reason.NOT_VIABLE, turn.behind(move.viable_when, Verdict.DOWN))
-    doubtful = [c for c in move.viable_when.checks() if turn.in_doubt(c)] if move.viable_when else []
+    if verdict is Verdict.DOWN:
+        yield _no(move, Reason.NOT_VIABLE, turn.behind(move.viable_when, Verdict.DOWN))
+        return
+    doubtful = [c for c in move.viable_when.checks() if turn.in_doubt(c)]
     if doubtful and turn.now < since + PATIENCE_S:  # its verdict is about to fall: do not choose it a moment before
         turn.wake(since + PATIENCE_S)
-        return Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, turn.evidence(doubtful[0]))
-    if move.viable_when is not None and verdict is Verdict.UNKNOWN:
+        yield Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, turn.evidence(doubtful[0]))
+    if verdict is Verdict.UNKNOWN:
         evidence = turn.behind(move.viable_when, Verdict.UNKNOWN)
         if turn.now < since + PATIENCE_S:
             turn.wake(since + PATIENCE_S)
-            return Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, evidence)
-        return _no(move, Reason.VIABILITY_UNKNOWN, evidence)
+            yield Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, evidence)
+        else:
+            yield _no(move, Reason.VIABILITY_UNKNOWN, evidence)
+
+
+def _engaged(turn: Turn, move: Move) -> Iterator[Assessment]:
     lasts = move.done_when is not None or any(m.undoes == move.id for m in turn.model.moves.values())
     engaged = lasts and move.id in turn.decided.engaged  # a restart is over when it is done, and may be done again
     if engaged and not (move.done_when and turn.says(move.done_when) is Verdict.DOWN):  # re-checked, not believed
-        return _no(move, Reason.ALREADY_ENGAGED, f"in effect since {turn.decided.engaged[move.id]}")
-    return None
+        yield _no(move, Reason.ALREADY_ENGAGED, f"in effect since {turn.decided.engaged[move.id]}")
 
 
-def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Assessment | None:
+def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Iterator[Assessment]:
+    """No return by itself to what just failed (GitHub, September 2012), and no promotion of data that is too old."""
     left_at = turn.state(service).left.get(move.to or "")
     if left_at is not None and turn.now - left_at < service.cool_down_s:
         turn.wake(left_at + service.cool_down_s)
-        return _no(move, Reason.COOLING_DOWN, f"{move.to} failed {show_duration(turn.now - left_at)} ago")
+        yield _no(move, Reason.COOLING_DOWN, f"{move.to} failed {show_duration(turn.now - left_at)} ago")
     loss = data_loss(turn, service, move, tier.accept_loss_s)
-    return _no(move, *loss) if loss else None
+    if loss is not None:
+        yield _no(move, *loss)
 
 
 def _prospect(turn: Turn, move: Move) -> str:

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     CONDITIONS_MET = "conditions met"
     APPROVED = "approved"
     FENCED_BY_HAND = "fenced by hand"
+    OVERRIDDEN = "overridden"
     ALREADY_DONE = "already done"
     NOT_NEEDED = "not needed"
     # guards: may we act?
@@ -29,6 +30,7 @@ class Reason(StrEnum):
     IN_MAINTENANCE = "in maintenance"
     HELD = "held"
     COOLING_DOWN = "cooling down"
+    HOLD_DOWN = "hold down"
     FLAPPING = "flapping"
     MASS_FAILURE = "mass failure"
     TOO_MANY_FAILOVERS = "too many failovers"
@@ -81,6 +83,8 @@ class Reason(StrEnum):
     NOT_HELD = "not held"
     IN_INCIDENT = "in an incident"
     NOBODY_NAMED = "nobody named"
+    NO_SUCH_GUARD = "no such guard"
+    NOT_OVERRIDABLE = "not overridable"
     CANNOT_ACT = "cannot act"
 
     @property
@@ -96,6 +100,7 @@ TEXTS: dict[Reason, str] = {
     Reason.CONDITIONS_MET: "what was waited for has been answered well",
     Reason.APPROVED: "a named person approved it",
     Reason.FENCED_BY_HAND: "a named person states that the place cannot act any more",
+    Reason.OVERRIDDEN: "a named person goes against it, on record",
     Reason.ALREADY_DONE: "a look at the target showed that it is done",
     Reason.NOT_NEEDED: "nothing to be done here",
     Reason.BLIND: "no reference target answered: it may be this vantage that is cut off",
@@ -105,6 +110,7 @@ TEXTS: dict[Reason, str] = {
     Reason.IN_MAINTENANCE: "an announced maintenance window is open",
     Reason.HELD: "a named person holds automatic action",
     Reason.COOLING_DOWN: "the place failed too recently to go back to it",
+    Reason.HOLD_DOWN: "the service has not been healthy for long enough to go back by itself",
     Reason.FLAPPING: "too many automatic moves in the window: frozen until a person resumes",
     Reason.MASS_FAILURE: "too many unexplained failure domains at once: it may be the checks",
     Reason.TOO_MANY_FAILOVERS: "too many failovers are under way",
@@ -153,6 +159,8 @@ TEXTS: dict[Reason, str] = {
     Reason.AT_HOME: "the service is where it belongs and no move is in effect",
     Reason.NOT_HELD: "nothing was held",
     Reason.IN_INCIDENT: "the service has an open incident",
+    Reason.NO_SUCH_GUARD: "there is no guard of this name to go against",
+    Reason.NOT_OVERRIDABLE: "nobody may go against this guard",
     Reason.NOBODY_NAMED: "a word needs the name of the person who says it",
     Reason.CANNOT_ACT: "the journal cannot be written, or the engine met a defect: nothing is done",
 }

@@ -21,6 +21,7 @@ from orchestrator.core.plan import (
     fence_of,
     playbook_of,
 )
+from orchestrator.core.policy import Finding
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import FOREVER, Turn
 
@@ -165,21 +166,32 @@ def wait(turn: Turn, run: Run, step: Step) -> bool:
     """A step that waits for answers: preflight, recheck, proof, verify."""
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
     condition, since, limit_s = _waits_for(turn, run, step, move)
+    aside: list[str] = []  # what a named person goes against
+    loss: tuple[Reason, str] | None = None
     if condition is not None and turn.fresh(condition, since) not in (r.Verdict.UP, r.Verdict.DEGRADED):
-        return _out_of_time(turn, run, step, condition, since, limit_s)
+        failed = _out_of_time(turn, step, condition, since, limit_s)
+        if failed is None:
+            return False
+        if step.kind not in QUESTION_STEPS or _guard_of(failed).value not in run.started.overrides:
+            endings.fail(turn, run, step, failed.reason, failed.evidence)
+            return True
+        aside.append(f"{failed.reason.value}: {failed.evidence}")
     if step.kind in QUESTION_STEPS:
         until = since + limit_s
         if _age_not_asked(turn, service, move, since) and turn.now < until:
             turn.wake(until)
             return False
         loss = _loss(turn, run, service, move)
-        if loss is not None:
+        if loss is not None and loss[0].value not in run.started.overrides:
             endings.fail(turn, run, step, *loss)
             return True
+    state, reason = (r.StepState.SKIPPED if aside else r.StepState.DONE), Reason.CONDITIONS_MET
+    aside += [f"{loss[0].value}: {loss[1]}"] if loss else []
     evidence = turn.behind(condition, r.Verdict.UP) if condition else "nothing to ask"
-    endings.finish(
-        turn, run, step, r.StepState.DONE, Reason.CONDITIONS_MET, evidence, measures=_measures(turn, run, step, move)
-    )
+    if aside:
+        reason = Reason.OVERRIDDEN
+        evidence = f"{run.started.who} goes against {'; '.join(aside)} ({run.started.why or 'no reason given'})"
+    endings.finish(turn, run, step, state, reason, evidence, measures=_measures(turn, run, step, move))
     if step.kind is r.StepKind.PROOF and step.place is not None:
         endings.out(turn, run, step.place, Reason.CONDITIONS_MET, evidence)
     return True
@@ -203,23 +215,27 @@ def _ended_at(run: Run, step: Step, default: float) -> float:
     return before if before is not None else default
 
 
-def _out_of_time(turn: Turn, run: Run, step: Step, condition: Condition, since: float, limit_s: float) -> bool:
+def _out_of_time(turn: Turn, step: Step, condition: Condition, since: float, limit_s: float) -> Finding | None:
+    """Why the step has failed; None while its time lasts."""
     quiet = step.kind in QUESTION_STEPS
     hopeless = quiet and turn.says(condition) is r.Verdict.DOWN
     until = _counts_from(turn, step) + limit_s
     if turn.now < until and not hopeless:
         turn.wake(until)
-        return False
+        return None
     verdict = turn.fresh(condition, since)
     evidence = turn.behind(condition, turn.says(condition))
     if step.kind is r.StepKind.PROOF:
-        endings.fail(turn, run, step, Reason.FENCE_UNPROVEN, evidence)
-    elif step.kind is r.StepKind.VERIFY:
-        endings.fail(turn, run, step, Reason.VERIFY_FAILED, f"{evidence}; waited {show_duration(limit_s)}")
-    else:
-        unknown = verdict is r.Verdict.UNKNOWN and not hopeless
-        endings.fail(turn, run, step, Reason.VIABILITY_UNKNOWN if unknown else Reason.PREFLIGHT_FAILED, evidence)
-    return True
+        return Finding(r.Decision.ASK, Reason.FENCE_UNPROVEN, evidence)
+    if step.kind is r.StepKind.VERIFY:
+        return Finding(r.Decision.ASK, Reason.VERIFY_FAILED, f"{evidence}; waited {show_duration(limit_s)}")
+    unknown = verdict is r.Verdict.UNKNOWN and not hopeless
+    return Finding(r.Decision.ASK, Reason.VIABILITY_UNKNOWN if unknown else Reason.PREFLIGHT_FAILED, evidence)
+
+
+def _guard_of(failed: Finding) -> Reason:
+    """The guard that a person would have had to go against."""
+    return Reason.NOT_VIABLE if failed.reason is Reason.PREFLIGHT_FAILED else failed.reason
 
 
 def _counts_from(turn: Turn, step: Step) -> float:
@@ -230,8 +246,7 @@ def _counts_from(turn: Turn, step: Step) -> float:
 
 def _loss(turn: Turn, run: Run, service: Service, move: Move) -> tuple[Reason, str] | None:
     """The RPO gate, asked again after the preflight's fresh answers; a planned hand-over loses nothing."""
-    handed = any(s.hand_over for s in run.steps)
-    if handed or {"RPO unknown", "RPO exceeded", "rpo"} & set(run.started.overrides):
+    if any(s.hand_over for s in run.steps):
         return None
     accept_s = next((t.accept_loss_s for t in service.ladder if t.move == move.id), None)
     return ladder.data_loss(turn, service, move, accept_s)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core import endings, ladder, policy, run
+from orchestrator.core import endings, failback, ladder, policy, run
+from orchestrator.core import overrides as overrides_
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
 from orchestrator.core.decided import EVERYTHING, covers
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordKind, WordSpoken
-from orchestrator.core.incident import failback_candidates, is_braked, is_planned, start_run
+from orchestrator.core.incident import is_braked, is_planned, start_run
 from orchestrator.core.model import Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
@@ -72,6 +73,7 @@ def _accept(turn: Turn, word: WordSpoken, said: Consent) -> None:
             said.evidence,
             said.run,
             said.ends_at,
+            _named(word) if said.run and word.kind in (WordKind.FAILOVER, WordKind.FAILBACK) else (),
         )
     )
 
@@ -83,6 +85,9 @@ def _failover(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     service = turn.model.services.get(word.subject)
     if service is None:
         return _no_such_service(turn, word)
+    refusal = _override_refusal(word)
+    if refusal is not None:
+        return refusal
     named = word.options.get("move")
     if named is None:
         return _first_that_can(turn, word, service)
@@ -110,9 +115,12 @@ def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     service = turn.model.services.get(word.subject)
     if service is None:
         return _no_such_service(turn, word)
-    if turn.incident(service) is not None and Reason.IN_INCIDENT.value not in _overrides(word):
+    refusal = _override_refusal(word)
+    if refusal is not None:
+        return refusal
+    if turn.incident(service) is not None and Reason.IN_INCIDENT.value not in _named(word):
         return Refusal(Reason.IN_INCIDENT, f"{service.id}: {turn.state(service).incident} is open; recover first")
-    candidates = failback_candidates(turn, service)
+    candidates = failback.candidates(turn.decided, turn.model, service)
     if word.options.get("move") is not None:
         wanted = str(word.options["move"]).rpartition("/")[2]
         candidates = [c for c in candidates if c.rpartition("/")[2] == wanted]
@@ -125,20 +133,22 @@ def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:
 
 def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: bool = False) -> Refusal | Consent:
     """Begin this move, if the guards let a named operator do so; `override` names the guards put aside."""
-    overrides = _overrides(word)
+    overrides = frozenset(overrides_.guards_named(word.options.get("override")))
     move = turn.model.moves[tier.move]
     at_work = turn.decided.run_for(service.id)
     if at_work is not None:
         return Refusal(Reason.RESOURCE_BUSY, f"{at_work.id} ({at_work.started.move}) is at work for {service.id}")
-    finding = policy.objection(turn, service, policy.BY_HAND)
-    if finding is not None and finding.reason.value not in overrides:
-        return Refusal(finding.reason, finding.evidence)
+    against = []
+    for guard in policy.BY_HAND:
+        finding = guard(turn, service)
+        if finding is not None and finding.reason not in overrides:
+            return Refusal(finding.reason, finding.evidence)
+        against += [f"{finding.reason.value}: {finding.evidence}"] if finding else []
     handed = move.hand_over is not None and is_planned(turn, service)
-    assessment = ladder.assess(turn, service, tier, turn.now - ladder.PATIENCE_S, again=again)
-    data = (Reason.RPO_UNKNOWN, Reason.RPO_EXCEEDED)
-    free = (Reason.TIER_CHOSEN, Reason.FENCE_UNPROVEN, Reason.COOLING_DOWN)  # a named person may go back
-    passes = assessment.reason in free or (handed and assessment.reason in data) or assessment.reason.value in overrides
-    if not passes:
+    free = {Reason.COOLING_DOWN, *((Reason.RPO_UNKNOWN, Reason.RPO_EXCEEDED) if handed else ())}
+    since = turn.now - ladder.PATIENCE_S
+    assessment = ladder.assess(turn, service, tier, since, again=again, aside=overrides | free)
+    if assessment.reason not in (Reason.TIER_CHOSEN, Reason.FENCE_UNPROVEN):
         return Refusal(assessment.reason, assessment.evidence)
     places = ladder.to_fence(turn, service, move)
     fenced = _place(str(word.options["fenced"]), places) if word.options.get("fenced") else None
@@ -149,6 +159,11 @@ def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: boo
     refusal = None if handed or word.options.get("fence") else _fence_refusal(turn, service, move, fenced)
     if refusal is not None:
         return refusal
+    if move.id in service.failback:
+        soon = (f"{w.reason.value}: {w.evidence}" for w in failback.too_soon(turn.decided, service, turn.now))
+        against += soon
+    said = {a.partition(":")[0] for a in against} | {x.value for x in free if x is not Reason.COOLING_DOWN}
+    against += (a for a in assessment.against if a.partition(":")[0] not in said)
     started = start_run(
         turn,
         service,
@@ -159,10 +174,11 @@ def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: boo
         who=word.who,
         why=word.why,
         word=word.id,
-        overrides=overrides,
+        overrides=_named(word),
         fenced=fenced,
     )
-    consent = Consent(Reason.ASKED_BY_OPERATOR, f"{started.id}: {move.id}, {assessment.evidence}", started.id)
+    told = "".join(f"; against {guard}" for guard in against)
+    consent = Consent(Reason.ASKED_BY_OPERATOR, f"{started.id}: {move.id}, {assessment.evidence}{told}", started.id)
     _accept(turn, word, consent)
     run.advance(turn, started)
     return consent
@@ -182,9 +198,19 @@ def _fence_refusal(turn: Turn, service: Service, move: Move, fenced: str | None)
     return Refusal(Reason.FENCE_NOT_AUTOMATIC, f"{why}; {remedy}")
 
 
-def _overrides(word: WordSpoken) -> tuple[str, ...]:
-    given = word.options.get("override")
-    return tuple(str(g).replace("_", " ") for g in given) if isinstance(given, list) else ()
+def _named(word: WordSpoken) -> tuple[str, ...]:
+    """The guards that the word goes against, by their reason words."""
+    return tuple(reason.value for reason in overrides_.guards_named(word.options.get("override")))
+
+
+def _override_refusal(word: WordSpoken) -> Refusal | None:
+    """An override of what there is not, or of what nobody may go against."""
+    try:
+        named = overrides_.guards_named(word.options.get("override"))
+    except LookupError as unknown:
+        return Refusal(Reason.NO_SUCH_GUARD, str(unknown.args[0]))
+    never = [f"{reason.value}: {overrides_.NEVER[reason]}" for reason in named if reason in overrides_.NEVER]
+    return Refusal(Reason.NOT_OVERRIDABLE, "; ".join(never)) if never else None
 
 
 # ---- runs

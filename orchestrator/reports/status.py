@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core import decided as d
+from orchestrator.core import failback
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import TaskTime
@@ -197,7 +198,7 @@ def _service(service: Service, state: d.Decided, model: Model, now: float, runs:
         tiers=tuple(_tiers(service, incident, state, left_s)) if incident else (),
         run=run,
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
-        notes=tuple(_notes(service, found, state, now)),
+        notes=(*_notes(service, found, state, now), *_going_back(service, state, model, now)),
         bad_checks=bad,
     )
 
@@ -234,3 +235,10 @@ def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)
+
+
+def _going_back(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
+    wait = failback.waits(state, model, service, now)
+    if wait is not None:
+        left = show_duration(wait.until - now)
+        yield f"goes back by itself in {left} at the earliest: {wait.reason.value}: {wait.evidence}"

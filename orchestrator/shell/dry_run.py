@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.core import ladder, policy
+from orchestrator.core import failback, ladder, policy
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
 from orchestrator.core.engine import Engine
-from orchestrator.core.events import WordSpoken
+from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.model import Check, Condition, Move, Playbook, Service
 from orchestrator.core.plan import fence_of
+from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
 
@@ -82,7 +83,7 @@ def plan_of(
     trial = engine.copy()
     turn = trial.turn(now)
     service = trial.model.services.get(word.subject)
-    guards = tuple(_guards(turn, service)) if service else ()
+    guards = (*_guards(turn, service), *_soon(turn, service, word)) if service else ()
     tiers = tuple(_tiers(turn, service)) if service else ()
     outcome = trial.step(word, now)
     answer = next(x for x in outcome.commands if isinstance(x, Answered))
@@ -157,6 +158,17 @@ def _guards(turn: Turn, service: Service) -> Iterable[GuardAnswer]:
             yield GuardAnswer(name, False, finding.reason.value, finding.evidence)
     for asked in policy.asks(turn, service):
         yield GuardAnswer("approval", False, "approval needed", asked)
+
+
+def _soon(turn: Turn, service: Service, word: WordSpoken) -> Iterable[GuardAnswer]:
+    """What a way back by itself would still wait for; a named person may go all the same."""
+    if word.kind is not WordKind.FAILBACK:
+        return
+    found = {wait.reason: wait.evidence for wait in failback.too_soon(turn.decided, service, turn.now)}
+    for reason in (Reason.HOLD_DOWN, Reason.COOLING_DOWN):
+        yield GuardAnswer(
+            reason.value, reason not in found, reason.value if reason in found else "passes", found.get(reason, "")
+        )
 
 
 def _tiers(turn: Turn, service: Service) -> Iterable[TierAnswer]:

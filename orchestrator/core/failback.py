@@ -1,0 +1,71 @@
+"""Going back: which ways back apply now, and why a failback by itself still waits.
+
+The one rule it keeps: nothing goes back by itself before the service has been healthy for its hold-down, nor to what
+failed within its cool-down; a named person may, and is told what they go against. It reads what is decided and nothing
+else, so that a status shows the very wait that the engine keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from orchestrator.core.decided import Decided
+from orchestrator.core.durations import show_duration
+from orchestrator.core.model import Mode, Model, Service
+from orchestrator.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why not yet, and until when on the journal's axis."""
+
+    reason: Reason
+    evidence: str
+    until: float
+
+
+def candidates(decided: Decided, model: Model, service: Service) -> list[str]:
+    """The declared ways back that apply now: home from elsewhere, or taking back a move in effect."""
+    place = decided.services[service.id].place
+    found = []
+    for name in service.failback:
+        move = model.moves[name]
+        if move.to is not None:
+            if move.to != place and (not move.leaves or place in move.leaves):
+                found.append(name)
+        elif move.undoes in decided.engaged:
+            found.append(name)
+    return found
+
+
+def too_soon(decided: Decided, service: Service, now: float) -> Iterator[Wait]:
+    """What a way back would go against now, the longest wait of each kind.
+
+    Hold-down: load, failover, overload, failback, again (GitHub, September 2012; opnsense/core#5786). Cool-down: no
+    return to what has just failed, and no second try right after a way back that failed.
+    """
+    state = decided.services[service.id]
+    if state.healthy_since is not None and now < (until := state.healthy_since + service.hold_down_s):
+        well, wanted = show_duration(now - state.healthy_since), show_duration(service.hold_down_s)
+        yield Wait(Reason.HOLD_DOWN, f"healthy for {well} of {wanted}", until)
+    failed = [(f"{name} failed", at) for name, at in state.left.items()]
+    failed += [
+        (f"{x.id}, the last way back, failed", x.ended.at)
+        for x in decided.runs.values()
+        if x.started.service == service.id and x.started.incident is None and x.ended and not x.ended.ok
+    ]
+    what, at = max(failed, key=lambda found: (found[1], found[0]), default=("", 0.0))
+    if what and now < (until := at + service.cool_down_s):
+        evidence = f"{what} {show_duration(now - at)} ago, {show_duration(service.cool_down_s)} wanted"
+        yield Wait(Reason.COOLING_DOWN, evidence, until)
+
+
+def waits(decided: Decided, model: Model, service: Service, now: float) -> Wait | None:
+    """Why the service does not go back by itself yet; None where it may, or never would."""
+    state = decided.services.get(service.id)
+    if state is None or state.incident is not None or not service.automatic_failback or service.mode is not Mode.AUTO:
+        return None
+    if not candidates(decided, model, service):
+        return None
+    return max(too_soon(decided, service, now), key=lambda wait: wait.until, default=None)

@@ -1,0 +1,100 @@
+"""Going back: why a failback by itself still waits, as the status shows it and as a person's word goes against it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import failback
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import Mode
+from orchestrator.core.reasons import Reason
+from orchestrator.reports.status import status_now
+from orchestrator.shell.dry_run import plan_of
+from tests.core.test_incident import returning
+from tests.core.world import World
+
+
+def wait_of(world: World) -> failback.Wait | None:
+    """Why erp does not go back by itself yet."""
+    return failback.waits(world.decided(), world.model, world.model.services["acme/erp"], world.now)
+
+
+def notes(world: World) -> str:
+    """What the status says beside erp."""
+    status = status_now(world.decided(), world.model, world.now, 0.0)
+    return "; ".join(next(s for s in status.services if s.id == "acme/erp").notes)
+
+
+def test_it_is_healthy_for_too_short_a_time_and_says_so() -> None:
+    world = returning(cool_down_s=60.0)
+    world.run(100)
+    wait = wait_of(world)
+    assert wait is not None
+    assert wait.reason is Reason.HOLD_DOWN
+    assert wait.evidence == "healthy for 2:33 of 5:00"
+    assert notes(world) == "goes back by itself in 2:27 at the earliest: hold down: healthy for 2:33 of 5:00"
+    world.run(wait.until - world.now + 30)
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+
+
+def test_where_it_goes_back_to_has_just_failed_and_it_says_so() -> None:
+    world = returning()
+    world.run(400)
+    wait = wait_of(world)
+    assert wait is not None
+    assert wait.reason is Reason.COOLING_DOWN
+    assert wait.evidence == "acme/hq failed 7:33 ago, 15:00 wanted"
+    assert "cooling down: acme/hq failed" in notes(world)
+
+
+def test_a_way_back_that_failed_is_waited_for_too() -> None:
+    world = returning()
+    world.outcomes["rebuild_hq"] = e.Outcome.FAILED
+    world.run(1100)
+    wait = wait_of(world)
+    assert wait is not None
+    assert wait.reason is Reason.COOLING_DOWN
+    assert wait.evidence.startswith("r2, the last way back, failed")
+
+
+@pytest.mark.parametrize("changed", [{"automatic_failback": False}, {"mode": Mode.ASK}])
+def test_what_never_goes_back_by_itself_waits_for_nothing(changed: dict[str, object]) -> None:
+    world = returning()
+    erp = replace(world.model.services["acme/erp"], **changed)  # type: ignore[arg-type]
+    assert failback.waits(world.decided(), world.model, erp, world.now) is None
+    world.run(1200)
+    assert wait_of(world) is None, "it is at home"
+
+
+def test_people_are_told_that_it_goes_back_by_itself() -> None:
+    world = returning()
+    world.run(1100)
+    told = [t.text for t in world.told if t.kind is NoticeKind.TIER_CHOSEN]
+    assert told[-1].startswith("acme/erp goes back by itself: acme/return-hq (r2), after 15:00 in health")
+
+
+def test_a_named_person_may_go_at_once_and_the_record_says_against_what() -> None:
+    world = returning()
+    world.run(60)
+    answer = world.say(WordKind.FAILBACK, "acme/erp")
+    assert answer.accepted
+    assert "against hold down: healthy for 1:53 of 5:00" in answer.evidence
+    assert "against cooling down: acme/hq failed 1:53 ago, 15:00 wanted" in answer.evidence
+
+
+@pytest.mark.parametrize("kind", [WordKind.FAILBACK, WordKind.FAILOVER])
+def test_a_dry_run_of_a_failback_shows_what_it_would_wait_for(kind: WordKind, tmp_path: Path) -> None:
+    world = returning()
+    world.run(60)
+    word = e.WordSpoken("w", kind, "Ada", "acme/erp", options={"move": "return-hq"})
+    guards = {g.guard: g for g in plan_of(world.engine, word, world.now, tmp_path, {}).guards}
+    if kind is WordKind.FAILBACK:
+        assert (guards["hold down"].passes, guards["hold down"].evidence) == (False, "healthy for 1:53 of 5:00")
+        assert not guards["cooling down"].passes
+    else:
+        assert "hold down" not in guards
