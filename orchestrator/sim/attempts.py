@@ -27,6 +27,7 @@ class RunSeen:
     """One run, as the journal tells."""
 
     started: r.RunStarted
+    steps: list[r.PlannedStep]  # as planned, with the rechecks that were added
     attempts: dict[str, int] = field(default_factory=dict)
     states: dict[str, r.StepState] = field(default_factory=dict)
     looked: set[str] = field(default_factory=set)  # steps looked at since their latest attempt
@@ -39,13 +40,13 @@ class RunSeen:
 
     def kind(self, step: str) -> r.StepKind:
         """The kind of a step."""
-        return next(s.kind for s in self.started.steps if s.name == step)
+        return next(s.kind for s in self.steps if s.name == step)
 
     @property
     def at(self) -> r.PlannedStep | None:
         """The first step that is not over."""
         over = (r.StepState.DONE, r.StepState.FAILED, r.StepState.SKIPPED)
-        return next((s for s in self.started.steps if self.states.get(s.name) not in over), None)
+        return next((s for s in self.steps if self.states.get(s.name) not in over), None)
 
 
 class Attempts:
@@ -112,7 +113,12 @@ class Attempts:
         for resource in x.resources:
             if resource in held:
                 self._report(7, "one unfinished run a resource", f"{x.run} and {held[resource]} hold {resource}")
-        self.runs[x.run] = RunSeen(x)
+        self.runs[x.run] = RunSeen(x, list(x.steps))
+
+    def _recheck_added(self, x: r.RecheckAdded) -> None:
+        steps = self.runs[x.run].steps
+        before = next(n for n, s in enumerate(steps) if s.name == x.before)
+        steps.insert(before, r.PlannedStep(x.step, r.StepKind.RECHECK))
 
     def _step_began(self, x: r.StepBegan) -> None:
         run = self.runs[x.run]
@@ -208,6 +214,7 @@ class Attempts:
 
 _TOLD: dict[type, Callable[[Attempts, Any], None]] = {
     r.RunStarted: Attempts._run_started,
+    r.RecheckAdded: Attempts._recheck_added,
     r.StepBegan: Attempts._step_began,
     r.StepLooked: Attempts._step_looked,
     r.StepRetried: Attempts._step_retried,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
@@ -20,6 +20,8 @@ from orchestrator.sim.targets import Misfortune
 
 if TYPE_CHECKING:
     from orchestrator.sim.simulation import Simulation
+
+T = TypeVar("T")
 
 OPERATOR = "Ada Byron"
 Undo = Callable[[], None]
@@ -43,6 +45,8 @@ class Disasters:
         self._world = simulation.world
         self._changed = changed
         self._undo: dict[int, Undo] = {}
+        self._held: dict[str, dict[int, Any]] = {}  # what several faults of a kind bring at once
+        self._holds = 0
         self._count = 0
         self._words = 0
         self._calm = False
@@ -71,6 +75,12 @@ class Disasters:
         self._sim.happens("no more faults from here on")
         if self._sim.active() is None and not any(x.alive for x in self._sim.controllers):
             self._sim.start("c1")
+
+    def end(self, kind: FaultKind, subject: str = "") -> None:
+        """Whatever of this kind and subject still goes on ends now."""
+        for number, fault in list(self.active.items()):
+            if fault.kind is kind and fault.subject == subject:
+                self._end(number)
 
     def _end(self, number: int) -> None:
         fault, undo = self.active.pop(number, None), self._undo.pop(number, None)
@@ -114,25 +124,39 @@ class Disasters:
         return stop
 
     def _loss(self, fault: Fault) -> Undo:
-        return self._put(self._world.loss, fault.subject, min(1.0, fault.strength))
+        return self._put(self._world.loss, fault.subject, min(1.0, fault.strength), FaultKind.LOSS)
 
     def _one_way(self, fault: Fault) -> Undo:
         """Replies are lost: checks see losses, playbooks work and their ends are not seen."""
         place = self._world.nature.place_in(fault.subject)
         moves = [m.id for m in self._world.nature.model.moves.values() if place is not None and m.to == place]
         undo = [self._misfortune(move, "unseen", fault.strength) for move in moves]
-        return _all([self._put(self._world.loss, fault.subject, min(1.0, fault.strength)), *undo])
+        return _all([self._put(self._world.loss, fault.subject, min(1.0, fault.strength), FaultKind.LOSS), *undo])
 
     def _slow(self, fault: Fault) -> Undo:
-        return self._put(self._world.slow, fault.subject, fault.strength)
+        return self._put(self._world.slow, fault.subject, fault.strength, fault.kind)
 
-    def _put(self, where: dict[str, float], name: str, value: float) -> Undo:
-        where[name] = value
-        self._world.changed()
+    def _put(self, where: dict[str, T], name: str, value: T, kind: FaultKind) -> Undo:
+        def use(held: T | None) -> None:
+            if held is None:
+                where.pop(name, None)
+            else:
+                where[name] = held
+            self._world.changed()
+
+        return self._hold(f"{kind.value} {name}", value, use)
+
+    def _hold(self, what: str, value: T, use: Callable[[T | None], None]) -> Undo:
+        """The newest of several such faults holds; when it ends, the one before it does. None: no more of them."""
+        held: dict[int, Any] = self._held.setdefault(what, {})
+        self._holds += 1
+        number = self._holds
+        held[number] = value
+        use(value)
 
         def undo() -> None:
-            where.pop(name, None)
-            self._world.changed()
+            del held[number]
+            use(held[max(held)] if held else None)
 
         return undo
 
@@ -167,11 +191,14 @@ class Disasters:
         return undo
 
     def _crash(self, fault: Fault) -> Undo:
+        truth = self._world.services[fault.subject]
+        place = truth.place
         self._world.crash(fault.subject, fault.kind is FaultKind.HANG)
-        place = self._world.services[fault.subject].place
 
         def undo() -> None:
-            self._world.services[fault.subject].crashed_at.discard(place)
+            if place in truth.crashed_at:
+                truth.crashed_at.discard(place)
+                truth.hangs = False
             self._world.changed()
 
         return undo
@@ -199,37 +226,27 @@ class Disasters:
         return undo
 
     def _lag(self, fault: Fault) -> Undo:
-        self._world.lag[fault.subject] = (self._sim.timeline.now, fault.strength)
-        self._world.changed()
-
-        def undo() -> None:
-            self._world.lag.pop(fault.subject, None)
-            self._world.changed()
-
-        return undo
+        since = (self._sim.timeline.now, fault.strength)
+        return self._put(self._world.lag, fault.subject, since, fault.kind)
 
     def _mute(self, fault: Fault) -> Undo:
-        self._world.mute.add(fault.subject)
-        self._world.changed()
-
-        def undo() -> None:
-            self._world.mute.discard(fault.subject)
+        def use(held: bool | None) -> None:
+            (self._world.mute.add if held else self._world.mute.discard)(fault.subject)
             self._world.changed()
 
-        return undo
+        return self._hold(f"{fault.kind.value} {fault.subject}", True, use)
 
     def _late(self, fault: Fault) -> Undo:
-        return self._put(self._world.late, fault.subject, fault.strength)
+        return self._put(self._world.late, fault.subject, fault.strength, fault.kind)
 
     # ---- the controller and its machine
 
     def _disk_slow(self, fault: Fault) -> Undo:
-        self._sim.disk.slow_s = fault.strength
-        return lambda: setattr(self._sim.disk, "slow_s", 0.0)
+        return self._hold(fault.kind, fault.strength, lambda held: setattr(self._sim.disk, "slow_s", held or 0.0))
 
     def _disk_full(self, fault: Fault) -> Undo:
-        self._sim.disk.refuses = "the disk is full"
-        return lambda: setattr(self._sim.disk, "refuses", "")
+        full = "the disk is full"
+        return self._hold(fault.kind, full, lambda held: setattr(self._sim.disk, "refuses", held or ""))
 
     def _killed(self, fault: Fault) -> None:
         controller = self._sim.active()
@@ -296,8 +313,8 @@ class Disasters:
     # ---- people
 
     def _people(self, fault: Fault) -> Undo:
-        self._sim.people.reachable = False
-        return lambda: setattr(self._sim.people, "reachable", True)
+        people = self._sim.people
+        return self._hold(fault.kind, True, lambda held: setattr(people, "reachable", not held))
 
     def _word(self, fault: Fault) -> None:
         self.say(e.WordKind(fault.word), fault.subject, dict(fault.options))

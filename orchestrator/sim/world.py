@@ -253,10 +253,16 @@ class World:
         self.changed()
 
     def start_at(self, service: str, place: str | None) -> None:
-        """A move begins to run the service at this place."""
+        """A move begins to run the service at this place. If it was switched off it is on again, and what is led there
+        and needs no move to start (it may act at two places) starts with it.
+        """
         if place is not None:
-            self.off.discard(place)
             self.isolated.discard(place)
+        if place in self.off:
+            self.off.discard(place)
+            for name, truth in self.services.items():
+                if truth.place == place and not self.nature.model.services[name].exclusive:
+                    truth.runs_at.add(place)
         self.services[service].runs_at.add(place)
         self.services[service].crashed_at.discard(place)
         self.changed()

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
 from tests.lab.story import ERP, STAFF, Story, told
+from tests.sim.sequence import THREE_ACTS, sequence
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -107,6 +108,12 @@ def test_the_report_has_it_all(story: Story) -> None:
         said = story.must("report", incident.id)
         assert "detect" in said
         assert "verify" in said or incident.ended.reason is not Reason.VERIFIED
+
+
+def test_the_simulator_would_have_told_it_the_same_way(story: Story) -> None:
+    """The same script in a simulated world came to this sequence of records and reasons: docs/simulation.md."""
+    story.read()
+    assert "\n".join(sequence(story.records)) + "\n" == THREE_ACTS.read_text()
 
 
 def _service(story: Story, incident: str) -> str:
