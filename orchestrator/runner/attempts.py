@@ -120,6 +120,16 @@ def task_of(event: Mapping[str, Any]) -> TaskTime | None:
     return TaskTime(**task) if isinstance(task, dict) else None
 
 
+def write_once(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON to a file that must not be there yet; torn, it reads as empty. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
+
+
 def write_atomically(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON so that a reader, or a crash, sees all of it or nothing."""
     temporary = path.with_name(path.name + ".new")

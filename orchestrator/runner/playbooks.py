@@ -156,7 +156,7 @@ class PlaybookRunner:
             try:
                 spare.hand_over(job, lock)
             except OSError:
-                spare.process.wait()  # something has killed it meanwhile
+                spare.give_up()  # something has killed it meanwhile
             else:
                 return spare
         worker = start_worker()

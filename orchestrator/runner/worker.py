@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from orchestrator.core.events import Outcome, StepKey, TaskTime
 from orchestrator.runner import guard, leftovers, settings, sweep
-from orchestrator.runner.attempts import Attempt, Result, write_atomically
+from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
 
@@ -51,7 +51,10 @@ class Worker:
         self.extra_vars_path = self.attempt.work / "env" / "extravars"
 
     def run(self) -> Result:
-        """Run the playbook to its end, whatever that is. Raises nothing for what Ansible does."""
+        """Run the playbook to its end, whatever that is. Raises nothing for what Ansible does.
+
+        Raises FileExistsError, before anything is done, where the attempt has had a worker already.
+        """
         signal.signal(signal.SIGTERM, self._cancel)
         signal.signal(signal.SIGINT, self._cancel)
         self._introduce()
@@ -64,7 +67,7 @@ class Worker:
         return Result(outcome, detail, tuple(self.reading.tasks))
 
     def _introduce(self) -> None:
-        write_atomically(
+        write_once(
             self.attempt.worker,
             {
                 "pid": os.getpid(),
@@ -229,7 +232,10 @@ def main() -> None:
     if job.attached:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     worker = Worker(job)
-    result = worker.run() if broken is None else Result(Outcome.COULD_NOT_START, broken, ())
+    try:
+        result = worker.run() if broken is None else Result(Outcome.COULD_NOT_START, broken, ())
+    except FileExistsError:  # an attempt has one worker: the result is the first one's to tell
+        os._exit(1)
     worker.attempt.write_result(result)
     sys.stdout.flush()
     os._exit(0)  # nothing is left to tidy up; the interpreter's own end would cost the step its time

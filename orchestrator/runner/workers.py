@@ -44,11 +44,20 @@ class Waiting:
     stream: socket.socket
 
     def hand_over(self, job: Job, lock: int) -> None:
-        """Give it its job and the attempt's lock. Raises OSError if it is gone."""
+        """Give it its job and the attempt's lock. Raises OSError if it is gone; then it has not got all of it."""
         with self.stream:
             data = json.dumps(asdict(job)).encode() + b"\n"
             sent = socket.send_fds(self.stream, [data], [lock])
-            self.stream.sendall(data[sent:])
+            # Not even an empty `sendall` after the last byte: a quick worker has let go of the socket by then, and
+            # whoever takes that for a refusal gives the job to a second one.
+            if sent < len(data):
+                self.stream.sendall(data[sent:])
+
+    def give_up(self) -> None:
+        """It has not got its job, and never will."""
+        self.stream.close()
+        self.process.kill()
+        self.process.wait()
 
     def dismiss(self) -> None:
         """It is not needed."""
