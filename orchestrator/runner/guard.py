@@ -4,8 +4,9 @@ The one rule it keeps: a host that did not accept the epoch is not acted upon by
 ends the call before the author's first task. A host that could not be reached stays unreachable (at no further cost)
 wherever the author's plays meet it, so that the author's own handling (`ignore_unreachable`, `any_errors_fatal`) holds.
 
-What it cannot do: it refuses at the start of a playbook, not in the middle of one; and it does not see hosts that a
-playbook only names later (`delegate_to`, `add_host`).
+What it cannot do: it refuses at the start of a playbook, not in the middle of one; it does not see hosts that a
+playbook only names later (`delegate_to`, a group that `add_host` fills); and it lets an equal epoch through, since the
+same controller comes again with every step: of two copies of a journal it cannot tell which is the original.
 
 Rejected: `ansible-playbook --list-hosts` to learn the hosts (a second, and blind to extra variables); instead the
 guard has the author's own `hosts:` patterns.

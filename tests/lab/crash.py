@@ -206,6 +206,10 @@ class Ground:
                 story.start_daemon()
         finally:
             eye.close()
+        return self.account_of(story, scene, began)
+
+    def account_of(self, story: Story, scene: Scene, began: float) -> ActAccount:
+        """Wait for the act's recovery; the end user's account of it."""
         story.wait(f"recovery at {scene.place}", lambda: recovered(story, scene, began), RECOVERY_S)
         story.wait("the end user is well", lambda: story.meter_is_well("client"))
         self.played.append(Act(scene.title, began, time.time() - 0.5, began if scene.loses_data else None))
@@ -315,6 +319,7 @@ class Line:
     host: str
     what: str
     epoch: int
+    process: int
 
 
 def ledger(story: Story) -> list[Line]:
@@ -331,11 +336,19 @@ def of_authors(lines: list[Line]) -> list[Line]:
 
 
 def played_twice(lines: list[Line]) -> list[str]:
-    """Steps of which more than one attempt got as far as a task of the author's."""
-    attempts: dict[tuple[str, str], set[str]] = {}
+    """Steps of which more than one `ansible-playbook` got as far as a task of the author's."""
+    plays: dict[tuple[str, str], set[tuple[str, int]]] = {}
     for line in of_authors(lines):
-        attempts.setdefault((line.run, line.step), set()).add(line.attempt)
-    return [f"{run}/{step}: {len(found)} attempts" for (run, step), found in attempts.items() if len(found) > 1]
+        plays.setdefault((line.run, line.step), set()).add((line.attempt, line.process))
+    return [f"{run}/{step}: {len(found)} times" for (run, step), found in plays.items() if len(found) > 1]
+
+
+def two_at_one_attempt(lines: list[Line]) -> list[str]:
+    """Attempts that were carried out by more than one `ansible-playbook`."""
+    processes: dict[str, set[int]] = {}
+    for line in lines:
+        processes.setdefault(line.attempt, set()).add(line.process)
+    return [f"{attempt}: {sorted(found)}" for attempt, found in processes.items() if len(found) > 1]
 
 
 def changed_twice(lines: list[Line]) -> list[str]:
@@ -352,14 +365,14 @@ def changed_twice(lines: list[Line]) -> list[str]:
 
 
 def restored_while_serving(lines: list[Line]) -> list[str]:
-    """A restore that began although the application had been started on what was restored before."""
+    """A restore that was done although the application had been started on what was restored before."""
     serving, found = False, []
     for line in of_authors(lines):
         if line.host != "cloud-app":
             continue
         task = line.task.rpartition(" : ")[2]
         serving = serving or (task == "The application is started" and line.what in ("changed", "ok"))
-        if serving and task == "Restore the backup" and line.what == "began":
+        if serving and task == "Restore the backup" and line.what in ("changed", "failed"):
             found.append(f"{line.run}/{line.step}")
     return found
 

@@ -112,5 +112,6 @@ def _nothing_was_done_twice(story: Story, kills: tuple[Instant, ...], written: i
     assert lines, "the tests' own callback has written nothing"
     if not any(x.with_workers for x in kills):
         assert crash.played_twice(lines) == []
+    assert crash.two_at_one_attempt(lines) == []
     assert crash.changed_twice(lines) == []
     assert crash.restored_while_serving(lines) == []

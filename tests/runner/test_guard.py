@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from orchestrator.core.events import Outcome
 from orchestrator.runner import guard
 from tests.runner.stage import Stage
+from tests.runner.target import Target
 
 
 def ask(directory: Path, epoch: int) -> subprocess.CompletedProcess[str]:
@@ -93,3 +95,19 @@ class TestInPlaybooks:
         stage.workspace_id = "other"
         stage.open()
         assert (await stage.run(playbook, "two", epoch=1)).outcome is Outcome.OK
+
+    @pytest.mark.lab
+    @pytest.mark.long
+    @pytest.mark.crash
+    async def test_one_host_that_refuses_saves_all_of_them(self, stage: Stage, target: Target) -> None:
+        """Also where other hosts accept, and where the guard has a later play in which nobody refuses."""
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        stage.write_inventory({"edge": target.variables, "here": local})
+        target.run("mkdir -p /var/lib/bascule; echo 12 >/var/lib/bascule/epoch-stage")
+        marker = stage.workspace / "done"
+        act = f"  gather_facts: false\n  tasks:\n    - ansible.builtin.raw: echo x >>{marker}\n"
+        playbook = stage.write("move.yml", f"- hosts: [edge, here]\n{act}- hosts: here:!edge\n{act}")
+        ended = await stage.run(playbook, "late", epoch=11)
+        assert ended.outcome is Outcome.STALE_EPOCH
+        assert "edge has accepted epoch 12" in ended.detail
+        assert not marker.exists()

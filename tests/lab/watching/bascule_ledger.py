@@ -65,6 +65,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "step": self._facts.get("bascule_step", ""),
             "epoch": self._facts.get("bascule_epoch", 0),
             "attempt": os.environ.get("LC_BASCULE_ATTEMPT", ""),
+            "process": os.getpid(),
             "play": self._play,
             "task": task.get_name(),
             "host": host,
