@@ -46,13 +46,14 @@ def check(
     from orchestrator.cli.validate import probe_kinds
     from orchestrator.cli.workspace import find_workspace
     from orchestrator.config import load
+    from orchestrator.probes.kinds import asked_from
 
     loaded = load(find_workspace(workspace), probe_kinds=probe_kinds())
-    here = [one for one in loaded.model.checks.values() if one.vantage == loaded.daemon.vantage]
-    wanted = chosen(names, here)
+    here = loaded.daemon.vantage
+    wanted = chosen(names, asked_from(here, loaded.model.checks.values()))
     needs_secrets = any("_secret" in key for one in wanted for key in one.options)
     secrets = _Secrets(*loaded.secrets.reveal_all()) if needs_secrets else {}
-    answers = asyncio.run(_ask(wanted, secrets))
+    answers = asyncio.run(_ask(wanted, secrets, here))
     rows = [(one, answers[one.id]) for one in wanted]
     if as_json:
         print(json.dumps({"checks": [_row(one, seen) for one, seen in rows]}, indent=2))
@@ -103,7 +104,7 @@ def _nearest(name: str, checks: list[Check]) -> str:
     return "There are: " + ", ".join(sorted({one.name for one in checks})) if checks else "There are no checks here"
 
 
-async def _ask(checks: list[Check], secrets: Mapping[str, str]) -> dict[str, Observed]:
+async def _ask(checks: list[Check], secrets: Mapping[str, str], here: str) -> dict[str, Observed]:
     """One answer of each, many at once."""
     import time
     from dataclasses import replace
@@ -117,7 +118,7 @@ async def _ask(checks: list[Check], secrets: Mapping[str, str]) -> dict[str, Obs
         answers.setdefault(observed.check, observed)
         more.set()
 
-    prober = Prober(take, time.monotonic, secrets)
+    prober = Prober(take, time.monotonic, secrets, here=here)
     try:
         prober.use([replace(one, every_s=1e6) for one in checks])
         for start in range(0, len(checks), AT_ONCE):

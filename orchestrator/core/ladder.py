@@ -73,18 +73,26 @@ def assess(
         if no.reason not in aside:
             return no
         against.append(f"{no.reason.value}: {no.evidence}")
-    for resource in move.holds:
-        holder = turn.decided.holder_of(resource)
-        if holder is not None:
-            evidence = f"{resource} is held by {holder.id} ({holder.started.move} for {holder.started.service})"
-            if holder.human is not None:  # time never releases it: waiting here would be for ever
-                return _no(move, Reason.RESOURCE_BUSY, f"{evidence}, which waits for a person")
-            return Assessment(move.id, TierState.WAITING, Reason.RESOURCE_BUSY, evidence)
+    busy = _busy(turn, move)
+    if busy is not None:
+        return busy
     waiting, asked = fence_asks(turn, service, move, since)
     if waiting:
         return Assessment(move.id, TierState.WAITING, Reason.FENCE_UNPROVEN, waiting, against=tuple(against))
     evidence = _prospect(turn, move)
     return Assessment(move.id, TierState.WAITING, Reason.TIER_CHOSEN, evidence, tuple(asked), tuple(against))
+
+
+def _busy(turn: Turn, move: Move) -> Assessment | None:
+    """Recoveries outlived their block, four at once (openark/orchestrator#1217): time releases nothing."""
+    for resource in move.holds:
+        holder = turn.decided.holder_of(resource)
+        if holder is not None:
+            evidence = f"{resource} is held by {holder.id} ({holder.started.move} for {holder.started.service})"
+            if holder.human is not None:  # waiting here would be for ever
+                return _no(move, Reason.RESOURCE_BUSY, f"{evidence}, which waits for a person")
+            return Assessment(move.id, TierState.WAITING, Reason.RESOURCE_BUSY, evidence)
+    return None
 
 
 def to_fence(turn: Turn, service: Service, move: Move) -> list[str]:
@@ -98,6 +106,9 @@ def fence_asks(
     turn: Turn, service: Service, move: Move, since: float, vouched: str | None = None
 ) -> tuple[str, list[str]]:
     """What to wait for (or ``), and why a person must decide to fence, for every place to be left.
+
+    Nodes shot each other after a freeze of 90 s (GitHub, December 2012): a place that may be alive, with people working
+    in it, is fenced by itself only where its author says so, or where its console says that it is dark.
 
     `vouched`: a place that a named person states to be out.
     """
@@ -248,7 +259,11 @@ def _prospect(turn: Turn, move: Move) -> str:
 
 
 def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list[Assessment]:
-    """Pass over tiers that usually take longer than the budget left, while another fits."""
+    """Pass over tiers that usually take longer than the budget left, while another fits.
+
+    The RTO was missed waiting for a restore that everybody knew takes hours: the 90th percentile of a tier's history
+    decides, and not its place on the ladder alone.
+    """
     incident = turn.incident(service)
     if incident is None:
         return found

@@ -82,7 +82,7 @@ def _in_doubt(turn: Turn, service: Service) -> Decision:
 
 
 def held(turn: Turn, service: Service) -> Finding | None:
-    """A named person stopped automatic action."""
+    """A named person stopped automatic action: while somebody is at work on it, the machine must not act as well."""
     for subject, word in turn.decided.holds.items():
         if covers(subject, service.id):
             why = f": {word.why}" if word.why else ""
@@ -91,7 +91,7 @@ def held(turn: Turn, service: Service) -> Finding | None:
 
 
 def in_maintenance(turn: Turn, service: Service) -> Finding | None:
-    """Announced work is not a disaster."""
+    """Announced work is not a disaster, and must not be taken for one."""
     for subject, ends_at in turn.decided.maintenance.items():
         if covers(subject.partition("#")[0], service.id) and turn.now < ends_at:
             turn.wake(ends_at)
@@ -196,6 +196,8 @@ def objection(turn: Turn, service: Service, guards: tuple[Guard, ...] = GUARDS) 
 
 def asks(turn: Turn, service: Service, approved_at: float | None = None) -> list[str]:
     """Why an automatic move of this service would need a named approval, whatever the tier.
+
+    Its mode, or a suspected compromise: a failover can carry the intruder along to the next place.
 
     `approved_at`: when one was given; it does not cover a suspicion that came later.
     """

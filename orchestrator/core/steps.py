@@ -157,7 +157,10 @@ def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
 
 
 def _still_open(turn: Turn, run: Run) -> list[str]:
-    """Places other than the destination that might still act."""
+    """Places other than the destination that might still act.
+
+    A paused process wakes up and acts (keepalived#2066, #2238): only a proof, or a named person, takes a place out.
+    """
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
     return ladder.to_fence(turn, service, move)
 

@@ -15,10 +15,10 @@ of three that every kind shares (`Silence`, `Refusal`, `NotAsked`) or the kind's
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -48,6 +48,7 @@ class Options(BaseModel):
     """What an author may write for a kind, beside what every check has. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    FROM_HOST: ClassVar[bool] = False  # the question is asked from the host it logs in to: a vantage of its own
 
 
 class Pinned(Options):
@@ -172,6 +173,9 @@ class Kind(Generic[OptionsT, ReplyT]):
     one that the options do not allow (data older than `max_age`) makes also an answer bad that was to be good. What is
     not given is taken as the options need it, and where they need nothing it is not measured, or 0. Where nothing that
     the target says could be bad, `invent` returns a Refusal. Raises `CannotInvent`.
+
+    `heard`: where the host logged in to is the vantage (`FROM_HOST`, see `from_there`), what a raw result says of what
+    was asked from there.
     """
 
     name: str
@@ -183,6 +187,18 @@ class Kind(Generic[OptionsT, ReplyT]):
     grace_s: float = 0.5
     forks: bool = False
     imports: tuple[str, ...] = ()
+    heard: Callable[[Raw], Raw] | None = None
+    there: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.heard is not None) != self.options.FROM_HOST:
+            raise TypeError(f"{self.name}: FROM_HOST and `heard` go together")
+
+    def from_there(self) -> Kind[OptionsT, ReplyT]:
+        """The same kind, asking from another vantage: the host it logs in to is the witness, not what is asked of."""
+        if self.heard is None:
+            raise TypeError(f"{self.name} asks from this machine alone")
+        return replace(self, there=True)
 
     def warm(self) -> None:
         """Import what asking needs."""
@@ -194,6 +210,8 @@ class Kind(Generic[OptionsT, ReplyT]):
 
         Raises TypeError for a result of another kind.
         """
+        if self.there and self.heard is not None:
+            raw = self.heard(raw)
         match raw:
             case Silence(why):
                 return Judged(Answer.SILENT, {}, why)

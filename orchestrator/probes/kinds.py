@@ -5,8 +5,10 @@ The one rule it keeps: a row costs nothing until its kind is asked. The heavy li
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from orchestrator.core.model import Check
 from orchestrator.probes import aws, dns, http, icmp, nagios, postgres, ssh, tcp
 from orchestrator.probes.kind import Kind
 
@@ -23,3 +25,8 @@ KINDS: dict[str, Kind[Any, Any]] = {
         nagios.KIND,
     )
 }
+
+
+def asked_from(here: str, checks: Iterable[Check]) -> list[Check]:
+    """The checks that a controller at this vantage asks: its own, and those of others whose host it can log in to."""
+    return [c for c in checks if c.vantage == here or (c.probe in KINDS and KINDS[c.probe].options.FROM_HOST)]

@@ -50,7 +50,8 @@ class Prober:
     """Asks checks. Lives in one event loop.
 
     `emit` is called in that loop, once a question. `axis` tells the journal's time. `secrets` are what options refer
-    to by name.
+    to by name. `here` is this vantage: a check of another is asked from the host that its probe logs in to. Without it
+    every check is asked as one of this vantage.
     """
 
     def __init__(
@@ -59,7 +60,10 @@ class Prober:
         axis: Callable[[], float],
         secrets: Mapping[str, str] | None = None,
         kinds: Mapping[str, Kind[Any, Any]] = KINDS,
+        *,
+        here: str | None = None,
     ) -> None:
+        self.here = here
         self.measured = Measured()
         self._emit = emit
         self._axis = axis
@@ -71,6 +75,11 @@ class Prober:
         self._abandoned: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+
+    @property
+    def asking(self) -> frozenset[str]:
+        """Ids of the checks that are asked."""
+        return frozenset(self._asked)
 
     def use(self, checks: Iterable[Check], secrets: Mapping[str, str] | None = None) -> None:
         """Ask these from now on, and no others. A check that has not changed keeps its beat and its cadence.
@@ -130,6 +139,11 @@ class Prober:
         if kind is None:
             known = ", ".join(sorted(self._kinds))
             return _Asked(check, None, None, f"there is no probe {check.probe!r} (there are: {known})")
+        if self.here is not None and check.vantage != self.here:
+            if not kind.options.FROM_HOST:
+                fault = f"vantage {check.vantage} is not here ({self.here}), and {check.probe} asks from here alone"
+                return _Asked(check, None, None, fault)
+            kind = kind.from_there()
         try:
             kind.warm()
             return _Asked(check, kind, kind.options.model_validate(dict(check.options)))

@@ -11,6 +11,9 @@ not let us in, or that we do not know, means that nobody was asked.
     no connection, or no greeting, in time                     silent
     no jump host let us through                                none
     key file or secret missing, host key not known             none
+
+As the witness of another vantage (`Check.vantage`), the host is not what is asked of: that it does not let us in, or
+that its command does not end in time, is silence, and the vantage's references then tell that it is blind.
 """
 
 from __future__ import annotations
@@ -18,12 +21,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import CannotInvent, Duration, Judged, Kind, Pinned, Port, Question, Raw, Text
+from orchestrator.probes.kind import (
+    CannotInvent,
+    Duration,
+    Judged,
+    Kind,
+    Pinned,
+    Port,
+    Question,
+    Raw,
+    Refusal,
+    Silence,
+    Text,
+)
 from orchestrator.probes.patterns import Pattern
 from orchestrator.probes.texts import differing, matching
 
@@ -68,6 +83,7 @@ def _list_of_one(value: object) -> object:
 class SshOptions(Pinned):
     """Options of `probe: ssh`."""
 
+    FROM_HOST: ClassVar[bool] = True
     target: Text
     port: Port = 22
     user: Text = "root"
@@ -146,4 +162,13 @@ def invent(options: SshOptions, so: bool, measures: Mapping[str, float]) -> Ran:
     return Ran(options.exit_code, output, "", rtt_s)
 
 
-KIND = Kind("ssh", SshOptions, ask, Ran, judge, invent, grace_s=60.0, forks=True)
+def heard(raw: Raw) -> Raw:
+    """What the witness says of what it was to ask; nothing, if it did not let us in."""
+    if isinstance(raw, Refusal):
+        return Silence(f"the vantage's host does not let us in: {raw.why}")
+    if isinstance(raw, Ran) and raw.code is None:
+        return Silence("the vantage's host let us in, but the command did not end in time")
+    return raw
+
+
+KIND = Kind("ssh", SshOptions, ask, Ran, judge, invent, grace_s=60.0, forks=True, heard=heard)

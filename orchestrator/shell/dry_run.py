@@ -115,6 +115,7 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     from orchestrator.journal.journal import Journal
     from orchestrator.journal.memory import MemoryJournal
     from orchestrator.journal.sqlite import SqliteJournal, journal_path
+    from orchestrator.probes.kinds import asked_from
     from orchestrator.probes.prober import Prober
     from orchestrator.shell.loop import rebuild
     from orchestrator.shell.oneshot import KNOWN_S
@@ -129,12 +130,13 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     engine.step(ControllerStarted("dry run", engine.decided.epoch + 1, "", axis.same_boot), axis.now())
     engine.step(ConfigurationLoaded(loaded.model), axis.now())
     client = word.subject.partition("/")[0]
-    checks = [c for c in loaded.model.checks.values() if c.client == client or c.reference]
+    here = loaded.daemon.vantage
+    checks = [c for c in asked_from(here, loaded.model.checks.values()) if c.client == client or c.reference]
 
     def seen(observed: Observed) -> None:
         engine.step(observed, axis.now())
 
-    prober = Prober(seen, axis.now, secrets)
+    prober = Prober(seen, axis.now, secrets, here=here)
     prober.use(checks)
     await until(lambda: _all_known(engine, checks), KNOWN_S, asyncio.sleep)
     await prober.close()

@@ -71,7 +71,9 @@ async def _speak(workspace: Path, word: WordSpoken, watchers: Watchers) -> Answe
 
 async def known(controller: Controller, client: str) -> None:
     """Wait until every check of the client, and the references, have said something certain, or time is up."""
-    checks = [c for c in controller.shell.engine.model.checks.values() if c.client == client or c.reference]
+    asked = controller.prober.asking
+    every = controller.shell.engine.model.checks.values()
+    checks = [c for c in every if c.id in asked and (c.client == client or c.reference)]
 
     def all_known() -> bool:
         rows = controller.shell.engine.rows

@@ -35,7 +35,7 @@ from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.notify.heartbeat import HeartbeatSender
 from orchestrator.notify.notifier import PeopleNotifier
-from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.identity import identity_of
@@ -308,9 +308,9 @@ class Controller:
         return objections
 
     def _ask(self, model: Model) -> None:
-        """Have this vantage's checks asked; those of other vantages are others' to ask."""
-        here = self.loaded.daemon.vantage if self.loaded else DaemonSettings().vantage
-        self.prober.use([c for c in model.checks.values() if c.vantage == here], self.secrets)
+        """Have the checks asked that can be asked from here, by whatever vantage."""
+        self.prober.here = (self.loaded.daemon if self.loaded else DaemonSettings()).vantage
+        self.prober.use(asked_from(self.prober.here, model.checks.values()), self.secrets)
 
     def _progressed(self, event: e.StepProgressed | e.StepEnded | e.StepAdopted) -> None:
         if isinstance(event, e.StepProgressed):

@@ -1,0 +1,67 @@
+"""One table of guards: the code, the document and the accidents tell the same story."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import shapes
+from orchestrator.core import failback, ladder, overrides, policy, steps
+from orchestrator.core.reasons import Reason
+
+PAGE = (Path(__file__).parents[2] / "docs" / "guards.md").read_text(encoding="utf-8")
+ROWS = [[c.strip() for c in line.strip("|").split("|")] for line in PAGE.splitlines() if re.match(r"\| \w", line)]
+GUARDS = [row for row in ROWS if row[0] != "guard"]
+WORDS = {reason.value: reason for reason in Reason}
+THREAD = re.compile(r"[\w./-]*#\d+|GitHub, \w+ \d{4}|AWS, \w+ \d{4}")
+DOCSTRINGS = "\n".join(
+    f.__doc__ or ""
+    for f in (
+        *policy.GUARDS,
+        ladder._sighted,
+        ladder._not_viable,
+        ladder._too_late,
+        ladder.data_loss,
+        ladder._busy,
+        ladder._spend_budget,
+        ladder.fence_asks,
+        failback.too_soon,
+        steps._asked_too_long_ago,
+        steps._still_open,
+    )
+)
+
+
+@pytest.mark.parametrize("row", GUARDS, ids=lambda row: row[0])
+def test_a_row_names_its_reason_its_setting_its_accident_and_who_may_go_against_it(row: list[str]) -> None:
+    assert len(row) == 6, f"{row[0]}: guard, reason, looks at, setting, accident, who"
+    reasons = re.findall(r"`([^`]+)`", row[1])
+    assert all(word in WORDS for word in reasons), f"{row[0]}: {reasons} is no reason"
+    keys = {f.alias or name for s in vars(shapes).values() if isinstance(s, type) and issubclass(s, shapes.BaseModel)
+            for name, f in s.model_fields.items()}  # fmt: skip
+    named = {key.partition(":")[0] for key in re.findall(r"`([a-z_]+(?:: [a-z_]+)?)`", row[3])}
+    assert named <= keys, f"{row[0]}: there is no setting {named - keys}"
+    assert row[4], f"{row[0]}: which accident?"
+    assert row[5], f"{row[0]}: who?"
+    for word in re.findall(r"--override (?:'([^']+)'|(\w+))", row[5]):
+        assert WORDS["".join(word)] in overrides.OVERRIDABLE
+
+
+@pytest.mark.parametrize("guard", policy.GUARDS, ids=lambda guard: guard.__name__)
+def test_every_guard_of_the_policy_says_what_it_prevents(guard: policy.Guard) -> None:
+    assert guard.__doc__
+    assert len(guard.__doc__) > 30
+
+
+def test_every_thread_of_the_table_stands_with_its_guard() -> None:
+    missing = [t for row in GUARDS for t in THREAD.findall(row[4]) if t not in DOCSTRINGS and row[0] != "hysteresis"]
+    assert not missing, f"no guard's docstring names {missing}"
+
+
+def test_every_reason_of_a_guard_has_a_row() -> None:
+    told = {word for row in GUARDS for word in re.findall(r"`([^`]+)`", row[1])}
+    wanted = {r.value for r in (*overrides.OVERRIDABLE, *overrides.AUTOMATIC_ONLY, *overrides.NEVER)}
+    elsewhere = {Reason.IN_INCIDENT.value, Reason.PLAN_CHANGED.value, Reason.STALE_EPOCH.value}
+    assert wanted - elsewhere <= told, f"docs/guards.md has no row for {wanted - elsewhere - told}"
