@@ -53,7 +53,7 @@ class FaultKind(StrEnum):
 TOLD: dict[FaultKind, str] = {
     FaultKind.POWER: "{0} loses its power",
     FaultKind.CUT: "{0} is cut off",
-    FaultKind.FLAP: "{0} fails and comes back, again and again",
+    FaultKind.FLAP: "{0} fails for {1:g} s and comes back, again and again",
     FaultKind.LOSS: "{0} loses {1:.0%} of all packets",
     FaultKind.ONE_WAY: "{0} loses {1:.0%} of all replies",
     FaultKind.SLOW: "{0} answers {1:.1f} s late",
@@ -73,10 +73,10 @@ TOLD: dict[FaultKind, str] = {
     FaultKind.DISK_SLOW: "the journal's disk takes {1:.1f} s for each entry",
     FaultKind.DISK_FULL: "the journal's disk is full",
     FaultKind.KILLED: "the controller is killed",
-    FaultKind.KILLED_AT: "the controller is killed at an entry",
+    FaultKind.KILLED_AT: "the controller is to be killed at an entry",
     FaultKind.REBOOT: "the controller's machine restarts",
-    FaultKind.FROZEN: "the controller stands still; another one waits for its lease",
-    FaultKind.FROZEN_AT: "the controller stands still at an entry; another one waits for its lease",
+    FaultKind.FROZEN: "the controller stands still while another one waits for its lease",
+    FaultKind.FROZEN_AT: "the controller is to stand still at an entry",
     FaultKind.CLOCK: "the controller's wall clock jumps by {1:.0f} s",
     FaultKind.PEOPLE: "nobody can be reached",
     FaultKind.WORD: "an operator says: {2} {0}",
@@ -106,4 +106,6 @@ class Fault:
             return told
         if self.entry:
             told += f" ({'before' if self.before else 'after'} entry {self.entry}, command {self.command})"
+        if self.kind in (FaultKind.KILLED, FaultKind.KILLED_AT, FaultKind.REBOOT):
+            return f"{told}, and is back after {show_duration(self.for_s if self.for_s is not None else 3.0)}"
         return f"{told}, for {show_duration(self.for_s)}" if self.for_s is not None else f"{told}, for good"
