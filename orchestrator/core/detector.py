@@ -57,9 +57,14 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
     """Take one answer into the row and give the verdict it leads to; the caller stores the verdict.
 
     `reference_at`: when the latest question was sent that a reference of this vantage answered well, or None.
-    An answer to a question older than the last one counted is an old answer: it changes nothing.
+    An answer to a question older than the last one counted is an old answer: it changes nothing. One that was so long
+    on its way that a verdict resting on it would be stale counts for no streak; its measurements are kept, with their
+    time.
     """
     if seen.sent_at <= row.last_sent_at:
+        return row.verdict
+    if now - seen.sent_at > check.stale_after_s:
+        _measure_late(row, seen)
         return row.verdict
     if seen.sent_at - row.last_sent_at > check.stale_after_s:
         _break_streaks(row)
@@ -92,6 +97,11 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
     if check.loss is not None or check.latency is not None:
         _keep_window(row, check, seen)
     return _verdict(row, check, reference_at, now)
+
+
+def _measure_late(row: Row, seen: Observed) -> None:
+    if seen.measures and (row.measured_at is None or seen.sent_at > row.measured_at):
+        row.measures, row.measured_at = seen.measures, seen.sent_at
 
 
 def reconsider(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
