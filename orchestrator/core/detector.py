@@ -26,6 +26,9 @@ from orchestrator.core.events import Answer, Observed
 from orchestrator.core.model import Check
 from orchestrator.core.records import Verdict
 
+_GOOD, _SILENT, _NONE = Answer.GOOD, Answer.SILENT, Answer.NONE  # named once: a member is slow to look up in 3.11
+_UP, _DEGRADED, _DOWN, _UNKNOWN = Verdict.UP, Verdict.DEGRADED, Verdict.DOWN, Verdict.UNKNOWN
+
 WINDOW_MIN_ANSWERS = 10  # a window with fewer answers has no opinion
 REFERENCE_PATIENCE_S = 1.5  # how long a complete streak of silences waits for a reference before it is unknown
 
@@ -61,37 +64,38 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
     on its way that a verdict resting on it would be stale counts for no streak; its measurements are kept, with their
     time.
     """
-    if seen.sent_at <= row.last_sent_at:
+    sent_at, answer = seen.sent_at, seen.answer
+    if sent_at <= row.last_sent_at:
         return row.verdict
-    if now - seen.sent_at > check.stale_after_s:
+    if now - sent_at > check.stale_after_s:
         _measure_late(row, seen)
         return row.verdict
-    if seen.sent_at - row.last_sent_at > check.stale_after_s:
+    if sent_at - row.last_sent_at > check.stale_after_s:
         _break_streaks(row)
-    row.last_sent_at, row.last_answer, row.detail = seen.sent_at, seen.answer, seen.detail
+    row.last_sent_at, row.last_answer, row.detail = sent_at, answer, seen.detail
     if seen.measures:
-        row.measures, row.measured_at = seen.measures, seen.sent_at
-    if seen.answer is Answer.NONE:
+        row.measures, row.measured_at = seen.measures, sent_at
+    if answer is _NONE:
         row.none_streak += 1
         if row.none_streak < check.fall:
             return row.verdict
         _break_streaks(row)
-        return Verdict.UNKNOWN
+        return _UNKNOWN
     row.none_streak = 0
-    if seen.answer is Answer.GOOD:
+    if answer is _GOOD:
         row.good_streak += 1
         row.bad_streak = row.spoken_bad = 0
         row.first_bad_at = row.last_silent_at = row.suspended_at = None
-        row.last_good_at = seen.sent_at
+        row.last_good_at = sent_at
         if row.good_streak == 1:
-            row.first_good_at = seen.sent_at
+            row.first_good_at = sent_at
     else:
         row.bad_streak += 1
         row.good_streak, row.first_good_at = 0, None
         if row.bad_streak == 1:
-            row.first_bad_at = seen.sent_at
-        if seen.answer is Answer.SILENT:
-            row.last_silent_at = row.silent_at = seen.sent_at
+            row.first_bad_at = sent_at
+        if answer is _SILENT:
+            row.last_silent_at = row.silent_at = sent_at
         else:
             row.spoken_bad += 1
     if check.loss is not None or check.latency is not None:
@@ -124,9 +128,10 @@ def wake_at(row: Row, check: Check) -> float:
 
 def suspicious(row: Row) -> bool:
     """Whether its next answers matter more than usual: a streak against the verdict has begun."""
-    if row.verdict is Verdict.DOWN:
+    verdict = row.verdict
+    if verdict is _DOWN:
         return row.good_streak > 0
-    if row.verdict is Verdict.UNKNOWN:
+    if verdict is _UNKNOWN:
         waits = row.suspended_at is not None or row.none_streak > 0
         return row.good_streak > 0 or row.last_sent_at < 0 or (row.bad_streak > 0 and not waits)
     return row.bad_streak > 0
@@ -141,39 +146,41 @@ def _break_streaks(row: Row) -> None:
 def _verdict(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
     if row.bad_streak >= check.fall:
         return _fallen(row, check, reference_at, now)
+    if check.loss is None and check.latency is None:
+        return _UP if row.good_streak >= check.rise else row.verdict
     window = _window_verdict(row, check)
-    if window is Verdict.DOWN and row.verdict is not Verdict.DOWN:
+    if window is _DOWN and row.verdict is not _DOWN:
         oldest = row.window[0][0]
         silent = row.silent_at is not None and row.silent_at >= oldest
         confirmed = not silent or (reference_at is not None and reference_at >= (row.silent_at or 0.0))
-        return Verdict.DOWN if confirmed else row.verdict
+        return _DOWN if confirmed else row.verdict
     if row.good_streak >= check.rise:
-        if window is Verdict.DOWN or (row.verdict is Verdict.DOWN and window is Verdict.DEGRADED):
-            return Verdict.DOWN  # the window must come back to its `up` first
-        return Verdict.DEGRADED if window is Verdict.DEGRADED else Verdict.UP
-    if row.verdict is Verdict.UP and window is Verdict.DEGRADED:
-        return Verdict.DEGRADED
+        if window is _DOWN or (row.verdict is _DOWN and window is _DEGRADED):
+            return _DOWN  # the window must come back to its `up` first
+        return _DEGRADED if window is _DEGRADED else _UP
+    if row.verdict is _UP and window is _DEGRADED:
+        return _DEGRADED
     return row.verdict
 
 
 def _fallen(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
     """A complete bad streak: down, unless it rests on silence that no reference has confirmed."""
-    if row.verdict is Verdict.DOWN:
+    if row.verdict is _DOWN:
         row.suspended_at = None
-        return Verdict.DOWN
+        return _DOWN
     if row.spoken_bad >= check.fall or row.last_silent_at is None:
         row.suspended_at = None
-        return Verdict.DOWN
+        return _DOWN
     if reference_at is not None and reference_at >= row.last_silent_at:
         row.suspended_at = None
-        return Verdict.DOWN
+        return _DOWN
     if row.suspended_at is None:
         row.suspended_at = now
-    return Verdict.UNKNOWN if now >= row.suspended_at + REFERENCE_PATIENCE_S else row.verdict
+    return _UNKNOWN if now >= row.suspended_at + REFERENCE_PATIENCE_S else row.verdict
 
 
 def _keep_window(row: Row, check: Check, seen: Observed) -> None:
-    good = seen.answer is Answer.GOOD
+    good = seen.answer is _GOOD
     row.window.append((seen.sent_at, seen.measures.get("rtt_s", 0.0) if good else -1.0))
     over_s = max(check.loss.over_s if check.loss else 0.0, check.latency.over_s if check.latency else 0.0)
     oldest = seen.sent_at - over_s
@@ -183,22 +190,23 @@ def _keep_window(row: Row, check: Check, seen: Observed) -> None:
 
 def _window_verdict(row: Row, check: Check) -> Verdict:
     """Up, degraded or down by loss and latency; up where a window has no opinion."""
-    if len(row.window) < WINDOW_MIN_ANSWERS:
-        return Verdict.UP
-    verdict = Verdict.UP
+    answers = len(row.window)
+    if answers < WINDOW_MIN_ANSWERS:
+        return _UP
+    verdict = _UP
+    times = [rtt_s for _, rtt_s in row.window if rtt_s >= 0]
     if check.loss is not None:
-        loss = loss_share(row)
+        loss = (answers - len(times)) / answers
         if loss >= check.loss.down:
-            return Verdict.DOWN
+            return _DOWN
         if loss > check.loss.up:
-            verdict = Verdict.DEGRADED
+            verdict = _DEGRADED
     if check.latency is not None:
-        times = [rtt_s for _, rtt_s in row.window if rtt_s >= 0]
         mean_s = sum(times) / len(times) if times else 0.0
         if mean_s >= check.latency.high_s:
-            return Verdict.DOWN if check.latency.fails else Verdict.DEGRADED
-        if mean_s > check.latency.low_s and row.verdict in (Verdict.DEGRADED, Verdict.DOWN):
-            verdict = Verdict.DEGRADED
+            return _DOWN if check.latency.fails else _DEGRADED
+        if mean_s > check.latency.low_s and row.verdict in (_DEGRADED, _DOWN):
+            verdict = _DEGRADED
     return verdict
 
 

@@ -4,6 +4,13 @@
 
 The one rule it keeps: it is told the time and everything else, and it does nothing; its outcome must be durable
 before any of its commands is carried out. If that fails, throw the engine away and rebuild it from the journal.
+
+Most answers only confirm what is known. Each goes through the detector all the same; what is spared is the work whose
+inputs are as they were when it was last done. Three notes say so, and each is set where that work is done:
+
+    `_cadence.steady`   the cadence in use is the one that the rows and whoever waits ask for
+    `_resting`          services that asked for verdicts and what is decided alone, and nothing came of it
+    `_blind`            which vantages were blind then: that changes with time and the references' answers, unrecorded
 """
 
 from __future__ import annotations
@@ -11,17 +18,19 @@ from __future__ import annotations
 import copy
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
-from orchestrator.core import detector, incident, invariants, run, steps, words
+from orchestrator.core import detector, incident, invariants, notices, run, steps, words
 from orchestrator.core import events as e
 from orchestrator.core import records as r
-from orchestrator.core.commands import Command, ProbeNow, UseCadence
+from orchestrator.core.cadence import Cadence
+from orchestrator.core.commands import Command, UseCadence
 from orchestrator.core.decided import Decided
 from orchestrator.core.detector import Row
 from orchestrator.core.model import Check, Model, Service
 from orchestrator.core.policy import dependencies, order
-from orchestrator.core.turn import FOREVER, Turn, tell_command
+from orchestrator.core.turn import FOREVER, Turn, reference_at, tell_command
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
 SOONEST_S = 0.005  # a wake-up is never sooner: an overdue one must not spin
@@ -35,14 +44,23 @@ class Undecided(Exception):
     """Two rules undo each other: deciding did not come to rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one step came to. `rows` are the changed detector rows, committed with the records; None: forget it."""
 
     records: tuple[r.Record, ...] = ()
-    rows: Mapping[str, Row | None] = field(default_factory=dict)
+    rows: Mapping[str, Row | None] = MappingProxyType({})
     commands: tuple[Command, ...] = ()
     wake_at: float = FOREVER
+
+
+class _Heard(NamedTuple):
+    """An answer that the detector has taken in, and that something may come of."""
+
+    check: Check
+    row: Row
+    verdict: r.Verdict
+    suspended: bool  # with this answer
+    good: bool
 
 
 class Engine:
@@ -61,15 +79,25 @@ class Engine:
         self.model = model
         self.decided = decided if decided is not None else Decided()
         self.rows: dict[str, Row] = {c: row for c, row in (rows or {}).items() if c in model.checks}
-        self._fast: set[str] = set()
         self._awaited: set[str] = set()
         self._decide_at = 0.0
         self._stale: list[tuple[float, str]] = []
         self._watched: dict[str, float] = {}  # a check's one timer in `_stale`; others there are void
+        self._suspended = {c for c, row in self.rows.items() if row.suspended_at is not None}  # and some no more
         self._now = 0.0
-        self._rests_on = _resting(model)
+        self._resting: set[str] = set()
+        self._at_rest = False  # all services rest, and nothing runs
+        self._blind: dict[str, bool] = {}
+        self._learn(model)
         for check in self.rows:
             self._watch(check)
+
+    def _learn(self, model: Model) -> None:
+        """What follows from the model alone."""
+        self._cadence = Cadence(model)
+        self._order: list[Service] | None = None
+        self._references: dict[str, tuple[str, ...]] = {}
+        self._sights = tuple(sorted({c.vantage for c in model.checks.values() if c.reference}))
 
     def copy(self) -> Engine:
         """An engine of the same knowledge, to try something on (a dry run)."""
@@ -77,17 +105,17 @@ class Engine:
 
     def recover(self, now: float) -> Outcome:
         """After a rebuild within the same controller's life: what is outstanding has to be accounted for again."""
-        turn = Turn(self.model, self.decided, self.rows, now)
+        turn = self.turn(now)
         turn.command(UseCadence({c.id: c.every_s for c in self.model.checks.values()}))  # whatever it was before
         self._resend(turn)
         self._decide(turn)
         invariants.check(turn)
-        self._use_cadence(turn, self.rows)
+        self._cadence.use(turn, self.rows, self._awaited)
         return Outcome(tuple(turn.records), {}, tuple(turn.commands), max(self._decide_at, now + SOONEST_S))
 
     def turn(self, now: float) -> Turn:
         """What is known now, for questions: record nothing through it."""
-        return Turn(self.model, self.decided, self.rows, now)
+        return Turn(self.model, self.decided, self.rows, now, self._references)
 
     def objections(self, model: Model) -> list[str]:
         """Why this model cannot replace the present one now; empty if it can."""
@@ -104,11 +132,19 @@ class Engine:
         if now < self._now:
             raise TimeFell(f"it was {self._now} and is {now} now: the journal's axis never falls")
         self._now = now
-        turn = Turn(self.model, self.decided, self.rows, now)
         dirty: dict[str, Row | None] = {}
+        heard: _Heard | None = None
+        if isinstance(event, e.Observed):
+            heard = self._take(event, now, dirty)
+            quiet = heard is None
+        else:
+            quiet = isinstance(event, e.Ticked) and self._rests(now)
+        if quiet and self._cadence.steady and now < self._decide_at and self._overdue(now) is None:
+            return Outcome((), dirty, (), self._wake_at(now))  # invariants are about records: there is none
+        turn = self.turn(now)
         relevant = True
         if isinstance(event, e.Observed):
-            relevant = self._observed(turn, event, dirty)
+            relevant = heard is not None and self._follow(turn, heard, dirty)
         elif isinstance(event, e.StepEnded):
             run.step_ended(turn, event)
         elif isinstance(event, e.WordSpoken):
@@ -133,37 +169,65 @@ class Engine:
         if relevant or now >= self._decide_at:
             self._decide(turn)
         invariants.check(turn)
-        self._use_cadence(turn, dirty)
-        wake_at = min(self._decide_at, self._stale[0][0] if self._stale else FOREVER)
-        return Outcome(tuple(turn.records), dirty, tuple(turn.commands), max(wake_at, now + SOONEST_S))
+        self._cadence.use(turn, dirty, self._awaited)
+        return Outcome(tuple(turn.records), dirty, tuple(turn.commands), self._wake_at(now))
+
+    def _wake_at(self, now: float) -> float:
+        at, soonest = self._decide_at, now + SOONEST_S
+        if self._stale and self._stale[0][0] < at:
+            at = self._stale[0][0]
+        return at if at > soonest else soonest
 
     # ---- events
 
-    def _observed(self, turn: Turn, seen: e.Observed, dirty: dict[str, Row | None]) -> bool:
-        """Take one answer; whether anything but its row may have changed."""
+    def _take(self, seen: e.Observed, now: float, dirty: dict[str, Row | None]) -> _Heard | None:
+        """Let the detector take one answer in; None when nothing but its row can have changed."""
         check = self.model.checks.get(seen.check)
         if check is None:
-            return False
-        row = self.rows.get(check.id)
+            return None
+        name, vantage, rows = check.id, check.vantage, self.rows
+        row = rows.get(name)
         if row is None:
-            row = self.rows[check.id] = Row()
+            row = rows[name] = Row()
             row.last_sent_at = seen.sent_at - 1e-9
-            self._watch(check.id)
+            self._watch(name)
+        references = self._references.get(vantage)
+        if references is None:
+            references = self._references[vantage] = self.model.references(vantage)
         was_suspended = row.suspended_at
-        verdict = detector.observe(row, check, seen, turn.reference_at(check.vantage), turn.now)
-        dirty[check.id] = row
-        if row.suspended_at is not None and was_suspended is None:
+        verdict = detector.observe(row, check, seen, reference_at(rows, references), now)
+        dirty[name] = row
+        suspended = row.suspended_at is not None and was_suspended is None
+        news = verdict is not row.verdict or suspended or detector.suspicious(row)
+        asked_for = name in self._cadence.fast or (check.reference and (self._suspended or not self._rests(now)))
+        return _Heard(check, row, verdict, suspended, seen.answer is e.Answer.GOOD) if news or asked_for else None
+
+    def _rests(self, now: float) -> bool:
+        """Whether nothing would come of deciding now: all services rest, nothing runs, the same vantages are blind."""
+        return self._at_rest and self._sight(self.turn(now)) == self._blind
+
+    def _sight(self, turn: Turn) -> dict[str, bool]:
+        return {vantage: turn.blind(vantage) for vantage in self._sights}
+
+    def _follow(self, turn: Turn, heard: _Heard, dirty: dict[str, Row | None]) -> bool:
+        """See to what an answer brought; whether anything but its row may have changed."""
+        check, row, verdict, suspended, good = heard
+        if suspended:
+            self._suspended.add(check.id)
             self._watch(check.id)
             turn.ask_now(turn.references(check.vantage))
         changed = self._set_verdict(turn, check, row, verdict)
-        if check.reference and seen.answer is e.Answer.GOOD:
+        if check.reference and good:
             changed |= self._confirm_silences(turn, check.vantage, dirty)
         return changed or check.id in self._awaited or check.reference
 
     def _confirm_silences(self, turn: Turn, vantage: str, dirty: dict[str, Row | None]) -> bool:
         changed = False
-        for name, row in self.rows.items():
-            if row.suspended_at is None or self.model.checks[name].vantage != vantage:
+        for name, row in self.rows.items() if self._suspended else ():
+            if row.suspended_at is None:
+                self._suspended.discard(name)
+                continue
+            if self.model.checks[name].vantage != vantage:
                 continue
             verdict = detector.reconsider(row, self.model.checks[name], turn.reference_at(vantage), turn.now)
             dirty[name] = row
@@ -173,19 +237,29 @@ class Engine:
     def _reconsider(self, turn: Turn, dirty: dict[str, Row | None]) -> bool:
         """Let time tell: silences that no reference confirmed, and checks without any answer for too long."""
         changed = False
-        while self._stale and self._stale[0][0] <= turn.now:
-            at, name = heapq.heappop(self._stale)
-            if self._watched.get(name) != at:
-                continue
-            row, check = self.rows.get(name), self.model.checks.get(name)
-            if check is None or row is None:
-                continue  # watched again with its next answer
+        while (name := self._overdue(turn.now)) is not None:
+            heapq.heappop(self._stale)
+            row, check = self.rows[name], self.model.checks[name]
             verdict = detector.reconsider(row, check, turn.reference_at(check.vantage), turn.now)
             if verdict is not row.verdict:
                 dirty[name] = row
                 changed |= self._set_verdict(turn, check, row, verdict)
             self._watch(name, not_before=turn.now + check.every_s)
         return changed
+
+    def _overdue(self, now: float) -> str | None:
+        """The check at the head of `_stale` whose time is up; timers of checks that have answered are set forward."""
+        while self._stale and self._stale[0][0] <= now:
+            at, name = self._stale[0]
+            row, check = self.rows.get(name), self.model.checks.get(name)
+            if check is not None and row is not None and self._watched.get(name) == at:
+                if row.suspended_at is not None or now > row.last_sent_at + check.stale_after_s:
+                    return name
+                heapq.heappop(self._stale)
+                self._watch(name, not_before=now + check.every_s)
+            else:
+                heapq.heappop(self._stale)  # void, or watched again with its next answer
+        return None
 
     def _set_verdict(self, turn: Turn, check: Check, row: Row, verdict: r.Verdict) -> bool:
         if verdict is row.verdict:
@@ -201,7 +275,9 @@ class Engine:
     def _configure(self, turn: Turn, model: Model, dirty: dict[str, Row | None]) -> Turn:
         """Put a model in force; changed checks start unknown again."""
         before = self.model
-        self.model, turn = model, replace(turn, model=model, _references={})
+        self.model = model
+        self._learn(model)
+        turn = self.turn(turn.now)
         for name in list(self.rows):
             if name not in model.checks or model.checks[name] != before.checks.get(name):
                 was = self.rows.pop(name).verdict
@@ -209,7 +285,8 @@ class Engine:
                 if was is not r.Verdict.UNKNOWN:
                     evidence = f"{name}: {'changed' if name in model.checks else 'removed'} by the configuration"
                     turn.record(r.VerdictChanged(turn.now, name, was, r.Verdict.UNKNOWN, None, evidence))
-        self._rests_on = _resting(model)
+        self._resting.clear()
+        self._suspended &= self.rows.keys()
         self._stale.clear()
         self._watched.clear()
         for name in self.rows:
@@ -217,7 +294,6 @@ class Engine:
         homes = {s.id: s.home for s in model.services.values() if s.id not in self.decided.services}
         if model.digest != self.decided.configuration or homes:
             turn.record(r.Configured(turn.now, model.digest, homes))
-        self._fast.clear()
         return turn
 
     def _controller_started(self, turn: Turn, event: e.ControllerStarted, dirty: dict[str, Row | None]) -> None:
@@ -228,6 +304,7 @@ class Engine:
         if not event.same_boot:
             dirty.update(dict.fromkeys(self.rows))  # forgotten for good: the next start may be in the same boot
             self.rows.clear()
+            self._suspended.clear()
         self._resend(turn)
 
     def _resend(self, turn: Turn) -> None:
@@ -245,22 +322,43 @@ class Engine:
     # ---- deciding
 
     def _decide(self, turn: Turn) -> None:
-        """Take runs and incidents as far as they go now."""
-        services = order(turn)
+        """Take runs and incidents as far as they go now.
+
+        A service that rests is attended again only once something was recorded in this turn: until then all that it
+        asked for last time is as it was, so that the same, nothing, would come of it.
+        """
+        if self._order is None:
+            self._order = order(turn)
+        services = self._order if self.attends else []
+        sight = self._sight(turn)
+        if sight != self._blind:
+            self._blind = sight
+            self._resting.clear()
         for _ in range(ROUNDS):
             before = len(turn.records)
             turn.wake_at = FOREVER
+            notices.repeat(turn)
             for unfinished in self.decided.unfinished_runs():
                 run.advance(turn, unfinished)
-            for service in services if self.attends else ():
-                incident.attend(turn, service)
+            for service in services:
+                if turn.records or service.id not in self._resting:
+                    self._attend(turn, service)
             if len(turn.records) == before:
                 break
         else:
             last = [type(x).__name__ for x in turn.records[-6:]]
             raise Undecided(f"no rest after {ROUNDS} rounds; the last records: {', '.join(last)}")
         self._decide_at = turn.wake_at
+        self._at_rest = len(self._resting) == len(services) and not self.decided.unfinished_runs()
         self._await(turn)
+
+    def _attend(self, turn: Turn, service: Service) -> None:
+        turn.looked_closer = False
+        incident.attend(turn, service)
+        if turn.looked_closer:
+            self._resting.discard(service.id)
+        else:
+            self._resting.add(service.id)
 
     def _await(self, turn: Turn) -> None:
         """Note whose answers matter at once; ask the new ones now."""
@@ -276,48 +374,8 @@ class Engine:
                 awaited.update(self.model.services[name].healthy_when.checks())
         self._awaited = awaited
 
-    def _needed_by(self, turn: Turn, doubtful: set[str]) -> set[str]:
-        """Checks of what the services depend on whose own health has come into doubt.
-
-        Asked at once and at the fast interval too, so that the dependency's incident is not opened after theirs.
-        """
-        found: set[str] = set()
-        for check in doubtful:
-            for service in self._rests_on.get(check, ()):
-                for name in dependencies(turn, service):
-                    found.update(self.model.services[name].healthy_when.checks())
-        return found
-
     def _watch(self, check: str, not_before: float = 0.0) -> None:
         """Reconsider this check when time alone may change its verdict: one lazy timer a check."""
         at = detector.wake_at(self.rows[check], self.model.checks[check])
         self._watched[check] = max(at, not_before)
         heapq.heappush(self._stale, (self._watched[check], check))
-
-    def _use_cadence(self, turn: Turn, dirty: Mapping[str, Row | None]) -> None:
-        """Ask faster where a streak has begun or somebody waits; say so only on a change."""
-        wanted = {
-            c for c in self._fast.union(dirty) if (row := self.rows.get(c)) is not None and detector.suspicious(row)
-        }
-        needed = self._needed_by(turn, {c for c in wanted if turn.in_doubt(c)})
-        wanted |= (self._awaited | needed) & self.model.checks.keys()
-        if wanted == self._fast:
-            return
-        checks = self.model.checks
-        cadence = {c: checks[c].fast_s for c in wanted - self._fast if c in checks}
-        cadence |= {c: checks[c].every_s for c in self._fast - wanted if c in checks}
-        self._fast = wanted
-        if cadence:
-            turn.command(UseCadence(cadence))
-        fresh = tuple(sorted(c for c in wanted & (self._awaited | needed) if c in cadence))
-        if fresh:
-            turn.command(ProbeNow(fresh))
-
-
-def _resting(model: Model) -> dict[str, list[Service]]:
-    """Check id to the services with dependencies whose health rests on it."""
-    found: dict[str, list[Service]] = {}
-    for service in model.services.values():
-        for check in set(service.healthy_when.checks()) if service.depends_on else ():
-            found.setdefault(check, []).append(service)
-    return found

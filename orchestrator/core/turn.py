@@ -1,14 +1,14 @@
 """One call of the engine: what is known now, and what comes of it.
 
 The one rule it keeps: everything below the engine reads and writes through a turn, so that a record is applied
-in the moment it is written and the next question sees it.
+in the moment it is written and the next question sees it; and a turn knows whether it was asked for more than
+verdicts and what is decided, since only that can turn out differently while those stay the same.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from orchestrator.core import detector
 from orchestrator.core.commands import Command, NoticeKind, ProbeNow, TellPeople
@@ -21,34 +21,86 @@ from orchestrator.core.records import NoticeDue, Record, Verdict, VerdictChanged
 
 FOREVER = float("inf")
 
+_GOOD, _DOWN, _UNKNOWN = Answer.GOOD, Verdict.DOWN, Verdict.UNKNOWN  # named once: a member is slow to look up in 3.11
 
-@dataclass(slots=True)
+
 class Turn:
-    """The model, the state, the rows and the time; and the records, commands and wake-up that come of them."""
+    """The model, the state, the rows and the time; and the records, commands and wake-up that come of them.
 
-    model: Model
-    decided: Decided
-    rows: Mapping[str, Row]
-    now: float
-    records: list[Record] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
-    wake_at: float = FOREVER
-    fallen: dict[tuple[float, float], list[str]] = field(default_factory=dict)  # see `policy.mass_failure`
-    _references: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    No check's last answer changes while a turn lasts: the engine takes an answer in before it makes one.
+    """
+
+    __slots__ = (
+        "_blind",
+        "_fallen",
+        "_now",
+        "_references",
+        "_rows",
+        "commands",
+        "decided",
+        "looked_closer",
+        "model",
+        "records",
+        "wake_at",
+    )
+
+    def __init__(
+        self,
+        model: Model,
+        decided: Decided,
+        rows: Mapping[str, Row],
+        now: float,
+        references: dict[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        """`references`: those of each vantage as far as they were looked up in this model before."""
+        self.model = model
+        self.decided = decided
+        self.records: list[Record] = []
+        self.commands: list[Command] = []
+        self.wake_at = FOREVER
+        self.looked_closer = False  # see the properties below; whoever wants to know sets it back first
+        self._rows = rows
+        self._now = now
+        self._fallen: dict[tuple[float, float], list[str]] = {}
+        self._references = references if references is not None else {}
+        self._blind: dict[str, bool] = {}
+
+    # ---- what verdicts and the decided state do not say: to ask for it is noted
+
+    @property
+    def now(self) -> float:
+        """What time it is."""
+        self.looked_closer = True
+        return self._now
+
+    @property
+    def rows(self) -> Mapping[str, Row]:
+        """All that is known of the checks' answers."""
+        self.looked_closer = True
+        return self._rows
+
+    @property
+    def fallen(self) -> dict[tuple[float, float], list[str]]:
+        """What `policy.mass_failure` has found so far; it depends on the time."""
+        self.looked_closer = True
+        return self._fallen
 
     # ---- what comes of it
 
     def record(self, record: Record) -> None:
         """Remember it, and let it take effect."""
+        self.looked_closer = True
         apply(self.decided, record)
         self.records.append(record)
 
     def command(self, command: Command) -> None:
         """Have it done, once the entry is durable."""
+        self.looked_closer = True
         self.commands.append(command)
 
     def wake(self, at: float) -> None:
         """Be called at this time if nothing happens before."""
+        self.looked_closer = True
         self.wake_at = min(self.wake_at, at)
 
     def ask_now(self, checks: Iterable[str]) -> None:
@@ -82,32 +134,34 @@ class Turn:
 
     def verdict(self, check: str) -> Verdict:
         """The check's verdict, or unknown while its vantage is blind."""
-        row = self.rows.get(check)
+        row = self._rows.get(check)
         if row is None or self.blind(self.model.checks[check].vantage):
-            return Verdict.UNKNOWN
+            return _UNKNOWN
         return row.verdict
 
     def blind(self, vantage: str) -> bool:
-        """Whether no reference target of this vantage answered its last question well."""
-        references = self.references(vantage)
-        return bool(references) and not any(self._answers(c) for c in references)
+        """Whether no reference target of this vantage answered its last question well; looked up once a turn."""
+        found = self._blind.get(vantage)
+        if found is None:
+            references = self.references(vantage)
+            found = self._blind[vantage] = bool(references) and not any(self._answers(c) for c in references)
+        return found
 
     def references(self, vantage: str) -> tuple[str, ...]:
-        """Ids of the vantage's reference checks; looked up once a turn, since every verdict asks for them."""
+        """Ids of the vantage's reference checks; looked up once a model, since every verdict asks for them."""
         found = self._references.get(vantage)
         if found is None:
             found = self._references[vantage] = self.model.references(vantage)
         return found
 
     def _answers(self, check: str) -> bool:
-        row = self.rows.get(check)
+        row = self._rows.get(check)
         stale_s = self.model.checks[check].stale_after_s
-        return row is not None and row.last_answer is Answer.GOOD and self.now - row.last_sent_at <= stale_s
+        return row is not None and row.last_answer is _GOOD and self._now - row.last_sent_at <= stale_s
 
     def reference_at(self, vantage: str) -> float | None:
         """When the latest question was sent that a reference of this vantage answered well."""
-        times = [row.last_good_at for c in self.references(vantage) if (row := self.rows.get(c)) is not None]
-        return max((t for t in times if t is not None), default=None)
+        return reference_at(self.rows, self.references(vantage))
 
     def says(self, condition: Condition | None) -> Verdict:
         """The condition over verdicts; up where there is none."""
@@ -139,7 +193,7 @@ class Turn:
 
         def ask(check: str) -> Verdict:
             verdict = self.verdict(check)
-            if verdict is Verdict.DOWN and recovered_at is not None:
+            if verdict is _DOWN and recovered_at is not None:
                 return self._renewed(self.model.checks[check], recovered_at, service.settle_s)
             return verdict
 
@@ -225,6 +279,16 @@ class Turn:
             return None
         age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
         return None if age_s is None else age_s + max(0.0, until - row.measured_at)
+
+
+def reference_at(rows: Mapping[str, Row], references: Iterable[str]) -> float | None:
+    """When the latest question was sent that one of these answered well."""
+    latest: float | None = None
+    for name in references:
+        row = rows.get(name)
+        if row is not None and (at := row.last_good_at) is not None and (latest is None or at > latest):
+            latest = at
+    return latest
 
 
 def tell_command(due: NoticeDue) -> TellPeople:

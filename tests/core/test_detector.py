@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -197,3 +198,39 @@ def test_an_answer_that_was_too_long_on_its_way_says_nothing_of_now() -> None:
     assert row.measures == {"data_age_s": 0.2}
     assert row.measured_at == 10.0, "what it measured is kept, with the time of its question"
     assert detector.observe(row, slow, Observed(slow.id, 39.9, Answer.GOOD), None, now=40.0) is Verdict.UP
+
+
+# ---- windows, beside a plain statement of what they say
+
+
+def said_plainly(row: Row, loss: LossWindow | None, latency: LatencyWindow | None) -> Verdict:
+    """What loss and latency say of a window, one after the other."""
+    verdict = Verdict.UP
+    if len(row.window) < detector.WINDOW_MIN_ANSWERS:
+        return verdict
+    if loss is not None:
+        share = sum(1 for _, rtt_s in row.window if rtt_s < 0) / len(row.window)
+        if share >= loss.down:
+            return Verdict.DOWN
+        verdict = Verdict.DEGRADED if share > loss.up else verdict
+    if latency is not None:
+        times = [rtt_s for _, rtt_s in row.window if rtt_s >= 0]
+        mean_s = sum(times) / len(times) if times else 0.0
+        if mean_s >= latency.high_s:
+            return Verdict.DOWN if latency.fails else Verdict.DEGRADED
+        if mean_s > latency.low_s and row.verdict in (Verdict.DEGRADED, Verdict.DOWN):
+            return Verdict.DEGRADED
+    return verdict
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_window_says_what_its_definition_says(seed: int) -> None:
+    luck = random.Random(seed)
+    for _ in range(300):
+        times = [(float(n), luck.choice([-1.0, 0.0, 0.01, 0.2, 0.5])) for n in range(luck.randrange(40))]
+        row = Row(luck.choice(list(Verdict)), window=times)
+        loss = luck.choice([None, LossWindow(0.4, 0.2, 30.0), LossWindow(0.2, 0.0, 30.0)])
+        latency = luck.choice([None, LatencyWindow(0.2, 0.1, 30.0), LatencyWindow(0.1, 0.05, 30.0, fails=True)])
+        assert detector._window_verdict(row, check("link", loss=loss, latency=latency)) is said_plainly(
+            row, loss, latency
+        )

@@ -1,0 +1,154 @@
+"""The engine's way of an answer as plainly as it can be said: nothing is remembered from one step to the next that
+could be asked again, and after whatever may have changed anything, every service is attended.
+
+It is slow, and here only to be compared with: `test_one_answer.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from orchestrator.core import detector, incident, invariants, run
+from orchestrator.core import events as e
+from orchestrator.core.cadence import Cadence
+from orchestrator.core.commands import ProbeNow, UseCadence
+from orchestrator.core.detector import Row
+from orchestrator.core.engine import Engine, Outcome
+from orchestrator.core.model import Check, Model
+from orchestrator.core.policy import dependencies, order
+from orchestrator.core.records import Verdict
+from orchestrator.core.turn import FOREVER, Turn
+
+Dirty = dict[str, Row | None]
+
+
+class PlainTurn(Turn):
+    """A turn that looks everything up again."""
+
+    __slots__ = ()
+
+    def references(self, vantage: str) -> tuple[str, ...]:
+        return self.model.references(vantage)
+
+    def blind(self, vantage: str) -> bool:
+        references = self.references(vantage)
+        return bool(references) and not any(self._answers(c) for c in references)
+
+    def reference_at(self, vantage: str) -> float | None:
+        rows = [self.rows[c] for c in self.references(vantage) if c in self.rows]
+        return max((row.last_good_at for row in rows if row.last_good_at is not None), default=None)
+
+
+class PlainCadence(Cadence):
+    """A cadence that is worked out anew at every step."""
+
+    __slots__ = ()
+
+    def use(self, turn: Turn, changed: Mapping[str, Row | None], awaited: AbstractSet[str]) -> None:
+        rows, checks, fast = turn.rows, turn.model.checks, self.fast
+        wanted = {c for c in fast | set(changed) if c in rows and detector.suspicious(rows[c])}
+        needed = {
+            name
+            for c in wanted
+            if rows[c].bad_streak > 0 and rows[c].verdict in (Verdict.UP, Verdict.DEGRADED)
+            for service in turn.model.services.values()
+            if c in service.healthy_when.checks()
+            for other in dependencies(turn, service)
+            for name in turn.model.services[other].healthy_when.checks()
+        }
+        wanted |= (awaited | needed) & checks.keys()
+        cadence = {c: checks[c].fast_s for c in wanted - fast} | {c: checks[c].every_s for c in fast - wanted}
+        self.fast = wanted
+        if cadence:
+            turn.command(UseCadence(cadence))
+        if fresh := tuple(sorted(c for c in wanted & (awaited | needed) if c in cadence)):
+            turn.command(ProbeNow(fresh))
+
+
+class PlainEngine(Engine):
+    """An engine without a short way."""
+
+    def _learn(self, model: Model) -> None:
+        super()._learn(model)
+        self._cadence = PlainCadence(model)
+
+    def turn(self, now: float) -> Turn:
+        return PlainTurn(self.model, self.decided, self.rows, now)
+
+    def step(self, event: e.Event, now: float) -> Outcome:
+        if not isinstance(event, e.Observed):
+            return super().step(event, now)
+        self._now, turn, dirty = now, self.turn(now), Dirty()
+        relevant = self._observed(turn, event, dirty)
+        relevant |= self._reconsider(turn, dirty)
+        if relevant or now >= self._decide_at:
+            self._decide(turn)
+        invariants.check(turn)
+        self._cadence.use(turn, dirty, self._awaited)
+        wake_at = min(self._decide_at, min(self._stale)[0] if self._stale else FOREVER)
+        return Outcome(tuple(turn.records), dirty, tuple(turn.commands), max(wake_at, now + 0.005))
+
+    def _observed(self, turn: Turn, seen: e.Observed, dirty: Dirty) -> bool:
+        check = self.model.checks.get(seen.check)
+        if check is None:
+            return False
+        row = self.rows.get(check.id)
+        if row is None:
+            row = self.rows[check.id] = Row(last_sent_at=seen.sent_at - 1e-9)
+            self._watch(check.id)
+        was_suspended = row.suspended_at
+        verdict = detector.observe(row, check, seen, turn.reference_at(check.vantage), turn.now)
+        dirty[check.id] = row
+        if row.suspended_at is not None and was_suspended is None:
+            self._watch(check.id)
+            turn.ask_now(turn.references(check.vantage))
+        changed = self._set_verdict(turn, check, row, verdict)
+        if check.reference and seen.answer is e.Answer.GOOD:
+            for name, row in self.rows.items():
+                other = self.model.checks[name]
+                if row.suspended_at is not None and other.vantage == check.vantage:
+                    changed |= self._confirm(turn, other, row, dirty)
+        return changed or check.id in self._awaited or check.reference
+
+    def _confirm(self, turn: Turn, check: Check, row: Row, dirty: Dirty) -> bool:
+        verdict = detector.reconsider(row, check, turn.reference_at(check.vantage), turn.now)
+        dirty[check.id] = row
+        return self._set_verdict(turn, check, row, verdict)
+
+    def _reconsider(self, turn: Turn, dirty: Dirty) -> bool:
+        changed = False
+        while self._stale and min(self._stale)[0] <= turn.now:
+            at, name = timer = min(self._stale)
+            self._stale.remove(timer)
+            row, check = self.rows.get(name), self.model.checks.get(name)
+            if self._watched.get(name) != at or check is None or row is None:
+                continue
+            verdict = detector.reconsider(row, check, turn.reference_at(check.vantage), turn.now)
+            if verdict is not row.verdict:
+                dirty[name] = row
+                changed |= self._set_verdict(turn, check, row, verdict)
+            self._watch(name, not_before=turn.now + check.every_s)
+        return changed
+
+    def _watch(self, check: str, not_before: float = 0.0) -> None:
+        at = max(detector.wake_at(self.rows[check], self.model.checks[check]), not_before)
+        self._watched[check] = at
+        self._stale.append((at, check))
+
+    def _wake_at(self, now: float) -> float:
+        return max(min(self._decide_at, min(self._stale)[0] if self._stale else FOREVER), now + 0.005)
+
+    def _decide(self, turn: Turn) -> None:
+        for _ in range(20):
+            before = len(turn.records)
+            turn.wake_at = FOREVER
+            for unfinished in self.decided.unfinished_runs():
+                run.advance(turn, unfinished)
+            for service in order(turn):
+                if self.attends:
+                    incident.attend(turn, service)
+            if len(turn.records) == before:
+                break
+        self._decide_at = turn.wake_at
+        self._await(turn)
