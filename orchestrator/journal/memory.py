@@ -1,7 +1,8 @@
 """A journal in memory, for the simulator and for tests.
 
-The one rule it keeps: it stores bytes, through the same codec and chain as the one on disk, so that a value which
-would not survive a restart does not survive here either. The same calls give the same bytes.
+The one rule it keeps: what is read was bytes, through the same codec and chain as the one on disk, so that a value
+which would not survive a restart does not survive here either. The same calls give the same bytes. Only rows that were
+taken (they do not change any more) become bytes when they are read: most are replaced before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from orchestrator.journal import chain
 from orchestrator.journal.clocks import Clocks
 from orchestrator.journal.journal import AxisState, ChainFault, Entry, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Asker, Lease, Process, Refused
+from orchestrator.journal.taken import Taken, TakenRows, written
 
 
 def _never(process: Process) -> bool:
@@ -34,7 +36,7 @@ class MemoryJournal:
         self._clocks = clocks
         self._asker = Asker(Process(clocks.boot(), "", 0, 0), clocks, gone)
         self._links: list[chain.Link] = []
-        self._rows: dict[str, bytes] = {}
+        self._rows: dict[str, bytes | Taken | None] = {}  # None: forgotten
         self._lease: Lease | None = None
         self._epoch = 0
         self._checkpoint: tuple[int, bytes] | None = None
@@ -86,7 +88,10 @@ class MemoryJournal:
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
         """Keep detector rows without an entry."""
         self._current(lease)
-        self._keep(rows)
+        if isinstance(rows, TakenRows):
+            self._rows.update(rows.values_taken)
+        else:
+            self._keep(rows)
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The entries with a larger `seq`."""
@@ -99,7 +104,8 @@ class MemoryJournal:
 
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""
-        return {check: loads(row) for check, row in self._rows.items()}
+        found = ((c, row if isinstance(row, bytes) else dumps(written(row))) for c, row in self._rows.items() if row)
+        return {check: loads(row) for check, row in found}
 
     def checkpoint(self, seq: int, state: Json) -> None:
         """Keep the state after entry `seq`."""
@@ -145,12 +151,7 @@ class MemoryJournal:
         return b"\n".join(body for _, body, _ in self._links)
 
     def _keep(self, rows: Mapping[str, Json]) -> None:
-        written = {check: None if row is None else dumps(row) for check, row in rows.items()}
-        for check, row in written.items():
-            if row is None:
-                self._rows.pop(check, None)
-            else:
-                self._rows[check] = row
+        self._rows.update({check: None if row is None else dumps(row) for check, row in rows.items()})
 
     def _writable(self) -> None:
         if self.refuses:

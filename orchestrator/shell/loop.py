@@ -18,10 +18,11 @@ from orchestrator.core.codec import CodecError, decode, encode
 from orchestrator.core.decided import Decided, apply
 from orchestrator.core.detector import Row
 from orchestrator.core.engine import Engine, Outcome
-from orchestrator.core.model import Json, Model
+from orchestrator.core.model import Model
 from orchestrator.core.records import RunEnded
 from orchestrator.journal.journal import Entry, Journal, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease
+from orchestrator.journal.taken import TakenRows
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,7 @@ class Shell:
         self._now = now
         self._wall = wall
         self._attends = attends
-        self._rows: dict[str, Json] = {}
+        self._rows = TakenRows()  # that changed since rows were written last
         self._rows_at = 0.0
         self._since_checkpoint = 0
         self._started: e.ControllerStarted | None = None
@@ -133,10 +134,11 @@ class Shell:
     # ---- commit
 
     def _commit(self, outcome: Outcome, now: float) -> None:
-        rows = self._rows | {name: None if row is None else encode(row) for name, row in outcome.rows.items()}
         if outcome.records:  # where this fails, the rows of the step go with its records
-            entry = self._journal.append(self._lease, now, self._wall(), outcome.records, rows)
-            self._rows, self._rows_at = {}, now
+            rows = TakenRows(self._rows.values_taken)
+            rows.take(outcome.rows)
+            entry = self._journal.append(self._lease, now, self._wall(), outcome.records, dict(rows))
+            self._rows, self._rows_at = TakenRows(), now
             self._log(entry)
             self._ports.entry(entry)
             for record in outcome.records:
@@ -144,10 +146,10 @@ class Shell:
                     self._ports.forget_run(record.run)
             self._checkpoint(entry)
             return
-        self._rows = rows
-        if rows and now - self._rows_at >= ROWS_EVERY_S:
-            self._journal.write_rows(self._lease, rows)
-            self._rows, self._rows_at = {}, now
+        self._rows.take(outcome.rows)  # now: the engine goes on changing them, and a later step may fail half way
+        if now - self._rows_at >= ROWS_EVERY_S and self._rows:
+            self._journal.write_rows(self._lease, self._rows)
+            self._rows, self._rows_at = TakenRows(), now
 
     def _checkpoint(self, entry: Entry) -> None:
         self._since_checkpoint += 1
@@ -207,7 +209,7 @@ class Shell:
             engine = rebuild(self._journal, self._attends)
             began = engine.decided.epoch == self._lease.epoch  # else even the start was not made durable
             outcome = engine.recover(now) if began else engine.step(self._started, now)
-            self._broken, self.engine, self._rows = None, engine, {}
+            self._broken, self.engine, self._rows = None, engine, TakenRows()
             self._commit(outcome, now)
         except StaleEpoch:
             raise

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.codec import CodecError
+from orchestrator.core.codec import CodecError, encode
+from orchestrator.core.detector import Row
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import ControllerBegan, Record, ServiceFrozen, StepBegan
+from orchestrator.core.records import ControllerBegan, Record, ServiceFrozen, StepBegan, Verdict
 from orchestrator.journal.journal import AxisState, Journal, StaleEpoch
 from orchestrator.journal.lease import Lease, Process, Refused
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.journal.taken import TakenRows
 from tests.journal.clocks import HandClocks
 
 
@@ -128,6 +130,23 @@ class TestRows:
         journal.append(lease, 1.0, 1.0, [], {"a": 1, "b": 2})
         journal.append(lease, 1.0, 1.0, [], {"a": None})
         assert journal.rows() == {"b": 2}
+
+    def test_rows_that_were_taken_are_read_as_they_were_then(self, world: World) -> None:
+        journal = world.open()
+        lease = taken(journal, world)
+        row, rows = Row(Verdict.UP, window=[(1.0, 0.02)], measures={"rtt_s": 0.02}), TakenRows()
+        rows.take({"a": row, "b": row})
+        journal.write_rows(lease, rows)
+        before = encode(row)
+        row.bad_streak = 1
+        row.window.append((2.0, -1.0))
+        assert world.open(2).rows() == {"a": before, "b": before}
+        later = TakenRows()
+        later.take({"a": row, "b": None})
+        journal.write_rows(lease, later)
+        assert journal.rows() == world.open(2).rows() == {"a": encode(row)}
+        journal.append(lease, 1.0, 1.0, [], {"a": None, "b": 1})
+        assert journal.rows() == {"b": 1}
 
 
 class TestLease:
