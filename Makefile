@@ -4,7 +4,7 @@
 
 PYTEST = .venv/bin/python -m pytest
 
-.PHONY: help setup demo test test-unit test-lab test-long test-crash lint types lock clean
+.PHONY: help setup demo test test-unit test-lab test-long test-crash mutants lint types lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -28,6 +28,9 @@ test-long: setup ## the long stories on the lab: a person asked, a controller ki
 
 test-crash: setup ## the controller killed in each instant of each act, frozen, succeeded, on the lab; needs root
 	@$(PYTEST) -q -m crash $(ARGS)
+
+mutants: setup ## checks on the checks: each guard and rule of order taken out in turn; some seed must fail
+	@.venv/bin/python -m tests.mutants $(ARGS)
 
 lint: setup ## ruff and ansible-lint
 	@.venv/bin/ruff check .

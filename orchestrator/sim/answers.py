@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from orchestrator.core import records as r
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.events import Answer, Observed
-from orchestrator.core.model import Condition, Model
+from orchestrator.core.model import Condition, Model, Service
 from orchestrator.sim.violation import Report
 
 
@@ -25,6 +25,8 @@ class Streak:
     last: Answer = Answer.NONE
     silent_at: float = -1.0
     good_at: float = -1.0
+    bad_at: float = -1.0  # bad or silent
+    measured: tuple[float, float] | None = None  # when the latest sample of the data's age was asked for, and the age
 
 
 class Answers:
@@ -61,6 +63,9 @@ class Answers:
         if seen.sent_at <= streak.last_at:
             return
         streak.last_at, streak.last = seen.sent_at, seen.answer
+        if seen.measures:
+            age_s = seen.measures.get("data_age_s", seen.measures.get("lag_s"))
+            streak.measured = None if age_s is None else (seen.sent_at, age_s)
         if seen.answer is Answer.GOOD:
             streak.good += 1
             streak.bad = 0
@@ -69,6 +74,7 @@ class Answers:
             streak.silent = seen.answer is Answer.SILENT and (streak.silent or not streak.bad)
             streak.bad += 1
             streak.good = 0
+            streak.bad_at = seen.sent_at
             if seen.answer is Answer.SILENT:
                 streak.silent_at = seen.sent_at
 
@@ -134,9 +140,38 @@ class Answers:
         check = self._model.checks[name]
         return check.domains or frozenset({f"{check.client}/{check.host or check.name}"})
 
+    def says(self, condition: Condition | None) -> r.Verdict:
+        """What the verdicts on record say; up where nothing is asked."""
+        if condition is None:
+            return r.Verdict.UP
+        return evaluate(condition, lambda c: self._verdicts.get(c, r.Verdict.UNKNOWN))
+
     def seen_down(self, condition: Condition) -> bool:
         """Whether the verdicts on record say that this is down."""
-        return evaluate(condition, lambda c: self._verdicts.get(c, r.Verdict.UNKNOWN)) is r.Verdict.DOWN
+        return self.says(condition) is r.Verdict.DOWN
+
+    def answered(self, condition: Condition, since: float) -> bool:
+        """Whether good answers came to questions asked since then: an upper bound, since a later one may be bad."""
+        good = {c: r.Verdict.UP if self.good_at(c) >= since else r.Verdict.DOWN for c in condition.checks()}
+        return evaluate(condition, good.__getitem__) is r.Verdict.UP
+
+    def good_at(self, check: str) -> float:
+        """When the latest question was asked that was answered well."""
+        return streak.good_at if (streak := self._streaks.get(check)) is not None else -1.0
+
+    def bad_at(self, check: str) -> float:
+        """When the latest question was asked that was answered badly, or not."""
+        return streak.bad_at if (streak := self._streaks.get(check)) is not None else -1.0
+
+    def measured(self, check: str) -> tuple[float, float] | None:
+        """When the latest sample of the data's age was asked for, and the age that it told."""
+        return streak.measured if (streak := self._streaks.get(check)) is not None else None
+
+    def sees_down(self, service: Service, now: float) -> list[str]:
+        """The vantages that see something of this service down: at most these, since an old verdict may not count."""
+        checks = [self._model.checks[c] for c in service.healthy_when.checks()]
+        down = {c.vantage for c in checks if self._verdicts.get(c.id) is r.Verdict.DOWN}
+        return sorted(v for v in down if not self.blind(v, now))
 
     @staticmethod
     def _services_checks(model: Model) -> set[str]:

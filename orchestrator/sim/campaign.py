@@ -87,9 +87,10 @@ def as_auto(model: Model) -> Model:
 
 
 def changed(model: Model) -> Model:
-    """What a reload in the middle brings: every check one bad answer more patient."""
+    """What a reload in the middle brings: every check one bad answer more patient, and edited playbooks."""
     checks = {k: replace(c, fall=c.fall + 1) for k, c in model.checks.items()}
-    return replace(model, checks=checks, digest=f"{model.digest}-changed")
+    moves = {k: replace(m, playbook=replace(m.playbook, digest="edited")) for k, m in model.moves.items()}
+    return replace(model, checks=checks, moves=moves, digest=f"{model.digest}-changed")
 
 
 class Campaign:

@@ -19,12 +19,14 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.state import covers
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.answers import Answers
-from orchestrator.sim.attempts import Attempts
+from orchestrator.sim.attempts import CHANGES, Attempts
 from orchestrator.sim.controller import People
+from orchestrator.sim.grounds import Grounds
 from orchestrator.sim.targets import Targets
-from orchestrator.sim.violation import Violation
+from orchestrator.sim.violation import BESIDE, Violation
 from orchestrator.sim.world import World
 
+DEFECT = "the engine never meets a defect, and its own invariants hold"
 WAIT_S = 60.0  # a wait with a reason may last so long after everything else has come to rest
 
 
@@ -60,12 +62,21 @@ class Oracles:
         self._left: dict[tuple[str, str], float] = {}
         self._answers = Answers(model, self._broken)
         self._attempts = Attempts(model, world, targets, self._broken)
+        self._grounds = Grounds(model, self._answers, self._attempts, targets, self._broken)
+        self._begun: set[str] = set()  # runs that have changed something
+        self._due: dict[str, float] = {}
         self._reported: set[tuple[int, str]] = set()
-        self.carried_out: Callable[[c.Command, int], None] = self._attempts.carried_out
 
     def knows(self, model: Model) -> None:
         """A model that may be put in force."""
         self._models[model.digest] = model
+        self._grounds.knows(model)
+
+    def carried_out(self, command: c.Command, epoch: int) -> None:
+        """A controller hands a command on."""
+        self._attempts.carried_out(command, epoch)
+        if isinstance(command, c.RunPlaybook):
+            self._grounds.carried_out(command.key)
 
     def observed(self, seen: e.Observed) -> None:
         """An answer reached a controller."""
@@ -73,10 +84,10 @@ class Oracles:
 
     def defect(self, why: str) -> None:
         """A controller met a defect of its own."""
-        number = 0
+        number = BESIDE
         if "statement " in why:
             number = int(why.partition("statement ")[2].partition(":")[0])
-        self._broken(number, "the engine never meets a defect, and its own invariants hold", why)
+        self._broken(number, DEFECT, why)
 
     def entry(self, entry: Entry) -> None:
         """An entry became durable."""
@@ -88,6 +99,7 @@ class Oracles:
             if told is not None:
                 told(self, record)
             self._attempts.record(record)
+            self._grounds.record(record)
         self._epoch = max(self._epoch, entry.epoch)
 
     def world_changed(self) -> None:
@@ -100,6 +112,9 @@ class Oracles:
 
     def at_rest(self, now: float) -> None:
         """20: after the calm every incident has ended, or is with a person who has been told; none is forgotten."""
+        for notice, at in self._due.items():
+            if now - at > WAIT_S:
+                self._broken(20, "what people were to be told is settled", f"{notice}, due {now - at:.0f} s ago")
         told = {n.subject for _, n in self._people.told if n.kind in (c.NoticeKind.HUMAN_NEEDED, _APPROVAL)}
         for name, known in self._services.items():
             service = self._model.services.get(name)
@@ -200,25 +215,44 @@ class Oracles:
 
     def _brakes(self, x: r.RunStarted, service: Service) -> None:
         """10, 13, 19."""
-        limits = self._limits(service)
-        mode = service.mode
-        if mode is Mode.OBSERVE:
-            self._broken(19, "modes are honoured", f"{x.run}: {x.service} is in mode observe")
-        for subject in self._holds:
-            if covers(subject, x.service):
-                self._broken(19, "holds are honoured", f"{x.run}: {subject} is held")
-        for subject, ends_at in self._windows.items():
-            if covers(subject.partition("#")[0], x.service) and x.at < ends_at:
-                self._broken(19, "maintenance is honoured", f"{x.run}: {subject}")
         going = self._attempts.going(x.run, service.client)
-        if going >= limits.concurrent_failovers:
+        if going >= self._limits(service).concurrent_failovers:
             self._broken(13, "at most B failovers at once", f"{x.run}: {going} others are under way")
-        apart = self._answers.fell_apart(x.at, limits.failure_window_s, self._services[x.service].resumed_at)
-        if x.incident is not None and len(apart) > limits.failure_domains:
-            self._broken(13, "no automatic action in a mass failure", f"{x.run}: {', '.join(apart)}")
-        for vantage in sorted({self._model.checks[k].vantage for k in service.healthy_when.checks()}):
-            if x.incident is not None and self._answers.blind(vantage, x.at):
-                self._broken(10, "a blind vantage decides nothing", f"{x.run}: vantage {vantage}")
+        self._honoured(x, service, x.run, x.at)
+
+    def _step_began(self, x: r.StepBegan) -> None:
+        """10, 13, 19 once more before anything is changed: what let the run start may have changed since."""
+        run = self._attempts.runs[x.run]
+        if run.kind(x.step) not in CHANGES or x.run in self._begun:
+            return
+        self._begun.add(x.run)
+        service = self._model.services.get(run.started.service)
+        if run.started.origin is r.Origin.AUTOMATIC and service is not None:
+            self._honoured(run.started, service, f"{x.run}/{x.step}", x.at)
+
+    def _honoured(self, started: r.RunStarted, service: Service, what: str, at: float) -> None:
+        limits = self._limits(service)
+        if service.mode is Mode.OBSERVE:
+            self._broken(19, "modes are honoured", f"{what}: {service.id} is in mode observe")
+        for subject in self._holds:
+            if covers(subject, service.id):
+                self._broken(19, "holds are honoured", f"{what}: {subject} is held")
+        for subject, ends_at in self._windows.items():
+            if covers(subject.partition("#")[0], service.id) and at < ends_at:
+                self._broken(19, "maintenance is honoured", f"{what}: {subject}")
+        if started.incident is None:
+            return
+        apart = self._answers.fell_apart(at, limits.failure_window_s, self._services[service.id].resumed_at)
+        if len(apart) > limits.failure_domains:
+            self._broken(13, "no automatic action in a mass failure", f"{what}: {', '.join(apart)}")
+        vantages = sorted({self._model.checks[k].vantage for k in service.healthy_when.checks()})
+        if all(self._answers.blind(vantage, at) for vantage in vantages):
+            self._broken(10, "a blind vantage decides nothing", f"{what}: vantages {', '.join(vantages)}")
+        need = max(2, limits.quorum or len(vantages) // 2 + 1)
+        seen = self._answers.sees_down(service, at)
+        if len(vantages) > 1 and len(seen) < need:
+            told = f"{what}: {', '.join(seen) or 'none'} of {', '.join(vantages)}, {need} needed"
+            self._broken(10, "one of several vantages never triggers alone", told)
 
     def _failback(self, x: r.RunStarted, service: Service, known: Known) -> None:
         if known.incident is not None:
@@ -263,6 +297,12 @@ class Oracles:
     def _verdict(self, x: r.VerdictChanged) -> None:
         self._answers.verdict(x)
 
+    def _notice_due(self, x: r.NoticeDue) -> None:
+        self._due[x.notice] = x.at
+
+    def _notice_settled(self, x: r.NoticeSettled) -> None:
+        self._due.pop(x.notice, None)
+
 
 _APPROVAL = c.NoticeKind.APPROVAL_NEEDED
 _TRIED: dict[type, Callable[[Oracles, Any], None]] = {
@@ -275,9 +315,12 @@ _TRIED: dict[type, Callable[[Oracles, Any], None]] = {
     r.ServiceJudged: Oracles._judged,
     r.TierJudged: Oracles._tier,
     r.RunStarted: Oracles._run_started,
+    r.StepBegan: Oracles._step_began,
     r.RunEnded: Oracles._run_ended,
     r.PlacementChanged: Oracles._placement,
     r.WordAccepted: Oracles._word,
     r.WindowOpened: Oracles._window,
     r.WindowClosed: Oracles._window_closed,
+    r.NoticeDue: Oracles._notice_due,
+    r.NoticeSettled: Oracles._notice_settled,
 }

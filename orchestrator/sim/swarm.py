@@ -7,17 +7,19 @@ kinds out (swarm testing, Groce et al. 2012).
     seeds            scripts
     -------------    -----------------------------------------------------------------------------
     one in four      one disaster alone, of the kinds that the plan is for; nothing else goes wrong
+    one in four      a purpose: faults that follow each other so that one guard alone is left (`directed.py`)
     the others       a mixture: some kinds of faults, 1 to 10 of them, often close to each other
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Model
+from orchestrator.core.model import Model, Service
+from orchestrator.sim.directed import directed
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.nature import Nature
 
@@ -37,6 +39,7 @@ class Names:
     measured: tuple[str, ...]
     checks: tuple[str, ...]
     vantages: tuple[str, ...]
+    rests: tuple[str, ...] = ()  # domains that services with a ladder rest on, once for each such service
 
 
 def names_of(model: Model, nature: Nature) -> Names:
@@ -50,7 +53,16 @@ def names_of(model: Model, nature: Nature) -> Names:
         tuple(sorted({m.data_age for m in model.moves.values() if m.data_age})),
         tuple(sorted(model.checks)),
         tuple(sorted({c.vantage for c in model.checks.values()})) or ("local",),
+        tuple(sorted(d for s in model.services.values() if s.ladder for d in _rests(s, nature))),
     )
+
+
+def _rests(service: Service, nature: Nature) -> set[str]:
+    """The domains of its home and of its health's checks, and what its paths go through."""
+    found = {d for path in nature.paths[service.id] for d in path.primary}
+    found |= nature.domains_of(service.home) if service.home else set()
+    checks = [nature.model.checks[c] for c in service.healthy_when.checks()]
+    return found | {d for c in checks for d in c.domains} | {c.via for c in checks if c.via}
 
 
 Make = Callable[[Random, Names, float], Fault | None]
@@ -60,9 +72,9 @@ def script(names: Names, seed: int, length_s: float) -> tuple[Fault, ...]:
     """The faults of this seed, in the order of their times (seconds from 0 to `length_s`)."""
     random = Random(f"script/{seed}")  # noqa: S311 -- a seed must replay
     if seed % 4 == 0:
-        kind = random.choice([k for k in ALONE if _possible(k, names)])
-        fault = _MAKE[kind](random, names, random.uniform(5.0, 60.0))
-        return (fault,) if fault else ()
+        return _alone(random, names)
+    if seed % 4 == 1:
+        return tuple(f for f in directed(random, names) if f.at < length_s * 0.95)
     kinds = [k for k in _MAKE if random.random() < 0.35 and _possible(k, names)] or [FaultKind.CUT]
     found: list[Fault] = []
     at = random.uniform(0.0, length_s * 0.3)
@@ -79,8 +91,11 @@ def script(names: Names, seed: int, length_s: float) -> tuple[Fault, ...]:
 
 ALONE: tuple[FaultKind, ...] = (
     FaultKind.POWER,
+    FaultKind.POWER,
     FaultKind.CUT,
     FaultKind.CUT,
+    FaultKind.CUT,
+    FaultKind.CRASH,
     FaultKind.CRASH,
     FaultKind.HANG,
     FaultKind.LOSS,
@@ -88,6 +103,26 @@ ALONE: tuple[FaultKind, ...] = (
     FaultKind.BLIND,
     FaultKind.EVERYTHING,
 )
+ALONE_S = (20.0, 60.0, 200.0, 600.0, 1800.0)  # what a plan is for lasts longer than a blink
+SINGLE_HOST = 0.15  # share of cuts that are of one host
+
+
+def _alone(random: Random, names: Names) -> tuple[Fault, ...]:
+    """One disaster of what services rest on: domains and places rather than single hosts, the more services the more."""
+    kind = random.choice([k for k in ALONE if _possible(k, names)])
+    matter = replace(
+        names,
+        domains=names.rests or names.domains,
+        places=tuple(d for d in names.rests if d in names.places) or names.places,
+    )
+    fault = _MAKE[kind](random, matter, random.uniform(5.0, 60.0))
+    if fault is None:
+        return ()
+    if kind is FaultKind.CUT:
+        single = random.random() < SINGLE_HOST or not matter.domains
+        fault = replace(fault, subject=random.choice(names.hosts if single else matter.domains))
+    lasts = fault.for_s and random.choice(ALONE_S) * random.uniform(0.5, 1.5)
+    return (replace(fault, for_s=lasts),)
 
 
 def _possible(kind: FaultKind, names: Names) -> bool:

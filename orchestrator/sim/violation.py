@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+BESIDE = 0  # none of the twenty: a defect of the engine, or a rule of order beside them
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`statement`: its number in `docs/architecture.md`; 0: the engine met a defect. `at`: the journal's axis."""
+    """`statement`: its number in `docs/architecture.md`, or `BESIDE`. `at`: the journal's axis."""
 
     statement: int
     rule: str

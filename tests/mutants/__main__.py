@@ -1,0 +1,109 @@
+"""`make mutants`: every mutant against seeds, and the table of what caught it. Exit code 1 if any survives.
+
+The one rule it keeps: a mutant counts as caught by an oracle only where the core's own invariants were switched off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from dataclasses import dataclass
+from itertools import product
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.sim.simulation import quiet
+from tests.mutants.guards import GUARDS
+from tests.mutants.hunt import Caught, Worlds, hunt, in_order, worlds
+from tests.mutants.mutant import Mutant
+from tests.mutants.ordering import ORDERING
+
+MUTANTS: tuple[Mutant, ...] = (*GUARDS, *ORDERING)
+_worlds = Worlds()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One mutant, with the core's invariants or by the oracles alone."""
+
+    mutant: str
+    alone: bool
+    seeds: int
+    worlds: tuple[str, ...]
+    everywhere: bool
+
+
+def _play(task: Task) -> tuple[Task, list[Caught], float]:
+    """The first world in which a seed fails; or every world, each to its first."""
+    began = time.process_time()
+    mutant = next(m for m in MUTANTS if m.name == task.mutant)
+    found = []
+    for world in task.worlds:
+        caught = hunt(_worlds.campaign(world), mutant, world, in_order(task.seeds), alone=task.alone)
+        if caught is not None:
+            found.append(caught)
+            if not task.everywhere:
+                break
+    return task, found, time.process_time() - began
+
+
+def main() -> int:
+    """Play them and print the table."""
+    asked = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    asked.add_argument("names", nargs="*", help="only these mutants")
+    asked.add_argument("--seeds", type=int, default=300, help="at most so many of each world")
+    asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    asked.add_argument(
+        "--world", action="append", choices=worlds(), help="only these; the first that catches is enough"
+    )
+    asked.add_argument("--everywhere", action="store_true", help="each world, and not only the first that catches")
+    given = asked.parse_args()
+    chosen = [m for m in MUTANTS if not given.names or m.name in given.names]
+    tried = tuple(given.world or worlds())
+    quiet()
+    for world in tried:
+        _worlds.campaign(world)  # once, before the processes part
+    tasks = [Task(m.name, a, given.seeds, tried, given.everywhere) for m, a in product(chosen, (False, True))]
+    results: dict[tuple[str, bool], list[Caught]] = {}
+    with multiprocessing.get_context("fork").Pool(given.jobs) as pool:
+        for task, found, took_s in pool.imap_unordered(_play, tasks, chunksize=1):
+            results[task.mutant, task.alone] = found
+            by = "oracles alone" if task.alone else "as it is"
+            told = "; ".join(f"{c.world} {c.seed}: {c.violation}" for c in found) or "SURVIVES"
+            print(f"{task.mutant} ({by}, {took_s:.0f} s): {told}", flush=True)
+    _show(chosen, results)
+    return 1 if any(not found for found in results.values()) else 0
+
+
+def _show(mutants: list[Mutant], results: dict[tuple[str, bool], list[Caught]]) -> None:
+    table = Table("mutant", "what it takes out", "expected", "caught by", "seed", "seeds", "by oracles alone", "seed")
+    for mutant in mutants:
+        as_it_is, alone = results[mutant.name, False], results[mutant.name, True]
+        table.add_row(
+            mutant.name,
+            mutant.takes_out,
+            ", ".join(_statement(n) for n in mutant.expected),
+            *_cells(mutant, as_it_is),
+            str(as_it_is[0].seeds) if as_it_is else "–",
+            *_cells(mutant, alone),
+        )
+    Console(width=160).print(table)
+
+
+def _cells(mutant: Mutant, found: list[Caught]) -> tuple[str, str]:
+    if not found:
+        return "[bold red]SURVIVES[/]", "–"
+    statement = found[0].violation.statement
+    unexpected = "" if statement in mutant.expected else " (another)"
+    return f"{_statement(statement)}{unexpected}", f"{found[0].world} {found[0].seed}"
+
+
+def _statement(number: int) -> str:
+    return str(number) if number else "order"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,349 @@
+"""The guards, each with a mutant that takes it out: may we act, and may this tier?
+
+The one rule it keeps: a mutant takes out one rule wherever the core asks it, and nothing else; where a guard is asked
+twice, at the decision and again before the first effect, both are taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.core import detector, endings, failback, incident, ladder, policy, steps
+from orchestrator.core import plan as plans
+from orchestrator.core import records as r
+from orchestrator.core.decided import Decided, Run, Step
+from orchestrator.core.events import Observed
+from orchestrator.core.ladder import Assessment
+from orchestrator.core.model import Check, Condition, Mode, Move, Service
+from orchestrator.core.policy import Finding, Guard
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+from tests.mutants.mutant import BESIDE, Mutant, put
+
+
+@contextmanager
+def without(*guards: Guard) -> Iterator[None]:
+    """No objection of these guards is ever heard."""
+    objection = policy.objection
+
+    def fewer(turn: Turn, service: Service, asked: tuple[Guard, ...] = policy.GUARDS) -> Finding | None:
+        return objection(turn, service, tuple(g for g in asked if g not in guards))
+
+    with put(policy, "objection", fewer):
+        yield
+
+
+def without_waiting() -> AbstractContextManager[None]:
+    """Nobody waits for what recovers first."""
+    return without(policy.dependency_recovering)
+
+
+@contextmanager
+def seeing_all() -> Iterator[None]:
+    """No vantage is ever taken to be blind."""
+    with put(Turn, "blind", lambda _turn, _vantage: False), without(policy.blind):
+        yield
+
+
+@contextmanager
+def without_sighting() -> Iterator[None]:
+    """A place that has just answered may be fenced as dark."""
+    with put(ladder, "_sighted", lambda _turn, _place, _fence: ""):
+        yield
+
+
+def observing(change: Callable[[Check], Check]) -> Callable[[], Any]:
+    """Verdicts are drawn from another check than the author's."""
+
+    @contextmanager
+    def out() -> Iterator[None]:
+        verdict = detector._verdict
+
+        def changed(row: detector.Row, check: Check, reference_at: float | None, now: float) -> r.Verdict:
+            return verdict(row, change(check), reference_at, now)
+
+        with put(detector, "_verdict", changed):
+            yield
+
+    return out
+
+
+@contextmanager
+def silence_proves() -> Iterator[None]:
+    """Silences alone take a check down, whether or not a reference answers."""
+
+    def fallen(row: detector.Row, check: Check, reference_at: float | None, now: float) -> r.Verdict:
+        row.suspended_at = None
+        return r.Verdict.DOWN
+
+    with put(detector, "_fallen", fallen):
+        yield
+
+
+@contextmanager
+def late_as_fresh() -> Iterator[None]:
+    """An answer counts from when it came."""
+    observe = detector.observe
+
+    def at_once(row: detector.Row, check: Check, seen: Observed, reference_at: float | None, now: float) -> r.Verdict:
+        return observe(row, check, seen._replace(sent_at=now), reference_at, now)
+
+    with put(detector, "observe", at_once):
+        yield
+
+
+def tier_reasons(*reasons: Reason) -> Callable[[], Any]:
+    """These reasons make no tier ineligible."""
+
+    @contextmanager
+    def out() -> Iterator[None]:
+        with ExitStack() as stack:
+            for name in ("_cannot_start", "_not_viable", "_too_late"):
+                stack.enter_context(put(ladder, name, _without_reasons(getattr(ladder, name), reasons)))
+            loss = ladder.data_loss
+
+            def data_loss(
+                turn: Turn, service: Service, move: Move, accept_s: float | None
+            ) -> tuple[Reason, str] | None:
+                found = loss(turn, service, move, accept_s)
+                return None if found is not None and found[0] in reasons else found
+
+            stack.enter_context(put(ladder, "data_loss", data_loss))
+            yield
+
+    return out
+
+
+def _without_reasons(
+    judge: Callable[..., Assessment | None], reasons: tuple[Reason, ...]
+) -> Callable[..., Assessment | None]:
+    def judged(*arguments: Any) -> Assessment | None:
+        found = judge(*arguments)
+        return None if found is not None and found.reason in reasons else found
+
+    return judged
+
+
+@contextmanager
+def without_cool_down() -> Iterator[None]:
+    """What has just failed may be gone back to."""
+    with tier_reasons(Reason.COOLING_DOWN)(), going_back_despite(Reason.COOLING_DOWN)():
+        yield
+
+
+def going_back_despite(reason: Reason) -> Callable[[], Any]:
+    """No such wait before going back."""
+
+    @contextmanager
+    def out() -> Iterator[None]:
+        too_soon = failback.too_soon
+
+        def sooner(decided: Decided, service: Service, now: float) -> Iterator[failback.Wait]:
+            return (w for w in too_soon(decided, service, now) if w.reason is not reason)
+
+        with put(failback, "too_soon", sooner):
+            yield
+
+    return out
+
+
+@contextmanager
+def without_questions() -> Iterator[None]:
+    """Preflights are passed without an answer."""
+    wait = steps.wait
+
+    def passed(turn: Turn, run: Run, step: Step) -> bool:
+        if step.kind not in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
+            return wait(turn, run, step)
+        move = turn.model.moves[run.started.move]
+        measures = steps._measures(turn, run, step, move)
+        endings.finish(turn, run, step, r.StepState.DONE, Reason.CONDITIONS_MET, "not asked", None, measures)
+        return True
+
+    with put(steps, "wait", passed):
+        yield
+
+
+@contextmanager
+def any_preflight_will_do() -> Iterator[None]:
+    """A preflight holds for ever."""
+    with put(steps, "_asked_too_long_ago", lambda _turn, _run, _step: False):
+        yield
+
+
+@contextmanager
+def age_at_its_sample() -> Iterator[None]:
+    """Data stay as old as they were when they were measured."""
+    age = Turn.data_age_s
+
+    def data_age_s(turn: Turn, check: str, until: float) -> float | None:
+        row = turn.rows.get(check)
+        return age(turn, check, row.measured_at if row and row.measured_at is not None else until)
+
+    with put(Turn, "data_age_s", data_age_s):
+        yield
+
+
+@contextmanager
+def without_fences() -> Iterator[None]:
+    """Nothing has to be fenced before an activation."""
+    with put(ladder, "to_fence", lambda _turn, _service, _move: []):
+        yield
+
+
+@contextmanager
+def fencing_what_lives() -> Iterator[None]:
+    """Places are fenced by themselves, dark or not."""
+    asks = ladder.fence_asks
+
+    def fence_asks(
+        turn: Turn, service: Service, move: Move, since: float, vouched: str | None = None
+    ) -> tuple[str, list[str]]:
+        _, asked = asks(turn, service, move, since, vouched)
+        alive = (Reason.FENCE_NOT_AUTOMATIC.value, Reason.FENCE_UNPROVEN.value)
+        return "", [a for a in asked if not a.startswith(alive)]
+
+    with put(ladder, "fence_asks", fence_asks):
+        yield
+
+
+@contextmanager
+def without_proof() -> Iterator[None]:
+    """A fence whose playbook ended well needs no proof."""
+    waits_for = steps._waits_for
+
+    def nothing(turn: Turn, run: Run, step: Step, move: Move) -> tuple[Condition | None, float, float]:
+        condition, since, limit_s = waits_for(turn, run, step, move)
+        return (None if step.kind is r.StepKind.PROOF else condition), since, limit_s
+
+    with put(steps, "_waits_for", nothing):
+        yield
+
+
+@contextmanager
+def mode_ask_as_auto() -> Iterator[None]:
+    """Nobody is asked because of a mode."""
+    asks = policy.asks
+
+    def fewer(turn: Turn, service: Service, approved_at: float | None = None) -> list[str]:
+        auto = replace(service, mode=Mode.AUTO) if service.mode is Mode.ASK else service
+        return asks(turn, auto, approved_at)
+
+    with put(policy, "asks", fewer):
+        yield
+
+
+@contextmanager
+def mode_observe_as_auto() -> Iterator[None]:
+    """A service that is to be observed is acted for."""
+    decide, unwanted = incident._take, steps._unwanted
+
+    def take(turn: Turn, service: Service, *rest: Any) -> None:
+        auto = replace(service, mode=Mode.AUTO) if service.mode is Mode.OBSERVE else service
+        decide(turn, auto, *rest)
+
+    def wanted(turn: Turn, run: Run) -> tuple[Reason, str] | None:
+        found = unwanted(turn, run)
+        return None if found is not None and found[0] is Reason.OBSERVE_ONLY else found
+
+    with put(incident, "_take", take), put(steps, "_unwanted", wanted):
+        yield
+
+
+@contextmanager
+def any_plan_approved() -> Iterator[None]:
+    """An approval, or a start, covers whatever the plan becomes."""
+    with put(steps, "digest_as_started", lambda _turn, run: run.started.plan_digest):
+        yield
+
+
+@contextmanager
+def approved_for_good() -> Iterator[None]:
+    """Nothing is asked again after an approval."""
+    plan = plans.plan_steps
+
+    def fewer(*arguments: Any) -> list[r.PlannedStep]:
+        return [s for s in plan(*arguments) if s.kind is not r.StepKind.RECHECK]
+
+    with put(incident, "plan_steps", fewer):
+        yield
+
+
+@contextmanager
+def unsuspecting() -> Iterator[None]:
+    """A suspected compromise stops nobody."""
+    asks = policy.asks
+
+    def fewer(turn: Turn, service: Service, approved_at: float | None = None) -> list[str]:
+        found = asks(turn, service, approved_at)
+        return [a for a in found if not a.startswith(Reason.COMPROMISE_SUSPECTED.value)]
+
+    with put(policy, "asks", fewer):
+        yield
+
+
+@contextmanager
+def without_budget() -> Iterator[None]:
+    """The time left does not matter."""
+    with put(ladder, "_spend_budget", lambda _turn, _service, found: found):
+        yield
+
+
+@contextmanager
+def sharing_everything() -> Iterator[None]:
+    """A resource may be held by many."""
+    with put(Decided, "holder_of", lambda _decided, _resource: None):
+        yield
+
+
+@contextmanager
+def no_fence_needed() -> Iterator[None]:
+    """A place without a fence of its own is as good as out."""
+    with put(steps, "_still_open", lambda _turn, _run: []), put(steps, "_needs_no_fence", _skipped):
+        yield
+
+
+def _skipped(turn: Turn, run: Run, step: Step) -> bool:
+    for each in [s for s in run.steps if s.place == step.place and not s.over]:
+        endings.finish(turn, run, each, r.StepState.SKIPPED, Reason.NOT_NEEDED, "taken to be out")
+    return True
+
+
+GUARDS = (
+    Mutant("blind", "a controller that sees nothing acts", (10,), seeing_all),
+    Mutant("quorum", "one of several vantages triggers alone", (10,), lambda: without(policy.no_quorum)),
+    Mutant("held", "a hold stops nothing", (19,), lambda: without(policy.held)),
+    Mutant("maintenance", "an announced window stops nothing", (19,), lambda: without(policy.in_maintenance)),
+    Mutant("flapping", "no brake on automatic moves", (12,), lambda: without(policy.frozen)),
+    Mutant("mass failure", "acts when all fails at once", (13,), lambda: without(policy.mass_failure)),
+    Mutant("dependency", "does not wait for what recovers first", (BESIDE,), without_waiting),
+    Mutant("failovers", "any number at once", (13,), lambda: without(policy.too_many_failovers)),
+    Mutant("sighting", "fences a place that has just answered", (16,), without_sighting),
+    Mutant("fall", "one bad answer takes a check down", (11,), observing(lambda c: replace(c, fall=1))),
+    Mutant("rise", "one good answer brings it up", (11,), observing(lambda c: replace(c, rise=1))),
+    Mutant("silence", "silence needs no reference", (10,), silence_proves),
+    Mutant("late answers", "a late answer is a fresh one", (9, 11), late_as_fresh),
+    Mutant("cool-down", "returns to what has just failed", (8,), without_cool_down),
+    Mutant("hold-down", "goes back at once", (18,), going_back_despite(Reason.HOLD_DOWN)),
+    Mutant("preflight", "preflights are not waited for", (14, 15), without_questions),
+    Mutant("fresh preflight", "a preflight of any age will do", (14,), any_preflight_will_do),
+    Mutant("not viable", "begins what cannot help", (BESIDE,), tier_reasons(Reason.NOT_VIABLE)),
+    Mutant("viability", "unknown is viable", (BESIDE,), tier_reasons(Reason.VIABILITY_UNKNOWN)),
+    Mutant("RPO unknown", "promotes data of unknown age", (15,), tier_reasons(Reason.RPO_UNKNOWN)),
+    Mutant("RPO exceeded", "promotes data that are too old", (15,), tier_reasons(Reason.RPO_EXCEEDED)),
+    Mutant("data age", "data do not age after their sample", (15,), age_at_its_sample),
+    Mutant("fence", "activates without a fence", (16,), without_fences),
+    Mutant("fence skipped", "steps over a fence in the plan", (16,), no_fence_needed),
+    Mutant("dark", "fences by itself what may be alive", (16,), fencing_what_lives),
+    Mutant("proof", "a fence is not proven", (16,), without_proof),
+    Mutant("mode ask", "acts without the approval", (19,), mode_ask_as_auto),
+    Mutant("mode observe", "acts where it should watch", (19,), mode_observe_as_auto),
+    Mutant("plan", "an approval covers another plan", (BESIDE,), any_plan_approved),
+    Mutant("recheck", "nothing is asked after an approval", (14,), approved_for_good),
+    Mutant("compromise", "acts while a compromise is suspected", (19,), unsuspecting),
+    Mutant("budget", "a tier that does not fit goes first", (BESIDE,), without_budget),
+    Mutant("resource", "two runs hold one resource", (7,), sharing_everything),
+)

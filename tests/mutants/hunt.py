@@ -1,0 +1,134 @@
+"""Seeds against one mutant, until one of them fails.
+
+The one rule it keeps: what it reports has been seen; a seed that is played again with the same mutant fails again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from orchestrator.core import decided, invariants
+from orchestrator.core import records as r
+from orchestrator.core.model import Model
+from orchestrator.sim.campaign import Campaign, Plan
+from orchestrator.sim.oracles import DEFECT
+from orchestrator.sim.simulation import WARM_UP_S, Simulation
+from orchestrator.sim.violation import Violation
+from tests.mutants.estuary import USUAL_S, estuary
+from tests.mutants.mutant import Mutant, put
+
+HOURS = 0.07  # 252 s in which things go wrong
+CALM_S = 120.0
+REST_S = 400.0  # where it takes the end of everything to see
+CHUNK_S = 20.0
+WORKSPACE = Path(__file__).parents[2]
+HARBOUR = WORKSPACE / "tests" / "workspaces" / "harbour"
+
+
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """The first violation: in which world, at which seed, after how many."""
+
+    world: str
+    seed: int
+    seeds: int
+    violation: Violation
+
+
+@dataclass(slots=True)
+class Worlds:
+    """The plans that mutants are tried on, compiled once each."""
+
+    campaigns: dict[str, Campaign] = field(default_factory=dict)
+
+    def campaign(self, name: str) -> Campaign:
+        """The campaign of this world."""
+        if name not in self.campaigns:
+            usual_s = USUAL_S if name == "estuary" else {}
+            self.campaigns[name] = Campaign(Plan(_MODELS[name](), HOURS, usual_s))
+        return self.campaigns[name]
+
+
+def worlds() -> list[str]:
+    """Those that are there."""
+    return [name for name in _MODELS if name != "harbour" or (HARBOUR / "inventories").exists()]
+
+
+def in_order(seeds: int) -> range:
+    """So many seeds, each of a script with a purpose: mixtures seldom leave one guard alone."""
+    return range(1, 1 + 4 * seeds, 4)
+
+
+def hunt(campaign: Campaign, mutant: Mutant, world: str, seeds: Iterable[int], *, alone: bool) -> Caught | None:
+    """The first violation with this mutant. `alone`: by the oracles, with the core's own invariants switched off."""
+    with ExitStack() as stack:
+        if alone:
+            _without_invariants(stack)
+        stack.enter_context(mutant.out())
+        for count, seed in enumerate(seeds, start=1):
+            found = first_violation(campaign, seed, alone=alone, rest=mutant.rest)
+            if found is not None:
+                return Caught(world, seed, count, found)
+    return None
+
+
+def first_violation(campaign: Campaign, seed: int, *, alone: bool, rest: bool) -> Violation | None:
+    """Play one seed until something does not hold."""
+    simulation = campaign.simulation(seed, campaign.script(seed))
+    length_s = campaign.plan.length_s
+    for fault in simulation.faults:
+        simulation.timeline.at(WARM_UP_S + fault.at, lambda fault=fault: simulation.disasters.begin(fault))  # type: ignore[misc]
+    until = WARM_UP_S
+    calm_at = WARM_UP_S + min(length_s, max((f.at + (f.for_s or 0.0) for f in simulation.faults), default=0.0) + 90.0)
+    while until < calm_at:
+        until = min(until + CHUNK_S, calm_at)
+        simulation.run(until)
+        if (found := _counts(simulation, alone)) is not None:
+            return found
+    simulation.disasters.calm()
+    simulation.run(until + (REST_S if rest else CALM_S))
+    if rest:
+        simulation.oracles.at_rest(simulation.timeline.now)
+    return _counts(simulation, alone)
+
+
+def _counts(simulation: Simulation, alone: bool) -> Violation | None:
+    found: Sequence[Violation] = simulation.oracles.violations
+    return next((v for v in found if not (alone and v.rule == DEFECT)), None)
+
+
+def _without_invariants(stack: ExitStack) -> None:
+    """Nothing that the core checks of itself is checked: neither its invariants, nor what its fold refuses."""
+    stack.enter_context(put(invariants, "check", lambda _turn: None))
+    anything = dict.fromkeys(decided.LEGAL, tuple(r.StepState))
+    stack.enter_context(put(decided, "LEGAL", anything))
+    started = decided._APPLY[r.RunStarted]
+
+    def apply(d: decided.Decided, x: r.RunStarted) -> None:
+        started(d, replace(x, resources=()))
+        d.runs[x.run].started = x
+
+    stack.enter_context(put(decided._APPLY, r.RunStarted, apply))
+
+
+def _lab() -> Model:
+    return _loaded(WORKSPACE)
+
+
+def _harbour() -> Model:
+    return _loaded(HARBOUR)
+
+
+def _loaded(workspace: Path) -> Model:
+    from orchestrator.cli.validate import probe_kinds
+    from orchestrator.config import load
+
+    os.environ.setdefault("ANSIBLE_LOCAL_TEMP", "/tmp")
+    return load(workspace, probe_kinds=probe_kinds()).model
+
+
+_MODELS: dict[str, Callable[[], Model]] = {"estuary": estuary, "lab": _lab, "harbour": _harbour}

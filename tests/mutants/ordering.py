@@ -1,0 +1,247 @@
+"""The rules of order, each with a mutant that takes it out: what comes before what, and what is never done twice.
+
+The one rule it keeps: the records that a mutant leaves behind are as honest as the mistake allows; an oracle must find
+the mistake, not a word that was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from orchestrator.core import endings, engine, incident, ladder, looks, policy, run, steps
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import RunPlaybook
+from orchestrator.core.decided import Decided, Run, Step
+from orchestrator.core.engine import Engine
+from orchestrator.core.ladder import Assessment
+from orchestrator.core.model import Condition, Move, Service
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+from orchestrator.journal.journal import JournalUnwritable
+from orchestrator.journal.lease import Lease
+from orchestrator.journal.memory import MemoryJournal
+from orchestrator.runner.scripted import Ending
+from orchestrator.shell.loop import Shell
+from orchestrator.sim.targets import Targets
+from tests.mutants.mutant import BESIDE, Mutant, put
+
+
+@contextmanager
+def last_tier_first() -> Iterator[None]:
+    """The last tier that could help is taken."""
+
+    def chosen(assessments: list[Assessment]) -> int | None:
+        could = [n for n, a in enumerate(assessments) if a.state is r.TierState.WAITING]
+        return could[-1] if could else None
+
+    with put(ladder, "chosen", chosen):
+        yield
+
+
+@contextmanager
+def execute_first() -> Iterator[None]:
+    """What the run is for comes before what it rests on."""
+
+    def current(self: Run) -> Step | None:
+        open_ = [s for s in self.steps if not s.over]
+        asked = [s for s in open_ if s.kind in (r.StepKind.PREFLIGHT, r.StepKind.APPROVAL, r.StepKind.RECHECK)]
+        return next((s for s in asked or open_ if asked or s.kind is r.StepKind.EXECUTE), next(iter(open_), None))
+
+    with put(Run, "current", current), put(steps, "_still_open", lambda _turn, _run: []):
+        yield
+
+
+@contextmanager
+def act_then_write() -> Iterator[None]:
+    """Commands are carried out before their entry is durable."""
+
+    def handle(self: Shell, event: e.Event) -> None:
+        now = self._now()
+        if self._broken is not None and not self._mended(now):
+            return
+        try:
+            outcome = self.engine.step(event, now)
+        except Exception as defect:
+            self._break(f"defect: {type(defect).__name__}: {defect}", now)
+            return
+        for command in outcome.commands:
+            self._carry_out(command)
+        try:
+            self._commit(outcome, now)
+        except JournalUnwritable as refused:
+            self._break(str(refused), now)
+            return
+        self.wake_at = outcome.wake_at
+
+    with put(Shell, "handle", handle):
+        yield
+
+
+@contextmanager
+def retry_unlooked() -> Iterator[None]:
+    """An attempt whose end was not seen is simply made again."""
+
+    def look(turn: Turn, at_work: Run, step: Step) -> bool:
+        if step.attempt >= looks.ATTEMPTS:
+            endings.fail(turn, at_work, step, Reason.UNDETERMINED, "tried often enough")
+        else:
+            turn.record(r.StepRetried(turn.now, at_work.id, step.name, Reason.NOT_NEEDED, "taken to have failed"))
+        return True
+
+    with put(looks, "look", look):
+        yield
+
+
+@contextmanager
+def lost_as_never_begun() -> Iterator[None]:
+    """An attempt that ended unseen is taken never to have begun."""
+    ended = run.step_ended
+
+    def step_ended(turn: Turn, event: e.StepEnded) -> None:
+        known = turn.decided.runs.get(event.key.run)
+        step = next((s for s in known.steps if s.name == event.key.step), None) if known else None
+        unseen = step is not None and step.state is r.StepState.UNSEEN
+        lost = event.outcome is e.Outcome.LOST and unseen
+        ended(turn, replace(event, outcome=e.Outcome.NEVER_BEGUN) if lost else event)
+
+    with put(run, "step_ended", step_ended):
+        yield
+
+
+@contextmanager
+def verified_by_old_answers() -> Iterator[None]:
+    """Any good answer verifies, asked before the step ended or after."""
+    waits_for = steps._waits_for
+
+    def since_ever(turn: Turn, at_work: Run, step: Step, move: Move) -> tuple[Condition | None, float, float]:
+        condition, since, limit_s = waits_for(turn, at_work, step, move)
+        return condition, (-1.0 if step.kind is r.StepKind.VERIFY else since), limit_s
+
+    with put(steps, "_waits_for", since_ever):
+        yield
+
+
+@contextmanager
+def dependants_first() -> Iterator[None]:
+    """What stands on others is attended before them."""
+
+    def backwards(turn: Turn) -> list[Service]:
+        return list(reversed(policy.order(turn)))
+
+    with put(engine, "order", backwards):
+        yield
+
+
+@contextmanager
+def unannounced() -> Iterator[None]:
+    """A place is activated without being on record as one that may act."""
+    record = Turn.record
+
+    def fewer(turn: Turn, each: r.Record) -> None:
+        if not isinstance(each, r.MayActAdded):
+            record(turn, each)
+
+    with put(Turn, "record", fewer):
+        yield
+
+
+@contextmanager
+def out_by_playbook() -> Iterator[None]:
+    """A place is out as soon as its fence's playbook ended well."""
+    done = endings.playbook_done
+
+    def playbook_done(
+        turn: Turn, at_work: Run, step: Step, reason: Reason, evidence: str, event: e.StepEnded | None = None
+    ) -> None:
+        done(turn, at_work, step, reason, evidence, event)
+        if step.kind is r.StepKind.FENCE and step.place:
+            endings.out(turn, at_work, step.place, Reason.CONDITIONS_MET, evidence)
+
+    with put(endings, "playbook_done", playbook_done):
+        yield
+
+
+@contextmanager
+def let_go_early() -> Iterator[None]:
+    """A run that waits for a person lets go of what it holds."""
+    holder = Decided.holder_of
+
+    def holder_of(decided: Decided, resource: str) -> Run | None:
+        found = holder(decided, resource)
+        return None if found is not None and found.human is not None else found
+
+    with put(Decided, "holder_of", holder_of):
+        yield
+
+
+@contextmanager
+def append_of_any_epoch() -> Iterator[None]:
+    """The journal takes entries from whoever held the lease once."""
+
+    def current(self: MemoryJournal, lease: Lease) -> None:
+        self._writable()
+
+    with put(MemoryJournal, "_current", current):
+        yield
+
+
+@contextmanager
+def target_of_any_epoch() -> Iterator[None]:
+    """Targets let in whoever comes."""
+    refused = Targets._refused
+
+    def let_in(self: Targets, command: RunPlaybook, target: str, step: r.PlannedStep, now: float) -> Ending | None:
+        self.epochs.pop(target, None)
+        return refused(self, command, target, step, now)
+
+    with put(Targets, "_refused", let_in):
+        yield
+
+
+@contextmanager
+def telling_once() -> Iterator[None]:
+    """What was to be told when the controller died is not told by the next one."""
+
+    def resend(self: Engine, turn: Turn) -> None:
+        for unfinished in self.decided.unfinished_runs():
+            run.take_over(turn, unfinished)
+            turn.ask_now(steps.awaited(turn, unfinished))
+
+    with put(Engine, "_resend", resend):
+        yield
+
+
+@contextmanager
+def forgetting_runs() -> Iterator[None]:
+    """A controller that starts does not account for what ran."""
+    with put(run, "take_over", lambda _turn, _run: None):
+        yield
+
+
+@contextmanager
+def without_judging() -> Iterator[None]:
+    """An incident for which no tier is left is told to nobody."""
+    with put(incident, "_no_tier_left", lambda *_: None):
+        yield
+
+
+ORDERING = (
+    Mutant("tiers", "a later tier while an earlier one could help", (17,), last_tier_first),
+    Mutant("steps", "the playbook before its fence", (14, 16), execute_first),
+    Mutant("journal first", "acts, then writes", (4,), act_then_write),
+    Mutant("look first", "tries again without a look", (5, 6), retry_unlooked),
+    Mutant("never begun", "an end unseen is taken for no beginning", (5, 6), lost_as_never_begun),
+    Mutant("verify", "answers of before the step verify it", (BESIDE,), verified_by_old_answers),
+    Mutant("order", "dependants are attended before their dependencies", (BESIDE,), dependants_first),
+    Mutant("may act", "activates before it is on record", (16,), unannounced),
+    Mutant("out by proof", "a playbook's end takes a place out", (16,), out_by_playbook),
+    Mutant("held resource", "a run that waits for a person lets go", (7,), let_go_early),
+    Mutant("journal's epoch", "the journal takes entries of any epoch", (1,), append_of_any_epoch),
+    Mutant("target's epoch", "targets let in any epoch", (3,), target_of_any_epoch),
+    Mutant("notices", "notices that were due die with the controller", (20,), telling_once, rest=True),
+    Mutant("take over", "runs are forgotten at a restart", (20,), forgetting_runs, rest=True),
+    Mutant("no tier left", "nobody is told that nothing helps", (20,), without_judging, rest=True),
+)
