@@ -81,6 +81,7 @@ class Controller:
         self._handling = False
         self._late: list[Callable[[], None]] = []  # what would have happened while it stood still
         self._woken_for = FOREVER
+        self._ahead_s = 0.0
         self._next_beat = FOREVER
         self._schedule = Schedule()
         self._airspace: dict[str, Airspace] = {}
@@ -111,6 +112,7 @@ class Controller:
     def _begin(self, lease: Lease) -> None:
         self._lease = lease
         self._axis = Axis(self._disk, self._clocks)
+        self._ahead_s = self._timeline.now - self._axis.now()  # of the journal's axis; the same for this boot
         ports = Ports(
             steps=lambda x: self._port(lambda: self.runner.carry_out(x), x),
             probe_now=lambda x: self._port(lambda: self._probe_now(x), None),
@@ -212,8 +214,8 @@ class Controller:
     def _wake(self) -> None:
         if self.shell is None or not self.alive:
             return
-        at = self._timeline.now + max(0.0, self.shell.wake_at - self._axis.now())
-        if at < self._woken_for and at != FOREVER:
+        at = self.shell.wake_at + self._ahead_s
+        if at < self._woken_for:
             self._woken_for = at
             self._timeline.at(at, self._tick)
 
@@ -221,7 +223,7 @@ class Controller:
         self._woken_for = FOREVER
         if not self.alive or self.frozen:
             self._or_late(self._tick)
-        elif self.shell is not None and self._axis.now() >= self.shell.wake_at:
+        elif self.shell is not None and self._timeline.now >= self.shell.wake_at + self._ahead_s:
             self._emit(e.Ticked())
         else:
             self._wake()
