@@ -28,6 +28,7 @@ from orchestrator.sim.world import World
 LEASE_S = 20.0  # as in `shell/wiring.py`
 TAKE_AGAIN_S = 2.0  # how often a controller without the lease asks for it again
 DELIVERY_S = 0.5  # of a notice
+HAIR_S = 1e-6  # more than two clocks differ by rounding
 FOREVER = float("inf")
 
 
@@ -215,6 +216,8 @@ class Controller:
         if self.shell is None or not self.alive:
             return
         at = self.shell.wake_at + self._ahead_s
+        if at <= self._timeline.now and self._axis.now() < self.shell.wake_at:
+            at = self._timeline.now + HAIR_S  # due by the world's clock, not yet by the machine's: time must go on
         if at < self._woken_for:
             self._woken_for = at
             self._timeline.at(at, self._tick)
