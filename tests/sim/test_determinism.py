@@ -1,0 +1,75 @@
+"""The same seed tells the same story, byte by byte: whoever plays it, whatever was played before."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+from orchestrator.sim.campaign import Campaign, Plan
+from orchestrator.sim.faults import FaultKind
+from orchestrator.sim.simulation import Result, Simulation, quiet
+from orchestrator.sim.swarm import names_of
+from orchestrator.sim.telling import tell
+from tests.lab.story import REPOSITORY
+from tests.sim import models
+from tests.sim.kinds import all_kinds
+
+SEEDS = (2, 7, 11)  # mixtures of many kinds
+ELSEWHERE = """
+import sys
+from tests.sim.test_determinism import everything_goes_wrong, fingerprint, played
+for seed in sys.argv[1].split(","):
+    print(fingerprint(played(int(seed))))
+print(fingerprint(everything_goes_wrong()))
+"""
+
+
+def played(seed: int) -> Result:
+    quiet()
+    return Campaign(Plan(models.lab(), hours=0.05)).play(seed)
+
+
+def everything_goes_wrong() -> Result:
+    """One fault of each kind, one after the other."""
+    quiet()
+    faults = all_kinds(names_of(models.lab(), models.nature("lab")), apart_s=9.0, for_s=25.0)
+    return Simulation(models.lab(), faults, "all", nature=models.nature("lab")).play(300.0, 60.0)
+
+
+def fingerprint(result: Result) -> str:
+    """Of the journal's bytes, and of the story as it is told."""
+    told = repr([*tell(result), *result.happened, result.observations, sorted(result.commands.items())])
+    return hashlib.sha256(result.transcript + told.encode()).hexdigest()
+
+
+def test_a_seed_is_the_same_again_and_after_others() -> None:
+    once = {seed: fingerprint(played(seed)) for seed in SEEDS}
+    again = {seed: fingerprint(played(seed)) for seed in reversed(SEEDS)}
+    assert again == once
+    assert len(set(once.values())) == len(SEEDS)
+
+
+def test_a_campaign_of_many_seeds_gives_each_what_it_gives_alone() -> None:
+    quiet()
+    campaign = Campaign(Plan(models.lab(), hours=0.05))
+    assert [fingerprint(campaign.play(seed)) for seed in SEEDS] == [fingerprint(played(seed)) for seed in SEEDS]
+
+
+def test_another_process_with_another_order_of_sets_tells_the_same() -> None:
+    here = [*(fingerprint(played(seed)) for seed in SEEDS), fingerprint(everything_goes_wrong())]
+    for hashes in ("1", "2"):
+        told = subprocess.run(
+            [sys.executable, "-c", ELSEWHERE, ",".join(map(str, SEEDS))],
+            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(REPOSITORY)},
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert told.stdout.split() == here
+
+
+def test_all_kinds_of_faults_were_in_it() -> None:
+    assert set(everything_goes_wrong().by_kind) == {kind.value for kind in FaultKind}
