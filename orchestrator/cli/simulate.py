@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from orchestrator.cli.failures import CallWrong
 if TYPE_CHECKING:
     from orchestrator.core.model import Model
     from orchestrator.sim.campaign import Plan, Summary
+    from orchestrator.sim.simulation import Result
 
 
 def simulate(
@@ -27,6 +29,7 @@ def simulate(
     seeds: Annotated[int, Parameter(name=["--seeds", "-n"])] = 200,
     first: int = 0,
     seed: int | None = None,
+    script: Path | None = None,
     hours: float = 0.25,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 0,
     modes: Literal["as-written", "auto"] = "as-written",
@@ -46,6 +49,9 @@ def simulate(
         The first seed.
     seed
         Replay one seed as a story.
+    script
+        Play the faults of this file as a story; see docs/simulation.md. Exit code 1 if a reason that it expects
+        does not occur.
     hours
         Virtual hours in which things go wrong, for each seed; then everything must come to rest.
     jobs
@@ -53,7 +59,7 @@ def simulate(
     modes
         `auto`: as if every service were in mode auto.
     checks
-        In a story, show every check whose verdict changed.
+        In a story, show every check whose verdict changed, not only those by which services are judged.
     workspace
         The directory with playbooks/, inventories/ and checks/.
     as_json
@@ -67,8 +73,10 @@ def simulate(
     if not any(s.ladder for s in model.services.values()):
         raise CallWrong("no service has a ladder: there is nothing to simulate", "Declare services: services.yml")
     plan = _planned(as_auto(model) if modes == "auto" else model, hours, usual_s)
+    if script is not None:
+        return _scripted(plan, script, seed, checks, as_json)
     if seed is not None:
-        return _story(plan, seed, checks, as_json)
+        return _seeded(plan, seed, checks, as_json)
     summary = _run(plan, range(first, first + seeds), jobs or os.cpu_count() or 1, quiet=as_json)
     return _tell(plan, summary, as_json)
 
@@ -130,31 +138,65 @@ def _shortest(plan: Plan, seed: int, statement: int) -> None:
     from orchestrator.sim.campaign import CALM_S, Campaign
     from orchestrator.sim.shrink import shrink
     from orchestrator.sim.simulation import quiet
-    from orchestrator.sim.telling import tell
 
     quiet()
     campaign = Campaign(plan)
-    print(f"\nThe shortest script of seed {seed} that still breaks statement {statement}:")
+    print(f"\nThe shortest script of seed {seed} that still breaks statement {statement}:\n")
     result = shrink(campaign.script_player(seed), campaign.script(seed), statement, plan.length_s, CALM_S)
-    for fault in result.faults:
-        print(f"  at {fault.at:.1f} s: {fault}")
-    print()
-    for line in tell(result):
-        print(line)
+    _story(plan, result, seed, plan.length_s, checks=False, as_json=False)
     print(f"\nReplay the whole seed: bascule simulate --seed {seed} --hours {plan.hours:g}")
 
 
-def _story(plan: Plan, seed: int, checks: bool, as_json: bool) -> int:
+def _seeded(plan: Plan, seed: int, checks: bool, as_json: bool) -> int:
     from orchestrator.sim.campaign import Campaign
     from orchestrator.sim.simulation import quiet
-    from orchestrator.sim.telling import tell
 
     quiet()
-    result = Campaign(plan).play(seed)
-    lines = list(tell(result, checks=checks))
-    if as_json:
-        told = {"seed": seed, "violations": [str(v) for v in result.violations], "story": lines}
-        print(json.dumps(told | {"faults": [f"at {f.at:.1f} s: {f}" for f in result.faults]}))
-    else:
-        print("\n".join(lines))
+    _story(plan, (result := Campaign(plan).play(seed)), seed, plan.length_s, checks, as_json)
     return 1 if result.violations else 0
+
+
+def _scripted(plan: Plan, file: Path, seed: int | None, checks: bool, as_json: bool) -> int:
+    """Somebody's own disaster. `seed`: other chances than the file's."""
+    from orchestrator.sim.campaign import Campaign
+    from orchestrator.sim.scripts import ScriptInvalid, parse
+    from orchestrator.sim.simulation import quiet
+
+    campaign = Campaign(plan)
+    try:
+        script = parse(file.read_text(encoding="utf-8"), str(file), campaign.names)
+    except ScriptInvalid as invalid:
+        raise CallWrong(str(invalid), "How to write a script: docs/simulation.md") from None
+    except UnicodeDecodeError as error:
+        raise CallWrong(f"{file}: no text in UTF-8: {error}") from None
+    quiet()
+    chances = script.seed if seed is None else seed
+    result = campaign.simulation(chances, script.faults).play(script.length_s, script.calm_s)
+    _story(plan, result, chances, script.length_s, checks, as_json)
+    text = [x for entry in result.entries for x in entry.records]
+    missing = [reason for reason in script.expect if not any(_speaks(x, reason) for x in text)]
+    for reason in missing:
+        print(f"{file}: expected {reason!r}, and nothing was decided for that reason", file=sys.stderr)
+    return 1 if result.violations or missing else 0
+
+
+def _speaks(record: object, reason: str) -> bool:
+    """Whether a record has this reason, or names it as what stands against something."""
+    return getattr(record, "reason", None) == reason or f"{reason}: " in str(getattr(record, "evidence", ""))
+
+
+def _story(plan: Plan, result: Result, seed: int, length_s: float, checks: bool, as_json: bool) -> None:
+    """A script that can be kept and changed, and what came of it."""
+    from orchestrator.sim.scripts import CUT_HERE, write
+    from orchestrator.sim.telling import tell, that_matter, wrapped
+
+    lines = tell(result, checks=True if checks else that_matter(plan.model))
+    written = write(result.faults, seed, length_s)
+    if as_json:
+        told = {"seed": seed, "violations": [str(v) for v in result.violations], "story": list(lines)}
+        print(json.dumps(told | {"script": written}))
+        return
+    print("\n".join(written), "", CUT_HERE, sep="\n")
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for line in wrapped(lines, max(width, 60)) if width else lines:
+        print(line)

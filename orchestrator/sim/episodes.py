@@ -6,7 +6,7 @@ The one rule it keeps: it counts what the journal says; an outage that nobody's 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
@@ -14,7 +14,10 @@ from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.faults import Fault, FaultKind
+from orchestrator.sim.nature import host_of
 
+SEVERAL, WAKE = "several disasters at once", "in the wake of a disaster"
+LEFT, STILL_DOWN = "left to a person", "still down"
 AFTERMATH_S = 60.0  # an outage that begins so soon after a fault's end still is of that fault
 OF_THE_CONTROLLER = frozenset(
     {
@@ -96,6 +99,7 @@ def episodes(model: Model, entries: Iterable[Entry], faults: Sequence[Fault], wa
     found: list[Episode] = []
     service_of: dict[str, str] = {}
     open_: dict[str, tuple[float, bool]] = {}
+    runs: dict[str, str | None] = {}
     by: dict[str, r.TierJudged] = {}
     for entry in entries:
         for x in entry.records:
@@ -104,8 +108,10 @@ def episodes(model: Model, entries: Iterable[Entry], faults: Sequence[Fault], wa
             if isinstance(x, r.IncidentOpened | r.IncidentReopened):
                 open_[x.incident] = (x.first_bad_at, False)
                 by.pop(x.incident, None)
-            elif isinstance(x, r.ServiceJudged) and x.decision is r.Decision.ASK and x.incident in open_:
-                open_[x.incident] = (open_[x.incident][0], True)
+            elif isinstance(x, r.RunStarted):
+                runs[x.run] = x.incident
+            elif (asked := _asked(x, runs)) in open_:
+                open_[asked] = (open_[asked][0], True)
             elif isinstance(x, r.TierJudged) and x.state is r.TierState.RECOVERED:
                 by[x.incident] = x
             elif isinstance(x, r.IncidentEnded) and x.incident in open_:
@@ -115,6 +121,13 @@ def episodes(model: Model, entries: Iterable[Entry], faults: Sequence[Fault], wa
     for incident, (began, person) in open_.items():
         found.append(_episode(model, service_of[incident], faults, warm_up_s, began, person, None, None))
     return sorted(found, key=lambda x: (x.began_at, x.service))
+
+
+def _asked(record: r.Record, runs: Mapping[str, str | None]) -> str:
+    """The incident in which this record calls a person; empty if it does not."""
+    if isinstance(record, r.ServiceJudged) and record.decision is r.Decision.ASK:
+        return record.incident
+    return (runs.get(record.run) or "") if isinstance(record, r.RunNeedsHuman) else ""
 
 
 def _episode(
@@ -129,10 +142,10 @@ def _episode(
 ) -> Episode:
     disasters = [f for f in faults if f.kind not in OF_THE_CONTROLLER]
     here = [f for f in disasters if _lasts(f, began - warm_up_s)]
-    names = sorted({f"{f.kind.value}: {f.subject}" if f.subject else f.kind.value for f in here})
-    disaster = names[0] if len(names) == 1 else "several at once" if names else "in the wake of others"
+    names = sorted({disaster_of(model, f) for f in here})
+    disaster = names[0] if len(names) == 1 else SEVERAL if names else WAKE
     known = model.services.get(service)
-    how = ended.reason.value if ended else "not recovered"
+    how = ended.reason.value if ended else LEFT if person else STILL_DOWN
     return Episode(
         service,
         disaster,
@@ -146,6 +159,17 @@ def _episode(
         known.rto_s if known else 0.0,
         person,
     )
+
+
+def disaster_of(model: Model, fault: Fault) -> str:
+    """What a fault is counted as: `SUBJECT: KIND`; hosts by the place that they are in."""
+    if not fault.subject:
+        return fault.kind.value
+    if not fault.subject.startswith("host "):
+        return f"{fault.subject}: {fault.kind.value}"
+    domains = {d for c in model.checks.values() if host_of(c) == fault.subject for d in c.domains}
+    place = next((p.id for p in model.places.values() if (p.domains or {p.id}) & domains), None)
+    return f"a host in {place}: {fault.kind.value}" if place else f"a host outside: {fault.kind.value}"
 
 
 def _lasts(fault: Fault, at: float) -> bool:

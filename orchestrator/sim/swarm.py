@@ -108,7 +108,7 @@ SINGLE_HOST = 0.15  # share of cuts that are of one host
 
 
 def _alone(random: Random, names: Names) -> tuple[Fault, ...]:
-    """One disaster of what services rest on: domains and places rather than single hosts, the more services the more."""
+    """One disaster of what services rest on: domains and places rather than hosts, more often those of many."""
     kind = random.choice([k for k in ALONE if _possible(k, names)])
     matter = replace(
         names,
