@@ -19,6 +19,7 @@ from orchestrator.config.shapes import (
     BackShape,
     FenceShape,
     HandOverShape,
+    IsolateShape,
     LimitsShape,
     MoveShape,
     PlaceShape,
@@ -29,7 +30,7 @@ from orchestrator.config.shapes import (
 )
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.strict_yaml import Document, Path_
-from orchestrator.core.model import Check, Condition, Fence, FenceBy, Limits, Move, Place, Playbook
+from orchestrator.core.model import Check, Condition, Fence, FenceBy, Isolation, Limits, Move, Place, Playbook
 
 S = TypeVar("S", bound=Shape)
 
@@ -109,7 +110,9 @@ class Compiler:
         return self.domains.resolve(name, self.at(*path), self.faults) if name else None
 
     def playbook(
-        self, shape: PlaybookShape | MoveShape | BackShape | FenceShape | HandOverShape | None, path: Path_
+        self,
+        shape: PlaybookShape | MoveShape | BackShape | FenceShape | HandOverShape | IsolateShape | None,
+        path: Path_,
     ) -> Playbook | None:
         """The playbook a mapping names, with its digest."""
         if shape is None or shape.playbook is None:
@@ -189,8 +192,18 @@ def compile_places(c: Compiler, inventory_groups: set[str]) -> dict[str, Place]:
         fence = _fence(c, shape.fence, (*path, "fence"), f"fence of {name}") if shape.fence else None
         if fence is not None and fence.dark_when is not None:
             _dark_from_outside(c, name, fence.dark_when)
-        found[c.id(name)] = Place(id=c.id(name), client=c.client, name=name, fence=fence, domains=frozenset(domains))
+        isolate = _isolation(c, shape.isolate, (*path, "isolate"), f"isolation of {name}") if shape.isolate else None
+        found[c.id(name)] = Place(
+            id=c.id(name), client=c.client, name=name, fence=fence, domains=frozenset(domains), isolate=isolate
+        )
     return found
+
+
+def _isolation(c: Compiler, shape: IsolateShape, path: Path_, what: str) -> Isolation | None:
+    playbook = c.playbook(shape, path)
+    proven = c.condition(shape.proven_when, (*path, "proven_when"), f"{what}: proven_when")
+    timeout = _positive(c, shape.timeout, (*path, "timeout"), what, 60.0)
+    return Isolation(playbook, proven, timeout, shape.safe_to_repeat) if playbook else None
 
 
 def _fence(c: Compiler, shape: FenceShape | HandOverShape, path: Path_, what: str) -> Fence | None:

@@ -81,7 +81,14 @@ def schemas(probe_kinds: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, A
     }
 
 
-_SHORT = ("PlaybookShape", "BackShape", "TierShape", "DependencyShape", "SecretShape")  # a bare text is short for these
+_SHORT = (
+    "PlaybookShape",
+    "BackShape",
+    "IsolateShape",
+    "TierShape",
+    "DependencyShape",
+    "SecretShape",
+)  # a bare text is short for these
 
 
 def _refer(part: Any) -> Any:

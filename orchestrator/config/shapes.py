@@ -186,10 +186,23 @@ class HandOverShape(Shape):
     safe_to_repeat: Flag = True
 
 
+class IsolateShape(Shape):
+    """How a place is cut off when a compromise is suspected; a bare path is short for its playbook."""
+
+    REQUIRED = ("playbook",)
+    playbook: Text | None = None
+    vars: dict[str, Any] | None = None
+    limit: Text | None = None
+    proven_when: ConditionShape = None
+    timeout: Duration | None = None
+    safe_to_repeat: Flag = True
+
+
 class PlaceShape(Shape):
     """A domain a service can run in."""
 
     fence: FenceShape | None = None
+    isolate: Annotated[IsolateShape, BeforeValidator(_playbook)] | None = None
     domains: list[Name] | None = None
 
 

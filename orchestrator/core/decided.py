@@ -23,6 +23,7 @@ from orchestrator.core.state import (
     Step,
     TierLedger,
     covers,
+    isolated_places,
     step_key,
 )
 
@@ -39,6 +40,7 @@ __all__ = [
     "apply",
     "covers",
     "fold",
+    "isolated_places",
     "step_key",
 ]
 

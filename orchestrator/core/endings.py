@@ -9,6 +9,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.decided import Run, Step
 from orchestrator.core.events import StepEnded
+from orchestrator.core.plan import CONTAINMENT_STEPS
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -46,8 +47,13 @@ def finish(
 
 
 def fail(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, event: StepEnded | None = None) -> None:
-    """The step failed, and the run with it."""
+    """The step failed, and the run with it; but what could not be contained is asked about, and the person decides."""
     finish(turn, run, step, r.StepState.FAILED, reason, evidence, event)
+    if step.kind in CONTAINMENT_STEPS and reason not in (Reason.PLAN_CHANGED, Reason.STALE_EPOCH):
+        for proof in run.steps:
+            if proof.kind is r.StepKind.CONTAINED and not proof.over:
+                finish(turn, run, proof, r.StepState.SKIPPED, reason, "the isolation failed")
+        return
     end(turn, run, False, reason, f"{step.name}: {evidence}")
 
 

@@ -28,6 +28,7 @@ NOT_THE_TIERS_FAULT = (
     Reason.MASS_FAILURE,
     Reason.OBSERVE_ONLY,
     Reason.APPROVAL_NEEDED,
+    Reason.COMPROMISE_SUSPECTED,
     Reason.FENCE_NOT_AUTOMATIC,
     Reason.PLAN_CHANGED,
     Reason.RECOVERED_BY_ITSELF,
@@ -65,11 +66,12 @@ def start_run(
     word: str | None = None,
     overrides: tuple[str, ...] = (),
     fenced: str | None = None,
+    isolate: str | None = None,
 ) -> Run:
     """Record a run's plan and begin it."""
     move, state, incident = turn.model.moves[move_id], turn.state(service), turn.incident(service)
     planned = is_planned(turn, service)
-    steps = plan_steps(turn, service, move, asks, planned)
+    steps = plan_steps(turn, service, move, asks, planned, isolate)
     started = r.RunStarted(
         at=turn.now,
         run=f"r{turn.decided.run_count + 1}",
@@ -143,7 +145,7 @@ def _ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None
     if verified and own is not None and _fresh_after(turn, service, own):
         _end(turn, service, incident, Reason.VERIFIED, own)
         return True
-    if at_work is not None and at_work.past_the_fence:
+    if at_work is not None and (at_work.past_the_fence or at_work.isolating):
         return False
     other = _moved_for_another(turn, service, incident)
     if other is not None and _fresh_after(turn, service, other):
@@ -279,9 +281,9 @@ def _take(
     _judge(turn, incident, Finding(decision, Reason.TIER_CHOSEN, f"tier {tier} {choice.move}: {choice.evidence}"))
     running = Assessment(choice.move, r.TierState.RUNNING, Reason.TIER_CHOSEN, choice.evidence)
     _judge_tier(turn, incident, tier, running)
-    started = start_run(
-        turn, service, choice.move, origin=r.Origin.AUTOMATIC, reason=Reason.SERVICE_DOWN, asks=asks, tier=tier
-    )
+    isolate = policy.isolates(turn, service)
+    origin, reason = r.Origin.AUTOMATIC, Reason.SERVICE_DOWN
+    started = start_run(turn, service, choice.move, origin=origin, reason=reason, asks=asks, tier=tier, isolate=isolate)
     text = f"{service.id}: tier {tier} {choice.move} chosen ({started.id}), {choice.evidence}{passed}"
     turn.tell(f"{started.id}/chosen", NoticeKind.TIER_CHOSEN, service.id, text)
     run.advance(turn, started)

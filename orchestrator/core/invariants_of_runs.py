@@ -13,7 +13,7 @@ from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.decided import Run, Step, covers
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Mode, Service
-from orchestrator.core.plan import DESTRUCTIVE_STEPS, PLAYBOOK_STEPS, QUESTION_STEPS, fence_of
+from orchestrator.core.plan import CONTAINMENT_STEPS, DESTRUCTIVE_STEPS, PLAYBOOK_STEPS, QUESTION_STEPS, fence_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -117,7 +117,9 @@ def step_began(turn: Turn, record: r.StepBegan) -> None:
     step = run.step(record.step)
     _never_again(turn, record, run, step)
     before = run.steps[: run.steps.index(step)]
-    unfinished = [s.name for s in before if s.state not in (r.StepState.DONE, r.StepState.SKIPPED)]
+    over = (r.StepState.DONE, r.StepState.SKIPPED)
+    contained = [s for s in before if s.kind in CONTAINMENT_STEPS and s.over]  # what failed there is asked about
+    unfinished = [s.name for s in before if s.state not in over and s not in contained]
     if unfinished:
         raise InvariantBroken(14, "no step before the ones it rests on", f"{record.run}/{step.name}: {unfinished}")
     if step.kind is r.StepKind.EXECUTE and run.started.to_place:
@@ -131,9 +133,9 @@ def step_began(turn: Turn, record: r.StepBegan) -> None:
         _after_its_preflight(turn, run)
     if step.kind not in PLAYBOOK_STEPS:
         return
-    first = record.attempt == 1 and not any(kind in PLAYBOOK_STEPS for kind in begun)
-    if first and run.started.origin is r.Origin.AUTOMATIC:
-        _still_wanted(turn, run)
+    effects = [kind for kind in begun if kind in PLAYBOOK_STEPS and kind not in CONTAINMENT_STEPS]
+    if record.attempt == 1 and not effects and run.started.origin is r.Origin.AUTOMATIC:
+        _still_wanted(turn, run, step)
     _intended(turn, record, run, step)
 
 
@@ -158,11 +160,15 @@ def _after_its_preflight(turn: Turn, run: Run) -> None:
         raise InvariantBroken(14, rule, f"{run.id}: the last one ended {show_duration(turn.now - latest)} ago")
 
 
-def _still_wanted(turn: Turn, run: Run) -> None:
+def _still_wanted(turn: Turn, run: Run, step: Step) -> None:
     """The first step that changes anything: whatever forbids the run is honoured once more."""
     service = turn.model.services[run.started.service]
     _honoured(turn, run.id, service)
     _in_sight(turn, run.id, service)
+    if step.kind is r.StepKind.ISOLATE:
+        if policy.isolates(turn, service) != step.place:
+            raise InvariantBroken(19, "a place is isolated by itself on a suspicion alone", f"{run.id}: {step.place}")
+        return
     unasked = policy.asks(turn, service, run.approved_at)
     if unasked:
         raise InvariantBroken(19, "nothing is done before it is approved", f"{run.id}: {'; '.join(unasked)}")

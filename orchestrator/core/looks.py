@@ -10,7 +10,7 @@ from orchestrator.core import endings
 from orchestrator.core import records as r
 from orchestrator.core.decided import Run, Step
 from orchestrator.core.model import Condition
-from orchestrator.core.plan import LOOK_S, fence_of
+from orchestrator.core.plan import LOOK_S, fence_of, isolation_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -57,6 +57,9 @@ def done_when_of(turn: Turn, run: Run, step: Step) -> Condition | None:
     move = turn.model.moves.get(run.started.move)
     if move is None:
         return None
+    if step.kind is r.StepKind.ISOLATE:
+        isolation = isolation_of(turn, step.place)
+        return isolation.proven_when if isolation else None
     if step.kind is r.StepKind.FENCE:
         fence = fence_of(turn, move, step.place, step.hand_over)
         return fence.proven_when if fence else None
@@ -65,6 +68,9 @@ def done_when_of(turn: Turn, run: Run, step: Step) -> Condition | None:
 
 def _repeatable(turn: Turn, run: Run, step: Step) -> bool:
     move = turn.model.moves[run.started.move]
+    if step.kind is r.StepKind.ISOLATE:
+        isolation = isolation_of(turn, step.place)
+        return isolation is not None and isolation.safe_to_repeat
     if step.kind is r.StepKind.FENCE:
         fence = fence_of(turn, move, step.place, step.hand_over)
         return fence is not None and fence.safe_to_repeat

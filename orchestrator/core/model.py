@@ -136,6 +136,16 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True)
+class Isolation:
+    """How a place is cut off when a compromise is suspected, and what proves it. It contains; it is no fence."""
+
+    playbook: Playbook
+    proven_when: Condition | None = None
+    timeout_s: float = 60.0
+    safe_to_repeat: bool = True  # closing what is closed changes nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A domain that a service can run in."""
 
@@ -144,14 +154,16 @@ class Place:
     name: str
     fence: Fence | None = None
     domains: frozenset[str] = frozenset()
+    isolate: Isolation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
     """One way to bring services back; failback is a move too.
 
-    Steps: preflight (`viable_when`), approval where asked, `prepare` (nothing stops yet), fence of the place left
-    (`hand_over` when the source is healthy, else the place's own fence), `playbook`, verify, `finish`.
+    Steps: isolation of the place where a compromise is suspected, preflight (`viable_when`), approval where asked,
+    `prepare` (nothing stops yet), fence of the place left (`hand_over` when the source is healthy, else the place's
+    own fence), `playbook`, verify, `finish`.
     """
 
     id: str

@@ -11,19 +11,38 @@ import hashlib
 from orchestrator.core import ladder
 from orchestrator.core import records as r
 from orchestrator.core.decided import Run, Step
-from orchestrator.core.model import Fence, Json, Move, Playbook, Service
+from orchestrator.core.model import Fence, Isolation, Json, Move, Playbook, Service
 from orchestrator.core.turn import Turn
 
 LOOK_S = 10.0  # how long a look waits for a clear answer
-PLAYBOOK_STEPS = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE, r.StepKind.FINISH)
+PLAYBOOK_STEPS = (
+    r.StepKind.ISOLATE,
+    r.StepKind.PREPARE,
+    r.StepKind.FENCE,
+    r.StepKind.EXECUTE,
+    r.StepKind.FINISH,
+)
+CONTAINMENT_STEPS = (r.StepKind.ISOLATE, r.StepKind.CONTAINED)
 DESTRUCTIVE_STEPS = (r.StepKind.FENCE, r.StepKind.EXECUTE)  # something may stop for good: preparing stops nothing yet
 QUESTION_STEPS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)  # the preconditions, asked
 
 
-def plan_steps(turn: Turn, service: Service, move: Move, asks: tuple[str, ...], planned: bool) -> list[r.PlannedStep]:
-    """The steps of a move for this service, now. `planned`: the source is healthy, so it may hand over."""
+def plan_steps(
+    turn: Turn, service: Service, move: Move, asks: tuple[str, ...], planned: bool, isolate: str | None = None
+) -> list[r.PlannedStep]:
+    """The steps of a move for this service, now.
+
+    `planned`: the source is healthy, so it may hand over. `isolate`: the place to be cut off first.
+    """
     kind = r.StepKind
-    steps = [r.PlannedStep("preflight", kind.PREFLIGHT)]
+    steps = []
+    isolation = isolation_of(turn, isolate)
+    if isolate is not None and isolation is not None:
+        short = isolate.rpartition("/")[2]
+        steps.append(r.PlannedStep(f"isolate-{short}", kind.ISOLATE, isolate))
+        if isolation.proven_when is not None:
+            steps.append(r.PlannedStep(f"contained-{short}", kind.CONTAINED, isolate))
+    steps.append(r.PlannedStep("preflight", kind.PREFLIGHT))
     if asks:
         steps += [r.PlannedStep("approval", kind.APPROVAL), r.PlannedStep("recheck", kind.RECHECK)]
     if move.prepare:
@@ -43,6 +62,7 @@ def plan_digest(turn: Turn, service: Service, move: Move, steps: list[r.PlannedS
     """What an approval binds: service, move, places, steps, and every playbook's digest."""
     books = [p.digest for p in (move.prepare, move.playbook, move.finish) if p]
     books += [f.playbook.digest for s in steps if (f := fence_of(turn, move, s.place, s.hand_over)) is not None]
+    books += [i.playbook.digest for s in steps if s.kind is r.StepKind.ISOLATE and (i := isolation_of(turn, s.place))]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps), *books]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -60,11 +80,20 @@ def fence_of(turn: Turn, move: Move, place: str | None, hand_over: bool) -> Fenc
     return move.hand_over if hand_over else known.fence if known else None
 
 
+def isolation_of(turn: Turn, place: str | None) -> Isolation | None:
+    """How this place is cut off, if its author says so."""
+    known = turn.model.places.get(place or "")
+    return known.isolate if known else None
+
+
 def run_timeout_s(turn: Turn, move: Move, steps: list[r.PlannedStep], approval_s: float) -> float:
     """The whole run's limit: the sum of what its steps may take, with room for one more attempt of each."""
     total = 0.0
     for step in steps:
-        if step.kind in PLAYBOOK_STEPS:
+        if step.kind in CONTAINMENT_STEPS:
+            isolation = isolation_of(turn, step.place)
+            total += 2 * (isolation.timeout_s if isolation else 0.0) + LOOK_S
+        elif step.kind in PLAYBOOK_STEPS:
             fence = fence_of(turn, move, step.place, step.hand_over)
             total += 2 * (fence.timeout_s if fence else move.timeout_s) + LOOK_S
         elif step.kind is r.StepKind.APPROVAL:
@@ -94,8 +123,14 @@ def facts_for(turn: Turn, run: Run, step: Step) -> dict[str, Json]:
 
 
 def playbook_of(turn: Turn, run: Run, step: Step) -> tuple[Playbook, float]:
+    """The step's playbook and its time-out. Raises LookupError where the configuration has none any more."""
     move = turn.model.moves[run.started.move]
     fence = fence_of(turn, move, step.place, step.hand_over)
+    if step.kind is r.StepKind.ISOLATE:
+        isolation = isolation_of(turn, step.place)
+        if isolation is None:
+            raise LookupError(f"run {run.id}: no isolation is declared for {step.place} any more")
+        return isolation.playbook, isolation.timeout_s
     if step.kind is r.StepKind.FENCE:
         if fence is None:
             raise LookupError(f"run {run.id}: no fence is declared for {step.place}")

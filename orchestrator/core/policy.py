@@ -206,10 +206,30 @@ def asks(turn: Turn, service: Service, approved_at: float | None = None) -> list
         found.append(f"{service.id} is in mode ask")
     for subject, word in turn.decided.suspected.items():
         if covers(subject, service.id) and (approved_at is None or approved_at < word.at):
-            found.append(
-                f"{Reason.COMPROMISE_SUSPECTED.value}: {word.who} on {subject}{': ' + word.why if word.why else ''}"
-            )
+            why = f": {word.why}" if word.why else ""
+            contained = _containment(turn, service)
+            found.append(f"{Reason.COMPROMISE_SUSPECTED.value}: {word.who} on {subject}{why}; {contained}")
     return found
+
+
+def isolates(turn: Turn, service: Service) -> str | None:
+    """The place to be cut off before anybody is asked, since a compromise is suspected; by itself in mode auto only."""
+    place = turn.model.places.get(turn.state(service).place or "")
+    suspected = any(covers(subject, service.id) for subject in turn.decided.suspected)
+    wanted = suspected and service.mode is Mode.AUTO and place is not None and place.isolate is not None
+    return place.id if wanted and place is not None else None
+
+
+def _containment(turn: Turn, service: Service) -> str:
+    """What is done about a suspected compromise, in one sentence."""
+    name = turn.state(service).place
+    place = turn.model.places.get(name or "")
+    if place is None or place.isolate is None:
+        return f"no isolation is declared for {name or 'its place'}"
+    book = place.isolate.playbook.path
+    if isolates(turn, service) is None:
+        return f"in mode {service.mode.value} nobody isolates {place.id} by itself: {book}"
+    return f"{place.id} is isolated first, by {book}"
 
 
 def dependencies(turn: Turn, service: Service) -> list[str]:

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     RECOVERED_WITH_ANOTHER = "recovered with another service"
     PREFLIGHT_OLD = "preflight too old"
     PREFLIGHT_FAILED = "preflight failed"
+    NOT_CONTAINED = "not contained"
     PLAYBOOK_FAILED = "playbook failed"
     UNREACHABLE = "unreachable"
     TIMED_OUT = "timed out"
@@ -135,6 +136,7 @@ TEXTS: dict[Reason, str] = {
     Reason.RECOVERED_WITH_ANOTHER: "the move that was made for another service brought this one back too",
     Reason.PREFLIGHT_OLD: "the preconditions were asked too long ago: they are asked again",
     Reason.PREFLIGHT_FAILED: "the preconditions did not hold when asked again",
+    Reason.NOT_CONTAINED: "nothing shows that the place is cut off from the others",
     Reason.PLAYBOOK_FAILED: "the playbook failed",
     Reason.UNREACHABLE: "the playbook could not reach a host",
     Reason.TIMED_OUT: "it took longer than its time-out",

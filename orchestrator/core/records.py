@@ -48,6 +48,8 @@ class TierState(StrEnum):
 class StepKind(StrEnum):
     """The parts of a run, in their order. Each is a playbook, a wait for answers, or a wait for a person."""
 
+    ISOLATE = "isolate"  # containment, where a compromise is suspected: before anybody is asked
+    CONTAINED = "contained"  # its proof
     PREFLIGHT = "preflight"
     APPROVAL = "approval"
     RECHECK = "recheck"  # preflight again, after an approval

@@ -96,7 +96,11 @@ def take_over(turn: Turn, run: Run) -> None:
     if step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         if step.state is r.StepState.RUNNING:
             turn.record(r.StepLeftUnseen(turn.now, run.id, step.name, step.attempt))
-        playbook, timeout_s = playbook_of(turn, run, step)
+        try:
+            playbook, timeout_s = playbook_of(turn, run, step)
+        except LookupError as gone:  # taken out of the configuration meanwhile
+            endings.to_human(turn, run, Reason.PLAN_CHANGED, str(gone.args[0]))
+            return
         turn.command(SettleStep(step_key(run, step), endings.client(run), playbook, timeout_s))
         if run.abort is not None:
             turn.command(CancelStep(step_key(run, step)))

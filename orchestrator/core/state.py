@@ -14,6 +14,13 @@ from orchestrator.core.events import StepKey, TaskTime
 from orchestrator.core.reasons import Reason
 
 EVERYTHING = "*"
+QUIET = (
+    r.StepKind.ISOLATE,
+    r.StepKind.CONTAINED,
+    r.StepKind.PREFLIGHT,
+    r.StepKind.APPROVAL,
+    r.StepKind.RECHECK,
+)  # steps after which the move can still be left alone
 
 
 class IllegalRecord(Exception):
@@ -90,9 +97,13 @@ class Run:
 
     @property
     def past_the_fence(self) -> bool:
-        """Whether anything that changes the world has begun."""
-        quiet = (r.StepKind.PREFLIGHT, r.StepKind.APPROVAL, r.StepKind.RECHECK)
-        return any(s.attempt > 0 and s.kind not in quiet for s in self.steps)  # a skipped step was never begun
+        """Whether anything of the move has begun that changes the world; containing a compromise is none of it."""
+        return any(s.attempt > 0 and s.kind not in QUIET for s in self.steps)  # a skipped step was never begun
+
+    @property
+    def isolating(self) -> bool:
+        """Whether a place is being cut off at this moment: nothing else may end the run meanwhile."""
+        return any(s.kind is r.StepKind.ISOLATE and s.attempt > 0 and not s.over for s in self.steps)
 
 
 @dataclass(slots=True)
@@ -197,6 +208,18 @@ class Decided:
 def covers(subject: str, service: str) -> bool:
     """Whether a word about `subject` (service id, client, or `*`) is about this service."""
     return subject in (EVERYTHING, service) or service.startswith(subject + "/")
+
+
+def isolated_places(decided: Decided, service: str) -> dict[str, str]:
+    """Places that were cut off for this service since its suspicion was spoken, and the run that did it."""
+    spoken = [word.at for subject, word in decided.suspected.items() if covers(subject, service)]
+    found: dict[str, str] = {}
+    for run in decided.runs.values() if spoken else ():
+        for step in run.steps:
+            done = step.kind is r.StepKind.ISOLATE and step.state is r.StepState.DONE and step.place is not None
+            if done and step.place and step.ended_at is not None and step.ended_at >= min(spoken):
+                found[step.place] = run.id
+    return found
 
 
 def step_key(run: Run, step: Step) -> StepKey:

@@ -9,16 +9,18 @@ from __future__ import annotations
 from orchestrator.core import endings, ladder, looks, policy
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, RunPlaybook
-from orchestrator.core.decided import Run, Step, step_key
+from orchestrator.core.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Condition, Mode, Move, Service
 from orchestrator.core.plan import (
+    CONTAINMENT_STEPS,
     DESTRUCTIVE_STEPS,
     PLAYBOOK_STEPS,
     QUESTION_STEPS,
     digest_as_started,
     facts_for,
     fence_of,
+    isolation_of,
     playbook_of,
 )
 from orchestrator.core.policy import Finding
@@ -38,6 +40,9 @@ def awaited(turn: Turn, run: Run) -> list[str]:
         found += [move.data_age] if move.data_age else ()
     elif step.kind is r.StepKind.VERIFY:
         found += move.verify.checks()
+    elif step.kind is r.StepKind.CONTAINED:
+        isolation = isolation_of(turn, step.place)
+        found += isolation.proven_when.checks() if isolation and isolation.proven_when else ()
     elif step.kind is r.StepKind.PROOF:
         fence = fence_of(turn, move, step.place, step.hand_over)
         found += fence.proven_when.checks() if fence else ()
@@ -54,6 +59,8 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
         endings.stop(turn, run, step, *stop)
         return True
     if step.kind is r.StepKind.FENCE and _needs_no_fence(turn, run, step):
+        return True
+    if step.kind is r.StepKind.ISOLATE and _needs_no_isolation(turn, run, step):
         return True
     move = turn.model.moves.get(run.started.move)
     if step.kind is r.StepKind.EXECUTE and (open_ := _still_open(turn, run)):
@@ -86,12 +93,12 @@ def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | No
         if now != run.started.plan_digest:
             return Reason.PLAN_CHANGED, f"plan {run.started.plan_digest} is {now} by now"
     if run.started.origin is r.Origin.AUTOMATIC and step.kind in PLAYBOOK_STEPS:
-        unwanted = None if run.past_the_fence else _unwanted(turn, run)
+        unwanted = None if run.past_the_fence else _unwanted(turn, run, step)
         return unwanted or _fence_asks(turn, run, step)
     return None
 
 
-def _unwanted(turn: Turn, run: Run) -> tuple[Reason, str] | None:
+def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
     """Why an automatic run must not change anything after all: what let it start may have changed since."""
     service = turn.model.services[run.started.service]
     finding = policy.objection(turn, service, policy.BEFORE_ACTING)
@@ -99,6 +106,9 @@ def _unwanted(turn: Turn, run: Run) -> tuple[Reason, str] | None:
         return finding.reason, finding.evidence
     if service.mode is Mode.OBSERVE:
         return Reason.OBSERVE_ONLY, f"{service.id} is in mode observe by now"
+    if step.kind is r.StepKind.ISOLATE:  # it is what comes before asking, in mode auto
+        by_itself = service.mode is Mode.AUTO
+        return None if by_itself else (Reason.APPROVAL_NEEDED, f"{service.id} is in mode {service.mode.value} by now")
     unasked = policy.asks(turn, service, run.approved_at)
     if unasked:
         return Reason.APPROVAL_NEEDED, "; ".join(unasked)
@@ -156,6 +166,31 @@ def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
     return True
 
 
+def _needs_no_isolation(turn: Turn, run: Run, step: Step) -> bool:
+    """Skip an isolation whose suspicion is gone, or that is there already: proven, or done by an earlier run."""
+    service = turn.model.services[run.started.service]
+    suspected = any(covers(subject, service.id) for subject in turn.decided.suspected)
+    isolation = isolation_of(turn, step.place)
+    if isolation is None or not suspected:
+        gone = f"no isolation of {step.place} is declared" if suspected else "no compromise is suspected"
+        why = f"{gone} any more"
+        return _left_out(turn, run, step, Reason.NOT_NEEDED, why)
+    if isolation.proven_when is not None:
+        if turn.says(isolation.proven_when) is not r.Verdict.UP:
+            return False
+        evidence = turn.behind(isolation.proven_when, r.Verdict.UP)
+        return _left_out(turn, run, step, Reason.ALREADY_DONE, evidence, and_proof=False)  # the proof asks again
+    by = isolated_places(turn.decided, service.id).get(step.place or "")
+    return by is not None and _left_out(turn, run, step, Reason.ALREADY_DONE, f"{step.place} was isolated by {by}")
+
+
+def _left_out(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, *, and_proof: bool = True) -> bool:
+    kinds = CONTAINMENT_STEPS if and_proof else (r.StepKind.ISOLATE,)
+    for each in [s for s in run.steps if s.place == step.place and s.kind in kinds and not s.over]:
+        endings.finish(turn, run, each, r.StepState.SKIPPED, reason, evidence)
+    return True
+
+
 def _still_open(turn: Turn, run: Run) -> list[str]:
     """Places other than the destination that might still act.
 
@@ -203,6 +238,10 @@ def wait(turn: Turn, run: Run, step: Step) -> bool:
 def _waits_for(turn: Turn, run: Run, step: Step, move: Move) -> tuple[Condition | None, float, float]:
     """What a waiting step waits for, asked since when, for how long."""
     began = step.attempt_at if step.attempt_at is not None else turn.now
+    if step.kind is r.StepKind.CONTAINED:
+        isolation = isolation_of(turn, step.place)
+        proven_when = isolation.proven_when if isolation else None
+        return proven_when, _ended_at(run, step, began), isolation.timeout_s if isolation else 0.0
     if step.kind is r.StepKind.PROOF:
         fence = fence_of(turn, move, step.place, step.hand_over)
         return (fence.proven_when if fence else None), _ended_at(run, step, began), (fence.timeout_s if fence else 0.0)
@@ -228,6 +267,8 @@ def _out_of_time(turn: Turn, step: Step, condition: Condition, since: float, lim
         return None
     verdict = turn.fresh(condition, since)
     evidence = turn.behind(condition, turn.says(condition))
+    if step.kind is r.StepKind.CONTAINED:
+        return Finding(r.Decision.ASK, Reason.NOT_CONTAINED, evidence)
     if step.kind is r.StepKind.PROOF:
         return Finding(r.Decision.ASK, Reason.FENCE_UNPROVEN, evidence)
     if step.kind is r.StepKind.VERIFY:
@@ -274,28 +315,45 @@ def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
 def _ask_for_approval(turn: Turn, run: Run) -> None:
     started = run.started
     say = f"bascule approve {run.id}"
-    why = "; ".join(started.asks)
     places = [s.place.rpartition("/")[2] for s in run.steps if s.kind is r.StepKind.FENCE and s.place]
     by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
+    failed = [f"{s.name} FAILED: {s.evidence}" for s in run.steps if _uncontained(s)]
+    why = "; ".join((*started.asks, *failed))
     text = f"{started.service}: {started.move} needs a named approval: {why}{by_hand}"
     turn.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say)
 
 
 def approval(turn: Turn, run: Run, step: Step) -> bool:
     started = run.started
-    if run.approved is not None:
+    if started.origin is r.Origin.AUTOMATIC and _to_be_isolated(turn, run):
+        evidence = "suspected after the run was planned: the place is isolated first"
+        endings.stop(turn, run, step, Reason.COMPROMISE_SUSPECTED, evidence)
+        return True
+    asked_at = step.began_at if step.began_at is not None else turn.now
+    if run.approved is not None and run.approved.at >= asked_at:  # an earlier one was of something else
         reason = Reason.FENCED_BY_HAND if run.approved.fenced else Reason.APPROVED
         endings.finish(turn, run, step, r.StepState.DONE, reason, f"by {run.approved.who}")
         return True
     if started.origin is r.Origin.AUTOMATIC and not _still_asks(turn, run):
         endings.finish(turn, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "what had to be asked is proven by now")
         return True
-    until = (step.began_at if step.began_at is not None else turn.now) + started.approval_expires_s
+    until = asked_at + started.approval_expires_s
     if turn.now >= until:
         endings.fail(turn, run, step, Reason.APPROVAL_EXPIRED, f"asked for {show_duration(started.approval_expires_s)}")
         return True
     turn.wake(until)
     return False
+
+
+def _to_be_isolated(turn: Turn, run: Run) -> bool:
+    """Whether a suspicion has come that this run was not planned for."""
+    service = turn.model.services[run.started.service]
+    planned = any(s.kind is r.StepKind.ISOLATE for s in run.steps)
+    return not planned and run.started.incident is not None and policy.isolates(turn, service) is not None
+
+
+def _uncontained(step: Step) -> bool:
+    return step.kind in CONTAINMENT_STEPS and step.state is r.StepState.FAILED
 
 
 def _still_asks(turn: Turn, run: Run) -> bool:

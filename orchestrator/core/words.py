@@ -13,7 +13,7 @@ from orchestrator.core import endings, failback, ladder, policy, run
 from orchestrator.core import overrides as overrides_
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
-from orchestrator.core.decided import EVERYTHING, covers
+from orchestrator.core.decided import EVERYTHING, covers, isolated_places
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.incident import is_braked, is_planned, start_run
@@ -288,7 +288,20 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
         if not isinstance(for_s, int | float) or for_s <= 0:
             return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length: --for 2h")
         return Consent(Reason.IN_MAINTENANCE, f"{word.subject} for {show_duration(for_s)}", ends_at=turn.now + for_s)
-    return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}")
+    still = _still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
+    return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}{still}")
+
+
+def _still_isolated(turn: Turn, subject: str) -> str:
+    """What was cut off for this suspicion, and is only opened by hand."""
+    places = {
+        place: run_id
+        for service in turn.model.services
+        if covers(subject, service)
+        for place, run_id in isolated_places(turn.decided, service).items()
+    }
+    told = ", ".join(f"{place} (by {run_id})" for place, run_id in sorted(places.items()))
+    return f"; still isolated, to be opened by hand: {told}" if told else ""
 
 
 def _no_such_service(turn: Turn, word: WordSpoken) -> Refusal:

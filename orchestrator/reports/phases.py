@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, StepKind
+from orchestrator.core.state import QUIET
 from orchestrator.reports.story import Episode, RunStory, Story
 
 
@@ -20,6 +21,7 @@ class Phase(StrEnum):
 
     DETECT = "detect"
     DECIDE = "decide"
+    ISOLATE = "isolate"
     HUMAN = "wait for a human"
     DEPENDENCY = "wait for a dependency"
     FENCE = "fence"
@@ -31,6 +33,8 @@ ALWAYS_SHOWN = (Phase.DETECT, Phase.DECIDE, Phase.FENCE, Phase.EXECUTE, Phase.VE
 
 # A preflight decides whether a tier may be tried; preparing is work that the end user waits for.
 PHASE_OF: dict[StepKind, Phase] = {
+    StepKind.ISOLATE: Phase.ISOLATE,
+    StepKind.CONTAINED: Phase.ISOLATE,
     StepKind.PREFLIGHT: Phase.DECIDE,
     StepKind.APPROVAL: Phase.HUMAN,
     StepKind.RECHECK: Phase.DECIDE,
@@ -103,8 +107,7 @@ def milestones(story: Story) -> Milestones:
     run = next((x for x in reversed(runs) if x.ended and x.ended.ok), runs[-1] if runs else None)
     decided = fenced = acted = verified = None
     if run is not None:
-        quiet = (StepKind.PREFLIGHT, StepKind.APPROVAL, StepKind.RECHECK)
-        moving = [s for s in run.steps.values() if s.planned.kind not in quiet and s.began_at is not None]
+        moving = [s for s in run.steps.values() if s.planned.kind not in QUIET and s.began_at is not None]
         decided = moving[0].began_at if moving else None
         fenced = _last_end(run, StepKind.FENCE, StepKind.PROOF)
         acted = _last_end(run, StepKind.EXECUTE)

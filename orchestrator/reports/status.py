@@ -230,6 +230,8 @@ def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float
     for subject, word in state.suspected.items():
         if d.covers(subject, service.id):
             yield f"compromise suspected by {word.who}" + (f": {word.why}" if word.why else "")
+    for place, run in d.isolated_places(state, service.id).items():
+        yield f"{place} was isolated by {run}; it is opened again by hand"
     if found.frozen is not None:
         yield f"frozen ({found.frozen.reason.value}): {found.frozen.evidence}"
     others = sorted(found.may_act - ({found.place} if found.place else set()))

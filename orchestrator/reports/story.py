@@ -312,4 +312,6 @@ def _relevant(story: Story) -> frozenset[str]:
     for place in story.model.places.values():
         if place.fence and place.client == service.client:
             names.update(place.fence.proven_when.checks())
+        if place.isolate and place.isolate.proven_when and place.client == service.client:
+            names.update(place.isolate.proven_when.checks())
     return frozenset(names)

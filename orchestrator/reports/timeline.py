@@ -23,6 +23,7 @@ CHAR = 6.4  # width of a character of the labels, about
 CLASSES = {
     "detect": "detect",
     "decide": "decide",
+    "isolate": "fence",
     "wait for a human": "human",
     "wait for a dependency": "dependency",
     "fence": "fence",
@@ -30,6 +31,8 @@ CLASSES = {
     "verify": "verify",
 }
 STEP_CLASS = {
+    "isolate": "fence",
+    "contained": "fence",
     "preflight": "decide",
     "approval": "human",
     "recheck": "decide",

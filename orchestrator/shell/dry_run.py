@@ -21,7 +21,7 @@ from orchestrator.core.commands import Answered
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.model import Check, Condition, Move, Playbook, Service
-from orchestrator.core.plan import fence_of
+from orchestrator.core.plan import fence_of, isolation_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -195,7 +195,12 @@ def _step(
     book: Playbook | None = None
     condition: Condition | None = None
     timeout_s: float | None = None
-    if kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
+    isolation = isolation_of(turn, planned.place)
+    if kind is r.StepKind.ISOLATE and isolation:
+        book, timeout_s = isolation.playbook, isolation.timeout_s
+    elif kind is r.StepKind.CONTAINED and isolation:
+        condition, timeout_s = isolation.proven_when, isolation.timeout_s
+    elif kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
         condition, timeout_s = move.viable_when, move.preflight_timeout_s
     elif kind is r.StepKind.VERIFY:
         condition, timeout_s = move.verify, move.verify_timeout_s

@@ -15,12 +15,21 @@ from orchestrator.core.codec import decode_tagged, dumps, encode_tagged, loads
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.decided import fold
 from orchestrator.core.events import WordKind
-from tests.core.stage import lab
+from tests.core.test_isolation import isolating
 from tests.core.world import World, story
 
 CHECKS = ["erp-transaction", "hq-internet", "isp-b-path", "hq-dark", "hq-off", "geo-dark", "geo-off", "geo-ready"]
 CHECKS += ["cloud-ready", "geo-replica", "ref", "ref2", "edge-uses-isp-b", "erp-at-geo", "hq-ready"]
-BOOKS = ["backup-isp", "power_off_hq", "power_off_geo", "geo-site", "cloud-instance", "return-hq", "hand_over"]
+BOOKS = [
+    "close_hq",
+    "backup-isp",
+    "power_off_hq",
+    "power_off_geo",
+    "geo-site",
+    "cloud-instance",
+    "return-hq",
+    "hand_over",
+]
 ENDS = [e.Outcome.OK, e.Outcome.FAILED, e.Outcome.UNREACHABLE, e.Outcome.PLAN_CHANGED, e.Outcome.COULD_NOT_START]
 WORDS = [WordKind.FAILOVER, WordKind.FAILBACK, WordKind.HOLD, WordKind.RESUME, WordKind.SUSPECT, WordKind.CLEAR]
 
@@ -116,7 +125,7 @@ def nothing_is_forgotten(world: World) -> None:
 @settings(deadline=None, max_examples=45, suppress_health_check=[HealthCheck.too_slow])
 @given(script)
 def test_any_script_keeps_the_promises(steps: list[tuple[str, object, object]]) -> None:
-    world = lab()
+    world = isolating()
     for step in steps:
         play(world, step)
     world.good("ref", "ref2", "isp-b-path", "geo-ready", "cloud-ready", "hq-ready", "erp-transaction", "hq-internet")
