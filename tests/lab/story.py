@@ -333,9 +333,17 @@ _FETCH = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1
 
 @contextlib.contextmanager
 def told(
-    name: str, workspace: Path, *, daemon: bool = True, environment: Mapping[str, str] | None = None
+    name: str,
+    workspace: Path,
+    *,
+    daemon: bool = True,
+    environment: Mapping[str, str] | None = None,
+    prepare: Callable[[Story], None] = lambda _story: None,
 ) -> Iterator[Story]:
-    """A lab of its own with the daemon at the operations centre and all well; gone afterwards."""
+    """A lab of its own with the daemon at the operations centre and all well; gone afterwards.
+
+    `prepare` may change the workspace before anything reads it.
+    """
     workspace.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = REPOSITORY / part
@@ -345,6 +353,7 @@ def told(
             shutil.copy2(source, workspace / part)
     story = Story(Lab(f"{name}{os.getpid()}", workspace), workspace, environment)
     try:
+        prepare(story)
         story.lab.up()
         if daemon:
             story.start_daemon()

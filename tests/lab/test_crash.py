@@ -74,7 +74,7 @@ def _play(ground: Ground, number: int, kills: tuple[Instant, ...]) -> None:
 
 
 def _the_act_recovered_as_it_should(story: Story, scene: Scene, mark: int) -> None:
-    ended = story.of(r.RunEnded, mark)
+    ended = crash.acted(story, mark)
     assert [(x.ok, x.reason) for x in ended] == [(True, Reason.VERIFIED)], story.told()
     assert story.decided.runs[ended[0].run].started.tier in (scene.tier, 1), story.told()
     judged = {(story.decided.incidents[x.incident].service, x.tier): x for x in story.of(r.TierJudged, mark)}
