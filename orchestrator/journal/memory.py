@@ -36,7 +36,7 @@ class MemoryJournal:
         self._clocks = clocks
         self._asker = Asker(Process(clocks.boot(), "", 0, 0), clocks, gone)
         self._links: list[chain.Link] = []
-        self._rows: dict[str, bytes | Taken | None] = {}  # None: forgotten
+        self._rows: dict[str, bytes | Taken] = {}
         self._lease: Lease | None = None
         self._epoch = 0
         self._checkpoint: tuple[int, bytes] | None = None
@@ -89,7 +89,7 @@ class MemoryJournal:
         """Keep detector rows without an entry."""
         self._current(lease)
         if isinstance(rows, TakenRows):
-            self._rows.update(rows.values_taken)
+            self._put(rows.values_taken)
         else:
             self._keep(rows)
 
@@ -104,8 +104,8 @@ class MemoryJournal:
 
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""
-        found = ((c, row if isinstance(row, bytes) else dumps(written(row))) for c, row in self._rows.items() if row)
-        return {check: loads(row) for check, row in found}
+        found = self._rows.items()
+        return {check: loads(row if isinstance(row, bytes) else dumps(written(row))) for check, row in found}
 
     def checkpoint(self, seq: int, state: Json) -> None:
         """Keep the state after entry `seq`."""
@@ -151,7 +151,12 @@ class MemoryJournal:
         return b"\n".join(body for _, body, _ in self._links)
 
     def _keep(self, rows: Mapping[str, Json]) -> None:
-        self._rows.update({check: None if row is None else dumps(row) for check, row in rows.items()})
+        self._put({check: None if row is None else dumps(row) for check, row in rows.items()})
+
+    def _put(self, rows: Mapping[str, bytes | Taken | None]) -> None:
+        self._rows |= {check: row for check, row in rows.items() if row is not None}
+        for check in [check for check, row in rows.items() if row is None]:
+            self._rows.pop(check, None)
 
     def _writable(self) -> None:
         if self.refuses:
