@@ -20,6 +20,7 @@ from orchestrator.core.turn import Turn
 
 USABLE = (r.Verdict.UP, r.Verdict.DEGRADED)
 RECONSIDER_S = 5.0  # how often a ladder without a tier left is assessed again
+MTD_NEAR = 0.8  # share of the maximum tolerable downtime after which people are told
 NOT_THE_TIERS_FAULT = (
     Reason.HELD,
     Reason.IN_MAINTENANCE,
@@ -47,6 +48,7 @@ def attend(turn: Turn, service: Service) -> None:
             _failback_by_itself(turn, service)
     if incident is None or _ended(turn, service, incident, at_work):
         return
+    _watch_mtd(turn, service, incident)
     _book_failures(turn, service, incident)
     if at_work is None:
         _decide(turn, service, incident)
@@ -202,6 +204,24 @@ def _moved_for_another(turn: Turn, service: Service, incident: Incident) -> Run 
         and (x.ended is None or (x.ended.ok and x.ended.at >= incident.episode_first_bad_at))
     ]
     return max(found, key=lambda x: x.started.at, default=None)
+
+
+def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
+    """People are told when the maximum tolerable downtime is nearly over, and when it is: by then it is theirs."""
+    if service.mtd_s is None:
+        return
+    told = None
+    for share, word in ((MTD_NEAR, "near"), (1.0, "over")):
+        at = incident.first_bad_at + share * service.mtd_s
+        if turn.now < at:
+            turn.wake(at)
+            break
+        told = word
+    if told is not None:
+        down, mtd = show_duration(turn.now - incident.first_bad_at), show_duration(service.mtd_s)
+        text = f"{service.id} is down for {down}: its maximum tolerable downtime of {mtd} is {told}"
+        notice = _notice(incident, f"mtd {told}")
+        turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say="bascule status")
 
 
 # ---- judging

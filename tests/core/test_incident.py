@@ -166,6 +166,21 @@ def test_every_incident_tells_when_it_opens_and_when_it_ends_once() -> None:
     assert len({t.id for t in world.told}) == len(world.told)
 
 
+def test_people_are_told_when_the_maximum_tolerable_downtime_is_near_and_when_it_is_over() -> None:
+    world = farm(1, mtd_s=1000.0)
+    del world.effects["restart_web0"]
+    world.bad("web0")
+    world.run(780)
+    assert not [t for t in world.told if "maximum tolerable downtime" in t.text]
+    world.run(40)
+    near = [t for t in world.told if "maximum tolerable downtime" in t.text]
+    assert [t.kind for t in near] == [NoticeKind.HUMAN_NEEDED]
+    assert near[0].text.startswith("acme/web0 is down for 13:20: its maximum tolerable downtime of 16:40 is near")
+    world.run(2000)
+    told = [t.text for t in world.told if "maximum tolerable downtime" in t.text]
+    assert [text.rpartition(" ")[2] for text in told] == ["near", "over"]
+
+
 # ---- going back by itself
 
 
