@@ -28,7 +28,7 @@ HARDER = "one, and something else went wrong"
 MIXTURES = (HARDER, SEVERAL, WAKE)
 WORST = 3
 WIDTH = (72, 120)  # narrower than this is not tried, wider is not used
-HEADS = ("seen", "RTA median", "90 %", "worst", "in RTO", "person")
+HEADS = ("outages", "seeds", "RTA median", "90 %", "worst", "in RTO", "person")
 ENDED = {
     Reason.RECOVERED_BY_ITSELF.value: "by itself",
     Reason.RECOVERED_WITH_ANOTHER.value: "by another service's move",
@@ -46,10 +46,9 @@ def report(plan: Plan, summary: Summary, width: int) -> Iterator[tuple[str, str]
     """Its lines, each with a style, none wider than `width` (but for a name that is)."""
     hours, multiple = summary.virtual_s / 3600, summary.virtual_s / max(summary.wall_s, 1e-9)
     rate = summary.observations / max(summary.cpu_s, 1e-9)
-    yield (
-        f"{summary.seeds} seeds, {hours:,.0f} virtual hours in {show_duration(summary.wall_s)}: {multiple:,.0f} times"
-        f" real time, {rate:,.0f} answers a second and core",
-        "",
+    told = f"{summary.seeds} seeds, {hours:,.0f} virtual hours in {show_duration(summary.wall_s)}"
+    yield from _wrapped(
+        f"{told}: {multiple:,.0f} times real time, {rate:,.0f} answers a second and core", width, "", "  "
     )
     for service in services_of(summary):
         yield from _service(plan, service, of_service(summary, service), width)
@@ -97,6 +96,8 @@ def _cut(text: str, size: int) -> str:
 
 def _short(disaster: str, service: Service) -> str:
     """Without the client's name, which is the service's own."""
+    if disaster.startswith(f"{service.id}: "):
+        return disaster.removeprefix(f"{service.id}: ")
     head, space, rest = disaster.partition(f"{service.client}/")
     return head + rest if space and head in ("", "a host in ") else disaster
 
@@ -106,7 +107,13 @@ def _cells(some: Found) -> list[str]:
     shown = [median(rtas), percentile(rtas, 0.9) or 0.0, max(rtas)] if rtas else []
     told = [show_duration(x) for x in shown] or ["–"] * 3
     asked = sum(e.person for _, e in some)
-    return [str(len(some)), *told, f"{sum(e.kept for _, e in some)}/{len(some)}", str(asked) if asked else "–"]
+    return [
+        str(len(some)),
+        str(len({seed for seed, _ in some})),
+        *told,
+        f"{sum(e.kept for _, e in some)}/{len(some)}",
+        str(asked) if asked else "–",
+    ]
 
 
 def _how(some: Found) -> str:
@@ -163,10 +170,16 @@ def _unsurvived(plan: Plan, summary: Summary, width: int) -> Iterator[tuple[str,
     if not found:
         return
     yield "", ""
-    yield from _wrapped("No tier ended these; they passed by themselves, or a person was called", width, "", "", "bold")
+    yield from _wrapped(
+        "No tier ended these (how many outages); they passed by themselves, or a person was called",
+        width,
+        "",
+        "",
+        "bold",
+    )
     for service in dict.fromkeys(s for s, _, _ in found):
         known = plan.model.services[service]
-        told = ", ".join(f"{_short(d, known)} ({n} seen)" for s, d, n in found if s == service)
+        told = ", ".join(f"{_short(d, known)} ({n})" for s, d, n in found if s == service)
         yield from _wrapped(f"{service}: {told}", width, "  ", "    ")
 
 
@@ -195,7 +208,7 @@ def closing(summary: Summary) -> str:
     kept, late = sum(e.kept for e in all_), sum(e.rta_s is not None and not e.kept for e in all_)
     left, still = sum(e.how == LEFT for e in all_), sum(e.how == STILL_DOWN for e in all_)
     parts = [f"{kept} ended within their RTO", f"{late} later" if late else ""]
-    parts += [f"{left} were left to a person" if left else "", f"{still} were still down at the end" if still else ""]
+    parts += [f"{n} {'was' if n == 1 else 'were'} {how}" for n, how in ((left, LEFT), (still, STILL_DOWN)) if n]
     outages = f"Of {len(all_)} outages {', '.join(p for p in parts if p)}; " if all_ else "No service went down; "
     if not summary.violations:
         return f"{outages}none of the twenty statements of what must never happen was violated."
@@ -252,6 +265,7 @@ def _data_row(some: Found) -> dict[str, Json]:
     rtas = sorted(e.rta_s for _, e in some if e.rta_s is not None)
     return {
         "outages": len(some),
+        "seeds": len({seed for seed, _ in some}),
         "ended": dict(_endings(some)),
         "rta_s": {"median": median(rtas), "p90": percentile(rtas, 0.9), "max": rtas[-1]} if rtas else None,
         "within_rto": sum(e.kept for _, e in some),

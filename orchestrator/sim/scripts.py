@@ -105,7 +105,8 @@ _PARTS: dict[str, str] = {
     "moment": r"(?P<side>before|after) (?:command (?P<command>\d+) of )?(?:the next entry|entry (?P<entry>\d+))",
     "jump": rf"(?P<jump>forward|back) by (?P<by>{_DURATION})",
     "word": rf"(?P<word>{_WORDS})(?: (?P<what>[^\s,]+))??(?: by (?P<move>[^\s,]+))?"
-    rf"(?: for (?P<for>{_DURATION}))?(?P<fence>, having fenced the place by hand)?",
+    rf"(?: for (?P<for>{_DURATION}))?"
+    r"(?P<byhand>, having fenced the place by hand)?(?P<fence>, and fence the place left)?",
 }
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -235,7 +236,7 @@ def _made(at: float, kind: FaultKind, parts: Mapping[str, str]) -> Fault:
 
 def _options(parts: Mapping[str, str], for_s: float | None) -> dict[str, Json]:
     word = parts["word"]
-    of = {"for": "maintenance", "move": "failover", "fence": "approve"}
+    of = {"for": "maintenance", "move": "failover", "byhand": "approve", "fence": "failover"}
     odd = next((k for k, only in of.items() if parts.get(k) and word != only), None)
     if odd is not None:
         raise ValueError(f"`say {word}` takes nothing of the kind: that is for `say {of[odd]}`")
@@ -245,8 +246,10 @@ def _options(parts: Mapping[str, str], for_s: float | None) -> dict[str, Json]:
         wants = "is about the run that waits: name nothing" if word in _OF_RUNS else "needs a service, a client or *"
         raise ValueError(f"`say {word}` {wants}")
     if word == WordKind.APPROVE:
-        return {"fence": "fence" in parts}
-    return {"for_s": for_s} if for_s is not None else {"move": parts["move"]} if "move" in parts else {}
+        return {"fence": "byhand" in parts}
+    if for_s is not None:
+        return {"for_s": for_s}
+    return ({"move": parts["move"]} if "move" in parts else {}) | ({"fence": True} if "fence" in parts else {})
 
 
 def _known(fault: Fault, names: Names) -> None:
@@ -312,7 +315,8 @@ def _word(fault: Fault) -> str:
         told += f" by {move}"
     if isinstance(for_s := fault.options.get("for_s"), int | float):
         told += f" for {seconds(for_s)}"
-    return told + (", having fenced the place by hand" if fault.options.get("fence") else "")
+    how = ", having fenced the place by hand" if fault.word == WordKind.APPROVE else ", and fence the place left"
+    return told + (how if fault.options.get("fence") else "")
 
 
 def _model_line(template: str) -> str:
