@@ -384,6 +384,20 @@ def waiting_run(world: World) -> Turn:
     return turn
 
 
+def test_nothing_is_activated_while_another_place_may_act_whatever_the_plan_says() -> None:
+    """The proof is over, or was skipped by a defect, and the place left is still on the list: the run stops there."""
+    world = World(acme())
+    world.run(20)
+    hq_loses_power(world)
+    turn = waiting_run(world)
+    run = turn.decided.runs["r1"]
+    assert "acme/hq" in turn.decided.services["acme/erp"].may_act
+    assert steps.begin(turn, run, run.step("execute"))
+    assert run.ended is not None
+    assert (run.ended.reason, run.ended.evidence) == (Reason.FENCE_UNPROVEN, "acme/hq may still act")
+    assert not [x for x in turn.commands if isinstance(x, RunPlaybook)]
+
+
 def test_a_mode_that_became_ask_asks_and_goes_on_when_approved() -> None:
     world = lab()
     erp = replace(world.model.services["acme/erp"], mode=Mode.ASK)
