@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+import structlog
+from hypothesis import settings
+
+settings.register_profile(
+    "steady", derandomize=True
+)  # the same examples each time; HYPOTHESIS_PROFILE=default draws others
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """What one test makes of the log (a simulation is silent) is no business of the next."""
+    yield
+    structlog.reset_defaults()
 
 
 def _not_permitted() -> str | None:

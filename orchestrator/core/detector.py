@@ -67,7 +67,7 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
     sent_at, answer = seen.sent_at, seen.answer
     if sent_at <= row.last_sent_at:
         return row.verdict
-    if now - sent_at > check.stale_after_s:
+    if now > sent_at + check.stale_after_s:
         _measure_late(row, seen)
         return row.verdict
     if sent_at - row.last_sent_at > check.stale_after_s:

@@ -14,16 +14,25 @@ from orchestrator.core.records import Verdict
 Ask = Callable[[str], Verdict]
 USABLE = (Verdict.UP, Verdict.DEGRADED)
 
+_UP, _DOWN, _UNKNOWN = Verdict.UP, Verdict.DOWN, Verdict.UNKNOWN  # named once: a member is slow to look up in 3.11
+_ALL, _ANY = Combine.ALL, Combine.ANY
+
 
 def evaluate(condition: Condition, ask: Ask) -> Verdict:
     """The condition's verdict, asking `ask` for each check's."""
-    verdicts = [evaluate(t, ask) if isinstance(t, Condition) else ask(t) for t in condition.terms]
-    usable = sum(1 for v in verdicts if v in USABLE)
-    unknown = sum(1 for v in verdicts if v is Verdict.UNKNOWN)
-    need = {Combine.ALL: len(verdicts), Combine.ANY: 1, Combine.QUORUM: condition.need}[condition.combine]
+    up = usable = unknown = 0
+    for term in condition.terms:
+        verdict = evaluate(term, ask) if isinstance(term, Condition) else ask(term)
+        if verdict is _UNKNOWN:
+            unknown += 1
+        elif verdict is not _DOWN:
+            usable += 1
+            up += verdict is _UP
+    combine = condition.combine
+    need = len(condition.terms) if combine is _ALL else 1 if combine is _ANY else condition.need
     if usable >= need:
-        return Verdict.UP if all(v is Verdict.UP for v in verdicts if v in USABLE) else Verdict.DEGRADED
-    return Verdict.UNKNOWN if usable + unknown >= need else Verdict.DOWN
+        return _UP if up == usable else Verdict.DEGRADED
+    return _UNKNOWN if usable + unknown >= need else _DOWN
 
 
 def blamed(condition: Condition, ask: Ask, verdict: Verdict) -> list[str]:

@@ -21,6 +21,7 @@ from orchestrator.core.turn import Turn
 USABLE = (r.Verdict.UP, r.Verdict.DEGRADED)
 RECONSIDER_S = 5.0  # how often a ladder without a tier left is assessed again
 MTD_NEAR = 0.8  # share of the maximum tolerable downtime after which people are told
+ASKED_FOR = 3  # runs of a move in one outage that ended since nothing answered for its preconditions
 NOT_THE_TIERS_FAULT = (
     Reason.HELD,
     Reason.IN_MAINTENANCE,
@@ -239,7 +240,7 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
     if not last.ended.ok:
         same = last.started.configuration == turn.decided.configuration
         edited = last.ended.reason is Reason.PLAN_CHANGED and same  # on disk: trying again would meet it again
-        if last.ended.reason in NOT_THE_TIERS_FAULT and not edited:
+        if (last.ended.reason in NOT_THE_TIERS_FAULT and not edited) or _could_not_ask(turn, incident, last):
             return
         failed = Assessment(last.started.move, r.TierState.FAILED, last.ended.reason, last.ended.evidence)
     elif turn.now >= last.ended.at + service.settle_s:
@@ -250,6 +251,19 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
     _judge_tier(turn, incident, tier, failed)
     text = f"{service.id}: tier {tier} {failed.move} failed: {failed.reason.value}: {failed.evidence}"
     turn.tell(f"{last.id}/failed", NoticeKind.TIER_FAILED, service.id, text)
+
+
+def _could_not_ask(turn: Turn, incident: Incident, last: Run) -> bool:
+    """Whether nothing answered for the move's preconditions, and it may be asked for again: a machine just up is slow.
+
+    What is viable is judged anew; after ASKED_FOR times in one outage the tier has failed, and the next has its turn.
+    """
+    assert last.ended is not None
+    if last.ended.reason is not Reason.VIABILITY_UNKNOWN or last.past_the_fence:
+        return False
+    runs = [turn.decided.runs[name] for name in incident.runs if name in turn.decided.runs]
+    same = [x for x in runs if x.started.at >= incident.episode_opened_at and x.started.move == last.started.move]
+    return len(same) < ASKED_FOR
 
 
 def _settling(turn: Turn, service: Service, incident: Incident) -> Finding | None:

@@ -86,9 +86,9 @@ def _way_back(turn: Turn, record: r.RunStarted, service: Service) -> None:
     rule = "no automatic failback in an open incident or a hold-down"
     if record.incident is not None or state.incident is not None:
         raise InvariantBroken(18, rule, f"{record.run}: {state.incident or record.incident} is open")
-    well_s = None if state.healthy_since is None else turn.now - state.healthy_since
-    if well_s is None or well_s < service.hold_down_s:
-        well = "not seen healthy" if well_s is None else f"healthy for {show_duration(well_s)}"
+    since = state.healthy_since
+    if since is None or turn.now < since + service.hold_down_s:
+        well = "not seen healthy" if since is None else f"healthy for {show_duration(turn.now - since)}"
         raise InvariantBroken(18, rule, f"{record.run}: {well}, {show_duration(service.hold_down_s)} wanted")
 
 

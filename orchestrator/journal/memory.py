@@ -80,18 +80,16 @@ class MemoryJournal:
         """Add one entry and the rows."""
         self._current(lease)
         seq, previous = len(self._links) + 1, self._links[-1][2] if self._links else chain.GENESIS
-        body = chain.body_of(seq, at, wall, lease.epoch, records, rows)
+        said = dict(rows)
+        body = chain.body_of(seq, at, wall, lease.epoch, records, said)
         self._keep(rows)
         self._links.append((seq, body, chain.link(previous, body)))
-        return Entry(seq, at, wall, lease.epoch, tuple(records), rows)
+        return Entry(seq, at, wall, lease.epoch, tuple(records), said)
 
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
         """Keep detector rows without an entry."""
         self._current(lease)
-        if isinstance(rows, TakenRows):
-            self._put(rows.values_taken)
-        else:
-            self._keep(rows)
+        self._keep(rows)
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The entries with a larger `seq`."""
@@ -151,11 +149,13 @@ class MemoryJournal:
         return b"\n".join(body for _, body, _ in self._links)
 
     def _keep(self, rows: Mapping[str, Json]) -> None:
-        self._put({check: None if row is None else dumps(row) for check, row in rows.items()})
-
-    def _put(self, rows: Mapping[str, bytes | Taken | None]) -> None:
-        self._rows |= {check: row for check, row in rows.items() if row is not None}
-        for check in [check for check, row in rows.items() if row is None]:
+        kept: Mapping[str, bytes | Taken | None]
+        if isinstance(rows, TakenRows):
+            kept = rows.values_taken
+        else:
+            kept = {check: None if row is None else dumps(row) for check, row in rows.items()}
+        self._rows |= {check: row for check, row in kept.items() if row is not None}
+        for check in [check for check, row in kept.items() if row is None]:
             self._rows.pop(check, None)
 
     def _writable(self) -> None:

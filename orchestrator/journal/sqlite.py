@@ -84,6 +84,7 @@ class SqliteJournal:
         self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
     ) -> Entry:
         """Add one entry and the rows, durable when it returns."""
+        rows = dict(rows)  # rows that were taken are encoded when they are read: once
         with self._store.writing() as db:
             _refuse_stale(db, lease)
             last, previous = db.execute(queries.HEAD).fetchone()

@@ -137,7 +137,7 @@ class Shell:
         if outcome.records:  # where this fails, the rows of the step go with its records
             rows = TakenRows(self._rows.values_taken)
             rows.take(outcome.rows)
-            entry = self._journal.append(self._lease, now, self._wall(), outcome.records, dict(rows))
+            entry = self._journal.append(self._lease, now, self._wall(), outcome.records, rows)
             self._rows, self._rows_at = TakenRows(), now
             self._log(entry)
             self._ports.entry(entry)

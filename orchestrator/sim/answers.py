@@ -26,6 +26,7 @@ class Streak:
     silent_at: float = -1.0
     good_at: float = -1.0
     bad_at: float = -1.0  # bad or silent
+    measured_at: float = -1.0
     measured: tuple[float, float] | None = None  # when the latest sample of the data's age was asked for, and the age
 
 
@@ -55,17 +56,20 @@ class Answers:
             self._verdicts.clear()
             self._fell.clear()
 
-    def observed(self, seen: Observed) -> None:
-        """One answer reached a controller. Late ones are old ones."""
+    def observed(self, seen: Observed, at: float) -> None:
+        """One answer reached a controller. Late ones are old ones; one that is too old counts for what it measured."""
         streak = self._streaks.get(seen.check)
         if streak is None:
             streak = self._streaks[seen.check] = Streak()
         if seen.sent_at <= streak.last_at:
             return
-        streak.last_at, streak.last = seen.sent_at, seen.answer
-        if seen.measures:
+        if seen.measures and seen.sent_at > streak.measured_at:
             age_s = seen.measures.get("data_age_s", seen.measures.get("lag_s"))
-            streak.measured = None if age_s is None else (seen.sent_at, age_s)
+            streak.measured_at, streak.measured = seen.sent_at, None if age_s is None else (seen.sent_at, age_s)
+        check = self._model.checks.get(seen.check)
+        if check is not None and at > seen.sent_at + check.stale_after_s:
+            return
+        streak.last_at, streak.last = seen.sent_at, seen.answer
         if seen.answer is Answer.GOOD:
             streak.good += 1
             streak.bad = 0

@@ -19,7 +19,7 @@ from orchestrator.sim.violation import Report
 from orchestrator.sim.world import World
 
 CHANGES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE)
-RECENT_S = 60.0  # how old a preflight may be when the first destructive step begins
+DESTROYS = (r.StepKind.FENCE, r.StepKind.EXECUTE)
 
 
 @dataclass(slots=True)
@@ -41,6 +41,11 @@ class RunSeen:
     def kind(self, step: str) -> r.StepKind:
         """The kind of a step."""
         return next(s.kind for s in self.steps if s.name == step)
+
+    @property
+    def client(self) -> str:
+        """Whose run it is."""
+        return self.started.service.partition("/")[0]
 
     @property
     def at(self) -> r.PlannedStep | None:
@@ -130,16 +135,22 @@ class Attempts:
         run.attempts[x.step] = x.attempt
         run.looked.discard(x.step)
         run.states[x.step] = r.StepState.RUNNING
-        first = not any(run.attempts.get(s.name) for s in run.started.steps if s.kind in CHANGES and s.name != x.step)
-        if kind in CHANGES and first:
-            if run.ready_at is None or (x.at - run.ready_at > RECENT_S and not before):
+        if kind in DESTROYS and not before and not self._begun_before(run, x.step, DESTROYS):
+            recent_s = self._model.client_limits.get(run.client, self._model.limits).preflight_fresh_s
+            if run.ready_at is None or x.at - run.ready_at > recent_s:
                 self._report(14, "no destructive step before a recent preflight", f"{x.run}/{x.step}")
+        if kind in CHANGES and not self._begun_before(run, x.step, CHANGES):
             service = self._model.services.get(run.started.service)
             asked = service is not None and service.mode is Mode.ASK and run.started.origin is r.Origin.AUTOMATIC
             if (asked or run.started.asks) and not run.approved and not self._unasked(run):
                 self._report(19, "what needs an approval waits for it", f"{x.run}/{x.step}")
         if kind is r.StepKind.EXECUTE:
             self._data(run, x)
+
+    @staticmethod
+    def _begun_before(run: RunSeen, step: str, kinds: tuple[r.StepKind, ...]) -> bool:
+        """Whether another step of these kinds has begun."""
+        return any(run.attempts.get(s.name) for s in run.steps if s.kind in kinds and s.name != step)
 
     def _unasked(self, run: RunSeen) -> bool:
         """An approval that was not needed any more when its turn came."""

@@ -45,7 +45,7 @@ class People:
 class Watch:
     """What oracles want to know of a controller, beside its entries."""
 
-    observed: Callable[[e.Observed, bool], None] = field(default=lambda _seen, _live: None)
+    observed: Callable[[e.Observed, float], None] = field(default=lambda _seen, _at: None)
     carried_out: Callable[[c.Command, int], None] = field(default=lambda _command, _epoch: None)
     defect: Callable[[str], None] = field(default=lambda _why: None)
 
@@ -355,7 +355,7 @@ class Controller:
         if self._airspace.get(name) is not airspace:
             return  # taken out of the configuration, or changed
         again = airspace.ended()
-        self._watch.observed(seen, True)
+        self._watch.observed(seen, self._axis.now())
         self._emit(seen)
         if again:
             self._ask_soon(name, airspace)

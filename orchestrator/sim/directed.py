@@ -32,6 +32,8 @@ _DEATHS = (FaultKind.KILLED, FaultKind.KILLED_AT, FaultKind.FROZEN, FaultKind.FR
 def directed(random: Random, names: Names) -> tuple[Fault, ...]:
     """One script of one family; the same draws give the same script."""
     families = [make for make in _FAMILIES if names.measured or make is not _of_old_data]
+    families = [make for make in families if names.homes or make is not _back_at_once]
+    families = [make for make in families if names.ready or make is not _unknown_ways]
     faults = random.choice(families)(random, names)
     return tuple(sorted(faults, key=lambda f: f.at))
 
@@ -126,7 +128,8 @@ def _together(random: Random, names: Names) -> list[Fault]:
     kind = random.choice((FaultKind.CRASH, FaultKind.HANG))
     faults = [Fault(at + random.uniform(0.0, close_s), kind, s, random.choice((None, 120.0))) for s in chosen]
     if random.random() < 0.4 and names.moves:
-        faults += [Fault(at, random.choice(_PLAYBOOKS), m, 200.0) for m in random.sample(names.moves, 1)]
+        luck = random.choice(_PLAYBOOKS)  # of what plays them, rather than of one
+        faults += [Fault(at - 5.0, luck, m, 200.0) for m in random.sample(names.moves, (len(names.moves) + 1) // 2)]
     return faults
 
 
@@ -135,7 +138,7 @@ def _dies_in_the_middle(random: Random, names: Names) -> list[Fault]:
     at = random.uniform(20.0, 30.0)
     faults = [_disaster(random, names, at)]
     for _ in range(random.randint(1, 2)):
-        at += random.uniform(1.5, 12.0)
+        at += random.choice((random.uniform(0.2, 2.5), random.uniform(1.5, 12.0)))  # within a decision, or after it
         kind = random.choice(_DEATHS)
         still = kind in (FaultKind.FROZEN, FaultKind.FROZEN_AT)
         wait = random.choice((25.0, 40.0, 80.0)) if still else random.choice((2.0, 5.0, 40.0, 90.0))
@@ -158,6 +161,14 @@ def _of_old_data(random: Random, names: Names) -> list[Fault]:
     if random.random() < 0.3:
         faults.append(Fault(lost + random.uniform(1.0, 40.0), FaultKind.BROKEN, random.choice(names.moves), 60.0))
     return faults
+
+
+def _unknown_ways(random: Random, names: Names) -> list[Fault]:
+    """Whether moves could help cannot be asked any more; then something is lost."""
+    at = random.uniform(5.0, 15.0)
+    muted = random.sample(names.ready, (len(names.ready) + 1) // 2)
+    lost = _disaster(random, names, at + random.uniform(15.0, 40.0))
+    return [lost, *(Fault(at, FaultKind.MUTE, check, 120.0) for check in muted)]
 
 
 def _the_second_too(random: Random, names: Names) -> list[Fault]:
@@ -192,6 +203,26 @@ def _flickers(random: Random, names: Names) -> list[Fault]:
     return faults
 
 
+def _back_at_once(random: Random, names: Names) -> list[Fault]:
+    """A place loses its power and has it again before anybody has acted; what had crashed there stays down."""
+    at = random.uniform(15.0, 40.0)
+    service, home = random.choice(names.homes)
+    lost = Fault(at + random.uniform(-5.0, 5.0), FaultKind.POWER, home, random.uniform(4.0, 20.0))
+    return [lost, Fault(at, FaultKind.CRASH, service, None)]
+
+
+def _gone_and_back(random: Random, names: Names) -> list[Fault]:
+    """Something is gone for long enough that services are moved, and comes back: going back may be due, or too soon."""
+    at, lasts = random.uniform(10.0, 20.0), random.uniform(40.0, 80.0)
+    if names.places and random.random() < 0.6:
+        faults = [Fault(at, FaultKind.POWER, random.choice(names.places), lasts)]
+    else:
+        faults = [Fault(at, FaultKind.CUT, random.choice(names.domains or names.hosts), lasts)]
+    if random.random() < 0.3:
+        faults.append(_disaster(random, names, at + lasts + random.uniform(20.0, 60.0)))
+    return faults
+
+
 def _half_seen(random: Random, names: Names) -> list[Fault]:
     """While a disaster is being seen to, eyes fail: answers come late, not at all, or only to some."""
     at = random.uniform(20.0, 30.0)
@@ -223,13 +254,19 @@ def _alive_out_of_sight(random: Random, names: Names) -> list[Fault]:
 
 _FAMILIES: tuple[Family, ...] = (
     _stopped_in_between,
+    _stopped_in_between,
+    _together,
     _approved_late,
     _again_and_again,
     _together,
     _dies_in_the_middle,
+    _dies_in_the_middle,
     _of_old_data,
+    _unknown_ways,
     _the_second_too,
     _flickers,
+    _back_at_once,
+    _gone_and_back,
     _half_seen,
     _alive_out_of_sight,
 )

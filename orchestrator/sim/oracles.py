@@ -78,9 +78,9 @@ class Oracles:
         if isinstance(command, c.RunPlaybook):
             self._grounds.carried_out(command.key)
 
-    def observed(self, seen: e.Observed) -> None:
-        """An answer reached a controller."""
-        self._answers.observed(seen)
+    def observed(self, seen: e.Observed, at: float) -> None:
+        """An answer reached a controller at this time of the journal's axis."""
+        self._answers.observed(seen, at)
 
     def defect(self, why: str) -> None:
         """A controller met a defect of its own."""
@@ -209,7 +209,7 @@ class Oracles:
             if self._tiers.get((x.incident or "", tier)) not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
                 self._broken(17, "tier n+1 only after tier n", f"{x.run}: tier {tier} is not out")
         left = self._left.get((x.service, x.to_place or ""))
-        if left is not None and x.at - left < service.cool_down_s:
+        if left is not None and x.at - left < service.cool_down_s - 1e-6:
             ago = show_duration(x.at - left)
             self._broken(8, "no return to what has just failed", f"{x.run}: {x.to_place} failed {ago} ago")
 
@@ -257,6 +257,11 @@ class Oracles:
     def _failback(self, x: r.RunStarted, service: Service, known: Known) -> None:
         if known.incident is not None:
             self._broken(18, "no automatic failback in an open incident", f"{x.run}: {known.incident}")
+        left = self._left.get((x.service, x.to_place or ""))
+        if left is not None and x.at - left < service.cool_down_s - 1e-6:
+            self._broken(
+                8, "no return to what has just failed", f"{x.run}: {x.to_place} failed {x.at - left:.0f} s ago"
+            )
         since = known.recovered_at
         if since is not None and x.at - since < service.hold_down_s - 1e-6:
             self._broken(18, "no automatic failback in a hold-down", f"{x.run}: {x.at - since:.0f} s after recovery")

@@ -166,9 +166,9 @@ class Simulation:
 
     # ---- inside
 
-    def _observed(self, seen: e.Observed, live: bool) -> None:
+    def _observed(self, seen: e.Observed, at: float) -> None:
         self.observations += 1
-        self.oracles.observed(seen)
+        self.oracles.observed(seen, at)
 
     def _entry(self, entry: Entry) -> None:
         self.entries.append(entry)

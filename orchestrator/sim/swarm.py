@@ -40,6 +40,8 @@ class Names:
     checks: tuple[str, ...]
     vantages: tuple[str, ...]
     rests: tuple[str, ...] = ()  # domains that services with a ladder rest on, once for each such service
+    homes: tuple[tuple[str, str], ...] = ()  # services that have one, and it
+    ready: tuple[str, ...] = ()  # checks that moves' preconditions ask
 
 
 def names_of(model: Model, nature: Nature) -> Names:
@@ -54,6 +56,8 @@ def names_of(model: Model, nature: Nature) -> Names:
         tuple(sorted(model.checks)),
         tuple(sorted({c.vantage for c in model.checks.values()})) or ("local",),
         tuple(sorted(d for s in model.services.values() if s.ladder for d in _rests(s, nature))),
+        tuple(sorted((s.id, s.home) for s in model.services.values() if s.home)),
+        tuple(sorted({c for m in model.moves.values() if m.viable_when for c in m.viable_when.checks()})),
     )
 
 

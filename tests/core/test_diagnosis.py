@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from orchestrator.core.diagnosis import blamed, evaluate
@@ -45,3 +47,21 @@ def test_conditions_nest_and_blame_each_check_once_in_the_authors_order() -> Non
     down = {"a": Verdict.UP, "b": Verdict.DOWN, "c": Verdict.DOWN}
     assert evaluate(outer, down.__getitem__) is Verdict.DOWN
     assert blamed(outer, down.__getitem__, Verdict.DOWN) == ["b", "c"]
+
+
+def counted(combine: Combine, verdicts: str, need: int) -> str:
+    """The same by counting letters: what is usable for certain, and what may be."""
+    need = {Combine.ALL: len(verdicts), Combine.ANY: 1, Combine.QUORUM: need}[combine]
+    usable = verdicts.count("u") + verdicts.count("g")
+    if usable >= need:
+        return "degraded" if "g" in verdicts else "up"
+    return "unknown" if usable + verdicts.count("?") >= need else "down"
+
+
+@pytest.mark.parametrize("combine", list(Combine))
+def test_every_condition_over_up_to_four_checks_is_what_counting_says(combine: Combine) -> None:
+    for many in range(1, 5):
+        for letters in itertools.product("ug?d", repeat=many):
+            for need in range(1, many + 1):
+                verdicts = "".join(letters)
+                assert asked(combine, verdicts, need).value == counted(combine, verdicts, need), (verdicts, need)

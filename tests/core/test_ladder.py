@@ -11,6 +11,7 @@ from orchestrator.core import ladder
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
+from orchestrator.core.incident import ASKED_FOR
 from orchestrator.core.ladder import Assessment
 from orchestrator.core.model import FenceBy, Model, Move, Tier
 from orchestrator.core.reasons import Reason
@@ -269,3 +270,49 @@ def test_to_fence_is_every_place_that_might_act_but_the_destination() -> None:
     assert ladder.to_fence(turn, erp, turn.model.moves["acme/return-hq"]) == []
     assert ladder.to_fence(turn, replace(erp, exclusive=False), turn.model.moves["acme/geo-site"]) == []
     assert ladder.to_fence(turn, erp, Move("acme/x", "acme", "x", book("x"), all_of("erp-transaction"))) == []
+
+
+def unanswered_preflight() -> World:
+    """The second line is well when it is chosen; the moment it is, nothing answers for it any more."""
+    world = lab()
+    isp_a_dies(world)
+    while not list(world.records(r.RunStarted)):
+        world.run(0.1)
+    world.nothing("isp-b-path")
+    while not list(world.records(r.RunEnded)):
+        world.run(0.5)
+    assert world.last(r.RunEnded).reason is Reason.VIABILITY_UNKNOWN  # type: ignore[attr-defined]
+    return world
+
+
+def test_a_move_that_could_not_be_asked_for_is_asked_for_again() -> None:
+    """A machine that has just come up is slow to answer: that is no failure of the tier for the whole outage."""
+    world = unanswered_preflight()
+    world.good("isp-b-path")
+    world.run(60)
+    assert [x.move for x in world.records(r.RunStarted)][:2] == ["acme/backup-isp"] * 2  # type: ignore[attr-defined]
+    assert "acme/backup-isp" in world.decided().engaged
+
+
+def test_what_stays_unknown_gives_way_to_the_next_tier() -> None:
+    world = unanswered_preflight()
+    world.run(60)
+    states = [(x.state, x.reason) for x in world.records(r.TierJudged) if x.move == "acme/backup-isp"]  # type: ignore[attr-defined]
+    assert (r.TierState.INELIGIBLE, Reason.VIABILITY_UNKNOWN) in states
+
+
+def test_a_move_whose_preconditions_never_answer_in_time_fails_in_the_end() -> None:
+    """Well whenever it is chosen, mute whenever it is asked: it does not go round for ever."""
+    world = lab()
+    isp_a_dies(world)
+    for n in range(1, 6):
+        for _ in range(1200):
+            if len(list(world.records(r.RunStarted))) >= n:
+                break
+            world.run(0.1)
+        world.nothing("isp-b-path")
+        world.run(12)
+        world.good("isp-b-path")
+    runs = [x for x in world.records(r.RunStarted) if x.move == "acme/backup-isp"]  # type: ignore[attr-defined]
+    assert len(runs) == ASKED_FOR
+    assert any(x.state is r.TierState.FAILED for x in world.records(r.TierJudged))  # type: ignore[attr-defined]

@@ -37,11 +37,17 @@ class Account:
     def __init__(self, stale_s: float, fall: int) -> None:
         self.stale_s, self.fall = stale_s, fall
         self.heard: list[Heard] = []
+        self.gaps: set[float] = set()  # answers after which nothing came until they were stale
 
     def hears(self, sent_at: float, answer: e.Answer, now: float) -> None:
         """An answer to a question older than the last one, or too long on its way, is an old answer."""
-        if (not self.heard or sent_at > self.heard[-1][0]) and now - sent_at <= self.stale_s:
+        if (not self.heard or sent_at > self.heard[-1][0]) and now <= sent_at + self.stale_s:
             self.heard.append((sent_at, answer))
+
+    def waits(self, now: float) -> None:
+        """Time has passed: what is stale now is no part of what comes later, however late the answers were."""
+        if self.heard and now > self.asked_at + self.stale_s:
+            self.gaps.add(self.asked_at)
 
     @property
     def asked_at(self) -> float:
@@ -67,7 +73,8 @@ class Account:
         nones = 0
         for sent_at, answer in reversed(self.heard):
             nones = nones + 1 if answer is NONE else 0
-            if nones >= self.fall or (later is not None and later - sent_at > self.stale_s):
+            gap = later is not None and (later - sent_at > self.stale_s or sent_at in self.gaps)
+            if nones >= self.fall or gap:
                 break
             later = sent_at
             if answer is NONE:
@@ -117,6 +124,7 @@ class OneCheck(RuleBasedStateMachine):
         self.epoch += 1
         self.steps(e.ControllerStarted(f"c{self.epoch}", self.epoch, "boot", same_boot))
         self.steps(e.ConfigurationLoaded(self.model))
+        self.everybody_waits()
 
     @rule(
         name=st.sampled_from([WEB, WEB, WEB, REF]),
@@ -163,6 +171,7 @@ class OneCheck(RuleBasedStateMachine):
         if not same_boot:
             for account in self.accounts.values():
                 account.heard.clear()
+                account.gaps.clear()
         self.starts(same_boot)
 
     def hears(self, name: str, sent_at: float, answer: e.Answer) -> None:
@@ -178,14 +187,19 @@ class OneCheck(RuleBasedStateMachine):
         while self.wake_at <= until:
             self.now = max(self.now, self.wake_at)
             self.steps(e.Ticked())
+            self.everybody_waits()
         self.now = until
+
+    def everybody_waits(self) -> None:
+        for account in self.accounts.values():
+            account.waits(self.now)
 
     # ---- what must hold
 
     def is_caused(self, x: r.VerdictChanged) -> None:
         """Statements 9 and 11: no verdict without its full rise or fall of fresh answers."""
         account, of = self.accounts[x.check], self.model.checks[x.check]
-        fresh = self.now - account.asked_at <= of.stale_after_s + of.every_s
+        fresh = self.now <= account.asked_at + of.stale_after_s + of.every_s
         if x.verdict is r.Verdict.UP:
             assert len(account.good_streak()) >= of.rise
             assert fresh
@@ -209,12 +223,12 @@ class OneCheck(RuleBasedStateMachine):
         account, of = self.accounts[REF], self.model.checks[REF]
         assert account.heard
         assert account.heard[-1][1] is GOOD
-        assert self.now - account.asked_at <= of.stale_after_s
+        assert self.now <= account.asked_at + of.stale_after_s
 
     def is_not_missed(self, name: str) -> None:
         """The other way round: a full rise, fall or absence that needs nothing else is told at once."""
         account, of = self.accounts[name], self.model.checks[name]
-        if not account.heard or self.now - account.asked_at > of.stale_after_s:
+        if not account.heard or self.now > account.asked_at + of.stale_after_s:
             return
         verdict, bad = self.engine.rows[name].verdict, account.bad_streak()
         if account.nones() >= of.fall:
@@ -246,7 +260,7 @@ class OneCheck(RuleBasedStateMachine):
     def who_sees_nothing_says_nothing(self) -> None:
         """Statement 10: while no reference answers, every verdict counts as unknown."""
         account, of = self.accounts[REF], self.model.checks[REF]
-        sees = bool(account.heard) and account.heard[-1][1] is GOOD and self.now - account.asked_at <= of.stale_after_s
+        sees = bool(account.heard) and account.heard[-1][1] is GOOD and self.now <= account.asked_at + of.stale_after_s
         if not sees:
             assert self.engine.turn(self.now).verdict(WEB) is r.Verdict.UNKNOWN
 

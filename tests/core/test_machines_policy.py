@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
-from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Dependency, Limits, Mode, Model, Move, Service, Tier
 from tests.core.world import World, all_of, book, check
@@ -321,9 +319,6 @@ TestStreet = Street.TestCase
 TestStreet.settings = settings(deadline=None, max_examples=50, stateful_step_count=25)
 
 
-@pytest.mark.xfail(
-    raises=InvariantBroken, strict=False, reason="invariants_of_runs.py subtracts where failback.py adds"
-)
 def test_a_way_back_may_begin_in_the_instant_that_the_hold_down_is_over() -> None:
     """Whoever adds the hold-down to a time, and whoever takes a time from another, differ by a rounding here."""
     for n in range(12):

@@ -104,8 +104,8 @@ class Runs(RuleBasedStateMachine):
         """Perhaps in the same minute in which somebody else says: leave it alone."""
         run = self.waiting()[0]
         if hold:
-            self.world.say(WordKind.HOLD, run.started.service)
-        self.world.say(WordKind.APPROVE, run.id)
+            self.world.speak(WordKind.HOLD, run.started.service)
+        self.world.speak(WordKind.APPROVE, run.id)
         self.world.run(1)
 
     def waiting(self) -> list[Run]:
@@ -160,7 +160,7 @@ class Runs(RuleBasedStateMachine):
     @rule(kind=st.sampled_from([WordKind.ABORT, WordKind.APPROVE, WordKind.APPROVE, WordKind.REJECT]), data=st.data())
     def a_word_to_a_run(self, kind: WordKind, data: st.DataObject) -> None:
         unfinished = [x.id for x in self.world.decided().unfinished_runs()]
-        self.world.say(kind, data.draw(st.sampled_from(unfinished or sorted(self.world.decided().runs))))
+        self.world.speak(kind, data.draw(st.sampled_from(unfinished or sorted(self.world.decided().runs))))
         self.world.run(0.5)
 
     @precondition(lambda self: self.world.up)
@@ -170,7 +170,7 @@ class Runs(RuleBasedStateMachine):
         move=st.sampled_from([None, "to-geo", "to-hq"]),
     )
     def a_word_about_a_service(self, kind: WordKind, service: str, move: str | None) -> None:
-        self.world.say(kind, service, fence=True, move=move)
+        self.world.speak(kind, service, fence=True, move=move)
         self.world.run(0.5)
 
     @precondition(lambda self: self.world.up and self.world.decided().words)

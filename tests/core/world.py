@@ -219,9 +219,13 @@ class World:
 
     def say(self, kind: e.WordKind, subject: str, word: str | None = None, **options: object) -> c.Answered:
         """A named operator says something; the answer."""
+        self.speak(kind, subject, word, **options)
+        return self.answered[-1]
+
+    def speak(self, kind: e.WordKind, subject: str, word: str | None = None, **options: object) -> None:
+        """A named operator says something to a controller that may die of it, before it has answered."""
         name = word or f"w{next(self._count)}"
         self._step(e.WordSpoken(name, kind, "Ada", subject, "a reason", options))  # type: ignore[arg-type]
-        return self.answered[-1]
 
     def hears(self, event: e.Event) -> None:
         """An event from outside the script."""

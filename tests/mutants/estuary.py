@@ -11,6 +11,7 @@ The one rule it keeps: every guard and rule of order has a place here where noth
     kiln      a move that must take effect once
     lamp      seen from two vantages
     bell      mode observe
+    chart     data whose age nobody measures
 """
 
 from __future__ import annotations
@@ -61,24 +62,27 @@ def _checks() -> dict[str, Check]:
         _check("line-a-path", "isp-a", via="isp-a", **slow),
         _check("line-on-b", "edge", **slow),
         _check("books-work", "front"),
-        _check("west-dark", "console", every_s=4.0, fast_s=4.0, **once),  # an old word of it, often enough
+        _check("west-dark", "console", every_s=15.0, fast_s=15.0, **once),  # often an old word of it
         _check("west-off", "console", **slow, **once),
         _check("west-seen", "west"),
         _check("east-off", "console", **slow, **once),
         _check("cloud-off", "console", **slow, **once),
+        _check("east-ready", "east", **slow),
+        _check("cloud-ready", "cloud", **slow),
         _check("east-data", "east", **slow),
         _check("cloud-data", "cloud", **slow),
-        _check("west-ready", "west", **slow),
+        _check("west-ready", "console", **slow),
         _check("books-at-west", "front", **slow, **once),
         _check("books-at-east", "front", **slow, **once),
         _check("books-at-cloud", "front", **slow, **once),
-        _check("books-stopped", "console", **slow, **once),
+        _check("books-stopped", "east", **slow, **once),
         _check("desk-works", "desk"),
         _check("mill-works", "mill"),
         _check("kiln-works", "kiln"),
         _check("lamp-works", "lamp"),
         _check("lamp-seen", "lamp", via="ferry", vantage="witness"),
         _check("bell-works", "bell"),
+        _check("chart-works", "chart"),
     ]
     return {c.id: c for c in found}
 
@@ -120,7 +124,7 @@ def _moves() -> dict[str, Move]:
             "to-east",
             all_of("books-work", "books-at-east"),
             to=f"{CLIENT}/east",
-            viable_when=all_of("east-data"),
+            viable_when=all_of("east-ready"),
             data_age=f"{CLIENT}/east-data",
             done_when=all_of("books-at-east"),
         ),
@@ -129,7 +133,7 @@ def _moves() -> dict[str, Move]:
             all_of("books-work", "books-at-cloud"),
             to=f"{CLIENT}/cloud",
             prepare=_book("make-cloud"),
-            viable_when=all_of("cloud-data"),
+            viable_when=all_of("cloud-ready"),
             data_age=f"{CLIENT}/cloud-data",
             timeout_s=100.0,
         ),
@@ -137,6 +141,7 @@ def _moves() -> dict[str, Move]:
             "home",
             all_of("books-work", "books-at-west"),
             to=f"{CLIENT}/west",
+            leaves=frozenset({f"{CLIENT}/east"}),
             hand_over=Fence(_book("hand-over"), all_of("books-stopped"), FenceBy.ALWAYS, timeout_s=40.0),
             viable_when=all_of("west-ready"),
             done_when=all_of("books-at-west"),
@@ -148,6 +153,7 @@ def _moves() -> dict[str, Move]:
         move("kiln-mend", all_of("kiln-works"), holds=(f"{CLIENT}/crane",)),
         move("lamp-restart", all_of("lamp-works"), safe_to_repeat=True),
         move("bell-restart", all_of("bell-works"), safe_to_repeat=True),
+        move("chart-to-east", all_of("chart-works"), to=f"{CLIENT}/east", safe_to_repeat=True),
     ]
     return {m.id: m for m in found}
 
@@ -160,7 +166,17 @@ def _services() -> dict[str, Service]:
 
     west = f"{CLIENT}/west"
     found = [
-        service("line", all_of("line-works"), "detour", home=west, priority=0, failback=(f"{CLIENT}/detour-back",)),
+        service(
+            "line",
+            all_of("line-works"),
+            "detour",
+            home=west,
+            priority=0,
+            failback=(f"{CLIENT}/detour-back",),
+            automatic_failback=True,
+            hold_down_s=80.0,
+            cool_down_s=30.0,
+        ),
         service(
             "books",
             all_of("books-work"),
@@ -179,11 +195,12 @@ def _services() -> dict[str, Service]:
         service("kiln", all_of("kiln-works"), "kiln-mend"),
         service("lamp", all_of("lamp-works", "lamp-seen"), "lamp-restart"),
         service("bell", all_of("bell-works"), "bell-restart", mode=Mode.OBSERVE),
+        service("chart", all_of("chart-works"), "chart-to-east", rpo_s=30.0),
     ]
     return {s.id: s for s in found}
 
 
 def estuary() -> Model:
     """The model."""
-    limits = Limits(moves_per_service=3, concurrent_failovers=2, failure_domains=2, relapse_s=20.0)
+    limits = Limits(moves_per_service=3, concurrent_failovers=2, failure_domains=3, relapse_s=20.0)
     return Model("estuary", _checks(), _places(), _moves(), _services(), limits)

@@ -14,14 +14,14 @@ from typing import Any
 from orchestrator.core import detector, endings, failback, incident, ladder, policy, steps
 from orchestrator.core import plan as plans
 from orchestrator.core import records as r
-from orchestrator.core.decided import Decided, Run, Step
+from orchestrator.core.decided import Decided, Incident, Run, Step
 from orchestrator.core.events import Observed
 from orchestrator.core.ladder import Assessment
 from orchestrator.core.model import Check, Condition, Mode, Move, Service
 from orchestrator.core.policy import Finding, Guard
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
-from tests.mutants.mutant import BESIDE, Mutant, put
+from tests.mutants.mutant import BESIDE, DEATHS, DOWN, PLAYBOOKS, Mutant, put
 
 
 @contextmanager
@@ -101,8 +101,12 @@ def tier_reasons(*reasons: Reason) -> Callable[[], Any]:
     @contextmanager
     def out() -> Iterator[None]:
         with ExitStack() as stack:
-            for name in ("_cannot_start", "_not_viable", "_too_late"):
-                stack.enter_context(put(ladder, name, _without_reasons(getattr(ladder, name), reasons)))
+            objections = ladder._objections
+
+            def fewer(*asked: Any) -> Iterator[Assessment]:
+                return (x for x in objections(*asked) if x.reason not in reasons)
+
+            stack.enter_context(put(ladder, "_objections", fewer))
             loss = ladder.data_loss
 
             def data_loss(
@@ -115,16 +119,6 @@ def tier_reasons(*reasons: Reason) -> Callable[[], Any]:
             yield
 
     return out
-
-
-def _without_reasons(
-    judge: Callable[..., Assessment | None], reasons: tuple[Reason, ...]
-) -> Callable[..., Assessment | None]:
-    def judged(*arguments: Any) -> Assessment | None:
-        found = judge(*arguments)
-        return None if found is not None and found.reason in reasons else found
-
-    return judged
 
 
 @contextmanager
@@ -241,12 +235,14 @@ def mode_observe_as_auto() -> Iterator[None]:
     """A service that is to be observed is acted for."""
     decide, unwanted = incident._take, steps._unwanted
 
-    def take(turn: Turn, service: Service, *rest: Any) -> None:
+    def take(
+        turn: Turn, service: Service, about: Incident, tier: int, choice: Assessment, refused: list[Assessment]
+    ) -> None:
         auto = replace(service, mode=Mode.AUTO) if service.mode is Mode.OBSERVE else service
-        decide(turn, auto, *rest)
+        decide(turn, auto, about, tier, choice, refused)
 
-    def wanted(turn: Turn, run: Run) -> tuple[Reason, str] | None:
-        found = unwanted(turn, run)
+    def wanted(*asked: Any) -> tuple[Reason, str] | None:
+        found: tuple[Reason, str] | None = unwanted(*asked)
         return None if found is not None and found[0] is Reason.OBSERVE_ONLY else found
 
     with put(incident, "_take", take), put(steps, "_unwanted", wanted):
@@ -263,10 +259,11 @@ def any_plan_approved() -> Iterator[None]:
 @contextmanager
 def approved_for_good() -> Iterator[None]:
     """Nothing is asked again after an approval."""
-    plan = plans.plan_steps
+    plan: Any = plans.plan_steps
 
-    def fewer(*arguments: Any) -> list[r.PlannedStep]:
-        return [s for s in plan(*arguments) if s.kind is not r.StepKind.RECHECK]
+    def fewer(*asked: Any) -> list[r.PlannedStep]:
+        planned: list[r.PlannedStep] = plan(*asked)
+        return [s for s in planned if s.kind is not r.StepKind.RECHECK]
 
     with put(incident, "plan_steps", fewer):
         yield
@@ -312,38 +309,148 @@ def _skipped(turn: Turn, run: Run, step: Step) -> bool:
     return True
 
 
+MILL = "program crashes of quay/mill|program hangs of quay/mill"
+KILN = "program crashes of quay/kiln|program hangs of quay/kiln"
+
 GUARDS = (
-    Mutant("blind", "a controller that sees nothing acts", (10,), seeing_all),
-    Mutant("quorum", "one of several vantages triggers alone", (10,), lambda: without(policy.no_quorum)),
-    Mutant("held", "a hold stops nothing", (19,), lambda: without(policy.held)),
-    Mutant("maintenance", "an announced window stops nothing", (19,), lambda: without(policy.in_maintenance)),
-    Mutant("flapping", "no brake on automatic moves", (12,), lambda: without(policy.frozen)),
-    Mutant("mass failure", "acts when all fails at once", (13,), lambda: without(policy.mass_failure)),
-    Mutant("dependency", "does not wait for what recovers first", (BESIDE,), without_waiting),
-    Mutant("failovers", "any number at once", (13,), lambda: without(policy.too_many_failovers)),
-    Mutant("sighting", "fences a place that has just answered", (16,), without_sighting),
+    Mutant(
+        "blind",
+        "a controller that sees nothing acts",
+        (10,),
+        seeing_all,
+        needs=("controller's uplink|reference targets",),
+    ),
+    Mutant(
+        "quorum", "one of several vantages triggers alone", (10,), lambda: without(policy.no_quorum), needs=("cut off",)
+    ),
+    Mutant("held", "a hold stops nothing", (19,), lambda: without(policy.held), needs=("hold",)),
+    Mutant(
+        "maintenance",
+        "an announced window stops nothing",
+        (19,),
+        lambda: without(policy.in_maintenance),
+        needs=("maintenance",),
+    ),
+    Mutant(
+        "flapping",
+        "no brake on automatic moves",
+        (12,),
+        lambda: without(policy.frozen),
+        needs=(DOWN,),
+    ),
+    Mutant(
+        "mass failure",
+        "acts when all fails at once",
+        (13,),
+        lambda: without(policy.mass_failure),
+        needs=("program crashes|program hangs|power cut",),
+    ),
+    Mutant(
+        "dependency",
+        "does not wait for what recovers first",
+        (BESIDE,),
+        without_waiting,
+        needs=("power cut|cut off|program hangs|program crashes",),
+    ),
+    Mutant(
+        "failovers",
+        "any number at once",
+        (13,),
+        lambda: without(policy.too_many_failovers),
+        needs=(DOWN,),
+    ),
+    Mutant(
+        "sighting",
+        "fences a place that has just answered",
+        (16,),
+        without_sighting,
+        needs=("power cut", "program crashes"),
+    ),
     Mutant("fall", "one bad answer takes a check down", (11,), observing(lambda c: replace(c, fall=1))),
     Mutant("rise", "one good answer brings it up", (11,), observing(lambda c: replace(c, rise=1))),
     Mutant("silence", "silence needs no reference", (10,), silence_proves),
-    Mutant("late answers", "a late answer is a fresh one", (9, 11), late_as_fresh),
-    Mutant("cool-down", "returns to what has just failed", (8,), without_cool_down),
-    Mutant("hold-down", "goes back at once", (18,), going_back_despite(Reason.HOLD_DOWN)),
+    Mutant("late answers", "a late answer is a fresh one", (9, 11), late_as_fresh, needs=("answers of long ago",)),
+    Mutant("cool-down", "returns to what has just failed", (8,), without_cool_down, needs=("power cut",)),
+    Mutant("hold-down", "goes back at once", (18,), going_back_despite(Reason.HOLD_DOWN), needs=("cut off",)),
     Mutant("preflight", "preflights are not waited for", (14, 15), without_questions),
-    Mutant("fresh preflight", "a preflight of any age will do", (14,), any_preflight_will_do),
-    Mutant("not viable", "begins what cannot help", (BESIDE,), tier_reasons(Reason.NOT_VIABLE)),
-    Mutant("viability", "unknown is viable", (BESIDE,), tier_reasons(Reason.VIABILITY_UNKNOWN)),
-    Mutant("RPO unknown", "promotes data of unknown age", (15,), tier_reasons(Reason.RPO_UNKNOWN)),
-    Mutant("RPO exceeded", "promotes data that are too old", (15,), tier_reasons(Reason.RPO_EXCEEDED)),
-    Mutant("data age", "data do not age after their sample", (15,), age_at_its_sample),
-    Mutant("fence", "activates without a fence", (16,), without_fences),
-    Mutant("fence skipped", "steps over a fence in the plan", (16,), no_fence_needed),
-    Mutant("dark", "fences by itself what may be alive", (16,), fencing_what_lives),
-    Mutant("proof", "a fence is not proven", (16,), without_proof),
-    Mutant("mode ask", "acts without the approval", (19,), mode_ask_as_auto),
-    Mutant("mode observe", "acts where it should watch", (19,), mode_observe_as_auto),
-    Mutant("plan", "an approval covers another plan", (BESIDE,), any_plan_approved),
-    Mutant("recheck", "nothing is asked after an approval", (14,), approved_for_good),
-    Mutant("compromise", "acts while a compromise is suspected", (19,), unsuspecting),
-    Mutant("budget", "a tier that does not fit goes first", (BESIDE,), without_budget),
-    Mutant("resource", "two runs hold one resource", (7,), sharing_everything),
+    Mutant(
+        "fresh preflight",
+        "a preflight of any age will do",
+        (14,),
+        any_preflight_will_do,
+        needs=(
+            "power cut",
+            "probe cannot ask|replica falls behind|broken destination|" + DEATHS + "|" + PLAYBOOKS,
+        ),
+    ),
+    Mutant(
+        "not viable",
+        "begins what cannot help",
+        (BESIDE,),
+        tier_reasons(Reason.NOT_VIABLE),
+        needs=("broken destination", "power cut|cut off"),
+    ),
+    Mutant(
+        "viability",
+        "unknown is viable",
+        (BESIDE,),
+        tier_reasons(Reason.VIABILITY_UNKNOWN),
+        needs=("probe cannot ask", "power cut|cut off"),
+    ),
+    Mutant(
+        "RPO unknown",
+        "promotes data of unknown age",
+        (15,),
+        tier_reasons(Reason.RPO_UNKNOWN),
+        needs=(DOWN,),
+    ),
+    Mutant(
+        "RPO exceeded",
+        "promotes data that are too old",
+        (15,),
+        tier_reasons(Reason.RPO_EXCEEDED),
+        needs=(
+            "power cut",
+            "replica falls behind|answers of long ago|probe cannot ask",
+        ),
+    ),
+    Mutant(
+        "data age",
+        "data do not age after their sample",
+        (15,),
+        age_at_its_sample,
+        needs=(
+            "power cut",
+            "probe cannot ask|answers of long ago",
+        ),
+    ),
+    Mutant("fence", "activates without a fence", (16,), without_fences, needs=("power cut|cut off",)),
+    Mutant("fence skipped", "steps over a fence in the plan", (16,), no_fence_needed, needs=("power cut|cut off",)),
+    Mutant(
+        "dark",
+        "fences by itself what may be alive",
+        (16,),
+        fencing_what_lives,
+        needs=("cut off|program crashes|program hangs",),
+    ),
+    Mutant("proof", "a fence is not proven", (16,), without_proof, needs=("power cut|cut off",)),
+    Mutant("mode ask", "acts without the approval", (19,), mode_ask_as_auto, needs=(DOWN,)),
+    Mutant(
+        "mode observe",
+        "acts where it should watch",
+        (19,),
+        mode_observe_as_auto,
+        needs=(DOWN,),
+    ),
+    Mutant("plan", "an approval covers another plan", (BESIDE,), any_plan_approved, needs=("configuration changes",)),
+    Mutant("recheck", "nothing is asked after an approval", (14,), approved_for_good, needs=("approve",)),
+    Mutant("compromise", "acts while a compromise is suspected", (19,), unsuspecting, needs=("suspect",)),
+    Mutant(
+        "budget",
+        "a tier that does not fit goes first",
+        (BESIDE,),
+        without_budget,
+        needs=(MILL,),
+    ),
+    Mutant("resource", "two runs hold one resource", (7,), sharing_everything, needs=(MILL, KILN)),
 )

@@ -5,11 +5,17 @@ The one rule it keeps: nothing on disk is changed, and when its context is left 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.sim.faults import Fault
+
+DOWN = "program crashes|program hangs"
+STILL = "controller stands still|controller stands still at an entry"
+DEATHS = f"controller killed|controller killed at an entry|controller's machine restarts|{STILL}"
+PLAYBOOKS = "playbook fails|playbook hangs|playbook half done|playbook without effect|playbook's end unseen"
 BESIDE = 0  # none of the twenty: a rule of order beside them
 
 
@@ -17,14 +23,23 @@ BESIDE = 0  # none of the twenty: a rule of order beside them
 class Mutant:
     """`out`: a context in which the rule is not there. `expected`: the statements of which one should not hold.
 
-    `rest`: it takes the end of everything to see.
+    `needs`: kinds of faults (perhaps `of` a subject), or words, without which the rule would have nothing to stop; each
+    may name several (`hold|maintenance`). Seeds without them are passed over. `rest`: it takes the end of everything
+    to see.
     """
 
     name: str
     takes_out: str
     expected: tuple[int, ...]
     out: Callable[[], AbstractContextManager[None]]
+    needs: tuple[str, ...] = ()
     rest: bool = False
+
+    def could_matter(self, faults: Sequence[Fault]) -> bool:
+        """Whether this script gives the rule anything to stop."""
+        there = {f.kind.value for f in faults} | {f.word for f in faults}
+        there |= {f"{f.kind.value} of {f.subject}" for f in faults}
+        return all(there & set(need.split("|")) for need in self.needs)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from orchestrator.journal.memory import MemoryJournal
 from orchestrator.runner.scripted import Ending
 from orchestrator.shell.loop import Shell
 from orchestrator.sim.targets import Targets
-from tests.mutants.mutant import BESIDE, Mutant, put
+from tests.mutants.mutant import BESIDE, DEATHS, STILL, Mutant, put
 
 
 @contextmanager
@@ -215,13 +215,6 @@ def telling_once() -> Iterator[None]:
 
 
 @contextmanager
-def forgetting_runs() -> Iterator[None]:
-    """A controller that starts does not account for what ran."""
-    with put(run, "take_over", lambda _turn, _run: None):
-        yield
-
-
-@contextmanager
 def without_judging() -> Iterator[None]:
     """An incident for which no tier is left is told to nobody."""
     with put(incident, "_no_tier_left", lambda *_: None):
@@ -229,19 +222,71 @@ def without_judging() -> Iterator[None]:
 
 
 ORDERING = (
-    Mutant("tiers", "a later tier while an earlier one could help", (17,), last_tier_first),
-    Mutant("steps", "the playbook before its fence", (14, 16), execute_first),
+    Mutant(
+        "tiers",
+        "a later tier while an earlier one could help",
+        (17,),
+        last_tier_first,
+        needs=("program crashes|program hangs|power cut",),
+    ),
+    Mutant("steps", "the playbook before its fence", (14, 16), execute_first, needs=("power cut",)),
     Mutant("journal first", "acts, then writes", (4,), act_then_write),
-    Mutant("look first", "tries again without a look", (5, 6), retry_unlooked),
-    Mutant("never begun", "an end unseen is taken for no beginning", (5, 6), lost_as_never_begun),
-    Mutant("verify", "answers of before the step verify it", (BESIDE,), verified_by_old_answers),
-    Mutant("order", "dependants are attended before their dependencies", (BESIDE,), dependants_first),
-    Mutant("may act", "activates before it is on record", (16,), unannounced),
-    Mutant("out by proof", "a playbook's end takes a place out", (16,), out_by_playbook),
-    Mutant("held resource", "a run that waits for a person lets go", (7,), let_go_early),
-    Mutant("journal's epoch", "the journal takes entries of any epoch", (1,), append_of_any_epoch),
-    Mutant("target's epoch", "targets let in any epoch", (3,), target_of_any_epoch),
-    Mutant("notices", "notices that were due die with the controller", (20,), telling_once, rest=True),
-    Mutant("take over", "runs are forgotten at a restart", (20,), forgetting_runs, rest=True),
+    Mutant(
+        "look first",
+        "tries again without a look",
+        (5, 6),
+        retry_unlooked,
+        needs=("playbook's end unseen|playbook hangs|" + DEATHS,),
+    ),
+    Mutant("never begun", "an end unseen is taken for no beginning", (5, 6), lost_as_never_begun, needs=(DEATHS,)),
+    Mutant(
+        "verify",
+        "answers of before the step verify it",
+        (BESIDE,),
+        verified_by_old_answers,
+        needs=("program crashes|program hangs|power cut|cut off",),
+    ),
+    Mutant(
+        "order",
+        "dependants are attended before their dependencies",
+        (BESIDE,),
+        dependants_first,
+        needs=("power cut|cut off|program hangs|program crashes",),
+    ),
+    Mutant("may act", "activates before it is on record", (16,), unannounced, needs=("power cut|cut off",)),
+    Mutant("out by proof", "a playbook's end takes a place out", (16,), out_by_playbook, needs=("power cut|cut off",)),
+    Mutant(
+        "held resource",
+        "a run that waits for a person lets go",
+        (7,),
+        let_go_early,
+        needs=(
+            "program crashes of quay/kiln|program hangs of quay/kiln",
+            "program crashes of quay/mill|program hangs of quay/mill",
+            "playbook's end unseen of quay/kiln-mend|playbook hangs of quay/kiln-mend",
+        ),
+    ),
+    Mutant(
+        "journal's epoch",
+        "the journal takes entries of any epoch",
+        (1,),
+        append_of_any_epoch,
+        needs=(STILL,),
+    ),
+    Mutant(
+        "target's epoch",
+        "targets let in any epoch",
+        (3,),
+        target_of_any_epoch,
+        needs=("controller stands still at an entry",),
+    ),
+    Mutant(
+        "notices",
+        "notices that were due die with the controller",
+        (20,),
+        telling_once,
+        needs=("controller killed at an entry|controller stands still at an entry",),
+        rest=True,
+    ),
     Mutant("no tier left", "nobody is told that nothing helps", (20,), without_judging, rest=True),
 )

@@ -14,6 +14,7 @@ from orchestrator.core.records import Record
 
 THREE_ACTS = Path(__file__).parent / "conformance" / "three_acts.txt"  # of tests/lab/test_failover_story.py
 BEGAN = "IncidentOpened or IncidentReopened"  # which of the two: how long ago the last one was
+SHORT_WAITS = (Reason.VIABILITY_UNKNOWN, Reason.DEPENDENCY_RECOVERING)  # whether there is one: how fast answers come
 BACK_WITH_ANOTHER = f"IncidentEnded: {Reason.RECOVERED_WITH_ANOTHER.value}"
 
 
@@ -59,6 +60,10 @@ def _line(x: Record, incidents: dict[str, str], runs: dict[str, str]) -> tuple[s
             return incidents[x.incident], f"{BEGAN} at {x.place}"
         case r.IncidentEnded():
             return incidents[x.incident], f"{kind}: {x.reason.value}"
+        case r.ServiceJudged() if x.decision is r.Decision.WAIT and x.reason in SHORT_WAITS:
+            return "", ""
+        case r.TierJudged() if x.state is r.TierState.WAITING and x.reason in SHORT_WAITS:
+            return "", ""
         case r.ServiceJudged():
             return incidents[x.incident], f"{kind} {x.decision.value}: {x.reason.value}"
         case r.TierJudged():
