@@ -258,12 +258,19 @@ def _could_not_ask(turn: Turn, incident: Incident, last: Run) -> bool:
 
     What is viable is judged anew; after ASKED_FOR times in one outage the tier has failed, and the next has its turn.
     """
-    assert last.ended is not None
-    if last.ended.reason is not Reason.VIABILITY_UNKNOWN or last.past_the_fence:
+    if last.ended is None or last.ended.reason is not Reason.VIABILITY_UNKNOWN or last.past_the_fence:
         return False
     runs = [turn.decided.runs[name] for name in incident.runs if name in turn.decided.runs]
     same = [x for x in runs if x.started.at >= incident.episode_opened_at and x.started.move == last.started.move]
     return len(same) < ASKED_FOR
+
+
+def _patient_since(turn: Turn, incident: Incident) -> float:
+    """When the time began in which an unknown precondition may delay the choice: anew where one could not be asked."""
+    last = _last_run(turn, incident)
+    if last is not None and last.ended is not None and _could_not_ask(turn, incident, last):
+        return last.ended.at
+    return incident.episode_opened_at
 
 
 def _settling(turn: Turn, service: Service, incident: Incident) -> Finding | None:
@@ -285,7 +292,7 @@ def _decide(turn: Turn, service: Service, incident: Incident) -> None:
         if finding.decision is r.Decision.ASK:
             _freeze(turn, service, incident, finding)
         return
-    assessments = ladder.assess_ladder(turn, service, incident.episode_opened_at)
+    assessments = ladder.assess_ladder(turn, service, _patient_since(turn, incident))
     index = ladder.chosen(assessments)
     for tier, assessment in enumerate(assessments[:index], start=1):
         _judge_tier(turn, incident, tier, assessment)

@@ -32,7 +32,7 @@ class Assessment:
 
 
 def assess_ladder(turn: Turn, service: Service, since: float) -> list[Assessment]:
-    """Every tier's prospects, in order. `since`: when the present outage was opened; patience counts from there."""
+    """Every tier's prospects, in order. `since`: when patience with unknown preconditions began."""
     found = [assess(turn, service, tier, since) for tier in service.ladder]
     return _spend_budget(turn, service, found)
 
