@@ -315,13 +315,13 @@ class Controller:
         at = self._schedule.next_at()
         if at is not None and at < self._next_beat:
             self._next_beat = at
-            self._timeline.at(at, self._beat)
+            self._timeline.at(at, lambda: self._beat(at))
 
-    def _beat(self) -> None:
-        if not self.alive:
-            return
+    def _beat(self, at: float) -> None:
+        if not self.alive or at != self._next_beat:
+            return  # an earlier one has taken its place
         if self.frozen:
-            self._late.append(self._beat)
+            self._late.append(lambda: self._beat(at))
             return
         self._next_beat = FOREVER
         for name, _ in self._schedule.due(self._timeline.now):
