@@ -216,17 +216,20 @@ class Controller:
         if self.shell is None or not self.alive:
             return
         at = self.shell.wake_at + self._ahead_s
-        if at <= self._timeline.now and self._axis.now() < self.shell.wake_at:
-            at = self._timeline.now + HAIR_S  # due by the world's clock, not yet by the machine's: time must go on
+        if at <= self._timeline.now and (early_s := self.shell.wake_at - self._axis.now()) > 0.0:
+            at = self._timeline.now + max(early_s, HAIR_S)  # due by the world's clock, not yet by the machine's
         if at < self._woken_for:
             self._woken_for = at
-            self._timeline.at(at, self._tick)
+            self._timeline.at(at, lambda: self._tick(at))
 
-    def _tick(self) -> None:
-        self._woken_for = FOREVER
+    def _tick(self, at: float) -> None:
+        if at != self._woken_for:
+            return  # an earlier one has taken its place
         if not self.alive or self.frozen:
-            self._or_late(self._tick)
-        elif self.shell is not None and self._timeline.now >= self.shell.wake_at + self._ahead_s:
+            self._or_late(lambda: self._tick(at))
+            return
+        self._woken_for = FOREVER
+        if self.shell is not None and self._timeline.now >= self.shell.wake_at + self._ahead_s:
             self._emit(e.Ticked())
         else:
             self._wake()
