@@ -56,6 +56,8 @@ def awaited(turn: Turn, run: Run) -> list[str]:
 def begin(turn: Turn, run: Run, step: Step) -> bool:
     stop = _stopped_before(turn, run, step)
     if stop is not None:
+        if _has_not_looked_yet(turn, stop[0]):
+            return False
         endings.stop(turn, run, step, *stop)
         return True
     if step.kind is r.StepKind.FENCE and _needs_no_fence(turn, run, step):
@@ -81,6 +83,17 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
         _ask_for_approval(turn, run)
     elif move is not None:
         turn.ask_now(awaited(turn, run))
+    return True
+
+
+def _has_not_looked_yet(turn: Turn, reason: Reason) -> bool:
+    """A controller that has only just begun sees nothing until its first answers: no run is ended for that."""
+    if reason not in (Reason.BLIND, Reason.NO_QUORUM) or turn.decided.controller is None:
+        return False
+    until = turn.decided.controller.at + ladder.PATIENCE_S
+    if turn.now >= until:
+        return False
+    turn.wake(until)
     return True
 
 

@@ -11,7 +11,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.decided import LEGAL, Decided, IllegalRecord, Run, Step, apply
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Move
+from orchestrator.core.model import Mode, Move
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, book, story
@@ -424,3 +424,17 @@ def test_playbooks_are_told_what_they_serve() -> None:
         "bascule_drill": False,
     }
     assert execute.facts["bascule_epoch"] == execute.epoch == 1
+
+
+def test_an_approval_in_the_moment_of_a_takeover_waits_for_the_first_answers() -> None:
+    """A person has fenced the place and says so; the controller that hears it has seen nothing as yet."""
+    world = lab(Mode.ASK)
+    isp_a_dies(world)
+    world.run(10)
+    run = world.last(r.RunStarted).run  # type: ignore[attr-defined]
+    world.crash()
+    world.run(20)
+    world.start()
+    assert world.say(WordKind.APPROVE, run).accepted
+    world.run(60)
+    assert [(x.run, x.reason) for x in world.records(r.RunEnded)][:1] == [(run, Reason.VERIFIED)], story(world)  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ from orchestrator.sim.swarm import names_of, script
 from tests.sim import models
 
 HOURS = 0.1
-SEEDS = {"lab": range(40), "harbour": range(40)}
+SEEDS = {"lab": range(30), "harbour": range(15)}
 
 
 def plan_of(workspace: str) -> Model:
@@ -77,7 +77,7 @@ def test_a_script_hangs_on_names_seed_and_length_alone_and_lies_within_its_lengt
         assert made == script(names, seed, 900.0)
         assert list(made) == sorted(made, key=lambda fault: fault.at)
         assert all(0.0 <= fault.at <= 900.0 for fault in made)
-    assert len({script(names, seed, 900.0) for seed in range(100)}) > 90
+    assert len({str(script(names, seed, 900.0)) for seed in range(100)}) > 90
 
 
 def test_as_auto_changes_modes_alone_and_a_reload_is_another_plan() -> None:

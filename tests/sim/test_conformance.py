@@ -29,7 +29,7 @@ def test_the_acts_of_the_lab_come_to_the_same_records_and_reasons(seed: str) -> 
 
 def test_who_only_waited_for_another_is_left_out_and_who_did_more_is_not() -> None:
     opened = r.IncidentOpened(1.0, "i1", "lab/erp", 0.0, "lab/hq", "down")
-    waited = r.ServiceJudged(1.0, "i1", r.Decision.WAIT, Reason.DEPENDENCY_RECOVERING, "…")
+    waited = r.ServiceJudged(1.0, "i1", r.Decision.WAIT, Reason.SETTLING, "…")
     acted = r.ServiceJudged(2.0, "i1", r.Decision.ACT, Reason.TIER_CHOSEN, "…")
     ended = r.IncidentEnded(3.0, "i1", Reason.RECOVERED_WITH_ANOTHER, "…", 3.0, 3.0)
     assert sequence([opened, waited, ended]) == ["lab/erp:"]

@@ -21,7 +21,7 @@ def outages(*faults: Fault) -> dict[str, Episode]:
 def test_a_dark_head_office_is_one_outage_of_each_service() -> None:
     found = outages(Fault(10.0, FaultKind.POWER, "lab/hq"))
     erp, staff = found["lab/erp"], found["lab/hq-internet"]
-    assert (erp.disaster, erp.alone, erp.harder) == ("power cut: lab/hq", True, False)
+    assert (erp.disaster, erp.alone, erp.harder) == ("lab/hq: power cut", True, False)
     assert (erp.tier, erp.move, erp.how) == (2, "lab/geo-site", "verified")
     assert erp.kept
     assert (staff.tier, staff.how, staff.rta_s, staff.person) == (None, "not recovered", None, True)
@@ -30,7 +30,7 @@ def test_a_dark_head_office_is_one_outage_of_each_service() -> None:
 
 def test_a_fault_of_the_controller_makes_it_harder_and_is_no_disaster() -> None:
     found = outages(Fault(10.0, FaultKind.CUT, "lab/isp-a"), Fault(13.0, FaultKind.KILLED, for_s=3.0))
-    assert found["lab/hq-internet"].disaster == "cut off: lab/isp-a"
+    assert found["lab/hq-internet"].disaster == "lab/isp-a: cut off"
     assert found["lab/hq-internet"].alone
     assert found["lab/hq-internet"].harder
 
@@ -43,7 +43,7 @@ def test_one_that_ended_before_anybody_moved_is_no_tiers_doing() -> None:
 
 def test_two_disasters_at_once_are_told_as_such() -> None:
     found = outages(Fault(10.0, FaultKind.CUT, "lab/isp-a"), Fault(10.5, FaultKind.CUT, "lab/isp-b", 60.0))
-    assert found["lab/hq-internet"].disaster == "several at once"
+    assert found["lab/hq-internet"].disaster == "several disasters at once"
     assert not found["lab/hq-internet"].alone
 
 
