@@ -1,0 +1,43 @@
+"""The judges find what they are there for: a few guards taken out; `make mutants` tries all, and the rules of order."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from orchestrator.sim.campaign import Campaign
+from orchestrator.sim.simulation import quiet
+from tests.mutants.__main__ import MUTANTS
+from tests.mutants.hunt import Worlds, first_violation, hunt, seeds_for
+from tests.mutants.mutant import Mutant
+
+QUICK = ("fall", "held", "flapping")
+SEEDS = 40
+WORLD = "estuary"
+
+
+@cache
+def campaign() -> Campaign:
+    quiet()
+    return Worlds().campaign(WORLD)
+
+
+def named(name: str) -> Mutant:
+    return next(m for m in MUTANTS if m.name == name)
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["oracles alone", "as it is"])
+@pytest.mark.parametrize("name", QUICK)
+def test_a_core_without_the_rule_is_noticed(name: str, alone: bool) -> None:
+    mutant = named(name)
+    caught = hunt(campaign(), mutant, WORLD, seeds_for(campaign(), mutant, SEEDS), alone=alone)
+    assert caught is not None, f"{SEEDS} seeds, and nobody noticed: {mutant.takes_out}"
+    assert caught.violation.statement in mutant.expected
+    with_the_rule = first_violation(campaign(), caught.seed, alone=alone, rest=mutant.rest)
+    assert with_the_rule is None, "what was noticed was there before the rule was taken out"
+
+
+def test_every_mutant_has_a_name_of_its_own_and_a_statement_that_should_notice() -> None:
+    assert len({m.name for m in MUTANTS}) == len(MUTANTS)
+    assert all(m.expected and m.takes_out for m in MUTANTS)
