@@ -15,7 +15,7 @@ from orchestrator.sim.swarm import names_of, script
 from tests.sim import models
 
 HOURS = 0.1
-SEEDS = {"lab": range(30), "harbour": range(15)}
+SEEDS = {"lab": range(40), "harbour": range(40)}
 
 
 def plan_of(workspace: str) -> Model:
