@@ -24,7 +24,7 @@ def test_a_dark_head_office_is_one_outage_of_each_service() -> None:
     assert (erp.disaster, erp.alone, erp.harder) == ("lab/hq: power cut", True, False)
     assert (erp.tier, erp.move, erp.how) == (2, "lab/geo-site", "verified")
     assert erp.kept
-    assert (staff.tier, staff.how, staff.rta_s, staff.person) == (None, "not recovered", None, True)
+    assert (staff.tier, staff.how, staff.rta_s, staff.person) == (None, "left to a person", None, True)
     assert not staff.kept
 
 
