@@ -4,7 +4,7 @@
 
 PYTEST = .venv/bin/python -m pytest
 
-.PHONY: help setup demo test test-unit test-lab test-long test-crash mutants lint types lock clean
+.PHONY: help setup demo test test-unit test-lab test-long test-crash mutants bench lint types lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -31,6 +31,10 @@ test-crash: setup ## the controller killed in each instant of each act, frozen, 
 
 mutants: setup ## checks on the checks: each guard and rule of order taken out in turn; some seed must fail
 	@.venv/bin/python -m tests.mutants $(ARGS)
+
+bench: setup ## ours and its peers side by side (ARGS="--quick", ARGS="playbooks --json out.json"); needs root
+	@scripts/bench/setup || echo "what needs them is not measured"
+	@.venv/bin/python -m scripts.bench $(ARGS)
 
 lint: setup ## ruff and ansible-lint
 	@.venv/bin/ruff check .

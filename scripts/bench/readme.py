@@ -1,0 +1,58 @@
+"""Writes the table of figures in README.md from the JSON of `make bench`: `python -m scripts.bench.readme out.json`.
+
+The one rule it keeps: no figure in the documents is typed by hand. They come from one run of
+`make bench ARGS="--json out.json"`, and the machine is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from orchestrator.lab.system import home
+from scripts.bench.machine import described
+from scripts.bench.shape import Comparison
+from scripts.bench.tables import markdown_table
+
+BEGIN, END = "<!-- bench figures: begin", "<!-- bench figures: end -->"
+
+
+def block(told: dict[str, Any]) -> str:
+    """The block for README.md."""
+    comparisons = [Comparison.from_json(comparison) for comparison in told["comparisons"]]
+    lines = [
+        f"{BEGIN} (written by scripts/bench/readme.py from the JSON of make bench) -->",
+        f"Measured by `make bench` on {described(told['machine'])}; {told['machine']['date']}.",
+        "",
+        *markdown_table(comparisons),
+        END,
+    ]
+    return "\n".join(lines)
+
+
+def replaced(text: str, told: dict[str, Any]) -> str:
+    """A document with its block of figures written anew. Raises ValueError unless it has exactly one."""
+    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    new, count = pattern.subn(lambda _: block(told), text)
+    if count != 1:
+        raise ValueError(f"expected one block of figures between {BEGIN} … --> and {END}, found {count}")
+    return new
+
+
+def main() -> None:
+    """Write it."""
+    parser = argparse.ArgumentParser(description="Write the figures of `make bench` into README.md.")
+    parser.add_argument("json", type=Path)
+    given = parser.parse_args()
+    told = json.loads(given.json.read_text(encoding="utf-8"))
+    if told["quick"] or told["failed"]:
+        parser.error(f"{given.json}: of a quick run, or not all was measured: {', '.join(told['failed'])}")
+    readme = home() / "README.md"
+    readme.write_text(replaced(readme.read_text(encoding="utf-8"), told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
