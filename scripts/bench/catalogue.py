@@ -4,4 +4,43 @@ from __future__ import annotations
 
 from scripts.bench.shape import Measurement
 
-MEASUREMENTS: tuple[Measurement, ...] = ()
+MEASUREMENTS: tuple[Measurement, ...] = (
+    Measurement(
+        "playbooks",
+        "a no-op, three-task and ten-task playbook over SSH, on one host",
+        "scripts.bench.playbooks:one_host",
+        limit_s=600,
+        quick_limit_s=200,
+    ),
+    Measurement(
+        "playbooks-10",
+        "the same on ten hosts",
+        "scripts.bench.playbooks:ten_hosts",
+        limit_s=900,
+        quick_limit_s=200,
+    ),
+    Measurement(
+        "event-to-effect",
+        "from an event to the first task's effect: ansible-rulebook, ours",
+        "scripts.bench.event_to_effect",
+        limit_s=400,
+        quick_limit_s=200,
+        peers=("ansible-rulebook",),
+    ),
+    Measurement(
+        "neighbour",
+        "keepalived's VRRP losing its neighbour: a lower bound beside cut to restored",
+        "scripts.bench.neighbour",
+        limit_s=300,
+        quick_limit_s=100,
+        peers=("keepalived",),
+    ),
+    Measurement(
+        "promotion",
+        "the primary's power is cut, until the standby takes writes: Patroni with etcd, ours",
+        "scripts.bench.promotion",
+        limit_s=900,
+        quick_limit_s=240,
+        peers=("etcd", "patroni"),
+    ),
+)

@@ -206,7 +206,8 @@ def _work(measurement: Measurement, quick: bool, write_end: int) -> int:
         return worker
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        measure = importlib.import_module(measurement.module).measure
+        module, _, function = measurement.module.partition(":")
+        measure = getattr(importlib.import_module(module), function or "measure")
         for comparison in measure(Cell(quick, INSIDE / "work")):
             _tell(write_end, comparison.as_json())
         _tell(write_end, {"over": True})
@@ -214,7 +215,7 @@ def _work(measurement: Measurement, quick: bool, write_end: int) -> int:
         traceback.print_exc()
         notes = "; ".join(getattr(error, "__notes__", ()))
         text = f"{type(error).__name__}: {error}" + (f" ({notes})" if notes else "")
-        _tell(write_end, {"failed": text.replace("\n", " ")})
+        _tell(write_end, {"failed": " ".join(text.split())[:500]})
     finally:
         os._exit(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from orchestrator.lab.system import home
@@ -38,3 +39,12 @@ def environment() -> dict[str, str]:
     usr = DEBIAN / "usr"
     libraries = [str(path) for path in (usr / "lib", *sorted((usr / "lib").glob("*-linux-*"))) if path.is_dir()]
     return {"LD_LIBRARY_PATH": ":".join(libraries)}
+
+
+def java_home() -> str:
+    """Of the machine's own JVM, else of the one that was unpacked. Raises FileNotFoundError if there is neither."""
+    found = shutil.which("java")
+    candidates = [Path(found)] if found else sorted(DEBIAN.glob("usr/lib/jvm/*/bin/java"))
+    if not candidates:
+        raise FileNotFoundError("there is no JVM: run scripts/bench/setup")
+    return str(candidates[0].resolve().parent.parent)

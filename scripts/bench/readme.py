@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.lab.system import home
+from scripts.bench.catalogue import MEASUREMENTS
 from scripts.bench.machine import described
 from scripts.bench.shape import Comparison
 from scripts.bench.tables import markdown_table
@@ -33,6 +35,16 @@ def block(told: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def joined(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The comparisons of several runs in the catalogue's order; of a measurement that several have, the last one's."""
+    found: dict[str, list[dict[str, Any]]] = {c["measurement"]: [] for run in runs for c in run["comparisons"]}
+    for run in runs:
+        for name in {c["measurement"] for c in run["comparisons"]}:
+            found[name] = [c for c in run["comparisons"] if c["measurement"] == name]
+    order = [m.name for m in MEASUREMENTS]
+    return [c for name in sorted(found, key=order.index) for c in found[name]]
+
+
 def replaced(text: str, told: dict[str, Any]) -> str:
     """A document with its block of figures written anew. Raises ValueError unless it has exactly one."""
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
@@ -45,11 +57,16 @@ def replaced(text: str, told: dict[str, Any]) -> str:
 def main() -> None:
     """Write it."""
     parser = argparse.ArgumentParser(description="Write the figures of `make bench` into README.md.")
-    parser.add_argument("json", type=Path)
+    parser.add_argument(
+        "json", type=Path, nargs="+", help="of one run, or of several that measured one after the other"
+    )
     given = parser.parse_args()
-    told = json.loads(given.json.read_text(encoding="utf-8"))
-    if told["quick"] or told["failed"]:
-        parser.error(f"{given.json}: of a quick run, or not all was measured: {', '.join(told['failed'])}")
+    runs = []
+    for path in given.json:
+        runs.append(json.loads(path.read_text(encoding="utf-8")))
+        if runs[-1]["quick"] or runs[-1]["failed"]:
+            parser.error(f"{path}: of a quick run, or not all was measured: {', '.join(runs[-1]['failed'])}")
+    told = runs[0] | {"comparisons": joined(runs)}
     readme = home() / "README.md"
     readme.write_text(replaced(readme.read_text(encoding="utf-8"), told), encoding="utf-8")
 

@@ -80,12 +80,13 @@ class Measurement:
     """A row of the catalogue. `measure` runs in a cell and yields each comparison as soon as it is there.
 
     `limit_s` and `quick_limit_s`: when it is ended, whatever it does. `peers`: those of `peers.py` that it cannot do
-    without.
+    without. `module`, or `module:function` where a file has several: imported in the cell, so that one that cannot be
+    imported takes no other along.
     """
 
     name: str
     what: str
-    module: str  # imported in the cell, so that one that cannot be imported takes no other along
+    module: str
     limit_s: float
     quick_limit_s: float
     peers: tuple[str, ...] = ()

@@ -1,0 +1,215 @@
+"""One no-op, three-task and ten-task playbook over SSH, on one and on ten hosts: Ansible's own programs, and ours.
+
+The one rule it keeps: the same files, hosts and settings for all, with what makes ansible-playbook quick (pipelining,
+shared connections that stay) switched on for all; and ours does all that it does for a controller: epoch guard, lock,
+durable result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+from scripts.bench import targets
+from scripts.bench.cell import Cell
+from scripts.bench.rounds import in_turns
+from scripts.bench.shape import Comparison, Row, Target
+
+HEAD = "- name: Measured\n  hosts: all\n  gather_facts: false\n  tasks:\n"
+NO_OP = HEAD + "    - ansible.builtin.ping:\n"
+THREE = HEAD + (
+    "    - {name: Read, ansible.builtin.command: cat /proc/net/route, changed_when: false}\n"
+    "    - {name: Change, ansible.builtin.command: touch changed, changed_when: true}\n"
+    "    - {name: Keep, ansible.builtin.lineinfile: "
+    '{path: "~/kept-{{ inventory_hostname }}", line: uplink b, create: true, mode: "0644"}}\n'
+)
+TEN = THREE + (
+    '    - {name: Look, ansible.builtin.stat: {path: "~/kept-{{ inventory_hostname }}"}, register: kept}\n'
+    "    - {name: Insist, ansible.builtin.assert: {that: kept.stat.exists}}\n"
+    "    - {name: Remember, ansible.builtin.set_fact: {size: '{{ kept.stat.size }}'}}\n"
+    "    - {name: Copy, ansible.builtin.copy: "
+    '{dest: "~/copy-{{ inventory_hostname }}", content: "{{ size }}", mode: "0644"}}\n'
+    "    - {name: Place, ansible.builtin.file: "
+    '{path: "~/d-{{ inventory_hostname }}", state: directory, mode: "0755"}}\n'
+    '    - {name: Fetch, ansible.builtin.slurp: {src: "~/copy-{{ inventory_hostname }}"}, register: copy}\n'
+    "    - {name: Prove, ansible.builtin.command: cat /proc/uptime, changed_when: false}\n"
+)
+PLAYBOOKS = {"no-op": NO_OP, "three tasks": THREE, "ten tasks": TEN}
+
+# (playbook, hosts): rounds, and rounds of a quick run
+SETTINGS: dict[tuple[str, int], tuple[int, int]] = {
+    ("no-op", 1): (9, 2),
+    ("three tasks", 1): (15, 3),
+    ("ten tasks", 1): (7, 0),
+    ("no-op", 10): (5, 0),
+    ("three tasks", 10): (5, 1),
+    ("ten tasks", 10): (3, 0),
+}
+PLAYBOOK, RUNNER, COLD = "ansible-playbook", "ansible-runner", "bascule, cold"
+
+Run = Callable[[str], float]
+
+
+def one_host(cell: Cell) -> Iterator[Comparison]:
+    """Each playbook on one host."""
+    yield from _on(cell, 1)
+
+
+def ten_hosts(cell: Cell) -> Iterator[Comparison]:
+    """Each playbook on ten."""
+    yield from _on(cell, 10)
+
+
+def _on(cell: Cell, count: int) -> Iterator[Comparison]:
+    home = cell.directory / "targets"
+    targets.start_server(home)
+    with ExitStack() as stack:
+        contenders: dict[str, Run] = {}
+        for name, contender in CONTENDERS.items():
+            place = targets.workspace(cell.directory / f"w{len(contenders)}", home, count)
+            for title, text in PLAYBOOKS.items():
+                (place / "playbooks" / f"{title.replace(' ', '-')}.yml").write_text(text)
+            contenders[name] = stack.enter_context(contender(place))
+        for title in PLAYBOOKS:
+            rounds = cell.rounds(*SETTINGS[title, count])
+            if rounds:
+                cell.say(f"{title}, {count} host{'s' * (count > 1)}")
+                yield _compared(cell, title, count, contenders, rounds)
+
+
+def _compared(cell: Cell, title: str, count: int, contenders: dict[str, Run], rounds: int) -> Comparison:
+    file = f"{title.replace(' ', '-')}.yml"
+    runs = {name: lambda run=run: run(file) for name, run in contenders.items()}
+    values = in_turns(runs, rounds, say=cell.say)
+    rows = tuple(Row(name, values[name]) for name in contenders)
+    ours = [name for name in contenders if name.startswith("bascule")]
+    ratios = tuple((name, peer) for name in ours for peer in (PLAYBOOK, RUNNER))
+    wanted = TARGETS if (title, count) == ("three tasks", 1) else ()
+    return Comparison(
+        "playbooks" if count == 1 else "playbooks-10",
+        f"playbook, {title}, {count} host{'s' * (count > 1)} over SSH",
+        rows,
+        ratios,
+        tuple(target for target in wanted if target.ours in ours),
+    )
+
+
+@contextmanager
+def _ansible_playbook(place: Path) -> Iterator[Run]:
+    """The program, as typed at a prompt."""
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    environment = {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": _connections()}
+
+    def run(file: str) -> float:
+        began = time.perf_counter()
+        done = subprocess.run(
+            [program, f"playbooks/{file}"], cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+        took_s = time.perf_counter() - began
+        if done.returncode != 0:
+            raise RuntimeError(f"exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
+        return took_s
+
+    yield run
+
+
+@contextmanager
+def _ansible_runner(place: Path) -> Iterator[Run]:
+    """`ansible_runner.run`, as a Python program calls it that has imported it long ago."""
+    import ansible_runner
+
+    environment = {
+        "ANSIBLE_CONFIG": str(place / "ansible.cfg"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": _connections(),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+    def run(file: str) -> float:
+        began = time.perf_counter()
+        done = ansible_runner.run(
+            private_data_dir=str(place),
+            project_dir=str(place),
+            playbook=f"playbooks/{file}",
+            inventory=str(place / "hosts.json"),
+            envvars=environment,
+            quiet=True,
+            rotate_artifacts=2,
+        )
+        took_s = time.perf_counter() - began
+        if done.rc != 0:
+            raise RuntimeError(f"{done.status}: {done.stdout.read()[-500:]}")
+        return took_s
+
+    yield run
+
+
+@contextmanager
+def _bascule(place: Path, *, warm: bool) -> Iterator[Run]:
+    """From the command to run a step to the word that it has ended, in a process that lives as a controller does."""
+    from orchestrator.core.commands import RunPlaybook
+    from orchestrator.core.events import Outcome, StepEnded, StepKey
+    from orchestrator.core.model import Playbook
+    from orchestrator.runner.playbooks import PlaybookRunner
+
+    numbers = iter(range(1, 1_000_000))
+    ended: asyncio.Queue[StepEnded] = asyncio.Queue()
+
+    def digest(_client: str, path: str) -> str:
+        return hashlib.sha256((place / "playbooks" / path).read_bytes()).hexdigest()
+
+    async def open_runner() -> PlaybookRunner:
+        runner = PlaybookRunner(
+            place,
+            {"bench": (place / "hosts.json",)},
+            lambda event: ended.put_nowait(event) if isinstance(event, StepEnded) else None,
+            digest=digest,
+            workspace_id="bench",
+        )
+        if warm:
+            runner.warm_up()
+        return runner
+
+    async def once(file: str) -> float:
+        run_id = f"bench/run-{next(numbers)}"
+        key = StepKey(run_id, "execute", 1)
+        command = RunPlaybook(key, "bench", Playbook(file, digest("", file)), {"bascule_run": run_id}, 1, 120.0)
+        began = time.perf_counter()
+        runner.carry_out(command)
+        end = await ended.get()
+        took_s = time.perf_counter() - began
+        if end.outcome is not Outcome.OK:
+            raise RuntimeError(f"{end.outcome.value}: {end.detail}")
+        runner.forget(run_id)
+        if warm:
+            await asyncio.sleep(1.0)  # a controller has that long between two steps to make the next worker ready
+        return took_s
+
+    os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] = _connections()
+    with asyncio.Runner() as loop:
+        runner = loop.run(open_runner())
+        try:
+            yield lambda file: loop.run(once(file))
+        finally:
+            loop.run(runner.close())
+
+
+def _connections() -> str:
+    """A directory for OpenSSH's shared connections that no other contender uses."""
+    made = Path(os.environ["TMPDIR"]) / f"c{len(list(Path(os.environ['TMPDIR']).glob('c*')))}"
+    made.mkdir()
+    return str(made)
+
+
+CONTENDERS: dict[str, Callable[[Path], AbstractContextManager[Run]]] = {
+    PLAYBOOK: _ansible_playbook,
+    RUNNER: _ansible_runner,
+    COLD: lambda place: _bascule(place, warm=False),
+}
+TARGETS: tuple[Target, ...] = ()
