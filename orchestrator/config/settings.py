@@ -33,9 +33,10 @@ COMMAND_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """The daemon's own name among points of view."""
+    """The daemon's own name among points of view; what runs its playbooks (fast, warm, cold)."""
 
     vantage: str = "local"
+    playbooks: str = "fast"
 
 
 @dataclass(slots=True)
@@ -203,4 +204,4 @@ def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults)
 
 def _daemon(shape: DaemonShape | None) -> DaemonSettings:
     shape = shape or DaemonShape()
-    return DaemonSettings(vantage=shape.vantage or "local")
+    return DaemonSettings(vantage=shape.vantage or "local", playbooks=shape.playbooks or "fast")

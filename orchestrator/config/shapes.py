@@ -382,9 +382,10 @@ class HeartbeatShape(Shape):
 
 
 class DaemonShape(Shape):
-    """The daemon's own name among points of view."""
+    """The daemon's own name among points of view, and what runs its playbooks."""
 
     vantage: Name | None = None
+    playbooks: Literal["fast", "warm", "cold"] | None = None
 
 
 class WorkspaceFileShape(Shape):

@@ -74,16 +74,22 @@ def descendants(root: int) -> list[int]:
     return [pid for pid in found if not _is_master(pid)]
 
 
-def end_all(find: Iterable[int] | None = None, *, root: int | None = None, mark: str = "", grace_s: float = 0.5) -> int:
-    """End the processes below `root` and those that carry `mark`, asking first; returns how many remain."""
+def end_all(
+    find: Iterable[int] | None = None, *, roots: Iterable[int] = (), mark: str = "", grace_s: float = 0.5
+) -> int:
+    """End the processes below `roots` and those that carry `mark`, asking first; returns how many remain."""
+    seen: dict[int, int] = {}  # pid to start time: a root that has ended does not show what was below it any more
 
     def look() -> set[int]:
-        found = set(find or ())
-        if root is not None:
+        found = {pid for pid, started in seen.items() if started_at(pid) == started}
+        found |= set(find or ())
+        for root in roots:
             found |= set(descendants(root))
         if mark:
             found |= set(marked(mark))
-        return {pid for pid in found if pid != os.getpid() and alive(pid)}
+        there = {pid for pid in found if pid != os.getpid() and alive(pid)}
+        seen.update((pid, started_at(pid)) for pid in there)
+        return there
 
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 3.0)):
         until = time.monotonic() + patience_s

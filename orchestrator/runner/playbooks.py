@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
@@ -21,6 +22,7 @@ from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, S
 from orchestrator.runner import leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.runner import Emit, StepCommand
+from orchestrator.runner.warm.owner import Zygote
 from orchestrator.runner.workers import Job, Waiting, start_worker
 
 FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
@@ -61,6 +63,8 @@ class PlaybookRunner:
         self._workers: dict[StepKey, int] = {}  # pidfd
         self._warm = False
         self._spare: Waiting | None = None
+        self.zygote: Zygote | None = None
+        self._called: dict[StepKey, int] = {}  # which zygote an attempt was to be served by
 
     def carry_out(self, command: StepCommand) -> None:
         """Begin, cancel or settle an attempt."""
@@ -78,9 +82,18 @@ class PlaybookRunner:
         """After a reload: the clients' inventory sources as they are now; attempts that run keep theirs."""
         self.inventories = {client: tuple(p.resolve() for p in paths) for client, paths in inventories.items()}
 
-    def warm_up(self) -> None:
-        """From now on keep one worker ready that has done its imports; an attempt starts so much sooner."""
+    def warm_up(self, executor: str = "fast") -> None:
+        """From now on keep ready what an attempt would have to wait for: a worker that has done its imports, a zygote.
+
+        `executor`: "fast", "warm" (a zygote without Mitogen) or "cold" (none).
+        """
         self._warm = True
+        self._hire_spare()
+        if self.zygote is None and executor != "cold":
+            self.zygote = Zygote(self.workspace, mitogen=executor == "fast")
+            self.zygote.start()
+
+    def _hire_spare(self) -> None:
         if self._spare is None:
             self._spare = start_worker()
 
@@ -100,6 +113,8 @@ class PlaybookRunner:
         if self._spare is not None:
             await asyncio.to_thread(self._spare.dismiss)
             self._spare = None
+        if self.zygote is not None:
+            await self.zygote.close()
 
     # --- one attempt ---
 
@@ -111,7 +126,7 @@ class PlaybookRunner:
             self._following.pop(key, None)
             self._cancelled.discard(key)
             if self._warm and not self._following and not done.cancelled():
-                self.warm_up()
+                self._hire_spare()
             if not done.cancelled() and (error := done.exception()) is not None:
                 self._emit(StepEnded(key, Outcome.LOST, f"the runner failed: {type(error).__name__}: {error}"))
 
@@ -154,14 +169,23 @@ class PlaybookRunner:
         spare, self._spare = self._spare, None
         if spare is not None:
             try:
-                spare.hand_over(job, lock)
+                self._hand_over(spare, job, lock)
             except OSError:
                 spare.give_up()  # something has killed it meanwhile
             else:
                 return spare
         worker = start_worker()
-        worker.hand_over(job, lock)
+        self._hand_over(worker, job, lock)
         return worker
+
+    def _hand_over(self, worker: Waiting, job: Job, lock: int) -> None:
+        warm = self.zygote.call() if self.zygote is not None else None
+        if self.zygote is not None:
+            if warm is None:
+                job = replace(job, why_cold=self.zygote.why_not)
+            else:
+                self._called[StepKey(*job.key)] = self.zygote.number
+        worker.hand_over(job, lock, warm)
 
     def _refusal(self, command: RunPlaybook) -> Result | None:
         playbook = command.playbook
@@ -222,7 +246,18 @@ class PlaybookRunner:
             os.close(worker)
         if process is not None:
             process.wait()  # it is a zombie already
+            self._mind_the_zygote(attempt)
         self._end(key, await asyncio.to_thread(self._find_end, attempt, process is None))
+
+    def _mind_the_zygote(self, attempt: Attempt) -> None:
+        """One that did not serve a call is replaced; that it could not be called at all is known already."""
+        called = self._called.pop(attempt.key, None)
+        if self.zygote is None or called is None or called != self.zygote.number:
+            return
+        for event in attempt.read_events():
+            if event.get("executor") == "cold":
+                self.zygote.replace(str(event.get("because")))
+                return
 
     def _tell_progress(self, attempt: Attempt, position: int) -> int:
         try:

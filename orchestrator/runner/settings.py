@@ -19,6 +19,9 @@ MARK = "LC_BASCULE_ATTEMPT"
 Debian's sshd accepts `LC_*` and sudo keeps it, as long as the value has neither `/` nor `%`.
 """
 
+NO_MARK = "0" * 24
+"""Stands in the environment of what belongs to no attempt; an attempt's mark has the same length."""
+
 SSH_ARGS = "-C -o ControlMaster=auto -o ControlPersist=1800s"
 
 

@@ -61,7 +61,7 @@ def _run(command: Sequence[str], directory: str, environment: Mapping[str, str],
         try:
             return process.communicate(timeout=limit_s)[0]
         except subprocess.TimeoutExpired:
-            leftovers.end_all([process.pid], root=process.pid, grace_s=0.0)
+            leftovers.end_all([process.pid], roots=[process.pid], grace_s=0.0)
             return process.communicate()[0]
 
 

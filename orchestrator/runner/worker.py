@@ -24,12 +24,11 @@ from types import FrameType
 from typing import IO, Any
 
 from orchestrator.core.events import Outcome, StepKey, TaskTime
-from orchestrator.runner import guard, leftovers, settings, sweep
+from orchestrator.runner import environment, guard, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
 
-CANCEL_POLL_S = 0.1
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -37,8 +36,11 @@ _PR_SET_CHILD_SUBREAPER = 36
 class Worker:
     """One attempt, from its job to its result."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, warm: socket.socket | None = None) -> None:
         self.job = job
+        self.warm = warm
+        self.cold_because = job.why_cold
+        self.roots = [os.getpid()]
         self.attempt = Attempt(Path(job.private), StepKey(*job.key))
         self.started = _now_s()
         self.directory = Path(job.workspace)
@@ -83,42 +85,41 @@ class Worker:
         self.cancelled = True
 
     def _play(self) -> tuple[Outcome, str]:
-        from ansible_runner.config.runner import RunnerConfig
-        from ansible_runner.runner import Runner
+        from ansible_runner import runner as ansible_runner_runner
+
+        from orchestrator.runner.warm import calling
 
         work = self.attempt.work
         (work / "env").mkdir(parents=True, mode=0o700)
         (work / "tmp").mkdir(mode=0o700)
         settings_of = settings.Settings.find(Path(self.job.workspace), os.environ, self.job.directory)
         self.directory = settings_of.directory
-        environment = settings_of.environment(os.environ, mark=self.job.mark, temporary=work / "tmp")
+        given = settings_of.environment(os.environ, mark=self.job.mark, temporary=work / "tmp")
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(given)
         guard_path = self._write_guard(work / "guard")
         if self.job.extra_vars:
             descriptor = os.open(self.extra_vars_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(dict(self.job.extra_vars), file)
-        config = RunnerConfig(
-            private_data_dir=str(work),
-            project_dir=str(settings_of.directory),
+        config = environment.prepared(
+            work,
+            settings_of.directory,
+            given,
             playbook=self.job.playbook or "-",
-            inventory=list(self.job.inventories) or None,
+            inventories=self.job.inventories,
             limit=self.job.limit,
-            passwords=dict(self.job.passwords),
-            settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_output_file": True, "suppress_ansible_output": True},
-            fact_cache_type="",  # the author's, if any
-            ident="1",
+            passwords=self.job.passwords,
         )
-        config.prepare()
-        if "ANSIBLE_HOST_KEY_CHECKING" not in environment:
-            config.env.pop("ANSIBLE_HOST_KEY_CHECKING", None)  # ansible-runner switches it off
         if not self.job.playbook:
             config.command[1:] = self.job.options
         if guard_path is not None:
             config.command.insert(len(config.command) - 1, str(guard_path))
             self.reading.guard_path = str(guard_path)
-        runner = Runner(
+        ansible_runner_runner.pexpect = calling.Pexpect(
+            calling.spawner(self.warm, self._served_warm, self._served_cold)
+        )
+        runner = ansible_runner_runner.Runner(
             config,
             event_handler=self._hear,
             status_handler=self._follow,
@@ -127,7 +128,18 @@ class Worker:
         runner.run()
         if self.cancelled or self.timed_out:
             return self._stopped()
-        return self.reading.outcome(runner.rc)
+        outcome, detail = self.reading.outcome(runner.rc)
+        if self.cold_because:
+            detail = "; ".join(filter(None, (detail, f"not by the warm executor: {self.cold_because}")))
+        return outcome, detail
+
+    def _served_warm(self, pid: int) -> None:
+        self.roots.append(pid)
+        self._note({"executor": "warm"})
+
+    def _served_cold(self, why: str) -> None:
+        self.cold_because = why or self.cold_because
+        self._note({"executor": "cold", "because": self.cold_because})
 
     def _write_guard(self, directory: Path) -> Path | None:
         if self.job.epoch is None:
@@ -150,7 +162,7 @@ class Worker:
         return over
 
     def _end_here(self) -> int:
-        return leftovers.end_all(root=os.getpid(), mark=self.job.mark)
+        return leftovers.end_all(roots=self.roots, mark=self.job.mark)
 
     def _follow(self, status: Mapping[str, Any], runner_config: Any) -> None:
         if status["status"] == "running":  # this file has the whole environment in clear
@@ -224,14 +236,16 @@ def main() -> None:
     received = receive_job(socket.socket(fileno=0))
     if received is None:
         return
-    job, lock = received
+    job, lock, warm = received
     os.set_inheritable(lock, False)
+    if warm is not None:
+        warm.set_inheritable(False)
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(quiet, descriptor)
     if job.attached:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    worker = Worker(job)
+    worker = Worker(job, warm)
     try:
         result = worker.run() if broken is None else Result(Outcome.COULD_NOT_START, broken, ())
     except FileExistsError:  # an attempt has one worker: the result is the first one's to tell

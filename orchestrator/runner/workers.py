@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ class Job:
     passwords: Mapping[str, str] = field(default_factory=dict)  # prompt (a regular expression) to answer
     attached: bool = False  # cancelled when whoever started it ends; and Ansible's own text is wanted
     directory: str | None = None  # where ansible-playbook starts; else where its configuration is
+    why_cold: str = ""  # why there is no zygote, where one is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,14 @@ class Waiting:
     process: subprocess.Popen[bytes]
     stream: socket.socket
 
-    def hand_over(self, job: Job, lock: int) -> None:
-        """Give it its job and the attempt's lock. Raises OSError if it is gone; then it has not got all of it."""
-        with self.stream:
+    def hand_over(self, job: Job, lock: int, warm: socket.socket | None = None) -> None:
+        """Give it its job, the attempt's lock and a zygote's stream, if there is one (it is closed here).
+
+        Raises OSError if it is gone; then it has not got all of it.
+        """
+        with self.stream, warm or nullcontext():
             data = json.dumps(asdict(job)).encode() + b"\n"
-            sent = socket.send_fds(self.stream, [data], [lock])
+            sent = socket.send_fds(self.stream, [data], [lock, *([warm.fileno()] if warm else [])])
             # Not even an empty `sendall` after the last byte: a quick worker has let go of the socket by then, and
             # whoever takes that for a refusal gives the job to a second one.
             if sent < len(data):
@@ -79,9 +84,12 @@ def start_worker() -> Waiting:
     return Waiting(process, ours)
 
 
-def receive_job(stream: socket.socket) -> tuple[Job, int] | None:
-    """In the worker: the job and the lock, or None if the controller went away before it had handed them over."""
-    data, descriptors, _, _ = socket.recv_fds(stream, 65536, 1)
+def receive_job(stream: socket.socket) -> tuple[Job, int, socket.socket | None] | None:
+    """In the worker: the job, the lock and a zygote's stream, if it has one.
+
+    None if the controller went away before it had handed them over.
+    """
+    data, descriptors, _, _ = socket.recv_fds(stream, 65536, 2)
     if not data or not descriptors:
         return None
     while not data.endswith(b"\n"):
@@ -89,4 +97,5 @@ def receive_job(stream: socket.socket) -> tuple[Job, int] | None:
         if not more:
             return None
         data += more
-    return Job(**json.loads(data)), descriptors[0]
+    warm = socket.socket(fileno=descriptors[1]) if len(descriptors) > 1 else None
+    return Job(**json.loads(data)), descriptors[0], warm

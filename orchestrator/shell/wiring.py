@@ -272,7 +272,7 @@ class Controller:
         self._opened.push_async_callback(self.prober.close)
         self._use(self.loaded, self.secrets)
         if self._attends:
-            self.runner.warm_up()
+            self.runner.warm_up((self.loaded.daemon if self.loaded else DaemonSettings()).playbooks)
 
     def _take_in_the_last(self) -> None:
         try:

@@ -26,6 +26,7 @@ class Case:
     """A runner, three playbooks, and all that was heard."""
 
     def __init__(self, stage: Stage, scripted: bool) -> None:
+        self.stage = stage
         self.heard: list[StepEvent] = stage.heard
         self.good = stage.write("good.yml", "    - name: switch\n      ansible.builtin.command: 'true'\n")
         self.bad = stage.write("bad.yml", "    - name: switch\n      ansible.builtin.command: 'false'\n")
@@ -75,6 +76,7 @@ class Case:
         meanwhile()
         self.heard.clear()
         self.runner = self.open()
+        await self.stage.warmed()
 
     async def end(self) -> StepEnded:
         """The one end of what was said last."""
@@ -84,10 +86,12 @@ class Case:
         return ends[0]
 
 
-@pytest.fixture(params=["scripted", "playbooks"])
+@pytest.fixture(params=["scripted", "playbooks", "warm playbooks"])
 async def case(request: Any, tmp_path: Path) -> AsyncIterator[Case]:
     """Each runner in turn."""
-    case = Case(Stage(tmp_path), request.param == "scripted")
+    stage = Stage(tmp_path, warm=request.param == "warm playbooks")
+    case = Case(stage, request.param == "scripted")
+    await stage.warmed()
     yield case
     await case.runner.close()
 

@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.core.commands import CancelStep, RunPlaybook, SettleStep
 from orchestrator.core.events import StepEnded, StepKey, StepProgressed
 from orchestrator.core.model import Playbook
+from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.runner.runner import StepEvent
 
@@ -30,6 +31,7 @@ class Stage:
 
     workspace: Path
     workspace_id: str = "stage"
+    warm: bool = False  # by a zygote
     heard: list[StepEvent] = field(default_factory=list)
     runner: PlaybookRunner = field(init=False)
 
@@ -63,6 +65,18 @@ class Stage:
             digest=lambda client, path: digest(self.workspace / "playbooks" / path),
             workspace_id=self.workspace_id,
         )
+
+    async def warmed(self) -> None:
+        """Wait until its zygote takes calls, if it has one."""
+        if self.warm:
+            self.runner.warm_up()
+            assert self.runner.zygote is not None
+            assert await self.runner.zygote.until_ready(PATIENCE_S), self.runner.zygote.why_not
+
+    def executors(self, key: StepKey) -> list[str]:
+        """What served an attempt: warm, or cold and why."""
+        events = Attempt(self.runner.private, key).read_events()
+        return [f"{e['executor']} {e.get('because', '')}".strip() for e in events if "executor" in e]
 
     def write(self, name: str, text: str) -> Playbook:
         """A playbook of one play with these tasks, or a whole playbook when it starts with a dash in column 0."""

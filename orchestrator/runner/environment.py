@@ -1,0 +1,55 @@
+"""The environment in which ansible-runner starts `ansible-playbook` for an attempt.
+
+The one rule it keeps: worker and zygote ask here, so that what the zygote was built with is what a worker calls for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.runner.settings import NO_MARK, Settings
+
+CANCEL_POLL_S = 0.1
+
+
+def prepared(
+    work: Path,
+    directory: Path,
+    environment: Mapping[str, str],
+    *,
+    playbook: str = "-",
+    inventories: tuple[str, ...] = (),
+    limit: str | None = None,
+    passwords: Mapping[str, str] | None = None,
+) -> Any:
+    """ansible-runner's configuration of a run, prepared. `os.environ` has to be `environment` already."""
+    from ansible_runner.config.runner import RunnerConfig
+
+    config = RunnerConfig(
+        private_data_dir=str(work),
+        project_dir=str(directory),
+        playbook=playbook,
+        inventory=list(inventories) or None,
+        limit=limit,
+        passwords=dict(passwords or {}),
+        settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_output_file": True, "suppress_ansible_output": True},
+        fact_cache_type="",  # the author's, if any
+        ident="1",
+    )
+    config.prepare()
+    if "ANSIBLE_HOST_KEY_CHECKING" not in environment:
+        config.env.pop("ANSIBLE_HOST_KEY_CHECKING", None)  # ansible-runner switches it off
+    return config
+
+
+def of_workspace(workspace: Path, temporary: Path) -> tuple[dict[str, str], str]:
+    """Environment and directory of a playbook of this workspace, were it started now."""
+    found = Settings.find(workspace, os.environ)
+    environment = found.environment(os.environ, mark=NO_MARK, temporary=temporary)
+    os.environ.clear()
+    os.environ.update(environment)
+    config = prepared(temporary, found.directory, environment)
+    return {name: str(value) for name, value in config.env.items()}, str(config.cwd)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The zygote imports ansible-core once and forks for each playbook.
+
+    python -m orchestrator.runner.warm.zygote WORKSPACE DIRECTORY mitogen|plain
+
+The one rule it keeps: it belongs to whoever holds the other end of its standard input, and to one configuration. When
+the owner is gone it takes no more calls and ends with its last playbook; when its configuration is not what it was, it
+says so, takes no more calls and ends likewise.
+
+    owner  -> zygote   {"call": true} with one end of a stream: the caller's (see `calling`)
+    zygote -> owner    {"ready": …} once; {"stale": WHY} at most once; {"readiness": …} in answer to {"keep": …}
+
+It is a program of its own, with the licence of the ansible-core that it imports; no other part of bascule imports it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+LOOK_EVERY_S = 2.0  # at what it was built from, while nobody calls
+_PR_SET_PDEATHSIG = 1
+EXIT_STALE = 75
+
+
+class Zygote:
+    """The loop between owner, callers and children."""
+
+    def __init__(self, owner: socket.socket, built: Any) -> None:
+        self.owner = owner
+        self.built = built
+        self.children: dict[int, socket.socket] = {}  # pid to the caller's stream
+        self.open = True
+        self.stale = ""
+        self.selector = selectors.DefaultSelector()
+        self.wake, self._woken = socket.socketpair()
+        for end in (self.wake, self._woken):
+            end.setblocking(False)
+
+    def serve(self) -> None:
+        """Until the owner is gone, or it is stale, and the last child has ended."""
+        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self.selector.register(self.owner, selectors.EVENT_READ)
+        self.selector.register(self.wake, selectors.EVENT_READ)
+        self.tell({"ready": self.built.described()})
+        while self.open or self.children:
+            ready = self.selector.select(LOOK_EVERY_S if self.open else 1.0)
+            if not ready:
+                self.look()
+            for key, _ in ready:
+                if key.fileobj is self.owner:
+                    self.hear()
+                else:
+                    self.drain()
+            self.reap()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """To the owner, if there is one."""
+        try:
+            self.owner.send(json.dumps(message).encode())
+        except OSError:
+            self.shut()
+
+    def look(self) -> None:
+        """Whether it still is what would be built now."""
+        if self.open and (why := self.built.changed()):
+            self.end_as_stale(why)
+
+    def end_as_stale(self, why: str) -> None:
+        """Take no more calls."""
+        if not self.stale:
+            self.stale = why
+            self.tell({"stale": why})
+        self.shut()
+
+    def shut(self) -> None:
+        """The owner's calls are not taken any more."""
+        if self.open:
+            self.open = False
+            self.selector.unregister(self.owner)
+            self.owner.close()
+
+    def hear(self) -> None:
+        """One message of the owner."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.owner, 65536, 4)
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self.shut()
+            return
+        for descriptor in descriptors:
+            self.take(socket.socket(fileno=descriptor))
+
+    def take(self, caller: socket.socket) -> None:
+        """Fork a child for a call; the rest is between caller and child."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.become_child(caller)
+            finally:
+                os._exit(70)
+        self.children[pid] = caller
+
+    def become_child(self, caller: socket.socket) -> None:
+        """In the child: nothing of the zygote's is kept."""
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        self.selector.close()
+        for other in (self.owner, self.wake, self._woken, *self.children.values()):
+            other.close()
+        from orchestrator.runner.warm.zygote import forked
+
+        forked.answer(caller, self.built)
+
+    def drain(self) -> None:
+        """The wake-up's bytes."""
+        try:
+            while self.wake.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def reap(self) -> None:
+        """Children that have ended; a caller whose child could not say how is told."""
+        while self.children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            caller = self.children.pop(pid, None)
+            if caller is None:
+                self.built.lost(pid)
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            try:
+                caller.send(json.dumps({"ended": code}).encode() + b"\n", socket.MSG_DONTWAIT)
+            except OSError:
+                pass  # it has gone
+            caller.close()
+            if code == EXIT_STALE:
+                self.look()
+
+
+def main() -> None:
+    """Build, then serve."""
+    workspace, directory, mitogen = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "mitogen"
+    owner = socket.socket(fileno=os.dup(0))
+    quiet = os.open(os.devnull, os.O_RDWR)
+    os.dup2(quiet, 0)
+    os.dup2(quiet, 1)
+    os.umask(0o077)
+    tempfile.tempdir = str(directory)
+    from orchestrator.runner.warm.zygote import building
+
+    try:
+        built = building.build(workspace, directory, mitogen)
+    except Exception as error:
+        owner.send(json.dumps({"stale": f"it could not be built: {type(error).__name__}: {error}"[:600]}).encode())
+        os._exit(1)
+    gc.collect()
+    gc.freeze()
+    ctypes.CDLL(None).prctl(15, b"bascule-zygote", 0, 0, 0)
+    Zygote(owner, built).serve()
+    built.close()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which tasks Mitogen serves: a look at each, in the process that is about to run it.
+
+The one rule it keeps: where a task might end otherwise than by ssh, it goes by ssh. Mitogen serves ansible-core's own
+modules on hosts reached by ssh, with a known Python, as the login or by sudo without a password, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from orchestrator.runner import settings
+from orchestrator.runner.warm.zygote import multiplexer
+
+LOG = logging.getLogger(__name__)
+
+# They look at the connection itself, or run what is not a module of ansible-core's.
+NEVER = frozenset(
+    {"async_status", "expect", "fetch", "raw", "reboot", "script", "synchronize", "wait_for_connection"}
+)  # fmt: skip
+
+ANSWER_S = 3.0  # the multiplexer's limit for all that has to be asked of it before a task
+
+
+def install(model: Any) -> None:
+    """Have each task looked at. To be called once, in the zygote."""
+    import ansible_mitogen.connection
+    import ansible_mitogen.planner
+    import ansible_mitogen.process
+    import ansible_mitogen.strategy
+    from ansible.executor.task_executor import TaskExecutor
+
+    by_ssh = TaskExecutor._get_connection
+    wrappers = ansible_mitogen.strategy.AnsibleWrappers()
+
+    def get_connection(self: Any, cvars: Any, templar: Any, current_connection: str) -> Any:
+        connection = by_ssh(self, cvars, templar, current_connection)
+        if not suits(self, cvars, connection):
+            return connection
+        ansible_mitogen.process.set_worker_model(model)
+        wrappers._install_wrappers()
+        theirs = None
+        try:
+            with within(ANSWER_S):
+                theirs = by_ssh(self, cvars, templar, current_connection)
+                if standing(self, cvars, templar, theirs):
+                    return theirs
+        except Exception as why:  # whatever Mitogen has against it: nothing has begun
+            LOG.info("%s goes by ssh: %r", self._task.action, why)
+        if theirs is not None and theirs.binding is not None:
+            theirs.binding.close()
+        wrappers._remove_wrappers()
+        ansible_mitogen.process.set_worker_model(None)
+        return connection
+
+    TaskExecutor._get_connection = get_connection
+
+    invocation = ansible_mitogen.planner.Invocation
+    begin = invocation.__init__
+
+    def begin_marked(self: Any, *args: Any, **named: Any) -> None:
+        begin(self, *args, **named)
+        self.env.setdefault(settings.MARK, os.environ.get(settings.MARK, ""))
+
+    invocation.__init__ = begin_marked
+
+    connection_class = ansible_mitogen.connection.Connection
+    execute, close = connection_class.exec_command, connection_class.close
+
+    def exec_marked(self: Any, cmd: str, *args: Any, **named: Any) -> Any:
+        return execute(self, f"env {settings.MARK}={os.environ.get(settings.MARK, '')} {cmd}", *args, **named)
+
+    def close_done(self: Any) -> None:
+        if self.binding is not None:
+            say(self, "done")
+        close(self)
+
+    connection_class.exec_command, connection_class.close = exec_marked, close_done
+
+
+def suits(executor: Any, cvars: Any, connection: Any) -> bool:
+    """Whether Mitogen would do the same for this task."""
+    task = executor._task
+    if getattr(connection, "transport", "") != "ssh" or task.async_val or task.timeout:
+        return False
+    if task.action.rpartition(".")[2] in NEVER or not ours(executor, task):
+        return False
+    if task.become and (task.become_method or "sudo") != "sudo":
+        return False
+    if str(cvars.get("ansible_become_method") or "sudo") != "sudo" or executor._play_context.become_pass:
+        return False
+    if cvars.get("ansible_shell_type") not in (None, "sh") or cvars.get("ansible_shell_executable"):
+        return False
+    if any(cvars.get(name) for name in ("ansible_password", "ansible_ssh_password", "ansible_ssh_pass")):
+        return False
+    interpreter = str(cvars.get("ansible_python_interpreter") or "")
+    facts = cvars.get("ansible_facts") or {}
+    return interpreter.startswith("/") or (not interpreter and bool(facts.get("discovered_interpreter_python")))
+
+
+def ours(executor: Any, task: Any) -> bool:
+    """Whether action plug-in, module and all that modules import are ansible-core's own."""
+    import ansible
+    import ansible.plugins.loader as loader
+
+    home = os.path.dirname(os.path.realpath(ansible.__file__)) + os.sep
+    found = loader.module_loader.find_plugin_with_context(task.action, collection_list=task.collections)
+    if not found.resolved or not os.path.realpath(found.plugin_resolved_path).startswith(home):
+        return False
+    action = loader.action_loader.find_plugin_with_context(task.action, collection_list=task.collections)
+    if action.resolved and not os.path.realpath(action.plugin_resolved_path).startswith(home):
+        return False
+    others = [path for path in loader.module_utils_loader._get_paths(subdirs=False) if os.path.isdir(path)]
+    return all(os.path.realpath(path).startswith(home) for path in others)
+
+
+def standing(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
+    """Whether the connection that this task needs stands; if not, it is being made for another time."""
+    executor._connection = connection
+    executor._set_connection_options(cvars, templar)
+    connection.on_action_run(
+        task_vars=executor._job_vars,
+        delegate_to_hostname=executor._task.delegate_to,
+        loader_basedir=executor._loader.get_basedir(),
+    )
+    # Stands in for the action plug-in, which is made later; it is looked at where Python has to be found first.
+    connection._action = SimpleNamespace(
+        _mitogen_discovering_interpreter=False, _mitogen_interpreter_candidates=None, _connection=connection
+    )
+    name, stack = connection._build_stack()
+    connection._task_vars = connection._action = None
+    import ansible_mitogen.process
+
+    connection.binding = ansible_mitogen.process.get_worker_model().get_binding(name)
+    return bool(say(connection, "use", stack=list(stack)))
+
+
+def say(connection: Any, method: str, **named: Any) -> Any:
+    """Ask the service in the multiplexer."""
+    import mitogen.service
+    from ansible_mitogen.utils import unsafe
+
+    return mitogen.service.call(
+        call_context=connection.binding.get_service_context(),
+        service_name=multiplexer.SERVICE,
+        method_name=method,
+        **{name: unsafe.cast(value) for name, value in named.items()},
+    )
+
+
+@contextlib.contextmanager
+def within(limit_s: float) -> Iterator[None]:
+    """Raise TimeoutError in here after so long: a multiplexer that hangs must not keep a task."""
+
+    def over(number: int, frame: Any) -> None:
+        raise TimeoutError("the multiplexer does not answer")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a forked child does: it becomes the `ansible-playbook` that its caller would have started.
+
+The one rule it keeps: before the caller's "go" nothing has happened, and everything that the caller needs to find and
+end it is in place: its own session, the mark in /proc/PID/environ, itself as the reaper of what it detaches.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import fcntl
+import json
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import sys
+import tempfile
+import termios
+import time
+from typing import Any
+
+from orchestrator.runner import settings
+
+GO_LIMIT_S = 30.0
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+EXIT_STALE = 75
+
+
+def answer(caller: socket.socket, built: Any) -> None:
+    """Serve one call; never returns."""
+    request = receive(caller)
+    if request is None:
+        os._exit(0)
+    call, terminal = request
+    mark = call["env"].get(settings.MARK, "")
+    why = built.refusal(call["cwd"], call["env"])
+    if not why and len(mark) != len(settings.NO_MARK):
+        why = "it carries no mark of an attempt"
+    if why:
+        say(caller, {"refused": why})
+        os._exit(EXIT_STALE)
+    ctypes.memmove(built.mark_at, mark.encode(), len(mark))
+    become(call, terminal, built)
+    say(caller, {"ready": os.getpid()})
+    if not select.select([caller], [], [], GO_LIMIT_S)[0] or caller.recv(1) != b"g":
+        os._exit(0)
+    code = play(call["argv"])
+    say(caller, {"ended": code})
+    os._exit(code)
+
+
+def receive(caller: socket.socket) -> tuple[dict[str, Any], int] | None:
+    """The call and its terminal; None if the caller has gone."""
+    caller.settimeout(GO_LIMIT_S)
+    try:
+        data, descriptors, _, _ = socket.recv_fds(caller, 65536, 1)
+        while data and not data.endswith(b"\n"):
+            more = caller.recv(65536)
+            if not more:
+                return None
+            data += more
+    except OSError:
+        return None
+    caller.settimeout(None)
+    return (json.loads(data), descriptors[0]) if data and descriptors else None
+
+
+def say(caller: socket.socket, message: dict[str, Any]) -> None:
+    """To the caller, if there still is one."""
+    try:
+        caller.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        pass
+
+
+def become(call: dict[str, Any], terminal: int, built: Any) -> None:
+    """Take over everything that a process inherits from who starts it."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(_PR_SET_NAME, b"ansible-playboo", 0, 0, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as ansible-runner has it
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for descriptor in (0, 1, 2):
+        os.dup2(terminal, descriptor)
+    if terminal > 2:
+        os.close(terminal)
+    os.environ.clear()
+    os.environ.update(call["env"])
+    time.tzset()
+    os.umask(call["umask"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, tuple(call["files"]))
+    os.chdir(call["cwd"])
+    tempfile.tempdir = None
+    random.seed()
+    sys.argv = call["argv"]
+    from orchestrator.runner.warm.zygote import loading
+
+    loading.renew()
+
+
+def play(argv: list[str]) -> int:
+    """Run it as the `ansible-playbook` program does; returns its exit code."""
+    from ansible.cli.playbook import PlaybookCLI
+
+    try:
+        PlaybookCLI.cli_executor(argv)
+        code = 0
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            code = ended.code or 0
+        else:
+            print(ended.code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            pass
+    return code & 0xFF

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Imports ansible-core and its plug-ins once, and makes them new again in each child.
+
+The one rule it keeps: what is loaded early is only what cannot differ between two playbooks of one configuration.
+Whatever a fresh process would have drawn, made or looked up for itself (random numbers, temporary directories, plug-in
+files outside of ansible-core) is drawn, made or looked up again in the child.
+"""
+
+from __future__ import annotations
+
+import atexit
+import glob
+import os
+import sys
+from typing import Any
+
+# Kind of plug-in to the names whose code and documentation are read early; whatever else a playbook uses is loaded
+# when it is used, as ever.
+EARLY: dict[str, tuple[str, ...]] = {
+    "action_loader": (
+        "add_host", "assert", "async_status", "command", "copy", "debug", "fail", "fetch", "gather_facts", "group_by",
+        "include_vars", "normal", "package", "pause", "raw", "script", "service", "set_fact", "set_stats", "shell",
+        "template", "uri", "wait_for_connection",
+    ),
+    "become_loader": ("sudo", "su"),
+    "cache_loader": ("memory",),
+    "callback_loader": ("default", "awx_display"),
+    "cliconf_loader": (),
+    "connection_loader": ("ssh", "local"),
+    "inventory_loader": ("host_list", "script", "auto", "yaml", "ini", "toml", "constructed"),
+    "lookup_loader": ("items", "dict", "env", "file", "first_found", "indexed_items", "list", "nested", "password",
+                      "pipe", "subelements", "template", "vars", "varnames"),
+    "module_loader": (),
+    "shell_loader": ("sh",),
+    "strategy_loader": ("linear", "free", "host_pinned"),
+    "vars_loader": ("host_group_vars",),
+}  # fmt: skip
+
+_outside: dict[str, Any] = {}
+
+
+def load() -> None:
+    """Import. Raises whatever ansible-core raises; leaves nothing that only a command line may set."""
+    import ansible.cli.playbook
+    import ansible.executor.module_common
+    import ansible.executor.process.worker
+    import ansible.executor.task_executor
+    import ansible.plugins.loader as loader
+    import ansible.template  # noqa: F401
+
+    loader.init_plugin_loader()
+    for name in ("filter_loader", "test_loader"):
+        list(getattr(loader, name).all())
+    for kind, names in EARLY.items():
+        plugins = getattr(loader, kind)
+        for name in names:
+            plugins.get(name, class_only=True)
+            if kind not in ("callback_loader",):
+                plugins.get(f"ansible.builtin.{name}", class_only=True)
+    loader.vars_loader._plugin_instance_cache.clear()  # it would take the classes for instances
+    for kind, plugins in loader.get_all_plugin_loaders():
+        _outside[kind] = _files_outside(plugins)
+
+
+def renew() -> None:
+    """In the child, with the caller's environment: be as a process that has just been started."""
+    import ansible.cli
+    import ansible.plugins.loader as loader
+    import ansible.utils.vars
+    from ansible import constants
+    from ansible.config import manager
+    from ansible.utils.display import Display
+
+    ansible.utils.vars.random_int = f"{int.from_bytes(os.urandom(4), 'big'):08x}"[:8]
+    # The zygote's own temporary directory is not the child's to remove.
+    atexit.unregister(manager.cleanup_tmp_file)
+    made = constants.config.get_config_value("DEFAULT_LOCAL_TMP")
+    constants.DEFAULT_LOCAL_TMP = made
+    ansible.cli.init_plugin_loader = lambda *_: None  # it has been done, with the same configuration
+    display = Display()
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
+    display._set_column_width()
+    for module in list(callback_modules(loader)):
+        module.event_context.cache = module.IsolatedFileWrite()
+    for kind, plugins in loader.get_all_plugin_loaders():
+        if _files_outside(plugins) != _outside[kind]:
+            plugins._clear_caches()
+
+
+def callback_modules(loader: Any) -> Any:
+    """ansible-runner's callback, wherever it was loaded."""
+    for path, module in loader.callback_loader._module_cache.items():
+        if path.endswith("awx_display.py"):
+            yield module
+
+
+def _files_outside(plugins: Any) -> list[tuple[str, int]]:
+    """Files in configured plug-in directories, with the time of their last change."""
+    found: list[tuple[str, int]] = []
+    for configured in plugins.config or ():
+        directory = os.path.abspath(os.path.expanduser(configured))
+        if not os.path.isdir(directory):
+            continue
+        for pattern in ("/*", "/*/*", "/*/*/*"):
+            for path in glob.glob(glob.escape(directory) + pattern):
+                try:
+                    found.append((path, os.stat(path).st_mtime_ns))
+                except OSError:
+                    continue
+    return found

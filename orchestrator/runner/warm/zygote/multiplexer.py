@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mitogen's multiplexer in the zygote, where Mitogen is installed and supports the ansible-core at hand.
+
+The one rule it keeps: Mitogen serves a task only over a connection that is already there and answers. A host without
+one (dark, without Python, never asked before) is served as ever, by ssh; and is connected to meanwhile, for next time.
+So a dark host costs what it always did, and what Mitogen cannot connect to works all the same.
+
+Rejected: the strategies mitogen_*, which take every task of a play, and an author's own strategy away. Here each task
+is looked at by itself (`choosing`), and strategies are the author's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+SUPPORTED = ((2, 19), (2, 21))  # of ansible-core; what the tests run with
+MITOGEN_FROM = (0, 3, 40)
+SERVICE = "orchestrator.runner.warm.zygote.multiplexer.Standing"
+ANSWER_S = 1.0  # a connection that has not answered for so long is not used
+FRESH_S = 2.0  # one that answered so lately is not asked again
+RETRY_S = (1.0, 5.0, 30.0, 120.0)  # before a host that could not be connected to is tried again
+POOL_SIZE = 16
+
+
+class Multiplexer:
+    """The zygote's handle on the process that holds the connections."""
+
+    def __init__(self, model: Any, version: str) -> None:
+        self.model = model
+        self.version = version
+        self.pids = {mux.pid for mux in model._muxes}
+        self.dead = ""
+
+    def changed(self) -> str:
+        """Whether it has ended."""
+        return self.dead
+
+    def lost(self, pid: int) -> None:
+        """A child of the zygote has ended that is no playbook."""
+        if pid in self.pids:
+            self.dead = "Mitogen's multiplexer has ended"
+
+    def close(self) -> None:
+        """End it: it reads the end of this socket."""
+        try:
+            self.model.parent_sock.close()
+        except OSError:
+            pass
+        for pid in self.pids:
+            _end(pid)
+
+
+def _end(pid: int) -> None:
+    until = time.monotonic() + 2.0
+    while time.monotonic() < until:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+        except ChildProcessError:
+            return
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+
+
+def start() -> Multiplexer | None:
+    """Start it; None where Mitogen is not installed, or too old or too new for this ansible-core."""
+    version = supported()
+    if not version:
+        return None
+    os.environ.setdefault("MITOGEN_POOL_SIZE", str(POOL_SIZE))
+    interval = sys.getswitchinterval()
+    import ansible_mitogen.affinity
+    import ansible_mitogen.connection
+    import ansible_mitogen.loaders
+    import ansible_mitogen.mixins
+    import ansible_mitogen.planner
+    import ansible_mitogen.process
+    import ansible_mitogen.strategy
+
+    ansible_mitogen.affinity.policy = ansible_mitogen.affinity.Policy()  # processors are the system's to share out
+    add_services = ansible_mitogen.process.setup_pool
+
+    def setup_pool(pool: Any) -> None:
+        add_services(pool)
+        pool.add(_standing()(pool))
+
+    ansible_mitogen.process.setup_pool = setup_pool
+    model = ansible_mitogen.process.get_classic_worker_model()
+    sys.setswitchinterval(interval)
+    ansible_mitogen.strategy.AnsibleWrappers()._add_plugin_paths()
+    for name in ("mitogen_ssh", "mitogen_local"):
+        ansible_mitogen.loaders.connection_loader.get(name, class_only=True)
+    from orchestrator.runner.warm.zygote import choosing
+
+    choosing.install(model)
+    return Multiplexer(model, version)
+
+
+def supported() -> str:
+    """Mitogen's version, if it is installed and known to work with this ansible-core; else nothing."""
+    try:
+        import mitogen
+        from ansible.release import __version__ as ansible_version
+    except ImportError:
+        return ""
+    core = tuple(int(part) for part in ansible_version.split(".")[:2])
+    ours = tuple(mitogen.__version__[:3])
+    good = SUPPORTED[0] <= core <= SUPPORTED[1] and ours >= MITOGEN_FROM
+    return ".".join(map(str, ours)) if good else ""
+
+
+def _standing() -> Any:
+    """The service's class; made late, since Mitogen need not be installed."""
+    import mitogen.core
+    import mitogen.service
+    from ansible_mitogen.services import key_from_dict
+
+    class Standing(mitogen.service.Service):  # type: ignore[misc]
+        """In the multiplexer: which connections stand, and who is using them."""
+
+        def __init__(self, pool: Any) -> None:
+            super().__init__(pool.router)
+            self.contexts = pool.get_service("ansible_mitogen.services.ContextService")
+            self.lock = threading.Lock()
+            self.answered: dict[Any, float] = {}  # context to when it last answered
+            self.failed: dict[str, tuple[int, float]] = {}  # stack to how often, and when it may be tried again
+            self.trying: set[str] = set()
+            self.users: dict[int, set[Any]] = {}  # a task's process to the login contexts that it uses
+
+        @classmethod
+        def name(cls) -> str:
+            return SERVICE
+
+        @mitogen.service.expose(mitogen.service.AllowParents())  # type: ignore[untyped-decorator]
+        def use(self, stack: list[Any], msg: Any = None) -> bool:
+            """Whether the whole stack stands and answers; if not, it is connected to, and the task goes without."""
+            chain = self._chain(stack)
+            if not chain:
+                self._connect(stack)
+                return False
+            if not self._answers(chain[-1]):
+                return False
+            if msg is not None:
+                self._register(msg.src_id, chain[0])
+            return True
+
+        @mitogen.service.expose(mitogen.service.AllowParents())  # type: ignore[untyped-decorator]
+        def done(self, msg: Any = None) -> bool:
+            """The task has ended by itself: its process may go, and its connection stays."""
+            with self.lock:
+                return self.users.pop(msg.src_id, None) is not None
+
+        def _chain(self, stack: list[Any]) -> list[Any]:
+            found: list[Any] = []
+            for spec in stack:
+                key = key_from_dict(via=found[-1] if found else None, **spec)
+                response = self.contexts._response_by_key.get(key)
+                if response is None:
+                    return []
+                found.append(response["context"])
+            return found
+
+        def _answers(self, context: Any) -> bool:
+            if time.monotonic() - self.answered.get(context, -FRESH_S) < FRESH_S:
+                return True
+            receiver = context.call_async(os.getpid)
+            try:
+                receiver.get(timeout=ANSWER_S)
+            except (mitogen.core.ChannelError, mitogen.core.CallError, mitogen.core.TimeoutError):
+                return False
+            self.answered[context] = time.monotonic()
+            return True
+
+        def _register(self, user: int, login: Any) -> None:
+            with self.lock:
+                first = user not in self.users
+                self.users.setdefault(user, set()).add(login)
+            if first:
+                context = self.router.context_by_id(user)
+                mitogen.core.listen(context, "disconnect", lambda: self._gone(user))
+
+        def _gone(self, user: int) -> None:
+            """A task's process has gone: if its task had not ended, what it began there must end with it."""
+            with self.lock:
+                used = self.users.pop(user, set())
+            for login in used:
+                self.answered.pop(login, None)
+                threading.Thread(target=self._close, args=(login,), daemon=True).start()
+
+        def _close(self, login: Any) -> None:
+            with self.contexts._lock:
+                self.contexts._shutdown_unlocked(login)
+
+        def _connect(self, stack: list[Any]) -> None:
+            key = key_from_dict(stack=stack)
+            with self.lock:
+                often, again = self.failed.get(key, (0, 0.0))
+                if key in self.trying or time.monotonic() < again:
+                    return
+                self.trying.add(key)
+            threading.Thread(target=self._try, args=(key, stack, often), daemon=True).start()
+
+        def _try(self, key: str, stack: list[Any], often: int) -> None:
+            try:
+                result = self.contexts.get(stack=stack)
+                fine = result.get("context") is not None
+                if fine:
+                    self.contexts.put(context=result["context"])
+            except Exception:  # whatever it is: the host is served without Mitogen
+                fine = False
+            with self.lock:
+                self.trying.discard(key)
+                if fine:
+                    self.failed.pop(key, None)
+                else:
+                    wait_s = RETRY_S[min(often, len(RETRY_S) - 1)]
+                    self.failed[key] = (often + 1, time.monotonic() + wait_s)
+
+    return Standing

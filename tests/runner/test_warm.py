@@ -1,0 +1,122 @@
+"""The warm executor: a zygote forks for each playbook; whatever is wrong with it, the playbook runs all the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.events import Outcome, StepKey
+from orchestrator.runner import leftovers
+from orchestrator.runner.attempts import Attempt
+from tests.runner.stage import Stage, until
+
+SAY = "    - name: say\n      ansible.builtin.command: echo done\n"
+
+
+@pytest.fixture
+async def warm(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A workspace whose runner has a zygote that takes calls."""
+    stage = Stage(tmp_path, warm=True)
+    await stage.warmed()
+    yield stage
+    await stage.runner.close()
+
+
+def zygote_pid(stage: Stage) -> int:
+    """Of the one that takes calls."""
+    assert stage.runner.zygote is not None
+    assert stage.runner.zygote.ready is not None
+    return int(stage.runner.zygote.ready["pid"])
+
+
+def parent_of(pid: int) -> int:
+    """Its parent's process id."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def test_a_playbook_is_forked(warm: Stage) -> None:
+    """And several, one after another and at once."""
+    playbook = warm.write("p.yml", SAY)
+    assert (await warm.run(playbook)).outcome is Outcome.OK
+    keys = [warm.start(playbook, f"step {n}") for n in range(4)]
+    ends = [await warm.end_of(key) for key in keys]
+    assert [end.outcome for end in ends] == [Outcome.OK] * 4
+    for key in keys:
+        assert warm.executors(key) == ["warm"]
+
+
+async def test_its_processes_carry_the_mark_of_the_attempt(warm: Stage) -> None:
+    """The child's own environment in /proc shows it, so that whoever looks for an attempt's processes finds it."""
+    key = warm.start(warm.write("p.yml", "    - ansible.builtin.command: sleep 60\n"))
+    attempt = Attempt(warm.runner.private, key)
+    await until(lambda: attempt.events.exists() and "started" in attempt.events.read_text())
+    mark = attempt.read_worker()["mark"]
+    parents = {parent_of(pid) for pid in leftovers.marked(mark)}
+    assert zygote_pid(warm) in parents
+    warm.cancel(key)
+    assert (await warm.end_of(key)).outcome is Outcome.CANCELLED
+    assert leftovers.marked(mark) == []
+
+
+async def test_a_killed_zygote_is_replaced_and_nobody_waits(warm: Stage) -> None:
+    """The next playbook runs cold and says so, or is the new one's."""
+    playbook = warm.write("p.yml", SAY)
+    os.kill(zygote_pid(warm), signal.SIGKILL)
+    key = warm.start(playbook)
+    assert (await warm.end_of(key)).outcome is Outcome.OK
+    assert "cold" in warm.executors(key)[0]
+    await warm.warmed()
+    assert (await warm.run(playbook, "again")).outcome is Outcome.OK
+    assert warm.executors(StepKey("acme/run-1", "again", 1)) == ["warm"]
+
+
+async def test_a_zygote_that_hangs_is_waited_for_briefly(warm: Stage) -> None:
+    """Then the real program is started, and the step says why; another zygote takes its place."""
+    playbook = warm.write("p.yml", SAY)
+    stopped = zygote_pid(warm)
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        ended = await warm.run(playbook)
+        assert ended.outcome is Outcome.OK
+        assert "did not answer in time" in ended.detail
+        await until(lambda: not leftovers.alive(stopped))
+        await warm.warmed()
+    finally:
+        if leftovers.alive(stopped):
+            os.kill(stopped, signal.SIGKILL)
+    await warm.run(playbook, "again")
+    assert warm.executors(StepKey("acme/run-1", "again", 1)) == ["warm"]
+
+
+async def test_a_changed_configuration_makes_it_stale(warm: Stage) -> None:
+    """The playbook that comes first is played by the new ansible.cfg, cold; then there is a zygote of the new one."""
+    playbook = warm.write(
+        "p.yml", "    - ansible.builtin.debug: {msg: \"{{ lookup('config', 'DEFAULT_TIMEOUT') }}\"}\n"
+    )
+    (warm.workspace / "ansible.cfg").write_text("[defaults]\ntimeout = 77\n")
+    key = warm.start(playbook)
+    ended = await warm.end_of(key)
+    assert ended.outcome is Outcome.OK
+    assert warm.executors(key)[0].startswith("cold")
+    await warm.warmed()
+    await warm.run(playbook, "again")
+    assert warm.executors(StepKey("acme/run-1", "again", 1)) == ["warm"]
+
+
+async def test_without_an_owner_it_ends(warm: Stage) -> None:
+    """When the controller's end of the socket is closed: at once, or after the playbook that it plays."""
+    key = warm.start(warm.write("p.yml", "    - ansible.builtin.command: sleep 3\n"))
+    attempt = Attempt(warm.runner.private, key)
+    await until(lambda: attempt.events.exists() and "started" in attempt.events.read_text())
+    pid = zygote_pid(warm)
+    await warm.runner.close()
+    assert leftovers.alive(pid)
+    await until(lambda: not leftovers.alive(pid))
+    await until(lambda: attempt.read_result() is not None)
+    result = attempt.read_result()
+    assert result is not None
+    assert result.outcome is Outcome.OK
