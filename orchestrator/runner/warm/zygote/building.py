@@ -93,6 +93,7 @@ def build(workspace: Path, directory: Path, mitogen: bool) -> Built:
         from orchestrator.runner.warm.zygote import multiplexer
 
         built.mitogen = multiplexer.start()
+    loading.settle()
     return built
 
 

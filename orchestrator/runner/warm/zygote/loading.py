@@ -36,6 +36,8 @@ EARLY: dict[str, tuple[str, ...]] = {
     "vars_loader": ("host_group_vars",),
 }  # fmt: skip
 
+WHOLE = ("become_loader", "callback_loader", "connection_loader", "shell_loader")
+
 _outside: dict[str, Any] = {}
 
 
@@ -51,6 +53,7 @@ def load() -> None:
     loader.init_plugin_loader()
     for name in ("filter_loader", "test_loader"):
         list(getattr(loader, name).all())
+    load_whole(loader)
     for kind, names in EARLY.items():
         plugins = getattr(loader, kind)
         for name in names:
@@ -58,8 +61,20 @@ def load() -> None:
             if kind not in ("callback_loader",):
                 plugins.get(f"ansible.builtin.{name}", class_only=True)
     loader.vars_loader._plugin_instance_cache.clear()  # it would take the classes for instances
+
+
+def settle() -> None:
+    """After all has been loaded: from now on a plug-in's file that comes or changes is looked at again."""
+    import ansible.plugins.loader as loader
+
     for kind, plugins in loader.get_all_plugin_loaders():
         _outside[kind] = _files_outside(plugins)
+
+
+def load_whole(loader: Any) -> None:
+    """The kinds of plug-in of which each playbook looks at all there are."""
+    for name in WHOLE:
+        list(getattr(loader, name).all(class_only=True))
 
 
 def renew() -> None:

@@ -93,10 +93,12 @@ def start() -> Multiplexer | None:
     model = ansible_mitogen.process.get_classic_worker_model()
     sys.setswitchinterval(interval)
     ansible_mitogen.strategy.AnsibleWrappers()._add_plugin_paths()
-    for name in ("mitogen_ssh", "mitogen_local"):
-        ansible_mitogen.loaders.connection_loader.get(name, class_only=True)
-    from orchestrator.runner.warm.zygote import choosing
+    ansible_mitogen.loaders.connection_loader.get("mitogen_ssh", class_only=True)
+    import ansible.plugins.loader
 
+    from orchestrator.runner.warm.zygote import choosing, loading
+
+    loading.load_whole(ansible.plugins.loader)  # again: Mitogen has added a directory
     choosing.install(model)
     return Multiplexer(model, version)
 
