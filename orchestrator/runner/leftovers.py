@@ -56,18 +56,27 @@ def marked(mark: str) -> list[int]:
     return [pid for pid in _pids() if wanted in _read(pid, "environ").split(b"\0") and not _is_master(pid)]
 
 
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started and that are still there."""
+    return _children().get(pid, [])
+
+
+def _children() -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for pid in _pids():
+        fields = _read(pid, "stat").rpartition(b")")[2].split()
+        if len(fields) > 1 and fields[0] not in (b"Z", b"X"):
+            found.setdefault(int(fields[1]), []).append(pid)
+    return found
+
+
 def descendants(root: int) -> list[int]:
     """Every process below `root`, shared ssh masters left out."""
-    parents: dict[int, list[int]] = {}
-    for pid in _pids():
-        stat = _read(pid, "stat")
-        fields = stat.rpartition(b")")[2].split()
-        if len(fields) > 1 and fields[0] not in (b"Z", b"X"):
-            parents.setdefault(int(fields[1]), []).append(pid)
+    below = _children()
     found: list[int] = []
     todo = [root]
     while todo:
-        for child in parents.get(todo.pop(), []):
+        for child in below.get(todo.pop(), []):
             if child not in found:
                 found.append(child)
                 todo.append(child)

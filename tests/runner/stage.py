@@ -78,6 +78,11 @@ class Stage:
         events = Attempt(self.runner.private, key).read_events()
         return [f"{e['executor']} {e.get('because', '')}".strip() for e in events if "executor" in e]
 
+    def running(self, key: StepKey) -> list[str]:
+        """Names of the tasks that have begun."""
+        events = Attempt(self.runner.private, key).read_events()
+        return [e["started"]["name"] for e in events if "started" in e]
+
     def write(self, name: str, text: str) -> Playbook:
         """A playbook of one play with these tasks, or a whole playbook when it starts with a dash in column 0."""
         path = self.workspace / "playbooks" / name

@@ -39,24 +39,33 @@ def install(model: Any) -> None:
     by_ssh = TaskExecutor._get_connection
     wrappers = ansible_mitogen.strategy.AnsibleWrappers()
 
+    def switch(on: bool) -> None:
+        if on == (ansible_mitogen.process._worker_model is not None):
+            return
+        ansible_mitogen.process.set_worker_model(model if on else None)
+        if on:
+            wrappers._install_wrappers()
+        else:
+            wrappers._remove_wrappers()
+
     def get_connection(self: Any, cvars: Any, templar: Any, current_connection: str) -> Any:
+        switch(False)  # the next item of a loop is looked at anew
         connection = by_ssh(self, cvars, templar, current_connection)
         if not suits(self, cvars, connection):
             return connection
-        ansible_mitogen.process.set_worker_model(model)
-        wrappers._install_wrappers()
+        switch(True)
         theirs = None
         try:
             with within(ANSWER_S):
-                theirs = by_ssh(self, cvars, templar, current_connection)
+                theirs = by_ssh(self, cvars, templar, "ssh")  # Mitogen does not know it by its full name
                 if standing(self, cvars, templar, theirs):
                     return theirs
         except Exception as why:  # whatever Mitogen has against it: nothing has begun
             LOG.info("%s goes by ssh: %r", self._task.action, why)
-        if theirs is not None and theirs.binding is not None:
-            theirs.binding.close()
-        wrappers._remove_wrappers()
-        ansible_mitogen.process.set_worker_model(None)
+        if (binding := getattr(theirs, "binding", None)) is not None:
+            binding.close()
+        switch(False)
+        self._play_context.connection = current_connection
         return connection
 
     TaskExecutor._get_connection = get_connection
@@ -87,7 +96,7 @@ def install(model: Any) -> None:
 def suits(executor: Any, cvars: Any, connection: Any) -> bool:
     """Whether Mitogen would do the same for this task."""
     task = executor._task
-    if getattr(connection, "transport", "") != "ssh" or task.async_val or task.timeout:
+    if type(connection).__module__ != "ansible.plugins.connection.ssh" or task.async_val or task.timeout:
         return False
     if task.action.rpartition(".")[2] in NEVER or not ours(executor, task):
         return False

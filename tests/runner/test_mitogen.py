@@ -1,0 +1,135 @@
+"""Mitogen in the zygote: only over connections that stand, and nothing of a cancelled step stays on the target."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.model import Playbook
+from orchestrator.runner import leftovers
+from tests.runner.stage import Stage, until
+from tests.runner.target import Target
+
+pytest.importorskip("mitogen", reason="Mitogen is not installed: pip install 'bascule[fast]'")
+
+# The parent of a command that Mitogen runs is Mitogen's Python there.
+BY_MITOGEN = """\
+- hosts: edge
+  gather_facts: false
+  tasks:
+    - ansible.builtin.command: cat /proc/self/stat
+      register: itself
+    - ansible.builtin.command: "cat /proc/{{ itself.stdout.split()[3] }}/cmdline"
+      register: parent
+    - ansible.builtin.debug: {msg: "{{ ('mitogen' in parent.stdout) | ternary('by mitogen', 'by ssh') }}"}
+      failed_when: "'mitogen' not in parent.stdout"
+"""
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, target: Target) -> AsyncIterator[Stage]:
+    """A workspace with a zygote, and a target behind an ssh server."""
+    stage = Stage(tmp_path, warm=True)
+    stage.write_inventory({"edge": target.variables, "dark": {"ansible_host": "127.0.0.1", "ansible_port": 1}})
+    await stage.warmed()
+    yield stage
+    await stage.runner.close()
+
+
+async def standing(stage: Stage) -> None:
+    """Run something until Mitogen serves it: its connection is made while the first tasks go by ssh."""
+    playbook = stage.write("who.yml", BY_MITOGEN)
+    for number in range(20):
+        ended = await stage.run(playbook, f"who {number}")
+        if ended.outcome is Outcome.OK:
+            return
+    pytest.fail(f"Mitogen serves nothing: {ended.detail}")
+
+
+def on(tasks: str) -> str:
+    """A play on the target."""
+    return "- hosts: edge\n  gather_facts: false\n  tasks:\n" + tasks
+
+
+async def cancelled(stage: Stage, target: Target, playbook: Playbook, sign: str) -> str:
+    """Cancel it once its sign is seen on the target; returns what the step says of it."""
+    key = stage.start(playbook, "long")
+    await until(lambda: sign in target.run("ps -eo args"))
+    stage.cancel(key)
+    ended = await stage.end_of(key)
+    assert ended.outcome is Outcome.CANCELLED
+    return ended.detail
+
+
+async def test_a_connection_outlives_its_playbook(stage: Stage) -> None:
+    """The second playbook on a host finds Mitogen's connection."""
+    await standing(stage)
+
+
+async def test_a_cancelled_pipeline_is_ended_on_the_target(stage: Stage, target: Target) -> None:
+    """A shell, its pipeline and a grandchild: all of it carries the mark, although ssh did not bring it."""
+    await standing(stage)
+    pipeline = "(sleep 43210; true) | cat & sh -c 'sleep 43211; true'"
+    playbook = stage.write("long.yml", on(f'    - name: rewind\n      ansible.builtin.shell: "{pipeline}"\n'))
+    detail = await cancelled(stage, target, playbook, "sleep 43211")
+    assert "edge: rewind" in detail
+    assert "4321" not in target.run("pgrep -a sleep")
+    await standing(stage)  # and the host is served again
+
+
+async def test_a_cancelled_module_is_ended_on_the_target(stage: Stage, target: Target) -> None:
+    """It runs inside Mitogen's Python there, which ends with its connection."""
+    await standing(stage)
+    before = set(target.run("pgrep -f mitogen").split())
+    playbook = stage.write(
+        "long.yml",
+        on("    - name: wait\n      ansible.builtin.wait_for: {path: /run/never, timeout: 600}\n"),
+    )
+    key = stage.start(playbook, "long")
+    await until(lambda: "wait" in str(stage.running(key)))
+    stage.cancel(key)
+    assert (await stage.end_of(key)).outcome is Outcome.CANCELLED
+    await until(lambda: not before & set(target.run("pgrep -f mitogen").split()))
+
+
+async def test_a_multiplexer_that_dies_is_no_failure(stage: Stage) -> None:
+    """Tasks go by ssh, or the playbook is played cold; then there is another zygote."""
+    await standing(stage)
+    assert stage.runner.zygote is not None
+    assert stage.runner.zygote.ready is not None
+    zygote = int(stage.runner.zygote.ready["pid"])
+    [multiplexer] = leftovers.children(zygote)
+    os.kill(multiplexer, signal.SIGKILL)
+    playbook = stage.write("p.yml", on("    - ansible.builtin.command: 'true'\n"))
+    assert (await stage.run(playbook, "after")).outcome is Outcome.OK
+    await until(lambda: not leftovers.alive(zygote))
+    await standing(stage)
+
+
+async def test_a_multiplexer_that_hangs_is_no_failure(stage: Stage) -> None:
+    """It is waited for briefly, then the task goes by ssh."""
+    await standing(stage)
+    assert stage.runner.zygote is not None
+    assert stage.runner.zygote.ready is not None
+    [multiplexer] = leftovers.children(int(stage.runner.zygote.ready["pid"]))
+    os.kill(multiplexer, signal.SIGSTOP)
+    try:
+        playbook = stage.write("p.yml", on("    - ansible.builtin.command: 'true'\n"))
+        assert (await stage.run(playbook, "after")).outcome is Outcome.OK
+        assert stage.executors(StepKey("acme/run-1", "after", 1)) == ["warm"]
+    finally:
+        os.kill(multiplexer, signal.SIGCONT)
+
+
+async def test_a_dark_host_is_unreachable_as_ever(stage: Stage) -> None:
+    """Mitogen is not asked to connect to it while the task waits."""
+    playbook = stage.write("p.yml", on("    - ansible.builtin.command: 'true'\n").replace("edge", "dark"))
+    for number in range(2):
+        ended = await stage.run(playbook, f"dark {number}")
+        assert ended.outcome is Outcome.UNREACHABLE, ended.detail
+        assert "dark" in ended.detail
