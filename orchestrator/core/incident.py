@@ -385,7 +385,7 @@ def _failback_by_itself(turn: Turn, service: Service) -> None:
         return
     move = turn.model.moves[ways[0]]
     needs_hand_over = bool(ladder.to_fence(turn, service, move)) and move.hand_over is None
-    if turn.says(move.viable_when) not in USABLE or needs_hand_over:
+    if turn.says(move.viable_when) not in USABLE or needs_hand_over or ladder.held_up(turn, move) is not None:
         return
     asks = tuple(policy.asks(turn, service))
     going = start_run(turn, service, move.id, origin=r.Origin.AUTOMATIC, reason=Reason.CONDITIONS_MET, asks=asks)

@@ -73,7 +73,7 @@ def assess(
         if no.reason not in aside:
             return no
         against.append(f"{no.reason.value}: {no.evidence}")
-    busy = _busy(turn, move)
+    busy = held_up(turn, move)
     if busy is not None:
         return busy
     waiting, asked = fence_asks(turn, service, move, since)
@@ -83,8 +83,11 @@ def assess(
     return Assessment(move.id, TierState.WAITING, Reason.TIER_CHOSEN, evidence, tuple(asked), tuple(against))
 
 
-def _busy(turn: Turn, move: Move) -> Assessment | None:
-    """Recoveries outlived their block, four at once (openark/orchestrator#1217): time releases nothing."""
+def held_up(turn: Turn, move: Move) -> Assessment | None:
+    """Recoveries outlived their block, four at once (openark/orchestrator#1217): time releases nothing.
+
+    Asked for a failback by itself too: two services may share a way back, or what it holds.
+    """
     for resource in move.holds:
         holder = turn.decided.holder_of(resource)
         if holder is not None:

@@ -15,8 +15,9 @@ from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.status import status_now
 from orchestrator.shell.dry_run import plan_of
+from tests.core.stage import isp_a_dies
 from tests.core.test_incident import returning
-from tests.core.world import World
+from tests.core.world import World, acme
 
 
 def wait_of(world: World) -> failback.Wait | None:
@@ -98,3 +99,39 @@ def test_a_dry_run_of_a_failback_shows_what_it_would_wait_for(kind: WordKind, tm
         assert not guards["cooling down"].passes
     else:
         assert "hold down" not in guards
+
+
+def sharing_a_way_back() -> World:
+    """The lab after its first uplink died; erp and the link both go back by themselves, by the same move."""
+    model = acme(automatic_failback=True)
+    link = replace(model.services["acme/hq-internet"], automatic_failback=True, cool_down_s=0.0)
+    back = replace(model.moves["acme/backup-isp.back"], safe_to_repeat=False)
+    services, moves = {**model.services, link.id: link}, {**model.moves, back.id: back}
+    world = World(replace(model, services=services, moves=moves))
+    world.effects["backup-isp"] = lambda: world.good("hq-internet", "erp-transaction", "edge-uses-isp-b")
+    world.effects["backup-isp.back"] = lambda: world.bad("edge-uses-isp-b")
+    world.run(20)
+    isp_a_dies(world)
+    world.run(60)
+    return world
+
+
+def test_a_way_back_that_another_service_is_on_is_waited_for() -> None:
+    world = sharing_a_way_back()
+    world.takes["backup-isp.back"] = 40.0
+    world.run(400)
+    assert world.played.count("backup-isp.back") == 1
+
+
+def test_a_way_back_whose_resource_a_person_has_is_left_alone() -> None:
+    world = sharing_a_way_back()
+    world.hang.add("backup-isp.back")
+    world.say(WordKind.FAILBACK, "acme/hq-internet")
+    world.run(900)
+    run = world.decided().run_for("acme/hq-internet")
+    assert run is not None
+    assert run.human is not None
+    world.say(WordKind.ABORT, run.id)
+    world.hang.clear()
+    world.run(60)
+    assert world.played.count("backup-isp.back") == 2, "it is free, and a way back is taken"

@@ -24,7 +24,7 @@ DOCSTRINGS = "\n".join(
         ladder._not_viable,
         ladder._too_late,
         ladder.data_loss,
-        ladder._busy,
+        ladder.held_up,
         ladder._spend_budget,
         ladder.fence_asks,
         failback.too_soon,
