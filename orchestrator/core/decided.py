@@ -12,6 +12,8 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.commands import MUST_BE_HEARD
 from orchestrator.core.events import WordKind
+from orchestrator.core.kept import KEPT_DURATIONS, KEPT_RUNS, forget, remember
+from orchestrator.core.reasons import Reason
 from orchestrator.core.state import (
     EVERYTHING,
     Decided,
@@ -43,9 +45,6 @@ __all__ = [
     "isolated_places",
     "step_key",
 ]
-
-KEPT_RUNS = 200  # ended runs, incidents and words kept in the state; the journal keeps all
-KEPT_DURATIONS = 50
 
 
 def fold(records: Iterable[r.Record], decided: Decided | None = None) -> Decided:
@@ -88,8 +87,20 @@ def _controller_began(d: Decided, x: r.ControllerBegan) -> None:
     if not x.same_boot:
         d.verdicts.clear()
         d.fell.clear()  # streaks of another boot are void
-        for service in d.services.values():  # what was not watched was not seen healthy
-            service.healthy_since = None if service.healthy_since is None else x.at
+        for name, service in d.services.items():
+            service.healthy_since = None if service.healthy_since is None else x.at  # nobody watched meanwhile
+            _after_another_boot(d, name, service, x)
+
+
+def _after_another_boot(d: Decided, name: str, state: ServiceState, x: r.ControllerBegan) -> None:
+    """Brakes outlive a boot: of what fell together nothing is known any more, and assumed time lets go of nothing."""
+    judged = d.incidents[state.incident].judged if state.incident else None
+    if judged is not None and judged.reason is Reason.MASS_FAILURE and state.frozen is None:
+        evidence = f"{judged.evidence}; then this machine restarted"
+        state.frozen = r.ServiceFrozen(x.at, name, Reason.MASS_FAILURE, evidence)
+    gap_s = x.assumed_gap_s
+    state.left = {what: at + gap_s for what, at in state.left.items()}
+    state.automatic_moves = [at + gap_s for at in state.automatic_moves if at >= state.resumed_at]
 
 
 def _configured(d: Decided, x: r.Configured) -> None:
@@ -115,7 +126,7 @@ def _incident_opened(d: Decided, x: r.IncidentOpened) -> None:
     )
     state.incident = state.last_incident = x.incident
     state.healthy_since = None
-    _forget(d.incidents, lambda i: i.ended.at if i.ended else None, KEPT_RUNS)
+    forget(d.incidents, lambda i: i.ended.at if i.ended else None, KEPT_RUNS)
 
 
 def _incident_reopened(d: Decided, x: r.IncidentReopened) -> None:
@@ -138,6 +149,8 @@ def _incident_ended(d: Decided, x: r.IncidentEnded) -> None:
     incident.ended = x
     state = d.services[incident.service]
     state.incident, state.recovered_at, state.healthy_since = None, x.recovered_at, x.recovered_at
+    if state.frozen is not None and state.frozen.reason is Reason.MASS_FAILURE:
+        state.frozen = None  # a mass failure lets go when the checks come back; only flapping outlives a success
 
 
 def _service_judged(d: Decided, x: r.ServiceJudged) -> None:
@@ -161,7 +174,7 @@ def _run_started(d: Decided, x: r.RunStarted) -> None:
         del state.automatic_moves[:-KEPT_DURATIONS]
     if x.incident:
         _incident(d, x.incident).runs.append(x.run)
-    _forget(d.runs, lambda run: run.ended.at if run.ended else None, KEPT_RUNS)
+    forget(d.runs, lambda run: run.ended.at if run.ended else None, KEPT_RUNS)
 
 
 LEGAL: dict[str, tuple[r.StepState, ...]] = {
@@ -219,7 +232,7 @@ def _step_finished(d: Decided, x: r.StepFinished) -> None:
     if step.began_at is None:
         step.began_at = x.at
     if x.state is r.StepState.DONE and step.kind is not r.StepKind.APPROVAL:
-        _remember(d, f"{d.runs[x.run].started.move}/{step.kind.value}", x.at - step.began_at)
+        remember(d.durations, f"{d.runs[x.run].started.move}/{step.kind.value}", x.at - step.began_at)
 
 
 def _run_needs_human(d: Decided, x: r.RunNeedsHuman) -> None:
@@ -232,7 +245,7 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     started = run.started
     if x.ok:
         waited = sum(s.took_s or 0.0 for s in run.steps if s.kind is r.StepKind.APPROVAL)
-        _remember(d, started.move, x.at - started.at - waited)
+        remember(d.durations, started.move, x.at - started.at - waited)
     state = d.services[started.service]
     verify = run.of_kind(r.StepKind.VERIFY)
     verified = verify is not None and verify.state is r.StepState.DONE
@@ -315,7 +328,7 @@ def _notice_due(d: Decided, x: r.NoticeDue) -> None:
         raise IllegalRecord(f"notice {x.notice} was due before: nobody is told one thing twice")
     d.notices[x.notice] = Notice(x)
     d.told[x.notice] = x.at
-    _forget(d.told, lambda at: at, 50 * KEPT_RUNS)
+    forget(d.told, lambda at: at, 50 * KEPT_RUNS)
 
 
 def _notice_settled(d: Decided, x: r.NoticeSettled) -> None:
@@ -336,24 +349,7 @@ def _keep_word(d: Decided, word: str, record: r.WordAccepted | r.WordRefused) ->
     if word in d.words:
         raise IllegalRecord(f"word {word} has its answer already")
     d.words[word] = record
-    _forget(d.words, lambda said: said.at, 5 * KEPT_RUNS)
-
-
-def _remember(d: Decided, what: str, took_s: float) -> None:
-    kept = d.durations.setdefault(what, [])
-    kept.append(took_s)
-    del kept[:-KEPT_DURATIONS]
-
-
-def _forget(kept: dict[str, Any], since: Callable[[Any], float | None], most: int) -> None:
-    """Drop the oldest beyond `most`; what `since` gives no time for is never dropped.
-
-    By time and name, not by the dictionary's order: a checkpoint does not keep that.
-    """
-    if len(kept) > most:
-        old = sorted((at, name) for name, value in kept.items() if (at := since(value)) is not None)
-        for _, name in old[: len(kept) - most]:
-            del kept[name]
+    forget(d.words, lambda said: said.at, 5 * KEPT_RUNS)
 
 
 _APPLY: dict[type, Callable[[Decided, Any], None]] = {

@@ -40,6 +40,7 @@ class Known:
     moves: list[float] | None = None
     resumed_at: float = 0.0
     judged: r.ServiceJudged | None = None
+    braked: bool = False  # by a mass failure before the controller's machine restarted
 
 
 class Oracles:
@@ -166,6 +167,16 @@ class Oracles:
             self._broken(2, "epochs only grow", f"{x.controller} begins with {x.epoch} after {self._epoch}")
         self._epoch = max(self._epoch, x.epoch)
         self._answers.restarted(x.same_boot)
+        if not x.same_boot:
+            self._restarted(x.assumed_gap_s)
+
+    def _restarted(self, gap_s: float) -> None:
+        """Brakes outlive a boot, and time that the wall clock alone tells of was not lived through."""
+        self._left = {what: at + gap_s for what, at in self._left.items()}
+        for known in self._services.values():
+            known.moves = [at + gap_s for at in known.moves or [] if at >= known.resumed_at]
+            judged = known.judged.reason if known.incident is not None and known.judged is not None else None
+            known.braked |= judged is Reason.MASS_FAILURE
 
     def _configured(self, x: r.Configured) -> None:
         self._model = self._models.get(x.digest, self._model)
@@ -183,7 +194,7 @@ class Oracles:
 
     def _ended(self, x: r.IncidentEnded) -> None:
         known = self._services[self._incidents[x.incident]]
-        known.incident, known.recovered_at = None, x.at
+        known.incident, known.recovered_at, known.braked = None, x.at, False
 
     def _judged(self, x: r.ServiceJudged) -> None:
         self._services[self._incidents[x.incident]].judged = x
@@ -248,6 +259,8 @@ class Oracles:
         vantages = sorted({self._model.checks[k].vantage for k in service.healthy_when.checks()})
         if all(self._answers.blind(vantage, at) for vantage in vantages):
             self._broken(10, "a blind vantage decides nothing", f"{what}: vantages {', '.join(vantages)}")
+        if self._services[service.id].braked:
+            self._broken(13, "no automatic action in a mass failure", f"{what}: of before a restart of the machine")
         need = max(2, limits.quorum or len(vantages) // 2 + 1)
         seen = self._answers.sees_down(service, at)
         if len(vantages) > 1 and len(seen) < need:
@@ -287,7 +300,7 @@ class Oracles:
             self._holds.pop(x.subject, None)
             for name, known in self._services.items():
                 if covers(x.subject, name):
-                    known.resumed_at = x.at
+                    known.resumed_at, known.braked = x.at, False
         elif x.kind is e.WordKind.MAINTENANCE:
             self._windows[x.subject] = x.ends_at if x.ends_at is not None else x.at
         elif x.kind is e.WordKind.MAINTENANCE_END:

@@ -177,12 +177,12 @@ class World:
 
     # ---- the controller's life
 
-    def start(self, same_boot: bool = True) -> None:
+    def start(self, same_boot: bool = True, assumed_gap_s: float = 0.0) -> None:
         """Start a controller on what was decided so far."""
         self._life += 1
         self._epoch += 1
         self.up = True
-        self._step(e.ControllerStarted(f"c{self._epoch}", self._epoch, "boot", same_boot))
+        self._step(e.ControllerStarted(f"c{self._epoch}", self._epoch, "boot", same_boot, assumed_gap_s))
         self._step(e.ConfigurationLoaded(self.model))
         life = self._life
         for n, name in enumerate(self.model.checks):
