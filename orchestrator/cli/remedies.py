@@ -35,6 +35,7 @@ REMEDIES: dict[str, str] = {
     "hold down": "it goes back by itself when that time is over; to go now: bascule failback {subject}",
     "blind": "check this controller's own uplink; if you know what it cannot see: --override blind --reason '...'",
     "no quorum": "find out which vantage is right: bascule check; a person may move it: bascule failover {subject}",
+    "health unknown": "find out why its checks do not answer: bascule check; or move it: bascule failover {subject}",
     "too many failovers": "wait for one to end: bascule status",
     "mass failure": "look at the checks first; then: bascule resume {subject}",
     "no such guard": "name one of those, as a refusal or a dry run names it",

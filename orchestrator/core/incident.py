@@ -266,11 +266,16 @@ def _could_not_ask(turn: Turn, incident: Incident, last: Run) -> bool:
 
 
 def _patient_since(turn: Turn, incident: Incident) -> float:
-    """When the time began in which an unknown precondition may delay the choice: anew where one could not be asked."""
+    """When the time began in which an unknown precondition may delay the choice: anew where one could not be asked.
+
+    And not before the outage was seen as it is seen now: after a restart of the machine all is asked anew.
+    """
     last = _last_run(turn, incident)
     if last is not None and last.ended is not None and _could_not_ask(turn, incident, last):
         return last.ended.at
-    return incident.episode_opened_at
+    asked = dict.fromkeys(turn.model.services[incident.service].healthy_when.checks())
+    fell = [v.at for c in asked if (v := turn.decided.verdicts.get(c)) is not None and v.verdict is r.Verdict.DOWN]
+    return max(incident.episode_opened_at, min(fell, default=0.0))
 
 
 def _settling(turn: Turn, service: Service, incident: Incident) -> Finding | None:

@@ -24,6 +24,7 @@ OVERRIDABLE: dict[Reason, str] = {
 AUTOMATIC_ONLY: frozenset[Reason] = frozenset(
     {
         Reason.NO_QUORUM,
+        Reason.HEALTH_UNKNOWN,
         Reason.OBSERVE_ONLY,
         Reason.IN_MAINTENANCE,
         Reason.HELD,

@@ -69,12 +69,24 @@ def _health_from(turn: Turn, service: Service, vantage: str) -> Verdict:
     return turn.health(replace(service, healthy_when=Condition(Combine.ALL, own)))
 
 
+def health_unknown(turn: Turn, service: Service) -> Finding | None:
+    """A service whose own checks are not answered any more is not known to be down still (gatus#1792).
+
+    An incident opens by a down verdict; a restart of the machine, a changed check or a mute probe take it away.
+    """
+    if turn.incident(service) is None or turn.health(service) is not Verdict.UNKNOWN:
+        return None
+    evidence = turn.behind(service.healthy_when, Verdict.UNKNOWN)
+    return Finding(_in_doubt(turn, service), Reason.HEALTH_UNKNOWN, evidence)
+
+
 def _in_doubt(turn: Turn, service: Service) -> Decision:
     """Wait for a while; if it stays so in an incident, a named human is told: nobody is forgotten."""
     incident = turn.incident(service)
     if incident is None:
         return Decision.WAIT
-    until = incident.episode_opened_at + turn.limits(service.client).doubt_s
+    began = turn.decided.controller.at if turn.decided.controller else 0.0  # before, nobody could look
+    until = max(began, incident.episode_opened_at) + turn.limits(service.client).doubt_s
     if turn.now >= until:
         return Decision.ASK
     turn.wake(until)
@@ -176,6 +188,7 @@ GUARDS: tuple[Guard, ...] = (
     held,
     in_maintenance,
     no_quorum,
+    health_unknown,
     frozen,
     mass_failure,
     dependency_recovering,

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     # guards: may we act?
     BLIND = "blind"
     NO_QUORUM = "no quorum"
+    HEALTH_UNKNOWN = "health unknown"
     SEEN_ALIVE = "seen alive"
     OBSERVE_ONLY = "observe only"
     IN_MAINTENANCE = "in maintenance"
@@ -106,6 +107,7 @@ TEXTS: dict[Reason, str] = {
     Reason.NOT_NEEDED: "nothing to be done here",
     Reason.BLIND: "no reference target answered: it may be this vantage that is cut off",
     Reason.NO_QUORUM: "too few vantages see it down: one alone never triggers",
+    Reason.HEALTH_UNKNOWN: "what the service's health rests on is not answered: unknown is not down",
     Reason.SEEN_ALIVE: "the place to be left gave a good answer a moment ago",
     Reason.OBSERVE_ONLY: "the service is in mode observe",
     Reason.IN_MAINTENANCE: "an announced maintenance window is open",

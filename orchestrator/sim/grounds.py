@@ -5,8 +5,9 @@ journal says that something begins or is done; where it cannot be sure it says n
 
     what the journal says           what must be so in that moment
     ----------------------------    --------------------------------------------------------------------------------
-    a tier's run starts             its preconditions hold; nothing that the service depends on is being recovered;
-                                    a tier that fits the budget is not passed over for one that does not
+    a tier's run starts             the service is seen down; its preconditions hold; nothing that it depends on is
+                                    being recovered; a tier that fits the budget is not passed over for one that
+                                    does not
     a step begins                   every step before it is over; its plan is as it was when the run started
     a fence begins by itself        the place is dark, and nothing of it answered a moment ago
     an activation begins            its place is on record as one that may act, and no other place is
@@ -104,6 +105,8 @@ class Grounds:
         if move.viable_when is not None and self._answers.says(move.viable_when) not in USABLE:
             self._report(BESIDE, "a move whose preconditions do not hold is not begun", f"{x.run}: {x.move}")
         if x.tier is not None:
+            if not self._answers.seen_down(service.healthy_when):
+                self._report(BESIDE, "what is not known to be down is left alone", f"{x.run} of {x.service}")
             self._dependencies(x, service)
             self._budget(x, service)
 

@@ -301,3 +301,104 @@ def test_services_are_restored_in_order_of_dependency_priority_and_cost() -> Non
 
 def test_a_condition_of_nothing_asks_nothing() -> None:
     assert list(Condition(all_of().combine, ()).checks()) == []
+
+
+def test_what_is_not_known_to_be_down_any_more_is_left_alone_until_it_is() -> None:
+    world = lab()
+    world.say(WordKind.HOLD, "acme")
+    isp_a_dies(world)
+    world.run(20)
+    world.nothing("erp-transaction", "hq-internet")
+    world.run(20)
+    world.say(WordKind.RESUME, "acme")
+    world.run(10)
+    assert not world.played, "a probe that cannot ask says nothing"
+    judged = world.decided().open_incidents()[0].judged
+    assert judged is not None
+    assert (judged.decision, judged.reason) == (r.Decision.WAIT, Reason.HEALTH_UNKNOWN)
+    world.run(60)
+    assert any(t.kind is NoticeKind.HUMAN_NEEDED and Reason.HEALTH_UNKNOWN.text in t.text for t in world.told)
+    world.silent("erp-transaction", "hq-internet")
+    world.run(10)
+    assert world.played == ["backup-isp"]
+
+
+def test_after_a_restart_of_the_machine_the_first_tier_is_given_the_time_to_be_asked() -> None:
+    world = lab()
+    world.say(WordKind.HOLD, "acme")
+    isp_a_dies(world)
+    world.run(120)
+    world.crash()
+    told = len(world.told)
+    world.at(world.now + 2.0, lambda: world.good("isp-b-path"))
+    world.nothing("isp-b-path")
+    world.start(same_boot=False)
+    world.say(WordKind.RESUME, "acme")
+    world.run(30)
+    assert world.played == ["backup-isp"], "\n".join(story(world))
+    assert not [t for t in world.told[told:] if t.kind is NoticeKind.HUMAN_NEEDED], "nobody is called for a start"
+
+
+def restarted(world: World, assumed_gap_s: float = 0.0) -> None:
+    """The controller's machine restarts; the wall clock says for how long it was away."""
+    world.crash()
+    world.now += assumed_gap_s
+    world.start(same_boot=False, assumed_gap_s=assumed_gap_s)
+
+
+def test_a_restart_of_the_machine_does_not_let_go_of_a_mass_failure() -> None:
+    world = farm(8)
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(30)
+    assert judged(world, Reason.MASS_FAILURE, "acme/web7")
+    played = list(world.played)
+    restarted(world)
+    world.run(120)
+    assert world.played == played, "all is down still: it is the same mass failure"
+    assert world.say(WordKind.RESUME, "acme").accepted
+    world.run(60)
+    assert len(world.played) > len(played)
+
+
+def test_what_came_back_after_a_mass_failure_and_a_restart_is_not_braked_any_more() -> None:
+    world = farm(8)
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(30)
+    restarted(world)
+    world.good(*(f"web{n}" for n in range(8)))
+    world.run(600)
+    assert not world.decided().open_incidents()
+    world.bad("web7")
+    world.run(30)
+    assert world.played[-1] == "restart_web7"
+
+
+def test_time_that_the_wall_clock_alone_tells_of_releases_no_brake_and_no_cool_down() -> None:
+    world = farm(1, Limits(moves_per_service=3, relapse_s=0.0))
+    for _ in range(3):
+        world.bad("web0")
+        world.run(60)
+    assert world.played.count("restart_web0") == 3
+    restarted(world, assumed_gap_s=365 * 86400.0)
+    world.run(30)
+    world.bad("web0")
+    world.run(60)
+    assert world.played.count("restart_web0") == 3
+    assert judged(world, Reason.FLAPPING, "acme/web0")
+
+
+def test_a_place_that_failed_is_not_returned_to_because_the_wall_clock_jumped_at_a_restart() -> None:
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    restarted(world, assumed_gap_s=365 * 86400.0)
+    left_at = world.decided().services["acme/erp"].left["acme/hq"]
+    assert world.now - left_at < 60.0, "a minute was lived through since"
+
+
+def test_a_maintenance_has_an_end() -> None:
+    world = lab()
+    for length_s in (float("inf"), float("nan"), 0.0, -1.0, True):
+        answer = world.say(WordKind.MAINTENANCE, "acme/erp", for_s=length_s)
+        assert not answer.accepted, length_s

@@ -323,6 +323,13 @@ GUARDS = (
     Mutant(
         "quorum", "one of several vantages triggers alone", (10,), lambda: without(policy.no_quorum), needs=("cut off",)
     ),
+    Mutant(
+        "health unknown",
+        "acts on an outage that nobody sees any more",
+        (BESIDE,),
+        lambda: without(policy.health_unknown),
+        needs=("probe cannot ask", f"{DOWN}|power cut|cut off"),
+    ),
     Mutant("held", "a hold stops nothing", (19,), lambda: without(policy.held), needs=("hold",)),
     Mutant(
         "maintenance",
