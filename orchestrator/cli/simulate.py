@@ -67,7 +67,7 @@ def simulate(
     """
     from orchestrator.sim.campaign import as_auto
 
-    if hours <= 0 or seeds < 1:
+    if not 0 < hours < float("inf") or seeds < 1:  # nan is neither: a campaign of no time at all finds nothing
         raise CallWrong("there is nothing to simulate", "Give --seeds of at least 1 and --hours above 0")
     model, usual_s = _plan(workspace, clients)
     if not any(s.ladder for s in model.services.values()):

@@ -22,6 +22,8 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
 
+LONGEST_S = 10 * 365 * 86400.0  # of a maintenance
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why not."""
@@ -285,8 +287,8 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
             return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
     if word.kind is WordKind.MAINTENANCE:
         for_s = word.options.get("for_s")
-        if not isinstance(for_s, int | float) or for_s <= 0:
-            return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length: --for 2h")
+        if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s < LONGEST_S:
+            return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length of less than ten years: --for 2h")
         return Consent(Reason.IN_MAINTENANCE, f"{word.subject} for {show_duration(for_s)}", ends_at=turn.now + for_s)
     still = _still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
     return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}{still}")

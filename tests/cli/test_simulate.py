@@ -113,3 +113,9 @@ def test_a_script_that_names_what_is_not_there_is_refused(tmp_path: Path) -> Non
     flood = write(tmp_path, "at 10 s: cut off chain/line-c for 5 s\n")
     with pytest.raises(CallWrong, match=r"flood.txt:1: there is no 'chain/line-c' here; did you mean 'chain/line-b'"):
         simulate("chain", script=flood, workspace=CHAIN)
+
+
+@pytest.mark.parametrize("hours", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_campaign_of_no_time_at_all_is_no_campaign(hours: float) -> None:
+    with pytest.raises(CallWrong, match="nothing to simulate"):
+        simulate(hours=hours, seeds=1, workspace=CHAIN)
