@@ -10,15 +10,15 @@ from orchestrator.core import endings, failback, ladder, policy, run
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.decided import Incident, Run
+from orchestrator.core.diagnosis import USABLE
 from orchestrator.core.durations import show_duration
 from orchestrator.core.ladder import Assessment
 from orchestrator.core.model import Mode, Service
-from orchestrator.core.plan import plan_digest, plan_steps, resources, run_timeout_s
 from orchestrator.core.policy import Finding
 from orchestrator.core.reasons import Reason
+from orchestrator.core.start import start_run
 from orchestrator.core.turn import Turn
 
-USABLE = (r.Verdict.UP, r.Verdict.DEGRADED)
 RECONSIDER_S = 5.0  # how often a ladder without a tier left is assessed again
 MTD_NEAR = 0.8  # share of the maximum tolerable downtime after which people are told
 ASKED_FOR = 3  # runs of a move in one outage that ended since nothing answered for its preconditions
@@ -42,7 +42,7 @@ def attend(turn: Turn, service: Service) -> None:
     at_work = turn.decided.run_for(service.id)
     incident = turn.incident(service)
     if incident is None:
-        at_rest = at_work is None or at_work.human is not None  # else a run may well stop the service for a while
+        at_rest = at_work is None or at_work.human is not None or _prepares(at_work)
         if at_rest and turn.health(service) is r.Verdict.DOWN:
             incident = _open(turn, service)
         elif at_work is None:
@@ -51,63 +51,23 @@ def attend(turn: Turn, service: Service) -> None:
         return
     _watch_mtd(turn, service, incident)
     _book_failures(turn, service, incident)
+    if at_work is not None and _goes_back(at_work) and not at_work.committed and at_work.abort is None:
+        why = f"{incident.id} is open: nothing goes back by itself meanwhile"
+        turn.record(r.AbortAsked(turn.now, at_work.id, "bascule", why))
+        run.abort(turn, at_work)
+        at_work = turn.decided.run_for(service.id)
     if at_work is None:
         _decide(turn, service, incident)
 
 
-def start_run(
-    turn: Turn,
-    service: Service,
-    move_id: str,
-    *,
-    origin: r.Origin,
-    reason: Reason,
-    asks: tuple[str, ...] = (),
-    tier: int | None = None,
-    who: str = "",
-    why: str = "",
-    word: str | None = None,
-    overrides: tuple[str, ...] = (),
-    fenced: str | None = None,
-    isolate: str | None = None,
-) -> Run:
-    """Record a run's plan and begin it."""
-    move, state, incident = turn.model.moves[move_id], turn.state(service), turn.incident(service)
-    planned = is_planned(turn, service)
-    steps = plan_steps(turn, service, move, asks, planned, isolate)
-    started = r.RunStarted(
-        at=turn.now,
-        run=f"r{turn.decided.run_count + 1}",
-        service=service.id,
-        move=move_id,
-        origin=origin,
-        steps=tuple(steps),
-        plan_digest=plan_digest(turn, service, move, steps, state.place),
-        configuration=turn.decided.configuration,
-        reason=reason,
-        incident=incident.id if incident else None,
-        tier=tier,
-        from_place=state.place,
-        to_place=move.to,
-        deadline=incident.first_bad_at + service.rto_s if incident else turn.now + service.rto_s,
-        who=who,
-        why=why,
-        word=word,
-        overrides=overrides,
-        resources=resources(service, move),
-        timeout_s=run_timeout_s(turn, move, steps, service.approval_expires_s),
-        asks=asks,
-        approval_expires_s=service.approval_expires_s,
-    )
-    turn.record(started)
-    if fenced is not None:
-        turn.record(r.RunApproved(turn.now, started.run, who, why, fenced))
-    return turn.decided.runs[started.run]
+def _goes_back(at_work: Run) -> bool:
+    """Whether this is a failback by itself."""
+    return at_work.started.origin is r.Origin.AUTOMATIC and at_work.started.incident is None
 
 
-def is_planned(turn: Turn, service: Service) -> bool:
-    """Whether a move now would be a switchover: the source is healthy and can hand over."""
-    return turn.incident(service) is None and turn.health(service) in USABLE
+def _prepares(at_work: Run) -> bool:
+    """Whether the run has stopped nothing yet, and may take hours to: what fails meanwhile fails by itself."""
+    return not at_work.committed and (at_work.past_the_fence or _goes_back(at_work))
 
 
 def is_braked(turn: Turn, service: Service) -> bool:

@@ -17,6 +17,8 @@ from orchestrator.core.plan import CONTAINMENT_STEPS, DESTRUCTIVE_STEPS, PLAYBOO
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
+QUIET_PLAYBOOKS = (*CONTAINMENT_STEPS, r.StepKind.PREPARE)  # after which a run can still be given up
+
 # ---- a run starts
 
 
@@ -133,7 +135,7 @@ def step_began(turn: Turn, record: r.StepBegan) -> None:
         _after_its_preflight(turn, run)
     if step.kind not in PLAYBOOK_STEPS:
         return
-    effects = [kind for kind in begun if kind in PLAYBOOK_STEPS and kind not in CONTAINMENT_STEPS]
+    effects = [kind for kind in begun if kind in PLAYBOOK_STEPS and kind not in QUIET_PLAYBOOKS]
     if record.attempt == 1 and not effects and run.started.origin is r.Origin.AUTOMATIC:
         _still_wanted(turn, run, step)
     _intended(turn, record, run, step)

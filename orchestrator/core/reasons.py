@@ -144,7 +144,7 @@ TEXTS: dict[Reason, str] = {
     Reason.TIMED_OUT: "it took longer than its time-out",
     Reason.VERIFY_FAILED: "no good answer came after the move",
     Reason.CANCELLED: "cancelled",
-    Reason.ABORTED: "a named person aborted it",
+    Reason.ABORTED: "it was aborted; the record says by whom",
     Reason.NOT_APPROVED: "a named person said no",
     Reason.APPROVAL_EXPIRED: "nobody approved in time: no reply is no",
     Reason.PLAN_CHANGED: "the playbook changed after the run had been decided",

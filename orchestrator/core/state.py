@@ -101,6 +101,11 @@ class Run:
         return any(s.attempt > 0 and s.kind not in QUIET for s in self.steps)  # a skipped step was never begun
 
     @property
+    def committed(self) -> bool:
+        """Whether a fence, or the move itself, has begun: it goes to its end then. Preparing stops nothing yet."""
+        return any(s.attempt > 0 and s.kind not in (*QUIET, r.StepKind.PREPARE) for s in self.steps)
+
+    @property
     def isolating(self) -> bool:
         """Whether a place is being cut off at this moment: nothing else may end the run meanwhile."""
         return any(s.kind is r.StepKind.ISOLATE and s.attempt > 0 and not s.over for s in self.steps)

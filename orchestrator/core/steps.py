@@ -106,14 +106,19 @@ def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | No
         if now != run.started.plan_digest:
             return Reason.PLAN_CHANGED, f"plan {run.started.plan_digest} is {now} by now"
     if run.started.origin is r.Origin.AUTOMATIC and step.kind in PLAYBOOK_STEPS:
-        unwanted = None if run.past_the_fence else _unwanted(turn, run, step)
+        unwanted = None if run.committed else _unwanted(turn, run, step)
         return unwanted or _fence_asks(turn, run, step)
     return None
 
 
 def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
-    """Why an automatic run must not change anything after all: what let it start may have changed since."""
+    """Why an automatic run must not change anything after all: what let it start may have changed since.
+
+    It may have been prepared for hours. What has recovered meanwhile is left where it is.
+    """
     service = turn.model.services[run.started.service]
+    if run.started.incident is not None and turn.health(service) in (r.Verdict.UP, r.Verdict.DEGRADED):
+        return Reason.RECOVERED_BY_ITSELF, turn.behind(service.healthy_when, r.Verdict.UP)
     finding = policy.objection(turn, service, policy.BEFORE_ACTING)
     if finding is not None:
         return finding.reason, finding.evidence

@@ -19,7 +19,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.state import covers
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.answers import Answers
-from orchestrator.sim.attempts import CHANGES, Attempts
+from orchestrator.sim.attempts import CHANGES, DESTROYS, Attempts
 from orchestrator.sim.controller import People
 from orchestrator.sim.grounds import Grounds
 from orchestrator.sim.targets import Targets
@@ -64,7 +64,7 @@ class Oracles:
         self._answers = Answers(model, self._broken)
         self._attempts = Attempts(model, world, targets, self._broken)
         self._grounds = Grounds(model, self._answers, self._attempts, targets, self._broken)
-        self._begun: set[str] = set()  # runs that have changed something
+        self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due: dict[str, float] = {}
         self._reported: set[tuple[int, str]] = set()
 
@@ -232,14 +232,20 @@ class Oracles:
         self._honoured(x, service, x.run, x.at)
 
     def _step_began(self, x: r.StepBegan) -> None:
-        """10, 13, 19 once more before anything is changed: what let the run start may have changed since."""
+        """10, 13, 18, 19 once more before anything is prepared, and before anything stops: it may be hours later."""
         run = self._attempts.runs[x.run]
-        if run.kind(x.step) not in CHANGES or x.run in self._begun:
+        kind = run.kind(x.step)
+        if kind not in CHANGES or x.run in self._begun:
             return
-        self._begun.add(x.run)
+        if kind in DESTROYS:
+            self._begun.add(x.run)
         service = self._model.services.get(run.started.service)
-        if run.started.origin is r.Origin.AUTOMATIC and service is not None:
-            self._honoured(run.started, service, f"{x.run}/{x.step}", x.at)
+        if run.started.origin is not r.Origin.AUTOMATIC or service is None:
+            return
+        self._honoured(run.started, service, f"{x.run}/{x.step}", x.at)
+        open_ = self._services[service.id].incident
+        if run.started.incident is None and open_ is not None:
+            self._broken(18, "no automatic failback in an open incident", f"{x.run}/{x.step}: {open_}")
 
     def _honoured(self, started: r.RunStarted, service: Service, what: str, at: float) -> None:
         limits = self._limits(service)
@@ -253,14 +259,14 @@ class Oracles:
                 self._broken(19, "maintenance is honoured", f"{what}: {subject}")
         if started.incident is None:
             return
+        if self._services[service.id].braked:
+            self._broken(13, "no automatic action in a mass failure", f"{what}: of before a restart of the machine")
         apart = self._answers.fell_apart(at, limits.failure_window_s, self._services[service.id].resumed_at)
         if len(apart) > limits.failure_domains:
             self._broken(13, "no automatic action in a mass failure", f"{what}: {', '.join(apart)}")
         vantages = sorted({self._model.checks[k].vantage for k in service.healthy_when.checks()})
         if all(self._answers.blind(vantage, at) for vantage in vantages):
             self._broken(10, "a blind vantage decides nothing", f"{what}: vantages {', '.join(vantages)}")
-        if self._services[service.id].braked:
-            self._broken(13, "no automatic action in a mass failure", f"{what}: of before a restart of the machine")
         need = max(2, limits.quorum or len(vantages) // 2 + 1)
         seen = self._answers.sees_down(service, at)
         if len(vantages) > 1 and len(seen) < need:

@@ -14,6 +14,7 @@ from tests.core.world import World, all_of, book, check
 
 NAMES = ["erp", "web", "route-b", "uses-b", "hq-off", "geo-off", "geo-ready", "at-geo", "handed", "ref"]
 DESTRUCTIVE = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE, r.StepKind.FINISH)
+FINAL = (r.StepKind.FENCE, r.StepKind.EXECUTE)  # preparing stops nothing yet
 QUESTIONS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)
 
 
@@ -68,9 +69,9 @@ class Book:
         """What kind of step this is."""
         return dict(self.plans[run])[step]
 
-    def past_the_fence(self, run: str) -> bool:
-        """Whether anything that changes the world has begun."""
-        return any(x == run and self.kind(x, s) in DESTRUCTIVE for x, s in self.begun)
+    def committed(self, run: str) -> bool:
+        """Whether anything has begun that stops or moves what works; preparing does not."""
+        return any(x == run and self.kind(x, s) in FINAL for x, s in self.begun)
 
     def takes(self, x: r.Record) -> None:
         """One record more."""
@@ -117,11 +118,10 @@ class Book:
         if kind not in DESTRUCTIVE:
             return
         assert x.run in self.asked_at, "something is changed before the preconditions were seen to hold"
-        final = (r.StepKind.FENCE, r.StepKind.EXECUTE)  # preparing stops nothing yet
-        if kind in final and not any(run == x.run and self.kind(run, step) in final for run, step in self.begun):
+        if kind in FINAL and not self.committed(x.run):
             ago_s = x.at - self.asked_at[x.run]
             assert ago_s <= self.model.limits.preflight_fresh_s, f"the preconditions held {ago_s} s ago"
-        if started.origin is r.Origin.AUTOMATIC and not self.past_the_fence(x.run):
+        if started.origin is r.Origin.AUTOMATIC and not self.committed(x.run):
             assert not self.holds & {"*", "acme", started.service}, "a held service's run went past its fence"
         if started.origin is r.Origin.AUTOMATIC and self.model.services[started.service].mode is Mode.ASK:
             assert x.run in self.approved, "nobody approved it"

@@ -10,11 +10,11 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Limits, Mode
+from orchestrator.core.model import FenceBy, Limits, Mode
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.test_policy import farm
-from tests.core.world import World, story
+from tests.core.world import World, acme, book, story
 
 
 def ends(world: World) -> list[tuple[str, Reason]]:
@@ -246,3 +246,75 @@ def test_limits_of_a_client_take_the_place_of_the_workspaces() -> None:
     world.bad("web0")
     world.run(60)
     assert list(world.records(r.IncidentReopened))
+
+
+def prepared_for_long(world: World, takes_s: float) -> World:
+    """Its way home is prepared for so long, and the hand-over works."""
+    world.takes["rebuild_hq"] = takes_s
+    back = replace(world.model.moves["acme/return-hq"], timeout_s=2 * takes_s)
+    world.model = replace(world.model, digest="long", moves={**world.model.moves, back.id: back})
+    world.hears(e.ConfigurationLoaded(world.model))
+    return world
+
+
+def on_its_way_home(takes_s: float = 1200.0) -> World:
+    """The lab whose erp goes home by itself, while hq is being rebuilt for that."""
+    world = prepared_for_long(returning(), takes_s)
+    world.run(900)
+    assert world.played[-1] == "rebuild_hq"
+    return world
+
+
+def test_an_outage_while_a_way_home_is_prepared_is_an_incident_and_the_way_home_is_given_up() -> None:
+    world = on_its_way_home()
+    world.bad("erp-transaction", "erp-at-geo")
+    began = world.now
+    world.run(60)
+    opened = world.last(r.IncidentOpened)
+    assert isinstance(opened, r.IncidentOpened)
+    assert opened.at - began < 5.0
+    (run,) = [x for x in world.decided().runs.values() if x.abort]
+    assert run.abort is not None
+    assert (run.started.move, run.abort.who) == ("acme/return-hq", "bascule")
+    assert run.ended is not None
+    assert "hand_over" not in world.played
+    assert ends(world)[-1] == ("acme/erp", Reason.VERIFIED)
+
+
+def test_an_outage_while_a_persons_way_home_is_prepared_is_an_incident_and_the_run_is_theirs() -> None:
+    world = prepared_for_long(returning(), 1200.0)
+    world.run(60)
+    word = world.say(WordKind.FAILBACK, "acme/erp")
+    world.run(10)
+    world.bad("erp-transaction", "erp-at-geo")
+    world.run(10)
+    (incident,) = world.decided().open_incidents()
+    assert incident.service == "acme/erp"
+    assert world.decided().runs[word.run or ""].ended is None
+
+
+@pytest.mark.parametrize("said", [WordKind.HOLD, WordKind.MAINTENANCE])
+def test_a_hold_while_a_way_home_is_prepared_stops_it_before_the_hand_over(said: WordKind) -> None:
+    world = on_its_way_home()
+    world.say(said, "acme/erp", for_s=7200.0)
+    world.run(1500)
+    assert "hand_over" not in world.played
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+
+
+def test_what_has_recovered_while_its_move_was_prepared_stays_where_it_is() -> None:
+    model = acme()
+    place = model.places["acme/hq"]
+    assert place.fence is not None
+    hq = replace(place, fence=replace(place.fence, automatic=FenceBy.ALWAYS))
+    geo = replace(model.moves["acme/geo-site"], prepare=book("prepare_geo"), timeout_s=600.0)
+    world = World(replace(model, places={**model.places, hq.id: hq}, moves={**model.moves, geo.id: geo}))
+    world.takes["prepare_geo"] = 120.0
+    world.run(20)
+    hq_loses_power(world)
+    world.run(40)
+    assert world.played == ["prepare_geo"]
+    world.good("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(300)
+    assert world.played == ["prepare_geo"], "what works is neither fenced nor moved"
+    assert not world.decided().open_incidents()

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.core import detector, endings, failback, incident, ladder, policy, steps
+from orchestrator.core import detector, endings, failback, incident, ladder, policy, start, steps
 from orchestrator.core import plan as plans
 from orchestrator.core import records as r
 from orchestrator.core.decided import Decided, Incident, Run, Step
@@ -265,7 +265,7 @@ def approved_for_good() -> Iterator[None]:
         planned: list[r.PlannedStep] = plan(*asked)
         return [s for s in planned if s.kind is not r.StepKind.RECHECK]
 
-    with put(incident, "plan_steps", fewer):
+    with put(start, "plan_steps", fewer):
         yield
 
 

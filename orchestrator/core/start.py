@@ -1,0 +1,69 @@
+"""How a run starts: its plan, what it holds and its limits, on record before anything of it begins.
+
+The one rule it keeps: whoever starts a run has asked the guards before; here nothing is decided.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import records as r
+from orchestrator.core.decided import Run
+from orchestrator.core.diagnosis import USABLE
+from orchestrator.core.model import Service
+from orchestrator.core.plan import plan_digest, plan_steps, resources, run_timeout_s
+from orchestrator.core.reasons import Reason
+from orchestrator.core.turn import Turn
+
+
+def start_run(
+    turn: Turn,
+    service: Service,
+    move_id: str,
+    *,
+    origin: r.Origin,
+    reason: Reason,
+    asks: tuple[str, ...] = (),
+    tier: int | None = None,
+    who: str = "",
+    why: str = "",
+    word: str | None = None,
+    overrides: tuple[str, ...] = (),
+    fenced: str | None = None,
+    isolate: str | None = None,
+) -> Run:
+    """Record a run's plan and begin it."""
+    move, state, incident = turn.model.moves[move_id], turn.state(service), turn.incident(service)
+    planned = is_planned(turn, service)
+    steps = plan_steps(turn, service, move, asks, planned, isolate)
+    started = r.RunStarted(
+        at=turn.now,
+        run=f"r{turn.decided.run_count + 1}",
+        service=service.id,
+        move=move_id,
+        origin=origin,
+        steps=tuple(steps),
+        plan_digest=plan_digest(turn, service, move, steps, state.place),
+        configuration=turn.decided.configuration,
+        reason=reason,
+        incident=incident.id if incident else None,
+        tier=tier,
+        from_place=state.place,
+        to_place=move.to,
+        deadline=incident.first_bad_at + service.rto_s if incident else turn.now + service.rto_s,
+        who=who,
+        why=why,
+        word=word,
+        overrides=overrides,
+        resources=resources(service, move),
+        timeout_s=run_timeout_s(turn, move, steps, service.approval_expires_s),
+        asks=asks,
+        approval_expires_s=service.approval_expires_s,
+    )
+    turn.record(started)
+    if fenced is not None:
+        turn.record(r.RunApproved(turn.now, started.run, who, why, fenced))
+    return turn.decided.runs[started.run]
+
+
+def is_planned(turn: Turn, service: Service) -> bool:
+    """Whether a move now would be a switchover: the source is healthy and can hand over."""
+    return turn.incident(service) is None and turn.health(service) in USABLE
