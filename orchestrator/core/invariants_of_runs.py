@@ -124,9 +124,10 @@ def step_began(turn: Turn, record: r.StepBegan) -> None:
     unfinished = [s.name for s in before if s.state not in over and s not in contained]
     if unfinished:
         raise InvariantBroken(14, "no step before the ones it rests on", f"{record.run}/{step.name}: {unfinished}")
-    if step.kind is r.StepKind.EXECUTE and run.started.to_place:
+    begun_at = run.started.to_place or _put_in(turn, run)
+    if step.kind is r.StepKind.EXECUTE and begun_at:
         service = turn.model.services[run.started.service]
-        others = turn.decided.services[service.id].may_act - {run.started.to_place}
+        others = turn.decided.services[service.id].may_act - {begun_at}
         if service.exclusive and others:
             rule = "activation only with every other place out of may_be_active"
             raise InvariantBroken(16, rule, f"{run.id}: {', '.join(sorted(others))} may still act")
@@ -139,6 +140,11 @@ def step_began(turn: Turn, record: r.StepBegan) -> None:
     if record.attempt == 1 and not effects and run.started.origin is r.Origin.AUTOMATIC:
         _still_wanted(turn, run, step)
     _intended(turn, record, run, step)
+
+
+def _put_in(turn: Turn, run: Run) -> str | None:
+    """The place that this step makes one that may act again."""
+    return next((x.place for x in turn.records if isinstance(x, r.MayActAdded) and x.run == run.id), None)
 
 
 def _never_again(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:

@@ -105,6 +105,12 @@ def to_fence(turn: Turn, service: Service, move: Move) -> list[str]:
     return sorted(turn.state(service).may_act - {move.to})
 
 
+def taken_over(turn: Turn, service: Service) -> list[str]:
+    """Where it may act while the place that it is still counted at was taken out: a promotion failed half way."""
+    place, may_act = turn.state(service).place, turn.state(service).may_act
+    return sorted(may_act) if service.exclusive and place is not None and place not in may_act else []
+
+
 def fence_asks(
     turn: Turn, service: Service, move: Move, since: float, vouched: str | None = None
 ) -> tuple[str, list[str]]:
@@ -202,6 +208,9 @@ def _cannot_start(turn: Turn, service: Service, move: Move) -> Iterator[Assessme
     if move.leaves and place not in move.leaves:
         starts = ", ".join(sorted(move.leaves))
         yield _no(move, Reason.WRONG_PLACE, f"{service.id} is at {place}, the move starts from {starts}")
+    if move.to is None and (elsewhere := taken_over(turn, service)):
+        evidence = f"{place} is out, and {', '.join(elsewhere)} may act: nothing is started at both"
+        yield _no(move, Reason.WRONG_PLACE, evidence)
 
 
 def _failed_elsewhere(turn: Turn, service: Service, move: Move, since: float) -> Assessment | None:

@@ -71,9 +71,10 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
     if step.kind in DESTRUCTIVE_STEPS and _asked_too_long_ago(turn, run, step):
         return True
     turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1))
-    to, may_act = run.started.to_place, turn.decided.services[run.started.service].may_act
-    if step.kind in (r.StepKind.PREPARE, r.StepKind.EXECUTE) and to and to not in may_act:
-        turn.record(r.MayActAdded(turn.now, run.started.service, to, run.id))
+    at = run.started.to_place or (run.started.from_place if step.kind is r.StepKind.EXECUTE else None)
+    may_act = turn.decided.services[run.started.service].may_act
+    if step.kind in (r.StepKind.PREPARE, r.StepKind.EXECUTE) and at and at not in may_act:
+        turn.record(r.MayActAdded(turn.now, run.started.service, at, run.id))
     if step.kind in PLAYBOOK_STEPS:
         playbook, timeout_s = playbook_of(turn, run, step)
         key = step_key(run, step)
@@ -215,7 +216,7 @@ def _still_open(turn: Turn, run: Run) -> list[str]:
     A paused process wakes up and acts (keepalived#2066, #2238): only a proof, or a named person, takes a place out.
     """
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    return ladder.to_fence(turn, service, move)
+    return ladder.to_fence(turn, service, move) if move.to is not None else ladder.taken_over(turn, service)
 
 
 def wait(turn: Turn, run: Run, step: Step) -> bool:

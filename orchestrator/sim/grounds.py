@@ -336,7 +336,12 @@ class Grounds:
         self._services[x.service].place = x.place
 
     def _may_act(self, x: r.MayActAdded) -> None:
-        self._services[x.service].may_act.add(x.place)
+        known, run = self._services[x.service], self._attempts.runs.get(x.run)
+        in_place = run is not None and run.started.to_place is None
+        if in_place and self._model.services[x.service].exclusive and known.may_act:
+            others = ", ".join(sorted(known.may_act))
+            self._report(16, "what was taken out is not started beside another", f"{x.place}: {others} may act")
+        known.may_act.add(x.place)
 
     def _out(self, x: r.MayActRemoved) -> None:
         """16: only a proof, or a named person, takes a place out of what may act."""

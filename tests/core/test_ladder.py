@@ -303,3 +303,43 @@ def test_a_move_whose_preconditions_never_answer_in_time_fails_in_the_end(monkey
     runs = [x for x in world.records(r.RunStarted) if x.move == "acme/backup-isp"]  # type: ignore[attr-defined]
     assert len(runs) == ASKED_FOR, "\n".join(story(world))
     assert any(x.state is r.TierState.FAILED for x in world.records(r.TierJudged))  # type: ignore[attr-defined]
+
+
+def two_rungs() -> World:
+    """A ladder of a promotion and, below it, a restart where the service is; hq has a fence that works."""
+    model = acme(depends_on=(), ladder=(Tier("acme/geo-site"), Tier("acme/restart")))
+    verify = all_of("erp-transaction")
+    restart = Move("acme/restart", "acme", "restart", book("restart_erp"), verify, safe_to_repeat=True)
+    world = World(changed(model, restart))
+    world.effects["power_off_hq"] = lambda: world.good("hq-off")
+    world.run(20)
+    return world
+
+
+def test_what_was_fenced_for_a_promotion_that_failed_half_way_is_not_started_again_beside_it() -> None:
+    world = two_rungs()
+    world.outcomes["geo-site"] = e.Outcome.FAILED
+    hq_loses_power(world)
+    world.run(100)
+    assert world.decided().services["acme/erp"].may_act == {"acme/geo"}
+    assert world.played == ["power_off_hq", "geo-site"], "at hq it would be the second to act"
+    (incident,) = [i for i in world.decided().incidents.values() if i.service == "acme/erp"]
+    ledger = incident.tiers[2]
+    assert ledger.reason is Reason.WRONG_PLACE
+    assert ledger.evidence == "acme/hq is out, and acme/geo may act: nothing is started at both"
+    refused = world.say(WordKind.FAILOVER, "acme/erp", move="restart", override=["wrong place"])
+    assert not refused.accepted
+
+
+def test_a_place_that_was_taken_out_is_on_record_again_before_anything_is_started_there() -> None:
+    world = two_rungs()
+    hq_loses_power(world)
+    world.run(3.5)
+    assert world.played == ["power_off_hq"]
+    edited = replace(world.model.moves["acme/geo-site"], playbook=replace(book("geo-site"), digest="edited"))
+    world.hears(e.ConfigurationLoaded(changed(world.model, edited)))
+    world.bad("geo-ready")
+    world.run(30)
+    assert world.played == ["power_off_hq", "restart_erp"]
+    kinds = [(type(x), getattr(x, "place", "")) for x in world.records(r.MayActAdded, r.MayActRemoved)]
+    assert kinds == [(r.MayActRemoved, "acme/hq"), (r.MayActAdded, "acme/hq")]
