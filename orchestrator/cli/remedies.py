@@ -29,6 +29,7 @@ REMEDIES: dict[str, str] = {
     "at home": "nothing has to go back",
     "not held": "see what is held: bascule status",
     "in an incident": "wait for its end, or choose a move yourself: bascule failover {subject} --move MOVE",
+    "id in use": "leave --word-id out, or give another: it is for the same word said once more",
     "nobody named": "say who you are: --by NAME, or set BASCULE_OPERATOR",
     "cannot act": "mend what the evidence names; bascule tries again every two seconds by itself",
     "cooling down": "it failed a moment ago; to go there all the same: --override 'cooling down'",

@@ -85,6 +85,7 @@ class Reason(StrEnum):
     NOT_HELD = "not held"
     IN_INCIDENT = "in an incident"
     NOBODY_NAMED = "nobody named"
+    ID_IN_USE = "id in use"
     NO_SUCH_GUARD = "no such guard"
     NOT_OVERRIDABLE = "not overridable"
     CANNOT_ACT = "cannot act"
@@ -163,6 +164,7 @@ TEXTS: dict[Reason, str] = {
     Reason.AT_HOME: "the service is where it belongs and no move is in effect",
     Reason.NOT_HELD: "nothing was held",
     Reason.IN_INCIDENT: "the service has an open incident",
+    Reason.ID_IN_USE: "another word was said under this id",
     Reason.NO_SUCH_GUARD: "there is no guard of this name to go against",
     Reason.NOT_OVERRIDABLE: "nobody may go against this guard",
     Reason.NOBODY_NAMED: "a word needs the name of the person who says it",

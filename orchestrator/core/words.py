@@ -58,6 +58,10 @@ def hear(turn: Turn, word: WordSpoken) -> None:
         elif word.id not in turn.decided.words:
             _accept(turn, word, result)
         said = turn.decided.words[word.id]
+    if (said.kind, said.subject) != (word.kind, word.subject):
+        evidence = f"{word.id} is {said.who}'s {said.kind.value} of {said.subject}: nothing else is done under that id"
+        turn.command(Answered(word.id, False, Reason.ID_IN_USE.value, evidence, None))
+        return
     accepted = isinstance(said, r.WordAccepted)
     started = said.run if isinstance(said, r.WordAccepted) else None
     turn.command(Answered(word.id, accepted, said.reason.value, said.evidence, started))

@@ -251,3 +251,13 @@ def test_the_preconditions_are_asked_again_after_an_approval() -> None:
     world.run(10)
     assert world.decided().runs["r1"].step("recheck").reason is Reason.PREFLIGHT_FAILED
     assert "geo-site" not in world.played
+
+
+def test_another_word_under_the_same_id_is_not_taken_for_a_repeat() -> None:
+    world = lab()
+    assert world.say(WordKind.HOLD, "acme/erp", word="w-7").accepted
+    for kind, subject in ((WordKind.RESUME, "acme/erp"), (WordKind.HOLD, "acme/hq-internet")):
+        answer = world.say(kind, subject, word="w-7")
+        assert (answer.accepted, answer.reason) == (False, Reason.ID_IN_USE.value)
+        assert "w-7 is Ada's hold of acme/erp" in answer.evidence
+    assert set(world.decided().holds) == {"acme/erp"}
