@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 import heapq
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -189,7 +190,7 @@ class Engine:
         row = rows.get(name)
         if row is None:
             row = rows[name] = Row()
-            row.last_sent_at = seen.sent_at - 1e-9
+            row.last_sent_at = math.nextafter(seen.sent_at, -FOREVER)  # just before, however old the workspace
             self._watch(name)
         references = self._references.get(vantage)
         if references is None:

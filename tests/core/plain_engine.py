@@ -6,6 +6,7 @@ It is slow, and here only to be compared with: `test_one_answer.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
@@ -95,7 +96,7 @@ class PlainEngine(Engine):
             return False
         row = self.rows.get(check.id)
         if row is None:
-            row = self.rows[check.id] = Row(last_sent_at=seen.sent_at - 1e-9)
+            row = self.rows[check.id] = Row(last_sent_at=math.nextafter(seen.sent_at, -math.inf))
             self._watch(check.id)
         was_suspended = row.suspended_at
         verdict = detector.observe(row, check, seen, turn.reference_at(check.vantage), turn.now)

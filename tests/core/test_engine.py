@@ -15,10 +15,11 @@ from orchestrator.core.decided import Decided, IllegalRecord, apply, fold
 from orchestrator.core.engine import Engine, TimeFell
 from orchestrator.core.events import WordKind
 from orchestrator.core.invariants import InvariantBroken
+from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.test_policy import farm
-from tests.core.world import World
+from tests.core.world import World, check
 
 
 def three_acts() -> World:
@@ -319,3 +320,11 @@ def test_nobody_is_told_one_thing_twice() -> None:
 
 def test_every_reason_shown_has_a_sentence() -> None:
     assert all(reason.text for reason in Reason)
+
+
+def test_the_first_answer_counts_in_a_workspace_of_a_year_too() -> None:
+    at = 365 * 86400.0
+    engine = Engine(Model("old", {"acme/a": check("a", rise=1)}))
+    engine.step(e.ControllerStarted("c", 1, "boot", False), at)
+    outcome = engine.step(e.Observed("acme/a", at, e.Answer.GOOD, {}, ""), at + 0.01)
+    assert [x.verdict for x in outcome.records if isinstance(x, r.VerdictChanged)] == [r.Verdict.UP]
