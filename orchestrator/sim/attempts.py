@@ -5,14 +5,14 @@ The one rule it keeps: an attempt is what a target let in, a step is what the jo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.core import commands as c
 from orchestrator.core import records as r
 from orchestrator.core.events import StepKey
-from orchestrator.core.model import Mode, Model
+from orchestrator.core.model import Fence, Mode, Model, Move
 from orchestrator.core.reasons import Reason
 from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import Report
@@ -52,6 +52,25 @@ class RunSeen:
         """The first step that is not over."""
         over = (r.StepState.DONE, r.StepState.FAILED, r.StepState.SKIPPED)
         return next((s for s in self.steps if self.states.get(s.name) not in over), None)
+
+
+def fence_of(model: Model, move: Move, step: r.PlannedStep) -> Fence | None:
+    """The fence that a step uses, by the model in force."""
+    if step.hand_over:
+        return move.hand_over
+    known = model.places.get(step.place or "")
+    return known.fence if known else None
+
+
+def books_of(model: Model, started: r.RunStarted) -> Iterator[str]:
+    """The digests of every playbook of a run's plan."""
+    move = model.moves.get(started.move)
+    if move is None:
+        return
+    yield from (book.digest for book in (move.prepare, move.playbook, move.finish) if book)
+    for step in started.steps:
+        if step.kind is r.StepKind.FENCE and (fence := fence_of(model, move, step)) is not None:
+            yield fence.playbook.digest
 
 
 class Attempts:

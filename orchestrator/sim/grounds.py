@@ -31,7 +31,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.state import covers
 from orchestrator.core.turn import percentile
 from orchestrator.sim.answers import Answers
-from orchestrator.sim.attempts import CHANGES, Attempts, RunSeen
+from orchestrator.sim.attempts import CHANGES, Attempts, RunSeen, books_of, fence_of
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.violation import BESIDE, Report
 
@@ -177,7 +177,7 @@ class Grounds:
     def _as_planned(self, x: r.StepBegan, run: RunSeen) -> None:
         """What was approved, or decided, was a plan: an edited one is another."""
         was, started = self._models.get(run.started.configuration), run.started
-        if was is not None and list(_books(was, started)) != list(_books(self._model, started)):
+        if was is not None and list(books_of(was, started)) != list(books_of(self._model, started)):
             self._report(BESIDE, "a run goes on under the plan it was started with", f"{x.run}/{x.step}")
 
     def _approved_at(self, run: RunSeen) -> float | None:
@@ -242,7 +242,7 @@ class Grounds:
             self._answered(14, x, move.viable_when, self._began.get(key, x.at))
             self._data(x, run, move)
         elif step.kind is r.StepKind.PROOF:
-            fence = _fence(self._model, move, step)
+            fence = fence_of(self._model, move, step)
             self._answered(16, x, fence.proven_when if fence else None, since)
         elif step.kind is r.StepKind.VERIFY:
             self._answered(BESIDE, x, move.verify, since)
@@ -277,7 +277,7 @@ class Grounds:
         if move is None:
             return
         rule = "an end not seen is looked at before any retry"
-        fence = _fence(self._model, move, step) if step.kind is r.StepKind.FENCE else None
+        fence = fence_of(self._model, move, step) if step.kind is r.StepKind.FENCE else None
         if x.reason is Reason.NEVER_BEGUN:
             key = e.StepKey(x.run, x.step, run.attempts.get(x.step, 0))
             if any(a.key == key for a in self._targets.accepted):
@@ -366,24 +366,6 @@ class Grounds:
 
 def _at_home(home: str | None) -> Placed:
     return Placed(home, {home} if home else set())
-
-
-def _fence(model: Model, move: Move, step: r.PlannedStep) -> Fence | None:
-    if step.hand_over:
-        return move.hand_over
-    known = model.places.get(step.place or "")
-    return known.fence if known else None
-
-
-def _books(model: Model, started: r.RunStarted) -> Iterator[str]:
-    """The digests of every playbook of a run's plan."""
-    move = model.moves.get(started.move)
-    if move is None:
-        return
-    yield from (book.digest for book in (move.prepare, move.playbook, move.finish) if book)
-    for step in started.steps:
-        if step.kind is r.StepKind.FENCE and (fence := _fence(model, move, step)) is not None:
-            yield fence.playbook.digest
 
 
 _TOLD: dict[type, Callable[[Grounds, Any], None]] = {
