@@ -46,13 +46,17 @@ PLAYBOOKS = {"no-op": NO_OP, "three tasks": THREE, "ten tasks": TEN}
 # (playbook, hosts): rounds, and rounds of a quick run
 SETTINGS: dict[tuple[str, int], tuple[int, int]] = {
     ("no-op", 1): (9, 2),
-    ("three tasks", 1): (15, 3),
+    ("three tasks", 1): (15, 4),
     ("ten tasks", 1): (7, 0),
     ("no-op", 10): (5, 0),
     ("three tasks", 10): (5, 1),
     ("ten tasks", 10): (3, 0),
 }
-PLAYBOOK, RUNNER, COLD = "ansible-playbook", "ansible-runner", "bascule, cold"
+PLAYBOOK, RUNNER = "ansible-playbook", "ansible-runner"
+WARM, FAST = "bascule, warm", "bascule, warm with Mitogen"
+
+READY_S = 60.0
+BETWEEN_S = 1.0  # a controller has that long between two steps to make the next worker ready
 
 Run = Callable[[str], float]
 
@@ -105,13 +109,10 @@ def _compared(cell: Cell, title: str, count: int, contenders: dict[str, Run], ro
 def _ansible_playbook(place: Path) -> Iterator[Run]:
     """The program, as typed at a prompt."""
     program = str(Path(sys.executable).parent / "ansible-playbook")
-    environment = {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": _connections()}
 
     def run(file: str) -> float:
         began = time.perf_counter()
-        done = subprocess.run(
-            [program, f"playbooks/{file}"], cwd=place, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([program, f"playbooks/{file}"], cwd=place, capture_output=True, text=True, check=False)
         took_s = time.perf_counter() - began
         if done.returncode != 0:
             raise RuntimeError(f"exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
@@ -127,7 +128,6 @@ def _ansible_runner(place: Path) -> Iterator[Run]:
 
     environment = {
         "ANSIBLE_CONFIG": str(place / "ansible.cfg"),
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": _connections(),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
 
@@ -151,11 +151,15 @@ def _ansible_runner(place: Path) -> Iterator[Run]:
 
 
 @contextmanager
-def _bascule(place: Path, *, warm: bool) -> Iterator[Run]:
-    """From the command to run a step to the word that it has ended, in a process that lives as a controller does."""
+def _bascule(place: Path, executor: str) -> Iterator[Run]:
+    """From the command to run a step to the word that it has ended, in a process that lives as a controller does.
+
+    `executor` as in `daemon: {playbooks: …}`.
+    """
     from orchestrator.core.commands import RunPlaybook
     from orchestrator.core.events import Outcome, StepEnded, StepKey
     from orchestrator.core.model import Playbook
+    from orchestrator.runner.attempts import Attempt
     from orchestrator.runner.playbooks import PlaybookRunner
 
     numbers = iter(range(1, 1_000_000))
@@ -172,8 +176,9 @@ def _bascule(place: Path, *, warm: bool) -> Iterator[Run]:
             digest=digest,
             workspace_id="bench",
         )
-        if warm:
-            runner.warm_up()
+        runner.warm_up(executor)
+        if runner.zygote is None or not await runner.zygote.until_ready(READY_S):
+            raise RuntimeError(f"there is no zygote: {runner.zygote.why_not if runner.zygote else executor}")
         return runner
 
     async def once(file: str) -> float:
@@ -186,12 +191,14 @@ def _bascule(place: Path, *, warm: bool) -> Iterator[Run]:
         took_s = time.perf_counter() - began
         if end.outcome is not Outcome.OK:
             raise RuntimeError(f"{end.outcome.value}: {end.detail}")
+        attempt = Attempt(runner.private, key)
+        cold = [event.get("because") for event in attempt.read_events() if event.get("executor") == "cold"]
+        if cold:
+            raise RuntimeError(f"it was not played warm: {cold[0]}")
         runner.forget(run_id)
-        if warm:
-            await asyncio.sleep(1.0)  # a controller has that long between two steps to make the next worker ready
+        await asyncio.sleep(BETWEEN_S)
         return took_s
 
-    os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"] = _connections()
     with asyncio.Runner() as loop:
         runner = loop.run(open_runner())
         try:
@@ -200,16 +207,14 @@ def _bascule(place: Path, *, warm: bool) -> Iterator[Run]:
             loop.run(runner.close())
 
 
-def _connections() -> str:
-    """A directory for OpenSSH's shared connections that no other contender uses."""
-    made = Path(os.environ["TMPDIR"]) / f"c{len(list(Path(os.environ['TMPDIR']).glob('c*')))}"
-    made.mkdir()
-    return str(made)
-
-
 CONTENDERS: dict[str, Callable[[Path], AbstractContextManager[Run]]] = {
     PLAYBOOK: _ansible_playbook,
     RUNNER: _ansible_runner,
-    COLD: lambda place: _bascule(place, warm=False),
+    WARM: lambda place: _bascule(place, "warm"),
+    FAST: lambda place: _bascule(place, "fast"),
 }
-TARGETS: tuple[Target, ...] = ()
+TARGETS = (
+    Target(WARM, PLAYBOOK, 1.6),
+    Target(FAST, PLAYBOOK, 10.0),
+    Target(FAST, RUNNER, 10.0),
+)

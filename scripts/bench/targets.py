@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -39,6 +40,9 @@ localhost_warning = False
 
 [connection]
 pipelining = True
+
+[ssh_connection]
+control_path_dir = {connections}
 """
 
 
@@ -83,7 +87,8 @@ def workspace(directory: Path, home: Path, count: int, *, python: str = "") -> P
     }
     hosts = {f"host{n}": {"ansible_host": address} for n, address in enumerate(addresses(count), start=1)}
     (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}, indent=1))
-    (directory / "ansible.cfg").write_text(CONFIGURATION)
+    connections = tempfile.mkdtemp(prefix="c")  # short: sockets are made there
+    (directory / "ansible.cfg").write_text(CONFIGURATION.format(connections=connections))
     return directory
 
 
