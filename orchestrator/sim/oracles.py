@@ -6,7 +6,7 @@ itself. Statements are numbered as in `docs/architecture.md`; the ones about att
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ class Known:
 
     place: str | None
     incident: str | None = None
+    opened_at: float = 0.0
     recovered_at: float | None = None
     moves: list[float] | None = None
     resumed_at: float = 0.0
@@ -66,6 +67,7 @@ class Oracles:
         self._grounds = Grounds(model, self._answers, self._attempts, targets, self._broken)
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due: dict[str, float] = {}
+        self._said: dict[str, float] = {}  # notices, and when each was due
         self._reported: set[tuple[int, str]] = set()
 
     def knows(self, model: Model) -> None:
@@ -116,7 +118,7 @@ class Oracles:
         for notice, at in self._due.items():
             if now - at > WAIT_S:
                 self._broken(20, "what people were to be told is settled", f"{notice}, due {now - at:.0f} s ago")
-        told = {n.subject for _, n in self._people.told if n.kind in (c.NoticeKind.HUMAN_NEEDED, _APPROVAL)}
+        told = {n.id: n.subject for _, n in self._people.told if n.kind in (c.NoticeKind.HUMAN_NEEDED, _APPROVAL)}
         for name, known in self._services.items():
             service = self._model.services.get(name)
             if service is None:
@@ -134,21 +136,21 @@ class Oracles:
 
     # ---- inside
 
-    def _in_hands(self, service: str, known: Known, told: set[str]) -> bool:
+    def _in_hands(self, service: str, known: Known, told: Mapping[str, str]) -> bool:
         judged = known.judged
         if self._attempts.waits_for_a_person(service):
-            return service in told
+            return service in told.values()
         if self._attempts.unfinished(service) is not None:
             return False
         if judged is None:
             return False
         if judged.reason in (Reason.HELD, Reason.IN_MAINTENANCE, Reason.OBSERVE_ONLY, Reason.BLIND):
             return True  # a person stopped it, or nothing is seen: people know, or have been told once before
-        if judged.decision is r.Decision.ASK:
-            return service in told
+        if judged.decision is r.Decision.ASK:  # of this outage: what was said of an earlier one is over
+            return any(told[n] == service for n, at in self._said.items() if n in told and at >= known.opened_at)
         return self._waits_for_another(judged, told)
 
-    def _waits_for_another(self, judged: r.ServiceJudged, told: set[str]) -> bool:
+    def _waits_for_another(self, judged: r.ServiceJudged, told: Mapping[str, str]) -> bool:
         """A service that waits for its dependency is in that one's hands."""
         waits = (Reason.DEPENDENCY_RECOVERING, Reason.RESOURCE_BUSY, Reason.TOO_MANY_FAILOVERS)
         return judged.reason in waits and bool(told)
@@ -187,7 +189,7 @@ class Oracles:
     def _opened(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
         service = x.service if isinstance(x, r.IncidentOpened) else self._incidents[x.incident]
         self._incidents[x.incident] = service
-        self._services[service].incident = x.incident
+        self._services[service].incident, self._services[service].opened_at = x.incident, x.at
         self._services[service].judged = None
         for key in [k for k in self._tiers if k[0] == x.incident]:
             del self._tiers[key]
@@ -322,7 +324,7 @@ class Oracles:
         self._answers.verdict(x)
 
     def _notice_due(self, x: r.NoticeDue) -> None:
-        self._due[x.notice] = x.at
+        self._due[x.notice] = self._said[x.notice] = x.at
 
     def _notice_settled(self, x: r.NoticeSettled) -> None:
         self._due.pop(x.notice, None)
