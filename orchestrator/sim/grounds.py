@@ -32,7 +32,7 @@ from orchestrator.core.state import covers
 from orchestrator.core.turn import percentile
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import CHANGES, Attempts, RunSeen, books_of, fence_of
-from orchestrator.sim.targets import Targets
+from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import BESIDE, Report
 
 USABLE = (r.Verdict.UP, r.Verdict.DEGRADED)
@@ -76,6 +76,7 @@ class Grounds:
         self._looked: dict[tuple[str, str], float] = {}
         self._vouched: set[tuple[str, str]] = set()  # runs and the places that a named person states to be out
         self._controller_at = 0.0
+        targets.on_accept.append(self._let_in)
 
     def knows(self, model: Model) -> None:
         """A model that may be put in force."""
@@ -87,14 +88,17 @@ class Grounds:
         if told is not None:
             told(self, record)
 
-    def carried_out(self, key: e.StepKey) -> None:
-        """16: an attempt is handed on; whoever it activates is on record as one that may act."""
-        run = self._attempts.runs.get(key.run)
-        if run is None or run.kind(key.step) not in (r.StepKind.PREPARE, r.StepKind.EXECUTE):
+    def _let_in(self, attempt: Attempt) -> None:
+        """16: whoever an attempt activates is on record as one that may act, when its target lets it in.
+
+        Not when a controller hands it on: one that stood still in between does that late, and its target refuses.
+        """
+        run = self._attempts.runs.get(attempt.key.run)
+        if run is None or attempt.kind not in (r.StepKind.PREPARE, r.StepKind.EXECUTE):
             return
         to, service = run.started.to_place, run.started.service
         if to is not None and to not in self._services[service].may_act:
-            self._report(16, "the intent to activate is on record before", f"{key}: {to} for {service}")
+            self._report(16, "the intent to activate is on record before", f"{attempt.key}: {to} for {service}")
 
     # ---- a run starts
 

@@ -78,8 +78,6 @@ class Oracles:
     def carried_out(self, command: c.Command, epoch: int) -> None:
         """A controller hands a command on."""
         self._attempts.carried_out(command, epoch)
-        if isinstance(command, c.RunPlaybook):
-            self._grounds.carried_out(command.key)
 
     def observed(self, seen: e.Observed, at: float) -> None:
         """An answer reached a controller at this time of the journal's axis."""

@@ -13,6 +13,7 @@ from functools import cache
 import pytest
 
 from orchestrator.core.model import Model
+from orchestrator.core.records import MayActAdded
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.simulation import quiet
 from tests.sim import acts, models
@@ -124,6 +125,17 @@ def all_right(name: str, moments: Sequence[Sequence[Fault]]) -> None:
     """Every one of these comes to a good end; the first that does not is told in full."""
     found = [said for faults in moments if (said := what_went_wrong(name, faults))]
     assert not found, f"{len(found)} of {len(moments)}:\n{found[0]}" + "".join(x.partition("\n")[0] for x in found[1:])
+
+
+def test_an_activation_handed_on_late_is_its_targets_affair() -> None:
+    """Its intent was durable; by the time it is handed on the place was used, and left. The target refuses it."""
+    quiet()
+    name = "switchover and failback by hand"
+    stage = SCENARIOS[name].stage()
+    SCENARIOS[name].act(stage)
+    intended = next(x.seq for x in stage.sim.entries if any(isinstance(each, MayActAdded) for each in x.records))
+    wrong = what_went_wrong(name, [Fault(0.0, FaultKind.FROZEN_AT, for_s=STILL_S, entry=intended)])
+    assert not wrong, wrong
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
