@@ -39,7 +39,11 @@ class TakenRows(Mapping[str, Json]):
 
     def take(self, changed: Mapping[str, Row | None]) -> None:
         """Take these rows as they are now, all or none. Raises CodecError where one could not be written."""
-        self.values_taken.update({check: _taken(row) for check, row in changed.items()})
+        if len(changed) == 1:
+            for check, row in changed.items():
+                self.values_taken[check] = _taken(row)
+        else:
+            self.values_taken.update({check: _taken(row) for check, row in changed.items()})
 
     def __getitem__(self, check: str) -> Json:
         return written(self.values_taken[check])

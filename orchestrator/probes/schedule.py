@@ -79,16 +79,20 @@ class Schedule:
 
     def due(self, now: float) -> list[tuple[str, float]]:
         """Checks whose beat has come, with the time of that beat, oldest first."""
-        found = []
-        while (next_at := self.next_at()) is not None and next_at <= now:
-            at, check = heapq.heappop(self._heap)
-            beat = self._beats[check]
-            missed = int((now - at) // beat.every_s)
-            beat.last = at + missed * beat.every_s
-            beat.next = beat.last + beat.every_s
-            if beat.next <= now:  # rounding
-                beat.last, beat.next = beat.next, beat.next + beat.every_s
-            heapq.heappush(self._heap, (beat.next, check))
+        found: list[tuple[str, float]] = []
+        heap, beats = self._heap, self._beats
+        while heap and heap[0][0] <= now:
+            at, check = heap[0]
+            beat = beats.get(check)
+            if beat is None or beat.next != at:
+                heapq.heappop(heap)
+                continue
+            every_s = beat.every_s
+            last = at if now - at < every_s else at + int((now - at) // every_s) * every_s
+            if last + every_s <= now:  # rounding
+                last += every_s
+            beat.last, beat.next = last, last + every_s
+            heapq.heapreplace(heap, (beat.next, check))
             found.append((check, at))
         return found
 

@@ -191,7 +191,8 @@ class Controller:
             self._late.append(lambda: self._emit(event))
             return
         self._queue.append(event)
-        self._drain()
+        if not self._handling:
+            self._drain()
 
     def _drain(self) -> None:
         if self._handling or self.shell is None or not self.alive:
@@ -202,8 +203,8 @@ class Controller:
             while queue and self.alive and not self.frozen:
                 self._commands = 0
                 shell.handle(queue.popleft())
-                if shell.broken and shell.broken.startswith("defect"):
-                    self._watch.defect(shell.broken)
+                if (broken := shell.broken) is not None and broken.startswith("defect"):
+                    self._watch.defect(broken)
         except Killed:
             self.die()
         except StaleEpoch:
@@ -216,6 +217,8 @@ class Controller:
         if self.shell is None or not self.alive:
             return
         at = self.shell.wake_at + self._ahead_s
+        if at >= self._woken_for:
+            return
         if at <= self._timeline.now and (early_s := self.shell.wake_at - self._axis.now()) > 0.0:
             at = self._timeline.now + max(early_s, HAIR_S)  # due by the world's clock, not yet by the machine's
         if at < self._woken_for:
