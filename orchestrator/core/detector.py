@@ -11,10 +11,16 @@ proves a check down, since it may be the vantage that is cut off.
                                                     has answered a question sent no earlier
                                                     than the last silence; unknown if none
                                                     has by the reference's own time-out
+    of these silences, some asked out of sight      as before: they do not count, and `fall`
+                                                    others must follow one another in sight
     `fall` times no answer at all, or too long ago  unknown
 
 Counting streaks (HAProxy, keepalived) was preferred to averages for its simple promise: a burst shorter than
 `fall` changes nothing. Loss and latency windows (dpinger, mwan3) stand beside it for links that limp.
+
+In sight is what was asked while a reference of the vantage answered, without a break. One good answer afterwards is not
+enough: when the vantage's own uplink comes back, its references are the first to answer, and everything else has been
+silent for as long as the uplink was gone.
 """
 
 from __future__ import annotations
@@ -45,6 +51,7 @@ class Row:
     first_good_at: float | None = None  # oldest good answer of the unbroken good streak
     last_good_at: float | None = None
     last_silent_at: float | None = None  # last silence within the bad streak
+    seen_silent: int = 0  # silences within the bad streak that followed one another in sight, up to the last one
     spoken_bad: int = 0  # bad answers that were not silence, within the bad streak
     last_sent_at: float = -1.0
     last_answer: Answer = Answer.NONE
@@ -52,25 +59,43 @@ class Row:
     measures: Mapping[str, float] = field(default_factory=dict)
     measured_at: float | None = None  # when the question behind `measures` was sent
     suspended_at: float | None = None  # a full streak of silences waits for a reference since then
-    silent_at: float | None = None  # last silence of all; a window's down rests on it too
+    silent_at: float | None = None  # last silence in sight; a window's down rests on it too
     window: list[tuple[float, float]] = field(default_factory=list)  # (sent_at, rtt_s; -1 for no good answer)
 
 
-def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, now: float) -> Verdict:
+def needs_references(check: Check, answer: Answer) -> bool:
+    """Whether it matters, for an answer to this check, what the references of its vantage have answered."""
+    return answer is not _GOOD or check.loss is not None or check.latency is not None
+
+
+def vouches(reference: Row, check: Check, sent_at: float) -> bool:
+    """Whether this reference shows that a question of this moment was asked in sight: it answered about then.
+
+    It has answered without a break since before, and last time no more than a beat and a half of its own earlier.
+    """
+    since, good_at = reference.first_good_at, reference.last_good_at
+    return since is not None and since <= sent_at and (good_at or 0.0) >= sent_at - 1.5 * check.every_s
+
+
+def observe(
+    row: Row, check: Check, seen: Observed, reference_at: float | None, now: float, *, in_sight: bool
+) -> Verdict:
     """Take one answer into the row and give the verdict it leads to; the caller stores the verdict.
 
     `reference_at`: when the latest question was sent that a reference of this vantage answered well, or None.
+    `in_sight`: whether one of them vouches for the moment of this question; both matter where `needs_references`.
     An answer to a question older than the last one counted is an old answer: it changes nothing. One that was so long
     on its way that a verdict resting on it would be stale counts for no streak; its measurements are kept, with their
     time.
     """
     sent_at, answer = seen.sent_at, seen.answer
-    if sent_at <= row.last_sent_at:
+    since_s, every_s = sent_at - row.last_sent_at, check.every_s
+    if since_s <= 0.0:
         return row.verdict
-    if now > sent_at + check.stale_after_s:
+    if now - sent_at > every_s and now > sent_at + check.stale_after_s:  # no sooner than a beat: spared for most
         _measure_late(row, seen)
         return row.verdict
-    if sent_at - row.last_sent_at > check.stale_after_s:
+    if since_s > every_s and since_s > check.stale_after_s:
         _break_streaks(row)
     row.last_sent_at, row.last_answer, row.detail = sent_at, answer, seen.detail
     if seen.measures:
@@ -84,7 +109,7 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
     row.none_streak = 0
     if answer is _GOOD:
         row.good_streak += 1
-        row.bad_streak = row.spoken_bad = 0
+        row.bad_streak = row.spoken_bad = row.seen_silent = 0
         row.first_bad_at = row.last_silent_at = row.suspended_at = None
         row.last_good_at = sent_at
         if row.good_streak == 1:
@@ -95,10 +120,11 @@ def observe(row: Row, check: Check, seen: Observed, reference_at: float | None, 
         if row.bad_streak == 1:
             row.first_bad_at = sent_at
         if answer is _SILENT:
-            row.last_silent_at = row.silent_at = sent_at
+            row.last_silent_at = sent_at
+            row.seen_silent = row.seen_silent + 1 if in_sight else 0
         else:
             row.spoken_bad += 1
-    if check.loss is not None or check.latency is not None:
+    if (check.loss is not None or check.latency is not None) and (in_sight or answer is not _SILENT):
         _keep_window(row, check, seen)
     return _verdict(row, check, reference_at, now)
 
@@ -139,7 +165,7 @@ def suspicious(row: Row) -> bool:
 
 def _break_streaks(row: Row) -> None:
     """After a gap nothing is unbroken: a verdict needs its full rise or fall again, and a new first bad answer."""
-    row.good_streak = row.bad_streak = row.spoken_bad = 0
+    row.good_streak = row.bad_streak = row.spoken_bad = row.seen_silent = 0
     row.first_good_at = row.first_bad_at = row.last_silent_at = row.suspended_at = None
 
 
@@ -173,7 +199,7 @@ def _fallen(row: Row, check: Check, reference_at: float | None, now: float) -> V
         return _DOWN
     if reference_at is not None and reference_at >= row.last_silent_at:
         row.suspended_at = None
-        return _DOWN
+        return _DOWN if row.spoken_bad + row.seen_silent >= check.fall else row.verdict
     if row.suspended_at is None:
         row.suspended_at = now
     return _UNKNOWN if now >= row.suspended_at + REFERENCE_PATIENCE_S else row.verdict
@@ -181,6 +207,8 @@ def _fallen(row: Row, check: Check, reference_at: float | None, now: float) -> V
 
 def _keep_window(row: Row, check: Check, seen: Observed) -> None:
     good = seen.answer is _GOOD
+    if seen.answer is _SILENT:
+        row.silent_at = seen.sent_at
     row.window.append((seen.sent_at, seen.measures.get("rtt_s", 0.0) if good else -1.0))
     over_s = max(check.loss.over_s if check.loss else 0.0, check.latency.over_s if check.latency else 0.0)
     oldest = seen.sent_at - over_s

@@ -31,7 +31,7 @@ from orchestrator.core.decided import Decided
 from orchestrator.core.detector import Row
 from orchestrator.core.model import Check, Model, Service
 from orchestrator.core.policy import dependencies, order
-from orchestrator.core.turn import FOREVER, Turn, reference_at, tell_command
+from orchestrator.core.turn import FOREVER, Turn, blind, reference_at, tell_command
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
 SOONEST_S = 0.005  # a wake-up is never sooner: an overdue one must not spin
@@ -140,8 +140,9 @@ class Engine:
             quiet = heard is None
         else:
             quiet = isinstance(event, e.Ticked) and self._rests(now)
-        if quiet and self._cadence.steady and now < self._decide_at and self._overdue(now) is None:
-            return Outcome((), dirty, (), self._wake_at(now))  # invariants are about records: there is none
+        if quiet and self._cadence.steady and now < self._decide_at:
+            if not self._stale or self._stale[0][0] > now or self._overdue(now) is None:
+                return Outcome((), dirty, (), self._wake_at(now))  # invariants are about records: there is none
         turn = self.turn(now)
         relevant = True
         if isinstance(event, e.Observed):
@@ -192,23 +193,35 @@ class Engine:
             row = rows[name] = Row()
             row.last_sent_at = math.nextafter(seen.sent_at, -FOREVER)  # just before, however old the workspace
             self._watch(name)
-        references = self._references.get(vantage)
-        if references is None:
-            references = self._references[vantage] = self.model.references(vantage)
         was_suspended = row.suspended_at
-        verdict = detector.observe(row, check, seen, reference_at(rows, references), now)
+        at, in_sight = None, True
+        if detector.needs_references(check, seen.answer):
+            references = self._references_of(vantage)
+            at, in_sight = reference_at(rows, references), self._in_sight(references, seen.sent_at)
+        verdict = detector.observe(row, check, seen, at, now, in_sight=in_sight)
         dirty[name] = row
         suspended = row.suspended_at is not None and was_suspended is None
         news = verdict is not row.verdict or suspended or detector.suspicious(row)
         asked_for = name in self._cadence.fast or (check.reference and (self._suspended or not self._rests(now)))
         return _Heard(check, row, verdict, suspended, seen.answer is e.Answer.GOOD) if news or asked_for else None
 
+    def _in_sight(self, references: tuple[str, ...], sent_at: float) -> bool:
+        known = ((row, self.model.checks[c]) for c in references if (row := self.rows.get(c)) is not None)
+        return any(detector.vouches(row, check, sent_at) for row, check in known)
+
     def _rests(self, now: float) -> bool:
         """Whether nothing would come of deciding now: all services rest, nothing runs, the same vantages are blind."""
-        return self._at_rest and self._sight(self.turn(now)) == self._blind
+        return self._at_rest and self._sight(now) == self._blind
 
-    def _sight(self, turn: Turn) -> dict[str, bool]:
-        return {vantage: turn.blind(vantage) for vantage in self._sights}
+    def _sight(self, now: float) -> dict[str, bool]:
+        rows, checks, references = self.rows, self.model.checks, self._references_of
+        return {vantage: blind(rows, checks, references(vantage), now) for vantage in self._sights}
+
+    def _references_of(self, vantage: str) -> tuple[str, ...]:
+        found = self._references.get(vantage)
+        if found is None:
+            found = self._references[vantage] = self.model.references(vantage)
+        return found
 
     def _follow(self, turn: Turn, heard: _Heard, dirty: dict[str, Row | None]) -> bool:
         """See to what an answer brought; whether anything but its row may have changed."""
@@ -331,7 +344,7 @@ class Engine:
         if self._order is None:
             self._order = order(turn)
         services = self._order if self.attends else []
-        sight = self._sight(turn)
+        sight = self._sight(turn.now)
         if sight != self._blind:
             self._blind = sight
             self._resting.clear()

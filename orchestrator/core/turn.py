@@ -143,8 +143,8 @@ class Turn:
         """Whether no reference target of this vantage answered its last question well; looked up once a turn."""
         found = self._blind.get(vantage)
         if found is None:
-            references = self.references(vantage)
-            found = self._blind[vantage] = bool(references) and not any(self._answers(c) for c in references)
+            found = blind(self._rows, self.model.checks, self.references(vantage), self._now)
+            self._blind[vantage] = found
         return found
 
     def references(self, vantage: str) -> tuple[str, ...]:
@@ -153,11 +153,6 @@ class Turn:
         if found is None:
             found = self._references[vantage] = self.model.references(vantage)
         return found
-
-    def _answers(self, check: str) -> bool:
-        row = self._rows.get(check)
-        stale_s = self.model.checks[check].stale_after_s
-        return row is not None and row.last_answer is _GOOD and self._now - row.last_sent_at <= stale_s
 
     def reference_at(self, vantage: str) -> float | None:
         """When the latest question was sent that a reference of this vantage answered well."""
@@ -176,14 +171,14 @@ class Turn:
     def fresh_answer(self, check: str, since: float) -> Verdict:
         """One check's last answer, if its question was sent at `since` or later.
 
-        A silence that no reference has answered for may be mine: unknown, not down.
+        A silence that no reference has answered for, before it and since, may be mine: unknown, not down.
         """
         row = self.rows.get(check)
         if row is None or row.last_sent_at < since or row.last_answer is Answer.NONE:
             return Verdict.UNKNOWN
         if row.last_answer is Answer.SILENT:
             reference_at = self.reference_at(self.model.checks[check].vantage)
-            if reference_at is None or reference_at < row.last_sent_at:
+            if reference_at is None or reference_at < row.last_sent_at or not row.seen_silent:
                 return Verdict.UNKNOWN
         return Verdict.UP if row.last_answer is Answer.GOOD else Verdict.DOWN
 
@@ -279,6 +274,17 @@ class Turn:
             return None
         age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
         return None if age_s is None else age_s + max(0.0, until - row.measured_at)
+
+
+def blind(rows: Mapping[str, Row], checks: Mapping[str, Check], references: Iterable[str], now: float) -> bool:
+    """Whether there are references, and none of them answered its last question well, not too long ago."""
+    any_there = False
+    for name in references:
+        any_there = True
+        row = rows.get(name)
+        if row is not None and row.last_answer is _GOOD and now - row.last_sent_at <= checks[name].stale_after_s:
+            return False
+    return any_there
 
 
 def reference_at(rows: Mapping[str, Row], references: Iterable[str]) -> float | None:

@@ -13,6 +13,8 @@ from orchestrator.core.events import Answer, Observed
 from orchestrator.core.model import Condition, Model, Service
 from orchestrator.sim.violation import Report
 
+_GOOD, _SILENT, _NONE = Answer.GOOD, Answer.SILENT, Answer.NONE  # named once: a member is slow to look up in 3.11
+
 
 @dataclass(slots=True)
 class Streak:
@@ -21,6 +23,7 @@ class Streak:
     good: int = 0
     bad: int = 0
     silent: bool = False  # the whole bad streak was silence
+    told: int = 0  # bad answers in the streak that the vantage could have had: it was not blind, in truth
     last_at: float = -1.0
     last: Answer = Answer.NONE
     silent_at: float = -1.0
@@ -56,31 +59,37 @@ class Answers:
             self._verdicts.clear()
             self._fell.clear()
 
-    def observed(self, seen: Observed, at: float) -> None:
-        """One answer reached a controller. Late ones are old ones; one that is too old counts for what it measured."""
-        streak = self._streaks.get(seen.check)
+    def observed(self, seen: Observed, at: float, asked_in_sight: bool = True) -> None:
+        """One answer reached a controller. Late ones are old ones; one that is too old counts for what it measured.
+
+        `asked_in_sight`: whether its vantage could see anything when the question was sent.
+        """
+        name, sent_at, answer, measures, _ = seen
+        streak = self._streaks.get(name)
         if streak is None:
-            streak = self._streaks[seen.check] = Streak()
-        if seen.sent_at <= streak.last_at:
+            streak = self._streaks[name] = Streak()
+        if sent_at <= streak.last_at:
             return
-        if seen.measures and seen.sent_at > streak.measured_at:
-            age_s = seen.measures.get("data_age_s", seen.measures.get("lag_s"))
-            streak.measured_at, streak.measured = seen.sent_at, None if age_s is None else (seen.sent_at, age_s)
-        check = self._model.checks.get(seen.check)
-        if check is not None and at > seen.sent_at + check.stale_after_s:
-            return
-        streak.last_at, streak.last = seen.sent_at, seen.answer
-        if seen.answer is Answer.GOOD:
+        if measures and sent_at > streak.measured_at:
+            age_s = measures.get("data_age_s", measures.get("lag_s"))
+            streak.measured_at, streak.measured = sent_at, None if age_s is None else (sent_at, age_s)
+        if at > sent_at:
+            check = self._model.checks.get(name)
+            if check is not None and at > sent_at + check.stale_after_s:
+                return
+        streak.last_at, streak.last = sent_at, answer
+        if answer is _GOOD:
             streak.good += 1
-            streak.bad = 0
-            streak.good_at = seen.sent_at
-        elif seen.answer is not Answer.NONE:
-            streak.silent = seen.answer is Answer.SILENT and (streak.silent or not streak.bad)
+            streak.bad = streak.told = 0
+            streak.good_at = sent_at
+        elif answer is not _NONE:
+            streak.silent = answer is _SILENT and (streak.silent or not streak.bad)
             streak.bad += 1
+            streak.told += asked_in_sight
             streak.good = 0
-            streak.bad_at = seen.sent_at
-            if seen.answer is Answer.SILENT:
-                streak.silent_at = seen.sent_at
+            streak.bad_at = sent_at
+            if answer is _SILENT:
+                streak.silent_at = sent_at
 
     def verdict(self, x: r.VerdictChanged) -> None:
         """9 and 11: a verdict has its fall or rise of fresh answers behind it."""
@@ -100,6 +109,8 @@ class Answers:
             self._report(11, "no verdict changes without its fall", f"{x.check}: {streak.bad} bad")
         elif streak.silent and not self._confirmed(check.vantage, streak.silent_at):
             self._report(10, "silence counts only beside a reference that answers", x.check)
+        elif not streak.told:
+            self._report(10, "what was asked while nothing could be seen takes nothing down", x.check)
 
     def _confirmed(self, vantage: str, silent_at: float) -> bool:
         references = self._model.references(vantage)

@@ -162,16 +162,8 @@ class Disasters:
 
     def _blind(self, fault: Fault) -> Undo:
         vantage = fault.subject or "local"
-        self._world.blind[vantage] = self._world.blind.get(vantage, 0) + 1
-        self._world.changed()
-
-        def undo() -> None:
-            self._world.blind[vantage] -= 1
-            if not self._world.blind[vantage]:
-                del self._world.blind[vantage]
-            self._world.changed()
-
-        return undo
+        self._world.make_blind(vantage)
+        return lambda: self._world.make_blind(vantage, -1)
 
     def _references(self, fault: Fault) -> Undo:
         hosts = {host_of(c) for c in self._world.nature.model.checks.values() if c.reference}

@@ -27,6 +27,7 @@ from orchestrator.sim.violation import BESIDE, Violation
 from orchestrator.sim.world import World
 
 DEFECT = "the engine never meets a defect, and its own invariants hold"
+ROUNDING_S = 1e-6
 WAIT_S = 60.0  # a wait with a reason may last so long after everything else has come to rest
 
 
@@ -81,7 +82,10 @@ class Oracles:
 
     def observed(self, seen: e.Observed, at: float) -> None:
         """An answer reached a controller at this time of the journal's axis."""
-        self._answers.observed(seen, at)
+        in_sight = True
+        if seen.answer is e.Answer.SILENT and (check := self._model.checks.get(seen.check)) is not None:
+            in_sight = self._world.saw(check.vantage, self._world.timeline.now - check.timeout_s - ROUNDING_S)
+        self._answers.observed(seen, at, in_sight)
 
     def defect(self, why: str) -> None:
         """A controller met a defect of its own."""

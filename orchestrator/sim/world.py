@@ -6,6 +6,7 @@ read it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
@@ -45,6 +46,7 @@ class World:
         self.off: set[str] = set()  # places switched off for good
         self.isolated: set[str] = set()  # places cut off on purpose, by a playbook
         self.blind: dict[str, int] = {}  # vantages that see nothing
+        self._blinked: dict[str, list[float]] = {}  # a vantage: when it became blind, saw again, became blind, …
         self.engaged: set[str] = set()
         self.broken: dict[str, int] = {}  # moves whose destination is not in order
         self.loss: dict[str, float] = {}  # domain: share of questions lost
@@ -214,6 +216,10 @@ class World:
         to = self.nature.model.moves[move_id].to
         return to is None or inside == to or (to not in self.dark and self.connected(to))
 
+    def saw(self, vantage: str, at: float) -> bool:
+        """Whether this vantage could see anything at this time."""
+        return bisect_right(self._blinked.get(vantage, ()), at) % 2 == 0
+
     # ---- what changes it
 
     def changed(self) -> None:
@@ -236,6 +242,14 @@ class World:
     def kill(self, name: str, more: int = 1) -> None:
         """A failure domain or host fails (`more=1`), or one fault of it ends (`more=-1`)."""
         _count(self.dead, name, more)
+        self.changed()
+
+    def make_blind(self, vantage: str, more: int = 1) -> None:
+        """A vantage's own uplink fails, or one fault of it ends."""
+        was = vantage in self.blind
+        _count(self.blind, vantage, more)
+        if was is not (vantage in self.blind):
+            self._blinked.setdefault(vantage, []).append(self.timeline.now)
         self.changed()
 
     def cut_power(self, place: str, more: int = 1) -> None:

@@ -99,7 +99,10 @@ class PlainEngine(Engine):
             row = self.rows[check.id] = Row(last_sent_at=math.nextafter(seen.sent_at, -math.inf))
             self._watch(check.id)
         was_suspended = row.suspended_at
-        verdict = detector.observe(row, check, seen, turn.reference_at(check.vantage), turn.now)
+        references = [(self.rows[c], self.model.checks[c]) for c in turn.references(check.vantage) if c in self.rows]
+        in_sight = any(detector.vouches(reference, of, seen.sent_at) for reference, of in references)
+        reference_at = turn.reference_at(check.vantage)
+        verdict = detector.observe(row, check, seen, reference_at, turn.now, in_sight=in_sight)
         dirty[check.id] = row
         if row.suspended_at is not None and was_suspended is None:
             self._watch(check.id)

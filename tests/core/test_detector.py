@@ -26,6 +26,7 @@ class Asked:
     now: float = 0.0
     reference_at: float | None = None
     reference_follows: bool = True
+    in_sight: bool = True  # a reference vouches for the moment of each question
 
     def hears(self, answers: str, rtt_s: float = 0.01) -> Verdict:
         """One letter an answer: good, bad, silent, none."""
@@ -35,7 +36,9 @@ class Asked:
                 self.reference_at = self.now
             measures = {"rtt_s": rtt_s} if letter == "g" else {}
             seen = Observed(self.check.id, self.now, ANSWERS[letter], measures)
-            self.row.verdict = detector.observe(self.row, self.check, seen, self.reference_at, self.now)
+            self.row.verdict = detector.observe(
+                self.row, self.check, seen, self.reference_at, self.now, in_sight=self.in_sight
+            )
         return self.row.verdict
 
     def waits(self, for_s: float) -> Verdict:
@@ -101,6 +104,57 @@ def test_a_reference_asked_no_earlier_than_the_last_silence_settles_it() -> None
     assert asked.row.first_bad_at == 3.0
 
 
+def test_when_ones_own_uplink_comes_back_nothing_is_down_for_what_was_asked_before() -> None:
+    """References answer first then; whatever else was asked while nothing could be seen says nothing."""
+    asked = Asked(reference_follows=False)
+    asked.hears("gg")
+    asked.in_sight = False
+    assert asked.hears("s" * 60) is Verdict.UNKNOWN
+    asked.reference_at = asked.now
+    assert asked.waits(0.1) is Verdict.UNKNOWN
+    asked.in_sight = asked.reference_follows = True
+    assert asked.hears("ss") is Verdict.UNKNOWN
+    assert asked.hears("s") is Verdict.DOWN
+
+
+def test_silences_in_sight_count_only_one_after_the_other() -> None:
+    asked = Asked()
+    asked.hears("ggss")
+    asked.in_sight = False
+    assert asked.hears("s") is Verdict.UP
+    asked.in_sight = True
+    assert asked.hears("ss") is Verdict.UP
+    assert asked.hears("s") is Verdict.DOWN
+
+
+def test_a_window_keeps_no_silence_that_may_be_mine() -> None:
+    limping = check("link", fall=99, loss=LossWindow(down=0.4, up=0.1, over_s=60.0))
+    asked = Asked(limping)
+    asked.hears("g" * 12)
+    asked.in_sight = False
+    asked.hears("s" * 30)
+    asked.in_sight = True
+    assert asked.hears("g") is Verdict.UP
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent_at", "vouches"),
+    [
+        ("gggg", 4.2, True),
+        ("gggg", 5.4, True),
+        ("gggg", 5.6, False),  # its next answer is overdue
+        ("ggsg", 3.2, False),  # the break was then
+        ("ggsg", 4.0, True),
+        ("ggs", 3.0, False),
+        ("", 3.0, False),
+    ],
+)
+def test_a_reference_vouches_for_what_was_asked_while_it_answered(answers: str, sent_at: float, vouches: bool) -> None:
+    reference = Asked()
+    reference.hears(answers)
+    assert detector.vouches(reference.row, reference.check, sent_at) is vouches
+
+
 def test_who_answers_badly_needs_no_reference() -> None:
     asked = Asked(reference_follows=False)
     assert asked.hears("ggbbb") is Verdict.DOWN
@@ -110,7 +164,7 @@ def test_a_late_answer_is_an_old_answer() -> None:
     asked = Asked()
     asked.hears("ggbbb")
     late = Observed(asked.check.id, 1.5, Answer.GOOD)
-    assert detector.observe(asked.row, asked.check, late, None, asked.now) is Verdict.DOWN
+    assert detector.observe(asked.row, asked.check, late, None, asked.now, in_sight=True) is Verdict.DOWN
     assert asked.row.bad_streak == 3
 
 
@@ -193,11 +247,13 @@ def test_an_answer_that_was_too_long_on_its_way_says_nothing_of_now() -> None:
     slow = check("acme/replica", rise=1, fall=3, every_s=1.0, timeout_s=1.0)
     row = Row()
     late = Observed(slow.id, 10.0, Answer.GOOD, {"data_age_s": 0.2})
-    assert detector.observe(row, slow, late, None, now=40.0) is Verdict.UNKNOWN
+    assert detector.observe(row, slow, late, None, now=40.0, in_sight=True) is Verdict.UNKNOWN
     assert row.good_streak == 0
     assert row.measures == {"data_age_s": 0.2}
     assert row.measured_at == 10.0, "what it measured is kept, with the time of its question"
-    assert detector.observe(row, slow, Observed(slow.id, 39.9, Answer.GOOD), None, now=40.0) is Verdict.UP
+    assert (
+        detector.observe(row, slow, Observed(slow.id, 39.9, Answer.GOOD), None, now=40.0, in_sight=True) is Verdict.UP
+    )
 
 
 # ---- windows, beside a plain statement of what they say

@@ -105,6 +105,7 @@ class OneCheck(RuleBasedStateMachine):
         self.fall, self.rise = fall, rise
         self.now, self.epoch = 0.0, 0
         self.accounts = {c.id: Account(c.stale_after_s, c.fall) for c in self.model.checks.values()}
+        self.in_sight: set[tuple[str, float]] = set()  # silences asked while the reference answered
         self.entries: list[r.Record] = []
         self.engine = Engine(Model(""))
         self.starts(True)
@@ -177,6 +178,8 @@ class OneCheck(RuleBasedStateMachine):
     def hears(self, name: str, sent_at: float, answer: e.Answer) -> None:
         if sent_at < 0:
             return
+        if answer is SILENT and self.sees(sent_at):
+            self.in_sight.add((name, sent_at))
         self.accounts[name].hears(sent_at, answer, self.now)
         self.steps(e.Observed(name, sent_at, answer))
         self.is_not_missed(name)
@@ -210,7 +213,7 @@ class OneCheck(RuleBasedStateMachine):
             assert x.first_bad_at == bad[0][0]
             silent = [at for at, answer in bad if answer is SILENT]
             spoken = len(bad) - len(silent)
-            assert not silent or spoken >= of.fall or self.reference_at() >= silent[-1]
+            assert not silent or spoken >= of.fall or self.counts(x.check, silent, spoken)
         else:
             assert x.verdict is r.Verdict.UNKNOWN
             stale = self.now > account.asked_at + of.stale_after_s
@@ -240,8 +243,18 @@ class OneCheck(RuleBasedStateMachine):
         elif len(bad) >= of.fall:
             silent = [at for at, a in bad if a is SILENT]
             spoken = len(bad) - len(silent)
-            if spoken >= of.fall or self.reference_at() >= silent[-1]:
+            if spoken >= of.fall or self.counts(name, silent, spoken):
                 assert verdict is r.Verdict.DOWN
+
+    def counts(self, name: str, silent: list[float], spoken: int) -> bool:
+        """Whether silences take it down: the reference has answered since, and enough of them were asked in sight."""
+        unseen = next((n for n, at in enumerate(reversed(silent)) if (name, at) not in self.in_sight), len(silent))
+        return self.reference_at() >= silent[-1] and spoken + unseen >= self.model.checks[name].fall
+
+    def sees(self, at: float) -> bool:
+        """Whether the reference has answered without a break since before then, and last time not long before."""
+        good = self.accounts[REF].good_streak()
+        return bool(good) and good[0][0] <= at and good[-1][0] >= at - 1.5 * self.model.checks[REF].every_s
 
     def reference_at(self) -> float:
         """When the latest question was sent that the reference answered well."""

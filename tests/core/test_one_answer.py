@@ -254,9 +254,9 @@ def test_every_answer_goes_through_the_detector(monkeypatch: pytest.MonkeyPatch)
     seen: list[e.Observed] = []
     observe = detector.observe
 
-    def noting(row: Row, check: object, answer: e.Observed, *rest: object) -> r.Verdict:
+    def noting(row: Row, check: object, answer: e.Observed, *rest: object, **more: object) -> r.Verdict:
         seen.append(answer)
-        return observe(row, check, answer, *rest)  # type: ignore[arg-type]
+        return observe(row, check, answer, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(detector, "observe", noting)
     for n in range(100):

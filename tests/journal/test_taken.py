@@ -22,7 +22,7 @@ def heard(answer: Answer = Answer.GOOD, measures: object = None, detail: object 
     """A row after one answer."""
     row = Row()
     seen = Observed(WEB.id, sent_at, answer, {} if measures is None else measures, detail)  # type: ignore[arg-type]
-    row.verdict = detector.observe(row, WEB, seen, None, 1.0)
+    row.verdict = detector.observe(row, WEB, seen, None, 1.0, in_sight=True)
     return row
 
 
@@ -33,7 +33,7 @@ def test_what_was_taken_does_not_change_with_the_next_answers() -> None:
     for n in range(200):
         answer = luck.choice([Answer.GOOD, Answer.GOOD, Answer.BAD, Answer.SILENT, Answer.NONE])
         seen = Observed(link.id, float(n), answer, {"rtt_s": luck.random()}, answer.value)
-        row.verdict = detector.observe(row, link, seen, None, float(n))
+        row.verdict = detector.observe(row, link, seen, None, float(n), in_sight=True)
         if n:
             assert rows == {"link": before}
         rows.take({"link": row})

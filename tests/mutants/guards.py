@@ -84,12 +84,21 @@ def silence_proves() -> Iterator[None]:
 
 
 @contextmanager
+def always_in_sight() -> Iterator[None]:
+    """What was asked while nothing could be seen counts as soon as a reference answers again."""
+    with put(detector, "vouches", lambda _reference, _check, _sent_at: True):
+        yield
+
+
+@contextmanager
 def late_as_fresh() -> Iterator[None]:
     """An answer counts from when it came."""
     observe = detector.observe
 
-    def at_once(row: detector.Row, check: Check, seen: Observed, reference_at: float | None, now: float) -> r.Verdict:
-        return observe(row, check, seen._replace(sent_at=now), reference_at, now)
+    def at_once(
+        row: detector.Row, check: Check, seen: Observed, reference_at: float | None, now: float, *, in_sight: bool
+    ) -> r.Verdict:
+        return observe(row, check, seen._replace(sent_at=now), reference_at, now, in_sight=in_sight)
 
     with put(detector, "observe", at_once):
         yield
@@ -376,6 +385,13 @@ GUARDS = (
     Mutant("fall", "one bad answer takes a check down", (11,), observing(lambda c: replace(c, fall=1))),
     Mutant("rise", "one good answer brings it up", (11,), observing(lambda c: replace(c, rise=1))),
     Mutant("silence", "silence needs no reference", (10,), silence_proves),
+    Mutant(
+        "own uplink",
+        "silences of a blind vantage count once it sees again",
+        (10,),
+        always_in_sight,
+        needs=("controller's uplink",),
+    ),
     Mutant("late answers", "a late answer is a fresh one", (9, 11), late_as_fresh, needs=("answers of long ago",)),
     Mutant("cool-down", "returns to what has just failed", (8,), without_cool_down, needs=("power cut",)),
     Mutant("hold-down", "goes back at once", (18,), going_back_despite(Reason.HOLD_DOWN), needs=("cut off",)),
