@@ -82,7 +82,8 @@ def observe(
 ) -> Verdict:
     """Take one answer into the row and give the verdict it leads to; the caller stores the verdict.
 
-    `reference_at`: when the latest question was sent that a reference of this vantage answered well, or None.
+    `reference_at`: when the latest question was sent that a reference of this vantage answered well, and has done so
+    without a break since before the last silence; or None.
     `in_sight`: whether one of them vouches for the moment of this question; both matter where `needs_references`.
     An answer to a question older than the last one counted is an old answer: it changes nothing. One that was so long
     on its way that a verdict resting on it would be stale counts for no streak; its measurements are kept, with their

@@ -62,6 +62,7 @@ class _Heard(NamedTuple):
     verdict: r.Verdict
     suspended: bool  # with this answer
     good: bool
+    again: bool  # the same as before, and nobody who waits can make more of it
 
 
 class Engine:
@@ -87,6 +88,7 @@ class Engine:
         self._suspended = {c for c, row in self.rows.items() if row.suspended_at is not None}  # and some no more
         self._now = 0.0
         self._resting: set[str] = set()
+        self._recorded_at = FOREVER  # not known after a start
         self._at_rest = False  # all services rest, and nothing runs
         self._blind: dict[str, bool] = {}
         self._learn(model)
@@ -140,9 +142,9 @@ class Engine:
             quiet = heard is None
         else:
             quiet = isinstance(event, e.Ticked) and self._rests(now)
-        if quiet and self._cadence.steady and now < self._decide_at:
-            if not self._stale or self._stale[0][0] > now or self._overdue(now) is None:
-                return Outcome((), dirty, (), self._wake_at(now))  # invariants are about records: there is none
+        due = bool(self._stale) and self._stale[0][0] <= now and self._overdue(now) is not None
+        if quiet and self._cadence.steady and now < self._decide_at and not due:
+            return Outcome((), dirty, (), self._wake_at(now))  # invariants are about records: there is none
         turn = self.turn(now)
         relevant = True
         if isinstance(event, e.Observed):
@@ -170,6 +172,8 @@ class Engine:
         relevant |= self._reconsider(turn, dirty)
         if relevant or now >= self._decide_at:
             self._decide(turn)
+        if turn.records:
+            self._recorded_at = now
         invariants.check(turn)
         self._cadence.use(turn, dirty, self._awaited)
         return Outcome(tuple(turn.records), dirty, tuple(turn.commands), self._wake_at(now))
@@ -194,16 +198,33 @@ class Engine:
             row.last_sent_at = math.nextafter(seen.sent_at, -FOREVER)  # just before, however old the workspace
             self._watch(name)
         was_suspended = row.suspended_at
+        again = row.last_answer is seen.answer and self._heard_since_all_was_recorded(check, row)
         at, in_sight = None, True
         if detector.needs_references(check, seen.answer):
             references = self._references_of(vantage)
-            at, in_sight = reference_at(rows, references), self._in_sight(references, seen.sent_at)
+            silent_at = seen.sent_at if seen.answer is e.Answer.SILENT else row.last_silent_at or row.silent_at
+            at, in_sight = reference_at(rows, references, silent_at), self._in_sight(references, seen.sent_at)
         verdict = detector.observe(row, check, seen, at, now, in_sight=in_sight)
         dirty[name] = row
         suspended = row.suspended_at is not None and was_suspended is None
         news = verdict is not row.verdict or suspended or detector.suspicious(row)
         asked_for = name in self._cadence.fast or (check.reference and (self._suspended or not self._rests(now)))
-        return _Heard(check, row, verdict, suspended, seen.answer is e.Answer.GOOD) if news or asked_for else None
+        if not (news or asked_for):
+            return None
+        again = again and not suspended and (row.bad_streak > check.fall or not row.bad_streak)
+        return _Heard(check, row, verdict, suspended, seen.answer is e.Answer.GOOD, again)
+
+    def _heard_since_all_was_recorded(self, check: Check, row: Row) -> bool:
+        """Whether another answer like its last one is no news to anybody who waits: all that it may be held against
+        is on record, from before that last one was asked for. Measurements are news, and so is a reference's answer
+        while somebody's silence waits for it.
+        """
+        if row.last_sent_at < self._recorded_at or "data_age_s" in row.measures or "lag_s" in row.measures:
+            return False
+        if not check.reference:
+            return True
+        waiting = (other for c in self._awaited if (other := self.rows.get(c)) is not None)
+        return all(x.last_answer is not e.Answer.SILENT or x.last_sent_at <= row.last_sent_at for x in waiting)
 
     def _in_sight(self, references: tuple[str, ...], sent_at: float) -> bool:
         known = ((row, self.model.checks[c]) for c in references if (row := self.rows.get(c)) is not None)
@@ -225,7 +246,7 @@ class Engine:
 
     def _follow(self, turn: Turn, heard: _Heard, dirty: dict[str, Row | None]) -> bool:
         """See to what an answer brought; whether anything but its row may have changed."""
-        check, row, verdict, suspended, good = heard
+        check, row, verdict, suspended, good, again = heard
         if suspended:
             self._suspended.add(check.id)
             self._watch(check.id)
@@ -233,7 +254,7 @@ class Engine:
         changed = self._set_verdict(turn, check, row, verdict)
         if check.reference and good:
             changed |= self._confirm_silences(turn, check.vantage, dirty)
-        return changed or check.id in self._awaited or check.reference
+        return changed or (not again and (check.id in self._awaited or check.reference))
 
     def _confirm_silences(self, turn: Turn, vantage: str, dirty: dict[str, Row | None]) -> bool:
         changed = False
@@ -243,7 +264,8 @@ class Engine:
                 continue
             if self.model.checks[name].vantage != vantage:
                 continue
-            verdict = detector.reconsider(row, self.model.checks[name], turn.reference_at(vantage), turn.now)
+            confirmed_at = turn.reference_at(vantage, row.last_silent_at)
+            verdict = detector.reconsider(row, self.model.checks[name], confirmed_at, turn.now)
             dirty[name] = row
             changed |= self._set_verdict(turn, self.model.checks[name], row, verdict)
         return changed
@@ -254,7 +276,8 @@ class Engine:
         while (name := self._overdue(turn.now)) is not None:
             heapq.heappop(self._stale)
             row, check = self.rows[name], self.model.checks[name]
-            verdict = detector.reconsider(row, check, turn.reference_at(check.vantage), turn.now)
+            confirmed_at = turn.reference_at(check.vantage, row.last_silent_at)
+            verdict = detector.reconsider(row, check, confirmed_at, turn.now)
             if verdict is not row.verdict:
                 dirty[name] = row
                 changed |= self._set_verdict(turn, check, row, verdict)

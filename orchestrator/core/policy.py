@@ -14,7 +14,9 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, Verdict
-from orchestrator.core.turn import Turn
+from orchestrator.core.turn import FOREVER, Turn
+
+MOMENT_S = 0.001  # after the last moment in which something counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ def mass_failure(turn: Turn, service: Service) -> Finding | None:
         turn.fallen[asked] = unexplained_domains(turn, *asked)
     domains = turn.fallen[asked]
     if len(domains) > limits.failure_domains:
+        leave_at = (x.at + limits.failure_window_s for x in turn.decided.fell.values())
+        turn.wake(min((at for at in leave_at if at >= turn.now), default=FOREVER) + MOMENT_S)
         evidence = (
             f"{len(domains)} failure domains within {show_duration(limits.failure_window_s)}: {', '.join(domains)}"
         )

@@ -154,9 +154,9 @@ class Turn:
             found = self._references[vantage] = self.model.references(vantage)
         return found
 
-    def reference_at(self, vantage: str) -> float | None:
-        """When the latest question was sent that a reference of this vantage answered well."""
-        return reference_at(self.rows, self.references(vantage))
+    def reference_at(self, vantage: str, silent_at: float | None) -> float | None:
+        """See `reference_at` below."""
+        return reference_at(self.rows, self.references(vantage), silent_at)
 
     def says(self, condition: Condition | None) -> Verdict:
         """The condition over verdicts; up where there is none."""
@@ -177,7 +177,7 @@ class Turn:
         if row is None or row.last_sent_at < since or row.last_answer is Answer.NONE:
             return Verdict.UNKNOWN
         if row.last_answer is Answer.SILENT:
-            reference_at = self.reference_at(self.model.checks[check].vantage)
+            reference_at = self.reference_at(self.model.checks[check].vantage, row.last_silent_at)
             if reference_at is None or reference_at < row.last_sent_at or not row.seen_silent:
                 return Verdict.UNKNOWN
         return Verdict.UP if row.last_answer is Answer.GOOD else Verdict.DOWN
@@ -287,12 +287,16 @@ def blind(rows: Mapping[str, Row], checks: Mapping[str, Check], references: Iter
     return any_there
 
 
-def reference_at(rows: Mapping[str, Row], references: Iterable[str]) -> float | None:
-    """When the latest question was sent that one of these answered well."""
+def reference_at(rows: Mapping[str, Row], references: Iterable[str], silent_at: float | None) -> float | None:
+    """When the latest question was sent that one of these answered well, and has done so without a break since before
+    the silence of `silent_at`: one that begins to answer again says nothing of what was asked before.
+    """
     latest: float | None = None
     for name in references:
         row = rows.get(name)
-        if row is not None and (at := row.last_good_at) is not None and (latest is None or at > latest):
+        if row is None or (at := row.last_good_at) is None or (since := row.first_good_at) is None:
+            continue
+        if (silent_at is None or since <= silent_at) and (latest is None or at > latest):
             latest = at
     return latest
 

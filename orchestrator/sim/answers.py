@@ -109,8 +109,11 @@ class Answers:
             self._report(11, "no verdict changes without its fall", f"{x.check}: {streak.bad} bad")
         elif streak.silent and not self._confirmed(check.vantage, streak.silent_at):
             self._report(10, "silence counts only beside a reference that answers", x.check)
-        elif not streak.told:
-            self._report(10, "what was asked while nothing could be seen takes nothing down", x.check)
+
+    def only_own(self, check: str) -> bool:
+        """Whether every answer of its bad streak was asked for while its vantage was blind, in truth."""
+        streak = self._streaks.get(check)
+        return streak is not None and streak.bad > 0 and not streak.told
 
     def _confirmed(self, vantage: str, silent_at: float) -> bool:
         references = self._model.references(vantage)

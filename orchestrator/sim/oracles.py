@@ -69,6 +69,7 @@ class Oracles:
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due: dict[str, float] = {}
         self._said: dict[str, float] = {}  # notices, and when each was due
+        self._own: dict[str, float] = {}  # when a check was asked last while its vantage was blind
         self._reported: set[tuple[int, str]] = set()
 
     def knows(self, model: Model) -> None:
@@ -84,7 +85,10 @@ class Oracles:
         """An answer reached a controller at this time of the journal's axis."""
         in_sight = True
         if seen.answer is e.Answer.SILENT and (check := self._model.checks.get(seen.check)) is not None:
-            in_sight = self._world.saw(check.vantage, self._world.timeline.now - check.timeout_s - ROUNDING_S)
+            asked_at = self._world.timeline.now - check.timeout_s - ROUNDING_S
+            in_sight = not self._world.blind_for_s(check.vantage, asked_at)
+            if not in_sight:
+                self._own[check.id] = asked_at
         self._answers.observed(seen, at, in_sight)
 
     def defect(self, why: str) -> None:
@@ -324,6 +328,13 @@ class Oracles:
 
     def _verdict(self, x: r.VerdictChanged) -> None:
         self._answers.verdict(x)
+        check = self._model.checks.get(x.check)
+        if check is None or x.verdict is not r.Verdict.DOWN or not self._answers.only_own(x.check):
+            return
+        references = [self._model.checks[c] for c in self._model.references(check.vantage)]
+        noticed_s = max((c.every_s + c.timeout_s for c in references), default=0.0)  # longer than a blink
+        if self._world.blind_for_s(check.vantage, self._own.get(x.check, 0.0)) > noticed_s:
+            self._broken(10, "what was asked while nothing could be seen takes nothing down", x.check)
 
     def _notice_due(self, x: r.NoticeDue) -> None:
         self._due[x.notice] = self._said[x.notice] = x.at

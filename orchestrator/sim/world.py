@@ -216,9 +216,11 @@ class World:
         to = self.nature.model.moves[move_id].to
         return to is None or inside == to or (to not in self.dark and self.connected(to))
 
-    def saw(self, vantage: str, at: float) -> bool:
-        """Whether this vantage could see anything at this time."""
-        return bisect_right(self._blinked.get(vantage, ()), at) % 2 == 0
+    def blind_for_s(self, vantage: str, at: float) -> float:
+        """For how long this vantage has been blind, or was, around this time; 0 if it was not."""
+        blinked = self._blinked.get(vantage, ())
+        n = bisect_right(blinked, at)
+        return 0.0 if n % 2 == 0 else (blinked[n] if n < len(blinked) else self.timeline.now) - blinked[n - 1]
 
     # ---- what changes it
 

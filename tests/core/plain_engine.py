@@ -34,11 +34,20 @@ class PlainTurn(Turn):
 
     def blind(self, vantage: str) -> bool:
         references = self.references(vantage)
-        return bool(references) and not any(self._answers(c) for c in references)
+        return bool(references) and not any(self._answers_well(c) for c in references)
 
-    def reference_at(self, vantage: str) -> float | None:
+    def _answers_well(self, check: str) -> bool:
+        row, stale_s = self._rows.get(check), self.model.checks[check].stale_after_s
+        return row is not None and row.last_answer is e.Answer.GOOD and self._now - row.last_sent_at <= stale_s
+
+    def reference_at(self, vantage: str, silent_at: float | None) -> float | None:
         rows = [self.rows[c] for c in self.references(vantage) if c in self.rows]
-        return max((row.last_good_at for row in rows if row.last_good_at is not None), default=None)
+        since_before = [
+            row
+            for row in rows
+            if row.first_good_at is not None and (silent_at is None or row.first_good_at <= silent_at)
+        ]
+        return max((row.last_good_at for row in since_before if row.last_good_at is not None), default=None)
 
 
 class PlainCadence(Cadence):
@@ -101,7 +110,8 @@ class PlainEngine(Engine):
         was_suspended = row.suspended_at
         references = [(self.rows[c], self.model.checks[c]) for c in turn.references(check.vantage) if c in self.rows]
         in_sight = any(detector.vouches(reference, of, seen.sent_at) for reference, of in references)
-        reference_at = turn.reference_at(check.vantage)
+        silent_at = seen.sent_at if seen.answer is e.Answer.SILENT else row.last_silent_at or row.silent_at
+        reference_at = turn.reference_at(check.vantage, silent_at)
         verdict = detector.observe(row, check, seen, reference_at, turn.now, in_sight=in_sight)
         dirty[check.id] = row
         if row.suspended_at is not None and was_suspended is None:
@@ -116,7 +126,7 @@ class PlainEngine(Engine):
         return changed or check.id in self._awaited or check.reference
 
     def _confirm(self, turn: Turn, check: Check, row: Row, dirty: Dirty) -> bool:
-        verdict = detector.reconsider(row, check, turn.reference_at(check.vantage), turn.now)
+        verdict = detector.reconsider(row, check, turn.reference_at(check.vantage, row.last_silent_at), turn.now)
         dirty[check.id] = row
         return self._set_verdict(turn, check, row, verdict)
 
@@ -128,7 +138,7 @@ class PlainEngine(Engine):
             row, check = self.rows.get(name), self.model.checks.get(name)
             if self._watched.get(name) != at or check is None or row is None:
                 continue
-            verdict = detector.reconsider(row, check, turn.reference_at(check.vantage), turn.now)
+            verdict = detector.reconsider(row, check, turn.reference_at(check.vantage, row.last_silent_at), turn.now)
             if verdict is not row.verdict:
                 dirty[name] = row
                 changed |= self._set_verdict(turn, check, row, verdict)

@@ -249,7 +249,9 @@ class OneCheck(RuleBasedStateMachine):
     def counts(self, name: str, silent: list[float], spoken: int) -> bool:
         """Whether silences take it down: the reference has answered since, and enough of them were asked in sight."""
         unseen = next((n for n, at in enumerate(reversed(silent)) if (name, at) not in self.in_sight), len(silent))
-        return self.reference_at() >= silent[-1] and spoken + unseen >= self.model.checks[name].fall
+        good = self.accounts[REF].good_streak()
+        since_before = bool(good) and good[0][0] <= silent[-1] <= good[-1][0]
+        return since_before and spoken + unseen >= self.model.checks[name].fall
 
     def sees(self, at: float) -> bool:
         """Whether the reference has answered without a break since before then, and last time not long before."""

@@ -22,7 +22,7 @@ CLOSER: dict[str, Callable[[Turn], object]] = {
     "doubt": lambda turn: turn.in_doubt("acme/ref"),
     "the latest question": lambda turn: turn.last_asked("acme/ref"),
     "the age of data": lambda turn: turn.data_age_s("acme/backup", 0.0),
-    "when a reference answered": lambda turn: turn.reference_at("local"),
+    "when a reference answered": lambda turn: turn.reference_at("local", None),
     "whether it worked before": lambda turn: turn.worked_before(turn.decided.verdicts["acme/ref"]),
     "all guards": lambda turn: objection(turn, turn.model.services["acme/erp"]),
     "a wake-up": lambda turn: turn.wake(0.0),
