@@ -29,6 +29,7 @@ from orchestrator.core.cadence import Cadence
 from orchestrator.core.commands import Command, UseCadence
 from orchestrator.core.decided import Decided
 from orchestrator.core.detector import Row
+from orchestrator.core.heard import Heard, in_sight_at, no_news
 from orchestrator.core.model import Check, Model, Service
 from orchestrator.core.policy import dependencies, order
 from orchestrator.core.turn import FOREVER, Turn, blind, reference_at, tell_command
@@ -52,17 +53,6 @@ class Outcome(NamedTuple):
     rows: Mapping[str, Row | None] = MappingProxyType({})
     commands: tuple[Command, ...] = ()
     wake_at: float = FOREVER
-
-
-class _Heard(NamedTuple):
-    """An answer that the detector has taken in, and that something may come of."""
-
-    check: Check
-    row: Row
-    verdict: r.Verdict
-    suspended: bool  # with this answer
-    good: bool
-    again: bool  # the same as before, and nobody who waits can make more of it
 
 
 class Engine:
@@ -136,7 +126,7 @@ class Engine:
             raise TimeFell(f"it was {self._now} and is {now} now: the journal's axis never falls")
         self._now = now
         dirty: dict[str, Row | None] = {}
-        heard: _Heard | None = None
+        heard: Heard | None = None
         if isinstance(event, e.Observed):
             heard = self._take(event, now, dirty)
             quiet = heard is None
@@ -186,7 +176,7 @@ class Engine:
 
     # ---- events
 
-    def _take(self, seen: e.Observed, now: float, dirty: dict[str, Row | None]) -> _Heard | None:
+    def _take(self, seen: e.Observed, now: float, dirty: dict[str, Row | None]) -> Heard | None:
         """Let the detector take one answer in; None when nothing but its row can have changed."""
         check = self.model.checks.get(seen.check)
         if check is None:
@@ -198,12 +188,15 @@ class Engine:
             row.last_sent_at = math.nextafter(seen.sent_at, -FOREVER)  # just before, however old the workspace
             self._watch(name)
         was_suspended = row.suspended_at
-        again = row.last_answer is seen.answer and self._heard_since_all_was_recorded(check, row)
+        again = row.last_answer is seen.answer and no_news(check, row, rows, self._recorded_at, self._awaited)
         at, in_sight = None, True
         if detector.needs_references(check, seen.answer):
             references = self._references_of(vantage)
             silent_at = seen.sent_at if seen.answer is e.Answer.SILENT else row.last_silent_at or row.silent_at
-            at, in_sight = reference_at(rows, references, silent_at), self._in_sight(references, seen.sent_at)
+            at, in_sight = (
+                reference_at(rows, references, silent_at),
+                in_sight_at(rows, self.model.checks, references, seen.sent_at),
+            )
         verdict = detector.observe(row, check, seen, at, now, in_sight=in_sight)
         dirty[name] = row
         suspended = row.suspended_at is not None and was_suspended is None
@@ -212,23 +205,7 @@ class Engine:
         if not (news or asked_for):
             return None
         again = again and not suspended and (row.bad_streak > check.fall or not row.bad_streak)
-        return _Heard(check, row, verdict, suspended, seen.answer is e.Answer.GOOD, again)
-
-    def _heard_since_all_was_recorded(self, check: Check, row: Row) -> bool:
-        """Whether another answer like its last one is no news to anybody who waits: all that it may be held against
-        is on record, from before that last one was asked for. Measurements are news, and so is a reference's answer
-        while somebody's silence waits for it.
-        """
-        if row.last_sent_at < self._recorded_at or "data_age_s" in row.measures or "lag_s" in row.measures:
-            return False
-        if not check.reference:
-            return True
-        waiting = (other for c in self._awaited if (other := self.rows.get(c)) is not None)
-        return all(x.last_answer is not e.Answer.SILENT or x.last_sent_at <= row.last_sent_at for x in waiting)
-
-    def _in_sight(self, references: tuple[str, ...], sent_at: float) -> bool:
-        known = ((row, self.model.checks[c]) for c in references if (row := self.rows.get(c)) is not None)
-        return any(detector.vouches(row, check, sent_at) for row, check in known)
+        return Heard(check, row, verdict, suspended, seen.answer is e.Answer.GOOD, again)
 
     def _rests(self, now: float) -> bool:
         """Whether nothing would come of deciding now: all services rest, nothing runs, the same vantages are blind."""
@@ -244,7 +221,7 @@ class Engine:
             found = self._references[vantage] = self.model.references(vantage)
         return found
 
-    def _follow(self, turn: Turn, heard: _Heard, dirty: dict[str, Row | None]) -> bool:
+    def _follow(self, turn: Turn, heard: Heard, dirty: dict[str, Row | None]) -> bool:
         """See to what an answer brought; whether anything but its row may have changed."""
         check, row, verdict, suspended, good, again = heard
         if suspended:

@@ -25,11 +25,12 @@ CALM_S = 1200.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is simulated: a model, and for how long."""
+    """What is simulated: a model, for how long things go wrong, and how long they are left to come to rest then."""
 
     model: Model
     hours: float = 0.25
     usual_s: Mapping[str, float] = field(default_factory=dict)
+    calm_s: float = CALM_S
 
     @property
     def length_s(self) -> float:
@@ -124,7 +125,7 @@ class Campaign:
 
     def play(self, seed: int) -> Result:
         """One seed, in full."""
-        return self.script_player(seed)(self.script(seed), self.plan.length_s, CALM_S)
+        return self.script_player(seed)(self.script(seed), self.plan.length_s, self.plan.calm_s)
 
     def one(self, seed: int) -> SeedResult:
         """One seed, in short."""
