@@ -9,7 +9,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         "playbooks",
         "a no-op, three-task and ten-task playbook over SSH, on one host",
         "scripts.bench.playbooks:one_host",
-        limit_s=600,
+        limit_s=900,
         quick_limit_s=200,
     ),
     Measurement(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,10 @@ def block(told: dict[str, Any]) -> str:
 
 
 def joined(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The comparisons of several runs in the catalogue's order; of a measurement that several have, the last one's."""
-    found: dict[str, list[dict[str, Any]]] = {c["measurement"]: [] for run in runs for c in run["comparisons"]}
-    for run in runs:
-        for name in {c["measurement"] for c in run["comparisons"]}:
-            found[name] = [c for c in run["comparisons"] if c["measurement"] == name]
+    """The comparisons of several runs in the catalogue's order; where several have the same one, the last one's."""
+    found = {(c["measurement"], c["title"]): c for run in runs for c in run["comparisons"]}
     order = [m.name for m in MEASUREMENTS]
-    return [c for name in sorted(found, key=order.index) for c in found[name]]
+    return sorted(found.values(), key=lambda c: order.index(c["measurement"]))
 
 
 def replaced(text: str, told: dict[str, Any]) -> str:
@@ -64,8 +62,10 @@ def main() -> None:
     runs = []
     for path in given.json:
         runs.append(json.loads(path.read_text(encoding="utf-8")))
-        if runs[-1]["quick"] or runs[-1]["failed"]:
-            parser.error(f"{path}: of a quick run, or not all was measured: {', '.join(runs[-1]['failed'])}")
+        if runs[-1]["quick"]:
+            parser.error(f"{path}: of a quick run, which is not to be quoted")
+        for name, why in runs[-1]["failed"].items():  # what had been compared before it failed was compared whole
+            print(f"{path}: {name}: not all was measured: {why}", file=sys.stderr)
     told = runs[0] | {"comparisons": joined(runs)}
     readme = home() / "README.md"
     readme.write_text(replaced(readme.read_text(encoding="utf-8"), told), encoding="utf-8")

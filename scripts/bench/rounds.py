@@ -6,7 +6,11 @@ of those that happened to work would be no figure.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
+
+ROUNDS_LEAST = 3
 
 Contender = Callable[[], float]
 
@@ -16,14 +20,20 @@ def in_turns(
     rounds: int,
     *,
     warm: int = 1,
+    budget_s: float = math.inf,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, tuple[float, ...]]:
     """Each contender's values, one a round; `warm` rounds come first and are not counted.
 
+    On a slow machine there are fewer rounds, but not fewer than three: none is begun after `budget_s`.
+
     Whatever a contender raises ends it, with the contender's name and the round added.
     """
     values: dict[str, list[float]] = {name: [] for name in contenders}
+    until = time.monotonic() + budget_s
     for number in range(-warm, rounds):
+        if number >= ROUNDS_LEAST and time.monotonic() > until:
+            break
         for name, contender in contenders.items():
             try:
                 value = contender()

@@ -81,6 +81,11 @@ def test_contenders_take_turns_and_the_warm_rounds_do_not_count() -> None:
     assert found == {"a": (3.0, 5.0), "b": (4.0, 6.0)}
 
 
+def test_on_a_slow_machine_there_are_fewer_rounds_but_three() -> None:
+    assert len(in_turns({"a": lambda: 1.0}, 10, warm=0, budget_s=0.0)["a"]) == 3
+    assert len(in_turns({"a": lambda: 1.0}, 2, warm=0, budget_s=0.0)["a"]) == 2
+
+
 def test_a_round_in_which_one_fails_is_no_round() -> None:
     def fails() -> float:
         raise RuntimeError("it broke")
