@@ -5,6 +5,8 @@ socket is closed or when the kernel tells it that its parent is dead (the socket
 by somebody), and it kills each fork's whole process group before it reaps the fork.
 
     from the parent   ("ask", number, Call)   ("kill", number, None)
+                      ("keep", number, None) with a socket: a fork that answers question after question there, in
+                      turn (Call in, raw out), with what the module's `keep()` returns, until it closes
     to the parent     ("ready", 0, None)  ("trouble", 0, why)  from the template
                       ("answer", number, raw)                  from a fork
                       ("ended", number, how)                   from the template, after a fork's answer if it gave one
@@ -22,11 +24,12 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
 from orchestrator.probes.forks import MESSAGE_MAX_BYTES, Call
-from orchestrator.probes.kind import NotAsked
+from orchestrator.probes.kind import NotAsked, Raw
 
 _PR_SET_PDEATHSIG = 1
 
@@ -70,33 +73,36 @@ class Template:
                     self._stop()
 
     def _hear(self) -> bool:
-        data = self._wire.recv(MESSAGE_MAX_BYTES + 4096)
+        data, descriptors, _, _ = socket.recv_fds(self._wire, MESSAGE_MAX_BYTES + 4096, 1)
         if not data:
             return False
         word, number, call = pickle.loads(data)  # noqa: S301  # from the program that started us
         if word == "ask":
-            self._fork(number, call)
+            self._fork(number, lambda: self._answer(number, call))
+        elif word == "keep":
+            with socket.socket(fileno=descriptors[0]) as wire:
+                self._fork(number, lambda: self._keep(wire))
         elif word == "kill":
             for process, asked in self._forks.items():
                 if asked == number:
                     _kill_group(process)
         return True
 
-    def _fork(self, number: int, call: Call) -> None:
+    def _fork(self, number: int, work: Callable[[], None]) -> None:
         try:
             process = os.fork()
         except OSError as error:
             self._wire.send(pickle.dumps(("ended", number, f"cannot fork: {error.strerror}")))
             return
         if process == 0:
-            self._answer(number, call)
+            self._begin(work)
         try:
             os.setpgid(process, process)  # both sides do it: whoever comes first
         except OSError:
             pass  # it has done so and ended already
         self._forks[process] = number
 
-    def _answer(self, number: int, call: Call) -> NoReturn:
+    def _begin(self, work: Callable[[], None]) -> NoReturn:
         try:
             os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
@@ -104,17 +110,23 @@ class Template:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             die_with_parent(_template, signal.SIGKILL)
-            try:
-                raw = self._module.answer(call)
-            except Exception as error:
-                place = traceback.extract_tb(error.__traceback__)[-1]
-                raw = NotAsked(f"the probe crashed: {type(error).__name__}: {error} ({place.filename}:{place.lineno})")
-            data = pickle.dumps(("answer", number, raw))
-            if len(data) > MESSAGE_MAX_BYTES:
-                data = pickle.dumps(("answer", number, NotAsked(f"the answer is too long: {len(data)} bytes")))
-            self._wire.send(data)
+            work()
         finally:
             os._exit(0)
+
+    def _answer(self, number: int, call: Call) -> None:
+        raw = _guarded(self._module.answer, call)
+        data = pickle.dumps(("answer", number, raw))
+        if len(data) > MESSAGE_MAX_BYTES:
+            data = pickle.dumps(("answer", number, _too_long(data)))
+        self._wire.send(data)
+
+    def _keep(self, wire: socket.socket) -> None:
+        answer = self._module.keep()
+        while data := wire.recv(MESSAGE_MAX_BYTES + 4096):
+            raw = _guarded(answer, pickle.loads(data))  # noqa: S301  # from the program that started us
+            data = pickle.dumps(raw)
+            wire.send(data if len(data) <= MESSAGE_MAX_BYTES else pickle.dumps(_too_long(data)))
 
     def _drain(self) -> None:
         try:
@@ -140,6 +152,18 @@ class Template:
         for process in self._forks:
             _kill_group(process)
         os._exit(0)
+
+
+def _guarded(answer: Callable[[Call], Raw], call: Call) -> Raw:
+    try:
+        return answer(call)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return NotAsked(f"the probe crashed: {type(error).__name__}: {error} ({place.filename}:{place.lineno})")
+
+
+def _too_long(data: bytes) -> NotAsked:
+    return NotAsked(f"the answer is too long: {len(data)} bytes")
 
 
 def _kill_group(process: int) -> None:

@@ -4,8 +4,10 @@ The one rule it keeps: whatever hangs, leaks or crashes in there is killed with 
 it outlives this program. For each such kind a template process (`forked.py`) imports the library once and forks for
 every question, which costs milliseconds; a fork has no state of an earlier question and can be killed at any time.
 
-Rejected: threads (cannot be killed, and a hung one keeps its socket and its turn), a pool of lasting workers (they
-must be replaced after every kill, carry state over, and a few hung ones hold up everybody else's questions).
+Rejected: threads (cannot be killed, and a hung one keeps its socket and its turn), a pool of lasting workers for
+everybody (they must be replaced after every kill, carry state over, and a few hung ones hold up everybody else's
+questions). Where the state is what is wanted (a login that is kept), a fork lasts: it is one check's own, answers one
+question at a time, and is killed like any other when it hangs; the next question then starts another.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ START_MAX_S = 30.0
 KILL_AFTER_S = 2.0  # a question that outlives its own time-out by this much is killed
 AT_ONCE = 32  # questions of one kind; the others wait for their turn, unstamped
 MESSAGE_MAX_BYTES = 160_000
+IDLE_MAX_S = 600.0  # a lasting fork that nobody has asked for so long is given up: its check may be gone
 _REST_S = 5.0  # after a template that could not start
 
 
@@ -39,6 +42,16 @@ class Call:
     secrets: dict[str, str | None]
 
 
+@dataclass(slots=True)
+class _Keeper:
+    """A fork that lasts, and the question it is busy with."""
+
+    number: int
+    wire: socket.socket
+    busy: asyncio.Future[Raw] | None = None
+    asked_at: float = 0.0
+
+
 class Forks:
     """The template process of one module and the questions that its forks are busy with."""
 
@@ -48,6 +61,7 @@ class Forks:
         self._socket: socket.socket | None = None
         self._ready: asyncio.Future[None] | None = None
         self._waiting: dict[int, asyncio.Future[Raw]] = {}
+        self._keepers: dict[object, list[_Keeper]] = {}
         self._last = 0
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._rest_until = 0.0
@@ -76,6 +90,86 @@ class Forks:
                 del self._waiting[number]
                 if not future.done() or future.cancelled():
                     self._send(("kill", number, None))
+
+    async def ask_kept(self, question: Question[Any], secrets: dict[str, str | None] | None = None) -> Raw:
+        """The same by a fork that lasts from question to question of these options (`keep` of the module).
+
+        A second question while the first is out has a second fork: nobody waits for one that hangs.
+        """
+        key = (question.options, tuple(sorted((secrets or {}).items())))
+        async with self._turns:
+            trouble = await self._start()
+            if trouble is not None:
+                return trouble
+            loop = asyncio.get_running_loop()
+            self._give_up_idle(loop.time())
+            keeper = next((k for k in self._keepers.get(key, ()) if k.busy is None), None) or self._start_keeper(key)
+            if keeper is None:
+                return NotAsked("the process that probes are forked from does not listen")
+            keeper.busy, keeper.asked_at = loop.create_future(), loop.time()
+            try:
+                question.stamp()
+                call = Call(question.options, question.timeout_s, secrets or {})
+                try:
+                    keeper.wire.send(pickle.dumps(call))
+                except OSError as error:  # it has died since the last question
+                    self._end_keeper(keeper)
+                    return NotAsked(f"the probe's process died: {error.strerror}")
+                async with asyncio.timeout(question.timeout_s + KILL_AFTER_S):
+                    return await keeper.busy
+            except TimeoutError:
+                return NotAsked(f"the probe hung: killed after {question.timeout_s + KILL_AFTER_S:.1f} s")
+            finally:
+                if keeper.busy is not None:  # it hangs, or nobody wants the answer any more
+                    self._end_keeper(keeper)
+
+    def _start_keeper(self, key: object) -> _Keeper | None:
+        if self._socket is None:
+            return None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._last += 1
+        with theirs:
+            try:
+                socket.send_fds(self._socket, [pickle.dumps(("keep", self._last, None))], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                return None
+        ours.setblocking(False)
+        keeper = _Keeper(self._last, ours)
+        self._keepers.setdefault(key, []).append(keeper)
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._read_keeper, keeper)
+        return keeper
+
+    def _read_keeper(self, keeper: _Keeper) -> None:
+        try:
+            data = keeper.wire.recv(MESSAGE_MAX_BYTES + 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        busy, keeper.busy = keeper.busy, None
+        raw = pickle.loads(data) if data else NotAsked("the probe's process died")  # noqa: S301  # our own child
+        if busy is not None and not busy.done():
+            busy.set_result(raw)
+        if not data:
+            self._end_keeper(keeper)
+
+    def _end_keeper(self, keeper: _Keeper) -> None:
+        for key, keepers in list(self._keepers.items()):
+            if keeper in keepers:
+                keepers.remove(keeper)
+                asyncio.get_running_loop().remove_reader(keeper.wire.fileno())
+                keeper.wire.close()
+                self._send(("kill", keeper.number, None))
+            if not keepers:
+                del self._keepers[key]
+        if keeper.busy is not None and not keeper.busy.done():
+            keeper.busy.set_result(NotAsked("the probe's process was given up"))
+
+    def _give_up_idle(self, now: float) -> None:
+        for keeper in [k for keepers in self._keepers.values() for k in keepers]:
+            if keeper.busy is None and now - keeper.asked_at > IDLE_MAX_S:
+                self._end_keeper(keeper)
 
     async def close(self) -> None:
         """Kill all forks, end the template, and wait for it."""
@@ -180,6 +274,10 @@ class Forks:
         for future in self._waiting.values():
             if not future.done():
                 future.set_result(NotAsked(why))
+        for keeper in [k for keepers in self._keepers.values() for k in keepers]:
+            if keeper.busy is not None and not keeper.busy.done():
+                keeper.busy.set_result(NotAsked(why))
+            self._end_keeper(keeper)
         process, self._process = self._process, None
         if process is not None:
             process.terminate()

@@ -12,6 +12,10 @@ not let us in, or that we do not know, means that nobody was asked.
     no jump host let us through                                none
     key file or secret missing, host key not known             none
 
+With `keep` one login lasts from question to question, and a question is one command in it. A kept connection that has
+broken, or that does not take the question in its share of the time (`jump_timeout`, or as if it were one more way), is
+made anew within the question's time, and that login decides as above.
+
 As the witness of another vantage (`Check.vantage`), the host is not what is asked of: that it does not let us in, or
 that its command does not end in time, is silence, and the vantage's references then tell that it is blind.
 """
@@ -103,8 +107,9 @@ class SshOptions(Pinned):
         default=(), description="ways to the target, tried in order: jump hosts, or direct"
     )
     jump_timeout: Duration | None = Field(
-        default=None, description="for each way; else an equal share of the check's time-out"
+        default=None, description="for each way, a kept login among them; else an equal share of the time-out"
     )
+    keep: bool = Field(default=False, description="keep the login from question to question: for short intervals")
     command: Text = "true"
     exit_code: Annotated[int, Field(ge=0, le=255)] = 0
     match: Pattern | None = Field(default=None, description="regular expression that the output must match somewhere")
@@ -128,7 +133,8 @@ async def ask(question: Question[SshOptions]) -> Raw:
         "password": question.secrets.get(options.password_secret, options.password_file),
         "passphrase": question.secrets.get(options.key_secret, None),
     }
-    return await question.tools.forks("orchestrator.probes.ssh_login").ask(question, secrets)
+    forks = question.tools.forks("orchestrator.probes.ssh_login")
+    return await (forks.ask_kept if options.keep else forks.ask)(question, secrets)
 
 
 def judge(options: SshOptions, reply: Ran) -> Judged:

@@ -1,6 +1,7 @@
 """Logs in with paramiko and runs one command, inside a fork.
 
-The one rule it keeps: every wait has an end of its own, so that a dead jump host leaves time for the next way.
+The one rule it keeps: every wait has an end of its own, so that a dead jump host leaves time for the next way. With
+`keep` the fork lasts and so does its login.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import logging
 import select
 import socket
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import paramiko
@@ -71,8 +72,33 @@ class _Attempt:
             transport.close()
 
 
-def answer(call: Call) -> Raw:
-    """Try each way in turn; the first that reaches the target decides."""
+@dataclass(slots=True)
+class _Login:
+    """One that lasts; `attempt.open` are its transports, the target's last."""
+
+    attempt: _Attempt
+    transport: paramiko.Transport
+    way: str
+
+
+def keep() -> Callable[[Call], Raw]:
+    """Answers question after question of the same options by one login; made anew when it breaks."""
+    kept: list[_Login] = []
+
+    def ask(call: Call) -> Raw:
+        ends = time.monotonic() + call.timeout_s
+        raw = _ask_again(kept[0], call) if kept else None
+        if raw is not None and kept[0].transport.is_active():
+            return raw
+        while kept:
+            kept.pop().attempt.close()
+        return answer(replace(call, timeout_s=ends - time.monotonic()), kept) if raw is None else raw
+
+    return ask
+
+
+def answer(call: Call, kept: list[_Login] | None = None) -> Raw:
+    """Try each way in turn; the first that reaches the target decides. Its login is put into `kept`, or closed."""
     options: SshOptions = call.options
     try:
         known = _known_hosts(options)
@@ -92,9 +118,10 @@ def answer(call: Call) -> Raw:
         share = options.jump_timeout or (end - now) / (len(ways) - index)
         attempt = _Attempt(options, call, known, keys, min(end, now + share))
         try:
-            raw = _try(attempt, way, started, end)
+            raw = _try(attempt, way, started, end, kept)
         finally:
-            attempt.close()
+            if not kept:
+                attempt.close()
         if isinstance(raw, NotAsked):
             unasked.append(f"{way}: {raw.why}" if len(ways) > 1 else raw.why)
         elif isinstance(raw, Silence):
@@ -104,7 +131,7 @@ def answer(call: Call) -> Raw:
     return asked or NotAsked("; ".join(unasked))
 
 
-def _try(attempt: _Attempt, way: str, started: float, end: float) -> Raw:
+def _try(attempt: _Attempt, way: str, started: float, end: float, kept: list[_Login] | None) -> Raw:
     options = attempt.options
     jumps = hops_of(way)
     through: paramiko.Transport | None = None
@@ -116,9 +143,28 @@ def _try(attempt: _Attempt, way: str, started: float, end: float) -> Raw:
     target = Hop(options.target, options.port, options.user)
     try:
         transport = _log_in(attempt, target, through, options.host_key_alias or options.target)
-        return _run(attempt, transport, way, started, end)
     except _Ended as ended:
         return ended.raw
+    if kept is not None:
+        kept.append(_Login(attempt, transport, way))
+    return _run(attempt, transport, way, started, end)
+
+
+def _ask_again(login: _Login, call: Call) -> Raw | None:
+    """One more question in a kept login; None if it had broken, or does not take the question in its share of time."""
+    attempt, started = login.attempt, time.monotonic()
+    if not all(transport.is_active() for transport in attempt.open):
+        return None
+    share_s = attempt.options.jump_timeout or call.timeout_s / (len(attempt.options.jump or ("direct",)) + 1)
+    try:
+        channel = login.transport.open_session(timeout=min(share_s, call.timeout_s))
+    except (paramiko.SSHException, EOFError, OSError):
+        login.transport.close()
+        return None
+    raw = _run(attempt, login.transport, login.way, started, started + call.timeout_s, channel)
+    if isinstance(raw, Refusal) and not all(transport.is_active() for transport in attempt.open[:-1]):
+        return NotAsked(f"the jump host was lost on the way to {attempt.options.target}")
+    return raw
 
 
 def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, known_as: str) -> paramiko.Transport:
@@ -241,12 +287,20 @@ def _auth_failure(transport: paramiko.Transport, error: Exception, where: str) -
     return text
 
 
-def _run(attempt: _Attempt, transport: paramiko.Transport, way: str, started: float, end: float) -> Raw:
+def _run(
+    attempt: _Attempt,
+    transport: paramiko.Transport,
+    way: str,
+    started: float,
+    end: float,
+    channel: paramiko.Channel | None = None,
+) -> Raw:
     output, errors = bytearray(), bytearray()
     code: int | None = None
     attempt.deadline = end  # the target has been reached: the other ways need no time any more
     try:
-        channel = transport.open_session(timeout=attempt.left_s())
+        if channel is None:
+            channel = transport.open_session(timeout=attempt.left_s())
         channel.settimeout(attempt.left_s())
         channel.exec_command(attempt.options.command)
         while True:
@@ -267,6 +321,9 @@ def _run(attempt: _Attempt, transport: paramiko.Transport, way: str, started: fl
     except (paramiko.SSHException, EOFError, OSError) as error:
         if not isinstance(error, TimeoutError) and "timeout" not in str(error).lower():
             return Refusal(f"{attempt.options.target}: logged in, but no command runs: {error}")
+    finally:
+        if channel is not None:
+            channel.close()  # a kept connection would carry it on
     return Ran(code, _text(output), _text(errors), time.monotonic() - started, way)
 
 

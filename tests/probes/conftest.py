@@ -289,6 +289,7 @@ class Login:
     port: int
     key_file: Path
     known_hosts: Path
+    process: subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="session")
@@ -324,7 +325,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
     public = host_key.with_suffix(".pub").read_text().split()[:2]
     known = room / "known_hosts"
     known.write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")
-    yield Login(port, key, known)
+    yield Login(port, key, known, process)
     stop(process)
 
 

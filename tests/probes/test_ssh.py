@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.ssh import Hop, hops_of
-from tests.probes.conftest import Ask, Login, free_port
+from orchestrator.probes.forks import Forks
+from orchestrator.probes.kind import Question, Secrets
+from orchestrator.probes.ssh import Hop, Ran, SshOptions, hops_of
+from orchestrator.probes.tools import Tools
+from tests.probes.conftest import UNHURRIED_S, Ask, Login, free_port
 
 
 def where(sshd: Login, **more: Any) -> dict[str, Any]:
@@ -101,6 +110,103 @@ class TestJump:
         ways = [f"127.0.0.1:{sshd.port}"]
         seen = await ask("ssh", **where(sshd, port=free_port(), jump=ways, check_host_key=False))
         assert (seen.answer, "refused" in seen.detail) == (Answer.BAD, True), seen.detail
+
+
+class TestKept:
+    """One login for all questions: nothing may be good, bad or silent that a login of its own would not find so."""
+
+    WHO = "echo $SSH_CONNECTION; echo $PPID"
+    """Who is asked: another login has another source port and another process of sshd."""
+
+    async def test_questions_share_a_login(self, ask: Ask, sshd: Login) -> None:
+        options = where(sshd, keep=True, command=self.WHO, match="^nobody$")
+        first, second = [await ask("ssh", **options) for _ in range(2)]
+        assert first.answer is second.answer is Answer.BAD  # the detail then shows what it said
+        assert "127.0.0.1" in first.detail
+        assert first.detail == second.detail
+
+    async def test_a_question_does_not_wait_for_one_that_hangs(self, ask: Ask, sshd: Login) -> None:
+        options = where(sshd, keep=True, command="mkdir /run/$PPID.first 2>/dev/null && sleep 60; true")
+        assert (await ask("ssh", **{**options, "command": "true"})).answer is Answer.GOOD
+        hangs = asyncio.create_task(ask("ssh", **options, timeout_s=6.0))
+        await asyncio.sleep(0.5)
+        other = await ask("ssh", **{**options, "command": "true"})
+        assert (other.answer, hangs.done()) == (Answer.GOOD, False), other.detail
+        seen = await hangs
+        assert (seen.answer, "did not end" in seen.detail) == (Answer.BAD, True), seen.detail
+        again = await ask("ssh", **options)
+        assert again.answer is Answer.GOOD, again.detail  # in the same login: the directory is there
+
+    async def test_a_login_that_broke_is_made_anew(self, ask: Ask, sshd: Login) -> None:
+        options = where(sshd, keep=True, command="true # broken")
+        assert (await ask("ssh", **options)).answer is Answer.GOOD
+        for session in _sessions(sshd):
+            os.kill(session, signal.SIGKILL)
+        seen = await ask("ssh", **options)
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_a_host_that_takes_no_question_any_more_is_silent(self, ask: Ask, sshd: Login) -> None:
+        options = where(sshd, keep=True, command="true # frozen")
+        assert (await ask("ssh", **options)).answer is Answer.GOOD
+        with frozen(sshd):
+            seen = await ask("ssh", **options, timeout_s=1.0)
+            assert (seen.answer, "no SSH greeting" in seen.detail) == (Answer.SILENT, True), seen.detail
+        assert (await ask("ssh", **options)).answer is Answer.GOOD
+
+    async def test_a_jump_host_that_carries_nothing_any_more_means_that_nobody_was_asked(
+        self, ask: Ask, sshd: Login
+    ) -> None:
+        options = where(sshd, keep=True, command="true # behind", jump=f"127.0.0.1:{sshd.port}")
+        assert (await ask("ssh", **options)).answer is Answer.GOOD
+        with frozen(sshd):
+            seen = await ask("ssh", **options, timeout_s=1.0)
+            assert (seen.answer, "jump host" in seen.detail) == (Answer.NONE, True), seen.detail
+        assert (await ask("ssh", **options)).answer is Answer.GOOD
+
+    async def test_a_login_that_is_refused_is_no_login(self, ask: Ask, sshd: Login) -> None:
+        for _ in range(2):
+            seen = await ask("ssh", **where(sshd, keep=True, user="nobody"))
+            assert (seen.answer, "login refused" in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_nothing_is_left_of_it(self, sshd: Login) -> None:
+        forks = Forks("orchestrator.probes.ssh_login")
+        options = SshOptions.model_validate(where(sshd, keep=True, command="true # left"))
+        question = Question(options, UNHURRIED_S, Secrets({}), Tools(), lambda: None)
+        before = set(_sessions(sshd))
+        assert isinstance(await forks.ask_kept(question, {}), Ran)
+        assert set(_sessions(sshd)) - before
+        await forks.close()
+        for _ in range(100):
+            if not set(_sessions(sshd)) - before:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("the login is still there")
+
+
+def _sessions(sshd: Login) -> list[int]:
+    """Processes of the tests' sshd that serve a connection."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == sshd.process.pid:
+                found.append(int(stat.parent.name))
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+@contextlib.contextmanager
+def frozen(sshd: Login) -> Iterator[None]:
+    """The sshd and all its connections do nothing: as if the host had been pulled out, without a word."""
+    stopped = [*_sessions(sshd), sshd.process.pid]
+    try:
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        yield
+    finally:
+        for process in reversed(stopped):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
 
 class TestWays:
