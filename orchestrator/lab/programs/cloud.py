@@ -4,8 +4,11 @@
         [--zone acme.example] [--record erp] [--address 203.0.113.2] [--bucket acme-backups] [--instance erp-cloud]
         [--boot-delay 3]
 
-The instance is found by its tag `Name`; it is stopped at the start. The one rule: the port opens only when everything
-is seeded and each service has answered once, because moto imports a service at its first request (a second or two).
+`GET /lab/changed?after=N` answers with the number of changes to the zone, as soon as it is not N any more, or after
+some seconds: the name server follows without asking on a beat. (AWS has no such thing: its own name servers take up to
+a minute.) The instance is found by its tag `Name`; it is stopped at the start. The one rule: the port opens only when
+everything is seeded and each service has answered once, because moto imports a service at its first request (a second
+or two).
 State lives in memory: after a power cut the seed is what there is.
 """
 
@@ -16,16 +19,19 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 from orchestrator.lab.programs import aws_rest, http_server, power_protocol
 
 MODULE = "orchestrator.lab.programs.cloud"
 ACCOUNT = "123456789012"
 WATCH_EVERY_S = 0.2
+WAIT_MAX_S = 2.0  # for a change of the zone
+CHANGED = "/lab/changed"
 RETRY_S = 1.0
 
 
@@ -120,6 +126,32 @@ class Cloud:
         return "terminated"
 
 
+class Changes:
+    """moto's application, with the one question that it does not know: has the zone changed?"""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._changed = threading.Condition()
+        self._changes = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """One request."""
+        path = str(environ.get("PATH_INFO", ""))
+        if path == CHANGED:
+            asked = parse_qs(str(environ.get("QUERY_STRING", ""))).get("after", [""])[0]
+            with self._changed:
+                self._changed.wait_for(lambda: str(self._changes) != asked, WAIT_MAX_S)
+                told = str(self._changes).encode()
+            start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(told)))])
+            return [told]
+        answer = self._application(environ, start_response)
+        if environ.get("REQUEST_METHOD") == "POST" and path.rstrip("/").endswith("/rrset"):
+            with self._changed:
+                self._changes += 1
+                self._changed.notify_all()
+        return answer
+
+
 def _record(seed: Seed) -> bytes:
     values = f"<ResourceRecords><ResourceRecord><Value>{seed.address}</Value></ResourceRecord></ResourceRecords>"
     record = f"<Name>{seed.record}.{seed.zone}.</Name><Type>A</Type><TTL>1</TTL>{values}"
@@ -162,7 +194,7 @@ async def run(listen: str, port: int, socket: str, host: str, boot_delay_s: floa
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server(listen, port, cloud.application, threaded=True)
+    server = make_server(listen, port, Changes(cloud.application), threaded=True)
     loop = asyncio.get_running_loop()
     serving = loop.run_in_executor(None, server.serve_forever, WATCH_EVERY_S)
     hypervisor = loop.create_task(hypervise(cloud.instance_state, socket, host, boot_delay_s))

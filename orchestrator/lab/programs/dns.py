@@ -3,6 +3,8 @@
     python -m orchestrator.lab.programs.dns --listen ADDRESS --port 53 --zone acme.example --api URL --store FILE
     [--every 0.2]
 
+The API's own word that something has changed is waited for; where it has none, the zone is read every so often.
+
 The one rule: it always serves the last zone it has seen. The API may be gone for as long as it likes, and after a
 restart the zone comes from FILE; before the very first zone the answer is SERVFAIL, never a false NXDOMAIN.
 """
@@ -24,6 +26,7 @@ from orchestrator.lab.programs import aws_rest, http_server
 
 MODULE = "orchestrator.lab.programs.dns"
 EVERY_S = 0.2
+CHANGED_WAIT_S = 4.0  # the API answers within two
 MESSAGE_BYTES_MAX = 65535
 NEGATIVE_TTL_S = 1
 TYPES = {"A": A, "AAAA": AAAA, "CNAME": CNAME, "NS": NS, "TXT": TXT}
@@ -155,11 +158,13 @@ async def _stream(server: NameServer, reader: asyncio.StreamReader, writer: asyn
 
 
 async def follow(server: NameServer, url: str, every_s: float) -> None:
-    """Take the zone from Route 53 on a beat, for ever; say so once when the API goes away and once when it is back."""
+    """Take the zone from Route 53 as it changes, for ever; say so once when the API goes away and when it is back."""
     api = aws_rest.Api(url)
     zone_path = ""
     trouble = ""
+    changes = ""
     while True:
+        waits = False
         try:
             if not zone_path:
                 found = await api.call("route53", "GET", f"/2013-04-01/hostedzonesbyname?dnsname={server.name}")
@@ -173,12 +178,26 @@ async def follow(server: NameServer, url: str, every_s: float) -> None:
             if trouble:
                 print("dns: the zone is being followed again", file=sys.stderr, flush=True)
             trouble = ""
+            changes = await _changes(api, changes)
+            waits = bool(changes)
         except aws_rest.ApiError as error:
-            zone_path = ""  # a cloud that was started anew has given it another id
+            zone_path = changes = ""  # a cloud that was started anew has given it another id
             if not trouble:
                 print(f"dns: serving the last zone: {error}", file=sys.stderr, flush=True)
             trouble = str(error)
-        await asyncio.sleep(every_s)
+        if not waits:
+            await asyncio.sleep(every_s)
+
+
+async def _changes(api: aws_rest.Api, known: str) -> str:
+    """The number of changes, once it is not the known one any more (or after some seconds); empty: nobody counts."""
+    try:
+        answer = await api.call("route53", "GET", f"/lab/changed?after={known}", timeout_s=CHANGED_WAIT_S)
+    except aws_rest.ApiError as error:
+        if "404" in str(error):
+            return ""
+        raise
+    return answer.body.decode(errors="replace").strip()
 
 
 async def listen(server: NameServer, address: str, port: int) -> tuple[asyncio.DatagramTransport, asyncio.Server]:

@@ -6,7 +6,9 @@ import asyncio
 import json
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +166,20 @@ def test_the_zone_is_followed_and_outlives_the_api(programs: Programs, tmp_path:
     end(server)
     programs.start(*argv)
     wait_until(lambda: asyncio.run(address_of(port)) == "198.51.100.2", "and after a restart")
+
+
+def test_whoever_follows_the_zone_is_told_when_it_changes(api: str) -> None:
+    def changes(after: str) -> str:
+        with urllib.request.urlopen(f"{api}/lab/changed?after={after}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    known = changes("")  # nothing is known yet: told at once
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(changes, known)
+        upsert(api, "198.51.100.2")
+        assert int(waits.result(10)) == int(known) + 1
+    assert changes(known) == str(int(known) + 1)  # and not missed by whoever asks late
+    upsert(api, "203.0.113.2")
 
 
 def asked(server: dns.NameServer, name: str, kind: str = "A") -> DNSRecord:
