@@ -28,6 +28,20 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         peers=("ansible-rulebook",),
     ),
     Measurement(
+        "cut-to-restored",
+        "a provider's cable cut, until users are back: checks every second",
+        "scripts.bench.cut_to_restored:by_default",
+        limit_s=900,
+        quick_limit_s=240,
+    ),
+    Measurement(
+        "cut-to-restored-100ms",
+        "the same with checks every 100 ms",
+        "scripts.bench.cut_to_restored:every_100ms",
+        limit_s=900,
+        quick_limit_s=240,
+    ),
+    Measurement(
         "neighbour",
         "keepalived's VRRP losing its neighbour: a lower bound beside cut to restored",
         "scripts.bench.neighbour",
