@@ -49,6 +49,18 @@ async def test_a_playbook_is_forked(warm: Stage) -> None:
         assert warm.executors(key) == ["warm"]
 
 
+async def test_variables_beside_the_inventory_are_read(warm: Stage) -> None:
+    """Of groups and of hosts, as they are now."""
+    (inventory,) = warm.runner.inventories["acme"]
+    for folder, name in (("group_vars", "all"), ("host_vars", "here")):
+        (inventory.parent / folder).mkdir(exist_ok=True)
+        (inventory.parent / folder / f"{name}.yml").write_text(f"from_{folder}: read\n")
+    said = "    - ansible.builtin.assert: {that: [from_group_vars == 'read', from_host_vars == 'read']}\n"
+    key = warm.start(warm.write("p.yml", said))
+    ended = await warm.end_of(key)
+    assert (ended.outcome, warm.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+
+
 async def test_its_processes_carry_the_mark_of_the_attempt(warm: Stage) -> None:
     """The child's own environment in /proc shows it, so that whoever looks for an attempt's processes finds it."""
     key = warm.start(warm.write("p.yml", "    - ansible.builtin.command: sleep 60\n"))

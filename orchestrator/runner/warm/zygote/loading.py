@@ -100,6 +100,7 @@ def renew() -> None:
     for kind, plugins in loader.get_all_plugin_loaders():
         if _files_outside(plugins) != _outside[kind]:
             plugins._clear_caches()
+    loader.vars_loader._paths = None  # else it passes for primed, and no group_vars or host_vars would be read at all
 
 
 def callback_modules(loader: Any) -> Any:
