@@ -56,18 +56,19 @@ async def ask(question: Question[DnsOptions]) -> Raw:
     """One packet, no second try: a loss is for the check's thresholds to weigh."""
     options = question.options
     loop = asyncio.get_running_loop()
-    question.stamp()
-    started = loop.time()
-    try:
-        async with asyncio.timeout(question.timeout_s):
-            rcode, values = await exchange(
-                options.record, options.type, options.server, options.port, options, tcp=options.tcp
-            )
-    except TimeoutError:
-        return Silence(f"name server {options.server} did not answer within {question.timeout_s:g} s")
-    except NameFailed as failed:
-        return failed.meaning
-    return Resolved(rcode, tuple(values), loop.time() - started)
+    async with question.tools.turns("dns").held(question.timeout_s):
+        question.stamp()
+        started = loop.time()
+        try:
+            async with asyncio.timeout(question.timeout_s):
+                rcode, values = await exchange(
+                    options.record, options.type, options.server, options.port, options, tcp=options.tcp
+                )
+        except TimeoutError:
+            return Silence(f"name server {options.server} did not answer within {question.timeout_s:g} s")
+        except NameFailed as failed:
+            return failed.meaning
+        return Resolved(rcode, tuple(values), loop.time() - started)
 
 
 def judge(options: DnsOptions, reply: Resolved) -> Judged:

@@ -6,14 +6,11 @@ given in `resolver`, where the end user's own would look), nothing kept from the
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -21,27 +18,26 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from orchestrator.core.events import Answer
 from orchestrator.probes.kind import (
     CannotInvent,
+    Done,
     Judged,
     Kind,
-    NotAsked,
     Pinned,
     Question,
-    Raw,
     Refusal,
-    Silence,
     Text,
+    Unanswerable,
+    by_launching,
     first_judged,
 )
-from orchestrator.probes.names import NameFailed
 from orchestrator.probes.patterns import NoDocument, Path, Pattern, another, document_with, mismatches
-from orchestrator.probes.sockets import meaning_of, open_socket
 from orchestrator.probes.texts import differing, matching, matching_all
 
-if TYPE_CHECKING:
-    import aiohttp
-    from aiohttp.abc import AbstractResolver
-
-_BODY_MAX_BYTES = 1 << 20
+_HEADERS = {
+    "User-Agent": "bascule-probe",
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",
+    "Connection": "close",
+}
 
 
 def _is_url(url: str) -> str:
@@ -55,6 +51,15 @@ def _is_url(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"{url!r} is no URL: {error}") from error
     return url
+
+
+def _on_one_line(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if not name.isascii() or not name.isprintable() or any(mark in name for mark in " :") or not name:
+            raise ValueError(f"{name!r} is no name of a header")
+        if any(mark in value for mark in "\r\n\0"):
+            raise ValueError(f"header {name}: a value is one line")
+    return headers
 
 
 def _list_of_one(value: object) -> object:
@@ -71,7 +76,7 @@ class HttpOptions(Pinned):
     url: Annotated[str, AfterValidator(_is_url)]
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] = "GET"
     body: str | None = None
-    headers: Mapping[str, str] = Field(default_factory=dict)
+    headers: Annotated[Mapping[str, str], AfterValidator(_on_one_line)] = Field(default_factory=dict)
     status: Annotated[tuple[Status, ...], BeforeValidator(_list_of_one), Field(min_length=1)] = Field(
         default=(200, 201, 202, 203, 204), description="accepted status, or a list of them"
     )
@@ -105,161 +110,17 @@ class Responded:
     complete: bool = True
 
 
-async def ask(question: Question[HttpOptions]) -> Raw:
+def launch(question: Question[HttpOptions], done: Done) -> Callable[[], None]:
     """One request on a connection of its own."""
-    import aiohttp
+    from orchestrator.probes.http_exchange import Exchange
 
     options = question.options
     token = question.secrets.get(options.token_secret, options.token_file)
-    headers = {"User-Agent": "bascule-probe", "Accept": "*/*", **options.headers}
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
-    seen: dict[str, str] = {}
-    connector = aiohttp.TCPConnector(
-        force_close=True,
-        use_dns_cache=False,
-        resolver=_resolver(question, seen),
-        ssl=_tls(options),
-        socket_factory=lambda info: open_socket(str(info[4][0]), socket.SOCK_STREAM, options),
-    )
-    connected = False
-
-    async def note(*_: object) -> None:
-        nonlocal connected
-        connected = True
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(note)
-    loop = asyncio.get_running_loop()
-    async with aiohttp.ClientSession(
-        connector=connector,
-        trace_configs=[trace],
-        timeout=aiohttp.ClientTimeout(total=None),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    ) as session:
-        question.stamp()
-        started = loop.time()
-        try:
-            async with asyncio.timeout(question.timeout_s) as bound:
-                async with session.request(
-                    options.method,
-                    options.url,
-                    headers=headers,
-                    data=options.body,
-                    allow_redirects=options.redirects > 0,
-                    max_redirects=options.redirects + 1,
-                ) as response:
-                    return await _read(response, started, bound)
-        except TimeoutError:
-            what = "connected, no response" if connected else "no connection"
-            return Silence(f"{what} within {question.timeout_s:g} s{_by(seen)}")
-        except (aiohttp.ClientError, OSError) as error:
-            raw = _meaning(error)
-            return replace(raw, why=raw.why + _by(seen))
-
-
-def _by(seen: Mapping[str, str]) -> str:
-    """Which addresses the names led to: half of what an operator wants to know."""
-    named = [f"{host} is {addresses}" for host, addresses in seen.items() if host != addresses]
-    return f" ({'; '.join(named)})" if named else ""
-
-
-async def _read(response: aiohttp.ClientResponse, started: float, bound: asyncio.Timeout) -> Raw:
-    """The body, up to a limit. A time-out here is still an answer: the target had begun one."""
-    loop = asyncio.get_running_loop()
-    body = bytearray()
-    complete = True
-    rtt_s = loop.time() - started
-    deadline = bound.when()
-    bound.reschedule(None)
-    try:
-        async with asyncio.timeout_at(deadline):
-            async for chunk in response.content.iter_chunked(65536):
-                body += chunk
-                if len(body) >= _BODY_MAX_BYTES:
-                    break
-            rtt_s = loop.time() - started
-    except TimeoutError:
-        complete = False
-    text = body.decode(response.charset or "utf-8", "replace") if _known(response.charset) else body.decode("latin-1")
-    return Responded(response.status, text, rtt_s, dict(response.headers), complete)
-
-
-def _known(charset: str | None) -> bool:
-    try:
-        b"".decode(charset or "utf-8")
-    except LookupError:
-        return False
-    return True
-
-
-def _resolver(question: Question[HttpOptions], seen: dict[str, str]) -> AbstractResolver:
-    from aiohttp.abc import AbstractResolver, ResolveResult
-
-    class Resolver(AbstractResolver):
-        """aiohttp's way of asking us for addresses."""
-
-        async def resolve(
-            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-        ) -> list[ResolveResult]:
-            options = question.options
-            addresses = await question.tools.names.addresses(host, options.resolver, options)
-            seen[host] = ", ".join(addresses)
-            return [
-                ResolveResult(
-                    hostname=host,
-                    host=address,
-                    port=port,
-                    family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                    proto=0,
-                    flags=socket.AI_NUMERICHOST,
-                )
-                for address in addresses
-            ]
-
-        async def close(self) -> None:
-            """Nothing to close."""
-
-    return Resolver()
-
-
-def _tls(options: HttpOptions) -> ssl.SSLContext | bool:
-    if not options.url.startswith("https:") and not options.redirects:
-        return False
-    if not options.tls_verify:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    return ssl.create_default_context(cafile=options.tls_ca_file) if options.tls_ca_file else True
-
-
-def _meaning(error: Exception) -> Silence | Refusal | NotAsked:
-    import aiohttp
-
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, NameFailed):
-            return cause.meaning
-        cause = getattr(cause, "os_error", None) or cause.__cause__ or cause.__context__
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return Refusal(f"certificate not accepted: {error.certificate_error}")
-        case aiohttp.ClientSSLError():
-            return Refusal(f"TLS failed: {error}")
-        case aiohttp.TooManyRedirects():
-            return Refusal("too many redirects")
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return Refusal(f"redirected to no URL: {error}")
-        case aiohttp.ClientConnectorError(os_error=OSError() as inner) if inner.errno:
-            return meaning_of(inner, f"{error.host} port {error.port}")
-        case OSError() if error.errno:
-            return meaning_of(error, "connection")
-        case aiohttp.ServerDisconnectedError():
-            return Refusal("connection closed before any response")
-        case _:
-            return Refusal(f"no HTTP response: {str(error)[:200] or type(error).__name__}")
+    if token is not None and not token.isprintable():
+        raise Unanswerable("the token has a line break or another character that no header can carry")
+    exchange = Exchange(question, {**_HEADERS, **options.headers}, token, Responded, done)
+    exchange.begin()
+    return exchange.abandon
 
 
 def judge(options: HttpOptions, reply: Responded) -> Judged:
@@ -370,4 +231,13 @@ def _bodies(options: HttpOptions, values: Mapping[str, Scalar]) -> Iterator[str]
     yield f"{json.dumps(document, ensure_ascii=False)}{text}"  # it may be white space
 
 
-KIND = Kind("http", HttpOptions, ask, Responded, judge, invent, imports=("aiohttp", "dns.message"))
+KIND = Kind(
+    "http",
+    HttpOptions,
+    by_launching(launch),
+    Responded,
+    judge,
+    invent,
+    imports=("orchestrator.probes.http_exchange", "dns.message"),
+    launch=launch,
+)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,9 +15,24 @@ from pydantic import Field, model_validator
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.echo import Echo, Ping
-from orchestrator.probes.kind import Duration, Judged, Kind, Pinned, Question, Raw, Refusal, Silence, Text
-from orchestrator.probes.names import NameFailed
-from orchestrator.probes.sockets import meaning_of
+from orchestrator.probes.kind import (
+    Done,
+    Duration,
+    Judged,
+    Kind,
+    NotAsked,
+    Pinned,
+    Question,
+    Raw,
+    Refusal,
+    Text,
+    Unanswerable,
+    by_launching,
+)
+from orchestrator.probes.names import Failure
+from orchestrator.probes.sockets import is_address, meaning_of
+
+_NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
 
 class IcmpOptions(Pinned):
@@ -45,55 +60,129 @@ class Echoed:
     notes: tuple[str, ...] = ()
 
 
-async def ask(question: Question[IcmpOptions]) -> Raw:
-    """Send `count` packets on the shared socket and wait for their replies."""
-    options = question.options
-    try:
-        async with asyncio.timeout(question.timeout_s):
-            addresses = await question.tools.names.addresses(options.target, None, options)
-    except NameFailed as failed:
-        return failed.meaning
-    except TimeoutError:
-        return Silence(f"no address for {options.target} within {question.timeout_s:g} s")
-    echo = question.tools.echoes.towards(addresses[0], options)
-    sent: list[tuple[tuple[int, int], Ping]] = []
-    notes: list[str] = []
-    question.stamp()
-    deadline = asyncio.get_running_loop().time() + question.timeout_s
-    try:
-        for index in range(options.count):
-            if index:
-                await asyncio.sleep(min(options.gap, question.timeout_s / options.count))
-            _send(question, echo, addresses[0], sent, notes)
-        waiting = [ping.arrived for _, ping in sent]
-        if waiting:
-            await asyncio.wait(waiting, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
-    except OSError as error:
-        if error.errno in (errno.EBADF, errno.EADDRNOTAVAIL, errno.ENODEV):
-            question.tools.echoes.drop(echo)
-        return meaning_of(error, options.target)
-    finally:
-        for key, _ in sent:
-            echo.forget(key)
-    for _, ping in sent:
-        notes += ping.notes
-    rtts = tuple(p.arrived.result() for _, p in sent if p.arrived.done() and not p.arrived.cancelled())
-    return Echoed(options.count, rtts, tuple(dict.fromkeys(notes)))
+class _Asking:
+    """One question on its way: its packets, and what came of each."""
+
+    __slots__ = ("_address", "_done", "_echo", "_finding", "_notes", "_pings", "_question", "_sent", "_timer", "over")
+
+    def __init__(self, question: Question[IcmpOptions], done: Done) -> None:
+        self._question = question
+        self._done = done
+        self._echo: Echo | None = None
+        self._address = ""
+        self._pings: list[Ping] = []
+        self._notes: list[str] = []
+        self._sent = 0  # packets tried
+        self._timer: asyncio.TimerHandle | None = None
+        self._finding: Callable[[], None] | None = None
+        self.over = False
+
+    def begin(self) -> None:
+        options = self._question.options
+        if is_address(options.target):
+            self._go([options.target])
+        else:
+            names = self._question.tools.names
+            self._finding = names.find(options.target, None, options, self._question.timeout_s, self._go)
+
+    def _go(self, found: list[str] | Failure) -> None:
+        if not isinstance(found, list):
+            self._finish(found)
+            return
+        question = self._question
+        self._address = found[0]
+        try:
+            self._echo = question.tools.echoes.towards(self._address, question.options)
+        except Unanswerable as error:
+            self._finish(NotAsked(str(error)))
+            return
+        question.stamp()
+        question.tools.deadlines.add(question.timeout_s, self)
+        self._send()
+
+    def _send(self) -> None:
+        """One packet, and the next one after the gap."""
+        question, echo = self._question, self._echo
+        options = question.options
+        if echo is None:
+            return
+        self._sent += 1
+        try:
+            self._pings.append(echo.send(self._address, options.size, self._heard))
+        except OSError as error:
+            if error.errno not in _NO_WAY:
+                if error.errno in (errno.EBADF, errno.EADDRNOTAVAIL, errno.ENODEV):
+                    question.tools.echoes.drop(echo)
+                self._finish(meaning_of(error, options.target))
+                return
+            self._notes.append((error.strerror or str(error)).lower())  # a packet that found no way is a packet lost
+        except Unanswerable as error:
+            self._finish(NotAsked(str(error)))
+            return
+        if self._sent < options.count:
+            gap_s = min(options.gap, question.timeout_s / options.count)
+            self._timer = asyncio.get_running_loop().call_later(gap_s, self._send)
+        else:
+            self._timer = None
+            self._look()
+
+    def _heard(self, _ping: Ping) -> None:
+        if self._sent == self._question.options.count and self._timer is None:
+            self._look()
+
+    def _look(self) -> None:
+        """Whether all that can come has come."""
+        for ping in self._pings:
+            if ping.rtt_s is None:
+                return
+        self._tell()
+
+    def late(self) -> None:
+        """The time is up: what has come by now counts, also what this loop has not read yet."""
+        if self._echo is not None and not self._echo.closed:
+            self._echo.drain()
+        if not self.over and self._echo is not None and self._echo.closed:
+            self._finish(NotAsked("the way out was lost while the question was on its way"))
+        if not self.over:
+            self._tell()
+
+    def _tell(self) -> None:
+        pings, notes = self._pings, self._notes
+        rtts = []
+        most_s = self._question.timeout_s + (pings[0].sent_ns / 1e9 if pings else 0.0)
+        for ping in pings:
+            if ping.rtt_s is not None and ping.sent_ns / 1e9 + ping.rtt_s <= most_s:
+                rtts.append(ping.rtt_s)  # one that came too late is none, whenever this loop read it
+            if ping.notes:
+                notes += ping.notes
+        self._finish(Echoed(self._question.options.count, tuple(rtts), tuple(dict.fromkeys(notes)) if notes else ()))
+
+    def _finish(self, raw: Raw) -> None:
+        if not self.over:
+            self.abandon()
+            self._done(raw)
+
+    def abandon(self) -> None:
+        """Nobody waits any more. Nothing happens the second time."""
+        if self.over:
+            return
+        self.over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._finding is not None:
+            self._finding()
+        if self._echo is not None:
+            for ping in self._pings:
+                if ping.rtt_s is None:
+                    self._echo.forget(ping)
+        self._pings = []  # they know this question: no work for the garbage collector
 
 
-def _send(
-    question: Question[IcmpOptions],
-    echo: Echo,
-    address: str,
-    sent: list[tuple[tuple[int, int], Ping]],
-    notes: list[str],
-) -> None:
-    try:
-        sent.append(echo.send(address, question.options.size))
-    except OSError as error:
-        if error.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN):
-            raise
-        notes.append((error.strerror or str(error)).lower())  # a packet that found no way is a packet lost
+def launch(question: Question[IcmpOptions], done: Done) -> Callable[[], None]:
+    """Send `count` packets on the shared socket; all replies, or the end of the time, make the answer."""
+    asking = _Asking(question, done)
+    asking.begin()
+    return asking.abandon
 
 
 def judge(options: IcmpOptions, reply: Echoed) -> Judged:
@@ -122,4 +211,4 @@ def invent(options: IcmpOptions, so: bool, measures: Mapping[str, float]) -> Ech
     return Echoed(options.count, (measures.get("rtt_s", 0.0),) * got)
 
 
-KIND = Kind("icmp", IcmpOptions, ask, Echoed, judge, invent)
+KIND = Kind("icmp", IcmpOptions, by_launching(launch), Echoed, judge, invent, launch=launch)

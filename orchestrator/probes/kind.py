@@ -14,6 +14,7 @@ of three that every kind shares (`Silence`, `Refusal`, `NotAsked`) or the kind's
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -157,6 +158,10 @@ class Question(Generic[OptionsT]):
     stamp: Callable[[], None]
 
 
+Done = Callable[[Raw], None]
+Launch = Callable[[Question[OptionsT], Done], Callable[[], None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[OptionsT, ReplyT]):
     """One kind of probe.
@@ -174,6 +179,8 @@ class Kind(Generic[OptionsT, ReplyT]):
     not given is taken as the options need it, and where they need nothing it is not measured, or 0. Where nothing that
     the target says could be bad, `invent` returns a Refusal. Raises `CannotInvent`.
 
+    `launch`: what `ask` asks, without a task (see `by_launching`), for kinds that are asked by the thousand.
+
     `heard`: where the host logged in to is the vantage (`FROM_HOST`, see `from_there`), what a raw result says of what
     was asked from there.
     """
@@ -189,6 +196,7 @@ class Kind(Generic[OptionsT, ReplyT]):
     imports: tuple[str, ...] = ()
     heard: Callable[[Raw], Raw] | None = None
     there: bool = False
+    launch: Launch[OptionsT] | None = None
 
     def __post_init__(self) -> None:
         if (self.heard is not None) != self.options.FROM_HOST:
@@ -222,6 +230,25 @@ class Kind(Generic[OptionsT, ReplyT]):
         if not isinstance(raw, self.reply):
             raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}")
         return self.judge(options, raw)
+
+
+def by_launching(launch: Launch[OptionsT]) -> Callable[[Question[OptionsT]], Awaitable[Raw]]:
+    """The `ask` of a kind whose questions need no task.
+
+    `launch(question, done)` begins a question and returns at once what abandons it. `done` is called with the raw
+    result, once, at the question's own time-out at the latest; perhaps before `launch` returns; never after it was
+    abandoned.
+    """
+
+    async def ask(question: Question[OptionsT]) -> Raw:
+        answered: asyncio.Future[Raw] = asyncio.get_running_loop().create_future()
+        abandon = launch(question, lambda raw: None if answered.done() else answered.set_result(raw))
+        try:
+            return await answered
+        finally:
+            abandon()
+
+    return ask
 
 
 def first_judged(

@@ -1,15 +1,18 @@
 """From a host name to its addresses, by this machine's resolver or by a name server of the author's choice.
 
 The one rule it keeps: a look-up that hangs holds up nobody else. The system's resolver can only be asked by a thread
-that waits, so each look-up has a daemon thread of its own (shared by everybody who asks for the same name meanwhile);
-an abandoned one ends when the resolver gives up, and the end of the program does not wait for it.
+that waits, so each look-up has a daemon thread to itself (shared by everybody who asks for the same name meanwhile).
+A thread that is done waits for the next look-up; there are as many as look-ups have ever been on their way at once. An
+abandoned one ends when the resolver gives up, and the end of the program does not wait for it. Nothing is remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
 import threading
+from collections.abc import Callable
 
 from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import is_address, meaning_of, open_socket
@@ -31,6 +34,47 @@ class Names:
 
     def __init__(self) -> None:
         self._asked: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+        self._threads = _Threads()
+        self._finding: set[asyncio.Task[None]] = set()
+
+    def find(
+        self,
+        name: str,
+        resolver: str | None,
+        pins: Pinned,
+        within_s: float,
+        found: Callable[[list[str] | Failure], None],
+    ) -> Callable[[], None]:
+        """The same as `addresses`, told to `found` once, within so many seconds; returns what abandons it."""
+        task = asyncio.get_running_loop().create_task(self._find(name, resolver, pins, within_s, found))
+        self._finding.add(task)
+        task.add_done_callback(self._finding.discard)
+
+        def abandon() -> None:
+            if task is not asyncio.current_task():  # which is telling, and ends by itself
+                task.cancel()
+
+        return abandon
+
+    async def _find(
+        self,
+        name: str,
+        resolver: str | None,
+        pins: Pinned,
+        within_s: float,
+        found: Callable[[list[str] | Failure], None],
+    ) -> None:
+        told: list[str] | Failure
+        try:
+            async with asyncio.timeout(within_s):
+                told = await self.addresses(name, resolver, pins)
+        except NameFailed as failed:
+            told = failed.meaning
+        except TimeoutError:
+            told = Silence(f"no address for {name} within {within_s:g} s")
+        except Exception as error:
+            told = NotAsked(f"cannot look up {name}: {type(error).__name__}: {error}")
+        found(told)
 
     async def addresses(self, name: str, resolver: str | None, pins: Pinned, family: int = 0) -> list[str]:
         """Its addresses, in the order to try them. Caller bounds the time. Raises `NameFailed`."""
@@ -52,10 +96,36 @@ class Names:
             future = loop.create_future()
             self._asked[key] = future
             future.add_done_callback(lambda done: (self._asked.pop(key, None), done.cancelled() or done.exception()))
-            threading.Thread(
-                target=_look_up, args=(loop, future, name, family), name=f"look-up {name}", daemon=True
-            ).start()
+            self._threads.run(lambda: _look_up(loop, future, name, family))
         return await asyncio.shield(future)
+
+
+class _Threads:
+    """Threads that are there again for the next one when they are done."""
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._idle = 0  # those that wait, less what is laid out for them
+        self._turn = threading.Lock()
+
+    def run(self, work: Callable[[], None]) -> None:
+        """Have this done at once, by a thread that waits or by a new one."""
+        with self._turn:
+            self._idle -= 1
+            lacking = self._idle < 0
+            if lacking:
+                self._idle = 0
+        if lacking:
+            threading.Thread(target=self._go_on, args=(work,), name="look-up", daemon=True).start()
+        else:
+            self._work.put(work)
+
+    def _go_on(self, work: Callable[[], None]) -> None:
+        while True:
+            work()
+            with self._turn:
+                self._idle += 1
+            work = self._work.get()
 
 
 def _look_up(loop: asyncio.AbstractEventLoop, future: asyncio.Future[list[str]], name: str, family: int) -> None:

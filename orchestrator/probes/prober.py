@@ -1,8 +1,9 @@
 """Asks checks on their beat and hands over what came of it.
 
 The one rule it keeps: every question gives exactly one observation, stamped when the question went out, and no
-question waits for another check's. How many of one check may be in the air stands in `airspace.py`, when its beat comes
-in `schedule.py`; asking now does not move the beat.
+question waits for another check's. How many of one check may be in the air stands in `airspace.py`, how many that need
+a connection in `turns.py`, when a check's beat comes in `schedule.py`; asking now does not move the beat. One timer
+serves all beats, and comes at most every two milliseconds: what is due by then goes out together.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,21 +19,24 @@ from pydantic import ValidationError
 from orchestrator.core.events import Answer, Observed
 from orchestrator.core.model import Check
 from orchestrator.probes.airspace import Airspace
-from orchestrator.probes.asking import ask_once, explain
-from orchestrator.probes.kind import Judged, Kind, Options, Secrets
+from orchestrator.probes.asking import Asking, explain
+from orchestrator.probes.kind import Judged, Kind, Options, Raw, Secrets
 from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.lateness import Lateness
 from orchestrator.probes.schedule import Schedule
 from orchestrator.probes.tools import Tools
+
+BEAT_S = 0.002  # between two looks at the schedule
+_HUNG_S = 1.0  # how long `close` waits for questions that will not be broken off
 
 
 @dataclass(slots=True)
 class Measured:
-    """How well the schedule is kept."""
+    """How well the schedule is kept: questions, and how late those of a beat went out."""
 
     asked: int = 0
     skipped: int = 0  # beats that found one waiting already
-    lateness_s_sum: float = 0.0
-    lateness_s_max: float = 0.0
+    late: Lateness = field(default_factory=Lateness)
 
 
 @dataclass(slots=True)
@@ -43,7 +48,8 @@ class _Asked:
     options: Options | None
     fault: str = ""
     air: Airspace = field(default_factory=Airspace)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)  # one for each question in the air
+    questions: set[Asking] = field(default_factory=set)  # in the air
+    answered: Callable[[Asking, Judged], None] = field(default=lambda _asking, _judged: None)
 
 
 class Prober:
@@ -72,8 +78,9 @@ class Prober:
         self._tools = Tools()
         self._schedule = Schedule()
         self._asked: dict[str, _Asked] = {}
-        self._abandoned: set[asyncio.Task[None]] = set()
+        self._abandoned: set[asyncio.Task[Raw]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._looked_at = 0.0
         self._closed = False
 
     @property
@@ -93,12 +100,11 @@ class Prober:
         for gone in [name for name, asked in self._asked.items() if wanted.get(name) != asked.check]:
             asked = self._asked.pop(gone)
             self._schedule.remove(gone)
-            for task in asked.tasks:  # its answer would be one to a question that nobody asks any more
-                task.cancel()
-                self._abandoned.add(task)
-                task.add_done_callback(self._abandoned.discard)
+            self._abandon(asked)  # its answer would be one to a question that nobody asks any more
         new = [check for check in wanted.values() if check.id not in self._asked]
-        self._asked.update({check.id: self._prepare(check) for check in new})
+        for check in new:
+            asked = self._asked[check.id] = self._prepare(check)
+            asked.answered = partial(self._answered, asked)
         now = asyncio.get_running_loop().time()  # after the imports
         for check in new:
             self._schedule.add(check.id, check.every_s, now)
@@ -123,12 +129,20 @@ class Prober:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        tasks = {task for asked in self._asked.values() for task in asked.tasks} | self._abandoned
-        for task in tasks:
-            task.cancel()
+        for asked in self._asked.values():
+            self._abandon(asked)
         self._asked.clear()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._abandoned:
+            await asyncio.wait(self._abandoned, timeout=_HUNG_S)
         await self._tools.close()
+
+    def _abandon(self, asked: _Asked) -> None:
+        for asking in asked.questions:
+            asking.cancel()
+            if asking.task is not None and not asking.task.done():
+                self._abandoned.add(asking.task)
+                asking.task.add_done_callback(self._abandoned.discard)
+        asked.questions.clear()
 
     def _open(self) -> None:
         if self._closed:
@@ -158,48 +172,50 @@ class Prober:
             self._timer = None
         next_at = self._schedule.next_at()
         if next_at is not None and not self._closed:
-            self._timer = asyncio.get_running_loop().call_at(next_at, self._beat)
+            self._timer = asyncio.get_running_loop().call_at(max(next_at, self._looked_at + BEAT_S), self._beat)
 
     def _beat(self) -> None:
-        now = asyncio.get_running_loop().time()
+        loop, measured = asyncio.get_running_loop(), self.measured
+        self._looked_at = now = loop.time()
         for name, at in self._schedule.due(now):
-            asked = self._asked[name]
-            late_s = now - at
-            self.measured.lateness_s_sum += late_s
-            self.measured.lateness_s_max = max(self.measured.lateness_s_max, late_s)
+            asked = self._asked.get(name)
+            if asked is None:
+                continue
             skipped = asked.air.skipped
             if asked.air.beat():
                 self._start(asked)
-            self.measured.skipped += asked.air.skipped - skipped
+                sent = loop.time()
+                measured.late.note(sent - at, sent)
+            measured.skipped += asked.air.skipped - skipped
         self._set_timer()
 
     def _start(self, asked: _Asked) -> None:
         self.measured.asked += 1
-        task = asyncio.get_running_loop().create_task(self._ask(asked), name=f"ask {asked.check.id}")
-        asked.tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(asked, done))
-
-    def _ended(self, asked: _Asked, task: asyncio.Task[None]) -> None:
-        asked.tasks.discard(task)
-        if asked.air.ended() and self._asked.get(asked.check.id) is asked:  # not closed, and still wanted
-            self._start(asked)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": f"the receiver of observations failed on {asked.check.id}", "exception": error}
-            )
-
-    async def _ask(self, asked: _Asked) -> None:
-        check = asked.check
-        sent_at = self._axis()
-
-        def stamp() -> None:
-            nonlocal sent_at
-            sent_at = self._axis()
-
         if asked.kind is None:
             judged = Judged(Answer.NONE, {}, asked.fault)
-        else:
-            judged = await ask_once(
-                asked.kind, asked.options, check.timeout_s, secrets=self._secrets, tools=self._tools, stamp=stamp
+            asyncio.get_running_loop().call_soon(self._tell, asked, self._axis(), judged)
+            return
+        asking = Asking(asked.kind, asked.options, asked.check.timeout_s, self._axis, asked.answered)
+        asked.questions.add(asking)
+        asking.begin(self._secrets, self._tools)
+
+    def _answered(self, asked: _Asked, asking: Asking, judged: Judged) -> None:
+        asked.questions.discard(asking)
+        self._tell(asked, asking.sent_at, judged)
+
+    def _tell(self, asked: _Asked, sent_at: float, judged: Judged) -> None:
+        name = asked.check.id
+        if self._asked.get(name) is not asked:  # closed, or not wanted any more
+            return
+        try:
+            self._emit(Observed(name, sent_at, judged.answer, judged.measures, judged.detail))
+        except Exception as error:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"the receiver of observations failed on {name}", "exception": error}
             )
-        self._emit(Observed(check.id, sent_at, judged.answer, judged.measures, judged.detail))
+        if asked.air.ended() and self._asked.get(name) is asked:
+            asyncio.get_running_loop().call_soon(self._start_if_asked, asked)
+
+    def _start_if_asked(self, asked: _Asked) -> None:
+        if self._asked.get(asked.check.id) is asked:
+            self._start(asked)

@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import os
 import socket
+from functools import lru_cache
 
 from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable
 
@@ -28,11 +29,13 @@ def meaning_of(error: OSError, target: str) -> Silence | Refusal | NotAsked:
     return NotAsked(f"cannot ask {target}: {why}")
 
 
+@lru_cache(maxsize=1 << 16)
 def family_of(address: str) -> socket.AddressFamily:
     """AF_INET or AF_INET6. Raises ValueError if it is no address."""
     return socket.AF_INET if ipaddress.ip_address(address.partition("%")[0]).version == 4 else socket.AF_INET6
 
 
+@lru_cache(maxsize=1 << 16)
 def is_address(text: str) -> bool:
     """Whether this is an address, not a name."""
     try:

@@ -8,17 +8,34 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import CannotInvent, Judged, Kind, Pinned, Port, Question, Raw, Refusal, Silence, Text
-from orchestrator.probes.names import NameFailed
+from orchestrator.probes.connecting import Connecting
+from orchestrator.probes.kind import (
+    CannotInvent,
+    Done,
+    Judged,
+    Kind,
+    NotAsked,
+    Pinned,
+    Port,
+    Question,
+    Raw,
+    Refusal,
+    Silence,
+    Text,
+    Unanswerable,
+    by_launching,
+)
+from orchestrator.probes.names import Failure
 from orchestrator.probes.patterns import Pattern
-from orchestrator.probes.sockets import connect, meaning_of
+from orchestrator.probes.sockets import is_address, meaning_of
 from orchestrator.probes.texts import differing, matching
+from orchestrator.probes.turns import Turn
 
 _BANNER_MAX_BYTES = 65536
 
@@ -44,52 +61,167 @@ class Accepted:
     complete: bool = True  # False: the time was over before it said enough
 
 
-async def ask(question: Question[TcpOptions]) -> Raw:
+class _Asking:
+    """One question on its way: look-up, turn, connection, talk."""
+
+    __slots__ = (
+        "_connecting",
+        "_doing",
+        "_done",
+        "_finding",
+        "_loop",
+        "_question",
+        "_rtt_s",
+        "_said",
+        "_sock",
+        "_turn",
+        "over",
+    )
+
+    def __init__(self, question: Question[TcpOptions], done: Done) -> None:
+        self._question = question
+        self._done = done
+        self._loop = asyncio.get_running_loop()
+        self._finding: Callable[[], None] | None = None
+        self._turn: Turn | None = None
+        self._connecting: Connecting | None = None
+        self._sock: socket.socket | None = None
+        self._doing = "connection"
+        self._rtt_s = 0.0
+        self._said = b""
+        self.over = False
+
+    def begin(self) -> None:
+        options, tools = self._question.options, self._question.tools
+        if is_address(options.target):
+            self._found([options.target])
+        else:
+            within_s = self._question.timeout_s
+            self._finding = tools.names.find(options.target, options.resolver, options, within_s, self._found)
+
+    def _found(self, found: list[str] | Failure) -> None:
+        if not isinstance(found, list):
+            self._finish(found)
+            return
+        question, options = self._question, self._question.options
+        self._connecting = Connecting(found[:1], options.port, options, self._connected)
+        turns = question.tools.turns("tcp")
+        # may come, and end, before it is known here
+        turn = turns.enter(question.timeout_s, self._go, self._finish)
+        if self.over:
+            turn.end()
+        else:
+            self._turn = turn
+
+    def _go(self) -> None:
+        question = self._question
+        question.stamp()
+        question.tools.deadlines.add(question.timeout_s, self)
+        if self._connecting is not None:
+            self._connecting.begin()
+
+    def _connected(self, sock: socket.socket | OSError | Unanswerable, rtt_s: float) -> None:
+        options = self._question.options
+        if isinstance(sock, Unanswerable):
+            self._finish(NotAsked(str(sock)))
+        elif isinstance(sock, OSError):
+            self._finish(meaning_of(sock, self._where))
+        else:
+            self._sock, self._rtt_s = sock, rtt_s
+            if options.send is None and options.expect is None:
+                self._finish(Accepted(rtt_s))
+            else:
+                self._doing = "talk"
+                self._talk(sock, options)
+
+    def _talk(self, sock: socket.socket, options: TcpOptions) -> None:
+        rest = memoryview((options.send or "").encode())
+
+        def write() -> None:
+            nonlocal rest
+            try:
+                rest = rest[sock.send(rest) :]
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as error:
+                self._broken(error)
+                return
+            self._loop.remove_writer(sock.fileno())
+            if rest:
+                self._loop.add_writer(sock.fileno(), write)
+            elif options.expect is None:
+                self._finish(Accepted(self._rtt_s, ""))
+            else:
+                self._loop.add_reader(sock.fileno(), self._read, sock, options.expect)
+
+        if rest:
+            write()
+        else:
+            self._loop.add_reader(sock.fileno(), self._read, sock, options.expect)
+
+    def _read(self, sock: socket.socket, expect: str | None) -> None:
+        try:
+            more = sock.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        self._said += more
+        if not more or len(self._said) >= _BANNER_MAX_BYTES or re.search(expect or "", self._text):
+            self._finish(Accepted(self._rtt_s, self._text))
+
+    def _broken(self, error: OSError) -> None:
+        self._finish(Refusal(f"{self._where}: connected, then {(error.strerror or str(error)).lower()}"))
+
+    @property
+    def _where(self) -> str:
+        return f"{self._question.options.target} port {self._question.options.port}"
+
+    @property
+    def _text(self) -> str:
+        return self._said.decode("utf-8", "replace")
+
+    def late(self) -> None:
+        """The time is up."""
+        within = f"within {self._question.timeout_s:g} s"
+        if self._doing == "connection":
+            self._finish(Silence(f"{self._where}: no connection {within}"))
+        elif not self._said:
+            self._finish(Silence(f"{self._where}: connected, then nothing {within}"))
+        else:
+            self._finish(Accepted(self._rtt_s, self._text, complete=False))
+
+    def _finish(self, raw: Raw) -> None:
+        if not self.over:
+            self.abandon()
+            self._done(raw)
+
+    def abandon(self) -> None:
+        """Nobody waits any more. Nothing happens the second time."""
+        if self.over:
+            return
+        self.over = True
+        if self._finding is not None:
+            self._finding()
+        if self._connecting is not None:
+            self._connecting.abandon()
+            self._connecting = None  # it knows this question, as the turn does: no work for the garbage collector
+        if self._sock is not None:
+            if self._doing == "talk":
+                self._loop.remove_reader(self._sock.fileno())
+                self._loop.remove_writer(self._sock.fileno())
+            self._sock.close()
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.end()
+
+
+def launch(question: Question[TcpOptions], done: Done) -> Callable[[], None]:
     """Connect, send, listen, close."""
-    options = question.options
-    loop = asyncio.get_running_loop()
-    where = f"{options.target} port {options.port}"
-    started = loop.time()
-    doing = "look-up"
-    try:
-        async with asyncio.timeout(question.timeout_s):
-            addresses = await question.tools.names.addresses(options.target, options.resolver, options)
-            doing = "connection"
-            started = loop.time()
-            sock = await connect(addresses[0], options.port, options)
-    except NameFailed as failed:
-        return failed.meaning
-    except TimeoutError:
-        return Silence(f"{where}: no {doing} within {question.timeout_s:g} s")
-    except OSError as error:
-        return meaning_of(error, where)
-    rtt_s = loop.time() - started
-    with sock:
-        return await _talk(question, sock, rtt_s, started, where)
-
-
-async def _talk(question: Question[TcpOptions], sock: socket.socket, rtt_s: float, started: float, where: str) -> Raw:
-    options = question.options
-    loop = asyncio.get_running_loop()
-    if options.send is None and options.expect is None:
-        return Accepted(rtt_s)
-    said = b""
-    try:
-        async with asyncio.timeout_at(started + question.timeout_s):
-            if options.send is not None:
-                await loop.sock_sendall(sock, options.send.encode())
-            while options.expect is not None and len(said) < _BANNER_MAX_BYTES:
-                more = await loop.sock_recv(sock, 4096)
-                said += more
-                if not more or re.search(options.expect, said.decode("utf-8", "replace")):
-                    break
-    except TimeoutError:
-        if not said:
-            return Silence(f"{where}: connected, then nothing within {question.timeout_s:g} s")
-        return Accepted(rtt_s, said.decode("utf-8", "replace"), complete=False)
-    except OSError as error:
-        return Refusal(f"{where}: connected, then {(error.strerror or str(error)).lower()}")
-    return Accepted(rtt_s, said.decode("utf-8", "replace"))
+    asking = _Asking(question, done)
+    asking.begin()
+    return asking.abandon
 
 
 def judge(options: TcpOptions, reply: Accepted) -> Judged:
@@ -119,4 +251,4 @@ def invent(options: TcpOptions, so: bool, measures: Mapping[str, float]) -> Acce
     return Accepted(rtt_s, said)
 
 
-KIND = Kind("tcp", TcpOptions, ask, Accepted, judge, invent, imports=("dns.message",))
+KIND = Kind("tcp", TcpOptions, by_launching(launch), Accepted, judge, invent, imports=("dns.message",), launch=launch)

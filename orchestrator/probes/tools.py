@@ -1,22 +1,34 @@
-"""What questions share: ICMP sockets, name look-ups, and the processes that blocking kinds run in.
+"""What questions share: ICMP sockets, name look-ups, turns, deadlines, and the processes that blocking kinds run in.
 
 The one rule it keeps: nothing is opened before the first question that needs it, and `close` leaves nothing behind.
 """
 
 from __future__ import annotations
 
+from orchestrator.probes.deadlines import Deadlines
 from orchestrator.probes.echo import Echoes
 from orchestrator.probes.forks import Forks
 from orchestrator.probes.names import Names
+from orchestrator.probes.turns import Turns, turns_of_a_kind
 
 
 class Tools:
-    """Shared by all questions of one event loop."""
+    """Shared by all questions of one event loop. `turns_max`: how many connections of a kind may be open at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns_max: int | None = None) -> None:
         self.echoes = Echoes()
         self.names = Names()
+        self.deadlines = Deadlines()
+        self._turns_max = turns_max
+        self._turns: dict[str, Turns] = {}
         self._forks: dict[str, Forks] = {}
+
+    def turns(self, kind: str) -> Turns:
+        """Of one kind: whoever opens a connection takes one first."""
+        turns = self._turns.get(kind)
+        if turns is None:
+            turns = self._turns[kind] = Turns(self._turns_max or turns_of_a_kind(), self.deadlines)
+        return turns
 
     def forks(self, module: str) -> Forks:
         """The processes that run this module's `answer` function."""
@@ -26,6 +38,7 @@ class Tools:
 
     async def close(self) -> None:
         """End every process and close every socket."""
+        self.deadlines.close()
         self.echoes.close()
         for forks in self._forks.values():
             await forks.close()

@@ -244,8 +244,16 @@ async def test_a_kind_that_breaks_is_no_answer(name: str, monkeypatch: pytest.Mo
     async def babbles(_: Any) -> Any:
         return object()
 
-    for ask in (crashes, babbles):
-        broken = dataclasses.replace(kind, ask=ask)
+    def crashes_at_once(*_: Any) -> Any:
+        raise ZeroDivisionError("division by zero")
+
+    def babbles_at_once(_: Any, done: Any) -> Any:
+        done(object())
+        return lambda: None
+
+    ways: list[dict[str, Any]] = [{"ask": ask, "launch": None} for ask in (crashes, babbles)]
+    for way in (*ways, {"launch": crashes_at_once}, {"launch": babbles_at_once}):
+        broken = dataclasses.replace(kind, **way)
         judged = await ask_once(broken, options, 1.0, secrets=Secrets({}), tools=tools)
         assert (judged.answer, bool(judged.detail)) == (Answer.NONE, True)
     await tools.close()

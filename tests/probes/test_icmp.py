@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.echo import Echo
+from orchestrator.probes.echo import Echo, Ping
 from orchestrator.probes.icmp import KIND, Echoed, IcmpOptions
 from orchestrator.probes.kind import UNPINNED, Unanswerable
 from tests.probes.conftest import ROOT, Ask
@@ -95,7 +95,9 @@ class TestLoopback:
     async def test_only_the_asked_hosts_own_reply_to_this_question_counts(self) -> None:
         echo = Echo(2, UNPINNED)  # type: ignore[arg-type]
         try:
-            key, ping = echo.send("192.0.2.1", 56)
+            heard: list[Ping] = []
+            ping = echo.send("192.0.2.1", 56, heard.append)
+            key = ping.key
             head = b"\x45" + bytes(19)
             numbers = key[0].to_bytes(2, "big") + key[1].to_bytes(2, "big")
             reply = b"\x00\x00\x00\x00" + numbers + echo._cookie
@@ -104,11 +106,16 @@ class TestLoopback:
             echo._take(head + reply[:8] + bytes(8), "192.0.2.1", 10**18, None)  # another program
             echo._take(head + b"\x08" + reply[1:], "192.0.2.1", 10**18, None)  # a question to us
             echo._take(b"\x45", "192.0.2.1", 10**18, None)  # noise
-            assert not ping.arrived.done()
+            assert heard == []
             echo._take(head + reply, "192.0.2.1", 10**18, None)
-            assert ping.arrived.done()
-            echo.forget(key)
-            echo._take(head + reply, "192.0.2.1", 10**18, None)  # too late for anybody
+            assert heard == [ping]
+            assert ping.rtt_s is not None
+            echo._take(head + reply, "192.0.2.1", 10**18, None)  # the same once more
+            late = echo.send("192.0.2.1", 56, heard.append)
+            echo.forget(late)
+            numbers = late.key[0].to_bytes(2, "big") + late.key[1].to_bytes(2, "big")
+            echo._take(head + reply[:4] + numbers + echo._cookie, "192.0.2.1", 10**18, None)  # too late for anybody
+            assert heard == [ping]
         except Unanswerable as error:  # no route at all on this machine
             pytest.skip(str(error))
         finally:

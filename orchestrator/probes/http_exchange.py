@@ -1,0 +1,368 @@
+"""One HTTP question on its way: turn, look-up, connection, TLS, request, response; and again where it is redirected.
+
+The one rule it keeps: each question is a newcomer's. The name is looked up anew, the connection and the TLS session are
+new, and nothing is kept for the next one but the compiled trust in authorities, as long as its file is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from orchestrator.probes.connecting import Connecting
+from orchestrator.probes.http_response import NoResponse, Response
+from orchestrator.probes.kind import Done, NotAsked, Question, Raw, Refusal, Silence, Unanswerable
+from orchestrator.probes.names import Failure
+from orchestrator.probes.sockets import is_address, meaning_of
+from orchestrator.probes.turns import Turn
+
+_AT_ONCE_BYTES = 65536
+_MOVED = (301, 302, 303, 307, 308)
+_SAFE = "/:@!$&'()*+,;=~-._%"  # what may stand in a path as it is; what is percent-encoded already stays so
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a URL leads."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+    named: str  # as the Host header names it
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """What a token is meant for."""
+        return self.secure, self.host, self.port
+
+
+@lru_cache(maxsize=1 << 14)
+def place_of(url: str) -> Place:
+    """The place that a URL names. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no web address")
+    secure = parts.scheme == "https"
+    usual = 443 if secure else 80
+    port = parts.port or usual
+    host = parts.hostname
+    if not is_address(host):
+        host = host.encode("idna").decode("ascii") if not host.isascii() else host
+    shown = f"[{host}]" if ":" in host else host
+    path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE + '?')}" if parts.query else "")
+    return Place(secure, host, port, path, shown if port == usual else f"{shown}:{port}")
+
+
+class Exchange:
+    """One question. `finish` makes the kind's own reply of a response: status, text, seconds, headers, if whole."""
+
+    def __init__(
+        self,
+        question: Question[Any],
+        headers: Mapping[str, str],
+        token: str | None,
+        finish: Callable[[int, str, float, Mapping[str, str], bool], Raw],
+        done: Done,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._question = question
+        self._headers = headers
+        self._token = token
+        self._reply = finish
+        self._done = done
+        self._url: str = question.options.url
+        self._method: str = question.options.method
+        self._body: bytes | None = None if question.options.body is None else question.options.body.encode()
+        self._place = place_of(self._url)
+        self._hops = 0
+        self._turn: Turn | None = None
+        self._finding: Callable[[], None] | None = None
+        self._connecting: Connecting | None = None
+        self._sock: socket.socket | None = None
+        self._watched = False  # whether the loop watches the socket
+        self._out = memoryview(b"")
+        self._response: Response | None = None
+        self._seen: dict[str, str] = {}  # names, and the addresses that they led to
+        self._connected_once = False
+        self._started = 0.0
+        self._head_s = 0.0
+        self.over = False
+
+    def begin(self) -> None:
+        """Ask, as soon as it is this question's turn."""
+        question = self._question
+        turn = question.tools.turns("http").enter(question.timeout_s, self._go, self._finish)
+        if self.over:
+            turn.end()
+        else:
+            self._turn = turn
+
+    def _go(self) -> None:
+        question = self._question
+        question.stamp()
+        self._started = self._loop.time()
+        question.tools.deadlines.add(question.timeout_s, self)
+        self._find()
+
+    # ---- one hop
+
+    def _find(self) -> None:
+        options, host = self._question.options, self._place.host
+        self._response = None
+        if is_address(host):
+            self._found([host])
+        else:
+            left_s = max(0.001, self._started + self._question.timeout_s - self._loop.time())
+            self._finding = self._question.tools.names.find(host, options.resolver, options, left_s, self._found)
+
+    def _found(self, found: list[str] | Failure) -> None:
+        self._finding = None
+        if not isinstance(found, list):
+            self._fail(found)
+            return
+        host = self._place.host
+        if found[0] != host:
+            self._seen[host] = ", ".join(found)
+        self._connecting = Connecting(found, self._place.port, self._question.options, self._connected)
+        self._connecting.begin()
+
+    def _connected(self, sock: socket.socket | OSError | Unanswerable, _rtt_s: float) -> None:
+        self._connecting = None
+        if isinstance(sock, Unanswerable):
+            self._finish(NotAsked(str(sock)))
+            return
+        if isinstance(sock, OSError):
+            self._fail(meaning_of(sock, f"{self._place.host} port {self._place.port}"))
+            return
+        self._sock, self._connected_once = sock, True
+        if not self._place.secure:
+            self._write()
+            return
+        try:
+            context = _trust(self._question.options)
+            self._sock = context.wrap_socket(sock, server_hostname=self._place.host, do_handshake_on_connect=False)
+        except (OSError, ValueError) as error:  # a file of authorities that cannot be read; a name that is none
+            self._fail(NotAsked(f"TLS cannot be begun: {error}"))
+            return
+        self._shake_hands()
+
+    def _shake_hands(self) -> None:
+        sock = self._sock
+        if not isinstance(sock, ssl.SSLSocket):
+            return
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._watch(reading=self._shake_hands)
+        except ssl.SSLWantWriteError:
+            self._watch(writing=self._shake_hands)
+        except ssl.SSLCertVerificationError as error:
+            self._fail(Refusal(f"certificate not accepted: {error}"))
+        except (ssl.SSLError, OSError) as error:
+            self._fail(Refusal(f"TLS failed: {error}"))
+        else:
+            self._write()
+
+    def _write(self) -> None:
+        """Say the request, as much of it as goes out now; then listen."""
+        if self._response is None:
+            self._response = Response(head_only=self._method == "HEAD")
+            self._out = memoryview(self._request())
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            while self._out:
+                self._out = self._out[sock.send(self._out) :]
+        except ssl.SSLWantReadError:
+            self._watch(reading=self._write)
+        except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):
+            self._watch(writing=self._write)
+        except OSError:
+            self._watch(reading=self._read)  # perhaps it has answered, and did not wait for the end of the question
+        else:
+            self._watch(reading=self._read)
+
+    def _request(self) -> bytes:
+        place, body = self._place, self._body
+        fields = {"host": ("Host", place.named)}
+        fields |= {name.lower(): (name, value) for name, value in self._headers.items()}
+        if self._token is not None:
+            fields["authorization"] = ("Authorization", f"Bearer {self._token}")
+        if body is not None:
+            fields.setdefault("content-type", ("Content-Type", "text/plain; charset=utf-8"))
+            fields["content-length"] = ("Content-Length", str(len(body)))
+        elif self._method in ("POST", "PUT", "PATCH"):
+            fields["content-length"] = ("Content-Length", "0")
+        lines = [f"{self._method} {place.path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.values())]
+        return "\r\n".join([*lines, "", ""]).encode("utf-8", "replace") + (body or b"")
+
+    def _read(self) -> None:
+        sock, response = self._sock, self._response
+        if sock is None or response is None:
+            return
+        try:
+            while not response.complete:
+                data = sock.recv(_AT_ONCE_BYTES)
+                if data:
+                    response.feed(data)
+                else:
+                    response.feed_end()
+                if response.status and not self._head_s:
+                    self._head_s = self._loop.time() - self._started
+                    if self._is_redirected(response):
+                        self._redirect(response)
+                        return
+                if len(data) < _AT_ONCE_BYTES and data and not self._place.secure:
+                    break  # there is no more just now; TLS may keep some back, and is asked until it says so
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
+            return
+        except ssl.SSLWantWriteError:
+            self._watch(writing=self._read)
+            return
+        except NoResponse as none:
+            self._fail(Refusal(_told(none)))
+            return
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._end(response)
+            return
+        except OSError as error:
+            self._fail(meaning_of(error, "connection"))
+            return
+        if response.complete:
+            self._answer(response, self._loop.time() - self._started, complete=True)
+
+    def _end(self, response: Response) -> None:
+        try:
+            response.feed_end()
+        except NoResponse as none:
+            self._fail(Refusal(_told(none)))
+        else:
+            self._answer(response, self._loop.time() - self._started, complete=True)
+
+    def _is_redirected(self, response: Response) -> bool:
+        return bool(self._question.options.redirects and response.status in _MOVED and response.headers.get("location"))
+
+    def _redirect(self, response: Response) -> None:
+        if self._hops >= self._question.options.redirects:
+            self._fail(Refusal("too many redirects"))
+            return
+        self._hops += 1
+        url = urljoin(self._url, response.headers["location"])
+        try:
+            place = place_of(url)
+        except ValueError:
+            self._fail(Refusal(f"redirected to no URL: {url[:200]}"))
+            return
+        if place.origin != self._place.origin:  # neither token nor name is meant for others
+            self._token = None
+            kept = {k: v for k, v in self._headers.items() if k.lower() not in ("authorization", "host", "cookie")}
+            self._headers = kept
+        if (response.status == 303 and self._method != "HEAD") or (
+            response.status in (301, 302) and self._method == "POST"
+        ):
+            self._method, self._body = "GET", None
+        self._url, self._place, self._head_s = url, place, 0.0
+        self._hang_up()
+        self._find()
+
+    # ---- ends
+
+    def late(self) -> None:
+        """The time is up. A response that has begun is an answer."""
+        response = self._response
+        if response is not None and response.status:
+            self._answer(response, self._head_s, complete=False)
+            return
+        what = "connected, no response" if self._connected_once else "no connection"
+        self._fail(Silence(f"{what} within {self._question.timeout_s:g} s"))
+
+    def _answer(self, response: Response, took_s: float, *, complete: bool) -> None:
+        self._finish(self._reply(response.status, response.text, took_s, response.headers, complete))
+
+    def _fail(self, meaning: Silence | Refusal | NotAsked) -> None:
+        """With the addresses that names led to: half of what an operator wants to know."""
+        named = [f"{host} is {addresses}" for host, addresses in self._seen.items()]
+        self._finish(type(meaning)(meaning.why + f" ({'; '.join(named)})") if named else meaning)
+
+    def _finish(self, raw: Raw) -> None:
+        if not self.over:
+            self.abandon()
+            self._done(raw)
+
+    def abandon(self) -> None:
+        """Nobody waits any more. Nothing happens the second time."""
+        if self.over:
+            return
+        self.over = True
+        if self._finding is not None:
+            self._finding()
+        if self._connecting is not None:
+            self._connecting.abandon()
+            self._connecting = None  # it knows this question, as the others do: no work for the garbage collector
+        self._hang_up()
+        self._response = None
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.end()
+
+    def _hang_up(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._unwatch(sock)
+            sock.close()
+
+    def _watch(self, reading: Callable[[], None] | None = None, writing: Callable[[], None] | None = None) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        self._unwatch(sock)
+        if reading is not None:
+            self._loop.add_reader(sock.fileno(), reading)
+        if writing is not None:
+            self._loop.add_writer(sock.fileno(), writing)
+        self._watched = True
+
+    def _unwatch(self, sock: socket.socket) -> None:
+        if self._watched:
+            self._watched = False
+            self._loop.remove_reader(sock.fileno())
+            self._loop.remove_writer(sock.fileno())
+
+
+def _told(none: NoResponse) -> str:
+    text = str(none)
+    return text if text.startswith("connection closed") else f"no HTTP response: {text}"
+
+
+def _trust(options: Any) -> ssl.SSLContext:
+    """Which certificates are accepted. Raises OSError."""
+    file: str | None = options.tls_ca_file
+    if not options.tls_verify:
+        return _any()
+    if file is None:
+        return _authorities(None, 0, 0)
+    status = os.stat(file)
+    return _authorities(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _authorities(file: str | None, _changed_ns: int, _size: int) -> ssl.SSLContext:
+    """Reading a file of authorities takes longer than a whole question."""
+    return ssl.create_default_context(cafile=file)
+
+
+@lru_cache(maxsize=1)
+def _any() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,121 @@
+"""One HTTP response as it comes in: head, body up to a limit, and when it is whole.
+
+The one rule it keeps: it is fed bytes and asked what they came to; it knows neither sockets nor time. The parsing is
+llhttp's (httptools), which also Node.js and aiohttp stand on; what a parser cannot know is here: that the answer to
+HEAD has no body, what the end of the connection means, and how much is enough.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+import httptools
+
+BODY_MAX_BYTES = 1 << 20
+HEAD_MAX_BYTES = 1 << 16
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
+
+
+class NoResponse(Exception):
+    """What came is no HTTP response; the text says what is wrong with it."""
+
+
+class Response:
+    """Feed it until it is `complete`. `status` is 0 until the head has come."""
+
+    def __init__(self, *, head_only: bool) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}  # by their names in small letters; of several the first
+        self.complete = False
+        self._head_only = head_only
+        self._interim = False
+        self._fed_bytes = 0
+        self._body = bytearray()
+        self._encoding = ""
+        self._unpacking: zlib._Decompress | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        # as lenient as what people's programs are, since it is their way that is asked about
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+
+    def feed(self, data: bytes) -> None:
+        """Take in what has come. Raises `NoResponse`."""
+        self._fed_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.complete = True
+        except httptools.HttpParserCallbackError as error:
+            if not self.complete:
+                raise NoResponse(str(error.__context__ or error)) from error
+        except httptools.HttpParserError as error:
+            if not self.complete:  # whatever follows what was asked for is nobody's business
+                raise NoResponse(str(error)[:200]) from error
+        if not self.status and self._fed_bytes > HEAD_MAX_BYTES:
+            raise NoResponse(f"its head is longer than {HEAD_MAX_BYTES} bytes")
+
+    def feed_end(self) -> None:
+        """The connection was closed. Raises `NoResponse` where something was still to come."""
+        if self.complete:
+            return
+        if not self._fed_bytes:
+            raise NoResponse("connection closed before any response")
+        if not self.status:
+            raise NoResponse("connection closed within the head of the response")
+        if "content-length" in self.headers or "transfer-encoding" in self.headers:
+            raise NoResponse("connection closed before the body had come")
+        self.complete = True
+
+    @property
+    def text(self) -> str:
+        """The body so far, in the character set that the response names."""
+        found = _CHARSET.search(self.headers.get("content-type", ""))
+        try:
+            return self._body.decode(found[1] if found else "utf-8", "replace")
+        except LookupError:
+            return self._body.decode("latin-1")
+
+    # ---- called by the parser
+
+    def on_message_begin(self) -> None:
+        """Another one: after an interim response."""
+        self.headers, self._interim = {}, False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self.headers.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        status = self._parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            self._interim = True
+            return
+        self.status = status
+        self._encoding = self.headers.get("content-encoding", "").strip().lower()
+        self.complete = self._head_only
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self.complete:
+            return
+        self._body += data if self._encoding not in ("gzip", "x-gzip", "deflate") else self._unpacked(data)
+        if len(self._body) >= BODY_MAX_BYTES:
+            del self._body[BODY_MAX_BYTES:]
+            self.complete = True
+
+    def on_message_complete(self) -> None:
+        """It is whole."""
+        if not self._interim:
+            self.complete = True
+
+    def _unpacked(self, data: bytes) -> bytes:
+        if self._unpacking is None:
+            raw = self._encoding == "deflate" and data[0] & 0x0F != 8  # some servers leave zlib's head out
+            self._unpacking = zlib.decompressobj(-15 if raw else 47)
+        try:
+            return self._unpacking.decompress(data, BODY_MAX_BYTES)
+        except zlib.error as error:
+            raise NoResponse(f"its body is no {self._encoding}: {error}") from error

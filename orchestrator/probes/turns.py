@@ -1,0 +1,116 @@
+"""How many questions that each need a connection may be in the air at once, kind by kind.
+
+The one rule it keeps: what waits for its turn has not been asked. It is stamped when its turn comes, and when that has
+not come within the question's own time-out it is "not asked", never "silent". Each kind has its own share of this
+program's files, so that a thousand hung questions of one kind take nobody else's turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from orchestrator.probes.deadlines import Deadlines
+from orchestrator.probes.kind import NotAsked, Unanswerable
+
+TURNS_MAX = 2048  # of one kind
+_SHARES = 4  # kinds that hold connections
+_KEPT_FILES = 256  # for all that is no question: journal, sockets of clients, runs
+
+
+def turns_of_a_kind() -> int:
+    """How many turns a kind has, so that all kinds together stay below this program's limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return TURNS_MAX
+    return max(16, min(TURNS_MAX, (soft - _KEPT_FILES) // _SHARES))
+
+
+class Turn:
+    """One question's turn, or its wait for it. `begin` is called when it comes, `missed` when it does not."""
+
+    __slots__ = ("_begin", "_missed", "_turns", "over", "taken")
+
+    def __init__(self, turns: Turns, begin: Callable[[], None], missed: Callable[[NotAsked], None]) -> None:
+        self._turns = turns
+        self._begin = begin
+        self._missed = missed
+        self.over = False  # it waits no more
+        self.taken = False
+
+    def take(self) -> None:
+        """The turn has come, at once."""
+        self.over = self.taken = True
+        self._begin()
+
+    def take_soon(self) -> None:
+        """The turn has come, while another question is ending: a chain of short ones must not become a deep call."""
+        self.over = self.taken = True
+        asyncio.get_running_loop().call_soon(self._begin_if_kept)
+
+    def _begin_if_kept(self) -> None:
+        if self.taken:
+            self._begin()
+
+    def late(self) -> None:
+        """It has not come in time."""
+        self.over = True
+        self._missed(NotAsked(f"no turn came in time: {self._turns.limit} connections of its kind are open already"))
+
+    def end(self) -> None:
+        """Give the turn back, or stop waiting for it. Nothing happens the second time."""
+        self.over = True
+        if self.taken:
+            self.taken = False
+            self._turns.give_back()
+
+
+class Turns:
+    """The turns of one kind."""
+
+    def __init__(self, limit: int, deadlines: Deadlines) -> None:
+        self.limit = limit
+        self.in_use = 0
+        self._deadlines = deadlines
+        self._waiting: deque[Turn] = deque()
+
+    def enter(self, wait_s: float, begin: Callable[[], None], missed: Callable[[NotAsked], None]) -> Turn:
+        """A turn now, before this returns, or as soon as one is free."""
+        turn = Turn(self, begin, missed)
+        if self.in_use < self.limit:
+            self.in_use += 1
+            turn.take()
+        else:
+            self._waiting.append(turn)
+            self._deadlines.add(wait_s, turn)
+        return turn
+
+    @asynccontextmanager
+    async def held(self, wait_s: float) -> AsyncIterator[None]:
+        """The same for a coroutine. Raises `Unanswerable` where no turn came in time."""
+        came: asyncio.Future[NotAsked | None] = asyncio.get_running_loop().create_future()
+
+        def tell(missed: NotAsked | None = None) -> None:
+            if not came.done():
+                came.set_result(missed)
+
+        turn = self.enter(wait_s, tell, tell)
+        try:
+            missed = await came
+            if missed is not None:
+                raise Unanswerable(missed.why)
+            yield
+        finally:
+            turn.end()
+
+    def give_back(self) -> None:
+        """One question has ended: the next one that still waits has its turn."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.over:
+                turn.take_soon()
+                return
+        self.in_use -= 1
