@@ -1,6 +1,7 @@
 """Which checks are asked faster now: where a streak has begun, where somebody waits, and what those stand on.
 
 The one rule it keeps: a cadence is said only when it changes, and who is awaited for the first time is asked at once.
+A look costs as much as has changed, however many checks are asked faster already: thousands may fail in one second.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from orchestrator.core import detector
 from orchestrator.core.commands import ProbeNow, UseCadence
 from orchestrator.core.detector import Row
+from orchestrator.core.diagnosis import USABLE
 from orchestrator.core.model import Model, Service
 from orchestrator.core.policy import dependencies
 from orchestrator.core.turn import Turn
@@ -23,39 +25,60 @@ class Cadence:
     no other one becomes suspicious, and nothing is decided.
     """
 
-    __slots__ = ("_rests_on", "fast", "steady")
+    __slots__ = ("_doubtful", "_rests_on", "_suspicious", "_waits", "fast", "steady")
 
     def __init__(self, model: Model) -> None:
         """Nothing is asked faster yet."""
         self.fast: set[str] = set()
         self.steady = False
+        self._suspicious: set[str] = set()  # of those that were looked at
+        self._doubtful: set[str] = set()  # of those that others' health rests on
+        self._waits: AbstractSet[str] = frozenset()  # whose answers somebody waited for at the last look
         self._rests_on = _resting(model)
 
     def use(self, turn: Turn, changed: Mapping[str, Row | None], awaited: AbstractSet[str]) -> None:
         """Say what changes in the cadence, now that these rows have changed and these checks are awaited."""
-        rows, checks = turn.rows, turn.model.checks
-        wanted = {c for c in self.fast.union(changed) if (row := rows.get(c)) is not None and detector.suspicious(row)}
-        waits = awaited | self._needed_by(turn, {c for c in wanted if turn.in_doubt(c)})
-        wanted |= waits & checks.keys()
-        self.steady = wanted == self.fast
+        rows, checks, fast = turn.rows, turn.model.checks, self.fast
+        looked_at = {c for c in changed if self._look(c, rows.get(c))}
+        waits = awaited | self._needed_by(turn) if self._doubtful else awaited
+        if waits != self._waits:
+            looked_at |= waits ^ self._waits
+            self._waits = frozenset(waits)
+            for check in waits:
+                self._look(check, rows.get(check))
+        suspicious = self._suspicious
+        begin = [c for c in looked_at if c not in fast and c in checks and (c in suspicious or c in waits)]
+        end = [c for c in looked_at if c in fast and c not in suspicious and not (c in waits and c in checks)]
+        self.steady = not begin and not end
         if self.steady:
             return
-        cadence = {c: checks[c].fast_s for c in wanted - self.fast if c in checks}
-        cadence |= {c: checks[c].every_s for c in self.fast - wanted if c in checks}
-        self.fast = wanted
+        fast.update(begin)
+        fast.difference_update(end)
+        cadence = {c: checks[c].fast_s for c in begin} | {c: checks[c].every_s for c in end if c in checks}
         if cadence:
             turn.command(UseCadence(cadence))
-        fresh = tuple(sorted(c for c in wanted & waits if c in cadence))
+        fresh = tuple(sorted(c for c in begin if c in waits))
         if fresh:
             turn.command(ProbeNow(fresh))
 
-    def _needed_by(self, turn: Turn, doubtful: set[str]) -> set[str]:
+    def _look(self, check: str, row: Row | None) -> bool:
+        """Note what its row says of a check; always true: it was looked at."""
+        if row is not None and detector.suspicious(row):
+            self._suspicious.add(check)
+        else:
+            self._suspicious.discard(check)
+        if check in self._rests_on:
+            doubtful = row is not None and row.bad_streak > 0 and row.verdict in USABLE
+            (self._doubtful.add if doubtful else self._doubtful.discard)(check)
+        return True
+
+    def _needed_by(self, turn: Turn) -> set[str]:
         """Checks of what the services depend on whose own health has come into doubt.
 
         Asked at once and at the fast interval too, so that the dependency's incident is not opened after theirs.
         """
         found: set[str] = set()
-        for check in doubtful:
+        for check in self._doubtful:
             for service in self._rests_on.get(check, ()):
                 for name in dependencies(turn, service):
                     found.update(turn.model.services[name].healthy_when.checks())

@@ -11,6 +11,9 @@ inputs are as they were when it was last done. Three notes say so, and each is s
     `_cadence.steady`   the cadence in use is the one that the rows and whoever waits ask for
     `_resting`          services that asked for verdicts and what is decided alone, and nothing came of it
     `_blind`            which vantages were blind then: that changes with time and the references' answers, unrecorded
+
+Where many answers have come at once (`more`), each goes through the detector, and a changed verdict is recorded, in a
+step of its own; deciding waits for the last of them, as it would have if they had come a moment later.
 """
 
 from __future__ import annotations
@@ -80,6 +83,10 @@ class Engine:
         self._resting: set[str] = set()
         self._recorded_at = FOREVER  # not known after a start
         self._at_rest = False  # all services rest, and nothing runs
+        self._put_off = False  # there is something to decide since an answer that others followed at once
+        self._askers: dict[str, set[str]] = {}  # check to the services that asked for its verdict when attended
+        self._arrivals = {check: place for place, check in enumerate(self.rows)}  # in which order rows were begun
+        self._arrived = len(self.rows)
         self._blind: dict[str, bool] = {}
         self._learn(model)
         for check in self.rows:
@@ -120,8 +127,11 @@ class Engine:
             *(f"run {x.run} needs {x.service} and {x.move}: they cannot be removed" for x in needed),
         ]
 
-    def step(self, event: e.Event, now: float) -> Outcome:
-        """Take one event; see the module's head. Times never fall: an earlier `now` is an error."""
+    def step(self, event: e.Event, now: float, *, more: bool = False) -> Outcome:
+        """Take one event; see the module's head. Times never fall: an earlier `now` is an error.
+
+        `more`: this is an answer, and another step follows at once.
+        """
         if now < self._now:
             raise TimeFell(f"it was {self._now} and is {now} now: the journal's axis never falls")
         self._now = now
@@ -133,7 +143,8 @@ class Engine:
         else:
             quiet = isinstance(event, e.Ticked) and self._rests(now)
         due = bool(self._stale) and self._stale[0][0] <= now and self._overdue(now) is not None
-        if quiet and self._cadence.steady and now < self._decide_at and not due:
+        due = due or self._put_off or now >= self._decide_at
+        if quiet and self._cadence.steady and not due:
             return Outcome((), dirty, (), self._wake_at(now))  # invariants are about records: there is none
         turn = self.turn(now)
         relevant = True
@@ -160,8 +171,10 @@ class Engine:
         elif isinstance(event, e.StepProgressed):
             relevant = False
         relevant |= self._reconsider(turn, dirty)
-        if relevant or now >= self._decide_at:
-            self._decide(turn)
+        if relevant or now >= self._decide_at or self._put_off:
+            self._put_off = more
+            if not more:
+                self._decide(turn)
         if turn.records:
             self._recorded_at = now
         invariants.check(turn)
@@ -169,7 +182,7 @@ class Engine:
         return Outcome(tuple(turn.records), dirty, tuple(turn.commands), self._wake_at(now))
 
     def _wake_at(self, now: float) -> float:
-        at, soonest = self._decide_at, now + SOONEST_S
+        at, soonest = now if self._put_off else self._decide_at, now + SOONEST_S
         if self._stale and self._stale[0][0] < at:
             at = self._stale[0][0]
         return at if at > soonest else soonest
@@ -186,6 +199,8 @@ class Engine:
         if row is None:
             row = rows[name] = Row()
             row.last_sent_at = math.nextafter(seen.sent_at, -FOREVER)  # just before, however old the workspace
+            self._arrivals[name] = self._arrived
+            self._arrived += 1
             self._watch(name)
         was_suspended = row.suspended_at
         again = row.last_answer is seen.answer and no_news(check, row, rows, self._recorded_at, self._awaited)
@@ -235,8 +250,9 @@ class Engine:
 
     def _confirm_silences(self, turn: Turn, vantage: str, dirty: dict[str, Row | None]) -> bool:
         changed = False
-        for name, row in self.rows.items() if self._suspended else ():
-            if row.suspended_at is None:
+        for name in sorted(self._suspended, key=lambda check: self._arrivals.get(check, -1)):
+            row = self.rows.get(name)
+            if row is None or row.suspended_at is None:
                 self._suspended.discard(name)
                 continue
             if self.model.checks[name].vantage != vantage:
@@ -279,6 +295,7 @@ class Engine:
         if verdict is row.verdict:
             return False
         was, row.verdict = row.verdict, verdict
+        self._resting.difference_update(self._askers.get(check.id, ()))
         first_bad_at = row.first_bad_at
         if verdict is r.Verdict.DOWN and first_bad_at is None:  # by its window
             first_bad_at = next((at for at, rtt_s in row.window if rtt_s < 0), turn.now)
@@ -300,6 +317,7 @@ class Engine:
                     evidence = f"{name}: {'changed' if name in model.checks else 'removed'} by the configuration"
                     turn.record(r.VerdictChanged(turn.now, name, was, r.Verdict.UNKNOWN, None, evidence))
         self._resting.clear()
+        self._askers.clear()
         self._suspended &= self.rows.keys()
         self._stale.clear()
         self._watched.clear()
@@ -338,8 +356,9 @@ class Engine:
     def _decide(self, turn: Turn) -> None:
         """Take runs and incidents as far as they go now.
 
-        A service that rests is attended again only once something was recorded in this turn: until then all that it
-        asked for last time is as it was, so that the same, nothing, would come of it.
+        A service that rests is attended again only once something was recorded in this turn, beside verdicts that it
+        did not ask for (the others have roused it): until then all that it asked for last time is as it was, so that
+        the same, nothing, would come of it.
         """
         if self._order is None:
             self._order = order(turn)
@@ -354,8 +373,9 @@ class Engine:
             notices.repeat(turn)
             for unfinished in self.decided.unfinished_runs():
                 run.advance(turn, unfinished)
+            news = any(not isinstance(x, r.VerdictChanged) for x in turn.records)
             for service in services:
-                if turn.records or service.id not in self._resting:
+                if service.id not in self._resting or (news := news or len(turn.records) > before):
                     self._attend(turn, service)
             if len(turn.records) == before:
                 break
@@ -367,12 +387,14 @@ class Engine:
         self._await(turn)
 
     def _attend(self, turn: Turn, service: Service) -> None:
-        turn.looked_closer = False
+        turn.looked_closer, turn.asked = False, set()
         incident.attend(turn, service)
         if turn.looked_closer:
             self._resting.discard(service.id)
         else:
             self._resting.add(service.id)
+            for check in turn.asked:
+                self._askers.setdefault(check, set()).add(service.id)
 
     def _await(self, turn: Turn) -> None:
         """Note whose answers matter at once; ask the new ones now."""

@@ -36,6 +36,7 @@ class Turn:
         "_now",
         "_references",
         "_rows",
+        "asked",
         "commands",
         "decided",
         "looked_closer",
@@ -59,6 +60,7 @@ class Turn:
         self.commands: list[Command] = []
         self.wake_at = FOREVER
         self.looked_closer = False  # see the properties below; whoever wants to know sets it back first
+        self.asked: set[str] = set()  # whose verdicts were asked for; whoever wants to know empties it first
         self._rows = rows
         self._now = now
         self._fallen: dict[tuple[float, float], list[str]] = {}
@@ -134,6 +136,7 @@ class Turn:
 
     def verdict(self, check: str) -> Verdict:
         """The check's verdict, or unknown while its vantage is blind."""
+        self.asked.add(check)
         row = self._rows.get(check)
         if row is None or self.blind(self.model.checks[check].vantage):
             return _UNKNOWN

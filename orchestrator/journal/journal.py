@@ -99,6 +99,16 @@ class StaleEpoch(JournalError):
         self.latest = latest
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an entry is to say: as the arguments of `append`."""
+
+    at: float
+    wall: float
+    records: Sequence[Record]
+    rows: Mapping[str, Json]
+
+
 class Journal(Protocol):
     """Entries, detector rows, lease, checkpoints, models and the time axis of one workspace."""
 
@@ -130,8 +140,15 @@ class Journal(Protocol):
         """
         ...
 
+    def append_all(self, lease: Lease, drafts: Sequence[Draft]) -> list[Entry]:
+        """Add several entries, in order, which share one commit: all of them or none. Raises as `append`."""
+        ...
+
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
-        """Keep detector rows that changed without any record. Raises as `append`."""
+        """Keep detector rows that changed without any record. Raises as `append`.
+
+        They outlive this program; after a restart of the machine rows are void, so its disk is not waited for.
+        """
         ...
 
     def entries(self, after: int = 0) -> Iterator[Entry]:

@@ -14,7 +14,7 @@ from orchestrator.core.model import Json
 from orchestrator.core.records import Record
 from orchestrator.journal import chain
 from orchestrator.journal.clocks import Clocks
-from orchestrator.journal.journal import AxisState, ChainFault, Entry, JournalUnwritable, StaleEpoch
+from orchestrator.journal.journal import AxisState, ChainFault, Draft, Entry, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Asker, Lease, Process, Refused
 from orchestrator.journal.taken import Taken, TakenRows, written
 
@@ -85,6 +85,11 @@ class MemoryJournal:
         self._keep(rows)
         self._links.append((seq, body, chain.link(previous, body)))
         return Entry(seq, at, wall, lease.epoch, tuple(records), said)
+
+    def append_all(self, lease: Lease, drafts: Sequence[Draft]) -> list[Entry]:
+        """Add several entries."""
+        self._current(lease)
+        return [self.append(lease, draft.at, draft.wall, draft.records, draft.rows) for draft in drafts]
 
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
         """Keep detector rows without an entry."""

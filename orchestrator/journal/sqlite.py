@@ -16,7 +16,7 @@ from orchestrator.core.model import Json
 from orchestrator.core.records import Record
 from orchestrator.journal import chain, queries
 from orchestrator.journal.clocks import Clocks, SystemClocks
-from orchestrator.journal.journal import AxisState, ChainFault, Entry, Fault, JournalUnreadable, StaleEpoch
+from orchestrator.journal.journal import AxisState, ChainFault, Draft, Entry, Fault, JournalUnreadable, StaleEpoch
 from orchestrator.journal.lease import Asker, Lease, Process, Refused, is_gone, this_process
 from orchestrator.journal.store import Store
 
@@ -84,23 +84,31 @@ class SqliteJournal:
         self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
     ) -> Entry:
         """Add one entry and the rows, durable when it returns."""
-        rows = dict(rows)  # rows that were taken are encoded when they are read: once
+        return self.append_all(lease, [Draft(at, wall, records, rows)])[0]
+
+    def append_all(self, lease: Lease, drafts: Sequence[Draft]) -> list[Entry]:
+        """Add entries and rows in one transaction."""
+        entries, latest = [], {}
         with self._store.writing() as db:
             _refuse_stale(db, lease)
-            last, previous = db.execute(queries.HEAD).fetchone()
-            seq = last + 1
-            body = chain.body_of(seq, at, wall, lease.epoch, records, rows)
-            digest = chain.link(previous, body)
-            db.execute(queries.ADD_ENTRY, (seq, body.decode("ascii"), digest))
+            seq, digest = db.execute(queries.HEAD).fetchone()
+            for draft in drafts:
+                rows = dict(draft.rows)  # rows that were taken are encoded when they are read: once
+                seq += 1
+                body = chain.body_of(seq, draft.at, draft.wall, lease.epoch, draft.records, rows)
+                digest = chain.link(digest, body)
+                db.execute(queries.ADD_ENTRY, (seq, body.decode("ascii"), digest))
+                entries.append(Entry(seq, draft.at, draft.wall, lease.epoch, tuple(draft.records), rows))
+                latest.update(rows)
             db.execute(queries.MOVE_HEAD, (seq, digest))
-            _keep(db, rows)
-        return Entry(seq, at, wall, lease.epoch, tuple(records), rows)
+            _keep(db, latest)
+        return entries
 
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
         """Keep detector rows without an entry."""
-        with self._store.writing() as db:
+        with self._store.writing(synced=False) as db:
             _refuse_stale(db, lease)
-            _keep(db, rows)
+            _keep(db, dict(rows))
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The entries with a larger `seq`, read in batches."""
@@ -204,8 +212,5 @@ def _refuse_stale(db: sqlite3.Connection, lease: Lease) -> None:
 
 
 def _keep(db: sqlite3.Connection, rows: Mapping[str, Json]) -> None:
-    for check, row in rows.items():
-        if row is None:
-            db.execute(queries.FORGET_ROW, (check,))
-        else:
-            db.execute(queries.PUT_ROW, (check, _text(row)))
+    db.executemany(queries.PUT_ROW, [(check, _text(row)) for check, row in rows.items() if row is not None])
+    db.executemany(queries.FORGET_ROW, [(check,) for check, row in rows.items() if row is None])

@@ -83,22 +83,35 @@ class Store:
             self._open()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, synced: bool = True) -> Iterator[sqlite3.Connection]:
         """One durable transaction: committed and synced when the block is left, undone if it raises.
 
-        Raises JournalUnwritable.
+        Without `synced` it outlives this program, but perhaps not a power cut. Raises JournalUnwritable.
         """
         with self._turn:
             if self.read_only:
                 raise JournalUnwritable(f"journal {self.path} was opened to be read only", "Use the daemon's socket.")
             try:
-                with self._transaction(self._here()) as connection:
+                with self._syncing(self._here(), synced) as connection, self._transaction(connection):
                     yield connection
             except sqlite3.Error as error:
                 self._drop()
                 raise fault(error, self.path, JournalUnwritable) from error
             except JournalUnreadable as error:  # what cannot be read must not be written to
                 raise JournalUnwritable(error.reason, error.remedy) from error
+
+    @contextmanager
+    def _syncing(self, connection: sqlite3.Connection, synced: bool) -> Iterator[sqlite3.Connection]:
+        """Whether the next transaction waits for the disk; all later ones do."""
+        if synced:
+            yield connection
+            return
+        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield connection
+        finally:
+            if self._connection is connection:
+                connection.execute("PRAGMA synchronous = FULL")
 
     def read(self, query: str, arguments: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query. Waits for a busy file. Raises JournalUnreadable."""

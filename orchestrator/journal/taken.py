@@ -20,8 +20,10 @@ Taken = tuple[tuple[Any, ...], tuple[tuple[float, float], ...]]
 """A row's fields at one moment, the window apart: the only one that is changed in place."""
 
 _INFINITY = float("inf")
-_NAMES = tuple(f.name for f in dataclasses.fields(Row) if f.name != "window")
-_values = attrgetter(*_NAMES)
+ROW_FIELDS = tuple(f.name for f in dataclasses.fields(Row) if f.name != "window")
+"""The names of what is taken first, in their order."""
+
+_values = attrgetter(*ROW_FIELDS)
 
 
 class TakenRows(Mapping[str, Json]):
@@ -60,7 +62,7 @@ def written(taken: Taken | None) -> Json:
     if taken is None:
         return None
     values, window = taken
-    return encode(Row(**dict(zip(_NAMES, values, strict=True)), window=list(window)))
+    return encode(Row(**dict(zip(ROW_FIELDS, values, strict=True)), window=list(window)))
 
 
 def _taken(row: Row | None) -> Taken | None:

@@ -3,12 +3,16 @@
 The one rule it keeps: no command is carried out before its entry is durable. When the journal refuses, the engine is
 thrown away, nothing is acted on, somebody is told, and the engine is rebuilt from what the journal says. The daemon,
 one-shot commands and the simulator run this same loop; they differ in their ports and in who calls `handle`.
+
+Where answers come faster than they are handled, those that are there already are taken together (`more`): each is a
+step of its own, their entries share one commit, what there is to decide is decided once, and the commands follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 
@@ -20,13 +24,15 @@ from orchestrator.core.detector import Row
 from orchestrator.core.engine import Engine, Outcome
 from orchestrator.core.model import Model
 from orchestrator.core.records import RunEnded
-from orchestrator.journal.journal import Entry, Journal, JournalUnwritable, StaleEpoch
+from orchestrator.journal.journal import Draft, Entry, Journal, JournalUnwritable, StaleEpoch
+from orchestrator.journal.keeping import Keeping
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.taken import TakenRows
 
 log = structlog.get_logger(__name__)
 
 ROWS_EVERY_S = 1.0  # detector rows that changed without a record are kept at this beat
+ROWS_AT_ONCE = 250  # or when there are so many: writing them must not hold up the loop
 REBUILD_EVERY_S = 2.0  # how often a shell that cannot write tries again
 TELL_AGAIN_S = 600.0  # a breakage that comes back sooner is not told again
 CHECKPOINT_EVERY = 500  # entries
@@ -46,6 +52,15 @@ class Ports:
     answered: Callable[[c.Answered], None] = field(default=lambda _answer: None)
     forget_run: Callable[[str], None] = field(default=lambda _run: None)
     entry: Callable[[Entry], None] = field(default=lambda _entry: None)
+
+
+class _Stepped(NamedTuple):
+    """One step of the engine that is to be committed."""
+
+    outcome: Outcome
+    rows: TakenRows
+    now: float
+    wall: float
 
 
 class Shell:
@@ -68,8 +83,9 @@ class Shell:
         self._now = now
         self._wall = wall
         self._attends = attends
-        self._rows = TakenRows()  # that changed since rows were written last
+        self._rows = Keeping()  # that changed since rows were written last
         self._rows_at = 0.0
+        self._batch: list[_Stepped] = []  # steps that are not committed yet
         self._since_checkpoint = 0
         self._started: e.ControllerStarted | None = None
         self._broken: str | None = None
@@ -102,61 +118,101 @@ class Shell:
                 return [f"bascule cannot act: {self._broken}"]
         return objections
 
-    def handle(self, event: e.Event) -> None:
-        """Take one event: step, commit, act. Raises StaleEpoch when somebody else decides by now."""
+    def handle(self, event: e.Event, *, more: bool = False) -> None:
+        """Take one event: step, commit, act. With `more` the next one follows at once, and this one may wait for it.
+
+        Raises StaleEpoch when somebody else decides by now.
+        """
         now = self._now()
         if self._broken is not None and not self._mended(now):
             return
+        more = more and isinstance(event, e.Observed)
         try:
-            outcome = self.engine.step(event, now)
+            outcome = self.engine.step(event, now, more=True) if more else self.engine.step(event, now)
+            rows = TakenRows()
+            rows.take(outcome.rows)  # now: the engine goes on changing them
         except Exception as defect:  # whatever it is: the engine is half way through a step, and must not be used
+            if self._batch and not self._flush():  # those before it are whole
+                return
+            if isinstance(defect, CodecError):
+                self._break(str(defect), now)
+                return
             log.exception("defect", event_kind=type(event).__name__)
             self._break(f"defect: {type(defect).__name__}: {defect}", now)
             return
-        try:
-            self._commit(outcome, now)
-        except (JournalUnwritable, CodecError) as refused:
-            self._break(str(refused), now)
-            return
-        self.wake_at = outcome.wake_at
-        for command in outcome.commands:
-            self._carry_out(command)
+        self._batch.append(_Stepped(outcome, rows, now, self._wall() if outcome.records else 0.0))
+        if not more:
+            self._flush()
 
     def close(self) -> None:
         """Keep the rows that are still to be kept, and give the lease back."""
         try:
-            if self._rows and self._broken is None:
-                self._journal.write_rows(self._lease, self._rows)
+            if self._broken is None and (rows := self._rows.all()):
+                self._journal.write_rows(self._lease, rows)
             self._journal.release(self._lease)
         except (JournalUnwritable, StaleEpoch) as refused:
             log.warning("could not close the journal cleanly", why=str(refused))
 
     # ---- commit
 
-    def _commit(self, outcome: Outcome, now: float) -> None:
-        if outcome.records:  # where this fails, the rows of the step go with its records
-            rows = TakenRows(self._rows.values_taken)
-            rows.take(outcome.rows)
-            entry = self._journal.append(self._lease, now, self._wall(), outcome.records, rows)
-            self._rows, self._rows_at = TakenRows(), now
+    def _flush(self) -> bool:
+        """Commit what has been stepped through, then act; whether the engine may be used on."""
+        batch, self._batch = self._batch, []
+        try:
+            self._commit(batch)
+        except (JournalUnwritable, CodecError) as refused:
+            self._break(str(refused), batch[-1].now)
+            return False
+        self.wake_at = batch[-1].outcome.wake_at
+        for stepped in batch:
+            for command in stepped.outcome.commands:
+                self._carry_out(command)
+        self._checkpoint()
+        return True
+
+    def _commit(self, batch: list[_Stepped]) -> None:
+        now = batch[-1].now
+        drafts: list[Draft] = []
+        rows = TakenRows()
+        for stepped in batch:
+            rows.values_taken.update(stepped.rows.values_taken)
+            if stepped.outcome.records:  # where this fails, the rows of the step go with its records
+                if not drafts:
+                    rows = TakenRows({**self._rows.due.values_taken, **rows.values_taken})
+                drafts.append(Draft(stepped.now, stepped.wall, stepped.outcome.records, rows))
+                rows = TakenRows()
+        if drafts:
+            self._append(drafts)
+            self._rows_at = now
+        self._rows.take(rows, self._patience_s)
+        if self._rows.due and (now - self._rows_at >= ROWS_EVERY_S or len(self._rows.due) >= ROWS_AT_ONCE):
+            self._journal.write_rows(self._lease, self._rows.due)
+            self._rows.written(self._rows.due)
+            self._rows_at = now
+
+    def _append(self, drafts: list[Draft]) -> None:
+        entries = self._journal.append_all(self._lease, drafts)
+        for draft in drafts:
+            if isinstance(draft.rows, TakenRows):
+                self._rows.written(draft.rows)
+        for entry in entries:
             self._log(entry)
             self._ports.entry(entry)
-            for record in outcome.records:
+            for record in entry.records:
                 if isinstance(record, RunEnded):
                     self._ports.forget_run(record.run)
-            self._checkpoint(entry)
-            return
-        self._rows.take(outcome.rows)  # now: the engine goes on changing them, and a later step may fail half way
-        if now - self._rows_at >= ROWS_EVERY_S and self._rows:
-            self._journal.write_rows(self._lease, self._rows)
-            self._rows, self._rows_at = TakenRows(), now
+        self._since_checkpoint += len(entries)
 
-    def _checkpoint(self, entry: Entry) -> None:
-        self._since_checkpoint += 1
+    def _patience_s(self, check: str) -> float:
+        known = self.engine.model.checks.get(check)
+        return known.stale_after_s / 3 if known is not None else 0.0
+
+    def _checkpoint(self) -> None:
+        """The state after the latest entry, when it is time for one: after its commands, which it must not hold up."""
         if self._since_checkpoint >= CHECKPOINT_EVERY:
             self._since_checkpoint = 0
             try:
-                self._journal.checkpoint(entry.seq, encode(self.engine.decided))
+                self._journal.checkpoint(self._journal.last_seq(), encode(self.engine.decided))
             except JournalUnwritable as refused:  # a checkpoint is a cache
                 log.warning("no checkpoint was kept", why=str(refused))
 
@@ -205,12 +261,14 @@ class Shell:
             return False
         why = self._broken
         try:
-            self._journal.write_rows(self._lease, self._rows)
+            self._journal.write_rows(self._lease, self._rows.all())
             engine = rebuild(self._journal, self._attends)
             began = engine.decided.epoch == self._lease.epoch  # else even the start was not made durable
             outcome = engine.recover(now) if began else engine.step(self._started, now)
-            self._broken, self.engine, self._rows = None, engine, TakenRows()
-            self._commit(outcome, now)
+            self._broken, self.engine, self._rows = None, engine, Keeping()
+            rows = TakenRows()
+            rows.take(outcome.rows)
+            self._commit([_Stepped(outcome, rows, now, self._wall())])
         except StaleEpoch:
             raise
         except Exception as refused:

@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases would be lost for nothing
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
+BATCH_S = 0.02  # for so long answers that wait already are taken in before something is decided
 SLOW_S = 1.0
 
 
@@ -88,6 +89,7 @@ class Controller:
         self._attends = attends
         self._queue: deque[e.Event] = deque()
         self._pumping = False
+        self._pump_is_due = False
         self._over = False  # closed, or not the decider any more: nothing is taken in
         self._timer: asyncio.TimerHandle | None = None
         self._answers: dict[str, asyncio.Future[c.Answered]] = {}
@@ -215,9 +217,13 @@ class Controller:
             self._answers.pop(word.id, None)
 
     def emit(self, event: e.Event) -> None:
-        """Take in one event, after those that came before it."""
+        """Take in one event, after those that came before it. Answers that come together are taken together."""
         self._queue.append(event)
-        self._pump()
+        if not isinstance(event, e.Observed):
+            self._pump()
+        elif not self._pump_is_due:
+            self._pump_is_due = True
+            self._loop.call_soon(self._pump)
 
     # ---- inside
 
@@ -328,6 +334,7 @@ class Controller:
 
     def _pump(self) -> None:
         """Handle what has come, in order; then be woken when the core wants to be."""
+        self._pump_is_due = False
         if self._pumping or self._over:
             return
         self._pumping = True
@@ -344,10 +351,14 @@ class Controller:
         self._timer = self._loop.call_later(delay_s, self._tick)
 
     def _drain(self) -> None:
+        batch_ends = self._loop.time() + BATCH_S
         while self._queue:
             event = self._queue.popleft()
             began = self._loop.time()
-            self.shell.handle(event)
+            more = bool(self._queue) and began < batch_ends
+            self.shell.handle(event, more=more)
+            if not more:
+                batch_ends = began + BATCH_S
             if isinstance(event, e.WordSpoken) and self.shell.broken is not None:
                 again = f"repeat it safely with --word-id {event.id}"
                 why = f"{self.shell.broken}; whether the word was kept is not known: {again}"

@@ -138,7 +138,7 @@ async def test_a_word_that_cannot_be_remembered_is_refused_at_once(
     def full(*_: object) -> None:
         raise JournalUnwritable("no space is left for it", "Free some space.")
 
-    monkeypatch.setattr(controller.journal, "append", full)
+    monkeypatch.setattr(controller.journal, "append_all", full)
     monkeypatch.setattr("orchestrator.shell.wiring.ANSWER_S", float("inf"))
     for word in ("w1", "w2"):  # the one that met the fault, and one that comes while it lasts
         answer = await controller.speak(WordSpoken(word, WordKind.HOLD, "Ada", "*"))
@@ -155,7 +155,7 @@ async def test_a_refused_word_is_heard_when_it_is_repeated(
 
     word = WordSpoken("w1", WordKind.HOLD, "Ada", "*")
     with monkeypatch.context() as disk:
-        disk.setattr(controller.journal, "append", full)
+        disk.setattr(controller.journal, "append_all", full)
         assert not (await controller.speak(word)).accepted
     monkeypatch.setattr(controller.shell, "_retry_at", 0.0)
     assert (await controller.speak(word)).accepted
