@@ -81,7 +81,8 @@ def _live(journal: Reading[State], wall: float) -> Live:
             tasks[str(item.get("run")), str(item.get("step"))] = decode(TaskTime, item.get("task"))
         except CodecError:
             continue  # a daemon of another version: the journal says the rest
-    return Live(True, silent_s, tasks)
+    asking = told.get("asking") if isinstance(told, dict) else None
+    return Live(True, silent_s, tasks, asking if isinstance(asking, dict) else {})
 
 
 def _items(told: Json, key: str) -> list[dict[str, Json]]:

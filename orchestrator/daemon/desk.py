@@ -20,7 +20,8 @@ from orchestrator.journal.journal import Entry
 class Desk:
     """Give `handle` to `WordsSocket`, its `publish` to `publish`, and call `entry` and `progress` from the shell.
 
-    `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis.
+    `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis;
+    `asking` tells how checks are asked.
     """
 
     def __init__(
@@ -28,19 +29,21 @@ class Desk:
         speak: Callable[[WordSpoken], Awaitable[Answered]],
         dry_run: Callable[[WordSpoken], Awaitable[Json]],
         now: Callable[[], float],
+        asking: Callable[[], Json] = lambda: None,
         publish: Callable[[Message], None] | None = None,
     ) -> None:
         self.publish: Callable[[Message], None] = publish or (lambda _message: None)
         self._speak = speak
         self._dry_run = dry_run
         self._now = now
+        self._asking = asking
         self._tasks: dict[StepKey, Json] = {}
 
     async def handle(self, request: Message) -> Message:
         """The reply to one request; see `socket.py`."""
         op = request.get("op")
         if op == "status":
-            return {"status": {"now": self._now(), "tasks": list(self._tasks.values())}}
+            return {"status": {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}}
         if op not in ("word", "dry-run"):
             return {"error": f"unknown op {op!r}: word, dry-run, status or watch"}
         try:

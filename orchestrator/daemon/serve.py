@@ -8,7 +8,9 @@ configuration and keeps the old one otherwise. A lost lease ends it at once.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -28,6 +30,7 @@ from orchestrator.shell.wiring import Controller, LeaseLost, LeaseRefused, Watch
 log = structlog.get_logger(__name__)
 
 FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
+FILES_WANTED = 16384  # each question that needs a connection has one open
 
 
 async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
@@ -40,6 +43,7 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hang_up.set)
+    _allow_files()
     controller = await _started(workspace, wait_for_lease, stop)
     if controller is None:
         return 0
@@ -52,6 +56,8 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
             "daemon is up", workspace=str(controller.workspace), epoch=controller.lease.epoch, socket=str(words.path)
         )
         _tell_systemd("READY=1")
+        gc.collect()
+        gc.freeze()  # the model and its like stay as long as the daemon: the collector need not look at them again
         return await _until_stopped(controller, stop, hang_up)
     finally:
         _tell_systemd("STOPPING=1")
@@ -130,9 +136,17 @@ def _desk(controller: Controller) -> Desk:
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
 
-    desk = Desk(controller.speak, dry_run, controller.axis.now)
+    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told)
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
+
+
+def _allow_files() -> None:
+    """As many open files as are wanted, where the hard limit permits it; what is started gets them too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _tell_systemd(state: str) -> None:

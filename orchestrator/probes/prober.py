@@ -3,21 +3,21 @@
 The one rule it keeps: every question gives exactly one observation, stamped when the question went out, and no
 question waits for another check's. How many of one check may be in the air stands in `airspace.py`, how many that need
 a connection in `turns.py`, when a check's beat comes in `schedule.py`; asking now does not move the beat. One timer
-serves all beats, and comes at most every two milliseconds: what is due by then goes out together.
+serves all beats; what is due within a hundredth of the shortest interval goes out together.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from orchestrator.core.events import Answer, Observed
-from orchestrator.core.model import Check
+from orchestrator.core.model import Check, Json
 from orchestrator.probes.airspace import Airspace
 from orchestrator.probes.asking import Asking, explain
 from orchestrator.probes.kind import Judged, Kind, Options, Raw, Secrets
@@ -26,7 +26,9 @@ from orchestrator.probes.lateness import Lateness
 from orchestrator.probes.schedule import Schedule
 from orchestrator.probes.tools import Tools
 
-BEAT_S = 0.002  # between two looks at the schedule
+_LOOKS = 100  # at the schedule, within the shortest interval; each costs as much as a question or two
+_LOOK_S_MIN, _LOOK_S_MAX = 0.001, 0.01
+_SHORTEST_AGAIN_S = 30.0  # a shorter interval is noticed at once, that it is over somewhat later
 _HUNG_S = 1.0  # how long `close` waits for questions that will not be broken off
 
 
@@ -81,12 +83,27 @@ class Prober:
         self._abandoned: set[asyncio.Task[Raw]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._looked_at = 0.0
+        self._look_s = _LOOK_S_MAX
+        self._shortest_at = 0.0  # when the shortest interval was looked up last
         self._closed = False
 
     @property
     def asking(self) -> frozenset[str]:
         """Ids of the checks that are asked."""
         return frozenset(self._asked)
+
+    def told(self) -> dict[str, Json]:
+        """How the schedule is kept, in numbers: for whoever asks how the daemon is. Late: of beats' questions."""
+        late, now = self.measured.late, asyncio.get_running_loop().time()
+        return {
+            "checks": len(self._asked),
+            "in_air": sum(asked.air.in_air for asked in self._asked.values()),
+            "asked": self.measured.asked,
+            "skipped": self.measured.skipped,
+            "turns": self._tools.turns_in_use(),
+            "late_last_minute": asdict(late.lately(now)),
+            "late_ever": asdict(late.ever()),
+        }
 
     def use(self, checks: Iterable[Check], secrets: Mapping[str, str] | None = None) -> None:
         """Ask these from now on, and no others. A check that has not changed keeps its beat and its cadence.
@@ -108,12 +125,15 @@ class Prober:
         now = asyncio.get_running_loop().time()  # after the imports
         for check in new:
             self._schedule.add(check.id, check.every_s, now)
+        self._shortest_at = now
+        self._look_every(self._schedule.shortest_s())
         self._set_timer()
 
     def cadence(self, intervals_s: Mapping[str, float]) -> None:
         """Ask these checks at these intervals from now on; ids that are not asked are passed over."""
         self._open()
         self._schedule.cadence(intervals_s, asyncio.get_running_loop().time())
+        self._look_every(min(self._look_s * _LOOKS, *intervals_s.values()))
         self._set_timer()
 
     def ask_now(self, ids: Iterable[str]) -> None:
@@ -166,17 +186,23 @@ class Prober:
         except ImportError as error:
             return _Asked(check, None, None, f"probe {check.probe} is not installed: {error}")
 
+    def _look_every(self, shortest_s: float) -> None:
+        self._look_s = min(max(shortest_s / _LOOKS, _LOOK_S_MIN), _LOOK_S_MAX)
+
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         next_at = self._schedule.next_at()
         if next_at is not None and not self._closed:
-            self._timer = asyncio.get_running_loop().call_at(max(next_at, self._looked_at + BEAT_S), self._beat)
+            self._timer = asyncio.get_running_loop().call_at(max(next_at, self._looked_at + self._look_s), self._beat)
 
     def _beat(self) -> None:
         loop, measured = asyncio.get_running_loop(), self.measured
         self._looked_at = now = loop.time()
+        if now - self._shortest_at > _SHORTEST_AGAIN_S:
+            self._shortest_at = now
+            self._look_every(self._schedule.shortest_s())
         for name, at in self._schedule.due(now):
             asked = self._asked.get(name)
             if asked is None:

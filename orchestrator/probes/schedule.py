@@ -60,6 +60,10 @@ class Schedule:
         """A check's interval. Raises KeyError."""
         return self._beats[check].every_s
 
+    def shortest_s(self) -> float:
+        """The shortest interval; infinite where there is none."""
+        return min((beat.every_s for beat in self._beats.values()), default=float("inf"))
+
     def cadence(self, intervals_s: Mapping[str, float], now: float) -> None:
         """New intervals from now on; checks that are not here are passed over."""
         overdue = 0

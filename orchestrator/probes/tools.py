@@ -5,6 +5,7 @@ The one rule it keeps: nothing is opened before the first question that needs it
 
 from __future__ import annotations
 
+from orchestrator.core.model import Json
 from orchestrator.probes.deadlines import Deadlines
 from orchestrator.probes.echo import Echoes
 from orchestrator.probes.forks import Forks
@@ -29,6 +30,10 @@ class Tools:
         if turns is None:
             turns = self._turns[kind] = Turns(self._turns_max or turns_of_a_kind(), self.deadlines)
         return turns
+
+    def turns_in_use(self) -> dict[str, Json]:
+        """How many connections are open, kind by kind, and how many may be."""
+        return {kind: {"in_use": turns.in_use, "limit": turns.limit} for kind, turns in self._turns.items()}
 
     def forks(self, module: str) -> Forks:
         """The processes that run this module's `answer` function."""

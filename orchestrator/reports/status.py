@@ -14,7 +14,7 @@ from orchestrator.core import failback
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import TaskTime
-from orchestrator.core.model import Model, Service
+from orchestrator.core.model import Json, Model, Service
 from orchestrator.core.records import TierState, Verdict
 from orchestrator.core.turn import percentile
 
@@ -91,6 +91,7 @@ class Live:
     daemon: bool = False
     silent_s: float | None = None
     tasks: Mapping[tuple[str, str], TaskTime] = field(default_factory=dict)  # by run and step: the last to end
+    asking: Mapping[str, Json] = field(default_factory=dict)  # how checks are asked, and how late
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class StatusNow:
     services: tuple[ServiceNow, ...]
     runs: tuple[RunNow, ...]
     undelivered: tuple[str, ...]
+    asking: Mapping[str, Json] = field(default_factory=dict)
 
 
 def status_now(state: d.Decided, model: Model | None, now: float, wall: float, live: Live | None = None) -> StatusNow:
@@ -123,6 +125,7 @@ def status_now(state: d.Decided, model: Model | None, now: float, wall: float, l
         services=services,
         runs=runs,
         undelivered=tuple(f"{n.due.kind.value}: {n.due.text}" for n in state.notices.values()),
+        asking=live.asking,
     )
 
 

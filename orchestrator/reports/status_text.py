@@ -177,11 +177,23 @@ def _foot(status: StatusNow, width: int) -> Iterable[Line]:
     who = f"controller {status.controller}, epoch {status.epoch}"
     if status.daemon:
         yield line(Part(who, "dim"))
+        if told := _asking(status):
+            yield line(Part(told, "dim"))
         return
     since = f" for {show_duration(status.silent_s)}" if status.silent_s is not None else ""
     stamp = time.strftime("%H:%M:%S", time.localtime(status.wall - (status.silent_s or 0.0)))
     when = f" (since {stamp})" if status.silent_s is not None else ""
     yield from _wrapped("", f"{who}: silent{since}{when}; nobody watches. Start it: bascule daemon", width, "bold red")
+
+
+def _asking(status: StatusNow) -> str:
+    """How many checks are asked and how late their questions went out; empty where a daemon does not tell."""
+    late = status.asking.get("late_last_minute")
+    if not isinstance(late, dict) or not late.get("count"):
+        return ""
+    p50, p99, most = (1000 * float(str(late.get(name, 0))) for name in ("p50_s", "p99_s", "max_s"))
+    asked = f"{status.asking.get('checks')} checks"
+    return f"{asked}; asked late in the last minute by {p50:.1f} ms (median), {p99:.1f} ms (p99), {most:.0f} ms (most)"
 
 
 def _wrapped(prefix: str, text: str, width: int, style: str) -> Iterable[Line]:

@@ -36,6 +36,7 @@ ROWS_AT_ONCE = 250  # or when there are so many: writing them must not hold up t
 REBUILD_EVERY_S = 2.0  # how often a shell that cannot write tries again
 TELL_AGAIN_S = 600.0  # a breakage that comes back sooner is not told again
 CHECKPOINT_EVERY = 500  # entries
+CHECKPOINT_REST_S = 10.0  # between two: in a flood of entries they would cost more than it does
 FOREVER = float("inf")
 
 StepCommand = c.RunPlaybook | c.CancelStep | c.SettleStep
@@ -87,6 +88,7 @@ class Shell:
         self._rows_at = 0.0
         self._batch: list[_Stepped] = []  # steps that are not committed yet
         self._since_checkpoint = 0
+        self._checkpoint_from = 0.0
         self._started: e.ControllerStarted | None = None
         self._broken: str | None = None
         self._retry_at = 0.0
@@ -209,8 +211,9 @@ class Shell:
 
     def _checkpoint(self) -> None:
         """The state after the latest entry, when it is time for one: after its commands, which it must not hold up."""
-        if self._since_checkpoint >= CHECKPOINT_EVERY:
-            self._since_checkpoint = 0
+        now = self._now()
+        if self._since_checkpoint >= CHECKPOINT_EVERY and now >= self._checkpoint_from:
+            self._since_checkpoint, self._checkpoint_from = 0, now + CHECKPOINT_REST_S
             try:
                 self._journal.checkpoint(self._journal.last_seq(), encode(self.engine.decided))
             except JournalUnwritable as refused:  # a checkpoint is a cache

@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases would be lost for nothing
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
+TURN_S = 0.05  # then questions go out and clients are answered, before more is taken in
 BATCH_S = 0.02  # for so long answers that wait already are taken in before something is decided
 SLOW_S = 1.0
 
@@ -339,18 +340,21 @@ class Controller:
             return
         self._pumping = True
         try:
-            self._drain()
+            self._drain(self._loop.time() + TURN_S)
         except StaleEpoch as stale:
             self._lose(str(stale))
             return
         finally:
             self._pumping = False
+        if self._queue and not self._pump_is_due:
+            self._pump_is_due = True
+            self._loop.call_soon(self._pump)
         if self._timer is not None:
             self._timer.cancel()
         delay_s = min(max(0.0, self.shell.wake_at - self.axis.now()), 3600.0)
         self._timer = self._loop.call_later(delay_s, self._tick)
 
-    def _drain(self) -> None:
+    def _drain(self, until: float = float("inf")) -> None:
         batch_ends = self._loop.time() + BATCH_S
         while self._queue:
             event = self._queue.popleft()
@@ -358,6 +362,8 @@ class Controller:
             more = bool(self._queue) and began < batch_ends
             self.shell.handle(event, more=more)
             if not more:
+                if began > until:
+                    return  # sockets and clocks want something too
                 batch_ends = began + BATCH_S
             if isinstance(event, e.WordSpoken) and self.shell.broken is not None:
                 again = f"repeat it safely with --word-id {event.id}"
@@ -394,6 +400,10 @@ class Controller:
     async def _keep_axis(self) -> None:
         while True:
             await asyncio.sleep(MARK_EVERY_S)
+            late = self.prober.measured.late.lately(self._loop.time())
+            if late.p99_s > SLOW_S:
+                told = {"p50_s": round(late.p50_s, 3), "p99_s": round(late.p99_s, 3), "max_s": round(late.max_s, 3)}
+                log.warning("checks are asked late", hint="too many for this machine?", **told)
             try:
                 self.axis.mark()
             except Exception as refused:

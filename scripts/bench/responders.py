@@ -13,8 +13,6 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 _PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 
@@ -61,20 +59,31 @@ async def _serve() -> None:
     await ended.wait()
 
 
-@contextmanager
-def responders() -> Iterator[dict[str, int]]:
-    """Ports by kind, for as long as the block lasts."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.bench.responders"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("no pipes to the responders")
-    try:
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.stdin.close()
-        process.wait(10)
-        process.stdout.close()
+class Responders:
+    """The process, for as long as the block lasts, or until it is stopped: from then on connections are refused."""
+
+    def __init__(self) -> None:
+        self.ports: dict[str, int] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Responders:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.bench.responders"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        if self._process.stdout is None:
+            raise RuntimeError("no pipe to the responders")
+        self.ports = json.loads(self._process.stdout.readline())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it now."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
 
 if __name__ == "__main__":
