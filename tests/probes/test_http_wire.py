@@ -1,0 +1,229 @@
+"""http on the wire: what servers do that no framework for tests would."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from orchestrator.core.events import Answer
+from orchestrator.probes.http import HttpOptions
+from orchestrator.probes.http_exchange import place_of
+from tests.probes.conftest import Ask, NameServer
+
+OK = b"HTTP/1.1 200 OK\r\n"
+Serve = Callable[..., Any]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def serve() -> AsyncIterator[Serve]:
+    """Start a server that says these bytes to whatever is asked; its URL, and what it heard."""
+    servers: list[asyncio.Server] = []
+
+    async def start(
+        *said: bytes, stays: bool = False, context: ssl.SSLContext | None = None
+    ) -> tuple[str, list[bytes]]:
+        heard: list[bytes] = []
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                heard.append(await reader.readuntil(b"\r\n\r\n"))
+                for part in said:
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+                if stays:
+                    await reader.read()
+                writer.close()
+            except (OSError, EOFError):
+                writer.transport.abort()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+        servers.append(server)
+        scheme = "https" if context else "http"
+        return f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/", heard
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+class TestBodies:
+    """Where a body ends, and how it is packed."""
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            (OK + b"Content-Length: 5\r\n\r\nhello",),
+            (OK + b"Content-Len", b"gth: 5\r\n\r", b"\nhel", b"lo"),
+            (OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n", b"2\r\nlo\r\n0\r\n\r\n"),
+            (OK + b"\r\n", b"hello"),
+            (b"HTTP/1.0 200 OK\r\n\r\nhello",),
+            (b"HTTP/1.1 100 Continue\r\n\r\n", OK + b"Content-Length: 5\r\n\r\nhello"),
+            (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello",),
+            (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"hello"),),
+            (OK + b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(b"hello"),),
+            (OK + b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(b"hello")[2:-4],),
+            (OK + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello and more than was promised",),
+            (b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",),
+        ],
+    )
+    async def test_it_is_read_whole(self, ask: Ask, serve: Serve, said: tuple[bytes, ...]) -> None:
+        url, _ = await serve(*said)
+        seen = await ask("http", url=url, match="^hello$")
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_the_answer_to_head_has_none(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK + b"Content-Length: 5\r\n\r\n", stays=True)
+        assert (await ask("http", url=url, method="HEAD")).answer is Answer.GOOD
+
+    async def test_no_content_needs_no_end(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(b"HTTP/1.1 204 No Content\r\n\r\n", stays=True)
+        assert (await ask("http", url=url)).answer is Answer.GOOD
+
+    async def test_one_that_is_cut_off_is_bad(self, ask: Ask, serve: Serve) -> None:
+        for head in (b"Content-Length: 9\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n9\r\nhello"):
+            url, _ = await serve(OK + head)
+            seen = await ask("http", url=url)
+            assert (seen.answer, "before the body had come" in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_a_large_one_is_read_up_to_a_limit(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK + b"\r\n", *[b"x" * 65536] * 40, stays=True)
+        assert (await ask("http", url=url, match="^x+$")).answer is Answer.GOOD
+
+    async def test_a_small_one_that_unpacks_to_much_does_not_fill_the_memory(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(200 << 20), 9), stays=True)
+        assert (await ask("http", url=url)).answer is Answer.GOOD
+
+    async def test_what_is_not_packed_as_it_says(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK + b"Content-Encoding: gzip\r\n\r\nhello")
+        seen = await ask("http", url=url)
+        assert (seen.answer, "no gzip" in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_a_head_without_end(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK, *[b"X-More: " + b"x" * 4096 + b"\r\n"] * 40, stays=True)
+        seen = await ask("http", url=url)
+        assert (seen.answer, "its head is longer" in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_its_character_set(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK + b"Content-Type: text/html; charset=iso-8859-1\r\n\r\n" + "Überlauf".encode("latin-1"))
+        assert (await ask("http", url=url, match="^Überlauf$")).answer is Answer.GOOD
+        url, _ = await serve(OK + b"Content-Type: text/html; charset=klingon\r\n\r\nhello")
+        assert (await ask("http", url=url, match="^hello$")).answer is Answer.GOOD
+
+
+class TestRequests:
+    """What is said."""
+
+    async def test_a_newcomers(self, ask: Ask, serve: Serve) -> None:
+        url, heard = await serve(OK + b"\r\n")
+        for _ in range(2):
+            await ask("http", url=url + "a b?q=ü#part", headers={"user-agent": "mine"})
+        assert heard[0] == heard[1]
+        assert heard[0].startswith(b"GET /a%20b?q=%C3%BC HTTP/1.1\r\nHost: 127.0.0.1:")
+        assert b"Connection: close\r\n" in heard[0]
+        assert heard[0].count(b"ser-") + heard[0].count(b"ser-agent: mine") == 2, heard[0]
+
+    async def test_a_token_does_not_follow_to_another_place(self, ask: Ask, serve: Serve) -> None:
+        there, heard_there = await serve(OK + b"\r\n")
+        here, heard_here = await serve(f"HTTP/1.1 302 Found\r\nLocation: {there}\r\n\r\n".encode())
+        seen = await ask("http", url=here, redirects=1, token_secret="t", secrets={"t": "open-sesame"})
+        assert seen.answer is Answer.GOOD, seen.detail
+        assert b"open-sesame" in heard_here[0]
+        assert b"open-sesame" not in heard_there[0]
+
+    async def test_round_in_a_circle(self, ask: Ask, serve: Serve) -> None:
+        url, heard = await serve(b"HTTP/1.1 301 Moved\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
+        seen = await ask("http", url=url, redirects=3)
+        assert (seen.answer, "too many redirects" in seen.detail, len(heard)) == (Answer.BAD, True, 4), seen.detail
+
+    async def test_to_no_web_address(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(b"HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\n\r\n")
+        seen = await ask("http", url=url, redirects=1)
+        assert (seen.answer, "redirected to no URL" in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_a_token_of_two_lines_is_our_own_fault(self, ask: Ask, serve: Serve) -> None:
+        url, heard = await serve(OK + b"\r\n")
+        seen = await ask("http", url=url, token_secret="t", secrets={"t": "a\r\nX-Evil: 1"})
+        assert (seen.answer, heard) == (Answer.NONE, [])
+        assert "Evil" not in seen.detail
+
+    def test_a_header_of_two_lines_is_refused_when_it_is_written(self) -> None:
+        with pytest.raises(ValueError, match="a value is one line"):
+            HttpOptions.model_validate({"url": "http://x/", "headers": {"X": "a\r\nY: b"}})
+
+    def test_names_in_other_alphabets(self) -> None:
+        place = place_of("https://bücher.example/straße?q=ä#x")
+        assert (place.host, place.path, place.named) == (
+            "xn--bcher-kva.example", "/stra%C3%9Fe?q=%C3%A4", "xn--bcher-kva.example",
+        )  # fmt: skip
+        assert place_of("http://[::1]:8080").named == "[::1]:8080"
+
+    async def test_the_next_address_of_a_name_is_tried(self, ask: Ask, serve: Serve, name_server: NameServer) -> None:
+        url, _ = await serve(OK + b"\r\n")
+        name_server.records[("two.example.", "A")] = ["127.0.0.99", "127.0.0.1"]  # nobody listens at the first
+        seen = await ask("http", url=url.replace("127.0.0.1", "two.example"), resolver=name_server.where)
+        assert seen.answer is Answer.GOOD, seen.detail
+
+
+class TestTls:
+    """Real certificates."""
+
+    async def test_who_is_trusted(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
+        assert (await ask("http", url=url, tls_ca_file=str(certificate), match="hello")).answer is Answer.GOOD
+        assert (await ask("http", url=url, tls_verify=False)).answer is Answer.GOOD
+        stranger = await ask("http", url=url)
+        assert (stranger.answer, "certificate not accepted" in stranger.detail) == (Answer.BAD, True), stranger.detail
+        missing = await ask("http", url=url, tls_ca_file="/nowhere/ca.pem")
+        assert (missing.answer, "TLS cannot be begun" in missing.detail) == (Answer.NONE, True), missing.detail
+
+    async def test_a_body_that_comes_in_pieces(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
+        _, context = _certificate(tmp_path)
+        url, _ = await serve(OK + b"\r\n", *[b"x" * 30000] * 10, context=context)
+        assert (await ask("http", url=url, tls_verify=False, match="^x{300000}$")).answer is Answer.GOOD
+
+    async def test_connected_and_then_no_handshake(self, ask: Ask, deaf: int) -> None:
+        seen = await ask("http", url=f"https://127.0.0.1:{deaf}/", timeout_s=0.5)
+        assert (seen.answer, "connected, no response" in seen.detail) == (Answer.SILENT, True), seen.detail
+
+
+def _certificate(room: Path) -> tuple[Path, ssl.SSLContext]:
+    """One of 127.0.0.1's own, and a server's context with it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = room / "certificate.pem", room / "key.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private)
+    return certificate, context
