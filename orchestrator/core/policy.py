@@ -6,6 +6,7 @@ accident that it prevents. A new guard is one function and one row.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -274,10 +275,13 @@ def unexplained_domains(turn: Turn, window_s: float, since: float) -> list[str]:
             fell.append((verdict.at, own))
     fell.sort(key=lambda fall: fall[0])
     most: list[str] = []
+    ends = 0
     for n, (at, _) in enumerate(fell):
-        together = [domains for later, domains in fell[n:] if later - at <= window_s]
-        if len(together) > len(most):
-            most = max(most, _explaining(together), key=len)
+        ended = ends
+        while ends < len(fell) and fell[ends][0] - at <= window_s:
+            ends += 1
+        if ends > ended and ends - n > len(most):  # else it is a part of the window before
+            most = max(most, _explaining([domains for _, domains in fell[n:ends]]), key=len)
     return most
 
 
@@ -285,8 +289,8 @@ def _explaining(failures: list[frozenset[str]]) -> list[str]:
     """The fewest domains, greedily, that explain all of these: one dark site is one."""
     found = []
     while failures:
-        names = sorted({name for domains in failures for name in domains})
-        best = max(names, key=lambda name: sum(name in domains for domains in failures))
+        counts = Counter(name for domains in failures for name in domains)
+        best = min(counts, key=lambda name: (-counts[name], name))
         found.append(best)
         failures = [domains for domains in failures if best not in domains]
     return found

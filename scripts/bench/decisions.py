@@ -32,7 +32,9 @@ class Watched:
 
     def delays_s(self) -> list[float]:
         """Of all services, sorted."""
-        return sorted(at - self.bad[f"bench/s{service.rpartition('/s')[2]}"][FALL - 1] for service, at in self.decided.items())
+        return sorted(
+            at - self.bad[f"bench/s{service.rpartition('/s')[2]}"][FALL - 1] for service, at in self.decided.items()
+        )
 
 
 def write(where: Path, flood: int, services: int, port: int) -> None:
@@ -99,7 +101,7 @@ async def delays(workspace: Path, responders: Responders, flood: int, services: 
 
 async def _until(so: Any, within_s: float) -> None:
     async with asyncio.timeout(within_s):
-        while not so():
+        while not so():  # noqa: ASYNC110 - a look in a while costs what is measured nothing
             await asyncio.sleep(0.05)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from orchestrator.lab.system import home
 from scripts.bench import cpu
 
+
 def address(number: int, net: int = 10) -> str:
     """One of 60,000 loopback addresses of a net."""
     return f"127.{net + number // 60000}.{number // 240 % 250}.{1 + number % 240}"
