@@ -6,6 +6,35 @@ from scripts.bench.shape import Measurement
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(
+        "probes",
+        "probes a CPU-second by kind: bascule, blackbox_exporter, fping",
+        "scripts.bench.probes",
+        limit_s=900,
+        quick_limit_s=180,
+        peers=("blackbox_exporter", "fping"),
+    ),
+    Measurement(
+        "at-rest",
+        "a daemon with 1,000 and 10,000 checks: CPU, memory, lateness",
+        "scripts.bench.at_rest",
+        limit_s=600,
+        quick_limit_s=300,
+    ),
+    Measurement(
+        "decisions",
+        "from an answer to a decision while thousands of other checks fall",
+        "scripts.bench.decisions",
+        limit_s=900,
+        quick_limit_s=400,
+    ),
+    Measurement(
+        "growth",
+        "more checks, and longer journals",
+        "scripts.bench.growth",
+        limit_s=1200,
+        quick_limit_s=300,
+    ),
+    Measurement(
         "playbooks",
         "a no-op, three-task and ten-task playbook over SSH, on one host",
         "scripts.bench.playbooks:one_host",
