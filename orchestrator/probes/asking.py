@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.kind import Judged, Kind, NotAsked, Question, Raw, Secrets, Unanswerable
+from orchestrator.probes.pulse import Pulse
 from orchestrator.probes.tools import Tools
 
 _HELD_UP_S = 0.1  # a deadline that is looked at so late says more of this program than of the question
@@ -40,10 +41,12 @@ class Asking:
         "_abandon",
         "_clock",
         "_done",
+        "_held_s",
         "_held_up",
         "_kind",
         "_loop",
         "_options",
+        "_pulse",
         "_stamped",
         "over",
         "sent_at",
@@ -65,6 +68,8 @@ class Asking:
         self._done = done
         self._loop = asyncio.get_running_loop()
         self._abandon: Callable[[], None] | None = None
+        self._pulse: Pulse | None = None
+        self._held_s = 0.0  # how long this program had been held up when the question went out
         self.timeout_s = timeout_s
         self.over = False
         self._held_up = False
@@ -74,6 +79,8 @@ class Asking:
     def begin(self, secrets: Secrets, tools: Tools) -> None:
         """Ask."""
         kind = self._kind
+        self._pulse = tools.pulse
+        self._held_s = tools.pulse.held_s()
         question = Question(self._options, self.timeout_s, secrets, tools, self.stamp)
         if kind.launch is None:
             self.task = self._loop.create_task(_asked(kind, question))
@@ -93,6 +100,8 @@ class Asking:
         """It goes out now."""
         self._stamped = self._loop.time()
         self.sent_at = self._clock()
+        if self._pulse is not None:
+            self._held_s = self._pulse.held_s()
 
     def cancel(self) -> None:
         """Nobody wants the answer any more: none is given."""
@@ -148,8 +157,10 @@ class Asking:
             return Judged(Answer.NONE, {}, what)
         if judged.answer is Answer.SILENT and not kind.forks:
             late_s = self._loop.time() - self._stamped - self.timeout_s
-            if late_s > max(0.25, self.timeout_s / 2):
-                return Judged(Answer.NONE, {}, f"this program was {late_s:.1f} s late itself ({judged.detail})")
+            held_s = self._pulse.held_s() - self._held_s if self._pulse is not None else 0.0
+            if max(late_s, held_s) > max(0.25, self.timeout_s / 2):
+                own_s = max(late_s, held_s)
+                return Judged(Answer.NONE, {}, f"this program was {own_s:.1f} s late itself ({judged.detail})")
         return judged
 
 

@@ -10,6 +10,7 @@ from orchestrator.probes.deadlines import Deadlines
 from orchestrator.probes.echo import Echoes
 from orchestrator.probes.forks import Forks
 from orchestrator.probes.names import Names
+from orchestrator.probes.pulse import Pulse
 from orchestrator.probes.turns import Turns, turns_of_a_kind
 
 
@@ -20,6 +21,7 @@ class Tools:
         self.echoes = Echoes()
         self.names = Names()
         self.deadlines = Deadlines()
+        self.pulse = Pulse()
         self._turns_max = turns_max
         self._turns: dict[str, Turns] = {}
         self._forks: dict[str, Forks] = {}
@@ -44,6 +46,7 @@ class Tools:
     async def close(self) -> None:
         """End every process and close every socket."""
         self.deadlines.close()
+        self.pulse.close()
         self.echoes.close()
         for forks in self._forks.values():
             await forks.close()
