@@ -85,8 +85,6 @@ class Engine:
         self._at_rest = False  # all services rest, and nothing runs
         self._put_off = False  # there is something to decide since an answer that others followed at once
         self._askers: dict[str, set[str]] = {}  # check to the services that asked for its verdict when attended
-        self._arrivals = {check: place for place, check in enumerate(self.rows)}  # in which order rows were begun
-        self._arrived = len(self.rows)
         self._blind: dict[str, bool] = {}
         self._learn(model)
         for check in self.rows:
@@ -199,8 +197,6 @@ class Engine:
         if row is None:
             row = rows[name] = Row()
             row.last_sent_at = math.nextafter(seen.sent_at, -FOREVER)  # just before, however old the workspace
-            self._arrivals[name] = self._arrived
-            self._arrived += 1
             self._watch(name)
         was_suspended = row.suspended_at
         again = row.last_answer is seen.answer and no_news(check, row, rows, self._recorded_at, self._awaited)
@@ -250,9 +246,9 @@ class Engine:
 
     def _confirm_silences(self, turn: Turn, vantage: str, dirty: dict[str, Row | None]) -> bool:
         changed = False
-        for name in sorted(self._suspended, key=lambda check: self._arrivals.get(check, -1)):
-            row = self.rows.get(name)
-            if row is None or row.suspended_at is None:
+        for name in [c for c in self.rows if c in self._suspended] if self._suspended else ():
+            row = self.rows[name]
+            if row.suspended_at is None:
                 self._suspended.discard(name)
                 continue
             if self.model.checks[name].vantage != vantage:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.identity import identity_of
+from orchestrator.shell.intake import Intake
 from orchestrator.shell.loop import Ports, Shell
 
 log = structlog.get_logger(__name__)
@@ -46,8 +46,6 @@ log = structlog.get_logger(__name__)
 LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases would be lost for nothing
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
-TURN_S = 0.05  # then questions go out and clients are answered, before more is taken in
-BATCH_S = 0.02  # for so long answers that wait already are taken in before something is decided
 SLOW_S = 1.0
 
 
@@ -88,9 +86,6 @@ class Controller:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.watchers = watchers or Watchers()
         self._attends = attends
-        self._queue: deque[e.Event] = deque()
-        self._pumping = False
-        self._pump_is_due = False
         self._over = False  # closed, or not the decider any more: nothing is taken in
         self._timer: asyncio.TimerHandle | None = None
         self._answers: dict[str, asyncio.Future[c.Answered]] = {}
@@ -112,6 +107,7 @@ class Controller:
         """
         self._loop = asyncio.get_running_loop()
         self._lost = self._loop.create_future()
+        self._intake = Intake(self._loop, self._handle, self._set_timer)
         try:
             self.loaded, self.secrets = await self._read()
         except ConfigurationInvalid as invalid:
@@ -123,7 +119,7 @@ class Controller:
         except BaseException:
             await self.close()
             raise
-        self._pump()
+        self._intake.take()
 
     def _take_over(self) -> None:
         self.journal: Journal = SqliteJournal(journal_path(self.workspace))
@@ -197,7 +193,7 @@ class Controller:
             self._ask(model)
             return False
         self.invalid = None
-        self._pump()  # it may want to be woken sooner now
+        self._intake.take()  # it may want to be woken sooner now
         log.info("configuration reloaded", digest=loaded.model.digest)
         return True
 
@@ -218,13 +214,8 @@ class Controller:
             self._answers.pop(word.id, None)
 
     def emit(self, event: e.Event) -> None:
-        """Take in one event, after those that came before it. Answers that come together are taken together."""
-        self._queue.append(event)
-        if not isinstance(event, e.Observed):
-            self._pump()
-        elif not self._pump_is_due:
-            self._pump_is_due = True
-            self._loop.call_soon(self._pump)
+        """Take in one event, after those that came before it."""
+        self._intake.put(event)
 
     # ---- inside
 
@@ -282,15 +273,12 @@ class Controller:
             self.runner.warm_up((self.loaded.daemon if self.loaded else DaemonSettings()).playbooks)
 
     def _take_in_the_last(self) -> None:
-        try:
-            if self._began:
-                self._drain()
-        except StaleEpoch as stale:
-            self._lose(str(stale))
+        if self._began:
+            self._intake.take_all()
 
     def _give_back(self) -> None:
         """The lease; with it, the rows that are still to be kept."""
-        self._over = True
+        self._over = self._intake.closed = True
         try:
             if self._began:
                 self.shell.close()
@@ -333,51 +321,33 @@ class Controller:
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
 
-    def _pump(self) -> None:
-        """Handle what has come, in order; then be woken when the core wants to be."""
-        self._pump_is_due = False
-        if self._pumping or self._over:
-            return
-        self._pumping = True
+    def _handle(self, event: e.Event, *, more: bool) -> None:
+        began = self._loop.time()
         try:
-            self._drain(self._loop.time() + TURN_S)
+            self.shell.handle(event, more=more)
         except StaleEpoch as stale:
             self._lose(str(stale))
             return
-        finally:
-            self._pumping = False
-        if self._queue and not self._pump_is_due:
-            self._pump_is_due = True
-            self._loop.call_soon(self._pump)
+        if isinstance(event, e.WordSpoken) and self.shell.broken is not None:
+            again = f"repeat it safely with --word-id {event.id}"
+            why = f"{self.shell.broken}; whether the word was kept is not known: {again}"
+            self._answered(c.Answered(event.id, False, Reason.CANNOT_ACT.value, why))
+        took_s = self._loop.time() - began
+        if took_s > SLOW_S:
+            log.warning("slow", event_kind=type(event).__name__, took_s=round(took_s, 2), hint="a busy disk?")
+
+    def _set_timer(self) -> None:
+        """Be woken when the core wants to be."""
         if self._timer is not None:
             self._timer.cancel()
         delay_s = min(max(0.0, self.shell.wake_at - self.axis.now()), 3600.0)
         self._timer = self._loop.call_later(delay_s, self._tick)
 
-    def _drain(self, until: float = float("inf")) -> None:
-        batch_ends = self._loop.time() + BATCH_S
-        while self._queue:
-            event = self._queue.popleft()
-            began = self._loop.time()
-            more = bool(self._queue) and began < batch_ends
-            self.shell.handle(event, more=more)
-            if not more:
-                if began > until:
-                    return  # sockets and clocks want something too
-                batch_ends = began + BATCH_S
-            if isinstance(event, e.WordSpoken) and self.shell.broken is not None:
-                again = f"repeat it safely with --word-id {event.id}"
-                why = f"{self.shell.broken}; whether the word was kept is not known: {again}"
-                self._answered(c.Answered(event.id, False, Reason.CANNOT_ACT.value, why))
-            took_s = self._loop.time() - began
-            if took_s > SLOW_S:
-                log.warning("slow", event_kind=type(event).__name__, took_s=round(took_s, 2), hint="a busy disk?")
-
     def _tick(self) -> None:
         self.emit(e.Ticked())
 
     def _lose(self, why: str) -> None:
-        self._over = True
+        self._over = self._intake.closed = True
         log.error("the lease is lost: this controller acts no more", why=why)
         for waiting in (self._lost, *self._answers.values()):
             if waiting is not None and not waiting.done():

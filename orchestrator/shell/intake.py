@@ -1,0 +1,80 @@
+"""Events on their way to the shell: taken in in the order they came, those that come together together.
+
+The one rule it keeps: it holds up nobody for long. Answers that wait already are handed over as a batch, for which one
+decision is made; after a turn of them questions go out and clients are answered before more is taken in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from orchestrator.core import events as e
+
+TURN_S = 0.05  # then the event loop has its turn
+BATCH_S = 0.02  # for so long answers that wait already are taken in before something is decided
+
+
+class Handle(Protocol):
+    """Takes one event; with `more` the next one follows at once."""
+
+    def __call__(self, event: e.Event, *, more: bool) -> None:
+        """Take it."""
+        ...
+
+
+class Intake:
+    """The queue of one shell, in one event loop. `handled` is called after each turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, handle: Handle, handled: Callable[[], None]) -> None:
+        self.closed = False
+        self._loop = loop
+        self._handle = handle
+        self._handled = handled
+        self._waiting: deque[e.Event] = deque()
+        self._busy = False
+        self._due = False
+
+    def put(self, event: e.Event) -> None:
+        """After those that came before it: at once, or with the other answers of this moment."""
+        self._waiting.append(event)
+        if isinstance(event, e.Observed):
+            self._soon()
+        else:
+            self.take()
+
+    def take(self) -> None:
+        """Hand over what has come, for one turn."""
+        self._due = False
+        if self._busy or self.closed:
+            return
+        self._busy = True
+        try:
+            self.take_all(self._loop.time() + TURN_S)
+        finally:
+            self._busy = False
+        if self.closed:
+            return
+        if self._waiting:
+            self._soon()
+        self._handled()
+
+    def take_all(self, until: float = float("inf")) -> None:
+        """Hand over everything, or what there is time for."""
+        waiting, batch_ends = self._waiting, self._loop.time() + BATCH_S
+        while waiting and not self.closed:
+            event = waiting.popleft()
+            began = self._loop.time()
+            more = bool(waiting) and began < batch_ends
+            self._handle(event, more=more)
+            if not more:
+                if began > until:
+                    return
+                batch_ends = began + BATCH_S
+
+    def _soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self.take)
