@@ -32,9 +32,9 @@ from orchestrator.core.cadence import Cadence
 from orchestrator.core.commands import Command, UseCadence
 from orchestrator.core.decided import Decided
 from orchestrator.core.detector import Row
-from orchestrator.core.heard import Heard, in_sight_at, no_news
+from orchestrator.core.heard import Heard, awaited, in_sight_at, no_news
 from orchestrator.core.model import Check, Model, Service
-from orchestrator.core.policy import dependencies, order
+from orchestrator.core.policy import order
 from orchestrator.core.turn import FOREVER, Turn, blind, reference_at, tell_command
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
@@ -380,7 +380,7 @@ class Engine:
             raise Undecided(f"no rest after {ROUNDS} rounds; the last records: {', '.join(last)}")
         self._decide_at = turn.wake_at
         self._at_rest = len(self._resting) == len(services) and not self.decided.unfinished_runs()
-        self._await(turn)
+        self._awaited = awaited(turn)
 
     def _attend(self, turn: Turn, service: Service) -> None:
         turn.looked_closer, turn.asked = False, set()
@@ -391,20 +391,6 @@ class Engine:
             self._resting.add(service.id)
             for check in turn.asked:
                 self._askers.setdefault(check, set()).add(service.id)
-
-    def _await(self, turn: Turn) -> None:
-        """Note whose answers matter at once; ask the new ones now."""
-        awaited: set[str] = set()
-        for unfinished in self.decided.unfinished_runs():
-            awaited.update(steps.awaited(turn, unfinished))
-        for open_ in self.decided.open_incidents():
-            service = self.model.services.get(open_.service)
-            if service is None:
-                continue
-            awaited.update(service.healthy_when.checks())
-            for name in dependencies(turn, service):
-                awaited.update(self.model.services[name].healthy_when.checks())
-        self._awaited = awaited
 
     def _watch(self, check: str, not_before: float = 0.0) -> None:
         """Reconsider this check when time alone may change its verdict: one lazy timer a check."""

@@ -1,4 +1,4 @@
-"""One answer, as the detector has taken it in: whether it was asked in sight, and whether it is news to anybody.
+"""One answer, as the detector has taken it in: whether it was asked in sight, awaited, and news to anybody.
 
 The one rule it keeps: what is left out of deciding is only what could not turn out differently.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from orchestrator.core import detector
+from orchestrator.core import detector, steps
 from orchestrator.core.detector import Row
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check
+from orchestrator.core.policy import dependencies
 from orchestrator.core.records import Verdict
+from orchestrator.core.turn import Turn
 
 
 class Heard(NamedTuple):
@@ -47,3 +49,18 @@ def no_news(check: Check, row: Row, rows: Mapping[str, Row], recorded_at: float,
         return True
     waiting = (other for c in awaited if (other := rows.get(c)) is not None)
     return all(x.last_answer is not Answer.SILENT or x.last_sent_at <= row.last_sent_at for x in waiting)
+
+
+def awaited(turn: Turn) -> set[str]:
+    """Whose answers matter at once: what runs and open incidents wait for, and what their services depend on."""
+    found: set[str] = set()
+    for unfinished in turn.decided.unfinished_runs():
+        found.update(steps.awaited(turn, unfinished))
+    for open_ in turn.decided.open_incidents():
+        service = turn.model.services.get(open_.service)
+        if service is None:
+            continue
+        found.update(service.healthy_when.checks())
+        for name in dependencies(turn, service):
+            found.update(turn.model.services[name].healthy_when.checks())
+    return found

@@ -16,6 +16,7 @@ from orchestrator.core.cadence import Cadence
 from orchestrator.core.commands import ProbeNow, UseCadence
 from orchestrator.core.detector import Row
 from orchestrator.core.engine import Engine, Outcome
+from orchestrator.core.heard import awaited
 from orchestrator.core.model import Check, Model
 from orchestrator.core.policy import dependencies, order
 from orchestrator.core.records import Verdict
@@ -165,4 +166,4 @@ class PlainEngine(Engine):
             if len(turn.records) == before:
                 break
         self._decide_at = turn.wake_at
-        self._await(turn)
+        self._awaited = awaited(turn)
