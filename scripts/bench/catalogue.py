@@ -82,7 +82,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         "promotion",
         "the primary's power is cut, until the standby takes writes: Patroni with etcd, ours",
         "scripts.bench.promotion",
-        limit_s=900,
+        limit_s=1200,
         quick_limit_s=240,
         peers=("etcd", "patroni"),
     ),

@@ -56,7 +56,7 @@ PLAYBOOK, RUNNER = "ansible-playbook", "ansible-runner"
 WARM, FAST = "bascule, warm", "bascule, warm with Mitogen"
 
 READY_S = 60.0
-BUDGET_S = 150.0  # of one playbook on so many hosts
+BUDGET_S = 60.0  # of one playbook on so many hosts
 BETWEEN_S = 1.0  # a controller has that long between two steps to make the next worker ready
 
 Run = Callable[[str], float]

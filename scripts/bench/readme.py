@@ -26,9 +26,11 @@ BEGIN, END = "<!-- bench figures: begin", "<!-- bench figures: end -->"
 def block(told: dict[str, Any]) -> str:
     """The block for README.md."""
     comparisons = [Comparison.from_json(comparison) for comparison in told["comparisons"]]
+    loads = told["loads"]
+    busy = f"load average when they began: {min(loads):.1f}" + (f" to {max(loads):.1f}" if len(loads) > 1 else "")
     lines = [
         f"{BEGIN} (written by scripts/bench/readme.py from the JSON of make bench) -->",
-        f"Measured by `make bench` on {described(told['machine'])}; {told['machine']['date']}.",
+        f"Measured by `make bench` on {described(told['machine'])}; {told['machine']['date']}; {busy}.",
         "",
         *markdown_table(comparisons),
         END,
@@ -66,7 +68,7 @@ def main() -> None:
             parser.error(f"{path}: of a quick run, which is not to be quoted")
         for name, why in runs[-1]["failed"].items():  # what had been compared before it failed was compared whole
             print(f"{path}: {name}: not all was measured: {why}", file=sys.stderr)
-    told = runs[0] | {"comparisons": joined(runs)}
+    told = runs[-1] | {"comparisons": joined(runs), "loads": [run["machine"]["load_1min"] for run in runs]}
     readme = home() / "README.md"
     readme.write_text(replaced(readme.read_text(encoding="utf-8"), told), encoding="utf-8")
 

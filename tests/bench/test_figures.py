@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from scripts.bench.catalogue import MEASUREMENTS
 from scripts.bench.figures import percentile, ratios, reached, summary
-from scripts.bench.readme import BEGIN, END, replaced
+from scripts.bench.peers import PROGRAMS
+from scripts.bench.readme import BEGIN, END, joined, replaced
 from scripts.bench.rounds import in_turns
 from scripts.bench.shape import Comparison, Row, Target
 from scripts.bench.tables import markdown_table, shown, text_table
@@ -132,13 +138,44 @@ def test_numbers_as_a_person_writes_them(value: float, text: str) -> None:
 
 def test_the_block_of_a_document_is_written_anew() -> None:
     machine = {"cores": 2, "processor": "P", "memory_gib": 8, "kernel": "6.1", "distribution": "D", "python": "3.11"}
-    told = {"machine": {**machine, "date": "2026-01-02"}, "comparisons": [BESIDE.as_json()]}
+    told = {"machine": {**machine, "date": "2026-01-02"}, "comparisons": [BESIDE.as_json()], "loads": [0.25]}
     page = f"before\n{BEGIN} -->\nold\n{END}\nafter"
     new = replaced(page, told)
     assert new.startswith("before\n")
     assert new.endswith("\nafter")
     assert "old" not in new
     assert "7.50× (5.00–12.5) vs peer" in new
+    assert "load average when they began: 0.2." in new
     assert replaced(new, told) == new
     with pytest.raises(ValueError, match="found 0"):
         replaced("nothing", told)
+
+
+def test_the_readme_has_its_block() -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert page.count(BEGIN) == page.count(END) == 1
+
+
+def test_figures_of_several_runs_are_joined_in_the_catalogues_order() -> None:
+    first, second = MEASUREMENTS[0].name, MEASUREMENTS[1].name
+
+    def run(*rows: tuple[str, str, str]) -> dict[str, Any]:
+        return {"comparisons": [{"measurement": m, "title": t, "note": note} for m, t, note in rows]}
+
+    found = joined([run((second, "x", "old"), (first, "a", "")), run((second, "x", "new"), (first, "b", ""))])
+    assert [(c["measurement"], c["title"], c["note"]) for c in found] == [
+        (first, "a", ""),
+        (first, "b", ""),
+        (second, "x", "new"),
+    ]
+
+
+def test_every_measurement_can_be_found_and_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert len({m.name for m in MEASUREMENTS}) == len(MEASUREMENTS)
+    for measurement in MEASUREMENTS:
+        module, _, function = measurement.module.partition(":")
+        assert callable(getattr(importlib.import_module(module), function or "measure"))
+        assert set(measurement.peers) <= set(PROGRAMS), measurement.name
+        assert measurement.quick_limit_s <= measurement.limit_s
+        assert f"`{measurement.name}`" in page, f"docs/benchmarks.md does not say what {measurement.name} is"
