@@ -27,6 +27,13 @@ PidFile none
 """
 _START = """
 set -e
+if [ "$2" = sudo ]; then
+  mkdir -p etc/pam.d upper
+  printf 'root ALL=(ALL:ALL) NOPASSWD: ALL\n' >etc/sudoers && chmod 440 etc/sudoers
+  for kind in auth account session; do echo "$kind sufficient pam_permit.so"; done >etc/pam.d/sudo
+  mount -t overlay overlay -o "lowerdir=etc:/etc" /etc
+  [ -x /usr/bin/sudo ] || mount -t overlay overlay -o "lowerdir=$3/usr:/usr" /usr
+fi
 cp /etc/passwd passwd
 grep -q ^sshd: passwd || echo 'sshd:x:990:65534::/run/sshd:/usr/sbin/nologin' >>passwd
 mount --bind passwd /etc/passwd
@@ -47,10 +54,14 @@ class Target:
     home: Path
     port: int
     process: subprocess.Popen[bytes]
+    has_sudo: bool = False
 
     @classmethod
-    def start(cls, home: Path, more: str = "AcceptEnv LC_*") -> Target:
-        """Start one. Raises CannotServe where that is not possible, with the reason."""
+    def start(cls, home: Path, more: str = "AcceptEnv LC_*", sudo: bool = False) -> Target:
+        """Start one. Raises CannotServe where that is not possible, with the reason.
+
+        With `sudo`, root can become anybody there, if this machine or the lab's cache has sudo (`has_sudo`).
+        """
         program, libraries = _find_server()
         home.mkdir()
         for name in ("host", "user"):
@@ -58,14 +69,15 @@ class Target:
         port = _free_port()
         (home / "configuration").write_text(_CONFIGURATION.format(port=port, home=home, more=more))
         (home / "start").write_text(_START)
+        can = sudo and (Path("/usr/bin/sudo").exists() or (CACHE / "usr/bin/sudo").exists())
         isolated = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
         process = subprocess.Popen(
-            [*isolated, "sh", "start", program],
+            [*isolated, "sh", "start", program, "sudo" if can else "", str(CACHE)],
             cwd=home,
             stderr=(home / "log").open("wb"),
             env={**os.environ, "LD_LIBRARY_PATH": libraries},
         )
-        target = cls(home, port, process)
+        target = cls(home, port, process, can)
         for _ in range(200):
             if process.poll() is not None:
                 raise CannotServe((home / "log").read_text())
