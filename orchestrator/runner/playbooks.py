@@ -13,17 +13,17 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
 from orchestrator.runner import leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
+from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
-from orchestrator.runner.warm.owner import Zygote
-from orchestrator.runner.workers import Job, Waiting, start_worker
+from orchestrator.runner.warm.keeper import Login
+from orchestrator.runner.workers import Job
 
 FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
 STUCK_S = 30.0  # a worker that has not ended so long after it should have is ended
@@ -61,10 +61,7 @@ class PlaybookRunner:
         self._following: dict[StepKey, asyncio.Task[None]] = {}
         self._cancelled: set[StepKey] = set()
         self._workers: dict[StepKey, int] = {}  # pidfd
-        self._warm = False
-        self._spare: Waiting | None = None
-        self.zygote: Zygote | None = None
-        self._called: dict[StepKey, int] = {}  # which zygote an attempt was to be served by
+        self.readied = Readied(self.workspace, lambda client: self.inventories.get(client, ()))
 
     def carry_out(self, command: StepCommand) -> None:
         """Begin, cancel or settle an attempt."""
@@ -87,15 +84,18 @@ class PlaybookRunner:
 
         `executor`: "fast", "warm" (a zygote without Mitogen) or "cold" (none).
         """
-        self._warm = True
-        self._hire_spare()
-        if self.zygote is None and executor != "cold":
-            self.zygote = Zygote(self.workspace, mitogen=executor == "fast")
-            self.zygote.start()
+        self.readied.warm_up(executor)
 
-    def _hire_spare(self) -> None:
-        if self._spare is None:
-            self._spare = start_worker()
+    def keep_ready(self, hosts: Mapping[str, Iterable[str]], heard: Callable[[Login], None]) -> None:
+        """From now on log in to these inventory hosts (by client) again and again, so that a step finds them connected.
+
+        `heard` is told each finding. Without a zygote nobody asks, and nothing is told.
+        """
+        self.readied.keep(hosts, heard)
+
+    def readiness(self) -> tuple[Login, ...]:
+        """What is known of the logins to the hosts that are kept ready."""
+        return self.readied.logins()
 
     def forget(self, run: str) -> None:
         """Drop what is kept of a run that is over; does nothing while one of its attempts still runs."""
@@ -105,16 +105,11 @@ class PlaybookRunner:
 
     async def close(self) -> None:
         """Stop following. Attempts that run go on, and a later runner can adopt them."""
-        self._warm = False
         following = list(self._following.values())
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
-        if self._spare is not None:
-            await asyncio.to_thread(self._spare.dismiss)
-            self._spare = None
-        if self.zygote is not None:
-            await self.zygote.close()
+        await self.readied.close()
 
     # --- one attempt ---
 
@@ -125,8 +120,8 @@ class PlaybookRunner:
         def over(done: asyncio.Task[None]) -> None:
             self._following.pop(key, None)
             self._cancelled.discard(key)
-            if self._warm and not self._following and not done.cancelled():
-                self._hire_spare()
+            if not self._following and not done.cancelled():
+                self.readied.refill()
             if not done.cancelled() and (error := done.exception()) is not None:
                 self._emit(StepEnded(key, Outcome.LOST, f"the runner failed: {type(error).__name__}: {error}"))
 
@@ -157,35 +152,13 @@ class PlaybookRunner:
             self._end(command.key, Result(Outcome.CANCELLED, "cancelled before it was started", ()))
             return
         try:
-            worker = self._hire(self._job(command), lock)
+            worker = self.readied.hire(self._job(command), lock)
         except OSError as error:
             self._end(command.key, _not_started(f"the worker could not be started: {error}"))
             return
         finally:
             os.close(lock)
         await self._watch(attempt, os.pidfd_open(worker.process.pid), command.timeout_s, worker.process)
-
-    def _hire(self, job: Job, lock: int) -> Waiting:
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            try:
-                self._hand_over(spare, job, lock)
-            except OSError:
-                spare.give_up()  # something has killed it meanwhile
-            else:
-                return spare
-        worker = start_worker()
-        self._hand_over(worker, job, lock)
-        return worker
-
-    def _hand_over(self, worker: Waiting, job: Job, lock: int) -> None:
-        warm = self.zygote.call() if self.zygote is not None else None
-        if self.zygote is not None:
-            if warm is None:
-                job = replace(job, why_cold=self.zygote.why_not)
-            else:
-                self._called[StepKey(*job.key)] = self.zygote.number
-        worker.hand_over(job, lock, warm)
 
     def _refusal(self, command: RunPlaybook) -> Result | None:
         playbook = command.playbook
@@ -246,18 +219,8 @@ class PlaybookRunner:
             os.close(worker)
         if process is not None:
             process.wait()  # it is a zombie already
-            self._mind_the_zygote(attempt)
+            self.readied.mind(attempt)
         self._end(key, await asyncio.to_thread(self._find_end, attempt, process is None))
-
-    def _mind_the_zygote(self, attempt: Attempt) -> None:
-        """One that did not serve a call is replaced; that it could not be called at all is known already."""
-        called = self._called.pop(attempt.key, None)
-        if self.zygote is None or called is None or called != self.zygote.number:
-            return
-        for event in attempt.read_events():
-            if event.get("executor") == "cold":
-                self.zygote.replace(str(event.get("because")))
-                return
 
     def _tell_progress(self, attempt: Attempt, position: int) -> int:
         try:

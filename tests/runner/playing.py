@@ -10,6 +10,7 @@ import secrets
 import shlex
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from tests.runner.target import Target
 CORPUS = Path(__file__).parent / "corpus"
 WAYS = ("cold", "warm", "fast")
 READY_S = 120.0
+IDLE_S = 120  # a playbook that says nothing for so long waits for an answer that nobody gives
 
 # What differs from run to run, whatever plays them.
 _OF_THE_MOMENT = {
@@ -50,7 +52,8 @@ class Account:
     """What one run came to."""
 
     code: int
-    events: dict[str, list[Any]] = field(default_factory=dict)  # by host; "" is the playbook's own
+    events: dict[str, list[tuple[str, Any]]] = field(default_factory=dict)  # by host; "" is the playbook's own
+    printed: list[str] = field(default_factory=list)  # lines; which host's is first is chance
     told: list[str] = field(default_factory=list)  # by the author's callback
 
 
@@ -117,6 +120,7 @@ class House:
         given = found.environment(base, mark=secrets.token_hex(12), temporary=work / "tmp")
         with _environ(given):
             config = environment.prepared(work, found.directory, given, passwords=answers)
+            config.idle_timeout = IDLE_S
             extra = json.dumps({"remote": "/run/corpus", "scratch": str(work / "scratch")})
             config.command[1:] = ["-i", str(self.workspace / "hosts.yml"), "-e", extra, *options, str(path)]
             events: list[dict[str, Any]] = []
@@ -132,9 +136,8 @@ class House:
         for event in events:
             data = event.get("event_data") or {}
             host = str(data.get("host", ""))
-            account.events.setdefault(host, []).append(
-                (event["event"], self._plain(event.get("stdout", ""), work), self._plain(data, work))
-            )
+            account.events.setdefault(host, []).append((event["event"], self._plain(data, work)))
+            account.printed.extend(self._plain(event.get("stdout", ""), work).splitlines())
         shutil.rmtree(work)
         return account
 
@@ -164,11 +167,12 @@ def differences(ours: Account, theirs: Account) -> list[str]:
         if kinds != other_kinds:
             found.append(f"{host}: events {kinds}, not {other_kinds}")
             continue
-        for (kind, text, data), (_, other_text, other_data) in zip(mine, other, strict=True):
+        for (kind, data), (_, other_data) in zip(mine, other, strict=True):
             where = f"{host}: {kind} {data.get('task', '')}"
             found.extend(f"{where}: {line}" for line in _differ(data, other_data))
-            if text != other_text and data == other_data:
-                found.append(f"{where}: printed {text!r}, not {other_text!r}")
+    mine_only, theirs_only = Counter(ours.printed), Counter(theirs.printed)
+    found.extend(f"printed {line!r}" for line in (mine_only - theirs_only).elements())
+    found.extend(f"did not print {line!r}" for line in (theirs_only - mine_only).elements())
     return found
 
 
@@ -195,7 +199,7 @@ def _head(path: Path) -> tuple[list[str], dict[str, str]]:
     words = {"files/": f"{path.parent}/files/", "@files/": f"@{path.parent}/files/"}
     for start, instead in words.items():
         options = [instead + o.removeprefix(start) if o.startswith(start) else o for o in options]
-    return options, {f"^{prompt}:": answer for prompt, answer in answers.items()}
+    return options, answers
 
 
 @contextmanager

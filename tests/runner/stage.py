@@ -70,8 +70,8 @@ class Stage:
         """Wait until its zygote takes calls, if it has one."""
         if self.warm:
             self.runner.warm_up()
-            assert self.runner.zygote is not None
-            assert await self.runner.zygote.until_ready(PATIENCE_S), self.runner.zygote.why_not
+            assert self.runner.readied.zygote is not None
+            assert await self.runner.readied.zygote.until_ready(PATIENCE_S), self.runner.readied.zygote.why_not
 
     def executors(self, key: StepKey) -> list[str]:
         """What served an attempt: warm, or cold and why."""

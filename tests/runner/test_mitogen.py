@@ -12,6 +12,7 @@ import pytest
 from orchestrator.core.events import Outcome, StepKey
 from orchestrator.core.model import Playbook
 from orchestrator.runner import leftovers
+from orchestrator.runner.warm.keeper import Login
 from tests.runner.stage import Stage, until
 from tests.runner.target import Target
 
@@ -100,9 +101,9 @@ async def test_a_cancelled_module_is_ended_on_the_target(stage: Stage, target: T
 async def test_a_multiplexer_that_dies_is_no_failure(stage: Stage) -> None:
     """Tasks go by ssh, or the playbook is played cold; then there is another zygote."""
     await standing(stage)
-    assert stage.runner.zygote is not None
-    assert stage.runner.zygote.ready is not None
-    zygote = int(stage.runner.zygote.ready["pid"])
+    assert stage.runner.readied.zygote is not None
+    assert stage.runner.readied.zygote.ready is not None
+    zygote = int(stage.runner.readied.zygote.ready["pid"])
     [multiplexer] = leftovers.children(zygote)
     os.kill(multiplexer, signal.SIGKILL)
     playbook = stage.write("p.yml", on("    - ansible.builtin.command: 'true'\n"))
@@ -114,9 +115,9 @@ async def test_a_multiplexer_that_dies_is_no_failure(stage: Stage) -> None:
 async def test_a_multiplexer_that_hangs_is_no_failure(stage: Stage) -> None:
     """It is waited for briefly, then the task goes by ssh."""
     await standing(stage)
-    assert stage.runner.zygote is not None
-    assert stage.runner.zygote.ready is not None
-    [multiplexer] = leftovers.children(int(stage.runner.zygote.ready["pid"]))
+    assert stage.runner.readied.zygote is not None
+    assert stage.runner.readied.zygote.ready is not None
+    [multiplexer] = leftovers.children(int(stage.runner.readied.zygote.ready["pid"]))
     os.kill(multiplexer, signal.SIGSTOP)
     try:
         playbook = stage.write("p.yml", on("    - ansible.builtin.command: 'true'\n"))
@@ -133,3 +134,16 @@ async def test_a_dark_host_is_unreachable_as_ever(stage: Stage) -> None:
         ended = await stage.run(playbook, f"dark {number}")
         assert ended.outcome is Outcome.UNREACHABLE, ended.detail
         assert "dark" in ended.detail
+
+
+async def test_hosts_are_kept_ready(stage: Stage, target: Target) -> None:
+    """A login works, or does not, or could not be asked; and the first task on the host goes by Mitogen."""
+    heard: dict[str, Login] = {}
+    stage.runner.keep_ready({"acme": ["edge", "dark"]}, lambda login: heard.update({login.host: login}))
+    await until(lambda: {"edge", "dark"} <= set(heard))
+    assert heard["edge"].ok is True
+    assert heard["dark"].ok is False
+    assert "Connection refused" in heard["dark"].why
+    assert {login.host: login.ok for login in stage.runner.readiness()} == {"edge": True, "dark": False}
+    await until(lambda: "mitogen" in target.run("ps -eo args"))
+    assert (await stage.run(stage.write("who.yml", BY_MITOGEN))).outcome is Outcome.OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -28,9 +29,9 @@ async def warm(tmp_path: Path) -> AsyncIterator[Stage]:
 
 def zygote_pid(stage: Stage) -> int:
     """Of the one that takes calls."""
-    assert stage.runner.zygote is not None
-    assert stage.runner.zygote.ready is not None
-    return int(stage.runner.zygote.ready["pid"])
+    assert stage.runner.readied.zygote is not None
+    assert stage.runner.readied.zygote.ready is not None
+    return int(stage.runner.readied.zygote.ready["pid"])
 
 
 def parent_of(pid: int) -> int:
@@ -132,3 +133,48 @@ async def test_without_an_owner_it_ends(warm: Stage) -> None:
     result = attempt.read_result()
     assert result is not None
     assert result.outcome is Outcome.OK
+
+
+def standing_of(pids: list[int]) -> tuple[int, int, int]:
+    """Open files, child processes and memory (pages of their own) of these processes together."""
+    files = sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
+    below = sum(len(leftovers.children(pid)) for pid in pids)
+    pages = [Path(f"/proc/{pid}/statm").read_text().split() for pid in pids]
+    return files, below, sum(int(p[1]) - int(p[2]) for p in pages)
+
+
+def directories() -> set[str]:
+    """Zygotes' own, wherever they stem from."""
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("bascule-warm-")}
+
+
+async def many(warm: Stage, runs: int) -> None:
+    """So many in a row, four at a time; nothing grows, and nothing is left."""
+    playbook = warm.write("p.yml", "    - ansible.builtin.debug: {msg: here}\n")
+    await warm.run(playbook, "first")
+    zygote = zygote_pid(warm)
+    pids = [os.getpid(), zygote, *leftovers.children(zygote)]
+    before = directories()
+    files, below, pages = standing_of(pids)
+    for start in range(0, runs, 4):
+        keys = [warm.start(playbook, f"step {n}") for n in range(start, min(start + 4, runs))]
+        for key in keys:
+            assert (await warm.end_of(key)).outcome is Outcome.OK
+            assert warm.executors(key) == ["warm"]
+        warm.heard.clear()
+    await until(lambda: standing_of(pids)[:2] <= (files + 2, below + 1))
+    assert zygote_pid(warm) == zygote
+    assert len(directories()) <= len(before)
+    assert standing_of(pids)[2] - pages < 2048 + runs * 8  # pages of 4 KiB: 8 MiB, and what the journal of a test needs
+
+
+async def test_thirty_runs_in_a_row(warm: Stage) -> None:
+    """Files, processes, sockets and memory are as before."""
+    await many(warm, 30)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_three_hundred_runs_in_a_row(warm: Stage) -> None:
+    """Likewise."""
+    await many(warm, 300)

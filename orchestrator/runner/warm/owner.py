@@ -89,14 +89,14 @@ class Zygote:
             return False
         return True
 
-    def call(self) -> socket.socket | None:
+    def call(self, what: str = "call") -> socket.socket | None:
         """A caller's stream; None while there is no zygote to call: `why_not`."""
         if self.ready is None or self._control is None:
             return None
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                socket.send_fds(self._control, [b'{"call": true}'], [theirs.fileno()])
+                socket.send_fds(self._control, [json.dumps({what: True}).encode()], [theirs.fileno()])
             except OSError as error:
                 ours.close()
                 self._let_go(f"it does not take calls: {error}")

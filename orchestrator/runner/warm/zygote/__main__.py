@@ -8,7 +8,8 @@ the owner is gone it takes no more calls and ends with its last playbook; when i
 says so, takes no more calls and ends likewise.
 
     owner  -> zygote   {"call": true} with one end of a stream: the caller's (see `calling`)
-    zygote -> owner    {"ready": …} once; {"stale": WHY} at most once; {"readiness": …} in answer to {"keep": …}
+    owner  -> zygote   {"logins": true} with one end of a stream: what is asked and answered there, see `logins`
+    zygote -> owner    {"ready": …} once; {"stale": WHY} at most once
 
 It is a program of its own, with the licence of the ansible-core that it imports; no other part of bascule imports it.
 """
@@ -100,19 +101,19 @@ class Zygote:
             self.shut()
             return
         for descriptor in descriptors:
-            self.take(socket.socket(fileno=descriptor))
+            self.take(socket.socket(fileno=descriptor), "logins" in json.loads(data))
 
-    def take(self, caller: socket.socket) -> None:
+    def take(self, caller: socket.socket, logins: bool) -> None:
         """Fork a child for a call; the rest is between caller and child."""
         pid = os.fork()
         if pid == 0:
             try:
-                self.become_child(caller)
+                self.become_child(caller, logins)
             finally:
                 os._exit(70)
         self.children[pid] = caller
 
-    def become_child(self, caller: socket.socket) -> None:
+    def become_child(self, caller: socket.socket, for_logins: bool) -> None:
         """In the child: nothing of the zygote's is kept."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
@@ -120,9 +121,12 @@ class Zygote:
         self.selector.close()
         for other in (self.owner, self.wake, self._woken, *self.children.values()):
             other.close()
-        from orchestrator.runner.warm.zygote import forked
+        from orchestrator.runner.warm.zygote import forked, logins
 
-        forked.answer(caller, self.built)
+        if for_logins:
+            logins.look(caller, self.built)
+        else:
+            forked.answer(caller, self.built)
 
     def drain(self) -> None:
         """The wake-up's bytes."""

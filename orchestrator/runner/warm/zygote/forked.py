@@ -78,14 +78,15 @@ def say(caller: socket.socket, message: dict[str, Any]) -> None:
         pass
 
 
-def become(call: dict[str, Any], terminal: int, built: Any) -> None:
+def become(call: dict[str, Any], terminal: int, built: Any, *, terminal_is_ours: bool = True) -> None:
     """Take over everything that a process inherits from who starts it."""
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(_PR_SET_NAME, b"ansible-playboo", 0, 0, 0)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as ansible-runner has it
     os.setsid()
-    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    if terminal_is_ours:
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     sys.stdout.flush()
     sys.stderr.flush()
     for descriptor in (0, 1, 2):

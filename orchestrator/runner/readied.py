@@ -1,0 +1,103 @@
+"""What an attempt would have to wait for, made before: a worker that has done its imports, a zygote, logins.
+
+The one rule it keeps: nothing here is needed. A worker is started where there is no spare one, and a playbook runs
+cold, saying so, where there is no zygote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.core.events import StepKey
+from orchestrator.runner.attempts import Attempt
+from orchestrator.runner.warm.keeper import Keeper, Login
+from orchestrator.runner.warm.owner import Zygote
+from orchestrator.runner.workers import Job, Waiting, start_worker
+
+
+class Readied:
+    """A runner's spare worker, zygote and kept logins; none of them before `warm_up`. `close` ends them."""
+
+    def __init__(self, workspace: Path, sources: Callable[[str], Sequence[Path]]) -> None:
+        """`sources`: the inventory sources of a client, as they are when asked."""
+        self.workspace = workspace
+        self.zygote: Zygote | None = None
+        self._sources = sources
+        self._wanted = False
+        self._spare: Waiting | None = None
+        self._keeper: Keeper | None = None
+        self._called: dict[StepKey, int] = {}  # which zygote an attempt was to be served by
+
+    def warm_up(self, executor: str) -> None:
+        """From now on have a spare worker and, unless `executor` is "cold", a zygote; with Mitogen if it is "fast"."""
+        self._wanted = True
+        self.refill()
+        if self.zygote is None and executor != "cold":
+            self.zygote = Zygote(self.workspace, mitogen=executor == "fast")
+            self.zygote.start()
+
+    def refill(self) -> None:
+        """Have a spare worker again, if one is wanted."""
+        if self._wanted and self._spare is None:
+            self._spare = start_worker()
+
+    def hire(self, job: Job, lock: int) -> Waiting:
+        """A worker that has its job. Raises OSError if none can be started."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            try:
+                self._hand_over(spare, job, lock)
+            except OSError:
+                spare.give_up()  # something has killed it meanwhile
+            else:
+                return spare
+        worker = start_worker()
+        self._hand_over(worker, job, lock)
+        return worker
+
+    def _hand_over(self, worker: Waiting, job: Job, lock: int) -> None:
+        warm = self.zygote.call() if self.zygote is not None else None
+        if self.zygote is not None:
+            if warm is None:
+                job = replace(job, why_cold=self.zygote.why_not)
+            else:
+                self._called[StepKey(*job.key)] = self.zygote.number
+        worker.hand_over(job, lock, warm)
+
+    def mind(self, attempt: Attempt) -> None:
+        """After an attempt: a zygote that did not serve its call is replaced."""
+        called = self._called.pop(attempt.key, None)
+        if self.zygote is None or called is None or called != self.zygote.number:
+            return
+        for event in attempt.read_events():
+            if event.get("executor") == "cold":
+                self.zygote.replace(str(event.get("because")))
+                return
+
+    def keep(self, hosts: Mapping[str, Iterable[str]], heard: Callable[[Login], None]) -> None:
+        """From now on log in to these inventory hosts (by client) again and again; `heard` is told each finding.
+
+        Without a zygote nobody asks, and nothing is told.
+        """
+        if self._keeper is None and self.zygote is not None:
+            self._keeper = Keeper(self.zygote, self._sources, heard)
+        if self._keeper is not None:
+            self._keeper.want(hosts)
+
+    def logins(self) -> tuple[Login, ...]:
+        """What is known of the hosts that are kept ready."""
+        return tuple(self._keeper.logins.values()) if self._keeper is not None else ()
+
+    async def close(self) -> None:
+        """End what plays nothing; a zygote that plays ends afterwards."""
+        self._wanted = False
+        if self._spare is not None:
+            await asyncio.to_thread(self._spare.dismiss)
+            self._spare = None
+        if self._keeper is not None:
+            await self._keeper.close()
+        if self.zygote is not None:
+            await self.zygote.close()
