@@ -44,9 +44,11 @@ lint: setup ## ruff and ansible-lint
 types: setup ## strict typing
 	@.venv/bin/mypy
 
-lock: ## write requirements.lock anew from pyproject.toml
+lock: ## write requirements.lock anew from pyproject.toml, tests/runner/newest.lock from newest.in
 	@.venv/bin/uv --no-config pip compile pyproject.toml --extra lab --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --quiet --output-file requirements.lock
+	@.venv/bin/uv --no-config pip compile tests/runner/newest.in --universal --python-version 3.12 \
+	  --generate-hashes --no-header --quiet --output-file tests/runner/newest.lock
 
 clean: ## remove what setup and tests made
 	rm -rf .venv .bascule-cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
