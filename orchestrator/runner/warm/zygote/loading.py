@@ -8,10 +8,15 @@ files outside of ansible-core) is drawn, made or looked up again in the child.
 
 from __future__ import annotations
 
+import ast
 import atexit
+import contextlib
 import glob
 import os
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 # Kind of plug-in to the names whose code and documentation are read early; whatever else a playbook uses is loaded
@@ -24,7 +29,7 @@ EARLY: dict[str, tuple[str, ...]] = {
     ),
     "become_loader": ("sudo", "su"),
     "cache_loader": ("memory",),
-    "callback_loader": ("default", "awx_display"),
+    "callback_loader": ("default",),
     "cliconf_loader": (),
     "connection_loader": ("ssh", "local"),
     "inventory_loader": ("host_list", "script", "auto", "yaml", "ini", "toml", "constructed"),
@@ -51,30 +56,78 @@ def load() -> None:
     import ansible.template  # noqa: F401
 
     loader.init_plugin_loader()
-    for name in ("filter_loader", "test_loader"):
-        list(getattr(loader, name).all())
-    load_whole(loader)
-    for kind, names in EARLY.items():
-        plugins = getattr(loader, kind)
-        for name in names:
-            plugins.get(name, class_only=True)
-            if kind not in ("callback_loader",):
+    with only_its_own(loader):
+        for name in ("filter_loader", "test_loader"):
+            list(getattr(loader, name).all())
+        for kind, names in EARLY.items():
+            plugins = getattr(loader, kind)
+            for name in names:
+                plugins.get(name, class_only=True)
                 plugins.get(f"ansible.builtin.{name}", class_only=True)
-    loader.vars_loader._plugin_instance_cache.clear()  # it would take the classes for instances
+        loader.vars_loader._plugin_instance_cache.clear()  # it would take the classes for instances
+    load_whole()
+
+
+def load_whole() -> None:
+    """The kinds of plug-in of which each playbook looks at all there are."""
+    import ansible.plugins.loader as loader
+
+    with only_its_own(loader):
+        for name in WHOLE:
+            list(getattr(loader, name).all(class_only=True))
+
+
+@contextlib.contextmanager
+def only_its_own(loader: Any) -> Iterator[None]:
+    """Meanwhile nothing is loaded from configured directories.
+
+    A plug-in of the author's, or ansible-runner's callback, may do something when it is imported: that happens in the
+    process that plays, at the moment at which it always did.
+    """
+    kept = {kind: plugins.config for kind, plugins in loader.get_all_plugin_loaders()}
+    for _, plugins in loader.get_all_plugin_loaders():
+        plugins.config = []
+        forget_paths(plugins)
+    try:
+        yield
+    finally:
+        for kind, plugins in loader.get_all_plugin_loaders():
+            plugins.config = kept[kind]
+            forget_paths(plugins)
+
+
+def forget_paths(plugins: Any) -> None:
+    """Where plug-ins are is looked up anew; what has been loaded, by its path, stays loaded."""
+    plugins._paths = None
+    plugins._plugin_path_cache = defaultdict(dict)
+    plugins._searched_paths = set()
 
 
 def settle() -> None:
     """After all has been loaded: from now on a plug-in's file that comes or changes is looked at again."""
     import ansible.plugins.loader as loader
 
+    read_callbacks_options(loader)
     for kind, plugins in loader.get_all_plugin_loaders():
         _outside[kind] = _files_outside(plugins)
+        if kind in ("filter_loader", "test_loader"):
+            if _outside[kind]:
+                plugins._clear_caches()  # they are found by content: all of them are known, or none
+        else:
+            plugins.find_plugin("none_of_this_name")  # so that every directory has been looked through
 
 
-def load_whole(loader: Any) -> None:
-    """The kinds of plug-in of which each playbook looks at all there are."""
-    for name in WHOLE:
-        list(getattr(loader, name).all(class_only=True))
+def read_callbacks_options(loader: Any) -> None:
+    """What ansible-runner's callback documents, without running it."""
+    path = loader.callback_loader.find_plugin("awx_display")
+    if path is None:
+        return
+    with open(path, encoding="utf-8") as file:
+        tree = ast.parse(file.read())
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DOCUMENTATION":
+            module = SimpleNamespace(DOCUMENTATION=ast.literal_eval(node.value))
+            loader.callback_loader._load_config_defs("awx_display", module, path)
 
 
 def renew() -> None:
@@ -95,19 +148,10 @@ def renew() -> None:
     display = Display()
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
     display._set_column_width()
-    for module in list(callback_modules(loader)):
-        module.event_context.cache = module.IsolatedFileWrite()
     for kind, plugins in loader.get_all_plugin_loaders():
         if _files_outside(plugins) != _outside[kind]:
             plugins._clear_caches()
     loader.vars_loader._paths = None  # else it passes for primed, and no group_vars or host_vars would be read at all
-
-
-def callback_modules(loader: Any) -> Any:
-    """ansible-runner's callback, wherever it was loaded."""
-    for path, module in loader.callback_loader._module_cache.items():
-        if path.endswith("awx_display.py"):
-            yield module
 
 
 def _files_outside(plugins: Any) -> list[tuple[str, int]]:

@@ -94,11 +94,9 @@ def start() -> Multiplexer | None:
     sys.setswitchinterval(interval)
     ansible_mitogen.strategy.AnsibleWrappers()._add_plugin_paths()
     ansible_mitogen.loaders.connection_loader.get("mitogen_ssh", class_only=True)
-    import ansible.plugins.loader
-
     from orchestrator.runner.warm.zygote import choosing, loading
 
-    loading.load_whole(ansible.plugins.loader)  # again: Mitogen has added a directory
+    loading.load_whole()  # again: Mitogen has added a directory
     choosing.install(model)
     return Multiplexer(model, version)
 
