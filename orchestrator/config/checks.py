@@ -249,7 +249,9 @@ def _check(
     vantage: str,
 ) -> Check | None:
     shape, faults, host = one.shape, target.faults, target.variables.host
-    options = render_options(one.options, probe_kinds[shape.probe or ""], target, secrets)
+    schema = probe_kinds[shape.probe or ""]
+    itself = {name: value for name, value in (("client", client), ("host", host)) if name in schema.model_fields}
+    options = render_options({**itself, **one.options}, schema, target, secrets)
     via = target.text(shape.via, "via")
     via_id = domains.resolve(via, one.document.at(*one.path, "via"), faults) if via else None
     seen_from = target.text(shape.vantage, "vantage") or vantage

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.core.model import Check
-from orchestrator.probes import aws, dns, http, icmp, nagios, postgres, ssh, tcp
+from orchestrator.probes import aws, dns, http, icmp, login, nagios, postgres, ssh, tcp
 from orchestrator.probes.kind import Kind
 
 KINDS: dict[str, Kind[Any, Any]] = {
@@ -22,6 +22,7 @@ KINDS: dict[str, Kind[Any, Any]] = {
         ssh.KIND,
         postgres.KIND,
         aws.KIND,
+        login.KIND,
         nagios.KIND,
     )
 }

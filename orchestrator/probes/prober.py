@@ -24,7 +24,7 @@ from orchestrator.probes.kind import Judged, Kind, Options, Raw, Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.lateness import Lateness
 from orchestrator.probes.schedule import Schedule
-from orchestrator.probes.tools import Tools
+from orchestrator.probes.tools import Logins, Tools
 
 _LOOKS = 100  # at the schedule, within the shortest interval; each costs as much as a question or two
 _LOOK_S_MIN, _LOOK_S_MAX = 0.001, 0.01
@@ -104,6 +104,10 @@ class Prober:
             "late_last_minute": asdict(late.lately(now)),
             "late_ever": asdict(late.ever()),
         }
+
+    def log_in_by(self, logins: Logins) -> None:
+        """Who is asked by `probe: login`: whoever runs playbooks here."""
+        self._tools.logins = logins
 
     def use(self, checks: Iterable[Check], secrets: Mapping[str, str] | None = None) -> None:
         """Ask these from now on, and no others. A check that has not changed keeps its beat and its cadence.

@@ -5,6 +5,8 @@ The one rule it keeps: nothing is opened before the first question that needs it
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from orchestrator.core.model import Json
 from orchestrator.probes.deadlines import Deadlines
 from orchestrator.probes.echo import Echoes
@@ -12,6 +14,9 @@ from orchestrator.probes.forks import Forks
 from orchestrator.probes.names import Names
 from orchestrator.probes.pulse import Pulse
 from orchestrator.probes.turns import Turns, turns_of_a_kind
+
+# Client and inventory host to whether a playbook could log in now, and why not; None: nobody could ask.
+Logins = Callable[[str, str], Awaitable[tuple[bool | None, str]]]
 
 
 class Tools:
@@ -24,6 +29,7 @@ class Tools:
         self.pulse = Pulse()
         self._turns_max = turns_max
         self._turns: dict[str, Turns] = {}
+        self.logins: Logins | None = None
         self._forks: dict[str, Forks] = {}
 
     def turns(self, kind: str) -> Turns:

@@ -97,6 +97,11 @@ class PlaybookRunner:
         """What is known of the logins to the hosts that are kept ready."""
         return self.readied.logins()
 
+    async def can_log_in(self, client: str, host: str) -> tuple[bool | None, str]:
+        """Whether a playbook could log in to this inventory host now, and why not; None where nobody can ask."""
+        login = await self.readied.log_in(client, host)
+        return login.ok, login.why
+
     def forget(self, run: str) -> None:
         """Drop what is kept of a run that is over; does nothing while one of its attempts still runs."""
         if any(key.run == run for key in self._following):

@@ -87,6 +87,15 @@ class Readied:
         if self._keeper is not None:
             self._keeper.want(hosts)
 
+    async def log_in(self, client: str, host: str) -> Login:
+        """Log in to a host now; with others that are asked for at the same time."""
+        if self._keeper is None and self.zygote is not None:
+            self._keeper = Keeper(self.zygote, self._sources, lambda login: None)
+        if self._keeper is None:
+            why = "nobody can ask: playbooks are run by ansible-playbook itself (daemon.playbooks: cold)"
+            return Login(client, host, None, why, asyncio.get_running_loop().time())
+        return await self._keeper.ask(client, host)
+
     def logins(self) -> tuple[Login, ...]:
         """What is known of the hosts that are kept ready."""
         return tuple(self._keeper.logins.values()) if self._keeper is not None else ()

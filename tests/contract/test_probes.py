@@ -24,6 +24,7 @@ from orchestrator.probes.http import Responded
 from orchestrator.probes.icmp import Echoed
 from orchestrator.probes.kind import Judged, NotAsked, Refusal, Secrets, Silence
 from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.login import LoggedIn
 from orchestrator.probes.nagios import Exited
 from orchestrator.probes.postgres import State
 from orchestrator.probes.prober import Prober
@@ -91,6 +92,9 @@ EXAMPLES = {
     ),
     "nagios": Example(
         {"command": ["sh", "-c", "sleep 600"]}, Exited(0, "OK"), Exited(2, "BAD"), Answer.NONE, {"warning": "good"}
+    ),
+    "login": Example(
+        {"client": "acme", "host": "edge"}, LoggedIn(0.1), Refusal("edge: permission denied"), Answer.SILENT
     ),
 }
 KIND_NAMES = sorted(KINDS)
@@ -275,6 +279,7 @@ def test_judging_never_raises(text: str, number: int, size: float, flag: bool) -
             Record((text,), size, size),
         ],
         "nagios": [Exited(number, text)],
+        "login": [LoggedIn(size)],
     }
     for name, given_replies in replies.items():
         kind = KINDS[name]

@@ -22,6 +22,7 @@ AuthorizedKeysFile {home}/user.pub
 PermitRootLogin prohibit-password
 StrictModes no
 UsePAM no
+Subsystem sftp internal-sftp
 PidFile none
 {more}
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -145,5 +146,9 @@ async def test_hosts_are_kept_ready(stage: Stage, target: Target) -> None:
     assert heard["dark"].ok is False
     assert "Connection refused" in heard["dark"].why
     assert {login.host: login.ok for login in stage.runner.readiness()} == {"edge": True, "dark": False}
+    assert await stage.runner.can_log_in("acme", "edge") == (True, "")
+    both = await asyncio.gather(*(stage.runner.can_log_in("acme", host) for host in ("edge", "dark")))
+    assert [fine for fine, _ in both] == [True, False]
+    assert (await stage.runner.can_log_in("acme", "no such host"))[0] is None
     await until(lambda: "mitogen" in target.run("ps -eo args"))
     assert (await stage.run(stage.write("who.yml", BY_MITOGEN))).outcome is Outcome.OK

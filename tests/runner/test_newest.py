@@ -1,4 +1,4 @@
-"""The same result with the newest ansible-core too, on a newer Python: the tests of this directory, in that environment."""
+"""The same result with the newest ansible-core, on a newer Python: the differential test, in that environment."""
 
 from __future__ import annotations
 

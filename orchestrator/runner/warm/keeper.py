@@ -17,6 +17,7 @@ from orchestrator.runner.warm.owner import Zygote
 
 EVERY_S = 20.0
 LIMIT_S = 15.0  # for one look at all hosts of a client
+TOGETHER_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,31 @@ class Keeper:
         self._hosts: dict[str, tuple[str, ...]] = {}
         self.logins: dict[tuple[str, str], Login] = {}
         self._task: asyncio.Task[None] | None = None
+        self._asked: dict[str, dict[str, asyncio.Future[Login]]] = {}  # client and host to who waits
+        self._looks: set[asyncio.Task[None]] = set()
+
+    async def ask(self, client: str, host: str) -> Login:
+        """Log in to a host now; hosts of a client that are asked for within a moment are looked at together."""
+        waiting = self._asked.setdefault(client, {})
+        if host not in waiting:
+            waiting[host] = asyncio.get_running_loop().create_future()
+            if len(waiting) == 1:
+                look = asyncio.get_running_loop().create_task(self._look_at_asked(client))
+                self._looks.add(look)
+                look.add_done_callback(self._looks.discard)
+        return await asyncio.shield(waiting[host])
+
+    async def _look_at_asked(self, client: str) -> None:
+        await asyncio.sleep(TOGETHER_S)
+        waiting = self._asked.pop(client, {})
+        try:
+            for login in await self.look(client, sorted(waiting)):
+                self.logins[(client, login.host)] = login
+                if login.host in waiting and not waiting[login.host].done():
+                    waiting[login.host].set_result(login)
+        finally:
+            for future in waiting.values():
+                future.cancel()  # who has been told is done with it
 
     def want(self, hosts: Mapping[str, Iterable[str]]) -> None:
         """The inventory hosts by client from now on; what is known of others is forgotten."""
@@ -59,6 +85,9 @@ class Keeper:
 
     async def close(self) -> None:
         """Ask no more. Connections stay until their own time is over, or the zygote's."""
+        for look in list(self._looks):
+            look.cancel()
+        await asyncio.gather(*self._looks, return_exceptions=True)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
