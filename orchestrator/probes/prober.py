@@ -59,7 +59,7 @@ class Prober:
 
     `emit` is called in that loop, once a question. `axis` tells the journal's time. `secrets` are what options refer
     to by name. `here` is this vantage: a check of another is asked from the host that its probe logs in to. Without it
-    every check is asked as one of this vantage.
+    every check is asked as one of this vantage. `logins` is who `probe: login` asks: whoever runs playbooks here.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Prober:
         kinds: Mapping[str, Kind[Any, Any]] = KINDS,
         *,
         here: str | None = None,
+        logins: Logins | None = None,
     ) -> None:
         self.here = here
         self.measured = Measured()
@@ -78,6 +79,7 @@ class Prober:
         self._secrets = Secrets(secrets or {})
         self._kinds = kinds
         self._tools = Tools()
+        self._tools.logins = logins
         self._schedule = Schedule()
         self._asked: dict[str, _Asked] = {}
         self._abandoned: set[asyncio.Task[Raw]] = set()
@@ -104,10 +106,6 @@ class Prober:
             "late_last_minute": asdict(late.lately(now)),
             "late_ever": asdict(late.ever()),
         }
-
-    def log_in_by(self, logins: Logins) -> None:
-        """Who is asked by `probe: login`: whoever runs playbooks here."""
-        self._tools.logins = logins
 
     def use(self, checks: Iterable[Check], secrets: Mapping[str, str] | None = None) -> None:
         """Ask these from now on, and no others. A check that has not changed keeps its beat and its cadence.

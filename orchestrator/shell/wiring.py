@@ -266,9 +266,8 @@ class Controller:
         self._opened.callback(self._take_in_the_last)
         self.notifier = PeopleNotifier(NotifySettings(), self.emit)
         self._opened.push_async_callback(self.notifier.close)
-        self.prober = Prober(self.emit, self.axis.now, self.secrets)
+        self.prober = Prober(self.emit, self.axis.now, self.secrets, logins=self.runner.can_log_in)
         self._opened.push_async_callback(self.prober.close)
-        self.prober.log_in_by(self.runner.can_log_in)
         self._use(self.loaded, self.secrets)
         if self._attends:
             self.runner.warm_up((self.loaded.daemon if self.loaded else DaemonSettings()).playbooks)

@@ -15,9 +15,7 @@ from orchestrator.probes.prober import Prober
 async def asked(logins: object, timeout_s: float = 5.0) -> Observed:
     """One answer to one question."""
     seen: asyncio.Queue[Observed] = asyncio.Queue()
-    prober = Prober(seen.put_nowait, time.monotonic)
-    if logins is not None:
-        prober.log_in_by(logins)  # type: ignore[arg-type]
+    prober = Prober(seen.put_nowait, time.monotonic, logins=logins)  # type: ignore[arg-type]
     options = {"client": "acme", "host": "edge"}
     prober.use([Check("acme/login@edge", "acme", "login", "edge", "login", options, every_s=3600, timeout_s=timeout_s)])
     prober.ask_now(["acme/login@edge"])

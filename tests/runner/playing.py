@@ -32,7 +32,8 @@ IDLE_S = 120  # a playbook that says nothing for so long waits for an answer tha
 
 # What differs from run to run, whatever plays them.
 _OF_THE_MOMENT = {
-    "_ansible_tmpdir", "_original_basename", "ansible_job_id", "atime", "counter", "created", "ctime", "delta", "duration", "elapsed", "end",
+    "_original_basename",
+    "_ansible_tmpdir", "ansible_job_id", "atime", "counter", "created", "ctime", "delta", "duration", "elapsed", "end",
     "end_line", "finished", "inode", "jid", "mtime", "parent_uuid", "pid", "play_uuid", "playbook_uuid",
     "results_file", "runner_ident", "start", "start_line", "started", "task_uuid", "uuid", "version",
 }  # fmt: skip

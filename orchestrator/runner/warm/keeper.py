@@ -126,7 +126,8 @@ class Keeper:
                 data = await reader.read()
         finally:
             writer.close()
-        return [json.loads(line) for line in data.splitlines()]
+        said = [json.loads(line) for line in data.splitlines()]
+        return [message for message in said if "host" in message]  # the last one tells how the child ended
 
     @staticmethod
     def _unknown(client: str, hosts: Iterable[str], why: str) -> list[Login]:
