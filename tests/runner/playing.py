@@ -43,7 +43,7 @@ _VARYING = (
     (re.compile(r"/[\w/.-]*/ansible\.[\w]+\w*\.corpus"), "TEMPORARY"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?"), "DATE"),
     (re.compile(r"\d+\.\d+ ?s(econds)?\b|\d:\d\d:\d\d\.\d+"), "TIME"),
-    (re.compile(r"ETag: \w+|port \d+"), "NUMBER"),
+    (re.compile(r"\"elapsed\": \d+|ETag: \w+|port \d+"), "NUMBER"),
     (re.compile(r"(\.\d+)?\.\d{4}-\d\d-\d\d@[\d:]+~"), ".TIME~"),
 )
 
