@@ -23,6 +23,7 @@ from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
 from orchestrator.runner.warm.keeper import Login
+from orchestrator.runner.warm.owner import Zygote
 from orchestrator.runner.workers import Job
 
 FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
@@ -62,6 +63,11 @@ class PlaybookRunner:
         self._cancelled: set[StepKey] = set()
         self._workers: dict[StepKey, int] = {}  # pidfd
         self.readied = Readied(self.workspace, lambda client: self.inventories.get(client, ()))
+
+    @property
+    def zygote(self) -> Zygote | None:
+        """The warm executor, if there is to be one."""
+        return self.readied.zygote
 
     def carry_out(self, command: StepCommand) -> None:
         """Begin, cancel or settle an attempt."""

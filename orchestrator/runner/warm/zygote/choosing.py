@@ -2,7 +2,7 @@
 """Which tasks Mitogen serves: a look at each, in the process that is about to run it.
 
 The one rule it keeps: where a task might end otherwise than by ssh, it goes by ssh. Mitogen serves ansible-core's own
-modules on hosts reached by ssh, with a known Python, as the login or by sudo without a password, and nothing else.
+modules on hosts reached by ssh, with a known Python, as the login or as root by sudo without a password, and nothing else.
 """
 
 from __future__ import annotations
@@ -103,6 +103,9 @@ def suits(executor: Any, cvars: Any, connection: Any) -> bool:
     if task.become and (task.become_method or "sudo") != "sudo":
         return False
     if str(cvars.get("ansible_become_method") or "sudo") != "sudo" or executor._play_context.become_pass:
+        return False
+    # As another user Ansible may warn of directories that Mitogen does not need.
+    if str(cvars.get("ansible_become_user") or task.become_user or "root") != "root":
         return False
     if cvars.get("ansible_shell_type") not in (None, "sh") or cvars.get("ansible_shell_executable"):
         return False
