@@ -2,7 +2,8 @@
 """Which tasks Mitogen serves: a look at each, in the process that is about to run it.
 
 The one rule it keeps: where a task might end otherwise than by ssh, it goes by ssh. Mitogen serves ansible-core's own
-modules on hosts reached by ssh, with a known Python, as the login or as root by sudo without a password, and nothing else.
+modules on hosts reached by ssh, with a known Python, as the login or as root by sudo without a password, and nothing
+else.
 """
 
 from __future__ import annotations
