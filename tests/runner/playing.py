@@ -75,6 +75,8 @@ class House:
             "dark": {"ansible_host": "127.0.0.1", "ansible_port": 1},
         }
         variables = {"ansible_python_interpreter": target.variables["ansible_python_interpreter"]}
+        (workspace / "group_vars").mkdir()
+        (workspace / "group_vars" / "all.yml").write_text("of_the_inventory: beside the inventory\n")
         (workspace / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)

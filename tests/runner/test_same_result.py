@@ -12,7 +12,7 @@ import pytest
 from tests.runner.playing import CORPUS, Account, House, differences
 from tests.runner.target import CannotServe, Target
 
-SAMPLE = {"blocks.yml", "plugins.yml", "unreadable.yml"}
+SAMPLE = {"blocks.yml", "plugins.yml", "unreadable.yml", "variables.yml"}
 PLAYBOOKS = sorted(path.name for path in CORPUS.glob("*.yml"))
 
 

@@ -113,7 +113,7 @@ def settle() -> None:
         if kind in ("filter_loader", "test_loader"):
             if _outside[kind]:
                 plugins._clear_caches()  # they are found by content: all of them are known, or none
-        else:
+        elif kind != "vars_loader":  # which takes paths that are known for plug-ins that are loaded
             plugins.find_plugin("none_of_this_name")  # so that every directory has been looked through
 
 
