@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -133,6 +135,28 @@ async def test_without_an_owner_it_ends(warm: Stage) -> None:
     result = attempt.read_result()
     assert result is not None
     assert result.outcome is Outcome.OK
+
+
+async def test_a_controller_that_is_killed_leaves_no_zygote(tmp_path: Path) -> None:
+    """It ends by itself, and takes its directory with it."""
+    program = (
+        "import asyncio, sys, pathlib\n"
+        "from orchestrator.runner.warm.owner import Zygote\n"
+        "async def main():\n"
+        "    zygote = Zygote(pathlib.Path(sys.argv[1])); zygote.start(); await zygote.until_ready(120)\n"
+        "    print(zygote.ready['pid'], zygote._directory, flush=True); await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    controller = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert controller.stdout is not None
+    pid, directory = (await controller.stdout.readline()).decode().split()
+    below = leftovers.descendants(int(pid))
+    controller.kill()
+    await controller.wait()
+    await until(lambda: not any(map(leftovers.alive, [int(pid), *below])))
+    await until(lambda: not os.path.exists(directory))
 
 
 def standing_of(pids: list[int]) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ playbook.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from orchestrator.runner import settings
 
 AGAIN_S = (0.2, 1.0, 5.0, 30.0)  # how long after the last one a new zygote is started that has failed so often
 END_S = 2.0
+PREFIX = "bascule-warm-"
+LEFT_S = 60.0  # a directory that nobody holds is younger only while it is being made
 
 
 class Zygote:
@@ -52,18 +56,22 @@ class Zygote:
         if self._process is not None or self._closed:
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._directory = Path(tempfile.mkdtemp(prefix="bascule-warm-"))
+        _tidy()
+        self._directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+        held = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_EX)
         program = [sys.executable, "-P", "-m", "orchestrator.runner.warm.zygote", str(self.workspace)]
         with_mitogen = "mitogen" if self._mitogen else "plain"
         given = dict(os.environ if self._environment is None else self._environment)
         try:
             with theirs, (self._directory / "log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    [*program, str(self._directory), with_mitogen],
+                    [*program, str(self._directory), with_mitogen, str(held)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=log,
                     env={**given, settings.MARK: settings.NO_MARK},
+                    pass_fds=[held],
                     start_new_session=True,
                 )
         except OSError as error:
@@ -72,6 +80,8 @@ class Zygote:
             shutil.rmtree(self._directory, ignore_errors=True)
             self._later()
             return
+        finally:
+            os.close(held)  # the zygote and all that it forks hold the lock
         ours.setblocking(False)
         self._control = ours
         self.number += 1
@@ -165,3 +175,21 @@ class Zygote:
                 self._old.remove((process, directory))
                 shutil.rmtree(directory, ignore_errors=True)
         return bool(self._old)
+
+
+def _tidy() -> None:
+    """Remove what zygotes left that were killed together with their owner."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            if path.stat().st_uid != os.geteuid() or time.time() - path.stat().st_mtime < LEFT_S:
+                continue
+            held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            pass  # its zygote lives, or a playbook of it
+        finally:
+            os.close(held)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The zygote imports ansible-core once and forks for each playbook.
 
-    python -m orchestrator.runner.warm.zygote WORKSPACE DIRECTORY mitogen|plain
+    python -m orchestrator.runner.warm.zygote WORKSPACE DIRECTORY mitogen|plain LOCK
 
 The one rule it keeps: it belongs to whoever holds the other end of its standard input, and to one configuration. When
 the owner is gone it takes no more calls and ends with its last playbook; when its configuration is not what it was, it
@@ -21,6 +21,7 @@ import gc
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -105,7 +106,11 @@ class Zygote:
 
     def take(self, caller: socket.socket, logins: bool) -> None:
         """Fork a child for a call; the rest is between caller and child."""
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # no memory, or too many processes: the caller hears the end of its stream, and goes on cold
+            caller.close()
+            return
         if pid == 0:
             try:
                 self.become_child(caller, logins)
@@ -162,7 +167,9 @@ class Zygote:
 def main() -> None:
     """Build, then serve."""
     workspace, directory, mitogen = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "mitogen"
+    os.set_inheritable(int(sys.argv[4]), False)  # what its programs leave behind does not hold the directory
     owner = socket.socket(fileno=os.dup(0))
+    os.register_at_fork(after_in_child=owner.close)  # or the owner would not hear the end of a zygote that was killed
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(quiet, 0)
     os.dup2(quiet, 1)
@@ -180,6 +187,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(15, b"bascule-zygote", 0, 0, 0)
     Zygote(owner, built).serve()
     built.close()
+    shutil.rmtree(directory, ignore_errors=True)
     os._exit(0)
 
 
