@@ -30,7 +30,8 @@ def block(told: dict[str, Any]) -> str:
     busy = f"load average when they began: {min(loads):.1f}" + (f" to {max(loads):.1f}" if len(loads) > 1 else "")
     lines = [
         f"{BEGIN} (written by scripts/bench/readme.py from the JSON of make bench) -->",
-        f"Measured by `make bench` on {described(told['machine'])}; {told['machine']['date']}; {busy}.",
+        f"Measured by `make bench` on {described(told['machine'])};",
+        f"{told['machine']['date']}; {busy}.",
         "",
         *markdown_table(comparisons),
         END,
