@@ -32,7 +32,7 @@ from scripts.bench.cell import Cell
 from scripts.bench.rounds import in_turns
 from scripts.bench.shape import Comparison, Row
 
-EFFECT_S, READY_S = 60.0, 90.0
+EFFECT_S, READY_S, BUDGET_S = 60.0, 90.0, 120.0
 RULEBOOK, OURS = "ansible-rulebook", "bascule"
 WEBHOOK_PORT = 5000
 TASK = "    - {name: Effect, ansible.builtin.command: 'touch {{ effect }}', changed_when: true}\n"
@@ -51,7 +51,7 @@ def measure(cell: Cell) -> Iterator[Comparison]:
         theirs = stack.enter_context(_rulebook(place, effects))
         place = targets.workspace(cell.directory / "bascule", home, 1)
         ours = stack.enter_context(bascule(place, effects, rounds + 2))
-        values = in_turns({RULEBOOK: theirs, OURS: ours}, rounds, say=cell.say)
+        values = in_turns({RULEBOOK: theirs, OURS: ours}, rounds, budget_s=BUDGET_S, say=cell.say)
     yield Comparison(
         "event-to-effect",
         "event to the first task's effect over SSH",
