@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from scripts.bench import cell, machine, peers
 from scripts.bench.catalogue import MEASUREMENTS
-from scripts.bench.shape import Comparison, Measurement
+from scripts.bench.shape import Measurement
 from scripts.bench.tables import text_table
 
 
@@ -32,8 +32,7 @@ def main() -> int:
     told: dict[str, Any] = {"machine": machine.facts(), "quick": given.quick, "comparisons": [], "failed": {}}
     try:
         for measurement in chosen:
-            found, failure = _measured(measurement, quick=given.quick)
-            told["comparisons"] += [comparison.as_json() for comparison in found]
+            failure = _measured(measurement, told["comparisons"], quick=given.quick)
             if failure:
                 told["failed"][measurement.name] = failure
     except KeyboardInterrupt:
@@ -46,28 +45,27 @@ def main() -> int:
         given.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(f"\n{machine.described(told['machine'])}; took {told['took_s'] / 60:.1f} min")
     for name, failure in told["failed"].items():
-        print(f"{name}: no figures: {failure}")
+        print(f"{name}: not all was measured: {failure}")
     return 1 if told["failed"] else 0
 
 
-def _measured(measurement: Measurement, *, quick: bool) -> tuple[list[Comparison], str]:
-    """A measurement's comparisons, told as they come, and why there are not all of them."""
+def _measured(measurement: Measurement, found: list[dict[str, Any]], *, quick: bool) -> str:
+    """Tell a measurement's comparisons as they come, and add them to those that were found; why there are not all."""
     print(f"\n{measurement.name}: {measurement.what}", file=sys.stderr, flush=True)
-    found: list[Comparison] = []
     missing = [text for name in measurement.peers if (text := peers.missing(name))]
     if missing:
-        return found, "; ".join(missing)
+        return "; ".join(missing)
     running = cell.run(measurement, quick=quick)
     try:
         for comparison in running:
-            found.append(comparison)
+            found.append(comparison.as_json())
             print("\n" + text_table(comparison), flush=True)
     except cell.MeasurementFailed as failed:
         print(f"    {failed}", file=sys.stderr, flush=True)
-        return found, str(failed)
+        return str(failed)
     finally:
-        running.close()
-    return found, ""
+        running.close()  # ends the cell
+    return ""
 
 
 def _arguments() -> argparse.Namespace:
