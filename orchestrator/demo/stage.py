@@ -104,7 +104,7 @@ class Stage:
 def stage(workspace: Path, name: str) -> Iterator[Stage]:
     """A stage on a copy of `workspace`, so that its own journal is untouched; everything is removed at the end."""
     directory = Path(tempfile.mkdtemp(prefix="bascule-demo-"))
-    built = Stage(Lab(name, directory), directory)
+    built = Stage(Lab(name, directory, bound=True), directory)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         for each in COPIED:

@@ -22,6 +22,7 @@ RECURSIVE = 0x4000
 PRIVATE = 0x40000
 
 _SET_PARENT_DEATH_SIGNAL = 1
+_DETACH = 2  # MNT_DETACH
 _SET_NAME = 15
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -54,6 +55,11 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
         os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), os.fsencode(options) or None
     )
     _check(result, f"mount {kind or source} on {target}")
+
+
+def unmount(target: str) -> None:
+    """umount2(2), at once for whoever looks, and for good when nobody uses it any more."""
+    _check(_libc.umount2(os.fsencode(target), _DETACH), f"umount {target}")
 
 
 def bind(source: str | int, target: str) -> None:

@@ -52,12 +52,15 @@ class Status:
 class Lab:
     """One lab, there or not. Methods raise LabError (or LabUsageError) with a text for a person."""
 
-    def __init__(self, name: str = "lab", workspace: Path | str = ".") -> None:
+    def __init__(self, name: str = "lab", workspace: Path | str = ".", *, bound: bool = False) -> None:
+        """`bound`: the lab that this object brings up ends with this process, however that ends, and leaves nothing."""
         if not _NAME.fullmatch(name):
             raise LabUsageError(f"A lab's name is up to 31 of a-z, 0-9 and -; not {name!r}")
         self.name = name
         self.workspace = Path(workspace).resolve()
         self.directory = LABS / name
+        self._bound = bound
+        self._life: int | None = None  # a pipe's end that closes when this process ends
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -87,6 +90,7 @@ class Lab:
         with self._lock() as descriptor:
             if descriptor is None:
                 self._kill()
+        self._unbind()
         with self._lock(wait_s=15) as descriptor:
             if descriptor is None:
                 raise LabError(f"Lab {self.name} does not end; see {self.directory}")
@@ -246,13 +250,13 @@ class Lab:
         progress("Preparing PostgreSQL")
         spec = Spec.here(self.name, self.directory, self.workspace, _prepare_postgresql())
         progress(f"Building lab {self.name}")
-        with (self.directory / "log").open("w") as log:
+        with (self.directory / "log").open("w") as log, self._bond() as bond:
             process = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.lab.supervisor", self.name],
+                [sys.executable, "-m", "orchestrator.lab.supervisor", self.name, *map(str, bond)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                pass_fds=(lock,),
+                pass_fds=(lock, *bond),
                 start_new_session=True,
                 cwd="/",
                 env={**os.environ, "PYTHONPATH": str(home())},
@@ -261,6 +265,24 @@ class Lab:
         told = json.loads(line) if line else {"error": f"its process ended or hangs; see {self.directory / 'log'}"}
         if "error" in told:
             raise LabError(f"Lab {self.name} could not be built: {told['error']}")
+
+    @contextlib.contextmanager
+    def _bond(self) -> Iterator[tuple[int, ...]]:
+        """What the supervisor has to watch, if it is to end with this process."""
+        if not self._bound:
+            yield ()
+            return
+        self._unbind()
+        theirs, self._life = os.pipe()
+        try:
+            yield (theirs,)
+        finally:
+            os.close(theirs)
+
+    def _unbind(self) -> None:
+        if self._life is not None:
+            os.close(self._life)
+            self._life = None
 
     def _kill(self) -> None:
         """End the supervisor, and with it everything; return when the kernel has done so."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -101,6 +102,16 @@ class Supervisor:
             line.connection.sendall(json.dumps(reply).encode() + b"\n")
         except OSError:
             pass  # whoever asked is gone; what it asked for has happened all the same
+
+    def end_with(self, bond: int) -> None:
+        """End, and leave no directory either, when the other end of this pipe is closed: who wanted the lab is gone."""
+
+        def over() -> None:
+            kernel.unmount(str(self.spec.directory / "disks"))
+            shutil.rmtree(self.spec.directory, ignore_errors=True)
+            os._exit(0)
+
+        self.selector.register(bond, selectors.EVENT_READ, over)
 
     def serve(self) -> None:
         """For ever."""
@@ -203,7 +214,10 @@ def build(spec: Spec) -> Supervisor:
 
 
 def main() -> None:
-    """Started by `lab up`: the specification comes on standard input, one line on standard output says how it went."""
+    """Started by `lab up`: the specification comes on standard input, one line on standard output says how it went.
+
+    Arguments: the lab's name, for whoever looks at a process list; perhaps the descriptor of a pipe to end with.
+    """
     spec = Spec.from_json(sys.stdin.read())
     os.chdir("/")
     kernel.unshare(kernel.NEW_PID | kernel.NEW_MOUNT | kernel.NEW_NETWORK | kernel.NEW_IPC | kernel.NEW_HOSTNAME)
@@ -226,6 +240,8 @@ def main() -> None:
         supervisor.selector.register(wakeup_read, selectors.EVENT_READ, lambda: wakeup_read.recv(4096))
         supervisor.follow_power()
         supervisor.listen(spec.directory / "control.sock", None)
+        if len(sys.argv) > 2:
+            supervisor.end_with(int(sys.argv[2]))
     except Exception as error:
         traceback.print_exc()
         print(json.dumps({"error": str(error)}), flush=True)

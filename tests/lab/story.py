@@ -351,7 +351,7 @@ def told(
             shutil.copytree(source, workspace / part)
         else:
             shutil.copy2(source, workspace / part)
-    story = Story(Lab(f"{name}{os.getpid()}", workspace), workspace, environment)
+    story = Story(Lab(f"{name}{os.getpid()}", workspace, bound=True), workspace, environment)
     try:
         prepare(story)
         story.lab.up()

@@ -31,7 +31,7 @@ HQ_B = "203.0.113.6"
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """A lab of its own for these stories."""
-    own = Lab(f"sub{os.getpid()}", WORKSPACE)
+    own = Lab(f"sub{os.getpid()}", WORKSPACE, bound=True)
     try:
         own.up()
         yield own
@@ -385,9 +385,30 @@ def test_down_leaves_nothing_after_a_crash_half_way_through_up(after_s: float) -
     assert crashed.status().missing
 
 
+def test_a_bound_lab_ends_with_whoever_brought_it_up() -> None:
+    """A story that is killed cannot take its lab down itself: nothing of it remains all the same."""
+    name = f"bound{os.getpid()}"
+    program = f"from orchestrator.lab.lab import Lab; lab = Lab({name!r}, {str(WORKSPACE)!r}, bound=True); lab.up(); "
+    process = subprocess.Popen(
+        [sys.executable, "-c", program + "print(1, flush=True); input()"], stdout=subprocess.PIPE, stdin=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 20
+        while leftovers(name) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert leftovers(name) == []
+    finally:
+        process.kill()
+        Lab(name, WORKSPACE).down()
+
+
 def test_nothing_outlives_the_supervisor_and_down_removes_the_rest() -> None:
     """Killed in the middle of its work: the hosts die with it, the status says so, `up` builds anew."""
-    lab = Lab(f"dead{os.getpid()}", WORKSPACE)
+    lab = Lab(f"dead{os.getpid()}", WORKSPACE, bound=True)
     try:
         lab.up()
         init = lab.find("hq-db")
@@ -404,7 +425,7 @@ def test_nothing_outlives_the_supervisor_and_down_removes_the_rest() -> None:
 
 def test_two_labs_live_side_by_side(lab: Lab) -> None:
     """Same addresses, different wires: cutting one does not touch the other."""
-    other = Lab(f"two{os.getpid()}", WORKSPACE)
+    other = Lab(f"two{os.getpid()}", WORKSPACE, bound=True)
     try:
         other.up()
         other.cut("isp-a")
