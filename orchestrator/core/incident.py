@@ -111,8 +111,8 @@ def _ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None
     if at_work is not None and (at_work.past_the_fence or at_work.isolating):
         return False
     other = _moved_for_another(turn, service, incident)
-    if verified and own is not None and (other is None or other.started.at < own.started.at):
-        return False  # what is asked since then is about to be answered: it is not well by itself
+    if verified and own is not None and other is not None and other.started.at < own.started.at:
+        return False  # what is asked since then is about to be answered: it is not well by the earlier run
     if other is not None and _fresh_after(turn, service, other):
         reason = Reason.RECOVERED_WITH_ANOTHER
     elif turn.health(service) in USABLE:

@@ -13,7 +13,8 @@ from functools import cache
 import pytest
 
 from orchestrator.core.model import Model
-from orchestrator.core.records import MayActAdded
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import MayActAdded, ServiceJudged
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.simulation import quiet
 from tests.sim import acts, models
@@ -112,10 +113,13 @@ def what_went_wrong(name: str, faults: Sequence[Fault]) -> str:
 def elsewhere(stage: Stage, faults: Sequence[Fault]) -> bool:
     """Whoever takes over after a pause knows nothing fresh, and passes over tiers whose viability is unknown as yet:
     the service may come to a tier further down, where the rest of the act does not follow. It is served there, and
-    acts nowhere else.
+    acts nowhere else. Or its data have become too old meanwhile: then a person has been told so.
     """
     if not any(x.kind is FaultKind.FROZEN_AT for x in faults):
         return False
+    judged = [x for x in stage.of(ServiceJudged) if x.reason is Reason.NO_TIER_LEFT]
+    if stage.with_a_person() and judged and Reason.RPO_EXCEEDED.value in judged[-1].evidence:
+        return True
     known, world = stage.decided.services[acts.ERP], stage.sim.world
     served = known.place == world.services[acts.ERP].place == "lab/cloud" and world.works(acts.ERP)
     return served and known.may_act == {known.place} == set(world.acting(acts.ERP))
