@@ -132,15 +132,15 @@ class Prober:
         self._set_timer()
 
     def cadence(self, intervals_s: Mapping[str, float]) -> None:
-        """Ask these checks at these intervals from now on; ids that are not asked are passed over."""
-        self._open()
+        """Ask these checks at these intervals from now on. Ids that are not asked, and all after `close`, are passed over."""
+        if self._closed or not intervals_s:
+            return
         self._schedule.cadence(intervals_s, asyncio.get_running_loop().time())
         self._look_every(min(self._look_s * _LOOKS, *intervals_s.values()))
         self._set_timer()
 
     def ask_now(self, ids: Iterable[str]) -> None:
-        """Ask these checks at once, out of their beat; ids that are not asked are passed over."""
-        self._open()
+        """Ask these checks at once, out of their beat; ids that are not asked are passed over, all after `close`."""
         for name in ids:
             asked = self._asked.get(name)
             if asked is not None and asked.air.now():

@@ -46,7 +46,7 @@ def write(where: Path, flood: int, services: int, port: int) -> None:
     (where / "playbooks/help.yml").write_text("- hosts: all\n  gather_facts: false\n  tasks: []\n")
     lines = ["- {name: sees, probe: icmp, target: 127.0.0.1, reference: true}"]
     if flood:
-        lines.append(f"- {{name: port, hosts: many, probe: tcp, port: {port}}}")
+        lines.append(f"- {{name: port, hosts: many, probe: tcp, port: {port}, every: 2s}}")
     lines += [f"- {{name: s{n}, probe: tcp, target: {address(n, 60)}, port: {port}}}" for n in range(services)]
     (where / "checks/all.yml").write_text("\n".join(lines) + "\n")
     service = {"mode": "observe", "home": "here", "rto": "15m", "ladder": ["help"]}

@@ -204,6 +204,17 @@ async def test_other_checks_from_now_on(seen: Seen) -> None:
         prober.use([])
 
 
+async def test_what_is_wanted_after_the_end_is_passed_over(seen: Seen) -> None:
+    """The last answers are taken in when nobody asks any more, and what comes of them may want more."""
+    prober = Prober(seen, time.monotonic, kinds=KINDS)
+    prober.use([check("rare", every_s=3600)])
+    await prober.close()
+    prober.ask_now(["acme/rare"])
+    prober.cadence({"acme/rare": 0.01})
+    await asyncio.sleep(0.05)
+    assert seen.all == []
+
+
 async def test_a_receiver_that_fails_stops_nothing(seen: Seen) -> None:
     told: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
