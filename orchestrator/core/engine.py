@@ -126,10 +126,7 @@ class Engine:
         ]
 
     def step(self, event: e.Event, now: float, *, more: bool = False) -> Outcome:
-        """Take one event; see the module's head. Times never fall: an earlier `now` is an error.
-
-        `more`: this is an answer, and another step follows at once.
-        """
+        """Take one event; see the module's head. Times never fall. `more`: another step follows at once."""
         if now < self._now:
             raise TimeFell(f"it was {self._now} and is {now} now: the journal's axis never falls")
         self._now = now
@@ -173,6 +170,8 @@ class Engine:
             self._put_off = more
             if not more:
                 self._decide(turn)
+            elif any(not isinstance(x, r.VerdictChanged) for x in turn.records):
+                self._resting.clear()
         if turn.records:
             self._recorded_at = now
         invariants.check(turn)

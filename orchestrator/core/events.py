@@ -194,6 +194,9 @@ class Ticked:
     """Nothing happened; it is later now."""
 
 
+MANY = (Observed, NoticeDelivered, NoticeFailed)
+"""What comes by the hundred at once when much fails: deciding may wait for the last of them."""
+
 Event = (
     Observed
     | StepProgressed

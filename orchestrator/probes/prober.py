@@ -132,7 +132,7 @@ class Prober:
         self._set_timer()
 
     def cadence(self, intervals_s: Mapping[str, float]) -> None:
-        """Ask these checks at these intervals from now on. Ids that are not asked, and all after `close`, are passed over."""
+        """Ask these checks at these intervals from now on; ids that are not asked, or not any more, are passed over."""
         if self._closed or not intervals_s:
             return
         self._schedule.cadence(intervals_s, asyncio.get_running_loop().time())

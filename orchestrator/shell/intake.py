@@ -14,7 +14,8 @@ from typing import Protocol
 from orchestrator.core import events as e
 
 TURN_S = 0.05  # then the event loop has its turn
-BATCH_S = 0.02  # for so long answers that wait already are taken in before something is decided
+BATCH_S = 0.02  # for so long at least answers that wait already are taken in before something is decided
+BATCH_S_MAX = 0.2  # longer where deciding and writing take long themselves: twice as long as these took last
 
 
 class Handle(Protocol):
@@ -34,13 +35,14 @@ class Intake:
         self._handle = handle
         self._handled = handled
         self._waiting: deque[e.Event] = deque()
+        self._batch_s = BATCH_S
         self._busy = False
         self._due = False
 
     def put(self, event: e.Event) -> None:
-        """After those that came before it: at once, or with the other answers of this moment."""
+        """After those that came before it: at once, or with the others of this moment where they come by the hundred."""
         self._waiting.append(event)
-        if isinstance(event, e.Observed):
+        if isinstance(event, e.MANY):
             self._soon()
         else:
             self.take()
@@ -63,16 +65,18 @@ class Intake:
 
     def take_all(self, until: float = float("inf")) -> None:
         """Hand over everything, or what there is time for."""
-        waiting, batch_ends = self._waiting, self._loop.time() + BATCH_S
+        waiting, batch_ends = self._waiting, self._loop.time() + self._batch_s
         while waiting and not self.closed:
             event = waiting.popleft()
             began = self._loop.time()
             more = bool(waiting) and began < batch_ends
             self._handle(event, more=more)
             if not more:
-                if began > until:
+                ended = self._loop.time()
+                self._batch_s = min(max(BATCH_S, 2 * (ended - began)), BATCH_S_MAX)
+                if ended > until:
                     return
-                batch_ends = began + BATCH_S
+                batch_ends = ended + self._batch_s
 
     def _soon(self) -> None:
         if not self._due:

@@ -128,7 +128,7 @@ class Shell:
         now = self._now()
         if self._broken is not None and not self._mended(now):
             return
-        more = more and isinstance(event, e.Observed)
+        more = more and isinstance(event, e.MANY)
         try:
             outcome = self.engine.step(event, now, more=True) if more else self.engine.step(event, now)
             rows = TakenRows()
