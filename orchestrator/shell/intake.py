@@ -40,7 +40,7 @@ class Intake:
         self._due = False
 
     def put(self, event: e.Event) -> None:
-        """After those that came before it: at once, or with the others of this moment where they come by the hundred."""
+        """After those that came before it: at once, or, where they come by the hundred, with others of this moment."""
         self._waiting.append(event)
         if isinstance(event, e.MANY):
             self._soon()
