@@ -78,7 +78,7 @@ def text_table(comparison: Comparison) -> str:
 
 
 def markdown_table(comparisons: Sequence[Comparison]) -> list[str]:
-    """For a document: one table of all comparisons that are meant for README.md."""
+    """For a document: one table of all comparisons that are meant for README.md, and which targets were met."""
     lines = ["| measured side by side | | median (middle half) | times better |", "|---|---|---|---|"]
     for comparison in comparisons:
         if not comparison.readme:
@@ -90,4 +90,7 @@ def markdown_table(comparisons: Sequence[Comparison]) -> list[str]:
             figure = f"{shown(found.median)}{middle} {row.unit}".strip()
             lines.append(f"| {title} | {row.name} | {figure} | {'; '.join(_versus(comparison, row))} |")
             title = ""
+    verdicts = [(c.title, verdict) for c in comparisons if c.readme for verdict in _verdicts(c)]
+    if verdicts:
+        lines += ["", "What we had set out to reach:", "", *(f"* {title}: {verdict}" for title, verdict in verdicts)]
     return lines

@@ -125,6 +125,11 @@ def test_a_table_for_a_document() -> None:
     assert markdown_table([BESIDE])[2:] == [
         "| three tasks | peer | 10.0 (10.0–12.5) s |  |",
         "|  | ours | 1.50 (1.00–2.00) s | 7.50× (5.00–12.5) vs peer |",
+        "",
+        "What we had set out to reach:",
+        "",
+        "* three tasks: met: ours: at least 7.00× peer: 7.50×",
+        "* three tasks: MISSED: ours: at most 1.00 s: 1.50 s",
     ]
 
 
