@@ -6,14 +6,15 @@ twice, at the decision and again before the first effect, both are taken out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.core import detector, endings, failback, incident, ladder, policy, start, steps
+from orchestrator.core import detector, endings, engine, failback, incident, ladder, policy, start, steps
 from orchestrator.core import plan as plans
 from orchestrator.core import records as r
+from orchestrator.core import turn as turns
 from orchestrator.core.decided import Decided, Incident, Run, Step
 from orchestrator.core.events import Observed
 from orchestrator.core.ladder import Assessment
@@ -86,7 +87,15 @@ def silence_proves() -> Iterator[None]:
 @contextmanager
 def always_in_sight() -> Iterator[None]:
     """What was asked while nothing could be seen counts as soon as a reference answers again."""
-    with put(detector, "vouches", lambda _reference, _check, _sent_at: True):
+    reference_at = turns.reference_at
+
+    def whenever(rows: Mapping[str, detector.Row], references: Iterable[str], _silent_at: float | None) -> float | None:
+        return reference_at(rows, references, None)
+
+    with ExitStack() as stack:
+        stack.enter_context(put(detector, "vouches", lambda _reference, _check, _sent_at: True))
+        for module in (turns, engine):
+            stack.enter_context(put(module, "reference_at", whenever))
         yield
 
 
