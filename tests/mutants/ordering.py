@@ -20,11 +20,11 @@ from orchestrator.core.ladder import Assessment
 from orchestrator.core.model import Condition, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
-from orchestrator.journal.journal import JournalUnwritable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.memory import MemoryJournal
+from orchestrator.journal.taken import TakenRows
 from orchestrator.runner.scripted import Ending
-from orchestrator.shell.loop import Shell
+from orchestrator.shell.loop import Shell, _Stepped
 from orchestrator.sim.targets import Targets
 from tests.mutants.mutant import BESIDE, DEATHS, STILL, Mutant, put
 
@@ -58,7 +58,7 @@ def execute_first() -> Iterator[None]:
 def act_then_write() -> Iterator[None]:
     """Commands are carried out before their entry is durable."""
 
-    def handle(self: Shell, event: e.Event) -> None:
+    def handle(self: Shell, event: e.Event, *, more: bool = False) -> None:
         now = self._now()
         if self._broken is not None and not self._mended(now):
             return
@@ -69,12 +69,10 @@ def act_then_write() -> Iterator[None]:
             return
         for command in outcome.commands:
             self._carry_out(command)
-        try:
-            self._commit(outcome, now)
-        except JournalUnwritable as refused:
-            self._break(str(refused), now)
-            return
-        self.wake_at = outcome.wake_at
+        rows = TakenRows()
+        rows.take(outcome.rows)
+        self._batch.append(_Stepped(outcome._replace(commands=()), rows, now, self._wall()))
+        self._flush()
 
     with put(Shell, "handle", handle):
         yield
