@@ -41,6 +41,7 @@ _VARYING = (
     (re.compile(r"/[\w./-]*ansible[-_](tmp|local|mitogen)[\w.@-]*(/[\w.-]+)*"), "TEMPORARY"),
     (re.compile(r"j\d+\.\d+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b"), "ID"),
     (re.compile(r"/[\w/.-]*/ansible\.[\w]+\w*\.corpus"), "TEMPORARY"),
+    (re.compile(r"Data could not be sent to remote host.*", re.DOTALL), "NO CONNECTION"),  # ssh's words, or the pipe's
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?"), "DATE"),
     (re.compile(r"\d+\.\d+ ?s(econds)?\b|\d:\d\d:\d\d\.\d+"), "TIME"),
     (re.compile(r"\"elapsed\": \d+|ETag: \w+|port \d+"), "NUMBER"),
