@@ -108,7 +108,7 @@ def every_100ms(cell: Cell) -> Iterator[Comparison]:
 
 def _told(cell: Cell, pace: str, title: str, staff_s: float, users_s: float) -> Iterator[Comparison]:
     staff, users = "staff behind the head office's edge", "users on the internet, their TTL of 1 s included"
-    found = measure(cell.rounds(20, 3), pace, WORKSPACE, say=cell.say)
+    found = measure(cell.rounds(20, 2), pace, WORKSPACE, say=cell.say)
     if faults := [one.fault for one in found if one.fault]:
         raise MeasurementFailed("; ".join(faults))
     outages = {name: tuple(one.outages[key] for one in found) for name, key in ((staff, "staff"), (users, "users"))}
@@ -126,6 +126,15 @@ def _told(cell: Cell, pace: str, title: str, staff_s: float, users_s: float) -> 
         "cut-to-restored",
         f"where each millisecond of it goes, after the cut: {title}",
         tuple(Row(name, tuple(values), note=note) for name, values, note in known),
+        readme=False,
+    )
+    took: dict[str, list[float]] = {}
+    for task in (task for one in found for task in one.tasks):
+        took.setdefault(f"{task['host']}: {task['name'].rpartition(' : ')[2]}", []).append(task["took_s"])
+    yield Comparison(
+        "cut-to-restored",
+        f"the playbook's tasks, those of one host beside those of the other: {title}",
+        tuple(Row(name, tuple(values)) for name, values in took.items() if len(values) == len(found)),
         readme=False,
     )
 
