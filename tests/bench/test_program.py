@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.bench import __main__ as program
-from scripts.bench import cell
+from scripts.bench import cell, peers
 from scripts.bench.catalogue import MEASUREMENTS
 from scripts.bench.shape import Comparison, Row
 
@@ -30,6 +30,7 @@ def run(
 
     monkeypatch.setattr(cell, "refusal", lambda: None)
     monkeypatch.setattr(cell, "run", given)
+    monkeypatch.setattr(peers, "missing", lambda name: "")  # nothing of theirs is run here
     file = tmp_path / "out.json"
     monkeypatch.setattr(sys, "argv", ["bench", MEASUREMENTS[0].name, "--json", str(file), *words])
     return program.main(), json.loads(file.read_text())

@@ -112,7 +112,7 @@ async def test_running_tasks_are_known_until_their_step_ends(desk: tuple[Desk, W
     assert len(status["tasks"]) == 1
     ended = r.StepFinished(1.0, "r1", "execute", 1, r.StepState.DONE, Reason.CONDITIONS_MET, "")
     desk[0].entry(Written(1, 1.0, 1.0, 1, (ended,)))
-    assert (await ask(desk[1], {"op": "status"}))["status"] == {"now": 12.5, "tasks": []}
+    assert (await ask(desk[1], {"op": "status"}))["status"] == {"now": 12.5, "tasks": [], "asking": None}
 
 
 async def test_watchers_see_entries_as_they_happen(desk: tuple[Desk, WordsSocket]) -> None:

@@ -51,6 +51,7 @@ def test_every_check_of_this_workspace_is_so_or_is_not() -> None:
 
 
 ODD: list[tuple[str, dict[str, Any]]] = [
+    ("login", {"client": "acme", "host": "hq-edge"}),
     ("icmp", {"target": "192.0.2.1", "count": 10, "need": 10}),
     ("icmp", {"target": "192.0.2.1", "count": 100}),
     ("tcp", {"target": "a", "port": 25}),
