@@ -71,7 +71,7 @@ def test_a_missing_key_is_named(story: Story) -> None:
         story.wait(
             "the check says which key",
             lambda: any(
-                "hq-internet" in x.check and x.verdict is r.Verdict.UNKNOWN and key in x.evidence
+                "geo-ready" in x.check and x.verdict is r.Verdict.UNKNOWN and key in x.evidence
                 for x in story.of(r.VerdictChanged)
             ),
         )
