@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -168,8 +169,15 @@ def standing_of(pids: list[int]) -> tuple[int, int, int]:
 
 
 def directories() -> set[str]:
-    """Zygotes' own, wherever they stem from."""
-    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("bascule-warm-")}
+    """Zygotes' own, but for those of zygotes that other programs of this machine have now."""
+    found = {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("bascule-warm-")}
+    ours = {os.getpid(), *leftovers.descendants(os.getpid())}
+    for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) not in ours:
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                found -= {os.path.basename(os.fsdecode(word)) for word in words}
+    return found
 
 
 async def many(warm: Stage, runs: int) -> None:
