@@ -16,6 +16,7 @@ import pytest
 from orchestrator.core.events import Outcome, StepKey
 from orchestrator.runner import leftovers
 from orchestrator.runner.attempts import Attempt
+from orchestrator.runner.warm.owner import Zygote
 from tests.runner.stage import Stage, until
 
 SAY = "    - name: say\n      ansible.builtin.command: echo done\n"
@@ -198,6 +199,16 @@ async def many(warm: Stage, runs: int) -> None:
     assert zygote_pid(warm) == zygote
     assert len(directories()) <= len(before)
     assert standing_of(pids)[2] - pages < 2048 + runs * 8  # pages of 4 KiB: 8 MiB, and what the journal of a test needs
+
+
+async def test_no_room_for_a_zygote_is_a_reason_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full or missing temporary directory: it is said, tried again, and the daemon starts all the same."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    zygote = Zygote(tmp_path)
+    zygote.start()
+    assert zygote.call() is None
+    assert "it cannot be started" in zygote.why_not
+    await zygote.close()
 
 
 async def test_thirty_runs_in_a_row(warm: Stage) -> None:

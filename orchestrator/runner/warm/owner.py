@@ -55,38 +55,50 @@ class Zygote:
         self._sweep()
         if self._process is not None or self._closed:
             return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        _tidy()
-        self._directory = Path(tempfile.mkdtemp(prefix=PREFIX))
-        held = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        program = [sys.executable, "-P", "-m", "orchestrator.runner.warm.zygote", str(self.workspace)]
-        with_mitogen = "mitogen" if self._mitogen else "plain"
-        given = dict(os.environ if self._environment is None else self._environment)
         try:
-            with theirs, (self._directory / "log").open("wb") as log:
-                self._process = subprocess.Popen(
-                    [*program, str(self._directory), with_mitogen, str(held)],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=log,
-                    env={**given, settings.MARK: settings.NO_MARK},
-                    pass_fds=[held],
-                    start_new_session=True,
-                )
-        except OSError as error:
-            ours.close()
+            ours = self._spawn()
+        except OSError as error:  # no program, no descriptors, no room for its directory
             self.why_not = f"it cannot be started: {error}"
-            shutil.rmtree(self._directory, ignore_errors=True)
+            if self._directory is not None:
+                shutil.rmtree(self._directory, ignore_errors=True)
+                self._directory = None
+            self._failures += 1
             self._later()
             return
-        finally:
-            os.close(held)  # the zygote and all that it forks hold the lock
         ours.setblocking(False)
         self._control = ours
         self.number += 1
         self.why_not = "it is being started"
         asyncio.get_running_loop().add_reader(ours.fileno(), self._hear)
+
+    def _spawn(self) -> socket.socket:
+        """Our end of its socket. Raises OSError; then there is no process."""
+        _tidy()
+        self._directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+        program = [sys.executable, "-P", "-m", "orchestrator.runner.warm.zygote", str(self.workspace)]
+        with_mitogen = "mitogen" if self._mitogen else "plain"
+        given = dict(os.environ if self._environment is None else self._environment)
+        held = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            try:
+                with theirs, (self._directory / "log").open("wb") as log:
+                    self._process = subprocess.Popen(
+                        [*program, str(self._directory), with_mitogen, str(held)],
+                        stdin=theirs.fileno(),
+                        stdout=subprocess.DEVNULL,
+                        stderr=log,
+                        env={**given, settings.MARK: settings.NO_MARK},
+                        pass_fds=[held],
+                        start_new_session=True,
+                    )
+            except OSError:
+                ours.close()
+                raise
+        finally:
+            os.close(held)  # the zygote and all that it forks hold the lock
+        return ours
 
     async def until_ready(self, timeout_s: float) -> bool:
         """Wait until calls are taken; whether they are."""
