@@ -221,3 +221,61 @@ async def test_thirty_runs_in_a_row(warm: Stage) -> None:
 async def test_three_hundred_runs_in_a_row(warm: Stage) -> None:
     """Likewise."""
     await many(warm, 300)
+
+
+WHERE = """
+import os, sys
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(argument_spec={"how": {"type": "str"}})
+loaded = sorted({name.partition(".")[0] for name in sys.modules} & {"ansible", "mitogen", "orchestrator", "pexpect"})
+if module.params["how"] == "raise":
+    raise RuntimeError("on purpose")
+if module.params["how"] == "exit":
+    sys.exit("not as a module should")
+with open("/proc/self/cmdline") as file:
+    program = file.read()
+module.exit_json(program=program, argv=sys.argv, said=sys.stdin.read(), loaded=loaded,
+                 controller="ansible.constants" in sys.modules, open=sorted(map(int, os.listdir("/proc/self/fd")))[:4])
+"""
+
+
+async def test_a_module_on_this_machine_is_forked_and_meets_what_a_new_interpreter_would_show(warm: Stage) -> None:
+    """Nothing of ansible-core's controller, nor of ours; its own archive's `ansible.module_utils`."""
+    library = warm.workspace / "playbooks" / "library"
+    library.mkdir()
+    (library / "where.py").write_text(WHERE)
+    said = (
+        "    - where:\n      register: forked\n"
+        "    - where:\n      environment: {ANY: thing}\n      register: started\n"
+        "    - ansible.builtin.assert:\n        that:\n"
+        "          - \"'zygote' in forked.program and 'zygote' not in started.program\"\n"
+        "          - forked.argv | length == started.argv | length\n"
+        "          - forked.said == started.said == ''\n"
+        "          - forked.loaded == started.loaded == ['ansible']\n"
+        "          - not forked.controller\n"
+        "          - forked.open[:3] == [0, 1, 2]\n"
+    )
+    key = warm.start(warm.write("p.yml", said))
+    ended = await warm.end_of(key)
+    assert (ended.outcome, warm.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+
+
+async def test_a_forked_module_that_breaks_breaks_alone(warm: Stage) -> None:
+    """Its own failure, told as ever; the playbook goes on to rescue."""
+    library = warm.workspace / "playbooks" / "library"
+    library.mkdir()
+    (library / "where.py").write_text(WHERE)
+    said = "".join(
+        f"    - where: {{how: {how}}}\n      register: {how}_{way}\n      ignore_errors: true\n" + more
+        for how in ("raise", "exit")
+        for way, more in (("forked", ""), ("started", "      environment: {ANY: thing}\n"))
+    )
+    said += (
+        "    - ansible.builtin.assert:\n        that:\n"
+        "          - raise_forked.failed and exit_forked.failed\n"
+        "          - raise_forked.msg == raise_started.msg\n"
+        "          - exit_forked.msg == exit_started.msg\n"
+        "          - exit_forked.rc | default(0) == exit_started.rc | default(0)\n"
+    )
+    ended = await warm.run(warm.write("p.yml", said))
+    assert ended.outcome is Outcome.OK, ended.detail

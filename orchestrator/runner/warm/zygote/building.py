@@ -85,9 +85,11 @@ def build(workspace: Path, directory: Path, mitogen: bool) -> Built:
     os.environ.update(given)
     os.chdir(cwd)
     sys.argv = ["ansible-playbook"]
-    from orchestrator.runner.warm.zygote import loading
+    from orchestrator.runner.warm.zygote import here, loading
 
+    here.prepare(workspace / "playbooks")
     loading.load()
+    here.install()
     built = Built(directory, cwd, given, mark_at)
     if mitogen:
         from orchestrator.runner.warm.zygote import multiplexer

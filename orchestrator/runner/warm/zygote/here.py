@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules that run on this machine itself are forked, not started: an interpreter is here already, with what they
+would import first.
+
+The one rule it keeps: the module meets what a new interpreter would show it. Everything of ansible-core is taken out
+of the fork and comes from the module's own archive, as ever; what stays are the interpreter, its standard library, and
+libraries that were named (`LIBRARIES`). Whatever is not exactly the usual case (another interpreter, a become, an
+environment of its own, no pipelining) is started as ever.
+
+Rejected: Mitogen for these. It would run an author's collections in ways that their authors never saw.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import random
+import selectors
+import shlex
+import signal
+import sys
+import tempfile
+import traceback
+import types
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+# What modules and look-ups import, slowly, by their names in a playbook; each of these libraries only defines things.
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "amazon.aws.": ("boto3", "botocore.endpoint", "botocore.parsers", "botocore.regions"),
+    "community.general.dig": ("dns.resolver", "dns.reversename", "dns.rdtypes.ANY", "dns.rdtypes.IN.A"),
+}
+
+WRAPPER = b"_ANSIBALLZ_WRAPPER = True"
+_OURS = ("ansible", "ansible_collections", "ansible_mitogen", "ansible_runner", "mitogen", "orchestrator", "pexpect")
+
+_fresh_path: list[str] = []
+_fresh_finders: list[Any] = []
+_fresh_hooks: list[Any] = []
+
+
+def prepare(playbooks: Path) -> None:
+    """Load the libraries of what the workspace's playbooks name. To be called before ansible-core is imported."""
+    _fresh_path[:] = sys.path
+    text = "".join(map(_text_of, sorted(playbooks.rglob("*.y*ml"))))
+    for library in (library for name, libraries in LIBRARIES.items() if name in text for library in libraries):
+        try:
+            import_module(library)
+        except ImportError:
+            continue  # whoever needs it will say so
+    _fresh_finders[:], _fresh_hooks[:] = sys.meta_path, sys.path_hooks
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""  # whoever plays it will say so
+
+
+def install() -> None:
+    """Have modules on this machine forked. To be called once, in the zygote."""
+    import ansible.plugins.loader as loader
+
+    local = loader.connection_loader.get("local", class_only=True)
+    started = local.exec_command
+
+    def exec_command(self: Any, cmd: Any, in_data: bytes | None = None, sudoable: bool = True) -> Any:
+        if not suits(self, cmd, in_data):
+            return started(self, cmd, in_data=in_data, sudoable=sudoable)
+        return forked(in_data or b"", self.cwd)
+
+    local.exec_command = exec_command
+
+
+def suits(connection: Any, cmd: Any, in_data: bytes | None) -> bool:
+    """Whether this is a Python module for the interpreter that runs this, and nothing else is asked for."""
+    if not in_data or WRAPPER not in in_data[:4096] or connection.become is not None:
+        return False
+    try:
+        words = shlex.split(cmd)
+    except ValueError:
+        return False
+    return words[:2] == ["/bin/sh", "-c"] and words[2:] in ([sys.executable], [f"{sys.executable} && sleep 0"])
+
+
+def forked(source: bytes, directory: Any = None) -> tuple[int, bytes, bytes]:
+    """Exit code, output and errors of the module, run in this directory."""
+    ours, theirs = zip(os.pipe(), os.pipe(), strict=True)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if directory is not None:
+                os.chdir(directory)
+            become(theirs)
+            run(source)
+        finally:
+            os._exit(1)
+    for end in theirs:
+        os.close(end)
+    said: dict[int, bytearray] = {end: bytearray() for end in ours}
+    with selectors.DefaultSelector() as selector:
+        for end in ours:
+            selector.register(end, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                data = os.read(key.fd, 65536)
+                said[key.fd] += data
+                if not data:
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return code, bytes(said[ours[0]]), bytes(said[ours[1]])
+
+
+def become(streams: tuple[int, ...]) -> None:
+    """In the fork: as an interpreter that has read its program from standard input."""
+    for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM, signal.SIGHUP):
+        signal.signal(caught, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, wanted in ((nothing, 0), (streams[0], 1), (streams[1], 2)):
+        os.dup2(descriptor, wanted)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the one that listed them
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        errors = "backslashreplace" if number == 2 else "surrogateescape"
+        stream = open(number, "r" if number == 0 else "w", encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
+        del sys.modules[name]
+    sys.meta_path[:], sys.path_hooks[:] = _fresh_finders, _fresh_hooks
+    sys.path_importer_cache.clear()
+    sys.path[:] = _fresh_path
+    sys.argv = [""]
+    sys.excepthook, sys.displayhook = sys.__excepthook__, sys.__displayhook__
+    atexit._clear()
+    tempfile.tempdir = None
+    tempfile._name_sequence = None  # type: ignore[attr-defined]
+    random.seed()
+
+
+def run(source: bytes) -> NoReturn:
+    """Run it as `__main__`, to the interpreter's end."""
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    code = 0
+    try:
+        exec(compile(source, "<stdin>", "exec"), main.__dict__)  # noqa: S102  (the module that Ansible has built)
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            code = ended.code or 0
+        else:
+            print(ended.code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code & 0xFF)
