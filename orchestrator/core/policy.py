@@ -136,11 +136,12 @@ def mass_failure(turn: Turn, service: Service) -> Finding | None:
     limits = turn.limits(service.client)
     asked = (limits.failure_window_s, turn.state(service).resumed_at)
     if asked not in turn.fallen:  # no verdict changes while deciding: the same for every service that asks
-        turn.fallen[asked] = unexplained_domains(turn, *asked)
-    domains = turn.fallen[asked]
-    if len(domains) > limits.failure_domains:
         leave_at = (x.at + limits.failure_window_s for x in turn.decided.fell.values())
-        turn.wake(min((at for at in leave_at if at >= turn.now), default=FOREVER) + MOMENT_S)
+        leaves_at = min((at for at in leave_at if at >= turn.now), default=FOREVER)
+        turn.fallen[asked] = unexplained_domains(turn, *asked), leaves_at
+    domains, leaves_at = turn.fallen[asked]
+    if len(domains) > limits.failure_domains:
+        turn.wake(leaves_at + MOMENT_S)
         evidence = (
             f"{len(domains)} failure domains within {show_duration(limits.failure_window_s)}: {', '.join(domains)}"
         )

@@ -58,6 +58,7 @@ class Ports:
 class _Stepped(NamedTuple):
     """One step of the engine that is to be committed."""
 
+    event: e.Event
     outcome: Outcome
     rows: TakenRows
     now: float
@@ -91,6 +92,7 @@ class Shell:
         self._checkpoint_from = 0.0
         self._started: e.ControllerStarted | None = None
         self._broken: str | None = None
+        self._missed: set[str] = set()  # checks that were answered in vain
         self._retry_at = 0.0
         self._told_broken = 0
         self._tell_at = 0.0
@@ -127,6 +129,7 @@ class Shell:
         """
         now = self._now()
         if self._broken is not None and not self._mended(now):
+            self._miss(event)
             return
         more = more and isinstance(event, e.MANY)
         try:
@@ -142,7 +145,7 @@ class Shell:
             log.exception("defect", event_kind=type(event).__name__)
             self._break(f"defect: {type(defect).__name__}: {defect}", now)
             return
-        self._batch.append(_Stepped(outcome, rows, now, self._wall() if outcome.records else 0.0))
+        self._batch.append(_Stepped(event, outcome, rows, now, self._wall() if outcome.records else 0.0))
         if not more:
             self._flush()
 
@@ -163,6 +166,9 @@ class Shell:
         try:
             self._commit(batch)
         except (JournalUnwritable, CodecError) as refused:
+            if any(stepped.outcome.records for stepped in batch):  # else the rows are kept, and written later
+                for stepped in batch:
+                    self._miss(stepped.event)
             self._break(str(refused), batch[-1].now)
             return False
         self.wake_at = batch[-1].outcome.wake_at
@@ -243,6 +249,11 @@ class Shell:
 
     # ---- broken and mended
 
+    def _miss(self, event: e.Event) -> None:
+        """An answer is not taken in; anything else is asked for anew, or repeated by whoever said it."""
+        if isinstance(event, e.Observed):
+            self._missed.add(event.check)
+
     def _break(self, why: str, now: float) -> None:
         """Act on nothing from now on; say so, but not at every try of one that comes back; and try again later."""
         if self._broken is None:
@@ -266,12 +277,14 @@ class Shell:
         try:
             self._journal.write_rows(self._lease, self._rows.all())
             engine = rebuild(self._journal, self._attends)
+            interrupted = engine.interrupt(self._missed)
             began = engine.decided.epoch == self._lease.epoch  # else even the start was not made durable
             outcome = engine.recover(now) if began else engine.step(self._started, now)
             self._broken, self.engine, self._rows = None, engine, Keeping()
             rows = TakenRows()
-            rows.take(outcome.rows)
-            self._commit([_Stepped(outcome, rows, now, self._wall())])
+            rows.take({**interrupted, **outcome.rows})
+            self._commit([_Stepped(self._started, outcome, rows, now, self._wall())])
+            self._missed.clear()
         except StaleEpoch:
             raise
         except Exception as refused:

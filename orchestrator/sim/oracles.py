@@ -121,9 +121,15 @@ class Oracles:
 
     def at_rest(self, now: float) -> None:
         """20: after the calm every incident has ended, or is with a person who has been told; none is forgotten."""
+        for rule, evidence in self.unrest(now):
+            self._broken(20, rule, evidence)
+
+    def unrest(self, now: float) -> list[tuple[str, str]]:
+        """What has not come to rest: the rule of statement 20 that it would break, and the evidence."""
+        found: list[tuple[str, str]] = []
         for notice, at in self._due.items():
             if now - at > WAIT_S:
-                self._broken(20, "what people were to be told is settled", f"{notice}, due {now - at:.0f} s ago")
+                found.append(("what people were to be told is settled", f"{notice}, due {now - at:.0f} s ago"))
         told = {n.id: n.subject for _, n in self._people.told if n.kind in (c.NoticeKind.HUMAN_NEEDED, _APPROVAL)}
         for name, known in self._services.items():
             service = self._model.services.get(name)
@@ -133,12 +139,11 @@ class Oracles:
             if known.incident is None:
                 lasting = down is not None and now - down > WAIT_S
                 if lasting and self._answers.seen_down(service.healthy_when):
-                    self._broken(20, "no outage is forgotten", f"{name} is down and has no open incident")
+                    found.append(("no outage is forgotten", f"{name} is down and has no open incident"))
             elif not self._in_hands(name, known, told):
                 said = f"{known.judged.decision.value}: {known.judged.reason.value}" if known.judged else "not judged"
-                self._broken(
-                    20, "every incident ends, or a person has been told", f"{known.incident} of {name}, {said}"
-                )
+                found.append(("every incident ends, or a person has been told", f"{known.incident} of {name}, {said}"))
+        return found
 
     # ---- inside
 

@@ -31,6 +31,7 @@ from orchestrator.sim.violation import Violation
 from orchestrator.sim.world import World
 
 WARM_UP_S = 30.0
+LOOK_AGAIN_S = 60.0  # at what has not come to rest
 
 
 @dataclass(slots=True)
@@ -134,12 +135,19 @@ class Simulation:
         self.timeline.run_until(until)
 
     def play(self, length_s: float, calm_s: float) -> Result:
-        """The whole script: faults for `length_s`, then none, and `calm_s` in which everything must come to rest."""
+        """The whole script: faults for `length_s`, then none, and `calm_s` in which everything must come to rest.
+
+        What still goes on then is given the time that the plan allows it: every tier may wait for an approval.
+        """
         for fault in self.faults:
             self.timeline.at(WARM_UP_S + fault.at, partial(self.disasters.begin, fault))
         self.run(WARM_UP_S + length_s)
         self.disasters.calm()
-        self.run(WARM_UP_S + length_s + calm_s)
+        calm_until = WARM_UP_S + length_s + calm_s
+        self.run(calm_until)
+        last = calm_until + longest_s(self.model)
+        while self.timeline.now < last and self.oracles.unrest(self.timeline.now):
+            self.run(min(last, self.timeline.now + LOOK_AGAIN_S))
         self.oracles.at_rest(self.timeline.now)
         return self.result()
 
@@ -191,6 +199,19 @@ class Simulation:
         """The machine died: so did every worker on it."""
         for key in [k for k, state in self.ledger.ledger.items() if isinstance(state, Ending)]:
             self._lose_attempt(key)
+
+
+def longest_s(model: Model) -> float:
+    """How long what is under way may take by the plan, in seconds: every tier of every service, one after the other."""
+    fences = [x.timeout_s for p in model.places.values() for x in (p.fence, p.isolate) if x is not None]
+    total_s = 0.0
+    for service in model.services.values():
+        for move in (model.moves[tier.move] for tier in service.ladder):
+            hand_over_s = move.hand_over.timeout_s if move.hand_over is not None else 0.0
+            playbooks_s = 3 * move.timeout_s + max(fences, default=0.0) + hand_over_s
+            asking_s = service.approval_expires_s + move.preflight_timeout_s + move.verify_timeout_s
+            total_s += playbooks_s + asking_s + service.settle_s
+    return total_s
 
 
 def quiet() -> None:

@@ -140,6 +140,37 @@ def test_a_refused_verdict_does_not_come_back_without_its_record(house: House) -
     assert engine.rows["acme/web"].verdict is engine.decided.verdicts["acme/web"].verdict
 
 
+def test_a_good_answer_while_the_journal_refuses_ends_the_streak(house: House) -> None:
+    """Two bad answers, a good one that could not be taken in, and one more bad one are no fall of three."""
+    house.hears(e.Answer.GOOD, 3)
+    house.hears(e.Answer.GOOD, 1, "acme/ref")
+    house.hears(e.Answer.BAD, 2)
+    house.shell.handle(e.Ticked())
+    house.journal.refuses = "disk full"
+    house.hears(e.Answer.GOOD, 1, "acme/ref", every_s=0.2)  # it would be up from here on
+    house.hears(e.Answer.GOOD, 1, every_s=0.2)
+    house.journal.refuses = ""
+    house.hears(e.Answer.BAD, 1, every_s=2.0)
+    row = house.shell.engine.rows["acme/web"]
+    assert (house.shell.broken, row.bad_streak, row.verdict) == (None, 1, r.Verdict.UP)
+
+
+def test_what_a_full_disk_refused_is_asked_for_anew(house: House) -> None:
+    """A fall that could not be written is none: the next one needs all its answers, and is acted on."""
+    house.hears(e.Answer.GOOD, 3)
+    house.hears(e.Answer.GOOD, 1, "acme/ref")
+    house.hears(e.Answer.BAD, 2)
+    house.journal.refuses = "disk full"
+    house.hears(e.Answer.BAD, 1)
+    house.journal.refuses = ""
+    house.hears(e.Answer.GOOD, 1, "acme/ref", every_s=2.5)
+    house.hears(e.Answer.BAD, 2, every_s=0.5)
+    assert house.shell.engine.rows["acme/web"].verdict is r.Verdict.UP
+    house.hears(e.Answer.BAD, 1, every_s=0.5)
+    assert house.shell.engine.rows["acme/web"].verdict is r.Verdict.DOWN
+    assert len(house.commands(c.RunPlaybook)) == 1
+
+
 def test_an_outage_of_the_journal_in_the_middle_of_a_run_loses_nothing(house: House) -> None:
     house.goes_down()
     key = next(x.key for x in house.commands(c.RunPlaybook) if isinstance(x, c.RunPlaybook))

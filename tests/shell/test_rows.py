@@ -53,6 +53,7 @@ def test_a_step_that_failed_half_way_leaves_the_rows_as_they_were(
 
 
 def test_a_step_that_could_not_be_written_leaves_the_rows_as_they_were(house: House) -> None:
+    """But for streaks: none goes on over an answer that is lost."""
     house.hears(e.Answer.GOOD, 3)
     house.hears(e.Answer.GOOD, 1, "acme/ref")
     house.hears(e.Answer.BAD, 2, every_s=0.1)
@@ -60,7 +61,9 @@ def test_a_step_that_could_not_be_written_leaves_the_rows_as_they_were(house: Ho
     house.journal.refuses = "disk full"
     house.hears(e.Answer.BAD, 1, every_s=0.1)  # the verdict falls, and cannot be written
     mended(house)
-    assert rows_of(house) == before
+    streaks = {"bad_streak": 0, "spoken_bad": 0, "first_bad_at": None}
+    assert rows_of(house) == {**before, "acme/web": {**before["acme/web"], **streaks}}
+    assert rows_of(house)["acme/web"]["verdict"] == "up"
 
 
 def test_answers_that_changed_nothing_survive_a_beat_that_could_not_be_written(house: House) -> None:

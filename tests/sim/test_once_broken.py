@@ -1,0 +1,46 @@
+"""Seeds of long campaigns that broke a statement once, as the shortest scripts that did."""
+
+from __future__ import annotations
+
+from orchestrator.core import records as r
+from orchestrator.sim.campaign import CALM_S, Campaign, Plan
+from orchestrator.sim.faults import Fault
+from orchestrator.sim.scripts import parse
+from orchestrator.sim.simulation import WARM_UP_S, Result, longest_s, quiet
+from tests.sim import models
+
+TWO_APPROVALS_IN_A_ROW = """
+length: 15 min
+at 30 s: crash seaport/yard-database for good
+at 250 s: cut off seaport/depot for 577 s
+"""
+A_GOOD_ANSWER_WHILE_THE_DISK_IS_FULL = """
+seed: 1179
+length: 6 min
+at 225.27637345392773 s: flap seaport/quay every 2 s for 1561.5950470549733 s
+at 257.7925953862774 s: fill the journal's disk for 2.248624120672627 s
+"""
+
+
+def played(text: str) -> tuple[Campaign, Result]:
+    """The script on the harbour's plan."""
+    quiet()
+    plan = models.harbour()
+    assert plan is not None
+    campaign = Campaign(Plan(plan))
+    script = parse(text, "script", campaign.names)
+    faults: tuple[Fault, ...] = script.faults
+    return campaign, campaign.simulation(script.seed, faults).play(script.length_s, CALM_S)
+
+
+def test_a_tier_that_begins_late_since_two_approvals_ran_out_has_its_time() -> None:
+    campaign, result = played(TWO_APPROVALS_IN_A_ROW)
+    expired = [x for entry in result.entries for x in entry.records if isinstance(x, r.RunEnded) and not x.ok]
+    assert len(expired) >= 2
+    assert result.violations == []
+    assert result.virtual_s <= WARM_UP_S + 900.0 + CALM_S + longest_s(campaign.plan.model)
+
+
+def test_a_streak_does_not_go_on_over_a_good_answer_that_a_full_disk_refused() -> None:
+    _, result = played(A_GOOD_ANSWER_WHILE_THE_DISK_IS_FULL)
+    assert result.violations == []
