@@ -310,6 +310,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
     port = free_port()
     # Root has a home of its own: what the machine's has in its shell's files is slow, or waits for a lock.
     (room / "root").mkdir()
+    (room / "tmp").mkdir()
     users = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
     users.insert(0, f"root:x:0:0:root:{room}/root:/bin/sh")
     if not any(line.startswith("sshd:") for line in users):
@@ -318,6 +319,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
     (room / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {host_key}\nAuthorizedKeysFile {key}.pub\nStrictModes no\nUsePAM no\n"
         "PermitRootLogin prohibit-password\nPasswordAuthentication no\nPidFile none\nMaxStartups 100\nUseDNS no\n"
+        f"SetEnv TMPDIR={room}/tmp\n"
     )
     script = (
         "mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && mount --bind $0/passwd /etc/passwd && "

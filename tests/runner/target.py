@@ -24,6 +24,7 @@ StrictModes no
 UsePAM no
 Subsystem sftp internal-sftp
 PidFile none
+SetEnv TMPDIR={home}/tmp
 {more}
 """
 _START = """
@@ -37,6 +38,7 @@ if [ "$2" = sudo ]; then
 fi
 # A home of its own: what the machine's root has in its shell's files is slow, or waits for a lock that nobody holds.
 mkdir root
+mkdir -m 1777 tmp  # what a module that is killed leaves behind goes with the test
 { echo "root:x:0:0:root:$PWD/root:/bin/sh"; grep -v ^root: /etc/passwd; } >passwd
 grep -q ^sshd: passwd || echo 'sshd:x:990:65534::/run/sshd:/usr/sbin/nologin' >>passwd
 mount --bind passwd /etc/passwd
