@@ -26,7 +26,8 @@ PLAY = "bascule: epoch guard"
 STALE = "bascule-stale-epoch"
 UNGUARDED = "bascule-unguarded"
 EVERY_HOST = ["all", "localhost"]
-SHELLS = ["ssh", "ansible.builtin.ssh", "smart", "paramiko", "paramiko_ssh", "local", "ansible.builtin.local"]
+SHELLS = ["ssh", "ansible.builtin.ssh", "smart", "paramiko", "paramiko_ssh"]
+HERE = ["local", "ansible.builtin.local"]
 
 # Arguments: directory, file name, epoch. Exit code 79 refuses. Without root it keeps the number in the home directory
 # (a guard for this login only); where nothing can be written it says so and lets the playbook run.
@@ -74,20 +75,24 @@ def write_guard(directory: Path, playbook: Path, *, workspace_id: str, epoch: in
     no_answer = directory / "no-answer"
     no_answer.write_text(NO_ANSWER)
     no_answer.chmod(0o700)
-    script = shlex.quote(SCRIPT)
     tasks: list[dict[str, Any]] = [
         {
             "name": "refuse an action of an earlier controller",
             "ansible.builtin.raw": (
-                f"sh -c {script} {script} "
-                "{{ ((ansible_connection | default('ssh')) in ['local', 'ansible.builtin.local'])"
-                " | ternary(bascule_guard_local, '/var/lib/bascule') | quote }} "
+                "sh -c {{ bascule_guard_script }} {{ bascule_guard_script }} "
+                "{{ bascule_guard_local if ansible_connection | default('ssh') in bascule_guard_here"
+                " else '/var/lib/bascule' }} "
                 f"epoch-{workspace_id} {epoch}"
             ),
             "register": "bascule_guard",
             "changed_when": False,
             "ignore_unreachable": True,
-            "when": f"bascule_guard is not defined and (ansible_connection | default('ssh')) in {SHELLS}",
+            "when": "bascule_guard is not defined and ansible_connection | default('ssh') in bascule_guard_shells",
+        },
+        {
+            "name": "go on to the author's plays",  # asked here; a task that is skipped would cost a process
+            "ansible.builtin.meta": "end_host",
+            "when": "not (bascule_guard.unreachable | default(false))",
         },
         {
             "name": "leave alone what did not answer",
@@ -96,9 +101,14 @@ def write_guard(directory: Path, playbook: Path, *, workspace_id: str, epoch: in
                 "ansible_ssh_executable": str(no_answer),
                 "ansible_ssh_retries": 0,
             },
-            "when": "bascule_guard.unreachable | default(false)",
         },
     ]
+    variables = {
+        "bascule_guard_script": shlex.quote(SCRIPT),
+        "bascule_guard_local": shlex.quote(str(local)),
+        "bascule_guard_here": HERE,
+        "bascule_guard_shells": [*SHELLS, *HERE],
+    }
     plays = [
         {
             "name": PLAY,
@@ -109,7 +119,7 @@ def write_guard(directory: Path, playbook: Path, *, workspace_id: str, epoch: in
             "any_errors_fatal": False,
             "strategy": "ansible.builtin.linear",
             "tags": ["always"],
-            "vars": {"bascule_guard_local": str(local)},
+            "vars": variables,
             "tasks": tasks,
         }
         for pattern in patterns

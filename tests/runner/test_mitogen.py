@@ -73,6 +73,19 @@ async def test_a_connection_outlives_its_playbook(stage: Stage) -> None:
     await standing(stage)
 
 
+async def test_the_epoch_guard_goes_by_it_too_and_refuses_as_ever(stage: Stage, target: Target) -> None:
+    """Its shell there is Mitogen's; what it stores and what it refuses is the same."""
+    await standing(stage)
+    playbook = stage.write("p.yml", on("    - ansible.builtin.command: touch /run/acted\n"))
+    assert (await stage.run(playbook, "later", epoch=12)).outcome is Outcome.OK
+    assert target.run("cat /var/lib/bascule/epoch-stage") == "12\n"
+    target.run("rm /run/acted")
+    ended = await stage.run(playbook, "earlier", epoch=11)
+    assert ended.outcome is Outcome.STALE_EPOCH
+    assert "edge has accepted epoch 12" in ended.detail
+    assert target.run("ls /run/acted") == ""
+
+
 async def test_a_cancelled_pipeline_is_ended_on_the_target(stage: Stage, target: Target) -> None:
     """A shell, its pipeline and a grandchild: all of it carries the mark, although ssh did not bring it."""
     await standing(stage)

@@ -29,6 +29,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from orchestrator.runner.warm.zygote import forked, logins
+
 LOOK_EVERY_S = 2.0  # at what it was built from, while nobody calls
 _PR_SET_PDEATHSIG = 1
 EXIT_STALE = 75
@@ -126,8 +128,6 @@ class Zygote:
         self.selector.close()
         for other in (self.owner, self.wake, self._woken, *self.children.values()):
             other.close()
-        from orchestrator.runner.warm.zygote import forked, logins
-
         if for_logins:
             logins.look(caller, self.built)
         else:

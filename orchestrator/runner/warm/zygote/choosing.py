@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.runner import settings
+from orchestrator.runner import guard, settings
 from orchestrator.runner.warm.zygote import multiplexer
 
 LOG = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def suits(executor: Any, cvars: Any, connection: Any) -> bool:
     task = executor._task
     if type(connection).__module__ != "ansible.plugins.connection.ssh" or task.async_val or task.timeout:
         return False
-    if task.action.rpartition(".")[2] in NEVER or not ours(executor, task):
+    if (task.action.rpartition(".")[2] in NEVER and not guards(task)) or not ours(executor, task):
         return False
     if task.become and (task.become_method or "sudo") != "sudo":
         return False
@@ -115,6 +115,11 @@ def suits(executor: Any, cvars: Any, connection: Any) -> bool:
     interpreter = str(cvars.get("ansible_python_interpreter") or "")
     facts = cvars.get("ansible_facts") or {}
     return interpreter.startswith("/") or (not interpreter and bool(facts.get("discovered_interpreter_python")))
+
+
+def guards(task: Any) -> bool:
+    """Whether it is the epoch guard's, whose command needs a shell and nothing of the connection."""
+    return getattr(getattr(task._parent, "_play", None), "name", None) == guard.PLAY
 
 
 def ours(executor: Any, task: Any) -> bool:

@@ -48,14 +48,26 @@ _outside: dict[str, Any] = {}
 
 def load() -> None:
     """Import. Raises whatever ansible-core raises; leaves nothing that only a command line may set."""
+    from multiprocessing import popen_fork, synchronize  # noqa: F401
+
     import ansible.cli.playbook
     import ansible.executor.module_common
     import ansible.executor.process.worker
     import ansible.executor.task_executor
+    import ansible.playbook.handler_task_include
     import ansible.plugins.loader as loader
-    import ansible.template  # noqa: F401
+    import ansible.template
 
+    with contextlib.suppress(ImportError):  # of 2.19 and later
+        import ansible.module_utils._internal._json._profiles._module_legacy_m2c  # noqa: F401
     loader.init_plugin_loader()
+    load_plugins()
+
+
+def load_plugins() -> None:
+    """The plug-ins that come with it: early ones, and the kinds of which each playbook looks at all there are."""
+    import ansible.plugins.loader as loader
+
     with only_its_own(loader):
         for name in ("filter_loader", "test_loader"):
             list(getattr(loader, name).all())
@@ -65,14 +77,6 @@ def load() -> None:
                 plugins.get(name, class_only=True)
                 plugins.get(f"ansible.builtin.{name}", class_only=True)
         loader.vars_loader._plugin_instance_cache.clear()  # it would take the classes for instances
-    load_whole()
-
-
-def load_whole() -> None:
-    """The kinds of plug-in of which each playbook looks at all there are."""
-    import ansible.plugins.loader as loader
-
-    with only_its_own(loader):
         for name in WHOLE:
             list(getattr(loader, name).all(class_only=True))
 

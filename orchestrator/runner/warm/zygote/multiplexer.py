@@ -96,7 +96,7 @@ def start() -> Multiplexer | None:
     ansible_mitogen.loaders.connection_loader.get("mitogen_ssh", class_only=True)
     from orchestrator.runner.warm.zygote import choosing, loading
 
-    loading.load_whole()  # again: Mitogen has added a directory
+    loading.load_plugins()  # again: Mitogen has added directories
     choosing.install(model)
     return Multiplexer(model, version)
 
