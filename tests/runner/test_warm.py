@@ -235,7 +235,8 @@ if module.params["how"] == "exit":
 with open("/proc/self/cmdline") as file:
     program = file.read()
 module.exit_json(program=program, argv=sys.argv, said=sys.stdin.read(), loaded=loaded,
-                 controller="ansible.constants" in sys.modules, open=sorted(map(int, os.listdir("/proc/self/fd")))[:4])
+                 controller="ansible.constants" in sys.modules, file=module.exit_json.__code__.co_filename,
+                 open=sorted(map(int, os.listdir("/proc/self/fd")))[:4])
 """
 
 
@@ -253,6 +254,7 @@ async def test_a_module_on_this_machine_is_forked_and_meets_what_a_new_interpret
         "          - forked.said == started.said == ''\n"
         "          - forked.loaded == started.loaded == ['ansible']\n"
         "          - not forked.controller\n"
+        "          - \"'where_payload' in forked.file and 'where_payload' in started.file\"\n"
         "          - forked.open[:3] == [0, 1, 2]\n"
     )
     key = warm.start(warm.write("p.yml", said))

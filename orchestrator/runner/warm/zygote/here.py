@@ -3,9 +3,9 @@
 would import first.
 
 The one rule it keeps: the module meets what a new interpreter would show it. Everything of ansible-core is taken out
-of the fork and comes from the module's own archive, as ever; what stays are the interpreter, its standard library, and
-libraries that were named (`LIBRARIES`). Whatever is not exactly the usual case (another interpreter, a become, an
-environment of its own, no pipelining) is started as ever.
+of the fork and comes from the module's own archive, as ever (a source that is known by its digest is not compiled once
+more); what stays are the interpreter, its standard library, and libraries that were named (`LIBRARIES`). Whatever is
+not exactly the usual case (another interpreter, a become, an environment of its own, no pipelining) is started as ever.
 
 Rejected: Mitogen for these. It would run an author's collections in ways that their authors never saw.
 """
@@ -13,6 +13,8 @@ Rejected: Mitogen for these. It would run an author's collections in ways that t
 from __future__ import annotations
 
 import atexit
+import contextlib
+import hashlib
 import os
 import random
 import selectors
@@ -22,8 +24,11 @@ import sys
 import tempfile
 import traceback
 import types
-from collections.abc import Mapping
+import zipimport
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +41,8 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
 WRAPPER = b"_ANSIBALLZ_WRAPPER = True"
 _OURS = ("ansible", "ansible_collections", "ansible_mitogen", "ansible_runner", "mitogen", "orchestrator", "pexpect")
 
+_named: list[str] = []  # of LIBRARIES
+_compiled: dict[bytes, types.CodeType] = {}  # by the digest of its source
 _fresh_path: list[str] = []
 _fresh_finders: list[Any] = []
 _fresh_hooks: list[Any] = []
@@ -45,7 +52,8 @@ def prepare(playbooks: Path) -> None:
     """Load the libraries of what the workspace's playbooks name. To be called before ansible-core is imported."""
     _fresh_path[:] = sys.path
     text = "".join(map(_text_of, sorted(playbooks.rglob("*.y*ml"))))
-    for library in (library for name, libraries in LIBRARIES.items() if name in text for library in libraries):
+    _named[:] = [name for name in LIBRARIES if name in text]
+    for library in (library for name in _named for library in LIBRARIES[name]):
         try:
             import_module(library)
         except ImportError:
@@ -73,6 +81,36 @@ def install() -> None:
         return forked(in_data or b"", self.cwd)
 
     local.exec_command = exec_command
+    for path in _sources():
+        with contextlib.suppress(OSError, SyntaxError, ImportError):
+            code = SourceFileLoader(path.stem, str(path)).get_code(path.stem)
+            if code is not None:
+                _compiled[hashlib.sha256(path.read_bytes()).digest()] = code
+
+
+def _sources() -> Iterator[Path]:
+    """What the archives of modules are made of: ansible-core's part, and that of the collections that were named."""
+    import ansible.module_utils
+
+    core = Path(ansible.module_utils.__path__[0])
+    yield from (path for path in core.rglob("*.py") if path.relative_to(core).parts[0] != "facts")
+    for name in _named:
+        spec = find_spec("ansible_collections." + name.rstrip(".")) if name.endswith(".") else None
+        for home in (spec.submodule_search_locations or ()) if spec else ():
+            yield from Path(home, "plugins", "module_utils").rglob("*.py")
+
+
+def _compile(path: str, source: bytes) -> types.CodeType:
+    """In the place of `zipimport`'s own: the same code object, for the same bytes."""
+    code = _compiled.pop(hashlib.sha256(source).digest(), None)  # its file name is changed below: for one module only
+    if code is None:
+        found: types.CodeType = _compile_anew(path, source)
+        return found
+    import_module("_imp")._fix_co_filename(code, path)
+    return code
+
+
+_compile_anew: Any = getattr(zipimport, "_compile_source", None)
 
 
 def suits(connection: Any, cmd: Any, in_data: bytes | None) -> bool:
@@ -139,6 +177,8 @@ def become(streams: tuple[int, ...]) -> None:
     sys.meta_path[:], sys.path_hooks[:] = _fresh_finders, _fresh_hooks
     sys.path_importer_cache.clear()
     sys.path[:] = _fresh_path
+    if _compile_anew is not None:
+        zipimport._compile_source = _compile  # type: ignore[attr-defined]
     sys.argv = [""]
     sys.excepthook, sys.displayhook = sys.__excepthook__, sys.__displayhook__
     atexit._clear()
