@@ -224,8 +224,8 @@ def _round(built: Stage, routes: list[tuple[float, str]]) -> Round:
     workers: dict[str, float] = {}
     ends = time.monotonic() + RECOVERED_S
     while not _recovered(built, cut_s):
-        for path in (built.workspace / ".bascule" / "runs").glob("*/execute.*/worker.json"):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the daemon drops what is over
+            for path in (built.workspace / ".bascule" / "runs").glob("*/execute.*/worker.json"):
                 workers.setdefault(path.parts[-3], path.stat().st_mtime_ns / 1e9)
         if time.monotonic() > ends:
             one.fault = f"not recovered within {RECOVERED_S:.0f} s"
