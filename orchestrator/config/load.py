@@ -20,6 +20,7 @@ from orchestrator.config.conditions import CheckNames
 from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
+from orchestrator.config.logins import login_checks
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import DaemonSettings, People, WorkspaceSettings, read_people, read_settings
@@ -63,9 +64,11 @@ def load(
     probe_kinds: Mapping[str, type[BaseModel]],
     clients: Iterable[str] | None = None,
     cache: bool = True,
+    logins: bool = False,
 ) -> Loaded:
     """Read a workspace; `clients` restricts it to some. `probe_kinds`: kind of probe to the model of its options.
 
+    With `logins`, as the daemon wants it: also a check for each login that the moves will need.
     Raises ConfigurationInvalid with every fault found.
     """
     workspace = workspace.resolve()
@@ -133,6 +136,10 @@ def load(
     limits = {name: client_limits.get(name, settings.limits) for name in files}
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
     faults.raise_if_any()
+    if logins and settings.daemon.logins:
+        checks.checks |= login_checks(
+            moves.values(), inventories, domains, reader, checks.checks, settings.daemon.vantage
+        )
     return Loaded(
         workspace=workspace,
         model=_digested(Model("", checks.checks, places, moves, services, settings.limits, client_limits)),

@@ -66,6 +66,19 @@ class Reader:
             if not skip & set(p.relative_to(self.folder).parts[:-1])
         ]
 
+    def host_patterns(self, path: Path) -> list[str]:
+        """The `hosts:` of a checked playbook's plays, those of playbooks that it imports too; a list as one pattern."""
+        found: list[str] = []
+        for part in sorted(self.parts.get(path, frozenset())):
+            root = self.trees.get(part)
+            for play in root.value if isinstance(root, yaml.SequenceNode) else ():
+                hosts = _get(play, "hosts")
+                if isinstance(hosts, yaml.ScalarNode) and hosts.value:
+                    found.append(str(hosts.value))
+                elif isinstance(hosts, yaml.SequenceNode):
+                    found.append(",".join(str(x.value) for x in hosts.value if isinstance(x, yaml.ScalarNode)))
+        return found
+
     def digest(self, name: str, inventory: Sequence[Path]) -> str:
         """Digest of a checked playbook with all its parts, and of the inventory's files."""
         path = self.folder / name

@@ -33,10 +33,14 @@ COMMAND_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """The daemon's own name among points of view; what runs its playbooks (fast, warm, cold)."""
+    """The daemon's own name among points of view; what runs its playbooks (fast, warm, cold).
+
+    `logins`: whether it checks that it can still log in to the hosts that moves name.
+    """
 
     vantage: str = "local"
     playbooks: str = "fast"
+    logins: bool = True
 
 
 @dataclass(slots=True)
@@ -204,4 +208,5 @@ def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults)
 
 def _daemon(shape: DaemonShape | None) -> DaemonSettings:
     shape = shape or DaemonShape()
-    return DaemonSettings(vantage=shape.vantage or "local", playbooks=shape.playbooks or "fast")
+    playbooks = shape.playbooks or "fast"
+    return DaemonSettings(shape.vantage or "local", playbooks, shape.logins is not False and playbooks != "cold")

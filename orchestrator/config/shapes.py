@@ -386,6 +386,7 @@ class DaemonShape(Shape):
 
     vantage: Name | None = None
     playbooks: Literal["fast", "warm", "cold"] | None = None
+    logins: bool | None = None
 
 
 class WorkspaceFileShape(Shape):

@@ -25,7 +25,7 @@ silent for as long as the uplink was gone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.core.events import Answer, Observed
@@ -97,7 +97,7 @@ def observe(
         _measure_late(row, seen)
         return row.verdict
     if since_s > every_s and since_s > check.stale_after_s:
-        break_streaks(row)
+        _break_streaks(row)
     row.last_sent_at, row.last_answer, row.detail = sent_at, answer, seen.detail
     if seen.measures:
         row.measures, row.measured_at = seen.measures, sent_at
@@ -105,7 +105,7 @@ def observe(
         row.none_streak += 1
         if row.none_streak < check.fall:
             return row.verdict
-        break_streaks(row)
+        _break_streaks(row)
         return _UNKNOWN
     row.none_streak = 0
     if answer is _GOOD:
@@ -138,7 +138,7 @@ def _measure_late(row: Row, seen: Observed) -> None:
 def reconsider(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
     """The verdict when no new answer came: a reference answered, or time has passed."""
     if now > row.last_sent_at + check.stale_after_s:
-        break_streaks(row)
+        _break_streaks(row)
         return Verdict.UNKNOWN
     if row.suspended_at is not None:
         return _verdict(row, check, reference_at, now)
@@ -164,7 +164,16 @@ def suspicious(row: Row) -> bool:
     return row.bad_streak > 0
 
 
-def break_streaks(row: Row) -> None:
+def interrupt(rows: Mapping[str, Row], checks: Iterable[str]) -> dict[str, Row | None]:
+    """Answers to these checks were heard and are lost: no streak goes on over them. The rows that this changes."""
+    found: dict[str, Row | None] = {name: rows[name] for name in checks if name in rows}
+    for row in found.values():
+        if row is not None:
+            _break_streaks(row)
+    return found
+
+
+def _break_streaks(row: Row) -> None:
     """After a gap nothing is unbroken: a verdict needs its full rise or fall again, and a new first bad answer."""
     row.good_streak = row.bad_streak = row.spoken_bad = row.seen_silent = 0
     row.first_good_at = row.first_bad_at = row.last_silent_at = row.suspended_at = None

@@ -21,7 +21,7 @@ from __future__ import annotations
 import copy
 import heapq
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -110,16 +110,6 @@ class Engine:
         invariants.check(turn)
         self._cadence.use(turn, self.rows, self._awaited)
         return Outcome(tuple(turn.records), {}, tuple(turn.commands), max(self._decide_at, now + SOONEST_S))
-
-    def interrupt(self, checks: Iterable[str]) -> dict[str, Row | None]:
-        """Answers to these were heard and are lost: no streak goes on over them. The rows that this changes."""
-        found: dict[str, Row | None] = {}
-        for name in checks:
-            row = self.rows.get(name)
-            if row is not None:
-                detector.break_streaks(row)
-                found[name] = row
-        return found
 
     def turn(self, now: float) -> Turn:
         """What is known now, for questions: record nothing through it."""

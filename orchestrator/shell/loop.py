@@ -20,7 +20,7 @@ from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import CodecError, decode, encode
 from orchestrator.core.decided import Decided, apply
-from orchestrator.core.detector import Row
+from orchestrator.core.detector import Row, interrupt
 from orchestrator.core.engine import Engine, Outcome
 from orchestrator.core.model import Model
 from orchestrator.core.records import RunEnded
@@ -277,7 +277,7 @@ class Shell:
         try:
             self._journal.write_rows(self._lease, self._rows.all())
             engine = rebuild(self._journal, self._attends)
-            interrupted = engine.interrupt(self._missed)
+            interrupted = interrupt(engine.rows, self._missed)
             began = engine.decided.epoch == self._lease.epoch  # else even the start was not made durable
             outcome = engine.recover(now) if began else engine.step(self._started, now)
             self._broken, self.engine, self._rows = None, engine, Keeping()

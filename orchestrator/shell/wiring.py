@@ -64,7 +64,7 @@ def option_models() -> Mapping[str, type[BaseModel]]:
 
 def read_workspace(workspace: Path) -> Loaded:
     """The workspace's configuration. Raises ConfigurationInvalid."""
-    return load(workspace, probe_kinds=option_models())
+    return load(workspace, probe_kinds=option_models(), logins=True)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,76 @@
+"""Checks that nobody has to write: can a playbook still log in to each host that a move's playbooks name?
+
+The one rule it keeps: a check of the author's own, about the same host, comes first; and however many hosts there are,
+so many logins a second and no more are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from orchestrator.config.domains import Domains
+from orchestrator.config.inventory import Inventory
+from orchestrator.config.patterns import PatternInvalid, match_hosts
+from orchestrator.config.playbooks import Reader
+from orchestrator.core.model import Check, Move, Playbook
+
+PROBE = "login"
+EVERY_S = 30.0
+LOGINS_A_SECOND = 2.0  # of all clients together
+FAST_S = 10.0
+TIMEOUT_S = 10.0
+BY_SSH = (None, "ssh", "smart")
+
+
+def login_checks(
+    moves: Iterable[Move],
+    inventories: Mapping[str, Inventory],
+    domains: Mapping[str, Domains],
+    reader: Reader,
+    written: Mapping[str, Check],
+    vantage: str,
+) -> dict[str, Check]:
+    """A check `login@host` for each target of these moves that none of `written` asks about."""
+    asked = {(str(x.options.get("client")), str(x.options.get("host"))) for x in written.values() if x.probe == PROBE}
+    targets: dict[tuple[str, str], None] = {}
+    for move in moves:
+        inventory = inventories[move.client]
+        for playbook in (move.prepare, move.playbook, move.finish, move.hand_over and move.hand_over.playbook):
+            for host in _hosts(playbook, reader, inventory) if playbook else ():
+                if inventory.host_vars.get(host, {}).get("ansible_connection") in BY_SSH:
+                    targets[(move.client, host)] = None
+    every_s = max(EVERY_S, len(targets) / LOGINS_A_SECOND)
+    found: dict[str, Check] = {}
+    for client, host in targets:
+        check = Check(
+            id=f"{client}/{PROBE}@{host}",
+            client=client,
+            name=PROBE,
+            host=host,
+            probe=PROBE,
+            options={"client": client, "host": host},
+            every_s=every_s,
+            fast_s=FAST_S,
+            timeout_s=TIMEOUT_S,
+            rise=1,
+            fall=2,
+            domains=frozenset(domains[client].of_host(host)),
+            vantage=vantage,
+        )
+        if (client, host) not in asked and check.id not in written:
+            found[check.id] = check
+    return found
+
+
+def _hosts(playbook: Playbook, reader: Reader, inventory: Inventory) -> list[str]:
+    """The hosts that its plays name, those of imported playbooks too; patterns with templates are left out."""
+    found: dict[str, None] = {}
+    for pattern in dict.fromkeys(reader.host_patterns(reader.folder / playbook.path)):
+        if "{{" in pattern:
+            continue
+        try:
+            hosts, _ = match_hosts(pattern, inventory.hosts, inventory.groups)
+        except PatternInvalid:
+            continue  # whoever plays it will say so
+        found.update(dict.fromkeys(hosts))
+    return list(found)
