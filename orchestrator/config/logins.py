@@ -1,4 +1,4 @@
-"""Checks that nobody has to write: can a playbook still log in to each host that a move's playbooks name?
+"""Checks that nobody has to write: can a playbook still log in to each host that a move's playbooks name, and become?
 
 The one rule it keeps: a check of the author's own, about the same host, comes first; and however many hosts there are,
 so many logins a second and no more are asked for.
@@ -32,23 +32,27 @@ def login_checks(
 ) -> dict[str, Check]:
     """A check `login@host` for each target of these moves that none of `written` asks about."""
     asked = {(str(x.options.get("client")), str(x.options.get("host"))) for x in written.values() if x.probe == PROBE}
-    targets: dict[tuple[str, str], None] = {}
+    targets: dict[tuple[str, str], bool] = {}  # whether tasks there become somebody else
     for move in moves:
         inventory = inventories[move.client]
-        for playbook in (move.prepare, move.playbook, move.finish, move.hand_over and move.hand_over.playbook):
-            for host in _hosts(playbook, reader, inventory) if playbook else ():
+        hand_over = move.hand_over.playbook if move.hand_over is not None else None
+        for playbook in (move.prepare, move.playbook, move.finish, hand_over):
+            if playbook is None:
+                continue
+            becomes = reader.becomes(reader.folder / playbook.path)
+            for host in _hosts(playbook, reader, inventory):
                 if inventory.host_vars.get(host, {}).get("ansible_connection") in BY_SSH:
-                    targets[(move.client, host)] = None
+                    targets[(move.client, host)] = becomes or targets.get((move.client, host), False)
     every_s = max(EVERY_S, len(targets) / LOGINS_A_SECOND)
     found: dict[str, Check] = {}
-    for client, host in targets:
+    for (client, host), becomes in targets.items():
         check = Check(
             id=f"{client}/{PROBE}@{host}",
             client=client,
             name=PROBE,
             host=host,
             probe=PROBE,
-            options={"client": client, "host": host},
+            options={"client": client, "host": host, "become": becomes},
             every_s=every_s,
             fast_s=FAST_S,
             timeout_s=TIMEOUT_S,

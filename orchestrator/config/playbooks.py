@@ -24,6 +24,7 @@ _BESIDE = ("library", "module_utils", "filter_plugins", "action_plugins", "looku
 _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
+YES = ("true", "yes", "on")
 
 
 @dataclass(slots=True)
@@ -78,6 +79,14 @@ class Reader:
                 elif isinstance(hosts, yaml.SequenceNode):
                     found.append(",".join(str(x.value) for x in hosts.value if isinstance(x, yaml.ScalarNode)))
         return found
+
+    def becomes(self, path: Path) -> bool:
+        """Whether a checked playbook, or a role or file of it, has a `become: true`."""
+        trees = (self.trees.get(part) for part in self.parts.get(path, frozenset()))
+        pairs = (pair for root in trees if root is not None for pair in _pairs(root))
+        return any(
+            key == "become" and isinstance(node, yaml.ScalarNode) and node.value.lower() in YES for key, node in pairs
+        )
 
     def digest(self, name: str, inventory: Sequence[Path]) -> str:
         """Digest of a checked playbook with all its parts, and of the inventory's files."""

@@ -1,4 +1,4 @@
-"""login: could a playbook log in to this host now?
+"""login: could a playbook log in to this host now, and become root there?
 
 The one rule it keeps: Ansible itself is asked, with the author's inventory, keys and jump hosts, by whoever runs the
 playbooks here. Where nobody does (`bascule check`, a daemon whose playbooks are cold), nobody is asked.
@@ -26,6 +26,7 @@ class LoginOptions(Options):
 
     client: Text = Field(description="whose inventory")
     host: Text = Field(description="the host's name in it")
+    become: bool = Field(default=False, description="and become root, as a task with `become: true` would")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ async def ask(question: Question[LoginOptions]) -> Raw:
     started = loop.time()
     try:
         async with asyncio.timeout(question.timeout_s):
-            fine, why = await logins(options.client, options.host)
+            fine, why = await logins(options.client, options.host, options.become)
     except TimeoutError:
         return Silence(f"{options.host}: no login within {question.timeout_s:g} s")
     if fine is None:

@@ -15,8 +15,9 @@ from orchestrator.probes.names import Names
 from orchestrator.probes.pulse import Pulse
 from orchestrator.probes.turns import Turns, turns_of_a_kind
 
-# Client and inventory host to whether a playbook could log in now, and why not; None: nobody could ask.
-Logins = Callable[[str, str], Awaitable[tuple[bool | None, str]]]
+# Client, inventory host and whether to become root, to whether a playbook could log in now, and why not; None: nobody
+# could ask.
+Logins = Callable[[str, str, bool], Awaitable[tuple[bool | None, str]]]
 
 
 class Tools:

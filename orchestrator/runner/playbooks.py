@@ -13,7 +13,7 @@ import secrets
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
@@ -22,7 +22,6 @@ from orchestrator.runner import leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
-from orchestrator.runner.warm.keeper import Login
 from orchestrator.runner.warm.owner import Zygote
 from orchestrator.runner.workers import Job
 
@@ -92,20 +91,12 @@ class PlaybookRunner:
         """
         self.readied.warm_up(executor)
 
-    def keep_ready(self, hosts: Mapping[str, Iterable[str]], heard: Callable[[Login], None]) -> None:
-        """From now on log in to these inventory hosts (by client) again and again, so that a step finds them connected.
+    async def can_log_in(self, client: str, host: str, become: bool = False) -> tuple[bool | None, str]:
+        """Whether a playbook could log in to this inventory host now (and become root), and why not.
 
-        `heard` is told each finding. Without a zygote nobody asks, and nothing is told.
+        None where nobody can ask. What it opened stays open, so that a step finds it made.
         """
-        self.readied.keep(hosts, heard)
-
-    def readiness(self) -> tuple[Login, ...]:
-        """What is known of the logins to the hosts that are kept ready."""
-        return self.readied.logins()
-
-    async def can_log_in(self, client: str, host: str) -> tuple[bool | None, str]:
-        """Whether a playbook could log in to this inventory host now, and why not; None where nobody can ask."""
-        login = await self.readied.log_in(client, host)
+        login = await self.readied.log_in(client, host, become)
         return login.ok, login.why
 
     def forget(self, run: str) -> None:

@@ -7,7 +7,7 @@ cold, saying so, where there is no zygote.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,28 +77,15 @@ class Readied:
                 self.zygote.replace(str(event.get("because")))
                 return
 
-    def keep(self, hosts: Mapping[str, Iterable[str]], heard: Callable[[Login], None]) -> None:
-        """From now on log in to these inventory hosts (by client) again and again; `heard` is told each finding.
-
-        Without a zygote nobody asks, and nothing is told.
-        """
-        if self._keeper is None and self.zygote is not None:
-            self._keeper = Keeper(self.zygote, self._sources, heard)
-        if self._keeper is not None:
-            self._keeper.want(hosts)
-
-    async def log_in(self, client: str, host: str) -> Login:
+    async def log_in(self, client: str, host: str, become: bool) -> Login:
         """Log in to a host now; with others that are asked for at the same time."""
         if self._keeper is None and self.zygote is not None:
-            self._keeper = Keeper(self.zygote, self._sources, lambda login: None)
+            self._keeper = Keeper(self.zygote, self._sources)
         if self._keeper is None:
-            why = "nobody can ask: playbooks are run by ansible-playbook itself (daemon.playbooks: cold)"
-            return Login(client, host, None, why, asyncio.get_running_loop().time())
-        return await self._keeper.ask(client, host)
-
-    def logins(self) -> tuple[Login, ...]:
-        """What is known of the hosts that are kept ready."""
-        return tuple(self._keeper.logins.values()) if self._keeper is not None else ()
+            return Login(
+                host, None, "nobody can ask: playbooks are run by ansible-playbook itself (daemon.playbooks: cold)"
+            )
+        return await self._keeper.ask(client, host, become)
 
     async def close(self) -> None:
         """End what plays nothing; a zygote that plays ends afterwards."""

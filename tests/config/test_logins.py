@@ -32,7 +32,7 @@ def test_every_target_of_a_move_is_logged_in_to(workspace: Path) -> None:
     router = found["quay-router"]
     assert (router.id, router.options) == (
         "seaport/login@quay-router",
-        {"client": "seaport", "host": "quay-router"},
+        {"client": "seaport", "host": "quay-router", "become": True},
     )
     assert "seaport/quay" in router.domains
 

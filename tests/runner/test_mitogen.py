@@ -13,9 +13,8 @@ import pytest
 from orchestrator.core.events import Outcome, StepKey
 from orchestrator.core.model import Playbook
 from orchestrator.runner import leftovers
-from orchestrator.runner.warm.keeper import Login
 from tests.runner.stage import Stage, until
-from tests.runner.target import Target
+from tests.runner.target import CannotServe, Target
 
 pytest.importorskip("mitogen", reason="Mitogen is not installed: pip install 'bascule[fast]'")
 
@@ -152,16 +151,32 @@ async def test_a_dark_host_is_unreachable_as_ever(stage: Stage) -> None:
 
 async def test_hosts_are_kept_ready(stage: Stage, target: Target) -> None:
     """A login works, or does not, or could not be asked; and the first task on the host goes by Mitogen."""
-    heard: dict[str, Login] = {}
-    stage.runner.keep_ready({"acme": ["edge", "dark"]}, lambda login: heard.update({login.host: login}))
-    await until(lambda: {"edge", "dark"} <= set(heard))
-    assert heard["edge"].ok is True
-    assert heard["dark"].ok is False
-    assert "Connection refused" in heard["dark"].why
-    assert {login.host: login.ok for login in stage.runner.readiness()} == {"edge": True, "dark": False}
     assert await stage.runner.can_log_in("acme", "edge") == (True, "")
     both = await asyncio.gather(*(stage.runner.can_log_in("acme", host) for host in ("edge", "dark")))
     assert [fine for fine, _ in both] == [True, False]
+    assert "Connection refused" in both[1][1]
     assert (await stage.runner.can_log_in("acme", "no such host"))[0] is None
     await until(lambda: "mitogen" in target.run("ps -eo args"))
     assert (await stage.run(stage.write("who.yml", BY_MITOGEN))).outcome is Outcome.OK
+
+
+async def test_whether_tasks_may_become_somebody_is_asked_too(tmp_path: Path) -> None:
+    """Where they may not, it is said why; a login works there all the same."""
+    try:
+        target = Target.start(tmp_path / "sshd", sudo=True)
+    except CannotServe as why:
+        pytest.skip(str(why))
+    stage = Stage(tmp_path / "stage", warm=True)
+    try:
+        if not target.has_sudo:
+            pytest.skip("there is no sudo for the target; scripts/system-packages gets one")
+        users = {"edge": "nobody", "odd": "nobody-of-this-name"}  # root is root already
+        stage.write_inventory({host: {**target.variables, "ansible_become_user": who} for host, who in users.items()})
+        await stage.warmed()
+        edge, odd = await asyncio.gather(*(stage.runner.can_log_in("acme", host, become=True) for host in users))
+        assert edge == (True, "")
+        assert (odd[0], "unknown user" in odd[1]) == (False, True), odd
+        assert await stage.runner.can_log_in("acme", "odd") == (True, "")
+    finally:
+        await stage.runner.close()
+        target.stop()

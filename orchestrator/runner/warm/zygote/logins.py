@@ -33,7 +33,7 @@ PLAY = {
 
 
 def look(asker: socket.socket, built: Any) -> None:
-    """Answer {"inventories", "hosts", "limit_s"} with one line for each host, as it is known; never returns."""
+    """Answer {"inventories", "hosts", "become", "limit_s"} with a line for each host, as it is known; never returns."""
     data = b""
     while not data.endswith(b"\n"):
         more = asker.recv(65536)
@@ -48,18 +48,21 @@ def look(asker: socket.socket, built: Any) -> None:
     given["AWX_ISOLATED_DATA_DIR"] = str(directory)
     call = {"env": given, "cwd": built.cwd, "umask": 0o077, "files": (4096, 4096), "argv": ["ansible-playbook"]}
     playbook = directory / "logins.yml"
-    playbook.write_text(json.dumps([{**PLAY, "hosts": asked["hosts"]}]))
+    playbook.write_text(
+        json.dumps([{**PLAY, "hosts": asked["hosts"], **({"become": True} if asked["become"] else {})}])
+    )
     forked.become(call, quiet, built, terminal_is_ours=False)
     sources = [part for source in asked["inventories"] for part in ("-i", source)]
     forked.play(["ansible-playbook", *sources, "--forks", "50", str(playbook)])
-    for host, (fine, why) in outcomes(directory / "job_events").items():
+    for host, (fine, why) in outcomes(directory / "job_events", asked["become"]).items():
         forked.say(asker, {"host": host, "ok": fine, "why": why})
     shutil.rmtree(directory, ignore_errors=True)
     os._exit(0)
 
 
-def outcomes(events: Path) -> dict[str, tuple[bool, str]]:
-    """Host to whether the login worked, and why not."""
+def outcomes(events: Path, become: bool) -> dict[str, tuple[bool, str]]:
+    """Host to whether the login worked, and why not. A command that fails after it was let in is no failed login."""
+    fine = ("runner_on_ok",) if become else ("runner_on_ok", "runner_on_failed")
     found: dict[str, tuple[bool, str]] = {}
     for path in events.glob("*-partial.json"):
         event = json.loads(path.read_text())
@@ -71,6 +74,8 @@ def outcomes(events: Path) -> dict[str, tuple[bool, str]]:
             "runner_on_unreachable",
         ):
             continue
-        message = " ".join(str((data.get("res") or {}).get("msg") or "").split())
-        found[str(data.get("host"))] = (kind != "runner_on_unreachable", message if kind != "runner_on_ok" else "")
+        result = data.get("res") or {}
+        said = " ".join(str(result.get(key) or "") for key in ("msg", "stdout", "stderr"))  # sudo's own words, too
+        message = " ".join(said.split())
+        found[str(data.get("host"))] = (kind in fine, message if kind != "runner_on_ok" else "")
     return found
