@@ -3,6 +3,7 @@
 # make help    lists the rest
 
 PYTEST = .venv/bin/python -m pytest
+unexport PYTHONDONTWRITEBYTECODE # hundreds of Ansible starts: each would compile it all again
 
 .PHONY: help setup demo test test-unit test-lab test-long test-crash mutants bench lint types lock clean
 
