@@ -71,7 +71,7 @@ def act_then_write() -> Iterator[None]:
             self._carry_out(command)
         rows = TakenRows()
         rows.take(outcome.rows)
-        self._batch.append(_Stepped(outcome._replace(commands=()), rows, now, self._wall()))
+        self._batch.append(_Stepped(event, outcome._replace(commands=()), rows, now, self._wall()))
         self._flush()
 
     with put(Shell, "handle", handle):
