@@ -347,11 +347,11 @@ class Line:
 
 
 def ledger(story: Story) -> list[Line]:
-    """Every line so far, the guard's own included, in the order they were written."""
+    """Every line of a run so far, the guard's own included, in the order they were written."""
     path = story.workspace / LEDGER
     lines = path.read_text().splitlines() if path.exists() else []
     names = Line.__dataclass_fields__
-    return [Line(**{name: value[name] for name in names}) for value in map(json.loads, lines)]
+    return [Line(**{name: value[name] for name in names}) for value in map(json.loads, lines) if value["run"]]
 
 
 def of_authors(lines: list[Line]) -> list[Line]:

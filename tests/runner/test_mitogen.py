@@ -160,6 +160,37 @@ async def test_hosts_are_kept_ready(stage: Stage, target: Target) -> None:
     assert (await stage.run(stage.write("who.yml", BY_MITOGEN))).outcome is Outcome.OK
 
 
+TELLER = """
+from ansible.plugins.callback import CallbackBase
+DOCUMENTATION = "name: teller\\ntype: notification\\nshort_description: tells\\ndescription: tells"
+class CallbackModule(CallbackBase):
+    CALLBACK_TYPE, CALLBACK_NAME = "notification", "teller"
+    def v2_playbook_on_play_start(self, play):
+        with open(%r, "a") as file:
+            file.write(play.get_name() + "\\n")
+"""
+
+
+async def test_the_authors_callbacks_are_not_told_of_logins(
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are told of playbooks, as ever."""
+    told, plugins = tmp_path / "told", tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "teller.py").write_text(TELLER % str(told))
+    monkeypatch.setenv("ANSIBLE_CALLBACK_PLUGINS", str(plugins))
+    stage = Stage(tmp_path / "stage", warm=True)
+    try:
+        stage.write_inventory({"edge": target.variables})
+        await stage.warmed()
+        assert await stage.runner.can_log_in("acme", "edge") == (True, "")
+        assert not told.exists()
+        assert (await stage.run(stage.write("p.yml", on("    - ansible.builtin.raw: ':'\n")))).outcome is Outcome.OK
+        assert "edge" in told.read_text()
+    finally:
+        await stage.runner.close()
+
+
 async def test_whether_tasks_may_become_somebody_is_asked_too(tmp_path: Path) -> None:
     """Where they may not, it is said why; a login works there all the same."""
     try:
