@@ -62,7 +62,7 @@ def look(asker: socket.socket, built: Any) -> None:
 
 
 def without_callbacks() -> None:
-    """The author's callbacks tell people of playbooks, and keep books of them: a look now and then is none of theirs."""
+    """The author's callbacks tell people of playbooks, and keep books of them: a mere look is none of theirs."""
     import ansible.constants as constants
     from ansible.plugins.loader import callback_loader
 
