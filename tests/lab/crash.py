@@ -316,11 +316,15 @@ def unsettled(story: Story, since: int) -> list[str]:
 
 
 def apart(story: Story, since_seq: int) -> list[str]:
-    """Steps whose end and whose successor's begin are not in one entry: a boundary between them would be untried."""
+    """Steps whose end and whose successor's begin are not in one entry: a boundary between them would be untried.
+
+    Of the controller that began the act: one that begins in its middle may have to look first, if it was long in coming.
+    """
     found = []
-    for entry in story.entries:
-        if entry.seq <= since_seq:
-            continue
+    since = [entry for entry in story.entries if entry.seq > since_seq]
+    for entry in since:
+        if entry.epoch != since[0].epoch:
+            break
         finished = [x for x in entry.records if isinstance(x, r.StepFinished)]
         goes_on = [x for x in entry.records if isinstance(x, r.StepBegan | r.RunEnded | r.RunNeedsHuman)]
         if finished and not goes_on:
