@@ -318,7 +318,7 @@ def unsettled(story: Story, since: int) -> list[str]:
 def apart(story: Story, since_seq: int) -> list[str]:
     """Steps whose end and whose successor's begin are not in one entry: a boundary between them would be untried.
 
-    Of the controller that began the act: one that begins in its middle may have to look first, if it was long in coming.
+    Of the controller that began the act: one that begins in its middle may have to look first, where it came late.
     """
     found = []
     since = [entry for entry in story.entries if entry.seq > since_seq]
