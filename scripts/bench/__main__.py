@@ -69,7 +69,7 @@ def _measured(measurement: Measurement, found: list[dict[str, Any]], *, quick: b
 
 
 def _arguments() -> argparse.Namespace:
-    rows = "\n".join(f"  {m.name:<14}{m.what}" for m in MEASUREMENTS)
+    rows = "\n".join(f"  {m.name:<22}{m.what}" for m in MEASUREMENTS)
     parser = argparse.ArgumentParser(
         prog="python -m scripts.bench",
         description="Measure bascule and its peers side by side.\n\n" + rows,
