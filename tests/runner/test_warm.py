@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -16,7 +17,9 @@ import pytest
 from orchestrator.core.events import Outcome, StepKey
 from orchestrator.runner import leftovers
 from orchestrator.runner.attempts import Attempt
+from orchestrator.runner.warm import keeper
 from orchestrator.runner.warm.owner import Zygote
+from orchestrator.runner.warm.zygote import here
 from tests.runner.stage import Stage, until
 
 SAY = "    - name: say\n      ansible.builtin.command: echo done\n"
@@ -232,6 +235,8 @@ if module.params["how"] == "raise":
     raise RuntimeError("on purpose")
 if module.params["how"] == "exit":
     sys.exit("not as a module should")
+if module.params["how"] == "kill":
+    os.kill(os.getpid(), 9)
 with open("/proc/self/cmdline") as file:
     program = file.read()
 module.exit_json(program=program, argv=sys.argv, said=sys.stdin.read(), loaded=loaded,
@@ -269,7 +274,7 @@ async def test_a_forked_module_that_breaks_breaks_alone(warm: Stage) -> None:
     (library / "where.py").write_text(WHERE)
     said = "".join(
         f"    - where: {{how: {how}}}\n      register: {how}_{way}\n      ignore_errors: true\n" + more
-        for how in ("raise", "exit")
+        for how in ("raise", "exit", "kill")
         for way, more in (("forked", ""), ("started", "      environment: {ANY: thing}\n"))
     )
     said += (
@@ -278,6 +283,97 @@ async def test_a_forked_module_that_breaks_breaks_alone(warm: Stage) -> None:
         "          - raise_forked.msg == raise_started.msg\n"
         "          - exit_forked.msg == exit_started.msg\n"
         "          - exit_forked.rc | default(0) == exit_started.rc | default(0)\n"
+        "          - kill_forked.failed and kill_forked.rc == kill_started.rc\n"
     )
     ended = await warm.run(warm.write("p.yml", said))
     assert ended.outcome is Outcome.OK, ended.detail
+
+
+async def test_a_host_that_does_not_answer_keeps_no_other_from_being_told(warm: Stage) -> None:
+    """Each login is told as it is known."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        silent = {"ansible_host": "127.0.0.1", "ansible_port": mute.getsockname()[1]}
+        warm.write_inventory({"here": {"ansible_connection": "local"}, "mute": silent})
+        other = asyncio.ensure_future(warm.runner.can_log_in("acme", "mute"))
+        assert await warm.runner.can_log_in("acme", "here") == (True, "")
+        assert not other.done()
+        assert (await other)[0] is False
+
+
+async def test_a_login_that_hangs_leaves_nothing(warm: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its processes nor its directory: it is asked again and again."""
+    monkeypatch.setattr(keeper, "LIMIT_S", 4.0)
+    hangs, hung = warm.workspace / "hangs", warm.workspace / "hung"
+    hangs.write_text(f"#!/bin/sh\nsleep 600 & echo $$ $! >>{hung}\nwait\n")
+    hangs.chmod(0o755)
+    odd = {"ansible_host": "127.0.0.1", "ansible_connection": "ssh", "ansible_ssh_executable": str(hangs)}
+    warm.write_inventory({"odd": odd})
+    assert (await warm.runner.can_log_in("acme", "odd"))[0] is None
+    pids = [int(pid) for pid in hung.read_text().split()]
+    assert pids
+    await until(lambda: not any(leftovers.alive(pid) for pid in pids))
+    assert warm.runner.readied.zygote is not None
+    directory = warm.runner.readied.zygote._directory
+    assert directory is not None
+    await until(lambda: not list(directory.glob("*/logins.yml")))
+
+
+LEAVES = """
+import logging, os, signal, sys, tempfile, threading, time
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule(argument_spec={"way": {"type": "str"}})
+way = module.params["way"]
+files = [open(f"{way}-{number}", "w") for number in range(20)]  # under the numbers of what was open before
+logging.getLogger("library").info("not for these files")
+for file in files:
+    file.close()
+sys.kept = tempfile.TemporaryDirectory(prefix=f"kept-{way}-", dir=".")
+def late():
+    time.sleep(0.2)
+    with open(f"late-{way}", "w"):
+        pass
+threading.Thread(target=late).start()
+module.exit_json(written=sum(os.path.getsize(file.name) for file in files), pwd=os.environ["PWD"],
+                 hangs_up=signal.getsignal(signal.SIGHUP) == signal.SIG_DFL)
+"""
+
+
+async def test_a_forked_module_leaves_what_a_started_one_would(tmp_path: Path) -> None:
+    """It waits for its threads and removes its temporary files; Ansible's own log is not written to its files."""
+    tmp_path.joinpath("ansible.cfg").write_text(f"[defaults]\nlog_path = {tmp_path}/ansible.log\n")
+    warm = Stage(tmp_path, warm=True)
+    await warm.warmed()
+    library = warm.workspace / "playbooks" / "library"
+    library.mkdir()
+    (library / "leaves.py").write_text(LEAVES)
+    said = (
+        "    - leaves: {way: forked}\n      register: forked\n"
+        "    - leaves: {way: started}\n      environment: {ANY: thing}\n      register: started\n"
+        "    - ansible.builtin.assert:\n        that:\n"
+        "          - forked.written == started.written == 0\n"
+        "          - forked.pwd == started.pwd\n"
+        "          - forked.hangs_up == started.hangs_up\n"
+    )
+    key = warm.start(warm.write("p.yml", said))
+    ended = await warm.end_of(key)
+    await warm.runner.close()
+    assert (ended.outcome, warm.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+    left = [path.name for path in (tmp_path / "playbooks").iterdir() if path.name.startswith(("kept", "late"))]
+    assert sorted(left) == ["late-forked", "late-started"]
+
+
+def test_a_collection_that_is_named_and_not_there_is_left_to_whoever_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a comment; it is no reason to have no zygote."""
+    monkeypatch.setattr(here, "_named", ["nobody.at_home."])
+    assert "basic.py" in [path.name for path in here._sources()]
+
+
+def test_a_library_that_is_broken_is_left_to_whoever_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it raises when it is imported."""
+    (tmp_path / "broken_library.py").write_text("raise AttributeError('as of another version')\n")
+    (tmp_path / "p.yml").write_text("# nobody.at_home.thing\n")
+    for name in ("_named", "_fresh_path", "_fresh_finders", "_fresh_hooks"):
+        monkeypatch.setattr(here, name, [])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(here, "LIBRARIES", {"nobody.at_home.": ("broken_library",)})
+    here.prepare(tmp_path)

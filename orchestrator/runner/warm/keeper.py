@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +52,13 @@ class Keeper:
     async def _look_at_asked(self, client: str, become: bool) -> None:
         await asyncio.sleep(TOGETHER_S)
         waiting = self._asked.pop((client, become), {})
+
+        def heard(login: Login) -> None:
+            if login.host in waiting and not waiting[login.host].done():
+                waiting[login.host].set_result(login)
+
         try:
-            for login in await self.look(client, sorted(waiting), become):
-                if login.host in waiting and not waiting[login.host].done():
-                    waiting[login.host].set_result(login)
+            await self.look(client, sorted(waiting), become, heard)
         finally:
             for future in waiting.values():
                 future.cancel()  # who has been told is done with it
@@ -66,33 +69,37 @@ class Keeper:
             look.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
 
-    async def look(self, client: str, hosts: Sequence[str], become: bool = False) -> list[Login]:
-        """Log in to each of these hosts now. Takes at most LIMIT_S."""
+    async def look(self, client: str, hosts: Sequence[str], become: bool, heard: Callable[[Login], None]) -> None:
+        """Log in to each of these hosts now; `heard` is told of each as it is known. Takes at most LIMIT_S."""
+        missing, why = dict.fromkeys(hosts), "it could not be asked within the time"
+
+        def told(login: Login) -> None:
+            missing.pop(login.host, None)
+            heard(login)
+
         stream = self._zygote.call("logins")
         if stream is None:
-            return _unknown(hosts, f"the warm executor cannot ask: {self._zygote.why_not}")
-        sources = [str(p) for p in self._sources(client)]
-        asked = {"inventories": sources, "hosts": list(hosts), "become": become, "limit_s": LIMIT_S}
-        try:
-            said = await self._ask(stream, asked)
-        except (OSError, TimeoutError):
-            return _unknown(hosts, "the warm executor did not answer")
-        found = {str(m["host"]): Login(str(m["host"]), bool(m["ok"]), str(m["why"])) for m in said}
-        missing = [host for host in hosts if host not in found]
-        return [*found.values(), *_unknown(missing, "it could not be asked within the time")]
+            why = f"the warm executor cannot ask: {self._zygote.why_not}"
+        else:
+            sources = [str(p) for p in self._sources(client)]
+            asked = {"inventories": sources, "hosts": list(hosts), "become": become, "limit_s": LIMIT_S}
+            try:
+                await self._ask(stream, asked, told)
+            except (OSError, TimeoutError, ValueError):
+                why = "the warm executor did not answer"
+        for host in list(missing):
+            heard(Login(host, None, why))
 
-    async def _ask(self, stream: socket.socket, asked: Mapping[str, object]) -> list[dict[str, object]]:
+    async def _ask(self, stream: socket.socket, asked: Mapping[str, object], told: Callable[[Login], None]) -> None:
         stream.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=stream)
         try:
             writer.write(json.dumps(asked).encode() + b"\n")
             async with asyncio.timeout(LIMIT_S + 1.0):
-                data = await reader.read()
+                while line := await reader.readline():
+                    said = json.loads(line)
+                    if "host" not in said:
+                        return  # it is over, or how the child ended
+                    told(Login(str(said["host"]), bool(said["ok"]), str(said["why"])))
         finally:
             writer.close()
-        said = [json.loads(line) for line in data.splitlines()]
-        return [message for message in said if "host" in message]  # the last one tells how the child ended
-
-
-def _unknown(hosts: Iterable[str], why: str) -> list[Login]:
-    return [Login(host, None, why) for host in hosts]

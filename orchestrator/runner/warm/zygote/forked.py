@@ -83,9 +83,8 @@ def say(caller: socket.socket, message: dict[str, Any]) -> None:
 def become(call: dict[str, Any], terminal: int, built: Any, *, terminal_is_ours: bool = True) -> None:
     """Take over everything that a process inherits from who starts it."""
     gc.set_threshold(GARBAGE)
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    libc.prctl(_PR_SET_NAME, b"ansible-playboo", 0, 0, 0)
+    adopt()
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, b"ansible-playboo", 0, 0, 0)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as ansible-runner has it
     os.setsid()
     if terminal_is_ours:
@@ -108,6 +107,11 @@ def become(call: dict[str, Any], terminal: int, built: Any, *, terminal_is_ours:
     from orchestrator.runner.warm.zygote import loading
 
     loading.renew()
+
+
+def adopt() -> None:
+    """From now on what its children leave behind is its own child."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def play(argv: list[str]) -> int:

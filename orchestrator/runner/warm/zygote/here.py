@@ -4,8 +4,9 @@ would import first.
 
 The one rule it keeps: the module meets what a new interpreter would show it. Everything of ansible-core is taken out
 of the fork and comes from the module's own archive, as ever (a source that is known by its digest is not compiled once
-more); what stays are the interpreter, its standard library, and libraries that were named (`LIBRARIES`). Whatever is
-not exactly the usual case (another interpreter, a become, an environment of its own, no pipelining) is started as ever.
+more); what stays are the interpreter, its standard library, libraries of others that ansible-core has imported, and
+those that were named (`LIBRARIES`). Whatever is not exactly the usual case (another interpreter, a become, an
+environment of its own, no pipelining) is started as ever.
 
 Rejected: Mitogen for these. It would run an author's collections in ways that their authors never saw.
 """
@@ -14,7 +15,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import hashlib
+import logging
+import multiprocessing.util
 import os
 import random
 import selectors
@@ -22,8 +26,10 @@ import shlex
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 import types
+import weakref
 import zipimport
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -46,6 +52,7 @@ _compiled: dict[bytes, types.CodeType] = {}  # by the digest of its source
 _fresh_path: list[str] = []
 _fresh_finders: list[Any] = []
 _fresh_hooks: list[Any] = []
+_handlers: list[Any] = []  # of logs, kept: dropped, they would close their files
 
 
 def prepare(playbooks: Path) -> None:
@@ -54,10 +61,8 @@ def prepare(playbooks: Path) -> None:
     text = "".join(map(_text_of, sorted(playbooks.rglob("*.y*ml"))))
     _named[:] = [name for name in LIBRARIES if name in text]
     for library in (library for name in _named for library in LIBRARIES[name]):
-        try:
+        with contextlib.suppress(Exception):  # whatever is wrong with it: whoever needs it will say so
             import_module(library)
-        except ImportError:
-            continue  # whoever needs it will say so
     _fresh_finders[:], _fresh_hooks[:] = sys.meta_path, sys.path_hooks
 
 
@@ -95,7 +100,9 @@ def _sources() -> Iterator[Path]:
     core = Path(ansible.module_utils.__path__[0])
     yield from (path for path in core.rglob("*.py") if path.relative_to(core).parts[0] != "facts")
     for name in _named:
-        spec = find_spec("ansible_collections." + name.rstrip(".")) if name.endswith(".") else None
+        spec = None
+        with contextlib.suppress(ImportError):  # it is only named: whoever needs it will say so
+            spec = find_spec("ansible_collections." + name.rstrip(".")) if name.endswith(".") else None
         for home in (spec.submodule_search_locations or ()) if spec else ():
             yield from Path(home, "plugins", "module_utils").rglob("*.py")
 
@@ -150,12 +157,12 @@ def forked(source: bytes, directory: Any = None) -> tuple[int, bytes, bytes]:
                     selector.unregister(key.fd)
                     os.close(key.fd)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return code, bytes(said[ours[0]]), bytes(said[ours[1]])
+    return code if code >= 0 else 128 - code, bytes(said[ours[0]]), bytes(said[ours[1]])  # of a signal, as a shell says
 
 
 def become(streams: tuple[int, ...]) -> None:
     """In the fork: as an interpreter that has read its program from standard input."""
-    for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM, signal.SIGHUP):
+    for caught in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM):  # what is ignored stays so
         signal.signal(caught, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -180,11 +187,33 @@ def become(streams: tuple[int, ...]) -> None:
     if _compile_anew is not None:
         zipimport._compile_source = _compile  # type: ignore[attr-defined]
     sys.argv = [""]
+    os.environ["PWD"] = os.getcwd()  # as the shell between would
     sys.excepthook, sys.displayhook = sys.__excepthook__, sys.__displayhook__
-    atexit._clear()
+    log_nowhere()
+    end_as_new()
+    gc.freeze()  # what is collected later would close files by numbers that are the module's by now
     tempfile.tempdir = None
     tempfile._name_sequence = None  # type: ignore[attr-defined]
     random.seed()
+
+
+def log_nowhere() -> None:
+    """Ansible's log is not the module's, and the number of its file is that of a file of the module's by now."""
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger):
+            _handlers.append(logger.handlers)
+            logger.handlers = [each for each in logger.handlers if isinstance(each, logging.NullHandler)]
+    logging.root.setLevel(logging.WARNING)
+
+
+def end_as_new() -> None:
+    """What the standard library does at the end of a new interpreter, and nothing for what was there before."""
+    atexit._clear()
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+    logging._handlerList.clear()  # type: ignore[attr-defined]
+    atexit.register(logging.shutdown)
+    atexit.register(multiprocessing.util._exit_function)  # type: ignore[attr-defined]
 
 
 def run(source: bytes) -> NoReturn:
@@ -203,6 +232,7 @@ def run(source: bytes) -> NoReturn:
     except BaseException:
         traceback.print_exc()
         code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner import settings
+from orchestrator.runner import leftovers, settings
 from orchestrator.runner.warm.zygote import forked
+
+LOOK_EVERY_S = 0.05  # at what has become known
+WHY_MAX = 500  # characters
 
 # `ping` needs Python there, and has Mitogen connect meanwhile; that it failed is no login that failed.
 PLAY = {
@@ -33,7 +36,10 @@ PLAY = {
 
 
 def look(asker: socket.socket, built: Any) -> None:
-    """Answer {"inventories", "hosts", "become", "limit_s"} with a line for each host, as it is known; never returns."""
+    """Answer {"inventories", "hosts", "become", "limit_s"} with a line for each host, as it is known; never returns.
+
+    What has not ended by then is ended, with all that it began: a host that hangs must not cost a process a look.
+    """
     data = b""
     while not data.endswith(b"\n"):
         more = asker.recv(65536)
@@ -41,8 +47,32 @@ def look(asker: socket.socket, built: Any) -> None:
             os._exit(0)
         data += more
     asked = json.loads(data)
-    signal.setitimer(signal.ITIMER_REAL, asked["limit_s"])  # whatever hangs, it does not hang for ever
+    until = time.monotonic() + asked["limit_s"]
     directory = Path(tempfile.mkdtemp(dir=built.directory))
+    forked.adopt()
+    player = os.fork()
+    if player == 0:
+        try:
+            asker.close()
+            play(asked, directory, built)
+        finally:
+            os._exit(0)
+    told: set[str] = set()
+    over = False
+    while not over and time.monotonic() < until:
+        time.sleep(LOOK_EVERY_S)
+        over = os.waitpid(player, os.WNOHANG)[0] == player
+        for host, (fine, why) in outcomes(directory / "job_events", asked["become"], told).items():
+            forked.say(asker, {"host": host, "ok": fine, "why": why})
+    forked.say(asker, {"over": over})
+    if not over:
+        leftovers.end_all(roots=[os.getpid()])
+    shutil.rmtree(directory, ignore_errors=True)
+    os._exit(0)
+
+
+def play(asked: dict[str, Any], directory: Path, built: Any) -> None:
+    """In a child: the playbook, with its events below this directory."""
     quiet = os.open(os.devnull, os.O_RDWR)
     given = {**os.environ, settings.MARK: settings.NO_MARK, "ANSIBLE_LOCAL_TEMP": str(directory)}
     given["AWX_ISOLATED_DATA_DIR"] = str(directory)
@@ -55,10 +85,6 @@ def look(asker: socket.socket, built: Any) -> None:
     without_callbacks()
     sources = [part for source in asked["inventories"] for part in ("-i", source)]
     forked.play(["ansible-playbook", *sources, "--forks", "50", str(playbook)])
-    for host, (fine, why) in outcomes(directory / "job_events", asked["become"]).items():
-        forked.say(asker, {"host": host, "ok": fine, "why": why})
-    shutil.rmtree(directory, ignore_errors=True)
-    os._exit(0)
 
 
 def without_callbacks() -> None:
@@ -70,11 +96,17 @@ def without_callbacks() -> None:
     callback_loader.all = lambda *_given, **_named: iter(())  # of those that nobody asks for by name
 
 
-def outcomes(events: Path, become: bool) -> dict[str, tuple[bool, str]]:
-    """Host to whether the login worked, and why not. A command that fails after it was let in is no failed login."""
+def outcomes(events: Path, become: bool, told: set[str]) -> dict[str, tuple[bool, str]]:
+    """Host to whether the login worked, and why not, from events that are not in `told` yet.
+
+    A command that fails after it was let in is no failed login.
+    """
     fine = ("runner_on_ok",) if become else ("runner_on_ok", "runner_on_failed")
     found: dict[str, tuple[bool, str]] = {}
     for path in events.glob("*-partial.json"):
+        if path.name in told:
+            continue
+        told.add(path.name)
         event = json.loads(path.read_text())
         data = event.get("event_data") or {}
         kind = event.get("event")
@@ -86,6 +118,6 @@ def outcomes(events: Path, become: bool) -> dict[str, tuple[bool, str]]:
             continue
         result = data.get("res") or {}
         said = " ".join(str(result.get(key) or "") for key in ("msg", "stdout", "stderr"))  # sudo's own words, too
-        message = " ".join(said.split())
+        message = " ".join(said.split())[:WHY_MAX]
         found[str(data.get("host"))] = (kind in fine, message if kind != "runner_on_ok" else "")
     return found
