@@ -137,6 +137,7 @@ class Shell:
             rows = TakenRows()
             rows.take(outcome.rows)  # now: the engine goes on changing them
         except Exception as defect:  # whatever it is: the engine is half way through a step, and must not be used
+            self._miss(event)
             if self._batch and not self._flush():  # those before it are whole
                 return
             if isinstance(defect, CodecError):

@@ -155,6 +155,23 @@ def test_a_good_answer_while_the_journal_refuses_ends_the_streak(house: House) -
     assert (house.shell.broken, row.bad_streak, row.verdict) == (None, 1, r.Verdict.UP)
 
 
+def test_a_good_answer_that_met_a_defect_ends_the_streak(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was heard, and what it would have ended does not go on."""
+    house.hears(e.Answer.GOOD, 3)
+    house.hears(e.Answer.GOOD, 1, "acme/ref")
+    house.hears(e.Answer.BAD, 2)
+    house.shell.handle(e.Ticked())
+
+    def broken(event: e.Event, now: float) -> None:
+        raise RuntimeError("two and two is five")
+
+    monkeypatch.setattr(house.shell.engine, "step", broken)
+    house.hears(e.Answer.GOOD, 1, every_s=0.2)
+    house.hears(e.Answer.BAD, 1, every_s=2.0)
+    row = house.shell.engine.rows["acme/web"]
+    assert (house.shell.broken, row.bad_streak, row.verdict) == (None, 1, r.Verdict.UP)
+
+
 def test_what_a_full_disk_refused_is_asked_for_anew(house: House) -> None:
     """A fall that could not be written is none: the next one needs all its answers, and is acted on."""
     house.hears(e.Answer.GOOD, 3)

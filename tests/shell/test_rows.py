@@ -13,6 +13,8 @@ from orchestrator.core.records import Verdict
 from orchestrator.shell.loop import rebuild
 from tests.shell.test_loop import House
 
+NO_GOOD_STREAK = {"good_streak": 0, "first_good_at": None}
+
 
 @pytest.fixture
 def house() -> House:
@@ -35,7 +37,7 @@ def mended(house: House) -> None:
 def test_a_step_that_failed_half_way_leaves_the_rows_as_they_were(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers that are not written yet survive; what the failed step made of them does not."""
+    """Answers that are not written yet survive; what the failed step made of them, and the streak it broke, do not."""
     house.hears(e.Answer.GOOD, 3)
     house.hears(e.Answer.GOOD, 2, every_s=0.1)
     before = rows_of(house)
@@ -49,7 +51,7 @@ def test_a_step_that_failed_half_way_leaves_the_rows_as_they_were(
     house.hears(e.Answer.BAD, 1, every_s=0.1)
     assert house.shell.broken is not None
     mended(house)
-    assert rows_of(house) == before
+    assert rows_of(house) == {"acme/web": {**before["acme/web"], **NO_GOOD_STREAK}}
 
 
 def test_a_step_that_could_not_be_written_leaves_the_rows_as_they_were(house: House) -> None:
@@ -77,6 +79,7 @@ def test_answers_that_changed_nothing_survive_a_beat_that_could_not_be_written(h
 
 
 def test_an_answer_that_could_not_be_written_is_refused_at_once_and_forgotten(house: House) -> None:
+    """No streak goes on over it."""
     house.hears(e.Answer.GOOD, 5)
     house.hears(e.Answer.GOOD, 1, every_s=0.1)
     before = rows_of(house)
@@ -85,7 +88,7 @@ def test_an_answer_that_could_not_be_written_is_refused_at_once_and_forgotten(ho
     assert house.shell.broken is not None
     assert "Row.measures" in house.shell.broken
     mended(house)
-    assert rows_of(house) == before
+    assert rows_of(house) == {"acme/web": {**before["acme/web"], **NO_GOOD_STREAK}}
 
 
 def test_rows_that_were_given_to_the_journal_do_not_follow_later_answers(house: House) -> None:
