@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping
 from orchestrator.config.domains import Domains
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.patterns import PatternInvalid, match_hosts
-from orchestrator.config.playbooks import Reader
-from orchestrator.core.model import Check, Move, Playbook
+from orchestrator.config.playbooks import Play, Reader
+from orchestrator.core.model import Check, Move
 
 PROBE = "login"
 EVERY_S = 30.0
 LOGINS_A_SECOND = 2.0  # of all clients together
 FAST_S = 10.0
 TIMEOUT_S = 10.0
-BY_SSH = (None, "ssh", "smart")
+BY_SSH = (None, "ssh", "ansible.builtin.ssh", "smart")
 
 
 def login_checks(
@@ -32,17 +32,16 @@ def login_checks(
 ) -> dict[str, Check]:
     """A check `login@host` for each target of these moves that none of `written` asks about."""
     asked = {(str(x.options.get("client")), str(x.options.get("host"))) for x in written.values() if x.probe == PROBE}
-    targets: dict[tuple[str, str], bool] = {}  # whether tasks there become somebody else
+    targets: dict[tuple[str, str], bool] = {}  # whether tasks there become root
     for move in moves:
         inventory = inventories[move.client]
         hand_over = move.hand_over.playbook if move.hand_over is not None else None
         for playbook in (move.prepare, move.playbook, move.finish, hand_over):
             if playbook is None:
                 continue
-            becomes = reader.becomes(reader.folder / playbook.path)
-            for host in _hosts(playbook, reader, inventory):
-                if inventory.host_vars.get(host, {}).get("ansible_connection") in BY_SSH:
-                    targets[(move.client, host)] = becomes or targets.get((move.client, host), False)
+            for play in reader.plays(reader.folder / playbook.path):
+                for host in _hosts(play, inventory):
+                    targets[(move.client, host)] = play.becomes or targets.get((move.client, host), False)
     every_s = max(EVERY_S, len(targets) / LOGINS_A_SECOND)
     found: dict[str, Check] = {}
     for (client, host), becomes in targets.items():
@@ -54,7 +53,7 @@ def login_checks(
             probe=PROBE,
             options={"client": client, "host": host, "become": becomes},
             every_s=every_s,
-            fast_s=FAST_S,
+            fast_s=max(FAST_S, len(targets) / LOGINS_A_SECOND),
             timeout_s=TIMEOUT_S,
             rise=1,
             fall=2,
@@ -66,15 +65,13 @@ def login_checks(
     return found
 
 
-def _hosts(playbook: Playbook, reader: Reader, inventory: Inventory) -> list[str]:
-    """The hosts that its plays name, those of imported playbooks too; patterns with templates are left out."""
-    found: dict[str, None] = {}
-    for pattern in dict.fromkeys(reader.host_patterns(reader.folder / playbook.path)):
-        if "{{" in pattern:
-            continue
-        try:
-            hosts, _ = match_hosts(pattern, inventory.hosts, inventory.groups)
-        except PatternInvalid:
-            continue  # whoever plays it will say so
-        found.update(dict.fromkeys(hosts))
-    return list(found)
+def _hosts(play: Play, inventory: Inventory) -> list[str]:
+    """The hosts that a play names and logs in to by ssh as the inventory says; patterns with templates name none."""
+    if play.connection == "" or "{{" in play.hosts:
+        return []
+    try:
+        hosts, _ = match_hosts(play.hosts, inventory.hosts, inventory.groups)
+    except PatternInvalid:
+        return []  # whoever plays it will say so
+    variables = inventory.host_vars
+    return [x for x in hosts if variables.get(x, {}).get("ansible_connection", play.connection) in BY_SSH]

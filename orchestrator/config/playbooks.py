@@ -27,6 +27,19 @@ _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "un
 YES = ("true", "yes", "on")
 
 
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A play that names hosts; a list of them as one pattern.
+
+    `connection` is None where the inventory alone says how it logs in, "" where it cannot be known from here.
+    `becomes` says whether a task of it, or of a role or file of it, becomes root on the play's own hosts.
+    """
+
+    hosts: str
+    connection: str | None
+    becomes: bool
+
+
 @dataclass(slots=True)
 class Reader:
     """Finds what playbooks are made of; each file is read once."""
@@ -67,25 +80,29 @@ class Reader:
             if not skip & set(p.relative_to(self.folder).parts[:-1])
         ]
 
-    def host_patterns(self, path: Path) -> list[str]:
-        """The `hosts:` of a checked playbook's plays, those of playbooks that it imports too; a list as one pattern."""
-        found: list[str] = []
+    def plays(self, path: Path) -> list[Play]:
+        """The plays of a checked playbook that name hosts, those of playbooks that it imports too."""
+        found: list[Play] = []
         for part in sorted(self.parts.get(path, frozenset())):
             root = self.trees.get(part)
             for play in root.value if isinstance(root, yaml.SequenceNode) else ():
                 hosts = _get(play, "hosts")
-                if isinstance(hosts, yaml.ScalarNode) and hosts.value:
-                    found.append(str(hosts.value))
-                elif isinstance(hosts, yaml.SequenceNode):
-                    found.append(",".join(str(x.value) for x in hosts.value if isinstance(x, yaml.ScalarNode)))
+                names = hosts.value if isinstance(hosts, yaml.SequenceNode) else [hosts]
+                pattern = ",".join(str(x.value) for x in names if isinstance(x, yaml.ScalarNode))
+                if pattern:
+                    found.append(Play(pattern, _connects(part, play), self._becomes_root(part, play)))
         return found
 
-    def becomes(self, path: Path) -> bool:
-        """Whether a checked playbook, or a role or file of it, has a `become: true`."""
-        trees = (self.trees.get(part) for part in self.parts.get(path, frozenset()))
-        pairs = (pair for root in trees if root is not None for pair in _pairs(root))
+    def _becomes_root(self, path: Path, play: yaml.MappingNode) -> bool:
+        parts: set[Path] = set()
+        Reader(self.workspace, Faults(), self.trees)._play(path, play, parts)
+        user = _text(_get(play, "become_user")) or "root"
+        mappings = (m for root in (play, *map(self.trees.get, parts)) if root is not None for m in _mappings(root))
         return any(
-            key == "become" and isinstance(node, yaml.ScalarNode) and node.value.lower() in YES for key, node in pairs
+            _text(_get(mapping, "become")).lower() in YES
+            and (_text(_get(mapping, "become_user")) or user) == "root"
+            and _get(mapping, "delegate_to") is None
+            for mapping in mappings
         )
 
     def digest(self, name: str, inventory: Sequence[Path]) -> str:
@@ -137,12 +154,16 @@ class Reader:
                 self.faults.add(
                     self._position(path, play), "this is no play", "a mapping with 'hosts' or 'import_playbook'"
                 )
-            roles = _get(play, "roles")
-            for item in roles.value if isinstance(roles, yaml.SequenceNode) else ():
-                self._role(path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found)
+            self._play(path, play, found)
         for name in _BESIDE:
             found.update(p for p in (path.parent / name).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-        self._walk(path, root, path.parent, found)
+
+    def _play(self, path: Path, play: yaml.Node, found: set[Path]) -> None:
+        """What one play of this playbook is made of."""
+        roles = _get(play, "roles")
+        for item in roles.value if isinstance(roles, yaml.SequenceNode) else ():
+            self._role(path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found)
+        self._walk(path, play, path.parent, found)
 
     def _walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
         """Follow the static references of one file; `base` is what its relative paths start from."""
@@ -242,8 +263,28 @@ def playbook_digest(workspace: Path, name: str, inventory: Sequence[Path]) -> st
     return reader.digest(name, inventory)
 
 
+def _connects(path: Path, play: yaml.Node) -> str | None:
+    """How a play itself says that it logs in, as `Play.connection` has it."""
+    if any((path.parent / name).is_dir() for name in ("group_vars", "host_vars")):
+        return ""
+    if _get(play, "remote_user", "port", "vars_files", "vars_prompt") is not None:
+        return ""
+    own = _get(play, "vars")
+    if isinstance(own, yaml.MappingNode) and any(str(key.value).startswith("ansible_") for key, _ in own.value):
+        return ""
+    return _text(connection) if (connection := _get(play, "connection")) is not None else None
+
+
 def _pairs(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
     """Every key and value in the tree, at any depth."""
+    for mapping in _mappings(root):
+        for key, value in mapping.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield str(key.value), value
+
+
+def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
+    """Every mapping in the tree, at any depth."""
     todo: list[yaml.Node] = [root]
     seen: set[int] = set()
     while todo:
@@ -252,12 +293,14 @@ def _pairs(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode):
-                    yield str(key.value), value
-                todo.append(value)
+            yield node
+            todo.extend(value for _, value in node.value)
         elif isinstance(node, yaml.SequenceNode):
             todo.extend(node.value)
+
+
+def _text(node: Any) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
 def _get(node: Any, *names: str) -> Any:

@@ -64,4 +64,60 @@ def test_an_authors_own_check_comes_first(workspace: Path) -> None:
 def test_many_targets_are_asked_seldom(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many a second, of all clients together."""
     monkeypatch.setattr(module, "LOGINS_A_SECOND", 0.05)
-    assert {x.every_s for x in logins(workspace).values()} == {100.0}
+    assert {(x.every_s, x.fast_s) for x in logins(workspace).values()} == {(100.0, 100.0)}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "connection: local",
+        "connection: ansible.netcommon.network_cli",
+        "connection: '{{ way }}'",
+        "remote_user: operator",
+        "vars: {ansible_host: 10.9.9.9}",
+    ],
+)
+def test_a_play_that_says_itself_how_it_logs_in_is_left_out(workspace: Path, said: str) -> None:
+    """A login as the inventory alone has it would fail, again and again, where nothing is wrong."""
+    play = workspace / "playbooks" / "gate" / "restart.yml"
+    play.write_text(play.read_text().replace("  become: true\n", f"  {said}\n"))
+    assert "quay-gate" not in logins(workspace)
+
+
+def test_variables_beside_a_playbook_may_say_how(workspace: Path) -> None:
+    """They are the playbook's alone."""
+    (workspace / "playbooks" / "gate" / "host_vars").mkdir()
+    assert "quay-gate" not in logins(workspace)
+
+
+def test_ssh_by_its_full_name_is_ssh(workspace: Path) -> None:
+    hosts = workspace / "inventories" / "seaport" / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace("10.1.0.30}", "10.1.0.30, ansible_connection: ansible.builtin.ssh}"))
+    assert "quay-gate" in logins(workspace)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("become: true", True),
+        ("become: true\n  become_user: root", True),
+        ("become: true\n  become_user: postgres", False),
+        ("become_user: postgres", False),
+        ("become: false", False),
+    ],
+)
+def test_only_who_becomes_root_is_asked_of_root(workspace: Path, said: str, asked: bool) -> None:
+    """An account that may only become somebody else is no failed login."""
+    play = workspace / "playbooks" / "gate" / "restart.yml"
+    play.write_text(play.read_text().replace("  become: true\n", f"  {said}\n"))
+    assert logins(workspace)["quay-gate"].options["become"] is asked
+
+
+def test_what_becomes_root_elsewhere_asks_nothing_here(workspace: Path) -> None:
+    """Neither another play of the playbook, nor a task that is delegated."""
+    play = workspace / "playbooks" / "gate" / "restart.yml"
+    other = "- name: Elsewhere\n  hosts: office-server\n  become: true\n  tasks: []\n"
+    task = "    - {name: There, command: id, become: true, delegate_to: office-server}\n"
+    play.write_text(play.read_text().replace("  become: true\n", "") + task + other)
+    found = logins(workspace)
+    assert (found["quay-gate"].options["become"], found["office-server"].options["become"]) == (False, True)
