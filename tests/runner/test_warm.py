@@ -354,10 +354,12 @@ async def test_a_forked_module_leaves_what_a_started_one_would(tmp_path: Path) -
         "          - forked.pwd == started.pwd\n"
         "          - forked.hangs_up == started.hangs_up\n"
     )
+    assert await warm.runner.can_log_in("acme", "here") == (True, "")
     key = warm.start(warm.write("p.yml", said))
     ended = await warm.end_of(key)
     await warm.runner.close()
     assert (ended.outcome, warm.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+    assert "bascule: logins" not in (tmp_path / "ansible.log").read_text()
     left = [path.name for path in (tmp_path / "playbooks").iterdir() if path.name.startswith(("kept", "late"))]
     assert sorted(left) == ["late-forked", "late-started"]
 

@@ -88,10 +88,15 @@ def play(asked: dict[str, Any], directory: Path, built: Any) -> None:
 
 
 def without_callbacks() -> None:
-    """The author's callbacks tell people of playbooks, and keep books of them: a mere look is none of theirs."""
+    """The author's callbacks tell people of playbooks, and keep books of them: a mere look is none of theirs.
+
+    Nor of Ansible's own log.
+    """
     import ansible.constants as constants
+    import ansible.utils.display as display
     from ansible.plugins.loader import callback_loader
 
+    display.logger = None
     constants.CALLBACKS_ENABLED = []
     callback_loader.all = lambda *_given, **_named: iter(())  # of those that nobody asks for by name
 
