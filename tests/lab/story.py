@@ -57,13 +57,15 @@ class Story:
         self.stories = Stories(self._model)
         self._journal: SqliteJournal | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
+        self.log = workspace / "daemon.log"  # of the latest one
 
     # --- the daemon ----------------------------------------------------------------------------------------------
 
     def start_daemon(self, log_file: str = "daemon.log") -> None:
         """`bascule daemon` at the operations centre; returns when it has taken over."""
         epoch = self.decided.epoch
-        with (self.workspace / log_file).open("ab") as log:
+        self.log = self.workspace / log_file
+        with self.log.open("ab") as log:
             self._daemon = self.lab.popen(
                 "noc", ["bascule", "daemon", "--log", "json"], cwd=self.workspace, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL, env=self.environment,
@@ -214,9 +216,8 @@ class Story:
             if isinstance(record, r.VerdictChanged) and "bistro" in record.check:
                 continue
             lines.append(str(record)[:400])
-        log = self.workspace / "daemon.log"
-        tail = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
-        return "\n".join([*lines, "--- daemon.log", *(line[:600] for line in tail)])
+        tail = self.log.read_text(errors="replace").splitlines()[-15:] if self.log.exists() else []
+        return "\n".join([*lines, f"--- {self.log.name}", *(line[:600] for line in tail)])
 
     # --- hands and eyes ------------------------------------------------------------------------------------------
 
