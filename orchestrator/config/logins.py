@@ -16,7 +16,7 @@ from orchestrator.core.model import Check, Move
 
 PROBE = "login"
 EVERY_S = 30.0
-LOGINS_A_SECOND = 2.0  # of all clients together
+LOGINS_A_SECOND = 0.2  # of all clients together
 FAST_S = 10.0
 TIMEOUT_S = 10.0
 BY_SSH = (None, "ssh", "ansible.builtin.ssh", "smart")
