@@ -186,8 +186,10 @@ def _furnish(directory: Path, environment: dict[str, str]) -> None:
     kernel.mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777")  # noqa: S108
     INSIDE.mkdir()
     kernel.bind(str(directory), str(INSIDE))
-    for name in ("home", "tmp", "work"):
+    for name in ("home", "tmp", "work", "kept", "keeping"):
         (INSIDE / name).mkdir()
+    kept = f"lowerdir=/var/lib,upperdir={INSIDE}/kept,workdir={INSIDE}/keeping"
+    kernel.mount("overlay", "/var/lib", "overlay", 0, kept)  # targets keep the epoch there
     (INSIDE / "tmp").chmod(0o1777)
     os.chdir(INSIDE / "work")
     for name in [n for n in os.environ if n.startswith(("ANSIBLE_", "BASCULE_", "SSH_", "XDG_", "PG", "AWS_"))]:
