@@ -48,6 +48,7 @@ class Reader:
     faults: Faults
     trees: dict[Path, yaml.Node | None] = field(default_factory=dict)
     parts: dict[Path, frozenset[Path]] = field(default_factory=dict)
+    _plays: dict[Path, list[Play]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -82,7 +83,9 @@ class Reader:
 
     def plays(self, path: Path) -> list[Play]:
         """The plays of a checked playbook that name hosts, those of playbooks that it imports too."""
-        found: list[Play] = []
+        if path in self._plays:
+            return self._plays[path]
+        found = self._plays[path] = []
         for part in sorted(self.parts.get(path, frozenset())):
             root = self.trees.get(part)
             for play in root.value if isinstance(root, yaml.SequenceNode) else ():

@@ -166,10 +166,11 @@ def suspicious(row: Row) -> bool:
 
 def interrupt(rows: Mapping[str, Row], checks: Iterable[str]) -> dict[str, Row | None]:
     """Answers to these checks were heard and are lost: no streak goes on over them. The rows that this changes."""
-    found: dict[str, Row | None] = {name: rows[name] for name in checks if name in rows}
-    for row in found.values():
-        if row is not None:
+    found: dict[str, Row | None] = {}
+    for name in checks:
+        if (row := rows.get(name)) is not None:
             _break_streaks(row)
+            found[name] = row
     return found
 
 

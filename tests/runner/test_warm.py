@@ -245,11 +245,16 @@ module.exit_json(program=program, argv=sys.argv, said=sys.stdin.read(), loaded=l
 """
 
 
+def has_module(stage: Stage, name: str, source: str) -> None:
+    """An author's own module, beside the playbooks."""
+    library = stage.workspace / "playbooks" / "library"
+    library.mkdir()
+    (library / f"{name}.py").write_text(source)
+
+
 async def test_a_module_on_this_machine_is_forked_and_meets_what_a_new_interpreter_would_show(warm: Stage) -> None:
     """Nothing of ansible-core's controller, nor of ours; its own archive's `ansible.module_utils`."""
-    library = warm.workspace / "playbooks" / "library"
-    library.mkdir()
-    (library / "where.py").write_text(WHERE)
+    has_module(warm, "where", WHERE)
     said = (
         "    - where:\n      register: forked\n"
         "    - where:\n      environment: {ANY: thing}\n      register: started\n"
@@ -269,9 +274,7 @@ async def test_a_module_on_this_machine_is_forked_and_meets_what_a_new_interpret
 
 async def test_a_forked_module_that_breaks_breaks_alone(warm: Stage) -> None:
     """Its own failure, told as ever; the playbook goes on to rescue."""
-    library = warm.workspace / "playbooks" / "library"
-    library.mkdir()
-    (library / "where.py").write_text(WHERE)
+    has_module(warm, "where", WHERE)
     said = "".join(
         f"    - where: {{how: {how}}}\n      register: {how}_{way}\n      ignore_errors: true\n" + more
         for how in ("raise", "exit", "kill")
@@ -343,9 +346,7 @@ async def test_a_forked_module_leaves_what_a_started_one_would(tmp_path: Path) -
     tmp_path.joinpath("ansible.cfg").write_text(f"[defaults]\nlog_path = {tmp_path}/ansible.log\n")
     warm = Stage(tmp_path, warm=True)
     await warm.warmed()
-    library = warm.workspace / "playbooks" / "library"
-    library.mkdir()
-    (library / "leaves.py").write_text(LEAVES)
+    has_module(warm, "leaves", LEAVES)
     said = (
         "    - leaves: {way: forked}\n      register: forked\n"
         "    - leaves: {way: started}\n      environment: {ANY: thing}\n      register: started\n"

@@ -22,6 +22,8 @@ import sys
 import tempfile
 import termios
 import time
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 from orchestrator.runner import settings
@@ -114,24 +116,26 @@ def adopt() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def exit_code(program: Callable[[], object]) -> int:
+    """Run it as an interpreter would: its exit code; what it raises is told on standard error."""
+    try:
+        program()
+    except SystemExit as ended:
+        if ended.code is None or isinstance(ended.code, int):
+            return ended.code or 0
+        print(ended.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
 def play(argv: list[str]) -> int:
     """Run it as the `ansible-playbook` program does; returns its exit code."""
     from ansible.cli.playbook import PlaybookCLI
 
-    try:
-        PlaybookCLI.cli_executor(argv)
-        code = 0
-    except SystemExit as ended:
-        if ended.code is None or isinstance(ended.code, int):
-            code = ended.code or 0
-        else:
-            print(ended.code, file=sys.stderr)
-            code = 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-        code = 1
+    code = exit_code(lambda: PlaybookCLI.cli_executor(argv))
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:

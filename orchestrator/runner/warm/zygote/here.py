@@ -27,7 +27,6 @@ import signal
 import sys
 import tempfile
 import threading
-import traceback
 import types
 import weakref
 import zipimport
@@ -37,6 +36,8 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
+
+from orchestrator.runner.warm.zygote.forked import exit_code
 
 # What modules and look-ups import, slowly, by their names in a playbook; each of these libraries only defines things.
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
@@ -220,18 +221,8 @@ def run(source: bytes) -> NoReturn:
     """Run it as `__main__`, to the interpreter's end."""
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
-    code = 0
-    try:
-        exec(compile(source, "<stdin>", "exec"), main.__dict__)  # noqa: S102  (the module that Ansible has built)
-    except SystemExit as ended:
-        if ended.code is None or isinstance(ended.code, int):
-            code = ended.code or 0
-        else:
-            print(ended.code, file=sys.stderr)
-            code = 1
-    except BaseException:
-        traceback.print_exc()
-        code = 1
+    # The module as Ansible has built it; whatever is wrong with it, it says itself.
+    code = exit_code(lambda: exec(compile(source, "<stdin>", "exec"), main.__dict__))  # noqa: S102
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
