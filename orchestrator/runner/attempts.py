@@ -9,7 +9,8 @@ controller may die before it has written one down).
         worker.json   pid of the worker, start time, token of the attempt, inventory
         events.jsonl  what happened, as it happened; no results, so no secrets
         result.json   how it ended; written last, atomically
-        work/         all that Ansible needs meanwhile (extra variables, temporary files); removed at the end
+        work          all that Ansible needs meanwhile (extra variables, events, temporary files), removed at the end:
+                      a link to a directory in memory, where there is room; else a directory
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +27,11 @@ from typing import Any
 from urllib.parse import quote
 
 from orchestrator.core.events import Outcome, StepKey, TaskTime
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108  (names in it cannot be guessed, and must be new)
+ROOM = 2**30  # bytes that have to be free there
+PREFIX = "bascule-work-"
 
 
 def safe_name(text: str) -> str:
@@ -109,9 +116,51 @@ class Attempt:
             if isinstance(event, dict):
                 yield event
 
+    def make_work(self) -> Path:
+        """A new, empty directory for all that Ansible needs meanwhile; what was there is removed.
+
+        In memory where it can be: some forty files come and go with each playbook, at up to a millisecond each on a
+        disk, and what is secret in them never reaches one.
+        """
+        drop_work(self.work)
+        if not _has_room(MEMORY):
+            self.work.mkdir(mode=0o700)
+            return self.work
+        place = MEMORY / f"{PREFIX}{secrets.token_hex(16)}"
+        self.work.symlink_to(place)  # first, so that whoever looks back finds whatever there is
+        place.mkdir(mode=0o700)
+        return place
+
     def drop_work(self) -> None:
         """Remove everything that could hold a secret."""
-        shutil.rmtree(self.work, ignore_errors=True)
+        drop_work(self.work)
+
+
+def drop_work(work: Path) -> None:
+    """Remove a `work`, whichever it is."""
+    if work.is_symlink():
+        shutil.rmtree(work.readlink(), ignore_errors=True)
+        work.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def forget(private: Path, run: str) -> None:
+    """Remove what is kept of all attempts of a run."""
+    directory = private / safe_name(run)
+    for work in directory.glob("*/work"):
+        drop_work(work)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _has_room(place: Path) -> bool:
+    """Whether programs and files of a playbook may lie there."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    wanted = os.access(place, os.W_OK | os.X_OK) and not found.f_flag & (os.ST_NOEXEC | os.ST_RDONLY)
+    return wanted and found.f_bavail * found.f_frsize >= ROOM
 
 
 def task_of(event: Mapping[str, Any]) -> TaskTime | None:

@@ -26,6 +26,7 @@ PLAY = "bascule: epoch guard"
 STALE = "bascule-stale-epoch"
 UNGUARDED = "bascule-unguarded"
 EVERY_HOST = ["all", "localhost"]
+_Strings = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml's where PyYAML has it
 SHELLS = ["ssh", "ansible.builtin.ssh", "smart", "paramiko", "paramiko_ssh"]
 HERE = ["local", "ansible.builtin.local"]
 
@@ -151,7 +152,7 @@ def _hosts_of(playbook: Path, seen: set[Path]) -> list[str | list[str]]:
     if playbook in seen:
         return []
     seen.add(playbook)
-    plays = yaml.load(playbook.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506  (only strings)
+    plays = yaml.load(playbook.read_text(encoding="utf-8"), Loader=_Strings)  # noqa: S506  (only strings)
     if not isinstance(plays, list):
         return [EVERY_HOST]
     found: list[str | list[str]] = []

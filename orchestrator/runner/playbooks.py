@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
-from orchestrator.runner import leftovers, settings, sweep
+from orchestrator.runner import attempts, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
@@ -103,7 +102,7 @@ class PlaybookRunner:
         """Drop what is kept of a run that is over; does nothing while one of its attempts still runs."""
         if any(key.run == run for key in self._following):
             return
-        shutil.rmtree(self.private / safe_name(run), ignore_errors=True)
+        attempts.forget(self.private, run)
 
     async def close(self) -> None:
         """Stop following. Attempts that run go on, and a later runner can adopt them."""
@@ -315,13 +314,14 @@ class PlaybookRunner:
         if running:
             why[0] += ", during " + "; ".join(f"{host}: {name}" for host, name in running.items())
         ansible = settings.Settings.find(self.workspace, os.environ)
+        temporary = attempt.make_work() / "tmp"
         why.append(
             sweep.sweep(
                 sorted(running),
                 mark=found["mark"],
                 inventories=found["inventories"],
                 directory=str(ansible.directory),
-                environment=ansible.environment(os.environ, mark=found["mark"], temporary=attempt.work / "tmp"),
+                environment=ansible.environment(os.environ, mark=found["mark"], temporary=temporary),
                 patience_s=SETTLE_PATIENCE_S,
             )
         )

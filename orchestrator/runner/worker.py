@@ -89,8 +89,8 @@ class Worker:
 
         from orchestrator.runner.warm import calling
 
-        work = self.attempt.work
-        (work / "env").mkdir(parents=True, mode=0o700)
+        work = self.attempt.make_work()
+        (work / "env").mkdir(mode=0o700)
         (work / "tmp").mkdir(mode=0o700)
         settings_of = settings.Settings.find(Path(self.job.workspace), os.environ, self.job.directory)
         self.directory = settings_of.directory

@@ -30,8 +30,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.runner.warm.zygote import forked, logins
+from orchestrator.runner.warm.zygote.spare import Spare, wait
 
 LOOK_EVERY_S = 2.0  # at what it was built from, while nobody calls
+QUIET_S = 0.3  # without a word, until the next spare is made
 _PR_SET_PDEATHSIG = 1
 EXIT_STALE = 75
 
@@ -43,6 +45,7 @@ class Zygote:
         self.owner = owner
         self.built = built
         self.children: dict[int, socket.socket] = {}  # pid to the caller's stream
+        self.spare: Spare | None = None
         self.open = True
         self.stale = ""
         self.selector = selectors.DefaultSelector()
@@ -58,9 +61,10 @@ class Zygote:
         self.selector.register(self.wake, selectors.EVENT_READ)
         self.tell({"ready": self.built.described()})
         while self.open or self.children:
-            ready = self.selector.select(LOOK_EVERY_S if self.open else 1.0)
+            ready = self.selector.select(LOOK_EVERY_S if self.spare else QUIET_S)
             if not ready:
                 self.look()
+                self.make_spare()
             for key, _ in ready:
                 if key.fileobj is self.owner:
                     self.hear()
@@ -93,6 +97,8 @@ class Zygote:
             self.open = False
             self.selector.unregister(self.owner)
             self.owner.close()
+            if self.spare:
+                self.spare.close()
 
     def hear(self) -> None:
         """One message of the owner."""
@@ -106,8 +112,14 @@ class Zygote:
         for descriptor in descriptors:
             self.take(socket.socket(fileno=descriptor), "logins" in json.loads(data))
 
-    def take(self, caller: socket.socket, logins: bool) -> None:
-        """Fork a child for a call; the rest is between caller and child."""
+    def take(self, caller: socket.socket, for_logins: bool) -> None:
+        """Give a call to a child; the rest is between caller and child."""
+        spare = None if for_logins else self.spare
+        if spare is not None:
+            self.spare = None
+            if spare.give(caller):
+                self.children[spare.pid] = caller
+                return
         try:
             pid = os.fork()
         except OSError:  # no memory, or too many processes: the caller hears the end of its stream, and goes on cold
@@ -115,23 +127,42 @@ class Zygote:
             return
         if pid == 0:
             try:
-                self.become_child(caller, logins)
+                self.leave()
+                (logins.look if for_logins else forked.answer)(caller, self.built)
             finally:
                 os._exit(70)
         self.children[pid] = caller
 
-    def become_child(self, caller: socket.socket, for_logins: bool) -> None:
-        """In the child: nothing of the zygote's is kept."""
+    def make_spare(self) -> None:
+        """Fork the child for the next call, if there is none."""
+        if self.spare or not self.open:
+            return
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:  # as it is without one
+                ours.close()
+                return
+            if pid == 0:
+                try:
+                    self.leave()
+                    ours.close()
+                    forked.answer(wait(theirs), self.built)
+                finally:
+                    os._exit(70)
+        self.spare = Spare(pid, ours)
+
+    def leave(self) -> None:
+        """In a child: nothing of the zygote's is kept."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         self.selector.close()
         for other in (self.owner, self.wake, self._woken, *self.children.values()):
             other.close()
-        if for_logins:
-            logins.look(caller, self.built)
-        else:
-            forked.answer(caller, self.built)
+        if self.spare:
+            self.spare.close()
 
     def drain(self) -> None:
         """The wake-up's bytes."""
@@ -150,6 +181,10 @@ class Zygote:
                 return
             if pid == 0:
                 return
+            if self.spare and pid == self.spare.pid:
+                self.spare.close()
+                self.spare = None
+                continue
             caller = self.children.pop(pid, None)
             if caller is None:
                 self.built.lost(pid)

@@ -96,6 +96,10 @@ def build(workspace: Path, directory: Path, mitogen: bool) -> Built:
 
         built.mitogen = multiplexer.start()
     loading.settle()
+    if built.mitogen:
+        from orchestrator.runner.warm.zygote import choosing
+
+        choosing.know_its_own()
     return built
 
 

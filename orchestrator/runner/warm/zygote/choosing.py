@@ -26,6 +26,8 @@ NEVER = frozenset(
     {"async_status", "expect", "fetch", "raw", "reboot", "script", "synchronize", "wait_for_connection"}
 )  # fmt: skip
 
+_its_own: set[str] = set()
+
 ANSWER_S = 3.0  # the multiplexer's limit for all that has to be asked of it before a task
 
 
@@ -134,14 +136,24 @@ def ours(executor: Any, task: Any) -> bool:
     action = loader.action_loader.find_plugin_with_context(task.action, collection_list=task.collections)
     if action.resolved and not os.path.realpath(action.plugin_resolved_path).startswith(home):
         return False
-    others = [path for path in loader.module_utils_loader._get_paths(subdirs=False) if os.path.isdir(path)]
-    return all(os.path.realpath(path).startswith(home) for path in others)
+    others = loader.module_utils_loader._get_paths(subdirs=False)
+    return all(path in _its_own or not os.path.isdir(path) or os.path.realpath(path).startswith(home) for path in others)
+
+
+def know_its_own() -> None:
+    """Look once at the directories of ansible-core's own parts of modules: what is installed does not change."""
+    import ansible
+    import ansible.plugins.loader as loader
+
+    home = os.path.dirname(os.path.realpath(ansible.__file__)) + os.sep
+    paths = loader.module_utils_loader._get_paths(subdirs=False)
+    _its_own.update(path for path in paths if os.path.isdir(path) and os.path.realpath(path).startswith(home))
 
 
 def standing(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
     """Whether the connection that this task needs stands; if not, it is being made for another time."""
     executor._connection = connection
-    executor._set_connection_options(cvars, templar)
+    variables = executor._set_connection_options(cvars, templar)
     connection.on_action_run(
         task_vars=executor._job_vars,
         delegate_to_hostname=executor._task.delegate_to,
@@ -156,7 +168,15 @@ def standing(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
     import ansible_mitogen.process
 
     connection.binding = ansible_mitogen.process.get_worker_model().get_binding(name)
-    return bool(say(connection, "use", stack=list(stack)))
+    if not say(connection, "use", stack=list(stack)):
+        return False
+
+    def set_already(_variables: Any, _templar: Any) -> Any:
+        del executor._set_connection_options
+        return variables
+
+    executor._set_connection_options = set_already  # Ansible does the same next, with the same variables
+    return True
 
 
 def say(connection: Any, method: str, **named: Any) -> Any:
