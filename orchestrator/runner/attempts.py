@@ -28,7 +28,6 @@ from urllib.parse import quote
 
 from orchestrator.core.events import Outcome, StepKey, TaskTime
 
-
 MEMORY = Path("/dev/shm")  # noqa: S108  (names in it cannot be guessed, and must be new)
 ROOM = 2**30  # bytes that have to be free there
 PREFIX = "bascule-work-"

@@ -112,6 +112,46 @@ async def test_a_zygote_that_hangs_is_waited_for_briefly(warm: Stage) -> None:
     assert warm.executors(StepKey("acme/run-1", "again", 1)) == ["warm"]
 
 
+def spares_of(stage: Stage) -> list[int]:
+    """Children that the zygote has forked before they are needed."""
+    pid = zygote_pid(stage)
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if Path(f"/proc/{child}/comm").read_text() == "bascule-spare\n"]
+
+
+async def spare_of(stage: Stage) -> int:
+    """The one that is to serve the next call."""
+    await until(lambda: bool(spares_of(stage)))
+    (spare,) = spares_of(stage)
+    return spare
+
+
+async def test_the_child_was_there_before_the_call(warm: Stage) -> None:
+    """And the next one is made; with the zygote it goes."""
+    spare = await spare_of(warm)
+    key = warm.start(warm.write("p.yml", "    - ansible.builtin.command: sleep 60\n"))
+    attempt = Attempt(warm.runner.private, key)
+    await until(lambda: attempt.events.exists() and "started" in attempt.events.read_text())
+    assert spare in leftovers.marked(attempt.read_worker()["mark"])
+    following = await spare_of(warm)
+    warm.cancel(key)
+    await warm.end_of(key)
+    await warm.runner.close()
+    await until(lambda: not leftovers.alive(following))
+
+
+async def test_a_spare_child_that_was_killed_is_not_missed(warm: Stage) -> None:
+    """The call is another one's, forked at once."""
+    playbook = warm.write("p.yml", SAY)
+    for step in ("once", "again"):
+        killed = await spare_of(warm)
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda killed=killed: killed not in spares_of(warm))
+        key = warm.start(playbook, step)
+        assert (await warm.end_of(key)).outcome is Outcome.OK
+        assert warm.executors(key) == ["warm"]
+
+
 async def test_a_changed_configuration_makes_it_stale(warm: Stage) -> None:
     """The playbook that comes first is played by the new ansible.cfg, cold; then there is a zygote of the new one."""
     playbook = warm.write(
@@ -189,7 +229,7 @@ async def many(warm: Stage, runs: int) -> None:
     playbook = warm.write("p.yml", "    - ansible.builtin.debug: {msg: here}\n")
     await warm.run(playbook, "first")
     zygote = zygote_pid(warm)
-    pids = [os.getpid(), zygote, *leftovers.children(zygote)]
+    pids = [os.getpid(), zygote, *(set(leftovers.children(zygote)) - {await spare_of(warm)})]
     before = directories()
     files, below, pages = standing_of(pids)
     for start in range(0, runs, 4):

@@ -174,7 +174,7 @@ class Zygote:
 
     def reap(self) -> None:
         """Children that have ended; a caller whose child could not say how is told."""
-        while self.children:
+        while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -188,6 +188,7 @@ class Zygote:
             caller = self.children.pop(pid, None)
             if caller is None:
                 self.built.lost(pid)
+                self.look()
                 continue
             code = os.waitstatus_to_exitcode(status)
             try:

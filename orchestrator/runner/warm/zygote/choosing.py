@@ -136,8 +136,8 @@ def ours(executor: Any, task: Any) -> bool:
     action = loader.action_loader.find_plugin_with_context(task.action, collection_list=task.collections)
     if action.resolved and not os.path.realpath(action.plugin_resolved_path).startswith(home):
         return False
-    others = loader.module_utils_loader._get_paths(subdirs=False)
-    return all(path in _its_own or not os.path.isdir(path) or os.path.realpath(path).startswith(home) for path in others)
+    others = [path for path in loader.module_utils_loader._get_paths(subdirs=False) if path not in _its_own]
+    return all(os.path.realpath(path).startswith(home) for path in others if os.path.isdir(path))
 
 
 def know_its_own() -> None:
