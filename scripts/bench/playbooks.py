@@ -2,7 +2,7 @@
 
 The one rule it keeps: the same files, hosts and settings for all, with what makes ansible-playbook quick (pipelining,
 shared connections that stay) switched on for all; and ours does all that it does for a controller: epoch guard, lock,
-durable result.
+durable result. Beside them, on one host, `ansible-playbook` without any of these settings, as whoever types it has it.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ SETTINGS: dict[tuple[str, int], tuple[int, int]] = {
     ("ten tasks", 10): (3, 0),
 }
 PLAYBOOK, RUNNER = "ansible-playbook", "ansible-runner"
+AS_IT_COMES = "ansible-playbook, as it comes"
 WARM, FAST = "bascule, warm", "bascule, warm with Mitogen"
 
 READY_S = 60.0
@@ -78,6 +79,8 @@ def _on(cell: Cell, count: int) -> Iterator[Comparison]:
     with ExitStack() as stack:
         contenders: dict[str, Run] = {}
         for name, contender in CONTENDERS.items():
+            if name == AS_IT_COMES and count > 1:
+                continue
             place = targets.workspace(cell.directory / f"w{len(contenders)}", home, count)
             for title, text in PLAYBOOKS.items():
                 (place / "playbooks" / f"{title.replace(' ', '-')}.yml").write_text(text)
@@ -95,7 +98,7 @@ def _compared(cell: Cell, title: str, count: int, contenders: dict[str, Run], ro
     values = in_turns(runs, rounds, budget_s=BUDGET_S, say=cell.say)
     rows = tuple(Row(name, values[name]) for name in contenders)
     ours = [name for name in contenders if name.startswith("bascule")]
-    ratios = tuple((name, peer) for name in ours for peer in (PLAYBOOK, RUNNER))
+    ratios = tuple((name, peer) for name in ours for peer in (AS_IT_COMES, PLAYBOOK, RUNNER) if peer in values)
     wanted = TARGETS if (title, count) == ("three tasks", 1) else ()
     return Comparison(
         "playbooks" if count == 1 else "playbooks-10",
@@ -107,13 +110,15 @@ def _compared(cell: Cell, title: str, count: int, contenders: dict[str, Run], ro
 
 
 @contextmanager
-def _ansible_playbook(place: Path) -> Iterator[Run]:
-    """The program, as typed at a prompt."""
+def _ansible_playbook(place: Path, **settings: str) -> Iterator[Run]:
+    """The program, as typed at a prompt; `settings` are environment variables that stand before ansible.cfg."""
     program = str(Path(sys.executable).parent / "ansible-playbook")
+    environment = {**os.environ, **settings}
 
     def run(file: str) -> float:
+        command = [program, f"playbooks/{file}"]
         began = time.perf_counter()
-        done = subprocess.run([program, f"playbooks/{file}"], cwd=place, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
         took_s = time.perf_counter() - began
         if done.returncode != 0:
             raise RuntimeError(f"exit code {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
@@ -209,6 +214,9 @@ def _bascule(place: Path, executor: str) -> Iterator[Run]:
 
 
 CONTENDERS: dict[str, Callable[[Path], AbstractContextManager[Run]]] = {
+    AS_IT_COMES: lambda place: _ansible_playbook(
+        place, ANSIBLE_PIPELINING="0", ANSIBLE_SSH_ARGS="-C -o ControlMaster=auto -o ControlPersist=60s"
+    ),
     PLAYBOOK: _ansible_playbook,
     RUNNER: _ansible_runner,
     WARM: lambda place: _bascule(place, "warm"),
