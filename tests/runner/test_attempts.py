@@ -18,6 +18,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place.mkdir()
     monkeypatch.setattr(attempts, "MEMORY", place)
     monkeypatch.setattr(attempts, "ROOM", 0)
+    monkeypatch.setattr(attempts, "SYSTEM_USERS", 2**32)
     return place
 
 
@@ -60,13 +61,15 @@ def test_after_a_restart_of_the_machine_the_memory_is_gone(memory: Path, attempt
     assert not attempt.work.is_symlink()
 
 
-@pytest.mark.parametrize("lacks", ["room", "it"])
+@pytest.mark.parametrize("lacks", ["room", "it", "right"])
 def test_without_room_in_memory_they_are_on_the_disk(
     memory: Path, attempt: Attempt, monkeypatch: pytest.MonkeyPatch, lacks: str
 ) -> None:
     """A playbook may need more of it than a small machine has."""
     if lacks == "room":
         monkeypatch.setattr(attempts, "ROOM", 2**60)
+    elif lacks == "right":
+        monkeypatch.setattr(attempts, "SYSTEM_USERS", -1)
     else:
         monkeypatch.setattr(attempts, "MEMORY", memory / "nothing")
     assert attempt.make_work() == attempt.work
