@@ -26,7 +26,7 @@ from cyclopts import App, Parameter
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Outcome, StepKey, TaskTime
-from orchestrator.runner.attempts import Attempt, Result, task_of
+from orchestrator.runner.attempts import Attempt, Result, forget, task_of
 from orchestrator.runner.workers import Job, Waiting, start_worker
 
 app = App(name="playbook", help="Playbooks: run one and time its tasks.")
@@ -99,6 +99,7 @@ class _Call:
             result = self._follow(attempt, job)
             return self._tell(result, time.monotonic() - started)
         finally:
+            forget(private, "playbook")
             shutil.rmtree(private, ignore_errors=True)
 
     def _ask(self) -> Iterator[tuple[str, str]]:

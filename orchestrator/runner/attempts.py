@@ -59,6 +59,7 @@ class Attempt:
         self.events = self.path / "events.jsonl"
         self.result = self.path / "result.json"
         self.work = self.path / "work"
+        self._made: Path | None = None
 
     def exists(self) -> bool:
         """Whether this attempt has been begun here."""
@@ -120,7 +121,7 @@ class Attempt:
         """A new, empty directory for all that Ansible needs meanwhile; what was there is removed.
 
         In memory where it can be: some forty files come and go with each playbook, at up to a millisecond each on a
-        disk, and what is secret in them never reaches one.
+        disk. Raises OSError where there is no room for it, or where what was there cannot be removed.
         """
         drop_work(self.work)
         if not _has_room(MEMORY):
@@ -128,19 +129,23 @@ class Attempt:
             return self.work
         place = MEMORY / f"{PREFIX}{secrets.token_hex(16)}"
         self.work.symlink_to(place)  # first, so that whoever looks back finds whatever there is
+        self._made = place
         place.mkdir(mode=0o700)
         return place
 
     def drop_work(self) -> None:
         """Remove everything that could hold a secret."""
         drop_work(self.work)
+        if self._made is not None:  # whoever removed the link meanwhile has not removed this
+            shutil.rmtree(self._made, ignore_errors=True)
 
 
 def drop_work(work: Path) -> None:
-    """Remove a `work`, whichever it is."""
+    """Remove a `work`, whichever it is. The link goes last, and only if there is nothing left that it leads to."""
     if work.is_symlink():
         shutil.rmtree(work.readlink(), ignore_errors=True)
-        work.unlink(missing_ok=True)
+        if not work.exists():
+            work.unlink(missing_ok=True)
     else:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -148,9 +153,12 @@ def drop_work(work: Path) -> None:
 def forget(private: Path, run: str) -> None:
     """Remove what is kept of all attempts of a run."""
     directory = private / safe_name(run)
+    left = False
     for work in directory.glob("*/work"):
         drop_work(work)
-    shutil.rmtree(directory, ignore_errors=True)
+        left |= work.is_symlink()
+    if not left:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _has_room(place: Path) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -314,7 +315,7 @@ class PlaybookRunner:
         if running:
             why[0] += ", during " + "; ".join(f"{host}: {name}" for host, name in running.items())
         ansible = settings.Settings.find(self.workspace, os.environ)
-        temporary = attempt.make_work() / "tmp"
+        temporary = attempt.path / "tmp"  # made by Ansible: nothing that fails here may keep targets from being swept
         why.append(
             sweep.sweep(
                 sorted(running),
@@ -325,6 +326,7 @@ class PlaybookRunner:
                 patience_s=SETTLE_PATIENCE_S,
             )
         )
+        shutil.rmtree(temporary, ignore_errors=True)
         attempt.drop_work()
         result = Result(Outcome.LOST, "; ".join(filter(None, why)), tasks)
         attempt.write_result(result)

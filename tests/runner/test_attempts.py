@@ -76,3 +76,25 @@ def test_without_room_in_memory_they_are_on_the_disk(
     assert (attempt.work.is_dir(), attempt.work.is_symlink(), list(memory.iterdir())) == (True, False, [])
     attempt.drop_work()
     assert not attempt.work.exists()
+
+
+def test_what_cannot_be_removed_yet_is_not_lost_sight_of(
+    memory: Path, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something still writes there: the link stays until whoever comes later has removed it."""
+    place = attempt.make_work()
+    with monkeypatch.context() as now:
+        now.setattr(attempts.shutil, "rmtree", lambda *_, **__: None)
+        attempt.drop_work()
+        attempts.forget(attempt.path.parent.parent, "acme/run-1")
+        assert attempt.work.resolve() == place
+    attempts.forget(attempt.path.parent.parent, "acme/run-1")
+    assert (list(memory.iterdir()), attempt.path.parent.exists()) == ([], False)
+
+
+def test_a_worker_removes_its_own_though_the_link_is_gone(memory: Path, attempt: Attempt) -> None:
+    """Whoever removed the link first has not seen what it led to."""
+    attempt.make_work()
+    attempt.work.unlink()
+    attempt.drop_work()
+    assert list(memory.iterdir()) == []

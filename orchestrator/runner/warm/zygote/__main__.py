@@ -137,7 +137,10 @@ class Zygote:
         """Fork the child for the next call, if there is none."""
         if self.spare or not self.open:
             return
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError:  # as it is without one
+            return
         with theirs:
             try:
                 pid = os.fork()

@@ -68,6 +68,7 @@ def install(model: Any) -> None:
         if (binding := getattr(theirs, "binding", None)) is not None:
             binding.close()
         switch(False)
+        self.__dict__.pop("_set_connection_options", None)  # of a connection that is not used after all
         self._play_context.connection = current_connection
         return connection
 

@@ -29,7 +29,8 @@ class Spare:
             socket.send_fds(self._stream, [b"c"], [caller.fileno()])
         except OSError:
             return False
-        self.close()
+        finally:
+            self.close()
         return True
 
     def close(self) -> None:
