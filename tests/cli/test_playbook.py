@@ -97,6 +97,25 @@ def test_interrupted_it_leaves_nothing(place: Path, number: signal.Signals) -> N
         assert "cancelled" in said
 
 
+def test_a_killed_worker_leaves_no_files(place: Path) -> None:
+    """What Ansible had, wherever it was kept, goes with the command."""
+    words = call(place, "play.yml", "-l", "a", "-e", f'{{"command": "echo $$ >{place}/pid; exec sleep 600"}}')
+    environment = {**os.environ, "TMPDIR": str(place)}
+    process = subprocess.Popen(words, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    _until(lambda: (place / "pid").exists() and (place / "pid").read_text().strip() != "")
+    (worker,) = place.glob("**/worker.json")
+    kept = worker.with_name("work").resolve()
+    assert kept.is_dir()
+    try:
+        os.kill(json.loads(worker.read_text())["pid"], signal.SIGKILL)
+        process.wait(timeout=120)
+        assert not kept.exists()
+        assert not worker.exists()
+    finally:
+        if _alive(pid := int((place / "pid").read_text())):
+            os.kill(pid, signal.SIGKILL)
+
+
 def _until(condition: object) -> None:
     for _ in range(1200):
         if condition():  # type: ignore[operator]
