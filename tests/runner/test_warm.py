@@ -152,6 +152,17 @@ async def test_a_spare_child_that_was_killed_is_not_missed(warm: Stage) -> None:
         assert warm.executors(key) == ["warm"]
 
 
+@pytest.mark.parametrize("end", ["closed", "killed"])
+async def test_a_spare_child_that_hangs_ends_with_its_zygote(warm: Stage, end: str) -> None:
+    """However that ends: a child that plays would go on, one that only waits is of no use to anybody."""
+    spare = await spare_of(warm)
+    os.kill(spare, signal.SIGSTOP)
+    if end == "killed":
+        os.kill(zygote_pid(warm), signal.SIGKILL)
+    await warm.runner.close()
+    await until(lambda: not leftovers.alive(spare))
+
+
 async def test_a_changed_configuration_makes_it_stale(warm: Stage) -> None:
     """The playbook that comes first is played by the new ansible.cfg, cold; then there is a zygote of the new one."""
     playbook = warm.write(

@@ -16,7 +16,6 @@ It is a program of its own, with the licence of the ansible-core that it imports
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
@@ -34,7 +33,6 @@ from orchestrator.runner.warm.zygote.spare import Spare, wait
 
 LOOK_EVERY_S = 2.0  # at what it was built from, while nobody calls
 QUIET_S = 0.3  # without a word, until the next spare is made
-_PR_SET_PDEATHSIG = 1
 EXIT_STALE = 75
 
 
@@ -61,7 +59,7 @@ class Zygote:
         self.selector.register(self.wake, selectors.EVENT_READ)
         self.tell({"ready": self.built.described()})
         while self.open or self.children:
-            ready = self.selector.select(LOOK_EVERY_S if self.spare else QUIET_S)
+            ready = self.selector.select(LOOK_EVERY_S if self.spare or not self.open else QUIET_S)
             if not ready:
                 self.look()
                 self.make_spare()
@@ -223,7 +221,7 @@ def main() -> None:
         os._exit(1)
     gc.collect()
     gc.freeze()
-    ctypes.CDLL(None).prctl(15, b"bascule-zygote", 0, 0, 0)
+    forked.rename(b"bascule-zygote")
     Zygote(owner, built).serve()
     built.close()
     shutil.rmtree(directory, ignore_errors=True)

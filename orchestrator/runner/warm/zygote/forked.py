@@ -87,7 +87,7 @@ def become(call: dict[str, Any], terminal: int, built: Any, *, terminal_is_ours:
     """Take over everything that a process inherits from who starts it."""
     gc.set_threshold(GARBAGE)
     adopt()
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, b"ansible-playboo", 0, 0, 0)
+    rename(b"ansible-playboo")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as ansible-runner has it
     os.setsid()
     if terminal_is_ours:
@@ -110,6 +110,11 @@ def become(call: dict[str, Any], terminal: int, built: Any, *, terminal_is_ours:
     from orchestrator.runner.warm.zygote import loading
 
     loading.renew()
+
+
+def rename(name: bytes) -> None:
+    """What a process list calls this process; at most 15 bytes."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name, 0, 0, 0)
 
 
 def adopt() -> None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import socket
 
-_PR_SET_NAME = 15
+from orchestrator.runner.warm.zygote.forked import rename
+
+_PR_SET_PDEATHSIG = 1
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; before that, pages are copied when they are touched, as ever
 
 
@@ -40,11 +43,14 @@ class Spare:
 
 def wait(stream: socket.socket) -> socket.socket:
     """In the child: the caller's stream, once there is a call; does not return without one."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, b"bascule-spare", 0, 0, 0)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # even if it hangs
+    rename(b"bascule-spare")
     own_memory()
     _, descriptors, _, _ = socket.recv_fds(stream, 1, 1)
     if not descriptors:
         os._exit(0)
+    libc.prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)  # what plays goes on without a zygote
     stream.close()
     return socket.socket(fileno=descriptors[0])
 
