@@ -26,9 +26,9 @@ NEVER = frozenset(
     {"async_status", "expect", "fetch", "raw", "reboot", "script", "synchronize", "wait_for_connection"}
 )  # fmt: skip
 
-_its_own: set[str] = set()
-
 ANSWER_S = 3.0  # the multiplexer's limit for all that has to be asked of it before a task
+
+_its_own: set[str] = set()  # directories of ansible-core's parts of modules
 
 
 def install(model: Any) -> None:
@@ -51,8 +51,13 @@ def install(model: Any) -> None:
         else:
             wrappers._remove_wrappers()
 
+    def forget(executor: Any) -> None:
+        """Let the next item of a loop be looked at anew, or this task go by ssh."""
+        switch(False)
+        executor.__dict__.pop("_set_connection_options", None)  # see `standing`
+
     def get_connection(self: Any, cvars: Any, templar: Any, current_connection: str) -> Any:
-        switch(False)  # the next item of a loop is looked at anew
+        forget(self)
         connection = by_ssh(self, cvars, templar, current_connection)
         if not suits(self, cvars, connection):
             return connection
@@ -67,8 +72,7 @@ def install(model: Any) -> None:
             LOG.info("%s goes by ssh: %r", self._task.action, why)
         if (binding := getattr(theirs, "binding", None)) is not None:
             binding.close()
-        switch(False)
-        self.__dict__.pop("_set_connection_options", None)  # of a connection that is not used after all
+        forget(self)
         self._play_context.connection = current_connection
         return connection
 
@@ -127,28 +131,31 @@ def guards(task: Any) -> bool:
 
 def ours(executor: Any, task: Any) -> bool:
     """Whether action plug-in, module and all that modules import are ansible-core's own."""
-    import ansible
     import ansible.plugins.loader as loader
 
-    home = os.path.dirname(os.path.realpath(ansible.__file__)) + os.sep
     found = loader.module_loader.find_plugin_with_context(task.action, collection_list=task.collections)
-    if not found.resolved or not os.path.realpath(found.plugin_resolved_path).startswith(home):
+    if not found.resolved or not within_core(found.plugin_resolved_path):
         return False
     action = loader.action_loader.find_plugin_with_context(task.action, collection_list=task.collections)
-    if action.resolved and not os.path.realpath(action.plugin_resolved_path).startswith(home):
+    if action.resolved and not within_core(action.plugin_resolved_path):
         return False
     others = [path for path in loader.module_utils_loader._get_paths(subdirs=False) if path not in _its_own]
-    return all(os.path.realpath(path).startswith(home) for path in others if os.path.isdir(path))
+    return all(within_core(path) for path in others if os.path.isdir(path))
+
+
+def within_core(path: str) -> bool:
+    """Whether a file or directory is ansible-core's."""
+    import ansible
+
+    return os.path.realpath(path).startswith(os.path.dirname(os.path.realpath(ansible.__file__)) + os.sep)
 
 
 def know_its_own() -> None:
     """Look once at the directories of ansible-core's own parts of modules: what is installed does not change."""
-    import ansible
     import ansible.plugins.loader as loader
 
-    home = os.path.dirname(os.path.realpath(ansible.__file__)) + os.sep
     paths = loader.module_utils_loader._get_paths(subdirs=False)
-    _its_own.update(path for path in paths if os.path.isdir(path) and os.path.realpath(path).startswith(home))
+    _its_own.update(path for path in paths if os.path.isdir(path) and within_core(path))
 
 
 def standing(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
