@@ -34,9 +34,10 @@ HERE = ["local", "ansible.builtin.local"]
 # (a guard for this login only); where nothing can be written it says so and lets the playbook run.
 SCRIPT = r"""
 d=$1 f=$2 e=$3
-if [ "$(id -u)" != 0 ] && [ ! -w "$d" ]; then
-  if [ -z "$4" ] && command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-    exec sudo -n sh -c "$0" "$0" "$d" "$f" "$e" s
+if [ ! -w "$d" ] && [ "$(id -u)" != 0 ]; then
+  if [ -z "$4" ] && command -v sudo >/dev/null 2>&1; then
+    sudo -n sh -c "$0" "$0" "$d" "$f" "$e" s 2>/dev/null
+    r=$?; [ $r = 1 ] || exit $r  # 1 is sudo's own: it may not
   fi
   mkdir -p "$d" 2>/dev/null && [ -w "$d" ] || d=$HOME/.bascule
 fi
