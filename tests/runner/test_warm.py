@@ -425,9 +425,8 @@ def test_a_collection_that_is_named_and_not_there_is_left_to_whoever_needs_it(mo
 def test_a_library_that_is_broken_is_left_to_whoever_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it raises when it is imported."""
     (tmp_path / "broken_library.py").write_text("raise AttributeError('as of another version')\n")
-    (tmp_path / "p.yml").write_text("# nobody.at_home.thing\n")
     for name in ("_named", "_fresh_path", "_fresh_finders", "_fresh_hooks"):
         monkeypatch.setattr(here, name, [])
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(here, "LIBRARIES", {"nobody.at_home.": ("broken_library",)})
-    here.prepare(tmp_path)
+    here.prepare("# nobody.at_home.thing\n")

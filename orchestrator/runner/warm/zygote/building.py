@@ -85,11 +85,13 @@ def build(workspace: Path, directory: Path, mitogen: bool) -> Built:
     os.environ.update(given)
     os.chdir(cwd)
     sys.argv = ["ansible-playbook"]
-    from orchestrator.runner.warm.zygote import here, loading
+    from orchestrator.runner.warm.zygote import archives, here, loading
 
-    here.prepare(workspace / "playbooks")
+    text = "\n".join(map(_text_of, sorted((workspace / "playbooks").rglob("*.y*ml"))))
+    here.prepare(text)
     loading.load()
     here.install()
+    archives.install(text)
     built = Built(directory, cwd, given, mark_at)
     if mitogen:
         from orchestrator.runner.warm.zygote import multiplexer
@@ -101,6 +103,13 @@ def build(workspace: Path, directory: Path, mitogen: bool) -> Built:
 
         choosing.know_its_own()
     return built
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""  # whoever plays it will say so
 
 
 def find_mark() -> int:

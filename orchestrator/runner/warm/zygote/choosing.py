@@ -13,11 +13,11 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from types import SimpleNamespace
+from functools import cache
 from typing import Any
 
 from orchestrator.runner import guard, settings
-from orchestrator.runner.warm.zygote import multiplexer
+from orchestrator.runner.warm.zygote import standing
 
 LOG = logging.getLogger(__name__)
 
@@ -54,27 +54,25 @@ def install(model: Any) -> None:
     def forget(executor: Any) -> None:
         """Let the next item of a loop be looked at anew, or this task go by ssh."""
         switch(False)
-        executor.__dict__.pop("_set_connection_options", None)  # see `standing`
+        executor.__dict__.pop("_set_connection_options", None)  # see `standing.taken`
 
     def get_connection(self: Any, cvars: Any, templar: Any, current_connection: str) -> Any:
         forget(self)
-        connection = by_ssh(self, cvars, templar, current_connection)
-        if not suits(self, cvars, connection):
-            return connection
+        if not suits(self, cvars, current_connection):
+            return by_ssh(self, cvars, templar, current_connection)
         switch(True)
         theirs = None
         try:
             with within(ANSWER_S):
                 theirs = by_ssh(self, cvars, templar, "ssh")  # Mitogen does not know it by its full name
-                if standing(self, cvars, templar, theirs):
+                if standing.taken(self, cvars, templar, theirs):
                     return theirs
         except Exception as why:  # whatever Mitogen has against it: nothing has begun
             LOG.info("%s goes by ssh: %r", self._task.action, why)
         if (binding := getattr(theirs, "binding", None)) is not None:
             binding.close()
         forget(self)
-        self._play_context.connection = current_connection
-        return connection
+        return by_ssh(self, cvars, templar, current_connection)
 
     TaskExecutor._get_connection = get_connection
 
@@ -88,23 +86,26 @@ def install(model: Any) -> None:
     invocation.__init__ = begin_marked
 
     connection_class = ansible_mitogen.connection.Connection
-    execute, close = connection_class.exec_command, connection_class.close
+    execute = connection_class.exec_command
 
     def exec_marked(self: Any, cmd: str, *args: Any, **named: Any) -> Any:
         return execute(self, f"env {settings.MARK}={os.environ.get(settings.MARK, '')} {cmd}", *args, **named)
 
-    def close_done(self: Any) -> None:
-        if self.binding is not None:
-            say(self, "done")
-        close(self)
-
-    connection_class.exec_command, connection_class.close = exec_marked, close_done
+    connection_class.exec_command = exec_marked
+    standing.install()
 
 
-def suits(executor: Any, cvars: Any, connection: Any) -> bool:
-    """Whether Mitogen would do the same for this task."""
+def suits(executor: Any, cvars: Any, connection: str) -> bool:
+    """Whether Mitogen would do the same for this task, by the name of its connection plug-in."""
+    import ansible.plugins.loader as loader
+
     task = executor._task
-    if type(connection).__module__ != "ansible.plugins.connection.ssh" or task.async_val or task.timeout:
+    plugin = loader.connection_loader.find_plugin_with_context(connection)
+    if not plugin.resolved or not within_core(plugin.plugin_resolved_path):
+        return False
+    if os.path.basename(plugin.plugin_resolved_path) != "ssh.py":
+        return False
+    if task.async_val or task.timeout:
         return False
     if (task.action.rpartition(".")[2] in NEVER and not guards(task)) or not ours(executor, task):
         return False
@@ -145,9 +146,15 @@ def ours(executor: Any, task: Any) -> bool:
 
 def within_core(path: str) -> bool:
     """Whether a file or directory is ansible-core's."""
+    return os.path.realpath(path).startswith(core())
+
+
+@cache
+def core() -> str:
+    """Where ansible-core is, with a slash behind."""
     import ansible
 
-    return os.path.realpath(path).startswith(os.path.dirname(os.path.realpath(ansible.__file__)) + os.sep)
+    return str(os.path.dirname(os.path.realpath(ansible.__file__))) + os.sep
 
 
 def know_its_own() -> None:
@@ -156,48 +163,6 @@ def know_its_own() -> None:
 
     paths = loader.module_utils_loader._get_paths(subdirs=False)
     _its_own.update(path for path in paths if os.path.isdir(path) and within_core(path))
-
-
-def standing(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
-    """Whether the connection that this task needs stands; if not, it is being made for another time."""
-    executor._connection = connection
-    variables = executor._set_connection_options(cvars, templar)
-    connection.on_action_run(
-        task_vars=executor._job_vars,
-        delegate_to_hostname=executor._task.delegate_to,
-        loader_basedir=executor._loader.get_basedir(),
-    )
-    # Stands in for the action plug-in, which is made later; it is looked at where Python has to be found first.
-    connection._action = SimpleNamespace(
-        _mitogen_discovering_interpreter=False, _mitogen_interpreter_candidates=None, _connection=connection
-    )
-    name, stack = connection._build_stack()
-    connection._task_vars = connection._action = None
-    import ansible_mitogen.process
-
-    connection.binding = ansible_mitogen.process.get_worker_model().get_binding(name)
-    if not say(connection, "use", stack=list(stack)):
-        return False
-
-    def set_already(_variables: Any, _templar: Any) -> Any:
-        del executor._set_connection_options
-        return variables
-
-    executor._set_connection_options = set_already  # Ansible does the same next, with the same variables
-    return True
-
-
-def say(connection: Any, method: str, **named: Any) -> Any:
-    """Ask the service in the multiplexer."""
-    import mitogen.service
-    from ansible_mitogen.utils import unsafe
-
-    return mitogen.service.call(
-        call_context=connection.binding.get_service_context(),
-        service_name=multiplexer.SERVICE,
-        method_name=method,
-        **{name: unsafe.cast(value) for name, value in named.items()},
-    )
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+from orchestrator.runner.warm.zygote import mending
 from orchestrator.runner.warm.zygote.forked import exit_code
 
 # What modules and look-ups import, slowly, by their names in a playbook; each of these libraries only defines things.
@@ -50,28 +51,21 @@ _OURS = ("ansible", "ansible_collections", "ansible_mitogen", "ansible_runner", 
 
 _named: list[str] = []  # of LIBRARIES
 _compiled: dict[bytes, types.CodeType] = {}  # by the digest of its source
+_placed: dict[tuple[str, bytes], types.CodeType] = {}  # those that are in use, by their path too
 _fresh_path: list[str] = []
 _fresh_finders: list[Any] = []
 _fresh_hooks: list[Any] = []
 _handlers: list[Any] = []  # of logs, kept: dropped, they would close their files
 
 
-def prepare(playbooks: Path) -> None:
-    """Load the libraries of what the workspace's playbooks name. To be called before ansible-core is imported."""
+def prepare(text: str) -> None:
+    """Load the libraries of what `text`, all playbooks, names. To be called before ansible-core is imported."""
     _fresh_path[:] = sys.path
-    text = "".join(map(_text_of, sorted(playbooks.rglob("*.y*ml"))))
     _named[:] = [name for name in LIBRARIES if name in text]
     for library in (library for name in _named for library in LIBRARIES[name]):
         with contextlib.suppress(Exception):  # whatever is wrong with it: whoever needs it will say so
             import_module(library)
     _fresh_finders[:], _fresh_hooks[:] = sys.meta_path, sys.path_hooks
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""  # whoever plays it will say so
 
 
 def install() -> None:
@@ -89,9 +83,12 @@ def install() -> None:
     local.exec_command = exec_command
     for path in _sources():
         with contextlib.suppress(OSError, SyntaxError, ImportError):
-            code = SourceFileLoader(path.stem, str(path)).get_code(path.stem)
+            as_it_is = path.read_bytes()
+            source = mending.mended(str(path), as_it_is)
+            loader_of_it = SourceFileLoader(path.stem, str(path))
+            code = loader_of_it.get_code(path.stem) if source == as_it_is else loader_of_it.source_to_code(source, path)
             if code is not None:
-                _compiled[hashlib.sha256(path.read_bytes()).digest()] = code
+                _compiled[hashlib.sha256(source).digest()] = code
 
 
 def _sources() -> Iterator[Path]:
@@ -109,12 +106,17 @@ def _sources() -> Iterator[Path]:
 
 
 def _compile(path: str, source: bytes) -> types.CodeType:
-    """In the place of `zipimport`'s own: the same code object, for the same bytes."""
-    code = _compiled.pop(hashlib.sha256(source).digest(), None)  # its file name is changed below: for one module only
-    if code is None:
-        found: types.CodeType = _compile_anew(path, source)
-        return found
-    import_module("_imp")._fix_co_filename(code, path)
+    """In the place of `zipimport`'s own: the same code object, for the same bytes.
+
+    It is asked twice for each module, once only to know where the module is.
+    """
+    key = path, hashlib.sha256(source).digest()
+    if (code := _placed.get(key)) is None:
+        if (code := _compiled.pop(key[1], None)) is None:  # its file name is changed below: for one module only
+            code = _compile_anew(path, source)
+        else:
+            import_module("_imp")._fix_co_filename(code, path)
+        _placed[key] = code
     return code
 
 

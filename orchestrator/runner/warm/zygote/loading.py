@@ -62,6 +62,17 @@ def load() -> None:
         import ansible.module_utils._internal._json._profiles._module_legacy_m2c  # noqa: F401
     loader.init_plugin_loader()
     load_plugins()
+    use_templates()
+
+
+def use_templates() -> None:
+    """Once, so that what Ansible reads templates by is made here, and not in each process that reads one."""
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar, trust_as_template
+
+    templar = Templar(loader=DataLoader())
+    templar.template(trust_as_template("{{ 1 }}"))
+    templar.evaluate_conditional(trust_as_template("1 in [1]"))
 
 
 def load_plugins() -> None:

@@ -16,7 +16,10 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
+
+from orchestrator.runner.warm.zygote import mending
 
 SUPPORTED = ((2, 19), (2, 21))  # of ansible-core; what the tests run with
 MITOGEN_FROM = (0, 3, 40)
@@ -88,6 +91,9 @@ def start() -> Multiplexer | None:
     def setup_pool(pool: Any) -> None:
         add_services(pool)
         pool.add(_standing()(pool))
+        file = mending.path()
+        source = mending.mended(file, Path(file).read_bytes())
+        pool.router.responder.add_source_override(mending.BASIC, file, source, False)
 
     ansible_mitogen.process.setup_pool = setup_pool
     model = ansible_mitogen.process.get_classic_worker_model()
@@ -137,21 +143,27 @@ def _standing() -> Any:
             return SERVICE
 
         @mitogen.service.expose(mitogen.service.AllowParents())  # type: ignore[untyped-decorator]
-        def use(self, stack: list[Any], msg: Any = None) -> bool:
-            """Whether the whole stack stands and answers; if not, it is connected to, and the task goes without."""
+        def use(self, stack: list[Any], msg: Any = None) -> dict[str, Any] | None:
+            """What Mitogen knows of the connection, if the whole stack stands and answers.
+
+            If not, it is connected to, and the task goes without.
+            """
             chain = self._chain(stack)
             if not chain:
                 self._connect(stack)
-                return False
+                return None
             if not self._answers(chain[-1]):
-                return False
+                return None
             if msg is not None:
                 self._register(msg.src_id, chain[0])
-            return True
+            found: dict[str, Any] = self.contexts.get(stack=stack)
+            return None if found["msg"] else found
 
         @mitogen.service.expose(mitogen.service.AllowParents())  # type: ignore[untyped-decorator]
-        def done(self, msg: Any = None) -> bool:
-            """The task has ended by itself: its process may go, and its connection stays."""
+        def done(self, context: Any, msg: Any = None) -> bool:
+            """The task has ended by itself: its process may go, and the connection that it gives back stays."""
+            if context is not None:
+                self.contexts.put(context=context)
             with self.lock:
                 return self.users.pop(msg.src_id, None) is not None
 

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A task's end of a connection that stands: taken at the beginning, given back at the end, in one question each.
+
+The one rule it keeps: what a task is served over is what was found standing for it. Mitogen would work out the
+connection a second time, ask for it once more, and give it back with another question; and each question is one
+millisecond of every task.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from orchestrator.runner.warm.zygote import multiplexer
+
+
+def install() -> None:
+    """Have connections given back. To be called once, in the zygote."""
+    import ansible_mitogen.process
+    from ansible.executor.process.worker import WorkerProcess
+    from ansible_mitogen.connection import Connection
+
+    close, run = Connection.close, WorkerProcess._run
+
+    def give_back_and_close(self: Any) -> None:
+        if self.binding is None:
+            close(self)
+            return
+        give_back(self)
+        self.binding = None  # what it is made of is closed when the task's result is on its way
+
+    def run_and_leave(self: Any) -> None:
+        run(self)
+        if (model := ansible_mitogen.process._worker_model) is not None:
+            model.on_binding_close()
+
+    Connection.close, WorkerProcess._run = give_back_and_close, run_and_leave
+
+
+def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
+    """Whether the connection that this task needs stands; if not, it is being made for another time."""
+    import ansible_mitogen.process
+
+    executor._connection = connection
+    variables = executor._set_connection_options(cvars, templar)
+    connection.on_action_run(
+        task_vars=executor._job_vars,
+        delegate_to_hostname=executor._task.delegate_to,
+        loader_basedir=executor._loader.get_basedir(),
+    )
+    # Stands in for the action plug-in, which is made later; it is looked at where Python has to be found first.
+    connection._action = SimpleNamespace(
+        _mitogen_discovering_interpreter=False, _mitogen_interpreter_candidates=None, _connection=connection
+    )
+    name, stack = connection._build_stack()
+    connection._task_vars = connection._action = None
+    connection.binding = ansible_mitogen.process.get_worker_model().get_binding(name)
+    found = say(connection, "use", stack=list(stack))
+    if not found:
+        return False
+    lend(connection, name, stack, found)
+
+    def set_already(_variables: Any, _templar: Any) -> Any:
+        del executor._set_connection_options
+        return variables
+
+    executor._set_connection_options = set_already  # Ansible does the same next, with the same variables
+    return True
+
+
+def lend(connection: Any, name: str, stack: Any, found: Any) -> None:
+    """Have it connect to what was found, the first time."""
+    from ansible_mitogen.connection import CallChain
+
+    def build_stack() -> tuple[str, Any]:
+        del connection._build_stack
+        return name, stack
+
+    def connect_stack(_stack: Any) -> None:
+        del connection._connect_stack
+        connection.context = found["context"]
+        connection.chain = CallChain(connection, connection.context, pipelined=True)
+        connection.login_context = found["via"] if connection.become else connection.context
+        connection.init_child_result = found["init_child_result"]
+
+    connection._build_stack, connection._connect_stack = build_stack, connect_stack
+    connection.lent = found["context"]
+
+
+def give_back(connection: Any) -> None:
+    """The task has ended by itself."""
+    unused = connection.lent if "_connect_stack" in connection.__dict__ else None
+    say(connection, "done", context=connection.context or unused)
+    if connection.context is not None:
+        connection.chain.reset()
+    connection.context = connection.login_context = connection.init_child_result = connection.chain = None
+
+
+def say(connection: Any, method: str, **named: Any) -> Any:
+    """Ask the service in the multiplexer."""
+    import mitogen.service
+    from ansible_mitogen.utils import unsafe
+
+    return mitogen.service.call(
+        call_context=connection.binding.get_service_context(),
+        service_name=multiplexer.SERVICE,
+        method_name=method,
+        **{name: unsafe.cast(value) for name, value in named.items()},
+    )
