@@ -21,7 +21,7 @@ def contents(name):
     built = archives.build(name)
     data = max(re.findall(rb"[A-Za-z0-9+/=]{2000,}", built.b_module_data), key=len)
     archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(data)))
-    shutil.rmtree(archives.archives())
+    shutil.rmtree(archives.kept_in())
     return {each: zlib.crc32(archive.read(each)) for each in archive.namelist()}
 
 loading.load()

@@ -76,3 +76,19 @@ def test_what_is_lent_is_given_back_once(
         connection.context = contexts.get([])["context"]
     standing.give_back(connection)
     assert (contexts.held, one.users, connection.context) == (0, {}, None)
+
+
+def test_what_the_item_before_was_lent_is_given_back_too() -> None:
+    """In a loop whose next item goes elsewhere, or by ssh; whatever was never lent is left alone."""
+    closed: list[str] = []
+
+    def close() -> None:
+        closed.append("closed")
+        raise TimeoutError
+
+    standing.leave(None)
+    standing.leave(SimpleNamespace(close=close))
+    standing.leave(SimpleNamespace(close=close, lent=LOGIN, binding=None))
+    assert closed == []
+    standing.leave(SimpleNamespace(close=close, lent=LOGIN, binding=object()))
+    assert closed == ["closed"]

@@ -296,6 +296,12 @@ module.exit_json(program=program, argv=sys.argv, said=sys.stdin.read(), loaded=l
 """
 
 
+THE_AUTHORS = """
+from ansible.module_utils.basic import AnsibleModule
+AnsibleModule(argument_spec={}).exit_json(whose="me")
+"""
+
+
 def has_module(stage: Stage, name: str, source: str) -> None:
     """An author's own module, beside the playbooks."""
     library = stage.workspace / "playbooks" / "library"
@@ -321,6 +327,26 @@ async def test_a_module_on_this_machine_is_forked_and_meets_what_a_new_interpret
     key = warm.start(warm.write("p.yml", said))
     ended = await warm.end_of(key)
     assert (ended.outcome, warm.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+
+
+async def test_collections_beside_the_playbook_come_first(tmp_path: Path) -> None:
+    """Also before those that the zygote has looked at because a playbook names them."""
+    stage = Stage(tmp_path, warm=True)
+    names = {"amazon.aws": "route53", "community.general": "ini_file"}
+    for collection, module in names.items():
+        beside = tmp_path / "playbooks" / "collections" / "ansible_collections" / Path(*collection.split("."))
+        (beside / "plugins" / "modules").mkdir(parents=True)
+        (beside / "plugins" / "modules" / f"{module}.py").write_text(THE_AUTHORS)
+    tasks = "".join(
+        f"    - {collection}.{module}:\n      register: it\n    - ansible.builtin.assert: {{that: it.whose == 'me'}}\n"
+        for collection, module in names.items()
+    )
+    playbook = stage.write("p.yml", tasks)
+    await stage.warmed()
+    key = stage.start(playbook)
+    ended = await stage.end_of(key)
+    await stage.runner.close()
+    assert (ended.outcome, stage.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
 
 
 async def test_a_forked_module_that_breaks_breaks_alone(warm: Stage) -> None:

@@ -5,6 +5,9 @@ for each parses some eighty files to see what they import; in every playbook ane
 The one rule it keeps: an archive is put together by Ansible, for each playbook, from the files as they are found then.
 Only what a source imports is remembered, and by the digest of the source, so that no file can be taken for another.
 
+Modules are looked at early in a fork: to find one imports its collection, and a child must meet the collections that
+are beside its playbook, as they are then.
+
 Rejected: keeping archives. Whether one is still the right one hangs on every directory that Ansible looks in.
 """
 
@@ -13,17 +16,16 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
-import marshal
-import os
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner.warm.zygote import mending
+from orchestrator.runner.warm.zygote import forked, mending
 
 # What action plug-ins send beside the module of their own name, or for plays that gather facts.
 SENT = ("command", "copy", "file", "setup", "slurp", "stat")
@@ -53,6 +55,9 @@ def install(text: str) -> None:
     """Remember what modules import; early, what those do that `text` (all playbooks) names. To be called once."""
     from ansible.executor import module_common
 
+    names = ("ModuleDepFinder", "_compile_module_ast", "_slurp")
+    if not all(hasattr(module_common, name) for name in names):
+        return  # an ansible-core that looks in another way: it looks as ever
     finder = module_common.ModuleDepFinder
     find, parse, slurp = finder.__init__, module_common._compile_module_ast, module_common._slurp
 
@@ -70,39 +75,24 @@ def install(text: str) -> None:
     module_common._compile_module_ast = lambda name, code: Source(name, code, parse)
     module_common._slurp = lambda path: mending.mended(path, slurp(path))
     finder.__init__ = remember
-    names = {*_NAME.findall(text), *(f"ansible.builtin.{name}" for name in SENT)}
-    _imports.update(elsewhere(lambda: look_at(names)))
-
-
-def elsewhere(task: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:
-    """What a task returns, done in a fork: what it takes of memory, and leaves in Ansible, is not every child's."""
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            with open(theirs, "wb") as stream:
-                marshal.dump(task(), stream)
-        finally:
-            os._exit(0)
-    os.close(theirs)
-    with open(ours, "rb") as stream:
-        data = stream.read()
-    os.waitpid(pid, 0)
-    with contextlib.suppress(EOFError, ValueError, TypeError):  # it was killed
-        return dict(marshal.loads(data))  # noqa: S302, of our own child
-    return {}
+    named = {*_NAME.findall(text), *(f"ansible.builtin.{name}" for name in SENT)}
+    _imports.update(forked.elsewhere(lambda: look_at(named)) or {})
 
 
 def look_at(names: Iterable[str]) -> dict[Any, Any]:
-    """What the modules of these names import, and all that they import."""
+    """What the modules of these names import, and all that they import.
+
+    Not what Python warns of: it is to warn each time.
+    """
+    warnings.simplefilter("error", SyntaxWarning)
     for name in sorted(names):
         with contextlib.suppress(Exception):  # whatever is wrong with it: whoever needs it will say so
             build(name)
-    shutil.rmtree(archives(), ignore_errors=True)
+    shutil.rmtree(kept_in(), ignore_errors=True)
     return _imports
 
 
-def archives() -> Path:
+def kept_in() -> Path:
     """Where Ansible keeps those of one process."""
     from ansible import constants
 

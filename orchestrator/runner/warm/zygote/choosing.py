@@ -8,11 +8,8 @@ else.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import signal
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -57,13 +54,14 @@ def install(model: Any) -> None:
         executor.__dict__.pop("_set_connection_options", None)  # see `standing.taken`
 
     def get_connection(self: Any, cvars: Any, templar: Any, current_connection: str) -> Any:
+        standing.leave(self._connection)  # of the item before, in a loop
         forget(self)
         if not suits(self, cvars, current_connection):
             return by_ssh(self, cvars, templar, current_connection)
         switch(True)
         theirs = None
         try:
-            with within(ANSWER_S):
+            with standing.within(ANSWER_S):
                 theirs = by_ssh(self, cvars, templar, "ssh")  # Mitogen does not know it by its full name
                 if standing.taken(self, cvars, templar, theirs):
                     return theirs
@@ -92,11 +90,11 @@ def install(model: Any) -> None:
         return execute(self, f"env {settings.MARK}={os.environ.get(settings.MARK, '')} {cmd}", *args, **named)
 
     connection_class.exec_command = exec_marked
-    standing.install()
+    standing.install(model)
 
 
 def suits(executor: Any, cvars: Any, connection: str) -> bool:
-    """Whether Mitogen would do the same for this task, by the name of its connection plug-in."""
+    """Whether Mitogen would do the same for this task. `connection` is the name of its connection plug-in."""
     import ansible.plugins.loader as loader
 
     task = executor._task
@@ -163,19 +161,3 @@ def know_its_own() -> None:
 
     paths = loader.module_utils_loader._get_paths(subdirs=False)
     _its_own.update(path for path in paths if os.path.isdir(path) and within_core(path))
-
-
-@contextlib.contextmanager
-def within(limit_s: float) -> Iterator[None]:
-    """Raise TimeoutError in here after so long: a multiplexer that hangs must not keep a task."""
-
-    def over(number: int, frame: Any) -> None:
-        raise TimeoutError("the multiplexer does not answer")
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)

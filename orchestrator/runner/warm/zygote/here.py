@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from orchestrator.runner.warm.zygote import mending
-from orchestrator.runner.warm.zygote.forked import exit_code
+from orchestrator.runner.warm.zygote.forked import elsewhere, exit_code
 
 # What modules and look-ups import, slowly, by their names in a playbook; each of these libraries only defines things.
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
@@ -97,12 +97,18 @@ def _sources() -> Iterator[Path]:
 
     core = Path(ansible.module_utils.__path__[0])
     yield from (path for path in core.rglob("*.py") if path.relative_to(core).parts[0] != "facts")
+    for home in elsewhere(_homes_of_named) or ():
+        yield from Path(home, "plugins", "module_utils").rglob("*.py")
+
+
+def _homes_of_named() -> list[str]:
+    """Where the collections are. To be asked in a fork: to find one imports what it is in."""
+    found: list[str] = []
     for name in _named:
-        spec = None
         with contextlib.suppress(ImportError):  # it is only named: whoever needs it will say so
             spec = find_spec("ansible_collections." + name.rstrip(".")) if name.endswith(".") else None
-        for home in (spec.submodule_search_locations or ()) if spec else ():
-            yield from Path(home, "plugins", "module_utils").rglob("*.py")
+            found += (spec.submodule_search_locations or ()) if spec else ()
+    return [str(home) for home in found]
 
 
 def _compile(path: str, source: bytes) -> types.CodeType:

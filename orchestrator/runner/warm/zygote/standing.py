@@ -8,15 +8,19 @@ millisecond of every task.
 
 from __future__ import annotations
 
+import contextlib
+import signal
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.runner.warm.zygote import multiplexer
 
+GIVEN_BACK_S = 3.0  # the multiplexer's limit for it
 
-def install() -> None:
+
+def install(model: Any) -> None:
     """Have connections given back. To be called once, in the zygote."""
-    import ansible_mitogen.process
     from ansible.executor.process.worker import WorkerProcess
     from ansible_mitogen.connection import Connection
 
@@ -26,15 +30,23 @@ def install() -> None:
         if self.binding is None:
             close(self)
             return
-        give_back(self)
+        with within(GIVEN_BACK_S):
+            give_back(self)
         self.binding = None  # what it is made of is closed when the task's result is on its way
 
     def run_and_leave(self: Any) -> None:
         run(self)
-        if (model := ansible_mitogen.process._worker_model) is not None:
+        with contextlib.suppress(Exception):  # its task has ended, and has said how
             model.on_binding_close()
 
     Connection.close, WorkerProcess._run = give_back_and_close, run_and_leave
+
+
+def leave(connection: Any) -> None:
+    """It is not this task's any more, which goes on with another."""
+    if getattr(connection, "lent", None) is not None and connection.binding is not None:
+        with contextlib.suppress(Exception):  # as Ansible closes one
+            connection.close()
 
 
 def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
@@ -89,7 +101,8 @@ def lend(connection: Any, name: str, stack: Any, found: Any) -> None:
 
 def give_back(connection: Any) -> None:
     """The task has ended by itself."""
-    unused = connection.lent if "_connect_stack" in connection.__dict__ else None
+    unused = connection.lent if connection.__dict__.pop("_connect_stack", None) else None
+    connection.__dict__.pop("_build_stack", None)
     say(connection, "done", context=connection.context or unused)
     if connection.context is not None:
         connection.chain.reset()
@@ -107,3 +120,19 @@ def say(connection: Any, method: str, **named: Any) -> Any:
         method_name=method,
         **{name: unsafe.cast(value) for name, value in named.items()},
     )
+
+
+@contextlib.contextmanager
+def within(limit_s: float) -> Iterator[None]:
+    """Raise TimeoutError in here after so long: a multiplexer that hangs must not keep a task."""
+
+    def over(number: int, frame: Any) -> None:
+        raise TimeoutError("the multiplexer does not answer")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
