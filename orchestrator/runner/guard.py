@@ -37,7 +37,7 @@ d=$1 f=$2 e=$3
 if [ ! -w "$d" ] && [ "$(id -u)" != 0 ]; then
   if [ -z "$4" ] && command -v sudo >/dev/null 2>&1; then
     sudo -n sh -c "$0" "$0" "$d" "$f" "$e" s
-    r=$?; [ $r = 1 ] || exit $r  # 1 is sudo's own: it may not
+    r=$?; case $r in 1|126|127|134|139) ;; *) exit $r;; esac # it may not, or cannot run
   fi
   mkdir -p "$d" 2>/dev/null && [ -w "$d" ] || d=$HOME/.bascule
 fi

@@ -72,6 +72,15 @@ async def test_a_connection_outlives_its_playbook(stage: Stage) -> None:
     await standing(stage)
 
 
+async def test_a_connection_that_was_reset_is_not_used_again(stage: Stage) -> None:
+    """By this playbook: a new login has what has changed since the old one, such as groups."""
+    await standing(stage)
+    again = BY_MITOGEN.replace("  tasks:\n", "  tasks:\n    - ansible.builtin.meta: reset_connection\n")
+    ended = await stage.run(stage.write("reset.yml", again), "reset")
+    assert ended.outcome is Outcome.FAILED, "its commands' parent is Mitogen's"
+    assert (await stage.run(stage.write("who.yml", BY_MITOGEN), "then")).outcome is Outcome.OK
+
+
 async def test_the_epoch_guard_goes_by_it_too_and_refuses_as_ever(stage: Stage, target: Target) -> None:
     """Its shell there is Mitogen's; what it stores and what it refuses is the same."""
     await standing(stage)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from orchestrator.runner.warm.zygote import multiplexer, standing
+
 pytest.importorskip("mitogen", reason="Mitogen is not installed: pip install 'bascule[fast]'")
 
-from orchestrator.runner.warm.zygote import multiplexer, standing
+TASK = SimpleNamespace(src_id=7)
+STACK: list[dict[str, Any]] = [{"method": "ssh", "kwargs": {"hostname": "edge"}}]
 
 
 class Login:
@@ -27,18 +31,21 @@ class Contexts:
     """In the place of Mitogen's: one connection, and how often it is held."""
 
     def __init__(self) -> None:
-        self.held = 0
-        self._response_by_key: Any = {}
+        from ansible_mitogen.services import key_from_dict
 
-    def get(self, stack: Any) -> dict[str, Any]:
-        """Hold it once more."""
-        self.held += 1
-        return {"context": LOGIN, "via": None, "init_child_result": {}, "msg": None}
+        found = {"context": LOGIN, "via": None, "init_child_result": {}, "msg": None}
+        self._lock = threading.Lock()
+        self._response_by_key = {key_from_dict(via=None, **STACK[0]): found}
+        self._refs_by_context = {LOGIN: 0}
+
+    @property
+    def held(self) -> int:
+        """How often."""
+        return self._refs_by_context[LOGIN]
 
     def put(self, context: Any) -> None:
         """Hold it once less."""
-        assert context is LOGIN
-        self.held -= 1
+        self._refs_by_context[context] -= 1
 
 
 @pytest.fixture
@@ -47,11 +54,10 @@ def service(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Contexts]:
     contexts = Contexts()
     made = multiplexer._standing()
     one = made.__new__(made)
-    one.contexts, one.answered, one.users = contexts, {}, {}
-    one.lock = multiplexer.threading.Lock()
+    one.contexts, one.answered, one.users, one.lock = contexts, {}, {}, threading.Lock()
     one.router = SimpleNamespace(context_by_id=lambda _: LOGIN)
-    monkeypatch.setattr(made, "_chain", lambda self, stack: [LOGIN])
     monkeypatch.setattr("mitogen.core.listen", lambda *_: None)
+    monkeypatch.setattr("ansible_mitogen.connection.CallChain", lambda *_, **__: SimpleNamespace(reset=lambda: None))
     return one, contexts
 
 
@@ -61,11 +67,9 @@ def test_what_is_lent_is_given_back_once(
 ) -> None:
     """Whether the task has used it, or had no need to, or has gone on to another item of its loop."""
     one, contexts = service
-    task = SimpleNamespace(src_id=7)
-    monkeypatch.setattr(standing, "say", lambda _, method, **named: getattr(one, method)(msg=task, **named))
+    monkeypatch.setattr(standing, "say", lambda _, method, **named: getattr(one, method)(msg=TASK, **named))
     connection: Any = SimpleNamespace(context=None, chain=None, become=None)
-    monkeypatch.setattr("ansible_mitogen.connection.CallChain", lambda *_, **__: SimpleNamespace(reset=lambda: None))
-    standing.lend(connection, "edge", (), one.use(stack=[], msg=task))
+    standing.lend(connection, "edge", (), one.use(stack=STACK, msg=TASK))
     assert (contexts.held, one.users) == (1, {7: {LOGIN}})
     if way != "not used":
         assert connection._build_stack() == ("edge", ())
@@ -73,9 +77,18 @@ def test_what_is_lent_is_given_back_once(
         assert connection.context is LOGIN
     if way == "put back and taken anew":
         contexts.put(LOGIN)
-        connection.context = contexts.get([])["context"]
+        contexts._refs_by_context[LOGIN] += 1
     standing.give_back(connection)
     assert (contexts.held, one.users, connection.context) == (0, {}, None)
+
+
+def test_a_connection_that_has_just_gone_is_not_made_for_a_task(
+    service: tuple[Any, Contexts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task does not wait for it, and is no user of it."""
+    one, contexts = service
+    monkeypatch.setattr(type(one), "_answers", lambda *_: contexts._response_by_key.clear() or True)
+    assert (one.use(stack=STACK, msg=TASK), one.users, contexts.held) == (None, {}, 0)
 
 
 def test_what_the_item_before_was_lent_is_given_back_too() -> None:
@@ -84,7 +97,6 @@ def test_what_the_item_before_was_lent_is_given_back_too() -> None:
 
     def close() -> None:
         closed.append("closed")
-        raise TimeoutError
 
     standing.leave(None)
     standing.leave(SimpleNamespace(close=close))

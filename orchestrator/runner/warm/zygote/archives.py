@@ -30,7 +30,7 @@ from orchestrator.runner.warm.zygote import forked, mending
 # What action plug-ins send beside the module of their own name, or for plays that gather facts.
 SENT = ("command", "copy", "file", "setup", "slurp", "stat")
 
-_NAME = re.compile(r"[a-z_][\w.]*(?=\s*:)")
+_NAME = re.compile(r"(?<![\w.])[a-z_][\w.]*+(?=\s*:)")
 _imports: dict[tuple[str, bool, bytes], tuple[frozenset[Any], frozenset[Any]]] = {}
 
 

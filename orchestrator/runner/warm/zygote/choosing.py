@@ -25,6 +25,7 @@ NEVER = frozenset(
 
 ANSWER_S = 3.0  # the multiplexer's limit for all that has to be asked of it before a task
 
+_reset: set[str] = set()  # hosts whose connection this playbook has reset: theirs go by ssh from then on
 _its_own: set[str] = set()  # directories of ansible-core's parts of modules
 
 
@@ -35,6 +36,7 @@ def install(model: Any) -> None:
     import ansible_mitogen.process
     import ansible_mitogen.strategy
     from ansible.executor.task_executor import TaskExecutor
+    from ansible.plugins.strategy import StrategyBase
 
     by_ssh = TaskExecutor._get_connection
     wrappers = ansible_mitogen.strategy.AnsibleWrappers()
@@ -74,6 +76,15 @@ def install(model: Any) -> None:
 
     TaskExecutor._get_connection = get_connection
 
+    execute_meta = StrategyBase._execute_meta
+
+    def execute_meta_marked(self: Any, task: Any, play_context: Any, iterator: Any, target_host: Any) -> Any:
+        if task.args.get("_raw_params") == "reset_connection":
+            _reset.add(target_host.name)
+        return execute_meta(self, task, play_context, iterator, target_host)
+
+    StrategyBase._execute_meta = execute_meta_marked
+
     invocation = ansible_mitogen.planner.Invocation
     begin = invocation.__init__
 
@@ -103,7 +114,7 @@ def suits(executor: Any, cvars: Any, connection: str) -> bool:
         return False
     if os.path.basename(plugin.plugin_resolved_path) != "ssh.py":
         return False
-    if task.async_val or task.timeout:
+    if task.async_val or task.timeout or not _reset.isdisjoint((executor._host.name, task.delegate_to)):
         return False
     if (task.action.rpartition(".")[2] in NEVER and not guards(task)) or not ours(executor, task):
         return False

@@ -62,7 +62,8 @@ def load() -> None:
         import ansible.module_utils._internal._json._profiles._module_legacy_m2c  # noqa: F401
     loader.init_plugin_loader()
     load_plugins()
-    use_templates()
+    with contextlib.suppress(Exception):  # it is only made earlier
+        use_templates()
 
 
 def use_templates() -> None:

@@ -154,10 +154,10 @@ def _standing() -> Any:
                 return None
             if not self._answers(chain[-1]):
                 return None
-            if msg is not None:
+            found = self._held(stack)
+            if found and msg is not None:
                 self._register(msg.src_id, chain[0])
-            found: dict[str, Any] = self.contexts.get(stack=stack)
-            return None if found["msg"] else found
+            return found
 
         @mitogen.service.expose(mitogen.service.AllowParents())  # type: ignore[untyped-decorator]
         def done(self, context: Any, msg: Any = None) -> bool:
@@ -175,6 +175,19 @@ def _standing() -> Any:
                 if response is None:
                     return []
                 found.append(response["context"])
+            return found
+
+        def _held(self, stack: list[Any]) -> dict[str, Any] | None:
+            """What Mitogen would answer for a stack that stands, counted once more; it never connects."""
+            found: dict[str, Any] | None = None
+            with self.contexts._lock:
+                for spec in stack:
+                    key = key_from_dict(via=found["context"] if found else None, **spec)
+                    found = self.contexts._response_by_key.get(key)
+                    if found is None:
+                        return None  # it has just gone
+                if found is not None:
+                    self.contexts._refs_by_context[found["context"]] += 1
             return found
 
         def _answers(self, context: Any) -> bool:

@@ -9,6 +9,7 @@ millisecond of every task.
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -16,7 +17,8 @@ from typing import Any
 
 from orchestrator.runner.warm.zygote import multiplexer
 
-GIVEN_BACK_S = 3.0  # the multiplexer's limit for it
+LOG = logging.getLogger(__name__)
+GIVE_BACK_S = 3.0  # the multiplexer's limit for it
 
 
 def install(model: Any) -> None:
@@ -30,8 +32,11 @@ def install(model: Any) -> None:
         if self.binding is None:
             close(self)
             return
-        with within(GIVEN_BACK_S):
-            give_back(self)
+        try:
+            with within(GIVE_BACK_S):
+                give_back(self)
+        except Exception as why:  # its task has ended all the same
+            LOG.info("a connection was not given back: %r", why)
         self.binding = None  # what it is made of is closed when the task's result is on its way
 
     def run_and_leave(self: Any) -> None:
@@ -45,8 +50,7 @@ def install(model: Any) -> None:
 def leave(connection: Any) -> None:
     """It is not this task's any more, which goes on with another."""
     if getattr(connection, "lent", None) is not None and connection.binding is not None:
-        with contextlib.suppress(Exception):  # as Ansible closes one
-            connection.close()
+        connection.close()
 
 
 def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
@@ -103,10 +107,11 @@ def give_back(connection: Any) -> None:
     """The task has ended by itself."""
     unused = connection.lent if connection.__dict__.pop("_connect_stack", None) else None
     connection.__dict__.pop("_build_stack", None)
-    say(connection, "done", context=connection.context or unused)
-    if connection.context is not None:
-        connection.chain.reset()
+    context, chain = connection.context, connection.chain
     connection.context = connection.login_context = connection.init_child_result = connection.chain = None
+    say(connection, "done", context=context or unused)
+    if context is not None:
+        chain.reset()
 
 
 def say(connection: Any, method: str, **named: Any) -> Any:
@@ -130,9 +135,10 @@ def within(limit_s: float) -> Iterator[None]:
         raise TimeoutError("the multiplexer does not answer")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    timer = signal.setitimer(signal.ITIMER_REAL, limit_s)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
