@@ -148,16 +148,19 @@ def _standing() -> Any:
 
             If not, it is connected to, and the task goes without.
             """
-            chain = self._chain(stack)
-            if not chain:
+            found = self._found(stack)
+            if not found:
                 self._connect(stack)
                 return None
-            if not self._answers(chain[-1]):
+            if not self._answers(found[-1]["context"]):
                 return None
-            found = self._held(stack)
-            if found and msg is not None:
-                self._register(msg.src_id, chain[0])
-            return found
+            with self.contexts._lock:
+                if self._found(stack) != found:
+                    return None  # it has just gone: the task does not wait for another
+                self.contexts._refs_by_context[found[-1]["context"]] += 1
+            if msg is not None:
+                self._register(msg.src_id, found[0]["context"])
+            return found[-1]
 
         @mitogen.service.expose(mitogen.service.AllowParents())  # type: ignore[untyped-decorator]
         def done(self, context: Any, msg: Any = None) -> bool:
@@ -167,27 +170,15 @@ def _standing() -> Any:
             with self.lock:
                 return self.users.pop(msg.src_id, None) is not None
 
-        def _chain(self, stack: list[Any]) -> list[Any]:
-            found: list[Any] = []
+        def _found(self, stack: list[Any]) -> list[dict[str, Any]]:
+            """What Mitogen would answer for each hop of a stack; nothing unless all of it stands."""
+            found: list[dict[str, Any]] = []
             for spec in stack:
-                key = key_from_dict(via=found[-1] if found else None, **spec)
+                key = key_from_dict(via=found[-1]["context"] if found else None, **spec)
                 response = self.contexts._response_by_key.get(key)
                 if response is None:
                     return []
-                found.append(response["context"])
-            return found
-
-        def _held(self, stack: list[Any]) -> dict[str, Any] | None:
-            """What Mitogen would answer for a stack that stands, counted once more; it never connects."""
-            found: dict[str, Any] | None = None
-            with self.contexts._lock:
-                for spec in stack:
-                    key = key_from_dict(via=found["context"] if found else None, **spec)
-                    found = self.contexts._response_by_key.get(key)
-                    if found is None:
-                        return None  # it has just gone
-                if found is not None:
-                    self.contexts._refs_by_context[found["context"]] += 1
+                found.append(response)
             return found
 
         def _answers(self, context: Any) -> bool:
