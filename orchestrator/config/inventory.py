@@ -28,7 +28,8 @@ import yaml
 from orchestrator.config.faults import Faults, Position
 
 READ_TIMEOUT_S = 120.0
-_CACHE_FORMAT = 2
+_CACHE_FORMAT = 3
+_UNSAFE = "__ansible_unsafe"
 _STATIC_SUFFIXES = {".yml", ".yaml", ".json", ".ini", ""}
 _ORIGIN = re.compile(r"Origin: (?P<file>/[^\n:]+)(?::(?P<line>\d+)(?::(?P<column>\d+))?)?")
 
@@ -42,6 +43,12 @@ class Vaulted:
 
     def __repr__(self) -> str:
         return "Vaulted(…)"
+
+
+class Untrusted(str):
+    """A text that Ansible would not read as a template, whatever it holds: an inventory plug-in composed it."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -218,13 +225,23 @@ def _from_cache(stored: Path, key: str) -> tuple[dict[str, Any], dict[str, Any],
 
 def _to_cache(stored: Path, key: str, merged: Any, exported: Any, warnings: tuple[str, ...]) -> None:
     """A cache that cannot be written is none."""
-    text = json.dumps({"key": key, "merged": merged, "exported": exported, "warnings": warnings}, default=_encrypted)
+    kept = {"key": key, "merged": _marked(merged), "exported": _marked(exported), "warnings": warnings}
+    text = json.dumps(kept, default=_encrypted)
     with contextlib.suppress(OSError):
         stored.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=stored.parent, prefix=stored.name)
         with os.fdopen(handle, "w") as file:
             file.write(text)
         Path(temporary).replace(stored)
+
+
+def _marked(value: Any) -> Any:
+    """As ansible-inventory writes it."""
+    if isinstance(value, Untrusted):
+        return {_UNSAFE: str(value)}
+    if isinstance(value, dict):
+        return {key: _marked(inner) for key, inner in value.items()}
+    return [_marked(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _encrypted(value: Any) -> dict[str, str]:
@@ -245,6 +262,8 @@ def _hide(output: Any, secret_names: frozenset[str] | set[str]) -> None:
     for key, value in items:
         if isinstance(value, dict) and set(value) == {"__ansible_vault"}:
             output[key] = Vaulted(ciphertext=str(value["__ansible_vault"]))
+        elif isinstance(value, dict) and set(value) == {_UNSAFE} and isinstance(value[_UNSAFE], str):
+            output[key] = Untrusted(value[_UNSAFE])
         elif key in secret_names and isinstance(key, str):
             output[key] = _hidden(value)
         else:

@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, nodes
-from jinja2.nativetypes import NativeCodeGenerator, NativeTemplate
-from jinja2.runtime import Context
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2.sandbox import SecurityError
 from jinja2.utils import missing
 
-from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory, Vaulted, program
+from orchestrator.config.bounded_templates import BUDGET, RENDERING, Bounded, Budget, TooMuch, checked
+from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory, Untrusted, Vaulted, program
 
 PLACEHOLDER = "a-secret-known-to-the-probe-only"
 _DEPTH_MAX = 40
@@ -50,60 +49,7 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
 
 
-def _concat(parts: Iterator[Any]) -> Any:
-    """One expression keeps its type; several are text. (Jinja2's own native mode guesses types from text.)"""
-    values = list(parts)
-    if len(values) == 1:
-        return values[0]
-    return "".join(str(value) for value in values)
-
-
-class _Context(Context):
-    """Looks a name up through the host's variables, lazily."""
-
-    def resolve_or_missing(self, key: str) -> Any:
-        if key in self.vars:
-            return self.vars[key]
-        scope = self.parent.get("_scope")
-        if isinstance(scope, _Scope):
-            found = scope.lookup(key)
-            if found is not missing:
-                return found
-        return super().resolve_or_missing(key)
-
-
-class _Code(NativeCodeGenerator):
-    """Without folding of constants, which would turn `{{ 5000 + 432 }}` into text."""
-
-    def _output_child_to_const(self, node: nodes.Expr, frame: Any, finalize: Any) -> Any:
-        if isinstance(node, nodes.TemplateData):
-            return super()._output_child_to_const(node, frame, finalize)
-        raise nodes.Impossible
-
-
-class _Environment(SandboxedEnvironment):
-    code_generator_class = _Code
-    concat = staticmethod(_concat)  # type: ignore[assignment]
-    context_class = _Context
-
-
-class _Template(NativeTemplate):
-    environment_class = _Environment  # type: ignore[assignment]
-
-
-_Environment.template_class = _Template
-
-
-def _environment() -> _Environment:
-    environment = _Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.globals.pop("lipsum", None)
-    environment.globals.pop("cycler", None)
-    environment.filters["basename"] = os.path.basename
-    environment.filters["dirname"] = os.path.dirname
-    return environment
-
-
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = Bounded()
 
 
 @dataclass(slots=True)
@@ -114,6 +60,7 @@ class _Scope:
     reveal: Callable[[Vaulted], str] | None
     touched: bool = False
     depth: int = 0
+    budget: Budget = field(default_factory=Budget)
 
     def lookup(self, name: str) -> Any:
         if name == "lookup":
@@ -131,6 +78,8 @@ class _Scope:
             return {k: self.render(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [self.render(v) for v in value]
+        if isinstance(value, Untrusted):
+            return str(value)
         if not is_template(value):
             return value
         if self.depth >= _DEPTH_MAX:
@@ -142,8 +91,11 @@ class _Scope:
             self.depth -= 1
 
     def template(self, text: str) -> Any:
+        looking, counting = RENDERING.set(self.lookup), BUDGET.set(self.budget)
         try:
-            result = _ENVIRONMENT.from_string(text).render({"_scope": self})
+            self.budget.take()
+            checked(text)
+            result = _ENVIRONMENT.from_string(text).render()
         except UndefinedError as error:
             raise RenderFailed(str(error.message), _undefined_name(str(error.message))) from None
         except TemplateSyntaxError as error:
@@ -151,12 +103,19 @@ class _Scope:
             if message.startswith("No filter named '"):
                 raise RenderFailed(message.lower(), no_filter=message.split("'")[1]) from None
             raise RenderFailed(f"this is no Jinja2: {message}") from None
+        except SecurityError as error:
+            raise RenderFailed(f"a template reaches plain values only: {error.message}") from None
         except TemplateError as error:
             raise RenderFailed(f"it cannot be rendered: {error.message}") from None
+        except TooMuch as error:
+            raise RenderFailed(f"a template may not take so much: {error}") from None
         except (RenderFailed, SecretUnavailable):
             raise
         except Exception as error:  # an author's expression may raise anything
             raise RenderFailed(f"it cannot be rendered: {type(error).__name__}: {error}") from None
+        finally:
+            RENDERING.reset(looking)
+            BUDGET.reset(counting)
         if isinstance(result, StrictUndefined):
             message = result._undefined_message
             raise RenderFailed(message, _undefined_name(message))
@@ -233,7 +192,7 @@ class _RenderedVars(Mapping[str, Any]):
         self.scope, self.variables = scope, variables
 
     def __getitem__(self, name: str) -> Any:
-        inner = _Scope(self.variables, self.scope.reveal, depth=self.scope.depth + 1)
+        inner = _Scope(self.variables, self.scope.reveal, depth=self.scope.depth + 1, budget=self.scope.budget)
         value = inner.lookup(name)
         self.scope.touched = self.scope.touched or inner.touched
         if value is missing:
