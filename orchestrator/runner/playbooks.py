@@ -18,7 +18,7 @@ from pathlib import Path
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
-from orchestrator.runner import attempts, leftovers, settings, sweep
+from orchestrator.runner import attempts, connections, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
@@ -188,6 +188,7 @@ class PlaybookRunner:
             timeout_s=command.timeout_s,
             epoch=command.epoch,
             workspace_id=self._workspace_id,
+            kept_for=connections.kept_for(str(self.workspace), command.client),
         )
 
     async def _watch(
@@ -322,7 +323,9 @@ class PlaybookRunner:
                 mark=found["mark"],
                 inventories=found["inventories"],
                 directory=str(ansible.directory),
-                environment=ansible.environment(os.environ, mark=found["mark"], temporary=temporary),
+                environment=ansible.environment(
+                    os.environ, mark=found["mark"], temporary=temporary, kept_for=found.get("kept_for", "")
+                ),
                 patience_s=SETTLE_PATIENCE_S,
             )
         )
