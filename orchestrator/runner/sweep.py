@@ -39,7 +39,7 @@ def sweep(
     given |= {
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
-        "ANSIBLE_CALLBACKS_ENABLED": "",
+        "ANSIBLE_CALLBACKS_ENABLED": "bascule_apart",
     }
     module = ["-m", "ansible.builtin.raw", "-a", leftovers.sweep_command(mark, patience_s)]
     inventory = [part for path in inventories for part in ("-i", path)]
