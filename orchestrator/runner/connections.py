@@ -28,18 +28,16 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.core.apart import CACHE_PREFIXES, cache_prefixes, kept_for
+
 KEPT_FOR = "BASCULE_KEPT_FOR"
 """Stands in the environment of whatever runs Ansible: for whom connections, facts and the like are kept."""
 
 NAME_LENGTH = 20  # hexadecimal digits: 80 bits
 SOCKET_MAX = 107 - 17  # bytes of a socket's path; ssh binds a longer name first, and renames it
 CONNECT_S = 10.0  # Ansible's own limit, where nobody set one
-PREFIXES = {  # of what Ansible caches: variable to what stands before the name where the author said nothing
-    "ANSIBLE_CACHE_PLUGIN_PREFIX": "ansible_facts",
-    "ANSIBLE_INVENTORY_CACHE_PLUGIN_PREFIX": "ansible_inventory_",
-}
 PERSISTENT = "ANSIBLE_PERSISTENT_CONTROL_PATH_DIR"  # where connections to devices without a shell are kept
-OF_EACH_CLIENT = frozenset({KEPT_FOR, PERSISTENT, *PREFIXES})
+OF_EACH_CLIENT = frozenset({KEPT_FOR, PERSISTENT, *CACHE_PREFIXES})
 SSH_PROGRAMS = frozenset({"ssh", "sftp", "scp"})
 DEFAULTS = Path(__file__).parent / "ssh_defaults"
 
@@ -54,11 +52,6 @@ _NEUTRAL = frozenset(
 _NEUTRAL_FLAGS = frozenset({"-C", "-q", "-t", "-tt", "-T"})
 _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWwP")  # letters of ssh, scp and sftp that a word follows
 _INCLUDES_MAX = 64  # files
-
-
-def kept_for(*what: str) -> str:
-    """A short name of whom something is kept for: a workspace and its client, or a call's inventories."""
-    return hashlib.sha256("\0".join(what).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def kept_for_call(options: Sequence[str], directory: str, environment: Mapping[str, str], configured: str) -> str:
@@ -83,8 +76,7 @@ def kept_for_call(options: Sequence[str], directory: str, environment: Mapping[s
 def keep_apart(environment: MutableMapping[str, str], whom: str) -> None:
     """Have everything that Ansible keeps from call to call kept for `whom` alone. To be called once on it."""
     environment[KEPT_FOR] = whom
-    for variable, usual in PREFIXES.items():
-        environment[variable] = f"{environment.get(variable) or usual}-{whom}-"
+    environment.update(cache_prefixes(environment, whom))
     base = environment.get(PERSISTENT) or os.path.join(os.path.expanduser("~"), ".ansible", "pc")
     environment[PERSISTENT] = os.path.join(base, whom)
 

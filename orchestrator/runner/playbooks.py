@@ -16,9 +16,10 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.core.apart import kept_for
 from orchestrator.core.commands import CancelStep, RunPlaybook
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
-from orchestrator.runner import attempts, connections, leftovers, settings, sweep
+from orchestrator.runner import attempts, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
@@ -188,7 +189,7 @@ class PlaybookRunner:
             timeout_s=command.timeout_s,
             epoch=command.epoch,
             workspace_id=self._workspace_id,
-            kept_for=connections.kept_for(str(self.workspace), command.client),
+            kept_for=kept_for(str(self.workspace), command.client),
         )
 
     async def _watch(

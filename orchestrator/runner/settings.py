@@ -117,7 +117,6 @@ def _say_what_is_kept(
 
 _KEPT = (
     ("ANSIBLE_CACHE_PLUGIN_PREFIX", "defaults", "fact_caching_prefix"),
-    ("ANSIBLE_INVENTORY_CACHE_PLUGIN_PREFIX", "inventory", "cache_prefix"),
     (connections.PERSISTENT, "persistent_connection", "control_path_dir"),
 )
 

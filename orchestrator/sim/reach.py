@@ -1,14 +1,15 @@
 """Whose hosts a playbook reaches: by the inventory that it is given, and over the connections that are kept.
 
-The one rule it keeps: places of one name have one address, whichever client they belong to, as every provider's clients
-do; so a connection leads to the right one only if it was found by more than its address. It is found as the runner finds
-it, by `orchestrator.runner.connections`.
+The one rule it keeps: places of one name have one address, whichever client they belong to, as every provider's
+clients do; so a connection leads to the right one only if it was found by more than its address. It is found as the
+runner finds it, by `orchestrator.runner.connections`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from orchestrator.core.apart import kept_for
 from orchestrator.runner import connections
 from orchestrator.sim.world import World
 
@@ -41,7 +42,7 @@ class Reach:
         """The name under which the runner keeps the connection to this host."""
         address = f"10.10.0.{10 + sorted(self._clients).index(place)}"
         options = ["-F", "none", "-o", "Port=22", "-o", 'User="root"', "-o", f"ProxyCommand=through {client}"]
-        whom = connections.kept_for("the workspace", client)
+        whom = kept_for("the workspace", client)
         return connections.name_of(connections.read(options), address, "ssh", whom)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.runner import connections
+from orchestrator.core.apart import kept_for
 from orchestrator.runner.warm.owner import Zygote
 
 LIMIT_S = 15.0  # for one look at all hosts of a client
@@ -83,7 +83,7 @@ class Keeper:
             why = f"the warm executor cannot ask: {self._zygote.why_not}"
         else:
             sources = [str(p) for p in self._sources(client)]
-            whom = connections.kept_for(str(self._zygote.workspace), client)
+            whom = kept_for(str(self._zygote.workspace), client)
             asked = {
                 "inventories": sources,
                 "kept_for": whom,

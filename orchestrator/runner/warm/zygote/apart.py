@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from orchestrator.core.apart import kept_for
 from orchestrator.runner import connections
 
 
@@ -41,7 +42,7 @@ def install() -> None:
         """To a device without a shell: Ansible finds it by address, port, user and process."""
         before = os.environ.get(connections.PERSISTENT)
         if before is not None:
-            whose = connections.kept_for(str(sorted((str(k), str(v)) for k, v in dict(options).items())))
+            whose = kept_for(str(sorted((str(k), str(v)) for k, v in dict(options).items())))
             os.environ[connections.PERSISTENT] = os.path.join(before, whose[:8])
         try:
             return start_connection(play_context, options, task_uuid)
