@@ -92,7 +92,7 @@ class Forks:
                     self._send(("kill", number, None))
 
     async def ask_kept(self, question: Question[Any], secrets: dict[str, str | None] | None = None) -> Raw:
-        """The same by a fork that lasts from question to question of one client with these options (`keep` of the module).
+        """The same by a fork that lasts from question to question of one client with these options (see `keep` there).
 
         A second question while the first is out has a second fork: nobody waits for one that hangs.
         """

@@ -39,7 +39,6 @@ CONNECT_S = 10.0  # Ansible's own limit, where nobody set one
 PERSISTENT = "ANSIBLE_PERSISTENT_CONTROL_PATH_DIR"  # where connections to devices without a shell are kept
 OF_EACH_CLIENT = frozenset({KEPT_FOR, PERSISTENT, *CACHE_PREFIXES})
 SSH_PROGRAMS = frozenset({"ssh", "sftp", "scp"})
-DEFAULTS = Path(__file__).parent / "ssh_defaults"
 
 # What says nothing of where a connection leads: how it looks, how long it lives, how patient it is.
 _NEUTRAL = frozenset(
@@ -189,10 +188,17 @@ def is_private(directory: str) -> bool:
 
 def _elsewhere(name: str) -> str:
     """In a directory of our own with a short name, where the wanted one will not do."""
-    for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108  (looked at below)
+    directory = _own_directory()
+    # Where there is none, no connection is kept: slower, and safe.
+    return os.path.join(directory, name) if directory else "none"
+
+
+def _own_directory() -> str:
+    """A directory that nobody else can read or write, with room for a socket's name; empty: there is none."""
+    for base in (os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp"):  # noqa: S108  (looked at below)
         if not base or not os.path.isdir(base):
             continue
-        directory = os.path.join(base, f"bascule-cp-{os.geteuid()}")
+        directory = os.path.join(base, f"bascule-ssh-{os.geteuid()}")
         try:
             os.mkdir(directory, 0o700)
         except FileExistsError:
@@ -201,10 +207,9 @@ def _elsewhere(name: str) -> str:
             continue
         found = os.lstat(directory)
         private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
-        path = os.path.join(directory, name)
-        if private and len(os.fsencode(path)) <= SOCKET_MAX:
-            return path
-    return "none"  # none is kept: slower, and safe
+        if private and len(os.fsencode(directory)) + 1 + NAME_LENGTH <= SOCKET_MAX:
+            return directory
+    return ""
 
 
 def aliveness(arguments: Arguments, program: str) -> list[str]:
@@ -217,16 +222,41 @@ def aliveness(arguments: Arguments, program: str) -> list[str]:
         return []  # of the author's own: who knows what it takes
     said = arguments.first("connecttimeout")
     limit_s = float(said) if said is not None and said.isdigit() and int(said) > 0 else CONNECT_S
-    interval_s, count, name = next(row for row in PATIENCE if limit_s >= row[0] * (row[1] + 1) or row is PATIENCE[-1])
-    if arguments.file is None:
-        return ["-F", str(DEFAULTS / name)]
-    if "serveralive" in _text_of(Path(arguments.file).expanduser()).lower():
+    interval_s, count = next(row for row in PATIENCE if limit_s >= row[0] * (row[1] + 1) or row is PATIENCE[-1])
+    if arguments.file is None and (file := _speaking_last(interval_s, count)):
+        return ["-F", file]
+    texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file))
+    if "serveralive" in texts.lower():
         return []
     return ["-o", f"ServerAliveInterval={interval_s}", "-o", f"ServerAliveCountMax={count}"]
 
 
-# Seconds from one question to the next, how many may stay open, and the file that says so. Given up at the next one.
-PATIENCE = ((2, 3, "patient.conf"), (1, 3, "brisk.conf"), (1, 1, "short.conf"))
+# Seconds from one question to the next, and how many may stay open; given up at the next one.
+PATIENCE = ((2, 3), (1, 3), (1, 1))
+
+
+def _speaking_last(interval_s: int, count: int) -> str:
+    """A file that says what ssh's usual ones say, and then this; empty where there is no place for it.
+
+    Written out for this user: an `Include` of ssh's would look for `~` where HOME says, and ssh itself does not.
+    """
+    directory = _own_directory()
+    if not directory:
+        return ""
+    text = "# Written by bascule: what the usual files leave open. Of each option ssh takes the first value.\n"
+    text += f'Include "{_home()}/.ssh/config"\nInclude /etc/ssh/ssh_config\n'
+    text += f"Match all\n  ServerAliveInterval {interval_s}\n  ServerAliveCountMax {count}\n"
+    path = Path(directory, f"config-{interval_s}-{count}")
+    if _text_of(path) == text:
+        return str(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=directory)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        return ""
+    return str(path)
 
 
 def files_of_ssh(given: str | None) -> list[tuple[str, int, int]]:
