@@ -31,9 +31,9 @@ class Reach:
             for client in clients:
                 self._kept.setdefault(self._named(client, name), client)
 
-    def whose(self, client: str, place: str | None) -> str:
+    def whose(self, client: str, place: str) -> str:
         """The client whose host is reached by a playbook that is run for `client` and acts on this place."""
-        name = (place or "").partition("/")[2]
+        name = place.partition("/")[2]
         if client not in self._clients.get(name, ()):
             return client  # there is nothing to confuse it with
         return self._kept.setdefault(self._named(client, name), client)
@@ -46,6 +46,6 @@ class Reach:
         return connections.name_of(connections.read(options), address, "ssh", whom)
 
 
-def twin_of(name: str | None, client: str) -> str | None:
+def twin_of(name: str, client: str) -> str:
     """What another client calls by the same name."""
-    return f"{client}/{name.partition('/')[2]}" if name else name
+    return f"{client}/{name.partition('/')[2]}"

@@ -108,18 +108,25 @@ class Targets:
     ) -> tuple[r.RunStarted, r.PlannedStep]:
         """The same run as the hosts see it that the playbook really reaches."""
         place = step.place or started.to_place or started.from_place or self.world.services[started.service].place
-        client = self.reach.whose(command.client, twin_of(place, command.client))
+        client = self.reach.whose(command.client, place or "")
         if client == started.service.partition("/")[0]:
             return started, step
         model = self.world.nature.model
         known = {*model.services, *model.moves, *model.places}
 
-        def there(name: str | None) -> str | None:
+        def there(name: str) -> str:
             twin = twin_of(name, client)
             return twin if twin in known else name
 
-        seen = {name: there(getattr(started, name)) for name in ("service", "move", "from_place", "to_place")}
-        return replace(started, **seen), replace(step, place=twin_of(step.place, client))
+        to, left, place = started.to_place, started.from_place, step.place
+        seen = replace(
+            started,
+            service=there(started.service),
+            move=there(started.move),
+            from_place=there(left) if left else left,
+            to_place=there(to) if to else to,
+        )
+        return seen, replace(step, place=twin_of(place, client) if place else place)
 
     def _duration(self, started: r.RunStarted, step: r.PlannedStep, timeout_s: float, noise: Random) -> float:
         usual_s = self.usual_s.get(f"{started.move}/{step.kind.value}")

@@ -1,4 +1,4 @@
-"""A third workspace: two clients whose addresses, names, checks and services are equal; it stays valid, and they stay two."""
+"""A third workspace: two clients of equal addresses, names, checks and services; it stays valid, and they stay two."""
 
 from __future__ import annotations
 

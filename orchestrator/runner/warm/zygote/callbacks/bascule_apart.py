@@ -19,7 +19,7 @@ except Exception as error:
     ) from error
 
 
-class CallbackModule(CallbackBase):
+class CallbackModule(CallbackBase):  # type: ignore[misc]
     """Hears nothing."""
 
     CALLBACK_VERSION = 2.0
