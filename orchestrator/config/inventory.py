@@ -26,6 +26,7 @@ from typing import Any
 import yaml
 
 from orchestrator.config.faults import Faults, Position
+from orchestrator.core.apart import cache_prefixes, kept_for
 
 READ_TIMEOUT_S = 120.0
 _CACHE_FORMAT = 3
@@ -96,12 +97,13 @@ def read_inventory(
         faults.add(at, "ansible-inventory was not found", "ansible-core installed beside bascule or on PATH")
         return None
     arguments = [part for source in sources for part in ("-i", str(source))]
+    alone = cache_prefixes(os.environ, kept_for(str(workspace.resolve()), client))  # as the runner has it
     # Two readings: hosts with their variables merged by Ansible's own precedence, and groups with their own.
     running = [
         subprocess.Popen(
             [command, *arguments, "--list", *extra],
             cwd=workspace,
-            env={**os.environ, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true", "ANSIBLE_NOCOLOR": "true"},
+            env={**os.environ, **alone, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true", "ANSIBLE_NOCOLOR": "true"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -48,6 +48,7 @@ class Asking:
         "_options",
         "_pulse",
         "_stamped",
+        "_whom",
         "over",
         "sent_at",
         "task",
@@ -61,9 +62,11 @@ class Asking:
         timeout_s: float,
         clock: Callable[[], float],
         done: Callable[[Asking, Judged], None],
+        whom: str = "",
     ) -> None:
         self._kind = kind
         self._options = options
+        self._whom = whom
         self._clock = clock
         self._done = done
         self._loop = asyncio.get_running_loop()
@@ -81,7 +84,7 @@ class Asking:
         kind = self._kind
         self._pulse = tools.pulse
         self._held_s = tools.pulse.held_s()
-        question = Question(self._options, self.timeout_s, secrets, tools, self.stamp)
+        question = Question(self._options, self.timeout_s, secrets, tools, self.stamp, self._whom)
         if kind.launch is None:
             self.task = self._loop.create_task(_asked(kind, question))
             self.task.add_done_callback(self._ended)

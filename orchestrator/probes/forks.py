@@ -92,11 +92,11 @@ class Forks:
                     self._send(("kill", number, None))
 
     async def ask_kept(self, question: Question[Any], secrets: dict[str, str | None] | None = None) -> Raw:
-        """The same by a fork that lasts from question to question of these options (`keep` of the module).
+        """The same by a fork that lasts from question to question of one client with these options (see `keep` there).
 
         A second question while the first is out has a second fork: nobody waits for one that hangs.
         """
-        key = (question.options, tuple(sorted((secrets or {}).items())))
+        key = (question.whom, question.options, tuple(sorted((secrets or {}).items())))
         async with self._turns:
             trouble = await self._start()
             if trouble is not None:

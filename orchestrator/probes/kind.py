@@ -156,6 +156,7 @@ class Question(Generic[OptionsT]):
     secrets: Secrets
     tools: Tools
     stamp: Callable[[], None]
+    whom: str = ""  # the client whose question it is: what is kept from question to question is kept for it alone
 
 
 Done = Callable[[Raw], None]

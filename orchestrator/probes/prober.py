@@ -223,7 +223,9 @@ class Prober:
             judged = Judged(Answer.NONE, {}, asked.fault)
             asyncio.get_running_loop().call_soon(self._tell, asked, self._axis(), judged)
             return
-        asking = Asking(asked.kind, asked.options, asked.check.timeout_s, self._axis, asked.answered)
+        asking = Asking(
+            asked.kind, asked.options, asked.check.timeout_s, self._axis, asked.answered, asked.check.client
+        )
         asked.questions.add(asking)
         asking.begin(self._secrets, self._tools)
 

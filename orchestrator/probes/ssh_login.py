@@ -22,6 +22,8 @@ from orchestrator.probes.sockets import family_of, is_address, meaning_of, pin
 from orchestrator.probes.ssh import Hop, Ran, SshOptions, hops_of
 
 _OUTPUT_MAX = 32768
+KEEPALIVE_S = 2  # from one word to the next in a login that is kept, if nobody asks
+GIVEN_UP_S = 8.0  # after which what nobody has acknowledged ends it: it is made anew by the next question
 _SILENT_WORDS = ("timed out", "no route", "unreachable", "timeout")
 
 
@@ -146,6 +148,8 @@ def _try(attempt: _Attempt, way: str, started: float, end: float, kept: list[_Lo
     except _Ended as ended:
         return ended.raw
     if kept is not None:
+        for each in attempt.open:
+            each.set_keepalive(KEEPALIVE_S)
         kept.append(_Login(attempt, transport, way))
     return _run(attempt, transport, way, started, end)
 
@@ -209,6 +213,8 @@ def _direct(attempt: _Attempt, hop: Hop, where: str) -> socket.socket:
         raise _Ended(Refusal(f"name {hop.host} does not exist")) from error
     try:
         pin(sock, attempt.options)
+        if attempt.options.keep:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(GIVEN_UP_S * 1000))
         sock.settimeout(attempt.left_s())
         sock.connect((address, hop.port))
     except TimeoutError as error:

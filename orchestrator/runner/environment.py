@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.runner.settings import NO_MARK, Settings
 
 CANCEL_POLL_S = 0.1
+CALLBACKS = Path(__file__).parent / "warm" / "zygote" / "callbacks"
 
 
 def prepared(
@@ -40,6 +41,8 @@ def prepared(
         ident="1",
     )
     config.prepare()
+    paths = [*filter(None, config.env.get("ANSIBLE_CALLBACK_PLUGINS", "").split(os.pathsep)), str(CALLBACKS)]
+    config.env["ANSIBLE_CALLBACK_PLUGINS"] = os.pathsep.join(paths)
     if "ANSIBLE_HOST_KEY_CHECKING" not in environment:
         config.env.pop("ANSIBLE_HOST_KEY_CHECKING", None)  # ansible-runner switches it off
     return config

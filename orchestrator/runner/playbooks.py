@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.core.apart import kept_for
 from orchestrator.core.commands import CancelStep, RunPlaybook
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
 from orchestrator.runner import attempts, leftovers, settings, sweep
@@ -188,6 +189,7 @@ class PlaybookRunner:
             timeout_s=command.timeout_s,
             epoch=command.epoch,
             workspace_id=self._workspace_id,
+            kept_for=kept_for(str(self.workspace), command.client),
         )
 
     async def _watch(
@@ -322,7 +324,9 @@ class PlaybookRunner:
                 mark=found["mark"],
                 inventories=found["inventories"],
                 directory=str(ansible.directory),
-                environment=ansible.environment(os.environ, mark=found["mark"], temporary=temporary),
+                environment=ansible.environment(
+                    os.environ, mark=found["mark"], temporary=temporary, kept_for=found.get("kept_for", "")
+                ),
                 patience_s=SETTLE_PATIENCE_S,
             )
         )

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.runner import connections
+
 MARK = "LC_BASCULE_ATTEMPT"
 """Every process of an attempt carries this variable, here and (sent by ssh, kept by sudo) on the targets.
 
@@ -51,17 +53,30 @@ class Settings:
         start = found.parent if found is not None and inside else workspace
         return cls(found, Path(directory) if directory is not None else start, inside and directory is None)
 
-    def environment(self, environment: Mapping[str, str], *, mark: str, temporary: Path) -> dict[str, str]:
+    def environment(
+        self, environment: Mapping[str, str], *, mark: str, temporary: Path, kept_for: str = ""
+    ) -> dict[str, str]:
         """The environment for ansible-playbook.
 
-        `temporary` receives what Ansible would leave under ~/.ansible/tmp when it is killed.
+        `temporary` receives what Ansible would leave under ~/.ansible/tmp when it is killed. `kept_for`: whose
+        connections and facts it may find, see `connections`; empty: that is still to be said.
         """
-        return _environment(self, environment, mark, temporary)
+        given = _environment(self, environment, mark, temporary)
+        if kept_for:
+            connections.keep_apart(given, kept_for)
+        return given
+
+    def inventory(self) -> str:
+        """The inventory that the configuration names, as a path or as it stands; empty: none."""
+        named = _read_configuration(self.configuration).get("defaults", {}).get("inventory", "")
+        inside = self.configuration is not None and named and "," not in named
+        return _absolute(named, self.configuration.parent) if inside and self.configuration else named
 
 
 def _environment(settings: Settings, environment: Mapping[str, str], mark: str, temporary: Path) -> dict[str, str]:
     configuration = settings.configuration
-    said = _read_configuration(configuration)
+    sections = _read_configuration(configuration)
+    said = {key: value for section in sections.values() for key, value in section.items()}
     given = dict(environment)
     given[MARK] = mark
     given["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
@@ -80,6 +95,7 @@ def _environment(settings: Settings, environment: Mapping[str, str], mark: str, 
         given["ANSIBLE_SSH_ARGS"] = SSH_ARGS
     if unsaid("ANSIBLE_SSH_EXTRA_ARGS", "ssh_extra_args"):
         given["ANSIBLE_SSH_EXTRA_ARGS"] = f"-o SendEnv={MARK}"
+    _say_what_is_kept(given, sections, configuration)
     # ansible-runner adds its own directory through this variable, which would hide the author's.
     if "callback_plugins" in said and "ANSIBLE_CALLBACK_PLUGINS" not in environment and configuration is not None:
         paths = (part for part in said["callback_plugins"].split(os.pathsep) if part)
@@ -87,13 +103,31 @@ def _environment(settings: Settings, environment: Mapping[str, str], mark: str, 
     return given
 
 
+def _say_what_is_kept(
+    given: dict[str, str], sections: Mapping[str, Mapping[str, str]], configuration: Path | None
+) -> None:
+    """Where Ansible keeps things, as the author has it: what is kept for one client is told apart behind it."""
+    given.pop(connections.KEPT_FOR, None)
+    for variable, section, key in _KEPT:
+        said = sections.get(section, {}).get(key)
+        if said and variable not in given:
+            path = variable == connections.PERSISTENT and configuration is not None
+            given[variable] = _absolute(said, configuration.parent) if path and configuration else said
+
+
+_KEPT = (
+    ("ANSIBLE_CACHE_PLUGIN_PREFIX", "defaults", "fact_caching_prefix"),
+    (connections.PERSISTENT, "persistent_connection", "control_path_dir"),
+)
+
+
 def _absolute(path: str, base: Path) -> str:
     expanded = os.path.expandvars(path.replace("{{CWD}}", str(base)))
     return str(base / Path(expanded).expanduser())
 
 
-def _read_configuration(path: Path | None) -> dict[str, str]:
-    """All keys of an ansible.cfg, whatever their section; a file that cannot be read is Ansible's to complain about."""
+def _read_configuration(path: Path | None) -> dict[str, dict[str, str]]:
+    """Sections of an ansible.cfg and their keys; a file that cannot be read is Ansible's to complain about."""
     parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
     if path is None:
         return {}
@@ -101,4 +135,4 @@ def _read_configuration(path: Path | None) -> dict[str, str]:
         parser.read_string(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, configparser.Error):
         return {}
-    return {key: value for section in parser.sections() for key, value in parser.items(section)}
+    return {section: dict(parser.items(section)) for section in parser.sections()}

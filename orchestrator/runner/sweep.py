@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from orchestrator.runner import leftovers, settings
+from orchestrator.runner.environment import CALLBACKS
 
 SWEEP_LIMIT_S = 15.0
 _ANSWER = re.compile(r"bascule-swept (\S+) (\d+) (\d+) (\w+)")
@@ -35,6 +36,11 @@ def sweep(
         return ""
     given = dict(environment) | {settings.MARK: f"sweep-{mark}", "ANSIBLE_TIMEOUT": "3"}
     given = {name: value for name, value in given.items() if name not in _OF_THE_RUNNER}
+    given |= {
+        "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
+        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+        "ANSIBLE_CALLBACKS_ENABLED": "bascule_apart",
+    }
     module = ["-m", "ansible.builtin.raw", "-a", leftovers.sweep_command(mark, patience_s)]
     inventory = [part for path in inventories for part in ("-i", path)]
     command = ["ansible", *module, *inventory, ",".join(hosts)]

@@ -24,7 +24,7 @@ from types import FrameType
 from typing import IO, Any
 
 from orchestrator.core.events import Outcome, StepKey, TaskTime
-from orchestrator.runner import environment, guard, leftovers, settings, sweep
+from orchestrator.runner import connections, environment, guard, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
@@ -77,6 +77,7 @@ class Worker:
                 "boot": leftovers.boot_id(),
                 "mark": self.job.mark,
                 "inventories": list(self.job.inventories),
+                "kept_for": self.job.kept_for,
                 "timeout_s": self.job.timeout_s,
             },
         )
@@ -94,7 +95,10 @@ class Worker:
         (work / "tmp").mkdir(mode=0o700)
         settings_of = settings.Settings.find(Path(self.job.workspace), os.environ, self.job.directory)
         self.directory = settings_of.directory
-        given = settings_of.environment(os.environ, mark=self.job.mark, temporary=work / "tmp")
+        whom = self.job.kept_for or connections.kept_for_call(
+            self.job.options, str(settings_of.directory), os.environ, settings_of.inventory()
+        )
+        given = settings_of.environment(os.environ, mark=self.job.mark, temporary=work / "tmp", kept_for=whom)
         os.environ.clear()
         os.environ.update(given)
         guard_path = self._write_guard(work / "guard")

@@ -35,6 +35,7 @@ class Job:
     passwords: Mapping[str, str] = field(default_factory=dict)  # prompt (a regular expression) to answer
     attached: bool = False  # cancelled when whoever started it ends; and Ansible's own text is wanted
     directory: str | None = None  # where ansible-playbook starts; else where its configuration is
+    kept_for: str = ""  # whose connections and facts it finds; empty: those of its inventories
     why_cold: str = ""  # why there is no zygote, where one is wanted
 
 

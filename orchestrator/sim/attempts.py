@@ -74,7 +74,7 @@ def books_of(model: Model, started: r.RunStarted) -> Iterator[str]:
 
 
 class Attempts:
-    """Statements 3 to 7, 14, 15, and of 19 what concerns approvals."""
+    """Statements 3 to 7, 14, 15, 21, and of 19 what concerns approvals."""
 
     def __init__(self, model: Model, world: World, targets: Targets, report: Report) -> None:
         """No runs yet."""
@@ -108,6 +108,10 @@ class Attempts:
             seen = self._epochs[attempt.target]
             self._report(3, "a target accepts no smaller epoch", f"{attempt.key}: {attempt.epoch} after {seen}")
         self._epochs[attempt.target] = max(attempt.epoch, self._epochs.get(attempt.target, 0))
+        run = self.runs.get(attempt.key.run)
+        if run is not None and attempt.reached != run.client:
+            rule = "no action for one client reaches a host of another"
+            self._report(21, rule, f"{attempt.key}, for {run.client}, acts on {attempt.target}")
         others = [k for k in self._running(attempt.key) if k != attempt.key]
         if others:
             self._report(6, "one attempt of a step at a time", f"{attempt.key} while {others[0]} still runs")

@@ -19,7 +19,7 @@ it; and a target lets in only an epoch at least as large as the largest it has s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from orchestrator.core import records as r
@@ -27,6 +27,7 @@ from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.events import Outcome, StepKey
 from orchestrator.core.model import Move
 from orchestrator.runner.scripted import Ending
+from orchestrator.sim.reach import Reach, twin_of
 from orchestrator.sim.world import World
 
 ASSUMED_SHARE = 0.1  # of a step's time-out, where nothing was measured
@@ -44,6 +45,7 @@ class Attempt:
     epoch: int
     target: str
     began_at: float
+    reached: str = ""  # the client whose hosts it acts upon
 
 
 @dataclass(slots=True)
@@ -71,6 +73,11 @@ class Targets:
     lose: Callable[[StepKey], None] = field(default=lambda _key: None)
     end: Callable[[StepKey, Ending], bool] = field(default=lambda _key, _ending: False)
     runs: Callable[[StepKey], bool] = field(default=lambda _key: False)
+    reach: Reach = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Connections are made before anything happens."""
+        self.reach = Reach(self.world)
 
     def plays(self, command: RunPlaybook) -> Ending:
         """Begin an attempt in the world; it ends by itself at its time."""
@@ -78,9 +85,10 @@ class Targets:
         key, noise = command.key, Random(f"{self.seed}/{command.key}")  # noqa: S311 -- a seed must replay
         started = self.planned[key.run]
         step = next(s for s in started.steps if s.name == key.step)
+        took_s = self._duration(started, step, command.timeout_s, noise)
+        started, step = self._as_reached(command, started, step)
         move = self.world.nature.model.moves.get(started.move)
         target = step.place or started.to_place or started.from_place or started.service
-        took_s = self._duration(started, step, command.timeout_s, noise)
         ending = self._refused(command, target, step, timeline.now)
         if ending is not None:
             timeline.after(REFUSED_S, lambda: self._finish(key, ending))
@@ -95,6 +103,31 @@ class Targets:
 
     # ---- how it goes
 
+    def _as_reached(
+        self, command: RunPlaybook, started: r.RunStarted, step: r.PlannedStep
+    ) -> tuple[r.RunStarted, r.PlannedStep]:
+        """The same run as the hosts see it that the playbook really reaches."""
+        place = step.place or started.to_place or started.from_place or self.world.services[started.service].place
+        client = self.reach.whose(command.client, place or "")
+        if client == started.service.partition("/")[0]:
+            return started, step
+        model = self.world.nature.model
+        known = {*model.services, *model.moves, *model.places}
+
+        def there(name: str) -> str:
+            twin = twin_of(name, client)
+            return twin if twin in known else name
+
+        to, left, place = started.to_place, started.from_place, step.place
+        seen = replace(
+            started,
+            service=there(started.service),
+            move=there(started.move),
+            from_place=there(left) if left else left,
+            to_place=there(to) if to else to,
+        )
+        return seen, replace(step, place=twin_of(place, client) if place else place)
+
     def _duration(self, started: r.RunStarted, step: r.PlannedStep, timeout_s: float, noise: Random) -> float:
         usual_s = self.usual_s.get(f"{started.move}/{step.kind.value}")
         if usual_s is None:
@@ -107,7 +140,7 @@ class Targets:
             seen = self.epochs[target]
             return Ending(Outcome.STALE_EPOCH, f"{target} has seen epoch {seen}; this is {command.epoch}")
         self.epochs[target] = command.epoch
-        attempt = Attempt(command.key, step.kind, command.epoch, target, now)
+        attempt = Attempt(command.key, step.kind, command.epoch, target, now, target.partition("/")[0])
         self.accepted.append(attempt)
         for told in self.on_accept:
             told(attempt)

@@ -29,6 +29,7 @@ OF_ITS_OWN = ("defect: InvariantBroken", "defect: IllegalRecord")  # what the co
 SEARCHED = 3000  # scripts that are looked at for a chance
 WORKSPACE = Path(__file__).parents[2]
 HARBOUR = WORKSPACE / "tests" / "workspaces" / "harbour"
+TWINS = WORKSPACE / "tests" / "workspaces" / "twins"
 
 
 class BreaksTheEngine(Exception):
@@ -141,6 +142,10 @@ def _harbour() -> Model:
     return _loaded(HARBOUR)
 
 
+def _twins() -> Model:
+    return _loaded(TWINS)
+
+
 def _loaded(workspace: Path) -> Model:
     from orchestrator.cli.validate import probe_kinds
     from orchestrator.config import load
@@ -149,4 +154,4 @@ def _loaded(workspace: Path) -> Model:
     return load(workspace, probe_kinds=probe_kinds()).model
 
 
-_MODELS: dict[str, Callable[[], Model]] = {"estuary": estuary, "lab": _lab, "harbour": _harbour}
+_MODELS: dict[str, Callable[[], Model]] = {"estuary": estuary, "lab": _lab, "harbour": _harbour, "twins": _twins}

@@ -23,6 +23,7 @@ from orchestrator.core.turn import Turn
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.journal.taken import TakenRows
+from orchestrator.runner import connections
 from orchestrator.runner.scripted import Ending
 from orchestrator.shell.loop import Shell, _Stepped
 from orchestrator.sim.targets import Targets
@@ -219,6 +220,30 @@ def without_judging() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def found_by_address() -> Iterator[None]:
+    """A kept connection is found by address, port and user, as Ansible has it."""
+
+    def name_of(_arguments: connections.Arguments, host: str, _program: str, _whom: str) -> str:
+        return f"{host}-22-root"
+
+    with put(connections, "name_of", name_of):
+        yield
+
+
+@contextmanager
+def of_the_first_client() -> Iterator[None]:
+    """Every playbook is given the inventory of the client that comes first."""
+    plays = Targets.plays
+
+    def with_the_first(self: Targets, command: RunPlaybook) -> Ending:
+        first = min(place.client for place in self.world.nature.model.places.values())
+        return plays(self, replace(command, client=first))
+
+    with put(Targets, "plays", with_the_first):
+        yield
+
+
 ORDERING = (
     Mutant(
         "tiers",
@@ -286,5 +311,7 @@ ORDERING = (
         needs=("controller killed at an entry|controller stands still at an entry",),
         rest=True,
     ),
+    Mutant("kept connections", "connections are found by address alone", (21,), found_by_address),
+    Mutant("inventories", "one client's playbook with another's inventory", (21,), of_the_first_client),
     Mutant("no tier left", "nobody is told that nothing helps", (20,), without_judging, rest=True),
 )

@@ -172,7 +172,7 @@ async def test_hosts_are_kept_ready(stage: Stage, target: Target) -> None:
     assert "Connection refused" in both[1][1]
     assert (await stage.runner.can_log_in("acme", "no such host"))[0] is None
     await until(lambda: "mitogen" in target.run("ps -eo args"))
-    await asyncio.sleep(1.0)  # it has begun there, and is sent the rest of itself
+    await asyncio.sleep(3.0)  # it has begun there, and is sent the rest of itself
     assert (await stage.run(stage.write("who.yml", BY_MITOGEN))).outcome is Outcome.OK
 
 

@@ -54,9 +54,15 @@ def harbour() -> Model | None:
 
 
 @cache
+def twins() -> Model:
+    """Two clients with the same addresses, names, checks and services."""
+    return load(WORKSPACES / "twins", probe_kinds=probe_kinds()).model
+
+
+@cache
 def nature(model: str) -> Nature:
     """The physics of one of these, compiled once."""
-    made = {"lab": lab, "asking": asking, "once_only": once_only, "harbour": harbour}[model]()
+    made = {"lab": lab, "asking": asking, "once_only": once_only, "harbour": harbour, "twins": twins}[model]()
     if made is None:
         raise LookupError(f"there is no workspace {WORKSPACES / model}")
     return nature_of(made)

@@ -17,12 +17,12 @@ from tests.sim import models
 
 HOURS = 0.1
 CALM_S = 300.0  # enough to come to rest; `bascule simulate` waits for longer
-SEEDS = {"lab": range(40), "harbour": range(40)}
+SEEDS = {"lab": range(40), "harbour": range(40), "twins": range(40)}
 MANY = range(1000, 1400)  # in `make test-long`
 
 
 def plan_of(workspace: str) -> Model:
-    model = models.lab() if workspace == "lab" else models.harbour()
+    model = {"lab": models.lab, "harbour": models.harbour, "twins": models.twins}[workspace]()
     if model is None:
         pytest.skip(f"there is no workspace {workspace}")
     return model

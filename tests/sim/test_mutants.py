@@ -38,6 +38,15 @@ def test_a_core_without_the_rule_is_noticed(name: str, alone: bool) -> None:
     assert with_the_rule is None, "what was noticed was there before the rule was taken out"
 
 
+@pytest.mark.parametrize("name", ["kept connections", "inventories"])
+def test_two_clients_of_equal_addresses_meet_where_the_rule_is_taken_out(name: str) -> None:
+    mutant, twins = named(name), Worlds().campaign("twins")
+    caught = hunt(twins, mutant, "twins", seeds_for(twins, mutant, SEEDS), alone=True)
+    assert caught is not None, f"{SEEDS} seeds, and nobody noticed: {mutant.takes_out}"
+    assert caught.violation.statement == 21
+    assert first_violation(twins, caught.seed, alone=True, rest=False) is None
+
+
 def test_every_mutant_has_a_name_of_its_own_and_a_statement_that_should_notice() -> None:
     assert len({m.name for m in MUTANTS}) == len(MUTANTS)
     assert all(m.expected and m.takes_out for m in MUTANTS)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core.apart import kept_for
 from orchestrator.runner.warm.owner import Zygote
 
 LIMIT_S = 15.0  # for one look at all hosts of a client
@@ -82,7 +83,14 @@ class Keeper:
             why = f"the warm executor cannot ask: {self._zygote.why_not}"
         else:
             sources = [str(p) for p in self._sources(client)]
-            asked = {"inventories": sources, "hosts": list(hosts), "become": become, "limit_s": LIMIT_S}
+            whom = kept_for(str(self._zygote.workspace), client)
+            asked = {
+                "inventories": sources,
+                "kept_for": whom,
+                "hosts": list(hosts),
+                "become": become,
+                "limit_s": LIMIT_S,
+            }
             try:
                 await self._ask(stream, asked, told)
             except (OSError, TimeoutError, ValueError):

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner import environment, settings
+from orchestrator.runner import connections, environment, settings
 
-OF_EACH_CALL = frozenset({"ANSIBLE_LOCAL_TEMP", "AWX_ISOLATED_DATA_DIR", settings.MARK})
+OF_EACH_CALL = frozenset({"ANSIBLE_LOCAL_TEMP", "AWX_ISOLATED_DATA_DIR", settings.MARK, *connections.OF_EACH_CLIENT})
 ALWAYS_FROZEN = ("HOME", "LANG", "LANGUAGE", "USER", "LOGNAME", "VIRTUAL_ENV", "AWX_LIB_DIRECTORY")
 PREFIXES = ("ANSIBLE_", "LC_", "PYTHON", "MITOGEN_")
 
@@ -85,11 +85,12 @@ def build(workspace: Path, directory: Path, mitogen: bool) -> Built:
     os.environ.update(given)
     os.chdir(cwd)
     sys.argv = ["ansible-playbook"]
-    from orchestrator.runner.warm.zygote import archives, here, loading
+    from orchestrator.runner.warm.zygote import apart, archives, here, loading
 
     text = "\n".join(map(_text_of, sorted((workspace / "playbooks").rglob("*.y*ml"))))
     here.prepare(text)
     loading.load()
+    apart.install()
     here.install()
     archives.install(text)
     built = Built(directory, cwd, given, mark_at)

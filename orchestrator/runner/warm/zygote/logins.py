@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner import leftovers, settings
+from orchestrator.runner import connections, leftovers, settings
 from orchestrator.runner.warm.zygote import forked
 
 LOOK_EVERY_S = 0.05  # at what has become known
@@ -36,7 +36,7 @@ PLAY = {
 
 
 def look(asker: socket.socket, built: Any) -> None:
-    """Answer {"inventories", "hosts", "become", "limit_s"} with a line for each host, as it is known; never returns.
+    """Answer {"inventories", "kept_for", "hosts", "become", "limit_s"} with a line for each host; never returns.
 
     What has not ended by then is ended, with all that it began: a host that hangs must not cost a process a look.
     """
@@ -76,6 +76,7 @@ def play(asked: dict[str, Any], directory: Path, built: Any) -> None:
     quiet = os.open(os.devnull, os.O_RDWR)
     given = {**os.environ, settings.MARK: settings.NO_MARK, "ANSIBLE_LOCAL_TEMP": str(directory)}
     given["AWX_ISOLATED_DATA_DIR"] = str(directory)
+    connections.keep_apart(given, asked["kept_for"])
     call = {"env": given, "cwd": built.cwd, "umask": 0o077, "files": (4096, 4096), "argv": ["ansible-playbook"]}
     playbook = directory / "logins.yml"
     playbook.write_text(

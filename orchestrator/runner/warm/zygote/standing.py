@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from orchestrator.runner import connections
 from orchestrator.runner.warm.zygote import multiplexer
 
 LOG = logging.getLogger(__name__)
@@ -69,6 +71,8 @@ def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
         _mitogen_discovering_interpreter=False, _mitogen_interpreter_candidates=None, _connection=connection
     )
     name, stack = connection._build_stack()
+    theirs = any(connection.get_task_var(f"mitogen_ssh_keepalive_{what}") for what in ("interval", "count"))
+    stack = [apart(hop, theirs) for hop in stack]
     connection._task_vars = connection._action = None
     connection.binding = ansible_mitogen.process.get_worker_model().get_binding(name)
     found = say(connection, "use", stack=list(stack))
@@ -82,6 +86,32 @@ def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
 
     executor._set_connection_options = set_already  # Ansible does the same next, with the same variables
     return True
+
+
+def apart(hop: dict[str, Any], theirs: bool) -> dict[str, Any]:
+    """One hop of a stack, found by the client as well; and ssh as Ansible's own would have it.
+
+    Mitogen finds a connection by all of a hop; of `kept_for` it knows nothing else. It never goes over a connection
+    that ssh shares, which it would keep beyond its own end; its keep-alive is ssh's, so that the author's word counts,
+    unless he says how often Mitogen asks (`theirs`).
+    """
+    hop = {**hop, "kept_for": os.environ.get(connections.KEPT_FOR, "")}
+    if hop["method"] == "ssh":
+        given = dict(hop["kwargs"])
+        found = connections.read(given["ssh_args"])
+        waits_s = str(given.get("connect_timeout") or "")
+        if waits_s.isdigit():
+            found.options.append(("connecttimeout", waits_s))
+        program = str(given.get("ssh_path") or "ssh")
+        alive = [] if theirs else connections.aliveness(found, program)
+        files = connections.files_of_ssh(found.file)
+        hop["files"] = [list(file) for file in files]
+        given["ssh_args"] = ["-o", "ControlPath=none", *alive, *found.kept]
+        given["keepalive_enabled"] = theirs
+        if found.first("stricthostkeychecking") in ("no", "off"):  # Mitogen's own word would come first
+            given["check_host_keys"] = "ignore"
+        hop["kwargs"] = given
+    return hop
 
 
 def lend(connection: Any, name: str, stack: Any, found: Any) -> None:

@@ -1,0 +1,305 @@
+"""Under which name a connection is kept, and after what silence it is given up.
+
+The one rule it keeps: a kept connection is found by all that decides where it leads, and by the client that it was
+made for. Ansible names its shared connections by address, port and user alone; and two clients have the same address
+behind jump hosts of their own.
+
+    what decides                              where it is found
+    ----------------------------------------  -----------------------------------------------------------------------
+    the client (else the inventories)         KEPT_FOR, in the environment of the playbook
+    address, port, user, key, proxy or jump,  the arguments of ssh, all of them but those in `_NEUTRAL`
+    known hosts, the author's own options
+    what the operator's ssh files say         their size and time of change, of those that they include, too
+
+It is a matter of arguments alone: nothing of Ansible is imported here.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import pwd
+import shlex
+import stat
+import subprocess
+import tempfile
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.core.apart import CACHE_PREFIXES, cache_prefixes, kept_for
+
+KEPT_FOR = "BASCULE_KEPT_FOR"
+"""Stands in the environment of whatever runs Ansible: for whom connections, facts and the like are kept."""
+
+NAME_LENGTH = 20  # hexadecimal digits: 80 bits
+SOCKET_MAX = 107 - 17  # bytes of a socket's path; ssh binds a longer name first, and renames it
+CONNECT_S = 10.0  # Ansible's own limit, where nobody set one
+PERSISTENT = "ANSIBLE_PERSISTENT_CONTROL_PATH_DIR"  # where connections to devices without a shell are kept
+OF_EACH_CLIENT = frozenset({KEPT_FOR, PERSISTENT, *CACHE_PREFIXES})
+SSH_PROGRAMS = frozenset({"ssh", "sftp", "scp"})
+
+# What says nothing of where a connection leads: how it looks, how long it lives, how patient it is.
+_NEUTRAL = frozenset(
+    {
+        "batchmode", "compression", "connectionattempts", "connecttimeout", "controlmaster", "controlpath",
+        "controlpersist", "loglevel", "numberofpasswordprompts", "requesttty", "sendenv", "serveralivecountmax",
+        "serveraliveinterval", "setenv", "tcpkeepalive",
+    }
+)  # fmt: skip
+_NEUTRAL_FLAGS = frozenset({"-C", "-q", "-t", "-tt", "-T"})
+_WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWwP")  # letters of ssh, scp and sftp that a word follows
+_INCLUDES_MAX = 64  # files
+
+
+def kept_for_call(options: Sequence[str], directory: str, environment: Mapping[str, str], configured: str) -> str:
+    """For a call of `ansible-playbook` with these options: by its inventories, whoever named them."""
+    named: list[str] = []
+    words = iter(options)
+    for word in words:
+        if word in ("-i", "--inventory", "--inventory-file"):
+            named.append(next(words, ""))
+        elif word.startswith(("--inventory=", "--inventory-file=")):
+            named.append(word.partition("=")[2])
+        elif word.startswith("-i") and not word.startswith("--"):
+            named.append(word[2:])
+    if not named:
+        named = [environment.get("ANSIBLE_INVENTORY") or configured or "/etc/ansible/hosts"]
+    places = [
+        one if "," in one else os.path.normpath(os.path.join(directory, os.path.expanduser(one))) for one in named
+    ]
+    return kept_for("inventories", *([directory] if any("," in one for one in named) else []), *places)
+
+
+def keep_apart(environment: MutableMapping[str, str], whom: str) -> None:
+    """Have everything that Ansible keeps from call to call kept for `whom` alone. To be called once on it."""
+    environment[KEPT_FOR] = whom
+    environment.update(cache_prefixes(environment, whom))
+    base = environment.get(PERSISTENT) or os.path.join(os.path.expanduser("~"), ".ansible", "pc")
+    environment[PERSISTENT] = os.path.join(base, whom)
+
+
+@dataclass(slots=True)
+class Arguments:
+    """What an ssh program is called with, without the host and what comes after it."""
+
+    options: list[tuple[str, str]] = field(default_factory=list)  # of -o, the first of a name counts
+    others: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)  # all of it but the path of a shared connection
+    file: str | None = None  # -F
+
+    def first(self, name: str) -> str | None:
+        """The value that counts."""
+        return next((value for key, value in self.options if key == name), None)
+
+
+def read(words: Sequence[str], *, is_ssh: bool = True) -> Arguments:
+    """Take arguments apart. `is_ssh`: of ssh itself, whose -S names a shared connection."""
+    found = Arguments()
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        letter, value, taken = word[1:2], word[2:], [word]
+        if word.startswith("-") and letter in _WITH_VALUE and not value and left:
+            value = left.pop(0)
+            taken.append(value)
+        if word.startswith("-") and letter == "o":
+            name, said = _option(value)
+            found.options.append((name, said))
+            if name != "controlpath":
+                found.kept += taken
+            continue
+        if word.startswith("-S") and is_ssh:
+            found.options.append(("controlpath", value))
+            continue
+        if word.startswith("-F"):
+            found.file = value
+        found.others += taken
+        found.kept += taken
+    return found
+
+
+def _option(text: str) -> tuple[str, str]:
+    """`Name=value` or `Name value`, the name in small letters, the value without quotes around it."""
+    text = text.strip()
+    cut = min((at for at in (text.find("="), text.find(" "), text.find("\t")) if at >= 0), default=len(text))
+    value = text[cut + 1 :].strip().removeprefix("=").strip()
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    return text[:cut].strip().lower(), value
+
+
+def name_of(arguments: Arguments, host: str, program: str, whom: str) -> str:
+    """The name of a shared connection: two with one name lead to one place, for one client."""
+    lead = [f"{name}={value}" for name, value in arguments.options if name not in _NEUTRAL]
+    flags = [word for word in arguments.others if word not in _NEUTRAL_FLAGS and word.strip("-v")]
+    state = [f"{path} {size} {changed}" for path, size, changed in files_of_ssh(arguments.file)]
+    parts = [whom, os.path.basename(program) if program in SSH_PROGRAMS else program, host, *lead, *flags, *state]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:NAME_LENGTH]
+
+
+def path_for(arguments: Arguments, name: str, *, ansibles_own: str, program: str, host: str) -> str | None:
+    """Where the shared connection is kept; None where the author wants none.
+
+    `ansibles_own`: what Ansible would have chosen, if it has. An author's own path stands, with the name behind it: so
+    it is where he wants it, and still two clients do not meet there.
+    """
+    said = arguments.first("controlpath")
+    if said is None:
+        said = _in_configuration(arguments, program, host)
+        if said is None:
+            return None
+    if said.lower() == "none":
+        return "none"
+    if ansibles_own and said == ansibles_own:
+        directory = os.path.dirname(said)
+        said = os.path.join(directory, name)
+        return said if len(os.fsencode(said)) <= SOCKET_MAX and is_private(directory) else _elsewhere(name)
+    said = f"{said}-{name}"
+    # Of tokens as %h nobody knows the length; where ssh finds it too long, the author is told by ssh itself.
+    return said if "%" in said or len(os.fsencode(said)) <= SOCKET_MAX else _elsewhere(name)
+
+
+def _in_configuration(arguments: Arguments, program: str, host: str) -> str | None:
+    """A path that only ssh's own files name, asked of ssh itself, and only where a file speaks of one."""
+    texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file)).lower()
+    if "controlpath" not in texts or os.path.basename(program) not in SSH_PROGRAMS:
+        return None
+    asked = [word for word in arguments.kept if word not in ("-b", "-")]
+    try:
+        found = subprocess.run(
+            ["ssh", *asked, "-G", host], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=5, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    said = next((line.partition(" ")[2] for line in found.splitlines() if line.startswith("controlpath ")), None)
+    return None if said in (None, "none") else said
+
+
+def is_private(directory: str) -> bool:
+    """Whether nobody else can put anything there: whoever can may sit where a connection is looked for."""
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _elsewhere(name: str) -> str:
+    """In a directory of our own with a short name, where the wanted one will not do."""
+    directory = _own_directory()
+    # Where there is none, no connection is kept: slower, and safe.
+    return os.path.join(directory, name) if directory else "none"
+
+
+def _own_directory() -> str:
+    """A directory that nobody else can read or write, with room for a socket's name; empty: there is none."""
+    for base in (os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp"):  # noqa: S108  (looked at below)
+        if not base or not os.path.isdir(base):
+            continue
+        directory = os.path.join(base, f"bascule-ssh-{os.geteuid()}")
+        try:
+            os.mkdir(directory, 0o700)
+        except FileExistsError:
+            pass
+        except OSError:
+            continue
+        found = os.lstat(directory)
+        private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+        if private and len(os.fsencode(directory)) + 1 + NAME_LENGTH <= SOCKET_MAX:
+            return directory
+    return ""
+
+
+def aliveness(arguments: Arguments, program: str) -> list[str]:
+    """Arguments that end a connection which has fallen silent, where neither author nor operator said when.
+
+    No later than a new connection would have been given up. What stands on the command line comes first in ssh, then
+    its files; so ours is a file that includes theirs and speaks last.
+    """
+    if os.path.basename(program) not in SSH_PROGRAMS:
+        return []  # of the author's own: who knows what it takes
+    said = arguments.first("connecttimeout")
+    limit_s = float(said) if said is not None and said.isdigit() and int(said) > 0 else CONNECT_S
+    interval_s, count = next(row for row in PATIENCE if limit_s >= row[0] * (row[1] + 1) or row is PATIENCE[-1])
+    if arguments.file is None and (file := _speaking_last(interval_s, count)):
+        return ["-F", file]
+    texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file))
+    if "serveralive" in texts.lower():
+        return []
+    return ["-o", f"ServerAliveInterval={interval_s}", "-o", f"ServerAliveCountMax={count}"]
+
+
+# Seconds from one question to the next, and how many may stay open; given up at the next one.
+PATIENCE = ((2, 3), (1, 3), (1, 1))
+
+
+def _speaking_last(interval_s: int, count: int) -> str:
+    """A file that says what ssh's usual ones say, and then this; empty where there is no place for it.
+
+    Written out for this user: an `Include` of ssh's would look for `~` where HOME says, and ssh itself does not.
+    """
+    directory = _own_directory()
+    if not directory:
+        return ""
+    text = "# Written by bascule: what the usual files leave open. Of each option ssh takes the first value.\n"
+    text += f'Include "{_home()}/.ssh/config"\nInclude /etc/ssh/ssh_config\n'
+    text += f"Match all\n  ServerAliveInterval {interval_s}\n  ServerAliveCountMax {count}\n"
+    path = Path(directory, f"config-{interval_s}-{count}")
+    if _text_of(path) == text:
+        return str(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=directory)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        return ""
+    return str(path)
+
+
+def files_of_ssh(given: str | None) -> list[tuple[str, int, int]]:
+    """The files that ssh reads, each with its size and the time of its last change."""
+    if given is not None and given.lower() == "none":
+        return []
+    wanted = [os.path.expanduser(given)] if given is not None else [f"{_home()}/.ssh/config", "/etc/ssh/ssh_config"]
+    found: dict[str, tuple[str, int, int]] = {}
+    while wanted and len(found) < _INCLUDES_MAX:
+        path = wanted.pop(0)
+        try:
+            state = os.stat(path)
+        except OSError:
+            continue
+        if path in found or not stat.S_ISREG(state.st_mode):
+            continue
+        found[path] = (path, state.st_size, state.st_mtime_ns)
+        base = "/etc/ssh" if path.startswith("/etc/") else f"{_home()}/.ssh"
+        for line in _text_of(Path(path)).splitlines():
+            word, _, rest = line.strip().replace("=", " ", 1).partition(" ")
+            if word.lower() == "include":
+                for pattern in _words(rest):
+                    wanted += sorted(glob.glob(os.path.join(base, os.path.expanduser(pattern))))
+    return list(found.values())
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return []
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _home() -> str:
+    """As ssh has it: of the password file, whatever HOME says."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return os.path.expanduser("~")

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Loaded by Ansible as a callback, for what it does then: connections are kept apart in this program, too.
+
+The one rule it keeps: a program that cannot keep them apart does not play. (Of a callback that fails Ansible only
+warns.)
+"""
+
+from __future__ import annotations
+
+from ansible.plugins.callback import CallbackBase
+
+try:
+    from orchestrator.runner.warm.zygote import apart
+
+    apart.install()
+except Exception as error:
+    raise SystemExit(
+        f"bascule cannot keep the connections of clients apart with this ansible-core: {error!r}"
+    ) from error
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Hears nothing."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "bascule_apart"
+    CALLBACK_NEEDS_ENABLED = False

@@ -1,0 +1,506 @@
+"""Two clients of equal addresses, names and services never meet, whatever is kept from one call to the next.
+
+The one rule it keeps: every store that `docs/architecture.md` lists is here, with two clients, and with a real server
+wherever a connection is kept. Both have 10.10.0.10, behind a proxy command of their own; what a command finds in
+`/run/whose` tells on whose host it ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.config.faults import Faults
+from orchestrator.config.inventory import read_inventory
+from orchestrator.core.commands import RunPlaybook
+from orchestrator.core.events import Outcome, StepEnded, StepKey
+from orchestrator.core.model import Playbook
+from orchestrator.probes.forks import Forks
+from orchestrator.probes.kind import Pinned, Question, Secrets
+from orchestrator.probes.names import Names
+from orchestrator.probes.ssh import Ran, SshOptions
+from orchestrator.probes.tools import Tools
+from orchestrator.runner import attempts, connections
+from orchestrator.runner.playbooks import PlaybookRunner
+from orchestrator.runner.runner import StepEvent
+from orchestrator.runner.warm.zygote import standing
+from tests.runner.stage import PATIENCE_S, digest, until
+from tests.runner.target import CannotServe, Target
+
+REPOSITORY = Path(__file__).parents[2]
+ADDRESS = "10.10.0.10"
+CLIENTS = ("east", "west")
+PIPE = """
+import select, os, socket, sys
+there = socket.create_connection(("127.0.0.1", int(open(sys.argv[1]).read())))
+while True:
+    for end in select.select([0, there], [], [])[0]:
+        data = os.read(0, 65536) if end == 0 else there.recv(65536)
+        if not data:
+            sys.exit()
+        there.sendall(data) if end == 0 else os.write(1, data)
+"""
+WHOSE = """
+- hosts: app
+  gather_facts: false
+  tasks:
+    - name: whose
+      ansible.builtin.command: cat /run/whose
+      register: found
+    - name: told
+      ansible.builtin.lineinfile: {path: "{{ told }}", line: "{{ found.stdout }}", create: true}
+      delegate_to: localhost
+      vars: {ansible_connection: local}
+"""
+
+
+@dataclass
+class Twins:
+    """A workspace with two clients and their two hosts."""
+
+    workspace: Path
+    hosts: dict[str, Target]
+    heard: list[StepEvent] = field(default_factory=list)
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        (self.workspace / "playbooks").mkdir(parents=True)
+        (self.workspace / "pipe").write_text(PIPE)
+        for client in CLIENTS:
+            (self.workspace / f"port-{client}").write_text(str(self.hosts[client].port))
+            self.hosts[client].run(f"echo {client} >/run/whose")
+            self.inventory(client)
+        self.open()
+
+    def inventory(self, client: str, **more: Any) -> Path:
+        """The client's only host: the same address, behind a proxy of its own. `more`: further variables."""
+        folder = self.workspace / "inventories" / client
+        folder.mkdir(parents=True, exist_ok=True)
+        variables = {**self.variables(client), **more}
+        (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"app": variables}}}))
+        return folder / "hosts.yml"
+
+    def variables(self, client: str, through: str = "") -> dict[str, Any]:
+        """`through`: the name of another proxy, which may lead anywhere."""
+        proxy = f"{sys.executable} {self.workspace}/pipe {self.workspace}/port-{through or client}"
+        options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+        said = " ".join(f"-o {option}" for option in options)
+        return {
+            "ansible_host": ADDRESS,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(self.hosts[client].home / "user"),
+            "ansible_python_interpreter": sys.executable,
+            "ansible_ssh_common_args": f"-o ProxyCommand='{proxy}' {said}",
+        }
+
+    def open(self) -> None:
+        """A controller starts (again)."""
+        self.runner = PlaybookRunner(
+            self.workspace,
+            {c: (self.workspace / "inventories" / c / "hosts.yml",) for c in CLIENTS},
+            self.heard.append,
+            digest=lambda client, path: digest(self.workspace / "playbooks" / path),
+            workspace_id="twins",
+        )
+
+    async def warmed(self, executor: str) -> None:
+        """With a zygote, if it is to be one."""
+        if executor != "cold":
+            self.runner.warm_up(executor)
+            assert self.runner.readied.zygote is not None
+            assert await self.runner.readied.zygote.until_ready(PATIENCE_S), self.runner.readied.zygote.why_not
+
+    async def play(self, client: str, text: str = WHOSE, epoch: int = 1, **variables: Any) -> StepEnded:
+        """One playbook of a client, to its end."""
+        self.count += 1
+        name = f"p{self.count}.yml"
+        (self.workspace / "playbooks" / name).write_text(text)
+        key = StepKey(f"{client}/run-{self.count}", "go", 1)
+        book = Playbook(name, digest(self.workspace / "playbooks" / name), extra_vars=variables)
+        self.runner.carry_out(RunPlaybook(key, client, book, {}, epoch, 60.0))
+
+        def ended() -> StepEnded | None:
+            return next((e for e in self.heard if isinstance(e, StepEnded) and e.key == key), None)
+
+        await until(lambda: ended() is not None)
+        found = ended()
+        assert found is not None
+        return found
+
+    async def whose(self, client: str, text: str = WHOSE) -> str:
+        """On whose host a playbook of this client runs."""
+        told = self.workspace / f"told-{self.count}"
+        ended = await self.play(client, text, told=str(told))
+        assert ended.outcome is Outcome.OK, ended.detail
+        return told.read_text().split()[-1]
+
+    def accepted(self, client: str) -> int:
+        """Logins that this client's host has accepted."""
+        return (self.hosts[client].home / "log").read_text(errors="replace").count("Accepted publickey")
+
+
+@pytest.fixture
+async def twins(tmp_path: Path) -> AsyncIterator[Twins]:
+    hosts: dict[str, Target] = {}
+    try:
+        for client in CLIENTS:
+            hosts[client] = Target.start(tmp_path / client)
+        shutil.copy(hosts["east"].home / "user.pub", tmp_path / "both.pub")
+    except CannotServe as reason:
+        for host in hosts.values():
+            host.stop()
+        pytest.skip(str(reason))
+    made = Twins(tmp_path / "workspace", hosts)
+    yield made
+    await made.runner.close()
+    for host in hosts.values():
+        host.stop()
+
+
+# ---- one by one
+
+
+async def by_ssh(twins: Twins) -> None:
+    """Each with a zygote and without, one after the other, and back again."""
+    for executor in ("warm", "cold"):
+        await twins.warmed(executor)
+        for client in (*CLIENTS, *CLIENTS):
+            assert await twins.whose(client) == client
+        await twins.runner.close()
+        twins.open()
+    once = {client: twins.accepted(client) for client in CLIENTS}
+    for client in CLIENTS:
+        assert await twins.whose(client) == client
+    assert once == {client: twins.accepted(client) for client in CLIENTS}, "connections are kept all the same"
+
+
+async def by_mitogen(twins: Twins) -> None:
+    """Until both are served by it."""
+    await twins.warmed("fast")
+    text = WHOSE.replace(
+        "    - name: told",
+        "    - name: by whom\n      ansible.builtin.shell: "
+        "tr '\\0' ' ' </proc/$PPID/cmdline | grep -q mitogen && echo mitogen || true\n"
+        "      register: served\n    - name: told",
+    ).replace('line: "{{ found.stdout }}"', 'line: "{{ served.stdout }} {{ found.stdout }}"')
+    served = dict.fromkeys(CLIENTS, 0)
+    for _ in range(30):
+        for client in CLIENTS:
+            told = twins.workspace / f"told-{twins.count}"
+            ended = await twins.play(client, text, told=str(told))
+            assert ended.outcome is Outcome.OK, ended.detail
+            words = told.read_text().split()
+            assert words[-1] == client
+            served[client] += "mitogen" in words
+        if all(count > 1 for count in served.values()):
+            break
+    hop = {"method": "ssh", "kwargs": {"ssh_args": ["-o", "ProxyCommand=same"], "hostname": ADDRESS}}
+    seen = []
+    for whom in _each_whom(twins):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(connections.KEPT_FOR, whom)
+            seen.append(standing.apart(hop, False))
+    assert seen[0] != seen[1], "arguments that are equal do not make them one"
+
+
+async def to_devices(twins: Twins) -> None:
+    """Connections to devices without a shell: a directory for each client, and in it one for all their options."""
+    given: list[dict[str, str]] = [{}, {}]
+    for environment, whom in zip(given, _each_whom(twins), strict=True):
+        connections.keep_apart(environment, whom)
+    assert given[0][connections.PERSISTENT] != given[1][connections.PERSISTENT]
+
+
+async def logins(twins: Twins) -> None:
+    """Asked at the same moment; one of the two hosts lets nobody in."""
+    (twins.hosts["west"].home / "user.pub").write_text("")
+    await twins.warmed("fast")
+    for _ in range(2):
+        found = await asyncio.gather(*(twins.runner.can_log_in(client, "app") for client in CLIENTS))
+        assert [fine for fine, _ in found] == [True, False]
+
+
+async def facts(twins: Twins) -> None:
+    """Kept by the author's cache, and the Python that was found on a host with them."""
+    (twins.workspace / "ansible.cfg").write_text(
+        f"[defaults]\nfact_caching = jsonfile\nfact_caching_connection = {twins.workspace}/facts\n"
+    )
+    keep = WHOSE + "    - ansible.builtin.set_fact: {owner: '{{ found.stdout }}', cacheable: true}\n"
+    ask = WHOSE.replace("found.stdout", "ansible_facts.owner | default('nobody')")
+    assert await twins.whose("east", keep) == "east"
+    assert await twins.whose("west", ask) == "nobody"
+    assert await twins.whose("east", ask) == "east", "it is kept for whom it was kept"
+    assert await twins.whose("west", keep) == "west"
+    assert await twins.whose("east", ask) == "east"
+
+
+async def what_inventories_cache(twins: Twins) -> None:
+    """An inventory plug-in of the author's that keeps what it has found."""
+    plugins = twins.workspace / "plugins"
+    plugins.mkdir()
+    (plugins / "keeping.py").write_text(KEEPING)
+    (twins.workspace / "ansible.cfg").write_text(
+        f"[defaults]\ninventory_plugins = {plugins}\n[inventory]\nenable_plugins = keeping\ncache = true\n"
+        f"cache_plugin = jsonfile\ncache_connection = {twins.workspace}/kept\n"
+    )
+    for client in CLIENTS:
+        source = twins.workspace / "inventories" / client / "hosts.keeping.yml"
+        source.write_text(f"plugin: keeping\nowner: {client}\n")
+    for _ in range(2):
+        for client in CLIENTS:
+            source = twins.workspace / "inventories" / client / "hosts.keeping.yml"
+            faults = Faults()
+            found = read_inventory(twins.workspace, client, [source], faults, cache=None)
+            assert found is not None, faults
+            assert found.host_vars["app"]["owner"] == client
+    assert len(list((twins.workspace / "kept").iterdir())) == 2, "both were kept"
+
+
+KEEPING = """
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable
+DOCUMENTATION = '''
+name: keeping
+short_description: keeps under one name, as two paths may come to one name
+extends_documentation_fragment: [inventory_cache]
+options: {plugin: {required: true}, owner: {required: true}}
+'''
+class InventoryModule(BaseInventoryPlugin, Cacheable):
+    NAME = "keeping"
+    def verify_file(self, path):
+        return path.endswith(".keeping.yml")
+    def parse(self, inventory, loader, path, cache=True):
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        self.load_cache_plugin()
+        try:
+            owner = self._cache["one name for all"]["owner"]
+        except KeyError:
+            owner = self.get_option("owner")
+            self._cache["one name for all"] = {"owner": owner}
+            self.update_cache_if_changed()
+        inventory.add_host("app")
+        inventory.set_variable("app", "owner", owner)
+"""
+
+
+async def inventories(twins: Twins) -> None:
+    """As `bascule` has read them, from its own cache at the second time."""
+    for _ in range(2):
+        for client in CLIENTS:
+            source = twins.workspace / "inventories" / client / "hosts.yml"
+            found = read_inventory(twins.workspace, client, [source], Faults(), cache=twins.workspace / "cache")
+            assert found is not None
+            assert f"port-{client}" in found.host_vars["app"]["ansible_ssh_common_args"]
+
+
+async def kept_logins(twins: Twins) -> None:
+    """`probe: ssh` with `keep`: with equal options, too, each client has a login of its own."""
+    forks, host = Forks("orchestrator.probes.ssh_login"), twins.hosts["east"]
+    options = SshOptions(
+        target="127.0.0.1", port=host.port, key_file=str(host.home / "user"), check_host_key=False, keep=True
+    )
+    before = twins.accepted("east")
+    try:
+        for _ in range(2):
+            for client in CLIENTS:
+                question = Question(options, 30.0, Secrets({}), Tools(), lambda: None, client)
+                assert isinstance(await forks.ask_kept(question, {}), Ran)
+    finally:
+        await forks.close()
+    assert twins.accepted("east") - before == 2
+
+
+async def names(twins: Twins) -> None:
+    """Of one name by two name servers, at the same time."""
+    from dnslib import RR, A
+    from dnslib.server import BaseResolver, DNSServer
+
+    class Says(BaseResolver):  # type: ignore[misc]
+        def __init__(self, address: str) -> None:
+            self.address = address
+
+        def resolve(self, request: Any, _handler: Any) -> Any:
+            reply = request.reply()
+            reply.add_answer(RR(request.q.qname, rdata=A(self.address), ttl=300))
+            return reply
+
+    servers = [DNSServer(Says(address), address="127.0.0.1", port=0) for address in ("192.0.2.1", "192.0.2.2")]
+    try:
+        for server in servers:
+            server.start_thread()
+        asked = Names()
+        where = [f"127.0.0.1:{server.server.server_address[1]}" for server in servers]
+        for _ in range(2):
+            found = await asyncio.gather(*(asked.addresses("shop.example", w, Pinned()) for w in where))
+            assert found == [["192.0.2.1"], ["192.0.2.2"]]
+    finally:
+        for server in servers:
+            server.stop()
+            server.server.server_close()
+
+
+async def attempts_(twins: Twins) -> None:
+    """The runs of clients are called by their names."""
+    paths = {attempts.Attempt(twins.workspace, StepKey(f"{client}/run-1", "go", 1)).path for client in CLIENTS}
+    assert len(paths) == 2
+
+
+async def spares(twins: Twins) -> None:
+    """What was made ready before it was known whose it would be: every first call is served by it."""
+    await twins.warmed("warm")
+    for client in (*CLIENTS, *reversed(CLIENTS)):
+        await asyncio.sleep(0.5)  # for the next spare
+        assert await twins.whose(client) == client
+
+
+async def epochs(twins: Twins) -> None:
+    """One controller decides for all clients of a workspace: on a host that both have its number counts for both."""
+    twins.hosts["west"] = twins.hosts["east"]
+    (twins.workspace / "port-west").write_text(str(twins.hosts["east"].port))
+    twins.inventory("west")
+    assert (await twins.play("east", told=str(twins.workspace / "told"), epoch=5)).outcome is Outcome.OK
+    assert (await twins.play("west", told=str(twins.workspace / "told"), epoch=4)).outcome is Outcome.STALE_EPOCH
+    assert (await twins.play("west", told=str(twins.workspace / "told"), epoch=5)).outcome is Outcome.OK
+
+
+async def known_hosts(twins: Twins) -> None:
+    """Of a host that shows another key than its client knows of this address, nothing is taken."""
+    for client in CLIENTS:
+        key = (twins.hosts[client].home / "host.pub").read_text().split()
+        (twins.workspace / f"known-{client}").write_text(f"{ADDRESS} {key[0]} {key[1]}\n")
+        common = twins.variables(client)["ansible_ssh_common_args"]
+        common = common.replace("StrictHostKeyChecking=no", "StrictHostKeyChecking=yes")
+        common = common.replace("UserKnownHostsFile=/dev/null", f"UserKnownHostsFile={twins.workspace}/known-{client}")
+        twins.inventory(client, ansible_ssh_common_args=common)
+    assert await twins.whose("east") == "east"
+    assert await twins.whose("west") == "west"
+    (twins.workspace / "known-west").write_text((twins.workspace / "known-east").read_text())
+    twins.inventory("west", ansible_ssh_common_args=common + " -o GlobalKnownHostsFile=/dev/null")
+    assert (await twins.play("west", told="/dev/null")).outcome is Outcome.UNREACHABLE
+
+
+def _each_whom(twins: Twins) -> Iterator[str]:
+    for client in CLIENTS:
+        yield connections.kept_for(str(twins.workspace), client)
+
+
+STORES: dict[str, Callable[[Twins], Awaitable[None]]] = {
+    "connections that ssh shares (ControlMaster)": by_ssh,
+    "Mitogen's connections, and which hosts could not be connected to": by_mitogen,
+    "connections to devices without a shell": to_devices,
+    "look-ups of logins under way": logins,
+    "facts, and the Python found on a host, where the author caches them": facts,
+    "what inventory plug-ins cache": what_inventories_cache,
+    "inventories as read": inventories,
+    "logins that `keep: true` keeps": kept_logins,
+    "look-ups of names under way": names,
+    "attempts": attempts_,
+    "spare worker, spare fork of the zygote": spares,
+    "epochs on targets": epochs,
+    "known hosts": known_hosts,
+}
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_two_clients_never_meet_in(store: str, twins: Twins) -> None:
+    await STORES[store](twins)
+
+
+def test_every_store_is_in_the_book_and_every_one_in_the_book_is_tried() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text()
+    table = page.partition("| what is kept | where | found by |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| (.+?) \| ", table, re.MULTILINE) == list(STORES)
+
+
+# ---- beside the clients: all that decides where a connection leads
+
+
+async def test_a_connection_is_not_found_by_its_arguments_alone(twins: Twins) -> None:
+    """The arguments are equal to the letter, and what the proxy finds is another network by then."""
+    for client in CLIENTS:
+        common = twins.variables(client, through="anywhere")
+        twins.inventory(client, **{**common, "ansible_ssh_private_key_file": str(twins.hosts["east"].home / "user")})
+    shutil.copy(twins.hosts["east"].home / "user.pub", twins.hosts["west"].home / "user.pub")
+    for executor in ("fast", "cold"):
+        await twins.warmed(executor)
+        for client in CLIENTS:
+            (twins.workspace / "port-anywhere").write_text(str(twins.hosts[client].port))
+            for _ in range(3):
+                assert await twins.whose(client) == client
+        await twins.runner.close()
+        twins.open()
+
+
+@pytest.mark.parametrize("executor", ["fast", "warm", "cold"])
+async def test_two_hosts_of_one_client_with_one_address(twins: Twins, executor: str) -> None:
+    hosts = {
+        name: {**twins.variables("east", through=name), "ansible_ssh_private_key_file": str(host.home / "user")}
+        for name, host in twins.hosts.items()
+    }
+    inventory = {"all": {"children": {"app": {"hosts": hosts}}}}
+    (twins.workspace / "inventories" / "east" / "hosts.yml").write_text(json.dumps(inventory))
+    await twins.warmed(executor)
+    text = WHOSE.replace('line: "{{ found.stdout }}"', 'line: "{{ inventory_hostname }}={{ found.stdout }}"')
+    for _ in range(3):
+        told = twins.workspace / f"told-{twins.count}"
+        ended = await twins.play("east", text, told=str(told))
+        assert ended.outcome is Outcome.OK, ended.detail
+        assert sorted(told.read_text().split()) == ["east=east", "west=west"]
+
+
+@pytest.mark.parametrize("where", ["control_path_dir", "control_path", "ssh_args", "common_args"])
+@pytest.mark.parametrize("executor", ["fast", "cold"])
+async def test_where_the_author_says_where_connections_are_kept(twins: Twins, where: str, executor: str) -> None:
+    """They are there, and two clients do not meet there either."""
+    place = tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp")  # a socket's path is short
+    said = {
+        "control_path_dir": f"control_path_dir = {place}",
+        "control_path": f"control_path = {place}/%%h-%%r",
+        "ssh_args": f"ssh_args = -o ControlMaster=auto -o ControlPersist=60s -o ControlPath={place}/%h",
+        "common_args": "",
+    }
+    (twins.workspace / "ansible.cfg").write_text(f"[ssh_connection]\n{said[where]}\n")
+    if where == "common_args":
+        for client in CLIENTS:
+            common = twins.variables(client)["ansible_ssh_common_args"]
+            twins.inventory(client, ansible_ssh_common_args=f'{common} -o "ControlPath {place}/%r@%h"')
+    try:
+        await twins.warmed(executor)
+        for _ in range(2):
+            for client in CLIENTS:
+                assert await twins.whose(client) == client
+        assert len(os.listdir(place)) == 2
+    finally:
+        shutil.rmtree(place)
+
+
+async def test_plain_calls_find_connections_by_their_inventories(twins: Twins) -> None:
+    """`bascule playbook run`, without any workspace."""
+    program = Path(sys.executable).parent / "bascule"
+    (twins.workspace / "p.yml").write_text(WHOSE)
+    for client in (*CLIENTS, *CLIENTS):
+        told = twins.workspace / f"told-{client}"
+        told.unlink(missing_ok=True)
+        source = f"inventories/{client}/hosts.yml"
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [program, "playbook", "run", "p.yml", "-i", source, "-e", f"told={told}"],
+            cwd=twins.workspace,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert told.read_text().split() == [client]

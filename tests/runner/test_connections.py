@@ -1,0 +1,213 @@
+"""Names of kept connections, and the end of a silent one: from arguments, and as ssh itself understands them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.events import Outcome
+from orchestrator.runner import connections
+from orchestrator.runner.connections import aliveness, kept_for_call, name_of, path_for, read
+from tests.runner.stage import Stage
+from tests.runner.target import Target
+
+USUAL = ["-C", "-o", "ControlMaster=auto", "-o", "ControlPersist=1800s", "-o", "Port=22", "-o", 'User="root"']
+
+
+def name(*more: str, host: str = "10.10.0.10", whom: str = "a", program: str = "ssh") -> str:
+    return name_of(read(["-F", "none", *USUAL, *more]), host, program, whom)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        name(host="10.10.0.11"),
+        name("-o", "Port=23"),
+        name("-o", "User=other"),
+        name("-o", "IdentityFile=/k"),
+        name("-i", "/k"),
+        name("-o", "ProxyCommand=nc %h %p"),
+        name("-o", "ProxyJump=j"),
+        name("-J", "j"),
+        name("-o", "UserKnownHostsFile=/k"),
+        name("-o", "HostKeyAlias=h"),
+        name("-o", "BindAddress=192.0.2.1"),
+        name("-b", "192.0.2.1"),
+        name("-4"),
+        name(whom="b"),
+        name(program="/opt/bin/ssh-by-vpn"),
+    ],
+)
+def test_whatever_decides_where_it_leads_is_in_its_name(other: str) -> None:
+    assert other != name()
+
+
+def test_what_decides_nothing_is_not() -> None:
+    """So sftp finds the connection that ssh has made, and a more patient task the one of a less patient."""
+    for more in (["-vvv"], ["-tt"], ["-o", "SendEnv=LC_X"], ["-o", "ConnectTimeout=3"], ["-oServerAliveInterval 4"]):
+        assert name(*more) == name()
+    assert name("-o", "controlpath=/x") == name() == name("-S", "/x")
+
+
+def test_the_form_of_an_option_does_not_matter() -> None:
+    assert name("-oPort=2222") == name("-o", "Port 2222") == name("-o", 'port = "2222"') != name()
+
+
+def test_what_the_operators_files_say_is_in_the_name(tmp_path: Path) -> None:
+    more, included = tmp_path / "config", tmp_path / "included"
+    more.write_text(f"Include {included}\n")
+    included.write_text("ProxyJump a\n")
+    before = name_of(read(["-F", str(more)]), "h", "ssh", "a")
+    assert before == name_of(read(["-F", str(more)]), "h", "ssh", "a")
+    included.write_text("ProxyJump another\n")
+    assert before != name_of(read(["-F", str(more)]), "h", "ssh", "a")
+
+
+def test_a_path_that_would_be_too_long_or_that_others_may_write_to_is_not_used() -> None:
+    tmp_path = Path(tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp"))
+    try:
+        paths_below(tmp_path)
+    finally:
+        shutil.rmtree(tmp_path)
+
+
+def paths_below(tmp_path: Path) -> None:
+    def where(directory: Path) -> str:
+        own = str(directory / "0123456789")
+        found = path_for(read(["-o", f"ControlPath={own}"]), "n" * 20, ansibles_own=own, program="ssh", host="h")
+        assert found is not None
+        return found
+
+    private = tmp_path / "p"
+    private.mkdir(mode=0o700)
+    assert where(private) == str(private / ("n" * 20))
+    long = tmp_path / ("l" * 80)
+    long.mkdir(mode=0o700)
+    assert not where(long).startswith(str(tmp_path))
+    assert len(where(long)) <= connections.SOCKET_MAX
+    assert Path(where(long)).parent.stat().st_mode & 0o077 == 0
+    private.chmod(0o777)
+    assert not where(private).startswith(str(tmp_path))
+
+
+def test_who_wants_none_has_none() -> None:
+    found = read(["-o", "ControlPath=none"])
+    assert path_for(found, "n", ansibles_own="", program="ssh", host="h") == "none"
+
+
+def test_a_call_without_a_client_is_known_by_its_inventories() -> None:
+    def whom(*options: str, directory: str = "/w", configured: str = "") -> str:
+        return kept_for_call(options, directory, {}, configured)
+
+    assert whom("-i", "a/hosts") == whom("--inventory=a/hosts") == whom("-ia/hosts") == whom("-i", "/w/a/hosts")
+    assert whom("-i", "a/hosts") == whom(configured="/w/a/hosts")
+    assert len({whom("-i", "a/hosts"), whom("-i", "b/hosts"), whom(), whom("-i", "a/hosts", "-i", "b/hosts")}) == 4
+    assert whom("-i", "10.10.0.10,") != whom("-i", "10.10.0.10,", directory="/elsewhere")
+
+
+# ---- the end of silence
+
+
+@pytest.mark.parametrize("limit_s", [1, 3, 4, 8, 10, 30])
+def test_silence_ends_no_later_than_a_new_connection_would_be_given_up(limit_s: int) -> None:
+    found = as_ssh_has_it(aliveness(read(["-o", f"ConnectTimeout={limit_s}"]), "ssh"))
+    waits_s = found["serveraliveinterval"] * (found["serveralivecountmax"] + 1)
+    assert waits_s <= max(2, limit_s)
+
+
+def test_the_authors_word_comes_first() -> None:
+    for said in (["-o", "ServerAliveInterval=77"], ["-oServerAliveInterval=77"]):
+        assert as_ssh_has_it([*aliveness(read(said), "ssh"), *said])["serveraliveinterval"] == 77
+    assert aliveness(read([]), "/opt/another/program") == []
+
+
+def test_so_does_what_his_own_file_says(tmp_path: Path) -> None:
+    given = tmp_path / "config"
+    given.write_text("Host 10.*\n  ServerAliveInterval 77\n")
+    assert as_ssh_has_it([*aliveness(read(["-F", str(given)]), "ssh"), "-F", str(given)])["serveraliveinterval"] == 77
+    given.write_text("Port 2222\n")
+    found = as_ssh_has_it([*aliveness(read(["-F", str(given)]), "ssh"), "-F", str(given)])
+    assert (found["serveraliveinterval"], found["port"]) == (2, 2222)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a home of its own for root needs root")
+def test_and_what_ssh_reads_of_itself(tmp_path: Path) -> None:
+    """Of ~/.ssh/config all counts, as ever; of what it does not say, ours."""
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    config = tmp_path / ".ssh" / "config"
+    config.write_text("Host 10.*\n  ServerAliveInterval 77\nHost *\n  Port 2222\n")
+    config.chmod(0o600)
+    home = "grep -v ^root: /etc/passwd >p; echo root:x:0:0:root:$PWD:/bin/sh >>p; mount --bind p /etc/passwd; "
+    ours = "from orchestrator.runner.connections import aliveness, read; print(*aliveness(read([]), 'ssh'))"
+    for host, interval in (("10.10.0.10", 77), ("192.0.2.1", 2)):
+        command = f'ssh $("{sys.executable}" -c "{ours}") -G {host}'
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-ec", home + command],
+            cwd=tmp_path,
+            env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = numbers(done.stdout)
+        assert (found["serveraliveinterval"], found["port"]) == (interval, 2222)
+
+
+def as_ssh_has_it(arguments: list[str]) -> dict[str, int]:
+    done = subprocess.run(["ssh", *arguments, "-G", "10.10.0.10"], capture_output=True, text=True, check=True)
+    return numbers(done.stdout)
+
+
+def numbers(printed: str) -> dict[str, int]:
+    pairs = (line.partition(" ") for line in printed.splitlines())
+    return {name: int(value) for name, _, value in pairs if value.isdigit()}
+
+
+@pytest.mark.parametrize("executor", ["fast", "cold"])
+async def test_a_host_that_falls_silent_under_a_kept_connection_is_unreachable(
+    stage: Stage, target: Target, executor: str
+) -> None:
+    """And not what the step waits for until its own time is over."""
+    variables = target.variables
+    options = variables["ansible_ssh_common_args"].replace("-oControlPersist=5s", "-oControlMaster=auto")
+    stage.write_inventory({"edge": {**variables, "ansible_ssh_common_args": options}})
+    if executor == "fast":
+        stage.warm = True
+        await stage.warmed()
+    book = stage.write(
+        "p.yml", "- hosts: edge\n  gather_facts: false\n  tasks:\n    - ansible.builtin.command: hostname\n"
+    )
+    for number in range(3):
+        assert (await stage.run(book, f"go {number}")).outcome is Outcome.OK
+    await asyncio.sleep(1.0)
+    held = processes_below(target.process.pid)
+    for pid in held:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        ended = await stage.run(book, "silent", timeout_s=90.0)
+        assert ended.outcome is Outcome.UNREACHABLE, ended.detail
+    finally:
+        for pid in reversed(held):
+            os.kill(pid, signal.SIGCONT)
+    for number in range(3):
+        assert (await stage.run(book, f"again {number}")).outcome is Outcome.OK
+
+
+def processes_below(pid: int) -> list[int]:
+    """All that a process has started, the eldest first."""
+    found, left = [], [pid]
+    while left:
+        parent = left.pop(0)
+        for task in Path(f"/proc/{parent}/task").glob("*/children"):
+            children = [int(word) for word in task.read_text().split()]
+            found += children
+            left += children
+    return found
