@@ -23,7 +23,7 @@ from orchestrator.core.decided import Decided, apply
 from orchestrator.core.detector import Row, interrupt
 from orchestrator.core.engine import Engine, Outcome
 from orchestrator.core.model import Model
-from orchestrator.core.records import RunEnded
+from orchestrator.core.records import RunEnded, Verdict
 from orchestrator.journal.journal import Draft, Entry, Journal, JournalUnwritable, StaleEpoch
 from orchestrator.journal.keeping import Keeping
 from orchestrator.journal.lease import Lease
@@ -303,10 +303,15 @@ class Shell:
 def rebuild(journal: Journal, attends: bool = True) -> Engine:
     """The engine as the journal has it: the newest checkpoint, the entries after it, the rows, the model in force.
 
+    A checkpoint that is not as the chain says is passed over, loudly; an altered entry or model is not acted on.
     Raises JournalUnreadable, IllegalRecord.
     """
+
+    def passed_over(why: str) -> None:
+        log.error("a checkpoint is passed over", why=why, hint="bascule journal verify")
+
     decided, after = Decided(), 0
-    checkpoint = journal.latest_checkpoint()
+    checkpoint = journal.latest_checkpoint(passed_over)
     if checkpoint is not None:
         try:
             after, decided = checkpoint[0], decode(Decided, checkpoint[1])
@@ -318,5 +323,22 @@ def rebuild(journal: Journal, attends: bool = True) -> Engine:
             apply(decided, record)
     stored = journal.load_model(decided.configuration) if decided.configuration else None
     model = decode(Model, stored) if stored is not None else Model("")
-    rows = {name: decode(Row, row) for name, row in journal.rows().items()}
-    return Engine(model, decided, rows, attends=attends)
+    return Engine(model, decided, _rows(journal, decided), attends=attends)
+
+
+def _rows(journal: Journal, decided: Decided) -> dict[str, Row]:
+    """The detector rows, which no chain covers: one whose verdict is not the entries' counts for nothing."""
+    found: dict[str, Row] = {}
+    for name, stored in journal.rows().items():
+        try:
+            row = decode(Row, stored)
+        except CodecError as error:
+            log.error("a detector row is passed over: its check begins unknown", check=name, why=str(error))
+            continue
+        said = decided.verdicts.get(name)
+        if row.verdict is not Verdict.UNKNOWN and (said is None or said.verdict is not row.verdict):
+            what = said.verdict.value if said else "nothing"
+            log.error("a detector row is passed over", check=name, row=row.verdict.value, entries=what)
+            continue
+        found[name] = row
+    return found

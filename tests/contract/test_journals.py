@@ -262,6 +262,8 @@ class TestBesideTheEntries:
         journal.store_model("d1", {"checks": {"a": [1, None]}})
         journal.store_model("d1", {"checks": {}})
         journal.store_model("d2", {})
+        assert journal.load_model("d1") == {"checks": {"a": [1, None]}}
+        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})  # which binds them
         assert world.open(2).load_model("d1") == {"checks": {"a": [1, None]}}
         assert journal.load_model("d2") == {}
 
