@@ -112,14 +112,19 @@ class Reading(Generic[StateT]):
         A lease is renewed at a beat; where it was given back, the last entry tells. One whose process is proven gone
         holds no more, whatever its time.
         """
+        from orchestrator.journal.clocks import SystemClocks
         from orchestrator.journal.lease import is_gone
 
         lease = self._journal.holder() if self._journal else None
         if lease is None:
             last = self.state.last
-            return None if last is None else (max(0.0, wall - last.wall), False)
-        holds = lease.ends_wall > wall and not is_gone(lease.process)
-        return max(0.0, wall - (lease.ends_wall - lease.ttl_s)), holds
+            return None if last is None else (max(0.0, self.now(wall) - last.at), False)
+        clocks = SystemClocks()
+        if lease.process.boot == clocks.boot():  # then no wall clock that was set can bend it
+            left_s = lease.ends_boottime - clocks.boottime()
+        else:
+            left_s = lease.ends_wall - wall
+        return max(0.0, lease.ttl_s - left_s), left_s > 0 and not is_gone(lease.process)
 
 
 @contextmanager

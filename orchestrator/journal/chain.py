@@ -16,7 +16,7 @@ from typing import cast
 from orchestrator.core.codec import CodecError, decode, decode_tagged, dumps, encode, encode_tagged, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import RECORDS, Record
-from orchestrator.journal.journal import Bind, Bound, ChainFault, Entry, Fault, JournalUnreadable
+from orchestrator.journal.journal import Bind, Bound, ChainFault, Entry, Fault, Head, JournalUnreadable
 
 GENESIS = bytes(32)
 
@@ -66,7 +66,7 @@ def link(previous: bytes, body: bytes) -> bytes:
 
 def entry_of(body: bytes) -> Entry:
     """The entry that these bytes say. Raises CodecError."""
-    value = loads(body)
+    value = loads(body.decode())
     try:
         members = cast(dict[str, Json], value)
         return Entry(
@@ -127,6 +127,17 @@ class Gap:
     def bind(self) -> Bind:
         """What puts it under the chain."""
         return Bind(Bound.GAP, self.name, sha256(self.before + self.after))
+
+
+def difference(head: Head, last: int, there: bytes | None, gap: Gap | None) -> str | None:
+    """Why a journal that ends at `last` is not the one that had this head; `there`: the hash of that entry now."""
+    if head.seq > last:
+        return f"it ends at entry {last}, and entry {head.seq} was there"
+    if there is None and gap is not None:
+        there = gap.after if gap.last == head.seq else None
+        if there is None:
+            return None  # let go of since
+    return None if there is not None and there.hex() == head.hash else f"entry {head.seq} is not the one that it was"
 
 
 def checked_entries(links: Iterable[Link], previous: bytes, after: int, gaps: Gaps = no_gaps) -> Iterator[Entry]:

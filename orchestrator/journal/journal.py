@@ -218,6 +218,10 @@ class Journal(Protocol):
         """Number, hash and time of the latest entry: what to keep elsewhere, so that a cut or rewritten chain shows."""
         ...
 
+    def differs(self, head: Head) -> str | None:
+        """Why this is not the journal that had this head once; None: it is, as far as it can tell."""
+        ...
+
     def story(self, after: int = 0) -> Iterator[Entry]:
         """The entries with a larger `seq` that tell of incidents and moves, and the latest one: see `slices.py`."""
         ...

@@ -143,6 +143,10 @@ class MemoryJournal:
         seq, body, digest = self._links[-1]
         return Head(seq, digest.hex(), chain.stamped(body.decode()).wall)
 
+    def differs(self, head: Head) -> str | None:
+        """Why this is not the journal that had this head once."""
+        return chain.difference(head, self.last_seq(), self._hash_at(head.seq), self._gap_over(head.seq))
+
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""
         found = self._rows.items()

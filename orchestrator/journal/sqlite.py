@@ -31,7 +31,7 @@ from orchestrator.journal.journal import (
     StaleEpoch,
     ignore,
 )
-from orchestrator.journal.lease import Asker, Lease, Process, Refused, is_gone, this_process
+from orchestrator.journal.lease import Asker, Lease, Process, Refused, Watch, is_gone, this_process
 from orchestrator.journal.store import Store
 
 _BATCH = 500  # entries a read, so that a long fold holds no read transaction open
@@ -57,7 +57,8 @@ class SqliteJournal:
     ) -> None:
         """Open the file, make it unless `read_only`. Raises JournalUnreadable, JournalUnwritable."""
         clocks = clocks or SystemClocks()
-        self._asker = Asker(process or this_process(clocks.boot()), clocks, gone)
+        process = process or this_process(clocks.boot())
+        self._asker = Asker(process, clocks, gone, Watch.of(path, process))
         self._store = Store(path, read_only)
         self._lease: Lease | None = None  # that was taken here: checkpoints are kept under it
         self._to_bind: dict[str, Bind] = {}  # models stored here; the next entry binds them
@@ -159,6 +160,11 @@ class SqliteJournal:
         seq, digest = self._store.read(queries.HEAD)[0]
         found = self._store.read(queries.ENTRY, (seq,))
         return Head(seq, digest.hex(), chain.stamped(found[0][0]).wall if found else 0.0)
+
+    def differs(self, head: Head) -> str | None:
+        """Why this is not the journal that had this head once."""
+        found = self._store.read(queries.ENTRY_HASH, (head.seq,))
+        return chain.difference(head, self.last_seq(), found[0][0] if found else None, self._gap_over(head.seq))
 
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""

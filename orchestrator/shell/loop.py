@@ -88,7 +88,6 @@ class Shell:
         self._rows = Keeping()  # that changed since rows were written last
         self._rows_at = 0.0
         self._batch: list[_Stepped] = []  # steps that are not committed yet
-        self._since_checkpoint = 0
         self._checkpoint_from = 0.0
         self._started: e.ControllerStarted | None = None
         self._broken: str | None = None
@@ -97,7 +96,7 @@ class Shell:
         self._told_broken = 0
         self._tell_at = 0.0
         self.wake_at = FOREVER
-        self.engine = rebuild(journal, attends)
+        self.engine, self._since_checkpoint = rebuilt(journal, attends)
 
     @property
     def broken(self) -> str | None:
@@ -301,9 +300,15 @@ class Shell:
 
 
 def rebuild(journal: Journal, attends: bool = True) -> Engine:
-    """The engine as the journal has it: the newest checkpoint, the entries after it, the rows, the model in force.
+    """The engine as the journal has it. Raises JournalUnreadable, IllegalRecord."""
+    return rebuilt(journal, attends)[0]
 
-    A checkpoint that is not as the chain says is passed over, loudly; an altered entry or model is not acted on.
+
+def rebuilt(journal: Journal, attends: bool = True) -> tuple[Engine, int]:
+    """The engine as the journal has it, and how many entries had to be read for it.
+
+    That is the newest checkpoint, the entries after it, the rows, the model in force. A checkpoint that is not as the
+    chain says is passed over, loudly; an altered entry or model is not acted on.
     Raises JournalUnreadable, IllegalRecord.
     """
 
@@ -318,12 +323,14 @@ def rebuild(journal: Journal, attends: bool = True) -> Engine:
         except CodecError as error:  # of another version: a checkpoint is a cache
             log.info("checkpoint not used", why=str(error))
             decided, after = Decided(), 0
+    read = 0
     for entry in journal.entries(after):
+        read += 1
         for record in entry.records:
             apply(decided, record)
     stored = journal.load_model(decided.configuration) if decided.configuration else None
     model = decode(Model, stored) if stored is not None else Model("")
-    return Engine(model, decided, _rows(journal, decided), attends=attends)
+    return Engine(model, decided, _rows(journal, decided), attends=attends), read
 
 
 def _rows(journal: Journal, decided: Decided) -> dict[str, Row]:
