@@ -108,7 +108,7 @@ class World:
         """Another body, with the hash that it would have: what follows does not fit any more."""
         if self._kind == "memory":
             at = [x[0] for x in self._memory._links].index(seq)
-            previous = self._memory._links[at - 1][2]
+            previous = self._memory._links[at - 1][2] if at else GENESIS
             body = self._memory._links[at][1].replace(b'"wall":1', b'"wall":2')
             self._memory._links[at] = (seq, body, link(previous, body))
         else:
@@ -116,7 +116,7 @@ class World:
             found = self._sql("SELECT hash FROM entries WHERE seq = ?", (seq - 1,))
             found = found or self._sql("SELECT after FROM gaps WHERE last = ?", (seq - 1,))
             other = body.replace('"wall":1', '"wall":2')
-            digest = link(found[0][0], other.encode())
+            digest = link(found[0][0] if found else GENESIS, other.encode())
             self._sql("UPDATE entries SET body = ?, hash = ? WHERE seq = ?", (other, digest, seq))
 
     def take_away(self, first: int, last: int) -> None:
@@ -559,7 +559,7 @@ class TestGrowth:
         assert [e.seq for e in story] == sorted({e.seq for e in story})
         assert len(story) < 1000
         seqs = {e.seq for e in story}
-        assert seqs >= {1, *range(2802, 3053), *range(5953, 6054), journal.last_seq()}
+        assert seqs >= {1, *range(2802, 3053), *range(5953, 6004), journal.last_seq()}
         assert [e.seq for e in journal.story(6003)] == [s for s in sorted(seqs) if s > 6003]
 
     def test_thinning_changes_no_state_and_no_story(self, world: World) -> None:
@@ -572,7 +572,7 @@ class TestGrowth:
         assert len(left) < count - 8000 + 10
         assert fold(x for e in left for x in e.records) == before
         again = list(journal.story())
-        assert [e for e in again if e.seq <= told[-1].seq] == told
+        assert again[: len(told) - 1] == told[:-1]  # the latest entry is always read
         assert journal.verify() == []
         assert sum(journal.thin(lease, before=1e9)) < 20
         assert journal.verify() == []
