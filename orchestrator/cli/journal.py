@@ -1,11 +1,22 @@
-"""`bascule journal verify`: is the journal as it was written?"""
+"""`bascule journal`: is the journal as it was written, and what to keep elsewhere so that this can be told.
+
+The one rule it keeps: it reads, also while a daemon writes; and what no look at the file alone can show, it says.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
+
+from orchestrator.cli.failures import CallWrong
+
+if TYPE_CHECKING:
+    from orchestrator.journal.journal import Head
+    from orchestrator.journal.sqlite import SqliteJournal
 
 app = App(name="journal", help="The journal: what was remembered, chained by hashes.")
 
@@ -13,10 +24,64 @@ app = App(name="journal", help="The journal: what was remembered, chained by has
 @app.command
 def verify(
     *,
+    head: Annotated[list[str] | None, Parameter(negative="")] = None,
     workspace: Annotated[Path | None, Parameter(name=["--workspace", "-w"])] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Tell where the chain of entries was altered or damaged. Exit code 1 if it was.
+    """Tell everything in the journal that is not as it was written. Exit code 1 if anything is.
+
+    Parameters
+    ----------
+    head
+        A head that was kept elsewhere: NUMBER:HASH, or a file that has some. Several may be given.
+    workspace
+        The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
+    as_json
+        One JSON object on standard output.
+    """
+    import json
+
+    from orchestrator.cli.workspace import find_workspace
+
+    at = find_workspace(workspace)
+    anchored = [found for given in head or () for found in _heads(given)]
+    with _opened(at) as journal:
+        if journal is None:
+            if anchored:
+                print(f"journal: there is none in {at}, but entry {max(h.seq for h in anchored)} was anchored")
+                return 1
+            print(f"there is no journal yet in {at}")
+            return 0
+        found = journal.examine(anchored)
+    if as_json:
+        said = {
+            "entries": found.head.seq,
+            "kept": found.entries,
+            "head": str(found.head),
+            "faults": [str(fault) for fault in found.faults],
+            "notes": list(found.notes),
+        }
+        print(json.dumps(said))
+        return 1 if found.faults else 0
+    for fault in found.faults:
+        print(fault)
+    if not found.faults:
+        gone = found.head.seq - found.entries
+        print(f"{journal.path}: {found.head.seq} entries, each as it was written")
+        if gone:
+            print(f"  {gone} of them were let go of by retention; each gap is under the chain")
+    for note in found.notes:
+        print(f"  {note}")
+    return 1 if found.faults else 0
+
+
+@app.command
+def head(
+    *,
+    workspace: Annotated[Path | None, Parameter(name=["--workspace", "-w"])] = None,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """Print the chain's end: number and hash of the latest entry, and when it was made. Keep it on another machine.
 
     Parameters
     ----------
@@ -28,23 +93,48 @@ def verify(
     import json
 
     from orchestrator.cli.workspace import find_workspace
+    from orchestrator.journal.anchors import line_of
+
+    at = find_workspace(workspace)
+    with _opened(at) as journal:
+        found = journal.head() if journal else None
+    if found is None or not found.seq:
+        raise CallWrong(f"there is no journal in {at}, or nothing in it", "Start the daemon once: bascule daemon")
+    print(json.dumps({"seq": found.seq, "hash": found.hash, "wall": found.wall}) if as_json else line_of(found))
+    return 0
+
+
+@contextmanager
+def _opened(workspace: Path) -> Iterator[SqliteJournal | None]:
     from orchestrator.journal.sqlite import SqliteJournal, journal_path
 
-    path = journal_path(find_workspace(workspace))
+    path = journal_path(workspace)
     if not path.exists():
-        print(f"there is no journal yet at {path}")
-        return 0
+        yield None
+        return
     journal = SqliteJournal(path, read_only=True)
     try:
-        faults = journal.verify()
-        last = journal.last_seq()
+        yield journal
     finally:
         journal.close()
-    if as_json:
-        print(json.dumps({"entries": last, "faults": [str(fault) for fault in faults]}))
-        return 1 if faults else 0
-    for fault in faults:
-        print(fault)
-    if not faults:
-        print(f"{path}: {last} entries, each as it was written")
-    return 1 if faults else 0
+
+
+def _heads(given: str) -> list[Head]:
+    """The heads of a text or file. Raises CallWrong where there is none."""
+    from orchestrator.journal.anchors import heads_in
+
+    found = heads_in(given)
+    if found and ":" in given:
+        return found
+    try:
+        found = heads_in(Path(given).read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise CallWrong(
+            f"--head {given} is no NUMBER:HASH, and no file that can be read: {error.strerror}",
+            "Give what `bascule journal head` printed, or the file that it was kept in",
+        ) from None
+    if not found:
+        raise CallWrong(
+            f"{given} holds no head", "A line of it begins with NUMBER:HASH, as `bascule journal head` prints"
+        )
+    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,9 +47,10 @@ StateT = TypeVar("StateT", bound="State")
 class Reading(Generic[StateT]):
     """A journal, read up to its end into a state. `more` reads what has come since."""
 
-    def __init__(self, workspace: Path, kind: Callable[[ModelOf], StateT]) -> None:
-        """Nothing is read yet. Raises JournalUnreadable."""
+    def __init__(self, workspace: Path, kind: Callable[[ModelOf], StateT], *, story: bool = False) -> None:
+        """Nothing is read yet. With `story`, only what tells of incidents and moves is. Raises JournalUnreadable."""
         self.workspace = workspace
+        self._story = story
         self._journal = _open(workspace)
         self.state = kind(self._model_of)
 
@@ -64,7 +66,7 @@ class Reading(Generic[StateT]):
         if self._journal is None:
             return False
         before = self.state.last.seq if self.state.last else 0
-        self.state.read(self._journal.entries(after=before))
+        self.state.read(self._journal.story(before) if self._story else self._journal.entries(before))
         return (self.state.last.seq if self.state.last else 0) > before
 
     def resume(self) -> None:
@@ -72,7 +74,7 @@ class Reading(Generic[StateT]):
         from orchestrator.core.codec import CodecError, decode
         from orchestrator.core.decided import Decided
 
-        checkpoint = self._journal.latest_checkpoint() if self._journal else None
+        checkpoint = self._journal.latest_checkpoint(_warn) if self._journal else None
         if self._journal is None or checkpoint is None:
             return
         try:
@@ -110,14 +112,19 @@ class Reading(Generic[StateT]):
         A lease is renewed at a beat; where it was given back, the last entry tells. One whose process is proven gone
         holds no more, whatever its time.
         """
+        from orchestrator.journal.clocks import SystemClocks
         from orchestrator.journal.lease import is_gone
 
         lease = self._journal.holder() if self._journal else None
         if lease is None:
             last = self.state.last
-            return None if last is None else (max(0.0, wall - last.wall), False)
-        holds = lease.ends_wall > wall and not is_gone(lease.process)
-        return max(0.0, wall - (lease.ends_wall - lease.ttl_s)), holds
+            return None if last is None else (max(0.0, self.now(wall) - last.at), False)
+        clocks = SystemClocks()
+        if lease.process.boot == clocks.boot():  # then no wall clock that was set can bend it
+            left_s = lease.ends_boottime - clocks.boottime()
+        else:
+            left_s = lease.ends_wall - wall
+        return max(0.0, lease.ttl_s - left_s), left_s > 0 and not is_gone(lease.process)
 
 
 @contextmanager
@@ -136,15 +143,19 @@ def reading(workspace: Path) -> Iterator[Reading[State]]:
 
 @contextmanager
 def reading_all(workspace: Path) -> Iterator[Reading[Stories]]:
-    """Every story of the journal. Raises JournalUnreadable."""
+    """Every story of the journal, without the millions of entries that tell of none. Raises JournalUnreadable."""
     from orchestrator.reports.story import Stories
 
-    found = Reading(workspace, Stories)
+    found = Reading(workspace, Stories, story=True)
     try:
         found.more()
         yield found
     finally:
         found.close()
+
+
+def _warn(why: str) -> None:
+    sys.stderr.write(f"bascule: {why}. bascule journal verify lists every fault\n")
 
 
 def _open(workspace: Path) -> Journal | None:

@@ -23,7 +23,14 @@ from orchestrator.config.inventory import Inventory, inventory_files, inventory_
 from orchestrator.config.logins import login_checks
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
-from orchestrator.config.settings import DaemonSettings, People, WorkspaceSettings, read_people, read_settings
+from orchestrator.config.settings import (
+    DaemonSettings,
+    JournalSettings,
+    People,
+    WorkspaceSettings,
+    read_people,
+    read_settings,
+)
 from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
@@ -46,6 +53,7 @@ class Loaded:
     secrets: Secrets
     warnings: tuple[Fault, ...] = ()
     hosts: Mapping[str, int] = field(default_factory=dict)  # client to the number of its hosts
+    journal: JournalSettings = field(default_factory=JournalSettings)
 
     @property
     def people(self) -> Mapping[str, Person]:
@@ -145,6 +153,7 @@ def load(
         model=_digested(Model("", checks.checks, places, moves, services, settings.limits, client_limits)),
         notify=_notify(settings, people),
         daemon=settings.daemon,
+        journal=settings.journal,
         inventories={name: tuple(found) for name, found in sources.items()},
         secrets=secrets,
         warnings=faults.warnings(),

@@ -14,8 +14,10 @@ from typing import Any
 from orchestrator.config.client import compile_limits
 from orchestrator.config.faults import Faults
 from orchestrator.config.shapes import (
+    AnchorShape,
     DaemonShape,
     HeartbeatShape,
+    JournalShape,
     NotifyShape,
     PeopleFileShape,
     PersonShape,
@@ -43,6 +45,20 @@ class DaemonSettings:
     logins: bool = True
 
 
+KEEP_S = 400 * 86400.0  # more than a year, so that one year's figures can be told in the next
+KEEP_LEAST_S = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """How long entries are kept that no incident needs; where the journal's head is kept as well."""
+
+    keep_s: float = KEEP_S
+    anchor_file: Path | None = None
+    anchor_git: Path | None = None
+    anchor_command: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class People:
     """One client's people, or the workspace's (client ""). Ids are `client/name`, the workspace's bare names."""
@@ -64,6 +80,7 @@ class WorkspaceSettings:
     deliver: Deliver = Deliver.ALL
     retry: Retry = field(default_factory=Retry)
     heartbeat: Heartbeat | None = None
+    journal: JournalSettings = field(default_factory=JournalSettings)
 
 
 def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
@@ -91,6 +108,8 @@ def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
         )
     if head.heartbeat is not None:
         found.heartbeat = _heartbeat(head.heartbeat, document, faults)
+    if head.journal is not None:
+        found.journal = _journal(head.journal, workspace, document, faults)
     return found
 
 
@@ -179,6 +198,26 @@ def _heartbeat(shape: HeartbeatShape, document: Document, faults: Faults) -> Hea
     if url and not url.startswith(("http://", "https://")):
         faults.add(document.at("heartbeat", "url"), "heartbeat.url is no web address", "http://… or https://…")
     return Heartbeat(url, every, min(timeout, every)) if url else None
+
+
+def _journal(shape: JournalShape, workspace: Path, document: Document, faults: Faults) -> JournalSettings:
+    keep_s = shape.keep or KEEP_S
+    if keep_s < KEEP_LEAST_S:
+        faults.add(document.at("journal", "keep"), "journal.keep is less than a day", "1d or more, such as 400d")
+    anchor = shape.anchor or AnchorShape()
+    if shape.anchor is not None and not (anchor.file or anchor.git or anchor.command):
+        faults.add(document.at("journal", "anchor"), "journal.anchor names no place", "one of file, git and command")
+    inside = (workspace / ".bascule").resolve()
+    places: dict[str, Path | None] = {}
+    for key, given in (("file", anchor.file), ("git", anchor.git)):
+        place = (workspace / Path(given).expanduser()).resolve() if given else None
+        if place is not None and (place == inside or inside in place.parents):
+            what = f"journal.anchor.{key} is beside the journal: whoever alters the one can alter the other"
+            faults.add(
+                document.at("journal", "anchor", key), what, "a place that others own, on another machine if can be"
+            )
+        places[key] = place
+    return JournalSettings(keep_s, places["file"], places["git"], tuple(anchor.command or ()))
 
 
 def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults) -> str | None:

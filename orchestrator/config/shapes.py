@@ -389,6 +389,21 @@ class DaemonShape(Shape):
     logins: bool | None = None
 
 
+class AnchorShape(Shape):
+    """Where the journal's head is kept as well: a file elsewhere, a clone of a git repository, a command."""
+
+    file: Text | None = None
+    git: Text | None = None
+    command: list[Text] | None = None
+
+
+class JournalShape(Shape):
+    """How long the journal keeps verdict changes that no incident needs, and where its head is anchored."""
+
+    keep: Duration | None = None
+    anchor: AnchorShape | None = None
+
+
 class WorkspaceFileShape(Shape):
     """bascule.yml, at the top of the workspace."""
 
@@ -398,3 +413,4 @@ class WorkspaceFileShape(Shape):
     notify: NotifyShape | None = None
     heartbeat: HeartbeatShape | None = None
     daemon: DaemonShape | None = None
+    journal: JournalShape | None = None

@@ -24,7 +24,7 @@ class Axis:
         self._clocks = clocks
         self._keep = keep
         known = journal.axis()
-        boot = clocks.boot()
+        boot = self.boot = clocks.boot()
         self.same_boot = known is not None and known.boot == boot
         self.assumed_gap_s = 0.0
         if known is not None and known.boot == boot:
@@ -50,10 +50,18 @@ class Axis:
         """The stamp for people: seconds since 1970."""
         return self._clocks.wall()
 
+    @property
+    def carried_over(self) -> bool:
+        """Whether this process goes on under another boot's clock, as one does that was restored elsewhere.
+
+        Then the axis says nothing any more, and has to be begun anew.
+        """
+        return self._clocks.boot() != self.boot
+
     def mark(self) -> None:
         """Note the present moment, so that after a power cut the assumed gap is only the time since this mark."""
-        if self._keep:
-            state = AxisState(self._clocks.boot(), self._offset_s, self.now(), self._clocks.wall())
+        if self._keep and not self.carried_over:
+            state = AxisState(self.boot, self._offset_s, self.now(), self._clocks.wall())
             self._journal.put_axis(state)
 
     def _begin(self, boot: str, known: AxisState | None) -> AxisState:

@@ -1,20 +1,22 @@
 """An entry's bytes and the chain of hashes over them, the same in every kind of journal.
 
 The one rule it keeps: `hash = SHA-256(hash of the entry before + canonical bytes)`, over everything an entry says, its
-number included. So a changed, removed, inserted or reordered entry shows. Somebody who rewrites the whole chain with
-new hashes is not found: keep a copy of the latest hash elsewhere where that matters.
+number included. So a changed, removed, inserted or reordered entry shows. What stands beside the entries (checkpoints,
+models, which entries were let go of) is under the chain where an entry `binds` it by the hash of its bytes. Somebody
+who cuts the end off, or rewrites the chain with new hashes, is found only by a head that was kept elsewhere: `anchors`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 
-from orchestrator.core.codec import CodecError, decode_tagged, dumps, encode_tagged, loads
+from orchestrator.core.codec import CodecError, decode, decode_tagged, dumps, encode, encode_tagged, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import RECORDS, Record
-from orchestrator.journal.journal import ChainFault, Entry, Fault, JournalUnreadable
+from orchestrator.journal.journal import Bind, Bound, ChainFault, Entry, Fault, Head, JournalUnreadable
 
 GENESIS = bytes(32)
 
@@ -22,18 +24,39 @@ Link = tuple[int, bytes, bytes]
 """An entry as it is stored: number, canonical bytes, hash."""
 
 
-def body_of(seq: int, at: float, wall: float, epoch: int, records: Sequence[Record], rows: Mapping[str, Json]) -> bytes:
-    """The canonical bytes of an entry. Raises CodecError."""
-    return dumps(
-        {
-            "seq": seq,
-            "at": float(at),
-            "wall": float(wall),
-            "epoch": epoch,
-            "records": [encode_tagged(record) for record in records],
-            "rows": dict(rows),
-        }
-    )
+def body_of(
+    seq: int,
+    at: float,
+    wall: float,
+    epoch: int,
+    records: Sequence[Record],
+    rows: Mapping[str, Json],
+    binds: Sequence[Bind] = (),
+) -> bytes:
+    """The canonical bytes of an entry; one that binds nothing has no such member. Raises CodecError."""
+    said: dict[str, Json] = {
+        "seq": seq,
+        "at": float(at),
+        "wall": float(wall),
+        "epoch": epoch,
+        "records": [encode_tagged(record) for record in records],
+        "rows": dict(rows),
+    }
+    if binds:
+        said["binds"] = [encode(bind) for bind in binds]
+    return dumps(said)
+
+
+def sha256(data: bytes) -> str:
+    """As a `Bind` has it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def says_itself(digest: str, model: Json) -> bool:
+    """Whether the digest of a model is that of these very bytes, as the configuration makes it: its first half."""
+    if not isinstance(model, dict) or model.get("digest") != digest:
+        return False
+    return sha256(dumps({**model, "digest": ""}))[:32] == digest
 
 
 def link(previous: bytes, body: bytes) -> bytes:
@@ -43,7 +66,7 @@ def link(previous: bytes, body: bytes) -> bytes:
 
 def entry_of(body: bytes) -> Entry:
     """The entry that these bytes say. Raises CodecError."""
-    value = loads(body)
+    value = loads(body.decode())
     try:
         members = cast(dict[str, Json], value)
         return Entry(
@@ -53,52 +76,97 @@ def entry_of(body: bytes) -> Entry:
             epoch=cast(int, members["epoch"]),
             records=tuple(_record(r) for r in cast(list[Json], members["records"])),
             rows=cast(dict[str, Json], members["rows"]),
+            binds=tuple(decode(Bind, b) for b in cast(list[Json], members.get("binds", []))),
         )
     except (KeyError, TypeError) as error:
         raise CodecError(f"not an entry: {error!r}") from error
 
 
-def checked_entries(links: Iterable[Link], previous: bytes, after: int) -> Iterator[Entry]:
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When an entry was made, on the axis and by the wall clock, and under which epoch."""
+
+    at: float
+    wall: float
+    epoch: int
+
+
+def stamped(body: str) -> Stamp:
+    """The stamp of an entry, without its records. Of bytes that are no entry, zeros: reading them says so."""
+    try:
+        members = cast(dict[str, Json], loads(body))
+        return Stamp(cast(float, members["at"]), cast(float, members["wall"]), cast(int, members["epoch"]))
+    except (CodecError, KeyError, TypeError):
+        return Stamp(0.0, 0.0, 0)
+
+
+Gaps = Callable[[int], "Gap | None"]
+"""The gap that begins with this number, if entries were let go of there."""
+
+
+def no_gaps(_first: int) -> Gap | None:
+    """Nothing was ever let go of."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Entries `first` to `last` were let go of; `before` is the hash that they follow, `after` that of the last one."""
+
+    first: int
+    last: int
+    before: bytes
+    after: bytes
+
+    @property
+    def name(self) -> str:
+        """As a `Bind` names it."""
+        return f"{self.first}-{self.last}"
+
+    @property
+    def bind(self) -> Bind:
+        """What puts it under the chain."""
+        return Bind(Bound.GAP, self.name, sha256(self.before + self.after))
+
+
+def difference(head: Head, last: int, there: bytes | None, gap: Gap | None) -> str | None:
+    """Why a journal that ends at `last` is not the one that had this head; `there`: the hash of that entry now."""
+    if head.seq > last:
+        return f"it ends at entry {last}, and entry {head.seq} was there"
+    if there is None and gap is not None:
+        there = gap.after if gap.last == head.seq else None
+        if there is None:
+            return None  # let go of since
+    return None if there is not None and there.hex() == head.hash else f"entry {head.seq} is not the one that it was"
+
+
+def checked_entries(links: Iterable[Link], previous: bytes, after: int, gaps: Gaps = no_gaps) -> Iterator[Entry]:
     """The entries of these links, each checked. Raises JournalUnreadable at the first that does not fit."""
     for seq, body, digest in links:
-        if seq != after + 1:
-            raise _unreadable(ChainFault(after + 1, Fault.MISSING, f"entry {seq} follows entry {after}"))
-        entry = _fitting(seq, body, digest, previous)
+        while seq != after + 1:
+            gap = gaps(after + 1)
+            if gap is None or gap.before != previous or gap.last >= seq:
+                raise unreadable(ChainFault(after + 1, Fault.MISSING, f"entry {seq} follows entry {after}"))
+            after, previous = gap.last, gap.after
+        entry = fitting(seq, body, digest, previous)
         if isinstance(entry, ChainFault):
-            raise _unreadable(entry)
+            raise unreadable(entry)
         yield entry
         after, previous = seq, digest
 
 
-def faults(links: Iterable[Link], head: tuple[int, bytes]) -> list[ChainFault]:
-    """Every fault of a whole chain; `head` is the number and hash of what was written last."""
-    found = []
-    after: int = 0
-    previous: bytes | None = GENESIS
-    for seq, body, digest in links:
-        if seq != after + 1:
-            found.append(_gap(after + 1, seq - 1))
-            previous = None  # unknown: this entry's own hash cannot be checked
-        if previous is not None:
-            result = _fitting(seq, body, digest, previous)
-            if isinstance(result, ChainFault):
-                found.append(result)
-        after, previous = seq, digest
-    if after < head[0]:
-        found.append(_gap(after + 1, head[0]))
-    elif after > head[0]:
-        found.append(ChainFault(head[0] + 1, Fault.ALTERED, f"the latest entry written was {head[0]}: this was added"))
-    elif previous is not None and previous != head[1]:
-        found.append(ChainFault(after, Fault.ALTERED, "its hash is not the one that was written last"))
-    return found
-
-
-def _fitting(seq: int, body: bytes, digest: bytes, previous: bytes) -> Entry | ChainFault:
+def fitting(seq: int, body: bytes, digest: bytes, previous: bytes) -> Entry | ChainFault:
+    """The entry of this link, or what is wrong with it after an entry whose hash is `previous`."""
     if link(previous, body) != digest:
         other = f" or entry {seq - 1}" if seq > 1 else ""
         return ChainFault(
             seq, Fault.ALTERED, f"its hash does not fit: this entry{other} was changed after it was written"
         )
+    return said(seq, body)
+
+
+def said(seq: int, body: bytes) -> Entry | ChainFault:
+    """The entry that these bytes say, if they can be read and say that they are this one."""
     try:
         entry = entry_of(body)
     except CodecError as error:
@@ -112,13 +180,15 @@ def _record(value: Json) -> Record:
     return cast(Record, decode_tagged(RECORDS, value))
 
 
-def _gap(first: int, last: int) -> ChainFault:
+def missing(first: int, last: int) -> ChainFault:
+    """These entries are not there."""
     return ChainFault(
         first, Fault.MISSING, "it was removed" if first == last else f"entries {first} to {last} are gone"
     )
 
 
-def _unreadable(fault: ChainFault) -> JournalUnreadable:
+def unreadable(fault: ChainFault) -> JournalUnreadable:
+    """What to say, and what to do, where the chain cannot be read on."""
     if fault.fault is Fault.UNREADABLE:
         return JournalUnreadable(
             str(fault), "It was written by another version of bascule: use that one, or a later one."

@@ -6,7 +6,7 @@ and the caller discards its engine, acts on nothing, and rebuilds from what `ent
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -14,6 +14,35 @@ from typing import Protocol
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
 from orchestrator.journal.lease import Lease, Refused
+
+
+class Bound(StrEnum):
+    """What an entry may name by the hash of its bytes, so that it is under the chain as the entry is."""
+
+    CHECKPOINT = "checkpoint"  # named by the number of the entry that it follows
+    MODEL = "model"  # named by its digest
+    GAP = "gap"  # entries that were let go of, named "first-last": see `thinning.py`
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Something beside the entries, under the chain: `sha256` is the hash of its bytes, in hexadecimal."""
+
+    kind: Bound
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The chain's end: number and hash (hexadecimal) of the latest entry; `wall` is when it was made."""
+
+    seq: int
+    hash: str
+    wall: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +58,7 @@ class Entry:
     epoch: int
     records: tuple[Record, ...]
     rows: Mapping[str, Json]  # by check id
+    binds: tuple[Bind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +82,32 @@ class Fault(StrEnum):
     MISSING = "missing"  # an entry is not there
     UNREADABLE = "unreadable"  # the content is as written, but this version cannot read it
     DAMAGED = "damaged"  # the store itself says that it is damaged
+    SHORT = "cut off"  # it ends before a head that was anchored elsewhere
+    REWRITTEN = "rewritten"  # an entry is not the one whose hash was anchored elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class ChainFault:
-    """Where the journal was altered or damaged. `seq` 0: not tied to one entry."""
+    """Where the journal was altered or damaged. `seq` 0: not tied to one entry; `what`: not the entry itself."""
 
     seq: int
     fault: Fault
     detail: str
+    what: str = ""
 
     def __str__(self) -> str:
-        place = f"entry {self.seq}" if self.seq else "journal"
+        place = self.what or (f"entry {self.seq}" if self.seq else "journal")
         return f"{place}: {self.fault}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a look at the whole journal showed: every fault, oldest first, and what it could not look at."""
+
+    head: Head
+    entries: int
+    faults: tuple[ChainFault, ...]
+    notes: tuple[str, ...] = ()
 
 
 class JournalError(Exception):
@@ -107,6 +150,14 @@ class Draft:
     wall: float
     records: Sequence[Record]
     rows: Mapping[str, Json]
+
+
+PassedOver = Callable[[str], None]
+"""Told, in one sentence, what was not used and why."""
+
+
+def ignore(_why: str) -> None:
+    """Nobody wants to know."""
 
 
 class Journal(Protocol):
@@ -163,20 +214,45 @@ class Journal(Protocol):
         """The latest row of every check."""
         ...
 
-    def checkpoint(self, seq: int, state: Json) -> None:
-        """Keep the state after entry `seq`: a cache, which the entries could make again."""
+    def head(self) -> Head:
+        """Number, hash and time of the latest entry: what to keep elsewhere, so that a cut or rewritten chain shows."""
         ...
 
-    def latest_checkpoint(self) -> tuple[int, Json] | None:
-        """The newest checkpoint that fits the entries, or None: then fold them all."""
+    def differs(self, head: Head) -> str | None:
+        """Why this is not the journal that had this head once; None: it is, as far as it can tell."""
+        ...
+
+    def story(self, after: int = 0) -> Iterator[Entry]:
+        """The entries with a larger `seq` that tell of incidents and moves, and the latest one: see `slices.py`."""
+        ...
+
+    def checkpoint(self, seq: int, state: Json) -> None:
+        """Keep the state after entry `seq`: a cache, which the entries could make again.
+
+        An entry of its own puts it under the chain, by the lease that was taken here. Raises as `append`.
+        """
+        ...
+
+    def latest_checkpoint(self, passed_over: PassedOver = ignore) -> tuple[int, Json] | None:
+        """The newest checkpoint that the chain names and that is as it was, or None: then fold the entries.
+
+        `passed_over` is told why a newer one is not used.
+        """
         ...
 
     def store_model(self, digest: str, model: Json) -> None:
-        """Keep a compiled configuration. Storing it again changes nothing."""
+        """Keep a compiled configuration; the next entry puts it under the chain. Storing it again changes nothing."""
         ...
 
     def load_model(self, digest: str) -> Json | None:
-        """A configuration stored earlier, or None."""
+        """A configuration stored earlier, or None. Raises JournalUnreadable where it is not as it was stored."""
+        ...
+
+    def thin(self, lease: Lease, before: float) -> Iterator[int]:
+        """Let go of entries older than `before` (on the axis) that no story and no state needs: see `thinning.py`.
+
+        In small transactions, one each time it is asked for the next: how many entries went. Raises as `append`.
+        """
         ...
 
     def axis(self) -> AxisState | None:
@@ -187,8 +263,12 @@ class Journal(Protocol):
         """Keep it. A boot's offset is decided once: if another process did so first, its state is returned."""
         ...
 
+    def examine(self, anchored: Sequence[Head] = ()) -> Examined:
+        """Look at everything once: entries, checkpoints, models, and heads that were kept elsewhere."""
+        ...
+
     def verify(self) -> list[ChainFault]:
-        """Every fault of the chain, oldest first; empty: it is as it was written."""
+        """Every fault, oldest first; empty: it is as it was written, as far as the chain can tell."""
         ...
 
     def close(self) -> None:

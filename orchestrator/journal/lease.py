@@ -7,11 +7,12 @@ gets a larger epoch, so a holder that comes back late is refused wherever epochs
     released, or never held                        anybody, at once
     same process as the one that asks              it may, at once
     same boot and process space, process is gone   anybody, at once
-    same boot, ends later by CLOCK_BOOTTIME        nobody yet
+    same boot, ends later by CLOCK_BOOTTIME        nobody yet, unless it was seen unchanged for its whole time here
     other boot, ends later by the wall clock       nobody yet, unless it was seen unchanged for its whole time here
 
-The last row is for a wall clock that jumped: a lease that nobody renews for its own length, measured on the asker's
-own boot clock, is over. A lock on the file was rejected: a stopped process keeps it, and a network file system lies.
+What was seen unchanged is for a clock that jumped (a wall clock that was set, a machine that was restored): a lease
+that nobody renews for its own length, measured on the asker's own boot clock, is over. A lock on the file was rejected:
+a stopped process keeps it, and a network file system lies.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
-from orchestrator.journal.clocks import Clocks
+from orchestrator.journal.clocks import Clocks, boot_id, shift_ns
+
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,13 @@ class Refused:
 class Watch:
     """How long a lease has been seen unchanged, on this process's own clock."""
 
+    _all: ClassVar[dict[tuple[Path, Process], Watch]] = {}
+
+    @classmethod
+    def of(cls, path: Path, process: Process) -> Watch:
+        """The one of this process for that journal, however often it is opened anew while somebody waits."""
+        return cls._all.setdefault((path.absolute(), process), cls())
+
     def __init__(self) -> None:
         """Nothing seen yet."""
         self._seen: tuple[int, int] | None = None
@@ -94,9 +104,9 @@ class Asker:
             return 0.0
         now = self.clocks.boottime()
         unchanged_s = self.watch.unchanged_for(lease, now)
-        if lease.process.boot == self.clocks.boot():
-            return lease.ends_boottime - now
-        return min(lease.ends_wall - now_wall, lease.ttl_s - unchanged_s)
+        same_boot = lease.process.boot == self.clocks.boot()
+        ends_in_s = lease.ends_boottime - now if same_boot else lease.ends_wall - now_wall
+        return min(ends_in_s, lease.ttl_s - unchanged_s)
 
     def grant(self, holder: str, epoch: int, now_wall: float, ttl_s: float) -> Lease:
         """A new lease for this process from now on."""
@@ -119,7 +129,8 @@ def is_gone(process: Process) -> bool:
     Proof needs the same kernel (boot id) and the same process space: there, no process of that number, a later one
     that got the same number, or one that has ended and was not collected yet.
     """
-    if not process.space or process.space != _space() or process.boot != _boot_of_this_machine():
+    shift = shift_ns()
+    if not process.space or process.space != _space() or shift is None or process.boot != boot_id():
         return False
     try:
         os.kill(process.pid, 0)
@@ -128,12 +139,8 @@ def is_gone(process: Process) -> bool:
     except PermissionError:
         pass  # it exists and belongs to somebody else: the start time decides
     started = _started(process.pid)
-    return started is not None and (started != process.started or _is_ended(process.pid))
-
-
-@cache
-def _boot_of_this_machine() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    rounded = 1 if shift % TICK_NS else 0  # a shift that is no whole number of ticks
+    return started is not None and (abs(started - process.started) > rounded or _is_ended(process.pid))
 
 
 def _space() -> str:
@@ -157,8 +164,10 @@ def _stat(pid: int) -> list[str]:
 
 
 def _started(pid: int) -> int | None:
+    """Ticks from the machine's boot to its start: /proc shows it as this process's time namespace shifts it."""
     fields = _stat(pid)
-    return int(fields[19]) if len(fields) > 19 else None  # field 22 of proc(5)
+    shift = (shift_ns() or 0) // TICK_NS
+    return int(fields[19]) - shift if len(fields) > 19 else None  # field 22 of proc(5)
 
 
 def _is_ended(pid: int) -> bool:

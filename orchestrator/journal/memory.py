@@ -7,16 +7,36 @@ taken (they do not change any more) become bytes when they are read: most are re
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.core.codec import dumps, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
-from orchestrator.journal import chain
+from orchestrator.journal import chain, slices, thinning
 from orchestrator.journal.clocks import Clocks
-from orchestrator.journal.journal import AxisState, ChainFault, Draft, Entry, JournalUnwritable, StaleEpoch
+from orchestrator.journal.examining import Beside, Examination, KeptCheckpoint, checkpoint_fault, model_fault
+from orchestrator.journal.journal import (
+    AxisState,
+    Bind,
+    Bound,
+    ChainFault,
+    Draft,
+    Entry,
+    Examined,
+    Head,
+    JournalUnreadable,
+    JournalUnwritable,
+    PassedOver,
+    StaleEpoch,
+    ignore,
+)
 from orchestrator.journal.lease import Asker, Lease, Process, Refused
 from orchestrator.journal.taken import Taken, TakenRows, written
+
+
+def _seq(link: chain.Link) -> int:
+    return link[0]
 
 
 def _never(process: Process) -> bool:
@@ -39,8 +59,11 @@ class MemoryJournal:
         self._rows: dict[str, bytes | Taken] = {}
         self._lease: Lease | None = None
         self._epoch = 0
-        self._checkpoint: tuple[int, bytes] | None = None
-        self._models: dict[str, bytes] = {}
+        self.checkpoints: dict[int, KeptCheckpoint] = {}
+        self.models: dict[str, bytes] = {}
+        self._binds: dict[tuple[Bound, str], tuple[str, int]] = {}  # to hash, and the entry that binds it
+        self._to_bind: dict[str, Bind] = {}
+        self._gaps: dict[int, chain.Gap] = {}
         self._axis: AxisState | None = None
         self.refuses = ""
 
@@ -79,12 +102,12 @@ class MemoryJournal:
     ) -> Entry:
         """Add one entry and the rows."""
         self._current(lease)
-        seq, previous = len(self._links) + 1, self._links[-1][2] if self._links else chain.GENESIS
-        said = dict(rows)
-        body = chain.body_of(seq, at, wall, lease.epoch, records, said)
+        said, binds = dict(rows), tuple(self._to_bind.values())
+        entry = self._add(Entry(self.last_seq() + 1, at, wall, lease.epoch, tuple(records), said, binds))
         self._keep(rows)
-        self._links.append((seq, body, chain.link(previous, body)))
-        return Entry(seq, at, wall, lease.epoch, tuple(records), said)
+        self._binds |= {(bind.kind, bind.name): (bind.sha256, entry.seq) for bind in binds}
+        self._to_bind.clear()
+        return entry
 
     def append_all(self, lease: Lease, drafts: Sequence[Draft]) -> list[Entry]:
         """Add several entries."""
@@ -98,12 +121,31 @@ class MemoryJournal:
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The entries with a larger `seq`."""
-        previous = self._links[after - 1][2] if after else chain.GENESIS
-        return chain.checked_entries(self._links[after:], previous, after)
+        previous, after = self._start(after)
+        links = self._links[bisect_right(self._links, after, key=_seq) :]
+        return chain.checked_entries(links, previous, after, self._gap_over)
+
+    def story(self, after: int = 0) -> Iterator[Entry]:
+        """The entries that tell of incidents and moves."""
+        for first, last in slices.clipped(self._plan(), after):
+            previous, start = self._start(first - 1)
+            links = self._links[bisect_right(self._links, start, key=_seq) : bisect_right(self._links, last, key=_seq)]
+            yield from chain.checked_entries(links, previous, start, self._gap_over)
 
     def last_seq(self) -> int:
         """The number of the latest entry."""
-        return len(self._links)
+        return self._links[-1][0] if self._links else 0
+
+    def head(self) -> Head:
+        """The chain's end."""
+        if not self._links:
+            return Head(0, chain.GENESIS.hex())
+        seq, body, digest = self._links[-1]
+        return Head(seq, digest.hex(), chain.stamped(body.decode()).wall)
+
+    def differs(self, head: Head) -> str | None:
+        """Why this is not the journal that had this head once."""
+        return chain.difference(head, self.last_seq(), self._hash_at(head.seq), self._gap_over(head.seq))
 
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""
@@ -111,23 +153,47 @@ class MemoryJournal:
         return {check: loads(row if isinstance(row, bytes) else dumps(written(row))) for check, row in found}
 
     def checkpoint(self, seq: int, state: Json) -> None:
-        """Keep the state after entry `seq`."""
+        """Keep the state after entry `seq`, named by an entry of its own."""
         self._writable()
-        self._checkpoint = (seq, dumps(state))
+        if self._lease is None:
+            raise ValueError("a checkpoint is kept under a lease: take it first")
+        found = self._hash_at(seq)
+        if found is None:
+            raise ValueError(f"checkpoint of entry {seq}: there is no such entry")
+        text = dumps(state)
+        own = chain.sha256(text)
+        self._bind(self._lease, [Bind(Bound.CHECKPOINT, str(seq), own)])
+        self.checkpoints[seq] = KeptCheckpoint(seq, found, bytes.fromhex(own), text)
+        for old in sorted(self.checkpoints)[:-2]:
+            del self.checkpoints[old]
 
-    def latest_checkpoint(self) -> tuple[int, Json] | None:
-        """The newest checkpoint."""
-        return (self._checkpoint[0], loads(self._checkpoint[1])) if self._checkpoint else None
+    def latest_checkpoint(self, passed_over: PassedOver = ignore) -> tuple[int, Json] | None:
+        """The newest checkpoint that the chain names and that is as it was."""
+        for seq in sorted(self.checkpoints, reverse=True):
+            kept = self.checkpoints[seq]
+            why = checkpoint_fault(kept, self._hash_at(seq), self._named(Bound.CHECKPOINT, str(seq)))
+            if why is None:
+                return seq, loads(kept.state)
+            passed_over(f"the checkpoint of entry {seq} is not used: {why}")
+        return None
 
     def store_model(self, digest: str, model: Json) -> None:
-        """Keep a compiled configuration."""
+        """Keep a compiled configuration; the next entry binds it."""
         self._writable()
-        self._models.setdefault(digest, dumps(model))
+        text = dumps(model)
+        if self.models.setdefault(digest, text) == text and (Bound.MODEL, digest) not in self._binds:
+            self._to_bind[digest] = Bind(Bound.MODEL, digest, chain.sha256(text))
 
     def load_model(self, digest: str) -> Json | None:
         """A configuration stored earlier."""
-        model = self._models.get(digest)
-        return None if model is None else loads(model)
+        text = self.models.get(digest)
+        if text is None:
+            return None
+        pending = self._to_bind.get(digest)
+        why = model_fault(digest, text, pending.sha256 if pending else self._named(Bound.MODEL, digest))
+        if why is not None:
+            raise JournalUnreadable(f"the configuration {digest} in the journal is refused: {why}", "Restore a copy.")
+        return loads(text)
 
     def axis(self) -> AxisState | None:
         """The time axis as it was last put."""
@@ -142,9 +208,31 @@ class MemoryJournal:
         self._axis = state
         return state
 
+    def examine(self, anchored: Sequence[Head] = ()) -> Examined:
+        """Every fault of everything in it."""
+        head = (self._links[-1][0], self._links[-1][2]) if self._links else (0, chain.GENESIS)
+        kept = Beside(head, list(self.checkpoints.values()), self.models.items(), self._epoch)
+        look = Examination(kept, self._gap_over, anchored)
+        look.look(self._links)
+        return look.examined()
+
     def verify(self) -> list[ChainFault]:
-        """Every fault of the chain."""
-        return chain.faults(self._links, (len(self._links), self._links[-1][2] if self._links else chain.GENESIS))
+        """Every fault."""
+        return list(self.examine().faults)
+
+    def thin(self, lease: Lease, before: float) -> Iterator[int]:
+        """Let go of what nobody needs, below the oldest checkpoint."""
+        told = self._plan()
+        bound = {seq for (kind, _), (_, seq) in self._binds.items() if kind is not Bound.CHECKPOINT}
+        oldest = min(self.checkpoints, default=0)
+        entries = [chain.entry_of(body) for seq, body, _ in self._links if seq < oldest]
+        quiet = [e for e in entries if e.at < before and e.seq not in bound and not slices.within(told, e.seq)]
+        for at in range(0, len(quiet), thinning.BLOCK):
+            gone = thinning.unneeded([(e.seq, e.records) for e in quiet[at : at + thinning.BLOCK]])
+            if gone:
+                self._current(lease)
+                self._let_go(lease, gone)
+            yield len(gone)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -152,6 +240,60 @@ class MemoryJournal:
     def transcript(self) -> bytes:
         """All entries, one a line: two runs of one seed are equal when these bytes are."""
         return b"\n".join(body for _, body, _ in self._links)
+
+    def _let_go(self, lease: Lease, gone: Sequence[int]) -> None:
+        made, taken_in = thinning.gaps_for(gone, lambda seq: self._hash_at(seq) or chain.GENESIS, self._gap_over)
+        self._bind(lease, [gap.bind for gap in made])
+        for gap in taken_in:
+            self._gaps.pop(gap.first, None)
+            self._binds.pop((Bound.GAP, gap.name), None)
+        self._gaps |= {gap.first: gap for gap in made}
+        lost = set(gone)
+        self._links = [x for x in self._links if x[0] not in lost]
+
+    def _add(self, entry: Entry) -> Entry:
+        """One more link."""
+        body = chain.body_of(entry.seq, entry.at, entry.wall, entry.epoch, entry.records, dict(entry.rows), entry.binds)
+        previous = self._links[-1][2] if self._links else chain.GENESIS
+        self._links.append((entry.seq, body, chain.link(previous, body)))
+        return entry
+
+    def _bind(self, lease: Lease, binds: Sequence[Bind]) -> None:
+        """An entry that remembers nothing and binds these."""
+        latest = chain.stamped(self._links[-1][1].decode()) if self._links else chain.Stamp(0.0, 0.0, 0)
+        entry = self._add(Entry(self.last_seq() + 1, latest.at, latest.wall, lease.epoch, (), {}, tuple(binds)))
+        self._binds |= {(bind.kind, bind.name): (bind.sha256, entry.seq) for bind in binds}
+
+    def _named(self, kind: Bound, name: str) -> str | None:
+        found = self._binds.get((kind, name))
+        return found[0] if found else None
+
+    def _plan(self) -> list[slices.Range]:
+        told, spans = [], slices.Spans()
+        for seq, body, _ in self._links:
+            records = chain.entry_of(body).records
+            if slices.is_told(records):
+                told.append(seq)
+                spans.add(seq, records)
+        return slices.plan(told, spans, self.last_seq())
+
+    def _hash_at(self, seq: int) -> bytes | None:
+        at = bisect_right(self._links, seq, key=_seq) - 1
+        return self._links[at][2] if at >= 0 and self._links[at][0] == seq else None
+
+    def _gap_over(self, seq: int) -> chain.Gap | None:
+        before = [gap for first, gap in self._gaps.items() if first <= seq <= gap.last]
+        return before[0] if before else None
+
+    def _start(self, after: int) -> tuple[bytes, int]:
+        if after <= 0:
+            return chain.GENESIS, 0
+        found, gap = self._hash_at(after), self._gap_over(after)
+        if found is not None:
+            return found, after
+        if gap is None:
+            raise JournalUnreadable(f"there is no entry {after}", "Start from an earlier one.")
+        return gap.after, gap.last
 
     def _keep(self, rows: Mapping[str, Json]) -> None:
         kept: Mapping[str, bytes | Taken | None]

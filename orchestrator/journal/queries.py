@@ -1,12 +1,12 @@
 """Every SQL statement of the SQLite journal, each with a name.
 
-The one rule it keeps: entries are only ever inserted.
+The one rule it keeps: entries are only ever inserted, and only those that a gap stands for are deleted.
 """
 
 from __future__ import annotations
 
 APPLICATION_ID = 0x62617363  # "basc"; `file` and `sqlite3` can tell what it is
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash BLOB NOT NULL);
@@ -23,6 +23,34 @@ CREATE TABLE axis (
 CREATE TRIGGER entries_stay BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
 CREATE TRIGGER entries_stand BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
 """
+
+# From format 1 to 2: what is under the chain beside entries, what was let go of, and an index of what is told. The
+# file itself keeps the index (it is what `slices.py` says in Python): a program of format 1 that still has it open does
+# not know of it. Of entries that were there before, those from `done` + 1 to `until` are not in it yet.
+SECOND = """
+ALTER TABLE checkpoints ADD COLUMN bound INTEGER;
+ALTER TABLE models ADD COLUMN bound INTEGER;
+CREATE TABLE gaps (
+  first INTEGER PRIMARY KEY, last INTEGER NOT NULL, before BLOB NOT NULL, after BLOB NOT NULL, bound INTEGER
+);
+CREATE TABLE told (seq INTEGER PRIMARY KEY, incident INTEGER NOT NULL);
+CREATE INDEX told_incident ON told (seq) WHERE incident;
+CREATE TABLE told_done (id INTEGER PRIMARY KEY CHECK (id = 1), done INTEGER NOT NULL, until INTEGER NOT NULL);
+INSERT INTO told_done SELECT 1, 0, coalesce(max(seq), 0) FROM entries;
+CREATE TRIGGER entries_told AFTER INSERT ON entries
+WHEN EXISTS (
+  SELECT 1 FROM json_each(NEW.body, '$.records') AS r WHERE json_extract(r.value, '$.kind') <> 'VerdictChanged'
+)
+BEGIN
+  INSERT OR IGNORE INTO told SELECT NEW.seq, EXISTS (
+    SELECT 1 FROM json_each(NEW.body, '$.records') AS r WHERE json_extract(r.value, '$.kind') LIKE 'Incident%'
+  );
+END;
+DROP TRIGGER entries_stay;
+CREATE TRIGGER entries_stay BEFORE DELETE ON entries
+WHEN NOT EXISTS (SELECT 1 FROM gaps WHERE OLD.seq BETWEEN first AND last)
+BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
+"""
 BEGIN_STORE = "INSERT INTO head (id, seq, hash) VALUES (1, 0, ?)"
 BEGIN_LEASE = "INSERT INTO lease (id, epoch, held) VALUES (1, 0, NULL)"
 
@@ -30,7 +58,36 @@ HEAD = "SELECT seq, hash FROM head"
 MOVE_HEAD = "UPDATE head SET seq = ?, hash = ?"
 ADD_ENTRY = "INSERT INTO entries (seq, body, hash) VALUES (?, ?, ?)"
 ENTRIES_AFTER = "SELECT seq, body, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+ENTRIES_FROM_TO = "SELECT seq, body, hash FROM entries WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
 ENTRY_HASH = "SELECT hash FROM entries WHERE seq = ?"
+ENTRY = "SELECT body, hash FROM entries WHERE seq = ?"
+
+TOLD = "SELECT seq FROM told ORDER BY seq"
+TOLD_FROM_TO = "SELECT seq FROM told WHERE seq BETWEEN ? AND ?"
+TOLD_OF_INCIDENTS = (
+    "SELECT t.seq, e.body FROM told t JOIN entries e ON e.seq = t.seq WHERE t.incident AND t.seq > ?"
+    " ORDER BY t.seq LIMIT ?"
+)
+TOLD_DONE = "SELECT done, until FROM told_done"
+TELL = """
+INSERT OR IGNORE INTO told SELECT seq, EXISTS (
+  SELECT 1 FROM json_each(body, '$.records') AS r WHERE json_extract(r.value, '$.kind') LIKE 'Incident%'
+) FROM entries WHERE seq > ? AND seq <= ? AND EXISTS (
+  SELECT 1 FROM json_each(body, '$.records') AS r WHERE json_extract(r.value, '$.kind') <> 'VerdictChanged'
+)
+"""
+MOVE_TOLD_DONE = "UPDATE told_done SET done = ?"
+
+GAP_AT = "SELECT first, last, before, after FROM gaps WHERE first <= ? ORDER BY first DESC LIMIT 1"
+PUT_GAP = "INSERT INTO gaps (first, last, before, after, bound) VALUES (?, ?, ?, ?, ?)"
+DROP_GAP = "DELETE FROM gaps WHERE first = ?"
+QUIET_AFTER = (
+    "SELECT seq, body FROM entries WHERE seq > ? AND seq <= ? AND seq NOT IN (SELECT seq FROM told)"
+    " AND seq NOT IN (SELECT bound FROM gaps WHERE bound NOTNULL)"
+    " AND seq NOT IN (SELECT bound FROM models WHERE bound NOTNULL) ORDER BY seq LIMIT ?"
+)
+DROP_ENTRY = "DELETE FROM entries WHERE seq = ?"
+BODIES_BACK = "SELECT body FROM entries WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
 
 PUT_ROW = (
     "INSERT INTO detector_rows (check_id, row) VALUES (?, ?) ON CONFLICT (check_id) DO UPDATE SET row = excluded.row"
@@ -44,14 +101,19 @@ KEEP_LEASE = "UPDATE lease SET held = ?"
 ADD_EPOCH = "INSERT INTO epochs (epoch, holder, pid, wall) VALUES (?, ?, ?, ?)"
 LAST_EPOCH = "SELECT max(epoch) FROM epochs"
 
-PUT_CHECKPOINT = "INSERT OR REPLACE INTO checkpoints (seq, state, hash, digest) VALUES (?, ?, ?, ?)"
+PUT_CHECKPOINT = "INSERT OR REPLACE INTO checkpoints (seq, state, hash, digest, bound) VALUES (?, ?, ?, ?, ?)"
 DROP_OLD_CHECKPOINTS = (
     "DELETE FROM checkpoints WHERE seq NOT IN (SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT 2)"
 )
 CHECKPOINTS = "SELECT seq, state, hash, digest FROM checkpoints ORDER BY seq DESC"
+CHECKPOINT_BOUND = "SELECT bound FROM checkpoints WHERE seq = ?"
+OLDEST_CHECKPOINT = "SELECT min(seq) FROM checkpoints WHERE bound NOTNULL"
 
 PUT_MODEL = "INSERT OR IGNORE INTO models (digest, model) VALUES (?, ?)"
 MODEL = "SELECT model FROM models WHERE digest = ?"
+MODEL_BOUND = "SELECT bound FROM models WHERE digest = ?"
+MODELS = "SELECT digest, model FROM models ORDER BY digest"
+BIND_MODEL = "UPDATE models SET bound = ? WHERE digest = ?"
 
 AXIS = "SELECT boot, offset_s, at, wall, gap_s FROM axis"
 PUT_AXIS = "INSERT OR REPLACE INTO axis (id, boot, offset_s, at, wall, gap_s) VALUES (1, ?, ?, ?, ?, ?)"

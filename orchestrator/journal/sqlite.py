@@ -5,7 +5,6 @@ The one rule it keeps: whoever writes says under which lease, and the epoch is c
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +13,29 @@ from typing import cast
 from orchestrator.core.codec import CodecError, decode, dumps, encode, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
-from orchestrator.journal import chain, queries
+from orchestrator.journal import beside, chain, queries, slices, thinning
 from orchestrator.journal.clocks import Clocks, SystemClocks
-from orchestrator.journal.journal import AxisState, ChainFault, Draft, Entry, Fault, JournalUnreadable, StaleEpoch
-from orchestrator.journal.lease import Asker, Lease, Process, Refused, is_gone, this_process
+from orchestrator.journal.examining import Examination
+from orchestrator.journal.journal import (
+    AxisState,
+    Bind,
+    Bound,
+    ChainFault,
+    Draft,
+    Entry,
+    Examined,
+    Fault,
+    Head,
+    JournalUnreadable,
+    PassedOver,
+    StaleEpoch,
+    ignore,
+)
+from orchestrator.journal.lease import Asker, Lease, Process, Refused, Watch, is_gone, this_process
 from orchestrator.journal.store import Store
 
 _BATCH = 500  # entries a read, so that a long fold holds no read transaction open
+_INDEX_BLOCK = 5000  # entries of an older file that are indexed in one transaction
 
 
 def journal_path(workspace: Path) -> Path:
@@ -42,9 +57,14 @@ class SqliteJournal:
     ) -> None:
         """Open the file, make it unless `read_only`. Raises JournalUnreadable, JournalUnwritable."""
         clocks = clocks or SystemClocks()
-        self._asker = Asker(process or this_process(clocks.boot()), clocks, gone)
+        process = process or this_process(clocks.boot())
+        self._asker = Asker(process, clocks, gone, Watch.of(path, process))
         self._store = Store(path, read_only)
+        self._lease: Lease | None = None  # that was taken here: checkpoints are kept under it
+        self._to_bind: dict[str, Bind] = {}  # models stored here; the next entry binds them
         self.path = path
+
+    # ---- the lease
 
     def acquire(self, holder: str, now_wall: float, ttl_s: float) -> Lease | Refused:
         """Take the lease with the next epoch, or say who holds it."""
@@ -55,9 +75,11 @@ class SqliteJournal:
                 if left_s > 0:
                     return Refused(held, left_s)
             (noted,) = db.execute(queries.LAST_EPOCH).fetchone()
-            lease = self._asker.grant(holder, max(epoch, noted or 0) + 1, now_wall, ttl_s)
+            epoch = max(epoch, noted or 0, _latest(db).epoch) + 1
+            lease = self._asker.grant(holder, epoch, now_wall, ttl_s)
             db.execute(queries.TAKE_LEASE, (lease.epoch, _text(encode(lease))))
             db.execute(queries.ADD_EPOCH, (lease.epoch, holder, lease.process.pid, now_wall))
+        self._lease = lease
         return lease
 
     def renew(self, lease: Lease, now_wall: float) -> bool:
@@ -80,6 +102,8 @@ class SqliteJournal:
         """Who holds it."""
         return _lease(self._store.read(queries.LEASE)[0])[1]
 
+    # ---- entries and rows
+
     def append(
         self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
     ) -> Entry:
@@ -89,19 +113,25 @@ class SqliteJournal:
     def append_all(self, lease: Lease, drafts: Sequence[Draft]) -> list[Entry]:
         """Add entries and rows in one transaction."""
         entries, latest = [], {}
+        binds = tuple(self._to_bind.values())
         with self._store.writing() as db:
             _refuse_stale(db, lease)
             seq, digest = db.execute(queries.HEAD).fetchone()
             for draft in drafts:
                 rows = dict(draft.rows)  # rows that were taken are encoded when they are read: once
                 seq += 1
-                body = chain.body_of(seq, draft.at, draft.wall, lease.epoch, draft.records, rows)
+                body = chain.body_of(seq, draft.at, draft.wall, lease.epoch, draft.records, rows, binds)
                 digest = chain.link(digest, body)
                 db.execute(queries.ADD_ENTRY, (seq, body.decode("ascii"), digest))
-                entries.append(Entry(seq, draft.at, draft.wall, lease.epoch, tuple(draft.records), rows))
+                entries.append(Entry(seq, draft.at, draft.wall, lease.epoch, tuple(draft.records), rows, binds))
+                db.executemany(queries.BIND_MODEL, [(seq, bind.name) for bind in binds])
                 latest.update(rows)
+                binds = ()
             db.execute(queries.MOVE_HEAD, (seq, digest))
             _keep(db, latest)
+        if entries:
+            for bind in entries[0].binds:
+                self._to_bind.pop(bind.name, None)
         return entries
 
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
@@ -112,49 +142,67 @@ class SqliteJournal:
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The entries with a larger `seq`, read in batches."""
-        previous = chain.GENESIS
-        if after:
-            found = self._store.read(queries.ENTRY_HASH, (after,))
-            if not found:
-                raise JournalUnreadable(f"there is no entry {after} in {self.path}", "Start from an earlier one.")
-            previous = found[0][0]
-        return chain.checked_entries(self._links(after), previous, after)
+        previous, after = self._start(after)
+        return chain.checked_entries(self._links(after), previous, after, self._gap_over)
+
+    def story(self, after: int = 0) -> Iterator[Entry]:
+        """The entries that tell of incidents and moves, each checked against the one before it."""
+        for first, last in slices.clipped(self._plan(), after):
+            previous, start = self._start(first - 1)
+            yield from chain.checked_entries(self._links(start, last), previous, start, self._gap_over)
 
     def last_seq(self) -> int:
         """The number of the latest entry."""
         return cast(int, self._store.read(queries.HEAD)[0][0])
 
+    def head(self) -> Head:
+        """The chain's end."""
+        seq, digest = self._store.read(queries.HEAD)[0]
+        found = self._store.read(queries.ENTRY, (seq,))
+        return Head(seq, digest.hex(), chain.stamped(found[0][0]).wall if found else 0.0)
+
+    def differs(self, head: Head) -> str | None:
+        """Why this is not the journal that had this head once."""
+        found = self._store.read(queries.ENTRY_HASH, (head.seq,))
+        return chain.difference(head, self.last_seq(), found[0][0] if found else None, self._gap_over(head.seq))
+
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""
         return {check: loads(row) for check, row in self._store.read(queries.ROWS)}
 
+    # ---- beside the entries
+
     def checkpoint(self, seq: int, state: Json) -> None:
-        """Keep the state after entry `seq`, bound to that entry by its hash; the two latest stay."""
+        """Keep the state after entry `seq`, named by an entry of its own; the two latest stay."""
         text = dumps(state)
         with self._store.writing() as db:
+            if self._lease is None:
+                raise ValueError("a checkpoint is kept under a lease: take it first")
+            _refuse_stale(db, self._lease)
             found = db.execute(queries.ENTRY_HASH, (seq,)).fetchone()
             if found is None:
                 raise ValueError(f"checkpoint of entry {seq}: there is no such entry")
-            db.execute(queries.PUT_CHECKPOINT, (seq, text.decode("ascii"), found[0], hashlib.sha256(text).digest()))
+            own = chain.sha256(text)
+            bound = _add_binding(db, self._lease, [Bind(Bound.CHECKPOINT, str(seq), own)])
+            row = (seq, text.decode("ascii"), found[0], bytes.fromhex(own), bound)
+            db.execute(queries.PUT_CHECKPOINT, row)
             db.execute(queries.DROP_OLD_CHECKPOINTS)
 
-    def latest_checkpoint(self) -> tuple[int, Json] | None:
-        """The newest checkpoint that is whole and belongs to these entries."""
-        for seq, state, digest, own in self._store.read(queries.CHECKPOINTS):
-            entry = self._store.read(queries.ENTRY_HASH, (seq,))
-            if entry and entry[0][0] == digest and hashlib.sha256(state.encode()).digest() == own:
-                return seq, loads(state)
-        return None
+    def latest_checkpoint(self, passed_over: PassedOver = ignore) -> tuple[int, Json] | None:
+        """The newest checkpoint that the chain names and that is as it was."""
+        return beside.latest_checkpoint(self._store, passed_over)
 
     def store_model(self, digest: str, model: Json) -> None:
-        """Keep a compiled configuration."""
+        """Keep a compiled configuration; the next entry binds it, if none does."""
+        text = dumps(model)
         with self._store.writing() as db:
-            db.execute(queries.PUT_MODEL, (digest, _text(model)))
+            if beside.put_model(db, digest, text.decode("ascii")):
+                self._to_bind[digest] = Bind(Bound.MODEL, digest, chain.sha256(text))
 
     def load_model(self, digest: str) -> Json | None:
         """A configuration stored earlier."""
-        found = self._store.read(queries.MODEL, (digest,))
-        return loads(found[0][0]) if found else None
+        pending = self._to_bind.get(digest)
+        return beside.load_model(self._store, digest, pending.sha256 if pending else None)
 
     def axis(self) -> AxisState | None:
         """The time axis as it was last put."""
@@ -171,25 +219,97 @@ class SqliteJournal:
             db.execute(queries.PUT_AXIS, (state.boot, state.offset_s, state.at, state.wall, state.gap_s))
         return state
 
-    def verify(self) -> list[ChainFault]:
-        """Every fault: SQLite's own check of the file, then the chain."""
+    # ---- keeping it whole and small
+
+    def examine(self, anchored: Sequence[Head] = ()) -> Examined:
+        """Every fault: SQLite's own check of the file, then everything in it."""
         try:
             damage = [str(row[0]) for row in self._store.read(queries.QUICK_CHECK)]
-            found = [ChainFault(0, Fault.DAMAGED, line) for line in damage if line != "ok"]
-            seq, digest = self._store.read(queries.HEAD)[0]
-            return found + chain.faults(self._links(0), (seq, digest))
+            found = tuple(ChainFault(0, Fault.DAMAGED, line) for line in damage if line != "ok")
+            look = Examination(beside.read(self._store), self._gap_over, anchored)
+            after = 0
+            for seq, body, digest in self._links(0):
+                look.look([(seq, body, digest)])
+                after = seq
+            if look.missing_gaps():  # let go of while it was read: what binds them came after
+                look.look(self._links(after))
+            done = look.examined()
+            return Examined(done.head, done.entries, found + done.faults, done.notes)
         except JournalUnreadable as error:
-            return [ChainFault(0, Fault.DAMAGED, error.reason)]
+            return Examined(Head(0, ""), 0, (ChainFault(0, Fault.DAMAGED, error.reason),))
+
+    def verify(self) -> list[ChainFault]:
+        """Every fault."""
+        return list(self.examine().faults)
+
+    def index(self) -> Iterator[int]:
+        """Index entries that an earlier version wrote, some at each step; how many are still to be done."""
+        done, until = self._store.read(queries.TOLD_DONE)[0]
+        while done < until:
+            with self._store.writing() as db:
+                upto = min(until, done + _INDEX_BLOCK)
+                db.execute(queries.TELL, (done, upto))
+                db.execute(queries.MOVE_TOLD_DONE, (upto,))
+            done = upto
+            yield until - done
+
+    def thin(self, lease: Lease, before: float) -> Iterator[int]:
+        """Let go of what nobody needs, below the oldest checkpoint that may be used."""
+        yield from (0 for _ in self.index())
+        found = self._store.read(queries.OLDEST_CHECKPOINT)[0][0]
+        last = beside.last_before(self._store, before, 0 if found is None else found - 1)
+        told, at = self._plan(), 0
+        while block := self._store.read(queries.QUIET_AFTER, (at, last, thinning.BLOCK)):
+            at = block[-1][0]
+            quiet = [(seq, body) for seq, body in block if not slices.within(told, seq)]
+            gone = thinning.unneeded([(seq, chain.entry_of(body.encode()).records) for seq, body in quiet])
+            if gone:
+                with self._store.writing() as db:
+                    _refuse_stale(db, lease)
+                    _let_go(db, lease, gone)
+            yield len(gone)
 
     def close(self) -> None:
         """Let go of the file."""
         self._store.close()
 
-    def _links(self, after: int) -> Iterator[chain.Link]:
-        while batch := self._store.read(queries.ENTRIES_AFTER, (after, _BATCH)):
+    def _plan(self) -> list[slices.Range]:
+        """What is told. Of a file that is not indexed yet, everything that is not."""
+        last = self.last_seq()
+        if self._store.version < 2:
+            return [(1, last)] if last else []
+        done, until = self._store.read(queries.TOLD_DONE)[0]
+        told = [seq for (seq,) in self._store.read(queries.TOLD)]
+        spans, at = slices.Spans(), 0
+        while batch := self._store.read(queries.TOLD_OF_INCIDENTS, (at, _BATCH)):
+            for seq, body in batch:
+                spans.add(seq, chain.entry_of(body.encode()).records)
+            at = batch[-1][0]
+        found = slices.plan(told, spans, last)
+        return slices.merged([*found, (done + 1, until)]) if done < until else found
+
+    def _start(self, after: int) -> tuple[bytes, int]:
+        """Where to read on after an entry: its hash and number; of one that was let go of, those of its gap's last."""
+        if after <= 0:
+            return chain.GENESIS, 0
+        found = self._store.read(queries.ENTRY_HASH, (after,))
+        if found:
+            return found[0][0], after
+        gap = self._gap_over(after)
+        if gap is None:
+            raise JournalUnreadable(f"there is no entry {after} in {self.path}", "Start from an earlier one.")
+        return gap.after, gap.last
+
+    def _gap_over(self, seq: int) -> chain.Gap | None:
+        return beside.gap_over(self._store, seq)
+
+    def _links(self, after: int, last: int | None = None) -> Iterator[chain.Link]:
+        query, end = (queries.ENTRIES_AFTER, ()) if last is None else (queries.ENTRIES_FROM_TO, (last,))
+        start = after if last is None else after + 1
+        while batch := self._store.read(query, (start, *end, _BATCH)):
             for seq, body, digest in batch:
                 yield seq, body.encode(), digest
-            after = batch[-1][0]
+            start = batch[-1][0] + (0 if last is None else 1)
 
 
 def _text(value: Json) -> str:
@@ -214,3 +334,37 @@ def _refuse_stale(db: sqlite3.Connection, lease: Lease) -> None:
 def _keep(db: sqlite3.Connection, rows: Mapping[str, Json]) -> None:
     db.executemany(queries.PUT_ROW, [(check, _text(row)) for check, row in rows.items() if row is not None])
     db.executemany(queries.FORGET_ROW, [(check,) for check, row in rows.items() if row is None])
+
+
+def _latest(db: sqlite3.Connection) -> chain.Stamp:
+    """When and under which epoch the latest entry was made."""
+    found = db.execute(queries.BODIES_BACK, (db.execute(queries.HEAD).fetchone()[0],)).fetchone()
+    return chain.stamped(found[0]) if found else chain.Stamp(0.0, 0.0, 0)
+
+
+def _add_binding(db: sqlite3.Connection, lease: Lease, binds: Sequence[Bind]) -> int:
+    """An entry that remembers nothing and binds these; its number."""
+    seq, digest = db.execute(queries.HEAD).fetchone()
+    latest = _latest(db)
+    body = chain.body_of(seq + 1, latest.at, latest.wall, lease.epoch, (), {}, binds)
+    digest = chain.link(digest, body)
+    db.execute(queries.ADD_ENTRY, (seq + 1, body.decode("ascii"), digest))
+    db.execute(queries.MOVE_HEAD, (seq + 1, digest))
+    return cast(int, seq) + 1
+
+
+def _let_go(db: sqlite3.Connection, lease: Lease, gone: Sequence[int]) -> None:
+    """Delete these entries, and put in their place the gaps that stand for them."""
+
+    def hash_at(seq: int) -> bytes:
+        return cast(bytes, db.execute(queries.ENTRY_HASH, (seq,)).fetchone()[0]) if seq else chain.GENESIS
+
+    def gap_at(seq: int) -> chain.Gap | None:
+        found = db.execute(queries.GAP_AT, (seq,)).fetchone()
+        return chain.Gap(*found) if found and found[1] >= seq else None
+
+    made, taken_in = thinning.gaps_for(gone, hash_at, gap_at)
+    bound = _add_binding(db, lease, [gap.bind for gap in made])
+    db.executemany(queries.DROP_GAP, [(gap.first,) for gap in taken_in])
+    db.executemany(queries.PUT_GAP, [(g.first, g.last, g.before, g.after, bound) for g in made])
+    db.executemany(queries.DROP_ENTRY, [(seq,) for seq in gone])

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import tenacity
@@ -113,6 +113,11 @@ class Store:
             if self._connection is connection:
                 connection.execute("PRAGMA synchronous = FULL")
 
+    @property
+    def version(self) -> int:
+        """The file's format. One that is only read may be of an earlier version."""
+        return cast(int, self.read("PRAGMA user_version")[0][0])
+
     def read(self, query: str, arguments: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query. Waits for a busy file. Raises JournalUnreadable."""
         with self._turn:
@@ -191,19 +196,32 @@ class Store:
         return connection
 
     def _settle(self, connection: sqlite3.Connection) -> None:
-        """Make the tables in a new file; refuse a file that is something else."""
+        """Make the tables in a new file, bring an older one up to date; refuse a file that is something else."""
         if self._is_ours(connection):
+            if not self.read_only:
+                self._bring_up_to_date(connection)
             return
         if self.read_only:
             raise JournalUnreadable(f"{self.path} is no journal yet", "Start the daemon once.")
         with self._transaction(connection):
             if self._is_ours(connection):  # another process was first
                 return
-            for statement in _statements(queries.SCHEMA):
+            for statement in _statements(queries.SCHEMA + queries.SECOND):
                 connection.execute(statement)
             connection.execute(queries.BEGIN_STORE, (GENESIS,))
             connection.execute(queries.BEGIN_LEASE)
             connection.execute(f"PRAGMA application_id = {queries.APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {queries.VERSION}")
+
+    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
+        """From one format to the next. Nothing that was written changes its meaning."""
+        if connection.execute("PRAGMA user_version").fetchone()[0] == queries.VERSION:
+            return
+        with self._transaction(connection):
+            if connection.execute("PRAGMA user_version").fetchone()[0] == queries.VERSION:
+                return  # another process was first
+            for statement in _statements(queries.SECOND):
+                connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {queries.VERSION}")
 
     def _is_ours(self, connection: sqlite3.Connection) -> bool:

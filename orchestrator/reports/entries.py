@@ -37,22 +37,29 @@ class Entry(Protocol):
         """What is to be remembered."""
 
 
+DRIFT_S = 0.01  # two stamps that say the same, this near, are kept as one
+
+
 class WallClock:
     """Wall stamps for times on the axis, by the last entry before them.
 
     An entry's stamp counts until the next one, so a wall clock that was set during an incident bends nothing earlier.
+    Only entries at which the two clocks have moved apart are kept: there are millions of the others.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._at: list[float] = []
         self._wall: list[float] = []
+        self._last: tuple[float, float] | None = None
         for entry in entries:
             self.add(entry)
 
     def add(self, entry: Entry) -> None:
         """Learn of one more entry; they come in order."""
-        self._at.append(entry.at)
-        self._wall.append(entry.wall)
+        self._last = (entry.at, entry.wall)
+        if not self._at or abs((entry.wall - entry.at) - (self._wall[-1] - self._at[-1])) > DRIFT_S:
+            self._at.append(entry.at)
+            self._wall.append(entry.wall)
 
     def wall(self, at: float) -> float:
         """Seconds since 1970 at this time of the axis; without any entry, the time itself."""
@@ -63,6 +70,6 @@ class WallClock:
 
     def axis(self, wall: float) -> float:
         """The axis now, judged from the last entry; it never lies before that entry."""
-        if not self._at:
+        if self._last is None:
             return 0.0
-        return self._at[-1] + max(0.0, wall - self._wall[-1])
+        return self._last[0] + max(0.0, wall - self._last[1])

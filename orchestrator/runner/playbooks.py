@@ -277,7 +277,7 @@ class PlaybookRunner:
                 except OSError:
                     worker = None
                 if worker is not None:
-                    if leftovers.started_at(found["pid"]) == found["started"]:
+                    if abs(leftovers.started_at(found["pid"]) - found["started"]) <= 1:  # it is rounded to ticks
                         return worker
                     os.close(worker)
             lock = attempt.take_lock()

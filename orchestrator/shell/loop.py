@@ -23,7 +23,7 @@ from orchestrator.core.decided import Decided, apply
 from orchestrator.core.detector import Row, interrupt
 from orchestrator.core.engine import Engine, Outcome
 from orchestrator.core.model import Model
-from orchestrator.core.records import RunEnded
+from orchestrator.core.records import RunEnded, Verdict
 from orchestrator.journal.journal import Draft, Entry, Journal, JournalUnwritable, StaleEpoch
 from orchestrator.journal.keeping import Keeping
 from orchestrator.journal.lease import Lease
@@ -88,7 +88,6 @@ class Shell:
         self._rows = Keeping()  # that changed since rows were written last
         self._rows_at = 0.0
         self._batch: list[_Stepped] = []  # steps that are not committed yet
-        self._since_checkpoint = 0
         self._checkpoint_from = 0.0
         self._started: e.ControllerStarted | None = None
         self._broken: str | None = None
@@ -97,7 +96,7 @@ class Shell:
         self._told_broken = 0
         self._tell_at = 0.0
         self.wake_at = FOREVER
-        self.engine = rebuild(journal, attends)
+        self.engine, self._since_checkpoint = rebuilt(journal, attends)
 
     @property
     def broken(self) -> str | None:
@@ -301,22 +300,52 @@ class Shell:
 
 
 def rebuild(journal: Journal, attends: bool = True) -> Engine:
-    """The engine as the journal has it: the newest checkpoint, the entries after it, the rows, the model in force.
+    """The engine as the journal has it. Raises JournalUnreadable, IllegalRecord."""
+    return rebuilt(journal, attends)[0]
 
+
+def rebuilt(journal: Journal, attends: bool = True) -> tuple[Engine, int]:
+    """The engine as the journal has it, and how many entries had to be read for it.
+
+    That is the newest checkpoint, the entries after it, the rows, the model in force. A checkpoint that is not as the
+    chain says is passed over, loudly; an altered entry or model is not acted on.
     Raises JournalUnreadable, IllegalRecord.
     """
+
+    def passed_over(why: str) -> None:
+        log.error("a checkpoint is passed over", why=why, hint="bascule journal verify")
+
     decided, after = Decided(), 0
-    checkpoint = journal.latest_checkpoint()
+    checkpoint = journal.latest_checkpoint(passed_over)
     if checkpoint is not None:
         try:
             after, decided = checkpoint[0], decode(Decided, checkpoint[1])
         except CodecError as error:  # of another version: a checkpoint is a cache
             log.info("checkpoint not used", why=str(error))
             decided, after = Decided(), 0
+    read = 0
     for entry in journal.entries(after):
+        read += 1
         for record in entry.records:
             apply(decided, record)
     stored = journal.load_model(decided.configuration) if decided.configuration else None
     model = decode(Model, stored) if stored is not None else Model("")
-    rows = {name: decode(Row, row) for name, row in journal.rows().items()}
-    return Engine(model, decided, rows, attends=attends)
+    return Engine(model, decided, _rows(journal, decided), attends=attends), read
+
+
+def _rows(journal: Journal, decided: Decided) -> dict[str, Row]:
+    """The detector rows, which no chain covers: one whose verdict is not the entries' counts for nothing."""
+    found: dict[str, Row] = {}
+    for name, stored in journal.rows().items():
+        try:
+            row = decode(Row, stored)
+        except CodecError as error:
+            log.error("a detector row is passed over: its check begins unknown", check=name, why=str(error))
+            continue
+        said = decided.verdicts.get(name)
+        if row.verdict is not Verdict.UNKNOWN and (said is None or said.verdict is not row.verdict):
+            what = said.verdict.value if said else "nothing"
+            log.error("a detector row is passed over", check=name, row=row.verdict.value, entries=what)
+            continue
+        found[name] = row
+    return found

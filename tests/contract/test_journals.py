@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.core.codec import CodecError, encode
+from orchestrator.core.codec import CodecError, dumps, encode
+from orchestrator.core.decided import fold
 from orchestrator.core.detector import Row
+from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import ControllerBegan, Record, ServiceFrozen, StepBegan, Verdict
-from orchestrator.journal.journal import AxisState, Journal, StaleEpoch
+from orchestrator.core.records import (
+    Configured,
+    ControllerBegan,
+    IncidentEnded,
+    IncidentOpened,
+    Record,
+    ServiceFrozen,
+    StepBegan,
+    Verdict,
+    VerdictChanged,
+)
+from orchestrator.journal.anchors import heads_in, line_of
+from orchestrator.journal.chain import GENESIS, Gap, body_of, link, no_gaps, sha256
+from orchestrator.journal.examining import Beside, Examination, KeptCheckpoint
+from orchestrator.journal.journal import (
+    AxisState,
+    Bound,
+    Draft,
+    Fault,
+    Head,
+    Journal,
+    JournalUnreadable,
+    StaleEpoch,
+)
 from orchestrator.journal.lease import Lease, Process, Refused
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.journal.sqlite import SqliteJournal
@@ -27,6 +55,7 @@ class World:
         self.gone: set[str] = set()
         self._kind, self._directory = kind, directory
         self._opened: list[Journal] = []
+        self._taken: list[tuple[Any, ...]] = []
         self._memory = MemoryJournal(self.clocks, self._is_gone)
 
     def open(self, pid: int = 1) -> Journal:
@@ -42,6 +71,80 @@ class World:
     def close(self) -> None:
         for journal in self._opened:
             journal.close()
+
+    # ---- what somebody does who can write where the journal is
+
+    def alter_checkpoint(self, seq: int, state: bytes) -> None:
+        """Another state, with a hash of its own that fits."""
+        if self._kind == "memory":
+            kept = self._memory.checkpoints[seq]
+            self._memory.checkpoints[seq] = replace(kept, state=state, own=bytes.fromhex(sha256(state)))
+        else:
+            own = bytes.fromhex(sha256(state))
+            self._sql("UPDATE checkpoints SET state = ?, digest = ? WHERE seq = ?", (state.decode(), own, seq))
+
+    def add_checkpoint(self, seq: int, state: bytes) -> None:
+        """A checkpoint that nobody made."""
+        own = bytes.fromhex(sha256(state))
+        if self._kind == "memory":
+            self._memory.checkpoints[seq] = KeptCheckpoint(seq, self._memory._links[seq - 1][2], own, state)
+        else:
+            with_hash = "SELECT ?, ?, hash, ? FROM entries WHERE seq = ?"
+            query = "INSERT INTO checkpoints (seq, state, hash, digest) " + with_hash
+            self._sql(query, (seq, state.decode(), own, seq))
+
+    def alter_model(self, digest: str, model: bytes | None) -> None:
+        """Other bytes under the same digest; None: taken away."""
+        if self._kind == "memory":
+            self._memory.models.pop(digest)
+            if model is not None:
+                self._memory.models[digest] = model
+        elif model is None:
+            self._sql("DELETE FROM models WHERE digest = ?", (digest,))
+        else:
+            self._sql("UPDATE models SET model = ? WHERE digest = ?", (model.decode(), digest))
+
+    def alter_hash(self, seq: int) -> None:
+        """Another body, with the hash that it would have: what follows does not fit any more."""
+        if self._kind == "memory":
+            at = [x[0] for x in self._memory._links].index(seq)
+            previous = self._memory._links[at - 1][2] if at else GENESIS
+            body = self._memory._links[at][1].replace(b'"wall":1', b'"wall":2')
+            self._memory._links[at] = (seq, body, link(previous, body))
+        else:
+            ((body,),) = self._sql("SELECT body FROM entries WHERE seq = ?", (seq,))
+            found = self._sql("SELECT hash FROM entries WHERE seq = ?", (seq - 1,))
+            found = found or self._sql("SELECT after FROM gaps WHERE last = ?", (seq - 1,))
+            other = body.replace('"wall":1', '"wall":2')
+            digest = link(found[0][0] if found else GENESIS, other.encode())
+            self._sql("UPDATE entries SET body = ?, hash = ? WHERE seq = ?", (other, digest, seq))
+
+    def take_away(self, first: int, last: int) -> None:
+        """Entries, without a trace."""
+        if self._kind == "memory":
+            self._taken = [x for x in self._memory._links if first - 1 <= x[0] <= last]
+            self._memory._links = [x for x in self._memory._links if not first <= x[0] <= last]
+        else:
+            self._taken = self._sql("SELECT seq, body, hash FROM entries WHERE seq BETWEEN ? AND ?", (first - 1, last))
+            self._sql("DELETE FROM entries WHERE seq BETWEEN ? AND ?", (first, last))
+
+    def add_gap(self, first: int, last: int) -> None:
+        """As if they had been let go of."""
+        before, after = self._taken[0][2], self._taken[-1][2]
+        if self._kind == "memory":
+            self._memory._gaps[first] = Gap(first, last, before, after)
+        else:
+            query = "INSERT INTO gaps (first, last, before, after, bound) VALUES (?, ?, ?, ?, 1)"
+            self._sql(query, (first, last, before, after))
+
+    def _sql(self, query: str, arguments: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        db = sqlite3.connect(self._directory / "journal.db")
+        for trigger in ("entries_stay", "entries_stand"):
+            db.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+        found = db.execute(query, arguments).fetchall()
+        db.commit()
+        db.close()
+        return found
 
     def _is_gone(self, process: Process) -> bool:
         return process.boot in self.gone
@@ -262,6 +365,8 @@ class TestBesideTheEntries:
         journal.store_model("d1", {"checks": {"a": [1, None]}})
         journal.store_model("d1", {"checks": {}})
         journal.store_model("d2", {})
+        assert journal.load_model("d1") == {"checks": {"a": [1, None]}}
+        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})  # which binds them
         assert world.open(2).load_model("d1") == {"checks": {"a": [1, None]}}
         assert journal.load_model("d2") == {}
 
@@ -274,3 +379,260 @@ class TestBesideTheEntries:
         assert journal.axis() == AxisState("boot-1", -100.0, 4.0, 1e9 + 4)
         later = AxisState("boot-2", 50.0, 60.0, 1e9 + 60, gap_s=10.0)
         assert journal.put_axis(later) == journal.axis() == later
+
+
+FIRST = 1_800_000_000.0
+
+
+def verdict(n: int, check: str = "acme/web@web") -> VerdictChanged:
+    """The `n`th change of a check that flaps: down at odd numbers."""
+    now, was = (Verdict.DOWN, Verdict.UP) if n % 2 else (Verdict.UP, Verdict.DOWN)
+    return VerdictChanged(float(n), check, was, now, float(n) - 1.0 if n % 2 else None, f"change {n}")
+
+
+def opened(n: int, name: str = "i1") -> Record:
+    return IncidentOpened(float(n), name, "acme/erp", float(n) - 2.0, None, "down")
+
+
+def ended(n: int, name: str = "i1") -> Record:
+    return IncidentEnded(float(n), name, Reason.RECOVERED_BY_ITSELF, "up", float(n), 5.0)
+
+
+class TestUnderTheChain:
+    """Checkpoints and models are used only where an entry names their bytes."""
+
+    def test_a_checkpoint_has_an_entry_that_names_it(self, world: World) -> None:
+        journal = world.open()
+        lease = taken(journal, world)
+        journal.append(lease, 1.0, 1.0, [began()], {})
+        journal.checkpoint(1, {"state": 1})
+        entry = list(journal.entries())[-1]
+        assert [(b.kind, b.name, len(b.sha256)) for b in entry.binds] == [(Bound.CHECKPOINT, "1", 64)]
+        assert (entry.seq, entry.records, entry.epoch) == (2, (), lease.epoch)
+        assert journal.verify() == []
+
+    def test_a_checkpoint_is_kept_under_a_lease_alone(self, world: World) -> None:
+        journal = world.open()
+        with pytest.raises(ValueError, match="under a lease"):
+            journal.checkpoint(0, {})
+
+    def test_an_altered_checkpoint_is_passed_over_and_found(self, world: World) -> None:
+        journal = world.open()
+        lease = taken(journal, world)
+        for n in (1, 2):
+            entry = journal.append(lease, float(n), 1.0, [began(n)], {})
+            journal.checkpoint(entry.seq, {"state": n})
+        world.alter_checkpoint(3, b'{"state":7}')
+        why: list[str] = []
+        assert world.open(2).latest_checkpoint(why.append) == (1, {"state": 1})
+        assert why == ["the checkpoint of entry 3 is not used: it was changed after it was written"]
+        (fault,) = world.open(2).verify()
+        assert (fault.fault, fault.seq) == (Fault.ALTERED, 3)
+        assert "checkpoint of entry 3" in str(fault)
+
+    def test_a_checkpoint_put_there_from_outside_is_passed_over(self, world: World) -> None:
+        journal = world.open()
+        lease = taken(journal, world)
+        for n in (1, 2):
+            journal.append(lease, float(n), 1.0, [began(n)], {})
+        journal.checkpoint(1, {"state": 1})
+        world.add_checkpoint(2, b'{"state":7}')
+        why: list[str] = []
+        assert world.open(2).latest_checkpoint(why.append) == (1, {"state": 1})
+        assert why == ["the checkpoint of entry 2 is not used: the chain does not name it"]
+        assert [f.fault for f in world.open(2).verify()] == [Fault.ALTERED]
+
+    def test_an_altered_model_is_refused_and_found(self, world: World) -> None:
+        journal = world.open()
+        journal.store_model("d1", {"checks": {}})
+        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        world.alter_model("d1", b'{"checks":{"a":1}}')
+        with pytest.raises(JournalUnreadable, match="d1 in the journal is refused: it was changed"):
+            world.open(2).load_model("d1")
+        assert [str(f) for f in world.open(2).verify()] == [
+            "model d1: altered: it was changed after it was stored; it is refused"
+        ]
+
+    def test_a_model_that_was_stored_by_its_contents_vouches_for_itself(self, world: World) -> None:
+        model: dict[str, Json] = {"digest": "", "checks": {"a": 1}}
+        digest = sha256(dumps(model))[:32]
+        journal = world.open()
+        journal.store_model(digest, {**model, "digest": digest})
+        assert world.open(2).load_model(digest) == {**model, "digest": digest}
+
+    def test_a_model_that_the_chain_names_is_missed(self, world: World) -> None:
+        journal = world.open()
+        journal.store_model("d1", {})
+        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        world.alter_model("d1", None)
+        assert [f.fault for f in world.open(2).verify()] == [Fault.MISSING]
+
+    def test_epochs_never_fall(self, world: World) -> None:
+        journal = world.open()
+        first = taken(journal, world)
+        second = taken(journal, world)
+        journal.append(second, 1.0, 1.0, [began()], {})
+        look = Examination(Beside((0, GENESIS), epoch=9), no_gaps, ())
+        bodies = [body_of(1, 1.0, 1.0, second.epoch, [], {}), body_of(2, 1.0, 1.0, first.epoch, [], {})]
+        one = link(GENESIS, bodies[0])
+        look.look([(1, bodies[0], one), (2, bodies[1], link(one, bodies[1]))])
+        assert "its epoch 1 follows epoch 2" in str(look.faults[0])
+
+
+class TestTheHead:
+    """What is kept elsewhere tells a journal that was cut off, or written anew."""
+
+    def test_it_is_the_latest_entry(self, world: World) -> None:
+        journal = world.open()
+        assert journal.head() == Head(0, bytes(32).hex())
+        journal.append(taken(journal, world), 1.0, FIRST, [began()], {})
+        head = world.open(2).head()
+        assert (head.seq, len(head.hash), head.wall) == (1, 64, FIRST)
+        assert heads_in(line_of(head)) == [Head(1, head.hash)]
+
+    def test_an_earlier_head_of_the_same_journal_is_found_in_it(self, world: World) -> None:
+        journal = world.open()
+        lease = taken(journal, world)
+        journal.append(lease, 1.0, 1.0, [began()], {})
+        head = journal.head()
+        journal.append(lease, 2.0, 2.0, [began(2)], {})
+        found = journal.examine([head])
+        assert (found.faults, journal.differs(head)) == ((), None)
+        assert "up to entry 1 it is the journal whose head was kept elsewhere" in found.notes[0]
+        assert journal.examine([journal.head()]).notes == ()
+
+    def test_without_one_it_says_what_cannot_be_seen(self, world: World) -> None:
+        journal = world.open()
+        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        assert "compared with no head kept elsewhere" in journal.examine().notes[0]
+
+    def test_a_journal_that_ends_before_it_was_cut_off(self, world: World) -> None:
+        journal = world.open()
+        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        gone = Head(3, "ab" * 32)
+        (fault,) = journal.examine([gone]).faults
+        assert (fault.fault, fault.seq) == (Fault.SHORT, 3)
+        assert journal.differs(gone) == "it ends at entry 1, and entry 3 was there"
+
+    def test_another_entry_of_its_number_is_a_rewritten_chain(self, world: World) -> None:
+        journal = world.open()
+        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        (fault,) = journal.examine([Head(1, "ab" * 32)]).faults
+        assert (fault.fault, fault.seq) == (Fault.REWRITTEN, 1)
+        assert journal.differs(Head(1, "ab" * 32)) == "entry 1 is not the one that it was"
+
+
+class TestGrowth:
+    """A check that flaps for months: what is read of it, and what is kept."""
+
+    def flapped(self, world: World) -> tuple[Journal, Lease]:
+        """Three thousand changes, an incident in their midst, and as many changes while it is open."""
+        journal = world.open()
+        lease = taken(journal, world)
+        n = 0
+
+        def flap(times: int) -> None:
+            nonlocal n
+            drafts = []
+            for _ in range(times):
+                n += 1
+                drafts.append(Draft(float(n), FIRST + n, [verdict(n)], {}))
+            journal.append_all(lease, drafts)
+
+        def told(record: Record) -> None:
+            nonlocal n
+            n += 1
+            journal.append(lease, float(n), FIRST + n, [record], {})
+
+        told(Configured(0.5, "m1", {"acme/erp": None}))
+        flap(3000)
+        told(opened(n + 1))
+        flap(3000)
+        told(ended(n + 1))
+        flap(3000)
+        journal.checkpoint(journal.last_seq(), {})
+        return journal, lease
+
+    def test_a_story_is_read_without_what_tells_of_none(self, world: World) -> None:
+        journal, _ = self.flapped(world)
+        story = list(journal.story())
+        assert [e.seq for e in story] == sorted({e.seq for e in story})
+        assert len(story) < 1000
+        seqs = {e.seq for e in story}
+        assert seqs >= {1, *range(2802, 3053), *range(5953, 6004), journal.last_seq()}
+        assert [e.seq for e in journal.story(6003)] == [s for s in sorted(seqs) if s > 6003]
+
+    def test_thinning_changes_no_state_and_no_story(self, world: World) -> None:
+        journal, lease = self.flapped(world)
+        before, told = fold(x for e in journal.entries() for x in e.records), list(journal.story())
+        count = len(list(journal.entries()))
+        gone = sum(journal.thin(lease, before=1e9))
+        left = list(journal.entries())
+        assert gone > 8000
+        assert len(left) < count - 8000 + 10
+        assert fold(x for e in left for x in e.records) == before
+        again = list(journal.story())
+        assert again[: len(told) - 1] == told[:-1]  # the latest entry is always read
+        assert journal.verify() == []
+        assert sum(journal.thin(lease, before=1e9)) < 20
+        assert journal.verify() == []
+        assert fold(x for e in world.open(2).entries() for x in e.records) == before
+
+    def test_what_is_younger_stays(self, world: World) -> None:
+        journal, lease = self.flapped(world)
+        sum(journal.thin(lease, before=1000.0))
+        left = [e.seq for e in journal.entries()]
+        assert [s for s in left if s >= 1000] == list(range(1000, journal.last_seq() + 1))
+        assert len(left) < journal.last_seq() - 900
+
+    def test_without_a_checkpoint_nothing_goes(self, world: World) -> None:
+        journal = world.open()
+        lease = taken(journal, world)
+        for n in range(1, 50):
+            journal.append(lease, float(n), float(n), [verdict(n)], {})
+        assert sum(journal.thin(lease, before=1e9)) == 0
+        assert len(list(journal.entries())) == 49
+
+    def test_reading_goes_on_from_an_entry_that_was_let_go_of(self, world: World) -> None:
+        journal, lease = self.flapped(world)
+        sum(journal.thin(lease, before=1e9))
+        there = {e.seq for e in journal.entries()}
+        assert 500 not in there
+        assert next(iter(journal.entries(after=500))).seq == min(s for s in there if s > 500)
+
+    def test_an_anchored_head_survives(self, world: World) -> None:
+        journal, lease = self.flapped(world)
+        heads = [Head(e.seq, h) for e, h in zip(journal.entries(), hashes(journal), strict=True)][::400]
+        sum(journal.thin(lease, before=1e9))
+        found = journal.examine(heads)
+        assert found.faults == ()
+        assert any("was let go of: compare with a later head" in note for note in found.notes)
+        assert [journal.differs(head) for head in heads] == [None] * len(heads)
+
+    def test_what_is_beside_a_gap_cannot_be_changed(self, world: World) -> None:
+        journal, lease = self.flapped(world)
+        sum(journal.thin(lease, before=1e9))
+        left = [e.seq for e in journal.entries()]
+        for seq in (s for s, following in pairwise(left) if following > s + 1):
+            world.alter_hash(seq)
+            assert any(f.seq in (seq, seq + 1) for f in world.open(2).verify())
+            break
+        else:
+            pytest.fail("no gap was left")
+
+    def test_entries_that_somebody_else_took_away_are_missed(self, world: World) -> None:
+        journal, _ = self.flapped(world)
+        world.take_away(100, 200)
+        assert any(f.fault is Fault.MISSING for f in world.open(2).verify())
+        world.add_gap(100, 200)
+        assert any("no entry says that they were let go of" in str(f) for f in world.open(2).verify())
+        assert journal.last_seq()
+
+
+def hashes(journal: Journal) -> list[str]:
+    """The hash of every entry, worked out anew."""
+    found, previous = [], GENESIS
+    for e in journal.entries():
+        previous = link(previous, body_of(e.seq, e.at, e.wall, e.epoch, e.records, e.rows, e.binds))
+        found.append(previous.hex())
+    return found

@@ -118,7 +118,7 @@ class TestTheDiskIsFull:
     """Nothing acknowledged is lost, nothing half-written stays, and it goes on once there is space."""
 
     def test_with_a_limit_on_the_file(self, path: Path) -> None:
-        process = writer(path, "--file-limit", "200000")
+        process = writer(path, "--file-limit", "300000")
         said = process.communicate(timeout=60)[0].splitlines()
         assert said[-1].startswith("JournalUnwritable: ")
         assert "disk" in said[-1] or "space" in said[-1]
@@ -345,7 +345,7 @@ class TestTheFileWasDamagedOrAltered:
         db.close()
 
     def test_a_checkpoint_that_fits_no_entry_is_passed_over(self, path: Path) -> None:
-        journal = written(path)
+        journal = with_lease(path, 5)
         for seq in (4, 5):
             journal.checkpoint(seq, {"seq": seq})
         journal.close()

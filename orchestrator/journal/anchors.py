@@ -1,0 +1,132 @@
+"""Keeps the chain's head outside the journal: a file elsewhere, a git repository, a command.
+
+The one rule it keeps: only whoever cannot write there as the journal's owner can, makes an anchor worth anything; so
+each way may fail without anything else waiting for it, and what failed is told.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.journal.journal import Head
+
+_HEAD = re.compile(r"(?<![0-9])([0-9]{1,18}):([0-9a-f]{64})(?![0-9a-f])")
+TOLD_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """Where heads are kept. `git`: a clone, in which a file is committed, and pushed where it has a remote."""
+
+    file: Path | None = None
+    git: Path | None = None
+    command: Sequence[str] = ()
+    timeout_s: float = 30.0
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return self.file is not None or self.git is not None or bool(self.command)
+
+
+def line_of(head: Head, name: str = "") -> str:
+    """A head as one line: number, hash, time, and whose it is."""
+    when = datetime.fromtimestamp(head.wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{head} {when}" + (f" {name}" if name else "")
+
+
+def heads_in(text: str) -> list[Head]:
+    """Every head that a text holds, in its order; lines of JSON as `bascule journal head --json` prints them too."""
+    plain = re.sub(r'"seq":\s*([0-9]+),\s*"hash":\s*"([0-9a-f]{64})"', r"\1:\2", text)
+    return [Head(int(seq), digest) for seq, digest in _HEAD.findall(plain)]
+
+
+def keep(head: Head, anchors: Anchors, name: str) -> dict[str, str]:
+    """Keep the head in every place; the ones where that failed, each with why. `name` tells workspaces apart."""
+    line = line_of(head, name)
+    failed: dict[str, str] = {}
+    if anchors.file is not None:
+        _try(failed, f"file {anchors.file}", lambda path=anchors.file: _append(path, line))
+    if anchors.git is not None:
+        _try(failed, f"git {anchors.git}", lambda path=anchors.git: _commit(path, name, line, anchors.timeout_s))
+    if anchors.command:
+        _try(failed, f"command {anchors.command[0]}", lambda: _run(anchors.command, line + "\n", anchors.timeout_s))
+    return failed
+
+
+def kept(anchors: Anchors, name: str) -> list[Head]:
+    """The heads of this workspace that can be read back: from the file, and from the clone's."""
+    found: list[Head] = []
+    for path in (anchors.file, anchors.git / file_name(name) if anchors.git else None):
+        if path is None:
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue
+        found += heads_in("\n".join(line for line in lines if len(line.split()) < 3 or line.split()[2] == name))
+    return found
+
+
+def file_name(name: str) -> str:
+    """The file of a workspace in a git repository."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name) + ".heads"
+
+
+def _try(failed: dict[str, str], what: str, act: object) -> None:
+    try:
+        act()  # type: ignore[operator]
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        failed[what] = " ".join(why.split())[:TOLD_CHARACTERS]
+
+
+def _append(path: Path, line: str) -> None:
+    """One more line, on the disk when this returns. Its directory has to be there: a mount may be missing."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(handle, (line + "\n").encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _commit(repository: Path, name: str, line: str, timeout_s: float) -> None:
+    git = ["git", "-C", str(repository)]
+    identity = ["-c", "user.name=bascule", "-c", "user.email=bascule@localhost", "-c", "commit.gpgsign=false"]
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=10")
+    file = file_name(name)
+    _append(repository / file, line)
+    _run([*git, "add", "--", file], "", timeout_s, environment)
+    _run([*git, *identity, "commit", "-q", "-m", f"{name}: {line.split()[0]}", "--", file], "", timeout_s, environment)
+    if _run([*git, "remote"], "", timeout_s, environment).strip():
+        _run([*git, "push", "-q"], "", timeout_s, environment)
+
+
+def _run(argv: Sequence[str], said: str, timeout_s: float, environment: Mapping[str, str] | None = None) -> str:
+    """Run a program to its end; its output. Raises ValueError with what it said where it failed or took too long."""
+    with subprocess.Popen(
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, _ = process.communicate(said.encode(), timeout_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise ValueError(f"{argv[0]} did not end within {timeout_s:g} s") from None
+    text = out.decode(errors="replace")
+    if process.returncode:
+        raise ValueError(f"{argv[0]} ended with {process.returncode}: {text.strip()[-TOLD_CHARACTERS:]}")
+    return text

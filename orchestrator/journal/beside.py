@@ -1,0 +1,159 @@
+"""What the SQLite journal keeps beside its entries, and whether it may be used: checkpoints, models, gaps.
+
+The one rule it keeps: nothing from beside the entries is used unless an entry names it by the hash of its bytes, and
+that entry itself is one of the chain.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+
+from orchestrator.core.codec import loads
+from orchestrator.core.model import Json
+from orchestrator.journal import chain, queries
+from orchestrator.journal.examining import (
+    NOT_BOUND,
+    Beside,
+    KeptCheckpoint,
+    checkpoint_fault,
+    model_fault,
+)
+from orchestrator.journal.journal import Bind, Bound, ChainFault, JournalUnreadable, PassedOver
+from orchestrator.journal.store import Store
+
+_TOLD_WINDOW = 5000
+
+
+def latest_checkpoint(store: Store, passed_over: PassedOver) -> tuple[int, Json] | None:
+    """The newest checkpoint that the chain names and that is as it was."""
+    for kept in _checkpoints(store):
+        found = store.read(queries.ENTRY_HASH, (kept.seq,))
+        named = _named(store, queries.CHECKPOINT_BOUND, kept.seq, Bound.CHECKPOINT, str(kept.seq))
+        why = checkpoint_fault(kept, found[0][0] if found else None, named)
+        if why is None:
+            return kept.seq, loads(kept.state)
+        passed_over(f"the checkpoint of entry {kept.seq} is not used: {why}")
+    return None
+
+
+def put_model(db: sqlite3.Connection, digest: str, text: str) -> bool:
+    """Keep a model; whether an entry has to bind it still. What stands there stays."""
+    db.execute(queries.PUT_MODEL, (digest, text))
+    (there,) = db.execute(queries.MODEL, (digest,)).fetchone()
+    (bound,) = db.execute(queries.MODEL_BOUND, (digest,)).fetchone()
+    return bound is None and there == text
+
+
+def load_model(store: Store, digest: str, pending: str | None) -> Json | None:
+    """A model as it was stored. Raises JournalUnreadable where it was changed since, or nothing vouches for it."""
+    found = store.read(queries.MODEL, (digest,))
+    if not found:
+        return None
+    text = found[0][0].encode()
+    why = model_fault(digest, text, pending or _named(store, queries.MODEL_BOUND, digest, Bound.MODEL, digest))
+    if why is NOT_BOUND:
+        why += ", and it is not what its digest says"
+    if why is not None:
+        raise JournalUnreadable(
+            f"the configuration {digest} in the journal is refused: {why}",
+            "`bascule journal verify` lists every fault; restore the journal from a copy made before it.",
+        )
+    return loads(text)
+
+
+def gap_over(store: Store, seq: int) -> chain.Gap | None:
+    """The gap that a number is in, if entries were let go of there."""
+    if store.version < 2:
+        return None
+    found = store.read(queries.GAP_AT, (seq,))
+    return chain.Gap(*found[0]) if found and found[0][1] >= seq else None
+
+
+def last_before(store: Store, at: float, last: int) -> int:
+    """The number of the latest entry up to `last` that was made before this time; 0: none."""
+    low, high = 0, last
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = store.read(queries.BODIES_BACK, (middle,))  # or the next one before, where it was let go of
+        if not found or chain.stamped(found[0][0]).at < at:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def read(store: Store) -> Beside:
+    """Everything beside the entries, for a look at the whole."""
+    seq, digest = store.read(queries.HEAD)[0]
+    epoch = max(store.read(queries.LEASE)[0][0], store.read(queries.LAST_EPOCH)[0][0] or 0)
+    models = ((name, text.encode()) for name, text in store.read(queries.MODELS))
+    return Beside((seq, digest), list(_checkpoints(store)), models, epoch, _told(store))
+
+
+def _checkpoints(store: Store) -> Iterator[KeptCheckpoint]:
+    for seq, state, digest, own in store.read(queries.CHECKPOINTS):
+        yield KeptCheckpoint(seq, digest, own, state.encode())
+
+
+def _named(store: Store, query: str, key: int | str, kind: Bound, name: str) -> str | None:
+    """What the chain says of the bytes of this: by the entry that is said to bind it, between its neighbours."""
+    if store.version < 2:
+        return None
+    found = store.read(query, (key,))
+    seq = found[0][0] if found else None
+    if not isinstance(seq, int):
+        return None
+    entry = _in_chain(store, seq)
+    for bind in entry or ():
+        if (bind.kind, bind.name) == (kind, name):
+            return bind.sha256
+    return None
+
+
+def _in_chain(store: Store, seq: int) -> tuple[Bind, ...] | None:
+    """What an entry binds, if its hash follows the one before it and the next one follows it."""
+    there = {
+        s: (body.encode(), digest) for s, body, digest in store.read(queries.ENTRIES_FROM_TO, (seq - 1, seq + 1, 3))
+    }
+    if seq not in there:
+        return None
+    body, digest = there[seq]
+    before = there[seq - 1][1] if seq - 1 in there else chain.GENESIS if seq == 1 else _after_gap(store, seq - 1)
+    if before is None:
+        return None
+    entry = chain.fitting(seq, body, digest, before)
+    if isinstance(entry, ChainFault):
+        return None
+    if seq + 1 in there:
+        following = chain.link(digest, there[seq + 1][0]) == there[seq + 1][1]
+    else:
+        gap = gap_over(store, seq + 1)
+        following = gap.before == digest if gap else tuple(store.read(queries.HEAD)[0]) == (seq, digest)
+    return entry.binds if following else None
+
+
+def _after_gap(store: Store, seq: int) -> bytes | None:
+    gap = gap_over(store, seq)
+    return gap.after if gap and gap.last == seq else None
+
+
+def _told(store: Store) -> Callable[[int], bool | None]:
+    """What the index says of each entry, asked in order: some at once."""
+    if store.version < 2:
+        return lambda _seq: None
+    done, until = store.read(queries.TOLD_DONE)[0]
+    last: int = store.read(queries.HEAD)[0][0]
+    window: tuple[int, set[int]] = (0, set())
+
+    def told(seq: int) -> bool | None:
+        nonlocal window
+        if done < seq <= until:
+            return None
+        if not window[0] or not window[0] <= seq < window[0] + _TOLD_WINDOW:
+            found = store.read(queries.TOLD_FROM_TO, (seq, seq + _TOLD_WINDOW - 1))
+            window = (seq, {x for (x,) in found})
+        # of entries that came after the window was read, the index is not known here
+        return True if seq in window[1] else (False if seq <= last else None)
+
+    return told

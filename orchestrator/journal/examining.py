@@ -1,0 +1,244 @@
+"""Looks at a whole journal: is everything in it, and beside its entries, as it was written?
+
+The one rule it keeps: it lists every fault, in one pass that holds a few entries at a time; and what no chain of hashes
+can show (an end cut off, a chain made anew) it does not pretend to have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.core.codec import CodecError, loads
+from orchestrator.core.model import Json
+from orchestrator.journal import chain
+from orchestrator.journal.journal import Bound, ChainFault, Entry, Examined, Fault, Head
+from orchestrator.journal.slices import is_told
+
+MOST_FAULTS = 1000  # listed; a journal with more is told by these
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCheckpoint:
+    """As the store has it: after entry `seq`, whose hash was `hash`; its own hash as bytes, its text."""
+
+    seq: int
+    hash: bytes
+    own: bytes
+    state: bytes
+
+
+@dataclass(slots=True)
+class Beside:
+    """What the store keeps beside the entries, read before them."""
+
+    head: tuple[int, bytes]
+    checkpoints: Sequence[KeptCheckpoint] = ()
+    models: Iterable[tuple[str, bytes]] = ()
+    epoch: int = 0  # the largest that was ever given
+    told: Callable[[int], bool | None] = field(default=lambda _seq: None)
+    """What the index of entries to be told says of one; None: it was not made for it yet."""
+
+
+class Examination:
+    """One look. `look` reads the entries; `examined` is what came of it."""
+
+    def __init__(self, beside: Beside, gaps: chain.Gaps, anchored: Sequence[Head]) -> None:
+        """Nothing is looked at yet."""
+        self._beside = beside
+        self._gaps = gaps
+        self._anchored: dict[int, list[Head]] = {}
+        self._compared = 0
+        self.faults: list[ChainFault] = []
+        self.notes: list[str] = []
+        self._binds: dict[tuple[Bound, str], str] = {}
+        self._used: list[chain.Gap] = []
+        self._hashes: dict[int, bytes] = {}
+        self._wanted = {kept.seq for kept in beside.checkpoints}
+        self._epoch = 0
+        self._count = 0
+        self._after = 0
+        self._previous: bytes | None = chain.GENESIS
+        self._wall = 0.0
+        for head in anchored:
+            self._anchored.setdefault(head.seq, []).append(head)
+
+    def look(self, links: Iterable[chain.Link]) -> None:
+        """Go on through these entries, which come in order."""
+        for link in links:
+            self._one(link)
+
+    def _one(self, link: chain.Link) -> None:
+        seq, body, digest = link
+        self._bridge(seq)
+        if self._previous is not None:
+            result = chain.fitting(seq, body, digest, self._previous)
+        else:
+            result = chain.said(seq, body)  # what it follows is gone: its own hash cannot be checked
+        if isinstance(result, ChainFault):
+            self._add(result)
+        else:
+            self._entry(result)
+        self._count += 1
+        self._after, self._previous = seq, digest
+        self._compare(seq, digest)
+        if seq in self._wanted:
+            self._hashes[seq] = digest
+
+    def _bridge(self, seq: int) -> None:
+        """Over what was let go of; what is missing otherwise was taken away."""
+        while self._after + 1 < seq:
+            gap = self._gaps(self._after + 1)
+            if gap is None or gap.last >= seq:
+                self._add(chain.missing(self._after + 1, seq - 1))
+                self._after, self._previous = seq - 1, None
+                return
+            if gap.first == self._after + 1 and self._previous is not None and gap.before != self._previous:
+                self._add(ChainFault(self._after, Fault.ALTERED, "it is not the entry that the gap after it follows"))
+            self._used.append(gap)
+            for number in [n for n in self._anchored if gap.first <= n <= gap.last]:
+                if number == gap.last:
+                    self._compare(number, gap.after)
+                else:
+                    del self._anchored[number]
+                    self.notes.append(f"entry {number}, which was anchored, was let go of: compare with a later head")
+            self._after, self._previous = gap.last, gap.after
+
+    def _entry(self, entry: Entry) -> None:
+        if entry.epoch < self._epoch:
+            self._add(ChainFault(entry.seq, Fault.ALTERED, f"its epoch {entry.epoch} follows epoch {self._epoch}"))
+        self._epoch = max(self._epoch, entry.epoch)
+        self._wall = entry.wall
+        indexed = self._beside.told(entry.seq)
+        if indexed is not None and indexed != is_told(entry.records):
+            why = "it is told as if it were quiet" if not indexed else "it is quiet, and told"
+            self._add(ChainFault(entry.seq, Fault.ALTERED, why, f"index of entry {entry.seq}"))
+        for bind in entry.binds:
+            self._binds[bind.kind, bind.name] = bind.sha256
+
+    def _compare(self, seq: int, digest: bytes) -> None:
+        for head in self._anchored.pop(seq, ()):
+            if head.hash != digest.hex():
+                why = f"it was anchored with hash {head.hash[:16]}…, and has {digest.hex()[:16]}… now"
+                self._add(ChainFault(seq, Fault.REWRITTEN, why))
+            self._compared = max(self._compared, seq)
+
+    def missing_gaps(self) -> list[chain.Gap]:
+        """Gaps that were met and that no entry seen so far binds: entries written meanwhile may do so."""
+        return [gap for gap in self._used if (Bound.GAP, gap.name) not in self._binds]
+
+    def examined(self) -> Examined:
+        """Everything that was found. Call it when all entries were looked at."""
+        beside = self._beside
+        seq, digest = beside.head
+        if self._after < seq:
+            self._add(chain.missing(self._after + 1, seq))
+        elif self._after == seq and self._previous is not None and self._previous != digest:
+            self._add(ChainFault(seq, Fault.ALTERED, "its hash is not the one that was written last"))
+        if beside.epoch < self._epoch:
+            why = f"the largest epoch that was given is {beside.epoch}, but an entry has {self._epoch}"
+            self._add(ChainFault(0, Fault.ALTERED, why, "lease"))
+        self._gaps_bound()
+        self._checkpoints()
+        self._models()
+        for number, heads in sorted(self._anchored.items()):
+            at = f"the journal ends at entry {self._after}, but entry {number} was anchored"
+            self._add(ChainFault(number, Fault.SHORT, at + (", more than once" if len(heads) > 1 else "")))
+        last = Head(self._after, (self._previous or b"").hex(), self._wall)
+        self._say_what_is_not_known(last)
+        return Examined(last, self._count, tuple(self.faults), tuple(self.notes))
+
+    def _gaps_bound(self) -> None:
+        for gap in self._used:
+            named = self._binds.get((Bound.GAP, gap.name))
+            if named != gap.bind.sha256:
+                why = "they are gone, and no entry says that they were let go of"
+                if named is not None:
+                    why = "the hashes kept in their place are not those that the chain names"
+                self._add(ChainFault(gap.first, Fault.MISSING, why, f"entries {gap.name}"))
+
+    def _checkpoints(self) -> None:
+        names = {name for kind, name in self._binds if kind is Bound.CHECKPOINT}
+        latest = max(map(int, names), default=0)
+        there = {kept.seq for kept in self._beside.checkpoints}
+        if latest and latest not in there and not any(s > latest for s in there):
+            self._add(ChainFault(latest, Fault.MISSING, "the chain names it, and it is gone", _state_after(latest)))
+        for kept in self._beside.checkpoints:
+            why = checkpoint_fault(kept, self._hashes.get(kept.seq), self._binds.get((Bound.CHECKPOINT, str(kept.seq))))
+            if why and (str(kept.seq) in names or names or kept.seq not in self._hashes):
+                self._add(ChainFault(kept.seq, Fault.ALTERED, f"{why}; it is not used", _state_after(kept.seq)))
+            elif why:
+                self.notes.append(
+                    f"{_state_after(kept.seq)} is not under the chain: an earlier version kept it; it is not used"
+                )
+
+    def _models(self) -> None:
+        any_bound = any(kind is Bound.MODEL for kind, _ in self._binds)
+        there = set()
+        for digest, text in self._beside.models:
+            there.add(digest)
+            why = model_fault(digest, text, self._binds.get((Bound.MODEL, digest)))
+            if why is None:
+                continue
+            if why is NOT_BOUND and not any_bound:
+                self.notes.append(f"model {digest} is not under the chain: an earlier version stored it")
+            else:
+                self._add(ChainFault(0, Fault.ALTERED, f"{why}; it is refused", f"model {digest}"))
+        for kind, name in self._binds:
+            if kind is Bound.MODEL and name not in there:
+                self._add(ChainFault(0, Fault.MISSING, "the chain names it, and it is gone", f"model {name}"))
+
+    def _say_what_is_not_known(self, last: Head) -> None:
+        if not last.seq:
+            return
+        if not self._compared:
+            self.notes.append(
+                "compared with no head kept elsewhere: that its end was cut off, or that somebody wrote a whole chain"
+                " anew from some entry on, could not be seen (`bascule journal head`, `journal: {anchor: …}`)"
+            )
+        elif self._compared < last.seq:
+            self.notes.append(
+                f"up to entry {self._compared} it is the journal whose head was kept elsewhere; of the entries after"
+                " it, that some were cut off or written anew could not be seen"
+            )
+
+    def _add(self, fault: ChainFault) -> None:
+        if len(self.faults) == MOST_FAULTS:
+            self.notes.append(f"there are more faults than these {MOST_FAULTS}")
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(fault)
+
+
+NOT_BOUND = "the chain names no such model"
+
+
+def _state_after(seq: int) -> str:
+    return f"checkpoint of entry {seq}"
+
+
+def checkpoint_fault(kept: KeptCheckpoint, entry: bytes | None, named: str | None) -> str | None:
+    """Why a checkpoint is not to be used. `entry`: the hash of its entry; `named`: what the chain says of its bytes."""
+    if entry is None:
+        return "there is no such entry"
+    if kept.hash != entry:
+        return "it was made after another entry of this number"
+    if named is None:
+        return "the chain does not name it"
+    if chain.sha256(kept.state) != named or bytes.fromhex(named) != kept.own:
+        return "it was changed after it was written"
+    return None
+
+
+def model_fault(digest: str, text: bytes, named: str | None) -> str | None:
+    """Why a stored model is not to be used. `named`: what the chain says of its bytes."""
+    if named is not None:
+        return None if chain.sha256(text) == named else "it was changed after it was stored"
+    try:
+        model: Json = loads(text)
+    except CodecError as error:
+        return f"it cannot be read ({error})"
+    if chain.says_itself(digest, model):
+        return None
+    if isinstance(model, dict) and model.get("digest") == digest and len(digest) == 32:
+        return "it was changed after it was stored"
+    return NOT_BOUND

@@ -1,0 +1,60 @@
+"""Letting go of what nobody needs any more: a check that flaps writes millions of entries a month.
+
+The one rule it keeps: the fold of what stays is the fold of everything, and every report says what it said. Only
+entries go that hold nothing but verdict changes, that no story tells of (`slices.py`), that bind nothing still in use,
+and that are neither the latest verdict nor the latest "down" of a check among those looked at together.
+
+What is gone leaves a gap: the hash before it, the hash of its last entry, and an entry that binds both. So the chain
+goes on through it: entries on either side cannot be changed, and nobody can add a gap of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from orchestrator.core.records import Record, Verdict, VerdictChanged
+from orchestrator.journal.chain import Gap
+
+BLOCK = 2000  # entries looked at, and deleted, in one transaction: some tens of milliseconds
+
+HashAt = Callable[[int], bytes]
+GapAt = Callable[[int], Gap | None]
+
+
+def unneeded(block: Sequence[tuple[int, Sequence[Record]]]) -> list[int]:
+    """Of these entries, which hold verdict changes alone: those that no fold needs."""
+    needed: dict[tuple[str, bool], int] = {}
+    for seq, records in block:
+        for record in records:
+            if isinstance(record, VerdictChanged):
+                needed[record.check, False] = seq
+                if record.verdict is Verdict.DOWN:
+                    needed[record.check, True] = seq
+    keep = set(needed.values())
+    return [seq for seq, _ in block if seq not in keep]
+
+
+def gaps_for(gone: Iterable[int], hash_at: HashAt, gap_at: GapAt) -> tuple[list[Gap], list[Gap]]:
+    """The gaps that these entries leave, and the old gaps that they take in. `gone` is in order.
+
+    `gap_at`: the gap that a number is in; `hash_at`: the hash of an entry that is still there.
+    """
+    made: list[Gap] = []
+    taken_in: list[Gap] = []
+    for seq in gone:
+        if made and made[-1].last == seq - 1:
+            begun = made.pop()
+        else:
+            before = gap_at(seq - 1)
+            if before is not None:
+                taken_in.append(before)
+                begun = before
+            else:
+                begun = Gap(seq, seq - 1, hash_at(seq - 1), b"")
+        grown = Gap(begun.first, seq, begun.before, hash_at(seq))
+        behind = gap_at(seq + 1)
+        if behind is not None:
+            taken_in.append(behind)
+            grown = Gap(grown.first, behind.last, grown.before, behind.after)
+        made.append(grown)
+    return made, taken_in

@@ -1,0 +1,156 @@
+"""Keeps the journal itself in order while a daemon runs: its head anchored elsewhere, what nobody needs let go of.
+
+The one rule it keeps: nothing here holds the decider up. It works in a thread, in transactions of some tens of
+milliseconds, and what fails is told and tried again. Only a graceful end waits for it, and not for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from orchestrator.core.model import Json
+from orchestrator.journal import anchors as anchoring
+from orchestrator.journal.anchors import Anchors
+from orchestrator.journal.journal import Head, JournalError, JournalUnreadable
+from orchestrator.journal.lease import Lease
+from orchestrator.journal.sqlite import SqliteJournal, journal_path
+
+log = structlog.get_logger(__name__)
+
+FIRST_AFTER_S = 10.0  # a start has better things to do
+DAILY_S = 86400.0
+AGAIN_S = 600.0  # after a failure
+PAUSE_S = 0.1  # between two transactions
+AT_THE_END_S = 10.0
+COMPARED = 20  # of the anchored heads, at a start: the newest
+
+
+def name_of(workspace: Path) -> str:
+    """What tells this workspace's heads from another's in one file: its identity, else its folder's name."""
+    try:
+        found = (workspace / ".bascule" / "identity").read_text(encoding="utf-8").strip()
+    except OSError:
+        found = ""
+    return found or "".join(workspace.name.split()) or "workspace"
+
+
+def refuse_another(journal: SqliteJournal, workspace: Path, anchors: Anchors) -> None:
+    """Raises JournalUnreadable where a head that was anchored is not this journal's: cut off, or written anew."""
+    for head in anchoring.kept(anchors, name_of(workspace))[-COMPARED:]:
+        why = journal.differs(head)
+        if why is not None:
+            where = anchors.file or anchors.git
+            raise JournalUnreadable(
+                f"the journal is not the one whose head was kept in {where}: {why}",
+                f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
+                f" {head.seq} on out of {where}.",
+            )
+
+
+class Upkeep:
+    """One daemon's. `run` until cancelled, then `end`."""
+
+    def __init__(self, workspace: Path, lease: Lease, axis_now: Callable[[], float]) -> None:
+        """Nothing is anchored or kept for a time until `use`."""
+        self._workspace = workspace
+        self._lease = lease
+        self._axis_now = axis_now
+        self._anchors = Anchors()
+        self._keep_s: float | None = None
+        self._stop = threading.Event()
+        self._anchored: Head | None = None
+        self._anchored_at = -float("inf")
+        self._thinned_at = -float("inf")
+        self._let_go = 0
+        self._failed: dict[str, str] = {}
+        self._changed = asyncio.Event()
+
+    def use(self, anchors: Anchors, keep_s: float | None) -> None:
+        """Anchor there, and keep quiet entries for so long; None: for ever."""
+        if anchors != self._anchors:
+            self._anchored_at = -float("inf")
+        if keep_s != self._keep_s:
+            self._thinned_at = -float("inf")
+        self._anchors, self._keep_s = anchors, keep_s
+        self._changed.set()
+
+    def told(self) -> Json:
+        """For whoever asks the daemon: what was anchored last, what fails, what was let go of since the start."""
+        anchored: Json = {"seq": self._anchored.seq, "wall": self._anchored.wall} if self._anchored else None
+        wanted = bool(self._anchors)
+        return {"anchored": anchored, "anchors": wanted, "failed": dict(self._failed), "let_go": self._let_go}
+
+    async def run(self) -> None:
+        """Daily, and soon after a start or a change of its settings; what failed, again after some minutes."""
+        await asyncio.sleep(FIRST_AFTER_S)
+        while True:
+            self._changed.clear()
+            if time.monotonic() - self._anchored_at >= DAILY_S:
+                failed = await asyncio.to_thread(self._anchor, self._anchors)
+                self._anchored_at = time.monotonic() - (DAILY_S - AGAIN_S if failed else 0.0)
+            if time.monotonic() - self._thinned_at >= DAILY_S:
+                done = await asyncio.to_thread(self._thin)
+                self._thinned_at = time.monotonic() - (0.0 if done else DAILY_S - AGAIN_S)
+            try:
+                await asyncio.wait_for(self._changed.wait(), 60.0)
+            except TimeoutError:
+                continue
+
+    async def end(self) -> None:
+        """Anchor the last entry, for a bound time."""
+        self._stop.set()
+        if self._anchors:
+            await asyncio.to_thread(self._anchor, replace(self._anchors, timeout_s=AT_THE_END_S))
+
+    def _anchor(self, anchors: Anchors) -> bool:
+        """Whether it failed anywhere."""
+        if not anchors:
+            self._failed.pop("journal", None)
+            return False
+        failed: dict[str, str] = {}
+        try:
+            journal = SqliteJournal(journal_path(self._workspace), read_only=True)
+            try:
+                head = journal.head()
+            finally:
+                journal.close()
+            if head.seq:
+                failed = anchoring.keep(head, anchors, name_of(self._workspace))
+                self._anchored = head if not failed else self._anchored
+        except JournalError as error:
+            failed = {"journal": error.reason}
+        for where, why in failed.items():
+            log.error("the journal's head could not be anchored", where=where, why=why)
+        self._failed = failed
+        return bool(failed)
+
+    def _thin(self) -> bool:
+        """Whether it came to its end."""
+        try:
+            journal = SqliteJournal(journal_path(self._workspace))
+        except JournalError as error:
+            log.warning("the journal could not be thinned", why=str(error))
+            return False
+        before = self._axis_now() - self._keep_s if self._keep_s is not None else -1.0
+        gone = 0
+        try:
+            for count in journal.thin(self._lease, before):
+                gone += count
+                self._let_go += count
+                if self._stop.wait(PAUSE_S):
+                    return False
+        except JournalError as error:
+            log.warning("the journal could not be thinned", why=str(error))
+            return False
+        finally:
+            journal.close()
+            if gone:
+                log.info("entries were let go of", count=gone, hint="verdict changes that no incident needs")
+        return True
