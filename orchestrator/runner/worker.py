@@ -219,6 +219,8 @@ class Worker:
             why += "; " + found
         if remain:
             why += f"; {remain} of its processes on this machine could not be ended"
+        if outcome is Outcome.TIMED_OUT:  # it is looked at, and its end is the look's: here it is told
+            why += "".join(f"; not guarded: {host}" for host in self.reading.unguarded()[:3])
         return outcome, why
 
 
