@@ -18,15 +18,17 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from orchestrator.runner import first_reach
-from orchestrator.runner.epoch_script import REFUSES, SCRIPT, STALE, UNGUARDED
+from orchestrator.runner.epoch_script import BEGUN, KEPT, REFUSES, SCRIPT, STALE, UNGUARDED
+from orchestrator.runner.guard_answers import Answer, Verdict, answer_of
 
-__all__ = ["PLAY", "SCRIPT", "STALE", "UNGUARDED", "Aim", "aims", "write_guard"]
+__all__ = ["PLAY", "SCRIPT", "STALE", "UNGUARDED", "Aim", "aims", "keep_here", "write_guard"]
 
 PLAY = "bascule: epoch guard"
 AGAIN = "again"  # the directory of what stands in for ssh
@@ -83,11 +85,33 @@ def write_guard(
     return path
 
 
+def keep_here(local: Path, *, workspace_id: str, epoch: int) -> Answer:
+    """Ask the controller itself, whatever the playbook names: many a task is delegated to it."""
+    name = f"epoch-{workspace_id}"
+    try:
+        if (local / name).read_text() == f"{epoch}\n":  # as at every step but the first of a controller
+            return Answer(Verdict.KEPT)
+    except (OSError, ValueError):
+        pass
+    words = ["sh", "-c", SCRIPT, SCRIPT, str(local), name, str(epoch)]
+    given = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
+    done: subprocess.CompletedProcess[str] = subprocess.run(words, check=False, **given)  # type: ignore[call-overload]
+    return answer_of(done.returncode, done.stdout, done.stderr, epoch=epoch)
+
+
 # A host that is slow to let in is asked when it is met; but a password for `become` may take the author's whole time.
 _PATIENCE = (
     "{{ (hostvars[inventory_hostname].ansible_ssh_timeout"
     " | default(lookup('ansible.builtin.config', 'timeout', plugin_type='connection', plugin_name='ssh')))"
     f" if ansible_become | default(false) | bool else {first_reach.EARLY_S} }}}}"
+)
+
+
+# What ends the call: it refuses, or a shell began the guard and did not end it. As `guard_answers.answer_of` has it.
+_REFUSED = (
+    f"{{asked}}.rc | default(0) | int == {REFUSES} or '{BEGUN}' in {{asked}}.stdout_lines | default([]) and"
+    f" ({{asked}}.rc | default(0) | int != 0 or not ('{KEPT} {{epoch}}' in {{asked}}.stdout_lines"
+    f" or '{UNGUARDED}' in {{asked}}.stdout))"
 )
 
 
@@ -103,7 +127,7 @@ def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[s
             ),
             "register": asked,
             "changed_when": False,
-            "failed_when": f"{asked}.rc | default(0) | int == {REFUSES}",
+            "failed_when": _REFUSED.format(asked=asked, epoch=named.rpartition(" ")[2]),
             "ignore_unreachable": True,
             "when": f"{asked} is not defined and {connection} in bascule_guard_shells",
         },

@@ -18,7 +18,7 @@ from orchestrator.runner import epoch_script
 
 SAID_MAX = 120  # characters of what a host said
 _STALE = re.compile(rf"{epoch_script.STALE} (\d{{1,18}}) (\d{{1,18}})")
-_NOT_PRINTED = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e\u00a1-\uffef]")
+_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Verdict(StrEnum):
@@ -70,7 +70,7 @@ def answer_of(return_code: object, printed: object, said: object = "", *, epoch:
 
 def answer_in(result: Mapping[str, Any], *, epoch: int | None = None) -> Answer:
     """The same, of the result that Ansible has for one host."""
-    return answer_of(result.get("rc"), result.get("stdout"), result.get("stderr") or result.get("msg"), epoch=epoch)
+    return answer_of(result.get("rc"), result.get("stdout"), result.get("stderr"), epoch=epoch)
 
 
 def _after(lines: list[str], word: str) -> list[str]:
@@ -92,4 +92,5 @@ def _number(line: str) -> int | None:
 
 
 def _clean(text: str) -> str:
-    return " ".join(_NOT_PRINTED.sub(" ", text).split())[:SAID_MAX]
+    shown = (mark if mark.isprintable() else " " for mark in _TERMINAL.sub("", text[: SAID_MAX * 10]))
+    return " ".join("".join(shown).split())[:SAID_MAX]

@@ -61,6 +61,7 @@ class Reading:
     answers: dict[str, Answer] = field(default_factory=dict)  # to the epoch guard, by host
     silent: dict[str, str] = field(default_factory=dict)  # hosts that did not answer it, and how
     acted_on: dict[str, None] = field(default_factory=dict)  # hosts that a task of the author's ran on, in order
+    hosts_at: dict[str, set[str]] = field(default_factory=dict)  # by address
     guard_failed: list[str] = field(default_factory=list)
     begun: bool = False  # ansible-playbook got as far as the author's first play
     asked: str = ""  # the variable that vars_prompt asks for
@@ -105,6 +106,7 @@ class Reading:
         took = data.get("duration")
         took_s = max(0.0, float(took)) if isinstance(took, int | float) else now_s - (started_s or now_s)
         result = data.get("res") or {}
+        self.hosts_at.setdefault(str(data.get("remote_addr")), set()).add(host)
         status = how
         if how == "ok" and result.get("changed"):
             status = "changed"
@@ -116,7 +118,7 @@ class Reading:
                 return None
         else:
             if how in ("ok", "failed"):
-                self.acted_on.update(dict.fromkeys(delegates_of(result) or [host]))
+                self.acted_on.update(dict.fromkeys([self._named(other) for other in delegates_of(result)] or [host]))
             if how in ("failed", "unreachable"):
                 sentence = self._sentence(host, data, result)
                 self.bad.append(Bad(host, how == "unreachable", status != "ignored", sentence))
@@ -124,6 +126,11 @@ class Reading:
         task = TaskTime(self._name(data), host, status, round(started_s, 3), round(took_s, 3))
         self.tasks.append(task)
         return task
+
+    def _named(self, address: str) -> str:
+        """The one host of this address, if there is one; else the address."""
+        hosts = self.hosts_at.get(address, set())
+        return next(iter(hosts)) if len(hosts) == 1 else address
 
     def _is_guard(self, data: Mapping[str, Any]) -> bool:
         return bool(self.guard_path) and str(data.get("playbook", "")) == self.guard_path
@@ -182,7 +189,7 @@ class Reading:
 
     def _sentence(self, host: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         where = self._shorten(str(data.get("task_path") or ""))
-        elsewhere = [other for other in delegates_of(result) if other != host]
+        elsewhere = [other for other in map(self._named, delegates_of(result)) if other != host]
         on = f"{host} (on {', '.join(elsewhere[:3])})" if elsewhere else host
         message = message_of(result, self._strike)
         return f"{on}: {self._name(data)}: {message}" + (f" ({where})" if where else "")

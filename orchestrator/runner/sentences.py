@@ -13,6 +13,7 @@ from typing import Any
 MESSAGE_MAX = 300
 LINE_MAX = 140
 ITEM_MAX = 40
+HERE = "localhost"
 CENSORED = "its output is hidden by no_log"
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _WRAPPED = re.compile(r"^(Task failed: |Action failed: |Module failed: )+")
@@ -66,15 +67,20 @@ def is_hidden(result: Mapping[str, Any]) -> bool:
 
 
 def delegates_of(result: Mapping[str, Any]) -> list[str]:
-    """The hosts that it was done on in place of its own (`delegate_to`), by their names in the inventory."""
-    found: list[str] = []
+    """The hosts that it was done on in place of its own (`delegate_to`): by address, since ansible-core tells no more.
+
+    HERE for a connection that stays on this machine.
+    """
+    found: dict[str, None] = {}
     items = result.get("results")
     for each in [result, *(items if isinstance(items, list) else [])]:
         given = each.get("_ansible_delegated_vars") if isinstance(each, Mapping) else None
-        host = given.get("ansible_delegated_host") if isinstance(given, Mapping) else None
-        if isinstance(host, str) and host and host not in found:
-            found.append(host)
-    return found
+        if not isinstance(given, Mapping):
+            continue
+        local = str(given.get("ansible_connection")).rpartition(".")[2] == "local"
+        host = given.get("ansible_delegated_host") or given.get("ansible_host") or "a host that is not named"
+        found[HERE if local or host == HERE else one_line(host)] = None
+    return list(found)
 
 
 def told_lines(value: Any, strike: Strike = str) -> str:

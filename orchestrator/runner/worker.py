@@ -24,7 +24,7 @@ from types import FrameType
 from typing import IO, Any
 
 from orchestrator.core.events import Outcome, StepKey, TaskTime
-from orchestrator.runner import environment, first_reach, guard, leftovers, settings, sweep
+from orchestrator.runner import environment, first_reach, guard, leftovers, sentences, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
@@ -99,7 +99,13 @@ class Worker:
         given = settings_of.environment(os.environ, mark=self.job.mark, temporary=work / "tmp")
         os.environ.clear()
         os.environ.update(given)
-        guard_path = self._write_guard(work / "guard", settings_of.ssh_program(given))
+        local = Path(self.job.private) / "epochs"
+        if self.job.epoch is not None:
+            answer = guard.keep_here(local, workspace_id=self.job.workspace_id, epoch=self.job.epoch)
+            self.reading.heard_later(sentences.HERE, answer)
+            if (refused := self.reading.refused_by_guard()) is not None:
+                return refused
+        guard_path = self._write_guard(work / "guard", local, settings_of.ssh_program(given))
         if self.job.extra_vars:
             descriptor = os.open(self.extra_vars_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -146,7 +152,7 @@ class Worker:
         self.cold_because = why or self.cold_because
         self._note({"executor": "cold", "because": self.cold_because})
 
-    def _write_guard(self, directory: Path, ssh: str) -> Path | None:
+    def _write_guard(self, directory: Path, local: Path, ssh: str) -> Path | None:
         if self.job.epoch is None:
             return None
         return guard.write_guard(
@@ -154,7 +160,7 @@ class Worker:
             Path(self.job.playbook),
             workspace_id=self.job.workspace_id,
             epoch=self.job.epoch,
-            local=Path(self.job.private) / "epochs",
+            local=local,
             ssh=ssh,
         )
 
