@@ -107,14 +107,27 @@ def _ask(here: Path, real: str, options: list[str]) -> Answer | None:
         said.seek(0)
         lines = said.read(65536).decode(errors="replace").splitlines()
     printed = done.stdout[:65536].decode(errors="replace")
-    # A device that closes the connection at a command it does not know has been logged in to all the same.
-    logged_in = any(line.startswith("Authenticated to ") for line in lines)
     heard = [line for line in lines if not line.startswith(("Authenticated to ", "Transferred: ", "Bytes per "))]
-    if done.returncode == UNREACHABLE and not logged_in:
-        print("\n".join(heard), file=sys.stderr)
-        return None
+    if done.returncode == UNREACHABLE:
+        # A device that gives no status, or closes the connection, at a command that it does not know was logged in to.
+        logged_in = len(heard) < len(lines) or _of_connection(real, "check", words)
+        _of_connection(real, "stop", words)  # what is left of that connection must not take the author's command
+        if not logged_in:
+            print("\n".join(heard), file=sys.stderr)
+            return None
     epoch = int((here.parent / "epoch").read_text())
     return answer_of(done.returncode, printed, "\n".join(heard), epoch=epoch)
+
+
+def _of_connection(real: str, what: str, words: list[str]) -> bool:
+    """Whether a connection that persists says yes to this (`ssh -O`)."""
+    asked = [real, "-O", what, *words]
+    nothing = subprocess.DEVNULL
+    try:
+        done = subprocess.run(asked, stdin=nothing, stdout=nothing, stderr=nothing, check=False, timeout=EARLY_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def _patience_s(here: Path, options: list[str]) -> int:
