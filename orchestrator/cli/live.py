@@ -178,6 +178,7 @@ class Follower:
             took = f" {show_duration(step.took_s)}" if step.took_s is not None else ""
             why = f"  {step.evidence}" if step.evidence and step.state.value != "running" else ""
             lines.append(line(f"{run.id}  {step.name}  {step.state.value}{took} {MARK[step.state.value]}{why}"))
+            lines += [line(f"{run.id}  {step.name}  not guarded: {host}") for host in step.unguarded]
         if run.human is not None and ("human", 0, run.human.evidence) not in self._told:
             self._told.add(("human", 0, run.human.evidence))
             lines.append(line(f"{run.id}  waits for a person  {run.human.reason.value}: {run.human.evidence}"))

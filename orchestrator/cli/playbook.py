@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import secrets
 import select
 import shutil
@@ -106,6 +107,8 @@ class _Call:
         for names, question, prompt in _PASSWORDS:
             if any(option in names for option in self.options):
                 yield prompt, getpass.getpass(question)
+        for name in _vault_prompts(self.options):
+            yield rf"^Vault password \({re.escape(name)}\):\s*$", getpass.getpass(f"Vault password ({name}): ")
 
     def _follow(self, attempt: Attempt, job: Job) -> Result:
         lock = attempt.take_lock()
@@ -188,6 +191,15 @@ class _Call:
         if result.outcome is not Outcome.OK:
             print(f"{result.outcome.value}: {result.detail}", file=sys.stderr)
         return code
+
+
+def _vault_prompts(options: Sequence[str]) -> Iterator[str]:
+    """The names of `--vault-id NAME@prompt`, whose passwords Ansible asks for."""
+    for option, value in zip(options, [*options[1:], ""], strict=True):
+        given = value if option == "--vault-id" else option.removeprefix("--vault-id=")
+        name, _, source = given.rpartition("@")
+        if option.startswith("--vault-id") and source == "prompt" and name:
+            yield name
 
 
 def _is_verbose(option: str) -> bool:

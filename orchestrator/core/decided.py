@@ -228,7 +228,7 @@ def _step_retried(d: Decided, x: r.StepRetried) -> None:
 def _step_finished(d: Decided, x: r.StepFinished) -> None:
     step = _step(d, x.run, x.step, "finish")
     step.state, step.ended_at, step.reason, step.evidence = x.state, x.at, x.reason, x.evidence
-    step.tasks = x.tasks
+    step.tasks, step.unguarded = x.tasks, x.unguarded
     if step.began_at is None:
         step.began_at = x.at
     if x.state is r.StepState.DONE and step.kind is not r.StepKind.APPROVAL:

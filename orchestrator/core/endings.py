@@ -40,10 +40,9 @@ def finish(
     event: StepEnded | None = None,
     measures: dict[str, float] | None = None,
 ) -> None:
-    tasks = event.tasks if event else ()
-    turn.record(
-        r.StepFinished(turn.now, run.id, step.name, step.attempt, state, reason, evidence, tasks, measures or {})
-    )
+    tasks, unguarded = (event.tasks, event.unguarded) if event else ((), ())
+    ended = (state, reason, evidence, tasks, measures or {}, unguarded)
+    turn.record(r.StepFinished(turn.now, run.id, step.name, step.attempt, *ended))
 
 
 def fail(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, event: StepEnded | None = None) -> None:

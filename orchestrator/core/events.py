@@ -88,13 +88,15 @@ class StepProgressed:
 class StepEnded:
     """An attempt is over: nothing of it runs any more on this side.
 
-    `detail` is the playbook's own error, with task and host; `tasks` its per-task times.
+    `detail` is the playbook's own error, with task and host; `tasks` its per-task times; `unguarded` the hosts that it
+    acted upon though no epoch could be kept there, each with why.
     """
 
     key: StepKey
     outcome: Outcome
     detail: str = ""
     tasks: tuple[TaskTime, ...] = ()
+    unguarded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,10 @@ class StepLooked:
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
-    """A step's end, in state done, failed or skipped. `effective_at`: the answer or exit that settled it."""
+    """A step's end, in state done, failed or skipped. `effective_at`: the answer or exit that settled it.
+
+    `unguarded`: hosts that its playbook acted upon though no epoch could be kept there, each with why.
+    """
 
     at: float
     run: str
@@ -270,6 +273,7 @@ class StepFinished:
     evidence: str
     tasks: tuple[TaskTime, ...] = ()
     measures: Mapping[str, float] = field(default_factory=dict)
+    unguarded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class Step:
     reason: Reason | None = None
     evidence: str = ""
     tasks: tuple[TaskTime, ...] = ()
+    unguarded: tuple[str, ...] = ()  # hosts acted upon without the epoch guard, each with why
 
     @property
     def over(self) -> bool:

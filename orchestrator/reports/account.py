@@ -226,6 +226,7 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
                         TaskLine(t.name, t.host, t.status, begun - zero + t.started_s, t.took_s) for t in step.tasks
                     ),
                     looks=tuple(_look(x) for x in step.looks),
+                    unguarded=step.unguarded,
                 )
             )
     return lines

@@ -240,8 +240,8 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
             measured = ", ".join(f"{k} {v:g}" for k, v in s.measures.items())
             text = ": ".join(x for x in (s.reason, s.evidence, measured) if x)
             yield from (line(Part(x, "dim")) for x in wrap("      ", text, width))
-        for look in s.looks:
-            yield from (line(Part(x, "yellow")) for x in wrap("      ", look, width))
+        for said in (*s.looks, *(f"not guarded: {host}" for host in s.unguarded)):
+            yield from (line(Part(x, "yellow")) for x in wrap("      ", said, width))
         for task in s.tasks:
             if task.status == "skipped" or (task.took_s < 0.05 and task.status in ("ok", "changed")):
                 continue

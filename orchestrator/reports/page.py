@@ -196,7 +196,7 @@ def _step_rows(a: Account, run: str) -> Iterable[str]:
         again = f", attempt {s.attempts}" if s.attempts > 1 else ""
         measured = ", ".join(f"{k} {v:g}" for k, v in s.measures.items())
         why = _why(f"{s.state}{again}", s.reason, s.evidence, measured)
-        looks = "".join(f"<br>{_t(x)}" for x in s.looks)
+        looks = "".join(f"<br>{_t(x)}" for x in (*s.looks, *(f"not guarded: {host}" for host in s.unguarded)))
         yield (
             f'<tr><th scope="row">{_t(s.step)}</th><td>{offset(s.from_s)}</td><td>{offset(s.to_s)}</td>'
             f"<td>{precise(s.took_s or 0.0)}</td><td>{percent(s.share)}</td><td>{left}</td>"

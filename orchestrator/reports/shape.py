@@ -62,7 +62,10 @@ class TaskLine:
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """One step. `budget_left_s`: of the RTO, when the step ended (or now); negative once it is missed."""
+    """One step. `budget_left_s`: of the RTO, when the step ended (or now); negative once it is missed.
+
+    `unguarded`: hosts that it acted upon without the epoch guard, each with why.
+    """
 
     run: str
     step: str
@@ -79,6 +82,7 @@ class StepLine:
     measures: Mapping[str, float]
     tasks: tuple[TaskLine, ...]
     looks: tuple[str, ...]
+    unguarded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class StepStory:
     tasks: tuple[TaskTime, ...] = ()
     measures: dict[str, float] = field(default_factory=dict)
     looks: list[r.StepLooked | r.StepRetried | r.StepLeftUnseen] = field(default_factory=list)
+    unguarded: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -244,6 +245,7 @@ class Stories(State):
                 step.ended_at, step.state, step.tasks = x.at, x.state, x.tasks
                 step.began_at = x.at if step.began_at is None else step.began_at
                 step.reason, step.evidence, step.measures = x.reason.value, x.evidence, dict(x.measures)
+                step.unguarded = x.unguarded
             case r.RunNeedsHuman():
                 _human_done(run, x.at)
                 run.human.append((x.at, None, x))

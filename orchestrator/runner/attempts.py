@@ -46,6 +46,7 @@ class Result:
     outcome: Outcome
     detail: str
     tasks: tuple[TaskTime, ...]
+    unguarded: tuple[str, ...] = ()  # hosts acted upon without the epoch guard, and why
 
 
 class Attempt:
@@ -92,7 +93,7 @@ class Attempt:
         if not found:
             return None
         tasks = tuple(TaskTime(**task) for task in found["tasks"])
-        return Result(Outcome(found["outcome"]), found["detail"], tasks)
+        return Result(Outcome(found["outcome"]), found["detail"], tasks, tuple(found.get("unguarded", ())))
 
     def write_result(self, result: Result) -> None:
         """Put the end on record, atomically and durably."""
@@ -100,6 +101,7 @@ class Attempt:
             "outcome": result.outcome.value,
             "detail": result.detail,
             "tasks": [asdict(task) for task in result.tasks],
+            "unguarded": list(result.unguarded),
         }
         write_atomically(self.result, content)
 

@@ -1,15 +1,16 @@
 """The epoch guard: a play put before the author's playbook, in the same `ansible-playbook` call.
 
-The one rule it keeps: a host that did not accept the epoch is not acted upon by this call. A host that refuses it
-ends the call before the author's first task. A host that could not be reached stays unreachable (at no further cost)
-wherever the author's plays meet it, so that the author's own handling (`ignore_unreachable`, `any_errors_fatal`) holds.
+The one rule it keeps: a host that refuses the epoch ends the call before the author's first task; and a host that
+cannot be asked is met by the author's plays as it would be without us. One that does not answer yet (the playbook
+itself switches it on, or opens the way to it) is asked again when it is first reached: `first_reach.py`. One that has
+no shell is not guarded. Whatever was acted upon without the guard is named in the step's end.
 
 What it cannot do: it refuses at the start of a playbook, not in the middle of one; it does not see hosts that a
 playbook only names later (`delegate_to`, a group that `add_host` fills); and it lets an equal epoch through, since the
 same controller comes again with every step: of two copies of a journal it cannot tell which is the original.
 
 Rejected: `ansible-playbook --list-hosts` to learn the hosts (a second, and blind to extra variables); instead the
-guard has the author's own `hosts:` patterns.
+guard has the author's own `hosts:` patterns, with what a play says of its connection.
 """
 
 from __future__ import annotations
@@ -17,146 +18,178 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+from orchestrator.runner import first_reach
+from orchestrator.runner.epoch_script import BEGUN, KEPT, REFUSES, SCRIPT, STALE, UNGUARDED
+from orchestrator.runner.guard_answers import Answer, Verdict, answer_of
+
+__all__ = ["PLAY", "SCRIPT", "STALE", "UNGUARDED", "Aim", "aims", "keep_here", "write_guard"]
+
 PLAY = "bascule: epoch guard"
-STALE = "bascule-stale-epoch"
-UNGUARDED = "bascule-unguarded"
+AGAIN = "again"  # the directory of what stands in for ssh
 EVERY_HOST = ["all", "localhost"]
 _Strings = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml's where PyYAML has it
 SHELLS = ["ssh", "ansible.builtin.ssh", "smart", "paramiko", "paramiko_ssh"]
 HERE = ["local", "ansible.builtin.local"]
-
-# Arguments: directory, file name, epoch. Exit code 79 refuses. Without root it keeps the number in the home directory
-# (a guard for this login only); where nothing can be written it says so and lets the playbook run.
-SCRIPT = r"""
-d=$1 f=$2 e=$3
-if [ ! -w "$d" ] && [ "$(id -u)" != 0 ]; then
-  if [ -z "$4" ] && command -v sudo >/dev/null 2>&1; then
-    sudo -n sh -c "$0" "$0" "$d" "$f" "$e" s
-    r=$?; case $r in 1|126|127|134|139) ;; *) exit $r;; esac # it may not, or cannot run
-  fi
-  mkdir -p "$d" 2>/dev/null && [ -w "$d" ] || d=$HOME/.bascule
-fi
-mkdir -p "$d" 2>/dev/null; cd "$d" 2>/dev/null || { echo "UNGUARDED $d cannot be used"; exit 0; }
-( : >>"$f.lock" ) 2>/dev/null || { echo "UNGUARDED $d cannot be written"; exit 0; }
-exec 9>>"$f.lock"
-if command -v flock >/dev/null 2>&1; then flock -w 10 9 || { echo "UNGUARDED $f.lock is held"; exit 0; }; fi
-o=0; [ -r "$f" ] && read -r o <"$f"
-case "$o" in ''|*[!0-9]*) o=0;; esac
-if [ "$e" -lt "$o" ]; then echo "STALE $e $o"; exit 79; fi
-[ "$e" -eq "$o" ] && exit 0
-{ echo "$e" >"$f.new" && { sync "$f.new" 2>/dev/null || :; } && mv -f "$f.new" "$f"; } 2>/dev/null ||
-  echo "UNGUARDED $d/$f cannot be written"
-exit 0
-""".replace("STALE", STALE).replace("UNGUARDED", UNGUARDED)
-
-# Stands in for ssh on a host that did not answer the guard: Ansible reads 255 as unreachable.
-NO_ANSWER = "#!/bin/sh\necho 'it did not answer the epoch guard' >&2\nexit 255\n"
+ON_TARGETS = "/var/lib/bascule"
+_OF_A_PLAY = ("connection", "remote_user", "port")  # what a play may say of how its hosts are reached
 
 
-def write_guard(directory: Path, playbook: Path, *, workspace_id: str, epoch: int, local: Path) -> Path | None:
+class Aim(NamedTuple):
+    """Hosts that are reached in one way: a pattern, and the play's own words about the connection."""
+
+    hosts: str | list[str]
+    how: tuple[tuple[str, str], ...] = ()
+
+
+def write_guard(
+    directory: Path, playbook: Path, *, workspace_id: str, epoch: int, local: Path, ssh: str = "ssh"
+) -> Path | None:
     """Write the guard for `playbook` into `directory`; None if the playbook names no hosts.
 
-    `local` keeps the number for connections that stay on this machine.
+    `local` keeps the number for connections that stay on this machine. `ssh`: the program that Ansible is told to use.
     """
     try:
-        patterns = host_patterns(playbook)
+        found = aims(playbook)
     except (OSError, ValueError, yaml.YAMLError):
         return None  # Ansible cannot read it either, says why, and does nothing
-    if not patterns:
+    if not found:
         return None
     directory.mkdir(mode=0o700)
     # Connection variables may stand in group_vars beside the author's playbook.
     for name in ("group_vars", "host_vars"):
         if (playbook.parent / name).exists():
             (directory / name).symlink_to((playbook.parent / name).resolve())
-    no_answer = directory / "no-answer"
-    no_answer.write_text(NO_ANSWER)
-    no_answer.chmod(0o700)
-    tasks: list[dict[str, Any]] = [
-        {
-            "name": "refuse an action of an earlier controller",
-            "ansible.builtin.raw": (
-                "sh -c {{ bascule_guard_script }} {{ bascule_guard_script }} "
-                "{{ bascule_guard_local if ansible_connection | default('ssh') in bascule_guard_here"
-                " else '/var/lib/bascule' }} "
-                f"epoch-{workspace_id} {epoch}"
-            ),
-            "register": "bascule_guard",
-            "changed_when": False,
-            "ignore_unreachable": True,
-            "when": "bascule_guard is not defined and ansible_connection | default('ssh') in bascule_guard_shells",
-        },
-        {
-            "name": "go on to the author's plays",  # asked here; a task that is skipped would cost a process
-            "ansible.builtin.meta": "end_host",
-            "when": "not (bascule_guard.unreachable | default(false))",
-        },
-        {
-            "name": "leave alone what did not answer",
-            "ansible.builtin.set_fact": {
-                "ansible_connection": "ansible.builtin.ssh",
-                "ansible_ssh_executable": str(no_answer),
-                "ansible_ssh_retries": 0,
-            },
-        },
-    ]
+    named = f"epoch-{workspace_id} {epoch}"
+    script = shlex.quote(SCRIPT)
+    enter = first_reach.prepare(directory / AGAIN, f"sh -c {script} {script} {ON_TARGETS} {named}", epoch)
     variables = {
-        "bascule_guard_script": shlex.quote(SCRIPT),
+        "bascule_guard_script": script,
         "bascule_guard_local": shlex.quote(str(local)),
         "bascule_guard_here": HERE,
         "bascule_guard_shells": [*SHELLS, *HERE],
+        "bascule_guard_enter": enter,
+        "bascule_guard_ssh": ssh,
+        "ansible_ssh_timeout": _PATIENCE,
+        "ansible_ssh_retries": 0,
     }
-    plays = [
-        {
-            "name": PLAY,
-            "hosts": pattern,
-            "gather_facts": False,
-            # Any failure here ends the call before the author's first task all the same, because ansible-playbook
-            # begins no further playbook after one that failed. Fatal errors would count the unreachable, too.
-            "any_errors_fatal": False,
-            "strategy": "ansible.builtin.linear",
-            "tags": ["always"],
-            "vars": variables,
-            "tasks": tasks,
-        }
-        for pattern in patterns
-    ]
+    ways = list(dict.fromkeys(aim.how for aim in found))
+    plays = [_play(aim, f"bascule_guard_{ways.index(aim.how)}", named, variables) for aim in found]
     path = directory / "guard.yml"
     path.write_text(json.dumps(plays, indent=1))  # JSON is YAML, and cannot be misquoted
     return path
 
 
-def host_patterns(playbook: Path) -> list[str | list[str]]:
-    """The `hosts:` patterns of a playbook, imported ones included; plain ones together, to cost one play.
+def keep_here(local: Path, *, workspace_id: str, epoch: int) -> Answer:
+    """Ask the controller itself, whatever the playbook names: many a task is delegated to it."""
+    name = f"epoch-{workspace_id}"
+    try:
+        if (local / name).read_text() == f"{epoch}\n":  # as at every step but the first of a controller
+            return Answer(Verdict.KEPT)
+    except (OSError, ValueError):
+        pass
+    words = ["sh", "-c", SCRIPT, SCRIPT, str(local), name, str(epoch)]
+    given = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
+    done: subprocess.CompletedProcess[str] = subprocess.run(words, check=False, **given)  # type: ignore[call-overload]
+    return answer_of(done.returncode, done.stdout, done.stderr, epoch=epoch)
+
+
+# A host that is slow to let in is asked when it is met; but a password for `become` may take the author's whole time.
+_PATIENCE = (
+    "{{ (hostvars[inventory_hostname].ansible_ssh_timeout"
+    " | default(lookup('ansible.builtin.config', 'timeout', plugin_type='connection', plugin_name='ssh')))"
+    f" if ansible_become | default(false) | bool else {first_reach.EARLY_S} }}}}"
+)
+
+
+# What ends the call: it refuses, or a shell began the guard and did not end it. As `guard_answers.answer_of` has it.
+_REFUSED = (
+    f"{{asked}}.rc | default(0) | int == {REFUSES} or '{BEGUN}' in {{asked}}.stdout_lines | default([]) and"
+    f" ({{asked}}.rc | default(0) | int != 0 or not ('{KEPT} {{epoch}}' in {{asked}}.stdout_lines"
+    f" or '{UNGUARDED}' in {{asked}}.stdout))"
+)
+
+
+def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[str, Any]:
+    """`asked`: the variable that says that a host was asked already, in the same way."""
+    connection = f"ansible_connection | default({dict(aim.how).get('connection', 'ssh')!r})"
+    tasks: list[dict[str, Any]] = [
+        {
+            "name": "refuse an action of an earlier controller",
+            "ansible.builtin.raw": (
+                "sh -c {{ bascule_guard_script }} {{ bascule_guard_script }} "
+                f"{{{{ bascule_guard_local if {connection} in bascule_guard_here else '{ON_TARGETS}' }}}} {named}"
+            ),
+            "register": asked,
+            "changed_when": False,
+            "failed_when": _REFUSED.format(asked=asked, epoch=named.rpartition(" ")[2]),
+            "ignore_unreachable": True,
+            "when": f"{asked} is not defined and {connection} in bascule_guard_shells",
+        },
+        {
+            "name": "go on to the author's plays",  # asked here; a task that is skipped would cost a process
+            "ansible.builtin.meta": "end_host",
+            "when": f"not ({asked}.unreachable | default(false))",
+        },
+        {
+            "name": "ask again what did not answer, when it is reached",
+            "ansible.builtin.set_fact": {
+                "bascule_guard_again": True,
+                "ansible_ssh_executable": (
+                    "{{ lookup('ansible.builtin.pipe', bascule_guard_enter ~ ' ' ~ (inventory_hostname | quote)"
+                    " ~ ' ' ~ (ansible_ssh_executable | default(bascule_guard_ssh) | quote)) }}"
+                ),
+            },
+            "when": "bascule_guard_again is not defined",
+        },
+    ]
+    return {
+        "name": PLAY,
+        "hosts": aim.hosts,
+        **dict(aim.how),
+        "gather_facts": False,
+        # Any failure here ends the call before the author's first task all the same, because ansible-playbook
+        # begins no further playbook after one that failed. Fatal errors would count the unreachable, too.
+        "any_errors_fatal": False,
+        "strategy": "ansible.builtin.linear",
+        "tags": ["always"],
+        "vars": variables,
+        "tasks": tasks,
+    }
+
+
+def aims(playbook: Path) -> list[Aim]:
+    """The `hosts:` patterns of a playbook, imported ones included; plain ones of one way together, to cost one play.
 
     Of a playbook that only Ansible can read (vaulted as a whole, imported from a collection): every host there is.
     Raises OSError, ValueError (no text) or yaml.YAMLError for a file that Ansible cannot read either.
     """
-    plain: list[str] = []
-    special: list[str | list[str]] = []
-    for hosts in _hosts_of(playbook, seen=set()):
-        parts = hosts if isinstance(hosts, list) else [hosts]
+    plain: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    special: list[Aim] = []
+    for aim in _hosts_of(playbook, seen=set()):
+        parts = aim.hosts if isinstance(aim.hosts, list) else [aim.hosts]
         if any(mark in part for part in parts for mark in ("{{", "!", "&")):
-            if hosts not in special:
-                special.append(hosts)
+            if aim not in special:
+                special.append(aim)
         else:
-            plain.extend(part for part in parts if part not in plain)
-    return ([plain] if plain else []) + special
+            together = plain.setdefault(aim.how, [])
+            together.extend(part for part in parts if part not in together)
+    return [*(Aim(hosts, how) for how, hosts in plain.items()), *special]
 
 
-def _hosts_of(playbook: Path, seen: set[Path]) -> list[str | list[str]]:
+def _hosts_of(playbook: Path, seen: set[Path]) -> list[Aim]:
     if playbook in seen:
         return []
     seen.add(playbook)
     plays = yaml.load(playbook.read_text(encoding="utf-8"), Loader=_Strings)  # noqa: S506  (only strings)
     if not isinstance(plays, list):
-        return [EVERY_HOST]
-    found: list[str | list[str]] = []
+        return [Aim(EVERY_HOST)]
+    found: list[Aim] = []
     for play in plays:
         if not isinstance(play, dict):
             continue
@@ -165,10 +198,15 @@ def _hosts_of(playbook: Path, seen: set[Path]) -> list[str | list[str]]:
                 found.extend(_hosts_of_import(playbook.parent, imported, seen))
         hosts = play.get("hosts")
         if isinstance(hosts, str) or (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
-            found.append(hosts)
+            how = tuple((key, play[key]) for key in _OF_A_PLAY if _is_plain(play.get(key)))
+            found.append(Aim(hosts, how))
     return found
 
 
-def _hosts_of_import(directory: Path, imported: str, seen: set[Path]) -> list[str | list[str]]:
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and "{{" not in value
+
+
+def _hosts_of_import(directory: Path, imported: str, seen: set[Path]) -> list[Aim]:
     path = Path(os.path.normpath(directory / imported.split(maxsplit=1)[0])) if imported.strip() else directory
-    return _hosts_of(path, seen) if path.is_file() else [EVERY_HOST]
+    return _hosts_of(path, seen) if path.is_file() else [Aim(EVERY_HOST)]

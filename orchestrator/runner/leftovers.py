@@ -8,6 +8,7 @@ are left alone.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -18,12 +19,15 @@ from pathlib import Path
 
 from orchestrator.runner.settings import MARK
 
-# Arguments: mark, seconds to wait before anything is ended, host. Prints how many there were, how many remain, and
-# whether the mark's variable reaches this host at all (then it has a value in this shell too).
+NONCE = "BASCULE_SWEEP"
+
+# Arguments: mark, seconds to wait before anything is ended, the word that only this host knows. Prints how many there
+# were, how many remain, and whether the mark's variable reaches this host at all (then it has a value in this shell
+# too).
 SWEEP = r"""
-m=$1 patience=$2 host=$3 arrived=${4:-${MARK:+yes}}
+m=$1 patience=$2 word=$3 arrived=${4:-${MARK:+yes}}
 [ "$(id -u)" = 0 ] || { [ -z "$5" ] && command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null &&
-  exec sudo -n sh -c "$0" "$0" "$m" "$patience" "$host" "${arrived:-no}" s; }
+  exec sudo -n sh -c "$0" "$0" "$m" "$patience" "$word" "${arrived:-no}" s; }
 look() {
   found=
   for e in $(grep -l "MARK=$m" /proc/[0-9]*/environ 2>/dev/null); do
@@ -40,14 +44,23 @@ for s in TERM KILL; do
   kill -s $s $found 2>/dev/null; i=0
   while [ -n "$found" ] && [ $i -lt 10 ]; do sleep 0.1; i=$((i + 1)); look; done
 done
-set -- $first; there=$#; set -- $found; echo "bascule-swept $host $there $# ${arrived:-no}"
+set -- $first; there=$#; set -- $found; echo "bascule-swept $word $there $# ${arrived:-no}"
 """.replace("MARK", MARK)
 
 
 def sweep_command(mark: str, patience_s: int) -> str:
-    """The shell command that looks for an attempt's processes on a target and ends them."""
+    """The shell command that looks for an attempt's processes on a target and ends them.
+
+    Each host is given a word of its own (`word_of`), made of a secret in the environment of Ansible.
+    """
     script = shlex.quote(SWEEP)
-    return f"sh -c {script} {script} {shlex.quote(mark)} {patience_s} {{{{ inventory_hostname | quote }}}}"
+    word = f"{{{{ (lookup('ansible.builtin.env', '{NONCE}') ~ inventory_hostname) | hash('sha256') }}}}"
+    return f"sh -c {script} {script} {shlex.quote(mark)} {patience_s} {word}"
+
+
+def word_of(secret: str, host: str) -> str:
+    """The word by which this host's answer is known: no other host can have it."""
+    return hashlib.sha256(f"{secret}{host}".encode()).hexdigest()
 
 
 def marked(mark: str) -> list[int]:

@@ -131,7 +131,7 @@ class PlaybookRunner:
         task.add_done_callback(over)
 
     def _end(self, key: StepKey, result: Result) -> None:
-        self._emit(StepEnded(key, result.outcome, result.detail, result.tasks))
+        self._emit(StepEnded(key, result.outcome, result.detail, result.tasks, result.unguarded))
 
     async def _run(self, command: RunPlaybook) -> None:
         attempt = Attempt(self.private, command.key)

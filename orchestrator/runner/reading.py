@@ -1,12 +1,15 @@
-"""Reads ansible-runner's events: task times as they happen, and at the end the playbook's own error in one line.
+"""Reads ansible-runner's events: task times as they happen, and at the end what ended the playbook, in one line.
 
-The one rule it keeps: of a result only its message is taken, never its arguments, facts or output as a whole; what
-`no_log` hides stays hidden, and the values of extra variables that are named like secrets are struck out.
+The one rule it keeps: what is told is what ended it. A failure that a rescue took care of, or that the author has
+ignored, did not; which ones those are is known from Ansible's own counts by host. And a result speaks for the host
+that Ansible has it from, whatever stands in it. The values of extra variables that are named like secrets are struck
+out.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +17,14 @@ from typing import Any
 
 from orchestrator.core.events import Outcome, TaskTime
 from orchestrator.runner import guard
+from orchestrator.runner.guard_answers import Answer, Verdict, answer_in
+from orchestrator.runner.sentences import delegates_of, message_of, one_line
 
 DETAIL_LIMIT = 600
+UNGUARDED_MAX = 20  # hosts that are named as not guarded; the rest is counted
 _SECRET_NAME = re.compile(r"pass|secret|token|credential|private|(^|_)key", re.IGNORECASE)
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-_WRAPPED = re.compile(r"^(Task failed: |Action failed: |Module failed: )+")
 _ORIGIN = re.compile(r"\s*Origin: (\S+)(?: .*|$)")
-_CENSORED = "its output is hidden by no_log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,16 @@ class Started:
     name: str
     host: str
     local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A result that failed, or of a host that was not reached. `counted`: Ansible has not ignored it."""
+
+    host: str
+    unreachable: bool
+    counted: bool
+    sentence: str
 
 
 @dataclass
@@ -42,10 +56,13 @@ class Reading:
     tasks: list[TaskTime] = field(default_factory=list)
     running: dict[tuple[str, str], float] = field(default_factory=dict)  # (task uuid, host) to its start
     running_names: dict[tuple[str, str], str] = field(default_factory=dict)
-    errors: list[tuple[str, str]] = field(default_factory=list)  # (failed | unreachable, sentence)
-    guard_errors: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    stale: str = ""
+    bad: list[Bad] = field(default_factory=list)
+    guard_epoch: int | None = None
+    answers: dict[str, Answer] = field(default_factory=dict)  # to the epoch guard, by host
+    silent: dict[str, str] = field(default_factory=dict)  # hosts that did not answer it, and how
+    acted_on: dict[str, None] = field(default_factory=dict)  # hosts that a task of the author's ran on, in order
+    hosts_at: dict[str, set[str]] = field(default_factory=dict)  # by address
+    guard_failed: list[str] = field(default_factory=list)
     begun: bool = False  # ansible-playbook got as far as the author's first play
     asked: str = ""  # the variable that vars_prompt asks for
     empty_plays: int = 0
@@ -57,7 +74,7 @@ class Reading:
         """Take in one event; `now_s` is seconds since the start of the attempt."""
         kind = str(event.get("event", ""))
         data = event.get("event_data") or {}
-        guarding = bool(self.guard_path) and str(data.get("playbook", "")) == self.guard_path
+        guarding = self._is_guard(data)
         if kind == "playbook_on_start":
             self.begun = not guarding
         elif kind == "playbook_on_no_hosts_matched" and not guarding:
@@ -89,6 +106,7 @@ class Reading:
         took = data.get("duration")
         took_s = max(0.0, float(took)) if isinstance(took, int | float) else now_s - (started_s or now_s)
         result = data.get("res") or {}
+        self.hosts_at.setdefault(str(data.get("remote_addr")), set()).add(host)
         status = how
         if how == "ok" and result.get("changed"):
             status = "changed"
@@ -96,26 +114,66 @@ class Reading:
             status = "ignored"
         if guarding:
             self._read_guard(how, host, result, data)
-            if how == "skipped" or data.get("task_action", "").endswith("set_fact"):
+            if how == "skipped" or str(data.get("task_action", "")).endswith("set_fact"):
                 return None
-        elif status in ("failed", "unreachable"):
-            self.errors.append((status, self._sentence(host, data, result)))
+        else:
+            if how in ("ok", "failed"):
+                self.acted_on.update(dict.fromkeys([self._named(other) for other in delegates_of(result)] or [host]))
+            if how in ("failed", "unreachable"):
+                sentence = self._sentence(host, data, result)
+                self.bad.append(Bad(host, how == "unreachable", status != "ignored", sentence))
         started_s = max(0.0, now_s - took_s) if started_s is None else started_s
         task = TaskTime(self._name(data), host, status, round(started_s, 3), round(took_s, 3))
         self.tasks.append(task)
         return task
 
+    def _named(self, address: str) -> str:
+        """The one host of this address, if there is one; else the address."""
+        hosts = self.hosts_at.get(address, set())
+        return next(iter(hosts)) if len(hosts) == 1 else address
+
+    def _is_guard(self, data: Mapping[str, Any]) -> bool:
+        return bool(self.guard_path) and str(data.get("playbook", "")) == self.guard_path
+
     def _read_guard(self, how: str, host: str, result: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-        printed = str(result.get("stdout", ""))
-        if guard.STALE in printed:
-            ours, theirs = printed.split(guard.STALE, 1)[1].split()[:2]
-            self.stale = f"{host} has accepted epoch {theirs}; this action has epoch {ours}: a later controller acts"
-        elif guard.UNGUARDED in printed:
-            self.notes.append(f"{host}: epoch not kept: {printed.split(guard.UNGUARDED, 1)[1].strip()}")
+        if str(data.get("task_action", "")).rpartition(".")[2] != "raw":
+            if how == "failed":
+                self.guard_failed.append(self._sentence(host, data, result))
         elif how == "unreachable":
-            self.guard_errors.append(f"{host}: {self._message(result)}")
+            self.silent[host] = message_of(result, self._strike)
+        elif how == "skipped":
+            self.answers.setdefault(host, Answer(Verdict.NOT_KEPT, "its connection has no shell"))
+        elif "rc" in result:
+            self._take(host, answer_in(result, epoch=self.guard_epoch))
         elif how == "failed":
-            self.errors.append(("failed", self._sentence(host, data, result)))
+            self.guard_failed.append(self._sentence(host, data, result))
+
+    def _take(self, host: str, answer: Answer) -> None:
+        before = self.answers.get(host)
+        if before is None or answer.stops or before.verdict is Verdict.NOT_KEPT:
+            self.answers[host] = Answer(answer.verdict, self._strike(answer.text))
+
+    def heard_later(self, host: str, answer: Answer) -> None:
+        """Take in what a host answered to the guard when the playbook reached it."""
+        self.silent.pop(host, None)
+        self._take(host, answer)
+
+    def unguarded(self) -> tuple[str, ...]:
+        """The hosts that were acted upon without the epoch being kept there, and why not; bounded."""
+        found = []
+        for host in self.acted_on:
+            answer = self.answers.get(host)
+            if answer is not None and answer.verdict is Verdict.KEPT and not answer.text:
+                continue
+            if answer is not None:
+                why = answer.text
+            elif host in self.silent:
+                why = "it did not answer"
+            else:
+                why = "it is named only in the course of the playbook"
+            found.append(f"{host}: {why}")
+        more = len(found) - UNGUARDED_MAX
+        return (*found[:UNGUARDED_MAX], *([f"{more} more hosts"] if more > 0 else []))
 
     def _hear(self, text: str) -> None:
         lines = [line.rstrip() for line in _CONTROL.sub("", text).splitlines() if line.strip()]
@@ -125,29 +183,16 @@ class Reading:
     def _name(self, data: Mapping[str, Any]) -> str:
         name = str(data.get("task") or data.get("name") or "?")
         role = data.get("role")
-        if str(data.get("playbook", "")) == self.guard_path and self.guard_path:
+        if self._is_guard(data):
             return f"{guard.PLAY}: {name}"
         return self._strike(f"{role} : {name}" if role else name)
 
     def _sentence(self, host: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         where = self._shorten(str(data.get("task_path") or ""))
-        return f"{host}: {self._name(data)}: {self._message(result)}" + (f" ({where})" if where else "")
-
-    def _message(self, result: Mapping[str, Any]) -> str:
-        if "censored" in result:
-            return _CENSORED
-        items = result.get("results")
-        if isinstance(items, list):
-            bad = [item for item in items if isinstance(item, dict) and (item.get("failed") or item.get("unreachable"))]
-            if bad:
-                return self._message(bad[0])
-        message = _WRAPPED.sub("", _one_line(result.get("msg")))
-        said = _last_line(result.get("stderr")) or _last_line(result.get("stdout"))
-        if "rc" in result and (not message or "non-zero return code" in message or "MODULE FAILURE" in message.upper()):
-            message = f"return code {result['rc']}" + (f": {said}" if said else "")
-        elif printed := _last_line(result.get("module_stderr")) or _last_line(result.get("module_stdout")):
-            message = f"{message}: {printed}"  # the module itself could not run
-        return self._strike(message or said or "it gave no reason")[:300]
+        elsewhere = [other for other in map(self._named, delegates_of(result)) if other != host]
+        on = f"{host} (on {', '.join(elsewhere[:3])})" if elsewhere else host
+        message = message_of(result, self._strike)
+        return f"{on}: {self._name(data)}: {message}" + (f" ({where})" if where else "")
 
     def _strike(self, text: str) -> str:
         for secret in self.secrets:
@@ -156,8 +201,8 @@ class Reading:
 
     def outcome(self, return_code: int | None) -> tuple[Outcome, str]:
         """How the playbook ended by itself, and its own error."""
-        if self.stale:
-            return Outcome.STALE_EPOCH, self.stale
+        if (refused := self.refused_by_guard()) is not None:
+            return refused
         if self.asked:
             why = f"the playbook asks for {self.asked!r} (vars_prompt): give it as an extra variable"
             return Outcome.COULD_NOT_START, why
@@ -165,16 +210,44 @@ class Reading:
             worked = any(not task.name.startswith(guard.PLAY) for task in self.tasks)
             if self.empty_plays and not worked:
                 return Outcome.COULD_NOT_START, f"no host matched, so nothing was done. {self._said()}".rstrip()
-            return Outcome.OK, self._join(self.notes)
-        if not self.begun and not self.errors and not self.guard_errors:
+            return Outcome.OK, ""
+        failed, dark = self._what_ended_it()
+        if not self.begun and not self.guard_failed:
             return Outcome.COULD_NOT_START, self._said() or f"ansible-playbook ended with {return_code} before any task"
-        failed = [sentence for kind, sentence in self.errors if kind == "failed"]
-        if failed:
-            return Outcome.FAILED, self._join(failed)
-        dark = [*self.guard_errors, *(s for kind, s in self.errors if kind == "unreachable" and not self.guard_errors)]
+        if failed or self.guard_failed:
+            return Outcome.FAILED, self._join([*self.guard_failed, *failed, *dark])
         if dark:
             return Outcome.UNREACHABLE, self._join(dark)
         return Outcome.FAILED, self._said() or f"ansible-playbook ended with {return_code} and named no task"
+
+    def refused_by_guard(self) -> tuple[Outcome, str] | None:
+        """What a host said that refuses this action, if one does."""
+        for verdict, outcome in ((Verdict.STALE, Outcome.STALE_EPOCH), (Verdict.REFUSED, Outcome.FAILED)):
+            said = [(host, answer.text) for host, answer in self.answers.items() if answer.verdict is verdict]
+            if verdict is Verdict.STALE and said:
+                return outcome, self._join(f"{host} {text.removeprefix('it ')}" for host, text in said)
+            if said:
+                done = "" if self.begun else "nothing was done: "
+                return outcome, done + self._join(f"{host} refuses the action: {text}" for host, text in said)
+        return None
+
+    def _what_ended_it(self) -> tuple[list[str], list[str]]:
+        """Failures and hosts not reached, without those that Ansible does not count against the playbook.
+
+        Of a host's failures those that were rescued came first: Ansible counts both, but does not mark them.
+        """
+        counts = self.stats if self.stats is not None else {}
+        ended: tuple[list[str], list[str]] = ([], [])
+        for unreachable, name in ((False, "failures"), (True, "dark")):
+            mine = [bad for bad in self.bad if bad.unreachable is unreachable and bad.counted]
+            left = Counter(bad.host for bad in mine)
+            of_host = counts.get(name) if isinstance(counts.get(name), Mapping) else {}
+            for bad in mine:
+                counted = left[bad.host] if self.stats is None else int(of_host.get(bad.host, 0))
+                if left[bad.host] <= counted:
+                    ended[unreachable].append(bad.sentence)
+                left[bad.host] -= 1
+        return ended
 
     def interrupted(self) -> str:
         """What was being done when it was stopped."""
@@ -189,7 +262,7 @@ class Reading:
         else:
             wanted = [line for line in self.says[start:] if not line.startswith("[WARNING]")][:6]
         text = " ".join(line.strip() for line in wanted).replace("[ERROR]: ", "").replace("ERROR! ", "")
-        text = _ORIGIN.sub(lambda found: f" ({self._shorten(found.group(1))})", _one_line(text))
+        text = _ORIGIN.sub(lambda found: f" ({self._shorten(found.group(1))})", one_line(text))
         return self._strike(text)[:DETAIL_LIMIT]
 
     def _shorten(self, path: str) -> str:
@@ -218,12 +291,3 @@ def secrets_in(variables: Mapping[str, Any]) -> tuple[str, ...]:
 
     walk("", dict(variables))
     return tuple(sorted(found, key=len, reverse=True))
-
-
-def _one_line(value: Any) -> str:
-    return " ".join(_CONTROL.sub("", str(value or "")).split())
-
-
-def _last_line(value: Any) -> str:
-    lines = [line for line in _CONTROL.sub("", str(value or "")).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else ""

@@ -53,6 +53,12 @@ class Settings:
         start = found.parent if found is not None and inside else workspace
         return cls(found, Path(directory) if directory is not None else start, inside and directory is None)
 
+    def ssh_program(self, environment: Mapping[str, str]) -> str:
+        """The program that Ansible calls for ssh, where no host variable names another."""
+        sections = _read_configuration(self.configuration).values()
+        said = {key: value for section in sections for key, value in section.items()}
+        return environment.get("ANSIBLE_SSH_EXECUTABLE") or said.get("ssh_executable") or "ssh"
+
     def environment(
         self, environment: Mapping[str, str], *, mark: str, temporary: Path, kept_for: str = ""
     ) -> dict[str, str]:

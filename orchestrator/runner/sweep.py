@@ -1,12 +1,14 @@
 """Looks on targets for what a stopped attempt left running there, and ends it.
 
 The one rule it keeps: it says what it knows. A target that cannot be asked, or on which the mark did not arrive, is
-named as unknown, never as clean.
+named as unknown, never as clean. All answers come as one text, so each host signs its own with a word that no other
+host has: what one prints says nothing of another.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +16,7 @@ from orchestrator.runner import leftovers, settings
 from orchestrator.runner.environment import CALLBACKS
 
 SWEEP_LIMIT_S = 15.0
-_ANSWER = re.compile(r"bascule-swept (\S+) (\d+) (\d+) (\w+)")
+_ANSWER = re.compile(r"^bascule-swept ([0-9a-f]{64}) (\d{1,7}) (\d{1,7}) (\w{1,8})\s*$", re.MULTILINE)
 _OF_THE_RUNNER = ("ANSIBLE_STDOUT_CALLBACK", "ANSIBLE_CALLBACK_PLUGINS", "AWX_ISOLATED_DATA_DIR")
 
 
@@ -34,7 +36,12 @@ def sweep(
     """
     if not hosts:
         return ""
-    given = dict(environment) | {settings.MARK: f"sweep-{mark}", "ANSIBLE_TIMEOUT": "3"}
+    secret = secrets.token_hex(32)
+    given = dict(environment) | {
+        settings.MARK: f"sweep-{mark}",
+        "ANSIBLE_TIMEOUT": "3",
+        leftovers.NONCE: secret,
+    }
     given = {name: value for name, value in given.items() if name not in _OF_THE_RUNNER}
     given |= {
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
@@ -45,8 +52,9 @@ def sweep(
     inventory = [part for path in inventories for part in ("-i", path)]
     command = ["ansible", *module, *inventory, ",".join(hosts)]
     printed = _run(command, directory, given, limit_s + patience_s)
-    answers = {host: (int(there), int(left), arrived) for host, there, left, arrived in _ANSWER.findall(printed)}
-    return "; ".join(filter(None, (_sentence(host, answers.get(host)) for host in hosts)))
+    answers = {word: (int(there), int(left), arrived) for word, there, left, arrived in _ANSWER.findall(printed)}
+    said = (_sentence(host, answers.get(leftovers.word_of(secret, host))) for host in hosts)
+    return "; ".join(filter(None, said))
 
 
 def _run(command: Sequence[str], directory: str, environment: Mapping[str, str], limit_s: float) -> str:

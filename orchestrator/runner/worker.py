@@ -24,7 +24,16 @@ from types import FrameType
 from typing import IO, Any
 
 from orchestrator.core.events import Outcome, StepKey, TaskTime
-from orchestrator.runner import connections, environment, guard, leftovers, settings, sweep
+from orchestrator.runner import (
+    connections,
+    environment,
+    first_reach,
+    guard,
+    leftovers,
+    sentences,
+    settings,
+    sweep,
+)
 from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
@@ -46,6 +55,8 @@ class Worker:
         self.directory = Path(job.workspace)
         self.cancelled = False
         self.timed_out = False
+        self.refused = False  # by a host that the playbook has only now reached
+        self.again: Path | None = None  # where hosts are asked that did not answer the guard at first
         self.reading = Reading(
             base=Path(job.workspace), secrets=secrets_in({**job.extra_vars, **_named(job.passwords)})
         )
@@ -66,7 +77,7 @@ class Worker:
             self._end_here()
             outcome, detail = Outcome.COULD_NOT_START, f"ansible-runner: {type(error).__name__}: {error}"[:600]
         self.attempt.drop_work()
-        return Result(outcome, detail, tuple(self.reading.tasks))
+        return Result(outcome, detail, tuple(self.reading.tasks), self.reading.unguarded())
 
     def _introduce(self) -> None:
         write_once(
@@ -101,7 +112,13 @@ class Worker:
         given = settings_of.environment(os.environ, mark=self.job.mark, temporary=work / "tmp", kept_for=whom)
         os.environ.clear()
         os.environ.update(given)
-        guard_path = self._write_guard(work / "guard")
+        local = Path(self.job.private) / "epochs"
+        if self.job.epoch is not None:
+            answer = guard.keep_here(local, workspace_id=self.job.workspace_id, epoch=self.job.epoch)
+            self.reading.heard_later(sentences.HERE, answer)
+            if (refused := self.reading.refused_by_guard()) is not None:
+                return refused
+        guard_path = self._write_guard(work / "guard", local, settings_of.ssh_program(given))
         if self.job.extra_vars:
             descriptor = os.open(self.extra_vars_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -119,9 +136,10 @@ class Worker:
             config.command[1:] = self.job.options
         if guard_path is not None:
             config.command.insert(len(config.command) - 1, str(guard_path))
-            self.reading.guard_path = str(guard_path)
+            self.reading.guard_path, self.reading.guard_epoch = str(guard_path), self.job.epoch
+            self.again = guard_path.parent / guard.AGAIN
         ansible_runner_runner.pexpect = calling.Pexpect(
-            calling.spawner(self.warm, self._served_warm, self._served_cold)
+            calling.spawner(self.warm, self._served_warm, self._served_cold, answers=bool(self.job.passwords))
         )
         runner = ansible_runner_runner.Runner(
             config,
@@ -130,7 +148,9 @@ class Worker:
             cancel_callback=self._over,
         )
         runner.run()
-        if self.cancelled or self.timed_out:
+        for host, answer in first_reach.answers(self.again) if self.again else ():
+            self.reading.heard_later(host, answer)
+        if self.cancelled or self.timed_out or self._is_refused():
             return self._stopped()
         outcome, detail = self.reading.outcome(runner.rc)
         if self.cold_because:
@@ -145,7 +165,7 @@ class Worker:
         self.cold_because = why or self.cold_because
         self._note({"executor": "cold", "because": self.cold_because})
 
-    def _write_guard(self, directory: Path) -> Path | None:
+    def _write_guard(self, directory: Path, local: Path, ssh: str) -> Path | None:
         if self.job.epoch is None:
             return None
         return guard.write_guard(
@@ -153,14 +173,22 @@ class Worker:
             Path(self.job.playbook),
             workspace_id=self.job.workspace_id,
             epoch=self.job.epoch,
-            local=Path(self.job.private) / "epochs",
+            local=local,
+            ssh=ssh,
         )
+
+    def _is_refused(self) -> bool:
+        """Whether a host refuses that did not answer the guard at first: one is enough, whatever else goes on."""
+        if self.again is not None and not self.refused and (found := first_reach.refused(self.again)) is not None:
+            self.refused = True
+            self.reading.heard_later(*found)
+        return self.refused
 
     def _over(self) -> bool:
         limit_s = self.job.timeout_s
         if limit_s is not None and _now_s() - self.started > limit_s:
             self.timed_out = True
-        over = self.cancelled or self.timed_out or bool(self.reading.asked)
+        over = self.cancelled or self.timed_out or bool(self.reading.asked) or self._is_refused()
         if over:
             self._end_here()
         return over
@@ -192,6 +220,8 @@ class Worker:
         remain = self._end_here()
         if self.cancelled:
             outcome, why = Outcome.CANCELLED, "cancelled"
+        elif (refused := self.reading.refused_by_guard()) is not None:
+            outcome, why = refused
         else:
             outcome, why = Outcome.TIMED_OUT, f"not done after {self.job.timeout_s:g}s"
         if during := self.reading.interrupted():
@@ -208,6 +238,8 @@ class Worker:
             why += "; " + found
         if remain:
             why += f"; {remain} of its processes on this machine could not be ended"
+        if outcome is Outcome.TIMED_OUT:  # it is looked at, and its end is the look's: here it is told
+            why += "".join(f"; not guarded: {host}" for host in self.reading.unguarded()[:3])
         return outcome, why
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.events import Outcome
-from orchestrator.runner import guard
+from orchestrator.runner import epoch_script, guard
+from orchestrator.runner.guard_answers import Verdict, answer_of
 from tests.runner.stage import Stage
 from tests.runner.target import Target
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="another login is needed")
 
 
 def ask(directory: Path, epoch: int) -> subprocess.CompletedProcess[str]:
@@ -30,7 +37,7 @@ class TestScript:
         assert ask(tmp_path, 3).returncode == 0
         assert ask(tmp_path, 10).returncode == 0
         refused = ask(tmp_path, 9)
-        assert (refused.returncode, refused.stdout.split()) == (79, [guard.STALE, "9", "10"])
+        assert (refused.returncode, refused.stdout.splitlines()[-1]) == (79, f"{guard.STALE} 9 10")
         assert (tmp_path / "epoch-test").read_text() == "10\n"
 
     def test_many_at_once_leave_the_largest(self, tmp_path: Path) -> None:
@@ -40,18 +47,124 @@ class TestScript:
         assert (tmp_path / "epoch-test").read_text() == "32\n"
         assert dict(answers)[32] == 0
 
-    @pytest.mark.parametrize("content", ["", "nonsense\n", "12x\n"])
+    @pytest.mark.parametrize("content", ["", "nonsense\n", "12x\n", "-7\n", "9" * 40 + "\n", "3"])
     def test_a_damaged_file_is_replaced(self, tmp_path: Path, content: str) -> None:
-        """A target's crash must not lock everybody out."""
+        """A target's crash must not lock everybody out; that nothing was compared is said."""
         (tmp_path / "epoch-test").write_text(content)
-        assert ask(tmp_path, 5).returncode == 0
+        answer = ask(tmp_path, 5)
+        assert answer.returncode == 0
+        assert f"{guard.UNGUARDED} {tmp_path}/epoch-test held no whole number" in answer.stdout
         assert (tmp_path / "epoch-test").read_text() == "5\n"
+
+    def test_what_is_left_of_a_torn_number_still_refuses(self, tmp_path: Path) -> None:
+        """A number that was cut off was no smaller."""
+        (tmp_path / "epoch-test").write_text("12")
+        assert ask(tmp_path, 11).returncode == 79
+
+    def test_a_smaller_one_is_refused_though_the_lock_is_held(self, tmp_path: Path) -> None:
+        """And an equal one passes; only a larger one has to be written, and waits, and then refuses."""
+        ask(tmp_path, 7)
+        with (tmp_path / "epoch-test.lock").open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert ask(tmp_path, 6).returncode == 79
+            assert ask(tmp_path, 7).returncode == 0
+            assert (larger := ask(tmp_path, 8)).returncode == 79
+        assert f"{epoch_script.BLOCKED} {tmp_path}/epoch-test.lock is held" in larger.stdout
+        assert (tmp_path / "epoch-test").read_text() == "7\n"
+
+    @pytest.mark.parametrize("mode", [0o755, 0o750, 0o777])
+    def test_a_directory_that_others_can_open_is_closed(self, tmp_path: Path, mode: int) -> None:
+        """And its lock made anew: whoever has opened it before holds nothing any more."""
+        ask(tmp_path, 7)
+        tmp_path.chmod(mode)
+        with (tmp_path / "epoch-test.lock").open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            answer = ask(tmp_path, 8)
+        assert answer.returncode == 0
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+        assert ("others could write" in answer.stdout) is (mode == 0o777)
+
+    @needs_root
+    @pytest.mark.parametrize("thing", ["directory", "number", "lock", "link"])
+    def test_what_belongs_to_another_login_refuses(self, tmp_path: Path, thing: str) -> None:
+        """It may be theirs to hold, to fill or to empty."""
+        directory = tmp_path / "kept"
+        ask(directory, 7)
+        named = {"directory": directory, "number": directory / "epoch-test", "lock": directory / "epoch-test.lock"}
+        if thing == "link":
+            directory.rename(tmp_path / "elsewhere")
+            directory.symlink_to(tmp_path / "elsewhere")
+        os.chown(named.get(thing, directory), NOBODY, NOBODY, follow_symlinks=False)
+        answer = ask(directory, 8)
+        assert answer.returncode == 79
+        assert epoch_script.BLOCKED in answer.stdout
+        assert f"belongs to user {NOBODY}" in answer.stdout
+
+    def test_what_is_no_file_refuses(self, tmp_path: Path) -> None:
+        """A pipe in its place would keep the guard for ever."""
+        os.mkfifo(tmp_path / "epoch-test")
+        assert "is no file" in ask(tmp_path, 5).stdout
+        (tmp_path / "flat").write_text("")
+        assert "is no directory" in ask(tmp_path / "flat", 5).stdout
+
+    @needs_root
+    def test_a_login_without_root_keeps_it_at_home(self, tmp_path: Path) -> None:
+        """Where the usual directory is another's, and sudo asks for a password."""
+        home = tmp_path / "home"
+        home.mkdir()
+        os.chown(home, NOBODY, NOBODY)
+        for directory in (tmp_path, *list(tmp_path.parents)[:2]):
+            directory.chmod(0o711)
+        words = ["sh", "-c", guard.SCRIPT, guard.SCRIPT, "/var/lib/bascule-test", "epoch-test", "5"]
+        as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "env", f"HOME={home}"]
+        done = subprocess.run([*as_nobody, *words], capture_output=True, text=True, check=False)
+        assert (done.returncode, f"{epoch_script.KEPT} 5" in done.stdout) == (0, True)
+        assert (home / ".bascule" / "epoch-test").read_text() == "5\n"
 
     def test_where_nothing_can_be_written_it_says_so(self) -> None:
         """A read-only target is still recovered."""
         answer = ask(Path("/proc/1"), 5)
         assert answer.returncode == 0
         assert guard.UNGUARDED in answer.stdout
+
+
+class TestAnswers:
+    """What a host said, and what it may not say."""
+
+    @pytest.mark.parametrize(
+        ("code", "printed", "verdict"),
+        [
+            (79, "bascule-epoch-begun\nbascule-stale-epoch 5 6\n", Verdict.STALE),
+            (79, "bascule-stale-epoch 5 6\r\n", Verdict.STALE),
+            (0, "bascule-stale-epoch 5 999999", Verdict.NOT_KEPT),  # it says the word and lets pass: it has no guard
+            (79, "bascule-stale-epoch", Verdict.REFUSED),
+            (79, "bascule-stale-epoch 5 five", Verdict.REFUSED),
+            (79, "bascule-stale-epoch 5 4", Verdict.REFUSED),
+            (79, "bascule-stale-epoch 3 6", Verdict.REFUSED),  # not our number
+            (79, f"bascule-stale-epoch 5 {'9' * 400}", Verdict.REFUSED),
+            (79, "bascule-blocked /x is held", Verdict.REFUSED),
+            (79, None, Verdict.REFUSED),
+            (0, "bascule-epoch-begun\nbascule-epoch-kept 5\n", Verdict.KEPT),
+            (0, "bascule-epoch-kept 4\n", Verdict.NOT_KEPT),
+            (0, "bascule-epoch-begun\nbascule-unguarded /var cannot be written\n", Verdict.NOT_KEPT),
+            (137, "bascule-epoch-begun\n", Verdict.REFUSED),  # a shell began it, and somebody ended it
+            (0, "bascule-epoch-begun\n", Verdict.REFUSED),
+            (1, "bad command name (line 1 column 1)", Verdict.NOT_KEPT),
+            (0, "% Invalid input detected", Verdict.NOT_KEPT),
+            (0, "", Verdict.NOT_KEPT),
+            (127, guard.SCRIPT, Verdict.NOT_KEPT),  # a device that repeats what it was told
+            ("x", 17, Verdict.NOT_KEPT),
+        ],
+    )
+    def test_what_it_means(self, code: object, printed: object, verdict: Verdict) -> None:
+        """Stale with 79 and two numbers, kept with a line of its own; anything else is neither."""
+        assert answer_of(code, printed, "", epoch=5).verdict is verdict
+
+    def test_what_a_device_says_is_told_in_one_short_line(self) -> None:
+        """Whatever it says."""
+        said = answer_of(1, "\x1b[31m\x07bad\u202e command\x00 " + "x" * 5000).text
+        assert said.startswith("no shell answered (return code 1: bad command xxx")
+        assert len(said) < 200
 
 
 class TestPatterns:
@@ -63,14 +176,26 @@ class TestPatterns:
         (tmp_path / "move.yml").write_text(
             "- import_playbook: inner.yml\n- hosts: [a, b]\n- hosts: a\n- hosts: all:!b\n- hosts: '{{ target }}'\n"
         )
-        assert guard.host_patterns(tmp_path / "move.yml") == [["databases", "a", "b"], "all:!b", "{{ target }}"]
+        found = [aim.hosts for aim in guard.aims(tmp_path / "move.yml")]
+        assert found == [["databases", "a", "b"], "all:!b", "{{ target }}"]
+
+    def test_what_a_play_says_of_the_connection_holds_for_the_guard(self, tmp_path: Path) -> None:
+        """A play that stays on the controller does not need its hosts to answer."""
+        (tmp_path / "move.yml").write_text(
+            "- hosts: a\n- {hosts: b, connection: local}\n- {hosts: c, remote_user: ops, port: 2222}\n- hosts: d\n"
+        )
+        assert guard.aims(tmp_path / "move.yml") == [
+            (["a", "d"], ()),
+            (["b"], (("connection", "local"),)),
+            (["c"], (("remote_user", "ops"), ("port", "2222"))),
+        ]
 
     def test_what_only_ansible_can_read_guards_every_host(self, tmp_path: Path) -> None:
         """Rather too many than one too few."""
         (tmp_path / "vaulted.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
         (tmp_path / "imports.yml").write_text("- import_playbook: acme.site.switch\n")
         for name in ("vaulted.yml", "imports.yml"):
-            assert guard.host_patterns(tmp_path / name) == [["all", "localhost"]]
+            assert guard.aims(tmp_path / name) == [(["all", "localhost"], ())]
 
 
 class TestInPlaybooks:

@@ -33,11 +33,46 @@ def told(result: dict[str, Any], **more: Any) -> str:
         ({"msg": "Task failed: Module failed: no such route"}, "edge: switch: no such route"),
         (
             {"msg": "non-zero return code", "rc": 3, "stderr": "a\nlast words\n"},
-            "edge: switch: return code 3: last words",
+            "edge: switch: return code 3: a / last words",
         ),
         ({"msg": "wrong password s3cret"}, "edge: switch: wrong password ***"),
         ({"censored": "the output has been hidden"}, "edge: switch: its output is hidden by no_log"),
         ({"msg": "One or more items failed", "results": [{}, {"failed": True, "msg": "b"}]}, "edge: switch: b"),
+        (
+            {"rc": 1, "stderr": "cat: /run/x.pid: No such file\nsh: kill: usage: …\n  more\nor kill -l\n"},
+            "edge: switch: return code 1: cat: /run/x.pid: No such file … or kill -l",
+        ),
+        (
+            {"rc": 1, "stderr": 'Traceback (most recent call last):\n  File "x", line 1\nValueError: no key\n'},
+            "edge: switch: return code 1: ValueError: no key",
+        ),
+        (
+            {"rc": 2, "stderr": "no route\nShared connection to 10.0.0.1 closed.\n"},
+            "edge: switch: return code 2: no route",
+        ),
+        (
+            {"results": [{"item": "a"}, {"item": "b", "failed": True, "msg": "no"}, {"item": "c", "failed": True}]},
+            "edge: switch: item b: no (2 of 3 items failed)",
+        ),
+        (
+            {"results": [{"failed": True, "msg": "no", "item": {"name": "db", "secret_word": "x"}}]},
+            "edge: switch: item db: no",
+        ),
+        (
+            {"results": [{"failed": True, "item": "hidden", "censored": "…", "_ansible_no_log": True}]},
+            "edge: switch: its output is hidden by no_log",
+        ),
+        ({"assertion": "lag < 30", "msg": "Assertion failed"}, "edge: switch: assertion failed: lag < 30"),
+        ({"assertion": "lag < 30", "msg": "too late"}, "edge: switch: too late (assertion: lag < 30)"),
+        (
+            {"failed_when_result": True, "rc": 0, "stdout": "standby"},
+            "edge: switch: its failed_when says so: standby",
+        ),
+        ({"msg": "x" * 298 + "s3cret"}, "edge: switch: " + "x" * 298 + "**"),  # no part of it stays
+        (
+            {"msg": "no", "_ansible_delegated_vars": {"ansible_host": "10.0.0.7", "ansible_connection": "ssh"}},
+            "edge (on 10.0.0.7): switch: no",
+        ),
         ({"msg": "x" * 2000}, "edge: switch: " + "x" * 300),
         ({}, "edge: switch: it gave no reason"),
         ({"msg": "\x1b[31mred\x1b[0m\nand two lines"}, "edge: switch: red and two lines"),
@@ -60,6 +95,81 @@ def test_many_failures_are_counted() -> None:
     for number in range(5):
         reading.read(failed({"msg": "no"}, host=f"h{number}"), 1.0)
     assert reading.outcome(2)[1] == "h0: switch: no; h1: switch: no; h2: switch: no (and 2 more)"
+
+
+def stats(**counts: dict[str, int]) -> dict[str, Any]:
+    """Ansible's own counts by host."""
+    return {"event": "playbook_on_stats", "event_data": {"failures": {}, "dark": {}, **counts}}
+
+
+def told_at_the_end(*events: dict[str, Any]) -> tuple[Outcome, str]:
+    """Outcome and sentence of a playbook with these events."""
+    reading = Reading(base=Path("/w"))
+    reading.read({"event": "playbook_on_start", "event_data": {"playbook": "/w/p.yml"}}, 0.0)
+    for event in events:
+        reading.read(event, 1.0)
+    return reading.outcome(2)
+
+
+def dark(host: str) -> dict[str, Any]:
+    """A host that was not reached."""
+    return {**failed({"msg": "timed out", "unreachable": True}, host=host), "event": "runner_on_unreachable"}
+
+
+def test_a_failure_that_was_rescued_did_not_end_it() -> None:
+    """What came after it did."""
+    quick, slow = failed({"msg": "no"}, task="quick"), failed({"msg": "nor this"}, task="slow")
+    assert told_at_the_end(quick, dark("far"), stats(dark={"far": 1}, rescued={"edge": 1})) == (
+        Outcome.UNREACHABLE,
+        "far: switch: timed out",
+    )
+    assert told_at_the_end(quick, slow, stats(failures={"edge": 1}, rescued={"edge": 1})) == (
+        Outcome.FAILED,
+        "edge: slow: nor this",
+    )
+
+
+def test_a_host_that_was_ignored_did_not_end_it() -> None:
+    """Neither a failure that was."""
+    ignored = failed({"msg": "no"}, task="try", ignore_errors=True)
+    assert told_at_the_end(dark("far"), ignored, failed({"msg": "no"}), stats(failures={"edge": 1})) == (
+        Outcome.FAILED,
+        "edge: switch: no",
+    )
+
+
+def test_a_playbook_that_was_killed_tells_all_it_knows() -> None:
+    """There are no counts then."""
+    assert told_at_the_end(failed({"msg": "no"}), dark("far"))[1] == "edge: switch: no; far: switch: timed out"
+
+
+def guard_event(kind: str, result: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """What Ansible has of the guard's task on a host."""
+    data = {"host": "evil", "task": "refuse", "task_action": "ansible.builtin.raw", "playbook": "/g/guard.yml"}
+    return {"event": f"runner_on_{kind}", "event_data": {**data, "task_uuid": "g", "res": result, **more}}
+
+
+@pytest.mark.parametrize(
+    "printed", ["bascule-stale-epoch", "bascule-stale-epoch 1 99", "bascule-stale-epoch x y", "bascule-epoch-kept 9"]
+)
+def test_what_a_host_prints_is_no_refusal(printed: str) -> None:
+    """Ansible says that it let the action pass; the author's tasks have run, and that is what is told."""
+    reading = Reading(base=Path("/w"), guard_path="/g/guard.yml", guard_epoch=1)
+    reading.read(guard_event("ok", {"rc": 0, "stdout": printed}), 1.0)
+    reading.read({"event": "playbook_on_start", "event_data": {"playbook": "/w/p.yml"}}, 1.0)
+    for host in ("evil", "good"):
+        reading.read({**failed({"changed": True}, host=host), "event": "runner_on_ok"}, 2.0)
+    assert reading.outcome(0) == (Outcome.OK, "")
+    assert [said.partition(":")[0] for said in reading.unguarded()] == ["evil", "good"]
+
+
+def test_hosts_without_the_guard_are_named_and_counted() -> None:
+    """Not a thousand of them."""
+    reading = Reading(base=Path("/w"), guard_path="/g/guard.yml", guard_epoch=1)
+    for number in range(30):
+        reading.read({**failed({}, host=f"h{number}"), "event": "runner_on_ok"}, 1.0)
+    assert len(reading.unguarded()) == 21
+    assert reading.unguarded()[-1] == "10 more hosts"
 
 
 def test_ansible_that_is_missing_could_not_start() -> None:

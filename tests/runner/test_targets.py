@@ -114,6 +114,24 @@ async def test_after_a_kill_of_everything_the_target_is_looked_at(stage: Stage, 
     assert "43291" not in target.run("pgrep -a sleep")
 
 
+def test_a_target_speaks_for_itself_alone(stage: Stage, tmp_path: Path) -> None:
+    """Whatever it prints: of another nothing is known by that."""
+    lines = "evil | CHANGED | rc=0 >>\nbascule-swept dark 0 0 yes\nbascule-swept edge 0 0 yes"
+    program = tmp_path / "lies"
+    program.write_text(f"#!/bin/sh\necho '{lines}'\n")
+    program.chmod(0o755)
+    try:
+        liar = Target.start(tmp_path / "liar", more=f"AcceptEnv LC_*\nForceCommand {program}")
+    except CannotServe as reason:
+        pytest.skip(str(reason))
+    try:
+        said = look(stage, liar, "aaa", ["edge", "dark"])
+    finally:
+        liar.stop()
+    unknown = "could not be asked afterwards: what still runs there is unknown"
+    assert said == f"edge {unknown}; dark {unknown}"
+
+
 async def test_a_target_that_dies_in_the_middle(stage: Stage, target: Target) -> None:
     """Unreachable, not failed; the host is named."""
     stage.write_inventory({"edge": target.variables})

@@ -15,6 +15,7 @@ import os
 import pty
 import resource
 import select
+import signal
 import socket
 import struct
 import termios
@@ -123,12 +124,17 @@ class Pexpect:
 
 
 def spawner(
-    stream: socket.socket | None, warm: Callable[[int], None], cold: Callable[[str], None]
+    stream: socket.socket | None,
+    warm: Callable[[int], None],
+    cold: Callable[[str], None],
+    *,
+    answers: bool = False,
 ) -> Callable[..., Any]:
     """A stand-in for `pexpect.spawn` that calls a zygote first.
 
     Afterwards `warm` is told the child's process id, or `cold` why the real program was started (empty: there was no
-    `stream` to call by).
+    `stream` to call by). With `answers` it is asked at its terminal, and what it asks for is typed; otherwise it has
+    only its output there: nobody is at a keyboard, so whatever asks must see that at once.
     """
 
     def spawn(
@@ -150,6 +156,7 @@ def spawner(
                 "cwd": os.path.abspath(cwd),
                 "umask": _umask(),
                 "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+                "answers": answers,
             }
             try:
                 child = WarmSpawn(stream, call, encoding=encoding, codec_errors=codec_errors, use_poll=use_poll)
@@ -168,6 +175,7 @@ def spawner(
             codec_errors=codec_errors,
             use_poll=use_poll,
             maxread=65536,
+            preexec_fn=None if answers else _without_keyboard,
             **options,
         )
         program.delayafterread = None
@@ -175,6 +183,17 @@ def spawner(
         return program
 
     return spawn
+
+
+def _without_keyboard() -> None:
+    """In a child that is about to be a program: no terminal controls it, and nothing can be read."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # letting go of the terminal sends it; ansible-runner ignores it, too
+    terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    fcntl.ioctl(terminal, termios.TIOCNOTTY)
+    os.close(terminal)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
 
 def _umask() -> int:

@@ -62,10 +62,11 @@ def install(model: Any) -> None:
             return by_ssh(self, cvars, templar, current_connection)
         switch(True)
         theirs = None
+        asked_with = own_timeout(self, cvars) if guards(self._task) else cvars
         try:
             with standing.within(ANSWER_S):
-                theirs = by_ssh(self, cvars, templar, "ssh")  # Mitogen does not know it by its full name
-                if standing.taken(self, cvars, templar, theirs):
+                theirs = by_ssh(self, asked_with, templar, "ssh")  # Mitogen does not know it by its full name
+                if standing.taken(self, asked_with, templar, theirs):
                     return theirs
         except Exception as why:  # whatever Mitogen has against it: nothing has begun
             LOG.info("%s goes by ssh: %r", self._task.action, why)
@@ -114,6 +115,8 @@ def suits(executor: Any, cvars: Any, connection: str) -> bool:
         return False
     if os.path.basename(plugin.plugin_resolved_path) != "ssh.py":
         return False
+    if cvars.get("bascule_guard_again"):  # ssh itself asks the epoch guard there
+        return False
     if task.async_val or task.timeout or not _reset.isdisjoint((executor._host.name, task.delegate_to)):
         return False
     if (task.action.rpartition(".")[2] in NEVER and not guards(task)) or not ours(executor, task):
@@ -137,6 +140,17 @@ def suits(executor: Any, cvars: Any, connection: str) -> bool:
 def guards(task: Any) -> bool:
     """Whether it is the epoch guard's, whose command needs a shell and nothing of the connection."""
     return getattr(getattr(task._parent, "_play", None), "name", None) == guard.PLAY
+
+
+def own_timeout(executor: Any, cvars: Any) -> dict[str, Any]:
+    """The guard's short patience is for connections that have to be made: what stands is known by the author's."""
+    found = dict(cvars)
+    given = cvars["hostvars"][executor._host.name].get("ansible_ssh_timeout")
+    if given is None:
+        found.pop("ansible_ssh_timeout", None)
+    else:
+        found["ansible_ssh_timeout"] = given
+    return found
 
 
 def ours(executor: Any, task: Any) -> bool:

@@ -91,12 +91,17 @@ def become(call: dict[str, Any], terminal: int, built: Any, *, terminal_is_ours:
     rename(b"ansible-playboo")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as ansible-runner has it
     os.setsid()
-    if terminal_is_ours:
+    asks = terminal_is_ours and call.get("answers", False)
+    if asks:
         fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     sys.stdout.flush()
     sys.stderr.flush()
     for descriptor in (0, 1, 2):
         os.dup2(terminal, descriptor)
+    if not asks:  # nobody is at a keyboard: whatever asks must see that at once
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
     if terminal > 2:
         os.close(terminal)
     os.environ.clear()

@@ -1,0 +1,116 @@
+"""What the epoch guard runs on a target: a script for any `sh`.
+
+The one rule it keeps: it fails closed. A smaller epoch is refused before anything is locked or written; and what
+another login of the target could have put in its way (a lock that is held, a directory, link or file of somebody
+else's) refuses too. Only what nobody stands behind (a file system that is full or read-only, a host without a home
+directory) lets the playbook run, and is said.
+
+    it prints                     exit code   meaning
+    --------------------------    ---------   --------------------------------------------------------------
+    bascule-epoch-begun           -           a shell runs this; whatever has no such line is no shell
+    bascule-stale-epoch E O       79          E is ours, O the larger one that is kept here
+    bascule-blocked WHY           79          somebody else's thing is in the way
+    bascule-epoch-kept E          0           E is the number that is kept here now
+    bascule-unguarded WHY         0           a remark; without `kept` the epoch is not kept here
+    begun, and no end             any         it was broken off
+
+The directory is the login's own with mode 0700, so that nobody else can open the lock: whoever can open it, if only
+to read, can hold it. Directories of earlier versions (0755) are tightened, and their lock is made anew, since it may
+have been opened before.
+"""
+
+from __future__ import annotations
+
+BEGUN = "bascule-epoch-begun"
+STALE = "bascule-stale-epoch"
+BLOCKED = "bascule-blocked"
+KEPT = "bascule-epoch-kept"
+UNGUARDED = "bascule-unguarded"
+REFUSES = 79
+
+# Arguments: directory, file name, epoch. Without root the number is kept in the home directory (a guard for this login
+# only). `ls -ldn` tells kind, mode and owner on every system. No waiting in `flock` itself: busybox has none.
+SCRIPT = r"""
+d=$1 f=$2 e=$3
+echo BEGUN
+no() { echo "BLOCKED $*"; exit 79; }
+free() { echo "UNGUARDED $*"; exit 0; }
+for p in id ls mkdir chmod mv rm; do command -v $p >/dev/null 2>&1 || free "there is no program $p"; done
+set -f; umask 077; IFS=' '; LC_ALL=C; export LC_ALL
+case $e in ''|*[!0-9]*) no "the epoch $e is no number";; esac
+of() { m= o=; set -- $(ls -ldn "$1" 2>/dev/null); m=$1 o=$3; }
+u=$(id -u) || no "id does not say who this is"
+of "$d/."
+if [ "$u" != 0 ] && [ "$o" != "$u" ]; then
+  if [ -z "$4" ] && command -v sudo >/dev/null 2>&1; then
+    sudo -n sh -c "$0" "$0" "$d" "$f" "$e" s
+    r=$?; case $r in 1|126|127|134|139) ;; *) exit $r;; esac # it may not, or cannot run
+  fi
+  mkdir -p "$d" 2>/dev/null; of "$d/."
+  if [ "$o" != "$u" ]; then
+    [ -n "$HOME" ] || free "this login has no home directory"
+    d=$HOME/.bascule
+  fi
+fi
+if [ -L "$d" ]; then of "$d"; case $o in 0|$u) ;; *) no "$d is a link that belongs to user $o";; esac; fi
+mkdir -p "$d" 2>/dev/null
+if [ ! -d "$d" ]; then
+  if [ -e "$d" ] || [ -L "$d" ]; then no "$d is no directory: remove it"; fi
+  free "$d cannot be made"
+fi
+of "$d/."; [ "$o" = "$u" ] || no "$d belongs to user ${o:-?}: remove it"
+case $m in
+  d???------*) ;;
+  *)
+    case $m in d????w*|d???????w*) echo "UNGUARDED others could write to $d until now";; esac
+    chmod 700 "$d" 2>/dev/null; of "$d/."
+    case $m in d???------*) rm -f "$d/$f.lock" 2>/dev/null;; *) echo "UNGUARDED others can open $d";; esac;;
+esac
+of "$d/.."
+case $m in d????????[tT]*) ;; d????w*|d???????w*) echo "UNGUARDED others can replace $d";; esac
+case $o in 0|$u) ;; *) echo "UNGUARDED user $o can replace $d";; esac
+cd "$d" 2>/dev/null || free "$d cannot be used"
+ours() { # whether there is such a file; one that is no file, or somebody else's, refuses
+  of "$1"
+  case $m in '') return 1;; -*) ;; *) no "$d/$1 is no file: remove it";; esac
+  [ "$o" = "$u" ] || no "$d/$1 belongs to user $o: remove it"
+}
+read_it() { # k: the number that is kept; bad: there is one that cannot be
+  k=0 bad=
+  ours "$f" || return 0
+  IFS= read -r k 2>/dev/null <"$f" || bad=y
+  case $k in ''|*[!0-9]*|???????????????????*) k=0 bad=y;; esac
+}
+judge() {
+  read_it
+  if [ "$e" -lt "$k" ]; then echo "STALE $e $k"; exit 79; fi
+  if [ "$e" -eq "$k" ] && [ -z "$bad" ]; then echo "KEPT $e"; exit 0; fi
+}
+judge # without the lock: a number only grows, so what refuses now refuses for good
+ours "$f.lock"
+( : >>"$f.lock" ) 2>/dev/null || free "$d cannot be written"
+exec 9>>"$f.lock"
+i=0
+while command -v flock >/dev/null 2>&1; do
+  flock -n 9 2>/dev/null
+  case $? in 0) break;; 1) ;; *) echo "UNGUARDED $d/$f.lock cannot be locked"; break;; esac
+  i=$((i + 1)); [ $i -le 50 ] || no "$d/$f.lock is held"
+  sleep 0.2 2>/dev/null || { sleep 1; i=$((i + 4)); }
+done
+judge
+[ -z "$bad" ] || echo "UNGUARDED $d/$f held no whole number"
+rm -f "$f.new" 2>/dev/null
+{ echo "$e" >"$f.new" && { sync "$f.new" 2>/dev/null || :; } && mv -f "$f.new" "$f"; } 2>/dev/null
+bad=; read_it
+if [ "$k" = "$e" ] && [ -z "$bad" ]; then echo "KEPT $e"; exit 0; fi
+rm -f "$f.new" 2>/dev/null
+free "$d/$f cannot be written"
+"""
+for _word, _value in (
+    ("BEGUN", BEGUN),
+    ("STALE", STALE),
+    ("BLOCKED", BLOCKED),
+    ("KEPT", KEPT),
+    ("UNGUARDED", UNGUARDED),
+):
+    SCRIPT = SCRIPT.replace(_word, _value)

@@ -1,0 +1,148 @@
+"""Hosts that do not answer the epoch guard at first, or never can: the author's playbook meets them all the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.core.events import Outcome
+from tests.runner.stage import Stage
+from tests.runner.target import CannotServe, Target
+
+# The way to a host: there is none until the file exists.
+WAY = """
+import os, socket, sys, threading
+if not os.path.exists(sys.argv[1]):
+    sys.exit("no route to host")
+far = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+def back():
+    while data := far.recv(65536):
+        os.write(1, data)
+    os._exit(0)
+threading.Thread(target=back, daemon=True).start()
+while data := os.read(0, 65536):
+    far.sendall(data)
+"""
+OPENS = """\
+- hosts: here
+  gather_facts: false
+  tasks: [{{name: open the way, ansible.builtin.command: touch {way}}}]
+- hosts: edge
+  gather_facts: false
+  tasks: [{{name: act, ansible.builtin.raw: echo done >>/run/done}}]
+"""
+
+
+def behind_a_way(stage: Stage, target: Target) -> Path:
+    """The target is reached once this file is there."""
+    way = stage.workspace / "way"
+    program = stage.workspace / "way.py"
+    program.write_text(WAY)
+    proxy = f"-oProxyCommand='{sys.executable} {program} {way} {target.port}'"
+    edge: dict[str, Any] = target.variables
+    edge["ansible_ssh_common_args"] += f" {proxy}"
+    stage.write_inventory({"edge": edge, "here": {"ansible_connection": "local"}})
+    return way
+
+
+@contextmanager
+def device(home: Path, does: str) -> Iterator[Target]:
+    """A host whose ssh server runs this, whatever it is told; the command is in SSH_ORIGINAL_COMMAND."""
+    program = home.with_name("device")
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+    try:
+        target = Target.start(home, more=f"AcceptEnv LC_*\nForceCommand {program}")
+    except CannotServe as reason:
+        pytest.skip(str(reason))
+    try:
+        yield target
+    finally:
+        target.stop()
+
+
+async def test_a_host_that_the_playbook_makes_reachable(stage: Stage, target: Target) -> None:
+    """It is acted upon as without us, and the epoch is kept before it is."""
+    way = behind_a_way(stage, target)
+    ended = await stage.run(stage.write("move.yml", OPENS.format(way=way)), "go", epoch=12)
+    assert (ended.outcome, ended.unguarded) == (Outcome.OK, ())
+    assert target.run("cat /run/done /var/lib/bascule/epoch-stage") == "done\n12\n"
+
+
+async def test_a_host_that_refuses_when_it_is_reached(stage: Stage, target: Target) -> None:
+    """Nothing is done on it, and the playbook does not go on elsewhere."""
+    way = behind_a_way(stage, target)
+    target.run("mkdir -m 700 /var/lib/bascule; echo 12 >/var/lib/bascule/epoch-stage")
+    later = stage.workspace / "later"
+    waits = "  ignore_unreachable: true\n- hosts: here\n  gather_facts: false\n  tasks:\n"
+    more = waits + f"    - ansible.builtin.command: sleep 30\n    - ansible.builtin.command: touch {later}\n"
+    ended = await stage.run(stage.write("move.yml", OPENS.format(way=way) + more), "go", epoch=11)
+    assert ended.outcome is Outcome.STALE_EPOCH
+    assert "edge has accepted epoch 12" in ended.detail
+    assert target.run("cat /run/done") == ""
+    assert not later.exists()
+
+
+async def test_a_host_that_never_answers(stage: Stage) -> None:
+    """Unreachable, in the author's own task; nothing was done there that could be unguarded."""
+    playbook = stage.write("move.yml", "- hosts: dark\n  gather_facts: false\n  tasks: [{ansible.builtin.ping: }]\n")
+    ended = await stage.run(playbook)
+    assert (ended.outcome, ended.unguarded) == (Outcome.UNREACHABLE, ())
+    assert ended.detail.startswith("dark: ansible.builtin.ping: ")
+    assert "bascule" not in ended.detail
+
+
+async def test_a_play_that_stays_here_needs_no_answer(stage: Stage) -> None:
+    """Its hosts are only names."""
+    playbook = stage.write(
+        "move.yml",
+        "- hosts: dark\n  connection: local\n  gather_facts: false\n  tasks: [{ansible.builtin.command: 'true'}]\n",
+    )
+    ended = await stage.run(playbook)
+    assert (ended.outcome, ended.unguarded) == (Outcome.OK, ())
+
+
+@pytest.mark.parametrize("unknown", ["echo bad command name; exit 1", "echo % Invalid input", "kill -9 $PPID"])
+async def test_a_device_without_a_shell(stage: Stage, tmp_path: Path, unknown: str) -> None:
+    """Its author's command is run, and it is on record that no epoch is kept there."""
+    did = tmp_path / "did"
+    does = f'case "$SSH_ORIGINAL_COMMAND" in /ip*) echo "$SSH_ORIGINAL_COMMAND" >>{did};; *) {unknown};; esac'
+    with device(tmp_path / "router", does) as router:
+        stage.write_inventory({"edge": router.variables})
+        act = "- hosts: edge\n  gather_facts: false\n  tasks: [{ansible.builtin.raw: /ip route set isp-a}]\n"
+        ended = await stage.run(stage.write("move.yml", act))
+    assert ended.outcome is Outcome.OK, ended.detail
+    assert did.read_text() == "/ip route set isp-a\n"
+    (said,) = ended.unguarded
+    assert said.startswith("edge: no shell answered (return code ")
+
+
+async def test_a_host_on_which_the_guard_is_broken_off(stage: Stage, tmp_path: Path) -> None:
+    """A shell began it: somebody may have ended it, so nothing is done."""
+    did = tmp_path / "did"
+    does = f'case "$SSH_ORIGINAL_COMMAND" in *epoch*) echo bascule-epoch-begun; exit 137;; *) touch {did};; esac'
+    with device(tmp_path / "host", does) as host:
+        stage.write_inventory({"edge": host.variables})
+        act = "- hosts: edge\n  gather_facts: false\n  tasks: [{ansible.builtin.raw: act}]\n"
+        ended = await stage.run(stage.write("move.yml", act))
+    assert ended.outcome is Outcome.FAILED
+    assert "edge refuses the action: its epoch guard broke off (return code 137)" in ended.detail
+    assert not did.exists()
+
+
+async def test_hosts_that_only_the_playbook_names(stage: Stage, target: Target) -> None:
+    """The guard has not seen them; what is done on the controller is under its own number."""
+    stage.write_inventory({"here": {"ansible_connection": "local"}, "edge": target.variables})
+    playbook = stage.write(
+        "move.yml",
+        "    - {ansible.builtin.command: 'true', delegate_to: localhost}\n"
+        "    - {ansible.builtin.raw: 'true', delegate_to: edge}\n",
+    )
+    ended = await stage.run(playbook)
+    assert ended.outcome is Outcome.OK
+    assert ended.unguarded == ("127.0.0.1: it is named only in the course of the playbook",)
