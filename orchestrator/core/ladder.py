@@ -279,7 +279,7 @@ def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list
     incident = turn.incident(service)
     if incident is None:
         return found
-    left_s = incident.first_bad_at + service.rto_s - turn.now
+    left_s = incident.clock_at + service.rto_s - turn.now
 
     def fits(assessment: Assessment) -> bool:
         usual_s = turn.usual_s(assessment.move)
