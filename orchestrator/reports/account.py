@@ -311,9 +311,10 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
 
 def _tier_state(story: Story, last: r.TierJudged, over: bool) -> str:
     """As it was judged last; but nothing waits in an incident that is over, nor runs without a run."""
-    at_work = any(x.ended is None and x.started.tier == last.tier for x in story.episodes[-1].runs)
-    if last.state is r.TierState.RUNNING and not at_work:
-        return "stopped" if over else r.TierState.WAITING.value
+    runs = [x for x in story.episodes[-1].runs if x.started.tier == last.tier]
+    if last.state is r.TierState.RUNNING and not any(x.ended is None for x in runs):
+        settling = runs and runs[-1].ended is not None and runs[-1].ended.ok
+        return "stopped" if over else "settling" if settling else r.TierState.WAITING.value
     return "not needed" if over and last.state is r.TierState.WAITING else last.state.value
 
 

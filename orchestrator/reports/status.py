@@ -18,6 +18,8 @@ from orchestrator.core.model import Json, Model, Service
 from orchestrator.core.records import StepKind, StepState, TierState, Verdict
 from orchestrator.core.turn import percentile
 
+SETTLING = "settling"  # of a tier: its run has ended well, and the service's own checks have not said so yet
+
 
 @dataclass(frozen=True, slots=True)
 class StepNow:
@@ -218,13 +220,21 @@ def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: flo
         yield TierNow(
             tier=number,
             move=tier.move,
-            state=ledger.state.value if ledger else TierState.WAITING.value,
+            state=_tier_state(incident, ledger, number, state) if ledger else TierState.WAITING.value,
             reason=ledger.reason.value if ledger else "",
             evidence=ledger.evidence if ledger else "",
             usual_s=usual,
             usual_runs=len(kept),
             fits=usual is None or left_s is None or usual <= left_s,
         )
+
+
+def _tier_state(incident: d.Incident, ledger: d.TierLedger, tier: int, state: d.Decided) -> str:
+    """As it was judged; but where its run has ended, nothing of it runs: its service's own checks are awaited."""
+    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.tier == tier]
+    if ledger.state is TierState.RUNNING and not any(x.ended is None for x in runs):
+        return SETTLING if runs and runs[-1].ended is not None and runs[-1].ended.ok else TierState.WAITING.value
+    return ledger.state.value
 
 
 def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.status import RunNow, ServiceNow, StatusNow, StepNow, TierNow
+from orchestrator.reports.status import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
 from orchestrator.reports.text import Line, Part, bar, line, wrap
 
 STYLE = {
@@ -104,6 +104,8 @@ def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Li
         return
     if t.state == "waiting":
         text = f"{t.reason}: {t.evidence}" if t.reason and t.evidence else usual(t)
+    elif t.state == SETTLING:
+        text = "its run has ended well, and the service's own checks are awaited"
     else:
         text = f"{t.reason}: {t.evidence}" if t.evidence else t.reason
     pieces = wrap(indent, text, width)
