@@ -211,7 +211,7 @@ def closing(summary: Summary) -> str:
     parts += [f"{n} {'was' if n == 1 else 'were'} {how}" for n, how in ((left, LEFT), (still, STILL_DOWN)) if n]
     outages = f"Of {len(all_)} outages {', '.join(p for p in parts if p)}; " if all_ else "No service went down; "
     if not summary.violations:
-        return f"{outages}none of the twenty statements of what must never happen was violated."
+        return f"{outages}none of the statements of what must never happen was violated."
     count = len(summary.violations)
     broken = f"{count} violation{'s' * (count > 1)} of what must never happen"
     return f"{outages}{broken}: a defect of bascule, not of the plan."

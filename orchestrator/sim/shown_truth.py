@@ -74,7 +74,7 @@ class ShownTruth:
                 story = self._stories.find(x.run)
                 if story is not None:
                     self._dirty.add(story.id)
-                    over |= {story.id} if isinstance(x, r.RunEnded) and not story.episodes else set()
+                    over |= {story.id} if isinstance(x, r.RunEnded) else set()
             elif isinstance(x, r.IncidentOpened | r.IncidentReopened | r.IncidentEnded):
                 self._dirty.add(x.incident)
                 over |= {x.incident} if isinstance(x, r.IncidentEnded) else set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-BESIDE = 0  # none of the twenty: a defect of the engine, or a rule of order beside them
+BESIDE = 0  # none of the statements: a defect of the engine, or a rule of order beside them
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def test_what_no_tier_ends_is_a_list_of_its_own() -> None:
 def test_the_closing_sentence_counts_everything() -> None:
     assert closing(summary()) == (
         "Of 14 outages 12 ended within their RTO, 1 later, 1 was left to a person; "
-        "none of the twenty statements of what must never happen was violated."
+        "none of the statements of what must never happen was violated."
     )
     broken = summary()
     broken.violations.append((7, Violation(16, "an exclusive service acts at one place", "chain/stock", 50.0)))

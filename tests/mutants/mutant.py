@@ -16,7 +16,7 @@ DOWN = "program crashes|program hangs"
 STILL = "controller stands still|controller stands still at an entry"
 DEATHS = f"controller killed|controller killed at an entry|controller's machine restarts|{STILL}"
 PLAYBOOKS = "playbook fails|playbook hangs|playbook half done|playbook without effect|playbook's end unseen"
-BESIDE = 0  # none of the twenty: a rule of order beside them
+BESIDE = 0  # none of the statements: a rule of order beside them
 
 
 @dataclass(frozen=True, slots=True)
