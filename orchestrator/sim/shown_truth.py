@@ -38,7 +38,7 @@ _FIGURE = re.compile(r"  (?:RTO \S+   )?RTA (\S+|not known)(  met|  MISSED)?")
 _DATA = re.compile(r"  (?:RPO \S+   )?RPA (\S+|not known)(  met|  MISSED)?")
 _PHASE = re.compile(r"    ([a-z ]+?)  +(-?[\d:.]+s?) .*")
 _INSTANT = re.compile(r"    ([a-z ]+?)  +([-+][\d:.]+)")
-_TIER = re.compile(r"    (\d+) (\S+) +(\S.*?)  (.*)")
+_TIER = re.compile(r"    (\d+) (\S+) +(\S.*?)(?:  .*)?")
 _RUN = re.compile(r"  run (\S+)  (\S+) \(.*\)  (running|done|failed|stopped|with a person)")
 _LISTED = re.compile(r"(\S+)  \S+ \S+  \S+ +(?:planned )?(\S.*?)  (.*)")
 _PLACED = re.compile(r" +\S+  placed at (\S+) \(was at (\S+|no place): by (\S+)\)")
@@ -221,7 +221,11 @@ class ShownTruth:
             return
         last = outages[-1]
         at_work = {x.started.tier for x in self._runs(story) if x.ended is None}
-        for found in (m for x in lines if (m := _TIER.fullmatch(x))):
+        for line in lines:
+            found = _TIER.fullmatch(line)
+            if found is None:
+                yield f"a tier cannot be read: {line}"
+                continue
             tier, state = int(found.group(1)), found.group(3).strip()
             judged = last.tiers.get(tier)
             if state == "running" and tier not in at_work:

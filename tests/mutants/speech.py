@@ -56,7 +56,7 @@ def _over_is_fenced(run: RunStory) -> Fenced | None:
 
 @contextmanager
 def stated_is_proven() -> Iterator[None]:
-    """What a person states is told as proven."""
+    """What a person states is told as proven; no seed has it often enough: see `tests/sim/test_spoken_truth.py`."""
     fenced = claims.fenced
 
     def proven(run: RunStory) -> Fenced | None:
@@ -138,12 +138,9 @@ def everything_is_down() -> Iterator[None]:
         yield
 
 
-FAILED = "playbook fails|playbook hangs|playbook half done|playbook without effect"
-DARK = "power cut|cut off"
 SPEECH = (
     Mutant("told: moved", "what was planned is told as moved", SPOKEN, saying(claims, "moved", _planned_is_done)),
     Mutant("told: fenced", "a fence that is over is told as proven", SPOKEN, saying(claims, "fenced", _over_is_fenced)),
-    Mutant("told: stated", "a person's statement is told as proven", SPOKEN, stated_is_proven, needs=("approve",)),
     Mutant("told: data", "an RPA without data opened elsewhere", SPOKEN, saying(accounts, "_rpa", _planned_data)),
     Mutant("told: RTA", "the RTA runs on between two outages", SPOKEN, saying(accounts, "_rta", _clock_runs_on)),
     Mutant("told: phases", "the phases are not all of the RTA", SPOKEN, without_detection),
