@@ -204,12 +204,12 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
     source, out = f"at most: the data found at step {step} was {age_s:.1f}s old", claims.fenced(run)
     until = out.at if out is not None else acted_at
     later_s = max(0.0, until - at)
-    if later_s and out is None:
-        source += f", and {later_s:.1f}s later {run.started.move} had ended"
-    elif later_s and out is not None and out.by:
+    if out is not None and out.by:
         source += f", and {later_s:.1f}s later {out.by} stated that the place left cannot act"
-    elif later_s:
+    elif out is not None and later_s:
         source += f", and {later_s:.1f}s later the place left was proven unable to act"
+    elif later_s:
+        source += f", and {later_s:.1f}s later {run.started.move} had ended"
     stated = out is not None and bool(out.by)
     return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source)
 

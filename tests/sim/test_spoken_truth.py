@@ -102,7 +102,8 @@ def test_a_false_sentence_is_noticed(name: str) -> None:
 
 
 def test_a_statement_told_as_a_proof_is_noticed() -> None:
-    assert any("nothing proved it" in v.evidence for v in played("fenced by hand", stated_is_proven()).violations)
+    found = [v for v in played("fenced by hand", stated_is_proven()).violations if v.statement == 22]
+    assert any("no record says: " in v.evidence and "lab/hq cannot act any more" in v.evidence for v in found)
 
 
 def test_every_sentence_has_its_judge() -> None:
