@@ -346,6 +346,10 @@ def _notice_repeated(d: Decided, x: r.NoticeRepeated) -> None:
     d.notices[x.notice].failed_at = None
 
 
+def _notice_dropped(d: Decided, x: r.NoticeDropped) -> None:
+    d.notices.pop(x.notice, None)
+
+
 def _keep_word(d: Decided, word: str, record: r.WordAccepted | r.WordRefused) -> None:
     if word in d.words:
         raise IllegalRecord(f"word {word} has its answer already")
@@ -385,4 +389,5 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.NoticeDue: _notice_due,
     r.NoticeSettled: _notice_settled,
     r.NoticeRepeated: _notice_repeated,
+    r.NoticeDropped: _notice_dropped,
 }

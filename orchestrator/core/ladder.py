@@ -257,7 +257,7 @@ def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Iterator[
     left_at = turn.state(service).left.get(move.to or "")
     if left_at is not None and turn.now - left_at < service.cool_down_s:
         turn.wake(left_at + service.cool_down_s)
-        yield _no(move, Reason.COOLING_DOWN, f"{move.to} failed {show_duration(turn.now - left_at)} ago")
+        yield _no(move, Reason.COOLING_DOWN, f"{move.to} was given up {show_duration(turn.now - left_at)} ago")
     loss = data_loss(turn, service, move, tier.accept_loss_s)
     if loss is not None:
         yield _no(move, *loss)

@@ -468,6 +468,15 @@ class NoticeRepeated:
     notice: str
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeDropped:
+    """A notice that reached nobody is told no more: what it says is not so any longer."""
+
+    at: float
+    notice: str
+    evidence: str
+
+
 Record = (
     ControllerBegan
     | Configured
@@ -500,6 +509,7 @@ Record = (
     | NoticeDue
     | NoticeSettled
     | NoticeRepeated
+    | NoticeDropped
 )
 
 RECORDS: dict[str, type] = {kind.__name__: kind for kind in Record.__args__}

@@ -25,6 +25,8 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.turn import Turn
 
+GOOD_BEFORE = "good before "  # in the evidence of an end: its checks were, when its run had not ended yet
+
 
 def ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None) -> bool:
     """End the incident if good answers say so; whether it ended."""
@@ -138,7 +140,7 @@ def _how(turn: Turn, service: Service, reason: Reason, by: Run) -> tuple[How, st
         return (How.DURING_ANOTHER if at_work else How.AFTER_ANOTHER), evidence
     stayed = by.started.to_place is None  # one that was led elsewhere, and is well there, is well by that
     early = stayed and done_at is not None and turn.health(service) in USABLE and _well_since(turn, service) < done_at
-    return (How.DURING_RUN, f"good before {by.id} had ended; ") if early else (How.BY_RUN, "")
+    return (How.DURING_RUN, f"{GOOD_BEFORE}{by.id} had ended; ") if early else (How.BY_RUN, "")
 
 
 def _own(turn: Turn, service: Service, incident: Incident) -> Run | None:

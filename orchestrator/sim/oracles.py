@@ -355,7 +355,7 @@ class Oracles:
     def _notice_due(self, x: r.NoticeDue) -> None:
         self._due[x.notice] = self._said[x.notice] = x.at
 
-    def _notice_settled(self, x: r.NoticeSettled) -> None:
+    def _notice_settled(self, x: r.NoticeSettled | r.NoticeDropped) -> None:
         self._due.pop(x.notice, None)
 
 
@@ -378,4 +378,5 @@ _TRIED: dict[type, Callable[[Oracles, Any], None]] = {
     r.WindowClosed: Oracles._window_closed,
     r.NoticeDue: Oracles._notice_due,
     r.NoticeSettled: Oracles._notice_settled,
+    r.NoticeDropped: Oracles._notice_settled,
 }

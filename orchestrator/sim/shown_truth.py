@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from orchestrator.core import records as r
 from orchestrator.core.diagnosis import USABLE, evaluate
@@ -25,6 +26,23 @@ from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories, Story
 from orchestrator.reports.text import plain, precise
 from orchestrator.sim.facts import Facts, OutageFacts, RunFacts
+from orchestrator.sim.report_lines import (
+    DATA,
+    ENGAGED,
+    FIGURE,
+    INSTANT,
+    LISTED,
+    MAY,
+    MOVED,
+    NOTE,
+    OUT,
+    PHASE,
+    PLACED,
+    RUN,
+    TIER,
+    parts_of,
+    seconds_of,
+)
 from orchestrator.sim.spoken_truth import NO_RECORD, STATEMENT
 from orchestrator.sim.violation import Report
 
@@ -32,20 +50,6 @@ WIDTH = 4000  # nothing is wrapped
 STATUS_EVERY = 40  # entries, beside those in which something begins or ends
 LAGS_S = 0.06  # what a figure with one decimal may be away from its value
 TELLING = (r.IncidentOpened, r.IncidentReopened, r.RunEnded, r.PlacementChanged, r.IncidentEnded, r.RunNeedsHuman)
-
-_MOVED = re.compile(r"  from (\S+|no place) to (\S+?)( \(not verified\))?")
-_FIGURE = re.compile(r"  (?:RTO \S+   )?RTA (\S+|not known)(  met|  MISSED)?")
-_DATA = re.compile(r"  (?:RPO \S+   )?RPA (\S+|not known)(  met|  MISSED)?")
-_PHASE = re.compile(r"    ([a-z ]+?)  +(-?[\d:.]+s?) .*")
-_INSTANT = re.compile(r"    ([a-z ]+?)  +([-+][\d:.]+)")
-_TIER = re.compile(r"    (\d+) (\S+) +(\S.*?)(?:  .*)?")
-_RUN = re.compile(r"  run (\S+)  (\S+) \(.*\)  (running|done|failed|stopped|with a person)")
-_LISTED = re.compile(r"(\S+)  \S+ \S+  \S+ +(?:planned )?(\S.*?)  (.*)")
-_PLACED = re.compile(r" +\S+  placed at (\S+) \(was at (\S+|no place): by (\S+)\)")
-_OUT = re.compile(r" +\S+  (\S+) (cannot act any more|is stated to be unable to act) \(.*")
-_MAY = re.compile(r" +\S+  (\S+) may be acting \(.*")
-_ENGAGED = re.compile(r" +\S+  (\S+) (in effect|taken back)")
-_NOTE = re.compile(r" {14,}\S.*")
 
 
 class ShownTruth:
@@ -137,7 +141,7 @@ class ShownTruth:
         return sum(x.seconds(now) for x in self._outages(story))
 
     def _list(self, story: Story, line: str) -> Iterator[str]:
-        found = _LISTED.fullmatch(line.rstrip())
+        found = LISTED.fullmatch(line.rstrip())
         if found is None:
             yield f"the list cannot be read: {line}"
             return
@@ -154,9 +158,9 @@ class ShownTruth:
 
     def _text(self, story: Story, text: str, now: float) -> Iterator[str]:
         lines = text.splitlines()
-        parts = _parts(lines)
+        parts = parts_of(lines)
         led = self._led(story)
-        moved = next((m for x in lines[:12] if (m := _MOVED.fullmatch(x))), None)
+        moved = next((m for x in lines[:12] if (m := MOVED.fullmatch(x))), None)
         yield from _same_move(moved and (moved.group(1), moved.group(2), not moved.group(3)), led)
         yield from self._figures(story, lines, parts.get("phases", []), now)
         yield from self._instants(story, parts.get("instants", []))
@@ -167,7 +171,7 @@ class ShownTruth:
 
     def _figures(self, story: Story, lines: list[str], phases: list[str], now: float) -> Iterator[str]:
         outages = self._outages(story)
-        rows = [(m.group(1), _seconds(m.group(2))) for x in phases if (m := _PHASE.fullmatch(x))]
+        rows = [(m.group(1), seconds_of(m.group(2))) for x in phases if (m := PHASE.fullmatch(x))]
         sums = [s for name, s in rows if name != "together"]
         together = next((s for name, s in rows if name == "together"), None)
         if together is None:
@@ -181,7 +185,7 @@ class ShownTruth:
         expected = self._seconds(story, now)
         if abs(together - expected) > (0.5 if expected >= 120 else LAGS_S):
             yield f"the phases together are {together:.1f} s, its outages {expected:.1f} s"
-        rta = next((m for x in lines[:12] if (m := _FIGURE.fullmatch(x))), None)
+        rta = next((m for x in lines[:12] if (m := FIGURE.fullmatch(x))), None)
         if rta is None:
             yield "no RTA is shown"
         elif outages[-1].ended is None:
@@ -194,7 +198,7 @@ class ShownTruth:
 
     def _instants(self, story: Story, lines: list[str]) -> Iterator[str]:
         """Each shown instant of a run is that of a run of the story, done; what is not so is not shown."""
-        shown = {m.group(1): m.group(2) for x in lines if (m := _INSTANT.fullmatch(x))}
+        shown = {m.group(1): m.group(2) for x in lines if (m := INSTANT.fullmatch(x))}
         outages = self._outages(story)
         zero = outages[0].first_bad_at if outages else self._facts.runs[story.id].started.at
         since = outages[-1].opened_at if outages else zero
@@ -222,7 +226,7 @@ class ShownTruth:
         last = outages[-1]
         at_work = {x.started.tier for x in self._runs(story) if x.ended is None}
         for line in lines:
-            found = _TIER.fullmatch(line)
+            found = TIER.fullmatch(line)
             if found is None:
                 yield f"a tier cannot be read: {line}"
                 continue
@@ -240,7 +244,7 @@ class ShownTruth:
                 yield f"tier {tier} is {state}, and {last.incident} is over"
 
     def _run_states(self, story: Story, lines: list[str]) -> Iterator[str]:
-        for found in (m for x in lines if (m := _RUN.fullmatch(x))):
+        for found in (m for x in lines if (m := RUN.fullmatch(x))):
             run, state = self._facts.runs[found.group(1)], found.group(3)
             ended = run.ended
             if ended is None:
@@ -253,9 +257,9 @@ class ShownTruth:
     def _placement(self, story: Story, lines: list[str]) -> Iterator[str]:
         changes = [x for x in self._facts.changes if getattr(x, "service", story.service) == story.service]
         for line in lines:
-            if found := _PLACED.fullmatch(line):
+            if found := PLACED.fullmatch(line):
                 told = any(isinstance(x, r.PlacementChanged) and x.place == found.group(1) for x in changes)
-            elif found := _OUT.fullmatch(line):
+            elif found := OUT.fullmatch(line):
                 stated = "stated" in found.group(2)
                 told = any(
                     isinstance(x, r.MayActRemoved)
@@ -263,16 +267,16 @@ class ShownTruth:
                     and ("fenced by hand" in x.reason.value) is stated
                     for x in changes
                 )
-            elif found := _MAY.fullmatch(line):
+            elif found := MAY.fullmatch(line):
                 told = any(isinstance(x, r.MayActAdded) and x.place == found.group(1) for x in changes)
-            elif found := _ENGAGED.fullmatch(line):
+            elif found := ENGAGED.fullmatch(line):
                 engaged = found.group(2) == "in effect"
                 told = any(
                     isinstance(x, r.MoveEngaged) and x.move == found.group(1) and x.engaged is engaged
                     for x in self._facts.changes
                 )
             else:
-                told = _NOTE.fullmatch(line) is not None
+                told = NOTE.fullmatch(line) is not None
             if not told:
                 yield f"no record says: {line.strip()}"
 
@@ -283,19 +287,17 @@ class ShownTruth:
             yield "the place left was proven unable to act, and nothing proved it"
         if "stated that the place left" in text and not any((out := x.out_at()) and not out[1] for x in runs):
             yield "somebody stated that the place left cannot act, and nobody did"
-        data = next((m for x in text.splitlines() if (m := _DATA.fullmatch(x))), None)
+        data = next((m for x in text.splitlines() if (m := DATA.fullmatch(x))), None)
         opened = any(x.started.to_place and x.done_at(r.StepKind.EXECUTE) is not None for x in runs)
         if data is not None and data.group(1) != "not known" and not opened:
             yield f"RPA {data.group(1)}, and no data was opened elsewhere"
 
-    def _data(self, story: Story, told: dict[str, object], now: float) -> Iterator[str]:
+    def _data(self, story: Story, told: dict[str, Any], now: float) -> Iterator[str]:
         """As JSON: the figures once more, unrounded."""
         led, to_place = self._led(story), told["to_place"]
         if to_place != (led[1] if led else None):
             yield f"JSON says that it was led to {to_place}"
         phases, rta = told["phases"], told["rta"]
-        assert isinstance(phases, list)
-        assert isinstance(rta, dict)
         if self._outages(story):
             expected, total = self._seconds(story, now), sum(p["seconds"] for p in phases)
             if abs(total - expected) > 1e-6:
@@ -348,28 +350,24 @@ class ShownTruth:
         if runs != known:
             yield f"runs {', '.join(sorted(runs))}, unfinished are {', '.join(sorted(known))}"
 
-    def _status_of(
-        self, outage: OutageFacts, s: dict[str, object], text: str, rto_s: float, now: float
-    ) -> Iterator[str]:
+    def _status_of(self, outage: OutageFacts, s: dict[str, Any], text: str, rto_s: float, now: float) -> Iterator[str]:
         seconds = outage.seconds(now)
         down, left = s["down_s"], s["budget_left_s"]
         if not isinstance(down, float) or abs(down - max(0.0, seconds)) > 1e-6:
             yield f"{outage.service} down for {down} s, it is {seconds}"
         if not isinstance(left, float) or abs(left - (rto_s - outage.earlier_s - seconds)) > 1e-6:
             yield f"{outage.service}: {left} s left of {rto_s}, {outage.earlier_s + seconds} are gone"
-        tiers = s["tiers"]
         at_work = {
             x.started.tier
             for x in self._facts.runs.values()
             if x.ended is None and x.started.incident == outage.incident
         }
-        assert isinstance(tiers, list)
-        for tier in tiers:
+        for tier in s["tiers"]:
             if tier["state"] == "running" and tier["tier"] not in at_work:
                 yield f"{outage.service}: tier {tier['tier']} is running, and no run of it is at work"
         head = next((x for x in text.splitlines() if x.startswith(f"{outage.service}  ")), "")
         shown = re.search(r"DOWN for ([\d:]+)", head)
-        if shown is not None and abs(_seconds(shown.group(1)) - seconds) > 1.0:
+        if shown is not None and abs(seconds_of(shown.group(1)) - seconds) > 1.0:
             yield f"{outage.service} DOWN for {shown.group(1)}, it is {show_duration(seconds)}"
 
 
@@ -380,28 +378,3 @@ def _same_move(shown: tuple[str, str, bool] | None, led: tuple[str | None, str, 
     true = None if led is None else (led[0] or (shown[0] if shown else ""), led[1], led[2])
     if shown is None or true is None or shown != true:
         yield f"shown as led {shown}, on record is {true}"
-
-
-def _parts(lines: list[str]) -> dict[str, list[str]]:
-    """The lines of each section of a report, by its title."""
-    parts: dict[str, list[str]] = {}
-    title = ""
-    for line in lines:
-        head = re.fullmatch(r"  (phases|instants|tiers|decisions|checks|placement|words|notices)(,.*)?", line)
-        if head is not None:
-            title = head.group(1)
-        elif not line or re.match(r"  \S", line):
-            title = title if line == "" and title else ""
-        elif title:
-            parts.setdefault(title, []).append(line)
-        if not line:
-            title = ""
-    return parts
-
-
-def _seconds(text: str) -> float:
-    """A shown duration in seconds."""
-    value = 0.0
-    for part in text.lstrip("-").removesuffix("s").split(":"):
-        value = value * 60 + float(part)
-    return -value if text.startswith("-") else value

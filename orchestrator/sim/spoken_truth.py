@@ -62,12 +62,16 @@ class SpokenTruth:
         self._facts = facts
         self._report = report
         self._worked = Worked(world)
+        self._due: dict[str, r.NoticeDue] = {}
         self._bad_since: dict[str, float] = {}  # by incident: its present outage, by the world's clock
 
     def record(self, x: r.Record, model: Model) -> None:
         """One record, which the facts have heard of."""
         if isinstance(x, r.NoticeDue):
+            self._due[x.notice] = x
             self._notice(x, model)
+        elif isinstance(x, r.NoticeRepeated):
+            self._again(self._due[x.notice], model)
         elif isinstance(x, r.IncidentOpened | r.IncidentReopened):
             self._bad_since[x.incident] = self._world.timeline.now - (x.at - x.first_bad_at) - SLACK_S
         elif isinstance(x, r.MayActRemoved):
@@ -93,6 +97,14 @@ class SpokenTruth:
         wrong = _JUDGES[sentence](self, slots, x, model)
         if wrong:
             self._report(STATEMENT, NO_RECORD, f"{x.notice}: {wrong}: {x.text}")
+
+    def _again(self, x: r.NoticeDue, model: Model) -> None:
+        """It is told once more: what it calls for is called for still."""
+        found = heard(x.text)
+        if found is not None and found[0] in _WAITS:
+            wrong = _WAITS[found[0]](self, found[1], x, model)
+            if wrong:
+                self._report(STATEMENT, NO_RECORD, f"{x.notice}, told again: {wrong}: {x.text}")
 
     # ---- one judge a sentence; each answers with what is wrong, or nothing
 
@@ -226,9 +238,6 @@ class SpokenTruth:
         asked = run is not None and any(s.state is r.StepState.RUNNING for s in run.of(r.StepKind.APPROVAL))
         return "" if asked else "no approval is asked"
 
-    def _nothing(self, _slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
-        return ""
-
 
 _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
     Sentence.IS_DOWN: SpokenTruth._down,
@@ -248,6 +257,14 @@ _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]]
     Sentence.FAILED: lambda self, *told: self._run_over(ok=False)(*told),
     Sentence.NOT_MADE: lambda self, *told: self._run_over(ok=None)(*told),
     Sentence.LEFT_FAILED: lambda self, *told: self._run_over(ok=False)(*told),
+    Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
+    Sentence.APPROVAL: SpokenTruth._asks,
+}
+_WAITS: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
+    Sentence.MTD: SpokenTruth._in_incident,
+    Sentence.MTD_OF_SEVERAL: SpokenTruth._in_incident,
+    Sentence.NO_TIER_LEFT: SpokenTruth._in_incident,
+    Sentence.NOTHING_BY_ITSELF: SpokenTruth._in_incident,
     Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
     Sentence.APPROVAL: SpokenTruth._asks,
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
-from orchestrator.core import endings, recovery
+from orchestrator.core import endings, notices, recovery
 from orchestrator.core import records as r
 from orchestrator.core.decided import Incident, Run
 from orchestrator.core.model import Service
@@ -145,6 +145,13 @@ def everything_is_down() -> Iterator[None]:
 
 
 SPEECH = (
+    Mutant(
+        "told: again",
+        "what is not so any more is told again",
+        SPOKEN,
+        saying(notices, "_over", lambda _turn, _due: ""),
+        needs=("nobody can be reached",),
+    ),
     Mutant("told: moved", "what was planned is told as moved", SPOKEN, saying(claims, "moved", _planned_is_done)),
     Mutant("told: fenced", "a fence that is over is told as proven", SPOKEN, saying(claims, "fenced", _over_is_fenced)),
     Mutant("told: data", "an RPA without data opened elsewhere", SPOKEN, saying(accounts, "_rpa", _planned_data)),

@@ -37,6 +37,10 @@ STORIES = {
         at 0 s: let the playbooks of lab/geo-site change nothing for good
         at 10 s: cut the power of lab/hq for 5 min
     """,
+    "over before anybody was reached": """
+        at 5 s: let nobody be reached for 5 min
+        at 10 s: cut off lab/hq for 50 s
+    """,
     "two short outages": """
         at 10 s: crash lab/erp for 9 s
         at 60 s: crash lab/erp for 9 s
@@ -58,6 +62,7 @@ STORIES = {
     """,
 }
 BENT = {
+    "told: again": "over before anybody was reached",
     "told: moved": "rejected",
     "told: fenced": "a fence fails",
     "told: data": "rejected",
