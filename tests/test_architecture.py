@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "journal": {"core"},
     "reports": {"core"},
     "drills": {"core"},
-    "sim": {"core", "shell", "journal", "runner", "probes"},
+    "sim": {"core", "shell", "journal", "runner", "probes", "reports"},  # what is shown is tried, too
     "shell": {"core", "journal"},
     "lab": set(),
     "demo": {"core", "journal", "reports", "lab"},

@@ -18,6 +18,7 @@ from orchestrator.cli.workspace import Reading, reading, reading_all
 from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.decided import Run
 from orchestrator.core.durations import show_duration
+from orchestrator.core.endings import failed
 from orchestrator.core.events import TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
@@ -201,6 +202,8 @@ class Follower:
         took = show_duration(run.ended.at - run.started.at)
         if run.ended.ok:
             return [line(Part(f"done in {took}: ", "bold green"), _why(run.ended.reason, run.ended.evidence))]
+        if not failed(run):
+            return [line(Part(f"stopped after {took}: ", "bold yellow"), _why(run.ended.reason, run.ended.evidence))]
         return [
             line(Part(f"failed after {took}: ", "bold red"), _why(run.ended.reason, run.ended.evidence)),
             line(f"  the whole account: bascule report {run.id}"),

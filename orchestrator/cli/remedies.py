@@ -27,6 +27,7 @@ REMEDIES: dict[str, str] = {
     "not waiting for approval": "see what it does: bascule status",
     "already ended": "see how: bascule report {subject}",
     "at home": "nothing has to go back",
+    "no way back": "declare one in services.yml (failback), or move it: bascule failover {subject} --move MOVE",
     "not held": "see what is held: bascule status",
     "in an incident": "wait for its end, or choose a move yourself: bascule failover {subject} --move MOVE",
     "id in use": "leave --word-id out, or give another: it is for the same word said once more",

@@ -133,6 +133,7 @@ def _incident_reopened(d: Decided, x: r.IncidentReopened) -> None:
     incident = _incident(d, x.incident)
     if incident.ended is None:
         raise IllegalRecord(f"incident {x.incident} is open: it cannot be reopened")
+    incident.earlier_s += max(0.0, incident.ended.recovered_at - incident.episode_first_bad_at)
     incident.ended, incident.judged = None, None
     incident.tiers.clear()
     incident.episodes += 1
@@ -345,6 +346,10 @@ def _notice_repeated(d: Decided, x: r.NoticeRepeated) -> None:
     d.notices[x.notice].failed_at = None
 
 
+def _notice_dropped(d: Decided, x: r.NoticeDropped) -> None:
+    d.notices.pop(x.notice, None)
+
+
 def _keep_word(d: Decided, word: str, record: r.WordAccepted | r.WordRefused) -> None:
     if word in d.words:
         raise IllegalRecord(f"word {word} has its answer already")
@@ -384,4 +389,5 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.NoticeDue: _notice_due,
     r.NoticeSettled: _notice_settled,
     r.NoticeRepeated: _notice_repeated,
+    r.NoticeDropped: _notice_dropped,
 }

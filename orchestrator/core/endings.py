@@ -11,6 +11,7 @@ from orchestrator.core.decided import Run, Step
 from orchestrator.core.events import StepEnded
 from orchestrator.core.plan import CONTAINMENT_STEPS
 from orchestrator.core.reasons import Reason
+from orchestrator.core.sentences import Sentence
 from orchestrator.core.turn import Turn
 
 
@@ -77,10 +78,18 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
     started = run.started
     if started.origin is r.Origin.MANUAL:
         kind = NoticeKind.RECOVERED if ok else NoticeKind.TIER_FAILED
-        text = f"{started.service}: {started.move} {'done' if ok else 'failed'}, asked by {started.who}: {evidence}"
+        sentence = Sentence.DONE if ok else Sentence.FAILED if failed(run) else Sentence.NOT_MADE
+        why = f"{reason.value}: {evidence}"
+        text = sentence.say(service=started.service, move=started.move, who=started.who, evidence=evidence, why=why)
         turn.tell(f"{run.id}/ended", kind, started.service, text)
     elif not ok and run.past_the_fence and _nobody_looks(turn, run):
-        turn.tell(f"{run.id}/ended", NoticeKind.HUMAN_NEEDED, started.service, f"{started.move} failed: {evidence}")
+        text = Sentence.LEFT_FAILED.say(service=started.service, move=started.move, why=f"{reason.value}: {evidence}")
+        turn.tell(f"{run.id}/ended", NoticeKind.HUMAN_NEEDED, started.service, text)
+
+
+def failed(run: Run) -> bool:
+    """Whether a step of it failed, or it had begun to change anything: else it was not made at all."""
+    return run.past_the_fence or any(s.state is r.StepState.FAILED for s in run.steps)
 
 
 def _nobody_looks(turn: Turn, run: Run) -> bool:
@@ -91,7 +100,8 @@ def _nobody_looks(turn: Turn, run: Run) -> bool:
 
 def to_human(turn: Turn, run: Run, reason: Reason, evidence: str) -> None:
     turn.record(r.RunNeedsHuman(turn.now, run.id, reason, evidence))
-    text = f"{run.started.service}: run {run.id} ({run.started.move}) cannot go on: {reason.text}: {evidence}"
+    why, service = f"{reason.text}: {evidence}", run.started.service
+    text = Sentence.CANNOT_GO_ON.say(service=service, run=run.id, move=run.started.move, why=why)
     notice = f"{run.id}/human/{turn.now:.3f}"  # each time is a thing of its own: somebody had it go on in between
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say=f"bascule abort {run.id}")
 

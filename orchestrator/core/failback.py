@@ -49,7 +49,7 @@ def too_soon(decided: Decided, service: Service, now: float) -> Iterator[Wait]:
     if state.healthy_since is not None and now < (until := state.healthy_since + service.hold_down_s):
         well, wanted = show_duration(now - state.healthy_since), show_duration(service.hold_down_s)
         yield Wait(Reason.HOLD_DOWN, f"healthy for {well} of {wanted}", until)
-    failed = [(f"{name} failed", at) for name, at in state.left.items()]
+    failed = [(f"{name} was given up", at) for name, at in state.left.items()]
     failed += [
         (f"{x.id}, the last way back, failed", x.ended.at)
         for x in decided.runs.values()

@@ -6,7 +6,7 @@ or a named human who has been told.
 
 from __future__ import annotations
 
-from orchestrator.core import endings, failback, ladder, policy, run
+from orchestrator.core import endings, failback, ladder, policy, recovery, run
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.decided import Incident, Run
@@ -16,6 +16,8 @@ from orchestrator.core.ladder import Assessment
 from orchestrator.core.model import Mode, Service
 from orchestrator.core.policy import Finding
 from orchestrator.core.reasons import Reason
+from orchestrator.core.recovery import judge_tier, last_run, let_go, moved_for_another, notice_of
+from orchestrator.core.sentences import Sentence
 from orchestrator.core.start import start_run
 from orchestrator.core.turn import Turn
 
@@ -47,10 +49,12 @@ def attend(turn: Turn, service: Service) -> None:
             incident = _open(turn, service)
         elif at_work is None:
             _failback_by_itself(turn, service)
-    if incident is None or _ended(turn, service, incident, at_work):
+    if incident is None:
+        return
+    _book_failures(turn, service, incident)
+    if recovery.ended(turn, service, incident, at_work):
         return
     _watch_mtd(turn, service, incident)
-    _book_failures(turn, service, incident)
     if at_work is not None and _goes_back(at_work) and not at_work.committed and at_work.abort is None:
         why = f"{incident.id} is open: nothing goes back by itself meanwhile"
         turn.record(r.AbortAsked(turn.now, at_work.id, "bascule", why))
@@ -88,85 +92,25 @@ def _open(turn: Turn, service: Service) -> Incident:
     last = turn.decided.incidents.get(state.last_incident or "")
     relapse_s = turn.limits(service.client).relapse_s
     if last is not None and last.ended is not None and turn.now - last.ended.recovered_at <= relapse_s:
+        first_bad_at = max(first_bad_at, last.ended.recovered_at)  # it worked then: no second is counted twice
         turn.record(r.IncidentReopened(turn.now, last.id, first_bad_at, state.place, evidence, last_good_at))
         incident = last
     else:
         name = f"i{turn.decided.incident_count + 1}"
         turn.record(r.IncidentOpened(turn.now, name, service.id, first_bad_at, state.place, evidence, last_good_at))
         incident = turn.decided.incidents[name]
-    for_s = show_duration(turn.now - first_bad_at)
-    text = f"{service.id} is down at {state.place or 'its place'} for {for_s}: {evidence}"
-    turn.tell(_notice(incident, "opened"), NoticeKind.INCIDENT_OPENED, service.id, text)
+    sentence = Sentence.IS_DOWN if incident.episodes == 1 else Sentence.IS_DOWN_AGAIN
+    text = sentence.say(
+        service=service.id,
+        place=state.place or "its place",
+        outage=show_duration(turn.now - incident.episode_first_bad_at),
+        together=show_duration(turn.now - incident.clock_at),
+        outages=incident.episodes,
+        incident=incident.id,
+        evidence=evidence,
+    )
+    turn.tell(notice_of(incident, "opened"), NoticeKind.INCIDENT_OPENED, service.id, text)
     return incident
-
-
-def _ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None) -> bool:
-    """End the incident if good answers say so; whether it ended."""
-    own = _last_run(turn, incident)
-    verify = own.of_kind(r.StepKind.VERIFY) if own else None
-    verified = own is not None and verify is not None and verify.state is r.StepState.DONE
-    if verified and own is not None and _fresh_after(turn, service, own):
-        _end(turn, service, incident, Reason.VERIFIED, own)
-        return True
-    if at_work is not None and (at_work.past_the_fence or at_work.isolating):
-        return False
-    other = _moved_for_another(turn, service, incident)
-    if verified and own is not None and other is not None and other.started.at < own.started.at:
-        return False  # what is asked since then is about to be answered: it is not well by the earlier run
-    if other is not None and _fresh_after(turn, service, other):
-        reason = Reason.RECOVERED_WITH_ANOTHER
-    elif turn.health(service) in USABLE:
-        reason = Reason.RECOVERED_BY_ITSELF if other is None else Reason.RECOVERED_WITH_ANOTHER
-    else:
-        return False
-    if at_work is not None:
-        endings.cancel(turn, at_work, Reason.RECOVERED_BY_ITSELF, turn.behind(service.healthy_when, r.Verdict.UP))
-    _end(turn, service, incident, reason, other if reason is Reason.RECOVERED_WITH_ANOTHER else None)
-    return True
-
-
-def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: Run | None) -> None:
-    evidence = "; ".join(turn.evidence(c) for c in dict.fromkeys(service.healthy_when.checks()))
-    if by is not None and reason is Reason.VERIFIED and by.started.tier is not None:
-        _judge_tier(
-            turn, incident, by.started.tier, Assessment(by.started.move, r.TierState.RECOVERED, reason, evidence)
-        )
-    rta_s = turn.now - incident.first_bad_at
-    how = f"by {by.started.move} ({by.id})" if by else "by itself"
-    turn.record(r.IncidentEnded(turn.now, incident.id, reason, evidence, turn.now, rta_s))
-    kept = "within" if rta_s <= service.rto_s else "beyond"
-    outage = show_duration(turn.now - incident.episode_first_bad_at)
-    text = f"{service.id} works again {how} after {outage}, {kept} its RTO of {show_duration(service.rto_s)}"
-    turn.tell(_notice(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)
-
-
-def _fresh_after(turn: Turn, service: Service, moved: Run) -> bool:
-    """Whether good answers, to questions asked after the move took effect, say that the service works."""
-    execute = moved.of_kind(r.StepKind.EXECUTE)
-    since = execute.ended_at if execute else None
-    return since is not None and turn.fresh(service.healthy_when, since) in USABLE
-
-
-def _last_run(turn: Turn, incident: Incident) -> Run | None:
-    """The incident's latest run of the present outage."""
-    name = incident.runs[-1] if incident.runs else None
-    found = turn.decided.runs.get(name or "")
-    return found if found is not None and found.started.at >= incident.episode_opened_at else None
-
-
-def _moved_for_another(turn: Turn, service: Service, incident: Incident) -> Run | None:
-    """The latest run for another service, verified or still at it, of a dependency or of a move that both share."""
-    needs = set(policy.dependencies(turn, service))
-    shared = {tier.move for tier in service.ladder}
-    found = [
-        x
-        for x in turn.decided.runs.values()
-        if x.started.service != service.id
-        and (x.started.service in needs or x.started.move in shared)
-        and x.past_the_fence
-        and (x.ended is None or (x.ended.ok and x.ended.at >= incident.episode_first_bad_at))
-    ]
-    return max(found, key=lambda x: x.started.at, default=None)
 
 
 def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
@@ -175,15 +119,22 @@ def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
         return
     told = None
     for share, word in ((MTD_NEAR, "near"), (1.0, "over")):
-        at = incident.first_bad_at + share * service.mtd_s
+        at = incident.clock_at + share * service.mtd_s
         if turn.now < at:
             turn.wake(at)
             break
         told = word
     if told is not None:
-        down, mtd = show_duration(turn.now - incident.first_bad_at), show_duration(service.mtd_s)
-        text = f"{service.id} is down for {down}: its maximum tolerable downtime of {mtd} is {told}"
-        notice = _notice(incident, f"mtd {told}")
+        sentence = Sentence.MTD if incident.episodes == 1 else Sentence.MTD_OF_SEVERAL
+        text = sentence.say(
+            service=service.id,
+            down=show_duration(turn.now - incident.clock_at),
+            outages=incident.episodes,
+            incident=incident.id,
+            mtd=show_duration(service.mtd_s),
+            near=told,
+        )
+        notice = notice_of(incident, f"mtd {told}")
         turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say="bascule status")
 
 
@@ -192,7 +143,7 @@ def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
 
 def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
     """A run of this outage that ended badly, or whose service did not come back, is its tier's failure."""
-    last = _last_run(turn, incident)
+    last = last_run(turn, incident)
     if last is None or last.ended is None or last.started.tier is None:
         return
     tier = last.started.tier
@@ -203,15 +154,18 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
         same = last.started.configuration == turn.decided.configuration
         edited = last.ended.reason is Reason.PLAN_CHANGED and same  # on disk: trying again would meet it again
         if (last.ended.reason in NOT_THE_TIERS_FAULT and not edited) or _could_not_ask(turn, incident, last):
+            let_go(turn, incident, last)
             return
         failed = Assessment(last.started.move, r.TierState.FAILED, last.ended.reason, last.ended.evidence)
-    elif turn.now >= last.ended.at + service.settle_s:
+    elif turn.now >= last.ended.at + service.settle_s and turn.health(service) not in USABLE:
         evidence = turn.behind(service.healthy_when, r.Verdict.DOWN)
         failed = Assessment(last.started.move, r.TierState.FAILED, Reason.VERIFY_FAILED, evidence)
     else:
         return
-    _judge_tier(turn, incident, tier, failed)
-    text = f"{service.id}: tier {tier} {failed.move} failed: {failed.reason.value}: {failed.evidence}"
+    judge_tier(turn, incident, tier, failed)
+    sentence = Sentence.TIER_FAILED if last.ended.ok or endings.failed(last) else Sentence.TIER_NOT_MADE
+    why = f"{failed.reason.value}: {failed.evidence}"
+    text = sentence.say(service=service.id, tier=tier, move=failed.move, why=why)
     turn.tell(f"{last.id}/failed", NoticeKind.TIER_FAILED, service.id, text)
 
 
@@ -232,7 +186,7 @@ def _patient_since(turn: Turn, incident: Incident) -> float:
 
     And not before the outage was seen as it is seen now: after a restart of the machine all is asked anew.
     """
-    last = _last_run(turn, incident)
+    last = last_run(turn, incident)
     if last is not None and last.ended is not None and _could_not_ask(turn, incident, last):
         return last.ended.at
     asked = dict.fromkeys(turn.model.services[incident.service].healthy_when.checks())
@@ -242,12 +196,13 @@ def _patient_since(turn: Turn, incident: Incident) -> float:
 
 def _settling(turn: Turn, service: Service, incident: Incident) -> Finding | None:
     """A move that may have helped has just ended: the service's own checks are given time."""
-    own = _last_run(turn, incident)
-    ended = [x for x in (own, _moved_for_another(turn, service, incident)) if x and x.ended and x.ended.ok]
+    own = last_run(turn, incident)
+    ended = [x for x in (own, moved_for_another(turn, service, incident)) if x and x.ended and x.ended.ok]
     for moved in ended:
         until = (moved.ended.at if moved.ended else 0.0) + service.settle_s
         if turn.now < until:
             turn.wake(until)
+        if turn.now < until or turn.health(service) in USABLE:  # well by what was asked before: the next answer tells
             return Finding(r.Decision.WAIT, Reason.SETTLING, f"{moved.started.move} ({moved.id}) has just ended")
     return None
 
@@ -262,13 +217,13 @@ def _decide(turn: Turn, service: Service, incident: Incident) -> None:
     assessments = ladder.assess_ladder(turn, service, _patient_since(turn, incident))
     index = ladder.chosen(assessments)
     for tier, assessment in enumerate(assessments[:index], start=1):
-        _judge_tier(turn, incident, tier, assessment)
+        judge_tier(turn, incident, tier, assessment)
     if index is None:
         _no_tier_left(turn, service, incident, assessments)
         return
     choice = assessments[index]
     if choice.reason is not Reason.TIER_CHOSEN:
-        _judge_tier(turn, incident, index + 1, choice)
+        judge_tier(turn, incident, index + 1, choice)
         _judge(turn, incident, Finding(r.Decision.WAIT, choice.reason, choice.evidence))
         return
     _take(turn, service, incident, index + 1, choice, assessments[:index])
@@ -282,17 +237,19 @@ def _take(
     if service.mode is Mode.OBSERVE:
         would = f"would run tier {tier} {choice.move}" + (f", asking: {'; '.join(asks)}" if asks else "")
         _judge(turn, incident, Finding(r.Decision.REFRAIN, Reason.OBSERVE_ONLY, would))
-        text = f"{service.id}: {would} (mode observe){passed}"
-        turn.tell(_notice(incident, f"observe/{tier}"), NoticeKind.TIER_CHOSEN, service.id, text)
+        more = f"{would.removeprefix(f'would run tier {tier} {choice.move}')} (mode observe){passed}"
+        text = Sentence.WOULD_RUN.say(service=service.id, tier=tier, move=choice.move, more=more)
+        turn.tell(notice_of(incident, f"observe/{tier}"), NoticeKind.TIER_CHOSEN, service.id, text)
         return
     decision = r.Decision.ASK if asks else r.Decision.ACT
     _judge(turn, incident, Finding(decision, Reason.TIER_CHOSEN, f"tier {tier} {choice.move}: {choice.evidence}"))
     running = Assessment(choice.move, r.TierState.RUNNING, Reason.TIER_CHOSEN, choice.evidence)
-    _judge_tier(turn, incident, tier, running)
+    judge_tier(turn, incident, tier, running)
     isolate = policy.isolates(turn, service)
     origin, reason = r.Origin.AUTOMATIC, Reason.SERVICE_DOWN
     started = start_run(turn, service, choice.move, origin=origin, reason=reason, asks=asks, tier=tier, isolate=isolate)
-    text = f"{service.id}: tier {tier} {choice.move} chosen ({started.id}), {choice.evidence}{passed}"
+    prospect = f"{choice.evidence}{passed}"
+    text = Sentence.TIER_CHOSEN.say(service=service.id, tier=tier, move=choice.move, run=started.id, prospect=prospect)
     turn.tell(f"{started.id}/chosen", NoticeKind.TIER_CHOSEN, service.id, text)
     run.advance(turn, started)
 
@@ -300,8 +257,8 @@ def _take(
 def _no_tier_left(turn: Turn, service: Service, incident: Incident, assessments: list[Assessment]) -> None:
     told = "; ".join(f"tier {n} {a.move}: {a.reason.value}: {a.evidence}" for n, a in enumerate(assessments, start=1))
     _judge(turn, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told))
-    text = f"{service.id} is down and no tier is left: {told}"
-    notice = _notice(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
+    text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told)
+    notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text)
     turn.wake(turn.now + RECONSIDER_S)
 
@@ -311,8 +268,8 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
         turn.record(r.ServiceFrozen(turn.now, service.id, finding.reason, finding.evidence))
     else:
         turn.wake(turn.now + RECONSIDER_S)
-    text = f"{service.id} is down and nothing is done by itself: {finding.reason.text}: {finding.evidence}"
-    notice = _notice(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
+    text = Sentence.NOTHING_BY_ITSELF.say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
+    notice = notice_of(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
     braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
     say = f"bascule resume {service.id}" if braked else f"bascule failover {service.id}"
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
@@ -323,17 +280,6 @@ def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:
     last = incident.judged
     if last is None or (last.decision, last.reason) != (finding.decision, finding.reason):
         turn.record(r.ServiceJudged(turn.now, incident.id, finding.decision, finding.reason, finding.evidence))
-
-
-def _judge_tier(turn: Turn, incident: Incident, tier: int, found: Assessment) -> None:
-    """Record a tier's state, if state or reason are new."""
-    last = incident.tiers.get(tier)
-    if last is None or (last.move, last.state, last.reason) != (found.move, found.state, found.reason):
-        turn.record(r.TierJudged(turn.now, incident.id, tier, found.move, found.state, found.reason, found.evidence))
-
-
-def _notice(incident: Incident, what: str) -> str:
-    return f"{incident.id}.{incident.episodes}/{what}"
 
 
 # ---- going back by itself
@@ -357,6 +303,6 @@ def _failback_by_itself(turn: Turn, service: Service) -> None:
     asks = tuple(policy.asks(turn, service))
     going = start_run(turn, service, move.id, origin=r.Origin.AUTOMATIC, reason=Reason.CONDITIONS_MET, asks=asks)
     well = show_duration(turn.now - state.healthy_since)
-    text = f"{service.id} goes back by itself: {move.id} ({going.id}), after {well} in health"
+    text = Sentence.GOES_BACK.say(service=service.id, move=move.id, run=going.id, well=well)
     turn.tell(f"{going.id}/chosen", NoticeKind.TIER_CHOSEN, service.id, text)
     run.advance(turn, going)

@@ -257,7 +257,7 @@ def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Iterator[
     left_at = turn.state(service).left.get(move.to or "")
     if left_at is not None and turn.now - left_at < service.cool_down_s:
         turn.wake(left_at + service.cool_down_s)
-        yield _no(move, Reason.COOLING_DOWN, f"{move.to} failed {show_duration(turn.now - left_at)} ago")
+        yield _no(move, Reason.COOLING_DOWN, f"{move.to} was given up {show_duration(turn.now - left_at)} ago")
     loss = data_loss(turn, service, move, tier.accept_loss_s)
     if loss is not None:
         yield _no(move, *loss)
@@ -279,7 +279,7 @@ def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list
     incident = turn.incident(service)
     if incident is None:
         return found
-    left_s = incident.first_bad_at + service.rto_s - turn.now
+    left_s = incident.clock_at + service.rto_s - turn.now
 
     def fits(assessment: Assessment) -> bool:
         usual_s = turn.usual_s(assessment.move)

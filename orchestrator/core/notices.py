@@ -1,22 +1,45 @@
-"""Notices that reached nobody: told again until somebody has been told.
+"""Notices that reached nobody: told again until somebody has been told, or until they are not so any more.
 
-The one rule it keeps: what waits for a person is not forgotten because a line was down. Whoever delivers has retried by
-then; this goes on at a slower beat, for what needs somebody to act (`commands.MUST_BE_HEARD`).
+The one rule it keeps: what waits for a person is not forgotten because a line was down, and nobody is told that
+something waits when it does not. Whoever delivers has retried by then; this goes on at a slower beat, for what needs
+somebody to act (`commands.MUST_BE_HEARD`).
 """
 
 from __future__ import annotations
 
 from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
 from orchestrator.core.turn import Turn, tell_command
 
 AGAIN_S = 60.0  # after the first failure; twice as long after each further one
 AGAIN_MOST_S = 600.0
 
 
+def _over(turn: Turn, due: r.NoticeDue) -> str:
+    """Why what it says is not so any more; empty while it is, and of what is told as past."""
+    name, _, about = due.notice.partition("/")
+    run = turn.decided.runs.get(name)
+    if due.kind is NoticeKind.APPROVAL_NEEDED:
+        step = run.current() if run is not None else None
+        asked = step is not None and step.kind is r.StepKind.APPROVAL
+        return "" if asked else f"{name} does not wait for an approval any more"
+    if run is not None and about.startswith("human/"):
+        return "" if run.ended is None and run.human is not None else f"{name} is with nobody any more"
+    incident = turn.decided.incidents.get(name.partition(".")[0])
+    if incident is None:
+        return ""
+    same = incident.ended is None and name == f"{incident.id}.{incident.episodes}"
+    return "" if same else f"the outage that it is about is over: {incident.id}"
+
+
 def repeat(turn: Turn) -> None:
     """Tell again what is due again."""
     for notice in list(turn.decided.notices.values()):
         if notice.failed_at is None:
+            continue
+        over = _over(turn, notice.due)
+        if over:
+            turn.record(r.NoticeDropped(turn.now, notice.due.notice, over))
             continue
         due = notice.failed_at + min(AGAIN_S * 2.0 ** (notice.failures - 1), AGAIN_MOST_S)
         if turn.now >= due:

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     VERIFIED = "verified"
     RECOVERED_BY_ITSELF = "recovered by itself"
     RECOVERED_WITH_ANOTHER = "recovered with another service"
+    RECOVERED_UNVERIFIED = "recovered, not verified"
     PREFLIGHT_OLD = "preflight too old"
     PREFLIGHT_FAILED = "preflight failed"
     NOT_CONTAINED = "not contained"
@@ -82,6 +83,7 @@ class Reason(StrEnum):
     NOT_WAITING = "not waiting for approval"
     ALREADY_ENDED = "already ended"
     AT_HOME = "at home"
+    NO_WAY_BACK = "no way back"
     NOT_HELD = "not held"
     IN_INCIDENT = "in an incident"
     NOBODY_NAMED = "nobody named"
@@ -135,8 +137,9 @@ TEXTS: dict[Reason, str] = {
     Reason.APPROVAL_NEEDED: "a named approval is needed",
     Reason.BUDGET_TOO_SMALL: "it usually takes longer than the budget left, and another tier fits",
     Reason.VERIFIED: "verified by a good answer after the last step",
-    Reason.RECOVERED_BY_ITSELF: "the checks are good again without a move",
-    Reason.RECOVERED_WITH_ANOTHER: "the move that was made for another service brought this one back too",
+    Reason.RECOVERED_BY_ITSELF: "the checks are good again, and no move of this service was tried",
+    Reason.RECOVERED_WITH_ANOTHER: "the checks are good again after or during a move that another service shares",
+    Reason.RECOVERED_UNVERIFIED: "the checks are good again; a move was tried, and nothing verified it",
     Reason.PREFLIGHT_OLD: "the preconditions were asked too long ago: they are asked again",
     Reason.PREFLIGHT_FAILED: "the preconditions did not hold when asked again",
     Reason.NOT_CONTAINED: "nothing shows that the place is cut off from the others",
@@ -162,6 +165,7 @@ TEXTS: dict[Reason, str] = {
     Reason.NOT_WAITING: "the run is not waiting for an approval",
     Reason.ALREADY_ENDED: "it has ended already",
     Reason.AT_HOME: "the service is where it belongs and no move is in effect",
+    Reason.NO_WAY_BACK: "the service is not as at home, and none of its declared ways back starts from how it is",
     Reason.NOT_HELD: "nothing was held",
     Reason.IN_INCIDENT: "the service has an open incident",
     Reason.ID_IN_USE: "another word was said under this id",

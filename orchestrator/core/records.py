@@ -139,7 +139,7 @@ class IncidentOpened:
 
 @dataclass(frozen=True, slots=True)
 class IncidentReopened:
-    """A relapse soon after the recovery: the same incident, and its clock goes on from its first bad answer."""
+    """A relapse soon after the recovery: the same incident, another outage. `first_bad_at`: of this outage."""
 
     at: float
     incident: str
@@ -151,7 +151,12 @@ class IncidentReopened:
 
 @dataclass(frozen=True, slots=True)
 class IncidentEnded:
-    """The service works again. `recovered_at`: the good answer that showed it; `rta_s` = recovered − first bad."""
+    """The service works again. `recovered_at`: the good answer that showed it.
+
+    `rta_s` = recovered − the incident's first bad answer: after a relapse that includes what lay between, when it
+    worked. `outage_s`: this outage alone; `down_s`: all outages of the incident together. `run`: the run that it is put
+    down to, or beside which it came (`reason` says which).
+    """
 
     at: float
     incident: str
@@ -159,6 +164,9 @@ class IncidentEnded:
     evidence: str
     recovered_at: float
     rta_s: float
+    outage_s: float | None = None
+    down_s: float | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,6 +472,15 @@ class NoticeRepeated:
     notice: str
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeDropped:
+    """A notice that reached nobody is told no more: what it says is not so any longer."""
+
+    at: float
+    notice: str
+    evidence: str
+
+
 Record = (
     ControllerBegan
     | Configured
@@ -496,6 +513,7 @@ Record = (
     | NoticeDue
     | NoticeSettled
     | NoticeRepeated
+    | NoticeDropped
 )
 
 RECORDS: dict[str, type] = {kind.__name__: kind for kind in Record.__args__}

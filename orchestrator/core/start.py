@@ -48,7 +48,7 @@ def start_run(
         tier=tier,
         from_place=state.place,
         to_place=move.to,
-        deadline=incident.first_bad_at + service.rto_s if incident else turn.now + service.rto_s,
+        deadline=incident.clock_at + service.rto_s if incident else turn.now + service.rto_s,
         who=who,
         why=why,
         word=word,

@@ -129,7 +129,7 @@ class Incident:
 
     id: str
     service: str
-    first_bad_at: float  # of the whole incident: its clock
+    first_bad_at: float  # of the whole incident
     opened_at: float
     episode_first_bad_at: float  # of the present outage, after a relapse
     episode_opened_at: float
@@ -141,6 +141,12 @@ class Incident:
     runs: list[str] = field(default_factory=list)
     judged: r.ServiceJudged | None = None
     ended: r.IncidentEnded | None = None
+    earlier_s: float = 0.0  # without service in the outages before the present one
+
+    @property
+    def clock_at(self) -> float:
+        """Where its clock would have begun if its outages were one: what it worked in between counts for nothing."""
+        return self.episode_first_bad_at - self.earlier_s
 
 
 @dataclass(slots=True)

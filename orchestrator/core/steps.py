@@ -25,6 +25,7 @@ from orchestrator.core.plan import (
 )
 from orchestrator.core.policy import Finding
 from orchestrator.core.reasons import Reason
+from orchestrator.core.sentences import Sentence
 from orchestrator.core.turn import FOREVER, Turn
 
 
@@ -338,7 +339,7 @@ def _ask_for_approval(turn: Turn, run: Run) -> None:
     by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
     failed = [f"{s.name} FAILED: {s.evidence}" for s in run.steps if _uncontained(s)]
     why = "; ".join((*started.asks, *failed))
-    text = f"{started.service}: {started.move} needs a named approval: {why}{by_hand}"
+    text = Sentence.APPROVAL.say(service=started.service, move=started.move, why=f"{why}{by_hand}")
     turn.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say)
 
 

@@ -226,9 +226,17 @@ class Turn:
         return row is not None and row.bad_streak > 0 and row.verdict in (Verdict.UP, Verdict.DEGRADED)
 
     def first_bad(self, condition: Condition, default: float) -> float:
-        """The oldest bad answer of the unbroken streaks behind the checks that are down."""
+        """The bad answer with which the condition was down: of the unbroken streaks behind the checks that are.
+
+        Of `all`, the oldest; of `any`, the first bad answer of the check that fell last: until then it worked.
+        """
         down = blamed(condition, self.verdict, Verdict.DOWN)
-        return min((t for c in down if (t := self._first_bad(c)) is not None), default=default)
+        bad = {c: t for c in down if (t := self._first_bad(c)) is not None}
+        for at in sorted(set(bad.values())):
+            fell_later = {c for c, t in bad.items() if t > at}
+            if evaluate(condition, lambda c, x=fell_later: Verdict.UP if c in x else self.verdict(c)) is _DOWN:  # type: ignore[misc]
+                return at
+        return min(bad.values(), default=default)
 
     def _first_bad(self, check: str) -> float | None:
         """Of the streak that goes on, else of the one behind the verdict (a window's down has no streak)."""

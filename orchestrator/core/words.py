@@ -132,10 +132,23 @@ def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:
         wanted = str(word.options["move"]).rpartition("/")[2]
         candidates = [c for c in candidates if c.rpartition("/")[2] == wanted]
     if not candidates:
-        place = turn.state(service).place
-        declared = ", ".join(service.failback) or "none"
-        return Refusal(Reason.AT_HOME, f"{service.id} is at {place}; ways back declared: {declared}")
+        return _no_way_back(turn, service, word)
     return _move(turn, word, service, Tier(candidates[0]))
+
+
+def _no_way_back(turn: Turn, service: Service, word: WordSpoken) -> Refusal:
+    """Why no way back applies: it is at home only where its placement and the moves in effect say so."""
+    place, named = turn.state(service).place, word.options.get("move")
+    declared = ", ".join(service.failback) or "none"
+    if named is not None and str(named).rpartition("/")[2] not in {m.rpartition("/")[2] for m in service.failback}:
+        return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no way back {str(named)!r}; it has {declared}")
+    engaged = [t.move for t in service.ladder if t.move in turn.decided.engaged]
+    stands = f"{service.id} is at {place or 'no place that was recorded'}"
+    stands += f", by {', '.join(engaged)}" if engaged else ""
+    if engaged or place != service.home:
+        away = f"{stands}, home is {service.home or 'not declared'}; ways back declared: {declared}"
+        return Refusal(Reason.NO_WAY_BACK, away)
+    return Refusal(Reason.AT_HOME, f"{stands}; ways back declared: {declared}")
 
 
 def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: bool = False) -> Refusal | Consent:

@@ -134,17 +134,16 @@ def settle_accounts(stage: Stage, played: list[Played], user: list[Attempt], sta
 
 def of_episode(story: Story, episode: Episode) -> Story:
     """One outage of an incident as a story of its own; its clock starts at its own first bad answer."""
-    first, last = episode.opened.first_bad_at, episode.ended.at if episode.ended else float("inf")
-    ended = replace(episode.ended, rta_s=episode.ended.recovered_at - first) if episode.ended else None
-    if ended is not None:
-        last = max([last, *(x.ended.at for x in episode.runs if x.ended)])
+    first, last = episode.opened.first_bad_at, float("inf")
+    if episode.ended is not None:
+        last = max([episode.ended.at, *(x.ended.at for x in episode.runs if x.ended)])
 
     def within(at: float) -> bool:
         return first - 5.0 <= at <= last
 
     return replace(
         story,
-        episodes=[replace(episode, ended=ended)],
+        episodes=[episode],
         runs=list(episode.runs),
         words=[w for w in story.words if within(w.at)],
         notices=[(n, s) for n, s in story.notices if within(n.at)],

@@ -98,7 +98,10 @@ def act_lines(played: Played) -> None:
     phases = "   ".join(f"{p.phase} {precise(p.seconds)}" for p in a.phases)
     show([line(Part("  phases   ", "bold"), phases)], out)
     rto = f" of {show_duration(a.rto_s)} ({a.rta.seconds / a.rto_s:.1%})" if a.rto_s and a.rta.seconds else ""
-    show([line(Part("  RTA      ", "bold"), precise(a.rta.seconds or 0.0), rto)], out)
+    show(
+        [line(Part("  RTA      ", "bold"), precise(a.rta.seconds) if a.rta.seconds is not None else "not known", rto)],
+        out,
+    )
     for step in a.steps:
         if step.took_s is None:
             continue

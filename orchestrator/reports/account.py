@@ -7,9 +7,11 @@ measured, predicted or assumed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core import records as r
+from orchestrator.core.reasons import Reason
+from orchestrator.reports import claims
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.phases import Phase, milestones, segments, totals
 from orchestrator.reports.shape import (
@@ -18,6 +20,7 @@ from orchestrator.reports.shape import (
     Known,
     Meter,
     Moment,
+    OutageLine,
     PhaseLine,
     RunLine,
     StepLine,
@@ -26,6 +29,7 @@ from orchestrator.reports.shape import (
     TierLine,
 )
 from orchestrator.reports.story import RunStory, Story
+from orchestrator.reports.text import precise
 
 __all__ = ["Account", "account"]
 
@@ -42,11 +46,13 @@ def account(
     service = story.of
     rto_s = service.rto_s if service else _rto_from(story)
     parts = segments(story, now)
-    run = _deciding(story)
+    run = claims.telling(story.episodes[-1].runs if story.episodes else story.runs)
+    moved = claims.moved(story)
+    outages = tuple(_outages(story, zero, now))
     last = story.episodes[-1] if story.episodes else None
     ended = last.ended if last else None
     state, reason, evidence = _state(story)
-    rta, rpa = _rta(story, parts), _rpa(story, run)
+    rta, rpa = _rta(story, outages), _rpa(story, run)
     seen = _meter(meter)
     stretches = tuple(Stretch(p.phase.value, p.began_at - zero, p.ended_at - zero, p.run, p.step) for p in parts)
     steps = tuple(_steps(story, zero, rto_s, now))
@@ -68,8 +74,8 @@ def account(
         ended_wall=clock.wall(story.ended_at) if story.ended_at is not None else None,
         episodes=len(story.episodes),
         configuration=story.configuration,
-        from_place=run.started.from_place if run else (last.opened.place if last else None),
-        to_place=run.started.to_place if run else None,
+        from_place=moved.from_place if moved else _place(story),
+        to_place=moved.to_place if moved else None,
         rto_s=rto_s,
         rpo_s=rpo_s,
         rta=rta,
@@ -96,6 +102,9 @@ def account(
         meter=seen,
         title=title,
         extent=(start_s, end_s),
+        outages=outages,
+        move_verified=moved is not None and moved.verified,
+        rto_at_s=_rto_at(outages, rto_s),
     )
 
 
@@ -107,10 +116,25 @@ def _rto_from(story: Story) -> float | None:
     return deadlines[0] - story.began_at if deadlines else None
 
 
-def _deciding(story: Story) -> RunStory | None:
-    """The run that brought it back, else the last one."""
-    runs = story.episodes[-1].runs if story.episodes else story.runs
-    return next((x for x in reversed(runs) if x.ended and x.ended.ok), runs[-1] if runs else None)
+def _place(story: Story) -> str | None:
+    """Where it was when it began."""
+    return story.episodes[0].opened.place if story.episodes else story.runs[0].started.from_place
+
+
+def _outages(story: Story, zero: float, now: float) -> Iterator[OutageLine]:
+    for episode in story.episodes:
+        first, ended = episode.opened.first_bad_at, episode.ended
+        until = ended.recovered_at if ended else now
+        yield OutageLine(
+            first - zero, until - zero if ended else None, max(0.0, until - first), ended.reason.value if ended else ""
+        )
+
+
+def _rto_at(outages: Sequence[OutageLine], rto_s: float | None) -> float | None:
+    """When the RTO is spent: by time without service alone, so from where all outages would begin if they were one."""
+    if not outages or rto_s is None:
+        return None
+    return outages[-1].from_s - sum(x.seconds for x in outages[:-1]) + rto_s
 
 
 def _state(story: Story) -> tuple[str, str, str]:
@@ -130,44 +154,64 @@ def _state(story: Story) -> tuple[str, str, str]:
 
 def _run_state(run: RunStory) -> tuple[str, str, str]:
     if run.ended is not None:
-        return "done" if run.ended.ok else "failed", run.ended.reason.value, run.ended.evidence
+        state = "done" if run.ended.ok else "failed" if claims.failed(run) else "stopped"
+        return state, run.ended.reason.value, run.ended.evidence
     if run.human and run.human[-1][1] is None:
         return "with a person", run.human[-1][2].reason.value, run.human[-1][2].evidence
     return "running", run.started.reason.value, ""
 
 
-def _rta(story: Story, parts: tuple[object, ...]) -> Figure:
-    if not story.episodes:
+def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
+    if not outages:
         return Figure(None, Known.UNKNOWN, "a planned move: nothing had failed")
-    ended = story.episodes[-1].ended
-    if ended is None:
+    if outages[-1].to_s is None:
         return Figure(None, Known.UNKNOWN, "not recovered yet")
+    total_s = sum(x.seconds for x in outages)
+    several = ""
+    if len(outages) > 1:
+        worked_s = (outages[-1].to_s or 0.0) - outages[0].from_s - total_s
+        each = ", ".join(precise(x.seconds) for x in outages)
+        several = f", of {len(outages)} outages ({each}); it worked for {precise(worked_s)} in between"
     if any(c.assumed_gap_s > 0 for c in story.controllers):
-        return Figure(ended.rta_s, Known.ASSUMED, "the controller's machine restarted: part is from the wall clock")
-    return Figure(ended.rta_s, Known.MEASURED, "first bad answer to the good answer that ended it")
+        source = f"the controller's machine restarted: part is from the wall clock{several}"
+        return Figure(total_s, Known.ASSUMED, source)
+    return Figure(total_s, Known.MEASURED, f"first bad answer to the good answer that ended it{several}")
 
 
 def _rpa(story: Story, run: RunStory | None) -> Figure:
-    """The age of the data that the run started from: its last measurement before activation."""
+    """The age of the data that the service was opened with elsewhere: its last measurement before that."""
     if run is None:
         return Figure(None, Known.UNKNOWN, "no move was made")
-    found = [
-        (s.ended_at or 0.0, s.measures["data_age_s"], s.planned.name)
-        for s in run.steps.values()
-        if "data_age_s" in s.measures
-    ]
-    if found:
-        at, age, step = max(found)
-        fenced = milestones(story).fenced
-        ageing = max(0.0, fenced - at) if fenced is not None else 0.0
-        source = f"at most: the data found at step {step} was {age:.1f}s old"
-        if ageing:
-            source += f", and {ageing:.1f}s later the place left was proven unable to act"
-        return Figure(age + ageing, Known.MEASURED, source)
-    move = story.model.moves.get(run.started.move) if story.model else None
-    if move is not None and move.to is None:
+    acted_at, to_place = claims.acted_at(run), run.started.to_place
+    if to_place is None:
         return Figure(None, Known.UNKNOWN, "the service stayed where its data is")
-    return Figure(None, Known.UNKNOWN, "not measured")
+    if acted_at is None:
+        begun = f"{run.started.move} was begun and did not end well: what data was opened at {to_place} is not known"
+        return Figure(None, Known.UNKNOWN, begun if claims.begun(run) else f"{run.started.move} was not made")
+    found = [
+        (s.ended_at, s.measures["data_age_s"], s.planned.name)
+        for s in run.steps.values()
+        if "data_age_s" in s.measures and s.ended_at is not None and s.ended_at <= acted_at
+    ]
+    if not found:
+        return Figure(None, Known.UNKNOWN, "not measured")
+    at, age, step = max(found)
+    return _aged(run, at, age, step, acted_at)
+
+
+def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) -> Figure:
+    """Data ages until nothing can be written at the place left any more, or until the service runs elsewhere."""
+    source, out = f"at most: the data found at step {step} was {age_s:.1f}s old", claims.fenced(run)
+    until = out.at if out is not None else acted_at
+    later_s = max(0.0, until - at)
+    if out is not None and out.by:
+        source += f", and {later_s:.1f}s later {out.by} stated that the place left cannot act"
+    elif out is not None and later_s:
+        source += f", and {later_s:.1f}s later the place left was proven unable to act"
+    elif later_s:
+        source += f", and {later_s:.1f}s later {run.started.move} had ended"
+    stated = out is not None and bool(out.by)
+    return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source)
 
 
 def _met(figure: Figure, objective_s: float | None, *, final: bool) -> bool | None:
@@ -178,7 +222,7 @@ def _met(figure: Figure, objective_s: float | None, *, final: bool) -> bool | No
 
 def _milestones(story: Story, zero: float) -> dict[str, float | None]:
     found = milestones(story)
-    names = ("last_good", "first_bad", "detected", "decided", "fenced", "acted", "verified")
+    names = ("last_good", "first_bad", "detected", "decided", "fenced", "acted", "verified", "recovered")
     values = {name: getattr(found, name) for name in names}
     return {name: None if at is None else at - zero for name, at in values.items()}
 
@@ -201,6 +245,9 @@ def _run(x: RunStory, zero: float) -> RunLine:
 def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[StepLine]:
     lines = []
     for run in story.runs:
+        deadline = run.started.deadline if story.episodes else None
+        if deadline is None and story.episodes and rto_s:
+            deadline = zero + rto_s
         for step in run.steps.values():
             if step.began_at is None:
                 continue
@@ -218,7 +265,7 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
                     to_s=end - zero if step.ended_at is not None else None,
                     took_s=took,
                     share=took / rto_s if rto_s else None,
-                    budget_left_s=zero + rto_s - end if rto_s and story.episodes else None,
+                    budget_left_s=deadline - end if deadline is not None else None,
                     reason=step.reason,
                     evidence=step.evidence,
                     measures=step.measures,
@@ -249,18 +296,27 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
         rungs = {n: t.move for n, t in enumerate(story.of.ladder, 1)}
     else:
         rungs = {n: x[-1].move for n, x in judged.items()}
+    over = story.episodes[-1].ended is not None
     lines = []
     for number, move in sorted(rungs.items()):
         history = judged.get(number, [])
         if not history:
-            lines.append(TierLine(number, move, "not needed", "", "", 0.0, ()))
+            lines.append(TierLine(number, move, "not needed" if over else "not judged yet", "", "", 0.0, ()))
             continue
         last = history[-1]
         moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
-        lines.append(
-            TierLine(number, move, last.state.value, last.reason.value, last.evidence, last.at - zero, moments)
-        )
+        state = _tier_state(story, last, over)
+        lines.append(TierLine(number, move, state, last.reason.value, last.evidence, last.at - zero, moments))
     return lines
+
+
+def _tier_state(story: Story, last: r.TierJudged, over: bool) -> str:
+    """As it was judged last; but nothing waits in an incident that is over, nor runs without a run."""
+    runs = [x for x in story.episodes[-1].runs if x.started.tier == last.tier]
+    if last.state is r.TierState.RUNNING and not any(x.ended is None for x in runs):
+        settling = runs and runs[-1].ended is not None and runs[-1].ended.ok
+        return "stopped" if over else "settling" if settling else r.TierState.WAITING.value
+    return "not needed" if over and last.state is r.TierState.WAITING else last.state.value
 
 
 def _word(w: r.WordAccepted | r.WordRefused, zero: float) -> Moment:
@@ -279,11 +335,13 @@ def _notice(n: r.NoticeDue, settled: r.NoticeSettled | None, zero: float) -> Mom
 def _change(c: r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged, zero: float) -> Moment:
     match c:
         case r.PlacementChanged():
-            return Moment(c.at - zero, f"runs at {c.place}", f"was at {c.was or 'no place'}", "")
+            return Moment(c.at - zero, f"placed at {c.place}", f"was at {c.was or 'no place'}", f"by {c.run}")
         case r.MayActAdded():
             return Moment(c.at - zero, f"{c.place} may be acting", "about to be activated", "")
         case r.MayActRemoved():
-            return Moment(c.at - zero, f"{c.place} cannot act any more", c.reason.value, c.evidence)
+            by_hand = c.reason is Reason.FENCED_BY_HAND
+            what = f"{c.place} {'is stated to be unable to act' if by_hand else 'cannot act any more'}"
+            return Moment(c.at - zero, what, c.reason.value, c.evidence)
         case r.MoveEngaged():
             return Moment(c.at - zero, f"{c.move} {'in effect' if c.engaged else 'taken back'}", "", "")
 
@@ -295,7 +353,10 @@ def _remarks(story: Story, clock: WallClock) -> list[str]:
         if c.assumed_gap_s:
             found.append(f"{c.assumed_gap_s:.0f}s of this are assumed from the wall clock")
     if len(story.episodes) > 1:
-        found.append(f"{len(story.episodes)} outages, each a relapse of the one before; the clock ran on")
+        found.append(
+            f"{len(story.episodes)} outages, each a relapse of the one before; RTA and phases count the time without"
+            " service in all of them"
+        )
     service = story.of
     if service is not None:
         for run in story.runs:

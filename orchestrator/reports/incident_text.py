@@ -21,6 +21,7 @@ TITLES = {
     "fenced": "fenced",
     "acted": "acted",
     "verified": "verified",
+    "recovered": "works again",
 }
 STATE_STYLE = {"recovered": "bold green", "done": "bold green", "failed": "bold red", "open": "bold red"}
 
@@ -33,7 +34,7 @@ def list_lines(accounts: Sequence[Account], width: int = 100) -> list[Line]:
     services = max(len(a.service) for a in accounts)
     lines = []
     for a in accounts:
-        what = f"{a.from_place or '?'} → {a.to_place}" if a.to_place and a.to_place != a.from_place else _last_move(a)
+        what = f"{a.from_place or '?'} → {a.to_place}{_unverified(a)}" if a.to_place else _last_move(a)
         figure = f"RTA {precise(a.rta.seconds)}" if a.rta.seconds is not None else ""
         of = f" of RTO {show_duration(a.rto_s)}" if figure and a.rto_s else ""
         missed = "  RTO missed" if a.rto_met is False else ""
@@ -116,7 +117,14 @@ def percent(share: float | None) -> str:
 
 
 def _last_move(a: Account) -> str:
-    return a.runs[-1].move.rpartition("/")[2] if a.runs else "no move"
+    if not a.runs:
+        return "no move"
+    last = a.runs[-1]
+    return last.move.rpartition("/")[2] + ("" if last.state == "done" else f" {last.state}")
+
+
+def _unverified(a: Account) -> str:
+    return "" if a.move_verified else " (not verified)"
 
 
 def _head(a: Account, width: int) -> Iterable[Line]:
@@ -126,8 +134,10 @@ def _head(a: Account, width: int) -> Iterable[Line]:
     first, *rest = wrap("  " + a.state + "  ", why, width)
     yield line("  ", Part(a.state, STATE_STYLE.get(a.state, "bold yellow")), first[2 + len(a.state) :])
     yield from (line(x) for x in rest)
-    if a.from_place or a.to_place:
-        yield line(f"  from {a.from_place or 'no place'} to {a.to_place or a.from_place}")
+    if a.to_place:
+        yield line(f"  from {a.from_place or 'no place'} to {a.to_place}{_unverified(a)}")
+    elif a.from_place:
+        yield line(f"  at {a.from_place}")
     if not a.planned:
         yield from _figure("RTO", a.rto_s, "RTA", a.rta, a.rto_met, width)
     if a.rpo_s is not None or a.rpa.seconds is not None:

@@ -86,8 +86,8 @@ def _section(a: Account, ident: str, *, single: bool) -> str:
     where = ""
     if a.from_place or a.to_place:
         where = f", {_t(a.from_place or 'no place')}"
-        if a.to_place and a.to_place != a.from_place:
-            where += f" → {_t(a.to_place)}"
+        if a.to_place:
+            where += f" → {_t(a.to_place)}{'' if a.move_verified else ' (not verified)'}"
     why = _why(a.reason, a.evidence)
     parts.append(f"<p><b>{_t(a.service)}</b>{where}, {_t(stamp(a.began_wall))}<br>{why}</p>")
     parts.append(_figures(a))

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, StepKind
-from orchestrator.core.state import QUIET
+from orchestrator.reports import claims
 from orchestrator.reports.story import Episode, RunStory, Story
 
 
@@ -69,6 +69,7 @@ class Milestones:
     fenced: float | None = None
     acted: float | None = None
     verified: float | None = None
+    recovered: float | None = None
 
 
 def episode_segments(episode: Episode, now: float) -> tuple[Segment, ...]:
@@ -101,32 +102,19 @@ def totals(parts: tuple[Segment, ...]) -> dict[Phase, float]:
 
 
 def milestones(story: Story) -> Milestones:
-    """Of the last episode and the run that brought it back (or the last one tried)."""
+    """Of the last episode and the run that brought it back (or the last one tried); see `claims`."""
     episode = story.episodes[-1] if story.episodes else None
-    runs = episode.runs if episode else story.runs
-    run = next((x for x in reversed(runs) if x.ended and x.ended.ok), runs[-1] if runs else None)
+    run = claims.telling(episode.runs if episode else story.runs)
     decided = fenced = acted = verified = None
     if run is not None:
-        moving = [s for s in run.steps.values() if s.planned.kind not in QUIET and s.began_at is not None]
-        decided = moving[0].began_at if moving else None
-        fenced = _last_end(run, StepKind.FENCE, StepKind.PROOF)
-        acted = _last_end(run, StepKind.EXECUTE)
-        verified = _last_end(run, StepKind.VERIFY)
+        out = claims.fenced(run)
+        decided, acted, verified = claims.decided_at(run), claims.acted_at(run), claims.verified_at(run)
+        fenced = out.at if out is not None else None
     if episode is None:
         return Milestones(decided=decided, fenced=fenced, acted=acted, verified=verified)
     opened = episode.opened
-    if episode.ended:
-        verified = episode.ended.recovered_at
-    return Milestones(
-        opened.last_good_at, opened.first_bad_at, opened.at, decided, fenced, acted, verified if episode.ended else None
-    )
-
-
-def _last_end(run: RunStory, *kinds: StepKind) -> float | None:
-    steps = [s for s in run.steps.values() if s.planned.kind in kinds]
-    if not steps or any(s.ended_at is None for s in steps):
-        return None
-    return max(s.ended_at for s in steps if s.ended_at is not None)
+    recovered = episode.ended.recovered_at if episode.ended else None
+    return Milestones(opened.last_good_at, opened.first_bad_at, opened.at, decided, fenced, acted, verified, recovered)
 
 
 def _cut(begin: float, end: float, runs: list[RunStory], episode: Episode | None, now: float) -> tuple[Segment, ...]:

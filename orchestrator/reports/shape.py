@@ -87,7 +87,7 @@ class StepLine:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run."""
+    """One run. `to_place` is where its plan leads; that it came there is said by `Account.to_place` alone."""
 
     run: str
     move: str
@@ -97,7 +97,7 @@ class RunLine:
     to_place: str | None
     from_s: float
     to_s: float | None
-    state: str  # running, done, failed, needs a person
+    state: str  # running, done, failed, stopped (before anything of it was begun), with a person
     reason: str
     evidence: str
     who: str
@@ -148,13 +148,23 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
+class OutageLine:
+    """One outage; a relapse is another one of the same incident. `seconds`: so far, while it lasts."""
+
+    from_s: float
+    to_s: float | None
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """All of it."""
+    """All of it. `to_place`: where the service was led, by record; None: nowhere. `rta`: of all outages together."""
 
     id: str
     planned: bool
     service: str
-    state: str  # open, with a person, recovered, done, failed
+    state: str  # open, with a person, recovered, done, failed, stopped
     reason: str
     evidence: str
     began_wall: float
@@ -184,3 +194,6 @@ class Account:
     meter: Meter | None = None
     title: str = ""
     extent: tuple[float, float] = field(default=(0.0, 0.0))  # of the timeline
+    outages: tuple[OutageLine, ...] = ()
+    move_verified: bool = False  # whether a run that led it to `to_place` was verified
+    rto_at_s: float | None = None  # when the RTO is (or was) over: later than the RTO where it worked in between

@@ -15,8 +15,10 @@ from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import TaskTime
 from orchestrator.core.model import Json, Model, Service
-from orchestrator.core.records import TierState, Verdict
+from orchestrator.core.records import StepKind, StepState, TierState, Verdict
 from orchestrator.core.turn import percentile
+
+SETTLING = "settling"  # of a tier: its run has ended well, and the service's own checks have not said so yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ class ServiceNow:
     mode: str
     rto_s: float
     incident: str | None = None
-    down_s: float | None = None
-    budget_left_s: float | None = None
+    down_s: float | None = None  # since the first bad answer of the present outage
+    budget_left_s: float | None = None  # of the RTO, by the time without service in all outages of the incident
     decision: str = ""
     reason: str = ""
     evidence: str = ""
@@ -82,6 +84,8 @@ class ServiceNow:
     engaged: tuple[str, ...] = ()  # moves in effect that keep it in place
     notes: tuple[str, ...] = ()  # held, in maintenance, frozen, suspected
     bad_checks: tuple[str, ...] = ()
+    outages: int = 0  # of the incident, the present one included
+    down_together_s: float | None = None  # in all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +177,11 @@ def _service(service: Service, state: d.Decided, model: Model, now: float, runs:
     verdicts = {name: v.verdict for name, v in state.verdicts.items()}
     condition = evaluate(service.healthy_when, lambda name: verdicts.get(name, Verdict.UNKNOWN))
     run = next((x for x in runs if x.service == service.id), None)
-    down_s = left_s = None
+    down_s = left_s = together_s = None
     if incident is not None:
-        condition = Verdict.DOWN if incident.ended is None else condition
-        down_s = max(0.0, now - incident.first_bad_at)
-        left_s = service.rto_s - down_s
+        down_s = max(0.0, now - incident.episode_first_bad_at)
+        together_s = down_s + incident.earlier_s
+        left_s = service.rto_s - together_s
     bad = tuple(
         f"{name}: {state.verdicts[name].evidence}"
         for name in service.healthy_when.checks()
@@ -203,6 +207,8 @@ def _service(service: Service, state: d.Decided, model: Model, now: float, runs:
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
         notes=(*_notes(service, found, state, now), *_going_back(service, state, model, now)),
         bad_checks=bad,
+        outages=incident.episodes if incident else 0,
+        down_together_s=together_s,
     )
 
 
@@ -214,13 +220,21 @@ def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: flo
         yield TierNow(
             tier=number,
             move=tier.move,
-            state=ledger.state.value if ledger else TierState.WAITING.value,
+            state=_tier_state(incident, ledger, number, state) if ledger else TierState.WAITING.value,
             reason=ledger.reason.value if ledger else "",
             evidence=ledger.evidence if ledger else "",
             usual_s=usual,
             usual_runs=len(kept),
             fits=usual is None or left_s is None or usual <= left_s,
         )
+
+
+def _tier_state(incident: d.Incident, ledger: d.TierLedger, tier: int, state: d.Decided) -> str:
+    """As it was judged; but where its run has ended, nothing of it runs: its service's own checks are awaited."""
+    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.tier == tier]
+    if ledger.state is TierState.RUNNING and not any(x.ended is None for x in runs):
+        return SETTLING if runs and runs[-1].ended is not None and runs[-1].ended.ok else TierState.WAITING.value
+    return ledger.state.value
 
 
 def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
@@ -234,12 +248,18 @@ def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float
         if d.covers(subject, service.id):
             yield f"compromise suspected by {word.who}" + (f": {word.why}" if word.why else "")
     for place, run in d.isolated_places(state, service.id).items():
-        yield f"{place} was isolated by {run}; it is opened again by hand"
+        yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
     if found.frozen is not None:
         yield f"frozen ({found.frozen.reason.value}): {found.frozen.evidence}"
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)
+
+
+def _unproven(state: d.Decided, run: str, place: str) -> str:
+    """What is to be added where nothing showed that the isolation holds."""
+    proofs = [s for s in state.runs[run].steps if s.kind is StepKind.CONTAINED and s.place == place]
+    return "" if proofs and all(s.state is StepState.DONE for s in proofs) else ", which nothing has proven"
 
 
 def _going_back(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:

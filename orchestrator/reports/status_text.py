@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.status import RunNow, ServiceNow, StatusNow, StepNow, TierNow
+from orchestrator.reports.status import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
 from orchestrator.reports.text import Line, Part, bar, line, wrap
 
 STYLE = {
@@ -61,7 +61,7 @@ def _in_incident(s: ServiceNow, width: int) -> Iterable[Line]:
     yield line(
         Part(s.id, "bold"),
         "  ",
-        Part(f"{s.condition.upper()} for {_clock(down)}", STYLE[s.condition]),
+        Part(_standing(s, down), STYLE[s.condition]),
         f"{at}   RTO {_clock(s.rto_s)} ",
         Part(bar(share), colour),
         " ",
@@ -81,6 +81,16 @@ def _in_incident(s: ServiceNow, width: int) -> Iterable[Line]:
         yield from _wrapped("  ", note, width, "yellow")
 
 
+def _standing(s: ServiceNow, down_s: float) -> str:
+    """What its checks say now; an incident may be open all the same, until what was done about it has ended."""
+    several = f" ({_clock(s.down_together_s or 0.0)} in {s.outages} outages)" if s.outages > 1 else ""
+    if s.condition == "down":
+        return f"DOWN for {_clock(down_s)}{several}"
+    if s.condition == "unknown":
+        return f"UNKNOWN, down when last seen; {s.incident} for {_clock(down_s)}{several}"
+    return f"{s.condition.upper()} again; {s.incident} not over, for {_clock(down_s)}{several}"
+
+
 def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Line]:
     head = f"  tier {t.tier} {_short(t.move):<{moves}}  "
     state = Part(f"{t.state:<10}  ", STYLE.get(t.state, ""))
@@ -94,6 +104,8 @@ def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Li
         return
     if t.state == "waiting":
         text = f"{t.reason}: {t.evidence}" if t.reason and t.evidence else usual(t)
+    elif t.state == SETTLING:
+        text = "its run has ended well, and the service's own checks are awaited"
     else:
         text = f"{t.reason}: {t.evidence}" if t.evidence else t.reason
     pieces = wrap(indent, text, width)

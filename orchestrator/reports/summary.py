@@ -40,7 +40,7 @@ def _row(a: Account) -> list[str]:
 
 
 def _by(a: Account) -> str:
-    done = [r for r in a.runs if r.state == "done"] or list(a.runs)
+    done = [r for r in a.runs if r.state == "done"]
     if not done:
         return "–"
     tier = f"tier {done[-1].tier} " if done[-1].tier else ""

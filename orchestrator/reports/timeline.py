@@ -106,8 +106,8 @@ def _grid(axis: Axis, height: float, a: Account) -> list[str]:
         label = "0" if tick == 0 else show_duration(tick) if abs(tick) >= 60 else f"{tick:g}s"
         found.append(f'<line x1="{x:.1f}" y1="22" x2="{x:.1f}" y2="{height:.1f}" class="grid"/>')
         found.append(f'<text x="{x:.1f}" y="15" class="tick">{label}</text>')
-    if a.rto_s is not None and axis.start_s <= a.rto_s <= axis.end_s and not a.planned:
-        x = axis.x(a.rto_s)
+    if a.rto_at_s is not None and axis.start_s <= a.rto_at_s <= axis.end_s and not a.planned:
+        x = axis.x(a.rto_at_s)
         found.append(f'<line x1="{x:.1f}" y1="20" x2="{x:.1f}" y2="{height:.1f}" class="deadline"/>')
         found.append(f'<text x="{x - 4:.1f}" y="{height - 3:.1f}" class="deadline-label">RTO</text>')
     return found

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from orchestrator.core import records as r
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
+from orchestrator.core.recovery import GOOD_BEFORE
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.nature import host_of
@@ -117,6 +118,8 @@ def episodes(model: Model, entries: Iterable[Entry], faults: Sequence[Fault], wa
             elif isinstance(x, r.IncidentEnded) and x.incident in open_:
                 began, person = open_.pop(x.incident)
                 service = service_of[x.incident]
+                if x.evidence.startswith(GOOD_BEFORE):
+                    by.pop(x.incident, None)  # it was verified by a run, and well before that had ended
                 found.append(_episode(model, service, faults, warm_up_s, began, person, by.get(x.incident), x))
     for incident, (began, person) in open_.items():
         found.append(_episode(model, service_of[incident], faults, warm_up_s, began, person, None, None))

@@ -50,7 +50,8 @@ class Placed:
     place: str | None
     may_act: set[str]
     incident: str | None = None
-    first_bad_at: float = 0.0
+    clock_at: float = 0.0  # where its outages would have begun if they were one
+    outage_at: float = 0.0
     recovered_at: float | None = None
     failed: set[str] = field(default_factory=set)  # moves, in this outage
 
@@ -133,7 +134,7 @@ class Grounds:
         return {self._model.checks[k].vantage for k in condition.checks()}
 
     def _budget(self, x: r.RunStarted, service: Service) -> None:
-        left_s = self._services[service.id].first_bad_at + service.rto_s - x.at
+        left_s = self._services[service.id].clock_at + service.rto_s - x.at
         usual_s = percentile(self._durations.get(x.move, []), 0.9)
         if usual_s is None or usual_s <= left_s:
             return
@@ -311,12 +312,13 @@ class Grounds:
         known = self._services[service]
         known.incident = x.incident
         known.failed.clear()
-        if isinstance(x, r.IncidentOpened):
-            known.first_bad_at = x.first_bad_at
+        earlier_s = known.outage_at - known.clock_at if isinstance(x, r.IncidentReopened) else 0.0
+        known.outage_at, known.clock_at = x.first_bad_at, x.first_bad_at - earlier_s
 
     def _incident_ended(self, x: r.IncidentEnded) -> None:
         known = self._services[self._incidents[x.incident]]
         known.incident, known.recovered_at = None, x.at
+        known.clock_at, known.outage_at = known.clock_at - known.outage_at + x.recovered_at, x.recovered_at
 
     def _tier(self, x: r.TierJudged) -> None:
         if x.state is r.TierState.FAILED:

@@ -21,7 +21,10 @@ from orchestrator.journal.journal import Entry
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import CHANGES, DESTROYS, Attempts
 from orchestrator.sim.controller import People
+from orchestrator.sim.facts import Facts
 from orchestrator.sim.grounds import Grounds
+from orchestrator.sim.shown_truth import ShownTruth
+from orchestrator.sim.spoken_truth import SpokenTruth
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.violation import BESIDE, Violation
 from orchestrator.sim.world import World
@@ -66,6 +69,9 @@ class Oracles:
         self._answers = Answers(model, self._broken)
         self._attempts = Attempts(model, world, targets, self._broken)
         self._grounds = Grounds(model, self._answers, self._attempts, targets, self._broken)
+        self._facts = Facts()
+        self._spoken = SpokenTruth(world, self._facts, self._broken)
+        self._shown = ShownTruth(model, self._facts, self._broken)
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due: dict[str, float] = {}
         self._said: dict[str, float] = {}  # notices, and when each was due
@@ -76,6 +82,7 @@ class Oracles:
         """A model that may be put in force."""
         self._models[model.digest] = model
         self._grounds.knows(model)
+        self._shown.knows(model)
 
     def carried_out(self, command: c.Command, epoch: int) -> None:
         """A controller hands a command on."""
@@ -109,6 +116,9 @@ class Oracles:
                 told(self, record)
             self._attempts.record(record)
             self._grounds.record(record)
+            self._facts.record(record)
+            self._spoken.record(record, self._model)
+        self._shown.entry(entry)
         self._epoch = max(self._epoch, entry.epoch)
 
     def world_changed(self) -> None:
@@ -123,6 +133,7 @@ class Oracles:
         """20: after the calm every incident has ended, or is with a person who has been told; none is forgotten."""
         for rule, evidence in self.unrest(now):
             self._broken(20, rule, evidence)
+        self._shown.at_rest()
 
     def unrest(self, now: float) -> list[tuple[str, str]]:
         """What has not come to rest: the rule of statement 20 that it would break, and the evidence."""
@@ -344,7 +355,7 @@ class Oracles:
     def _notice_due(self, x: r.NoticeDue) -> None:
         self._due[x.notice] = self._said[x.notice] = x.at
 
-    def _notice_settled(self, x: r.NoticeSettled) -> None:
+    def _notice_settled(self, x: r.NoticeSettled | r.NoticeDropped) -> None:
         self._due.pop(x.notice, None)
 
 
@@ -367,4 +378,5 @@ _TRIED: dict[type, Callable[[Oracles, Any], None]] = {
     r.WindowClosed: Oracles._window_closed,
     r.NoticeDue: Oracles._notice_due,
     r.NoticeSettled: Oracles._notice_settled,
+    r.NoticeDropped: Oracles._notice_settled,
 }

@@ -120,7 +120,9 @@ class _Teller:
         return f"{self._of(x.incident)} is DOWN again{_at(x.place)} ({x.incident}): {x.evidence}"
 
     def _ended(self, x: r.IncidentEnded) -> str:
-        return f"{self._of(x.incident)} works again after {show_duration(x.rta_s)} ({x.incident}): {x.reason.value}"
+        return (
+            f"{self._of(x.incident)} works again after {show_duration(_outage_s(x))} ({x.incident}): {x.reason.value}"
+        )
 
     def _judged(self, x: r.ServiceJudged) -> str:
         return f"{self._of(x.incident)}: {_DECIDED[x.decision]}: {x.reason.value}: {x.evidence}"
@@ -149,6 +151,10 @@ class _Teller:
 
 def _at(place: str | None) -> str:
     return f" at {place}" if place else ""
+
+
+def _outage_s(x: r.IncidentEnded) -> float:
+    return x.rta_s if x.outage_s is None else x.outage_s
 
 
 def _verdict(x: r.VerdictChanged) -> str:

@@ -49,8 +49,8 @@ def test_where_it_goes_back_to_has_just_failed_and_it_says_so() -> None:
     wait = wait_of(world)
     assert wait is not None
     assert wait.reason is Reason.COOLING_DOWN
-    assert wait.evidence == "acme/hq failed 7:33 ago, 15:00 wanted"
-    assert "cooling down: acme/hq failed" in notes(world)
+    assert wait.evidence == "acme/hq was given up 7:33 ago, 15:00 wanted"
+    assert "cooling down: acme/hq was given up" in notes(world)
 
 
 def test_a_way_back_that_failed_is_waited_for_too() -> None:
@@ -85,7 +85,7 @@ def test_a_named_person_may_go_at_once_and_the_record_says_against_what() -> Non
     answer = world.say(WordKind.FAILBACK, "acme/erp")
     assert answer.accepted
     assert "against hold down: healthy for 1:53 of 5:00" in answer.evidence
-    assert "against cooling down: acme/hq failed 1:53 ago, 15:00 wanted" in answer.evidence
+    assert "against cooling down: acme/hq was given up 1:53 ago, 15:00 wanted" in answer.evidence
 
 
 @pytest.mark.parametrize("kind", [WordKind.FAILBACK, WordKind.FAILOVER])

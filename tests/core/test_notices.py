@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, TellPeople
+from orchestrator.core.events import WordKind
 from tests.core.stage import isp_a_dies, lab
 from tests.core.world import World
 
@@ -56,3 +58,27 @@ def test_a_restarted_controller_goes_on_calling() -> None:
     assert len(called(world)) == 2
     assert not [n for n in world.decided().notices.values() if n.due.kind is NoticeKind.HUMAN_NEEDED]
     assert [x for x in world.records(r.NoticeSettled) if isinstance(x, r.NoticeSettled) and x.delivered]
+
+
+def test_a_call_is_not_made_again_when_nothing_calls_for_it_any_more() -> None:
+    """It works again: that no tier is left is not so, and nobody is told it a minute later."""
+    world = nobody_answers()
+    world.good("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    world.nobody_there = False
+    world.run(700)
+    assert len(called(world)) == 1
+    assert not [n for n in world.decided().notices.values() if n.due.kind is NoticeKind.HUMAN_NEEDED]
+    assert any(isinstance(x, r.NoticeDropped) for x in world.records(r.NoticeDropped))
+
+
+def test_an_approval_that_was_given_is_not_asked_for_again() -> None:
+    world = lab()
+    world.nobody_there = True
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(20)
+    run = next(x for x in world.decided().unfinished_runs() if x.started.service == "acme/erp")
+    asked = [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED]
+    world.hears(e.WordSpoken("w1", WordKind.REJECT, "Ann Example", run.id))
+    world.run(700)
+    assert [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED and x.id == asked[0].id] == asked[:1]

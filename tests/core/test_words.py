@@ -42,6 +42,7 @@ def at_geo() -> World:
         (WordKind.FAILOVER, "acme/erp", {"move": "geo-site"}, Reason.FENCE_NOT_AUTOMATIC, "say --fence to fence it"),
         (WordKind.FAILOVER, "acme/erp", {"move": "geo-site", "fenced": "cloud"}, Reason.WRONG_PLACE, "acme/hq, not"),
         (WordKind.FAILBACK, "acme/erp", {}, Reason.AT_HOME, "ways back declared: acme/backup-isp.back"),
+        (WordKind.FAILBACK, "acme/erp", {"move": "nosuch"}, Reason.NO_SUCH_MOVE, "no way back 'nosuch'"),
         (WordKind.FAILBACK, "acme/nosuch", {}, Reason.NO_SUCH_SERVICE, "no service 'acme/nosuch'"),
         (WordKind.APPROVE, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
         (WordKind.REJECT, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
@@ -261,3 +262,15 @@ def test_another_word_under_the_same_id_is_not_taken_for_a_repeat() -> None:
         assert (answer.accepted, answer.reason) == (False, Reason.ID_IN_USE.value)
         assert "w-7 is Ada's hold of acme/erp" in answer.evidence
     assert set(world.decided().holds) == {"acme/erp"}
+
+
+def test_what_is_away_and_has_no_way_back_is_not_at_home() -> None:
+    """Its only declared way back starts from elsewhere: the refusal says where it is, and where home is."""
+    world = at_geo()
+    erp = replace(world.model.services["acme/erp"], failback=())
+    world.model = replace(world.model, digest="no way", services={**world.model.services, erp.id: erp})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.hears(e.WordSpoken("w9", WordKind.FAILBACK, "Ann Example", "acme/erp"))
+    said = world.decided().words["w9"]
+    assert said.reason is Reason.NO_WAY_BACK
+    assert "acme/erp is at acme/geo, home is acme/hq" in said.evidence

@@ -20,8 +20,9 @@ from tests.mutants.guards import GUARDS
 from tests.mutants.hunt import BreaksTheEngine, Caught, Worlds, hunt, seeds_for, worlds
 from tests.mutants.mutant import Mutant
 from tests.mutants.ordering import ORDERING
+from tests.mutants.speech import SPEECH
 
-MUTANTS: tuple[Mutant, ...] = (*GUARDS, *ORDERING)
+MUTANTS: tuple[Mutant, ...] = (*GUARDS, *ORDERING, *SPEECH)
 _worlds = Worlds()
 
 

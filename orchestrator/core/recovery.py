@@ -1,0 +1,190 @@
+"""How an incident ends: what the records show a recovery to have come from, and what is said of it.
+
+The one rule it keeps: a recovery is put down to a run only where that run was verified; what came back beside a run,
+or before it had ended, is told as just that. No tier stays `running` whose run has ended.
+
+    the service's checks are good again, and                              reason                          tier
+    -----------------------------------------------------------------    ----------------------------    -----------
+    its own run was verified, and good answers were asked for since      verified                        recovered
+    nothing of its own was tried; another's move ends or ended well      recovered with another service  as it was
+    nothing was tried in this outage                                     recovered by itself             waiting
+    a run of its own was tried, and not verified                         recovered, not verified         failed
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import endings, policy
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.decided import Incident, Run
+from orchestrator.core.diagnosis import USABLE
+from orchestrator.core.durations import show_duration
+from orchestrator.core.ladder import Assessment
+from orchestrator.core.model import Service
+from orchestrator.core.reasons import Reason
+from orchestrator.core.sentences import How, Sentence
+from orchestrator.core.turn import Turn
+
+GOOD_BEFORE = "good before "  # in the evidence of an end: its checks were, when its run had not ended yet
+
+
+def ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None) -> bool:
+    """End the incident if good answers say so; whether it ended."""
+    own = _own(turn, service, incident)
+    verified = own is not None and _verified(turn, service, incident, own)
+    if verified and own is not None and _fresh_after(turn, service, own):
+        _end(turn, service, incident, Reason.VERIFIED, own)
+        return True
+    if (at_work is not None and (at_work.past_the_fence or at_work.isolating)) or verified:
+        return False  # what runs goes to its end; what was verified waits for an answer that was asked for since
+    if turn.health(service) not in USABLE and not _well_after_another(turn, service, incident):
+        return False
+    other = moved_for_another(turn, service, incident)
+    if at_work is not None:
+        endings.cancel(turn, at_work, Reason.RECOVERED_BY_ITSELF, turn.behind(service.healthy_when, r.Verdict.UP))
+        let_go(turn, incident, at_work)
+    tried = own if own is not None and _tried(own) else None
+    if other is not None:
+        _end(turn, service, incident, Reason.RECOVERED_WITH_ANOTHER, other)
+    elif tried is not None:
+        _end(turn, service, incident, Reason.RECOVERED_UNVERIFIED, tried)
+    else:
+        _end(turn, service, incident, Reason.RECOVERED_BY_ITSELF, None)
+    return True
+
+
+def last_run(turn: Turn, incident: Incident) -> Run | None:
+    """The incident's latest run of the present outage."""
+    name = incident.runs[-1] if incident.runs else None
+    found = turn.decided.runs.get(name or "")
+    return found if found is not None and found.started.at >= incident.episode_opened_at else None
+
+
+def moved_for_another(turn: Turn, service: Service, incident: Incident) -> Run | None:
+    """The latest run for another service, verified or still at it, of a dependency or of a move that both share."""
+    needs = set(policy.dependencies(turn, service))
+    shared = {tier.move for tier in service.ladder}
+    found = [
+        x
+        for x in turn.decided.runs.values()
+        if x.started.service != service.id
+        and (x.started.service in needs or x.started.move in shared)
+        and x.past_the_fence
+        and (x.ended is None or (x.ended.ok and x.ended.at >= incident.episode_first_bad_at))
+    ]
+    return max(found, key=lambda x: x.started.at, default=None)
+
+
+def let_go(turn: Turn, incident: Incident, last: Run) -> None:
+    """The tier's run has ended, through no fault of the tier: it is at nothing any more."""
+    tier = last.started.tier
+    ledger = incident.tiers.get(tier) if tier is not None else None
+    if tier is None or last.ended is None or ledger is None or ledger.state is not r.TierState.RUNNING:
+        return
+    waiting = Assessment(last.started.move, r.TierState.WAITING, last.ended.reason, last.ended.evidence)
+    judge_tier(turn, incident, tier, waiting)
+
+
+def judge_tier(turn: Turn, incident: Incident, tier: int, found: Assessment) -> None:
+    """Record a tier's state, if state or reason are new."""
+    last = incident.tiers.get(tier)
+    if last is None or (last.move, last.state, last.reason) != (found.move, found.state, found.reason):
+        turn.record(r.TierJudged(turn.now, incident.id, tier, found.move, found.state, found.reason, found.evidence))
+
+
+def notice_of(incident: Incident, what: str) -> str:
+    """The id of a notice about the present outage."""
+    return f"{incident.id}.{incident.episodes}/{what}"
+
+
+# ---- inside
+
+
+def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: Run | None) -> None:
+    evidence = "; ".join(turn.evidence(c) for c in dict.fromkeys(service.healthy_when.checks()))
+    how = How.BY_ITSELF.say()
+    if by is not None:
+        kind, before = _how(turn, service, reason, by)
+        evidence = f"{before}{evidence}"
+        how = kind.say(move=by.started.move, run=by.id, other=by.started.service)
+    if by is not None and reason is Reason.VERIFIED and by.started.tier is not None:
+        found = Assessment(by.started.move, r.TierState.RECOVERED, reason, evidence)
+        judge_tier(turn, incident, by.started.tier, found)
+    outage_s, down_s = turn.now - incident.episode_first_bad_at, turn.now - incident.clock_at
+    rta_s = turn.now - incident.first_bad_at
+    run = by.id if by is not None else None
+    turn.record(r.IncidentEnded(turn.now, incident.id, reason, evidence, turn.now, rta_s, outage_s, down_s, run))
+    sentence = Sentence.WORKS_AGAIN if incident.episodes == 1 else Sentence.WORKS_AFTER_SEVERAL
+    text = sentence.say(
+        service=service.id,
+        how=how,
+        outage=show_duration(outage_s),
+        together=show_duration(down_s),
+        outages=incident.episodes,
+        incident=incident.id,
+        kept="within" if down_s <= service.rto_s else "beyond",
+        rto=show_duration(service.rto_s),
+    )
+    turn.tell(notice_of(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)
+
+
+def _how(turn: Turn, service: Service, reason: Reason, by: Run) -> tuple[How, str]:
+    """How it came back, and what stands before the checks' own evidence."""
+    execute = by.of_kind(r.StepKind.EXECUTE)
+    done_at = execute.ended_at if execute is not None and execute.state is r.StepState.DONE else None
+    if reason is Reason.RECOVERED_UNVERIFIED:
+        return How.NOT_VERIFIED, f"{by.id} was tried and not verified; "
+    if reason is Reason.RECOVERED_WITH_ANOTHER:
+        at_work = by.ended is None
+        evidence = f"{by.id} ({by.started.move}) {'is at work' if at_work else 'was made'} for {by.started.service}; "
+        return (How.DURING_ANOTHER if at_work else How.AFTER_ANOTHER), evidence
+    stayed = by.started.to_place is None  # one that was led elsewhere, and is well there, is well by that
+    early = stayed and done_at is not None and turn.health(service) in USABLE and _well_since(turn, service) < done_at
+    return (How.DURING_RUN, f"{GOOD_BEFORE}{by.id} had ended; ") if early else (How.BY_RUN, "")
+
+
+def _own(turn: Turn, service: Service, incident: Incident) -> Run | None:
+    """The service's latest run of the present outage, whoever wanted it."""
+    since = incident.episode_opened_at
+    mine = [
+        x
+        for x in turn.decided.runs.values()
+        if x.started.service == service.id and (x.started.at >= since or x.ended is None or x.ended.at > since)
+    ]
+    tried = [x for x in mine if _tried(x)]
+    return max(tried or mine, key=lambda x: x.started.at, default=None)
+
+
+def _tried(run: Run) -> bool:
+    """Whether anything of the move itself was begun; a fence alone brings nothing back."""
+    return any(s.attempt > 0 and s.kind in (r.StepKind.PREPARE, r.StepKind.EXECUTE) for s in run.steps)
+
+
+def _verified(turn: Turn, service: Service, incident: Incident, run: Run) -> bool:
+    """Whether its verify was answered well, and the service's own checks have not said otherwise since."""
+    verify = run.of_kind(r.StepKind.VERIFY)
+    if verify is None or verify.state is not r.StepState.DONE:
+        return False
+    ledger = incident.tiers.get(run.started.tier) if run.started.tier is not None else None
+    if ledger is not None and ledger.move == run.started.move and ledger.state is r.TierState.FAILED:
+        return False
+    until = turn.now if run.ended is None else run.ended.at + service.settle_s
+    return turn.now <= until or (turn.health(service) in USABLE and _well_since(turn, service) <= until)
+
+
+def _well_since(turn: Turn, service: Service) -> float:
+    """When the last of its checks changed its verdict: since then they say what they say."""
+    known = [v.at for c in service.healthy_when.checks() if (v := turn.decided.verdicts.get(c)) is not None]
+    return max(known, default=turn.now)
+
+
+def _fresh_after(turn: Turn, service: Service, moved: Run) -> bool:
+    """Whether good answers, to questions asked after the move took effect, say that the service works."""
+    execute = moved.of_kind(r.StepKind.EXECUTE)
+    since = execute.ended_at if execute else None
+    return since is not None and turn.fresh(service.healthy_when, since) in USABLE
+
+
+def _well_after_another(turn: Turn, service: Service, incident: Incident) -> bool:
+    other = moved_for_another(turn, service, incident)
+    return other is not None and _fresh_after(turn, service, other)

@@ -1,0 +1,114 @@
+"""What people are told of services and runs: every sentence that a notice may consist of, and how it is read back.
+
+The one rule it keeps: a sentence that says that something is over, moved, fenced, proven or well again stands here, so
+that whoever judges it (`sim/spoken_truth.py`) can hold each of its parts against the records. What is free text (an
+evidence, a person's reason) stands last in its sentence, or between words of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import cache
+
+_SLOT = re.compile(r"\{(\w+)\}")
+_SHAPES = {  # of a slot, by its name; anything else is free text
+    "service": r"[^\s:,]+",
+    "other": r"[^\s:,]+",
+    "move": r"[^\s:,]+",
+    "run": r"r\d+",
+    "tier": r"\d+",
+    "outages": r"\d+",
+    "outage": r"-?[\d:.]+s?",
+    "together": r"-?[\d:.]+s?",
+    "down": r"-?[\d:.]+s?",
+    "rto": r"-?[\d:.]+s?",
+    "mtd": r"-?[\d:.]+s?",
+    "well": r"-?[\d:.]+s?",
+    "incident": r"i\d+",
+    "kept": r"within|beyond",
+    "near": r"near|over",
+}
+
+
+_SEVERAL = " in {outages} outages of {incident}"  # of a relapse: what its figures include
+
+
+class _Spoken(StrEnum):
+    """A template; its slots are named in braces."""
+
+    def say(self, **slots: object) -> str:
+        """The sentence with these slots filled."""
+        return self.value.format(**slots)
+
+    def read(self, text: str) -> dict[str, str] | None:
+        """The slots of a text that this template made, or None."""
+        found = _pattern(self.value).fullmatch(text)
+        return None if found is None else found.groupdict()
+
+
+class Sentence(_Spoken):
+    """All sentences of notices."""
+
+    IS_DOWN = "{service} is down at {place} for {outage}: {evidence}"
+    IS_DOWN_AGAIN = "{service} is down again at {place} for {outage}, {together}" + _SEVERAL + ": {evidence}"
+    WORKS_AGAIN = "{service} works again {how} after {outage}, {kept} its RTO of {rto}"
+    WORKS_AFTER_SEVERAL = (
+        "{service} works again {how} after {outage}, {together}" + _SEVERAL + ", {kept} its RTO of {rto}"
+    )
+    MTD = "{service} is down for {down}: its maximum tolerable downtime of {mtd} is {near}"
+    MTD_OF_SEVERAL = "{service} is down for {down}" + _SEVERAL + ": its maximum tolerable downtime of {mtd} is {near}"
+    TIER_CHOSEN = "{service}: tier {tier} {move} chosen ({run}), {prospect}"
+    WOULD_RUN = "{service}: would run tier {tier} {move}{more}"
+    TIER_FAILED = "{service}: tier {tier} {move} failed: {why}"
+    TIER_NOT_MADE = "{service}: tier {tier} {move} was not made: {why}"
+    NO_TIER_LEFT = "{service} is down and no tier is left: {why}"
+    NOTHING_BY_ITSELF = "{service} is down and nothing is done by itself: {why}"
+    GOES_BACK = "{service} goes back by itself: {move} ({run}), after {well} in health"
+    DONE = "{service}: {move} done, asked by {who}: {evidence}"
+    FAILED = "{service}: {move} failed, asked by {who}: {why}"
+    NOT_MADE = "{service}: {move} was not made, asked by {who}: {why}"
+    LEFT_FAILED = "{service}: {move} failed, and no incident is open: {why}"
+    CANNOT_GO_ON = "{service}: run {run} ({move}) cannot go on: {why}"
+    APPROVAL = "{service}: {move} needs a named approval: {why}"
+
+
+class How(_Spoken):
+    """How a service came back, as far as records tell: the slot `how` of `Sentence.WORKS_AGAIN`."""
+
+    BY_ITSELF = "by itself"
+    BY_RUN = "by {move} ({run})"
+    DURING_RUN = "during {move} ({run}), which verified it,"
+    NOT_VERIFIED = "with {move} ({run}) tried and not verified,"
+    AFTER_ANOTHER = "with {move} ({run}), made for {other},"
+    DURING_ANOTHER = "while {move} ({run}) is at work for {other},"
+
+
+def heard(text: str) -> tuple[Sentence, dict[str, str]] | None:
+    """Which sentence this is, with its slots; None: none of these."""
+    for sentence in Sentence:
+        slots = sentence.read(text)
+        if slots is not None:
+            return sentence, slots
+    return None
+
+
+def how_heard(text: str) -> tuple[How, dict[str, str]] | None:
+    """The same of how a service came back."""
+    for how in How:
+        slots = how.read(text)
+        if slots is not None:
+            return how, slots
+    return None
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    parts: list[str] = []
+    at = 0
+    for slot in _SLOT.finditer(template):
+        name = slot.group(1)
+        shape = _SHAPES.get(name, ".*?" if slot.end() < len(template) else ".*")
+        parts += [re.escape(template[at : slot.start()]), f"(?P<{name}>{shape})"]
+        at = slot.end()
+    return re.compile("".join([*parts, re.escape(template[at:])]), re.DOTALL)

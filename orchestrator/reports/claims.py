@@ -1,0 +1,122 @@
+"""What a report may claim of a move, and from which record: moved, fenced, acted, verified, data opened.
+
+The one rule it keeps: each claim is made from a record of that very thing, here and nowhere else. That a step was
+planned, skipped or over claims nothing; what a named person stated is told as their statement.
+
+    claim                          the record that must be there
+    ---------------------------    -----------------------------------------------------------------------------
+    from one place to another      `PlacementChanged` by a run of the story; verified: that run's verify, done
+    decided                        `StepBegan` of a step that prepares, fences or acts
+    a place fenced                 its proof step, done; or its proof left out since a named person vouched for it
+    acted                          the execute step, done
+    verified                       the verify step, done
+    works again                    `IncidentEnded`
+    data opened elsewhere (RPA)    the execute step of a move that leads to a place, done
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.core import records as r
+from orchestrator.core.reasons import Reason
+from orchestrator.core.state import QUIET
+from orchestrator.reports.story import RunStory, StepStory, Story
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """From one place to another, as recorded; `verified`: a run that led there was verified."""
+
+    from_place: str | None
+    to_place: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Every place to be left was out by then. `by`: who states it of one; empty: proven."""
+
+    at: float
+    by: str
+
+
+def moved(story: Story) -> Moved | None:
+    """Where the service was led in this story; None: nowhere else."""
+    mine = {x.started.run: x for x in story.runs}
+    changes = [x for x in story.placements if isinstance(x, r.PlacementChanged)]
+    if not story.episodes:
+        changes = [x for x in changes if x.run in mine]
+    if not changes or changes[-1].place == changes[0].was:
+        return None
+    run = mine.get(changes[-1].run)
+    return Moved(changes[0].was, changes[-1].place, run is not None and verified_at(run) is not None)
+
+
+def telling(runs: list[RunStory]) -> RunStory | None:
+    """The run that instants and data are told of: the last that ended well, else the last that acted, else the last."""
+    for wanted in (lambda x: x.ended is not None and x.ended.ok, lambda x: acted_at(x) is not None):
+        found = next((x for x in reversed(runs) if wanted(x)), None)
+        if found is not None:
+            return found
+    return runs[-1] if runs else None
+
+
+def decided_at(run: RunStory) -> float | None:
+    """When the first thing began that cannot just be left alone any more."""
+    begun = [
+        s.began_at
+        for s in run.steps.values()
+        if s.planned.kind not in QUIET and s.attempts > 0 and s.began_at is not None
+    ]
+    return min(begun, default=None)
+
+
+def fenced(run: RunStory) -> Fenced | None:
+    """When every place that the run was to fence was out; None: not so, or there was none."""
+    places = {s.planned.place for s in run.steps.values() if s.planned.kind is r.StepKind.FENCE}
+    proofs = {s.planned.place: s for s in run.steps.values() if s.planned.kind is r.StepKind.PROOF}
+    ends, by = [], ""
+    for place in places:
+        proof = proofs.get(place)
+        if proof is None or proof.ended_at is None:
+            return None
+        if vouched_for(proof):
+            by = run.approved.who if run.approved else run.started.who
+        elif proof.state is not r.StepState.DONE:
+            return None
+        ends.append(proof.ended_at)
+    return Fenced(max(ends), by) if ends else None
+
+
+def vouched_for(step: StepStory) -> bool:
+    """Whether a named person's statement stands in place of this step."""
+    return step.state is r.StepState.SKIPPED and step.reason == Reason.FENCED_BY_HAND.value
+
+
+def acted_at(run: RunStory) -> float | None:
+    """When the move's playbook ended well."""
+    return _done_at(run, r.StepKind.EXECUTE)
+
+
+def verified_at(run: RunStory) -> float | None:
+    """When a good answer showed that the move does what it promises."""
+    return _done_at(run, r.StepKind.VERIFY)
+
+
+def begun(run: RunStory) -> bool:
+    """Whether the move itself was begun."""
+    return any(s.planned.kind is r.StepKind.EXECUTE and s.attempts > 0 for s in run.steps.values())
+
+
+def failed(run: RunStory) -> bool:
+    """Whether a run that did not end well failed: a step did, or something had been begun. Else it was stopped."""
+    return any(
+        s.state is r.StepState.FAILED or (s.attempts > 0 and s.planned.kind not in QUIET) for s in run.steps.values()
+    )
+
+
+def _done_at(run: RunStory, kind: r.StepKind) -> float | None:
+    return next(
+        (s.ended_at for s in run.steps.values() if s.planned.kind is kind and s.state is r.StepState.DONE), None
+    )

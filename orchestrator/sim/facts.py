@@ -1,0 +1,209 @@
+"""What the records alone say of runs, outages and placements, for whoever judges what is told of them.
+
+The one rule it keeps: it is a fold of its own, as plain as it can be: neither the engine's state nor a report's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.core import records as r
+from orchestrator.core.reasons import Reason
+
+CHANGES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE, r.StepKind.FINISH)
+
+
+@dataclass(slots=True)
+class StepFacts:
+    """One step."""
+
+    kind: r.StepKind
+    place: str | None
+    begun_at: float | None = None
+    state: r.StepState = r.StepState.PENDING
+    at: float | None = None  # when it was over
+    reason: Reason | None = None
+
+    @property
+    def done_at(self) -> float | None:
+        """When it ended well; None: it did not."""
+        return self.at if self.state is r.StepState.DONE else None
+
+
+@dataclass(slots=True)
+class RunFacts:
+    """One run."""
+
+    started: r.RunStarted
+    steps: dict[str, StepFacts]
+    ended: r.RunEnded | None = None
+    human: r.RunNeedsHuman | None = None
+    approved_by: str = ""
+    led_to: str | None = None  # the place that the service was recorded at by it
+
+    def of(self, *kinds: r.StepKind) -> list[StepFacts]:
+        """Its steps of these kinds."""
+        return [s for s in self.steps.values() if s.kind in kinds]
+
+    def done_at(self, kind: r.StepKind) -> float | None:
+        """When its step of this kind ended well."""
+        return next((s.done_at for s in self.of(kind) if s.done_at is not None), None)
+
+    @property
+    def tried(self) -> bool:
+        """Whether anything of the move was begun."""
+        return any(s.begun_at is not None for s in self.of(r.StepKind.PREPARE, r.StepKind.EXECUTE))
+
+    @property
+    def changed(self) -> bool:
+        """Whether it failed, or had begun to change anything."""
+        begun = any(s.begun_at is not None for s in self.of(*CHANGES))
+        return begun or any(s.state is r.StepState.FAILED for s in self.steps.values())
+
+    def out_at(self) -> tuple[float, bool] | None:
+        """When every place that it was to fence was out, and whether all of that was proven; None: it was not so."""
+        places = {s.place for s in self.of(r.StepKind.FENCE)}
+        ends, proven = [], True
+        for place in places:
+            proof = next((s for s in self.of(r.StepKind.PROOF) if s.place == place), None)
+            stated = proof is not None and proof.reason is Reason.FENCED_BY_HAND
+            if proof is None or proof.at is None or not (stated or proof.state is r.StepState.DONE):
+                return None
+            ends.append(proof.at)
+            proven = proven and not stated
+        return (max(ends), proven) if ends else None
+
+
+@dataclass(slots=True)
+class OutageFacts:
+    """One outage of a service."""
+
+    incident: str
+    service: str
+    first_bad_at: float
+    opened_at: float
+    place: str | None
+    earlier_s: float  # without service in the incident's outages before
+    number: int
+    ended: r.IncidentEnded | None = None
+    tiers: dict[int, r.TierState] = field(default_factory=dict)
+
+    def seconds(self, now: float) -> float:
+        """How long it was, or has been so far."""
+        return (self.ended.recovered_at if self.ended else now) - self.first_bad_at
+
+
+class Facts:
+    """Everything that records have said so far."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.runs: dict[str, RunFacts] = {}
+        self.outages: dict[str, list[OutageFacts]] = {}  # by incident
+        self.incidents: dict[str, str] = {}  # service: its latest incident
+        self.places: dict[str, str | None] = {}
+        self.changes: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = []
+        self.verdicts: dict[str, r.Verdict] = {}
+        self.restarts: list[float] = []  # after which time was assumed
+
+    def record(self, x: r.Record) -> None:
+        """One record more."""
+        told = _TOLD.get(type(x))
+        if told is not None:
+            told(self, x)
+
+    def open_of(self, service: str) -> OutageFacts | None:
+        """The service's outage that goes on."""
+        latest = self.latest(service)
+        return latest if latest is not None and latest.ended is None else None
+
+    def latest(self, service: str) -> OutageFacts | None:
+        """The service's latest outage."""
+        name = self.incidents.get(service)
+        return self.outages[name][-1] if name else None
+
+    # ---- inside
+
+    def _began(self, x: r.ControllerBegan) -> None:
+        if not x.same_boot:
+            self.verdicts.clear()
+        if x.assumed_gap_s > 0:
+            self.restarts.append(x.at)
+
+    def _configured(self, x: r.Configured) -> None:
+        for name, home in x.homes.items():
+            self.places.setdefault(name, home)
+
+    def _opened(self, x: r.IncidentOpened) -> None:
+        self.incidents[x.service] = x.incident
+        self.outages[x.incident] = [OutageFacts(x.incident, x.service, x.first_bad_at, x.at, x.place, 0.0, 1)]
+
+    def _reopened(self, x: r.IncidentReopened) -> None:
+        before = self.outages[x.incident]
+        last = before[-1]
+        earlier_s = last.earlier_s + last.seconds(x.at)
+        before.append(OutageFacts(x.incident, last.service, x.first_bad_at, x.at, x.place, earlier_s, len(before) + 1))
+
+    def _ended(self, x: r.IncidentEnded) -> None:
+        self.outages[x.incident][-1].ended = x
+
+    def _tier(self, x: r.TierJudged) -> None:
+        self.outages[x.incident][-1].tiers[x.tier] = x.state
+
+    def _run(self, x: r.RunStarted) -> None:
+        self.runs[x.run] = RunFacts(x, {s.name: StepFacts(s.kind, s.place) for s in x.steps})
+
+    def _recheck(self, x: r.RecheckAdded) -> None:
+        self.runs[x.run].steps[x.step] = StepFacts(r.StepKind.RECHECK, None)
+
+    def _step_began(self, x: r.StepBegan) -> None:
+        step = self.runs[x.run].steps[x.step]
+        step.begun_at = x.at if step.begun_at is None else step.begun_at
+        step.state = r.StepState.RUNNING
+
+    def _step_finished(self, x: r.StepFinished) -> None:
+        step = self.runs[x.run].steps[x.step]
+        step.state, step.at, step.reason = x.state, x.at, x.reason
+
+    def _human(self, x: r.RunNeedsHuman) -> None:
+        self.runs[x.run].human = x
+
+    def _approved(self, x: r.RunApproved) -> None:
+        self.runs[x.run].approved_by, self.runs[x.run].human = x.who, None
+
+    def _run_ended(self, x: r.RunEnded) -> None:
+        self.runs[x.run].ended = x
+
+    def _placed(self, x: r.PlacementChanged) -> None:
+        self.places[x.service], self.runs[x.run].led_to = x.place, x.place
+        self.changes.append(x)
+
+    def _changed(self, x: r.MayActAdded | r.MayActRemoved | r.MoveEngaged) -> None:
+        self.changes.append(x)
+
+    def _verdict(self, x: r.VerdictChanged) -> None:
+        self.verdicts[x.check] = x.verdict
+
+
+_TOLD: dict[type, Callable[[Facts, Any], None]] = {
+    r.ControllerBegan: Facts._began,
+    r.Configured: Facts._configured,
+    r.IncidentOpened: Facts._opened,
+    r.IncidentReopened: Facts._reopened,
+    r.IncidentEnded: Facts._ended,
+    r.TierJudged: Facts._tier,
+    r.RunStarted: Facts._run,
+    r.RecheckAdded: Facts._recheck,
+    r.StepBegan: Facts._step_began,
+    r.StepFinished: Facts._step_finished,
+    r.RunNeedsHuman: Facts._human,
+    r.RunApproved: Facts._approved,
+    r.RunEnded: Facts._run_ended,
+    r.PlacementChanged: Facts._placed,
+    r.MayActAdded: Facts._changed,
+    r.MayActRemoved: Facts._changed,
+    r.MoveEngaged: Facts._changed,
+    r.VerdictChanged: Facts._verdict,
+}

@@ -1,0 +1,47 @@
+"""The lines of a report as they are read back: what each looks like, and in which section it stands.
+
+The one rule it keeps: it knows how a report is written and nothing of what it says.
+"""
+
+from __future__ import annotations
+
+import re
+
+MOVED = re.compile(r"  from (\S+|no place) to (\S+?)( \(not verified\))?")
+FIGURE = re.compile(r"  (?:RTO \S+   )?RTA (\S+|not known)(  met|  MISSED)?")
+DATA = re.compile(r"  (?:RPO \S+   )?RPA (\S+|not known)(  met|  MISSED)?")
+PHASE = re.compile(r"    ([a-z ]+?)  +(-?[\d:.]+s?) .*")
+INSTANT = re.compile(r"    ([a-z ]+?)  +([-+][\d:.]+)")
+TIER = re.compile(r"    (\d+) (\S+) +(\S.*?)(?:  .*)?")
+RUN = re.compile(r"  run (\S+)  (\S+) \(.*\)  (running|done|failed|stopped|with a person)")
+LISTED = re.compile(r"(\S+)  \S+ \S+  \S+ +(?:planned )?(\S.*?)  (.*)")
+PLACED = re.compile(r" +\S+  placed at (\S+) \(was at (\S+|no place): by (\S+)\)")
+OUT = re.compile(r" +\S+  (\S+) (cannot act any more|is stated to be unable to act) \(.*")
+MAY = re.compile(r" +\S+  (\S+) may be acting \(.*")
+ENGAGED = re.compile(r" +\S+  (\S+) (in effect|taken back)")
+NOTE = re.compile(r" {14,}\S.*")
+
+
+def parts_of(lines: list[str]) -> dict[str, list[str]]:
+    """The lines of each section of a report, by its title."""
+    parts: dict[str, list[str]] = {}
+    title = ""
+    for line in lines:
+        head = re.fullmatch(r"  (phases|instants|tiers|decisions|checks|placement|words|notices)(,.*)?", line)
+        if head is not None:
+            title = head.group(1)
+        elif not line or re.match(r"  \S", line):
+            title = title if line == "" and title else ""
+        elif title:
+            parts.setdefault(title, []).append(line)
+        if not line:
+            title = ""
+    return parts
+
+
+def seconds_of(text: str) -> float:
+    """A shown duration in seconds."""
+    value = 0.0
+    for part in text.lstrip("-").removesuffix("s").split(":"):
+        value = value * 60 + float(part)
+    return -value if text.startswith("-") else value

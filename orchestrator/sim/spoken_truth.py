@@ -1,0 +1,270 @@
+"""Statement 22: what people are told, held against the records and the world: every sentence of every notice.
+
+The one rule it keeps: a sentence is read back by the table that it was made from (`core/sentences.py`), and each of
+its parts must follow from a record of that very thing; a sentence of completion that the table does not know is a
+violation by itself. What is shown (status, list, report, page, data) is read in `shown_truth.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from orchestrator.core import records as r
+from orchestrator.core.durations import show_duration
+from orchestrator.core.model import Model
+from orchestrator.core.reasons import Reason
+from orchestrator.core.sentences import How, Sentence, heard, how_heard
+from orchestrator.sim.facts import Facts, OutageFacts, RunFacts
+from orchestrator.sim.violation import Report
+from orchestrator.sim.world import World
+
+STATEMENT = 22
+SLACK_S = 1.0  # between the world's clock and the journal's
+NO_RECORD = "nothing is told without its record"
+UNKNOWN_SENTENCE = "whatever tells of something done is a sentence that can be judged"
+AGAINST_THE_WORLD = "nothing is told that the world knows better"
+OVER = re.compile(
+    r"\b(works again|recovered|verified|proven|fenced|moved|cannot act|has been|was made|is done|succeeded|healed)\b"
+)
+
+Slots = Mapping[str, str]
+
+
+class Worked:
+    """When each service of the world worked last, whatever anybody thinks of it."""
+
+    def __init__(self, world: World) -> None:
+        """Everything works."""
+        self._world = world
+        self._last: dict[str, float] = dict.fromkeys(world.services, 0.0)
+        self._works: dict[str, bool] = dict.fromkeys(world.services, True)
+        world.watchers.append(self._changed)
+
+    def since(self, service: str, at: float) -> bool:
+        """Whether it worked at any moment since then."""
+        return self._works[service] or self._last[service] >= at
+
+    def _changed(self) -> None:
+        for name, truth in self._world.services.items():
+            works = truth.down_since is None
+            if self._works[name] and not works:
+                self._last[name] = self._world.timeline.now
+            self._works[name] = works
+
+
+class SpokenTruth:
+    """Every notice, as it becomes due."""
+
+    def __init__(self, world: World, facts: Facts, report: Report) -> None:
+        """Nothing has been said."""
+        self._world = world
+        self._facts = facts
+        self._report = report
+        self._worked = Worked(world)
+        self._due: dict[str, r.NoticeDue] = {}
+        self._bad_since: dict[str, float] = {}  # by incident: its present outage, by the world's clock
+
+    def record(self, x: r.Record, model: Model) -> None:
+        """One record, which the facts have heard of."""
+        if isinstance(x, r.NoticeDue):
+            self._due[x.notice] = x
+            self._notice(x, model)
+        elif isinstance(x, r.NoticeRepeated):
+            self._again(self._due[x.notice], model)
+        elif isinstance(x, r.IncidentOpened | r.IncidentReopened):
+            self._bad_since[x.incident] = self._world.timeline.now - (x.at - x.first_bad_at) - SLACK_S
+        elif isinstance(x, r.MayActRemoved):
+            self._out(x)
+        elif isinstance(x, r.IncidentEnded):
+            outage = self._facts.outages[x.incident][-1]
+            if not self._worked.since(outage.service, self._bad_since[x.incident]):
+                self._report(STATEMENT, AGAINST_THE_WORLD, f"{x.incident}: {outage.service} has not worked since")
+
+    def _out(self, x: r.MayActRemoved) -> None:
+        """What was proven to be out acts nowhere; what a person states is theirs."""
+        stated = x.reason is Reason.FENCED_BY_HAND
+        if not stated and x.service in self._world.services and x.place in self._world.acting(x.service):
+            self._report(STATEMENT, AGAINST_THE_WORLD, f"{x.place} is said to be out, and {x.service} acts there")
+
+    def _notice(self, x: r.NoticeDue, model: Model) -> None:
+        found = heard(x.text)
+        if found is None:
+            if OVER.search(x.text):
+                self._report(STATEMENT, UNKNOWN_SENTENCE, f"{x.notice}: {x.text}")
+            return
+        sentence, slots = found
+        wrong = _JUDGES[sentence](self, slots, x, model)
+        if wrong:
+            self._report(STATEMENT, NO_RECORD, f"{x.notice}: {wrong}: {x.text}")
+
+    def _again(self, x: r.NoticeDue, model: Model) -> None:
+        """It is told once more: what it calls for is called for still."""
+        found = heard(x.text)
+        if found is not None and found[0] in _WAITS:
+            wrong = _WAITS[found[0]](self, found[1], x, model)
+            if wrong:
+                self._report(STATEMENT, NO_RECORD, f"{x.notice}, told again: {wrong}: {x.text}")
+
+    # ---- one judge a sentence; each answers with what is wrong, or nothing
+
+    def _down(self, slots: Slots, x: r.NoticeDue, _model: Model) -> str:
+        outage = self._facts.open_of(slots["service"])
+        if outage is None:
+            return "no incident is open"
+        if slots["outage"] != show_duration(x.at - outage.first_bad_at):
+            return f"it is down for {show_duration(x.at - outage.first_bad_at)}"
+        if slots["place"] != (self._facts.places.get(slots["service"]) or "its place"):
+            return f"it is at {self._facts.places.get(slots['service'])}"
+        return self._together(slots, outage, x.at)
+
+    def _together(self, slots: Slots, outage: OutageFacts, at: float) -> str:
+        """What is said of several outages; where there were several, it is said."""
+        if "outages" not in slots:
+            return f"it is outage {outage.number} of {outage.incident}" if outage.number > 1 else ""
+        told = (slots["outages"], slots["incident"])
+        if told != (str(outage.number), outage.incident):
+            return f"it is outage {outage.number} of {outage.incident}"
+        seconds = show_duration(outage.earlier_s + outage.seconds(at))
+        return "" if slots.get("together", slots.get("down")) == seconds else f"together it is {seconds}"
+
+    def _back(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
+        outage = self._facts.latest(slots["service"])
+        if outage is None or outage.ended is None or outage.ended.at != x.at:
+            return "no incident of it has ended"
+        seconds, together_s = outage.seconds(x.at), outage.earlier_s + outage.seconds(x.at)
+        if slots["outage"] != show_duration(seconds):
+            return f"it was down for {show_duration(seconds)}"
+        service = model.services.get(slots["service"])
+        if service is not None:
+            kept = "within" if together_s <= service.rto_s else "beyond"
+            if (slots["kept"], slots["rto"]) != (kept, show_duration(service.rto_s)):
+                return f"it was down for {show_duration(together_s)} of {show_duration(service.rto_s)}"
+        return self._together(slots, outage, x.at) or self._how(slots["how"], outage)
+
+    def _how(self, text: str, outage: OutageFacts) -> str:
+        found = how_heard(text)
+        if found is None:
+            return f"no record says how: {text}"
+        how, slots = found
+        if how is How.BY_ITSELF:
+            tried = [x.started.run for x in self._own(outage) if x.tried]
+            return f"{', '.join(tried)} had been tried" if tried else ""
+        run = self._facts.runs.get(slots["run"])
+        if run is None or run.started.move != slots["move"]:
+            return f"{slots['run']} is no run of {slots['move']}"
+        whose = slots.get("other", outage.service)
+        if run.started.service != whose:
+            return f"{slots['run']} is for {run.started.service}"
+        return self._put_down_to(how, run)
+
+    def _put_down_to(self, how: How, run: RunFacts) -> str:
+        name, verified = run.started.run, run.done_at(r.StepKind.VERIFY) is not None
+        if how in (How.BY_RUN, How.DURING_RUN):
+            return "" if verified else f"{name} was not verified"
+        if how is How.NOT_VERIFIED:
+            return "" if run.tried else f"{name} was not tried"
+        if how is How.AFTER_ANOTHER:
+            return "" if run.ended is not None and run.ended.ok else f"{name} has not ended well"
+        return "" if run.ended is None and run.changed else f"{name} is not at work"
+
+    def _own(self, outage: OutageFacts) -> list[RunFacts]:
+        since = outage.opened_at
+        return [
+            x
+            for x in self._facts.runs.values()
+            if x.started.service == outage.service and (x.started.at >= since or x.ended is None or x.ended.at > since)
+        ]
+
+    def _mtd(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
+        outage = self._facts.open_of(slots["service"])
+        if outage is None:
+            return "no incident is open"
+        down_s = outage.earlier_s + outage.seconds(x.at)
+        if slots["down"] != show_duration(down_s):
+            return f"it is down for {show_duration(down_s)}"
+        service = model.services.get(slots["service"])
+        if service is not None and service.mtd_s is not None and slots["near"] == "over" and down_s < service.mtd_s:
+            return f"{show_duration(down_s)} of {show_duration(service.mtd_s)}"
+        return self._together(slots, outage, x.at)
+
+    def _chosen(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
+        run = self._facts.runs.get(slots["run"])
+        if run is None or (run.started.move, run.started.service) != (slots["move"], slots["service"]):
+            return f"{slots['run']} is no run of {slots['move']} for {slots['service']}"
+        return "" if slots.get("tier", str(run.started.tier)) == str(run.started.tier) else "another tier"
+
+    def _tier_out(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
+        outage = self._facts.open_of(slots["service"])
+        state = outage.tiers.get(int(slots["tier"])) if outage is not None else None
+        return (
+            "" if state is r.TierState.FAILED else f"tier {slots['tier']} is {state.value if state else 'not judged'}"
+        )
+
+    def _tier_not_made(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
+        run = self._facts.runs.get(x.notice.partition("/")[0])
+        changed = run is not None and run.changed
+        return f"{x.notice} had begun" if changed else self._tier_out(slots, x, model)
+
+    def _in_incident(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
+        return "" if self._facts.open_of(slots["service"]) is not None else "no incident is open"
+
+    def _run_over(self, ok: bool | None) -> Callable[[Slots, r.NoticeDue, Model], str]:
+        """Of a run that is told to have ended; `ok`: well; None: it was not made at all."""
+
+        def judge(slots: Slots, x: r.NoticeDue, _model: Model) -> str:
+            run = self._facts.runs.get(x.notice.partition("/")[0])
+            if run is None or run.ended is None or run.started.move != slots["move"]:
+                return "no such run has ended"
+            if "who" in slots and not slots["who"].startswith(run.started.who):
+                return f"{run.started.who} asked for it"
+            if run.ended.ok is not (ok is True):
+                return f"{run.started.run} ended {'well' if run.ended.ok else 'without success'}"
+            return f"{run.started.run} had begun" if ok is None and run.changed else ""
+
+        return judge
+
+    def _goes_back(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
+        run = self._facts.runs.get(slots["run"])
+        by_itself = run is not None and run.started.origin is r.Origin.AUTOMATIC and run.started.incident is None
+        return "" if by_itself else f"{slots['run']} does not go back by itself"
+
+    def _stuck(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
+        run = self._facts.runs.get(slots["run"])
+        return "" if run is not None and run.human is not None else f"{slots['run']} is with nobody"
+
+    def _asks(self, _slots: Slots, x: r.NoticeDue, _model: Model) -> str:
+        run = self._facts.runs.get(x.notice.partition("/")[0])
+        asked = run is not None and any(s.state is r.StepState.RUNNING for s in run.of(r.StepKind.APPROVAL))
+        return "" if asked else "no approval is asked"
+
+
+_JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
+    Sentence.IS_DOWN: SpokenTruth._down,
+    Sentence.IS_DOWN_AGAIN: SpokenTruth._down,
+    Sentence.WORKS_AGAIN: SpokenTruth._back,
+    Sentence.WORKS_AFTER_SEVERAL: SpokenTruth._back,
+    Sentence.MTD: SpokenTruth._mtd,
+    Sentence.MTD_OF_SEVERAL: SpokenTruth._mtd,
+    Sentence.TIER_CHOSEN: SpokenTruth._chosen,
+    Sentence.WOULD_RUN: SpokenTruth._in_incident,
+    Sentence.TIER_FAILED: SpokenTruth._tier_out,
+    Sentence.TIER_NOT_MADE: SpokenTruth._tier_not_made,
+    Sentence.NO_TIER_LEFT: SpokenTruth._in_incident,
+    Sentence.NOTHING_BY_ITSELF: SpokenTruth._in_incident,
+    Sentence.GOES_BACK: SpokenTruth._goes_back,
+    Sentence.DONE: lambda self, *told: self._run_over(ok=True)(*told),
+    Sentence.FAILED: lambda self, *told: self._run_over(ok=False)(*told),
+    Sentence.NOT_MADE: lambda self, *told: self._run_over(ok=None)(*told),
+    Sentence.LEFT_FAILED: lambda self, *told: self._run_over(ok=False)(*told),
+    Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
+    Sentence.APPROVAL: SpokenTruth._asks,
+}
+_WAITS: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
+    Sentence.MTD: SpokenTruth._in_incident,
+    Sentence.MTD_OF_SEVERAL: SpokenTruth._in_incident,
+    Sentence.NO_TIER_LEFT: SpokenTruth._in_incident,
+    Sentence.NOTHING_BY_ITSELF: SpokenTruth._in_incident,
+    Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
+    Sentence.APPROVAL: SpokenTruth._asks,
+}

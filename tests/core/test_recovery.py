@@ -1,0 +1,200 @@
+"""How an incident ends: what a recovery is put down to, what is said of it, and that no tier is left running."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import Combine, Mode
+from orchestrator.core.reasons import Reason
+from orchestrator.core.sentences import How, Sentence, heard, how_heard
+from tests.core.stage import hq_loses_power, isp_a_dies, lab
+from tests.core.test_policy import farm
+from tests.core.world import World, all_of, story
+
+ANY = Combine.ANY
+
+
+def tiers(world: World, service: str) -> dict[int, tuple[r.TierState, Reason]]:
+    """Where each tier stands in the service's latest incident."""
+    found = [i for i in world.decided().incidents.values() if i.service == service]
+    return {n: (t.state, t.reason) for n, t in found[-1].tiers.items()}
+
+
+def said(world: World, kind: NoticeKind = NoticeKind.RECOVERED) -> list[str]:
+    """What people were told of this kind."""
+    return [t.text for t in world.told if t.kind is kind]
+
+
+def ended(world: World) -> r.IncidentEnded:
+    """The last end."""
+    found = world.last(r.IncidentEnded)
+    assert isinstance(found, r.IncidentEnded), "\n".join(story(world))
+    return found
+
+
+def test_what_came_back_while_its_own_playbook_ran_is_verified_by_it_and_told_so() -> None:
+    """Neither by itself (its run was verified), nor plainly by the run: it answered before that had ended."""
+    world = farm(1)
+    world.takes["restart_web0"] = 20.0
+    world.bad("web0")
+    world.at(world.now + 12.0, lambda: world.good("web0"))
+    world.run(60)
+    assert ended(world).reason is Reason.VERIFIED, "\n".join(story(world))
+    assert ended(world).run == "r1"
+    assert ended(world).evidence.startswith("good before r1 had ended")
+    assert tiers(world, "acme/web0") == {1: (r.TierState.RECOVERED, Reason.VERIFIED)}
+    assert "during acme/restart-web0 (r1), which verified it," in said(world)[-1]
+
+
+def test_what_the_run_brought_back_is_put_down_to_it() -> None:
+    world = farm(1)
+    world.bad("web0")
+    world.run(60)
+    assert "works again by acme/restart-web0 (r1) after" in said(world)[-1]
+    assert (ended(world).reason, ended(world).run) == (Reason.VERIFIED, "r1")
+
+
+def test_what_came_back_after_a_run_that_was_not_verified_did_not_come_back_by_itself() -> None:
+    world = farm(1)
+    world.outcomes["restart_web0"] = e.Outcome.FAILED
+    world.effects["restart_web0"] = lambda: None
+    world.bad("web0")
+    world.run(30)
+    world.good("web0")
+    world.run(30)
+    assert ended(world).reason is Reason.RECOVERED_UNVERIFIED
+    assert tiers(world, "acme/web0")[1] == (r.TierState.FAILED, Reason.PLAYBOOK_FAILED)
+    assert "with acme/restart-web0 (r1) tried and not verified," in said(world)[-1]
+
+
+def test_a_run_that_fails_while_its_service_comes_back_leaves_no_tier_running() -> None:
+    """Both in one moment: the tier has failed, whatever the checks say then."""
+    world = farm(1)
+    world.outcomes["restart_web0"] = e.Outcome.FAILED
+    world.takes["restart_web0"] = 20.0
+    world.bad("web0")
+    world.at(world.now + 12.0, lambda: world.good("web0"))
+    world.run(60)
+    assert tiers(world, "acme/web0")[1] == (r.TierState.FAILED, Reason.PLAYBOOK_FAILED)
+    assert ended(world).reason is Reason.RECOVERED_UNVERIFIED
+
+
+def test_an_outage_that_passes_while_a_person_is_asked_leaves_no_tier_running() -> None:
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(20)
+    assert tiers(world, "acme/erp")[2][0] is r.TierState.RUNNING
+    world.good("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(20)
+    assert tiers(world, "acme/erp")[2] == (r.TierState.WAITING, Reason.RECOVERED_BY_ITSELF)
+    assert [t for t in said(world) if "acme/erp works again by itself after" in t]
+
+
+def test_a_run_that_a_hold_stops_leaves_no_tier_running() -> None:
+    world = lab(Mode.ASK)
+    hq_loses_power(world)
+    world.run(15)
+    run = next(x for x in world.decided().unfinished_runs() if x.started.service == "acme/erp")
+    world.hears(e.WordSpoken("w1", WordKind.HOLD, "Ann Example", "acme/erp", "", {}))
+    world.hears(e.WordSpoken("w2", WordKind.APPROVE, "Ann Example", run.id, "", {}))
+    world.run(10)
+    assert world.decided().run_for("acme/erp") is None
+    states = [state for state, _ in tiers(world, "acme/erp").values()]
+    assert states
+    assert r.TierState.RUNNING not in states, "\n".join(story(world))
+
+
+def test_a_service_that_comes_back_long_after_a_verified_run_is_not_put_down_to_it() -> None:
+    """The run's own promise held, the service's checks did not: the tier had failed, and stays failed."""
+    world = lab()
+    world.effects["backup-isp"] = lambda: world.good("hq-internet", "edge-uses-isp-b")
+    world.bad("geo-ready", "cloud-ready")
+    world.run(10)
+    isp_a_dies(world)
+    world.bad("hq-dark")
+    world.run(200)
+    world.good("erp-transaction")
+    world.run(30)
+    end = ended(world)
+    incident = world.decided().incidents[end.incident]
+    assert incident.service == "acme/erp"
+    assert end.reason is not Reason.VERIFIED, "\n".join(story(world))
+
+
+def test_another_services_move_that_is_still_at_work_has_brought_nothing_back_yet() -> None:
+    world = lab()
+    world.takes["backup-isp"] = 30.0
+    isp_a_dies(world)
+    world.at(world.now + 20.0, lambda: world.good("erp-transaction", "hq-internet"))
+    world.run(30)
+    erp = next(t for t in said(world) if t.startswith("acme/erp"))
+    assert "while acme/backup-isp (r1) is at work for acme/hq-internet," in erp
+    assert "r1 (acme/backup-isp) is at work for acme/hq-internet" in ended(world).evidence
+
+
+def test_a_relapse_is_judged_by_the_time_without_service_alone() -> None:
+    """Two outages of some seconds, most of a minute apart: both together are far within the RTO."""
+    world = farm(1)
+    service = replace(world.model.services["acme/web0"], rto_s=50.0)
+    services = {**world.model.services, service.id: service}
+    world.model = replace(world.model, digest="tight", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    for _ in range(2):
+        world.bad("web0")
+        world.run(60)
+    first, second = (x for x in world.records(r.IncidentEnded) if isinstance(x, r.IncidentEnded))
+    again = world.last(r.IncidentReopened)
+    assert isinstance(again, r.IncidentReopened)
+    assert second.outage_s == pytest.approx(second.recovered_at - again.first_bad_at)
+    assert second.down_s == pytest.approx((first.outage_s or 0.0) + (second.outage_s or 0.0))
+    assert (second.down_s or 0.0) < 50.0 < second.rta_s
+    assert "in 2 outages of i1, within its RTO of 50s" in said(world)[-1]
+    deadlines = [x.deadline for x in world.records(r.RunStarted) if isinstance(x, r.RunStarted)]
+    assert deadlines[1] == pytest.approx(again.first_bad_at - (first.down_s or 0.0) + 50.0)
+
+
+def test_what_any_of_two_checks_shows_was_well_until_the_second_of_them_fell() -> None:
+    """The outage begins with the check that fell last: until then one of them was good."""
+    world = farm(2)
+    either = replace(world.model.services["acme/web0"], healthy_when=replace(all_of("web0", "web1"), combine=ANY))
+    services = {"acme/web0": either}
+    world.model = replace(world.model, digest="either", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(10)
+    world.bad("web0")
+    world.run(30)
+    fell_at = world.now
+    world.bad("web1")
+    world.run(10)
+    opened = world.last(r.IncidentOpened)
+    assert isinstance(opened, r.IncidentOpened)
+    assert opened.first_bad_at >= fell_at
+
+
+@pytest.mark.parametrize("sentence", list(Sentence))
+def test_every_sentence_is_read_back_as_itself(sentence: Sentence) -> None:
+    """A judge that took one for another would hold it against the wrong records."""
+    slots = {
+        "service": "acme/erp", "place": "acme/hq", "outage": "41s", "together": "1:02", "outages": "2",
+        "incident": "i1",
+        "how": "by acme/geo-site (r1)", "kept": "within", "rto": "15:00", "down": "12:00", "mtd": "1:00:00",
+        "near": "near", "tier": "2", "move": "acme/geo-site", "run": "r1", "prospect": "no history: assumed to fit",
+        "more": " (mode observe)", "why": "playbook failed: execute: a task failed: it said {x}", "well": "15:00",
+        "who": "Ann Example", "evidence": "acme/erp: HTTP 200",
+    }  # fmt: skip
+    found = heard(sentence.say(**slots))
+    assert found is not None
+    assert found[0] is sentence
+    assert all(slots[name] == value for name, value in found[1].items())
+
+
+@pytest.mark.parametrize("how", list(How))
+def test_every_way_back_is_read_back_as_itself(how: How) -> None:
+    slots = {"move": "acme/geo-site", "run": "r1", "other": "acme/hq-internet"}
+    assert how_heard(how.say(**slots)) == (how, {k: v for k, v in slots.items() if f"{{{k}}}" in how.value})

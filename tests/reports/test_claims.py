@@ -1,0 +1,215 @@
+"""What a report claims, it has from a record of that very thing: each kind of false sentence, and the true one."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, replace
+
+import pytest
+
+from orchestrator.core import records as r
+from orchestrator.core.reasons import Reason
+from orchestrator.reports.account import account
+from orchestrator.reports.incident_text import account_lines, list_lines
+from orchestrator.reports.page import page
+from orchestrator.reports.shape import Account, Known
+from orchestrator.reports.status import Live, status_now
+from orchestrator.reports.status_text import status_lines
+from orchestrator.reports.text import plain
+from tests.reports.sample import FAILOVER, WALL, K, Tape, approve, asked_act, first_act, second_act
+
+ASKING = (("preflight", K.PREFLIGHT), ("approval", K.APPROVAL), *FAILOVER[1:])
+
+
+@pytest.fixture
+def tape() -> Tape:
+    """A controller has begun, all is well."""
+    return Tape().begin().after(20.0)
+
+
+def told(tape: Tape, incident: str) -> Account:
+    """The account of an incident, at the tape's end."""
+    stories = tape.read()
+    return account(stories.stories[incident], stories.clock, tape.now)
+
+
+def all_texts(a: Account) -> list[str]:
+    """Everything that is shown of it."""
+    shown = re.sub(r"<[^>]+>", " ", page([a], wall=WALL))
+    return [plain(account_lines(a)), plain(list_lines([a])), shown, json.dumps(asdict(a))]
+
+
+def end(tape: Tape, reason: Reason, bad: float) -> None:
+    """i4 is over."""
+    tape.write(r.IncidentEnded(tape.now, "i4", reason, "HTTP 200", tape.now, tape.now - bad))
+
+
+def begun(tape: Tape, steps: object = FAILOVER) -> float:
+    """i4: tier 2 is to lead erp from hq to geo, and its preflight is over."""
+    bad = tape.now
+    tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=bad, last_good=None)
+    tape.tier("i4", 2, "geo-site", r.TierState.RUNNING, Reason.TIER_CHOSEN, "geo-ready up")
+    tape.run(
+        "r4", "geo-site", steps,  # type: ignore[arg-type]
+        incident="i4", tier=2, from_place="acme/hq", to_place="acme/geo", deadline=bad + 120.0,
+    )  # fmt: skip
+    tape.step("r4", "preflight", 0.3, "geo-ready good", data_age_s=0.9)
+    return bad
+
+
+def stop(tape: Tape, names: list[str], reason: Reason, *, ok: bool = False) -> None:
+    """What has not begun is left out, and the run is over."""
+    for name in names:
+        tape.write(r.StepFinished(tape.now, "r4", name, 0, r.StepState.SKIPPED, reason, "the run ended before"))
+    tape.write(r.RunEnded(tape.now, "r4", ok, reason, "because"))
+
+
+def fails(tape: Tape, name: str, took: float, reason: Reason) -> None:
+    """A step that began and failed."""
+    tape.write(r.StepBegan(tape.now, "r4", name, 1))
+    tape.after(took).write(r.StepFinished(tape.now, "r4", name, 1, r.StepState.FAILED, reason, "a task failed"))
+
+
+def test_a_run_rejected_before_its_fence_moved_fenced_and_lost_nothing(tape: Tape) -> None:
+    bad = begun(tape, ASKING)
+    tape.write(r.StepBegan(tape.now, "r4", "approval", 1))
+    tape.after(60.0)
+    stop(tape, ["approval", "fence:acme/hq", "proof:acme/hq", "execute", "verify"], Reason.NOT_APPROVED)
+    tape.after(2.0)
+    end(tape, Reason.RECOVERED_BY_ITSELF, bad)
+    a = told(tape, "i4")
+    assert (a.from_place, a.to_place) == ("acme/hq", None)
+    assert (a.rpa.seconds, a.rpa.known, a.rpo_met) == (None, Known.UNKNOWN, None)
+    assert {k for k, v in a.milestones.items() if v is not None} == {"first_bad", "detected", "recovered"}
+    assert a.runs[0].state == "stopped"
+    for text in all_texts(a):
+        assert "→ acme/geo" not in text
+        assert "proven unable to act" not in text
+    assert "geo-site stopped" in plain(list_lines([a]))
+
+
+def test_a_fence_that_failed_has_proven_nothing(tape: Tape) -> None:
+    begun(tape)
+    fails(tape, "fence:acme/hq", 2.0, Reason.PLAYBOOK_FAILED)
+    stop(tape, ["proof:acme/hq", "execute", "verify"], Reason.PLAYBOOK_FAILED)
+    a = told(tape, "i4")
+    assert a.milestones["fenced"] is None
+    assert a.milestones["acted"] is None
+    assert a.rpa.seconds is None
+    assert a.runs[0].state == "failed"
+    assert not [text for text in all_texts(a) if "proven unable to act" in text]
+
+
+def test_a_move_that_failed_half_way_says_that_its_data_is_not_known(tape: Tape) -> None:
+    begun(tape)
+    tape.step("r4", "fence:acme/hq", 2.0)
+    tape.step("r4", "proof:acme/hq", 1.0)
+    fails(tape, "execute", 5.0, Reason.PLAYBOOK_FAILED)
+    stop(tape, ["verify"], Reason.PLAYBOOK_FAILED)
+    a = told(tape, "i4")
+    assert a.milestones["fenced"] is not None
+    assert a.milestones["acted"] is None
+    assert a.to_place is None
+    assert "what data was opened at acme/geo is not known" in a.rpa.source
+
+
+def test_a_move_that_was_not_verified_says_so_beside_where_it_led(tape: Tape) -> None:
+    begun(tape)
+    tape.step("r4", "fence:acme/hq", 2.0)
+    tape.step("r4", "proof:acme/hq", 1.0)
+    tape.step("r4", "execute", 5.0)
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r4"))
+    fails(tape, "verify", 5.0, Reason.VERIFY_FAILED)
+    stop(tape, [], Reason.VERIFY_FAILED)
+    a = told(tape, "i4")
+    assert (a.from_place, a.to_place, a.move_verified) == ("acme/hq", "acme/geo", False)
+    assert a.milestones["verified"] is None
+    assert "acme/hq → acme/geo (not verified)" in plain(list_lines([a]))
+    assert "from acme/hq to acme/geo (not verified)" in plain(account_lines(a))
+
+
+def test_what_a_person_stated_is_told_as_their_statement(tape: Tape) -> None:
+    asked_act(tape)
+    tape.after(10.0)
+    approve(tape)
+    a = told(tape, "i3")
+    assert a.rpa.known is Known.ASSUMED
+    assert "later Ann Example stated that the place left cannot act" in a.rpa.source
+    assert not [text for text in all_texts(a) if "proven unable to act" in text]
+
+
+def test_a_tier_that_nobody_has_come_to_is_not_called_needless_while_the_incident_is_open(tape: Tape) -> None:
+    begun(tape)
+    states = {t.tier: t.state for t in told(tape, "i4").tiers}
+    assert states == {1: "not judged yet", 2: "running", 3: "not judged yet"}
+
+
+def test_no_tier_runs_in_an_incident_that_is_over(tape: Tape) -> None:
+    """Also not in one that an earlier version left so in the journal."""
+    bad = begun(tape)
+    stop(tape, ["fence:acme/hq", "proof:acme/hq", "execute", "verify"], Reason.RECOVERED_BY_ITSELF)
+    end(tape, Reason.RECOVERED_BY_ITSELF, bad)
+    states = {t.tier: t.state for t in told(tape, "i4").tiers}
+    assert states == {1: "not needed", 2: "stopped", 3: "not needed"}
+
+
+def test_the_rta_of_a_relapse_is_the_sum_of_its_phases_and_says_what_it_includes(tape: Tape) -> None:
+    first_act(tape)
+    tape.after(110.0)
+    bad = tape.now
+    tape.after(2.0).write(r.IncidentReopened(tape.now, "i1", bad, "acme/hq", "no reply", bad - 1.0))
+    tape.after(3.0).write(r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 120.9))
+    a = told(tape, "i1")
+    assert a.rta.seconds == pytest.approx(sum(p.seconds for p in a.phases))
+    assert a.rta.seconds == pytest.approx(10.9)
+    assert a.rto_met is True
+    assert "of 2 outages (5.9s, 5.0s); it worked for 1:50.0 in between" in a.rta.source
+    assert [round(x.seconds, 3) for x in a.outages] == [5.9, 5.0]
+    assert a.rto_at_s == pytest.approx(bad - a.outages[0].seconds + 120.0 - (tape.now - 5.0 - 110.0 - 5.9))
+
+
+def test_the_status_counts_the_present_outage_and_says_what_came_before(tape: Tape) -> None:
+    first_act(tape)
+    tape.after(110.0)
+    bad = tape.now
+    tape.verdict("acme/erp-transaction", r.Verdict.DOWN, "no reply", bad)
+    tape.after(4.0).write(r.IncidentReopened(tape.now, "i1", bad, "acme/hq", "no reply", bad - 1.0))
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    erp = next(s for s in now.services if s.id == "acme/erp")
+    assert erp.down_s == pytest.approx(4.0)
+    assert erp.budget_left_s == pytest.approx(120.0 - 4.0 - 5.9)
+    assert "DOWN for 0:04 (0:09 in 2 outages)" in plain(status_lines(now, 100))
+
+
+def test_the_status_does_not_call_down_what_answers_while_its_run_goes_on(tape: Tape) -> None:
+    begun(tape)
+    tape.verdict("acme/erp-transaction", r.Verdict.UP, "HTTP 200")
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    head = plain(status_lines(now, 100)).splitlines()[0]
+    assert "DOWN" not in head
+    assert "UP again; i4 not over" in head
+
+
+def test_without_a_fence_the_data_ages_until_the_service_runs_elsewhere(tape: Tape) -> None:
+    """Nothing was proven out: whoever runs at the place left may have written until then."""
+    steps = (("preflight", K.PREFLIGHT), ("execute", K.EXECUTE), ("verify", K.VERIFY))
+    begun(tape, steps)
+    tape.step("r4", "execute", 5.0)
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r4"))
+    tape.step("r4", "verify", 1.0)
+    a = told(tape, "i4")
+    assert a.milestones["fenced"] is None
+    assert a.rpa.seconds == pytest.approx(0.9 + 5.0)
+    assert "5.0s later acme/geo-site had ended" in a.rpa.source
+
+
+def test_the_place_is_proven_out_only_when_every_place_is(tape: Tape) -> None:
+    second_act(tape)
+    story = tape.read().stories["i2"]
+    proof = story.runs[0].steps["proof:acme/hq"]
+    story.runs[0].steps["fence:acme/geo"] = replace(proof, planned=r.PlannedStep("x", K.FENCE, "acme/geo"))
+    a = account(story, tape.read().clock, tape.now)
+    assert a.milestones["fenced"] is None

@@ -1,0 +1,115 @@
+"""Statement 22: true sentences pass, and each false one is noticed, in stories that give it its chance."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache
+
+import pytest
+
+from orchestrator.core import records as r
+from orchestrator.core.sentences import Sentence
+from orchestrator.sim.campaign import Campaign, Plan
+from orchestrator.sim.scripts import parse
+from orchestrator.sim.simulation import Result, quiet
+from orchestrator.sim.spoken_truth import _JUDGES
+from tests.mutants.speech import SPEECH, stated_is_proven
+from tests.sim import models
+
+STORIES = {
+    "fenced by hand": """
+        at 10 s: cut off lab/hq for 10 min
+        at 22 s: say approve, having fenced the place by hand
+    """,
+    "rejected": """
+        at 10 s: cut off lab/hq for 3 min
+        at 60 s: say reject
+    """,
+    "aborted": """
+        at 10 s: cut off lab/hq for 3 min
+        at 60 s: say abort
+    """,
+    "a fence fails": """
+        at 0 s: fail the playbooks of lab/hq for good
+        at 10 s: cut the power of lab/hq for 5 min
+    """,
+    "the move changes nothing": """
+        at 0 s: let the playbooks of lab/geo-site change nothing for good
+        at 10 s: cut the power of lab/hq for 5 min
+    """,
+    "over before anybody was reached": """
+        at 5 s: let nobody be reached for 5 min
+        at 10 s: cut off lab/hq for 50 s
+    """,
+    "two short outages": """
+        at 10 s: crash lab/erp for 9 s
+        at 60 s: crash lab/erp for 9 s
+    """,
+    "back while its playbook hangs": """
+        at 0 s: hang the playbooks of lab/backup-isp for good
+        at 10 s: cut off lab/isp-a for 60 s
+    """,
+    "passes while a person is asked": """
+        at 10 s: cut off lab/hq for 60 s
+    """,
+    "machine restarts": """
+        at 10 s: cut the power of lab/hq for 5 min
+        at 25 s: restart the controller's machine, back after 40 s
+    """,
+    "held in a run": """
+        at 10 s: cut the power of lab/hq for 5 min
+        at 17 s: say hold lab/erp
+    """,
+}
+BENT = {
+    "told: again": "over before anybody was reached",
+    "told: moved": "rejected",
+    "told: fenced": "a fence fails",
+    "told: data": "rejected",
+    "told: acted": "a fence fails",
+    "told: phases": "a fence fails",
+    "told: failed": "rejected",
+    "told: running": "passes while a person is asked",
+    "told: by itself": "back while its playbook hangs",
+    "told: by a run": "back while its playbook hangs",
+    "told: RTA": "two short outages",
+    "told: relapse": "two short outages",
+}
+
+
+@cache
+def campaign() -> Campaign:
+    quiet()
+    return Campaign(Plan(models.lab()))
+
+
+def played(story: str, *bent: AbstractContextManager[None]) -> Result:
+    text = "workspace: lab\nlength: 6 min\ncalm: 4 min\n" + "\n".join(x.strip() for x in STORIES[story].splitlines())
+    script = parse(text, story, campaign().names)
+    with ExitStack() as stack:
+        for each in bent:
+            stack.enter_context(each)
+        return campaign().simulation(script.seed, script.faults).play(script.length_s, script.calm_s)
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_what_is_said_of_it_is_true(story: str) -> None:
+    result = played(story)
+    assert [str(v) for v in result.violations] == []
+    assert any(isinstance(x, r.IncidentOpened) for entry in result.entries for x in entry.records)
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_a_false_sentence_is_noticed(name: str) -> None:
+    mutant = next(m for m in SPEECH if m.name == name)
+    found = {v.statement for v in played(BENT[name], mutant.out()).violations}
+    assert 22 in found, f"nobody noticed: {mutant.takes_out}"
+
+
+def test_a_statement_told_as_a_proof_is_noticed() -> None:
+    found = [v for v in played("fenced by hand", stated_is_proven()).violations if v.statement == 22]
+    assert any("no record says: " in v.evidence and "lab/hq cannot act any more" in v.evidence for v in found)
+
+
+def test_every_sentence_has_its_judge() -> None:
+    assert set(_JUDGES) == set(Sentence)
