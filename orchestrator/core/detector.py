@@ -47,6 +47,7 @@ class Row:
     good_streak: int = 0
     bad_streak: int = 0
     none_streak: int = 0
+    none_since: float | None = None  # when the first question of the streak without any answer was sent
     first_bad_at: float | None = None  # oldest bad answer of the unbroken bad streak
     first_good_at: float | None = None  # oldest good answer of the unbroken good streak
     last_good_at: float | None = None
@@ -103,6 +104,8 @@ def observe(
         row.measures, row.measured_at = seen.measures, sent_at
     if answer is _NONE:
         row.none_streak += 1
+        if row.none_streak == 1:
+            row.none_since = sent_at
         if row.none_streak < check.fall:
             return row.verdict
         _break_streaks(row)

@@ -156,6 +156,9 @@ class ControllerStarted:
     assumed_gap_s: float = 0.0
 
 
+NOT_BY = "; not, or not yet: "  # in what is said of a delivery, before the ways that have not worked
+
+
 @dataclass(frozen=True, slots=True)
 class NoticeDelivered:
     """Somebody was told."""
