@@ -79,7 +79,11 @@ class NoticeKind(StrEnum):
     SEES_AGAIN = "sees again"
 
 
-MUST_BE_HEARD = (NoticeKind.HUMAN_NEEDED, NoticeKind.APPROVAL_NEEDED, NoticeKind.CANNOT_SEE)  # told again until somebody was told
+MUST_BE_HEARD = (
+    NoticeKind.HUMAN_NEEDED,
+    NoticeKind.APPROVAL_NEEDED,
+    NoticeKind.CANNOT_SEE,
+)  # told again until somebody was told
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from orchestrator.core import lacking
 from orchestrator.core import records as r
 from orchestrator.core.commands import MUST_BE_HEARD, NoticeKind
-from orchestrator.core.events import NOT_BY, WordKind
+from orchestrator.core.events import WordKind
 from orchestrator.core.kept import KEPT_DURATIONS, KEPT_RUNS, forget, remember
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state import (
@@ -19,13 +20,11 @@ from orchestrator.core.state import (
     Decided,
     IllegalRecord,
     Incident,
-    Lacking,
     Notice,
     Run,
     ServiceState,
     Step,
     TierLedger,
-    Unheard,
     covers,
     isolated_places,
     step_key,
@@ -332,40 +331,17 @@ def _notice_due(d: Decided, x: r.NoticeDue) -> None:
     d.told[x.notice] = x.at
     forget(d.told, lambda at: at, 50 * KEPT_RUNS)
     if x.kind in (NoticeKind.CANNOT_SEE, NoticeKind.SEES_AGAIN):
-        _lack_told(d, x)
-
-
-def _lack_told(d: Decided, x: r.NoticeDue) -> None:
-    subjects = x.details.get("subjects")
-    names = [str(s) for s in subjects] if isinstance(subjects, list | tuple) else []
-    key = f"{x.client}#{x.details.get('lack')}"
-    known = d.lacking.setdefault(key, Lacking())
-    known.told_at = x.at
-    if x.kind is NoticeKind.CANNOT_SEE:
-        known.subjects |= dict.fromkeys(names, x.at)
-        return
-    for name in names:
-        known.subjects.pop(name, None)
-    if not known.subjects:
-        del d.lacking[key]
+        lacking.told(d, x)
 
 
 def _notice_settled(d: Decided, x: r.NoticeSettled) -> None:
     notice = d.notices.get(x.notice)
     if notice is not None:
-        _keep_unheard(d, notice.due.client, x)
+        lacking.settled(d, notice.due.client, x)
     if notice is not None and not x.delivered and notice.due.kind in MUST_BE_HEARD:
         notice.failed_at, notice.failures = x.at, notice.failures + 1
     else:
         d.notices.pop(x.notice, None)
-
-
-def _keep_unheard(d: Decided, client: str, x: r.NoticeSettled) -> None:
-    not_by = x.evidence.partition(NOT_BY)[2] if x.delivered else x.evidence
-    if not_by:
-        d.unheard[client] = Unheard(x.at, x.notice, not_by, x.delivered)
-    else:
-        d.unheard.pop(client, None)
 
 
 def _notice_repeated(d: Decided, x: r.NoticeRepeated) -> None:

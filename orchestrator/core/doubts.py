@@ -18,7 +18,7 @@ LISTED = 5  # in a notice; the rest is counted
 
 
 def look(turn: Turn, excused: dict[tuple[str, str, str], float]) -> float:
-    """Tell what is to be told now; when to look again. `excused`: until when each lack was explained, as seen so far."""
+    """Tell what is to be told now; when to look again. `excused`: until when each lack was explained, so far."""
     if not turn.model.checks:
         return FOREVER
     again = turn.now + LOOK_S
@@ -33,9 +33,7 @@ def look(turn: Turn, excused: dict[tuple[str, str, str], float]) -> float:
     return again
 
 
-def _group(
-    turn: Turn, client: str, lack: Lack, items: list[Item], excused: dict[tuple[str, str, str], float]
-) -> float:
+def _group(turn: Turn, client: str, lack: Lack, items: list[Item], excused: dict[tuple[str, str, str], float]) -> float:
     """One client and kind of lack; when to look again."""
     doubt_s = turn.limits(client).doubt_s
     known = turn.decided.lacking.get(f"{client}#{lack.value}")
@@ -80,7 +78,9 @@ def _tell(turn: Turn, client: str, lack: Lack, items: list[Item]) -> None:
         said.append(f"{subject}{for_s}: {item.evidence}; {item.means}")
     more = f"; and {len(items) - LISTED} more" if len(items) > LISTED else ""
     text = f"{client}: {lack.value}: {'; '.join(said)}{more}"
-    _due(turn, NoticeKind.CANNOT_SEE, client, lack, [x.subject for x in items], text, f"bascule ready {client}".rstrip())
+    _due(
+        turn, NoticeKind.CANNOT_SEE, client, lack, [x.subject for x in items], text, f"bascule ready {client}".rstrip()
+    )
 
 
 def _tell_over(turn: Turn, client: str, lack: Lack, ended: list[str], left: list[str]) -> None:
@@ -89,8 +89,6 @@ def _tell_over(turn: Turn, client: str, lack: Lack, ended: list[str], left: list
     _due(turn, NoticeKind.SEES_AGAIN, client, lack, ended, text, "")
 
 
-def _due(
-    turn: Turn, kind: NoticeKind, client: str, lack: Lack, subjects: list[str], text: str, say: str
-) -> None:
+def _due(turn: Turn, kind: NoticeKind, client: str, lack: Lack, subjects: list[str], text: str, say: str) -> None:
     notice = f"{kind.value}/{client}/{lack.value}/{turn.now:.3f}"
     turn.tell(notice, kind, client, text, say=say, details={"lack": lack.value, "subjects": list(subjects)})

@@ -140,11 +140,12 @@ class Engine:
         else:
             quiet = isinstance(event, e.Ticked) and self._rests(now)
         due = bool(self._stale) and self._stale[0][0] <= now and self._overdue(now) is not None
-        due = due or self._put_off or now >= self._decide_at or now >= self._look_at
-        if quiet and self._cadence.steady and not due:
+        due = due or self._put_off or now >= self._decide_at
+        idle = quiet and self._cadence.steady and not due
+        if idle and now < self._look_at:
             return Outcome((), dirty, (), self._wake_at(now))  # invariants are about records: there is none
         turn = self.turn(now)
-        relevant = True
+        relevant = not idle
         if isinstance(event, e.Observed):
             relevant = heard is not None and self._follow(turn, heard, dirty)
         elif isinstance(event, e.StepEnded):
@@ -157,10 +158,8 @@ class Engine:
             self._controller_started(turn, event, dirty)
         elif isinstance(event, e.StepAdopted):
             run.step_adopted(turn, event)
-        elif isinstance(event, e.NoticeDelivered):
-            self._settle_notice(turn, event.notice, True, event.through)
-        elif isinstance(event, e.NoticeFailed):
-            self._settle_notice(turn, event.notice, False, event.detail)
+        elif isinstance(event, e.NoticeDelivered | e.NoticeFailed):
+            notices.settle(turn, event)
         elif isinstance(event, e.MaintenanceBegan):
             turn.record(r.WindowOpened(now, event.subject, event.window, event.ends_at))
         elif isinstance(event, e.MaintenanceEnded):
@@ -347,10 +346,6 @@ class Engine:
             turn.ask_now(steps.awaited(turn, unfinished))
         for notice in self.decided.notices.values():
             turn.command(tell_command(notice.due))
-
-    def _settle_notice(self, turn: Turn, notice: str, delivered: bool, evidence: str) -> None:
-        if notice in self.decided.notices:
-            turn.record(r.NoticeSettled(turn.now, notice, delivered, evidence))
 
     # ---- deciding
 

@@ -7,6 +7,7 @@ then; this goes on at a slower beat, for what needs somebody to act (`commands.M
 from __future__ import annotations
 
 from orchestrator.core import records as r
+from orchestrator.core.events import NoticeDelivered, NoticeFailed
 from orchestrator.core.turn import Turn, tell_command
 
 AGAIN_S = 60.0  # after the first failure; twice as long after each further one
@@ -24,3 +25,11 @@ def repeat(turn: Turn) -> None:
             turn.command(tell_command(notice.due))
         else:
             turn.wake(due)
+
+
+def settle(turn: Turn, event: NoticeDelivered | NoticeFailed) -> None:
+    """Remember what came of a notice; of one that was settled before nothing more comes."""
+    delivered = isinstance(event, NoticeDelivered)
+    if event.notice in turn.decided.notices:
+        evidence = event.through if isinstance(event, NoticeDelivered) else event.detail
+        turn.record(r.NoticeSettled(turn.now, event.notice, delivered, evidence))

@@ -217,7 +217,9 @@ def _silent_references(turn: Turn, vantage: str, references: tuple[str, ...]) ->
         others = len(references) - 1
         means = f"whether vantage {vantage} is blind rests on {others} other reference{'s' if others > 1 else ''}"
         since = row.first_bad_at
-        yield _item(turn, Lack.REFERENCE, check.client, name, since, turn.evidence(name), means, f"bascule check {name}")
+        yield _item(
+            turn, Lack.REFERENCE, check.client, name, since, turn.evidence(name), means, f"bascule check {name}"
+        )
 
 
 def _quorums(turn: Turn) -> Iterator[Item]:
@@ -281,7 +283,9 @@ def rests_on(turn: Turn, check: Check) -> tuple[tuple[str, ...], list[str]]:
             if check.id in asked or check.id == move.data_age or move.id in check.needed_by:
                 tiers.append(f"tier {number} {move.name} of {service.id}")
                 where.append(service.id)
-    ways_back = [m for m in check.needed_by if m not in {t.move for s in turn.model.services.values() for t in s.ladder}]
+    ways_back = [
+        m for m in check.needed_by if m not in {t.move for s in turn.model.services.values() for t in s.ladder}
+    ]
     if tiers:
         means.append(f"{named(tiers)} may not work")
     if ways_back:

@@ -21,7 +21,7 @@ class Desk:
     """Give `handle` to `WordsSocket`, its `publish` to `publish`, and call `entry` and `progress` from the shell.
 
     `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis;
-    `asking` tells how checks are asked.
+    `asking` tells how checks are asked; `seen` what is seen now and what is not, and the controller's own trouble.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Desk:
         dry_run: Callable[[WordSpoken], Awaitable[Json]],
         now: Callable[[], float],
         asking: Callable[[], Json] = lambda: None,
+        seen: Callable[[], Message] = dict,
         publish: Callable[[Message], None] | None = None,
     ) -> None:
         self.publish: Callable[[Message], None] = publish or (lambda _message: None)
@@ -37,13 +38,15 @@ class Desk:
         self._dry_run = dry_run
         self._now = now
         self._asking = asking
+        self._seen = seen
         self._tasks: dict[StepKey, Json] = {}
 
     async def handle(self, request: Message) -> Message:
         """The reply to one request; see `socket.py`."""
         op = request.get("op")
         if op == "status":
-            return {"status": {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}}
+            told: Message = {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}
+            return {"status": {**told, **self._seen()}}
         if op not in ("word", "dry-run"):
             return {"error": f"unknown op {op!r}: word, dry-run, status or watch"}
         try:
