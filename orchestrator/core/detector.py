@@ -14,6 +14,7 @@ proves a check down, since it may be the vantage that is cut off.
     of these silences, some asked out of sight      as before: they do not count, and `fall`
                                                     others must follow one another in sight
     `fall` times no answer at all, or too long ago  unknown
+    no interface or address to ask from any more    as a bad answer, if a good one ever came
 
 Counting streaks (HAProxy, keepalived) was preferred to averages for its simple promise: a burst shorter than
 `fall` changes nothing. Loss and latency windows (dpinger, mwan3) stand beside it for links that limp.
@@ -91,6 +92,8 @@ def observe(
     time.
     """
     sent_at, answer = seen.sent_at, seen.answer
+    if seen.way_gone and answer is _NONE and row.last_good_at is not None:
+        answer = Answer.BAD  # the very line that it was good on is gone; one that never was there is misspelt
     since_s, every_s = sent_at - row.last_sent_at, check.every_s
     if since_s <= 0.0:
         return row.verdict

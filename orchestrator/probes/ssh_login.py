@@ -216,7 +216,7 @@ def _direct(attempt: _Attempt, hop: Hop, where: str) -> socket.socket:
         raise _Ended(Silence(f"{where}: no connection in time")) from error
     except Unanswerable as error:
         sock.close()
-        raise _Ended(NotAsked(str(error))) from error
+        raise _Ended(NotAsked.of(error)) from error
     except OSError as error:
         sock.close()
         raise _Ended(meaning_of(error, where)) from error
