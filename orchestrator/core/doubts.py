@@ -14,6 +14,7 @@ from orchestrator.core.readiness import Item, Lack, named
 from orchestrator.core.turn import FOREVER, Turn
 
 LOOK_S = 10.0  # how often what is lacking is looked at, beside the moments that are known beforehand
+TOGETHER_S = 5.0  # what would be told so soon after is told with it
 LISTED = 5  # in a notice; the rest is counted
 
 
@@ -38,7 +39,8 @@ def _group(turn: Turn, client: str, lack: Lack, items: list[Item], excused: dict
     doubt_s = turn.limits(client).doubt_s
     known = turn.decided.lacking.get(f"{client}#{lack.value}")
     quiet_until = known.told_at + doubt_s if known else 0.0
-    again, due = FOREVER, []
+    again = FOREVER
+    waits: list[tuple[float, Item]] = []
     for item in items:
         if known is not None and item.subject in known.subjects:
             continue
@@ -48,13 +50,11 @@ def _group(turn: Turn, client: str, lack: Lack, items: list[Item], excused: dict
             continue
         at = max(item.since or 0.0, excused.get(key, 0.0)) + _patience_s(turn, item, doubt_s)
         at = max(at, quiet_until)
-        if turn.now >= at:
-            due.append(item)
-        else:
-            again = min(again, at)
-    if due:
-        _tell(turn, client, lack, due)
-        return again
+        waits.append((at, item))
+        again = min(again, at)
+    if turn.now >= again:
+        _tell(turn, client, lack, [item for at, item in waits if at <= turn.now + TOGETHER_S])
+        return min((at for at, _ in waits if at > turn.now + TOGETHER_S), default=FOREVER)
     there = {item.subject for item in items}
     ended = [x for x in known.subjects if x not in there and readiness.over(turn, lack, x)] if known else []
     if ended and turn.now >= quiet_until:
