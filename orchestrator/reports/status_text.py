@@ -36,8 +36,9 @@ def status_lines(status: StatusNow, width: int = 100, *, moves: bool = False) ->
         lines += block
     if not status.services:
         lines.append(line(Part("no services: nothing has been configured in this journal yet", "yellow")))
-    lines += [line(), *_foot(status, width)]
-    return lines
+    while lines and not lines[-1]:
+        lines.pop()
+    return [*lines, line(), *_foot(status, width)]
 
 
 def screen_lines(status: StatusNow, width: int, height: int) -> list[Line]:
