@@ -37,6 +37,7 @@ _GOOD, _SILENT, _NONE = Answer.GOOD, Answer.SILENT, Answer.NONE  # named once: a
 _UP, _DEGRADED, _DOWN, _UNKNOWN = Verdict.UP, Verdict.DEGRADED, Verdict.DOWN, Verdict.UNKNOWN
 
 WINDOW_MIN_ANSWERS = 10  # a window with fewer answers has no opinion
+SAID_MAX = 240  # characters of a probe's answer in evidence
 REFERENCE_PATIENCE_S = 1.5  # how long a complete streak of silences waits for a reference before it is unknown
 
 
@@ -261,14 +262,21 @@ def loss_share(row: Row) -> float:
 
 
 def evidence(row: Row, check: Check) -> str:
-    """What an operator should know of this check now, in one line."""
+    """What an operator should know of this check now, in one line of bounded length, the answer first."""
     if row.last_sent_at < 0:
         return f"{check.id}: never answered"
+    said = one_line(row.detail)
     if row.last_answer is Answer.NONE:
-        return f"{check.id}: no answer from the probe ({row.detail})" if row.detail else f"{check.id}: no answer"
+        return f"{check.id}: no answer from the probe ({said})" if said else f"{check.id}: no answer"
     if row.bad_streak:
-        what = row.detail or ("no reply" if row.last_answer is Answer.SILENT else "bad answer")
+        what = said or ("no reply" if row.last_answer is Answer.SILENT else "bad answer")
         return f"{check.id}: {what} ({row.bad_streak} bad in a row)"
     if row.window and loss_share(row) > 0:
         return f"{check.id}: loss {loss_share(row):.0%} of {len(row.window)}"
-    return f"{check.id}: {row.detail or 'good answer'}"
+    return f"{check.id}: {said or 'good answer'}"
+
+
+def one_line(text: str) -> str:
+    """What somebody else has said, as a part of a sentence: without line breaks, and no longer than is read."""
+    said = " ".join(text.split())
+    return said if len(said) <= SAID_MAX else said[: SAID_MAX - 1].rstrip() + "…"

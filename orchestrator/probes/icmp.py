@@ -199,7 +199,7 @@ def judge(options: IcmpOptions, reply: Echoed) -> Judged:
     measures = {"loss": 1 - got / reply.sent}
     said = f" ({'; '.join(reply.notes)})" if reply.notes else ""
     if not got:
-        return Judged(Answer.SILENT, measures, f"0/{reply.sent} replies from {options.target}{said}")
+        return Judged(Answer.SILENT, measures, f"no reply from {options.target}{said}")
     measures["rtt_s"] = sum(reply.rtts_s) / got
     text = f"{got}/{reply.sent} replies from {options.target}, {measures['rtt_s'] * 1000:.1f} ms"
     if got < options.need:
