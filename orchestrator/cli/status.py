@@ -104,15 +104,15 @@ def _live(journal: Reading[State], wall: float) -> Live:
     said: dict[str, Json] = told if isinstance(told, dict) else {}
     asking, broken, invalid = said.get("asking"), said.get("broken"), said.get("invalid")
     try:
-        seen = decode(Sight, said["sight"]) if said.get("sight") is not None else None
+        sees = decode(Sight, said["sight"]) if said.get("sight") is not None else None
     except CodecError:
-        seen = None  # as above
+        sees = None  # as above
     return Live(
         True,
         silent_s,
         tasks,
         asking if isinstance(asking, dict) else {},
-        seen,
+        sees,
         str(broken) if broken is not None else None,
         tuple(str(x) for x in invalid) if isinstance(invalid, list) else (),
     )
