@@ -110,10 +110,12 @@ def answer(call: Call, kept: list[_Login] | None = None) -> Raw:
     end = started + call.timeout_s
     asked: Raw | None = None
     unasked: list[str] = []
+    gone = True  # for want of the way out of this machine, every time
     for index, way in enumerate(ways):
         now = time.monotonic()
         if now >= end:
             unasked.append(f"{way}: no time left")
+            gone = False
             continue
         share = options.jump_timeout or (end - now) / (len(ways) - index)
         attempt = _Attempt(options, call, known, keys, min(end, now + share))
@@ -124,11 +126,12 @@ def answer(call: Call, kept: list[_Login] | None = None) -> Raw:
                 attempt.close()
         if isinstance(raw, NotAsked):
             unasked.append(f"{way}: {raw.why}" if len(ways) > 1 else raw.why)
+            gone = gone and raw.way_gone
         elif isinstance(raw, Silence):
             asked = raw
         else:
             return raw
-    return asked or NotAsked("; ".join(unasked))
+    return asked or NotAsked("; ".join(unasked), gone)
 
 
 def _try(attempt: _Attempt, way: str, started: float, end: float, kept: list[_Login] | None) -> Raw:
@@ -139,7 +142,8 @@ def _try(attempt: _Attempt, way: str, started: float, end: float, kept: list[_Lo
         try:
             through = _log_in(attempt, hop, through, hop.host)
         except _Ended as ended:
-            return NotAsked(f"jump host {hop.host}: {ended.raw.why}")
+            gone = isinstance(ended.raw, NotAsked) and ended.raw.way_gone
+            return NotAsked(f"jump host {hop.host}: {ended.raw.why}", gone)
     target = Hop(options.target, options.port, options.user)
     try:
         transport = _log_in(attempt, target, through, options.host_key_alias or options.target)

@@ -18,7 +18,7 @@ NOT_OURS = "192.0.2.200"
         ("tcp", {"target": "127.0.0.1", "port": 9}),
         ("http", {"url": "http://127.0.0.1:9/"}),
         ("ssh", {"target": "127.0.0.1", "port": 9, "check_host_key": False}),
-        ("dns", {"server": "127.0.0.1", "name": "www.example"}),
+        ("dns", {"server": "127.0.0.1", "record": "www.example"}),
     ],
 )
 async def test_an_address_that_this_machine_does_not_have(ask: Any, kind: str, options: dict[str, Any]) -> None:
