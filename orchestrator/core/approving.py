@@ -43,21 +43,27 @@ def _fenced(turn: Turn, service: Service, move: Move, place_id: str, *, hand_ove
         return f"{done}; no check asks whether anything there is alive"
     if not answering:
         return f"{done}; nothing of it answers ({asked} checks)"
-    return f"{done}; it is alive: {readiness.named(answering)} answer{'s' if len(answering) == 1 else ''} now"
+    said = [f"{name} answered {show_duration(ago_s)} ago" for name, ago_s in sorted(answering.items(), key=_latest)]
+    return f"{done}; it may be alive: {readiness.named(said)}"
 
 
-def alive(turn: Turn, place_id: str) -> tuple[list[str], int]:
-    """What of this place gave a good answer a moment ago: hosts, or checks without one; and how many checks there are.
+def _latest(answered: tuple[str, float]) -> tuple[float, str]:
+    return answered[1], answered[0]
+
+
+def alive(turn: Turn, place_id: str) -> tuple[dict[str, float], int]:
+    """What of this place answers well: hosts, or checks without one, and how long ago; and how many checks there are.
 
     What proves or tells that it is out is no sign of life.
     """
     place = turn.model.places.get(place_id)
     if place is None:
-        return [], 0
+        return {}, 0
     domains = place.domains | {place.id}
     fence = place.fence
     about = [*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when else ())] if fence else []
-    found, asked = [], 0
+    found: dict[str, float] = {}
+    asked = 0
     for check in turn.model.checks.values():
         if check.client != place.client or not domains & check.domains or check.id in about or check.reference:
             continue
@@ -65,8 +71,10 @@ def alive(turn: Turn, place_id: str) -> tuple[list[str], int]:
         row = turn.rows.get(check.id)
         good = row is not None and row.last_answer is Answer.GOOD
         if row is not None and good and turn.now - row.last_sent_at <= check.stale_after_s:
-            found.append(f"{check.client}/{check.host}" if check.host else check.id)
-    return list(dict.fromkeys(found)), asked
+            name = f"{check.client}/{check.host}" if check.host else check.id
+            ago_s = max(0.0, turn.now - row.last_sent_at)
+            found[name] = min(ago_s, found.get(name, ago_s))
+    return found, asked
 
 
 def _others(turn: Turn, service: Service, place_id: str) -> Iterator[str]:
