@@ -48,7 +48,8 @@ def _group(turn: Turn, client: str, lack: Lack, items: list[Item], excused: dict
         if item.excused:
             excused[key] = turn.now
             continue
-        at = max(item.since or 0.0, excused.get(key, 0.0)) + _patience_s(turn, item, doubt_s)
+        since = item.since if item.since is not None else excused.setdefault(key, turn.now)  # not known: from now on
+        at = max(since, excused.get(key, 0.0)) + _patience_s(turn, item, doubt_s)
         at = max(at, quiet_until)
         waits.append((at, item))
         again = min(again, at)

@@ -328,7 +328,7 @@ def _tiers(turn: Turn) -> Iterator[Item]:
             viable = turn.says(move.viable_when)
             if move.viable_when is not None and viable is Verdict.DOWN:
                 down = blamed(move.viable_when, turn.verdict, Verdict.DOWN)
-                bad = [t for c in down if (t := turn.rows[c].first_bad_at) is not None]
+                bad = [t for c in down if (t := _down_since(turn, c)) is not None]
                 yield _tier(*at, Lack.TIER, min(bad, default=None), turn.behind(move.viable_when, Verdict.DOWN))
             loss = ladder.data_loss(turn, service, move, tier.accept_loss_s)
             if loss is not None and viable in USABLE:
@@ -341,6 +341,12 @@ def _tier(
     if lack is Lack.DATA:
         means = f"{means} by itself"
     return _item(turn, lack, service.client, subject, since, evidence, means, say, (service.id,))
+
+
+def _down_since(turn: Turn, check: str) -> float | None:
+    """From the first bad answer of the streak that goes on, else (by its window) since its verdict fell."""
+    row, known = turn.rows[check], turn.decided.verdicts.get(check)
+    return row.first_bad_at if row.first_bad_at is not None or known is None else known.at
 
 
 def _too_old_since(turn: Turn, service: Service, check: str | None, accept_loss_s: float | None) -> float | None:
