@@ -19,6 +19,7 @@ from orchestrator.cli.failures import DONE, FAILED, CallWrong
 if TYPE_CHECKING:
     from orchestrator.core.events import Observed
     from orchestrator.core.model import Check
+    from orchestrator.probes.tools import Logins
 
 AT_ONCE = 100
 SIGNS = {"good": "[green]good[/]", "bad": "[red]bad[/]", "silent": "[red]silent[/]", "none": "[yellow]no answer[/]"}
@@ -43,17 +44,19 @@ def check(
     as_json
         One JSON object on standard output.
     """
+    from orchestrator.cli.login import by_ansible
     from orchestrator.cli.validate import probe_kinds
     from orchestrator.cli.workspace import find_workspace
     from orchestrator.config import load
     from orchestrator.probes.kinds import asked_from
 
-    loaded = load(find_workspace(workspace), probe_kinds=probe_kinds())
+    found = find_workspace(workspace)
+    loaded = load(found, probe_kinds=probe_kinds(), logins=bool(names))  # those that nobody wrote are asked by name
     here = loaded.daemon.vantage
     wanted = chosen(names, asked_from(here, loaded.model.checks.values()))
     needs_secrets = any("_secret" in key for one in wanted for key in one.options)
     secrets = _Secrets(*loaded.secrets.reveal_all()) if needs_secrets else {}
-    answers = asyncio.run(_ask(wanted, secrets, here))
+    answers = asyncio.run(_ask(wanted, secrets, here, by_ansible(found, loaded.inventories)))
     rows = [(one, answers[one.id]) for one in wanted]
     if as_json:
         print(json.dumps({"checks": [_row(one, seen) for one, seen in rows]}, indent=2))
@@ -104,7 +107,7 @@ def _nearest(name: str, checks: list[Check]) -> str:
     return "There are: " + ", ".join(sorted({one.name for one in checks})) if checks else "There are no checks here"
 
 
-async def _ask(checks: list[Check], secrets: Mapping[str, str], here: str) -> dict[str, Observed]:
+async def _ask(checks: list[Check], secrets: Mapping[str, str], here: str, logins: Logins) -> dict[str, Observed]:
     """One answer of each, many at once."""
     import time
     from dataclasses import replace
@@ -118,7 +121,7 @@ async def _ask(checks: list[Check], secrets: Mapping[str, str], here: str) -> di
         answers.setdefault(observed.check, observed)
         more.set()
 
-    prober = Prober(take, time.monotonic, secrets, here=here)
+    prober = Prober(take, time.monotonic, secrets, here=here, logins=logins)
     try:
         prober.use([replace(one, every_s=1e6) for one in checks])
         for start in range(0, len(checks), AT_ONCE):

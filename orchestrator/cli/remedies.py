@@ -1,51 +1,294 @@
-"""What to type when a word was refused: one row a reason.
+"""What to type when a word was refused: one row a reason that can refuse one.
 
-The one rule it keeps: a remedy is a command or an act that really changes the answer, never "try again".
+The one rule it keeps: a remedy ends with a command that works: it changes the answer, or shows what it is about. It is
+made from the word that was said and from what is decided, so that it names the run, the move and the place.
 """
 
 from __future__ import annotations
 
-REMEDIES: dict[str, str] = {
-    "held": "release it: bascule resume {subject}",
-    "in maintenance": "end the window: bascule maintenance {subject} --end",
-    "flapping": "look why it goes to and fro, then: bascule resume {subject}",
-    "compromise suspected": "when it has been cleared up: bascule clear {subject}",
-    "resource busy": "wait for that run, or end it: bascule status, then bascule abort RUN",
-    "already there": "name another move: --move MOVE, or go back: bascule failback {subject}",
-    "already engaged": "name another move: --move MOVE, or take it back: bascule failback {subject}",
-    "seen alive": "the place answers: a planned switch needs a move with hand_over, or state it fenced: --fence",
-    "not viable": "mend what the evidence names, or name another move: --move MOVE",
-    "viability unknown": "find out why those checks do not answer: bascule check",
-    "RPO unknown": "find out why the age of the data is not measured: bascule check; or --override 'RPO unknown'",
-    "RPO exceeded": "if this loss is acceptable, say so: --override 'RPO exceeded' --reason '...'",
-    "fence unproven": "fence it by hand, look that it is dark, then: bascule approve RUN --fenced PLACE",
-    "fence not automatic": "if the place may be fenced although people may be working there: --fence",
-    "no fence": "declare a fence for the place in services.yml, or fence by hand and approve with --fenced PLACE",
-    "no such move": "see its moves: bascule status {subject}, or inventories/CLIENT/services.yml",
-    "no such service": "see what there is: bascule status",
-    "no such run": "see what runs: bascule status",
-    "not waiting for approval": "see what it does: bascule status",
-    "already ended": "see how: bascule report {subject}",
-    "at home": "nothing has to go back",
-    "no way back": "declare one in services.yml (failback), or move it: bascule failover {subject} --move MOVE",
-    "not held": "see what is held: bascule status",
-    "in an incident": "wait for its end, or choose a move yourself: bascule failover {subject} --move MOVE",
-    "id in use": "leave --word-id out, or give another: it is for the same word said once more",
-    "nobody named": "say who you are: --by NAME, or set BASCULE_OPERATOR",
-    "cannot act": "mend what the evidence names; bascule tries again every two seconds by itself",
-    "cooling down": "it failed a moment ago; to go there all the same: --override 'cooling down'",
-    "hold down": "it goes back by itself when that time is over; to go now: bascule failback {subject}",
-    "blind": "check this controller's own uplink; if you know what it cannot see: --override blind --reason '...'",
-    "no quorum": "find out which vantage is right: bascule check; a person may move it: bascule failover {subject}",
-    "health unknown": "find out why its checks do not answer: bascule check; or move it: bascule failover {subject}",
-    "too many failovers": "wait for one to end: bascule status",
-    "mass failure": "look at the checks first; then: bascule resume {subject}",
-    "no such guard": "name one of those, as a refusal or a dry run names it",
-    "not overridable": "do what it says instead of the override",
-    "plan changed": "look at the new plan: bascule failover {subject} --dry-run, then say it again",
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.core import failback
+from orchestrator.core.decided import Decided, Run
+from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.ladder import to_fence
+from orchestrator.core.model import Model, Move, Service
+from orchestrator.core.overrides import OVERRIDABLE
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import StepKind, TierState
+from orchestrator.core.turn import Turn
+
+VERBS: dict[WordKind, str] = {WordKind.MAINTENANCE_END: "maintenance"}  # the others are their own word
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do, and the command that does it."""
+
+    do: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.do}: {self.command}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refused word, and what was known."""
+
+    reason: Reason
+    word: WordSpoken
+    decided: Decided
+    model: Model
+
+    @property
+    def service(self) -> Service | None:
+        """The service that it is about."""
+        run = self.decided.runs.get(self.word.subject)
+        return self.model.services.get(run.started.service if run else self.word.subject)
+
+    @property
+    def move(self) -> Move | None:
+        """The move that was named, else the first of the ladder that this reason stands for, else the first."""
+        service = self.service
+        if service is None:
+            return None
+        named = self.word.options.get("move")
+        if named is not None:
+            return self.model.moves.get(str(named) if "/" in str(named) else f"{service.client}/{named}")
+        if self.word.kind is WordKind.FAILBACK:
+            ways = failback.candidates(self.decided, self.model, service)
+            return self.model.moves[ways[0]] if ways else None
+        ids = [tier.move for tier in service.ladder]
+        state = self.decided.services.get(service.id)
+        incident = self.decided.incidents.get(state.incident or "") if state else None
+        ledgers = incident.tiers.values() if incident is not None else ()
+        failed = [x.move for x in ledgers if x.state is TierState.FAILED and x.move in ids]
+        first = next(iter([*failed, *ids]), None)
+        return self.model.moves[first] if first is not None else None
+
+    def again(self, *more: str, named: bool = True, fence: bool = True) -> str:
+        """The same word once more, with more said."""
+        word = self.word
+        bits = ["bascule", VERBS.get(word.kind, word.kind.value), word.subject]
+        if word.kind in (WordKind.FAILOVER, WordKind.FAILBACK):
+            move = self.move
+            if move is not None and (named or word.options.get("move")):
+                bits += ["--move", move.name]
+            if fence and word.options.get("fence"):
+                bits.append("--fence")
+            if fence and word.options.get("fenced"):
+                bits += ["--fenced", str(word.options["fenced"])]
+            put_aside = word.options.get("override")
+            for guard in put_aside if isinstance(put_aside, list) else ():
+                bits += ["--override", str(guard)]
+        return shlex.join([*bits, *more])
+
+    @property
+    def holder(self) -> Run | None:
+        """The run that is in the way."""
+        service, move = self.service, self.move
+        if service is None:
+            return None
+        own = self.decided.run_for(service.id)
+        held = (self.decided.holder_of(x) for x in (move.holds if move else ()))
+        return own or next((x for x in held if x is not None), None)
+
+
+def _override(x: Refused) -> list[Remedy]:
+    what = OVERRIDABLE[x.reason]
+    return [Remedy(f"or go against it on record ({what})", x.again("--override", x.reason.value, "--reason", "WHY"))]
+
+
+def _checks(x: Refused) -> list[Remedy]:
+    """The preconditions, asked once more."""
+    move = x.move
+    if move is None or move.viable_when is None:
+        return []
+    names = list(dict.fromkeys(move.viable_when.checks()))
+    return [Remedy("mend what the evidence names, and ask again", shlex.join(["bascule", "check", *names]))]
+
+
+def _blind(x: Refused) -> list[Remedy]:
+    service = x.service
+    vantages = {x.model.checks[c].vantage for c in service.healthy_when.checks()} if service else set()
+    names = [c for v in sorted(vantages) for c in x.model.references(v)]
+    return [Remedy("look at this controller's own uplink", shlex.join(["bascule", "check", *names])), *_override(x)]
+
+
+def _data(x: Refused) -> list[Remedy]:
+    move = x.move
+    asked = move.data_age if move else None
+    found = [Remedy("see what the age of the data is", f"bascule check {asked}")] if asked else []
+    return [*found, *_override(x)]
+
+
+def _failed(x: Refused) -> list[Remedy]:
+    run = x.decided.runs.get(x.word.subject)
+    if run is not None:  # an approval of a plan that is another by now
+        found = [Remedy("see the new plan", f"bascule failover {run.started.service} --dry-run")]
+        return [*found, Remedy("and say no to the old one", f"bascule reject {run.id}")]
+    return [Remedy("mend it, then try it again by its name", x.again())]
+
+
+def _busy(x: Refused) -> list[Remedy]:
+    run = x.holder
+    if run is None:
+        return [Remedy("that run has ended meanwhile", x.again())]
+    found = [Remedy("see what it does", f"bascule status {run.started.service}")]
+    return [*found, Remedy("or stop it", f"bascule abort {run.id}")]
+
+
+def _too_many(x: Refused) -> list[Remedy]:
+    return [Remedy("wait for one of them to end", "bascule status"), *_override(x)]
+
+
+def _elsewhere(x: Refused) -> list[Remedy]:
+    """The named move does not lead from here: what does."""
+    if x.word.kind is WordKind.APPROVE:
+        run = x.decided.runs.get(x.word.subject)
+        places = [s.place for s in run.steps if s.place and s.kind is StepKind.FENCE] if run else []
+        found = [
+            Remedy("name a place that it fences", f"bascule approve {x.word.subject} --fenced {p}") for p in places
+        ]
+        return [*found[:1], Remedy("approve it without", f"bascule approve {x.word.subject}")]
+    if x.word.options.get("fenced"):
+        return [Remedy("say it without that place", x.again("--dry-run", fence=False))]
+    service = x.service
+    if service is None:
+        return []
+    found = [Remedy("see its moves, and where it is", f"bascule status {service.id}")]
+    if failback.candidates(x.decided, x.model, service):
+        found.append(Remedy("or go back", f"bascule failback {service.id}"))
+    return found
+
+
+def _engaged(x: Refused) -> list[Remedy]:
+    return [*(r for r in _elsewhere(x) if r.command.startswith("bascule failback")), *_override(x)]
+
+
+def _fence(x: Refused) -> list[Remedy]:
+    service, move = x.service, x.move
+    if service is None or move is None:
+        return []
+    places = to_fence(Turn(x.model, x.decided, {}, 0.0), service, move)
+    declared = all((p := x.model.places.get(name)) is not None and p.fence is not None for name in places)
+    found = [Remedy("fence it, although people may be at work there", x.again("--fence"))] if declared else []
+    by_hand = [Remedy(f"or, having seen {p} dark, state it", x.again("--fenced", p, "--reason", "WHY")) for p in places]
+    return [*found, *by_hand[:1]]
+
+
+def _no_tier(x: Refused) -> list[Remedy]:
+    service = x.service
+    if service is None or not service.ladder:
+        return [Remedy("declare a move in its ladder in services.yml, then", "bascule validate")]
+    return [
+        Remedy("see its moves, and what each lacks", f"bascule status {service.id}"),
+        Remedy("try one of them by its name", x.again()),
+    ]
+
+
+def _seen(command: str, do: str) -> Callable[[Refused], list[Remedy]]:
+    def found(x: Refused) -> list[Remedy]:
+        service = x.service
+        return [Remedy(do, command.format(subject=x.word.subject, service=service.id if service else "").rstrip())]
+
+    return found
+
+
+def _in_incident(x: Refused) -> list[Remedy]:
+    service = x.service
+    return [
+        Remedy("recover it first", f"bascule failover {service.id}" if service else "bascule status"),
+        *_override(x),
+    ]
+
+
+def _not_waiting(x: Refused) -> list[Remedy]:
+    run = x.decided.runs.get(x.word.subject)
+    if run is None or run.ended is not None:
+        return [Remedy("see how it ended", f"bascule report {x.word.subject}")]
+    found = [Remedy("see what it does", f"bascule status {run.started.service}")]
+    if run.human is not None and x.word.kind is WordKind.REJECT:
+        return [*found, Remedy("it needs a person: to end it", f"bascule abort {run.id}")]
+    return [*found, Remedy("to stop it", f"bascule abort {run.id}")]
+
+
+def _not_held(x: Refused) -> list[Remedy]:
+    held = [shlex.join(["bascule", "resume", *(["--all"] if s == "*" else [s])]) for s in x.decided.holds]
+    return [Remedy("what is held ends with", c) for c in held] or [Remedy("see what holds it back", "bascule status")]
+
+
+def _not_named(x: Refused) -> list[Remedy]:
+    return [Remedy("see what it would do, without that", _without_override(x, "--dry-run"))]
+
+
+def _without_override(x: Refused, *more: str) -> str:
+    options = {k: v for k, v in x.word.options.items() if k != "override"}
+    word = WordSpoken(x.word.id, x.word.kind, x.word.who, x.word.subject, x.word.why, options)
+    return Refused(x.reason, word, x.decided, x.model).again(*more, named=False)
+
+
+FAILED_TIERS = (
+    Reason.PLAYBOOK_FAILED,
+    Reason.UNREACHABLE,
+    Reason.TIMED_OUT,
+    Reason.VERIFY_FAILED,
+    Reason.PREFLIGHT_FAILED,
+    Reason.NOT_CONTAINED,
+    Reason.FENCE_UNPROVEN,
+    Reason.NO_FENCE,
+    Reason.CANCELLED,
+    Reason.ABORTED,
+    Reason.NOT_APPROVED,
+    Reason.APPROVAL_EXPIRED,
+    Reason.PLAN_CHANGED,
+    Reason.STALE_EPOCH,
+    Reason.UNDETERMINED,
+    Reason.COULD_NOT_START,
+)
+"""How a run ends whose tier then counts as failed: a word without a move passes it over."""
+
+ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
+    Reason.BLIND: _blind,
+    Reason.TOO_MANY_FAILOVERS: _too_many,
+    Reason.RESOURCE_BUSY: _busy,
+    Reason.NOT_VIABLE: lambda x: [*_checks(x), *_override(x)],
+    Reason.VIABILITY_UNKNOWN: lambda x: [*_checks(x), *_override(x)],
+    Reason.ALREADY_ENGAGED: _engaged,
+    Reason.ALREADY_THERE: _elsewhere,
+    Reason.WRONG_PLACE: _elsewhere,
+    Reason.RPO_UNKNOWN: _data,
+    Reason.RPO_EXCEEDED: _data,
+    Reason.FENCE_NOT_AUTOMATIC: _fence,
+    Reason.NO_TIER_LEFT: _no_tier,
+    Reason.NO_SUCH_SERVICE: _seen("bascule status", "see what there is"),
+    Reason.NO_SUCH_MOVE: _seen("bascule status {service}", "see its moves"),
+    Reason.NO_SUCH_RUN: _seen("bascule incidents", "see the runs that there were"),
+    Reason.NOT_WAITING: _not_waiting,
+    Reason.ALREADY_ENDED: _seen("bascule report {subject}", "see how"),
+    Reason.AT_HOME: _seen("bascule status {service}", "nothing has to go back; see where it is"),
+    Reason.NO_WAY_BACK: _seen("bascule status {service}", "declare one in services.yml (failback), or see its moves"),
+    Reason.NOT_HELD: _not_held,
+    Reason.NOT_NEEDED: _seen("bascule maintenance {subject} --for 2h", "say for how long"),
+    Reason.IN_INCIDENT: _in_incident,
+    Reason.ID_IN_USE: lambda x: [Remedy("say it under an id of its own", x.again(named=False))],
+    Reason.NOBODY_NAMED: lambda x: [Remedy("say who you are", x.again("--by", "NAME", named=False))],
+    Reason.NO_SUCH_GUARD: _not_named,
+    Reason.NOT_OVERRIDABLE: _not_named,
+    Reason.CANNOT_ACT: _seen("bascule ready", "mend what the evidence names; it tries again by itself; see what lacks"),
+    **dict.fromkeys(FAILED_TIERS, _failed),
 }
 
 
-def remedy(reason: str, subject: str) -> str:
-    """What to do about this refusal; empty where nothing helps but reading the evidence."""
-    return REMEDIES.get(reason, "").format(subject=subject)
+def remedies(reason: str, word: WordSpoken, decided: Decided, model: Model | None) -> list[Remedy]:
+    """What to do about this refusal, the first the nearest; empty for a reason that never refuses a word."""
+    try:
+        found = ROWS.get(Reason(reason))
+    except ValueError:  # a daemon of another version
+        return []
+    if found is None or model is None:
+        return []
+    return found(Refused(Reason(reason), word, decided, model))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.failures import DONE, FAILED, REFUSED
-from orchestrator.cli.remedies import remedy
+from orchestrator.cli.remedies import remedies
 from orchestrator.cli.speaker import Speaker
 from orchestrator.cli.workspace import find_workspace, reading, service_named, subject_named
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.core.events import StepProgressed, WordKind, WordSpoken
     from orchestrator.core.model import Json
     from orchestrator.daemon.client import Connection
+    from orchestrator.reports.story import State
 
 ANSWER_TIMEOUT_S = 30.0
 PLAN_TIMEOUT_S = 300.0  # ansible-playbook is asked for the hosts and tasks of every playbook
@@ -121,13 +122,14 @@ def _conclude(answer: Answered, word: WordSpoken, speaker: Speaker, follower: Fo
         sys.stdout.write(json.dumps(told, indent=2, default=str) + "\n")
         return code
     if not answer.accepted:
-        _refused(answer, word)
+        follower.journal.more()
+        _refused(answer, word, follower.journal.state)
         return code
     follower.conclude(answer, word, speaker.wait)
     return code
 
 
-def _refused(answer: Answered, word: WordSpoken) -> None:
+def _refused(answer: Answered, word: WordSpoken, state: State) -> None:
     from orchestrator.core.reasons import Reason
     from orchestrator.reports.text import Part, line, show
 
@@ -138,9 +140,8 @@ def _refused(answer: Answered, word: WordSpoken) -> None:
     lines = [line(Part("refused: ", "bold red"), Part(answer.reason, "bold"), f" ({sentence})" if sentence else "")]
     if answer.evidence:
         lines.append(line("  evidence: ", answer.evidence))
-    advice = remedy(answer.reason, word.subject)
-    if advice:
-        lines.append(line("  remedy:   ", advice))
+    found = remedies(answer.reason, word, state.decided, state.model)
+    lines += [line("  remedy:   ", x.do, ": ", Part(x.command, "bold")) for x in found]
     show(lines, sys.stderr)
 
 
@@ -162,9 +163,13 @@ def _dry_run(workspace: Path, word: WordSpoken, as_json: bool) -> int:
     else:
         from orchestrator.cli.plan_text import plan_lines
         from orchestrator.cli.status import columns
-        from orchestrator.reports.text import show
+        from orchestrator.reports.text import Part, line, show
 
         show(plan_lines(plan, columns()))
+        if isinstance(plan, dict) and not plan.get("accepted", True):
+            with reading(workspace) as journal:
+                for remedy in remedies(str(plan.get("reason")), word, journal.state.decided, journal.state.model):
+                    show([line("  remedy: ", remedy.do, ": ", Part(remedy.command, "bold"))])
     accepted = plan.get("accepted", True) if isinstance(plan, dict) else True
     return DONE if accepted else REFUSED
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from orchestrator.cli.workspace import Reading, find_workspace, reading
+from orchestrator.cli.workspace import Reading, find_workspace, reading, subject_named
 
 if TYPE_CHECKING:
     from orchestrator.core.model import Json
@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 
 
 def status(
-    *,
+    *subjects: str,
     watch: Annotated[bool, Parameter(name=["--watch", "-w"], negative="")] = False,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     workspace: Path | None = None,
 ) -> int:
-    """Show services, incidents with their tiers and budgets, holds, and who watches.
+    """Show what cannot be seen or done, services with why they are not well, incidents, holds, and who watches.
 
     Parameters
     ----------
+    subjects
+        Only these clients and services (client/name); a service is shown with its moves.
     watch
         Show it again whenever something changes, until Ctrl-C.
     as_json
@@ -41,11 +43,30 @@ def status(
         The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
     """
     with reading(find_workspace(workspace)) as journal:
+        wanted = named(journal, subjects)
         if watch:
-            return _watch(journal, as_json)
-        now = status_of(journal)
-        _show(now, as_json)
+            return _watch(journal, wanted, as_json)
+        _show(only_of(status_of(journal), wanted), as_json, moves=any("/" in x for x in wanted))
     return 0
+
+
+def named(journal: Reading[State], subjects: tuple[str, ...]) -> list[str]:
+    """Services and clients by their names. Raises CallWrong."""
+    if not subjects:
+        return []
+    model = journal.state.model
+    if model is None:  # nothing has ever run here: the files say what there is
+        from orchestrator.shell.wiring import read_workspace
+
+        model = read_workspace(journal.workspace).model
+    known = tuple(model.services)
+    return [subject_named(x, known) for x in subjects]
+
+
+def only_of(now: StatusNow, subjects: list[str]) -> StatusNow:
+    from orchestrator.reports.status import only
+
+    return only(now, subjects) if subjects else now
 
 
 def status_of(journal: Reading[State]) -> StatusNow:
@@ -60,6 +81,7 @@ def status_of(journal: Reading[State]) -> StatusNow:
 def _live(journal: Reading[State], wall: float) -> Live:
     from orchestrator.core.codec import CodecError, decode
     from orchestrator.core.events import TaskTime
+    from orchestrator.core.sight import Sight
     from orchestrator.daemon.address import where_to_speak
     from orchestrator.daemon.client import NobodyListens, NoReply, Rejected, ask
     from orchestrator.reports.status import Live
@@ -71,9 +93,7 @@ def _live(journal: Reading[State], wall: float) -> Live:
     try:
         reply = ask(where_to_speak(journal.workspace), {"op": "status"}, timeout_s=1.0)
     except (NobodyListens, NoReply, Rejected):
-        return Live(
-            bool(seen and seen[1]), silent_s
-        )  # it may be busy, or another user's: the lease says whether it lives
+        return _unasked(journal, wall, silent_s, bool(seen and seen[1]))
     told = reply.get("status")
     tasks = {}
     for item in _items(told, "tasks"):
@@ -81,8 +101,34 @@ def _live(journal: Reading[State], wall: float) -> Live:
             tasks[str(item.get("run")), str(item.get("step"))] = decode(TaskTime, item.get("task"))
         except CodecError:
             continue  # a daemon of another version: the journal says the rest
-    asking = told.get("asking") if isinstance(told, dict) else None
-    return Live(True, silent_s, tasks, asking if isinstance(asking, dict) else {})
+    said: dict[str, Json] = told if isinstance(told, dict) else {}
+    asking, broken, invalid = said.get("asking"), said.get("broken"), said.get("invalid")
+    try:
+        sees = decode(Sight, said["sight"]) if said.get("sight") is not None else None
+    except CodecError:
+        sees = None  # as above
+    return Live(
+        True,
+        silent_s,
+        tasks,
+        asking if isinstance(asking, dict) else {},
+        sees,
+        str(broken) if broken is not None else None,
+        tuple(str(x) for x in invalid) if isinstance(invalid, list) else (),
+    )
+
+
+def _unasked(journal: Reading[State], wall: float, silent_s: float | None, lives: bool) -> Live:
+    """A daemon that is busy, or another user's: the lease says whether it lives, and its rows what it sees."""
+    from orchestrator.core.sight import sight
+    from orchestrator.core.turn import Turn
+    from orchestrator.reports.status import Live
+
+    model = journal.state.model
+    if not lives or model is None:
+        return Live(lives, silent_s)
+    turn = Turn(model, journal.state.decided, journal.rows(model), journal.now(wall))
+    return Live(True, silent_s, sight=sight(turn))
 
 
 def _items(told: Json, key: str) -> list[dict[str, Json]]:
@@ -90,14 +136,14 @@ def _items(told: Json, key: str) -> list[dict[str, Json]]:
     return [x for x in found if isinstance(x, dict)] if isinstance(found, list) else []
 
 
-def _show(now: StatusNow, as_json: bool) -> None:
+def _show(now: StatusNow, as_json: bool, *, moves: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(asdict(now), indent=2) + "\n")
         return
     from orchestrator.reports.status_text import status_lines
     from orchestrator.reports.text import show
 
-    show(status_lines(now, columns()))
+    show(status_lines(now, columns(), moves=moves))
 
 
 def columns() -> int:
@@ -105,15 +151,15 @@ def columns() -> int:
     return max(40, shutil.get_terminal_size((100, 24)).columns)
 
 
-def _watch(journal: Reading[State], as_json: bool) -> int:
-    from orchestrator.reports.status_text import status_lines
+def _watch(journal: Reading[State], wanted: list[str], as_json: bool) -> int:
+    from orchestrator.reports.status_text import screen_lines, status_lines
     from orchestrator.reports.text import plain, rich_text
 
     if as_json or not sys.stdout.isatty():
         shown = False
         while True:
             if journal.more() or not shown:
-                now, shown = status_of(journal), True
+                now, shown = only_of(status_of(journal), wanted), True
                 text = json.dumps(asdict(now)) + "\n" if as_json else plain(status_lines(now, columns())) + "\n"
                 sys.stdout.write(text)
                 sys.stdout.flush()
@@ -123,5 +169,7 @@ def _watch(journal: Reading[State], as_json: bool) -> int:
     with Screen(screen=True, auto_refresh=False) as screen:
         while True:
             journal.more()
-            screen.update(rich_text(status_lines(status_of(journal), columns())), refresh=True)
+            size = shutil.get_terminal_size((100, 24))  # it may have been resized since
+            lines = screen_lines(only_of(status_of(journal), wanted), size.columns, size.lines)
+            screen.update(rich_text(lines, last=False), refresh=True)
             time.sleep(0.5)

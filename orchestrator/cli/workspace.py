@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from orchestrator.cli.failures import CallWrong
 
 if TYPE_CHECKING:
+    from orchestrator.core.detector import Row
     from orchestrator.core.model import Model
     from orchestrator.journal.journal import Journal
     from orchestrator.reports.story import ModelOf, State, Stories
@@ -89,6 +90,19 @@ class Reading(Generic[StateT]):
 
         stored = self._journal.load_model(digest) if self._journal else None
         return None if stored is None else decode(Model, stored)
+
+    def rows(self, model: Model) -> dict[str, Row]:
+        """What the controller has kept of its checks' answers: a second or a few behind it."""
+        from orchestrator.core.codec import CodecError, decode
+        from orchestrator.core.detector import Row
+
+        found = {}
+        for name, row in (self._journal.rows() if self._journal else {}).items():
+            try:
+                found[name] = decode(Row, row)
+            except CodecError:
+                continue  # of another version
+        return {name: row for name, row in found.items() if name in model.checks}
 
     def close(self) -> None:
         """Let go of the journal."""

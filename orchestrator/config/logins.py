@@ -7,6 +7,7 @@ so many logins a second and no more are asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from orchestrator.config.domains import Domains
 from orchestrator.config.inventory import Inventory
@@ -30,9 +31,10 @@ def login_checks(
     written: Mapping[str, Check],
     vantage: str,
 ) -> dict[str, Check]:
-    """A check `login@host` for each target of these moves that none of `written` asks about."""
-    asked = {(str(x.options.get("client")), str(x.options.get("host"))) for x in written.values() if x.probe == PROBE}
+    """A check `login@host` for each target of these moves, or the author's own of `written`, each with its moves."""
+    own = {(str(x.options.get("client")), str(x.options.get("host"))): x for x in written.values() if x.probe == PROBE}
     targets: dict[tuple[str, str], bool] = {}  # whether tasks there become root
+    needed_by: dict[tuple[str, str], list[str]] = {}
     for move in moves:
         inventory = inventories[move.client]
         hand_over = move.hand_over.playbook if move.hand_over is not None else None
@@ -42,6 +44,7 @@ def login_checks(
             for play in reader.plays(reader.folder / playbook.path):
                 for host in _hosts(play, inventory):
                     targets[(move.client, host)] = play.becomes or targets.get((move.client, host), False)
+                    needed_by.setdefault((move.client, host), []).append(move.id)
     every_s = max(EVERY_S, len(targets) / LOGINS_A_SECOND)
     found: dict[str, Check] = {}
     for (client, host), becomes in targets.items():
@@ -60,8 +63,9 @@ def login_checks(
             domains=frozenset(domains[client].of_host(host)),
             vantage=vantage,
         )
-        if (client, host) not in asked and check.id not in written:
-            found[check.id] = check
+        check = own.get((client, host), check)
+        if (client, host) in own or check.id not in written:
+            found[check.id] = replace(check, needed_by=tuple(dict.fromkeys(needed_by[client, host])))
     return found
 
 

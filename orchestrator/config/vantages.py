@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from orchestrator.config.client import ClientFile
 from orchestrator.config.faults import Faults, Position
-from orchestrator.core.model import Check, Limits, Mode, Service
+from orchestrator.core.model import Check, Limits, Service
 
 
 def check_vantages(
@@ -31,12 +31,20 @@ def check_vantages(
 
 
 def _references(checks: Mapping[str, Check], services: Mapping[str, Service], faults: Faults) -> None:
-    """Warn of a vantage without a reference: whether others are down or it is cut off, nobody could tell."""
-    acting = any(s.mode is not Mode.OBSERVE for s in services.values())
+    """Warn of a vantage without a reference: whether others are down or it is cut off, nobody could tell.
+
+    Whatever the mode: who only observes would observe nothing.
+    """
     for vantage in sorted({c.vantage for c in checks.values()}):
-        if acting and not any(c.reference for c in checks.values() if c.vantage == vantage):
+        if any(c.reference for c in checks.values() if c.vantage == vantage):
+            continue
+        there = {c.id for c in checks.values() if c.vantage == vantage}
+        deaf = sorted(s.id for s in services.values() if there.intersection(s.healthy_when.checks()))
+        if deaf:
+            more = f" and {len(deaf) - 5} more" if len(deaf) > 5 else ""
             message = (
-                f"no check made from vantage {vantage!r} is a reference: silence will never take anything down there"
+                f"no check made from vantage {vantage!r} is a reference: silence will never take anything down there, "
+                f"in no mode: {', '.join(deaf[:5])}{more}"
             )
             faults.warn(Position("checks"), message, "'reference: true' on a check of something that is always there")
 

@@ -75,9 +75,15 @@ class NoticeKind(StrEnum):
     RECOVERED = "recovered"
     HUMAN_NEEDED = "human needed"
     CANNOT_ACT = "cannot act"
+    CANNOT_SEE = "cannot see"  # or reach, or do: see `readiness.py`
+    SEES_AGAIN = "sees again"
 
 
-MUST_BE_HEARD = (NoticeKind.HUMAN_NEEDED, NoticeKind.APPROVAL_NEEDED)  # told again until somebody was told
+MUST_BE_HEARD = (
+    NoticeKind.HUMAN_NEEDED,
+    NoticeKind.APPROVAL_NEEDED,
+    NoticeKind.CANNOT_SEE,
+)  # told again until somebody was told
 
 
 @dataclass(frozen=True, slots=True)

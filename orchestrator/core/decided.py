@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from orchestrator.core import lacking
 from orchestrator.core import records as r
-from orchestrator.core.commands import MUST_BE_HEARD
+from orchestrator.core.commands import MUST_BE_HEARD, NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.kept import KEPT_DURATIONS, KEPT_RUNS, forget, remember
 from orchestrator.core.reasons import Reason
@@ -330,10 +331,14 @@ def _notice_due(d: Decided, x: r.NoticeDue) -> None:
     d.notices[x.notice] = Notice(x)
     d.told[x.notice] = x.at
     forget(d.told, lambda at: at, 50 * KEPT_RUNS)
+    if x.kind in (NoticeKind.CANNOT_SEE, NoticeKind.SEES_AGAIN):
+        lacking.told(d, x)
 
 
 def _notice_settled(d: Decided, x: r.NoticeSettled) -> None:
     notice = d.notices.get(x.notice)
+    if notice is not None:
+        lacking.settled(d, notice.due.client, x)
     if notice is not None and not x.delivered and notice.due.kind in MUST_BE_HEARD:
         notice.failed_at, notice.failures = x.at, notice.failures + 1
     else:

@@ -14,6 +14,7 @@ proves a check down, since it may be the vantage that is cut off.
     of these silences, some asked out of sight      as before: they do not count, and `fall`
                                                     others must follow one another in sight
     `fall` times no answer at all, or too long ago  unknown
+    no interface or address to ask from any more    as a bad answer, if a good one ever came
 
 Counting streaks (HAProxy, keepalived) was preferred to averages for its simple promise: a burst shorter than
 `fall` changes nothing. Loss and latency windows (dpinger, mwan3) stand beside it for links that limp.
@@ -36,6 +37,7 @@ _GOOD, _SILENT, _NONE = Answer.GOOD, Answer.SILENT, Answer.NONE  # named once: a
 _UP, _DEGRADED, _DOWN, _UNKNOWN = Verdict.UP, Verdict.DEGRADED, Verdict.DOWN, Verdict.UNKNOWN
 
 WINDOW_MIN_ANSWERS = 10  # a window with fewer answers has no opinion
+SAID_MAX = 240  # characters of a probe's answer in evidence
 REFERENCE_PATIENCE_S = 1.5  # how long a complete streak of silences waits for a reference before it is unknown
 
 
@@ -47,6 +49,7 @@ class Row:
     good_streak: int = 0
     bad_streak: int = 0
     none_streak: int = 0
+    none_since: float | None = None  # when the first question of the streak without any answer was sent
     first_bad_at: float | None = None  # oldest bad answer of the unbroken bad streak
     first_good_at: float | None = None  # oldest good answer of the unbroken good streak
     last_good_at: float | None = None
@@ -90,6 +93,8 @@ def observe(
     time.
     """
     sent_at, answer = seen.sent_at, seen.answer
+    if seen.way_gone and answer is _NONE and row.last_good_at is not None:
+        answer = Answer.BAD  # the very line that it was good on is gone; one that never was there is misspelt
     since_s, every_s = sent_at - row.last_sent_at, check.every_s
     if since_s <= 0.0:
         return row.verdict
@@ -103,6 +108,8 @@ def observe(
         row.measures, row.measured_at = seen.measures, sent_at
     if answer is _NONE:
         row.none_streak += 1
+        if row.none_streak == 1:
+            row.none_since = sent_at
         if row.none_streak < check.fall:
             return row.verdict
         _break_streaks(row)
@@ -255,14 +262,21 @@ def loss_share(row: Row) -> float:
 
 
 def evidence(row: Row, check: Check) -> str:
-    """What an operator should know of this check now, in one line."""
+    """What an operator should know of this check now, in one line of bounded length, the answer first."""
     if row.last_sent_at < 0:
         return f"{check.id}: never answered"
+    said = one_line(row.detail)
     if row.last_answer is Answer.NONE:
-        return f"{check.id}: no answer from the probe ({row.detail})" if row.detail else f"{check.id}: no answer"
+        return f"{check.id}: no answer from the probe ({said})" if said else f"{check.id}: no answer"
     if row.bad_streak:
-        what = row.detail or ("no reply" if row.last_answer is Answer.SILENT else "bad answer")
+        what = said or ("no reply" if row.last_answer is Answer.SILENT else "bad answer")
         return f"{check.id}: {what} ({row.bad_streak} bad in a row)"
     if row.window and loss_share(row) > 0:
         return f"{check.id}: loss {loss_share(row):.0%} of {len(row.window)}"
-    return f"{check.id}: {row.detail or 'good answer'}"
+    return f"{check.id}: {said or 'good answer'}"
+
+
+def one_line(text: str) -> str:
+    """What somebody else has said, as a part of a sentence: without line breaks, and no longer than is read."""
+    said = " ".join(text.split())
+    return said if len(said) <= SAID_MAX else said[: SAID_MAX - 1].rstrip() + "…"

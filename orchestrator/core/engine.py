@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from orchestrator.core import detector, incident, invariants, notices, run, steps, words
+from orchestrator.core import detector, doubts, incident, invariants, notices, run, steps, words
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.cadence import Cadence
@@ -86,6 +86,8 @@ class Engine:
         self._put_off = False  # there is something to decide since an answer that others followed at once
         self._askers: dict[str, set[str]] = {}  # check to the services that asked for its verdict when attended
         self._blind: dict[str, bool] = {}
+        self._look_at = 0.0 if attends else FOREVER  # at what cannot be seen or done: see `doubts.py`
+        self._excused: dict[tuple[str, str, str], float] = {}
         self._learn(model)
         for check in self.rows:
             self._watch(check)
@@ -139,10 +141,11 @@ class Engine:
             quiet = isinstance(event, e.Ticked) and self._rests(now)
         due = bool(self._stale) and self._stale[0][0] <= now and self._overdue(now) is not None
         due = due or self._put_off or now >= self._decide_at
-        if quiet and self._cadence.steady and not due:
+        idle = quiet and self._cadence.steady and not due
+        if idle and now < self._look_at:
             return Outcome((), dirty, (), self._wake_at(now))  # invariants are about records: there is none
         turn = self.turn(now)
-        relevant = True
+        relevant = not idle
         if isinstance(event, e.Observed):
             relevant = heard is not None and self._follow(turn, heard, dirty)
         elif isinstance(event, e.StepEnded):
@@ -155,10 +158,8 @@ class Engine:
             self._controller_started(turn, event, dirty)
         elif isinstance(event, e.StepAdopted):
             run.step_adopted(turn, event)
-        elif isinstance(event, e.NoticeDelivered):
-            self._settle_notice(turn, event.notice, True, event.through)
-        elif isinstance(event, e.NoticeFailed):
-            self._settle_notice(turn, event.notice, False, event.detail)
+        elif isinstance(event, e.NoticeDelivered | e.NoticeFailed):
+            notices.settle(turn, event)
         elif isinstance(event, e.MaintenanceBegan):
             turn.record(r.WindowOpened(now, event.subject, event.window, event.ends_at))
         elif isinstance(event, e.MaintenanceEnded):
@@ -172,6 +173,8 @@ class Engine:
                 self._decide(turn)
             elif any(not isinstance(x, r.VerdictChanged) for x in turn.records):
                 self._resting.clear()
+        if self.attends and not more and (now >= self._look_at or isinstance(event, e.ConfigurationLoaded)):
+            self._look_at = doubts.look(turn, self._excused)
         if turn.records:
             self._recorded_at = now
         invariants.check(turn)
@@ -182,6 +185,8 @@ class Engine:
         at, soonest = now if self._put_off else self._decide_at, now + SOONEST_S
         if self._stale and self._stale[0][0] < at:
             at = self._stale[0][0]
+        if self._look_at < at and self.attends:
+            at = self._look_at
         return at if at > soonest else soonest
 
     # ---- events
@@ -341,10 +346,6 @@ class Engine:
             turn.ask_now(steps.awaited(turn, unfinished))
         for notice in self.decided.notices.values():
             turn.command(tell_command(notice.due))
-
-    def _settle_notice(self, turn: Turn, notice: str, delivered: bool, evidence: str) -> None:
-        if notice in self.decided.notices:
-            turn.record(r.NoticeSettled(turn.now, notice, delivered, evidence))
 
     # ---- deciding
 

@@ -36,6 +36,7 @@ class Observed(NamedTuple):
     answer: Answer
     measures: Mapping[str, float] = MappingProxyType({})  # rtt_s, lag_s, lag_bytes, data_age_s, …
     detail: str = ""  # what an operator should read: "HTTP 503: database is read-only"
+    way_gone: bool = False  # it could not be asked for want of the interface or the address to ask from
 
 
 class Outcome(StrEnum):
@@ -156,6 +157,9 @@ class ControllerStarted:
     boot: str
     same_boot: bool
     assumed_gap_s: float = 0.0
+
+
+NOT_BY = "; not, or not yet: "  # in what is said of a delivery, before the ways that have not worked
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class Check:
     domains: frozenset[str] = frozenset()
     vantage: str = "local"
     reference: bool = False  # answers "is it me?" for its vantage
+    needed_by: tuple[str, ...] = ()  # ids of the moves whose playbooks go to its host, where it asks for a login
 
     @property
     def stale_after_s(self) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import NoticeDelivered, NoticeFailed
 from orchestrator.core.turn import Turn, tell_command
 
 AGAIN_S = 60.0  # after the first failure; twice as long after each further one
@@ -47,3 +48,11 @@ def repeat(turn: Turn) -> None:
             turn.command(tell_command(notice.due))
         else:
             turn.wake(due)
+
+
+def settle(turn: Turn, event: NoticeDelivered | NoticeFailed) -> None:
+    """Remember what came of a notice; of one that was settled before nothing more comes."""
+    delivered = isinstance(event, NoticeDelivered)
+    if event.notice in turn.decided.notices:
+        evidence = event.through if isinstance(event, NoticeDelivered) else event.detail
+        turn.record(r.NoticeSettled(turn.now, event.notice, delivered, evidence))

@@ -176,6 +176,24 @@ class Notice:
 
 
 @dataclass(slots=True)
+class Lacking:
+    """What a client was told that it lacks, of one kind: each subject, and when; and when anything of it was told."""
+
+    subjects: dict[str, float] = field(default_factory=dict)
+    told_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """The last notice of a client did not reach everybody; `delivered`: it reached somebody."""
+
+    at: float
+    notice: str
+    evidence: str
+    delivered: bool
+
+
+@dataclass(slots=True)
 class Decided:
     """Everything decided, for all clients of the workspace."""
 
@@ -195,6 +213,8 @@ class Decided:
     notices: dict[str, Notice] = field(default_factory=dict)
     told: dict[str, float] = field(default_factory=dict)  # ids of notices that were due, and when
     durations: dict[str, list[float]] = field(default_factory=dict)  # `move` and `move/step`: live seconds
+    lacking: dict[str, Lacking] = field(default_factory=dict)  # `client#kind of lack`: see `readiness.py`
+    unheard: dict[str, Unheard] = field(default_factory=dict)  # client: its last notice, where it did not reach all
     incident_count: int = 0
     run_count: int = 0
 

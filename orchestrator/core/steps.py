@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from orchestrator.core import endings, ladder, looks, policy
 from orchestrator.core import records as r
+from orchestrator.core.approving import consequences
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.durations import show_duration
-from orchestrator.core.model import Condition, Mode, Move, Service
+from orchestrator.core.model import Condition, Json, Mode, Move, Service
 from orchestrator.core.plan import (
     CONTAINMENT_STEPS,
     DESTRUCTIVE_STEPS,
@@ -334,13 +335,17 @@ def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
 
 def _ask_for_approval(turn: Turn, run: Run) -> None:
     started = run.started
-    say = f"bascule approve {run.id}"
+    say, no = f"bascule approve {run.id}", f"bascule reject {run.id}"
     places = [s.place.rpartition("/")[2] for s in run.steps if s.kind is r.StepKind.FENCE and s.place]
     by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
     failed = [f"{s.name} FAILED: {s.evidence}" for s in run.steps if _uncontained(s)]
     why = "; ".join((*started.asks, *failed))
-    text = Sentence.APPROVAL.say(service=started.service, move=started.move, why=f"{why}{by_hand}")
-    turn.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say)
+    does = list(consequences(turn, run))
+    told = f". If approved: {'; '.join(does)}" if does else ""
+    more = f"{why}{by_hand}{told}. To say no: {no}"
+    text = Sentence.APPROVAL.say(service=started.service, move=started.move, why=more)
+    details: dict[str, Json] = {"approve": say, "reject": no, "if_approved": list(does)}
+    turn.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say, details=details)
 
 
 def approval(turn: Turn, run: Run, step: Step) -> bool:

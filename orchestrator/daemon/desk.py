@@ -21,8 +21,8 @@ class Desk:
     """Give `handle` to `WordsSocket`, its `publish` to `publish`, and call `entry` and `progress` from the shell.
 
     `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis;
-    `asking` tells how checks are asked; `broken` why nothing can be remembered or done now, or None; `journal` how it
-    is kept.
+    `asking` tells how checks are asked; `seen` what is seen now and what is not, and the controller's own trouble;
+    `journal` how the journal is kept.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class Desk:
         dry_run: Callable[[WordSpoken], Awaitable[Json]],
         now: Callable[[], float],
         asking: Callable[[], Json] = lambda: None,
+        seen: Callable[[], Message] = dict,
         publish: Callable[[Message], None] | None = None,
         *,
-        broken: Callable[[], str | None] = lambda: None,
         journal: Callable[[], Json] = lambda: None,
     ) -> None:
         self.publish: Callable[[Message], None] = publish or (lambda _message: None)
@@ -41,7 +41,7 @@ class Desk:
         self._dry_run = dry_run
         self._now = now
         self._asking = asking
-        self._broken = broken
+        self._seen = seen
         self._journal = journal
         self._tasks: dict[StepKey, Json] = {}
 
@@ -50,7 +50,7 @@ class Desk:
         op = request.get("op")
         if op == "status":
             told: Message = {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}
-            return {"status": {**told, "broken": self._broken(), "journal": self._journal()}}
+            return {"status": {**told, **self._seen(), "journal": self._journal()}}
         if op not in ("word", "dry-run"):
             return {"error": f"unknown op {op!r}: word, dry-run, status or watch"}
         try:

@@ -21,9 +21,10 @@ from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordSpoken
 from orchestrator.core.model import Json
+from orchestrator.core.sight import sight
 from orchestrator.daemon.address import where_to_listen
 from orchestrator.daemon.desk import Desk
-from orchestrator.daemon.socket import WordsSocket
+from orchestrator.daemon.socket import Message, WordsSocket
 from orchestrator.shell.dry_run import plan_of
 from orchestrator.shell.wiring import Controller, LeaseLost, LeaseRefused, Watchers
 
@@ -136,14 +137,13 @@ def _desk(controller: Controller) -> Desk:
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
 
-    desk = Desk(
-        controller.speak,
-        dry_run,
-        controller.axis.now,
-        controller.prober.told,
-        broken=lambda: controller.shell.broken,
-        journal=controller.upkeep.told,
-    )
+    def seen() -> Message:
+        shell, invalid = controller.shell, controller.invalid
+        faults = [str(x) for x in invalid.faults] if invalid is not None else []
+        found = encode(sight(shell.engine.turn(controller.axis.now()))) if shell.broken is None else None
+        return {"sight": found, "broken": shell.broken, "invalid": list(faults)}
+
+    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told, seen, journal=controller.upkeep.told)
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
 

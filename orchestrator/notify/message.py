@@ -21,6 +21,8 @@ SEVERITY = {
     NoticeKind.RECOVERED: "success",
     NoticeKind.HUMAN_NEEDED: "failure",
     NoticeKind.CANNOT_ACT: "failure",
+    NoticeKind.CANNOT_SEE: "warning",
+    NoticeKind.SEES_AGAIN: "success",
 }
 
 

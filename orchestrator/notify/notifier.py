@@ -19,7 +19,7 @@ import structlog
 import tenacity
 
 from orchestrator.core.commands import TellPeople
-from orchestrator.core.events import NoticeDelivered, NoticeFailed
+from orchestrator.core.events import NOT_BY, NoticeDelivered, NoticeFailed
 from orchestrator.core.people import AppriseWay, Deliver, NotifySettings, Retry, Way
 from orchestrator.notify import apprise_way, command_way
 from orchestrator.notify.message import Message, data_for, message_of
@@ -215,7 +215,7 @@ def _named(receiver: Receiver, way: Way) -> str:
 def _through(delivery: _Delivery) -> str:
     text = ", ".join(delivery.reached)
     if delivery.trouble:
-        text += "; not, or not yet: " + _listed(delivery.trouble)
+        text += NOT_BY + _listed(delivery.trouble)
     return text
 
 

@@ -177,7 +177,7 @@ def _cancel(task: asyncio.Task[Raw]) -> None:
 
 def _own_fault(kind: Kind[Any, Any], error: BaseException) -> NotAsked:
     if isinstance(error, Unanswerable):
-        return NotAsked(str(error))
+        return NotAsked.of(error)
     return NotAsked(f"the {kind.name} probe crashed: {type(error).__name__}: {error}")
 
 

@@ -137,7 +137,7 @@ class Exchange:
     def _connected(self, sock: socket.socket | OSError | Unanswerable, _rtt_s: float) -> None:
         self._connecting = None
         if isinstance(sock, Unanswerable):
-            self._finish(NotAsked(str(sock)))
+            self._finish(NotAsked.of(sock))
             return
         if isinstance(sock, OSError):
             self._fail(meaning_of(sock, f"{self._place.host} port {self._place.port}"))

@@ -94,7 +94,7 @@ class _Asking:
         try:
             self._echo = question.tools.echoes.towards(self._address, question.options)
         except Unanswerable as error:
-            self._finish(NotAsked(str(error)))
+            self._finish(NotAsked.of(error))
             return
         question.stamp()
         question.tools.deadlines.add(question.timeout_s, self)
@@ -111,13 +111,16 @@ class _Asking:
             self._pings.append(echo.send(self._address, options.size, self._heard))
         except OSError as error:
             if error.errno not in _NO_WAY:
+                meaning: Raw = meaning_of(error, options.target)
                 if error.errno in (errno.EBADF, errno.EADDRNOTAVAIL, errno.ENODEV):
                     question.tools.echoes.drop(echo)
-                self._finish(meaning_of(error, options.target))
+                    if isinstance(meaning, NotAsked) and self._is_pinned:
+                        meaning = NotAsked(meaning.why, way_gone=True)
+                self._finish(meaning)
                 return
             self._notes.append((error.strerror or str(error)).lower())  # a packet that found no way is a packet lost
         except Unanswerable as error:
-            self._finish(NotAsked(str(error)))
+            self._finish(NotAsked.of(error))
             return
         if self._sent < options.count:
             gap_s = min(options.gap, question.timeout_s / options.count)
@@ -125,6 +128,11 @@ class _Asking:
         else:
             self._timer = None
             self._look()
+
+    @property
+    def _is_pinned(self) -> bool:
+        options = self._question.options
+        return options.interface is not None or options.source is not None
 
     def _heard(self, _ping: Ping) -> None:
         if self._sent == self._question.options.count and self._timer is None:
@@ -142,7 +150,7 @@ class _Asking:
         if self._echo is not None and not self._echo.closed:
             self._echo.drain()
         if not self.over and self._echo is not None and self._echo.closed:
-            self._finish(NotAsked("the way out was lost while the question was on its way"))
+            self._finish(NotAsked("the way out was lost while the question was on its way", self._is_pinned))
         if not self.over:
             self._tell()
 
@@ -191,7 +199,7 @@ def judge(options: IcmpOptions, reply: Echoed) -> Judged:
     measures = {"loss": 1 - got / reply.sent}
     said = f" ({'; '.join(reply.notes)})" if reply.notes else ""
     if not got:
-        return Judged(Answer.SILENT, measures, f"0/{reply.sent} replies from {options.target}{said}")
+        return Judged(Answer.SILENT, measures, f"no reply from {options.target}{said}")
     measures["rtt_s"] = sum(reply.rtts_s) / got
     text = f"{got}/{reply.sent} replies from {options.target}, {measures['rtt_s'] * 1000:.1f} ms"
     if got < options.need:

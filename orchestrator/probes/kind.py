@@ -81,9 +81,15 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class NotAsked:
-    """Our own fault: could not ask, crashed, was killed."""
+    """Our own fault: could not ask, crashed, was killed. `way_gone`: there is no interface or address to ask from."""
 
     why: str
+    way_gone: bool = False
+
+    @classmethod
+    def of(cls, error: Unanswerable) -> NotAsked:
+        """What an error says of the question."""
+        return cls(str(error), isinstance(error, WayGone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ class Judged:
     answer: Answer
     measures: Mapping[str, float] = field(default_factory=dict)
     detail: str = ""
+    way_gone: bool = False
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -145,6 +152,10 @@ class CannotInvent(Exception):
 
 class Unanswerable(Exception):
     """The question could not be asked, and it is our own fault."""
+
+
+class WayGone(Unanswerable):
+    """This machine does not have the interface, or the address, that the question is to be asked from."""
 
 
 @dataclass(slots=True)
@@ -226,8 +237,8 @@ class Kind(Generic[OptionsT, ReplyT]):
                 return Judged(Answer.SILENT, {}, why)
             case Refusal(why):
                 return Judged(Answer.BAD, {}, why)
-            case NotAsked(why):
-                return Judged(Answer.NONE, {}, why)
+            case NotAsked(why, way_gone):
+                return Judged(Answer.NONE, {}, why, way_gone)
         if not isinstance(raw, self.reply):
             raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}")
         return self.judge(options, raw)

@@ -1,7 +1,8 @@
 """login: could a playbook log in to this host now, and become root there?
 
 The one rule it keeps: Ansible itself is asked, with the author's inventory, keys and jump hosts, by whoever runs the
-playbooks here. Where nobody does (`bascule check`, a daemon whose playbooks are cold), nobody is asked.
+playbooks here (`bascule check` runs `ansible` itself). Where nobody does (a daemon whose playbooks are cold), nobody is
+asked.
 
 Asking keeps the connection open, so that a step finds it made.
 """

@@ -205,7 +205,7 @@ async def exchange(
     except OSError as error:
         raise NameFailed(meaning_of(error, f"name server {server}")) from error
     except Unanswerable as error:
-        raise NameFailed(NotAsked(str(error))) from error
+        raise NameFailed(NotAsked.of(error)) from error
     except Exception as error:
         raise NameFailed(Refusal(f"name server {server} answers with something that is no DNS: {error}")) from error
     response = dns.message.from_wire(data, ignore_trailing=True)

@@ -238,7 +238,7 @@ class Prober:
         if self._asked.get(name) is not asked:  # closed, or not wanted any more
             return
         try:
-            self._emit(Observed(name, sent_at, judged.answer, judged.measures, judged.detail))
+            self._emit(Observed(name, sent_at, judged.answer, judged.measures, judged.detail, judged.way_gone))
         except Exception as error:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"the receiver of observations failed on {name}", "exception": error}

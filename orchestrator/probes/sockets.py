@@ -13,7 +13,7 @@ import os
 import socket
 from functools import lru_cache
 
-from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable
+from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable, WayGone
 
 _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED}
 _SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENETDOWN, errno.ENONET}
@@ -48,7 +48,7 @@ def is_address(text: str) -> bool:
 def pin(sock: socket.socket, pins: Pinned) -> None:
     """Tie a socket to its way out.
 
-    Raises `Unanswerable` where this machine does not have that way or does not permit it.
+    Raises `WayGone` where this machine does not have that way, `Unanswerable` where it does not permit it.
     """
     try:
         if pins.interface is not None:
@@ -63,7 +63,8 @@ def pin(sock: socket.socket, pins: Pinned) -> None:
             for name, value in (("interface", pins.interface), ("mark", pins.mark), ("source", pins.source))
             if value is not None
         )
-        raise Unanswerable(f"cannot ask from {way}: {error.strerror or error}") from error
+        gone = error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL)
+        raise (WayGone if gone else Unanswerable)(f"cannot ask from {way}: {error.strerror or error}") from error
 
 
 def open_socket(address: str, kind: socket.SocketKind, pins: Pinned) -> socket.socket:

@@ -112,10 +112,12 @@ def answer(call: Call, kept: list[_Login] | None = None) -> Raw:
     end = started + call.timeout_s
     asked: Raw | None = None
     unasked: list[str] = []
+    gone = True  # for want of the way out of this machine, every time
     for index, way in enumerate(ways):
         now = time.monotonic()
         if now >= end:
             unasked.append(f"{way}: no time left")
+            gone = False
             continue
         share = options.jump_timeout or (end - now) / (len(ways) - index)
         attempt = _Attempt(options, call, known, keys, min(end, now + share))
@@ -126,11 +128,12 @@ def answer(call: Call, kept: list[_Login] | None = None) -> Raw:
                 attempt.close()
         if isinstance(raw, NotAsked):
             unasked.append(f"{way}: {raw.why}" if len(ways) > 1 else raw.why)
+            gone = gone and raw.way_gone
         elif isinstance(raw, Silence):
             asked = raw
         else:
             return raw
-    return asked or NotAsked("; ".join(unasked))
+    return asked or NotAsked("; ".join(unasked), gone)
 
 
 def _try(attempt: _Attempt, way: str, started: float, end: float, kept: list[_Login] | None) -> Raw:
@@ -141,7 +144,8 @@ def _try(attempt: _Attempt, way: str, started: float, end: float, kept: list[_Lo
         try:
             through = _log_in(attempt, hop, through, hop.host)
         except _Ended as ended:
-            return NotAsked(f"jump host {hop.host}: {ended.raw.why}")
+            gone = isinstance(ended.raw, NotAsked) and ended.raw.way_gone
+            return NotAsked(f"jump host {hop.host}: {ended.raw.why}", gone)
     target = Hop(options.target, options.port, options.user)
     try:
         transport = _log_in(attempt, target, through, options.host_key_alias or options.target)
@@ -222,7 +226,7 @@ def _direct(attempt: _Attempt, hop: Hop, where: str) -> socket.socket:
         raise _Ended(Silence(f"{where}: no connection in time")) from error
     except Unanswerable as error:
         sock.close()
-        raise _Ended(NotAsked(str(error))) from error
+        raise _Ended(NotAsked.of(error)) from error
     except OSError as error:
         sock.close()
         raise _Ended(meaning_of(error, where)) from error

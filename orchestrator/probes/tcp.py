@@ -123,7 +123,7 @@ class _Asking:
     def _connected(self, sock: socket.socket | OSError | Unanswerable, rtt_s: float) -> None:
         options = self._question.options
         if isinstance(sock, Unanswerable):
-            self._finish(NotAsked(str(sock)))
+            self._finish(NotAsked.of(sock))
         elif isinstance(sock, OSError):
             self._finish(meaning_of(sock, self._where))
         else:

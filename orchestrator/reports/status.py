@@ -7,7 +7,7 @@ a tier is the engine's own (`Reason`), and what it works out itself (does a wait
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.core import decided as d
 from orchestrator.core import failback
@@ -15,7 +15,10 @@ from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import TaskTime
 from orchestrator.core.model import Json, Model, Service
-from orchestrator.core.records import StepKind, StepState, TierState, Verdict
+from orchestrator.core.readiness import Item, Lack
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import Decision, StepKind, StepState, TierState, Verdict
+from orchestrator.core.sight import ServiceSeen, Sight
 from orchestrator.core.turn import percentile
 
 SETTLING = "settling"  # of a tier: its run has ended well, and the service's own checks have not said so yet
@@ -46,6 +49,36 @@ class RunNow:
     task: str = ""  # the task that its playbook ended last, if the daemon could be asked
     needs: str = ""  # what it waits for from a person
     say: str = ""  # the command to type
+    refuse: str = ""  # the command that says no
+    would: tuple[str, ...] = ()  # what an approval would do, and to what is alive
+
+
+@dataclass(frozen=True, slots=True)
+class MoveNow:
+    """A way that a service has. `viable`: up, down, unknown; empty: nothing is asked, or nobody looks."""
+
+    rung: str  # `tier 1`, `way back`
+    move: str
+    to: str | None
+    usual_s: float | None
+    usual_runs: int
+    viable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LackNow:
+    """Something that cannot be seen or done now. `since_wall`: since 1970; None: not known."""
+
+    kind: str
+    client: str  # empty: the whole workspace
+    subject: str
+    since_wall: float | None
+    for_s: float | None
+    evidence: str
+    means: str
+    say: str
+    services: tuple[str, ...] = ()
+    excused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +107,7 @@ class ServiceNow:
     mode: str
     rto_s: float
     incident: str | None = None
+    priority: int = 100
     down_s: float | None = None  # since the first bad answer of the present outage
     budget_left_s: float | None = None  # of the RTO, by the time without service in all outages of the incident
     decision: str = ""
@@ -83,9 +117,14 @@ class ServiceNow:
     run: RunNow | None = None
     engaged: tuple[str, ...] = ()  # moves in effect that keep it in place
     notes: tuple[str, ...] = ()  # held, in maintenance, frozen, suspected
-    bad_checks: tuple[str, ...] = ()
     outages: int = 0  # of the incident, the present one included
     down_together_s: float | None = None  # in all of them
+    bad_checks: tuple[str, ...] = ()  # what is behind a condition that is not up, each with its evidence
+    since_wall: float | None = None  # since when it is not up
+    for_s: float | None = None
+    was: str = ""  # the last condition on record, where nobody knows the present one
+    say: str = ""  # the command to type next
+    moves: tuple[MoveNow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +135,9 @@ class Live:
     silent_s: float | None = None
     tasks: Mapping[tuple[str, str], TaskTime] = field(default_factory=dict)  # by run and step: the last to end
     asking: Mapping[str, Json] = field(default_factory=dict)  # how checks are asked, and how late
+    sight: Sight | None = None
+    broken: str | None = None  # why it cannot write its journal, and so cannot act
+    invalid: tuple[str, ...] = ()  # faults of the files, while an older configuration is in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +154,15 @@ class StatusNow:
     runs: tuple[RunNow, ...]
     undelivered: tuple[str, ...]
     asking: Mapping[str, Json] = field(default_factory=dict)
+    cannot: tuple[LackNow, ...] = ()  # the gravest first
 
 
 def status_now(state: d.Decided, model: Model | None, now: float, wall: float, live: Live | None = None) -> StatusNow:
     """The status at `now`, seconds on the journal's axis; `wall` is the same instant since 1970."""
     live = live or Live()
     runs = tuple(run_now(x, now, live) for x in state.unfinished_runs())
-    services = () if model is None else tuple(_service(s, state, model, now, runs) for s in _in_order(model, state))
+    found = [] if model is None else [_service(s, state, model, now, wall, runs, live) for s in model.services.values()]
+    services = tuple(sorted(found, key=_worst_first))
     return StatusNow(
         wall=wall,
         epoch=state.epoch,
@@ -130,7 +174,59 @@ def status_now(state: d.Decided, model: Model | None, now: float, wall: float, l
         runs=runs,
         undelivered=tuple(f"{n.due.kind.value}: {n.due.text}" for n in state.notices.values()),
         asking=live.asking,
+        cannot=tuple(_lacks(state, now, wall, live)),
     )
+
+
+def only(status: StatusNow, subjects: Sequence[str]) -> StatusNow:
+    """The same, of these clients and services alone; what the whole workspace lacks concerns them too."""
+    wanted = [s for s in status.services if any(d.covers(subject, s.id) for subject in subjects)]
+    ids, clients = {s.id for s in wanted}, {s.client for s in wanted}
+    whole = {x for x in clients if x in subjects}
+    lacks = [
+        x
+        for x in status.cannot
+        if not x.client
+        or x.client in whole
+        or (x.client in clients and (not x.services or ids.intersection(x.services)))
+    ]
+    runs = tuple(x for x in status.runs if x.service in ids)
+    return replace(status, services=tuple(wanted), runs=runs, cannot=tuple(lacks))
+
+
+def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[LackNow]:
+    """What the controller cannot know of itself first, then what it says."""
+    if not live.daemon:
+        who = state.controller.controller if state.controller else ""
+        evidence = f"the last controller, {who}, has ended or is silent" if who else "no controller has ever run here"
+        means = "nothing is asked, decided or told; what is shown is what was last written down"
+        since = None if live.silent_s is None else wall - live.silent_s
+        yield LackNow(Lack.NOBODY.value, "", "workspace", since, live.silent_s, evidence, means, "bascule daemon")
+    elif live.broken is not None:
+        means = "nothing is decided or done, and nothing of what is shown is of now"
+        yield LackNow(Lack.JOURNAL.value, "", "journal", None, None, live.broken, means, "df .bascule")
+    if live.invalid:
+        more = f" (and {len(live.invalid) - 1} more)" if len(live.invalid) > 1 else ""
+        means = "the last valid configuration is in force"
+        yield LackNow(
+            Lack.CONFIGURATION.value, "", "files", None, None, live.invalid[0] + more, means, "bascule validate"
+        )
+    if live.daemon and live.broken is None and live.sight is not None:
+        yield from (_lack_now(x, now, wall) for x in live.sight.items)
+
+
+def _lack_now(x: Item, now: float, wall: float) -> LackNow:
+    for_s = None if x.since is None else max(0.0, now - x.since)
+    since = None if for_s is None else wall - for_s
+    return LackNow(x.lack.value, x.client, x.subject, since, for_s, x.evidence, x.means, x.say, x.services, x.excused)
+
+
+WORST = ("down", "unknown", "degraded", "up")
+
+
+def _worst_first(s: ServiceNow) -> tuple[bool, int, str, int, str]:
+    """Services in incidents first, then by condition, client, priority and name."""
+    return (s.incident is None, WORST.index(s.condition), s.client, s.priority, s.id)
 
 
 def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
@@ -147,46 +243,50 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
         )
         for s in run.steps
     )
-    needs, say = "", ""
+    needs, say, refuse = "", "", ""
     current = run.current()
     if run.human is not None:
         needs, say = f"{run.human.reason.value}: {run.human.evidence}", f"bascule approve {run.id}"
+        refuse = f"bascule abort {run.id}"
     elif current is not None and current.kind.value == "approval" and run.approved is None:
         needs = "approval: " + ("; ".join(started.asks) or current.evidence or "the service is in mode ask")
-        say = f"bascule approve {run.id}"
+        say, refuse = f"bascule approve {run.id}", f"bascule reject {run.id}"
     task = live.tasks.get((run.id, current.name)) if live and current else None
     shown = f"{task.host}: {task.name}: {task.status} {show_duration(task.took_s)}" if task else ""
+    would = live.sight.waiting.get(run.id, ()) if live and live.sight and needs else ()
+    origin = started.origin.value
     return RunNow(
-        run.id, started.service, started.move, started.origin.value, now - started.at, steps, shown, needs, say
+        run.id, started.service, started.move, origin, now - started.at, steps, shown, needs, say, refuse, would
     )
 
 
-def _in_order(model: Model, state: d.Decided) -> Iterable[Service]:
-    """Services in incidents first, then by client, priority and name."""
-
-    def key(service: Service) -> tuple[bool, str, int, str]:
-        found = state.services.get(service.id)
-        return (found is None or found.incident is None, service.client, service.priority, service.id)
-
-    return sorted(model.services.values(), key=key)
-
-
-def _service(service: Service, state: d.Decided, model: Model, now: float, runs: Sequence[RunNow]) -> ServiceNow:
+def _service(
+    service: Service, state: d.Decided, model: Model, now: float, wall: float, runs: Sequence[RunNow], live: Live
+) -> ServiceNow:
     found = state.services.get(service.id) or d.ServiceState(service.home)
     incident = state.incidents.get(found.incident) if found.incident else None
     verdicts = {name: v.verdict for name, v in state.verdicts.items()}
     condition = evaluate(service.healthy_when, lambda name: verdicts.get(name, Verdict.UNKNOWN))
     run = next((x for x in runs if x.service == service.id), None)
     down_s = left_s = together_s = None
+    seen = live.sight.services.get(service.id) if live.sight is not None else None
+    was = ""
+    if not live.daemon or live.broken is not None:
+        was, condition = condition.value, Verdict.UNKNOWN  # nobody looks: what was is not what is
+    elif seen is not None:
+        condition = Verdict(seen.condition)
     if incident is not None:
         down_s = max(0.0, now - incident.episode_first_bad_at)
         together_s = down_s + incident.earlier_s
         left_s = service.rto_s - together_s
-    bad = tuple(
-        f"{name}: {state.verdicts[name].evidence}"
-        for name in service.healthy_when.checks()
+    on_record = tuple(
+        _of_check(name, state.verdicts[name].evidence)
+        for name in dict.fromkeys(service.healthy_when.checks())
         if verdicts.get(name) is Verdict.DOWN
     )
+    bad = seen.why if seen is not None and seen.why else on_record
+    since = incident.episode_first_bad_at if incident is not None else seen.since if seen is not None else None
+    for_s = None if since is None else max(0.0, now - since)
     judged = incident.judged if incident else None
     return ServiceNow(
         id=service.id,
@@ -209,7 +309,55 @@ def _service(service: Service, state: d.Decided, model: Model, now: float, runs:
         bad_checks=bad,
         outages=incident.episodes if incident else 0,
         down_together_s=together_s,
+        since_wall=None if for_s is None else wall - for_s,
+        for_s=for_s,
+        was=was,
+        say=_next(service, incident, run, found, condition, seen, live),
+        moves=tuple(_moves(service, model, state, live)),
+        priority=service.priority,
     )
+
+
+def _of_check(name: str, evidence: str) -> str:
+    """Evidence begins with the check that it is of, once."""
+    return evidence if evidence.startswith(f"{name}:") else f"{name}: {evidence}"
+
+
+def _next(
+    service: Service,
+    incident: d.Incident | None,
+    run: RunNow | None,
+    found: d.ServiceState,
+    condition: Verdict,
+    seen: ServiceSeen | None,
+    live: Live,
+) -> str:
+    """The command to type next; empty where nothing has to be."""
+    if run is not None:
+        return ""  # it says itself what it needs
+    if found.frozen is not None:
+        return f"bascule resume {service.id}"
+    if incident is not None:
+        judged = incident.judged
+        if judged is not None and judged.reason is Reason.MASS_FAILURE:
+            return f"bascule resume {service.id}"
+        if judged is not None and judged.decision in (Decision.ASK, Decision.REFRAIN) and service.ladder:
+            return f"bascule failover {service.id} --dry-run"
+        return f"bascule incidents {incident.id}"
+    if not live.daemon or condition in (Verdict.UP, Verdict.DEGRADED):
+        return ""
+    return f"bascule check {seen.check}" if seen is not None and seen.check else ""
+
+
+def _moves(service: Service, model: Model, state: d.Decided, live: Live) -> Iterable[MoveNow]:
+    rungs = [
+        *((f"tier {n}", t.move) for n, t in enumerate(service.ladder, 1)),
+        *(("way back", m) for m in service.failback),
+    ]
+    for rung, name in rungs:
+        kept = state.durations.get(name, [])
+        viable = live.sight.moves.get(name, "") if live.sight is not None else ""
+        yield MoveNow(rung, name, model.moves[name].to, percentile(kept, 0.9), len(kept), viable)
 
 
 def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: float | None) -> Iterable[TierNow]:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterable
 
 from orchestrator.core.durations import show_duration
+from orchestrator.core.readiness import Lack
 from orchestrator.core.reasons import Reason
+from orchestrator.reports.lacks_text import lack_lines, when
 from orchestrator.reports.status import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
 from orchestrator.reports.text import Line, Part, bar, line, wrap
 
@@ -27,20 +29,92 @@ STYLE = {
 MARK = {"done": "✓", "failed": "✗", "skipped": "–", "running": "…", "looking": "?", "unseen": "?", "pending": ""}
 
 
-def status_lines(status: StatusNow, width: int = 100) -> list[Line]:
-    """The whole status for a terminal `width` columns wide."""
-    lines: list[Line] = []
-    column = max([len(s.id) for s in status.services], default=0)
-    for service in status.services:
-        if service.incident:
-            lines += [*_in_incident(service, width), line()]
-    for service in status.services:
-        if not service.incident:
-            lines += _quiet(service, column, width)
+def status_lines(status: StatusNow, width: int = 100, *, moves: bool = False) -> list[Line]:
+    """The whole status for a terminal `width` columns wide. `moves`: with the ways that each service has."""
+    lines = [*_head(status, width)]
+    for block in _blocks(status, width, moves):
+        lines += block
     if not status.services:
         lines.append(line(Part("no services: nothing has been configured in this journal yet", "yellow")))
-    lines += [line(), *_foot(status, width)]
-    return lines
+    while lines and not lines[-1]:
+        lines.pop()
+    return [*lines, line(), *_foot(status, width)]
+
+
+def screen_lines(status: StatusNow, width: int, height: int) -> list[Line]:
+    """As much of the status as fits a screen, the worst first, what does not fit counted; who watches stands last."""
+    foot = _folded(_foot(status, width), width)[-max(1, height // 2) :]
+    head = _folded(_head(status, width), width)
+    room = height - len(foot)
+    blocks = [_folded(block, width) for block in _blocks(status, width, moves=False)]
+    body: list[Line] = []
+    if len(head) > room // 2 and len(head) + sum(map(len, blocks)) > room:
+        cut = max(1, room // 2 - 1)
+        head = [*head[:cut], line(Part(f"{len(head) - cut} more lines: bascule ready", "yellow"))]
+    left = len(blocks)
+    for block in blocks:
+        needed = len(head) + len(body) + len(block) + (1 if left > 1 else 0)
+        if needed > room:
+            break
+        body += block
+        left -= 1
+    if left:
+        n = f"{left} more service" + ("" if left == 1 else "s")
+        more = _folded([line(Part(f"{n}: bascule status CLIENT, bascule status CLIENT/SERVICE", "yellow"))], width)
+        body = [*body[: max(0, room - len(head) - len(more))], *more]
+    return [*head, *body, *foot][-height:]
+
+
+def _blocks(status: StatusNow, width: int, moves: bool) -> Iterable[list[Line]]:
+    """The lines of each service, the worst first."""
+    column = max([len(s.id) for s in status.services], default=0)
+    for service in status.services:
+        own = (
+            [*_in_incident(service, width, status.wall)]
+            if service.incident
+            else [*_quiet(service, column, width, status.wall)]
+        )
+        own += _ways(service, width) if moves else ()
+        yield [*own, line()] if service.incident or moves else own
+
+
+def _head(status: StatusNow, width: int) -> list[Line]:
+    """What cannot be seen or done: it stands first."""
+    nobody = [x for x in status.cannot if x.kind != Lack.NOBODY.value]  # that stands in the last line
+    lines = lack_lines(nobody, width, status.wall)
+    return [*lines, line()] if lines else []
+
+
+def _ways(s: ServiceNow, width: int) -> Iterable[Line]:
+    """The moves that a service has, each with where it leads and what is known of it."""
+    if not s.moves:
+        yield line("  no move is declared for it")
+    for move in s.moves:
+        to = f" to {_short(move.to)}" if move.to else ""
+        usual_ = usual(TierNow(0, move.move, "", "", "", move.usual_s, move.usual_runs, True)).partition(", ")[0]
+        viable = {"up": "; its preconditions hold", "down": "; its preconditions do not hold"}.get(move.viable, "")
+        viable = viable or ("; its preconditions are not known to hold" if move.viable == "unknown" else "")
+        yield from _wrapped(f"  {move.rung}: {_short(move.move)}{to}  ", f"{usual_}{viable}", width, "dim")
+    for move in s.moves[:1]:
+        yield line("  try one: ", Part(f"bascule failover {s.id} --move {_short(move.move)} --dry-run", "bold"))
+
+
+def _folded(lines: Iterable[Line], width: int) -> list[Line]:
+    """No line longer than the screen is wide."""
+    found: list[Line] = []
+    for parts in lines:
+        row: list[Part] = []
+        room = width
+        for part in parts:
+            text = part.text
+            while len(text) > room:
+                row.append(Part(text[:room], part.style))
+                found.append(tuple(row))
+                row, text, room = [], text[room:], width
+            row.append(Part(text, part.style))
+            room -= len(text)
+        found.append(tuple(row))
+    return found
 
 
 def run_lines(run: RunNow, width: int = 100) -> list[Line]:
@@ -50,7 +124,7 @@ def run_lines(run: RunNow, width: int = 100) -> list[Line]:
     return [*lines, *_run_extra(run, "  ", width)]
 
 
-def _in_incident(s: ServiceNow, width: int) -> Iterable[Line]:
+def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     left = s.budget_left_s if s.budget_left_s is not None else s.rto_s
     down = s.down_s or 0.0
     share = down / s.rto_s if s.rto_s else 1.0
@@ -67,6 +141,9 @@ def _in_incident(s: ServiceNow, width: int) -> Iterable[Line]:
         " ",
         Part(budget, colour),
     )
+    began = f" since {when(s.since_wall, wall)}" if s.since_wall is not None else ""
+    why = "; ".join(s.bad_checks) or "its checks are not down any more"
+    yield from _wrapped(f"  {s.incident}{began}: ", why, width, "red")
     if s.reason and s.decision != "act":
         below = s.reason == Reason.NO_TIER_LEFT.value  # its evidence is the tiers, which follow
         why = f"{s.reason}: {s.evidence}" if s.evidence and not below else s.reason
@@ -79,6 +156,8 @@ def _in_incident(s: ServiceNow, width: int) -> Iterable[Line]:
         yield from run_lines(s.run, width)
     for note in s.notes:
         yield from _wrapped("  ", note, width, "yellow")
+    if s.say:
+        yield line("  type: ", Part(s.say, "bold"))
 
 
 def _standing(s: ServiceNow, down_s: float) -> str:
@@ -156,28 +235,37 @@ def _run_extra(run: RunNow, indent: str, width: int) -> Iterable[Line]:
     if run.needs:
         indent = indent[:4]  # far to the right there would be no room for a sentence
         yield from _wrapped(indent + "waits for a person: ", run.needs, width, "bold yellow")
+        for sentence in run.would:
+            yield from _wrapped(indent + "if approved: ", sentence, width, "yellow")
         yield line(indent, "type: ", Part(run.say, "bold"))
+        if run.refuse:
+            yield line(indent, "or:   ", Part(run.refuse, "bold"))
 
 
-def _quiet(s: ServiceNow, column: int, width: int) -> Iterable[Line]:
+def _quiet(s: ServiceNow, column: int, width: int, wall: float) -> Iterable[Line]:
     away = f"   (home is {_short(s.home)})" if s.home and s.place and s.place != s.home else ""
     at = f"at {_short(s.place)}" if s.place else "no place"
     engaged = "   by " + ", ".join(_short(m) for m in s.engaged) if s.engaged else ""
     mode = "" if s.mode == "auto" else f"   mode {s.mode}"
+    was = f" (was {s.was})" if s.was and s.was != s.condition else ""
     yield line(
         f"{s.id:<{column}}  ",
         Part(f"{s.condition:<8}", STYLE[s.condition]),
+        Part(was, "magenta"),
         f"  {at}",
         Part(away + engaged, "yellow"),
         f"   RTO {_clock(s.rto_s)}",
         Part(mode, "dim"),
     )
-    for bad in s.bad_checks:
-        yield from _wrapped("  ", bad, width, "red")
+    began = f"since {when(s.since_wall, wall)} ({show_duration(s.for_s or 0.0)}): " if s.since_wall is not None else ""
+    for number, bad in enumerate(s.bad_checks):
+        yield from _wrapped("  ", (began if number == 0 else "") + bad, width, STYLE.get(s.condition, "red"))
     for note in s.notes:
         yield from _wrapped("  ", note, width, "yellow")
     if s.run:
         yield from (line("  ", *parts) for parts in run_lines(s.run, width - 2))
+    if s.say and s.condition != "up":
+        yield line("  type: ", Part(s.say, "bold"))
 
 
 def _foot(status: StatusNow, width: int) -> Iterable[Line]:

@@ -50,8 +50,8 @@ def show(lines: Iterable[Line], to: TextIO | None = None) -> None:
     console.print(rich_text(lines), soft_wrap=False, no_wrap=False, end="")
 
 
-def rich_text(lines: Iterable[Line]) -> Text:
-    """The lines as one rich renderable."""
+def rich_text(lines: Iterable[Line], *, last: bool = True) -> Text:
+    """The lines as one rich renderable. `last`: whether a line break ends it."""
     from rich.text import Text
 
     whole = Text()
@@ -59,6 +59,8 @@ def rich_text(lines: Iterable[Line]) -> Text:
         for part in parts:
             whole.append(part.text, part.style or None)
         whole.append("\n")
+    if not last:
+        whole.right_crop(1)
     return whole
 
 

@@ -64,7 +64,7 @@ class Answers:
 
         `asked_in_sight`: whether its vantage could see anything when the question was sent.
         """
-        name, sent_at, answer, measures, _ = seen
+        name, sent_at, answer, measures, *_ = seen
         streak = self._streaks.get(name)
         if streak is None:
             streak = self._streaks[name] = Streak()

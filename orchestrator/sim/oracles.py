@@ -20,6 +20,7 @@ from orchestrator.core.state import covers
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import CHANGES, DESTROYS, Attempts
+from orchestrator.sim.blindness import Blindness
 from orchestrator.sim.controller import People
 from orchestrator.sim.facts import Facts
 from orchestrator.sim.grounds import Grounds
@@ -67,6 +68,7 @@ class Oracles:
         self._windows: dict[str, float] = {}
         self._left: dict[tuple[str, str], float] = {}
         self._answers = Answers(model, self._broken)
+        self._blindness = Blindness(self._answers, self._windows, self._broken)
         self._attempts = Attempts(model, world, targets, self._broken)
         self._grounds = Grounds(model, self._answers, self._attempts, targets, self._broken)
         self._facts = Facts()
@@ -88,8 +90,8 @@ class Oracles:
         """A controller hands a command on."""
         self._attempts.carried_out(command, epoch)
 
-    def observed(self, seen: e.Observed, at: float) -> None:
-        """An answer reached a controller at this time of the journal's axis."""
+    def observed(self, seen: e.Observed, at: float, *, able: bool = True) -> None:
+        """An answer reached a controller at this time of the journal's axis; `able`: one that can write its journal."""
         in_sight = True
         if seen.answer is e.Answer.SILENT and (check := self._model.checks.get(seen.check)) is not None:
             asked_at = self._world.timeline.now - check.timeout_s - ROUNDING_S
@@ -97,6 +99,10 @@ class Oracles:
             if not in_sight:
                 self._own[check.id] = asked_at
         self._answers.observed(seen, at, in_sight)
+        if able:
+            self._blindness.observed(self._model, seen.check, at)
+        else:
+            self._blindness.began()
 
     def defect(self, why: str) -> None:
         """A controller met a defect of its own."""
@@ -191,6 +197,7 @@ class Oracles:
             self._broken(2, "epochs only grow", f"{x.controller} begins with {x.epoch} after {self._epoch}")
         self._epoch = max(self._epoch, x.epoch)
         self._answers.restarted(x.same_boot)
+        self._blindness.began()
         if not x.same_boot:
             self._restarted(x.assumed_gap_s)
 
@@ -354,6 +361,7 @@ class Oracles:
 
     def _notice_due(self, x: r.NoticeDue) -> None:
         self._due[x.notice] = self._said[x.notice] = x.at
+        self._blindness.told(x)
 
     def _notice_settled(self, x: r.NoticeSettled | r.NoticeDropped) -> None:
         self._due.pop(x.notice, None)

@@ -176,7 +176,9 @@ class Simulation:
 
     def _observed(self, seen: e.Observed, at: float) -> None:
         self.observations += 1
-        self.oracles.observed(seen, at)
+        active = self.active()
+        able = active is not None and active.shell is not None and active.shell.broken is None
+        self.oracles.observed(seen, at, able=able)
 
     def _entry(self, entry: Entry) -> None:
         self.entries.append(entry)

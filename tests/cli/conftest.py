@@ -92,6 +92,7 @@ class Straw:
     plan: Json = None
     afterwards: Callable[[Desk], None] = lambda _desk: None
     heard: list[WordSpoken] = field(default_factory=list)
+    sees: dict[str, Json] = field(default_factory=dict)
 
     async def _serve(self, up: threading.Event, down: asyncio.Event) -> None:
         async def speak(word: WordSpoken) -> Answered:
@@ -103,7 +104,7 @@ class Straw:
             self.heard.append(word)
             return self.plan
 
-        desk = Desk(speak, dry_run, lambda: 0.0)
+        desk = Desk(speak, dry_run, lambda: 0.0, seen=lambda: self.sees)
         listener = WordsSocket(where_to_listen(self.workspace), desk.handle)
         desk.publish = listener.publish
         await listener.start()

@@ -99,12 +99,12 @@ def test_a_refusal_names_rule_evidence_and_remedy(
     tape: Tape, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 3."""
-    straw.answer = lambda w: Answered(w.id, False, "held", "acme/erp is held by Bob since 0:40")
+    straw.answer = lambda w: Answered(w.id, False, "playbook failed", "backup-isp: execute: edge: return code 1")
     assert bascule("failover", "acme/erp") == 3
     assert capsys.readouterr().err.splitlines() == [
-        "refused: held (a named person holds automatic action)",
-        "  evidence: acme/erp is held by Bob since 0:40",
-        "  remedy:   release it: bascule resume acme/erp",
+        "refused: playbook failed (the playbook failed)",
+        "  evidence: backup-isp: execute: edge: return code 1",
+        "  remedy:   mend it, then try it again by its name: bascule failover acme/erp --move backup-isp",
     ]
 
 

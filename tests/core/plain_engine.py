@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from orchestrator.core import detector, incident, invariants, run
+from orchestrator.core import detector, doubts, incident, invariants, run
 from orchestrator.core import events as e
 from orchestrator.core.cadence import Cadence
 from orchestrator.core.commands import ProbeNow, UseCadence
@@ -95,9 +95,11 @@ class PlainEngine(Engine):
         relevant |= self._reconsider(turn, dirty)
         if relevant or now >= self._decide_at:
             self._decide(turn)
+        if now >= self._look_at:
+            self._look_at = doubts.look(turn, self._excused)
         invariants.check(turn)
         self._cadence.use(turn, dirty, self._awaited)
-        wake_at = min(self._decide_at, min(self._stale)[0] if self._stale else FOREVER)
+        wake_at = min(self._decide_at, self._look_at, min(self._stale)[0] if self._stale else FOREVER)
         return Outcome(tuple(turn.records), dirty, tuple(turn.commands), max(wake_at, now + 0.005))
 
     def _observed(self, turn: Turn, seen: e.Observed, dirty: Dirty) -> bool:
@@ -152,7 +154,8 @@ class PlainEngine(Engine):
         self._stale.append((at, check))
 
     def _wake_at(self, now: float) -> float:
-        return max(min(self._decide_at, min(self._stale)[0] if self._stale else FOREVER), now + 0.005)
+        stale_at = min(self._stale)[0] if self._stale else FOREVER
+        return max(min(self._decide_at, self._look_at, stale_at), now + 0.005)
 
     def _decide(self, turn: Turn) -> None:
         for _ in range(20):

@@ -290,3 +290,12 @@ def test_a_window_says_what_its_definition_says(seed: int) -> None:
         assert detector._window_verdict(row, check("link", loss=loss, latency=latency)) is said_plainly(
             row, loss, latency
         )
+
+
+def test_evidence_is_one_line_of_bounded_length() -> None:
+    """A transcript of a plug-in, or a page of a server, is no sentence."""
+    row = Row(last_sent_at=1.0, last_answer=Answer.BAD, bad_streak=2, detail="CRITICAL - disk full\n\n" + "x " * 4000)
+    told = detector.evidence(row, Check("acme/disk", "acme", "disk", "", "nagios", {}))
+    assert told.startswith("acme/disk: CRITICAL - disk full x x")
+    assert len(told) < 300
+    assert "\n" not in told

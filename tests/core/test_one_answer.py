@@ -235,7 +235,7 @@ def test_in_an_outage_only_the_services_that_it_concerns_are_attended(monkeypatc
     world = World(wide())
     world.run(20)
     world.bad("isp-b-path", "hq-internet")
-    world.run(60)  # a tier that cannot help, and a person who has been told
+    world.run(70)  # a tier that cannot help, and a person who has been told of that and of what it lacks
     attended: list[str] = []
 
     def noting(turn: Turn, service: Service) -> None:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.core import detector, endings, engine, failback, incident, ladder, policy, start, steps
+from orchestrator.core import detector, doubts, endings, engine, failback, incident, ladder, policy, start, steps
 from orchestrator.core import plan as plans
 from orchestrator.core import records as r
 from orchestrator.core import turn as turns
@@ -330,6 +330,14 @@ def _skipped(turn: Turn, run: Run, step: Step) -> bool:
 MILL = "program crashes of quay/mill|program hangs of quay/mill"
 KILN = "program crashes of quay/kiln|program hangs of quay/kiln"
 
+
+@contextmanager
+def telling_nobody_of_blindness() -> Iterator[None]:
+    """What cannot be seen or done is no news."""
+    with put(doubts, "look", lambda _turn, _excused: turns.FOREVER):
+        yield
+
+
 GUARDS = (
     Mutant(
         "blind",
@@ -485,4 +493,11 @@ GUARDS = (
         needs=(MILL,),
     ),
     Mutant("resource", "two runs hold one resource", (7,), sharing_everything, needs=(MILL, KILN)),
+    Mutant(
+        "doubt",
+        "nobody is told that nothing can be seen",
+        (BESIDE,),
+        telling_nobody_of_blindness,
+        needs=("controller's uplink|reference targets",),
+    ),
 )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import TaskTime, WordKind
+from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.status import Live, status_now
-from orchestrator.reports.status_text import status_lines
+from orchestrator.core.sight import ServiceSeen, Sight
+from orchestrator.reports.status import Live, only, status_now
+from orchestrator.reports.status_text import screen_lines, status_lines
 from orchestrator.reports.text import bar, plain
 from tests.reports.sample import WALL, Tape, asked_act, first_act
 
@@ -30,9 +34,9 @@ def seen(tape: Tape, live: Live | None = None, width: int = 80) -> list[str]:
 def test_all_is_well(tape: Tape) -> None:
     """A line each, and who watches."""
     assert seen(tape) == [
+        "bistro/erp  unknown   no place   RTO 15:00   mode observe",
         "acme/erp    up        at hq   RTO 2:00",
         "acme/mail   up        at hq   RTO 1:00:00   mode observe",
-        "bistro/erp  unknown   no place   RTO 15:00   mode observe",
         "",
         "controller noc, epoch 1",
     ]
@@ -58,8 +62,10 @@ def test_an_incident_shows_its_budget_tiers_and_steps(tape: Tape) -> None:
     tape.write(r.StepBegan(tape.now, "r2", "execute", 1))
     tape.after(1.4)
     live = Live(True, None, {("r2", "execute"): TaskTime("Promote", "geo-db", "changed", 0.1, 0.9)})
-    assert seen(tape, live)[:6] == [
+    began = time.strftime("%H:%M:%S", time.localtime(WALL - (tape.now - bad)))
+    assert seen(tape, live)[:7] == [
         "acme/erp  DOWN for 0:06   at hq   RTO 2:00 ▕█░░░░░░░░░░░▏ budget left 1:53",
+        f"  i2 since {began}: acme/erp-transaction: no reply 3 times",
         "  tier 1 backup-isp      ineligible  not viable: isp-b-path down (0/5 replies)",
         "  tier 2 geo-site        running     preflight 0.2s ✓  fence-hq 3.1s ✓",
         "                                     execute 1.4s …",
@@ -92,6 +98,7 @@ def test_who_is_waited_for_and_what_to_type(tape: Tape) -> None:
     lines = seen(tape)
     assert any("waits for a person: approval: hq may be alive" in x for x in lines)
     assert any(x.strip() == "type: bascule approve r3" for x in lines)
+    assert any(x.strip() == "or:   bascule reject r3" for x in lines)
 
 
 def test_holds_maintenance_and_places_left_are_shown(tape: Tape) -> None:
@@ -102,7 +109,7 @@ def test_holds_maintenance_and_places_left_are_shown(tape: Tape) -> None:
         r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r1"),
     )
     lines = seen(tape)
-    assert lines[1:3] == ["  held by Ann: storm", "  may also be acting: acme/geo"]
+    assert lines[2:4] == ["  held by Ann: storm", "  may also be acting: acme/geo"]
     assert "  in maintenance for another 10:00" in lines
 
 
@@ -127,3 +134,87 @@ def test_a_silent_controller_is_said_in_words(tape: Tape) -> None:
 def test_the_bar(share: float, drawn: str) -> None:
     """Something used is something seen; more than all is all."""
     assert bar(share, 4) == drawn
+
+
+BLIND = Item(
+    Lack.BLIND,
+    "acme",
+    "local",
+    90.0,
+    "no reference answers: acme/ref: no reply",
+    "silence of acme/erp-transaction counts for nothing",
+    "bascule check acme/ref",
+    ("acme/erp",),
+)
+SEEN = Sight(
+    120.0,
+    (BLIND,),
+    {
+        "acme/erp": ServiceSeen("unknown", ("acme/erp-transaction: no reply",), 90.0, "acme/erp-transaction"),
+        "acme/mail": ServiceSeen("up"),
+    },
+)
+
+
+def test_it_opens_with_what_cannot_be_seen(tape: Tape) -> None:
+    """Since when, why, what follows, and what to type; and no service is up by an answer that counts for nothing."""
+    lines = seen(tape, Live(daemon=True, sight=SEEN), 100)
+    since = time.strftime("%H:%M:%S", time.localtime(WALL - 30.0))
+    assert lines[:8] == [
+        "acme: cannot see or do",
+        f"  blind since {since} (30s): vantage local: no reference answers: acme/ref: no reply",
+        "    so: silence of acme/erp-transaction counts for nothing",
+        "    type: bascule check acme/ref",
+        "",
+        "acme/erp    unknown   at hq   RTO 2:00",
+        f"  since {since} (30s): acme/erp-transaction: no reply",
+        "  type: bascule check acme/erp-transaction",
+    ]
+
+
+def test_while_nobody_looks_nothing_is_up(tape: Tape) -> None:
+    """What was on record then is said to be of then."""
+    for live in (Live(daemon=False, silent_s=75.0), Live(daemon=True, broken="no space is left on the disk")):
+        assert any(x.startswith("acme/erp    unknown  (was up)") for x in seen(tape, live))
+    assert any("cannot write: journal: no space is left" in x for x in seen(tape, live))
+
+
+def test_files_that_are_invalid_are_said(tape: Tape) -> None:
+    """With the first fault, and that an older configuration goes on."""
+    text = " ".join(seen(tape, Live(daemon=True, invalid=("services.yml:3:1: no such key", "another"))))
+    assert "configuration invalid: files: services.yml:3:1: no such key (and 1 more)" in text
+    assert "the last valid configuration is in force" in text
+
+
+def test_only_some_services(tape: Tape) -> None:
+    """A client's lacks go with the client, and with the services that they matter to."""
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True, sight=SEEN))
+    assert [s.id for s in only(now, ["acme"]).services] == ["acme/erp", "acme/mail"]
+    assert [len(only(now, [x]).cannot) for x in ("acme", "acme/erp", "acme/mail", "bistro")] == [1, 1, 0, 0]
+
+
+def test_the_moves_of_a_service(tape: Tape) -> None:
+    """Where each leads, how long it takes, and the command that tries one."""
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    lines = plain(status_lines(only(now, ["acme/erp"]), 80, moves=True)).splitlines()
+    assert lines[1:5] == [
+        "  tier 1: backup-isp  never measured",
+        "  tier 2: geo-site to geo  never measured",
+        "  tier 3: cloud-instance to cloud  never measured",
+        "  try one: bascule failover acme/erp --move backup-isp --dry-run",
+    ]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 6), (40, 10), (30, 4), (200, 60)])
+def test_what_does_not_fit_a_screen_is_counted(tape: Tape, width: int, height: int) -> None:
+    """Who watches stands last, whatever the size; no line is wider than the screen."""
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True, sight=SEEN))
+    lines = plain(screen_lines(now, width, height)).splitlines()
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    assert lines[-1] == "controller noc, epoch 1"
+    whole = len(plain(status_lines(now, width)).splitlines()) <= height
+    assert any("more service" in x for x in lines) != whole

@@ -1,0 +1,63 @@
+"""`bascule ready`: can everything be seen and done now that the plan rests on?
+
+The one rule it keeps: exit code 0 means that a running daemon says so; nobody watching is the first thing that lacks.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from orchestrator.cli.failures import DONE, FAILED
+from orchestrator.cli.workspace import find_workspace, reading
+
+
+def ready(
+    *clients: str,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    workspace: Path | None = None,
+) -> int:
+    """Say whether all can be seen and done; else list what cannot. Exit code 0, or 1 with the list.
+
+    Parameters
+    ----------
+    clients
+        Only these clients, or services (client/name); what the whole workspace lacks is always listed.
+    as_json
+        As JSON.
+    workspace
+        The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
+    """
+    from orchestrator.cli.status import columns, named, only_of, status_of
+    from orchestrator.reports.lacks_text import lack_lines
+    from orchestrator.reports.text import Part, line, show
+
+    with reading(find_workspace(workspace)) as journal:
+        wanted = named(journal, clients)
+        now = only_of(status_of(journal), wanted)
+    lacks = [x for x in now.cannot if not x.excused]
+    if as_json:
+        told = {"ready": not lacks, "wall": now.wall, "cannot": [asdict(x) for x in now.cannot]}
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+        return FAILED if lacks else DONE
+    if now.cannot:
+        show(lack_lines(now.cannot, columns(), now.wall, shown=None))
+    if not lacks:
+        n, checks = len(now.services), now.asking.get("checks")
+        asked = f", {checks} checks are asked" if checks and not wanted else ""
+        about = f" of {', '.join(wanted)}" if wanted else ""
+        services = f"{n} service{'' if n == 1 else 's'}{about}"
+        show(
+            [
+                line(
+                    Part("ready: ", "green"),
+                    f"{services}{asked}; everything can be seen and done, and a daemon watches",
+                )
+            ]
+        )
+    return FAILED if lacks else DONE

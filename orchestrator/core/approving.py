@@ -1,0 +1,112 @@
+"""What an approval would do to what is alive: said to whoever is to give it.
+
+The one rule it keeps: each sentence is of answers that came a moment ago, or says that nothing is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.core import readiness
+from orchestrator.core.decided import Run, covers
+from orchestrator.core.diagnosis import USABLE
+from orchestrator.core.durations import show_duration
+from orchestrator.core.events import Answer
+from orchestrator.core.model import Move, Service
+from orchestrator.core.records import StepKind
+from orchestrator.core.turn import Turn
+
+
+def consequences(turn: Turn, run: Run) -> Iterator[str]:
+    """One sentence each: what is fenced or stopped and whether it answers now, what is lost, who is at work."""
+    service, move = turn.model.services.get(run.started.service), turn.model.moves.get(run.started.move)
+    if service is None or move is None:
+        return
+    for step in run.steps:
+        if step.kind is StepKind.FENCE and not step.over and step.place is not None:
+            yield _fenced(turn, service, move, step.place, hand_over=step.hand_over)
+            yield from _others(turn, service, step.place)
+    yield from _lost(turn, service, move)
+    yield from _at_work(turn, service)
+
+
+def _fenced(turn: Turn, service: Service, move: Move, place_id: str, *, hand_over: bool) -> str:
+    place = turn.model.places.get(place_id)
+    answering, asked = alive(turn, place_id)
+    if hand_over and move.hand_over is not None:
+        done = f"{service.id} is stopped at {place_id} by {move.hand_over.playbook.path}"
+    elif place is not None and place.fence is not None:
+        done = f"{place_id} is fenced by {place.fence.playbook.path}"
+    else:
+        done = f"{place_id} is left, and nothing in the plan fences it"
+    if not asked:
+        return f"{done}; no check asks whether anything there is alive"
+    if not answering:
+        return f"{done}; nothing of it answers ({asked} checks)"
+    said = [f"{name} answered {show_duration(ago_s)} ago" for name, ago_s in sorted(answering.items(), key=_latest)]
+    return f"{done}; it may be alive: {readiness.named(said)}"
+
+
+def _latest(answered: tuple[str, float]) -> tuple[float, str]:
+    return answered[1], answered[0]
+
+
+def alive(turn: Turn, place_id: str) -> tuple[dict[str, float], int]:
+    """What of this place answers well: hosts, or checks without one, and how long ago; and how many checks there are.
+
+    What proves or tells that it is out is no sign of life.
+    """
+    place = turn.model.places.get(place_id)
+    if place is None:
+        return {}, 0
+    domains = place.domains | {place.id}
+    fence = place.fence
+    about = [*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when else ())] if fence else []
+    found: dict[str, float] = {}
+    asked = 0
+    for check in turn.model.checks.values():
+        if check.client != place.client or not domains & check.domains or check.id in about or check.reference:
+            continue
+        asked += 1
+        row = turn.rows.get(check.id)
+        good = row is not None and row.last_answer is Answer.GOOD
+        if row is not None and good and turn.now - row.last_sent_at <= check.stale_after_s:
+            name = f"{check.client}/{check.host}" if check.host else check.id
+            ago_s = max(0.0, turn.now - row.last_sent_at)
+            found[name] = min(ago_s, found.get(name, ago_s))
+    return found, asked
+
+
+def _others(turn: Turn, service: Service, place_id: str) -> Iterator[str]:
+    """Other services that run at a place that is about to be fenced, and are well."""
+    well = [
+        s.id
+        for s in turn.model.services.values()
+        if s.id != service.id
+        and (state := turn.decided.services.get(s.id)) is not None
+        and state.place == place_id
+        and turn.health(s) in USABLE
+    ]
+    if well:
+        yield f"at {place_id} {readiness.named(well)} {'is' if len(well) == 1 else 'are'} up too"
+
+
+def _lost(turn: Turn, service: Service, move: Move) -> Iterator[str]:
+    if move.to is None:
+        return
+    age_s = turn.data_age_s(move.data_age, turn.now) if move.data_age is not None else None
+    if age_s is not None:
+        yield f"at most the last {show_duration(age_s)} of data are lost: the age of what is at {move.to}"
+    elif service.rpo_s is not None or move.data_age is not None:
+        yield f"how much data is lost is not known: nothing has measured what is at {move.to}"
+
+
+def _at_work(turn: Turn, service: Service) -> Iterator[str]:
+    for subject, word in turn.decided.holds.items():
+        if covers(subject, service.id):
+            yield f"{word.who} holds {subject}" + (f": {word.why}" if word.why else "")
+    for name, ends_at in turn.decided.maintenance.items():
+        subject = name.partition("#")[0]
+        if covers(subject, service.id) and turn.now < ends_at:
+            left = show_duration(ends_at - turn.now)
+            yield f"{subject} is in maintenance for another {left}: somebody may be at work"

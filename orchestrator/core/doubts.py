@@ -1,0 +1,95 @@
+"""Not being able to see or act is news: a person is told after `doubt`, without any incident.
+
+The one rule it keeps: each lack is told once until it is over, and its end once; one notice a client and kind, however
+many things lack it, and no sooner than `doubt` after the last one of that kind. What an announced maintenance explains
+is not told. Which ones were told is decided state, so that a restart neither repeats nor forgets one.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import readiness
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.durations import show_duration
+from orchestrator.core.readiness import Item, Lack, named
+from orchestrator.core.turn import FOREVER, Turn
+
+LOOK_S = 10.0  # how often what is lacking is looked at, beside the moments that are known beforehand
+TOGETHER_S = 5.0  # what would be told so soon after is told with it
+LISTED = 5  # in a notice; the rest is counted
+
+
+def look(turn: Turn, excused: dict[tuple[str, str, str], float]) -> float:
+    """Tell what is to be told now; when to look again. `excused`: until when each lack was explained, so far."""
+    if not turn.model.checks:
+        return FOREVER
+    again = turn.now + LOOK_S
+    groups: dict[tuple[str, Lack], list[Item]] = {}
+    for item in readiness.assess(turn):
+        if item.lack is Lack.UNHEARD and not turn.decided.unheard[item.client].delivered:
+            continue  # nobody can be told: what needs somebody is told again until it is heard
+        groups.setdefault((item.client, item.lack), []).append(item)
+    told = {(key.partition("#")[0], Lack(key.partition("#")[2])) for key in turn.decided.lacking}
+    for client, lack in sorted({*groups, *told}):
+        again = min(again, _group(turn, client, lack, groups.get((client, lack), []), excused))
+    return again
+
+
+def _group(turn: Turn, client: str, lack: Lack, items: list[Item], excused: dict[tuple[str, str, str], float]) -> float:
+    """One client and kind of lack; when to look again."""
+    doubt_s = turn.limits(client).doubt_s
+    known = turn.decided.lacking.get(f"{client}#{lack.value}")
+    quiet_until = known.told_at + doubt_s if known else 0.0
+    again = FOREVER
+    waits: list[tuple[float, Item]] = []
+    for item in items:
+        if known is not None and item.subject in known.subjects:
+            continue
+        key = (client, lack.value, item.subject)
+        if item.excused:
+            excused[key] = turn.now
+            continue
+        since = item.since if item.since is not None else excused.setdefault(key, turn.now)  # not known: from now on
+        at = max(since, excused.get(key, 0.0)) + _patience_s(turn, item, doubt_s)
+        at = max(at, quiet_until)
+        waits.append((at, item))
+        again = min(again, at)
+    if turn.now >= again:
+        _tell(turn, client, lack, [item for at, item in waits if at <= turn.now + TOGETHER_S])
+        return min((at for at, _ in waits if at > turn.now + TOGETHER_S), default=FOREVER)
+    there = {item.subject for item in items}
+    ended = [x for x in known.subjects if x not in there and readiness.over(turn, lack, x)] if known else []
+    if ended and turn.now >= quiet_until:
+        _tell_over(turn, client, lack, ended, [x for x in known.subjects if x not in ended] if known else [])
+    elif ended:
+        again = min(again, quiet_until)
+    return again
+
+
+def _patience_s(turn: Turn, item: Item, doubt_s: float) -> float:
+    """How long it may last before it is news: a check that is asked once an hour is not answered any sooner."""
+    check = turn.model.checks.get(item.subject)
+    return doubt_s if check is None or item.lack is not Lack.NOT_ANSWERED else max(doubt_s, check.stale_after_s)
+
+
+def _tell(turn: Turn, client: str, lack: Lack, items: list[Item]) -> None:
+    said = []
+    for item in items[:LISTED]:
+        for_s = f" for {show_duration(turn.now - item.since)}" if item.since is not None else ""
+        subject = f"vantage {item.subject}" if lack in (Lack.BLIND, Lack.NO_REFERENCE) else item.subject
+        said.append(f"{subject}{for_s}: {item.evidence}; {item.means}")
+    more = f"; and {len(items) - LISTED} more" if len(items) > LISTED else ""
+    text = f"{client}: {lack.value}: {'; '.join(said)}{more}"
+    _due(
+        turn, NoticeKind.CANNOT_SEE, client, lack, [x.subject for x in items], text, f"bascule ready {client}".rstrip()
+    )
+
+
+def _tell_over(turn: Turn, client: str, lack: Lack, ended: list[str], left: list[str]) -> None:
+    still = f"; still so: {named(left)}" if left else ""
+    text = f"{client}: no longer so: {lack.value}: {named(ended)}{still}"
+    _due(turn, NoticeKind.SEES_AGAIN, client, lack, ended, text, "")
+
+
+def _due(turn: Turn, kind: NoticeKind, client: str, lack: Lack, subjects: list[str], text: str, say: str) -> None:
+    notice = f"{kind.value}/{client}/{lack.value}/{turn.now:.3f}"
+    turn.tell(notice, kind, client, text, say=say, details={"lack": lack.value, "subjects": list(subjects)})

@@ -1,0 +1,367 @@
+"""What bascule cannot see or do now: blind, locked out, without an answer, without a way to go or to tell.
+
+The one rule it keeps: an item is there only while something known says so, and it says what follows from it for the
+plan; whoever shows it, tells of it or ends with exit code 1 for it reads this one list.
+
+    lack              there while                                              over only when
+    ----------------  -------------------------------------------------------  -------------------------------------
+    blind             no reference of the vantage answers                      one answers
+    quorum lost       too few of a service's vantages see anything             enough do
+    no reference      no check of the vantage is a reference                   one is
+    reference silent  a reference is down, and others answer                   it gives a good answer
+    login fails       a login check is down                                    it gives a good answer
+    cannot ask        a probe could not ask, `fall` times in a row             it could ask
+    not answered      no question was ever answered, or none for too long      one is answered
+    tier cannot run   the preconditions of a tier do not hold                  they hold
+    data too old      data at a tier's destination: too old, or of no known age   it is young enough
+    telling failed    the last notice did not reach everybody                  one does
+
+What a running controller cannot know of itself (nobody watches, the disk is full, the files are invalid) comes from
+whoever reads the journal: `reports/status.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.core import ladder, policy
+from orchestrator.core.decided import covers
+from orchestrator.core.diagnosis import USABLE, blamed
+from orchestrator.core.durations import show_duration
+from orchestrator.core.events import Answer
+from orchestrator.core.model import Check, Service
+from orchestrator.core.records import Verdict
+from orchestrator.core.turn import Turn
+
+LOGIN = "login"  # the kind of probe that asks whether a playbook could log in
+NAMED = 4  # of what is concerned, so many by name
+
+
+class Lack(StrEnum):
+    """What is missing. The order is that of a list of them."""
+
+    NOBODY = "nobody watches"
+    JOURNAL = "cannot write"
+    CONFIGURATION = "configuration invalid"
+    BLIND = "blind"
+    QUORUM = "quorum lost"
+    NO_REFERENCE = "no reference"
+    REFERENCE = "reference silent"
+    LOGIN = "login fails"
+    CANNOT_ASK = "cannot ask"
+    NOT_ANSWERED = "not answered"
+    TIER = "tier cannot run"
+    DATA = "data too old"
+    UNHEARD = "telling failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that cannot be seen or done. `since`: on the journal's axis; None: not known."""
+
+    lack: Lack
+    client: str  # empty: the whole workspace
+    subject: str  # a vantage, a check, a service or `service tier n`
+    since: float | None
+    evidence: str  # a sentence
+    means: str  # what follows from it
+    say: str  # a command to type
+    services: tuple[str, ...] = ()  # that it matters to
+    excused: str = ""  # the announced maintenance that explains it
+
+
+def assess(turn: Turn) -> list[Item]:
+    """Everything that cannot be seen or done now, of all clients, the gravest first."""
+    found = [
+        *_vantages(turn),
+        *_quorums(turn),
+        *_checks(turn),
+        *_tiers(turn),
+        *_unheard(turn),
+    ]
+    order = list(Lack)
+    return sorted(found, key=lambda x: (x.client, order.index(x.lack), x.subject))
+
+
+def over(turn: Turn, lack: Lack, subject: str) -> bool:
+    """Whether something known says that this lack, which is on the list no more, has ended.
+
+    After a restart of the machine nothing is known: what was lacking is neither there nor over.
+    """
+    if lack is Lack.BLIND:
+        return not turn.blind(subject)
+    if lack in (Lack.LOGIN, Lack.REFERENCE, Lack.CANNOT_ASK, Lack.NOT_ANSWERED):
+        if subject not in turn.model.checks:
+            return True
+        row = turn.rows.get(subject)
+        if row is None:
+            return False
+        good = row.last_answer is Answer.GOOD
+        return good if lack in (Lack.LOGIN, Lack.REFERENCE) else row.last_answer is not Answer.NONE
+    if lack is Lack.TIER:
+        name, _, number = subject.rpartition(" tier ")
+        service = turn.model.services.get(name)
+        if service is None or int(number) > len(service.ladder):
+            return True
+        return turn.says(turn.model.moves[service.ladder[int(number) - 1].move].viable_when) is not Verdict.UNKNOWN
+    return True
+
+
+def excuse(turn: Turn, client: str, services: tuple[str, ...]) -> str:
+    """The announced maintenance that explains what these services, or else the whole client, lack; empty: none."""
+    windows = [(x.partition("#")[0], ends_at) for x, ends_at in turn.decided.maintenance.items()]
+    now_open = [(subject, ends_at) for subject, ends_at in windows if turn.now < ends_at]
+    if not now_open:
+        return ""
+    asked = services or tuple(x.id for x in turn.model.services.values() if x.client == client)
+    for name in asked:
+        if not any(covers(subject, name) for subject, _ in now_open):
+            return ""
+    if not asked:
+        return ""
+    subject, ends_at = now_open[0]
+    return f"in maintenance ({subject}) for another {show_duration(ends_at - turn.now)}"
+
+
+def named(names: Iterable[str]) -> str:
+    """A few of these names, and how many more there are."""
+    found = list(dict.fromkeys(names))
+    more = len(found) - NAMED
+    return ", ".join(found[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def began(turn: Turn) -> float:
+    """Since when this controller looks."""
+    return turn.decided.controller.at if turn.decided.controller else 0.0
+
+
+def _item(
+    turn: Turn,
+    lack: Lack,
+    client: str,
+    subject: str,
+    since: float | None,
+    evidence: str,
+    means: str,
+    say: str,
+    services: tuple[str, ...] = (),
+) -> Item:
+    return Item(lack, client, subject, since, evidence, means, say, services, excuse(turn, client, services))
+
+
+def _watched(turn: Turn, checks: Iterable[str], client: str) -> tuple[str, ...]:
+    """The client's services whose health rests on one of these checks."""
+    wanted = set(checks)
+    own = (s for s in turn.model.services.values() if s.client == client)
+    return tuple(s.id for s in own if wanted.intersection(s.healthy_when.checks()))
+
+
+# ---- points of view
+
+
+def _vantages(turn: Turn) -> Iterator[Item]:
+    by_vantage: dict[str, list[Check]] = {}
+    for check in turn.model.checks.values():
+        by_vantage.setdefault(check.vantage, []).append(check)
+    for vantage, checks in sorted(by_vantage.items()):
+        references = turn.references(vantage)
+        if references and not turn.blind(vantage):
+            yield from _silent_references(turn, vantage, references)
+            continue
+        for client in sorted({c.client for c in checks}):
+            own = [c.id for c in checks if c.client == client and not c.reference]
+            services = _watched(turn, own, client)
+            if references:
+                yield _blind(turn, vantage, client, own, services)
+            elif services:
+                yield _no_reference(turn, vantage, client, services, own)
+
+
+def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tuple[str, ...]) -> Item:
+    references = turn.references(vantage)
+    since = blind_since(turn, vantage)
+    rows = [turn.rows.get(c) for c in references]
+    seen = any(row is not None and row.last_good_at is not None for row in rows)
+    evidence = f"no reference answers: {'; '.join(turn.evidence(c) for c in references[:NAMED])}"
+    evidence += "" if seen else "; none has ever answered"
+    counts = f"silence of {named(own)} counts for nothing; " if own else ""
+    means = counts + (f"nothing is done by itself for {named(services)}" if services else "nothing is known from there")
+    return _item(turn, Lack.BLIND, client, vantage, since, evidence, means, f"bascule check {references[0]}", services)
+
+
+def blind_since(turn: Turn, vantage: str) -> float:
+    """Since when no reference of this vantage answers: from the last good answer on, or from the first question."""
+    rows = [row for c in turn.references(vantage) if (row := turn.rows.get(c)) is not None]
+    good = [row.last_good_at for row in rows if row.last_good_at is not None]
+    if good:
+        return max(good)
+    bad = [at for row in rows for at in (row.first_bad_at, row.none_since) if at is not None]
+    return min(bad, default=began(turn))
+
+
+def _no_reference(turn: Turn, vantage: str, client: str, services: tuple[str, ...], own: list[str]) -> Item:
+    evidence = f"no check made from vantage {vantage} is a reference"
+    means = f"silence of {named(own)} takes nothing down: a silent {services[0]} stays unknown"
+    say = "bascule validate"
+    return _item(turn, Lack.NO_REFERENCE, client, vantage, began(turn), evidence, means, say, services)
+
+
+def _silent_references(turn: Turn, vantage: str, references: tuple[str, ...]) -> Iterator[Item]:
+    for name in references:
+        row = turn.rows.get(name)
+        if row is None or row.verdict is not Verdict.DOWN:
+            continue
+        check = turn.model.checks[name]
+        others = len(references) - 1
+        means = f"whether vantage {vantage} is blind rests on {others} other reference{'s' if others > 1 else ''}"
+        since = row.first_bad_at
+        yield _item(
+            turn, Lack.REFERENCE, check.client, name, since, turn.evidence(name), means, f"bascule check {name}"
+        )
+
+
+def _quorums(turn: Turn) -> Iterator[Item]:
+    for service in turn.model.services.values():
+        vantages = policy.vantages_of(turn, service)
+        if len(vantages) < 2:
+            continue
+        need = max(2, turn.limits(service.client).quorum or len(vantages) // 2 + 1)
+        blind = sorted((blind_since(turn, v), v) for v in vantages if turn.blind(v))
+        if len(vantages) - len(blind) >= need:
+            continue
+        since = blind[len(vantages) - need][0]
+        evidence = f"{len(vantages) - len(blind)} of {len(vantages)} vantages see anything, {need} are needed"
+        evidence += f"; blind: {named(v for _, v in blind)}"
+        means = f"nothing is done by itself for {service.id}"
+        say = f"bascule status {service.id}"
+        yield _item(turn, Lack.QUORUM, service.client, service.id, since, evidence, means, say, (service.id,))
+
+
+# ---- questions
+
+
+def _checks(turn: Turn) -> Iterator[Item]:
+    for check in turn.model.checks.values():
+        row = turn.rows.get(check.id)
+        say = f"bascule check {check.id}"
+        if row is None:
+            evidence = f"{check.id} has not been answered since the controller began"
+            yield _about(turn, Lack.NOT_ANSWERED, check, began(turn), evidence, say)
+        elif row.last_answer is Answer.NONE and row.none_streak >= check.fall:
+            since = row.none_since if row.none_since is not None else row.last_good_at
+            yield _about(turn, Lack.CANNOT_ASK, check, since, turn.evidence(check.id), say)
+        elif turn.now > row.last_sent_at + check.stale_after_s:
+            ago = show_duration(turn.now - row.last_sent_at)
+            evidence = f"{check.id} was answered {ago} ago for the last time"
+            yield _about(turn, Lack.NOT_ANSWERED, check, row.last_sent_at, evidence, say)
+        elif check.probe == LOGIN and turn.verdict(check.id) is Verdict.DOWN:
+            since = row.first_bad_at
+            yield _about(turn, Lack.LOGIN, check, since, turn.evidence(check.id), say)
+
+
+def _about(turn: Turn, lack: Lack, check: Check, since: float | None, evidence: str, say: str) -> Item:
+    """An item about a check, with what rests on it."""
+    services, means = rests_on(turn, check)
+    return _item(turn, lack, check.client, check.id, since, evidence, "; ".join(means), say, services)
+
+
+def rests_on(turn: Turn, check: Check) -> tuple[tuple[str, ...], list[str]]:
+    """The services that this check matters to, and in which way."""
+    seen = _watched(turn, [check.id], check.client)
+    means = []
+    if seen:
+        means.append(f"whether {named(seen)} is down cannot be known by it")
+    tiers, where = [], []
+    for service in turn.model.services.values():
+        if service.client != check.client:
+            continue
+        for number, tier in enumerate(service.ladder, start=1):
+            move = turn.model.moves[tier.move]
+            asked = [c for x in (move.viable_when, move.verify, move.done_when) if x is not None for c in x.checks()]
+            if check.id in asked or check.id == move.data_age or move.id in check.needed_by:
+                tiers.append(f"tier {number} {move.name} of {service.id}")
+                where.append(service.id)
+    ways_back = [
+        m for m in check.needed_by if m not in {t.move for s in turn.model.services.values() for t in s.ladder}
+    ]
+    if tiers:
+        means.append(f"{named(tiers)} may not work")
+    if ways_back:
+        means.append(f"{named(ways_back)} may not work")
+    fenced = [p.id for p in turn.model.places.values() if p.client == check.client and _proves(p, check.id)]
+    if fenced:
+        means.append(f"whether {named(fenced)} is out cannot be proven by it")
+    if check.reference:
+        means.append(f"vantage {check.vantage} may be blind without it")
+    if not means:
+        means.append("nothing in the plan rests on it")
+    return tuple(dict.fromkeys((*seen, *where))), means
+
+
+def _proves(place: object, check: str) -> bool:
+    fence = getattr(place, "fence", None)
+    if fence is None:
+        return False
+    asked = [*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when is not None else ())]
+    return check in asked
+
+
+# ---- tiers
+
+
+def _tiers(turn: Turn) -> Iterator[Item]:
+    """Tiers that could not be taken if their service went down now; in an incident its own notices tell of them."""
+    for service in turn.model.services.values():
+        state = turn.decided.services.get(service.id)
+        if state is None or state.incident is not None or turn.decided.run_for(service.id) is not None:
+            continue
+        for number, tier in enumerate(service.ladder, start=1):
+            move = turn.model.moves[tier.move]
+            there = move.to is not None and move.to == state.place
+            if there or (move.leaves and state.place not in move.leaves) or move.id in turn.decided.engaged:
+                continue
+            subject, say = f"{service.id} tier {number}", f"bascule failover {service.id} --move {move.name} --dry-run"
+            means = f"tier {number} {move.name} of {service.id} cannot run"
+            at = (turn, service, subject, means, say)
+            viable = turn.says(move.viable_when)
+            if move.viable_when is not None and viable is Verdict.DOWN:
+                down = blamed(move.viable_when, turn.verdict, Verdict.DOWN)
+                bad = [t for c in down if (t := _down_since(turn, c)) is not None]
+                yield _tier(*at, Lack.TIER, min(bad, default=None), turn.behind(move.viable_when, Verdict.DOWN))
+            loss = ladder.data_loss(turn, service, move, tier.accept_loss_s)
+            if loss is not None and viable in USABLE:
+                yield _tier(*at, Lack.DATA, _too_old_since(turn, service, move.data_age, tier.accept_loss_s), loss[1])
+
+
+def _tier(
+    turn: Turn, service: Service, subject: str, means: str, say: str, lack: Lack, since: float | None, evidence: str
+) -> Item:
+    if lack is Lack.DATA:
+        means = f"{means} by itself"
+    return _item(turn, lack, service.client, subject, since, evidence, means, say, (service.id,))
+
+
+def _down_since(turn: Turn, check: str) -> float | None:
+    """From the first bad answer of the streak that goes on, else (by its window) since its verdict fell."""
+    row, known = turn.rows[check], turn.decided.verdicts.get(check)
+    return row.first_bad_at if row.first_bad_at is not None or known is None else known.at
+
+
+def _too_old_since(turn: Turn, service: Service, check: str | None, accept_loss_s: float | None) -> float | None:
+    """Since when the data there is older than allowed."""
+    age_s = turn.data_age_s(check, turn.now) if check is not None else None
+    if age_s is None or service.rpo_s is None:
+        return began(turn)
+    return turn.now - (age_s - max(service.rpo_s, accept_loss_s or 0.0))
+
+
+# ---- telling
+
+
+def _unheard(turn: Turn) -> Iterator[Item]:
+    for client, last in turn.decided.unheard.items():
+        means = "whoever is told so does not learn of an outage" if last.delivered else "nobody learns of an outage"
+        evidence = f"the last notice ({last.notice}) did not reach: {last.evidence}"
+        yield _item(turn, Lack.UNHEARD, client, client or "workspace", last.at, evidence, means, "bascule validate")

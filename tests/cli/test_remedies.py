@@ -1,0 +1,282 @@
+"""Every refusal ends with a command that works: it parses, and it changes the answer or shows what it is about."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from orchestrator.cli.main import app
+from orchestrator.cli.remedies import FAILED_TIERS, ROWS, Remedy, remedies
+from orchestrator.core import events as e
+from orchestrator.core import words
+from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.model import Tier
+from orchestrator.core.reasons import Reason
+from tests.core.stage import hq_loses_power, isp_a_dies, lab
+from tests.core.world import World
+
+F, B, A, J, X = WordKind.FAILOVER, WordKind.FAILBACK, WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT
+LOOKS = ("status", "incidents", "report", "check", "validate", "ready")
+
+
+@dataclass
+class Story:
+    """A world, and a word that is refused in it."""
+
+    reason: Reason
+    world: Callable[[], World]
+    kind: WordKind
+    subject: str
+    options: dict[str, object] = field(default_factory=dict)
+    who: str = "Ada"
+
+
+def waiting() -> World:
+    """Everything at hq is silent, and whether it has power is for a person to say."""
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    return world
+
+
+def failed() -> World:
+    """The first tier failed, and has been mended since; nothing else is left."""
+    world = lab()
+    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    world.bad("cloud-ready", "geo-ready")
+    isp_a_dies(world)
+    world.run(60)
+    world.outcomes.clear()
+    return world
+
+
+def at_work() -> World:
+    world = lab()
+    world.hang.add("backup-isp")
+    isp_a_dies(world)
+    world.run(20)
+    return world
+
+
+def at_geo() -> World:
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    world.bad("hq-dark", "hq-off")
+    world.good("isp-b-path", "hq-internet")
+    world.run(60)
+    return world
+
+
+def blind() -> World:
+    world = lab()
+    world.silent("ref", "ref2", "erp-transaction")
+    world.run(20)
+    return world
+
+
+def ended() -> World:
+    world = waiting()
+    world.say(J, "r1")
+    return world
+
+
+def engaged() -> World:
+    world = lab()
+    isp_a_dies(world)
+    world.run(60)
+    return world
+
+
+def without(*names: str) -> Callable[[], World]:
+    def made() -> World:
+        world = lab()
+        world.bad(*names)
+        world.run(20)
+        return world
+
+    return made
+
+
+def no_answer(*names: str) -> Callable[[], World]:
+    def made() -> World:
+        world = lab()
+        world.nothing(*names)
+        world.run(20)
+        return world
+
+    return made
+
+
+def old_data() -> World:
+    world = lab()
+    world.measures["acme/geo-replica"] = {"data_age_s": 900.0}
+    world.run(20)
+    return world
+
+
+def no_data() -> World:
+    world = World(lab().model)
+    world.effects = lab().effects
+    world.measures.pop("acme/geo-replica")
+    world.run(20)
+    return world
+
+
+def crowded() -> World:
+    """One failover at a time, and one is under way."""
+    world = lab()
+    world.model = replace(world.model, digest="m2", limits=replace(world.model.limits, concurrent_failovers=1))
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.hang.add("backup-isp")
+    world.say(F, "acme/hq-internet", move="backup-isp", override=["already engaged"])
+    return world
+
+
+def nothing_declared() -> World:
+    world = lab()
+    services = dict(world.model.services)
+    services["acme/erp"] = replace(services["acme/erp"], ladder=())
+    world.model = replace(world.model, digest="m2", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    return world
+
+
+def two_down() -> World:
+    world = lab()
+    services = dict(world.model.services)
+    services["acme/erp"] = replace(services["acme/erp"], ladder=(Tier("acme/backup-isp"), Tier("acme/geo-site")))
+    world.model = replace(world.model, digest="m2", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.bad("isp-b-path", "geo-ready")
+    world.run(20)
+    return world
+
+
+def held() -> World:
+    world = lab()
+    world.say(WordKind.HOLD, "acme")
+    return world
+
+
+STORIES = [
+    Story(Reason.NO_SUCH_SERVICE, lab, F, "acme/nosuch"),
+    Story(Reason.NO_SUCH_MOVE, lab, F, "acme/erp", {"move": "nosuch"}),
+    Story(Reason.NO_SUCH_GUARD, lab, F, "acme/erp", {"override": ["nosuch"]}),
+    Story(Reason.NOT_OVERRIDABLE, lab, F, "acme/erp", {"override": ["fence unproven"]}),
+    Story(Reason.BLIND, blind, F, "acme/erp", {"move": "backup-isp"}),
+    Story(Reason.TOO_MANY_FAILOVERS, crowded, F, "acme/erp", {"move": "geo-site", "fence": True}),
+    Story(Reason.RESOURCE_BUSY, at_work, F, "acme/hq-internet", {"move": "backup-isp"}),
+    Story(Reason.RESOURCE_BUSY, at_work, F, "acme/erp", {"move": "backup-isp"}),
+    Story(Reason.PLAYBOOK_FAILED, failed, F, "acme/hq-internet"),
+    Story(Reason.NO_TIER_LEFT, two_down, F, "acme/erp"),
+    Story(Reason.NO_TIER_LEFT, nothing_declared, F, "acme/erp"),
+    Story(Reason.ALREADY_THERE, at_geo, F, "acme/erp", {"move": "geo-site"}),
+    Story(Reason.WRONG_PLACE, lab, F, "acme/erp", {"move": "geo-site", "fenced": "cloud"}),
+    Story(Reason.WRONG_PLACE, waiting, A, "r1", {"fenced": "cloud"}),
+    Story(Reason.NOT_VIABLE, without("isp-b-path"), F, "acme/erp", {"move": "backup-isp"}),
+    Story(Reason.VIABILITY_UNKNOWN, no_answer("isp-b-path"), F, "acme/erp", {"move": "backup-isp"}),
+    Story(Reason.ALREADY_ENGAGED, engaged, F, "acme/erp", {"move": "backup-isp"}),
+    Story(Reason.RPO_EXCEEDED, old_data, F, "acme/erp", {"move": "geo-site", "fence": True}),
+    Story(Reason.RPO_UNKNOWN, no_data, F, "acme/erp", {"move": "geo-site", "fence": True}),
+    Story(Reason.FENCE_NOT_AUTOMATIC, lab, F, "acme/erp", {"move": "geo-site"}),
+    Story(Reason.AT_HOME, lab, B, "acme/erp"),
+    Story(Reason.IN_INCIDENT, waiting, B, "acme/erp"),
+    Story(Reason.NO_SUCH_RUN, lab, A, "r9"),
+    Story(Reason.NO_SUCH_RUN, lab, J, "r9"),
+    Story(Reason.NO_SUCH_RUN, lab, X, "r9"),
+    Story(Reason.ALREADY_ENDED, ended, A, "r1"),
+    Story(Reason.ALREADY_ENDED, ended, X, "r1"),
+    Story(Reason.NOT_WAITING, at_work, A, "r1"),
+    Story(Reason.NOT_WAITING, at_work, J, "r1"),
+    Story(Reason.NOT_WAITING, ended, J, "r1"),
+    Story(Reason.NOT_HELD, lab, WordKind.RESUME, "acme/erp"),
+    Story(Reason.NOT_HELD, held, WordKind.RESUME, "acme/erp"),
+    Story(Reason.NOT_NEEDED, lab, WordKind.MAINTENANCE, "acme/erp"),
+    Story(Reason.NO_SUCH_SERVICE, lab, WordKind.HOLD, "nobody"),
+    Story(Reason.NOBODY_NAMED, lab, F, "acme/erp", who=" "),
+]
+
+
+def said(story: Story, world: World) -> WordSpoken:
+    options = dict(story.options)
+    return WordSpoken("refused", story.kind, story.who, story.subject, "", options)  # type: ignore[arg-type]
+
+
+def in_words(command: str) -> WordSpoken | None:
+    """The word that a command line says; None for one that only looks. The command line itself has to be right."""
+    argv = shlex.split(command)
+    assert argv[0] == "bascule"
+    verb = argv[1]
+    function, bound, _ = app.parse_args(argv[1:], exit_on_error=False, print_error=False)
+    assert callable(function)
+    if verb in LOOKS or "--dry-run" in argv:
+        return None
+    options: dict[str, object] = {}
+    for key in ("move", "fence", "fenced", "override"):
+        if (value := bound.arguments.get(key)) not in (None, False):
+            options[key] = value
+    if verb == "maintenance":
+        options["for_s"] = 7200.0
+    return WordSpoken("remedy", WordKind(verb), "Ada", argv[2], "WHY", options)  # type: ignore[arg-type]
+
+
+def there_is(command: str, world: World) -> bool:
+    """Whether what a command is to show is there."""
+    _, verb, *rest = shlex.split(command)
+    named = [x for x in rest if not x.startswith("-")][:1] if verb != "check" else rest
+    known = {*world.model.services, *world.model.checks, *world.decided().runs, "acme"}
+    return all(x in known for x in named)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda s: f"{s.reason.value}-{s.kind.value}")
+def test_each_remedy_works(story: Story) -> None:
+    world = story.world()
+    word = said(story, world)
+    world.hears(word)
+    answer = world.answered[-1]
+    assert (answer.accepted, answer.reason) == (False, story.reason.value), answer
+    found = remedies(answer.reason, word, world.decided(), world.model)
+    assert found, f"{answer.reason}: nothing to type"
+    assert any(works(remedy, story) for remedy in found), [str(x) for x in found]
+    for remedy in found:
+        assert works(remedy, story), str(remedy)
+
+
+def works(remedy: Remedy, story: Story) -> bool:
+    """Told in a world of its own: it is done, or it meets another answer; or what it shows is there."""
+    world = story.world()
+    word = in_words(remedy.command)
+    if word is None:
+        return there_is(remedy.command, world)
+    world.hears(word)
+    answer = world.answered[-1]
+    return answer.accepted or (answer.reason != story.reason.value and answer.reason != "no such guard")
+
+
+def test_a_word_that_was_said_before_under_this_id_may_be_said_under_another() -> None:
+    world = lab()
+    world.say(WordKind.HOLD, "acme/erp", word="same")
+    word = WordSpoken("same", F, "Ada", "acme/erp", "", {"move": "cloud-instance"})
+    world.hears(word)
+    assert world.answered[-1].reason == Reason.ID_IN_USE.value
+    (remedy,) = remedies("id in use", word, world.decided(), world.model)
+    again = in_words(remedy.command)
+    assert again is not None
+    assert again.options == {"move": "cloud-instance"}
+
+
+def test_every_reason_that_can_refuse_a_word_has_a_story_or_is_a_tier_s_failure() -> None:
+    told = {s.reason for s in STORIES} | {Reason.ID_IN_USE, Reason.CANNOT_ACT} | set(FAILED_TIERS)
+    assert set(ROWS) == told
+
+
+def test_a_remedy_that_can_never_show_is_not_there() -> None:
+    """What stops automatic action alone refuses nobody's word."""
+    source = words.policy.BY_HAND
+    assert {g.__name__ for g in source} == {"blind", "too_many_failovers"}
+    for reason in (Reason.HELD, Reason.IN_MAINTENANCE, Reason.FLAPPING, Reason.MASS_FAILURE, Reason.NO_QUORUM):
+        assert not remedies(reason.value, WordSpoken("w", F, "Ada", "acme/erp"), lab().decided(), lab().model)

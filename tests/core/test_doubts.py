@@ -1,0 +1,245 @@
+"""Not being able to see or act is news: told once after `doubt`, and its end once; with or without an incident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind, TellPeople
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import Mode, Model
+from orchestrator.core.readiness import Lack, assess
+from orchestrator.core.sight import sight
+from tests.core.stage import lab
+from tests.core.world import World, acme, check
+
+
+def told(world: World, lack: Lack, kind: NoticeKind = NoticeKind.CANNOT_SEE) -> list[TellPeople]:
+    return [x for x in world.told if x.kind is kind and x.details.get("lack") == lack.value]
+
+
+def lacks(world: World) -> dict[Lack, list[str]]:
+    found: dict[Lack, list[str]] = {}
+    for item in assess(world.engine.turn(world.now)):
+        found.setdefault(item.lack, []).append(item.subject)
+    return found
+
+
+def with_login(model: Model) -> Model:
+    """A login to the host that the geo site's playbook goes to."""
+    login = check("login@geo-app", probe="login", rise=1, fall=2, needed_by=("acme/geo-site",))
+    return replace(model, checks={**model.checks, login.id: login})
+
+
+def test_when_all_is_well_nothing_lacks() -> None:
+    world = lab()
+    world.run(300)
+    assert not lacks(world)
+    assert not [x for x in world.told if x.kind is NoticeKind.CANNOT_SEE]
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_blind_controller_tells_once_whatever_the_mode(mode: Mode) -> None:
+    world = lab(mode)
+    world.silent("ref", "ref2")
+    world.run(50)
+    assert not told(world, Lack.BLIND)
+    world.run(600)
+    (notice,) = told(world, Lack.BLIND)
+    assert notice.client == "acme"
+    assert "silence of" in notice.text
+    assert "nothing is done by itself for acme/erp" in notice.text
+    assert notice.say == "bascule ready acme"
+    assert not world.decided().open_incidents()
+    world.good("ref", "ref2")
+    world.run(120)
+    (over,) = told(world, Lack.BLIND, NoticeKind.SEES_AGAIN)
+    assert "local" in over.text
+    world.run(600)
+    assert len(told(world, Lack.BLIND)) == len(told(world, Lack.BLIND, NoticeKind.SEES_AGAIN)) == 1
+
+
+def test_references_that_never_answered_are_said_to_have_never_answered() -> None:
+    world = World(acme())
+    world.silent("ref", "ref2")
+    world.run(70)
+    (notice,) = told(world, Lack.BLIND)
+    assert "none has ever answered" in notice.text
+
+
+def test_a_restart_neither_repeats_nor_forgets() -> None:
+    world = lab()
+    world.silent("ref", "ref2")
+    world.run(100)
+    world.crash()
+    world.start()
+    world.run(300)
+    assert len(told(world, Lack.BLIND)) == 1
+    world.crash()
+    world.start(same_boot=False)
+    world.good("ref", "ref2")
+    world.run(120)
+    assert len(told(world, Lack.BLIND, NoticeKind.SEES_AGAIN)) == 1
+
+
+def test_many_of_a_kind_are_one_notice() -> None:
+    world = lab()
+    names = [c.removeprefix("acme/") for c in world.model.checks if "ref" not in c]
+    world.nothing(*names)
+    world.run(400)
+    (notice,) = told(world, Lack.CANNOT_ASK)
+    assert "; and 11 more" in notice.text
+    assert len(notice.details["subjects"]) == len(names)  # type: ignore[arg-type]
+
+
+def test_one_that_joins_later_is_told_too_and_those_before_are_not_told_again() -> None:
+    world = lab()
+    world.nothing("backup")
+    world.run(100)
+    world.nothing("geo-replica")
+    world.run(200)
+    first, second = told(world, Lack.CANNOT_ASK)
+    assert (first.details["subjects"], second.details["subjects"]) == (["acme/backup"], ["acme/geo-replica"])
+    world.good("backup")
+    world.run(200)
+    (over,) = told(world, Lack.CANNOT_ASK, NoticeKind.SEES_AGAIN)
+    assert over.details["subjects"] == ["acme/backup"]
+    assert "still so: acme/geo-replica" in over.text
+
+
+def test_a_probe_that_could_never_ask_is_told() -> None:
+    world = World(acme())
+    world.nothing("erp-transaction")
+    world.run(80)
+    (notice,) = told(world, Lack.CANNOT_ASK)
+    assert "whether acme/erp is down cannot be known by it" in notice.text
+
+
+def test_a_login_that_fails_says_which_tier_rests_on_it() -> None:
+    world = World(with_login(acme()))
+    world.bad("login@geo-app")
+    world.run(90)
+    (notice,) = told(world, Lack.LOGIN)
+    assert "tier 2 geo-site of acme/erp may not work" in notice.text
+    world.good("login@geo-app")
+    world.run(100)
+    assert told(world, Lack.LOGIN, NoticeKind.SEES_AGAIN)
+
+
+def test_a_tier_that_cannot_run_is_told_before_it_is_needed() -> None:
+    world = lab()
+    world.bad("geo-ready")
+    world.run(100)
+    (notice,) = told(world, Lack.TIER)
+    assert "tier 2 geo-site of acme/erp cannot run" in notice.text
+
+
+def test_data_that_grow_too_old_are_told() -> None:
+    world = lab()
+    world.measures["acme/geo-replica"] = {"data_age_s": 900.0}
+    world.run(100)
+    (notice,) = told(world, Lack.DATA)
+    assert "15:00 old, 30s allowed" in notice.text
+
+
+def test_what_a_maintenance_explains_is_shown_and_not_told() -> None:
+    world = lab()
+    world.say(WordKind.MAINTENANCE, "acme", for_s=400.0)
+    world.silent("ref", "ref2")
+    world.run(300)
+    assert not told(world, Lack.BLIND)
+    (item,) = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.BLIND]
+    assert "in maintenance (acme)" in item.excused
+    world.run(130)
+    assert not told(world, Lack.BLIND), "when it is over there is doubt for a while first"
+    world.run(60)
+    assert told(world, Lack.BLIND)
+
+
+def test_a_notice_that_reached_nobody_is_told_again() -> None:
+    """Whoever is blind has no line to tell it by, perhaps."""
+    world = lab()
+    world.nobody_there = True
+    world.silent("ref", "ref2")
+    world.run(400)
+    assert len(told(world, Lack.BLIND)) > 1
+    world.nobody_there = False
+    world.run(700)
+    tried = len(told(world, Lack.BLIND))
+    world.run(2000)
+    assert len(told(world, Lack.BLIND)) == tried
+    assert {x.id for x in told(world, Lack.BLIND)} == {told(world, Lack.BLIND)[0].id}
+
+
+def test_telling_that_failed_is_on_the_list() -> None:
+    world = lab()
+    world.nobody_there = True
+    world.silent("erp-transaction", "hq-internet")
+    world.run(30)
+    assert lacks(world)[Lack.UNHEARD] == ["acme"]
+
+
+def test_a_way_that_did_not_work_is_told_by_one_that_does() -> None:
+    world = lab()
+    due = r.NoticeDue(world.now, "n1", NoticeKind.RECOVERED, "acme", "acme/erp", "text")
+    world.engine.turn(world.now).record(due)
+    world.hears(e.NoticeDelivered("n1", "mail; not, or not yet: on call by chat (refused)"))
+    world.run(80)
+    assert "on call by chat (refused)" in told(world, Lack.UNHEARD)[0].text
+
+
+def test_a_line_whose_interface_is_gone_is_down_and_one_that_never_was_is_unknown() -> None:
+    for seconds, verdict in ((20, r.Verdict.DOWN), (0, r.Verdict.UNKNOWN)):
+        world = World(acme())
+        world.run(seconds)
+        world.nothing("isp-b-path")
+        for _ in range(6):
+            world.run(1.0)
+            world.hears(
+                e.Observed("acme/isp-b-path", world.now - 0.01, e.Answer.NONE, {}, "no such device", way_gone=True)
+            )
+        assert world.engine.rows["acme/isp-b-path"].verdict is verdict
+
+
+def test_what_is_seen_is_what_would_be_decided_by() -> None:
+    world = lab()
+    world.silent("ref", "ref2")
+    world.run(30)
+    erp = sight(world.engine.turn(world.now)).services["acme/erp"]
+    assert erp.condition == "unknown"
+    assert "vantage local is blind" in erp.why[0]
+
+
+def test_an_approval_says_what_it_does_to_what_is_alive() -> None:
+    world = World(replace(acme(), checks=_with_hosts(acme())))
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    (notice,) = [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED]
+    assert "acme/hq is fenced by power_off_hq.yml; it may be alive: acme/hq-app answered " in notice.text
+    assert "at most the last" in notice.text
+    assert "To say no: bascule reject r1" in notice.text
+    assert notice.details["reject"] == "bascule reject r1"
+
+
+def _with_hosts(model: Model) -> dict[str, object]:
+    host = check("hq-app-lives", host="hq-app", domains=frozenset({"acme/hq"}))
+    return {**model.checks, host.id: host}
+
+
+def test_two_clients_of_equal_names_do_not_share_a_notice() -> None:
+    ours = acme()
+    theirs = {
+        name.replace("acme/", "other/"): replace(c, id=c.id.replace("acme/", "other/"), client="other")
+        for name, c in ours.checks.items()
+        if name == "acme/backup"
+    }
+    world = World(replace(ours, checks={**ours.checks, **theirs}))
+    world.answers["other/backup"] = e.Answer.NONE
+    world.run(100)
+    (notice,) = told(world, Lack.CANNOT_ASK)
+    assert (notice.client, notice.details["subjects"]) == ("other", ["other/backup"])
+    assert "acme" not in notice.text
