@@ -21,14 +21,14 @@ from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
 from orchestrator.config.logins import login_checks
-from orchestrator.config.playbooks import Reader
+from orchestrator.config.playbooks import Manifest, Reader
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import DaemonSettings, People, WorkspaceSettings, read_people, read_settings
 from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.model import Limits, Model, Move, Place, Service
+from orchestrator.core.model import Limits, Model, Move, Place, Service, Speaker
 from orchestrator.core.people import Heartbeat, NotifySettings, Person
 
 CACHE = Path(".bascule") / "cache"
@@ -46,6 +46,7 @@ class Loaded:
     secrets: Secrets
     warnings: tuple[Fault, ...] = ()
     hosts: Mapping[str, int] = field(default_factory=dict)  # client to the number of its hosts
+    manifests: Mapping[str, Manifest] = field(default_factory=dict, repr=False)  # digest of a playbook to what it is of
 
     @property
     def people(self) -> Mapping[str, Person]:
@@ -135,6 +136,7 @@ def load(
     find_cycles(services, files, faults)
     limits = {name: client_limits.get(name, settings.limits) for name in files}
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
+    _who_may_speak(settings, {name: people[name] for name in files}, faults)
     faults.raise_if_any()
     if logins and settings.daemon.logins:
         checks.checks |= login_checks(
@@ -142,13 +144,18 @@ def load(
         )
     return Loaded(
         workspace=workspace,
-        model=_digested(Model("", checks.checks, places, moves, services, settings.limits, client_limits)),
+        model=_digested(
+            Model(
+                "", checks.checks, places, moves, services, settings.limits, client_limits, _speakers(settings, people)
+            )
+        ),
         notify=_notify(settings, people),
         daemon=settings.daemon,
         inventories={name: tuple(found) for name, found in sources.items()},
         secrets=secrets,
         warnings=faults.warnings(),
         hosts={name: len(inventory.hosts) for name, inventory in inventories.items()},
+        manifests=reader.manifests,
     )
 
 
@@ -161,6 +168,20 @@ def load_notify(workspace: Path) -> NotifySettings:
         for name, folder in _clients(workspace, faults).items()
     }
     return _notify(settings, people)
+
+
+def _speakers(settings: WorkspaceSettings, people: Mapping[str, People]) -> dict[str, Speaker]:
+    """Who may say words."""
+    persons = [p for group in (settings.people, *people.values()) for p in group.persons.values()]
+    return {p.id: Speaker(p.id, p.client, p.name, p.logins, p.tool) for p in persons}
+
+
+def _who_may_speak(settings: WorkspaceSettings, people: Mapping[str, People], faults: Faults) -> None:
+    """Say where nobody is declared: a word is taken there under any name."""
+    for name, group in people.items() if not settings.people.declared else ():
+        if not group.declared:
+            said = f"client {name} has no people: whoever reaches bascule approves under any name"
+            faults.warn(Position(f"inventories/{name}"), f"{said}; declare them in people.yml")
 
 
 def _notify(settings: WorkspaceSettings, people: Mapping[str, People]) -> NotifySettings:

@@ -142,8 +142,13 @@ def _people(
             phone=shape.phone or "",
             deputy=deputy,
             ways=_ways(shape.ways, document, (*path, "ways"), faults),
+            logins=tuple(str(login) for login in shape.logins or ()),
+            tool=shape.tool,
         )
     called = [person_id(name, ("on_call", index)) for index, name in enumerate(on_call or ())]
+    for index, name in enumerate(called):
+        if name in found.persons and found.persons[name].tool:
+            faults.add(document.at("on_call", index), f"{name} is a tool: nobody is told by telling it", "a person")
     found.on_call = tuple(c for c in called if c) or shared.on_call
     found.ways = _ways(ways, document, ("ways",), faults)
     return found

@@ -345,6 +345,8 @@ class PersonShape(Shape):
     chat: Text | None = None
     phone: Text | None = None
     deputy: Name | None = None
+    logins: list[str | Annotated[int, Field(strict=True, ge=0)]] | None = None
+    tool: Flag = False
     ways: list[WayShape] | None = None
 
 

@@ -82,7 +82,8 @@ class PlaybookRunner:
 
     def use_inventories(self, inventories: Mapping[str, Sequence[Path]]) -> None:
         """After a reload: the clients' inventory sources as they are now; attempts that run keep theirs."""
-        self.inventories = {client: tuple(p.resolve() for p in paths) for client, paths in inventories.items()}
+        # As they are written: group_vars stand beside the link, and not beside what it leads to.
+        self.inventories = {client: tuple(p.absolute() for p in paths) for client, paths in inventories.items()}
 
     def warm_up(self, executor: str = "fast") -> None:
         """From now on keep ready what an attempt would have to wait for: a worker that has done its imports, a zygote.

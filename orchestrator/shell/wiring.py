@@ -40,6 +40,7 @@ from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.identity import identity_of
 from orchestrator.shell.intake import Intake
 from orchestrator.shell.loop import Ports, Shell
+from orchestrator.shell.plans import Plans
 
 log = structlog.get_logger(__name__)
 
@@ -149,7 +150,9 @@ class Controller:
             e.ControllerStarted(self.name, lease.epoch, clocks.boot(), self.axis.same_boot, self.axis.assumed_gap_s)
         )
         self._configure(model)
-        self._tasks = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._keep_axis())]
+        self.plans = Plans(self.workspace, lambda: self.shell.engine, lambda: self.loaded, self.emit)
+        kept = (self._keep_lease(), self._keep_axis(), self.plans.keep_looking(self.axis.now))
+        self._tasks = [asyncio.create_task(task) for task in kept]
         if self.loaded and self.loaded.heartbeat and self._attends:
             sender = HeartbeatSender(self.loaded.heartbeat, lambda: self.shell.broken is None)
             self._tasks.append(asyncio.create_task(sender.run()))
@@ -206,6 +209,7 @@ class Controller:
         """
         if self._over:
             raise LeaseLost("this controller does not decide any more: say it to the one that does")
+        await self.plans.before(word, self.axis.now())
         answer = self._answers.setdefault(word.id, self._loop.create_future())
         self.emit(word)
         try:
