@@ -41,7 +41,9 @@ REMEDIES: dict[str, str] = {
     "mass failure": "look at the checks first; then: bascule resume {subject}",
     "no such guard": "name one of those, as a refusal or a dry run names it",
     "not overridable": "do what it says instead of the override",
-    "plan changed": "look at the new plan: bascule failover {subject} --dry-run, then say it again",
+    "plan changed": "put back what changed, or have it read and be asked anew: bascule reload",
+    "no such person": "say who you are by a name of people.yml: --by NAME; or add yourself there: bascule reload",
+    "not that person": "say it from that person's own login, or change their logins in people.yml: bascule reload",
 }
 
 

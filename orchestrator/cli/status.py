@@ -60,7 +60,7 @@ def status_of(journal: Reading[State]) -> StatusNow:
 def _live(journal: Reading[State], wall: float) -> Live:
     from orchestrator.core.codec import CodecError, decode
     from orchestrator.core.events import TaskTime
-    from orchestrator.daemon.address import where_to_speak
+    from orchestrator.daemon.address import owner_of, where_to_speak
     from orchestrator.daemon.client import NobodyListens, NoReply, Rejected, ask
     from orchestrator.reports.status import Live
 
@@ -69,7 +69,9 @@ def _live(journal: Reading[State], wall: float) -> Live:
     if journal.empty:
         return Live(False, silent_s)
     try:
-        reply = ask(where_to_speak(journal.workspace), {"op": "status"}, timeout_s=1.0)
+        reply = ask(
+            where_to_speak(journal.workspace), {"op": "status"}, timeout_s=1.0, owner=owner_of(journal.workspace)
+        )
     except (NobodyListens, NoReply, Rejected):
         return Live(
             bool(seen and seen[1]), silent_s

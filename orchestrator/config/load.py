@@ -21,10 +21,12 @@ from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
 from orchestrator.config.logins import login_checks
+from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Manifest, Reader
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import DaemonSettings, People, WorkspaceSettings, read_people, read_settings
 from orchestrator.config.strict_yaml import compose, read_yaml
+from orchestrator.config.surroundings import label
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
 from orchestrator.core.codec import dumps, encode
@@ -82,6 +84,8 @@ def load(
     if clients is not None:
         wanted = set(clients)
         chosen = {name: folder for name, folder in folders.items() if name in wanted}
+    for path, why in unsafe(workspace):
+        faults.add(Position(label(workspace, path)), why)
     settings = read_settings(workspace, faults)
     files: dict[str, ClientFile] = {}
     people: dict[str, People] = {}
@@ -136,6 +140,8 @@ def load(
     find_cycles(services, files, faults)
     limits = {name: client_limits.get(name, settings.limits) for name in files}
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
+    for path, why in unsafe_parts(reader.covered()):
+        faults.add(Position(label(workspace, path)), why)
     _who_may_speak(settings, {name: people[name] for name in files}, faults)
     faults.raise_if_any()
     if logins and settings.daemon.logins:

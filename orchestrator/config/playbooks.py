@@ -8,7 +8,6 @@ and collections beside it, through whatever links; the client's inventory; and w
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +20,10 @@ import yaml
 from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory import inventory_files, read_by_computed
+from orchestrator.config.manifest import Manifest
+from orchestrator.config.ownership import unsafe_parts
 from orchestrator.config.strict_yaml import compose
-from orchestrator.config.surroundings import label, roles_path, surroundings
+from orchestrator.config.surroundings import NO_FILE, label, roles_path, surroundings
 
 _BESIDE = ("library", "module_utils", "doc_fragments", "collections", "group_vars", "host_vars")
 _LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
@@ -30,7 +31,6 @@ _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
-NAMED = 3  # differences that are told by name
 YES = ("true", "yes", "on")
 
 
@@ -45,31 +45,6 @@ class Play:
     hosts: str
     connection: str | None
     becomes: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """Each thing that counts, under a label, with a digest of its own; `around` is shared by a client's playbooks."""
-
-    around: Mapping[str, str]
-    parts: Mapping[str, str]
-
-    @property
-    def digest(self) -> str:
-        """One digest of all of it."""
-        told = "".join(f"{name}\0{digest}\0" for name, digest in sorted({**self.around, **self.parts}.items()))
-        return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-
-    def differs_from(self, before: Manifest) -> str:
-        """What was changed, added or removed since, by name."""
-        was, now = {**before.around, **before.parts}, {**self.around, **self.parts}
-        told = []
-        for name in sorted(was.keys() | now.keys()):
-            if was.get(name) != now.get(name):
-                how = "added" if name not in was else "removed" if name not in now else "changed"
-                told.append(f"{name} was {how}")
-        more = f" (and {len(told) - NAMED} more)" if len(told) > NAMED else ""
-        return f"{', '.join(told[:NAMED])}{more} since it was loaded"
 
 
 @dataclass(slots=True)
@@ -158,6 +133,11 @@ class Reader:
         found = Manifest(around, {label(self.workspace, part): trees.read_digest(part) for part in parts})
         self.manifests[found.digest] = found
         return found
+
+    def covered(self) -> set[Path]:
+        """Every file that a digest made so far covers, wherever it is."""
+        names = {name for m in self.manifests.values() for name in (*m.around, *m.parts)}
+        return {self.workspace / name for name in names if not name.startswith(NO_FILE)}
 
     def _tree(self, path: Path) -> yaml.Node | None:
         if path not in self.trees:
@@ -328,12 +308,16 @@ def differences(
         if not reader.check(name, Position(name)):
             found[digest] = f"playbooks/{name} cannot be read any more"
         elif (now := reader.manifest(name, inventory)).digest == digest:
-            found[digest] = ""
+            found[digest] = "; ".join(f"{label(reader.workspace, path)}: {why}" for path, why in _unsafe(reader)[:1])
         elif digest in loaded:
             found[digest] = now.differs_from(loaded[digest])
         else:
             found[digest] = f"playbooks/{name}, or something that it uses, is not what was decided upon"
     return found
+
+
+def _unsafe(reader: Reader) -> list[tuple[Path, str]]:
+    return unsafe_parts(reader.covered())
 
 
 def _connects(path: Path, play: yaml.Node) -> str | None:

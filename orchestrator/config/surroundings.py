@@ -1,4 +1,4 @@
-"""What Ansible loads beside the playbook itself: its configuration, what that names, its environment, what is installed.
+"""What Ansible loads beside the playbook: its configuration, what that names, its environment, what is installed.
 
 The one rule it keeps: whatever could make other code run, or other variables hold, without the playbook being touched,
 is covered. Each thing has a label and a digest, so that a change can be told by its name.
@@ -29,9 +29,12 @@ from orchestrator.config import trees
 
 SYSTEM = ("/usr/share/ansible", "/etc/ansible")
 LOADED_FROM = ("plugins", "roles", "collections")
+NO_FILE = ("environment: ", "package ")  # how labels begin of what is no file
 PACKAGES = ("ansible", "ansible_core", "ansible_runner", "mitogen")
 _LOOKS = re.compile(r"ANSIBLE_(FORCE_COLOR|NOCOLOR|COLOR_\w+|COW_\w+|NOCOWS|DISPLAY_\w+|VERBOSITY|LOG_PATH)")
-_WRITTEN = re.compile(r"te?mp|cache|cp_dir|control_path|log_path|retry_files|token|known_hosts|async_dir|^home$|^inventory$")
+_WRITTEN = re.compile(
+    r"te?mp|cache|cp_dir|control_path|log_path|retry_files|token|known_hosts|async_dir|^home$|^inventory$"
+)
 _SECRET = re.compile(r"vault|password|private_key")
 
 

@@ -28,10 +28,11 @@ _known: dict[str, tuple[Signature, str]] = {}
 _lock = threading.Lock()
 
 
-def walk(top: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
+def walk(top: Path, *, folders: bool = False) -> Iterator[tuple[Path, os.stat_result | None]]:
     """Every file at or below `top` through whatever links, in a stable order; None for what cannot be looked at.
 
-    A directory that was walked already (a link to it, a loop) is given as itself, and not walked again.
+    With `folders`, each directory too. One that was walked already (a link to it, a loop) is given as itself, and not
+    walked again.
     """
     seen: set[tuple[int, int]] = set()
     todo = [top]
@@ -50,6 +51,8 @@ def walk(top: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
             yield path, found
             continue
         seen.add((found.st_dev, found.st_ino))
+        if folders:
+            yield path, found
         try:
             names = sorted(os.listdir(path), reverse=True)
         except OSError:

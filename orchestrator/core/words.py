@@ -249,7 +249,9 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     if found.ended is not None:
         ended = found.ended
         why = Reason.PLAN_CHANGED if ended.reason is Reason.PLAN_CHANGED else Reason.ALREADY_ENDED
-        return Refusal(why, f"{found.id} ended: {ended.reason.value}" + (f": {ended.evidence}" if ended.reason is why else ""))
+        return Refusal(
+            why, f"{found.id} ended: {ended.reason.value}" + (f": {ended.evidence}" if ended.reason is why else "")
+        )
     step = found.current()
     waiting = step is not None and step.kind is r.StepKind.APPROVAL
     if step is None or not (waiting or found.human):

@@ -21,7 +21,7 @@ from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordSpoken
 from orchestrator.core.model import Json
-from orchestrator.daemon.address import where_to_listen
+from orchestrator.daemon.address import leave, where_to_listen
 from orchestrator.daemon.desk import Desk
 from orchestrator.daemon.socket import WordsSocket
 from orchestrator.shell.dry_run import plan_of
@@ -62,6 +62,7 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
     finally:
         _tell_systemd("STOPPING=1")
         await words.stop()
+        leave(words.path, controller.workspace)
         await controller.close()
         log.info("daemon has stopped")
 
@@ -136,7 +137,13 @@ def _desk(controller: Controller) -> Desk:
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
 
-    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told)
+    async def reload() -> list[str]:
+        if await controller.reload():
+            return []
+        faults = controller.invalid.faults if controller.invalid else ()
+        return [str(fault) for fault in faults] or ["it cannot be put in force now: the daemon's log says why"]
+
+    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told, reload=reload)
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
 

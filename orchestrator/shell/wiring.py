@@ -17,14 +17,15 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel
 
-from orchestrator.config import ConfigurationInvalid, Loaded, load
+from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, load
 from orchestrator.config.load import load_notify
-from orchestrator.config.playbooks import playbook_digest
+from orchestrator.config.ownership import unsafe
+from orchestrator.config.playbooks import differences
 from orchestrator.config.settings import DaemonSettings
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
-from orchestrator.core.model import Model
+from orchestrator.core.model import Model, Playbook
 from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.axis import Axis
@@ -176,6 +177,9 @@ class Controller:
         """Read the files again; keep the old configuration if they are invalid or cannot be put in force now."""
         try:
             loaded, found = await self._read()
+        except WorkspaceUnsafe as refused:
+            log.error("not reloaded, the old configuration stays in force", why=str(refused))
+            return False
         except ConfigurationInvalid as invalid:
             self.invalid = invalid
             for fault in invalid.faults:
@@ -224,7 +228,9 @@ class Controller:
     # ---- inside
 
     async def _read(self) -> tuple[Loaded, Mapping[str, str]]:
-        """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid."""
+        """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""
+        if findings := await asyncio.to_thread(unsafe, self.workspace):  # not even the last valid one acts on these
+            raise WorkspaceUnsafe(findings)
         loaded = await asyncio.to_thread(read_workspace, self.workspace)
         found, missing = await asyncio.to_thread(loaded.secrets.reveal_all)
         for reference, why in missing.items():
@@ -263,7 +269,7 @@ class Controller:
             self.workspace,
             {},
             self._progressed,
-            digest=self._digest,
+            differs=self._differs,
             workspace_id=identity_of(self.workspace, self.lease.epoch),
         )
         self._opened.push_async_callback(self.runner.close)
@@ -291,12 +297,11 @@ class Controller:
         except JournalError as refused:
             log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
-    def _digest(self, client: str, playbook: str) -> str:
-        sources = self.loaded.inventories.get(client, ()) if self.loaded else ()
-        digest = playbook_digest(self.workspace, playbook, list(sources))
-        if digest is None:
-            raise ValueError(f"{playbook} cannot be read any more: `bascule validate`")
-        return digest
+    def _differs(self, client: str, playbook: Playbook) -> str:
+        loaded = self.loaded
+        sources = loaded.inventories.get(client, ()) if loaded else ()
+        wanted = [(playbook.path, sources, playbook.digest)]
+        return differences(self.workspace, wanted, loaded.manifests if loaded else {})[playbook.digest]
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
