@@ -49,6 +49,12 @@ def person_meant(turn: Turn, word: WordSpoken) -> str:
     return ""
 
 
+def remark(turn: Turn, word: WordSpoken) -> str:
+    """What the answer says of a name that stands for nobody declared."""
+    strange = [c for c in _clients(turn, word) if (known := _declared(turn, c)) and not _meant(known, word)]
+    return f"; {word.who} is nobody of {', '.join(strange)}'s people" if strange else ""
+
+
 def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] | None:
     declared = _declared(turn, client)
     if not declared:

@@ -86,7 +86,7 @@ def _accept(turn: Turn, word: WordSpoken, said: Consent) -> None:
             word.subject,
             word.why,
             said.reason,
-            said.evidence,
+            said.evidence + speakers.remark(turn, word),
             said.run,
             said.ends_at,
             _named(word) if said.run and word.kind in (WordKind.FAILOVER, WordKind.FAILBACK) else (),

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core import decided as d
-from orchestrator.core import failback
+from orchestrator.core import failback, plan
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import TaskTime
 from orchestrator.core.model import Json, Model, Service
-from orchestrator.core.records import TierState, Verdict
-from orchestrator.core.turn import percentile
+from orchestrator.core.records import StepKind, TierState, Verdict, WordAccepted
+from orchestrator.core.turn import Turn, percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,11 @@ def _service(service: Service, state: d.Decided, model: Model, now: float, runs:
         tiers=tuple(_tiers(service, incident, state, left_s)) if incident else (),
         run=run,
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
-        notes=(*_notes(service, found, state, now), *_going_back(service, state, model, now)),
+        notes=(
+            *_notes(service, found, state, now),
+            *_edited(service, state, model, now),
+            *_going_back(service, state, model, now),
+        ),
         bad_checks=bad,
     )
 
@@ -226,13 +230,13 @@ def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: flo
 def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
     for subject, hold in state.holds.items():
         if d.covers(subject, service.id):
-            yield f"held by {hold.who}" + (f": {hold.why}" if hold.why else "")
+            yield f"held by {_speaker(hold)}" + (f": {hold.why}" if hold.why else "")
     for name, ends_at in state.maintenance.items():
         if d.covers(name.partition("#")[0], service.id) and ends_at > now:
             yield f"in maintenance for another {show_duration(ends_at - now)}"
     for subject, word in state.suspected.items():
         if d.covers(subject, service.id):
-            yield f"compromise suspected by {word.who}" + (f": {word.why}" if word.why else "")
+            yield f"compromise suspected by {_speaker(word)}" + (f": {word.why}" if word.why else "")
     for place, run in d.isolated_places(state, service.id).items():
         yield f"{place} was isolated by {run}; it is opened again by hand"
     if found.frozen is not None:
@@ -240,6 +244,22 @@ def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)
+
+
+def _edited(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
+    """What waits for an approval that nobody can give, since its files are others by now."""
+    run = state.run_for(service.id)
+    step = run.current() if run else None
+    if run is not None and step is not None and step.kind is StepKind.APPROVAL:
+        differs = plan.changed(Turn(model, state, {}, now), run)
+        if differs:
+            yield f"{run.id} cannot be approved as it was shown: {differs}: bascule reload"
+
+
+def _speaker(word: WordAccepted) -> str:
+    """A name, and the login that it was said from where that is another."""
+    login = (word.peer.session or word.peer.login or str(word.peer.uid)) if word.peer else ""
+    return f"{word.who} (login {login})" if login and login != word.who else word.who
 
 
 def _going_back(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
