@@ -7,7 +7,7 @@ is covered. Each thing has a label and a digest, so that a change can be told by
     ---------------------------------------------------------------------------------------------------------------
     each place an ansible.cfg is looked for, also empty   contents
     paths that the one in force names, and files of ssh   contents; vault passwords and keys by size and times alone
-    environment: ANSIBLE_*, PYTHON*                       values, and the paths they name
+    environment: ANSIBLE_*, PYTHONPATH and its like       values, and the paths they name
     ~/.ansible, /usr/share/ansible, /etc/ansible          size and times of each plug-in, role, collection file
     installed packages of Ansible and Mitogen             their version's record, by size and times
 
@@ -30,10 +30,11 @@ from orchestrator.config import trees
 SYSTEM = ("/usr/share/ansible", "/etc/ansible")
 LOADED_FROM = ("plugins", "roles", "collections")
 NO_FILE = ("environment: ", "package ")  # how labels begin of what is no file
+PYTHON = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE")  # where modules are loaded from
 PACKAGES = ("ansible", "ansible_core", "ansible_runner", "mitogen")
 _LOOKS = re.compile(r"ANSIBLE_(FORCE_COLOR|NOCOLOR|COLOR_\w+|COW_\w+|NOCOWS|DISPLAY_\w+|VERBOSITY|LOG_PATH)")
 _WRITTEN = re.compile(
-    r"te?mp|cache|cp_dir|control_path|log_path|retry_files|token|known_hosts|async_dir|^home$|^inventory$"
+    r"te?mp|cach|cp_dir|control_path|log_path|retry_files|token|known_hosts|async_dir|^home$|^inventory$"
 )
 _SECRET = re.compile(r"vault|password|private_key")
 
@@ -94,9 +95,10 @@ def surroundings(workspace: Path, environment: Mapping[str, str] = os.environ) -
     for place in configuration_places(workspace, environment):
         if place.is_file():
             found[label(workspace, place)] = trees.read_digest(place)
-    steering = {k: v for k, v in environment.items() if k.startswith(("ANSIBLE_", "PYTHON")) and not _LOOKS.match(k)}
-    steering.pop("PYTHONDONTWRITEBYTECODE", None)
+    steering = {k: v for k, v in environment.items() if k.startswith("ANSIBLE_") or k in PYTHON}
     for name, value in steering.items():
+        if _LOOKS.match(name):
+            continue
         found[f"environment: {name}"] = hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         setting = name.removeprefix("ANSIBLE_").lower()
         found.update(_named(workspace, setting, value, workspace))
