@@ -21,8 +21,9 @@ from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
 from orchestrator.config.logins import login_checks
+from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe, unsafe_parts
-from orchestrator.config.playbooks import Manifest, Reader
+from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import DaemonSettings, People, WorkspaceSettings, read_people, read_settings
 from orchestrator.config.strict_yaml import compose, read_yaml

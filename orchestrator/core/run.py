@@ -105,7 +105,7 @@ def see(turn: Turn, found: Mapping[str, str]) -> bool:
         turn.record(r.PlaybookSeen(turn.now, digest, told))
     for run in turn.decided.unfinished_runs():
         step = run.current()
-        mine = [told for book in books_of(turn, run) if (told := news.get(book.digest))]
+        mine = [news[book.digest] for book in books_of(turn, run) if news.get(book.digest)]
         if step is not None and step.kind is r.StepKind.APPROVAL and step.state is r.StepState.RUNNING and mine:
             text = f"{run.started.service}: {run.id} cannot be approved as it was shown: {mine[0]}"
             notice = f"{run.id}/edited/{turn.now:.3f}"

@@ -4,8 +4,8 @@ The one rule it keeps: both sides find the same socket from the workspace alone,
 is `.bascule/socket` in the workspace. A Unix socket's path may be 107 bytes long at most; where the workspace lies too
 deep for that, the socket goes to a private directory named after the workspace: `/run/bascule-HASH` for root, else
 `$XDG_RUNTIME_DIR/bascule-HASH`, else `/tmp/bascule-UID-HASH`. What is there already and is not private is left to
-whoever made it: then a name is taken that nobody can foresee, and `.bascule/socket.path` says it to clients. Clients
-ask the kernel who listens before they say anything.
+whoever made it: then a name is taken that nobody can foresee. `.bascule/socket.path` says it to clients of any user.
+Clients ask the kernel who listens before they say anything.
 """
 
 from __future__ import annotations
@@ -38,9 +38,6 @@ def where_to_listen(workspace: Path) -> Path:
         pointer.unlink(missing_ok=True)
         return usual
     short = _taken(_short_directory(workspace), pointer) / "socket"
-    if short.parent == _short_directory(workspace):
-        pointer.unlink(missing_ok=True)
-        return short
     draft = home / f"{POINTER}.{os.getpid()}"
     draft.write_text(f"{short}\n", encoding="utf-8")
     draft.replace(pointer)
@@ -70,11 +67,12 @@ def owner_of(workspace: Path) -> int | None:
 
 
 def leave(path: Path, workspace: Path) -> None:
-    """What a daemon takes with it when it ends: a directory that nobody could foresee, and the word of it."""
+    """What a daemon takes with it when it ends: the word of where it listened, and a directory made for it alone."""
     pointer = workspace.resolve() / ".bascule" / POINTER
-    if pointer.exists() and path.parent.name.startswith(UNFORESEEN):
-        pointer.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        if pointer.read_text(encoding="utf-8").strip() == str(path):
+            pointer.unlink()
+        if path.parent.name.startswith(UNFORESEEN):
             path.parent.rmdir()
 
 
