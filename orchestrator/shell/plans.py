@@ -8,13 +8,10 @@ event. The runner looks once more in the moment a step begins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from orchestrator.config import Loaded
-from orchestrator.config.playbooks import differences
 from orchestrator.core import events as e
 from orchestrator.core import ladder, plan
 from orchestrator.core.engine import Engine
@@ -26,19 +23,16 @@ EVERY_S = 5.0
 MOVING = (e.WordKind.APPROVE, e.WordKind.FAILOVER, e.WordKind.FAILBACK)
 
 
-class Plans:
-    """`engine` and `loaded` give what is in force; `emit` takes what was found."""
+Books = dict[str, tuple[str, str]]  # digest in force to client and path
+Differ = Callable[[Books], Mapping[str, str]]  # what differs on disk from each of these, in a sentence or empty
 
-    def __init__(
-        self,
-        workspace: Path,
-        engine: Callable[[], Engine],
-        loaded: Callable[[], Loaded | None],
-        emit: Callable[[e.Event], None],
-    ) -> None:
-        self._workspace = workspace
+
+class Plans:
+    """`engine` gives what is in force; `differ` looks at the disk, in a thread; `emit` takes what was found."""
+
+    def __init__(self, engine: Callable[[], Engine], differ: Differ, emit: Callable[[e.Event], None]) -> None:
         self._engine = engine
-        self._loaded = loaded
+        self._differ = differ
         self._emit = emit
 
     async def before(self, word: e.WordSpoken, now: float) -> None:
@@ -55,11 +49,11 @@ class Plans:
             except OSError as error:
                 log.warning("what playbooks are made of could not be looked at", why=str(error))
 
-    def _books(self, now: float, subject: str = "") -> dict[str, tuple[str, str]]:
-        """Digest to client and path: of the subject (service or run), else of all that waits or may be chosen."""
+    def _books(self, now: float, subject: str = "") -> Books:
+        """Of the subject (service or run), else of all that waits or may be chosen."""
         engine = self._engine()
         turn, decided, model = engine.turn(now), engine.decided, engine.model
-        found: dict[str, tuple[str, str]] = {}
+        found: Books = {}
 
         def add(client: str, books: Iterable[Playbook]) -> None:
             found.update((book.digest, (client, book.path)) for book in books)
@@ -75,13 +69,12 @@ class Plans:
                 add(service.client, ladder.books_of(turn, service, move))
         return found
 
-    async def _look(self, books: dict[str, tuple[str, str]]) -> None:
-        loaded = self._loaded()
-        if loaded is None or not books:
+    async def _look(self, books: Books) -> None:
+        if not books:
             return
-        wanted = [(path, loaded.inventories.get(client, ()), digest) for digest, (client, path) in books.items()]
-        found = await asyncio.to_thread(differences, self._workspace, wanted, loaded.manifests)
-        known = self._engine().decided.edited
-        news = {digest: told for digest, told in found.items() if told != known.get(digest, "")}
-        if news and loaded is self._loaded():  # else it was loaded meanwhile
+        configuration = self._engine().decided.configuration
+        found = await asyncio.to_thread(self._differ, books)
+        decided = self._engine().decided
+        news = {digest: told for digest, told in found.items() if told != decided.edited.get(digest, "")}
+        if news and configuration == decided.configuration:  # else it was loaded meanwhile
             self._emit(e.PlaybooksRead(news))

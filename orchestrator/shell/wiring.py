@@ -41,7 +41,7 @@ from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.identity import identity_of
 from orchestrator.shell.intake import Intake
 from orchestrator.shell.loop import Ports, Shell
-from orchestrator.shell.plans import Plans
+from orchestrator.shell.plans import Books, Plans
 
 log = structlog.get_logger(__name__)
 
@@ -141,7 +141,7 @@ class Controller:
             tell=self.notifier.carry_out,
             answered=self._answered,
             forget_run=self.runner.forget,
-            entry=self._entry,
+            entry=lambda entry: self.watchers.entry(entry),  # noqa: PLW0108 -- who watches is exchanged
         )
         self.shell = Shell(self.journal, lease, ports, self.axis.now, self.axis.wall, attends=self._attends)
         model = self._model()
@@ -151,7 +151,7 @@ class Controller:
             e.ControllerStarted(self.name, lease.epoch, clocks.boot(), self.axis.same_boot, self.axis.assumed_gap_s)
         )
         self._configure(model)
-        self.plans = Plans(self.workspace, lambda: self.shell.engine, lambda: self.loaded, self.emit)
+        self.plans = Plans(lambda: self.shell.engine, self._differ, self.emit)
         kept = (self._keep_lease(), self._keep_axis(), self.plans.keep_looking(self.axis.now))
         self._tasks = [asyncio.create_task(task) for task in kept]
         if self.loaded and self.loaded.heartbeat and self._attends:
@@ -297,11 +297,14 @@ class Controller:
         except JournalError as refused:
             log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
-    def _differs(self, client: str, playbook: Playbook) -> str:
+    def _differ(self, books: Books) -> Mapping[str, str]:
         loaded = self.loaded
-        sources = loaded.inventories.get(client, ()) if loaded else ()
-        wanted = [(playbook.path, sources, playbook.digest)]
-        return differences(self.workspace, wanted, loaded.manifests if loaded else {})[playbook.digest]
+        sources = loaded.inventories if loaded else {}
+        wanted = [(path, sources.get(client, ()), digest) for digest, (client, path) in books.items()]
+        return differences(self.workspace, wanted, loaded.manifests if loaded else {})
+
+    def _differs(self, client: str, book: Playbook) -> str:
+        return self._differ({book.digest: (client, book.path)})[book.digest]
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
@@ -321,9 +324,6 @@ class Controller:
             self.watchers.progress(event)
         else:
             self.emit(event)
-
-    def _entry(self, entry: Entry) -> None:
-        self.watchers.entry(entry)
 
     def _answered(self, answer: c.Answered) -> None:
         waiting = self._answers.get(answer.word)
