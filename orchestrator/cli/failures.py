@@ -14,6 +14,7 @@ DONE, FAILED, WRONG, REFUSED = 0, 1, 2, 3
 # Module, class, exit code. Looked up by name along the exception's ancestors, so that nothing has to be imported here.
 KNOWN: dict[tuple[str, str], int] = {
     ("orchestrator.config", "ConfigurationInvalid"): WRONG,
+    ("orchestrator.config", "WorkspaceUnsafe"): WRONG,
     ("orchestrator.journal", "JournalError"): FAILED,
     ("orchestrator.core", "IllegalRecord"): FAILED,
     ("orchestrator.core", "CodecError"): FAILED,

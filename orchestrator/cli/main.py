@@ -19,6 +19,7 @@ app.command("orchestrator.cli.check:check", help="Ask checks once, now, and show
 app.command("orchestrator.cli.playbook:app", name="playbook", help="Run Ansible playbooks as bascule does.")
 app.command("orchestrator.cli.demo:demo", help="Three disasters and three tiers of failover, on the lab.")
 app.command("orchestrator.cli.daemon:daemon", help="Watch, decide and act until told to stop.")
+app.command("orchestrator.cli.reload:reload", help="Have the daemon read configuration and playbooks again.")
 app.command("orchestrator.cli.journal:app", name="journal", help="Look after the journal.")
 app.command("orchestrator.cli.status:status", help="What is the case now, and why: services, incidents, who watches.")
 app.command("orchestrator.cli.ready:ready", name="ready", help="Can all be seen and done? Else what cannot.")

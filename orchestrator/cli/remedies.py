@@ -128,8 +128,8 @@ def _data(x: Refused) -> list[Remedy]:
 def _failed(x: Refused) -> list[Remedy]:
     run = x.decided.runs.get(x.word.subject)
     if run is not None:  # an approval of a plan that is another by now
-        found = [Remedy("see the new plan", f"bascule failover {run.started.service} --dry-run")]
-        return [*found, Remedy("and say no to the old one", f"bascule reject {run.id}")]
+        found = [Remedy("put back what changed, or have it read and be asked anew", "bascule reload")]
+        return [*found, Remedy("or say no", f"bascule reject {run.id}")]
     return [Remedy("mend it, then try it again by its name", x.again())]
 
 
@@ -231,6 +231,11 @@ def _without_override(x: Refused, *more: str) -> str:
     return Refused(x.reason, word, x.decided, x.model).again(*more, named=False)
 
 
+def _no_person(x: Refused) -> list[Remedy]:
+    again = Remedy("say who you are, by a name of people.yml, from a login of that person", x.again("--by", "NAME"))
+    return [again, Remedy("or add it to people.yml, then", "bascule reload")]
+
+
 FAILED_TIERS = (
     Reason.PLAYBOOK_FAILED,
     Reason.UNREACHABLE,
@@ -276,6 +281,8 @@ ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
     Reason.IN_INCIDENT: _in_incident,
     Reason.ID_IN_USE: lambda x: [Remedy("say it under an id of its own", x.again(named=False))],
     Reason.NOBODY_NAMED: lambda x: [Remedy("say who you are", x.again("--by", "NAME", named=False))],
+    Reason.NO_SUCH_PERSON: _no_person,
+    Reason.NOT_THAT_PERSON: _no_person,
     Reason.NO_SUCH_GUARD: _not_named,
     Reason.NOT_OVERRIDABLE: _not_named,
     Reason.CANNOT_ACT: _seen("bascule ready", "mend what the evidence names; it tries again by itself; see what lacks"),

@@ -34,6 +34,11 @@ class Speaker:
     workspace: Path | None = None
     """The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/."""
 
+    @property
+    def named(self) -> bool:
+        """Whether the name was given with the word, and not taken from the account."""
+        return self.by is not None
+
     def name(self) -> str:
         """The name that the word bears. Raises CallWrong where there is none."""
         name = (self.by or os.environ.get("BASCULE_OPERATOR") or os.environ.get("SUDO_USER") or _login()).strip()

@@ -40,12 +40,14 @@ def say(
 ) -> int:
     """Say one word, show what comes of it; the exit code. `about`: service, subject (or client) or run."""
     from orchestrator.core.events import WordSpoken
+    from orchestrator.shell.peer import myself
 
     workspace = find_workspace(speaker.workspace)
     if about != "run" and subject != "*":
         subject = _resolved(workspace, subject, about)
     who = speaker.name()
-    word = WordSpoken(speaker.word_id or str(uuid.uuid4()), kind, who, subject, speaker.reason, options or {})
+    word_id = speaker.word_id or str(uuid.uuid4())
+    word = WordSpoken(word_id, kind, who, subject, speaker.reason, options or {}, speaker.named, myself())
     if dry_run:
         return _dry_run(workspace, word, speaker.as_json)
     from orchestrator.cli.live import Follower
@@ -57,11 +59,11 @@ def say(
 
 def _speak(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) -> Answered:
     """The answer; with `wait`, `follower` has seen the run to its end, or to where it needs a person."""
-    from orchestrator.daemon.address import where_to_speak
+    from orchestrator.daemon.address import owner_of, where_to_speak
     from orchestrator.daemon.client import Connection, NobodyListens
 
     try:
-        events = Connection(where_to_speak(workspace))
+        events = Connection(where_to_speak(workspace), owner=owner_of(workspace))
     except NobodyListens:
         return _alone(workspace, word, follower)
     with events:
@@ -75,7 +77,7 @@ def _to_daemon(events: Connection, word: WordSpoken, wait: bool, follower: Follo
 
     events.watch()  # first, so that nothing of the run is missed
     try:
-        reply = ask(events.path, {"op": "word", "word": encode(word)}, ANSWER_TIMEOUT_S)
+        reply = ask(events.path, {"op": "word", "word": encode(word)}, ANSWER_TIMEOUT_S, events.owner)
     except NoReply as silence:
         raise NoReply(
             f"{silence}. Whether the word was heard is not known; to repeat it safely add: --word-id {word.id}"
@@ -147,12 +149,13 @@ def _refused(answer: Answered, word: WordSpoken, state: State) -> None:
 
 def _dry_run(workspace: Path, word: WordSpoken, as_json: bool) -> int:
     from orchestrator.core.codec import encode
-    from orchestrator.daemon.address import where_to_speak
+    from orchestrator.daemon.address import owner_of, where_to_speak
     from orchestrator.daemon.client import NobodyListens, ask
 
     plan: Json
+    request: dict[str, Json] = {"op": "dry-run", "word": encode(word)}
     try:
-        plan = ask(where_to_speak(workspace), {"op": "dry-run", "word": encode(word)}, PLAN_TIMEOUT_S).get("plan")
+        plan = ask(where_to_speak(workspace), request, PLAN_TIMEOUT_S, owner_of(workspace)).get("plan")
     except NobodyListens:
         from orchestrator.shell import oneshot
 

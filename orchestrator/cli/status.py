@@ -82,7 +82,7 @@ def _live(journal: Reading[State], wall: float) -> Live:
     from orchestrator.core.codec import CodecError, decode
     from orchestrator.core.events import TaskTime
     from orchestrator.core.sight import Sight
-    from orchestrator.daemon.address import where_to_speak
+    from orchestrator.daemon.address import owner_of, where_to_speak
     from orchestrator.daemon.client import NobodyListens, NoReply, Rejected, ask
     from orchestrator.reports.status import Live
 
@@ -91,7 +91,9 @@ def _live(journal: Reading[State], wall: float) -> Live:
     if journal.empty:
         return Live(False, silent_s)
     try:
-        reply = ask(where_to_speak(journal.workspace), {"op": "status"}, timeout_s=1.0)
+        reply = ask(
+            where_to_speak(journal.workspace), {"op": "status"}, timeout_s=1.0, owner=owner_of(journal.workspace)
+        )
     except (NobodyListens, NoReply, Rejected):
         return _unasked(journal, wall, silent_s, bool(seen and seen[1]))
     told = reply.get("status")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from orchestrator.config.faults import ConfigurationInvalid, Fault
 from orchestrator.config.load import Loaded, load
+from orchestrator.config.ownership import WorkspaceUnsafe
 from orchestrator.config.playbooks import playbook_digest
 from orchestrator.config.settings import DaemonSettings
 from orchestrator.config.templates import Secrets, SecretUnavailable
@@ -19,6 +20,7 @@ __all__ = [
     "Loaded",
     "SecretUnavailable",
     "Secrets",
+    "WorkspaceUnsafe",
     "load",
     "playbook_digest",
 ]

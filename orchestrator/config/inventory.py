@@ -25,12 +25,17 @@ from typing import Any
 
 import yaml
 
+from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position
+from orchestrator.config.surroundings import computes_variables, surroundings
 from orchestrator.core.apart import cache_prefixes, kept_for
 
 READ_TIMEOUT_S = 120.0
-_CACHE_FORMAT = 3
+_CACHE_FORMAT = 4
 _UNSAFE = "__ansible_unsafe"
+_READ_BYTES = 1 << 20
+_BESIDE_COMPUTED = {".py", ".sh", ".pl", ".rb", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".toml", ".env"}
+OURS = ("services.yml", "people.yml")  # in a client's folder, and none of Ansible's business
 _STATIC_SUFFIXES = {".yml", ".yaml", ".json", ".ini", ""}
 _ORIGIN = re.compile(r"Origin: (?P<file>/[^\n:]+)(?::(?P<line>\d+)(?::(?P<column>\d+))?)?")
 
@@ -172,16 +177,36 @@ def _build(
 
 
 def inventory_files(sources: Sequence[Path]) -> list[Path]:
-    """Every file that the inventory consists of: its sources, and group_vars and host_vars beside them."""
-    files: list[Path] = []
+    """Every file that the inventory consists of: its sources, and group_vars and host_vars beside them.
+
+    Links are followed, as Ansible follows them.
+    """
+    found: set[Path] = set()
     for source in sources:
-        if source.is_dir():
-            files += [p for p in source.rglob("*") if p.is_file()]
-            continue
-        files.append(source)
-        for folder in ("group_vars", "host_vars"):
-            files += [p for p in (source.parent / folder).rglob("*") if p.is_file()]
-    return sorted(set(files))
+        found.update(trees.files(source))
+        if not source.is_dir():
+            for folder in ("group_vars", "host_vars"):
+                found.update(trees.files(source.parent / folder))
+    return sorted(found)
+
+
+def read_by_computed(sources: Sequence[Path]) -> list[Path]:
+    """What a program among the sources may load from beside it; what it is told from elsewhere nobody can know."""
+    found: set[Path] = set()
+    for source in sources:
+        inner = trees.files(source) if source.is_dir() else [source]
+        for folder in {p.parent for p in inner if p.is_file() and is_computed(p)}:
+            found.update(p for p in trees.files(folder) if p.suffix in _BESIDE_COMPUTED and p.name not in OURS)
+    return sorted(found)
+
+
+def is_computed(path: Path) -> bool:
+    """Whether an inventory's file is a program, or the settings of a plug-in: what it says is only known by asking."""
+    if path.suffix not in _STATIC_SUFFIXES:
+        return True
+    with path.open("rb") as file:
+        content = file.read(_READ_BYTES)
+    return (os.access(path, os.X_OK) and content.startswith(b"#!")) or re.search(rb"(?m)^plugin:", content) is not None
 
 
 def encrypted_files(sources: Sequence[Path]) -> list[Path]:
@@ -195,21 +220,21 @@ def encrypted_files(sources: Sequence[Path]) -> list[Path]:
 
 
 def _cache_key(workspace: Path, sources: list[Path]) -> str | None:
-    """Digest of all that a static inventory is made of; None for one that is computed."""
+    """Digest of all that a static inventory is made of, and of what Ansible reads it with; None for a computed one.
+
+    A plug-in that adds variables may compute them: where there is one beside Ansible's own, nothing is kept.
+    """
+    if computes_variables(workspace, os.environ):
+        return None
+    around = surroundings(workspace, os.environ)
     digest = hashlib.sha256(f"{_CACHE_FORMAT} {workspace}".encode())
-    for name, value in sorted(os.environ.items()):
-        if name.startswith("ANSIBLE_"):
-            digest.update(f"{name}={value}\0".encode())
-    files = inventory_files(sources)
-    for path in [*files, workspace / "ansible.cfg", *(workspace / "playbooks" / "group_vars").rglob("*")]:
-        if not path.is_file():
-            continue
-        content = path.read_bytes()
+    for name, told in sorted(around.items()):
+        digest.update(f"{name}\0{told}\0".encode("utf-8", "surrogateescape"))
+    for path in inventory_files(sources):
         in_sources = any(path == s or s in path.parents for s in sources)
-        computed = os.access(path, os.X_OK) and content.startswith(b"#!")
-        if in_sources and (path.suffix not in _STATIC_SUFFIXES or computed or re.search(rb"(?m)^plugin:", content)):
+        if in_sources and is_computed(path):
             return None
-        digest.update(f"{path}\0{len(content)}\0".encode() + content)
+        digest.update(f"{path}\0{trees.read_digest(path)}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -21,6 +21,8 @@ from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
 from orchestrator.config.logins import login_checks
+from orchestrator.config.manifest import Manifest
+from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import (
@@ -32,10 +34,11 @@ from orchestrator.config.settings import (
     read_settings,
 )
 from orchestrator.config.strict_yaml import compose, read_yaml
+from orchestrator.config.surroundings import label
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.model import Limits, Model, Move, Place, Service
+from orchestrator.core.model import Limits, Model, Move, Place, Service, Speaker
 from orchestrator.core.people import Heartbeat, NotifySettings, Person
 
 CACHE = Path(".bascule") / "cache"
@@ -54,6 +57,7 @@ class Loaded:
     warnings: tuple[Fault, ...] = ()
     hosts: Mapping[str, int] = field(default_factory=dict)  # client to the number of its hosts
     journal: JournalSettings = field(default_factory=JournalSettings)
+    manifests: Mapping[str, Manifest] = field(default_factory=dict, repr=False)  # digest of a playbook to what it is of
 
     @property
     def people(self) -> Mapping[str, Person]:
@@ -89,6 +93,8 @@ def load(
     if clients is not None:
         wanted = set(clients)
         chosen = {name: folder for name, folder in folders.items() if name in wanted}
+    for path, why in unsafe(workspace):
+        faults.add(Position(label(workspace, path)), why)
     settings = read_settings(workspace, faults)
     files: dict[str, ClientFile] = {}
     people: dict[str, People] = {}
@@ -143,6 +149,9 @@ def load(
     find_cycles(services, files, faults)
     limits = {name: client_limits.get(name, settings.limits) for name in files}
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
+    for path, why in unsafe_parts(reader.covered()):
+        faults.add(Position(label(workspace, path)), why)
+    _who_may_speak(settings, {name: people[name] for name in files}, faults)
     faults.raise_if_any()
     if logins and settings.daemon.logins:
         checks.checks |= login_checks(
@@ -150,7 +159,11 @@ def load(
         )
     return Loaded(
         workspace=workspace,
-        model=_digested(Model("", checks.checks, places, moves, services, settings.limits, client_limits)),
+        model=_digested(
+            Model(
+                "", checks.checks, places, moves, services, settings.limits, client_limits, _speakers(settings, people)
+            )
+        ),
         notify=_notify(settings, people),
         daemon=settings.daemon,
         journal=settings.journal,
@@ -158,6 +171,7 @@ def load(
         secrets=secrets,
         warnings=faults.warnings(),
         hosts={name: len(inventory.hosts) for name, inventory in inventories.items()},
+        manifests=reader.manifests,
     )
 
 
@@ -170,6 +184,20 @@ def load_notify(workspace: Path) -> NotifySettings:
         for name, folder in _clients(workspace, faults).items()
     }
     return _notify(settings, people)
+
+
+def _speakers(settings: WorkspaceSettings, people: Mapping[str, People]) -> dict[str, Speaker]:
+    """Who may say words."""
+    persons = [p for group in (settings.people, *people.values()) for p in group.persons.values()]
+    return {p.id: Speaker(p.id, p.client, p.name, p.logins, p.tool) for p in persons}
+
+
+def _who_may_speak(settings: WorkspaceSettings, people: Mapping[str, People], faults: Faults) -> None:
+    """Say where nobody is declared: a word is taken there under any name."""
+    for name, group in people.items() if not settings.people.declared else ():
+        if not group.declared:
+            said = f"client {name} has no people: whoever reaches bascule approves under any name"
+            faults.warn(Position(f"inventories/{name}"), f"{said}; declare them in people.yml")
 
 
 def _notify(settings: WorkspaceSettings, people: Mapping[str, People]) -> NotifySettings:

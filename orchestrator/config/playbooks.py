@@ -2,28 +2,35 @@
 
 The one rule it keeps: a digest covers everything that would change what the playbook does and can be known without
 running it: the file, imported playbooks, roles and their dependencies, task, variable and template files, plug-ins
-beside it, and the client's inventory. Names with templates in them are left to Ansible.
+and collections beside it, through whatever links; the client's inventory; and what Ansible loads beside them
+(`surroundings`). Where a name has a template in it, all that it could name beside the playbook is covered.
 """
 
 from __future__ import annotations
 
-import configparser
-import hashlib
-from collections.abc import Iterator, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position, nearest
-from orchestrator.config.inventory import inventory_files
+from orchestrator.config.inventory import inventory_files, read_by_computed
+from orchestrator.config.manifest import Manifest
+from orchestrator.config.ownership import unsafe_parts
 from orchestrator.config.strict_yaml import compose
+from orchestrator.config.surroundings import NO_FILE, label, roles_path, surroundings
 
-_BESIDE = ("library", "module_utils", "filter_plugins", "action_plugins", "lookup_plugins", "group_vars", "host_vars")
+_BESIDE = ("library", "module_utils", "doc_fragments", "collections", "group_vars", "host_vars")
+_LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
 _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
+_LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 YES = ("true", "yes", "on")
 
 
@@ -48,6 +55,8 @@ class Reader:
     faults: Faults
     trees: dict[Path, yaml.Node | None] = field(default_factory=dict)
     parts: dict[Path, frozenset[Path]] = field(default_factory=dict)
+    manifests: dict[str, Manifest] = field(default_factory=dict)  # by digest
+    _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
 
     @property
@@ -109,17 +118,26 @@ class Reader:
         )
 
     def digest(self, name: str, inventory: Sequence[Path]) -> str:
-        """Digest of a checked playbook with all its parts, and of the inventory's files."""
-        path = self.folder / name
-        digest = hashlib.sha256()
-        for part in [*sorted(self.parts.get(path, frozenset())), *inventory_files(inventory)]:
-            relative = part.relative_to(self.workspace) if part.is_relative_to(self.workspace) else part
-            try:
-                content = part.read_bytes()
-            except OSError:  # a vanished part is a change, too
-                content = b"\0"
-            digest.update(f"{relative}\0{len(content)}\0".encode() + content)
-        return digest.hexdigest()[:32]
+        """Digest of a checked playbook with all its parts, the inventory's files, and what is loaded beside them."""
+        return self.manifest(name, inventory).digest
+
+    def manifest(self, name: str, inventory: Sequence[Path]) -> Manifest:
+        """What the digest is made of; kept, so that a change can be told by its name."""
+        around = self._around.get(sources := tuple(inventory))
+        if around is None:
+            around = surroundings(self.workspace, os.environ)
+            read = (*inventory_files(sources), *read_by_computed(sources))
+            around |= {label(self.workspace, p): trees.read_digest(p) for p in read}
+            self._around[sources] = around
+        parts = self.parts.get(self.folder / name, frozenset())
+        found = Manifest(around, {label(self.workspace, part): trees.read_digest(part) for part in parts})
+        self.manifests[found.digest] = found
+        return found
+
+    def covered(self) -> set[Path]:
+        """Every file that a digest made so far covers, wherever it is."""
+        names = {name for m in self.manifests.values() for name in (*m.around, *m.parts)}
+        return {self.workspace / name for name in names if not name.startswith(NO_FILE)}
 
     def _tree(self, path: Path) -> yaml.Node | None:
         if path not in self.trees:
@@ -158,8 +176,9 @@ class Reader:
                     self._position(path, play), "this is no play", "a mapping with 'hosts' or 'import_playbook'"
                 )
             self._play(path, play, found)
-        for name in _BESIDE:
-            found.update(p for p in (path.parent / name).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        for beside in sorted(path.parent.iterdir()):
+            if beside.name in _BESIDE or beside.name.endswith("_plugins"):
+                found.update(trees.files(beside))
 
     def _play(self, path: Path, play: yaml.Node, found: set[Path]) -> None:
         """What one play of this playbook is made of."""
@@ -170,8 +189,10 @@ class Reader:
 
     def _walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
         """Follow the static references of one file; `base` is what its relative paths start from."""
+        loose = False
         for key, node in _pairs(root):
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
+            loose = loose or plain.startswith("with_") or _looks_up(node)
             if plain in _ROLE_KEYS:
                 self._role(path, _get(node, "name", "role"), found)
             elif plain in _TASK_KEYS:
@@ -183,14 +204,31 @@ class Reader:
                     source = yaml.ScalarNode(node.tag, node.value.split()[0], node.start_mark, node.end_mark)
                 if isinstance(source, yaml.ScalarNode):
                     self._file(path, source, base, _SOURCE_KEYS[plain], found)
+        if loose:
+            self._whatever_is_looked_up(base, found)
+
+    @staticmethod
+    def _whatever_is_looked_up(base: Path, found: set[Path]) -> None:
+        """What lookups find, and names that are only known when it runs: in their folders, or beside the playbook."""
+        for folder in _LOOKED_UP:
+            found.update(trees.files(base / folder))
+        found.update(p for p in base.iterdir() if p.suffix not in (".yml", ".yaml", ".retry") and p.is_file())
 
     def _file(self, path: Path, node: yaml.ScalarNode, base: Path, kind: str, found: set[Path]) -> None:
         name = str(node.value)
-        if "{{" in name or not name or Path(name).is_absolute():
+        if "{{" in name:
+            if kind in _TASK_KEYS:  # it may be any file here, and what is included may include others
+                found.update(trees.files(base))
+            else:
+                self._whatever_is_looked_up(base, found)
+            return
+        if not name:
             return
         folders = {"include_tasks": "tasks", "import_tasks": "tasks", "include_vars": "vars", "vars_files": "vars"}
         tried = [path.parent / name, base / folders.get(kind, kind) / name, base / name]
-        there = next((p.resolve() for p in tried if p.exists()), None)
+        there = next((p for p in tried if p.exists()), None)
+        if there is None and Path(name).is_absolute():
+            return
         if there is None:
             if kind in ("import_tasks", "import_playbook", "templates"):
                 known = [p.name for p in tried[0].parent.glob("*") if p.is_file()] if tried[0].parent.is_dir() else []
@@ -201,7 +239,7 @@ class Reader:
         if kind == "import_playbook":
             self._playbook(there, found)
         elif there.is_dir():
-            found.update(p for p in there.rglob("*") if p.is_file())
+            found.update(trees.files(there))
         elif there not in found:
             found.add(there)
             if kind in ("include_tasks", "import_tasks"):
@@ -213,9 +251,12 @@ class Reader:
         if not isinstance(node, yaml.ScalarNode):
             return
         name = str(node.value)
-        if "{{" in name or name.count(".") >= 2:  # a collection's role is the collection's business
+        folders = [path.parent / "roles", self.folder / "roles", *roles_path(self.workspace, os.environ), path.parent]
+        if "{{" in name:  # it may be any of them
+            found.update(f for folder in folders[:2] for f in trees.files(folder))
             return
-        folders = [path.parent / "roles", self.folder / "roles", *self._roles_path()]
+        if name.count(".") >= 2:  # a collection's role is the collection's business
+            return
         role = next((f / name for f in folders if (f / name).is_dir()), None)
         if role is None:
             known = {p.name for f in folders if f.is_dir() for p in f.iterdir() if p.is_dir()}
@@ -227,8 +268,7 @@ class Reader:
                 near,
             )
             return
-        role = role.resolve()
-        files = {p for p in role.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+        files = set(trees.files(role))
         if files <= found:
             return
         found.update(files)
@@ -245,15 +285,6 @@ class Reader:
                             path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found
                         )
 
-    def _roles_path(self) -> list[Path]:
-        settings = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            settings.read(self.workspace / "ansible.cfg")
-            given = settings.get("defaults", "roles_path", fallback="")
-        except configparser.Error:
-            given = ""
-        return [self.workspace / Path(p).expanduser() for p in given.split(":") if p.strip()]
-
 
 def playbook_digest(workspace: Path, name: str, inventory: Sequence[Path]) -> str | None:
     """The digest of `playbooks/NAME` as it is now, to be compared with the one in the model; None if it is gone.
@@ -261,9 +292,32 @@ def playbook_digest(workspace: Path, name: str, inventory: Sequence[Path]) -> st
     `inventory` is `Loaded.inventories[client]`.
     """
     reader = Reader(workspace.resolve(), Faults())
-    if not reader.check(name, Position(name)):
-        return None
-    return reader.digest(name, inventory)
+    return reader.digest(name, inventory) if reader.check(name, Position(name)) else None
+
+
+def differences(
+    workspace: Path, wanted: Sequence[tuple[str, Sequence[Path], str]], loaded: Mapping[str, Manifest]
+) -> dict[str, str]:
+    """What differs on disk from what was loaded: a sentence for each digest, empty where nothing does.
+
+    `wanted`: playbook, inventory sources of its client, digest in force. `loaded` is `Loaded.manifests`.
+    """
+    reader = Reader(workspace.resolve(), Faults())
+    found: dict[str, str] = {}
+    for name, inventory, digest in wanted:
+        if not reader.check(name, Position(name)):
+            found[digest] = f"playbooks/{name} cannot be read any more"
+        elif (now := reader.manifest(name, inventory)).digest == digest:
+            found[digest] = "; ".join(f"{label(reader.workspace, path)}: {why}" for path, why in _unsafe(reader)[:1])
+        elif digest in loaded:
+            found[digest] = now.differs_from(loaded[digest])
+        else:
+            found[digest] = f"playbooks/{name}, or something that it uses, is not what was decided upon"
+    return found
+
+
+def _unsafe(reader: Reader) -> list[tuple[Path, str]]:
+    return unsafe_parts(reader.covered())
 
 
 def _connects(path: Path, play: yaml.Node) -> str | None:
@@ -276,6 +330,12 @@ def _connects(path: Path, play: yaml.Node) -> str | None:
     if isinstance(own, yaml.MappingNode) and any(str(key.value).startswith("ansible_") for key, _ in own.value):
         return ""
     return _text(connection) if (connection := _get(play, "connection")) is not None else None
+
+
+def _looks_up(node: yaml.Node) -> bool:
+    """Whether a value reads files by a name that is only known when it runs."""
+    texts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    return any(isinstance(t, yaml.ScalarNode) and _LOOKUP.search(str(t.value)) is not None for t in texts)
 
 
 def _pairs(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:

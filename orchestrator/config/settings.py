@@ -161,8 +161,13 @@ def _people(
             phone=shape.phone or "",
             deputy=deputy,
             ways=_ways(shape.ways, document, (*path, "ways"), faults),
+            logins=tuple(str(login) for login in shape.logins or ()),
+            tool=shape.tool,
         )
     called = [person_id(name, ("on_call", index)) for index, name in enumerate(on_call or ())]
+    for index, one in enumerate(called):
+        if one in found.persons and found.persons[one].tool:
+            faults.add(document.at("on_call", index), f"{one} is a tool: nobody is told by telling it", "a person")
     found.on_call = tuple(c for c in called if c) or shared.on_call
     found.ways = _ways(ways, document, ("ways",), faults)
     return found

@@ -8,6 +8,7 @@ with a missing or broken key is still read, and its other faults are found in th
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -51,20 +52,12 @@ def _text(value: Any) -> str:
     return value
 
 
-def _playbook(value: Any) -> Any:
-    return {"playbook": value} if isinstance(value, str) else value
+def _short_for(key: str) -> Callable[[Any], Any]:
+    """A bare text stands for a mapping with this one key."""
+    return lambda value: {key: value} if isinstance(value, str) else value
 
 
-def _move(value: Any) -> Any:
-    return {"move": value} if isinstance(value, str) else value
-
-
-def _service(value: Any) -> Any:
-    return {"service": value} if isinstance(value, str) else value
-
-
-def _secret(value: Any) -> Any:
-    return {"text": value} if isinstance(value, str) else value
+_playbook, _move, _service, _secret = map(_short_for, ("playbook", "move", "service", "text"))
 
 
 def written(seconds: float) -> str:
@@ -345,6 +338,8 @@ class PersonShape(Shape):
     chat: Text | None = None
     phone: Text | None = None
     deputy: Name | None = None
+    logins: list[str | int] | None = None
+    tool: Flag = False
     ways: list[WayShape] | None = None
 
 

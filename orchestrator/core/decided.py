@@ -105,6 +105,8 @@ def _after_another_boot(d: Decided, name: str, state: ServiceState, x: r.Control
 
 
 def _configured(d: Decided, x: r.Configured) -> None:
+    if x.digest != d.configuration:
+        d.edited.clear()  # it was read from what is on disk
     d.configuration = x.digest
     for name, home in x.homes.items():
         if name not in d.services:
@@ -255,7 +257,9 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     if (x.ok or verified) and started.incident and left and left != started.to_place:
         state.left[left] = x.at
     execute = run.of_kind(r.StepKind.EXECUTE)
-    tried = execute is not None and execute.attempt > 0  # a place that nothing was begun at has not failed
+    # A place that nothing was begun at has not failed: the runner had started nothing of an attempt it refused.
+    refused = execute is not None and execute.reason is Reason.PLAN_CHANGED
+    tried = execute is not None and execute.attempt > (1 if refused else 0)
     if not x.ok and started.to_place and tried and not verified:
         state.left[started.to_place] = x.at
 
@@ -315,6 +319,13 @@ def _word_accepted(d: Decided, x: r.WordAccepted) -> None:
 
 def _word_refused(d: Decided, x: r.WordRefused) -> None:
     _keep_word(d, x.word, x)
+
+
+def _playbook_seen(d: Decided, x: r.PlaybookSeen) -> None:
+    if x.evidence:
+        d.edited[x.digest] = x.evidence
+    else:
+        d.edited.pop(x.digest, None)
 
 
 def _window_opened(d: Decided, x: r.WindowOpened) -> None:
@@ -389,6 +400,7 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.ServiceFrozen: _service_frozen,
     r.WordAccepted: _word_accepted,
     r.WordRefused: _word_refused,
+    r.PlaybookSeen: _playbook_seen,
     r.WindowOpened: _window_opened,
     r.WindowClosed: _window_closed,
     r.NoticeDue: _notice_due,

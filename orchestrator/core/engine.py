@@ -152,6 +152,8 @@ class Engine:
             run.step_ended(turn, event)
         elif isinstance(event, e.WordSpoken):
             words.hear(turn, event)
+        elif isinstance(event, e.PlaybooksRead):
+            relevant = run.see(turn, event.found)
         elif isinstance(event, e.ConfigurationLoaded):
             turn = self._configure(turn, event.model, dirty)
         elif isinstance(event, e.ControllerStarted):

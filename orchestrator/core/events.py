@@ -124,10 +124,31 @@ class WordKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Who spoke, as the kernel says: the process at the other end, its user, and the login its session began with.
+
+    `claims` is what that process says of itself ($SUDO_USER): kept, and believed by nobody.
+    """
+
+    pid: int
+    uid: int
+    login: str = ""  # the user's name; empty: it has none here
+    session: str = ""  # the login name of the session, which sudo does not change; empty: the kernel knows of none
+    claims: str = ""
+
+    def __str__(self) -> str:
+        name = f" ({self.login})" if self.login else ""
+        session = f", session of {self.session}" if self.session and self.session != self.login else ""
+        claims = f", says it acts for {self.claims}" if self.claims and self.claims != self.session else ""
+        return f"process {self.pid} of user {self.uid}{name}{session}{claims}"
+
+
+@dataclass(frozen=True, slots=True)
 class WordSpoken:
     """Something a named person said. `subject`: service id, run id, client, or `*` for all.
 
     `options`: failover {move, fence: bool, override: [guard…]}; approve {fenced: place id}; maintenance {for_s}.
+    `named`: the name was given with the word, and not taken from the account that it came from.
     """
 
     id: str
@@ -136,6 +157,18 @@ class WordSpoken:
     subject: str
     why: str = ""
     options: Mapping[str, Json] = field(default_factory=dict)
+    named: bool = False
+    peer: Peer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybooksRead:
+    """What playbooks are made of was read again. `found`: digest in force to what differs by now, in a sentence.
+
+    An empty sentence: it is as it was decided upon.
+    """
+
+    found: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +242,7 @@ Event = (
     | StepEnded
     | StepAdopted
     | WordSpoken
+    | PlaybooksRead
     | ConfigurationLoaded
     | ControllerStarted
     | NoticeDelivered

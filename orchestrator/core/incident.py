@@ -151,9 +151,7 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
     if ledger is not None and ledger.state is r.TierState.FAILED:
         return
     if not last.ended.ok:
-        same = last.started.configuration == turn.decided.configuration
-        edited = last.ended.reason is Reason.PLAN_CHANGED and same  # on disk: trying again would meet it again
-        if (last.ended.reason in NOT_THE_TIERS_FAULT and not edited) or _could_not_ask(turn, incident, last):
+        if last.ended.reason in NOT_THE_TIERS_FAULT or _could_not_ask(turn, incident, last):
             let_go(turn, incident, last)
             return
         failed = Assessment(last.started.move, r.TierState.FAILED, last.ended.reason, last.ended.evidence)

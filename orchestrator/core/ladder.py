@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
-from orchestrator.core.model import Fence, FenceBy, Move, Service, Tier
+from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState, Verdict
 from orchestrator.core.turn import Turn
@@ -193,8 +193,26 @@ def _no(move: Move, reason: Reason, evidence: str) -> Assessment:
     return Assessment(move.id, TierState.INELIGIBLE, reason, evidence)
 
 
+def books_of(turn: Turn, service: Service, move: Move) -> list[Playbook]:
+    """Every playbook that the move may run for this service now."""
+    places = [turn.model.places.get(name) for name in to_fence(turn, service, move)]
+    fences = [move.hand_over, *(place.fence for place in places if place)]
+    here = turn.model.places.get(turn.state(service).place or "")
+    books = [move.prepare, move.playbook, move.finish, *(f.playbook for f in fences if f)]
+    return [book for book in (*books, here.isolate.playbook if here and here.isolate else None) if book]
+
+
+def _edited(turn: Turn, service: Service, move: Move) -> Iterator[Assessment]:
+    """What was approved, or decided upon, is not what would run: files were edited, and not loaded."""
+    for book in books_of(turn, service, move) if turn.decided.edited else ():
+        if evidence := turn.decided.edited.get(book.digest):
+            yield _no(move, Reason.PLAN_CHANGED, evidence)
+            return
+
+
 def _objections(turn: Turn, service: Service, tier: Tier, move: Move, since: float) -> Iterator[Assessment]:
     """All that speaks against this tier, the first first; whoever asks stops at the first that counts."""
+    yield from _edited(turn, service, move)
     yield from _cannot_start(turn, service, move)
     yield from _not_viable(turn, move, since)
     yield from _engaged(turn, move)

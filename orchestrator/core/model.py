@@ -250,6 +250,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who may say words: a person, or a tool. `client` is empty for those of the whole workspace.
+
+    `logins`: names or numbers of the users that may speak for them, and for nobody else; empty: whoever may speak.
+    """
+
+    id: str
+    client: str
+    name: str
+    logins: tuple[str, ...] = ()
+    tool: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A whole workspace, all clients."""
 
@@ -260,6 +274,7 @@ class Model:
     services: Mapping[str, Service] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     client_limits: Mapping[str, Limits] = field(default_factory=dict)
+    speakers: Mapping[str, Speaker] = field(default_factory=dict)
 
     def references(self, vantage: str) -> tuple[str, ...]:
         """Ids of the checks that tell whether this vantage sees anything at all."""

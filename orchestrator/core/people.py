@@ -60,6 +60,8 @@ class Person:
     phone: str = ""
     deputy: str | None = None
     ways: tuple[Way, ...] = ()
+    logins: tuple[str, ...] = ()  # names or numbers of the users that speak for them; empty: any
+    tool: bool = False  # a program that says words, and is told nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ a dry run shows exactly what a run would do.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 from orchestrator.core import ladder
@@ -137,6 +138,27 @@ def playbook_of(turn: Turn, run: Run, step: Step) -> tuple[Playbook, float]:
         return fence.playbook, fence.timeout_s
     book = {r.StepKind.PREPARE: move.prepare, r.StepKind.FINISH: move.finish}.get(step.kind, move.playbook)
     return book or move.playbook, move.timeout_s
+
+
+def changed(turn: Turn, run: Run) -> str:
+    """What of the run's plan is not as it was decided upon, in a sentence; empty if all of it is."""
+    service = turn.model.services.get(run.started.service)
+    if service is None or run.started.move not in turn.model.moves:
+        return f"{run.started.move} is not in the configuration any more"
+    now = digest_as_started(turn, run) if run.started.configuration != turn.decided.configuration else ""
+    if now and now != run.started.plan_digest:
+        return f"plan {run.started.plan_digest} is {now} by now"
+    return next((told for book in books_of(turn, run) if (told := turn.decided.edited.get(book.digest))), "")
+
+
+def books_of(turn: Turn, run: Run) -> list[Playbook]:
+    """The playbooks of what the run has still to do; those that the configuration has no more are left out."""
+    found = []
+    for step in run.steps:
+        if step.kind in PLAYBOOK_STEPS and not step.over:
+            with contextlib.suppress(LookupError):
+                found.append(playbook_of(turn, run, step)[0])
+    return found
 
 
 def digest_as_started(turn: Turn, run: Run) -> str:

@@ -87,6 +87,8 @@ class Reason(StrEnum):
     NOT_HELD = "not held"
     IN_INCIDENT = "in an incident"
     NOBODY_NAMED = "nobody named"
+    NO_SUCH_PERSON = "no such person"
+    NOT_THAT_PERSON = "not that person"
     ID_IN_USE = "id in use"
     NO_SUCH_GUARD = "no such guard"
     NOT_OVERRIDABLE = "not overridable"
@@ -151,7 +153,7 @@ TEXTS: dict[Reason, str] = {
     Reason.ABORTED: "it was aborted; the record says by whom",
     Reason.NOT_APPROVED: "a named person said no",
     Reason.APPROVAL_EXPIRED: "nobody approved in time: no reply is no",
-    Reason.PLAN_CHANGED: "the playbook changed after the run had been decided",
+    Reason.PLAN_CHANGED: "the playbook, or something it uses, is not what was decided upon",
     Reason.STALE_EPOCH: "a later controller has acted on the target",
     Reason.END_NOT_SEEN: "the end of the step was not seen",
     Reason.NEVER_BEGUN: "the controller stopped before the step was carried out",
@@ -172,5 +174,7 @@ TEXTS: dict[Reason, str] = {
     Reason.NO_SUCH_GUARD: "there is no guard of this name to go against",
     Reason.NOT_OVERRIDABLE: "nobody may go against this guard",
     Reason.NOBODY_NAMED: "a word needs the name of the person who says it",
+    Reason.NO_SUCH_PERSON: "nobody of this name is among the people declared",
+    Reason.NOT_THAT_PERSON: "this login does not speak for that person",
     Reason.CANNOT_ACT: "the journal cannot be written, or the engine met a defect: nothing is done",
 }

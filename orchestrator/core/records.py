@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.events import TaskTime, WordKind
+from orchestrator.core.events import Peer, TaskTime, WordKind
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
 
@@ -404,6 +404,8 @@ class WordAccepted:
     run: str | None = None
     ends_at: float | None = None
     overrides: tuple[str, ...] = ()  # guards that the person goes against, by their reason words
+    person: str = ""  # id of the person whom the name means; empty: it is nobody's of the people declared
+    peer: Peer | None = None  # who it was said by, as the kernel says
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +419,17 @@ class WordRefused:
     subject: str
     why: str
     reason: Reason
+    evidence: str
+    person: str = ""
+    peer: Peer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookSeen:
+    """What the playbook of this digest is made of differs on disk: it is not run. Without evidence: no more."""
+
+    at: float
+    digest: str
     evidence: str
 
 
@@ -508,6 +521,7 @@ Record = (
     | ServiceFrozen
     | WordAccepted
     | WordRefused
+    | PlaybookSeen
     | WindowOpened
     | WindowClosed
     | NoticeDue

@@ -23,13 +23,16 @@ A hold before the fence stops the run there; past it the run finishes, and only 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
+
 from orchestrator.core import endings, looks, steps
 from orchestrator.core import records as r
-from orchestrator.core.commands import CancelStep, SettleStep
+from orchestrator.core.commands import CancelStep, NoticeKind, SettleStep
 from orchestrator.core.decided import Run, Step, step_key
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded
-from orchestrator.core.plan import PLAYBOOK_STEPS, playbook_of
+from orchestrator.core.plan import PLAYBOOK_STEPS, books_of, playbook_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -84,8 +87,30 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
         )
         endings.end(turn, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {run.abort.why}")
     else:
-        endings.fail(turn, run, step, _FAILED_BY[event.outcome], event.detail or event.outcome.value, event)
+        detail = event.detail or event.outcome.value
+        if event.outcome is Outcome.PLAN_CHANGED:
+            with contextlib.suppress(LookupError):
+                see(turn, {playbook_of(turn, run, step)[0].digest: detail})
+        endings.fail(turn, run, step, _FAILED_BY[event.outcome], detail, event)
     advance(turn, run)
+
+
+def see(turn: Turn, found: Mapping[str, str]) -> bool:
+    """Take in what of the playbooks in force differs on disk; whether that is news.
+
+    Whoever was asked to approve what there is no more is told.
+    """
+    news = {digest: told for digest, told in found.items() if digest and told != turn.decided.edited.get(digest, "")}
+    for digest, told in news.items():
+        turn.record(r.PlaybookSeen(turn.now, digest, told))
+    for run in turn.decided.unfinished_runs():
+        step = run.current()
+        mine = [news[book.digest] for book in books_of(turn, run) if news.get(book.digest)]
+        if step is not None and step.kind is r.StepKind.APPROVAL and step.state is r.StepState.RUNNING and mine:
+            text = f"{run.started.service}: {run.id} cannot be approved as it was shown: {mine[0]}"
+            notice = f"{run.id}/edited/{turn.now:.3f}"
+            turn.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say="bascule reload")
+    return bool(news)
 
 
 def take_over(turn: Turn, run: Run) -> None:

@@ -18,6 +18,7 @@ from orchestrator.core.plan import (
     DESTRUCTIVE_STEPS,
     PLAYBOOK_STEPS,
     QUESTION_STEPS,
+    changed,
     digest_as_started,
     facts_for,
     fence_of,
@@ -104,10 +105,13 @@ def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | No
     """Why the run must not go on to this step: plan gone, or a hold or maintenance before anything was changed."""
     if run.started.move not in turn.model.moves or run.started.service not in turn.model.services:
         return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
-    if run.started.configuration != turn.decided.configuration and step.kind in PLAYBOOK_STEPS:
-        now = digest_as_started(turn, run)
-        if now != run.started.plan_digest:
-            return Reason.PLAN_CHANGED, f"plan {run.started.plan_digest} is {now} by now"
+    if step.kind in PLAYBOOK_STEPS:
+        if run.started.configuration != turn.decided.configuration:
+            now = digest_as_started(turn, run)
+            if now != run.started.plan_digest:
+                return Reason.PLAN_CHANGED, f"plan {run.started.plan_digest} is {now} by now"
+        if not run.committed and (edited := changed(turn, run)):  # past that the runner looks itself: nothing older
+            return Reason.PLAN_CHANGED, edited
     if run.started.origin is r.Origin.AUTOMATIC and step.kind in PLAYBOOK_STEPS:
         unwanted = None if run.committed else _unwanted(turn, run, step)
         return unwanted or _fence_asks(turn, run, step)
@@ -353,6 +357,9 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
     if started.origin is r.Origin.AUTOMATIC and _to_be_isolated(turn, run):
         evidence = "suspected after the run was planned: the place is isolated first"
         endings.stop(turn, run, step, Reason.COMPROMISE_SUSPECTED, evidence)
+        return True
+    if run.started.configuration != turn.decided.configuration and (new := changed(turn, run)):
+        endings.stop(turn, run, step, Reason.PLAN_CHANGED, new)  # nobody was asked about what there is now
         return True
     asked_at = step.began_at if step.began_at is not None else turn.now
     if run.approved is not None and run.approved.at >= asked_at:  # an earlier one was of something else

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core import endings, failback, ladder, policy, run
+from orchestrator.core import endings, failback, ladder, plan, policy, run, speakers
 from orchestrator.core import overrides as overrides_
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
@@ -47,12 +47,21 @@ def hear(turn: Turn, word: WordSpoken) -> None:
     """Give the word its one answer, and let it take effect."""
     said = turn.decided.words.get(word.id)
     if said is None:
-        nobody = Refusal(Reason.NOBODY_NAMED, f"{word.kind.value}: say who")
-        result = _HEARD[word.kind](turn, word) if word.who.strip() else nobody
+        unheard = _unheard(turn, word)
+        result = _HEARD[word.kind](turn, word) if unheard is None else unheard
         if isinstance(result, Refusal):
             turn.record(
                 r.WordRefused(
-                    turn.now, word.id, word.kind, word.who, word.subject, word.why, result.reason, result.evidence
+                    turn.now,
+                    word.id,
+                    word.kind,
+                    word.who,
+                    word.subject,
+                    word.why,
+                    result.reason,
+                    result.evidence,
+                    speakers.person_meant(turn, word),
+                    word.peer,
                 )
             )
         elif word.id not in turn.decided.words:
@@ -77,12 +86,22 @@ def _accept(turn: Turn, word: WordSpoken, said: Consent) -> None:
             word.subject,
             word.why,
             said.reason,
-            said.evidence,
+            said.evidence + speakers.remark(turn, word),
             said.run,
             said.ends_at,
             _named(word) if said.run and word.kind in (WordKind.FAILOVER, WordKind.FAILBACK) else (),
+            speakers.person_meant(turn, word),
+            word.peer,
         )
     )
+
+
+def _unheard(turn: Turn, word: WordSpoken) -> Refusal | None:
+    """Why this word is not even considered: nobody says it, or not who it claims."""
+    if not word.who.strip():
+        return Refusal(Reason.NOBODY_NAMED, f"{word.kind.value}: say who")
+    against = speakers.objection(turn, word)
+    return Refusal(*against) if against else None
 
 
 # ---- moving services
@@ -241,11 +260,17 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     if found is None:
         return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
     if found.ended is not None:
-        return Refusal(Reason.ALREADY_ENDED, f"{found.id} ended: {found.ended.reason.value}")
+        ended = found.ended
+        why = Reason.PLAN_CHANGED if ended.reason is Reason.PLAN_CHANGED else Reason.ALREADY_ENDED
+        return Refusal(
+            why, f"{found.id} ended: {ended.reason.value}" + (f": {ended.evidence}" if ended.reason is why else "")
+        )
     step = found.current()
     waiting = step is not None and step.kind is r.StepKind.APPROVAL
     if step is None or not (waiting or found.human):
         return Refusal(Reason.NOT_WAITING, f"{found.id} is at {step.name if step else 'its end'}")
+    if new := plan.changed(turn, found):
+        return Refusal(Reason.PLAN_CHANGED, f"{found.id}: {new}")
     fenced = word.options.get("fenced")
     known = sorted(s.place for s in found.steps if s.place and s.kind is r.StepKind.FENCE)
     place = _place(str(fenced), known) if fenced else None

@@ -1,21 +1,25 @@
 """Where the daemon of a workspace listens.
 
-The one rule it keeps: both sides find the same socket from the workspace alone. It is `.bascule/socket` in the
-workspace. A Unix socket's path may be 107 bytes long at most; where the workspace lies too deep for that, the socket
-goes to a private directory named after the workspace (`/run/bascule-HASH` for root, else
-`$XDG_RUNTIME_DIR/bascule-HASH`,
-else `/tmp/bascule-UID-HASH`), and `.bascule/socket.path` says so to clients of any user.
+The one rule it keeps: both sides find the same socket from the workspace alone, and nobody else can take its place. It
+is `.bascule/socket` in the workspace. A Unix socket's path may be 107 bytes long at most; where the workspace lies too
+deep for that, the socket goes to a private directory named after the workspace: `/run/bascule-HASH` for root, else
+`$XDG_RUNTIME_DIR/bascule-HASH`, else `/tmp/bascule-UID-HASH`. What is there already and is not private is left to
+whoever made it: then a name is taken that nobody can foresee. `.bascule/socket.path` says it to clients of any user.
+Clients ask the kernel who listens before they say anything.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 PATH_BYTES_MAX = 107
 POINTER = "socket.path"
+UNFORESEEN = "bascule-at-"
 
 
 class UnsafeDirectory(Exception):
@@ -33,8 +37,7 @@ def where_to_listen(workspace: Path) -> Path:
     if len(os.fsencode(usual)) <= PATH_BYTES_MAX:
         pointer.unlink(missing_ok=True)
         return usual
-    short = _short_directory(workspace) / "socket"
-    _private(short.parent)
+    short = _taken(_short_directory(workspace), pointer) / "socket"
     draft = home / f"{POINTER}.{os.getpid()}"
     draft.write_text(f"{short}\n", encoding="utf-8")
     draft.replace(pointer)
@@ -50,7 +53,41 @@ def where_to_speak(workspace: Path) -> Path:
     try:
         return Path(pointer.read_text(encoding="utf-8").strip())
     except OSError:
-        return _short_directory(workspace) / "socket"
+        expected = _short_directory(workspace)
+        # Where it is no socket of anybody, it is no daemon either: who made the directory does not matter.
+        return expected / "socket" if os.access(expected, os.X_OK) or not expected.exists() else usual
+
+
+def owner_of(workspace: Path) -> int | None:
+    """The user whose workspace it is: a daemon of theirs is believed."""
+    try:
+        return workspace.stat().st_uid
+    except OSError:
+        return None
+
+
+def leave(path: Path, workspace: Path) -> None:
+    """What a daemon takes with it when it ends: the word of where it listened, and a directory made for it alone."""
+    pointer = workspace.resolve() / ".bascule" / POINTER
+    with contextlib.suppress(OSError):
+        if pointer.read_text(encoding="utf-8").strip() == str(path):
+            pointer.unlink()
+        if path.parent.name.startswith(UNFORESEEN):
+            path.parent.rmdir()
+
+
+def _taken(wanted: Path, pointer: Path) -> Path:
+    """A private directory: this one, else the one that was taken before, else a new one."""
+    try:
+        _private(wanted)
+    except (UnsafeDirectory, PermissionError, FileExistsError):
+        with contextlib.suppress(OSError, UnsafeDirectory):
+            before = Path(pointer.read_text(encoding="utf-8").strip()).parent
+            if before.name.startswith(UNFORESEEN):
+                _private(before, make=False)
+                return before
+        return Path(tempfile.mkdtemp(prefix=UNFORESEEN))
+    return wanted
 
 
 def _short_directory(workspace: Path) -> Path:
@@ -64,8 +101,9 @@ def _short_directory(workspace: Path) -> Path:
     return Path(f"/tmp/bascule-{uid}-{mark}")  # noqa: S108 (owner and mode are checked below)
 
 
-def _private(directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _private(directory: Path, make: bool = True) -> None:
+    if make:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafeDirectory(f"{directory} is no directory; the socket needs a private one there")

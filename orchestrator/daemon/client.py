@@ -7,13 +7,16 @@ since a command does different things then.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.core.model import Json
+from orchestrator.daemon.address import PATH_BYTES_MAX
 from orchestrator.daemon.socket import LINE_BYTES_MAX, Message
+from orchestrator.shell.peer import peer_of
 
 
 class NobodyListens(Exception):
@@ -29,16 +32,21 @@ class Rejected(Exception):
 
 
 class Connection:
-    """One connection; use it in a `with`. Raises NobodyListens when it cannot be made."""
+    """One connection; use it in a `with`. Raises NobodyListens when it cannot be made.
 
-    def __init__(self, path: Path, timeout_s: float = 10.0) -> None:
-        self.path = path
+    Whoever listens must be root, this user, or the owner of the workspace (of `.bascule`): else what they answer is
+    worth nothing, and what they are told is theirs. Raises Rejected then.
+    """
+
+    def __init__(self, path: Path, timeout_s: float = 10.0, owner: int | None = None) -> None:
+        self.path, self.owner = path, owner
         self._timeout_s = timeout_s
         self._buffer = b""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout_s)
         try:
             self._socket.connect(str(path))
+            impostor = self._not_to_be_believed(owner)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
             self._socket.close()
             raise NobodyListens(f"no daemon listens at {path}") from error
@@ -47,7 +55,22 @@ class Connection:
             raise Rejected(f"{path}: you may not speak to this daemon; only its own user and root may") from error
         except OSError as error:
             self._socket.close()
+            if len(os.fsencode(path)) > PATH_BYTES_MAX:  # no daemon can listen there either
+                raise NobodyListens(f"no daemon listens at {path}") from error
             raise NoReply(f"{path}: {error}") from error
+        if impostor:
+            self._socket.close()
+            raise Rejected(impostor)
+
+    def _not_to_be_believed(self, owner: int | None) -> str:
+        peer = peer_of(self._socket)
+        if peer.uid in (0, os.getuid(), owner):
+            return ""
+        name = f" ({peer.login})" if peer.login else ""
+        return (
+            f"user {peer.uid}{name} listens at {self.path}: this is no daemon of yours, of root or of the workspace's "
+            f"owner, and nothing was said to it. Look what process {peer.pid} is; root can remove {self.path.parent}"
+        )
 
     def __enter__(self) -> Connection:
         return self
@@ -104,9 +127,9 @@ class Connection:
         self.ask({"op": "watch"})
 
 
-def ask(path: Path, request: Message, timeout_s: float = 10.0) -> Message:
+def ask(path: Path, request: Message, timeout_s: float = 10.0, owner: int | None = None) -> Message:
     """One request, one reply. Raises NobodyListens, NoReply, Rejected."""
-    with Connection(path, timeout_s) as connection:
+    with Connection(path, timeout_s, owner) as connection:
         return connection.ask(request)
 
 

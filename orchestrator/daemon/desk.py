@@ -7,14 +7,17 @@ which no journal needs.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import CodecError, decode, encode, encode_tagged
 from orchestrator.core.commands import Answered
-from orchestrator.core.events import StepKey, StepProgressed, WordSpoken
+from orchestrator.core.events import Peer, StepKey, StepProgressed, WordSpoken
 from orchestrator.core.model import Json
 from orchestrator.daemon.socket import Message
 from orchestrator.journal.journal import Entry
+
+CLAIM_LENGTH = 64
 
 
 class Desk:
@@ -22,7 +25,7 @@ class Desk:
 
     `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis;
     `asking` tells how checks are asked; `seen` what is seen now and what is not, and the controller's own trouble;
-    `journal` how the journal is kept.
+    `journal` how the journal is kept; `reload` reads the configuration anew, and says why it could not.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Desk:
         publish: Callable[[Message], None] | None = None,
         *,
         journal: Callable[[], Json] = lambda: None,
+        reload: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
         self.publish: Callable[[Message], None] = publish or (lambda _message: None)
         self._speak = speak
@@ -43,20 +47,26 @@ class Desk:
         self._asking = asking
         self._seen = seen
         self._journal = journal
+        self._reload = reload
         self._tasks: dict[StepKey, Json] = {}
 
-    async def handle(self, request: Message) -> Message:
-        """The reply to one request; see `socket.py`."""
+    async def handle(self, request: Message, peer: Peer) -> Message:
+        """The reply to one request; see `socket.py`. Who speaks is what the kernel says, whatever the request does."""
         op = request.get("op")
         if op == "status":
             told: Message = {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}
             return {"status": {**told, **self._seen(), "journal": self._journal()}}
+        if op == "reload" and self._reload is not None:
+            why = await self._reload()
+            return {"reloaded": not why, "why": list(why)}
         if op not in ("word", "dry-run"):
-            return {"error": f"unknown op {op!r}: word, dry-run, status or watch"}
+            return {"error": f"unknown op {op!r}: word, dry-run, reload, status or watch"}
         try:
             word = decode(WordSpoken, request.get("word"))
         except CodecError as error:
             return {"error": f"this is no word: {error}"}
+        claims = word.peer.claims if word.peer is not None else ""
+        word = replace(word, peer=replace(peer, claims=claims[:CLAIM_LENGTH]))
         if op == "dry-run":
             return {"plan": await self._dry_run(word)}
         return {"answer": encode(await self._speak(word))}

@@ -22,7 +22,7 @@ from orchestrator.core.codec import encode
 from orchestrator.core.events import WordSpoken
 from orchestrator.core.model import Json
 from orchestrator.core.sight import sight
-from orchestrator.daemon.address import where_to_listen
+from orchestrator.daemon.address import leave, where_to_listen
 from orchestrator.daemon.desk import Desk
 from orchestrator.daemon.socket import Message, WordsSocket
 from orchestrator.shell.dry_run import plan_of
@@ -63,6 +63,7 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
     finally:
         _tell_systemd("STOPPING=1")
         await words.stop()
+        leave(words.path, controller.workspace)
         await controller.close()
         log.info("daemon has stopped")
 
@@ -143,7 +144,14 @@ def _desk(controller: Controller) -> Desk:
         found = encode(sight(shell.engine.turn(controller.axis.now()))) if shell.broken is None else None
         return {"sight": found, "broken": shell.broken, "invalid": list(faults)}
 
-    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told, seen, journal=controller.upkeep.told)
+    async def reload() -> list[str]:
+        if await controller.reload():
+            return []
+        faults = controller.invalid.faults if controller.invalid else ()
+        return [str(fault) for fault in faults] or ["it cannot be put in force now: the daemon's log says why"]
+
+    told, journal = controller.prober.told, controller.upkeep.told
+    desk = Desk(controller.speak, dry_run, controller.axis.now, told, seen, journal=journal, reload=reload)
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
 

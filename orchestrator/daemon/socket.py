@@ -7,6 +7,7 @@ One request a line, one reply a line, both JSON objects:
 
     {"op": "word", "word": {...}}      {"answer": {"word", "accepted", "reason", "evidence", "run"}}
     {"op": "dry-run", "word": {...}}   {"plan": {...}}
+    {"op": "reload"}                   {"reloaded": true, "why": []}, or false and why not
     {"op": "status"}                   {"status": {...}}       what the journal does not know: now, tasks, asking
     {"op": "watch"}                    {"watching": true}, then {"entry": {...}} and {"progress": {...}} as they happen
     anything wrong                     {"error": "what is wrong"}
@@ -21,14 +22,15 @@ import asyncio
 import json
 import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from orchestrator.core.events import Peer
 from orchestrator.core.model import Json
+from orchestrator.shell.peer import peer_of
 
 Message = dict[str, Json]
-Handle = Callable[[Message], Awaitable[Message]]
+Handle = Callable[[Message, Peer], Awaitable[Message]]
 
 LINE_BYTES_MAX = 1 << 20
 REQUEST_BYTES_MAX = 64 * 1024
@@ -42,7 +44,7 @@ class SocketInUse(Exception):
 
 
 class WordsSocket:
-    """Listens at `path`; every request but `watch` goes to `handle`, whose reply is sent back.
+    """Listens at `path`; every request but `watch` goes to `handle` with who sent it, and its reply is sent back.
 
     `handle` may take its time: each connection is a task of its own. If it raises, the client gets the error's text.
     """
@@ -125,7 +127,8 @@ class WordsSocket:
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        refusal = _may_not(writer)
+        peer = peer_of(writer.get_extra_info("socket"))
+        refusal = _may_not(peer)
         if refusal is None and len(self._tasks) > CLIENTS_MAX:
             refusal = f"{CLIENTS_MAX} clients are connected already"
         if refusal is not None:
@@ -148,11 +151,11 @@ class WordsSocket:
             if request["op"] == "watch":
                 await self._stream(reader, writer)
                 return
-            await _send(writer, await self._reply(request))
+            await _send(writer, await self._reply(request, peer))
 
-    async def _reply(self, request: Message) -> Message:
+    async def _reply(self, request: Message, peer: Peer) -> Message:
         try:
-            return await self._handle(request)
+            return await self._handle(request, peer)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # whatever it is, it concerns this request, not the loop
@@ -188,7 +191,7 @@ def _request(line: bytes) -> Message | str:
     except ValueError:
         return "a request is one JSON object on one line"
     if not isinstance(request, dict) or not isinstance(request.get("op"), str):
-        return 'a request is a JSON object with an "op": word, dry-run, status or watch'
+        return 'a request is a JSON object with an "op": word, dry-run, reload, status or watch'
     return request
 
 
@@ -201,14 +204,11 @@ async def _send(writer: asyncio.StreamWriter, message: Message) -> None:
     await asyncio.wait_for(writer.drain(), SEND_TIMEOUT_S)
 
 
-def _may_not(writer: asyncio.StreamWriter) -> str | None:
+def _may_not(peer: Peer) -> str | None:
     """Why this peer is not listened to; None if it is."""
-    peer = writer.get_extra_info("socket")
-    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, uid, _gid = struct.unpack("3i", raw)
-    if uid in (0, os.getuid()):
+    if peer.uid in (0, os.getuid()):
         return None
-    return f"user {uid} may not speak to a daemon of user {os.getuid()}"
+    return f"user {peer.uid} may not speak to a daemon of user {os.getuid()}"
 
 
 def _remove_stale(path: Path) -> None:

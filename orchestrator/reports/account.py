@@ -323,7 +323,8 @@ def _word(w: r.WordAccepted | r.WordRefused, zero: float) -> Moment:
     accepted = isinstance(w, r.WordAccepted)
     what = f"{w.kind.value} {w.subject}" + (f": {w.why}" if w.why else "")
     outcome = w.reason.value if accepted else f"refused: {w.reason.value}"
-    return Moment(w.at - zero, what, outcome, w.evidence, w.who, "accepted" if accepted else "refused")
+    said = f"; said by {w.peer}" if w.peer else ""
+    return Moment(w.at - zero, what, outcome, w.evidence + said, w.who, "accepted" if accepted else "refused")
 
 
 def _notice(n: r.NoticeDue, settled: r.NoticeSettled | None, zero: float) -> Moment:

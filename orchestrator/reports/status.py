@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.core import decided as d
-from orchestrator.core import failback
+from orchestrator.core import failback, plan
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import TaskTime
 from orchestrator.core.model import Json, Model, Service
 from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, StepKind, StepState, TierState, Verdict
+from orchestrator.core.records import Decision, StepKind, StepState, TierState, Verdict, WordAccepted
 from orchestrator.core.sight import ServiceSeen, Sight
-from orchestrator.core.turn import percentile
+from orchestrator.core.turn import Turn, percentile
 
 SETTLING = "settling"  # of a tier: its run has ended well, and the service's own checks have not said so yet
 
@@ -305,7 +305,11 @@ def _service(
         tiers=tuple(_tiers(service, incident, state, left_s)) if incident else (),
         run=run,
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
-        notes=(*_notes(service, found, state, now), *_going_back(service, state, model, now)),
+        notes=(
+            *_notes(service, found, state, now),
+            *_edited(service, state, model, now),
+            *_going_back(service, state, model, now),
+        ),
         bad_checks=bad,
         outages=incident.episodes if incident else 0,
         down_together_s=together_s,
@@ -388,13 +392,13 @@ def _tier_state(incident: d.Incident, ledger: d.TierLedger, tier: int, state: d.
 def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
     for subject, hold in state.holds.items():
         if d.covers(subject, service.id):
-            yield f"held by {hold.who}" + (f": {hold.why}" if hold.why else "")
+            yield f"held by {_speaker(hold)}" + (f": {hold.why}" if hold.why else "")
     for name, ends_at in state.maintenance.items():
         if d.covers(name.partition("#")[0], service.id) and ends_at > now:
             yield f"in maintenance for another {show_duration(ends_at - now)}"
     for subject, word in state.suspected.items():
         if d.covers(subject, service.id):
-            yield f"compromise suspected by {word.who}" + (f": {word.why}" if word.why else "")
+            yield f"compromise suspected by {_speaker(word)}" + (f": {word.why}" if word.why else "")
     for place, run in d.isolated_places(state, service.id).items():
         yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
     if found.frozen is not None:
@@ -408,6 +412,22 @@ def _unproven(state: d.Decided, run: str, place: str) -> str:
     """What is to be added where nothing showed that the isolation holds."""
     proofs = [s for s in state.runs[run].steps if s.kind is StepKind.CONTAINED and s.place == place]
     return "" if proofs and all(s.state is StepState.DONE for s in proofs) else ", which nothing has proven"
+
+
+def _edited(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
+    """What waits for an approval that nobody can give, since its files are others by now."""
+    run = state.run_for(service.id)
+    step = run.current() if run else None
+    if run is not None and step is not None and step.kind is StepKind.APPROVAL:
+        differs = plan.changed(Turn(model, state, {}, now), run)
+        if differs:
+            yield f"{run.id} cannot be approved as it was shown: {differs}: bascule reload"
+
+
+def _speaker(word: WordAccepted) -> str:
+    """A name, and the login that it was said from where that is another."""
+    login = (word.peer.session or word.peer.login or str(word.peer.uid)) if word.peer else ""
+    return f"{word.who} (login {login})" if login and login != word.who else word.who
 
 
 def _going_back(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from orchestrator.core.apart import kept_for
 from orchestrator.core.commands import CancelStep, RunPlaybook
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
+from orchestrator.core.model import Playbook
 from orchestrator.runner import attempts, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.readied import Readied
@@ -30,13 +31,13 @@ FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
 STUCK_S = 30.0  # a worker that has not ended so long after it should have is ended
 SETTLE_PATIENCE_S = 5  # how long a target may finish what a dead attempt left running there
 
-Digest = Callable[[str, str], str]
+Differs = Callable[[str, Playbook], str]
 
 
 class PlaybookRunner:
     """Runs playbooks of a workspace through ansible-runner, out of process.
 
-    `inventories`: by client. `digest(client, path)`: the playbook's digest now, or raises OSError or ValueError.
+    `inventories`: by client. `differs(client, playbook)`: what is not as its digest says, in a sentence, or nothing.
     `workspace_id` names the epoch file on targets; it belongs to the journal: a new journal needs a new one.
     `private`: attempt directories, 0700. Events go to `emit` in the event loop's thread.
     """
@@ -47,7 +48,7 @@ class PlaybookRunner:
         inventories: Mapping[str, Sequence[Path]],
         emit: Emit,
         *,
-        digest: Digest,
+        differs: Differs,
         workspace_id: str,
         private: Path | None = None,
     ) -> None:
@@ -57,7 +58,7 @@ class PlaybookRunner:
         self._remembers = self.private.is_dir()  # else whatever ran before has left no trace: nothing is proven by that
         self.private.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._emit = emit
-        self._digest = digest
+        self._differs = differs
         self._workspace_id = safe_name(workspace_id)
         self._following: dict[StepKey, asyncio.Task[None]] = {}
         self._cancelled: set[StepKey] = set()
@@ -83,7 +84,8 @@ class PlaybookRunner:
 
     def use_inventories(self, inventories: Mapping[str, Sequence[Path]]) -> None:
         """After a reload: the clients' inventory sources as they are now; attempts that run keep theirs."""
-        self.inventories = {client: tuple(p.resolve() for p in paths) for client, paths in inventories.items()}
+        # As they are written: group_vars stand beside the link, and not beside what it leads to.
+        self.inventories = {client: tuple(p.absolute() for p in paths) for client, paths in inventories.items()}
 
     def warm_up(self, executor: str = "fast") -> None:
         """From now on keep ready what an attempt would have to wait for: a worker that has done its imports, a zygote.
@@ -168,13 +170,10 @@ class PlaybookRunner:
         if command.client not in self.inventories:
             return _not_started(f"client {command.client} has no inventory")
         try:
-            found = self._digest(command.client, playbook.path)
+            found = self._differs(command.client, playbook)
         except (OSError, ValueError) as error:
             return Result(Outcome.PLAN_CHANGED, f"{playbook.path} cannot be read any more: {error}", ())
-        if found != playbook.digest:
-            why = f"{playbook.path}, or something that it uses, is not what it was when the run was decided"
-            return Result(Outcome.PLAN_CHANGED, why, ())
-        return None
+        return Result(Outcome.PLAN_CHANGED, found, ()) if found else None
 
     def _job(self, command: RunPlaybook) -> Job:
         return Job(

@@ -17,15 +17,16 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel
 
-from orchestrator.config import ConfigurationInvalid, Loaded, load
+from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, load
 from orchestrator.config.faults import Faults
 from orchestrator.config.load import load_notify
-from orchestrator.config.playbooks import playbook_digest
+from orchestrator.config.ownership import unsafe
+from orchestrator.config.playbooks import differences
 from orchestrator.config.settings import DaemonSettings, read_settings
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
-from orchestrator.core.model import Model
+from orchestrator.core.model import Model, Playbook
 from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.anchors import Anchors
@@ -42,6 +43,7 @@ from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.identity import identity_of
 from orchestrator.shell.intake import Intake
 from orchestrator.shell.loop import Ports, Shell
+from orchestrator.shell.plans import Books, Plans
 from orchestrator.shell.upkeep import Upkeep, refuse_another
 
 log = structlog.get_logger(__name__)
@@ -147,7 +149,7 @@ class Controller:
             tell=self.notifier.carry_out,
             answered=self._answered,
             forget_run=self.runner.forget,
-            entry=self._entry,
+            entry=lambda entry: self.watchers.entry(entry),  # noqa: PLW0108 -- who watches is exchanged
         )
         self.shell = Shell(self.journal, lease, ports, self.axis.now, self.axis.wall, attends=self._attends)
         model = self._model()
@@ -157,7 +159,9 @@ class Controller:
             e.ControllerStarted(self.name, lease.epoch, clocks.boot(), self.axis.same_boot, self.axis.assumed_gap_s)
         )
         self._configure(model)
-        self._tasks = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._keep_axis())]
+        self.plans = Plans(lambda: self.shell.engine, self._differ, self.emit)
+        kept = (self._keep_lease(), self._keep_axis(), self.plans.keep_looking(self.axis.now))
+        self._tasks = [asyncio.create_task(task) for task in kept]
         if self._attends:
             self._tasks.append(asyncio.create_task(self.upkeep.run()))
         if self.loaded and self.loaded.heartbeat and self._attends:
@@ -183,6 +187,9 @@ class Controller:
         """Read the files again; keep the old configuration if they are invalid or cannot be put in force now."""
         try:
             loaded, found = await self._read()
+        except WorkspaceUnsafe as refused:
+            log.error("not reloaded, the old configuration stays in force", why=str(refused))
+            return False
         except ConfigurationInvalid as invalid:
             self.invalid = invalid
             for fault in invalid.faults:
@@ -216,6 +223,7 @@ class Controller:
         """
         if self._over:
             raise LeaseLost("this controller does not decide any more: say it to the one that does")
+        await self.plans.before(word, self.axis.now())
         answer = self._answers.setdefault(word.id, self._loop.create_future())
         self.emit(word)
         try:
@@ -230,7 +238,9 @@ class Controller:
     # ---- inside
 
     async def _read(self) -> tuple[Loaded, Mapping[str, str]]:
-        """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid."""
+        """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""
+        if findings := await asyncio.to_thread(unsafe, self.workspace):  # not even the last valid one acts on these
+            raise WorkspaceUnsafe(findings)
         loaded = await asyncio.to_thread(read_workspace, self.workspace)
         found, missing = await asyncio.to_thread(loaded.secrets.reveal_all)
         for reference, why in missing.items():
@@ -275,7 +285,7 @@ class Controller:
             self.workspace,
             {},
             self._progressed,
-            digest=self._digest,
+            differs=self._differs,
             workspace_id=identity_of(self.workspace, self.lease.epoch),
         )
         self._opened.push_async_callback(self.runner.close)
@@ -303,12 +313,14 @@ class Controller:
         except JournalError as refused:
             log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
-    def _digest(self, client: str, playbook: str) -> str:
-        sources = self.loaded.inventories.get(client, ()) if self.loaded else ()
-        digest = playbook_digest(self.workspace, playbook, list(sources))
-        if digest is None:
-            raise ValueError(f"{playbook} cannot be read any more: `bascule validate`")
-        return digest
+    def _differ(self, books: Books) -> Mapping[str, str]:
+        loaded = self.loaded
+        sources = loaded.inventories if loaded else {}
+        wanted = [(path, sources.get(client, ()), digest) for digest, (client, path) in books.items()]
+        return differences(self.workspace, wanted, loaded.manifests if loaded else {})
+
+    def _differs(self, client: str, book: Playbook) -> str:
+        return self._differ({book.digest: (client, book.path)})[book.digest]
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
@@ -328,9 +340,6 @@ class Controller:
             self.watchers.progress(event)
         else:
             self.emit(event)
-
-    def _entry(self, entry: Entry) -> None:
-        self.watchers.entry(entry)
 
     def _answered(self, answer: c.Answered) -> None:
         waiting = self._answers.get(answer.word)

@@ -322,9 +322,15 @@ class Grounds:
 
     def _tier(self, x: r.TierJudged) -> None:
         if x.state is r.TierState.FAILED:
+            if x.reason is Reason.PLAN_CHANGED:
+                self._report(BESIDE, "a plan that was edited has failed nowhere", f"{x.incident}: {x.move}")
             self._services[self._incidents[x.incident]].failed.add(x.move)
 
     def _approved(self, x: r.RunApproved) -> None:
+        started = self._attempts.runs[x.run].started
+        was = self._models.get(started.configuration)
+        if was is not None and list(books_of(was, started)) != list(books_of(self._model, started)):
+            self._report(BESIDE, "nobody approves a plan that is not there any more", x.run)
         if x.fenced is not None:
             self._vouched.add((x.run, x.fenced))
 

@@ -324,7 +324,7 @@ def _return(built: Stage) -> None:
         return bool(checks) and all(c in verdicts and verdicts[c].verdict is r.Verdict.UP for c in checks)
 
     built.wait(healed, READY_S, "ISP A up again", lambda: None)
-    argv = [sys.executable, "-m", "orchestrator.cli.main", "failback", USERS, "--by", "bench"]
+    argv = [sys.executable, "-m", "orchestrator.cli.main", "failback", USERS, "--by", "alice"]
     done = built.lab.exec("noc", argv, cwd=built.workspace, timeout=60)
     if done.returncode != 0:
         raise SystemExit(f"failback: {done.stdout}{done.stderr}")

@@ -171,15 +171,18 @@ def _bascule(place: Path, executor: str) -> Iterator[Run]:
     numbers = iter(range(1, 1_000_000))
     ended: asyncio.Queue[StepEnded] = asyncio.Queue()
 
-    def digest(_client: str, path: str) -> str:
+    def digest(path: str) -> str:
         return hashlib.sha256((place / "playbooks" / path).read_bytes()).hexdigest()
+
+    def differs(_client: str, playbook: Playbook) -> str:
+        return "" if digest(playbook.path) == playbook.digest else f"{playbook.path} was changed"
 
     async def open_runner() -> PlaybookRunner:
         runner = PlaybookRunner(
             place,
             {"bench": (place / "hosts.json",)},
             lambda event: ended.put_nowait(event) if isinstance(event, StepEnded) else None,
-            digest=digest,
+            differs=differs,
             workspace_id="bench",
         )
         runner.warm_up(executor)
@@ -190,7 +193,7 @@ def _bascule(place: Path, executor: str) -> Iterator[Run]:
     async def once(file: str) -> float:
         run_id = f"bench/run-{next(numbers)}"
         key = StepKey(run_id, "execute", 1)
-        command = RunPlaybook(key, "bench", Playbook(file, digest("", file)), {"bascule_run": run_id}, 1, 120.0)
+        command = RunPlaybook(key, "bench", Playbook(file, digest(file)), {"bascule_run": run_id}, 1, 120.0)
         began = time.perf_counter()
         runner.carry_out(command)
         end = await ended.get()

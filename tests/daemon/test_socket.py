@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,10 @@ import pytest_asyncio
 from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.commands import Answered
-from orchestrator.core.events import StepKey, StepProgressed, TaskTime, WordKind, WordSpoken
+from orchestrator.core.events import Peer, StepKey, StepProgressed, TaskTime, WordKind, WordSpoken
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
-from orchestrator.daemon import client
+from orchestrator.daemon import address, client
 from orchestrator.daemon import socket as words
 from orchestrator.daemon.address import UnsafeDirectory, where_to_listen, where_to_speak
 from orchestrator.daemon.desk import Desk
@@ -248,3 +249,80 @@ def test_a_directory_that_others_own_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "getuid", lambda: me() + 1)
     with pytest.raises(UnsafeDirectory, match="belongs to user"):
         where_to_listen(tmp_path)
+
+
+def test_a_directory_that_somebody_else_took_keeps_no_daemon_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual name can be foreseen; what is there already is left to whoever made it."""
+    deep = tmp_path / ("a-long-name-of-a-folder/" * 6)
+    deep.mkdir(parents=True)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "socket").touch()
+    link = tmp_path / "link"
+    link.symlink_to(taken)  # a link is no private directory, whoever made it
+    monkeypatch.setattr(address, "_short_directory", lambda _workspace: link)
+    path = where_to_listen(deep)
+    try:
+        assert path.parent != link
+        assert path.parent.stat().st_mode & 0o077 == 0
+        assert where_to_speak(deep) == path
+        assert where_to_listen(deep) == path, "the same again, after it was killed"
+        assert list(taken.iterdir()) == [taken / "socket"]
+    finally:
+        address.leave(path, deep)
+    assert not path.parent.exists()
+    assert not (deep / ".bascule" / "socket.path").exists()
+
+
+def test_a_client_says_nothing_to_a_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever listens must be root, this user, or the workspace's owner; the kernel says who it is."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+        stranger.bind(str(path))
+        stranger.listen()
+        stranger.settimeout(5.0)
+        seen = Peer(4711, 61234, "mallory")
+        monkeypatch.setattr(client, "peer_of", lambda _socket: seen)
+        with pytest.raises(client.Rejected, match=r"user 61234 .mallory. listens"):
+            client.ask(path, {"op": "word"})
+        heard, _ = stranger.accept()
+        with heard:
+            assert heard.recv(10) == b"", "it was told something"
+        with client.Connection(path, owner=61234):
+            pass
+
+
+async def test_who_speaks_is_what_the_kernel_says(tmp_path: Path) -> None:
+    """A request may claim what it likes."""
+    heard: list[WordSpoken] = []
+
+    async def hear(word: WordSpoken) -> Answered:
+        heard.append(word)
+        return await told(word)
+
+    listener = WordsSocket(tmp_path / "socket", Desk(hear, planned, lambda: 0.0).handle)
+    await listener.start()
+    claimed = replace(WORD, peer=Peer(1, 4242, "mallory", "mallory", "alice"))
+    await ask(listener, {"op": "word", "word": encode(claimed)})
+    await listener.stop()
+    peer = heard[0].peer
+    assert peer is not None
+    assert (peer.pid, peer.uid, peer.claims) == (os.getpid(), os.getuid(), "alice")
+    assert peer.login != "mallory"
+
+
+async def test_a_reload_says_what_is_wrong(tmp_path: Path) -> None:
+    """And that it was done."""
+    why: list[str] = []
+
+    async def reload() -> list[str]:
+        return why
+
+    listener = WordsSocket(tmp_path / "socket", Desk(told, planned, lambda: 0.0, reload=reload).handle)
+    await listener.start()
+    assert await ask(listener, {"op": "reload"}) == {"reloaded": True, "why": []}
+    why.append("bascule.yml:1: unknown key")
+    assert await ask(listener, {"op": "reload"}) == {"reloaded": False, "why": ["bascule.yml:1: unknown key"]}
+    await listener.stop()

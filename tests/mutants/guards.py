@@ -270,7 +270,26 @@ def mode_observe_as_auto() -> Iterator[None]:
 @contextmanager
 def any_plan_approved() -> Iterator[None]:
     """An approval, or a start, covers whatever the plan becomes."""
-    with put(steps, "digest_as_started", lambda _turn, run: run.started.plan_digest):
+
+    def started(_turn: Turn, run: Run) -> str:
+        return run.started.plan_digest
+
+    with put(steps, "digest_as_started", started), put(plans, "digest_as_started", started):
+        yield
+
+
+@contextmanager
+def approving_what_is_gone() -> Iterator[None]:
+    """Whoever approves is not asked whether the plan is still there; the next step is."""
+    with put(plans, "changed", lambda _turn, _run: ""), put(steps, "changed", lambda _turn, _run: ""):
+        yield
+
+
+@contextmanager
+def edited_is_failed() -> Iterator[None]:
+    """A tier whose files were edited counts as tried in vain."""
+    faultless = tuple(reason for reason in incident.NOT_THE_TIERS_FAULT if reason is not Reason.PLAN_CHANGED)
+    with put(incident, "NOT_THE_TIERS_FAULT", faultless):
         yield
 
 
@@ -483,6 +502,16 @@ GUARDS = (
         needs=(DOWN,),
     ),
     Mutant("plan", "an approval covers another plan", (BESIDE,), any_plan_approved, needs=("configuration changes",)),
+    Mutant(
+        "plan gone",
+        "an approval is taken for a plan that is not there any more",
+        (BESIDE,),
+        approving_what_is_gone,
+        needs=("configuration changes", "approve"),
+    ),
+    Mutant(
+        "edited", "an edited plan has failed", (BESIDE,), edited_is_failed, needs=("configuration changes", "approve")
+    ),
     Mutant("recheck", "nothing is asked after an approval", (14,), approved_for_good, needs=("approve",)),
     Mutant("compromise", "acts while a compromise is suspected", (19,), unsuspecting, needs=("suspect",)),
     Mutant(

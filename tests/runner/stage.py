@@ -56,13 +56,17 @@ class Stage:
         """The only client's inventory."""
         return self.workspace / "hosts.yml"
 
+    def _differs(self, _client: str, playbook: Playbook) -> str:
+        path = self.workspace / "playbooks" / playbook.path
+        return "" if digest(path) == playbook.digest else f"{playbook.path} was changed"
+
     def open(self) -> None:
         """A controller starts (again)."""
         self.runner = PlaybookRunner(
             self.workspace,
             {"acme": (self.inventory,)},
             self.heard.append,
-            digest=lambda client, path: digest(self.workspace / "playbooks" / path),
+            differs=self._differs,
             workspace_id=self.workspace_id,
         )
 

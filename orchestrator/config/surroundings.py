@@ -1,0 +1,153 @@
+"""What Ansible loads beside the playbook: its configuration, what that names, its environment, what is installed.
+
+The one rule it keeps: whatever could make other code run, or other variables hold, without the playbook being touched,
+is covered. Each thing has a label and a digest, so that a change can be told by its name.
+
+    what                                                  covered by
+    ---------------------------------------------------------------------------------------------------------------
+    each place an ansible.cfg is looked for, also empty   contents
+    paths that the one in force names, and files of ssh   contents; vault passwords and keys by size and times alone
+    environment: ANSIBLE_*, PYTHONPATH and its like       values, and the paths they name
+    ~/.ansible, /usr/share/ansible, /etc/ansible          size and times of each plug-in, role, collection file
+    installed packages of Ansible and Mitogen             their version's record, by size and times
+
+Left out: what Ansible itself writes (logs, caches, temporary files, known hosts, control sockets) and how it looks on
+a terminal.
+"""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import os
+import re
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from orchestrator.config import trees
+
+SYSTEM = ("/usr/share/ansible", "/etc/ansible")
+LOADED_FROM = ("plugins", "roles", "collections")
+NO_FILE = ("environment: ", "package ")  # how labels begin of what is no file
+PYTHON = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE")  # where modules are loaded from
+PACKAGES = ("ansible", "ansible_core", "ansible_runner", "mitogen")
+_LOOKS = re.compile(r"ANSIBLE_(FORCE_COLOR|NOCOLOR|COLOR_\w+|COW_\w+|NOCOWS|DISPLAY_\w+|VERBOSITY|LOG_PATH)")
+_WRITTEN = re.compile(
+    r"te?mp|cach|cp_dir|control_path|log_path|retry_files|token|known_hosts|async_dir|^home$|^inventory$"
+)
+_SECRET = re.compile(r"vault|password|private_key")
+
+
+def configuration_places(workspace: Path, environment: Mapping[str, str]) -> list[Path]:
+    """Where an ansible.cfg is looked for, in the order in which the runner looks."""
+    if named := environment.get("ANSIBLE_CONFIG"):
+        return [Path(named), Path(named) / "ansible.cfg"]
+    usual = [Path.home() / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")]
+    return [workspace / "playbooks" / "ansible.cfg", workspace / "ansible.cfg", *usual]
+
+
+def configured(workspace: Path, environment: Mapping[str, str]) -> tuple[Path | None, dict[str, str]]:
+    """The ansible.cfg in force, and all its settings whatever their section; empty where it cannot be read."""
+    found = next((p for p in configuration_places(workspace, environment) if p.is_file()), None)
+    parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
+    try:
+        parser.read_string(found.read_text(encoding="utf-8") if found else "")
+    except (OSError, ValueError, configparser.Error):
+        return found, {}
+    return found, {key: value for section in parser.sections() for key, value in parser.items(section)}
+
+
+def paths_in(value: str, base: Path) -> Iterator[Path]:
+    """The paths that a setting's value names, as Ansible expands them; `base` is what relative ones start from."""
+    for part in re.split(r"[:,\n]", value):
+        name = part.strip()
+        name = name.partition("@")[2] if re.fullmatch(r"[\w.-]*@.+", name) else name  # a vault identity
+        if not name or name in (".", "..", "/"):
+            continue
+        name = name.replace("{{CWD}}", str(base)).replace("{{ANSIBLE_HOME}}", str(Path.home() / ".ansible"))
+        yield base / Path(os.path.expandvars(name)).expanduser()
+
+
+def roles_path(workspace: Path, environment: Mapping[str, str]) -> list[Path]:
+    """Where roles are looked for beside the playbook's own folder."""
+    file, settings = configured(workspace, environment)
+    given = list(paths_in(environment.get("ANSIBLE_ROLES_PATH", ""), workspace))
+    given += paths_in(settings.get("roles_path", ""), file.parent if file else workspace)
+    usual = [Path.home() / ".ansible" / "roles", *(Path(top) / "roles" for top in SYSTEM)]
+    return [*given, *usual]
+
+
+def computes_variables(workspace: Path, environment: Mapping[str, str]) -> bool:
+    """Whether plug-ins that are none of Ansible's own add variables: what they say is only known by asking."""
+    _file, settings = configured(workspace, environment)
+    if settings.get("vars_plugins") or environment.get("ANSIBLE_VARS_PLUGINS"):
+        return True
+    if settings.get("vars_plugins_enabled") or environment.get("ANSIBLE_VARS_ENABLED"):
+        return True
+    usual = (Path.home() / ".ansible", Path("/usr/share/ansible"))
+    return any(next(trees.files(top / "plugins" / "vars"), None) is not None for top in usual)
+
+
+def surroundings(workspace: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Label to digest of all that is loaded whatever the playbook."""
+    found: dict[str, str] = {}
+    for place in configuration_places(workspace, environment):
+        if place.is_file():
+            found[label(workspace, place)] = trees.read_digest(place)
+    steering = {k: v for k, v in environment.items() if k.startswith("ANSIBLE_") or k in PYTHON}
+    for name, value in steering.items():
+        if _LOOKS.match(name):
+            continue
+        found[f"environment: {name}"] = hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        setting = name.removeprefix("ANSIBLE_").lower()
+        found.update(_named(workspace, setting, value, workspace))
+    file, settings = configured(workspace, environment)
+    for setting, value in settings.items():
+        found.update(_named(workspace, setting, value, file.parent if file else workspace))
+    for top in (str(Path.home() / ".ansible"), *SYSTEM):
+        found.update((f"{top}/{part}", trees.look_digest(Path(top, part))) for part in LOADED_FROM)
+    found.update(_packages())
+    return found
+
+
+def label(workspace: Path, path: Path) -> str:
+    """What a path is called in a sentence."""
+    return str(path.relative_to(workspace)) if path.is_relative_to(workspace) else str(path)
+
+
+def cover(workspace: Path, tops: Iterable[Path]) -> dict[str, str]:
+    """Label to digest of every file at or below these paths, by its contents."""
+    found: dict[str, str] = {}
+    for top in tops:
+        for path, looked in trees.walk(top):
+            found[label(workspace, path)] = trees.read_digest(path, looked)
+    return found
+
+
+def _named(workspace: Path, setting: str, value: str, base: Path) -> dict[str, str]:
+    """What one setting names on disk."""
+    if "ssh" in setting and "args" in setting:
+        return cover(workspace, _read_by_ssh(value, base))
+    if _WRITTEN.search(setting) and not setting.endswith("plugins"):
+        return {}
+    tops = [p for p in paths_in(value, base) if p.exists() and not workspace.is_relative_to(p)]
+    if _SECRET.search(setting):
+        return {label(workspace, top): trees.look_digest(top) for top in tops}
+    return cover(workspace, tops)
+
+
+def _read_by_ssh(value: str, base: Path) -> list[Path]:
+    """The configuration that ssh is told to read (-F): a ProxyCommand in there is a program that runs here."""
+    found = re.findall(r"(?:^|\s)-F\s*(\S+)", value)
+    return [path for name in found if (path := base / Path(name).expanduser()).is_file()]
+
+
+def _packages() -> dict[str, str]:
+    """The versions of Ansible that are beside this Python: whoever may write there owns this program too."""
+    where = Path(sysconfig.get_path("purelib"))
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        for record in sorted(where.glob(f"{package}-*.dist-info")):
+            found[f"package {record.name.removesuffix('.dist-info')}"] = trees.look_digest(record)
+    return found

@@ -1,0 +1,108 @@
+"""Files of a tree as Ansible would find them: links followed, and each file known by a digest.
+
+The one rule it keeps: whatever could be read through a path is found through that path. A linked directory is looked
+into, a loop of links is walked once, and what is no ordinary file is named and never opened (a pipe would wait for
+ever).
+
+A file is read once and then known by its signature (device, inode, size, both times): a look at thousands of files
+that did not change is as many calls of stat. A signature that is younger than the clock's grain is not relied on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+SKIPPED = frozenset({"__pycache__", ".git", ".bascule"})  # made while working, or never read by Ansible
+YOUNG_NS = 2_000_000_000  # a file changed so shortly before it was read may change again within one tick of its times
+READ_BYTES = 1 << 20
+
+Signature = tuple[int, int, int, int, int]
+
+_known: dict[str, tuple[Signature, str]] = {}
+_lock = threading.Lock()
+
+
+def walk(top: Path, *, folders: bool = False) -> Iterator[tuple[Path, os.stat_result | None]]:
+    """Every file at or below `top` through whatever links, in a stable order; None for what cannot be looked at.
+
+    With `folders`, each directory too. One that was walked already (a link to it, a loop) is given as itself, and not
+    walked again.
+    """
+    seen: set[tuple[int, int]] = set()
+    todo = [top]
+    while todo:
+        path = todo.pop()
+        try:
+            found = path.stat()
+        except OSError:
+            if path.is_symlink():  # it leads nowhere, and may lead somewhere tomorrow
+                yield path, None
+            continue
+        if not stat.S_ISDIR(found.st_mode):
+            yield path, found
+            continue
+        if (found.st_dev, found.st_ino) in seen:
+            yield path, found
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        if folders:
+            yield path, found
+        try:
+            names = sorted(os.listdir(path), reverse=True)
+        except OSError:
+            yield path, None
+            continue
+        todo += [path / name for name in names if name not in SKIPPED]
+
+
+def files(top: Path) -> Iterator[Path]:
+    """Every ordinary file at or below `top`, links followed."""
+    for path, found in walk(top):
+        if found is not None and stat.S_ISREG(found.st_mode):
+            yield path
+
+
+def read_digest(path: Path, found: os.stat_result | None = None) -> str:
+    """What a path holds: a digest of the contents of a file, else a word for what it is."""
+    try:
+        found = found or path.stat()
+    except OSError:
+        return "gone"
+    if stat.S_ISDIR(found.st_mode):
+        return f"directory {found.st_dev}:{found.st_ino}"
+    if not stat.S_ISREG(found.st_mode):
+        return "no ordinary file"
+    signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    name = os.fspath(path)
+    with _lock:
+        known = _known.get(name)
+    if known is not None and known[0] == signature:
+        return known[1]
+    began = time.time_ns()
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while data := file.read(READ_BYTES):
+                digest.update(data)
+    except OSError:
+        return "cannot be read"
+    told = digest.hexdigest()[:32]
+    if began - max(found.st_mtime_ns, found.st_ctime_ns) > YOUNG_NS:
+        with _lock:
+            _known[name] = (signature, told)
+    return told
+
+
+def look_digest(path: Path) -> str:
+    """What a path is by its size and times alone, unread: for what is large and not the workspace's, or secret."""
+    digest = hashlib.sha256()
+    for inner, found in walk(path):
+        told = "" if found is None else f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+        digest.update(f"{inner}\0{told}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]

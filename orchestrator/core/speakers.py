@@ -1,0 +1,116 @@
+"""Who says a word: whom a name means, and whether whoever speaks may speak for them.
+
+The one rule it keeps: where people are declared, what lets something go on against a guard or a question is said by one
+of them, and a person who is bound to logins is spoken for by these alone. What the kernel says of the speaker stands
+beside the name; what the speaker claims is kept, and decides nothing.
+
+    the name means              the word                                     answer
+    ------------------------------------------------------------------------------------------------
+    a person, not bound         any                                          heard
+    a person, bound to logins   any, from one of these logins                heard
+                                any, from elsewhere                          not that person
+    nobody                      named with it, or one of DECIDES             no such person
+                                another, under the account's own name        heard; the record names no person
+    anybody                     any, from a login bound to others            not that person
+
+Whoever reaches the controller may stop things, and may do what every guard lets pass: on the worst day nobody is to be
+kept from that by a list. A word about a run or a service is its client's people's business and the workspace's; one
+about all is a matter for somebody whom each of the clients knows. A client for whom nobody is declared takes any name.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.model import Speaker
+from orchestrator.core.reasons import Reason
+from orchestrator.core.state import EVERYTHING
+from orchestrator.core.turn import Turn
+
+DECIDES = (WordKind.APPROVE, WordKind.REJECT, WordKind.RESUME, WordKind.MAINTENANCE_END, WordKind.CLEAR)
+AGAINST_GUARDS = ("override", "fence", "fenced")
+
+
+def objection(turn: Turn, word: WordSpoken) -> tuple[Reason, str] | None:
+    """Why this speaker is not heard; None if they are."""
+    for client in _clients(turn, word):
+        against = _objection(turn, word, client)
+        if against is not None:
+            return against
+    return None
+
+
+def person_meant(turn: Turn, word: WordSpoken) -> str:
+    """The id of the person whom the word's name means; empty where it means nobody declared."""
+    for client in _clients(turn, word):
+        for speaker in _meant(_declared(turn, client), word):
+            return speaker.id
+    return ""
+
+
+def remark(turn: Turn, word: WordSpoken) -> str:
+    """What the answer says of a name that stands for nobody declared."""
+    strange = [c for c in _clients(turn, word) if (known := _declared(turn, c)) and not _meant(known, word)]
+    return f"; {word.who} is nobody of {', '.join(strange)}'s people" if strange else ""
+
+
+def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] | None:
+    declared = _declared(turn, client)
+    if not declared:
+        return None
+    meant = _meant(declared, word)
+    logins = _logins(word)
+    bound = [speaker for speaker in declared if logins & set(speaker.logins)]
+    said_by = str(word.peer) if word.peer else "nobody that the kernel knows"
+    if meant and any(not s.logins and (s.tool or not bound) for s in meant):
+        return None
+    if any(speaker in bound for speaker in meant):
+        return None
+    if not meant and (word.named or word.kind in DECIDES or any(word.options.get(x) for x in AGAINST_GUARDS)):
+        return Reason.NO_SUCH_PERSON, _unknown(word.who, client, declared)
+    if bound:
+        theirs = ", ".join(sorted(s.id for s in bound))
+        return Reason.NOT_THAT_PERSON, f"{said_by} speaks for {theirs} alone, not for {word.who}"
+    if meant:
+        one = meant[0]
+        return Reason.NOT_THAT_PERSON, f"{one.id} is spoken for by {', '.join(one.logins)} alone; this is {said_by}"
+    return None
+
+
+def _clients(turn: Turn, word: WordSpoken) -> list[str]:
+    """The clients whom a word is about."""
+    run = turn.decided.runs.get(word.subject)
+    subject = run.started.service if run is not None else word.subject
+    known = sorted({s.client for s in turn.model.services.values()})
+    if subject == EVERYTHING:
+        return known
+    return [client for client in known if client == subject.partition("/")[0]]
+
+
+def _declared(turn: Turn, client: str) -> list[Speaker]:
+    return [s for s in turn.model.speakers.values() if s.client in ("", client)]
+
+
+def _meant(declared: list[Speaker], word: WordSpoken) -> list[Speaker]:
+    """Whom the name means: by id, by the id's last part, or by the full name however it is written."""
+    who = _plain(word.who)
+    exact = [s for s in declared if who == _plain(s.id)]
+    return exact or [s for s in declared if who in (_plain(s.id.rpartition("/")[2]), _plain(s.name))]
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _logins(word: WordSpoken) -> set[str]:
+    """What the speaker's logins are called, by name or number."""
+    peer = word.peer
+    return {x for x in (str(peer.uid), peer.login, peer.session) if x} if peer is not None else set()
+
+
+def _unknown(who: str, client: str, declared: list[Speaker]) -> str:
+    names = {_plain(x): s.id.rpartition("/")[2] for s in declared for x in (s.id.rpartition("/")[2], s.name)}
+    near = difflib.get_close_matches(_plain(who), names, 1, 0.6)
+    known = ", ".join(sorted({s.id.rpartition("/")[2] for s in declared}))
+    return f"{who!r} is nobody of {client}'s people" + (f"; did you mean {names[near[0]]}?" if near else f": {known}")

@@ -1,0 +1,80 @@
+"""Looks whether what runs, and tiers of open incidents, would play is still on disk as it was loaded.
+
+The one rule it keeps: nobody approves, and nobody begins, what is not there any more. It looks before such a word is
+heard, and every few seconds while somebody is asked or an incident is open; what it finds goes to the engine as an
+event. The runner looks once more in the moment a step begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from orchestrator.core import events as e
+from orchestrator.core import ladder, plan
+from orchestrator.core.engine import Engine
+from orchestrator.core.model import Playbook
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 5.0
+MOVING = (e.WordKind.APPROVE, e.WordKind.FAILOVER, e.WordKind.FAILBACK)
+
+
+Books = dict[str, tuple[str, str]]  # digest in force to client and path
+Differ = Callable[[Books], Mapping[str, str]]  # what differs on disk from each of these, in a sentence or empty
+
+
+class Plans:
+    """`engine` gives what is in force; `differ` looks at the disk, in a thread; `emit` takes what was found."""
+
+    def __init__(self, engine: Callable[[], Engine], differ: Differ, emit: Callable[[e.Event], None]) -> None:
+        self._engine = engine
+        self._differ = differ
+        self._emit = emit
+
+    async def before(self, word: e.WordSpoken, now: float) -> None:
+        """Look at what this word would have played, so that it is answered by what there is."""
+        if word.kind in MOVING:
+            await self._look(self._books(now, word.subject))
+
+    async def keep_looking(self, now: Callable[[], float]) -> None:
+        """For as long as the controller lives."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self._look(self._books(now()))
+            except OSError as error:
+                log.warning("what playbooks are made of could not be looked at", why=str(error))
+
+    def _books(self, now: float, subject: str = "") -> Books:
+        """Of the subject (service or run), else of all that waits or may be chosen."""
+        engine = self._engine()
+        turn, decided, model = engine.turn(now), engine.decided, engine.model
+        found: Books = {}
+
+        def add(client: str, books: Iterable[Playbook]) -> None:
+            found.update((book.digest, (client, book.path)) for book in books)
+
+        for run in decided.unfinished_runs():
+            service = model.services.get(run.started.service)
+            if service is not None and run.started.move in model.moves and subject in ("", run.id, service.id):
+                add(service.client, plan.books_of(turn, run))
+        open_ = {incident.service for incident in decided.open_incidents()} if not subject else {subject}
+        for service in (model.services[name] for name in open_ if name in model.services):
+            moves = (*(tier.move for tier in service.ladder), *service.failback)
+            for move in (model.moves[name] for name in moves if name in model.moves):
+                add(service.client, ladder.books_of(turn, service, move))
+        return found
+
+    async def _look(self, books: Books) -> None:
+        if not books:
+            return
+        configuration = self._engine().decided.configuration
+        found = await asyncio.to_thread(self._differ, books)
+        decided = self._engine().decided
+        news = {digest: told for digest, told in found.items() if told != decided.edited.get(digest, "")}
+        if news and configuration == decided.configuration:  # else it was loaded meanwhile
+            self._emit(e.PlaybooksRead(news))

@@ -1,0 +1,202 @@
+"""An approval holds for what was shown: whatever Ansible would load changes the digest, through whatever link."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import trees
+from orchestrator.config.faults import Faults, Position
+from orchestrator.config.inventory import read_inventory
+from orchestrator.config.playbooks import Reader, differences, playbook_digest
+
+PLAYBOOK = """
+- hosts: web
+  vars_files: [vars/site.yml]
+  roles: [{role: linked}]
+  tasks:
+    - ansible.builtin.template: {src: page.j2, dest: /tmp/page}
+    - ansible.builtin.debug: {msg: "{{ lookup('file', 'motd') }}"}
+"""
+
+
+def write(path: Path, text: str = "x: 1\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with a linked role, linked variables, and a home of its own."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in [n for n in os.environ if n.startswith("ANSIBLE_")]:
+        monkeypatch.delenv(name)
+    place = tmp_path / "ws"
+    write(place / "playbooks/p.yml", PLAYBOOK)
+    write(place / "playbooks/vars/site.yml")
+    write(place / "playbooks/templates/page.j2")
+    write(place / "playbooks/files/motd")
+    write(place / "inventories/acme/hosts.yml", "all: {hosts: {web: {ansible_connection: local}}}\n")
+    write(tmp_path / "shared/role/tasks/main.yml", "- ansible.builtin.command: 'true'\n")
+    write(tmp_path / "shared/more/handlers.yml", "[]\n")
+    (tmp_path / "shared/role/handlers").symlink_to(tmp_path / "shared/more")
+    (place / "playbooks/roles").mkdir()
+    (place / "playbooks/roles/linked").symlink_to(tmp_path / "shared/role")
+    write(tmp_path / "shared/vars/main.yml")
+    (place / "inventories/acme/group_vars").mkdir()
+    (place / "inventories/acme/group_vars/all").symlink_to(tmp_path / "shared/vars")
+    return place
+
+
+def digest(place: Path) -> str:
+    found = playbook_digest(place, "p.yml", [place / "inventories/acme/hosts.yml"])
+    assert found is not None
+    return found
+
+
+CFG = "[defaults]\n"
+AFTERWARDS: dict[str, Callable[[Path], object]] = {
+    "callback plug-in beside it": lambda p: write(p / "playbooks/callback_plugins/evil.py"),
+    "vars plug-in beside it": lambda p: write(p / "playbooks/vars_plugins/evil.py"),
+    "strategy plug-in beside it": lambda p: write(p / "playbooks/strategy_plugins/evil.py"),
+    "module beside it": lambda p: write(p / "playbooks/library/command.py"),
+    "collection beside it": lambda p: write(p / "playbooks/collections/ansible_collections/a/b/plugins/modules/m.py"),
+    "ansible.cfg of the workspace": lambda p: write(p / "ansible.cfg", CFG),
+    "ansible.cfg of the playbooks": lambda p: write(p / "playbooks/ansible.cfg", CFG),
+    "ansible.cfg of the user": lambda p: write(Path.home() / ".ansible.cfg", CFG),
+    "plug-in of the user": lambda p: write(Path.home() / ".ansible/plugins/callback/evil.py"),
+    "collection of the user": lambda p: write(Path.home() / ".ansible/collections/ansible_collections/a/b/c.py"),
+    "linked role": lambda p: write(p.parent / "shared/role/tasks/main.yml", "- ansible.builtin.command: id\n"),
+    "plug-in in a linked role": lambda p: write(p.parent / "shared/role/filter_plugins/evil.py"),
+    "link within a linked role": lambda p: write(p.parent / "shared/more/handlers.yml", "[{name: x}]\n"),
+    "linked variables": lambda p: write(p.parent / "shared/vars/main.yml", "x: 2\n"),
+    "new linked variables": lambda p: write(p.parent / "shared/vars/other.yml", "y: 2\n"),
+    "variables of the playbook": lambda p: write(p / "playbooks/group_vars/all.yml"),
+    "variables named in it": lambda p: write(p / "playbooks/vars/site.yml", "x: 2\n"),
+    "template": lambda p: write(p / "playbooks/templates/page.j2", "other"),
+    "what is looked up": lambda p: write(p / "playbooks/files/motd", "other"),
+}
+
+
+@pytest.mark.parametrize("what", AFTERWARDS)
+def test_what_is_put_there_afterwards_changes_the_digest(place: Path, what: str) -> None:
+    before = digest(place)
+    assert digest(place) == before
+    AFTERWARDS[what](place)
+    assert digest(place) != before
+
+
+@pytest.mark.parametrize(
+    "setting", ["callback_plugins", "roles_path", "collections_path", "library", "strategy_plugins"]
+)
+def test_what_the_configuration_names_is_covered(place: Path, setting: str) -> None:
+    write(place / "other/a/b.py")
+    write(place / "ansible.cfg", f"[defaults]\n{setting} = other\n")
+    before = digest(place)
+    write(place / "other/a/c.py")
+    assert digest(place) != before
+
+
+def test_the_files_that_ssh_reads_are_covered(place: Path) -> None:
+    config = write(place / "ssh.cfg", "Host *\n")
+    write(place / "ansible.cfg", "[ssh_connection]\nssh_args = -o ControlMaster=auto -F ssh.cfg\n")
+    before = digest(place)
+    write(config, "Host *\n  ProxyCommand sh -c 'id >/tmp/x'\n")
+    assert digest(place) != before
+
+
+def test_the_environment_that_steers_ansible_is_covered(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(place)
+    monkeypatch.setenv("ANSIBLE_NOCOLOR", "1")
+    assert digest(place) == before, "it says only how something looks"
+    monkeypatch.setenv("ANSIBLE_STRATEGY", "free")
+    assert digest(place) != before
+
+
+def test_a_vault_password_is_known_without_being_read(place: Path) -> None:
+    secret = write(place / "secret", "hunter2")
+    write(place / "ansible.cfg", "[defaults]\nvault_identity_list = prod@secret\n")
+    reader = Reader(place, Faults())
+    assert reader.check("p.yml", Position("p.yml"))
+    kept = reader.manifest("p.yml", [place / "inventories/acme/hosts.yml"])
+    assert kept.around["secret"] == trees.look_digest(secret)
+    assert trees.read_digest(secret) not in kept.around.values()
+
+
+def test_another_playbook_and_what_ansible_writes_are_none_of_it(place: Path) -> None:
+    write(place / "ansible.cfg", "[defaults]\nlog_path = ansible.log\nfact_caching_connection = facts\n")
+    write(place / "ansible.log")
+    write(place / "facts/web")
+    before = digest(place)
+    write(place / "playbooks/q.yml", "- hosts: all\n")
+    write(place / "playbooks/callback_plugins/__pycache__/a.pyc")
+    write(place / "ansible.log", "more")
+    write(place / "facts/web", "more")
+    assert digest(place) == before
+
+
+def test_a_template_in_a_name_covers_whatever_it_could_name(place: Path) -> None:
+    write(place / "playbooks/p.yml", "- hosts: web\n  tasks:\n    - ansible.builtin.include_tasks: '{{ how }}.yml'\n")
+    write(place / "playbooks/stop.yml", "[]\n")
+    before = digest(place)
+    write(place / "playbooks/stop.yml", "- ansible.builtin.command: id\n")
+    assert digest(place) != before
+
+
+def test_a_loop_of_links_ends(place: Path) -> None:
+    (place / "playbooks/roles/linked/round").symlink_to(place / "playbooks/roles")
+    (place / "playbooks/library").mkdir()
+    (place / "playbooks/library/self").symlink_to(place / "playbooks/library")
+    (place / "playbooks/library/nowhere").symlink_to(place / "not-there")
+    os.mkfifo(place / "playbooks/library/pipe")
+    assert digest(place) == digest(place)
+
+
+def test_an_edit_of_the_same_length_and_time_is_seen(place: Path) -> None:
+    """The signature holds the change time, which nobody sets."""
+    path = place / "playbooks/files/motd"
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    before = digest(place)
+    was = path.stat()
+    path.write_text("x: 2\n", encoding="utf-8")
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert digest(place) != before
+
+
+def test_what_differs_is_told_by_name(place: Path) -> None:
+    sources = [place / "inventories/acme/hosts.yml"]
+    reader = Reader(place, Faults())
+    assert reader.check("p.yml", Position("p.yml"))
+    digest = reader.digest("p.yml", sources)
+    wanted = [("p.yml", sources, digest)]
+    assert differences(place, wanted, reader.manifests) == {digest: ""}
+    write(place / "playbooks/files/motd", "other")
+    write(place / "playbooks/callback_plugins/evil.py")
+    told = differences(place, wanted, reader.manifests)[digest]
+    assert told == "playbooks/callback_plugins/evil.py was added, playbooks/files/motd was changed since it was loaded"
+    (place / "playbooks/p.yml").unlink()
+    assert differences(place, wanted, reader.manifests)[digest] == "playbooks/p.yml cannot be read any more"
+
+
+def test_the_kept_inventory_notices_what_a_link_leads_to_and_who_computes(place: Path) -> None:
+    sources = [place / "inventories/acme/hosts.yml"]
+
+    def variables() -> dict[str, object]:
+        found = read_inventory(place, "acme", sources, Faults(), cache=place / "cache")
+        assert found is not None
+        return found.host_vars["web"]
+
+    assert variables()["x"] == 1
+    assert list((place / "cache").iterdir())
+    write(place.parent / "shared/vars/main.yml", "x: 2\n")
+    assert variables()["x"] == 2
+    for kept in (place / "cache").iterdir():
+        kept.unlink()
+    write(place / "ansible.cfg", "[defaults]\nvars_plugins = mine\n")
+    assert variables()["x"] == 2
+    assert not list((place / "cache").iterdir()), f"a plug-in may say something else each time ({sys.platform})"

@@ -1,0 +1,103 @@
+"""A workspace that others may write to is refused, with path, mode, owner and what to type."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config.ownership import unsafe, unsafe_parts
+
+ROOT = os.getuid() == 0
+OTHER = 61234
+
+
+def give(path: Path) -> None:
+    os.chown(path, OTHER, OTHER)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    place = tmp_path / "ws"
+    for folder in ("playbooks/roles/r/tasks", "inventories/acme", "checks", ".bascule"):
+        (place / folder).mkdir(parents=True)
+    for file in (
+        "playbooks/roles/r/tasks/main.yml",
+        "inventories/acme/hosts.yml",
+        "bascule.yml",
+        ".bascule/journal.db",
+    ):
+        (place / file).touch(mode=0o644)
+    return place
+
+
+def test_a_workspace_of_ones_own_is_safe_below_a_directory_of_everybody(place: Path) -> None:
+    place.parent.chmod(0o1777)  # as /tmp
+    assert unsafe(place) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "mode"),
+    [
+        (".", 0o777),
+        ("playbooks", 0o777),
+        ("playbooks", 0o1777),  # sticky: others add their own
+        ("playbooks/roles/r/tasks", 0o757),
+        ("playbooks/roles/r/tasks/main.yml", 0o666),
+        ("inventories/acme", 0o777),
+        (".bascule/journal.db", 0o666),
+        ("bascule.yml", 0o646),
+    ],
+)
+def test_what_everybody_may_write_to_is_refused(place: Path, what: str, mode: int) -> None:
+    (place / what).chmod(mode)
+    ((path, why),) = unsafe(place)
+    assert path == place / what
+    assert f"mode {mode:04o}" in why
+    assert why.endswith(f"chmod go-w {place / what}")
+
+
+def test_a_directory_above_it_counts(place: Path) -> None:
+    place.parent.chmod(0o777)
+    assert [path for path, _ in unsafe(place)] == [place.parent]
+
+
+def test_what_a_link_leads_to_counts(place: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "shared").mkdir(parents=True)
+    (elsewhere / "shared/x.yml").touch()
+    (place / "playbooks/vars").symlink_to(elsewhere / "shared")
+    assert unsafe(place) == []
+    elsewhere.chmod(0o777)
+    assert [path for path, _ in unsafe(place)] == [elsewhere]
+    assert [path for path, _ in unsafe_parts([place / "playbooks/vars/x.yml"])] == [elsewhere]
+
+
+@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+@pytest.mark.parametrize("what", [".bascule", "playbooks/roles/r/tasks/main.yml", "inventories"])
+def test_what_another_user_owns_is_refused(place: Path, what: str) -> None:
+    give(place / what)
+    found = dict(unsafe(place))
+    assert f"it belongs to user {OTHER}" in found[place / what]
+    assert "chown root" in found[place / what]
+
+
+@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+@pytest.mark.parametrize(
+    ("gid", "refused"),
+    [(0, False), (1, True), (OTHER, True)],
+    ids=["root's own group", "another group", "a group without a name"],
+)
+def test_a_group_may_write_where_it_is_the_owners_own(
+    place: Path, gid: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(place / "playbooks", 0, gid)
+    (place / "playbooks").chmod(0o775)
+    assert bool(unsafe(place)) is refused
+
+
+def test_what_is_not_there_is_no_danger(tmp_path: Path) -> None:
+    looks: list[Callable[[], object]] = [lambda: unsafe(tmp_path / "no"), lambda: unsafe_parts([tmp_path / "no"])]
+    assert [look() for look in looks] == [[], []]

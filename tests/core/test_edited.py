@@ -1,0 +1,90 @@
+"""A plan whose files are edited while somebody is asked: it is not approved, nothing has failed, it is asked anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import WordKind
+from orchestrator.core.reasons import Reason
+from tests.core.stage import lab
+from tests.core.world import World, book
+
+EDITED = "playbooks/geo-site.yml was changed since it was loaded"
+
+
+def asked() -> World:
+    """Everything at hq is silent and its console says that the power is on."""
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    return world
+
+
+def digest_of(world: World) -> str:
+    run = world.decided().runs["r1"]
+    return world.model.moves[run.started.move].playbook.digest
+
+
+def test_an_edited_plan_is_not_approved_and_the_one_who_was_asked_is_told() -> None:
+    world = asked()
+    before = len(world.told)
+    world.hears(e.PlaybooksRead({digest_of(world): EDITED}))
+    told = world.told[before:]
+    assert [(t.kind, t.say) for t in told] == [(NoticeKind.HUMAN_NEEDED, "bascule reload")]
+    assert EDITED in told[0].text
+    refused = world.say(WordKind.APPROVE, "r1")
+    assert (refused.accepted, refused.reason) == (False, Reason.PLAN_CHANGED)
+    assert EDITED in refused.evidence
+    assert world.decided().runs["r1"].ended is None, "it may be put back"
+
+
+def test_put_back_it_is_approved() -> None:
+    world = asked()
+    digest = digest_of(world)
+    world.hears(e.PlaybooksRead({digest: EDITED}))
+    world.hears(e.PlaybooksRead({digest: ""}))
+    assert world.say(WordKind.APPROVE, "r1").accepted
+    assert world.decided().edited == {}
+
+
+def test_what_is_as_it_was_is_no_record() -> None:
+    world = asked()
+    before = len(world.entries)
+    world.hears(e.PlaybooksRead({digest_of(world): ""}))
+    assert len(world.entries) == before
+
+
+def test_after_a_reload_the_move_is_asked_about_anew_and_its_place_has_not_failed() -> None:
+    world = asked()
+    move = world.decided().runs["r1"].started.move
+    world.hears(e.PlaybooksRead({digest_of(world): EDITED}))
+    new = replace(world.model.moves[move], playbook=replace(book("geo-site"), digest="new"))
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="m2", moves={**world.model.moves, move: new})))
+    world.run(5)
+    first, second = world.decided().runs["r1"], world.decided().runs["r2"]
+    assert first.ended is not None
+    assert first.ended.reason is Reason.PLAN_CHANGED
+    assert second.started.move == move
+    assert second.started.plan_digest != first.started.plan_digest
+    step = second.current()
+    assert step is not None
+    assert step.kind is r.StepKind.APPROVAL
+    assert not [t for t in world.records(r.TierJudged) if isinstance(t, r.TierJudged) and t.state is r.TierState.FAILED]
+    assert world.decided().services["acme/erp"].left == {}
+    refused = world.say(WordKind.APPROVE, "r1")
+    assert refused.reason == Reason.PLAN_CHANGED, "the old question has an answer that says why"
+
+
+def test_a_playbook_refused_by_the_runner_makes_its_tier_ineligible_and_no_place_fails() -> None:
+    world = asked()
+    world.outcomes["geo-site"] = e.Outcome.PLAN_CHANGED
+    assert world.say(WordKind.APPROVE, "r1", fenced="acme/hq").accepted
+    world.run(30)
+    assert world.decided().runs["r1"].ended is not None
+    assert world.decided().services["acme/erp"].left == {}
+    judged = [t for t in world.records(r.TierJudged) if isinstance(t, r.TierJudged) and t.reason is Reason.PLAN_CHANGED]
+    assert {t.state for t in judged} == {r.TierState.INELIGIBLE}
+    assert world.played.count("geo-site") == 1, "it is not begun again and again"

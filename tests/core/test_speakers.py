@@ -1,0 +1,107 @@
+"""Who says a word: a declared person, from a login that may speak for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.commands import Answered
+from orchestrator.core.events import Peer, WordKind, WordSpoken
+from orchestrator.core.model import Speaker
+from orchestrator.core.reasons import Reason
+from tests.core.stage import lab
+from tests.core.world import World
+
+ALICE = Speaker("acme/alice", "acme", "Alice Martin", ("alice",))
+BOB = Speaker("acme/bob", "acme", "Bob Durand")
+NOC = Speaker("nina", "", "Nina Noc")
+EDR = Speaker("edr", "", "The sensor", (), tool=True)
+DINA = Speaker("bistro/dina", "bistro", "Dina Rossi")
+ROOT = Peer(7, 0, "root", "")
+
+
+def with_people(*speakers: Speaker) -> World:
+    """Everything at hq is silent and its console has power: r1 waits for a person."""
+    world = lab()
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="people", speakers={s.id: s for s in speakers})))
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    return world
+
+
+def says(
+    world: World,
+    kind: WordKind,
+    who: str,
+    subject: str,
+    peer: Peer | None = ROOT,
+    named: bool = False,
+    **options: object,
+) -> Answered:
+    """The word's answer."""
+    word = WordSpoken(f"w{len(world.decided().words)}", kind, who, subject, "", dict(options), named, peer)  # type: ignore[arg-type]
+    world.hears(word)
+    return world.answered[-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "who", "subject", "peer", "named", "refused"),
+    [
+        (WordKind.APPROVE, "nobody-at-all", "r1", ROOT, False, Reason.NO_SUCH_PERSON),
+        (WordKind.REJECT, "nobody-at-all", "r1", ROOT, False, Reason.NO_SUCH_PERSON),
+        (WordKind.APPROVE, "bob", "r1", ROOT, False, None),
+        (WordKind.APPROVE, "acme/bob", "r1", None, False, None),
+        (WordKind.APPROVE, "bob  DURAND", "r1", ROOT, False, None),
+        (WordKind.APPROVE, "nina", "r1", ROOT, False, None),
+        (WordKind.APPROVE, "dina", "r1", ROOT, False, Reason.NO_SUCH_PERSON),  # another client's
+        (WordKind.APPROVE, "alice", "r1", ROOT, False, Reason.NOT_THAT_PERSON),
+        (WordKind.APPROVE, "alice", "r1", None, False, Reason.NOT_THAT_PERSON),
+        (WordKind.APPROVE, "alice", "r1", Peer(7, 1000, "alice", ""), False, None),
+        (WordKind.APPROVE, "alice", "r1", Peer(7, 0, "root", "alice"), False, None),  # by sudo
+        (WordKind.APPROVE, "alice", "r1", Peer(7, 0, "root", "", "alice"), False, Reason.NOT_THAT_PERSON),  # a claim
+        (WordKind.APPROVE, "bob", "r1", Peer(7, 0, "root", "alice"), False, Reason.NOT_THAT_PERSON),
+        (WordKind.HOLD, "stranger", "acme/erp", ROOT, False, None),
+        (WordKind.HOLD, "stranger", "acme/erp", ROOT, True, Reason.NO_SUCH_PERSON),
+        (WordKind.HOLD, "stranger", "acme/erp", Peer(7, 1000, "alice"), False, Reason.NOT_THAT_PERSON),
+        (WordKind.RESUME, "stranger", "acme/erp", ROOT, False, Reason.NO_SUCH_PERSON),
+        (WordKind.SUSPECT, "edr", "acme/erp", ROOT, True, None),
+        (WordKind.SUSPECT, "edr", "*", ROOT, True, None),
+        (WordKind.HOLD, "bob", "*", ROOT, True, None),  # acme is the only client here
+    ],
+)
+def test_who_is_heard(
+    kind: WordKind, who: str, subject: str, peer: Peer | None, named: bool, refused: Reason | None
+) -> None:
+    world = with_people(ALICE, BOB, NOC, EDR, DINA)
+    answer = says(world, kind, who, subject, peer, named)
+    if refused is None:
+        assert answer.reason not in (Reason.NO_SUCH_PERSON, Reason.NOT_THAT_PERSON), answer
+    else:
+        assert (answer.accepted, answer.reason) == (False, refused.value), answer
+
+
+@pytest.mark.parametrize("options", [{"override": ["blind"]}, {"fence": True}, {"fenced": "acme/hq"}])
+def test_against_a_guard_only_a_person_speaks(options: dict[str, object]) -> None:
+    world = with_people(BOB)
+    assert says(world, WordKind.FAILOVER, "Tester", "acme/erp", **options).reason == Reason.NO_SUCH_PERSON
+
+
+def test_where_nobody_is_declared_any_name_is_taken() -> None:
+    world = with_people(DINA)  # another client's people are none of acme's
+    assert says(world, WordKind.APPROVE, "anybody", "r1", named=True).accepted
+
+
+def test_the_record_names_the_person_and_the_kernels_word() -> None:
+    world = with_people(ALICE, BOB)
+    says(world, WordKind.HOLD, "Tester", "acme/erp")
+    says(world, WordKind.APPROVE, "bbo", "r1")
+    says(world, WordKind.APPROVE, "Bob Durand", "r1")
+    held, approved = (x for x in world.records(r.WordAccepted) if isinstance(x, r.WordAccepted))
+    (refused,) = (x for x in world.records(r.WordRefused) if isinstance(x, r.WordRefused))
+    assert (held.person, held.peer) == ("", ROOT)
+    assert "Tester is nobody of acme's people" in held.evidence
+    assert (approved.person, approved.peer) == ("acme/bob", ROOT)
+    assert "did you mean bob?" in refused.evidence
