@@ -14,19 +14,22 @@ from orchestrator.core.people import AppriseWay
 from orchestrator.notify.message import Message
 from orchestrator.notify.redaction import redacted
 
-TIMEOUT_S = 25.0
-
 _sending: ContextVar[bool] = ContextVar("sending", default=False)  # apprise hands it on to threads of its own
 
 
 def send(way: AppriseWay, message: Message) -> str:
-    """Send it, in the calling thread; empty: it was accepted, else why not, without secrets."""
+    """Send it, in the calling thread; empty: it was accepted, else why not, without secrets.
+
+    It may take as long as the service lets it. Apprise's own time limit is switched off: it would send from a few
+    threads that all calls of this program share, and dead services would delay the others.
+    """
     _sending.set(True)
     try:
-        service = _apprise().Apprise()
+        apprise = _apprise()
+        service = apprise.Apprise(asset=apprise.AppriseAsset(service_timeout=0, async_mode=False))
         if not service.add(way.url):
             return "apprise does not understand its URL"
-        result = service.notify(title=message.title, body=message.body, notify_type=message.severity, timeout=TIMEOUT_S)
+        result = service.notify(title=message.title, body=message.body, notify_type=message.severity)
     except Exception as error:  # a plug-in's own fault must not end the notifier
         return redacted(f"{type(error).__name__}: {error}", way)
     finally:

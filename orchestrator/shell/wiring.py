@@ -232,7 +232,7 @@ class Controller:
     def _use(self, loaded: Loaded | None, found: Mapping[str, str]) -> None:
         """Take files into use, beside their model: secrets, inventories, who is told."""
         self.loaded, self.secrets = loaded, found
-        self.notifier.settings = loaded.notify if loaded else load_notify(self.workspace)
+        self.notifier.use(loaded.notify if loaded else load_notify(self.workspace))
         self.runner.use_inventories(loaded.inventories if loaded else {})
 
     def _model(self) -> Model:
