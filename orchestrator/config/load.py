@@ -14,12 +14,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from orchestrator.config import last_read
 from orchestrator.config.checks import compile_checks, read_checks
 from orchestrator.config.client import ClientFile, Compiler, compile_limits, compile_moves, compile_places, read_client
 from orchestrator.config.conditions import CheckNames
 from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
+from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
@@ -46,6 +48,7 @@ class Loaded:
     secrets: Secrets
     warnings: tuple[Fault, ...] = ()
     hosts: Mapping[str, int] = field(default_factory=dict)  # client to the number of its hosts
+    stale: Mapping[str, Stale] = field(default_factory=dict)  # clients whose inventory is used as it was last read
 
     @property
     def people(self) -> Mapping[str, Person]:
@@ -149,18 +152,29 @@ def load(
         secrets=secrets,
         warnings=faults.warnings(),
         hosts={name: len(inventory.hosts) for name, inventory in inventories.items()},
+        stale={name: inventory.stale for name, inventory in inventories.items() if inventory.stale is not None},
     )
 
 
-def load_notify(workspace: Path) -> NotifySettings:
-    """Who is told, and how, as far as it can be read: for saying that the rest is invalid. Never raises for faults."""
+def load_notify(workspace: Path) -> tuple[NotifySettings, bool]:
+    """Who is told, and how, as far as it can be read, and whether all of it could be. Never raises for faults."""
     faults = Faults()
     settings = read_settings(workspace, faults)
     people = {
         name: read_people(folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults)
         for name, folder in _clients(workspace, faults).items()
     }
-    return _notify(settings, people)
+    return _notify(settings, people), not faults.found
+
+
+def sources_of(workspace: Path) -> dict[str, tuple[Path, ...]]:
+    """Each client's inventory sources, as far as its files can be read. Never raises for faults."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for name, folder in _clients(workspace, faults := Faults()).items():
+        document = read_yaml(folder / "services.yml", f"inventories/{name}/services.yml", faults)
+        file = read_client(document, name, faults) if document else None
+        found[name] = tuple(_sources(folder, file, faults))
+    return found
 
 
 def _notify(settings: WorkspaceSettings, people: Mapping[str, People]) -> NotifySettings:
@@ -230,7 +244,7 @@ def _inventories(
     workspace: Path, sources: Mapping[str, list[Path]], faults: Faults, *, cache: bool
 ) -> dict[str, Inventory]:
     """Read every client's inventory, side by side."""
-    folder = workspace / CACHE if cache else None
+    folder, kept = (workspace / CACHE, workspace / last_read.FOLDER) if cache else (None, None)
 
     def read(item: tuple[str, list[Path]]) -> tuple[str, Inventory | None, Faults]:
         own = Faults()  # one a thread
@@ -238,7 +252,9 @@ def _inventories(
             if source.suffix in (".yml", ".yaml") and not source.read_bytes().startswith(b"$ANSIBLE"):
                 # Only whether it is YAML, for the position; what it means is Ansible's business.
                 syntax_only(source, str(source.relative_to(workspace)), own)
-        return item[0], None if own.found else read_inventory(workspace, item[0], item[1], own, cache=folder), own
+        if own.found:
+            return item[0], None, own
+        return item[0], read_inventory(workspace, item[0], item[1], own, cache=folder, kept=kept), own
 
     found: dict[str, Inventory] = {}
     with ThreadPoolExecutor(max_workers=4) as pool:

@@ -26,7 +26,7 @@ from orchestrator.config.shapes import (
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.strict_yaml import Document, Path_, read_yaml
 from orchestrator.core.model import Limits
-from orchestrator.core.people import AppriseWay, CommandWay, Deliver, Heartbeat, Person, Retry, Way
+from orchestrator.core.people import AppriseWay, CommandWay, Deliver, Heartbeat, KeptIn, Person, Retry, Way
 
 COMMAND_TIMEOUT_S = 30.0
 
@@ -164,7 +164,7 @@ def _ways(shapes: list[WayShape] | None, document: Document, path: Path_, faults
                     "something like mailto://… or json://…",
                 )
             elif url:
-                found.append(AppriseWay(url, shape.name or ""))
+                found.append(AppriseWay(url, shape.name or "", kept_in(shape.apprise)))
         elif shape.command:
             found.append(CommandWay(tuple(shape.command), shape.name or "", shape.timeout or COMMAND_TIMEOUT_S))
         else:
@@ -178,7 +178,26 @@ def _heartbeat(shape: HeartbeatShape, document: Document, faults: Faults) -> Hea
     url = _reveal(shape.url, document, ("heartbeat", "url"), faults) if shape.url else None
     if url and not url.startswith(("http://", "https://")):
         faults.add(document.at("heartbeat", "url"), "heartbeat.url is no web address", "http://… or https://…")
-    return Heartbeat(url, every, min(timeout, every)) if url else None
+    return Heartbeat(url, every, min(timeout, every), kept_in(shape.url)) if url and shape.url else None
+
+
+def kept_in(shape: SecretShape) -> KeptIn:
+    """Where the text is kept, if not in the file itself."""
+    if shape.env is not None:
+        return ("env", shape.env)
+    return ("file", shape.file) if shape.file is not None else None
+
+
+def kept_text(where: KeptIn) -> str:
+    """The text that is kept there; empty: none can be had."""
+    if where is None:
+        return ""
+    if where[0] == "env":
+        return os.environ.get(where[1], "")
+    try:
+        return Path(where[1]).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults) -> str | None:

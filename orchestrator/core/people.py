@@ -6,9 +6,11 @@ its representation and its label never show more than the kind of way and, for a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+KeptIn = tuple[str, str] | None  # where a secret text is kept: ("env", NAME) or ("file", PATH); None: in the file itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,7 @@ class AppriseWay:
 
     url: str = field(repr=False)
     name: str = ""  # what records and logs call it; empty: the URL's scheme
+    kept_in: KeptIn = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -69,6 +72,7 @@ class Heartbeat:
     url: str = field(repr=False)
     every_s: float = 60.0
     timeout_s: float = 10.0
+    kept_in: KeptIn = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +99,12 @@ class NotifySettings:
     deliver: Deliver = Deliver.ALL
     retry: Retry = field(default_factory=Retry)
     heartbeat: Heartbeat | None = None
+
+
+def every_way(settings: NotifySettings) -> Iterator[Way]:
+    """Each way that anybody could be told by, as often as it is listed."""
+    yield from settings.ways
+    for ways in settings.client_ways.values():
+        yield from ways
+    for person in settings.people.values():
+        yield from person.ways

@@ -21,7 +21,7 @@ class Desk:
     """Give `handle` to `WordsSocket`, its `publish` to `publish`, and call `entry` and `progress` from the shell.
 
     `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis;
-    `asking` tells how checks are asked.
+    `asking` tells how checks are asked; `condition` what else no journal knows of how the daemon does.
     """
 
     def __init__(
@@ -31,19 +31,22 @@ class Desk:
         now: Callable[[], float],
         asking: Callable[[], Json] = lambda: None,
         publish: Callable[[Message], None] | None = None,
+        condition: Callable[[], Message] = dict,
     ) -> None:
         self.publish: Callable[[Message], None] = publish or (lambda _message: None)
         self._speak = speak
         self._dry_run = dry_run
         self._now = now
         self._asking = asking
+        self._condition = condition
         self._tasks: dict[StepKey, Json] = {}
 
     async def handle(self, request: Message) -> Message:
         """The reply to one request; see `socket.py`."""
         op = request.get("op")
         if op == "status":
-            return {"status": {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}}
+            known: Message = {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}
+            return {"status": {**self._condition(), **known}}
         if op not in ("word", "dry-run"):
             return {"error": f"unknown op {op!r}: word, dry-run, status or watch"}
         try:

@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -23,7 +24,7 @@ from orchestrator.core.events import WordSpoken
 from orchestrator.core.model import Json
 from orchestrator.daemon.address import where_to_listen
 from orchestrator.daemon.desk import Desk
-from orchestrator.daemon.socket import WordsSocket
+from orchestrator.daemon.socket import Message, WordsSocket
 from orchestrator.shell.dry_run import plan_of
 from orchestrator.shell.wiring import Controller, LeaseLost, LeaseRefused, Watchers
 
@@ -33,8 +34,8 @@ FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
 FILES_WANTED = 16384  # each question that needs a connection has one open
 
 
-async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
-    """Run until told to stop; the exit code: 0 stopped, 1 lost the lease.
+async def serve(workspace: Path, *, wait_for_lease: bool = True, log_state: Callable[[], Json] = lambda: None) -> int:
+    """Run until told to stop; the exit code: 0 stopped, 1 lost the lease. `log_state` tells how its log does.
 
     Raises ConfigurationInvalid, LeaseRefused (without `wait_for_lease`), JournalError.
     """
@@ -47,7 +48,7 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
     controller = await _started(workspace, wait_for_lease, stop)
     if controller is None:
         return 0
-    desk = _desk(controller)
+    desk = _desk(controller, log_state)
     words = WordsSocket(where_to_listen(controller.workspace), desk.handle)
     desk.publish = words.publish
     try:
@@ -130,13 +131,16 @@ def _is_fencing(controller: Controller, run: str) -> bool:
     return step is not None and step.began_at is not None and step.kind in (r.StepKind.FENCE, r.StepKind.PROOF)
 
 
-def _desk(controller: Controller) -> Desk:
+def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
     async def dry_run(word: WordSpoken) -> Json:
-        inventories = controller.loaded.inventories if controller.loaded else {}
+        inventories = controller.beside.to_play()
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
 
-    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told)
+    def condition() -> Message:
+        return {**controller.condition(), "log": log_state()}
+
+    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told, condition=condition)
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
 

@@ -15,9 +15,10 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[[], T], timeout_s: float, hanging: set[threading.Thread] | None = None) -> T:
-    """What the call returns, or raises. Raises TimeoutError after `timeout_s`; the thread is in `hanging` until it ends.
+    """What the call returns, or raises.
 
-    Raises RuntimeError where no thread can be had.
+    Raises TimeoutError after `timeout_s` (the thread is then in `hanging` until it ends), RuntimeError where no thread
+    can be had.
     """
     loop = asyncio.get_running_loop()
     came: asyncio.Future[T] = loop.create_future()

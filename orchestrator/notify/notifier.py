@@ -19,10 +19,10 @@ import structlog
 from orchestrator.core.commands import TellPeople
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
 from orchestrator.core.model import Json
-from orchestrator.core.people import Deliver, NotifySettings, Way
+from orchestrator.core.people import Deliver, NotifySettings, Way, every_way
 from orchestrator.notify.line import Line, key_of, pause_s
 from orchestrator.notify.message import Message, message_of
-from orchestrator.notify.receivers import Receiver, addressed, deputy_of, every_way
+from orchestrator.notify.receivers import Receiver, addressed, deputy_of
 
 Answer = NoticeDelivered | NoticeFailed
 

@@ -5,7 +5,6 @@ The one rule it keeps: nobody is told one thing twice by the same way, however m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from orchestrator.core.commands import TellPeople
@@ -73,12 +72,3 @@ def fresh(ways: tuple[Way, ...], person: Person | None, used: set[object]) -> tu
             used.add(key)
             found.append(way)
     return tuple(found)
-
-
-def every_way(settings: NotifySettings) -> Iterator[Way]:
-    """Each way that anybody could be told by, as often as it is listed."""
-    yield from settings.ways
-    for ways in settings.client_ways.values():
-        yield from ways
-    for person in settings.people.values():
-        yield from person.ways

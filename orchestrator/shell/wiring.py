@@ -11,20 +11,20 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 from pydantic import BaseModel
 
 from orchestrator.config import ConfigurationInvalid, Loaded, load
-from orchestrator.config.load import load_notify
+from orchestrator.config.keeping import Beside, beside, keep, kept, playbooks
+from orchestrator.config.last_read import Stale
 from orchestrator.config.playbooks import playbook_digest
-from orchestrator.config.settings import DaemonSettings
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
-from orchestrator.core.model import Model
+from orchestrator.core.model import Json, Model
 from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.axis import Axis
@@ -47,6 +47,7 @@ LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases w
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
 SLOW_S = 1.0
+ASK_INVENTORY_EVERY_S = 60.0  # one that cannot be read
 
 
 class LeaseRefused(Exception):
@@ -90,10 +91,12 @@ class Controller:
         self._timer: asyncio.TimerHandle | None = None
         self._answers: dict[str, asyncio.Future[c.Answered]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._keeping: set[asyncio.Task[None]] = set()
         self._lost: asyncio.Future[None] | None = None
         self._opened = AsyncExitStack()
         self._began = False
         self.loaded: Loaded | None = None
+        self.beside = Beside()
         self.secrets: Mapping[str, str] = {}
         self.invalid: ConfigurationInvalid | None = None
 
@@ -110,10 +113,14 @@ class Controller:
         self._intake = Intake(self._loop, self._handle, self._set_timer)
         try:
             self.loaded, self.secrets = await self._read()
+            self.beside = beside(self.loaded)
         except ConfigurationInvalid as invalid:
             if not journal_path(self.workspace).exists():
                 raise
             self.invalid = invalid
+            self.beside = await asyncio.to_thread(kept, self.workspace)  # before the lease: it may take long
+            if self.beside.secrets is not None:
+                self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
         try:
             self._take_over()
         except BaseException:
@@ -150,8 +157,10 @@ class Controller:
         )
         self._configure(model)
         self._tasks = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._keep_axis())]
-        if self.loaded and self.loaded.heartbeat and self._attends:
-            sender = HeartbeatSender(self.loaded.heartbeat, lambda: self.shell.broken is None)
+        if self._attends:
+            self._tasks.append(asyncio.create_task(self._mend_inventories()))
+        if self.beside.notify.heartbeat and self._attends:
+            sender = HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None)
             self._tasks.append(asyncio.create_task(sender.run()))
 
     async def lost(self) -> None:
@@ -166,7 +175,7 @@ class Controller:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._keeping, return_exceptions=True)
         await self._opened.aclose()  # the latest first: see `_take_over` and `_make_ports`
 
     async def reload(self) -> bool:
@@ -178,8 +187,10 @@ class Controller:
             for fault in invalid.faults:
                 log.error("configuration invalid, the old one stays in force", fault=str(fault))
             return False
-        before, secrets_before, model = self.loaded, self.secrets, self.shell.engine.model
-        self._use(loaded, found)  # a step that begins with the new model begins with the new inventories
+        before = self.loaded, self.secrets, self.beside
+        model = self.shell.engine.model
+        # First: a step that begins with the new model begins with the new inventories.
+        self._use(loaded, found, beside(loaded))
         try:
             objections = self._configure(loaded.model)
         except JournalUnwritable as refused:
@@ -189,7 +200,7 @@ class Controller:
             self._lose(str(stale))
             return False
         if objections:
-            self._use(before, secrets_before)
+            self._use(*before)
             self._ask(model)
             return False
         self.invalid = None
@@ -229,11 +240,11 @@ class Controller:
             log.warning("configuration", warning=str(warning))
         return loaded, found
 
-    def _use(self, loaded: Loaded | None, found: Mapping[str, str]) -> None:
-        """Take files into use, beside their model: secrets, inventories, who is told."""
-        self.loaded, self.secrets = loaded, found
-        self.notifier.use(loaded.notify if loaded else load_notify(self.workspace))
-        self.runner.use_inventories(loaded.inventories if loaded else {})
+    def _use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:
+        """Take into use what belongs to a model: secrets, inventories, who is told."""
+        self.loaded, self.secrets, self.beside = loaded, found, also
+        self.notifier.use(also.notify)
+        self.runner.use_inventories(also.to_play())
 
     def _model(self) -> Model:
         """The model to be in force: the files', or the last one journaled when the files are invalid."""
@@ -248,6 +259,12 @@ class Controller:
         log.error("configuration invalid: the last journaled one is in force", digest=digest)
         for fault in self.invalid.faults if self.invalid else ():
             log.error("configuration invalid", fault=str(fault))
+        if self.beside.digest != digest:
+            log.warning("what belongs to the configuration in force was not kept: it is as far as files can be read")
+        for client, stale in self.beside.stale.items():
+            log.warning("inventory cannot be read", client=client, served_by=str(stale))
+        for way in self.beside.lost:
+            log.error("a way to tell people stands in a broken file as text and cannot be used", way=way)
         notice = f"invalid configuration/{self.lease.epoch}"
         text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
         self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
@@ -268,9 +285,9 @@ class Controller:
         self._opened.push_async_callback(self.notifier.close)
         self.prober = Prober(self.emit, self.axis.now, self.secrets, logins=self.runner.can_log_in)
         self._opened.push_async_callback(self.prober.close)
-        self._use(self.loaded, self.secrets)
+        self._use(self.loaded, self.secrets, self.beside)
         if self._attends:
-            self.runner.warm_up((self.loaded.daemon if self.loaded else DaemonSettings()).playbooks)
+            self.runner.warm_up(self.beside.daemon.playbooks)
 
     def _take_in_the_last(self) -> None:
         if self._began:
@@ -288,30 +305,64 @@ class Controller:
             log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
     def _digest(self, client: str, playbook: str) -> str:
-        sources = self.loaded.inventories.get(client, ()) if self.loaded else ()
+        sources = self.beside.inventories.get(client, ())
         digest = playbook_digest(self.workspace, playbook, list(sources))
         if digest is None:
             raise ValueError(f"{playbook} cannot be read any more: `bascule validate`")
+        if self.loaded is None and client in self.beside.stale:  # the inventory is the one that was in force
+            alone = playbook_digest(self.workspace, playbook, ())
+            if alone == self.beside.alone.get(client, {}).get(playbook):
+                return self._planned(client, playbook) or digest
         return digest
+
+    def _planned(self, client: str, playbook: str) -> str | None:
+        """The playbook's digest in the model in force."""
+        return next((b.digest for b in playbooks(self.shell.engine.model, client) if b.path == playbook), None)
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
         objections = self.shell.configure(model)
+        if not objections and self.loaded is not None:
+            self._keeping.add(keeping := self._loop.create_task(asyncio.to_thread(self._keep, self.loaded)))
+            keeping.add_done_callback(self._keeping.discard)
         for objection in objections:
             log.error("the new configuration cannot be put in force", why=objection)
         self._ask(before if objections else model)
         return objections
 
+    def _keep(self, loaded: Loaded) -> None:
+        """Remember what belongs to the model that is in force now."""
+        try:
+            keep(loaded)
+        except OSError as refused:
+            log.warning("what belongs to the configuration could not be kept", why=str(refused))
+
+    def condition(self) -> dict[str, Json]:
+        """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
+        configured = self.shell.engine.decided.configuration
+        invalid: list[Json] = [str(fault) for fault in self.invalid.faults] if self.invalid else []
+        stale: dict[str, Json] = {client: str(stale) for client, stale in self.beside.stale.items()}
+        lost: list[Json] = list(self.beside.lost)
+        in_force: dict[str, Json] = {"digest": configured, "invalid": invalid, "as_last_read": stale, "lost_ways": lost}
+        return {"configuration": in_force, "ways": self.notifier.told()}
+
     def _ask(self, model: Model) -> None:
         """Have the checks asked that can be asked from here, by whatever vantage."""
-        self.prober.here = (self.loaded.daemon if self.loaded else DaemonSettings()).vantage
+        self.prober.here = self.beside.daemon.vantage
         self.prober.use(asked_from(self.prober.here, model.checks.values()), self.secrets)
 
     def _progressed(self, event: e.StepProgressed | e.StepEnded | e.StepAdopted) -> None:
         if isinstance(event, e.StepProgressed):
             self.watchers.progress(event)
-        else:
-            self.emit(event)
+            return
+        if isinstance(event, e.StepEnded) and (stale := self._stale_for(event.key.run)) is not None:
+            event = replace(event, detail=f"{event.detail}; with {stale}" if event.detail else f"with {stale}")
+        self.emit(event)
+
+    def _stale_for(self, run: str) -> Stale | None:
+        """How its client's inventory is had, where it cannot be read."""
+        found = self.shell.engine.decided.runs.get(run)
+        return self.beside.stale.get(found.started.service.partition("/")[0]) if found is not None else None
 
     def _entry(self, entry: Entry) -> None:
         self.watchers.entry(entry)
@@ -366,6 +417,13 @@ class Controller:
                     return
             except Exception as refused:
                 log.warning("the lease could not be renewed", why=str(refused))
+
+    async def _mend_inventories(self) -> None:
+        """Ask again for an inventory that could not be asked for, until it can."""
+        while True:
+            await asyncio.sleep(ASK_INVENTORY_EVERY_S)
+            if self.loaded is not None and self.beside.stale:
+                await self.reload()
 
     async def _keep_axis(self) -> None:
         while True:
