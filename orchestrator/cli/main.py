@@ -20,6 +20,7 @@ app.command("orchestrator.cli.playbook:app", name="playbook", help="Run Ansible 
 app.command("orchestrator.cli.demo:demo", help="Three disasters and three tiers of failover, on the lab.")
 app.command("orchestrator.cli.daemon:daemon", help="Watch, decide and act until told to stop.")
 app.command("orchestrator.cli.journal:app", name="journal", help="Look after the journal.")
+app.command("orchestrator.cli.notify:app", name="notify", help="Try the ways by which people are told.")
 app.command("orchestrator.cli.status:status", help="Services, incidents with tiers and budgets, holds, who watches.")
 app.command("orchestrator.cli.incidents:incidents", help="What has happened: a list, or one in full.")
 app.command("orchestrator.cli.report:report", help="The whole account of an incident: text, HTML page, JSON.")
@@ -36,17 +37,26 @@ app.command("orchestrator.cli.hold:clear", help="Say that a suspected compromise
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one verb; exit codes: 0 done, 1 it failed, 2 the call or the configuration is wrong, 3 a guard refused."""
+    """Run one verb; exit codes: 0 done, 1 it failed, 2 the call or the configuration is wrong, 3 a guard refused.
+
+    141 where whoever read the output had gone before it was written, as a shell tells of any program in a pipe.
+    """
     from cyclopts.exceptions import CycloptsError
 
+    from orchestrator.cli.output import opened, written
+
+    opened()
     try:
-        app(argv, exit_on_error=False)
+        code: object = app(argv, exit_on_error=False)
     except CycloptsError:
-        sys.exit(2)  # cyclopts has said what is wrong
+        code = 2  # cyclopts has said what is wrong
+    except SystemExit as ended:
+        code = ended.code
     except (Exception, KeyboardInterrupt) as error:
         from orchestrator.cli.failures import explain
 
-        sys.exit(explain(error))
+        code = explain(error)
+    sys.exit(written(code))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def validate(
         Use what was read of unchanged inventories before.
     """
     from orchestrator.config import ConfigurationInvalid, load
+    from orchestrator.notify import apprise_way
 
     if schema:
         from orchestrator.config.schema import schemas
@@ -52,7 +53,9 @@ def validate(
         print(json.dumps(schemas(probe_kinds()), indent=2))
         return 0
     try:
-        loaded = load(workspace, probe_kinds=probe_kinds(), clients=clients or None, cache=cache)
+        loaded = load(
+            workspace, probe_kinds=probe_kinds(), clients=clients or None, cache=cache, ask_url=apprise_way.trouble_of
+        )
     except ConfigurationInvalid as invalid:
         if as_json:
             print(json.dumps({"valid": False, "faults": _rows(invalid.faults), "warnings": _rows(invalid.warnings)}))

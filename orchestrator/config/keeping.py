@@ -108,7 +108,8 @@ def kept(workspace: Path) -> Beside:
 
     Inventories that can be read now are used as they are; another one is the one that was in force. May take long.
     """
-    now, whole = load_notify(workspace)
+    now, wrong = load_notify(workspace)
+    whole = not wrong.found
     try:
         known = json.loads((workspace / FOLDER / FILE).read_text(encoding="utf-8"))
         lost: list[str] = []

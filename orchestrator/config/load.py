@@ -29,6 +29,7 @@ from orchestrator.config.settings import DaemonSettings, People, WorkspaceSettin
 from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
+from orchestrator.config.ways import AskUrl, check_clients
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.model import Limits, Model, Move, Place, Service
 from orchestrator.core.people import Heartbeat, NotifySettings, Person
@@ -68,10 +69,12 @@ def load(
     clients: Iterable[str] | None = None,
     cache: bool = True,
     logins: bool = False,
+    ask_url: AskUrl | None = None,
 ) -> Loaded:
     """Read a workspace; `clients` restricts it to some. `probe_kinds`: kind of probe to the model of its options.
 
-    With `logins`, as the daemon wants it: also a check for each login that the moves will need.
+    With `logins`, as the daemon wants it: also a check for each login that the moves will need. `ask_url` tells what is
+    wrong with an apprise URL; without it they are taken as they are.
     Raises ConfigurationInvalid with every fault found.
     """
     workspace = workspace.resolve()
@@ -84,7 +87,7 @@ def load(
     if clients is not None:
         wanted = set(clients)
         chosen = {name: folder for name, folder in folders.items() if name in wanted}
-    settings = read_settings(workspace, faults)
+    settings = read_settings(workspace, faults, ask_url)
     files: dict[str, ClientFile] = {}
     people: dict[str, People] = {}
     sources: dict[str, list[Path]] = {}
@@ -95,7 +98,7 @@ def load(
             files[name] = file
         sources[name] = _sources(folder, file, faults)
         people[name] = read_people(
-            folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults
+            folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults, ask_url
         )
     inventories = _inventories(workspace, {n: s for n, s in sources.items() if s}, faults, cache=cache)
     domains = _domains(files, inventories, faults)
@@ -137,6 +140,17 @@ def load(
             client_limits[name] = compile_limits(files[name].head.limits)
     find_cycles(services, files, faults)
     limits = {name: client_limits.get(name, settings.limits) for name in files}
+    notify = _notify(settings, people)
+    check_clients(
+        services,
+        notify.people,
+        notify.on_call,
+        notify.client_ways,
+        notify.ways,
+        {name: file.document.at for name, file in files.items()},
+        lambda service: files[service.client].document.at("services", service.name, "owners"),
+        faults,
+    )
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
     faults.raise_if_any()
     if logins and settings.daemon.logins:
@@ -146,7 +160,7 @@ def load(
     return Loaded(
         workspace=workspace,
         model=_digested(Model("", checks.checks, places, moves, services, settings.limits, client_limits)),
-        notify=_notify(settings, people),
+        notify=notify,
         daemon=settings.daemon,
         inventories={name: tuple(found) for name, found in sources.items()},
         secrets=secrets,
@@ -156,15 +170,15 @@ def load(
     )
 
 
-def load_notify(workspace: Path) -> tuple[NotifySettings, bool]:
-    """Who is told, and how, as far as it can be read, and whether all of it could be. Never raises for faults."""
+def load_notify(workspace: Path) -> tuple[NotifySettings, Faults]:
+    """Who is told, and how, as far as it can be read, and what is wrong with it. Never raises for faults."""
     faults = Faults()
     settings = read_settings(workspace, faults)
     people = {
         name: read_people(folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults)
         for name, folder in _clients(workspace, faults).items()
     }
-    return _notify(settings, people), not faults.found
+    return _notify(settings, people), faults
 
 
 def sources_of(workspace: Path) -> dict[str, tuple[Path, ...]]:

@@ -25,10 +25,12 @@ from orchestrator.config.shapes import (
 )
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.strict_yaml import Document, Path_, read_yaml
+from orchestrator.config.ways import AskUrl, check_people, program_trouble
 from orchestrator.core.model import Limits
 from orchestrator.core.people import AppriseWay, CommandWay, Deliver, Heartbeat, KeptIn, Person, Retry, Way
 
 COMMAND_TIMEOUT_S = 30.0
+NOT_HAD = "what it is for cannot be used here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class WorkspaceSettings:
     heartbeat: Heartbeat | None = None
 
 
-def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
-    """Read `bascule.yml`; everything in it has a default."""
+def read_settings(workspace: Path, faults: Faults, ask_url: AskUrl | None = None) -> WorkspaceSettings:
+    """Read `bascule.yml`; everything in it has a default. `ask_url`: what is wrong with an apprise URL."""
     found = WorkspaceSettings(_daemon(None))
     path = workspace / "bascule.yml"
     document = read_yaml(path, path.name, faults) if path.exists() else None
@@ -78,9 +80,9 @@ def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
         return found
     found.daemon = _daemon(head.daemon)
     found.limits = compile_limits(head.limits)
-    found.people = _people(document, "", head.people, head.on_call, None, People(), faults)
+    found.people = _people(document, "", head.people, head.on_call, None, People(), faults, ask_url)
     notify = head.notify or NotifyShape()
-    found.ways = _ways(notify.ways, document, ("notify", "ways"), faults)
+    found.ways = _ways(notify.ways, document, ("notify", "ways"), faults, ask_url)
     found.deliver = Deliver(notify.deliver)
     if notify.retry is not None:
         plain = Retry()
@@ -94,7 +96,9 @@ def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
     return found
 
 
-def read_people(path: Path, name: str, client: str, shared: People, faults: Faults) -> People:
+def read_people(
+    path: Path, name: str, client: str, shared: People, faults: Faults, ask_url: AskUrl | None = None
+) -> People:
     """Read a client's `people.yml`; `shared` are the workspace's people."""
     document = read_yaml(path, name, faults) if path.exists() else None
     if document is None:
@@ -102,7 +106,7 @@ def read_people(path: Path, name: str, client: str, shared: People, faults: Faul
     head = take_shape(PeopleFileShape, document, (), document.data, faults, "the file")
     if head is None:
         return People(on_call=shared.on_call)
-    return _people(document, client, head.people, head.on_call, head.ways, shared, faults)
+    return _people(document, client, head.people, head.on_call, head.ways, shared, faults, ask_url)
 
 
 def _people(
@@ -113,6 +117,7 @@ def _people(
     ways: list[WayShape] | None,
     shared: People,
     faults: Faults,
+    ask_url: AskUrl | None,
 ) -> People:
     found = People(declared=frozenset(people or ()))
     prefix = f"{client}/" if client else ""
@@ -141,15 +146,18 @@ def _people(
             chat=shape.chat or "",
             phone=shape.phone or "",
             deputy=deputy,
-            ways=_ways(shape.ways, document, (*path, "ways"), faults),
+            ways=_ways(shape.ways, document, (*path, "ways"), faults, ask_url),
         )
     called = [person_id(name, ("on_call", index)) for index, name in enumerate(on_call or ())]
     found.on_call = tuple(c for c in called if c) or shared.on_call
-    found.ways = _ways(ways, document, ("ways",), faults)
+    found.ways = _ways(ways, document, ("ways",), faults, ask_url)
+    check_people(found.persons, shared.persons, lambda who: document.key("people", who.removeprefix(prefix)), faults)
     return found
 
 
-def _ways(shapes: list[WayShape] | None, document: Document, path: Path_, faults: Faults) -> tuple[Way, ...]:
+def _ways(
+    shapes: list[WayShape] | None, document: Document, path: Path_, faults: Faults, ask_url: AskUrl | None
+) -> tuple[Way, ...]:
     found: list[Way] = []
     for index, shape in enumerate(shapes or ()):
         here: Path_ = (*path, index)
@@ -163,9 +171,13 @@ def _ways(shapes: list[WayShape] | None, document: Document, path: Path_, faults
                     "the way's apprise URL has no scheme",
                     "something like mailto://… or json://…",
                 )
+            elif url and ask_url is not None and (trouble := ask_url(url)) is not None:
+                faults.add(document.at(*here, "apprise"), *trouble)
             elif url:
                 found.append(AppriseWay(url, shape.name or "", kept_in(shape.apprise)))
         elif shape.command:
+            if (trouble := program_trouble(tuple(shape.command))) is not None:
+                faults.warn(document.at(*here, "command"), *trouble)
             found.append(CommandWay(tuple(shape.command), shape.name or "", shape.timeout or COMMAND_TIMEOUT_S))
         else:
             faults.add(document.at(*here, "command"), "the way's command is empty", "a program and its arguments")
@@ -214,14 +226,17 @@ def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults)
         return shape.text
     if shape.env is not None:
         if not os.environ.get(shape.env):
-            faults.warn(document.at(*path), f"the environment variable {shape.env} is not set here")
+            faults.warn(document.at(*path), f"the environment variable {shape.env} is not set: {NOT_HAD}")
             return None
         return os.environ[shape.env]
     try:
-        return Path(shape.file or "").expanduser().read_text().strip()
+        text = Path(shape.file or "").expanduser().read_text().strip()
+        if not text:
+            faults.warn(document.at(*path), f"{shape.file} is empty: {NOT_HAD}", "the text that belongs there")
+        return text or None
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "no UTF-8 text"
-        faults.warn(document.at(*path), f"{shape.file} cannot be read here: {why}")
+        faults.warn(document.at(*path), f"{shape.file} cannot be read ({why}): {NOT_HAD}")
         return None
 
 

@@ -43,7 +43,6 @@ class Outlet(io.TextIOBase):
         self._kept: deque[bytes] = deque()
         self._bytes = 0
         self._change = threading.Condition(threading.Lock())
-        self._ending = False
         self._writing_since: float | None = None
         threading.Thread(target=self._work, name="outlet", daemon=True).start()
 
@@ -100,9 +99,8 @@ class Outlet(io.TextIOBase):
         """Wait until all is written, or given up for `patience_s`, or (None) for good; whether all is out."""
         self.flush()
         with self._change:
-            self._ending = True
-            self._change.notify_all()
-            return self._change.wait_for(lambda: not self._kept or (patience_s is None and bool(self.why)), patience_s)
+            self._change.wait_for(lambda: not self._kept or (patience_s is None and bool(self.why)), patience_s)
+            return not self._kept
 
     # ---- inside
 

@@ -164,18 +164,7 @@ class Line:
 
     async def _try(self, batch: list[_Waiting]) -> str:
         """One attempt; empty: it was taken. Never raises but to be cancelled."""
-        message, person, way = combined([x.message for x in batch]), batch[0].person, self.way
-        try:
-            if not isinstance(way, AppriseWay):
-                return await command_way.send(way, data_for(message, person))
-            if sum(t.is_alive() for t in self._hanging) >= HANGING_MAX:
-                return f"{HANGING_MAX} tries before this one have not come back"
-            return await in_thread(lambda: apprise_way.send(way, message), ATTEMPT_S, self._hanging)
-        except TimeoutError:
-            return f"no end within {ATTEMPT_S:g} s: given up"
-        except Exception as error:  # a fault of ours must leave no message without an answer
-            log.exception("notice_delivery_broke", notice=message.id, way=way.label)
-            return f"internal fault: {type(error).__name__}"
+        return await attempt(self.way, combined([x.message for x in batch]), batch[0].person, self._hanging)
 
     def _worked(self, batch: list[_Waiting]) -> None:
         if self._failures > 1:
@@ -213,6 +202,21 @@ class Line:
 
     def _rest_s(self, failures: int) -> float:
         return pause_s(self._retry(), failures)
+
+
+async def attempt(way: Way, message: Message, person: Person | None, hanging: set[threading.Thread]) -> str:
+    """Send it once by this way; empty: it was taken, else why not. Never raises but to be cancelled."""
+    try:
+        if not isinstance(way, AppriseWay):
+            return await command_way.send(way, data_for(message, person))
+        if sum(t.is_alive() for t in hanging) >= HANGING_MAX:
+            return f"{HANGING_MAX} tries before this one have not come back"
+        return await in_thread(lambda: apprise_way.send(way, message), ATTEMPT_S, hanging)
+    except TimeoutError:
+        return f"no end within {ATTEMPT_S:g} s: given up"
+    except Exception as error:  # a fault of ours must leave no message without an answer
+        log.exception("notice_delivery_broke", notice=message.id, way=way.label)
+        return f"internal fault: {type(error).__name__}"
 
 
 def pause_s(retry: Retry, failures: int) -> float:

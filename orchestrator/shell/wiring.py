@@ -32,6 +32,7 @@ from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.notify.apprise_way import trouble_of
 from orchestrator.notify.heartbeat import HeartbeatSender
 from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS, asked_from
@@ -65,7 +66,7 @@ def option_models() -> Mapping[str, type[BaseModel]]:
 
 def read_workspace(workspace: Path) -> Loaded:
     """The workspace's configuration. Raises ConfigurationInvalid."""
-    return load(workspace, probe_kinds=option_models(), logins=True)
+    return load(workspace, probe_kinds=option_models(), logins=True, ask_url=trouble_of)
 
 
 @dataclass(slots=True)
