@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 app = App(name="notify", help="Look after the ways by which people are told.")
 
 
-@app.command
-def test(
+@app.command(name="test")
+def try_all(
     *people: str,
     workspace: Annotated[Path | None, Parameter(name=["--workspace", "-w"])] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -50,7 +50,8 @@ def test(
     ids = [_person(name, settings) for name in people]
     tried = asyncio.run(try_ways(settings, ids, _who(), f"test/{uuid.uuid4()}"))
     # A way whose URL is kept where this login cannot have it was not tried: that is no success.
-    left_out = [str(fault) for fault in (*faults.sorted(), *(w for w in faults.warnings() if w.message.endswith(NOT_HAD)))]
+    missing = [fault for fault in faults.warnings() if fault.message.endswith(NOT_HAD)]
+    left_out = [str(fault) for fault in (*faults.sorted(), *missing)]
     ok = bool(tried) and all(one.delivered for one in tried) and not left_out
     if as_json:
         rows = [
@@ -91,7 +92,9 @@ def _person(name: str, settings: NotifySettings) -> str:
         raise CallWrong(f"{name} is a person of several clients", "Say which: " + ", ".join(bare))
     near = difflib.get_close_matches(name, sorted(settings.people), n=3, cutoff=0.4)
     known = near or sorted(settings.people)[:8]
-    raise CallWrong(f"there is no person {name}", f"There are: {', '.join(known)}" if known else "people.yml names none")
+    raise CallWrong(
+        f"there is no person {name}", f"There are: {', '.join(known)}" if known else "people.yml names none"
+    )
 
 
 def _show(tried: list[Tried]) -> None:
@@ -108,5 +111,9 @@ def _show(tried: list[Tried]) -> None:
         took = f" after {x.took_s:.1f}s" if x.way else ""
         rows.append(line(f"{name:<{width}}  ", told, took, f": {x.why}" if x.why else ""))
     failed = sum(not x.delivered for x in tried)
-    rows.append(line(f"{len(tried) - failed} of {len(tried)} ways took the message" + ("" if failed else ": see that it arrived")))
+    rows.append(
+        line(
+            f"{len(tried) - failed} of {len(tried)} ways took the message" + ("" if failed else ": see that it arrived")
+        )
+    )
     show(rows)

@@ -88,9 +88,8 @@ def check_clients(
                 f"nobody on call has a way ({', '.join(called)})" if called else "nobody is on call"
             )
             if not any(map(reachable, called)):
-                faults.warn(
-                    where(), f"{what}: its notices reach nobody", "ways of who is on_call, of the client, or 'notify: ways'"
-                )
+                wanted = "ways of who is on_call, of the client, or 'notify: ways'"
+                faults.warn(where(), f"{what}: its notices reach nobody", wanted)
         for service in own:
             if service.owners and not any(map(reachable, service.owners)):
                 what = f"service {service.name}: no owner has a way of their own ({', '.join(service.owners)})"

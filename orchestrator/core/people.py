@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-KeptIn = tuple[str, str] | None  # where a secret text is kept: ("env", NAME) or ("file", PATH); None: in the file itself
+# Where a secret text is kept: ("env", NAME) or ("file", PATH); None: it stands in the configuration itself.
+KeptIn = tuple[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)

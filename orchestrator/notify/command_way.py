@@ -53,7 +53,7 @@ async def send(way: CommandWay, data: dict[str, Json]) -> str:
 
 async def _ended(process: Process) -> int:
     """Its exit code, once it has ended. (`Process.wait` would also wait for whoever still holds its pipes.)"""
-    while (code := process.returncode) is None:
+    while (code := process.returncode) is None:  # noqa: ASYNC110 - nothing tells of it
         await asyncio.sleep(POLL_S)
     return code
 

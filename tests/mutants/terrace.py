@@ -1,4 +1,4 @@
-"""A workspace made for mutants: two clients with the same names, each with five services at one site, asked from outside.
+"""A workspace made for mutants: two clients with the same names, each with five services at one site.
 
 The one rule it keeps: no check has a host, so that only where a service is can tell which failures are one.
 """

@@ -177,7 +177,8 @@ class TestALineKeepsItsOrder:
         self, tmp_path: Path, answers: list[Answer]
     ) -> None:
         said = tmp_path / "said"
-        code = f"import sys; text = sys.stdin.read(); 'said 0' in text and sys.exit(9); open({str(said)!r}, 'a').write(text)"
+        code = "import sys; text = sys.stdin.read(); 'said 0' in text and sys.exit(9); "
+        code += f"open({str(said)!r}, 'a').write(text)"
         way = CommandWay((sys.executable, "-c", code))
         notifier = PeopleNotifier(NotifySettings(ways=(way,), retry=QUICK), answers.append)
         for n in range(4):
