@@ -10,7 +10,15 @@ import sys
 
 from cyclopts import App
 
-app = App(name="bascule", help="Tiered, fenced and timed failover, with plain Ansible playbooks.")
+
+def _version() -> str:
+    """What is installed; nothing is looked up before it is asked for."""
+    from importlib.metadata import version
+
+    return version("bascule")
+
+
+app = App(name="bascule", version=_version, help="Tiered, fenced and timed failover, with plain Ansible playbooks.")
 
 app.command("orchestrator.cli.lab:app", name="lab", help="A real multi-site network on this machine.")
 app.command("orchestrator.cli.validate:validate", help="Read the whole configuration and name every fault at once.")

@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 from pydantic import BaseModel
 
 from orchestrator.config import ConfigurationInvalid, Loaded, load
-from orchestrator.config.keeping import Beside, beside, keep, kept, playbooks
-from orchestrator.config.last_read import Stale
-from orchestrator.config.playbooks import playbook_digest
+from orchestrator.config.in_force import condition, digest_now, remember, say_invalid, secrets_of, with_its_inventory
+from orchestrator.config.keeping import Beside, beside, kept
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
@@ -234,12 +233,7 @@ class Controller:
     async def _read(self) -> tuple[Loaded, Mapping[str, str]]:
         """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid."""
         loaded = await asyncio.to_thread(read_workspace, self.workspace)
-        found, missing = await asyncio.to_thread(loaded.secrets.reveal_all)
-        for reference, why in missing.items():
-            log.warning("a secret cannot be had here", secret=reference, why=why)
-        for warning in loaded.warnings:
-            log.warning("configuration", warning=str(warning))
-        return loaded, found
+        return loaded, await asyncio.to_thread(secrets_of, loaded)
 
     def _use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:
         """Take into use what belongs to a model: secrets, inventories, who is told."""
@@ -257,15 +251,7 @@ class Controller:
             if self.invalid is None:
                 raise RuntimeError("neither a configuration nor its faults")
             raise self.invalid
-        log.error("configuration invalid: the last journaled one is in force", digest=digest)
-        for fault in self.invalid.faults if self.invalid else ():
-            log.error("configuration invalid", fault=str(fault))
-        if self.beside.digest != digest:
-            log.warning("what belongs to the configuration in force was not kept: it is as far as files can be read")
-        for client, stale in self.beside.stale.items():
-            log.warning("inventory cannot be read", client=client, served_by=str(stale))
-        for way in self.beside.lost:
-            log.error("a way to tell people stands in a broken file as text and cannot be used", way=way)
+        say_invalid(self.beside, digest, self.invalid.faults if self.invalid else ())
         notice = f"invalid configuration/{self.lease.epoch}"
         text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
         self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
@@ -306,45 +292,24 @@ class Controller:
             log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
     def _digest(self, client: str, playbook: str) -> str:
-        sources = self.beside.inventories.get(client, ())
-        digest = playbook_digest(self.workspace, playbook, list(sources))
-        if digest is None:
-            raise ValueError(f"{playbook} cannot be read any more: `bascule validate`")
-        if self.loaded is None and client in self.beside.stale:  # the inventory is the one that was in force
-            alone = playbook_digest(self.workspace, playbook, ())
-            if alone == self.beside.alone.get(client, {}).get(playbook):
-                return self._planned(client, playbook) or digest
-        return digest
-
-    def _planned(self, client: str, playbook: str) -> str | None:
-        """The playbook's digest in the model in force."""
-        return next((b.digest for b in playbooks(self.shell.engine.model, client) if b.path == playbook), None)
+        model, valid = self.shell.engine.model, self.loaded is not None
+        return digest_now(self.workspace, self.beside, model, client, playbook, valid=valid)
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
         objections = self.shell.configure(model)
         if not objections and self.loaded is not None:
-            self._keeping.add(keeping := self._loop.create_task(asyncio.to_thread(self._keep, self.loaded)))
+            self._keeping.add(keeping := self._loop.create_task(asyncio.to_thread(remember, self.loaded)))
             keeping.add_done_callback(self._keeping.discard)
         for objection in objections:
             log.error("the new configuration cannot be put in force", why=objection)
         self._ask(before if objections else model)
         return objections
 
-    def _keep(self, loaded: Loaded) -> None:
-        """Remember what belongs to the model that is in force now."""
-        try:
-            keep(loaded)
-        except OSError as refused:
-            log.warning("what belongs to the configuration could not be kept", why=str(refused))
-
     def condition(self) -> dict[str, Json]:
         """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
-        configured = self.shell.engine.decided.configuration
-        invalid: list[Json] = [str(fault) for fault in self.invalid.faults] if self.invalid else []
-        stale: dict[str, Json] = {client: str(stale) for client, stale in self.beside.stale.items()}
-        lost: list[Json] = list(self.beside.lost)
-        in_force: dict[str, Json] = {"digest": configured, "invalid": invalid, "as_last_read": stale, "lost_ways": lost}
+        faults = self.invalid.faults if self.invalid else ()
+        in_force = condition(self.beside, self.shell.engine.decided.configuration, faults)
         return {"configuration": in_force, "ways": self.notifier.told()}
 
     def _ask(self, model: Model) -> None:
@@ -356,14 +321,9 @@ class Controller:
         if isinstance(event, e.StepProgressed):
             self.watchers.progress(event)
             return
-        if isinstance(event, e.StepEnded) and (stale := self._stale_for(event.key.run)) is not None:
-            event = replace(event, detail=f"{event.detail}; with {stale}" if event.detail else f"with {stale}")
+        if isinstance(event, e.StepEnded):
+            event = with_its_inventory(event, self.beside, self.shell.engine.decided)
         self.emit(event)
-
-    def _stale_for(self, run: str) -> Stale | None:
-        """How its client's inventory is had, where it cannot be read."""
-        found = self.shell.engine.decided.runs.get(run)
-        return self.beside.stale.get(found.started.service.partition("/")[0]) if found is not None else None
 
     def _entry(self, entry: Entry) -> None:
         self.watchers.entry(entry)
@@ -437,14 +397,3 @@ class Controller:
                 self.axis.mark()
             except Exception as refused:
                 log.warning("the time axis could not be kept", why=str(refused))
-
-
-async def until(condition: Callable[[], bool], timeout_s: float, pause: Callable[[float], Awaitable[None]]) -> bool:
-    """Wait until the condition holds; whether it did within the time."""
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + timeout_s
-    while not condition():
-        if loop.time() >= ends:
-            return False
-        await pause(0.05)
-    return True

@@ -108,9 +108,11 @@ def test_a_way_that_fails_a_person_without_one_and_a_url_that_is_not_there_are_n
     assert done.returncode == 1
     told = {(row["receiver"], row["way"]): row for row in json.loads(done.stdout)["ways"]}
     assert told["workspace", "pager"]["why"] == "exit code 4: no credit"
-    assert told["bob", ""]["why"] == "no way is configured"
     assert told["acme/alice", "json"]["delivered"] is True
     assert told["acme/alice", "json"]["took_s"] >= 0
+    bob = bascule(workspace, "notify", "test", "bob")
+    assert bob.returncode == 1
+    assert "bob  failed: no way is configured" in bob.stdout
     write(workspace / "bascule.yml", "notify: {ways: [{apprise: {env: NOT_SET_HERE}}]}\n")
     missing = bascule(workspace, "notify", "test")
     assert missing.returncode == 1
