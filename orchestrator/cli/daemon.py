@@ -28,12 +28,18 @@ def daemon(
     import asyncio
     import sys
 
-    from orchestrator.cli.failures import CallWrong
+    from orchestrator.cli.failures import CallWrong, explain
     from orchestrator.cli.workspace import find_workspace
-    from orchestrator.daemon.logs import set_up_logs
+    from orchestrator.daemon.logs import LAST_LINES_S, set_up_logs
     from orchestrator.daemon.serve import serve
 
     if log_format not in (None, "text", "json"):
         raise CallWrong(f"--log {log_format}: there is text and json", "Leave it out to choose by itself")
-    set_up_logs(log_format or ("text" if sys.stderr.isatty() else "json"))
-    return asyncio.run(serve(find_workspace(workspace), wait_for_lease=wait_for_lease))
+    chosen = find_workspace(workspace)
+    outlet = set_up_logs(log_format or ("text" if sys.stderr.isatty() else "json"))
+    try:
+        return asyncio.run(serve(chosen, wait_for_lease=wait_for_lease, log_state=outlet.state))
+    except (Exception, KeyboardInterrupt) as error:
+        return explain(error)  # here: after the last line of the log nothing more can be said
+    finally:
+        outlet.drain(LAST_LINES_S)

@@ -6,8 +6,12 @@ we do not is written to a file, and its first line and that file's name are show
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
+from contextlib import suppress
+
+from orchestrator.cli.output import READER_GONE
 
 DONE, FAILED, WRONG, REFUSED = 0, 1, 2, 3
 
@@ -44,7 +48,7 @@ def explain(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return 130
     if isinstance(error, BrokenPipeError):
-        return FAILED  # whoever read our output has enough
+        return READER_GONE  # whoever read our output has enough
     if isinstance(error, CallWrong):
         _say(error.what, error.remedy)
         return WRONG
@@ -52,6 +56,9 @@ def explain(error: BaseException) -> int:
     if code is not None:
         _say(str(error) or type(error).__name__)
         return code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT) and not error.filename:
+        _say(f"the output cannot be written: {error.strerror}")
+        return FAILED
     if isinstance(error, OSError) and error.filename:
         _say(f"{error.filename}: {error.strerror}")
         return FAILED
@@ -70,9 +77,10 @@ def known(error: BaseException) -> int | None:
 
 def _say(what: str, remedy: str = "") -> None:
     red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
-    sys.stderr.write(f"{red}bascule:{plain} {what}\n")
-    if remedy:
-        sys.stderr.write(f"         {remedy}\n")
+    with suppress(OSError):  # nobody is there to read it
+        sys.stderr.write(f"{red}bascule:{plain} {what}\n")
+        if remedy:
+            sys.stderr.write(f"         {remedy}\n")
 
 
 def _kept(error: BaseException) -> str:

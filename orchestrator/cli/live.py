@@ -59,7 +59,7 @@ class Follower:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._pause()
+        self.pause()
         self._opening.__exit__(None, None, None)
 
     @property
@@ -109,7 +109,7 @@ class Follower:
 
     def conclude(self, answer: Answered, word: WordSpoken, wait: bool) -> None:
         """The last lines: how it ended, or what has been started."""
-        self._pause()
+        self.pause()
         if not answer.run:
             said = f"{word.kind.value} {'everything' if word.subject == '*' else word.subject}"
             new = answer.evidence and answer.evidence != f"{word.kind.value}: {word.subject}"
@@ -161,7 +161,8 @@ class Follower:
             rich_text(run_lines(run_now(run, now, Live(True, None, self._tasks)), columns())), refresh=True
         )
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
+        """Leave the terminal to others."""
         if self._screen is not None:
             self._screen.stop()
             self._screen = None

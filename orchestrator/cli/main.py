@@ -10,7 +10,15 @@ import sys
 
 from cyclopts import App
 
-app = App(name="bascule", help="Tiered, fenced and timed failover, with plain Ansible playbooks.")
+
+def _version() -> str:
+    """What is installed; nothing is looked up before it is asked for."""
+    from importlib.metadata import version
+
+    return version("bascule")
+
+
+app = App(name="bascule", version=_version, help="Tiered, fenced and timed failover, with plain Ansible playbooks.")
 
 app.command("orchestrator.cli.lab:app", name="lab", help="A real multi-site network on this machine.")
 app.command("orchestrator.cli.validate:validate", help="Read the whole configuration and name every fault at once.")
@@ -21,6 +29,7 @@ app.command("orchestrator.cli.demo:demo", help="Three disasters and three tiers 
 app.command("orchestrator.cli.daemon:daemon", help="Watch, decide and act until told to stop.")
 app.command("orchestrator.cli.reload:reload", help="Have the daemon read configuration and playbooks again.")
 app.command("orchestrator.cli.journal:app", name="journal", help="Look after the journal.")
+app.command("orchestrator.cli.notify:app", name="notify", help="Try the ways by which people are told.")
 app.command("orchestrator.cli.status:status", help="What is the case now, and why: services, incidents, who watches.")
 app.command("orchestrator.cli.ready:ready", name="ready", help="Can all be seen and done? Else what cannot.")
 app.command("orchestrator.cli.incidents:incidents", help="What has happened: a list, or one in full.")
@@ -38,17 +47,26 @@ app.command("orchestrator.cli.hold:clear", help="Say that a suspected compromise
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one verb; exit codes: 0 done, 1 it failed, 2 the call or the configuration is wrong, 3 a guard refused."""
+    """Run one verb; exit codes: 0 done, 1 it failed, 2 the call or the configuration is wrong, 3 a guard refused.
+
+    141 where whoever read the output had gone before it was written, as a shell tells of any program in a pipe.
+    """
     from cyclopts.exceptions import CycloptsError
 
+    from orchestrator.cli.output import opened, written
+
+    opened()
     try:
-        app(argv, exit_on_error=False)
+        code: object = app(argv, exit_on_error=False)
     except CycloptsError:
-        sys.exit(2)  # cyclopts has said what is wrong
+        code = 2  # cyclopts has said what is wrong
+    except SystemExit as ended:
+        code = ended.code
     except (Exception, KeyboardInterrupt) as error:
         from orchestrator.cli.failures import explain
 
-        sys.exit(explain(error))
+        code = explain(error)
+    sys.exit(written(code))
 
 
 if __name__ == "__main__":

@@ -38,12 +38,16 @@ ENDED = {
 def show_summary(plan: Plan, summary: Summary) -> None:
     """The whole report on standard output."""
     console = Console(highlight=False)
-    for line, style in report(plan, summary, min(max(console.width, WIDTH[0]), WIDTH[1])):
+    width = min(max(console.width, WIDTH[0]), WIDTH[1]) if console.is_terminal else WIDTH[1]
+    for line, style in report(plan, summary, width, whole=not console.is_terminal):
         console.print(Text(line, style), soft_wrap=True)
 
 
-def report(plan: Plan, summary: Summary, width: int) -> Iterator[tuple[str, str]]:
-    """Its lines, each with a style, none wider than `width` (but for a name that is)."""
+def report(plan: Plan, summary: Summary, width: int, *, whole: bool = False) -> Iterator[tuple[str, str]]:
+    """Its lines, each with a style, none wider than `width` (but for a name that is).
+
+    `whole`: no name is cut short, however wide it is; a file has no edge.
+    """
     hours, multiple = summary.virtual_s / 3600, summary.virtual_s / max(summary.wall_s, 1e-9)
     rate = summary.observations / max(summary.cpu_s, 1e-9)
     told = f"{summary.seeds} seeds, {hours:,.0f} virtual hours in {show_duration(summary.wall_s)}"
@@ -51,7 +55,7 @@ def report(plan: Plan, summary: Summary, width: int) -> Iterator[tuple[str, str]
         f"{told}: {multiple:,.0f} times real time, {rate:,.0f} answers a second and core", width, "", "  "
     )
     for service in services_of(summary):
-        yield from _service(plan, service, of_service(summary, service), width)
+        yield from _service(plan, service, of_service(summary, service), width, whole)
     yield from _unsurvived(plan, summary, width)
     yield from _counts("Guards that spoke (how often)", summary.guards, width)
     yield from _counts("Faults that were tried (how often)", summary.faults, width)
@@ -62,7 +66,7 @@ def report(plan: Plan, summary: Summary, width: int) -> Iterator[tuple[str, str]
     yield from _end(summary, width)
 
 
-def _service(plan: Plan, name: str, found: Found, width: int) -> Iterator[tuple[str, str]]:
+def _service(plan: Plan, name: str, found: Found, width: int, whole: bool) -> Iterator[tuple[str, str]]:
     known = plan.model.services.get(name)
     if known is None:
         return
@@ -75,7 +79,8 @@ def _service(plan: Plan, name: str, found: Found, width: int) -> Iterator[tuple[
     cells = {disaster: _cells(some) for disaster, some in groups.items()}
     sizes = [max(len(head), *(len(row[n]) for row in cells.values())) for n, head in enumerate(HEADS)]
     room = width - sum(sizes) - 2 * len(sizes) - 2
-    size = min(room, max(len("disaster, alone"), *(len(_short(d, known)) for d in groups)))
+    longest = max(len("disaster, alone"), *(len(_short(d, known)) for d in groups))
+    size = longest if whole else min(room, longest)
     mixed = False
     yield _line("disaster, alone", HEADS, size, sizes), "underline"
     for disaster, some in groups.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.failures import DONE, FAILED, REFUSED
+from orchestrator.cli.output import unhindered
 from orchestrator.cli.remedies import remedies
 from orchestrator.cli.speaker import Speaker
 from orchestrator.cli.workspace import find_workspace, reading, service_named, subject_named
@@ -100,13 +101,16 @@ def _alone(workspace: Path, word: WordSpoken, follower: Follower) -> Answered:
     def on_progress(event: StepProgressed) -> None:
         follower.progress(event.key.run, event.key.step, event.task)
 
-    _quiet_logs()
-    try:
-        return oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress)
-    except LeaseRefused as refused:
-        raise LeaseRefused(
-            f"{refused}. It does not answer at {where_to_speak(workspace)}: wait, or look at it"
-        ) from None
+    with unhindered():
+        _quiet_logs()
+        try:
+            return oneshot.speak(workspace, word, on_entry=on_entry, on_progress=on_progress)
+        except LeaseRefused as refused:
+            raise LeaseRefused(
+                f"{refused}. It does not answer at {where_to_speak(workspace)}: wait, or look at it"
+            ) from None
+        finally:
+            follower.pause()
 
 
 def _conclude(answer: Answered, word: WordSpoken, speaker: Speaker, follower: Follower) -> int:

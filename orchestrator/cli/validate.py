@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from orchestrator.config import Fault, Loaded
+    from orchestrator.core.model import Model
 
 
 def validate(
@@ -44,6 +45,7 @@ def validate(
         Use what was read of unchanged inventories before.
     """
     from orchestrator.config import ConfigurationInvalid, load
+    from orchestrator.notify import apprise_way
 
     if schema:
         from orchestrator.config.schema import schemas
@@ -51,7 +53,9 @@ def validate(
         print(json.dumps(schemas(probe_kinds()), indent=2))
         return 0
     try:
-        loaded = load(workspace, probe_kinds=probe_kinds(), clients=clients or None, cache=cache)
+        loaded = load(
+            workspace, probe_kinds=probe_kinds(), clients=clients or None, cache=cache, ask_url=apprise_way.trouble_of
+        )
     except ConfigurationInvalid as invalid:
         if as_json:
             print(json.dumps({"valid": False, "faults": _rows(invalid.faults), "warnings": _rows(invalid.warnings)}))
@@ -101,8 +105,35 @@ def _summary(loaded: Loaded) -> dict[str, Any]:
                 for s in model.services.values()
                 if s.client == client
             },
+            "checks_that_stand_alone": _standing_alone(model, client),
         }
     return {"digest": model.digest, "clients": clients}
+
+
+def _standing_alone(model: Model, client: str) -> dict[str, list[str]]:
+    """Checks that a service's health rests on with no host, no domain and no `via`: to the places they count for.
+
+    To none where no service of theirs has a home: such a check counts for itself.
+    """
+    found: dict[str, set[str]] = {}
+    for service in model.services.values():
+        for name in service.healthy_when.checks():
+            check = model.checks[name]
+            if check.client == client and not (check.host or check.domains):
+                found.setdefault(check.name, set()).update([service.home] if service.home else [])
+    return {name: sorted(homes) for name, homes in found.items()}
+
+
+def _alone_lines(client: str, alone: Mapping[str, list[str]]) -> Iterator[str]:
+    """What a mass failure counts the checks for that stand alone; nothing where there are none."""
+    counted: dict[tuple[str, ...], list[str]] = {}
+    for name, homes in alone.items():
+        counted.setdefault(tuple(homes), []).append(name)
+    for homes, names in sorted(counted.items()):
+        where = " or ".join(homes)
+        told = f"counted for the place of their service, now {where}" if homes else "each counted for itself"
+        hint = "" if homes else " (give their service a 'home', or the check 'hosts' or 'via')"
+        yield f"{client}: no hosts, no via, in a mass failure {told}: {', '.join(names)}{hint}"
 
 
 def _table(loaded: Loaded) -> None:
@@ -125,5 +156,7 @@ def _table(loaded: Loaded) -> None:
     for client, numbers in _summary(loaded)["clients"].items():
         counts = ", ".join(f"{numbers[key]} {key}" for key in ("hosts", "checks", "places", "moves", "people"))
         console.print(f"{client}: {counts}")
+        for line in _alone_lines(client, numbers["checks_that_stand_alone"]):
+            console.print(line, soft_wrap=True)
     console.print(table)
     console.print(f"valid (model {loaded.model.digest[:12]})")

@@ -25,12 +25,13 @@ from typing import Any
 
 import yaml
 
-from orchestrator.config import trees
+from orchestrator.config import last_read, trees
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.surroundings import computes_variables, surroundings
 from orchestrator.core.apart import cache_prefixes, kept_for
 
 READ_TIMEOUT_S = 120.0
+PATIENCE_S = 20.0  # with one that can be used as it was last read
 _CACHE_FORMAT = 4
 _UNSAFE = "__ansible_unsafe"
 _READ_BYTES = 1 << 20
@@ -68,6 +69,7 @@ class Inventory:
     host_vars: dict[str, dict[str, Any]] = field(default_factory=dict)
     group_vars: dict[str, dict[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    stale: last_read.Stale | None = None  # as it was last read, since it cannot be read now
 
     def groups_of(self, host: str) -> list[str]:
         """Names of the groups this host is in, `all` left out as Ansible does."""
@@ -87,10 +89,60 @@ def program(name: str) -> str | None:
 
 
 def read_inventory(
-    workspace: Path, client: str, sources: list[Path], faults: Faults, *, cache: Path | None
+    workspace: Path,
+    client: str,
+    sources: list[Path],
+    faults: Faults,
+    *,
+    cache: Path | None,
+    kept: Path | None = None,
 ) -> Inventory | None:
-    """Read one client's inventory; None, with the fault noted, if Ansible cannot. `cache` is a directory."""
+    """Read one client's inventory; None, with the fault noted, if Ansible cannot. `cache` is a directory.
+
+    `kept`: where readings are kept. A computed inventory that cannot be asked now (its source does not answer) is then
+    the one that was last read, with a warning.
+    """
     key = _cache_key(workspace, sources)
+    if key is not None or kept is None or (before := last_read.last(kept, client)) is None:
+        return _read(workspace, client, sources, faults, cache, key, kept, READ_TIMEOUT_S)
+    own = Faults()
+    found = _read(workspace, client, sources, own, cache, key, kept, PATIENCE_S)
+    if found is not None:
+        faults.warned += own.warned
+        return found
+    why = "; ".join(fault.message for fault in own.sorted())
+    path = last_read.as_inventory(kept, client)
+    if path is None:
+        faults.found += own.found
+        return None
+    stale = last_read.Stale(path, before.at, why)
+    at = own.sorted()[0] if own.found else None
+    faults.warn(
+        Position(at.file, at.line, at.column) if at else Position(client), f"client {client} is served by {stale}"
+    )
+    inventory = as_it_was(client, sources, before)
+    inventory.stale = stale
+    return inventory
+
+
+def as_it_was(client: str, sources: list[Path], reading: last_read.Reading) -> Inventory:
+    """An inventory from a reading that was kept."""
+    _hide(reading.merged, frozenset())
+    _hide(reading.exported, frozenset())
+    return _build(client, sources, reading.merged, reading.exported, ())
+
+
+def _read(
+    workspace: Path,
+    client: str,
+    sources: list[Path],
+    faults: Faults,
+    cache: Path | None,
+    key: str | None,
+    keeps: Path | None,
+    timeout_s: float,
+) -> Inventory | None:
+    """From the cache, or by asking Ansible."""
     stored = cache / f"inventory-{client}.json" if cache and key else None
     if stored is not None and key is not None:
         kept = _from_cache(stored, key)
@@ -120,12 +172,12 @@ def read_inventory(
     complaints = ""
     for process in running:
         try:
-            out, err = process.communicate(timeout=READ_TIMEOUT_S)
+            out, err = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             for other in running:
                 other.kill()
                 other.communicate()
-            faults.add(at, f"ansible-inventory did not end within {READ_TIMEOUT_S:.0f} s", "an inventory that answers")
+            faults.add(at, f"ansible-inventory did not end within {timeout_s:.0f} s", "an inventory that answers")
             return None
         complaints = complaints or err
         try:
@@ -137,6 +189,11 @@ def read_inventory(
         return None
     secret_names = _names_in_vaulted_files(workspace, sources, faults)
     merged, exported = outputs
+    if keeps is not None:
+        if secret_names or encrypted_files(sources):
+            last_read.forget(keeps, client)
+        else:
+            last_read.keep(keeps, client, merged, exported)
     _hide(merged, secret_names)
     _hide(exported, secret_names)
     warnings = tuple(line for line in _warnings(complaints))

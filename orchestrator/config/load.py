@@ -14,12 +14,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from orchestrator.config import last_read
 from orchestrator.config.checks import compile_checks, read_checks
 from orchestrator.config.client import ClientFile, Compiler, compile_limits, compile_moves, compile_places, read_client
 from orchestrator.config.conditions import CheckNames
 from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
+from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe, unsafe_parts
@@ -37,6 +39,7 @@ from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.surroundings import label
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
+from orchestrator.config.ways import AskUrl, check_clients
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.model import Limits, Model, Move, Place, Service, Speaker
 from orchestrator.core.people import Heartbeat, NotifySettings, Person
@@ -58,6 +61,7 @@ class Loaded:
     hosts: Mapping[str, int] = field(default_factory=dict)  # client to the number of its hosts
     journal: JournalSettings = field(default_factory=JournalSettings)
     manifests: Mapping[str, Manifest] = field(default_factory=dict, repr=False)  # digest of a playbook to what it is of
+    stale: Mapping[str, Stale] = field(default_factory=dict)  # clients whose inventory is used as it was last read
 
     @property
     def people(self) -> Mapping[str, Person]:
@@ -77,10 +81,12 @@ def load(
     clients: Iterable[str] | None = None,
     cache: bool = True,
     logins: bool = False,
+    ask_url: AskUrl | None = None,
 ) -> Loaded:
     """Read a workspace; `clients` restricts it to some. `probe_kinds`: kind of probe to the model of its options.
 
-    With `logins`, as the daemon wants it: also a check for each login that the moves will need.
+    With `logins`, as the daemon wants it: also a check for each login that the moves will need. `ask_url` tells what is
+    wrong with an apprise URL; without it they are taken as they are.
     Raises ConfigurationInvalid with every fault found.
     """
     workspace = workspace.resolve()
@@ -95,7 +101,7 @@ def load(
         chosen = {name: folder for name, folder in folders.items() if name in wanted}
     for path, why in unsafe(workspace):
         faults.add(Position(label(workspace, path)), why)
-    settings = read_settings(workspace, faults)
+    settings = read_settings(workspace, faults, ask_url)
     files: dict[str, ClientFile] = {}
     people: dict[str, People] = {}
     sources: dict[str, list[Path]] = {}
@@ -106,7 +112,7 @@ def load(
             files[name] = file
         sources[name] = _sources(folder, file, faults)
         people[name] = read_people(
-            folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults
+            folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults, ask_url
         )
     inventories = _inventories(workspace, {n: s for n, s in sources.items() if s}, faults, cache=cache)
     domains = _domains(files, inventories, faults)
@@ -148,6 +154,17 @@ def load(
             client_limits[name] = compile_limits(files[name].head.limits)
     find_cycles(services, files, faults)
     limits = {name: client_limits.get(name, settings.limits) for name in files}
+    notify = _notify(settings, people)
+    check_clients(
+        services,
+        notify.people,
+        notify.on_call,
+        notify.client_ways,
+        notify.ways,
+        {name: file.document.at for name, file in files.items()},
+        lambda service: files[service.client].document.at("services", service.name, "owners"),
+        faults,
+    )
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
     for path, why in unsafe_parts(reader.covered()):
         faults.add(Position(label(workspace, path)), why)
@@ -164,7 +181,7 @@ def load(
                 "", checks.checks, places, moves, services, settings.limits, client_limits, _speakers(settings, people)
             )
         ),
-        notify=_notify(settings, people),
+        notify=notify,
         daemon=settings.daemon,
         journal=settings.journal,
         inventories={name: tuple(found) for name, found in sources.items()},
@@ -172,18 +189,29 @@ def load(
         warnings=faults.warnings(),
         hosts={name: len(inventory.hosts) for name, inventory in inventories.items()},
         manifests=reader.manifests,
+        stale={name: inventory.stale for name, inventory in inventories.items() if inventory.stale is not None},
     )
 
 
-def load_notify(workspace: Path) -> NotifySettings:
-    """Who is told, and how, as far as it can be read: for saying that the rest is invalid. Never raises for faults."""
+def load_notify(workspace: Path) -> tuple[NotifySettings, Faults]:
+    """Who is told, and how, as far as it can be read, and what is wrong with it. Never raises for faults."""
     faults = Faults()
     settings = read_settings(workspace, faults)
     people = {
         name: read_people(folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults)
         for name, folder in _clients(workspace, faults).items()
     }
-    return _notify(settings, people)
+    return _notify(settings, people), faults
+
+
+def sources_of(workspace: Path) -> dict[str, tuple[Path, ...]]:
+    """Each client's inventory sources, as far as its files can be read. Never raises for faults."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for name, folder in _clients(workspace, faults := Faults()).items():
+        document = read_yaml(folder / "services.yml", f"inventories/{name}/services.yml", faults)
+        file = read_client(document, name, faults) if document else None
+        found[name] = tuple(_sources(folder, file, faults))
+    return found
 
 
 def _speakers(settings: WorkspaceSettings, people: Mapping[str, People]) -> dict[str, Speaker]:
@@ -267,7 +295,7 @@ def _inventories(
     workspace: Path, sources: Mapping[str, list[Path]], faults: Faults, *, cache: bool
 ) -> dict[str, Inventory]:
     """Read every client's inventory, side by side."""
-    folder = workspace / CACHE if cache else None
+    folder, kept = (workspace / CACHE, workspace / last_read.FOLDER) if cache else (None, None)
 
     def read(item: tuple[str, list[Path]]) -> tuple[str, Inventory | None, Faults]:
         own = Faults()  # one a thread
@@ -275,7 +303,9 @@ def _inventories(
             if source.suffix in (".yml", ".yaml") and not source.read_bytes().startswith(b"$ANSIBLE"):
                 # Only whether it is YAML, for the position; what it means is Ansible's business.
                 syntax_only(source, str(source.relative_to(workspace)), own)
-        return item[0], None if own.found else read_inventory(workspace, item[0], item[1], own, cache=folder), own
+        if own.found:
+            return item[0], None, own
+        return item[0], read_inventory(workspace, item[0], item[1], own, cache=folder, kept=kept), own
 
     found: dict[str, Inventory] = {}
     with ThreadPoolExecutor(max_workers=4) as pool:

@@ -27,10 +27,12 @@ from orchestrator.config.shapes import (
 )
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.strict_yaml import Document, Path_, read_yaml
+from orchestrator.config.ways import AskUrl, check_people, program_trouble
 from orchestrator.core.model import Limits
-from orchestrator.core.people import AppriseWay, CommandWay, Deliver, Heartbeat, Person, Retry, Way
+from orchestrator.core.people import AppriseWay, CommandWay, Deliver, Heartbeat, KeptIn, Person, Retry, Way
 
 COMMAND_TIMEOUT_S = 30.0
+NOT_HAD = "what it is for cannot be used here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ class WorkspaceSettings:
     journal: JournalSettings = field(default_factory=JournalSettings)
 
 
-def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
-    """Read `bascule.yml`; everything in it has a default."""
+def read_settings(workspace: Path, faults: Faults, ask_url: AskUrl | None = None) -> WorkspaceSettings:
+    """Read `bascule.yml`; everything in it has a default. `ask_url`: what is wrong with an apprise URL."""
     found = WorkspaceSettings(_daemon(None))
     path = workspace / "bascule.yml"
     document = read_yaml(path, path.name, faults) if path.exists() else None
@@ -95,9 +97,9 @@ def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
         return found
     found.daemon = _daemon(head.daemon)
     found.limits = compile_limits(head.limits)
-    found.people = _people(document, "", head.people, head.on_call, None, People(), faults)
+    found.people = _people(document, "", head.people, head.on_call, None, People(), faults, ask_url)
     notify = head.notify or NotifyShape()
-    found.ways = _ways(notify.ways, document, ("notify", "ways"), faults)
+    found.ways = _ways(notify.ways, document, ("notify", "ways"), faults, ask_url)
     found.deliver = Deliver(notify.deliver)
     if notify.retry is not None:
         plain = Retry()
@@ -113,7 +115,9 @@ def read_settings(workspace: Path, faults: Faults) -> WorkspaceSettings:
     return found
 
 
-def read_people(path: Path, name: str, client: str, shared: People, faults: Faults) -> People:
+def read_people(
+    path: Path, name: str, client: str, shared: People, faults: Faults, ask_url: AskUrl | None = None
+) -> People:
     """Read a client's `people.yml`; `shared` are the workspace's people."""
     document = read_yaml(path, name, faults) if path.exists() else None
     if document is None:
@@ -121,7 +125,7 @@ def read_people(path: Path, name: str, client: str, shared: People, faults: Faul
     head = take_shape(PeopleFileShape, document, (), document.data, faults, "the file")
     if head is None:
         return People(on_call=shared.on_call)
-    return _people(document, client, head.people, head.on_call, head.ways, shared, faults)
+    return _people(document, client, head.people, head.on_call, head.ways, shared, faults, ask_url)
 
 
 def _people(
@@ -132,6 +136,7 @@ def _people(
     ways: list[WayShape] | None,
     shared: People,
     faults: Faults,
+    ask_url: AskUrl | None,
 ) -> People:
     found = People(declared=frozenset(people or ()))
     prefix = f"{client}/" if client else ""
@@ -160,7 +165,7 @@ def _people(
             chat=shape.chat or "",
             phone=shape.phone or "",
             deputy=deputy,
-            ways=_ways(shape.ways, document, (*path, "ways"), faults),
+            ways=_ways(shape.ways, document, (*path, "ways"), faults, ask_url),
             logins=tuple(str(login) for login in shape.logins or ()),
             tool=shape.tool,
         )
@@ -169,11 +174,14 @@ def _people(
         if one in found.persons and found.persons[one].tool:
             faults.add(document.at("on_call", index), f"{one} is a tool: nobody is told by telling it", "a person")
     found.on_call = tuple(c for c in called if c) or shared.on_call
-    found.ways = _ways(ways, document, ("ways",), faults)
+    found.ways = _ways(ways, document, ("ways",), faults, ask_url)
+    check_people(found.persons, shared.persons, lambda who: document.key("people", who.removeprefix(prefix)), faults)
     return found
 
 
-def _ways(shapes: list[WayShape] | None, document: Document, path: Path_, faults: Faults) -> tuple[Way, ...]:
+def _ways(
+    shapes: list[WayShape] | None, document: Document, path: Path_, faults: Faults, ask_url: AskUrl | None
+) -> tuple[Way, ...]:
     found: list[Way] = []
     for index, shape in enumerate(shapes or ()):
         here: Path_ = (*path, index)
@@ -187,9 +195,13 @@ def _ways(shapes: list[WayShape] | None, document: Document, path: Path_, faults
                     "the way's apprise URL has no scheme",
                     "something like mailto://… or json://…",
                 )
+            elif url and ask_url is not None and (trouble := ask_url(url)) is not None:
+                faults.add(document.at(*here, "apprise"), *trouble)
             elif url:
-                found.append(AppriseWay(url, shape.name or ""))
+                found.append(AppriseWay(url, shape.name or "", kept_in(shape.apprise)))
         elif shape.command:
+            if (trouble := program_trouble(tuple(shape.command))) is not None:
+                faults.warn(document.at(*here, "command"), *trouble)
             found.append(CommandWay(tuple(shape.command), shape.name or "", shape.timeout or COMMAND_TIMEOUT_S))
         else:
             faults.add(document.at(*here, "command"), "the way's command is empty", "a program and its arguments")
@@ -202,7 +214,26 @@ def _heartbeat(shape: HeartbeatShape, document: Document, faults: Faults) -> Hea
     url = _reveal(shape.url, document, ("heartbeat", "url"), faults) if shape.url else None
     if url and not url.startswith(("http://", "https://")):
         faults.add(document.at("heartbeat", "url"), "heartbeat.url is no web address", "http://… or https://…")
-    return Heartbeat(url, every, min(timeout, every)) if url else None
+    return Heartbeat(url, every, min(timeout, every), kept_in(shape.url)) if url and shape.url else None
+
+
+def kept_in(shape: SecretShape) -> KeptIn:
+    """Where the text is kept, if not in the file itself."""
+    if shape.env is not None:
+        return ("env", shape.env)
+    return ("file", shape.file) if shape.file is not None else None
+
+
+def kept_text(where: KeptIn) -> str:
+    """The text that is kept there; empty: none can be had."""
+    if where is None:
+        return ""
+    if where[0] == "env":
+        return os.environ.get(where[1], "")
+    try:
+        return Path(where[1]).expanduser().read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _journal(shape: JournalShape, workspace: Path, document: Document, faults: Faults) -> JournalSettings:
@@ -239,14 +270,17 @@ def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults)
         return shape.text
     if shape.env is not None:
         if not os.environ.get(shape.env):
-            faults.warn(document.at(*path), f"the environment variable {shape.env} is not set here")
+            faults.warn(document.at(*path), f"the environment variable {shape.env} is not set: {NOT_HAD}")
             return None
         return os.environ[shape.env]
     try:
-        return Path(shape.file or "").expanduser().read_text().strip()
+        text = Path(shape.file or "").expanduser().read_text().strip()
+        if not text:
+            faults.warn(document.at(*path), f"{shape.file} is empty: {NOT_HAD}", "the text that belongs there")
+        return text or None
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "no UTF-8 text"
-        faults.warn(document.at(*path), f"{shape.file} cannot be read here: {why}")
+        faults.warn(document.at(*path), f"{shape.file} cannot be read ({why}): {NOT_HAD}")
         return None
 
 

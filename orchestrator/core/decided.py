@@ -48,6 +48,9 @@ __all__ = [
 ]
 
 
+FORMERLY = 8  # former placements that a service remembers: enough to tell where it was when something fell
+
+
 def fold(records: Iterable[r.Record], decided: Decided | None = None) -> Decided:
     """The state after these records."""
     state = decided if decided is not None else Decided()
@@ -276,7 +279,9 @@ def _abort_asked(d: Decided, x: r.AbortAsked) -> None:
 
 
 def _placement_changed(d: Decided, x: r.PlacementChanged) -> None:
-    d.services[x.service].place = x.place
+    state = d.services[x.service]
+    state.formerly = [*state.formerly, (x.at, state.place)][-FORMERLY:]
+    state.place = x.place
 
 
 def _may_act_added(d: Decided, x: r.MayActAdded) -> None:

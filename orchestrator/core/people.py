@@ -6,9 +6,12 @@ its representation and its label never show more than the kind of way and, for a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+# Where a secret text is kept: ("env", NAME) or ("file", PATH); None: it stands in the configuration itself.
+KeptIn = tuple[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,7 @@ class AppriseWay:
 
     url: str = field(repr=False)
     name: str = ""  # what records and logs call it; empty: the URL's scheme
+    kept_in: KeptIn = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -71,6 +75,7 @@ class Heartbeat:
     url: str = field(repr=False)
     every_s: float = 60.0
     timeout_s: float = 10.0
+    kept_in: KeptIn = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +102,12 @@ class NotifySettings:
     deliver: Deliver = Deliver.ALL
     retry: Retry = field(default_factory=Retry)
     heartbeat: Heartbeat | None = None
+
+
+def every_way(settings: NotifySettings) -> Iterator[Way]:
+    """Each way that anybody could be told by, as often as it is listed."""
+    yield from settings.ways
+    for ways in settings.client_ways.values():
+        yield from ways
+    for person in settings.people.values():
+        yield from person.ways

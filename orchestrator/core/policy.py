@@ -14,7 +14,7 @@ from orchestrator.core.decided import covers
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, Verdict
+from orchestrator.core.records import Decision, Verdict, VerdictChanged
 from orchestrator.core.turn import FOREVER, Turn
 
 MOMENT_S = 0.001  # after the last moment in which something counts
@@ -262,18 +262,19 @@ def unexplained_domains(turn: Turn, window_s: float, since: float) -> list[str]:
 
     What is down still counts however long ago it fell: letting go after the window would only delay the mistake.
     Only checks that a service's health rests on count: others may well be down in good times ("HQ's power is
-    off"). A check without any domain counts for its host.
+    off"). For what a fall counts is told by `_depended_on`.
     """
     fell: list[tuple[float, frozenset[str]]] = []
-    watched = {c for s in turn.model.services.values() for c in s.healthy_when.checks()}
+    watched: dict[str, list[Service]] = {}
+    for service in turn.model.services.values():
+        for name in service.healthy_when.checks():
+            watched.setdefault(name, []).append(service)
     for verdict in turn.decided.fell.values():
         counts = turn.now - verdict.at <= window_s or turn.decided.verdicts[verdict.check].verdict is Verdict.DOWN
         if counts and verdict.at > since and verdict.check in watched:
             if not turn.worked_before(verdict):
                 continue  # never seen working: not a failure that has just happened
-            check = turn.model.checks[verdict.check]
-            own = check.domains or frozenset({f"{check.client}/{check.host or check.name}"})
-            fell.append((verdict.at, own))
+            fell.append((verdict.at, _depended_on(turn, verdict, watched[verdict.check])))
     fell.sort(key=lambda fall: fall[0])
     most: list[str] = []
     ends = 0
@@ -284,6 +285,21 @@ def unexplained_domains(turn: Turn, window_s: float, since: float) -> list[str]:
         if ends > ended and ends - n > len(most):  # else it is a part of the window before
             most = max(most, _explaining([domains for _, domains in fell[n:ends]]), key=len)
     return most
+
+
+def _depended_on(turn: Turn, fell: VerdictChanged, services: list[Service]) -> frozenset[str]:
+    """The failure domains of which each would explain that this check fell.
+
+    Those of its host, and what it is asked through. A check that is asked of no host, as an end user asks, also
+    depends on where its services were at that moment: four services of one dark site are one failure. What has
+    neither counts for itself.
+    """
+    check = turn.model.checks[fell.check]
+    domains = check.domains
+    if not check.host:
+        places = {p for s in services if (p := turn.state(s).place_at(fell.at) or s.home) in turn.model.places}
+        domains |= {d for p in places for d in turn.model.places[p].domains or {p}}
+    return domains or frozenset({f"{check.client}/{check.host or check.name}"})
 
 
 def _explaining(failures: list[frozenset[str]]) -> list[str]:

@@ -163,6 +163,11 @@ class ServiceState:
     automatic_moves: list[float] = field(default_factory=list)
     resumed_at: float = 0.0
     frozen: r.ServiceFrozen | None = None
+    formerly: list[tuple[float, str | None]] = field(default_factory=list)  # until when it was where, the latest last
+
+    def place_at(self, at: float) -> str | None:
+        """Where it was at that time, as far back as it is remembered."""
+        return next((place for until, place in self.formerly if until > at), self.place)
 
 
 @dataclass(slots=True)

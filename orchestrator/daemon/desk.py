@@ -55,7 +55,7 @@ class Desk:
         op = request.get("op")
         if op == "status":
             told: Message = {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}
-            return {"status": {**told, **self._seen(), "journal": self._journal()}}
+            return {"status": {**self._seen(), **told, "journal": self._journal()}}
         if op == "reload" and self._reload is not None:
             why = await self._reload()
             return {"reloaded": not why, "why": list(why)}

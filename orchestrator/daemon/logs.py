@@ -1,7 +1,7 @@
 """How the daemon logs: readable on a terminal, one JSON object a line otherwise; always to standard error.
 
-The one rule it keeps: what is logged was recorded or is about to be noticed by a person; secrets are never handed to
-it, since records and models hold none.
+The one rule it keeps: a log is no reason to stop or to wait (`outlet.py`), and secrets are never handed to it: what is
+logged was recorded or is about to be noticed by a person, and records and models hold none.
 """
 
 from __future__ import annotations
@@ -11,22 +11,38 @@ import sys
 
 import structlog
 
+from orchestrator.daemon.outlet import Outlet
 
-def set_up_logs(form: str) -> None:
-    """`form`: text or json."""
+LAST_LINES_S = 2.0  # at the end, for what is still to be written
+
+
+def set_up_logs(form: str) -> Outlet:
+    """`form`: text or json. From here on everything that is written to standard error goes through the outlet."""
     renderer: structlog.types.Processor = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(pad_event_to=24)
     )
+    processors: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        renderer,
+    ]
+
+    def missing(count: int, why: str) -> str:
+        """A line of the log like any other."""
+        event: structlog.types.EventDict = {"event": "lines of this log are missing", "count": count, "why": why}
+        for processor in processors:
+            event = processor(None, "warning", event)  # type: ignore[assignment]
+        return f"{event}\n"
+
+    outlet = Outlet(2, missing)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(outlet),
         cache_logger_on_first_use=False,
     )
+    sys.stderr = outlet
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages quote addresses
+    return outlet

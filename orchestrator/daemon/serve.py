@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -34,8 +35,8 @@ FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
 FILES_WANTED = 16384  # each question that needs a connection has one open
 
 
-async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
-    """Run until told to stop; the exit code: 0 stopped, 1 lost the lease.
+async def serve(workspace: Path, *, wait_for_lease: bool = True, log_state: Callable[[], Json] = lambda: None) -> int:
+    """Run until told to stop; the exit code: 0 stopped, 1 lost the lease. `log_state` tells how its log does.
 
     Raises ConfigurationInvalid, LeaseRefused (without `wait_for_lease`), JournalError.
     """
@@ -48,7 +49,7 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True) -> int:
     controller = await _started(workspace, wait_for_lease, stop)
     if controller is None:
         return 0
-    desk = _desk(controller)
+    desk = _desk(controller, log_state)
     words = WordsSocket(where_to_listen(controller.workspace), desk.handle)
     desk.publish = words.publish
     try:
@@ -132,17 +133,16 @@ def _is_fencing(controller: Controller, run: str) -> bool:
     return step is not None and step.began_at is not None and step.kind in (r.StepKind.FENCE, r.StepKind.PROOF)
 
 
-def _desk(controller: Controller) -> Desk:
+def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
     async def dry_run(word: WordSpoken) -> Json:
-        inventories = controller.loaded.inventories if controller.loaded else {}
+        inventories = controller.beside.to_play()
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
 
     def seen() -> Message:
-        shell, invalid = controller.shell, controller.invalid
-        faults = [str(x) for x in invalid.faults] if invalid is not None else []
+        shell = controller.shell
         found = encode(sight(shell.engine.turn(controller.axis.now()))) if shell.broken is None else None
-        return {"sight": found, "broken": shell.broken, "invalid": list(faults)}
+        return {**controller.condition(), "log": log_state(), "sight": found, "broken": shell.broken}
 
     async def reload() -> list[str]:
         if await controller.reload():

@@ -7,14 +7,20 @@ write its journal falls silent, and is noticed like a dead one.
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import Callable
 
 import aiohttp
 import structlog
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from orchestrator.core.people import Heartbeat
+from orchestrator.notify.in_thread import in_thread
 
 log = structlog.get_logger(__name__)
+
+LOOK_UPS_MAX = 3  # that have not come back
 
 
 class HeartbeatSender:
@@ -31,7 +37,8 @@ class HeartbeatSender:
         """Beat until cancelled. A failed beat is not repeated before the next one is due."""
         loop = asyncio.get_running_loop()
         timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        connector = aiohttp.TCPConnector(resolver=_OwnResolver(self._settings.timeout_s))
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
             due = loop.time()
             while True:
                 self._say(await self._beat(session))
@@ -65,3 +72,29 @@ class HeartbeatSender:
             log.error("heartbeat_held_back", why="the controller cannot act")
         else:
             log.warning("heartbeat_failed", why=state)
+
+
+class _OwnResolver(AbstractResolver):
+    """Looks names up in threads of its own: a name server that does not answer holds no thread that others wait for."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._hanging: set[threading.Thread] = set()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if sum(t.is_alive() for t in self._hanging) >= LOOK_UPS_MAX:
+            raise OSError("the name server does not answer")
+        found = await in_thread(
+            lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM), self._timeout_s, self._hanging
+        )
+        return [
+            ResolveResult(
+                hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=socket.AI_NUMERICHOST
+            )
+            for kind, _, proto, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Nothing is kept open."""

@@ -10,24 +10,25 @@ sent a second time, with the same notice id: silence would be worse.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
-import tenacity
 
 from orchestrator.core.commands import TellPeople
 from orchestrator.core.events import NOT_BY, NoticeDelivered, NoticeFailed
-from orchestrator.core.people import AppriseWay, Deliver, NotifySettings, Retry, Way
-from orchestrator.notify import apprise_way, command_way
-from orchestrator.notify.message import Message, data_for, message_of
+from orchestrator.core.model import Json
+from orchestrator.core.people import Deliver, NotifySettings, Way, every_way
+from orchestrator.notify.line import Line, key_of, pause_s
+from orchestrator.notify.message import Message, message_of
 from orchestrator.notify.receivers import Receiver, addressed, deputy_of
 
 Answer = NoticeDelivered | NoticeFailed
 
 log = structlog.get_logger(__name__)
+
+ANSWERS_KEPT = 10_000  # notices that are known to be delivered: the journal knows the others
 
 
 class Notifier(Protocol):
@@ -40,10 +41,6 @@ class Notifier(Protocol):
     async def close(self, grace_s: float = 5.0) -> None:
         """Let deliveries end for so long, then give them up without an answer."""
         ...
-
-
-class _NotYetReachedError(Exception):
-    """A receiver has ways that did not work yet."""
 
 
 @dataclass(slots=True)
@@ -61,16 +58,34 @@ class _Delivery:
 
 
 class PeopleNotifier:
-    """Delivers through apprise and programs. Lives in one event loop; apprise works in threads of its own."""
+    """Delivers through apprise and programs, each way by a line of its own. Lives in one event loop."""
 
     def __init__(self, settings: NotifySettings, emit: Callable[[Answer], None], delivered: Iterable[str] = ()) -> None:
         """`emit` takes each answer; `delivered` are notices that the journal knows to be delivered."""
-        self.settings = settings  # may be replaced: the next notice uses the new ones
+        self.settings = settings
         self._emit = emit
         self._deliveries: dict[str, _Delivery] = {}
         self._answers: dict[str, Answer] = {i: NoticeDelivered(i, "earlier, as recorded") for i in delivered}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="notify")
+        self._lines: dict[object, Line] = {}
+
+    def use(self, settings: NotifySettings) -> None:
+        """Other people and ways from now on; what is under way goes on as it began."""
+        self.settings = settings
+        kept = {key_of(way) for way in every_way(settings)}
+        self._lines = {key: line for key, line in self._lines.items() if key in kept or not line.idle}
+
+    def told(self) -> list[Json]:
+        """Every way that did not take the last message, or has some waiting; for whoever asks how things are."""
+        now = asyncio.get_running_loop().time()
+        found: list[Json] = []
+        for line in self._lines.values():
+            if line.waiting or line.failing_since is not None:
+                failing_for_s = None if line.failing_since is None else now - line.failing_since
+                found.append(
+                    {"way": line.way.label, "waiting": line.waiting, "failing_for_s": failing_for_s, "why": line.why}
+                )
+        return found
 
     def carry_out(self, notice: TellPeople) -> None:
         """Begin to deliver; see `Notifier`. A repeat of a delivered notice only repeats its answer."""
@@ -87,7 +102,7 @@ class PeopleNotifier:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
 
     def _begin(self, notice: TellPeople) -> None:
         to = addressed(notice, self.settings)
@@ -106,79 +121,74 @@ class PeopleNotifier:
         """Reach one receiver, or else the deputy."""
         reached = False
         try:
-            reached = await self._try_ways(delivery, receiver, message, first_round=True)
+            reached = await self._try_ways(delivery, receiver, message, counts=True)
             if not reached and receiver.person is not None:
                 deputy = deputy_of(receiver.person, self.settings, delivery.used)
                 if deputy is not None:
-                    reached = await self._try_ways(delivery, deputy, message, first_round=False)
+                    reached = await self._try_ways(delivery, deputy, message, counts=False)
         except Exception as error:  # a fault of ours must not leave the notice without an answer
             log.exception("notice_delivery_broke", notice=delivery.notice.id, receiver=receiver.name)
             delivery.trouble[receiver.name] = f"internal fault: {type(error).__name__}"
         delivery.ended += 1
         self._progressed(delivery)
 
-    async def _try_ways(self, delivery: _Delivery, receiver: Receiver, message: Message, *, first_round: bool) -> bool:
-        """Rounds over the ways that did not work yet, with growing pauses; True: one of them worked."""
-        pending = list(receiver.ways)
-        retry = self.settings.retry
-        reached = False
-        try:
-            async for attempt in tenacity.AsyncRetrying(
-                stop=tenacity.stop_after_attempt(retry.attempts),
-                wait=_pause(retry),
-                retry=tenacity.retry_if_exception_type(_NotYetReachedError),
-                reraise=True,
-            ):
-                with attempt:
-                    worked = await self._round(delivery, receiver, message, pending)
-                    reached = reached or worked
-                    if first_round:
-                        first_round = False
-                        delivery.tried += 1
-                    self._progressed(delivery)
-                    if pending:
-                        raise _NotYetReachedError
-        except _NotYetReachedError:
-            names = [_named(receiver, way) for way in pending]
+    async def _try_ways(self, delivery: _Delivery, receiver: Receiver, message: Message, *, counts: bool) -> bool:
+        """Whether one of the ways took it. `counts`: the notice is answered once each of them was tried."""
+        untried = set(receiver.ways)
+
+        def tried(way: Way, why: str) -> None:
+            if why:
+                delivery.trouble[_named(receiver, way)] = why
+            if not untried:
+                return
+            untried.discard(way)
+            if not untried and counts:
+                delivery.tried += 1
+            self._progressed(delivery)
+
+        async def by(way: Way, attempts: int) -> bool:
+            name = _named(receiver, way)
+            why = await self._line(way).send(message, receiver.person, attempts, lambda why: tried(way, why))
+            if not why:
+                delivery.trouble.pop(name, None)
+                delivery.reached.append(name)
+            tried(way, why)
+            return not why
+
+        if self.settings.deliver is Deliver.ALL:
+            took = await asyncio.gather(*(by(way, self.settings.retry.attempts) for way in receiver.ways))
+            reached, missed = any(took), [way for way, taken in zip(receiver.ways, took, strict=True) if not taken]
+        else:
+            reached = await self._in_order(receiver, by)
+            for way in list(untried) if reached else []:
+                tried(way, "")
+            missed = [] if reached else list(receiver.ways)
+        if missed:
+            names = [_named(receiver, way) for way in missed]
+            reasons = [delivery.trouble.get(name, "") for name in names]
+            attempts = self.settings.retry.attempts
             log.warning(
-                "notice_not_delivered_by",
-                notice=delivery.notice.id,
-                ways=names,
-                reasons=[delivery.trouble.get(name, "") for name in names],
-                attempts=retry.attempts,
+                "notice_not_delivered_by", notice=delivery.notice.id, ways=names, reasons=reasons, attempts=attempts
             )
         return reached
 
-    async def _round(self, delivery: _Delivery, receiver: Receiver, message: Message, pending: list[Way]) -> bool:
-        """Try each pending way once (or in order until one works); those that worked leave `pending`."""
-        if self.settings.deliver is Deliver.ALL:
-            answers = await asyncio.gather(*(self._send(way, receiver, message) for way in pending))
-            results = list(zip(list(pending), answers, strict=True))
-        else:
-            results = []
-            for way in list(pending):
-                results.append((way, await self._send(way, receiver, message)))
-                if not results[-1][1]:
-                    break
-        worked = False
-        for way, problem in results:
-            name = _named(receiver, way)
-            if problem:
-                delivery.trouble[name] = problem
-                continue
-            worked = True
-            delivery.trouble.pop(name, None)
-            delivery.reached.append(name)
-            pending.remove(way)
-        if worked and self.settings.deliver is Deliver.FIRST:
-            pending.clear()
-        return worked
+    async def _in_order(self, receiver: Receiver, by: Callable[[Way, int], Awaitable[bool]]) -> bool:
+        """One way after the other until one has taken it; those that are known not to work come last."""
+        retry = self.settings.retry
+        for attempt in range(1, retry.attempts + 1):
+            for way in sorted(receiver.ways, key=lambda way: self._line(way).failing_since is not None):
+                if await by(way, 1):
+                    return True
+            if attempt < retry.attempts:
+                await asyncio.sleep(pause_s(retry, attempt))
+        return False
 
-    async def _send(self, way: Way, receiver: Receiver, message: Message) -> str:
-        if isinstance(way, AppriseWay):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, apprise_way.send, way, message)
-        return await command_way.send(way, data_for(message, receiver.person))
+    def _line(self, way: Way) -> Line:
+        key = key_of(way)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Line(way, lambda: self.settings.retry)
+        return line
 
     def _progressed(self, delivery: _Delivery) -> None:
         """Give the answer as soon as it is certain, and forget the delivery when all its receivers have ended."""
@@ -196,16 +206,12 @@ class PeopleNotifier:
         notice = delivery.notice
         if isinstance(answer, NoticeDelivered):
             self._answers[notice.id] = answer
+            while len(self._answers) > ANSWERS_KEPT:
+                del self._answers[next(iter(self._answers))]
             log.info("notice_delivered", notice=notice.id, kind=notice.kind.value, through=answer.through)
         else:
             log.error("notice_failed", notice=notice.id, kind=notice.kind.value, detail=answer.detail)
         self._emit(answer)
-
-
-def _pause(retry: Retry) -> tenacity.wait.wait_base:
-    """Doubling from `first_s` up to `max_s`, with up to `first_s` at random on top."""
-    growing = tenacity.wait_exponential(multiplier=retry.first_s, max=retry.max_s)
-    return growing + tenacity.wait_random(0, retry.first_s)
 
 
 def _named(receiver: Receiver, way: Way) -> str:

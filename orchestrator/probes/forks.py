@@ -220,6 +220,7 @@ class Forks:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # ours may stand still, and a question must not
                 env=environment,
                 start_new_session=True,  # a Ctrl-C is ours to handle
             )

@@ -119,7 +119,8 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     from orchestrator.probes.prober import Prober
     from orchestrator.shell.loop import rebuild
     from orchestrator.shell.oneshot import KNOWN_S
-    from orchestrator.shell.wiring import read_workspace, until
+    from orchestrator.shell.waiting import until
+    from orchestrator.shell.wiring import read_workspace
 
     loaded = await asyncio.to_thread(read_workspace, workspace)
     secrets, _ = await asyncio.to_thread(loaded.secrets.reveal_all)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +19,14 @@ from pydantic import BaseModel
 
 from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, load
 from orchestrator.config.faults import Faults
-from orchestrator.config.load import load_notify
+from orchestrator.config.in_force import condition, differ, remember, say_invalid, secrets_of, with_its_inventory
+from orchestrator.config.keeping import Beside, beside, kept
 from orchestrator.config.ownership import unsafe
-from orchestrator.config.playbooks import differences
-from orchestrator.config.settings import DaemonSettings, read_settings
+from orchestrator.config.settings import read_settings
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
-from orchestrator.core.model import Model, Playbook
+from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.anchors import Anchors
@@ -35,6 +35,7 @@ from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.notify.apprise_way import trouble_of
 from orchestrator.notify.heartbeat import HeartbeatSender
 from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS, asked_from
@@ -52,6 +53,7 @@ LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases w
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
 SLOW_S = 1.0
+ASK_INVENTORY_EVERY_S = 60.0  # one that cannot be read
 
 
 class LeaseRefused(Exception):
@@ -69,7 +71,7 @@ def option_models() -> Mapping[str, type[BaseModel]]:
 
 def read_workspace(workspace: Path) -> Loaded:
     """The workspace's configuration. Raises ConfigurationInvalid."""
-    return load(workspace, probe_kinds=option_models(), logins=True)
+    return load(workspace, probe_kinds=option_models(), logins=True, ask_url=trouble_of)
 
 
 @dataclass(slots=True)
@@ -95,10 +97,12 @@ class Controller:
         self._timer: asyncio.TimerHandle | None = None
         self._answers: dict[str, asyncio.Future[c.Answered]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._keeping: set[asyncio.Task[None]] = set()
         self._lost: asyncio.Future[None] | None = None
         self._opened = AsyncExitStack()
         self._began = False
         self.loaded: Loaded | None = None
+        self.beside = Beside()
         self.secrets: Mapping[str, str] = {}
         self.invalid: ConfigurationInvalid | None = None
 
@@ -115,10 +119,14 @@ class Controller:
         self._intake = Intake(self._loop, self._handle, self._set_timer)
         try:
             self.loaded, self.secrets = await self._read()
+            self.beside = beside(self.loaded)
         except ConfigurationInvalid as invalid:
             if not journal_path(self.workspace).exists():
                 raise
             self.invalid = invalid
+            self.beside = await asyncio.to_thread(kept, self.workspace)  # before the lease: it may take long
+            if self.beside.secrets is not None:
+                self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
         try:
             self._take_over()
         except BaseException:
@@ -163,9 +171,9 @@ class Controller:
         kept = (self._keep_lease(), self._keep_axis(), self.plans.keep_looking(self.axis.now))
         self._tasks = [asyncio.create_task(task) for task in kept]
         if self._attends:
-            self._tasks.append(asyncio.create_task(self.upkeep.run()))
-        if self.loaded and self.loaded.heartbeat and self._attends:
-            sender = HeartbeatSender(self.loaded.heartbeat, lambda: self.shell.broken is None)
+            self._tasks += [asyncio.create_task(self.upkeep.run()), asyncio.create_task(self._mend_inventories())]
+        if self.beside.notify.heartbeat and self._attends:
+            sender = HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None)
             self._tasks.append(asyncio.create_task(sender.run()))
 
     async def lost(self) -> None:
@@ -180,7 +188,7 @@ class Controller:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._keeping, return_exceptions=True)
         await self._opened.aclose()  # the latest first: see `_take_over` and `_make_ports`
 
     async def reload(self) -> bool:
@@ -195,8 +203,10 @@ class Controller:
             for fault in invalid.faults:
                 log.error("configuration invalid, the old one stays in force", fault=str(fault))
             return False
-        before, secrets_before, model = self.loaded, self.secrets, self.shell.engine.model
-        self._use(loaded, found)  # a step that begins with the new model begins with the new inventories
+        before = self.loaded, self.secrets, self.beside
+        model = self.shell.engine.model
+        # First: a step that begins with the new model begins with the new inventories.
+        self._use(loaded, found, beside(loaded))
         try:
             objections = self._configure(loaded.model)
         except JournalUnwritable as refused:
@@ -206,7 +216,7 @@ class Controller:
             self._lose(str(stale))
             return False
         if objections:
-            self._use(before, secrets_before)
+            self._use(*before)
             self._ask(model)
             return False
         self.invalid = None
@@ -242,18 +252,13 @@ class Controller:
         if findings := await asyncio.to_thread(unsafe, self.workspace):  # not even the last valid one acts on these
             raise WorkspaceUnsafe(findings)
         loaded = await asyncio.to_thread(read_workspace, self.workspace)
-        found, missing = await asyncio.to_thread(loaded.secrets.reveal_all)
-        for reference, why in missing.items():
-            log.warning("a secret cannot be had here", secret=reference, why=why)
-        for warning in loaded.warnings:
-            log.warning("configuration", warning=str(warning))
-        return loaded, found
+        return loaded, await asyncio.to_thread(secrets_of, loaded)
 
-    def _use(self, loaded: Loaded | None, found: Mapping[str, str]) -> None:
-        """Take files into use, beside their model: secrets, inventories, who is told."""
-        self.loaded, self.secrets = loaded, found
-        self.notifier.settings = loaded.notify if loaded else load_notify(self.workspace)
-        self.runner.use_inventories(loaded.inventories if loaded else {})
+    def _use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:
+        """Take into use what belongs to a model: secrets, inventories, who is told."""
+        self.loaded, self.secrets, self.beside = loaded, found, also
+        self.notifier.use(also.notify)
+        self.runner.use_inventories(also.to_play())
         self.upkeep.use(*self._journal_settings())
 
     def _journal_settings(self) -> tuple[Anchors, float]:
@@ -271,9 +276,7 @@ class Controller:
             if self.invalid is None:
                 raise RuntimeError("neither a configuration nor its faults")
             raise self.invalid
-        log.error("configuration invalid: the last journaled one is in force", digest=digest)
-        for fault in self.invalid.faults if self.invalid else ():
-            log.error("configuration invalid", fault=str(fault))
+        say_invalid(self.beside, digest, self.invalid.faults if self.invalid else ())
         notice = f"invalid configuration/{self.lease.epoch}"
         text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
         self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
@@ -294,9 +297,9 @@ class Controller:
         self._opened.push_async_callback(self.notifier.close)
         self.prober = Prober(self.emit, self.axis.now, self.secrets, logins=self.runner.can_log_in)
         self._opened.push_async_callback(self.prober.close)
-        self._use(self.loaded, self.secrets)
+        self._use(self.loaded, self.secrets, self.beside)
         if self._attends:
-            self.runner.warm_up((self.loaded.daemon if self.loaded else DaemonSettings()).playbooks)
+            self.runner.warm_up(self.beside.daemon.playbooks)
 
     def _take_in_the_last(self) -> None:
         if self._began:
@@ -314,10 +317,7 @@ class Controller:
             log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
     def _differ(self, books: Books) -> Mapping[str, str]:
-        loaded = self.loaded
-        sources = loaded.inventories if loaded else {}
-        wanted = [(path, sources.get(client, ()), digest) for digest, (client, path) in books.items()]
-        return differences(self.workspace, wanted, loaded.manifests if loaded else {})
+        return differ(self.workspace, self.beside, self.loaded, books)
 
     def _differs(self, client: str, book: Playbook) -> str:
         return self._differ({book.digest: (client, book.path)})[book.digest]
@@ -325,21 +325,32 @@ class Controller:
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
         objections = self.shell.configure(model)
+        if not objections and self.loaded is not None:
+            self._keeping.add(keeping := self._loop.create_task(asyncio.to_thread(remember, self.loaded)))
+            keeping.add_done_callback(self._keeping.discard)
         for objection in objections:
             log.error("the new configuration cannot be put in force", why=objection)
         self._ask(before if objections else model)
         return objections
 
+    def condition(self) -> dict[str, Json]:
+        """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
+        faults = self.invalid.faults if self.invalid else ()
+        in_force = condition(self.beside, self.shell.engine.decided.configuration, faults)
+        return {"configuration": in_force, "ways": self.notifier.told()}
+
     def _ask(self, model: Model) -> None:
         """Have the checks asked that can be asked from here, by whatever vantage."""
-        self.prober.here = (self.loaded.daemon if self.loaded else DaemonSettings()).vantage
+        self.prober.here = self.beside.daemon.vantage
         self.prober.use(asked_from(self.prober.here, model.checks.values()), self.secrets)
 
     def _progressed(self, event: e.StepProgressed | e.StepEnded | e.StepAdopted) -> None:
         if isinstance(event, e.StepProgressed):
             self.watchers.progress(event)
-        else:
-            self.emit(event)
+            return
+        if isinstance(event, e.StepEnded):
+            event = with_its_inventory(event, self.beside, self.shell.engine.decided)
+        self.emit(event)
 
     def _answered(self, answer: c.Answered) -> None:
         waiting = self._answers.get(answer.word)
@@ -395,6 +406,13 @@ class Controller:
             except Exception as refused:
                 log.warning("the lease could not be renewed", why=str(refused))
 
+    async def _mend_inventories(self) -> None:
+        """Ask again for an inventory that could not be asked for, until it can."""
+        while True:
+            await asyncio.sleep(ASK_INVENTORY_EVERY_S)
+            if self.loaded is not None and self.beside.stale:
+                await self.reload()
+
     async def _keep_axis(self) -> None:
         while True:
             await asyncio.sleep(MARK_EVERY_S)
@@ -406,14 +424,3 @@ class Controller:
                 self.axis.mark()
             except Exception as refused:
                 log.warning("the time axis could not be kept", why=str(refused))
-
-
-async def until(condition: Callable[[], bool], timeout_s: float, pause: Callable[[float], Awaitable[None]]) -> bool:
-    """Wait until the condition holds; whether it did within the time."""
-    loop = asyncio.get_running_loop()
-    ends = loop.time() + timeout_s
-    while not condition():
-        if loop.time() >= ends:
-            return False
-        await pause(0.05)
-    return True

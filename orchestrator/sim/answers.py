@@ -5,6 +5,7 @@ The one rule it keeps: it counts the answers that reached a controller, by itsel
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
@@ -43,6 +44,7 @@ class Answers:
         self._streaks: dict[str, Streak] = {}
         self._verdicts: dict[str, r.Verdict] = {}
         self._fell: dict[str, r.VerdictChanged] = {}
+        self._fell_at: dict[str, frozenset[str]] = {}  # where the services of a check were when it fell
         self._watched = self._services_checks(model)
 
     def use(self, model: Model) -> None:
@@ -91,11 +93,13 @@ class Answers:
             if answer is _SILENT:
                 streak.silent_at = sent_at
 
-    def verdict(self, x: r.VerdictChanged) -> None:
-        """9 and 11: a verdict has its fall or rise of fresh answers behind it."""
+    def verdict(self, x: r.VerdictChanged, place_of: Callable[[str], str | None]) -> None:
+        """9 and 11: a verdict has its fall or rise of fresh answers behind it. `place_of`: where a service is now."""
         self._verdicts[x.check] = x.verdict
         if x.verdict is r.Verdict.DOWN:
             self._fell[x.check] = x
+            resting = (s.id for s in self._model.services.values() if x.check in s.healthy_when.checks())
+            self._fell_at[x.check] = frozenset(p for s in resting if (p := place_of(s)) is not None)
         check, streak = self._model.checks.get(x.check), self._streaks.get(x.check)
         if check is None:
             return
@@ -154,9 +158,27 @@ class Answers:
             most = max(most, apart, key=len)
         return most
 
+    def causes_at_most(self, now: float, window_s: float, since: float) -> int:
+        """How many things must have failed at most to explain all that is down, or fell lately: an upper bound."""
+        fell = (
+            x
+            for x in self._fell.values()
+            if x.check in self._model.checks
+            and x.check in self._watched
+            and x.at > since
+            and (now - x.at <= window_s or self._verdicts.get(x.check) is r.Verdict.DOWN)
+        )
+        return len({self._domains(x.check) for x in fell})
+
     def _domains(self, name: str) -> frozenset[str]:
+        """What may have taken the check with it: its host's domains and its way; of an end user's, the site as well."""
         check = self._model.checks[name]
-        return check.domains or frozenset({f"{check.client}/{check.host or check.name}"})
+        found = set(check.domains)
+        if check.host == "":
+            for place in self._fell_at.get(name, ()):
+                if place in self._model.places:
+                    found |= self._model.places[place].domains or {place}
+        return frozenset(found) or frozenset({f"{check.client}/{check.host or check.name}"})
 
     def says(self, condition: Condition | None) -> r.Verdict:
         """What the verdicts on record say; up where nothing is asked."""

@@ -228,7 +228,14 @@ class Oracles:
         known.incident, known.recovered_at, known.braked = None, x.at, False
 
     def _judged(self, x: r.ServiceJudged) -> None:
-        self._services[self._incidents[x.incident]].judged = x
+        known, service = self._services[self._incidents[x.incident]], self._incidents[x.incident]
+        known.judged = x
+        if x.reason is not Reason.MASS_FAILURE or known.braked or service not in self._model.services:
+            return
+        limits = self._limits(self._model.services[service])
+        causes = self._answers.causes_at_most(x.at, limits.failure_window_s, known.resumed_at)
+        if causes <= limits.failure_domains:
+            self._broken(13, "one dark site is no mass failure", f"{service}: {causes} causes explain it; {x.evidence}")
 
     def _tier(self, x: r.TierJudged) -> None:
         self._tiers[x.incident, x.tier] = x.state
@@ -350,7 +357,7 @@ class Oracles:
         self._windows.pop(f"{x.subject}#{x.window}", None)
 
     def _verdict(self, x: r.VerdictChanged) -> None:
-        self._answers.verdict(x)
+        self._answers.verdict(x, self._place_of)
         check = self._model.checks.get(x.check)
         if check is None or x.verdict is not r.Verdict.DOWN or not self._answers.only_own(x.check):
             return
@@ -358,6 +365,10 @@ class Oracles:
         noticed_s = max((c.every_s + c.timeout_s for c in references), default=0.0)  # longer than a blink
         if self._world.blind_for_s(check.vantage, self._own.get(x.check, 0.0)) > noticed_s:
             self._broken(10, "what was asked while nothing could be seen takes nothing down", x.check)
+
+    def _place_of(self, service: str) -> str | None:
+        known = self._services.get(service)
+        return known.place if known is not None and known.place else self._model.services[service].home
 
     def _notice_due(self, x: r.NoticeDue) -> None:
         self._due[x.notice] = self._said[x.notice] = x.at

@@ -10,7 +10,7 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Condition, Dependency, Limits, Mode, Model, Move, Service, Tier
+from orchestrator.core.model import Condition, Dependency, Limits, Mode, Model, Move, Place, Service, Tier
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, all_of, book, check, story
@@ -169,6 +169,72 @@ def test_one_dark_site_is_one_failure_domain() -> None:
     world.bad(*(f"web{n}" for n in range(6)))
     world.run(120)
     assert sorted(world.played) == [f"restart_web{n}" for n in range(6)]
+
+
+def site(*places: str, limits: Limits | None = None) -> World:
+    """`farm`, with each service at its place, and each check asked from outside: of no host."""
+    world = farm(len(places), limits)
+    model = world.model
+    checks = {c.id: c if c.reference else replace(c, host="") for c in model.checks.values()}
+    known = {f"acme/{p}": Place(f"acme/{p}", "acme", p) for p in {*places, "spare"}}
+    services = {
+        s.id: replace(s, home=f"acme/{place}") for s, place in zip(model.services.values(), places, strict=True)
+    }
+    world.model = replace(model, digest="placed", checks=checks, services=services, places=known)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(20)
+    return world
+
+
+def test_one_dark_site_is_one_failure_domain_when_it_is_asked_from_outside() -> None:
+    world = site(*["hq"] * 6)
+    world.bad(*(f"web{n}" for n in range(6)))
+    world.run(120)
+    assert sorted(world.played) == [f"restart_web{n}" for n in range(6)], "\n".join(story(world))
+
+
+def test_checks_from_outside_that_fail_across_sites_are_a_mass_failure() -> None:
+    world = site(*(f"town{n}" for n in range(8)))
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(300)
+    assert len(world.played) <= 3
+    evidence = judged(world, Reason.MASS_FAILURE, "acme/web7").evidence
+    assert "acme/town" in evidence
+
+
+def test_same_named_places_of_two_clients_are_two_failure_domains() -> None:
+    world = site(*["hq"] * 4, limits=Limits(failure_domains=1, concurrent_failovers=9))
+    model = world.model
+    checks, services, places = dict(model.checks), dict(model.services), dict(model.places)
+    places["beta/hq"] = Place("beta/hq", "beta", "hq")
+    for n in (2, 3):
+        old = services.pop(f"acme/web{n}")
+        services[f"beta/web{n}"] = replace(old, id=f"beta/web{n}", client="beta", home="beta/hq")
+    world.model = replace(model, digest="two", checks=checks, services=services, places=places)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(20)
+    world.bad(*(f"web{n}" for n in range(4)))
+    world.run(120)
+    finding = judged(world, Reason.MASS_FAILURE, "beta/web3")
+    assert "2 failure domains within 1:00: acme/hq, beta/hq" in finding.evidence
+
+
+def test_what_moved_away_still_counts_for_the_place_where_it_fell() -> None:
+    """Each goes to another place: that does not make four failures out of one."""
+    world = site(*["hq"] * 5, limits=Limits(failure_domains=1, concurrent_failovers=1))
+    model = world.model
+    places = dict(model.places)
+    moves = dict(model.moves)
+    for n in range(5):
+        places[f"acme/away{n}"] = Place(f"acme/away{n}", "acme", f"away{n}")
+        moves[f"acme/restart-web{n}"] = replace(moves[f"acme/restart-web{n}"], to=f"acme/away{n}")
+    world.model = replace(model, digest="moves", places=places, moves=moves)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(20)
+    world.bad(*(f"web{n}" for n in range(5)))
+    world.run(200)
+    assert sorted(world.played) == [f"restart_web{n}" for n in range(5)], "\n".join(story(world))
+    assert {world.decided().services[f"acme/web{n}"].place for n in range(5)} == {f"acme/away{n}" for n in range(5)}
 
 
 def test_what_never_worked_is_no_sudden_failure() -> None:

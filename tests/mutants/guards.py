@@ -43,6 +43,18 @@ def without_waiting() -> AbstractContextManager[None]:
 
 
 @contextmanager
+def depending(change: Callable[[Check, frozenset[str]], frozenset[str]]) -> Iterator[None]:
+    """A fall counts for other failure domains than those that would explain it."""
+    depended_on = policy._depended_on
+
+    def otherwise(turn: Turn, fell: r.VerdictChanged, services: list[Service]) -> frozenset[str]:
+        return change(turn.model.checks[fell.check], depended_on(turn, fell, services))
+
+    with put(policy, "_depended_on", otherwise):
+        yield
+
+
+@contextmanager
 def seeing_all() -> Iterator[None]:
     """No vantage is ever taken to be blind."""
     with put(Turn, "blind", lambda _turn, _vantage: False), without(policy.blind):
@@ -396,6 +408,20 @@ GUARDS = (
         (13,),
         lambda: without(policy.mass_failure),
         needs=("program crashes|program hangs|power cut",),
+    ),
+    Mutant(
+        "one site",
+        "what is asked from outside counts for itself, wherever it is",
+        (13,),
+        lambda: depending(lambda check, _found: frozenset({check.id})),
+        needs=("power cut",),
+    ),
+    Mutant(
+        "clients apart",
+        "places of two clients with one name count as one",
+        (13,),
+        lambda: depending(lambda _check, found: frozenset(name.partition("/")[2] for name in found)),
+        needs=("power cut",),
     ),
     Mutant(
         "dependency",

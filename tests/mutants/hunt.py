@@ -20,6 +20,7 @@ from orchestrator.sim.simulation import WARM_UP_S, Simulation
 from orchestrator.sim.violation import Violation
 from tests.mutants.estuary import USUAL_S, estuary
 from tests.mutants.mutant import Mutant, put
+from tests.mutants.terrace import terrace
 
 HOURS = 0.07  # 252 s in which things go wrong
 CALM_S = 60.0
@@ -154,4 +155,10 @@ def _loaded(workspace: Path) -> Model:
     return load(workspace, probe_kinds=probe_kinds()).model
 
 
-_MODELS: dict[str, Callable[[], Model]] = {"estuary": estuary, "lab": _lab, "harbour": _harbour, "twins": _twins}
+_MODELS: dict[str, Callable[[], Model]] = {
+    "estuary": estuary,
+    "lab": _lab,
+    "harbour": _harbour,
+    "terrace": terrace,
+    "twins": _twins,
+}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
 from structlog.testing import capture_logs
 
 from orchestrator.core.people import Heartbeat
@@ -73,3 +75,27 @@ async def test_an_alive_that_breaks_does_not_end_it() -> None:
 
     async with http_receiver() as monitor, beating(f"http://127.0.0.1:{monitor.port}/ping", alive) as sender:
         await until(lambda: sender.sent >= 1)
+
+
+async def test_a_name_server_that_does_not_answer_holds_no_thread_that_others_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    never = threading.Event()
+    looked_up: list[object] = []
+
+    def hangs(*question: object) -> None:
+        looked_up.append(question)
+        never.wait()
+
+    monkeypatch.setattr("orchestrator.notify.heartbeat.socket.getaddrinfo", hangs)
+    sender = HeartbeatSender(Heartbeat("http://beats.example/", every_s=0.05, timeout_s=0.05), lambda: True)
+    with capture_logs() as logs:
+        task = asyncio.create_task(sender.run())
+        await until(lambda: len(looked_up) >= 3)
+        assert await asyncio.to_thread(lambda: "served") == "served"  # by the pool that all share
+        await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    never.set()
+    assert len(looked_up) == 3, "no more threads than that"
+    assert "heartbeat_failed" in {entry["event"] for entry in logs}

@@ -6,7 +6,8 @@ import asyncio
 
 from orchestrator.core.events import Answer
 from orchestrator.core.records import Verdict
-from orchestrator.shell.wiring import Controller, until
+from orchestrator.shell.waiting import until
+from orchestrator.shell.wiring import Controller
 from tests.shell.small import Small, write
 
 FROM_BRANCH = """\

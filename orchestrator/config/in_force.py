@@ -1,0 +1,90 @@
+"""What is in force beside the model: which plan a playbook is of, how an inventory is had, what is to be said of it.
+
+The one rule it keeps: it changes nothing. What is used is decided where the files are read (`config/keeping.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from orchestrator.config.faults import Fault
+from orchestrator.config.keeping import Beside, keep
+from orchestrator.config.load import Loaded
+from orchestrator.config.playbooks import differences, playbook_digest
+from orchestrator.core.decided import Decided
+from orchestrator.core.events import StepEnded
+from orchestrator.core.model import Json
+
+log = structlog.get_logger(__name__)
+
+
+def differ(
+    workspace: Path, beside: Beside, loaded: Loaded | None, books: Mapping[str, tuple[str, str]]
+) -> dict[str, str]:
+    """What of these playbooks (digest: client, path) is not as it was decided upon: a sentence, empty where nothing is.
+
+    Where the files are not valid and the inventory is the one that was in force, a playbook is the plan's own as long
+    as it has not changed itself: a slip in an inventory is no other plan.
+    """
+    wanted = [(path, beside.inventories.get(client, ()), digest) for digest, (client, path) in books.items()]
+    found = differences(workspace, wanted, loaded.manifests if loaded else {})
+    for digest, (client, path) in books.items():
+        if found[digest] and loaded is None and client in beside.stale:
+            alone = playbook_digest(workspace, path, ())
+            if alone is not None and alone == beside.alone.get(client, {}).get(path):
+                found[digest] = ""
+    return found
+
+
+def secrets_of(loaded: Loaded) -> dict[str, str]:
+    """The secrets that can be had here; which cannot, and what is odd in the files, is logged. May take seconds."""
+    found, missing = loaded.secrets.reveal_all()
+    for reference, why in missing.items():
+        log.warning("a secret cannot be had here", secret=reference, why=why)
+    for warning in loaded.warnings:
+        log.warning("configuration", warning=str(warning))
+    return found
+
+
+def remember(loaded: Loaded) -> None:
+    """Keep what belongs to the model that is in force now."""
+    try:
+        keep(loaded)
+    except OSError as refused:
+        log.warning("what belongs to the configuration could not be kept", why=str(refused))
+
+
+def say_invalid(beside: Beside, digest: str | None, faults: Iterable[Fault]) -> None:
+    """Log what is wrong with the files, and what acts in their place."""
+    log.error("configuration invalid: the last journaled one is in force", digest=digest)
+    for fault in faults:
+        log.error("configuration invalid", fault=str(fault))
+    if beside.digest != digest:
+        log.warning("what belongs to the configuration in force was not kept: it is as far as files can be read")
+    for client, stale in beside.stale.items():
+        log.warning("inventory cannot be read", client=client, served_by=str(stale))
+    for way in beside.lost:
+        log.error("a way to tell people stands in a broken file as text and cannot be used", way=way)
+
+
+def condition(beside: Beside, digest: str | None, faults: Iterable[Fault]) -> dict[str, Json]:
+    """The same for whoever asks how things are."""
+    return {
+        "digest": digest,
+        "invalid": [str(fault) for fault in faults],
+        "as_last_read": {client: str(stale) for client, stale in beside.stale.items()},
+        "lost_ways": list(beside.lost),
+    }
+
+
+def with_its_inventory(event: StepEnded, beside: Beside, decided: Decided) -> StepEnded:
+    """The same end, with how its client's inventory was had, where it could not be read."""
+    run = decided.runs.get(event.key.run)
+    stale = beside.stale.get(run.started.service.partition("/")[0]) if run is not None else None
+    if stale is None:
+        return event
+    return replace(event, detail=f"{event.detail}; with {stale}" if event.detail else f"with {stale}")

@@ -1,0 +1,224 @@
+"""The line before one way to tell people: what is to be sent by it waits there, in order, and nowhere else.
+
+The one rule it keeps: no way waits for another one. Each has a line, a worker and threads of its own; one that hangs,
+refuses or floods is given up by its own tries, and what waits behind it is told why.
+
+    what the way did                what becomes of it
+    -----------------------------------------------------------------------------------------------------------
+    took it                         delivered; the way works, and the next in line goes at once
+    refused one, took the next      that one is tried again later, alone: it is the message, not the way
+    refused two one after another   the way does not work: all that wait have been refused with them, and the way
+                                    rests for a while that grows
+    does not come back              the same as refused, after ATTEMPT_S
+    has a flood before it           what waits goes combined, as much as fits one message
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from orchestrator.core.people import AppriseWay, Person, Retry, Way
+from orchestrator.notify import apprise_way, command_way
+from orchestrator.notify.combined import CHARACTERS_MAX, combined, length
+from orchestrator.notify.in_thread import in_thread
+from orchestrator.notify.message import Message, data_for
+
+log = structlog.get_logger(__name__)
+
+ATTEMPT_S = 30.0  # one try by apprise, name server and all
+WAITING_MAX = 10_000  # that wait before one way
+COMBINE_FROM = 25  # so many that wait go together
+CLOSE_S = 3.0  # at the end, for a program to be killed
+HANGING_MAX = 3  # tries of one way that never came back: no more threads for it before one of them does
+
+
+def key_of(way: Way) -> object:
+    """What makes two ways one: an apprise URL is the same whoever lists it, and whatever it is called."""
+    return way.url if isinstance(way, AppriseWay) else (way.argv, way.timeout_s)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """One message in the line."""
+
+    message: Message
+    person: Person | None
+    attempts: int
+    came: asyncio.Future[str]
+    refused: Callable[[str], None]
+    tries: int = 0
+    due: float = 0.0
+
+
+class Line:
+    """One way's line, in one event loop."""
+
+    def __init__(self, way: Way, retry: Callable[[], Retry]) -> None:
+        """Nothing waits yet; `retry` tells the settings of the moment."""
+        self.way = way
+        self.why = ""  # why the last try failed; empty: it did not, or there was none
+        self.failing_since: float | None = None  # of the loop's clock
+        self._retry = retry
+        self._waiting: list[_Waiting] = []
+        self._failures = 0  # in a row, by whatever message
+        self._culprits: set[str] = set()  # messages that were refused in a row
+        self._alone = 0  # so many go one by one: a combined message was refused
+        self._rests_until = 0.0
+        self._arrived = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._hanging: set[threading.Thread] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait, or are being sent."""
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost with it."""
+        return not self._waiting and not any(t.is_alive() for t in self._hanging)
+
+    async def send(
+        self, message: Message, person: Person | None, attempts: int, refused: Callable[[str], None] = lambda _why: None
+    ) -> str:
+        """Send it when its turn comes; empty: delivered, else why not, after so many attempts.
+
+        `refused` is called when the way is known not to have taken it so far.
+        """
+        if len(self._waiting) >= WAITING_MAX:
+            return f"{WAITING_MAX} notices wait for it already: {self.why or 'it is too slow'}"
+        one = _Waiting(message, person, attempts, asyncio.get_running_loop().create_future(), refused)
+        self._waiting.append(one)
+        self._arrived.set()
+        if self._failures > 1:  # known to be down: nobody need wait to learn it
+            refused(self.why)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.get_running_loop().create_task(self._work())
+        try:
+            return await one.came
+        finally:
+            if one in self._waiting:  # whoever asked has gone
+                self._waiting.remove(one)
+
+    async def close(self) -> None:
+        """Send nothing any more; what waits gets no answer, and a program that runs is killed."""
+        if self._worker is not None and not self._worker.done():
+            self._worker.cancel()
+            await asyncio.wait({self._worker}, timeout=CLOSE_S)
+
+    # ---- the worker
+
+    async def _work(self) -> None:
+        while self._waiting:
+            batch = self._next()
+            if not batch:
+                await self._pause()
+                continue
+            why = await self._try(batch)
+            if why:
+                self._failed(batch, why)
+            else:
+                self._worked(batch)
+
+    def _next(self) -> list[_Waiting]:
+        """What goes next; nothing: not yet."""
+        now = asyncio.get_running_loop().time()
+        if now < self._rests_until:
+            return []
+        due = [x for x in self._waiting if x.due <= now]
+        if not due:
+            return []
+        if self._failures:
+            return [min(due, key=lambda x: x.tries)]  # another one than the last: is it the way, or the message?
+        if len(due) <= COMBINE_FROM or self._alone > 0:
+            self._alone -= 1
+            return due[:1]
+        batch, characters = [due[0]], length(due[0].message)
+        for x in due[1:]:
+            characters += length(x.message)
+            if characters > CHARACTERS_MAX or x.person is not due[0].person:
+                break
+            batch.append(x)
+        return batch
+
+    async def _pause(self) -> None:
+        """Until something is due, or something new has come to a way that is not known to be down."""
+        now = asyncio.get_running_loop().time()
+        self._arrived.clear()
+        until = max(min(x.due for x in self._waiting), self._rests_until)
+        try:
+            async with asyncio.timeout(max(0.0, until - now)):
+                while True:
+                    await self._arrived.wait()
+                    self._arrived.clear()
+                    if now >= self._rests_until:
+                        return
+        except TimeoutError:
+            return
+
+    async def _try(self, batch: list[_Waiting]) -> str:
+        """One attempt; empty: it was taken. Never raises but to be cancelled."""
+        return await attempt(self.way, combined([x.message for x in batch]), batch[0].person, self._hanging)
+
+    def _worked(self, batch: list[_Waiting]) -> None:
+        if self._failures > 1:
+            log.info("notices_delivered_again_by", way=self.way.label, waiting=len(self._waiting) - len(batch))
+            for x in self._waiting:
+                x.due = 0.0
+        self.why, self.failing_since, self._failures, self._rests_until = "", None, 0, 0.0
+        self._culprits.clear()
+        self._leave(batch, "")
+
+    def _failed(self, batch: list[_Waiting], why: str) -> None:
+        now = asyncio.get_running_loop().time()
+        self.why = why
+        self.failing_since = now if self.failing_since is None else self.failing_since
+        self._failures += 1
+        self._culprits.update(x.message.id for x in batch)
+        if len(batch) > 1:
+            self._alone = 2 * len(batch)
+        down = len(self._culprits) > 1
+        for x in list(self._waiting) if down else batch:
+            x.tries += 1
+            x.due = 0.0 if down else now + self._rest_s(x.tries)
+        if down:
+            self._rests_until = now + self._rest_s(self._failures)
+        for x in self._waiting:
+            x.refused(why)
+        self._leave([x for x in self._waiting if x.tries >= x.attempts], why)
+
+    def _leave(self, those: list[_Waiting], why: str) -> None:
+        gone = {id(x) for x in those}
+        self._waiting = [x for x in self._waiting if id(x) not in gone]
+        for x in those:
+            if not x.came.done():
+                x.came.set_result(why)
+
+    def _rest_s(self, failures: int) -> float:
+        return pause_s(self._retry(), failures)
+
+
+async def attempt(way: Way, message: Message, person: Person | None, hanging: set[threading.Thread]) -> str:
+    """Send it once by this way; empty: it was taken, else why not. Never raises but to be cancelled."""
+    try:
+        if not isinstance(way, AppriseWay):
+            return await command_way.send(way, data_for(message, person))
+        if sum(t.is_alive() for t in hanging) >= HANGING_MAX:
+            return f"{HANGING_MAX} tries before this one have not come back"
+        return await in_thread(lambda: apprise_way.send(way, message), ATTEMPT_S, hanging)
+    except TimeoutError:
+        return f"no end within {ATTEMPT_S:g} s: given up"
+    except Exception as error:  # a fault of ours must leave no message without an answer
+        log.exception("notice_delivery_broke", notice=message.id, way=way.label)
+        return f"internal fault: {type(error).__name__}"
+
+
+def pause_s(retry: Retry, failures: int) -> float:
+    """Doubling from `first_s` up to `max_s`, with up to `first_s` at random on top."""
+    return min(retry.first_s * 2.0 ** min(failures - 1, 30), retry.max_s) + random.uniform(0, retry.first_s)  # noqa: S311

@@ -1,0 +1,155 @@
+"""The last good configuration acts: after a start with a slip in a file, or while an inventory's source is down."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import keeping, last_read
+from orchestrator.core import records as r
+from orchestrator.core.people import AppriseWay, CommandWay
+from orchestrator.shell.wiring import Controller
+from tests.shell.small import SERVICES, Small, write
+
+SLIPS = {
+    "another check": ("checks/other.yml", "- {name: other, hosts: here, probe: tcp, target: 127.0.0.1, prot: 1}\n"),
+    "the services": ("inventories/acme/services.yml", SERVICES.replace("ladder: [restart]", "ladder: [restrat]")),
+    "the settings": ("bascule.yml", "notify: {ways: [{command: [/bin/cat]}\n"),
+    "the inventory": ("inventories/acme/hosts.yml", "all: {hosts: {here: {\n"),
+    "another playbook": ("playbooks/roles/x/tasks/main.yml", "- {name: a, : b\n"),
+    "another client": ("inventories/beta/services.yml", "services: {web: {rto: 5m}}\n"),
+}
+
+
+async def begun_once(small: Small) -> None:
+    """A controller that put the configuration in force, and ended."""
+    controller = Controller(small.path)
+    await controller.start()
+    await controller.close()
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+async def test_a_slip_in_a_file_takes_no_tier_from_what_was_in_force(small: Small, slip: str) -> None:
+    await begun_once(small)
+    write(small.path / SLIPS[slip][0], SLIPS[slip][1])
+    done = small.bascule("failover", "acme/web", "--move", "restart")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (ended,) = small.records(r.RunEnded)
+    assert isinstance(ended, r.RunEnded)
+    assert ended.ok, ended
+
+
+async def test_an_inventory_that_is_played_as_it_was_is_told_with_the_step(small: Small) -> None:
+    await begun_once(small)
+    write(small.path / "inventories/acme/hosts.yml", "all: {hosts: {here: {\n")
+    done = small.bascule("failover", "acme/web", "--move", "restart")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [x.evidence for x in small.records(r.StepFinished) if isinstance(x, r.StepFinished)]
+    assert any("with the inventory as it was read on" in text for text in told), told
+
+
+async def test_a_playbook_that_changed_itself_is_not_played_under_the_last_good_configuration(small: Small) -> None:
+    await begun_once(small)
+    write(small.path / "checks/other.yml", SLIPS["another check"][1])
+    book = small.path / "playbooks/restart.yml"
+    write(book, book.read_text() + "    - ansible.builtin.debug: {msg: more}\n")
+    done = small.bascule("failover", "acme/web", "--move", "restart")
+    assert done.returncode != 0
+    (ended,) = small.records(r.RunEnded)
+    assert isinstance(ended, r.RunEnded)
+    assert "changed" in f"{ended.reason.value} {ended.evidence}"
+
+
+def computed(small: Small) -> Path:
+    """The inventory is a program from now on; it answers while the file that is returned is there."""
+    answers = small.path / "api-answers"
+    answers.touch()
+    (small.path / "inventories/acme/hosts.yml").unlink()
+    host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    said = json.dumps({"all": {"hosts": ["here"]}, "_meta": {"hostvars": {"here": host}}})
+    program = small.path / "inventories/acme/hosts.sh"
+    write(program, f"#!/bin/sh\n[ -e {answers} ] || {{ echo 'no answer from the API' >&2; exit 1; }}\necho '{said}'\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    write(small.path / "inventories/acme/services.yml", "inventory: [hosts.sh]\n" + SERVICES)
+    return answers
+
+
+async def test_while_the_inventorys_source_is_down_it_is_the_one_that_was_last_read(small: Small) -> None:
+    answers = computed(small)
+    await begun_once(small)
+    answers.unlink()
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        assert controller.invalid is None, "the files are valid: they are in force"
+        in_force = controller.condition()["configuration"]
+        assert isinstance(in_force, dict)
+        assert "as it was read on" in str(in_force["as_last_read"])
+        answers.touch()
+        assert await controller.reload() is True
+        assert controller.beside.stale == {}
+    finally:
+        await controller.close()
+    answers.unlink()
+    done = small.bascule("failover", "acme/web", "--move", "restart")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_people_ways_and_secrets_are_kept_by_where_they_are_never_what_they_are(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAGER_URL", "json://robot:hush-hush@127.0.0.1:9/")
+    write(tmp_path / "kept-apart", "http://127.0.0.1:9/very-secret\n")
+    write(
+        small.path / "bascule.yml",
+        "notify: {ways: [{apprise: {env: PAGER_URL}}, {apprise: 'json://robot:passw0rd@127.0.0.1:9/'}]}\n"
+        f"heartbeat: {{url: {{file: {tmp_path}/kept-apart}}}}\n"
+        "people: {ada: {name: Ada, ways: [{command: [/bin/cat]}]}}\non_call: [ada]\n",
+    )
+    write(
+        small.path / "checks/door.yml",
+        "- {name: door, hosts: here, probe: http, url: 'http://127.0.0.1:9/', token_secret: door_token, every: 60s}\n",
+    )
+    write(small.path / "inventories/acme/group_vars/all.yml", "door_token: \"{{ lookup('env', 'DOOR') }}\"\n")
+    monkeypatch.setenv("DOOR", "open-sesame")
+    await begun_once(small)
+    write(small.path / "bascule.yml", "notify: {ways: [\n")
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        assert controller.invalid is not None
+        ways = controller.notifier.settings.ways
+        assert ways == (AppriseWay("json://robot:hush-hush@127.0.0.1:9/"),)
+        assert controller.notifier.settings.people["ada"].ways == (CommandWay(("/bin/cat",)),)
+        assert controller.notifier.settings.heartbeat is not None
+        assert controller.beside.lost == (), "a way of the same kind is there"
+        assert list(controller.secrets.values()) == ["open-sesame"]
+    finally:
+        await controller.close()
+    for file in (small.path / ".bascule").rglob("*"):
+        if file.is_file():
+            for secret in ("passw0rd", "hush-hush", "very-secret", "open-sesame"):
+                assert secret.encode() not in file.read_bytes(), f"{secret} in {file}"
+
+
+async def test_what_is_kept_is_for_its_owner_alone(small: Small) -> None:
+    await begun_once(small)
+    for folder in (keeping.FOLDER, last_read.FOLDER):
+        assert stat.S_IMODE((small.path / folder).stat().st_mode) == 0o700
+        assert all(stat.S_IMODE(p.stat().st_mode) & 0o077 == 0 for p in (small.path / folder).iterdir())
+
+
+def test_a_reading_becomes_an_inventory_with_its_groups_and_its_vaulted_and_unsafe_values() -> None:
+    exported = {
+        "_meta": {"hostvars": {"a": {"pin": {"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256\n61\n"}}}},
+        "all": {"children": ["ungrouped", "hq"]},
+        "hq": {"hosts": ["a", "b"], "vars": {"greeting": {"__ansible_unsafe": "{{ nobody }}"}}},
+    }
+    text = last_read.yaml.dump(last_read.static(exported), Dumper=last_read._Dumper, sort_keys=False)
+    assert "pin: !vault |" in text
+    assert "!unsafe '{{ nobody }}'" in text
+    assert last_read.static(exported)["hq"]["hosts"] == {"a": None, "b": None}
