@@ -7,6 +7,8 @@ is not told. Which ones were told is decided state, so that a restart neither re
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from orchestrator.core import readiness
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
@@ -18,8 +20,16 @@ TOGETHER_S = 5.0  # what would be told so soon after is told with it
 LISTED = 5  # in a notice; the rest is counted
 
 
-def look(turn: Turn, excused: dict[tuple[str, str, str], float]) -> float:
-    """Tell what is to be told now; when to look again. `excused`: until when each lack was explained, so far."""
+@dataclass(slots=True)
+class Memory:
+    """What a controller has seen of each lack (client, kind, subject): since when, and until when it was explained."""
+
+    seen: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    excused: dict[tuple[str, str, str], float] = field(default_factory=dict)
+
+
+def look(turn: Turn, memory: Memory) -> float:
+    """Tell what is to be told now; when to look again. `memory`: of this controller alone."""
     if not turn.model.checks:
         return FOREVER
     again = turn.now + LOOK_S
@@ -28,13 +38,15 @@ def look(turn: Turn, excused: dict[tuple[str, str, str], float]) -> float:
         if item.lack is Lack.UNHEARD and not turn.decided.unheard[item.client].delivered:
             continue  # nobody can be told: what needs somebody is told again until it is heard
         groups.setdefault((item.client, item.lack), []).append(item)
+    there = {(client, lack.value, x.subject) for (client, lack), found in groups.items() for x in found}
+    memory.seen = {key: at for key, at in memory.seen.items() if key in there}
     told = {(key.partition("#")[0], Lack(key.partition("#")[2])) for key in turn.decided.lacking}
     for client, lack in sorted({*groups, *told}):
-        again = min(again, _group(turn, client, lack, groups.get((client, lack), []), excused))
+        again = min(again, _group(turn, client, lack, groups.get((client, lack), []), memory))
     return again
 
 
-def _group(turn: Turn, client: str, lack: Lack, items: list[Item], excused: dict[tuple[str, str, str], float]) -> float:
+def _group(turn: Turn, client: str, lack: Lack, items: list[Item], memory: Memory) -> float:
     """One client and kind of lack; when to look again."""
     doubt_s = turn.limits(client).doubt_s
     known = turn.decided.lacking.get(f"{client}#{lack.value}")
@@ -46,10 +58,11 @@ def _group(turn: Turn, client: str, lack: Lack, items: list[Item], excused: dict
             continue
         key = (client, lack.value, item.subject)
         if item.excused:
-            excused[key] = turn.now
+            memory.excused[key] = turn.now
             continue
-        since = item.since if item.since is not None else excused.setdefault(key, turn.now)  # not known: from now on
-        at = max(since, excused.get(key, 0.0)) + _patience_s(turn, item, doubt_s)
+        since = memory.seen.setdefault(key, turn.now)  # it outlives a reload, which gives changed checks new rows
+        since = since if item.since is None else min(since, item.since)
+        at = max(since, memory.excused.get(key, 0.0)) + _patience_s(turn, item, doubt_s)
         at = max(at, quiet_until)
         waits.append((at, item))
         again = min(again, at)

@@ -87,7 +87,7 @@ class Engine:
         self._askers: dict[str, set[str]] = {}  # check to the services that asked for its verdict when attended
         self._blind: dict[str, bool] = {}
         self._look_at = 0.0 if attends else FOREVER  # at what cannot be seen or done: see `doubts.py`
-        self._excused: dict[tuple[str, str, str], float] = {}
+        self._lacks = doubts.Memory()
         self._learn(model)
         for check in self.rows:
             self._watch(check)
@@ -176,7 +176,7 @@ class Engine:
             elif any(not isinstance(x, r.VerdictChanged) for x in turn.records):
                 self._resting.clear()
         if self.attends and not more and (now >= self._look_at or isinstance(event, e.ConfigurationLoaded)):
-            self._look_at = doubts.look(turn, self._excused)
+            self._look_at = doubts.look(turn, self._lacks)
         if turn.records:
             self._recorded_at = now
         invariants.check(turn)

@@ -96,7 +96,7 @@ class PlainEngine(Engine):
         if relevant or now >= self._decide_at:
             self._decide(turn)
         if now >= self._look_at:
-            self._look_at = doubts.look(turn, self._excused)
+            self._look_at = doubts.look(turn, self._lacks)
         invariants.check(turn)
         self._cadence.use(turn, dirty, self._awaited)
         wake_at = min(self._decide_at, self._look_at, min(self._stale)[0] if self._stale else FOREVER)

@@ -243,3 +243,15 @@ def test_two_clients_of_equal_names_do_not_share_a_notice() -> None:
     (notice,) = told(world, Lack.CANNOT_ASK)
     assert (notice.client, notice.details["subjects"]) == ("other", ["other/backup"])
     assert "acme" not in notice.text
+
+
+def test_a_reload_in_the_middle_does_not_begin_the_doubt_anew() -> None:
+    """Changed checks have new rows; that nothing can be seen is as old as it was."""
+    world = lab()
+    world.silent("ref", "ref2")
+    world.run(40)
+    changed = {n: replace(c, fall=c.fall + 1) for n, c in world.model.checks.items()}
+    world.model = replace(world.model, digest="m2", checks=changed)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(30)
+    assert told(world, Lack.BLIND)

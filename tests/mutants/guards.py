@@ -365,7 +365,7 @@ KILN = "program crashes of quay/kiln|program hangs of quay/kiln"
 @contextmanager
 def telling_nobody_of_blindness() -> Iterator[None]:
     """What cannot be seen or done is no news."""
-    with put(doubts, "look", lambda _turn, _excused: turns.FOREVER):
+    with put(doubts, "look", lambda _turn, _memory: turns.FOREVER):
         yield
 
 
