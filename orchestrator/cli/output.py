@@ -61,7 +61,7 @@ def unhindered() -> Iterator[None]:
     with suppress(OSError):
         sys.stdout.flush()
     out, err = Outlet(1), Outlet(2)
-    sys.stdout, sys.stderr = out, err  # type: ignore[assignment]
+    sys.stdout, sys.stderr = out, err
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestrator.core.model import Json
 from orchestrator.notify.message import Message
 
 CHARACTERS_MAX = 3500  # what the narrowest of the usual chats takes as one message
@@ -27,7 +28,8 @@ def combined(messages: Sequence[Message]) -> Message:
     title = f"[bascule] {len(messages)} notices at once"
     body = "\n\n".join(f"{n}. {m.title}\n{m.body}" for n, m in enumerate(messages, start=1))
     severity = min((m.severity for m in messages), key=_WORST_FIRST.index)
-    data = {
+    all_of_them: list[Json] = [dict(m.data) for m in messages]
+    data: dict[str, Json] = {
         **first.data,
         "kind": "several notices",
         "client": "",
@@ -36,6 +38,6 @@ def combined(messages: Sequence[Message]) -> Message:
         "text": body,
         "say": "",
         "details": {},
-        "notices": [m.data for m in messages],
+        "notices": all_of_them,
     }
     return Message(first.id, title, body, severity, data)
