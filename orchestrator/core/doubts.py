@@ -13,6 +13,7 @@ from orchestrator.core import readiness
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
 from orchestrator.core.readiness import Item, Lack, named
+from orchestrator.core.sentences import Sentence
 from orchestrator.core.turn import FOREVER, Turn
 
 LOOK_S = 10.0  # how often what is lacking is looked at, beside the moments that are known beforehand
@@ -91,7 +92,7 @@ def _tell(turn: Turn, client: str, lack: Lack, items: list[Item]) -> None:
         subject = f"vantage {item.subject}" if lack in (Lack.BLIND, Lack.NO_REFERENCE) else item.subject
         said.append(f"{subject}{for_s}: {item.evidence}; {item.means}")
     more = f"; and {len(items) - LISTED} more" if len(items) > LISTED else ""
-    text = f"{client}: {lack.value}: {'; '.join(said)}{more}"
+    text = Sentence.CANNOT_SEE.say(client=client, lack=lack.value, what=f"{'; '.join(said)}{more}")
     _due(
         turn, NoticeKind.CANNOT_SEE, client, lack, [x.subject for x in items], text, f"bascule ready {client}".rstrip()
     )
@@ -99,7 +100,7 @@ def _tell(turn: Turn, client: str, lack: Lack, items: list[Item]) -> None:
 
 def _tell_over(turn: Turn, client: str, lack: Lack, ended: list[str], left: list[str]) -> None:
     still = f"; still so: {named(left)}" if left else ""
-    text = f"{client}: no longer so: {lack.value}: {named(ended)}{still}"
+    text = Sentence.SEES_AGAIN.say(client=client, lack=lack.value, what=f"{named(ended)}{still}")
     _due(turn, NoticeKind.SEES_AGAIN, client, lack, ended, text, "")
 
 

@@ -26,6 +26,8 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "mtd": r"-?[\d:.]+s?",
     "well": r"-?[\d:.]+s?",
     "incident": r"i\d+",
+    "client": r"[^\s:,/]*",
+    "lack": r"[a-z][a-z ]*",
     "kept": r"within|beyond",
     "near": r"near|over",
 }
@@ -71,6 +73,8 @@ class Sentence(_Spoken):
     LEFT_FAILED = "{service}: {move} failed, and no incident is open: {why}"
     CANNOT_GO_ON = "{service}: run {run} ({move}) cannot go on: {why}"
     APPROVAL = "{service}: {move} needs a named approval: {why}"
+    SEES_AGAIN = "{client}: no longer so: {lack}: {what}"
+    CANNOT_SEE = "{client}: {lack}: {what}"
 
 
 class How(_Spoken):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model
+from orchestrator.core.readiness import Lack
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import How, Sentence, heard, how_heard
 from orchestrator.sim.facts import Facts, OutageFacts, RunFacts
@@ -20,6 +21,7 @@ from orchestrator.sim.violation import Report
 from orchestrator.sim.world import World
 
 STATEMENT = 22
+BLINK_S = 30.0  # a vantage that saw for a moment may be blind again when it is told
 SLACK_S = 1.0  # between the world's clock and the journal's
 NO_RECORD = "nothing is told without its record"
 UNKNOWN_SENTENCE = "whatever tells of something done is a sentence that can be judged"
@@ -63,6 +65,7 @@ class SpokenTruth:
         self._report = report
         self._worked = Worked(world)
         self._due: dict[str, r.NoticeDue] = {}
+        self._lacking: set[tuple[str, str, str]] = set()  # client, kind and subject that people were told of
         self._bad_since: dict[str, float] = {}  # by incident: its present outage, by the world's clock
 
     def record(self, x: r.Record, model: Model) -> None:
@@ -238,6 +241,32 @@ class SpokenTruth:
         asked = run is not None and any(s.state is r.StepState.RUNNING for s in run.of(r.StepKind.APPROVAL))
         return "" if asked else "no approval is asked"
 
+    def _lacks(self, slots: Slots, x: r.NoticeDue, _model: Model) -> str:
+        """It is of this client and this kind, and has not been told already."""
+        if (slots["client"], slots["lack"]) != (x.client, x.details.get("lack")):
+            return f"it is about {x.client}: {x.details.get('lack')}"
+        twice = self._lacking & self._subjects(x)
+        self._lacking |= self._subjects(x)
+        return f"it was told already of {sorted(twice)[0][2]}" if twice else ""
+
+    def _lacks_no_more(self, slots: Slots, x: r.NoticeDue, _model: Model) -> str:
+        """It was told that it lacked; and a vantage that sees again is not blind in the world all the time."""
+        unknown = self._subjects(x) - self._lacking
+        self._lacking -= self._subjects(x)
+        if unknown:
+            return f"it was never told of {sorted(unknown)[0][2]}"
+        now = self._world.timeline.now
+        if slots["lack"] != Lack.BLIND.value:
+            return ""
+        dark = [v for _, _, v in self._subjects(x) if self._world.blind_for_s(v, now - BLINK_S) > 2 * BLINK_S]
+        return f"{dark[0]} has seen nothing for {self._world.blind_for_s(dark[0], now):.0f} s" if dark else ""
+
+    @staticmethod
+    def _subjects(x: r.NoticeDue) -> set[tuple[str, str, str]]:
+        subjects = x.details.get("subjects")
+        names = subjects if isinstance(subjects, list | tuple) else ()
+        return {(x.client, str(x.details.get("lack")), str(name)) for name in names}
+
 
 _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
     Sentence.IS_DOWN: SpokenTruth._down,
@@ -259,6 +288,8 @@ _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]]
     Sentence.LEFT_FAILED: lambda self, *told: self._run_over(ok=False)(*told),
     Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
     Sentence.APPROVAL: SpokenTruth._asks,
+    Sentence.CANNOT_SEE: SpokenTruth._lacks,
+    Sentence.SEES_AGAIN: SpokenTruth._lacks_no_more,
 }
 _WAITS: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
     Sentence.MTD: SpokenTruth._in_incident,
