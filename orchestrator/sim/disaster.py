@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OPERATOR = "Ada Byron"
+OPERATOR = "Ada Byron"  # of a plan that names nobody
+
 Undo = Callable[[], None]
 PLAYBOOKS = {
     FaultKind.PLAYBOOK_FAILS: "fails",
@@ -316,12 +317,13 @@ class Disasters:
         controller = self._sim.active()
         if controller is None or controller.shell is None:
             return
+        about = subject
         if kind in (e.WordKind.APPROVE, e.WordKind.REJECT, e.WordKind.ABORT):
             waiting = [x for x in controller.shell.engine.decided.unfinished_runs() if self._waits(x, kind)]
             if not waiting:
                 return
             run = waiting[0]
-            subject = run.id
+            subject, about = run.id, run.started.service
             if options.pop("fence", False) and kind is e.WordKind.APPROVE:
                 place = next((s.place for s in run.steps if s.kind is r.StepKind.FENCE and s.place), None)
                 if place is not None:
@@ -329,7 +331,8 @@ class Disasters:
                     self._world.switch_off(place)
                     options["fenced"] = place
         self._words += 1
-        word = e.WordSpoken(f"w{self._words}", kind, OPERATOR, subject, "simulated", options)
+        who = operator(controller.model, about)
+        word = e.WordSpoken(f"w{self._words}", kind, who, subject, "simulated", options)
         controller.hear(word)
 
     def _waits(self, run: Run, kind: e.WordKind) -> bool:
@@ -382,3 +385,11 @@ _BEGIN: dict[FaultKind, Callable[[Disasters, Fault], Undo | None]] = {
     FaultKind.RELOAD: Disasters._reload,
     FaultKind.EVERYTHING: Disasters._everything,
 }
+
+
+def operator(model: Model, about: str) -> str:
+    """Who says a word about this service or client, or about all: somebody who may."""
+    client = about.partition("/")[0]
+    may = [s for s in model.speakers.values() if not s.tool and not s.logins]
+    own = [s for s in may if s.client in ("", client)] or may
+    return own[0].id.rpartition("/")[2] if own else OPERATOR

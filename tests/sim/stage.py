@@ -16,6 +16,7 @@ from orchestrator.core.decided import Decided, fold
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Json, Model
 from orchestrator.core.records import Record, Verdict
+from orchestrator.sim.disaster import operator
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.nature import Nature
 from orchestrator.sim.simulation import Simulation
@@ -24,7 +25,6 @@ from orchestrator.sim.telling import tell
 BEAT_S = 0.25
 WAIT_S = 150.0
 REST_S = 75.0  # longer than the oracles' bound for a wait with a reason
-OPERATOR = "Ada Byron"
 STEPS = ("prepare", "fence", "execute", "finish")
 
 R = TypeVar("R", bound=Record)
@@ -84,7 +84,9 @@ class Stage:
     def say(self, kind: WordKind, subject: str, **options: Json) -> c.Answered:
         """A person says it, and again with the same id until somebody answers."""
         self._words += 1
-        word = e.WordSpoken(f"said-{self._words}", kind, OPERATOR, subject, "a reason", options)
+        run = self.decided.runs.get(subject)
+        who = operator(self.sim.model, run.started.service if run is not None else subject)
+        word = e.WordSpoken(f"said-{self._words}", kind, who, subject, "a reason", options)
         answers = self.sim.people.answers
 
         def heard() -> bool:
@@ -108,7 +110,7 @@ class Stage:
 
     def approve(self, fenced: str) -> None:
         """A person goes to this place, switches it off, says so and approves; again, if it is asked again."""
-        self.sim.happens(f"{OPERATOR} goes to {fenced} and switches it off by hand")
+        self.sim.happens(f"a person goes to {fenced} and switches it off by hand")
         self.sim.world.switch_off(fenced)
 
         def approved() -> bool:
