@@ -258,7 +258,7 @@ class SpokenTruth:
         now = self._world.timeline.now
         if slots["lack"] != Lack.BLIND.value:
             return ""
-        dark = [v for _, _, v in self._subjects(x) if self._world.blind_for_s(v, now - BLINK_S) > 2 * BLINK_S]
+        dark = [v for _, _, v in self._subjects(x) if self._world.blind_for_s(v, now) > BLINK_S]
         return f"{dark[0]} has seen nothing for {self._world.blind_for_s(dark[0], now):.0f} s" if dark else ""
 
     @staticmethod
