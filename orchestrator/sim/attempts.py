@@ -104,8 +104,7 @@ class Attempts:
     # ---- at the targets
 
     def _accepted(self, attempt: Attempt) -> None:
-        keeps = self._targets.keeps_epochs(attempt.target)
-        if keeps and attempt.epoch < self._epochs.get(attempt.target, 0):
+        if attempt.epoch < self._epochs.get(attempt.target, 0):
             seen = self._epochs[attempt.target]
             self._report(3, "a target accepts no smaller epoch", f"{attempt.key}: {attempt.epoch} after {seen}")
         self._epochs[attempt.target] = max(attempt.epoch, self._epochs.get(attempt.target, 0))

@@ -2,7 +2,7 @@
 
 The one rule it keeps: a playbook changes the world at its own moment, whatever becomes of the controller that started
 it; and a target lets in only an epoch at least as large as the largest it has seen. Some targets can keep none (a
-console without a shell): they let everybody in, and the step's end says so.
+console without a shell), and the step's end says so; that a stale action is let in there is a known limit, not tried.
 
     step              needs                                                  changes
     --------------    ---------------------------------------------------    -------------------------------------------
@@ -110,13 +110,11 @@ class Targets:
 
     def _refused(self, command: RunPlaybook, target: str, step: r.PlannedStep, now: float) -> Ending | None:
         """The epoch guard before the author's playbook."""
-        keeps = self.keeps_epochs(target)
-        if keeps and command.epoch < self.epochs.get(target, 0):
+        if command.epoch < self.epochs.get(target, 0):
             seen = self.epochs[target]
             return Ending(Outcome.STALE_EPOCH, f"{target} has seen epoch {seen}; this is {command.epoch}")
-        if keeps:
-            self.epochs[target] = command.epoch
-        else:
+        self.epochs[target] = command.epoch
+        if not self.keeps_epochs(target):
             self.unguarded[command.key] = (f"{target}: no shell answered",)
         attempt = Attempt(command.key, step.kind, command.epoch, target, now)
         self.accepted.append(attempt)
