@@ -212,7 +212,7 @@ class Reading:
                 return Outcome.COULD_NOT_START, f"no host matched, so nothing was done. {self._said()}".rstrip()
             return Outcome.OK, ""
         failed, dark = self._what_ended_it()
-        if not self.begun and not self.guard_failed:
+        if not self.begun and not self.guard_failed and not self.bad:
             return Outcome.COULD_NOT_START, self._said() or f"ansible-playbook ended with {return_code} before any task"
         if failed or self.guard_failed:
             return Outcome.FAILED, self._join([*self.guard_failed, *failed, *dark])
@@ -241,7 +241,8 @@ class Reading:
         for unreachable, name in ((False, "failures"), (True, "dark")):
             mine = [bad for bad in self.bad if bad.unreachable is unreachable and bad.counted]
             left = Counter(bad.host for bad in mine)
-            of_host = counts.get(name) if isinstance(counts.get(name), Mapping) else {}
+            given = counts.get(name)
+            of_host = given if isinstance(given, Mapping) else {}
             for bad in mine:
                 counted = left[bad.host] if self.stats is None else int(of_host.get(bad.host, 0))
                 if left[bad.host] <= counted:

@@ -30,6 +30,7 @@ class Ending:
     detail: str = ""
     tasks: tuple[TaskTime, ...] = ()
     hangs: bool = False
+    unguarded: tuple[str, ...] = ()
 
 
 Ledger = MutableMapping[StepKey, "Ending | StepEnded"]
@@ -140,7 +141,7 @@ class ScriptedRunner:
             self._tell(StepProgressed(key, task))
 
     def _end(self, key: StepKey, ending: Ending) -> None:
-        ended = StepEnded(key, ending.outcome, ending.detail, ending.tasks)
+        ended = StepEnded(key, ending.outcome, ending.detail, ending.tasks, ending.unguarded)
         self.ledger[key] = ended
         self._tell(ended)
 

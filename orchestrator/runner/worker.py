@@ -113,11 +113,10 @@ class Worker:
         os.environ.clear()
         os.environ.update(given)
         local = Path(self.job.private) / "epochs"
+        here = None
         if self.job.epoch is not None:
-            answer = guard.keep_here(local, workspace_id=self.job.workspace_id, epoch=self.job.epoch)
-            self.reading.heard_later(sentences.HERE, answer)
-            if (refused := self.reading.refused_by_guard()) is not None:
-                return refused
+            here = guard.keep_here(local, workspace_id=self.job.workspace_id, epoch=self.job.epoch)
+            self.reading.heard_later(sentences.HERE, here)
         guard_path = self._write_guard(work / "guard", local, settings_of.ssh_program(given))
         if self.job.extra_vars:
             descriptor = os.open(self.extra_vars_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -136,8 +135,12 @@ class Worker:
             config.command[1:] = self.job.options
         if guard_path is not None:
             config.command.insert(len(config.command) - 1, str(guard_path))
+            if here is not None and here.stops:
+                config.command.pop()  # the hosts are asked who has been there; nothing of the author's is begun
             self.reading.guard_path, self.reading.guard_epoch = str(guard_path), self.job.epoch
             self.again = guard_path.parent / guard.AGAIN
+        elif here is not None and here.stops:
+            return self.reading.refused_by_guard() or (Outcome.FAILED, here.text)
         ansible_runner_runner.pexpect = calling.Pexpect(
             calling.spawner(self.warm, self._served_warm, self._served_cold, answers=bool(self.job.passwords))
         )

@@ -210,6 +210,11 @@ class Attempts:
             self._report(5, "a step ends once", f"{x.run}/{x.step}")
         run.states[x.step] = x.state
         kind = run.kind(x.step)
+        by_its_end = x.state is r.StepState.DONE and x.reason is Reason.CONDITIONS_MET and x.step not in run.looked
+        let_in = self._targets.unguarded.get(StepKey(x.run, x.step, x.attempt), ())
+        if by_its_end and x.unguarded != let_in:
+            said = f"{x.run}/{x.step}: {x.unguarded or 'nothing'} on record, {let_in or 'nothing'} in the world"
+            self._report(3, "a target that keeps no epoch is on record", said)
         if x.state is r.StepState.DONE and kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
             run.ready_at = x.at
             run.measures = dict(x.measures)

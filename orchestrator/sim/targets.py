@@ -1,7 +1,8 @@
 """What playbooks come to in a simulated world: how long they take, what they change, and how they end.
 
 The one rule it keeps: a playbook changes the world at its own moment, whatever becomes of the controller that started
-it; and a target lets in only an epoch at least as large as the largest it has seen.
+it; and a target lets in only an epoch at least as large as the largest it has seen. Some targets can keep none (a
+console without a shell), and the step's end says so; that a stale action is let in there is a known limit, not tried.
 
     step              needs                                                  changes
     --------------    ---------------------------------------------------    -------------------------------------------
@@ -34,6 +35,7 @@ ASSUMED_SHARE = 0.1  # of a step's time-out, where nothing was measured
 SHORTEST_S = 1.0
 REFUSED_S = 1.0  # until the epoch guard says no
 UNREACHABLE_S = 10.0
+WITHOUT_SHELL = 0.15  # of the targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Targets:
     planned: dict[str, r.RunStarted] = field(default_factory=dict)  # runs, from the journal's entries
     misfortunes: dict[str, list[Misfortune]] = field(default_factory=dict)  # by move or place id
     epochs: dict[str, int] = field(default_factory=dict)  # largest seen, by target
+    unguarded: dict[StepKey, tuple[str, ...]] = field(default_factory=dict)  # what their ends have to say
     accepted: list[Attempt] = field(default_factory=list)
     effects: list[tuple[float, StepKey, str]] = field(default_factory=list)
     on_accept: list[Callable[[Attempt], None]] = field(default_factory=list)
@@ -100,6 +103,10 @@ class Targets:
         luck = self._misfortune(started, step, noise)
         self._schedule(command, started, step, move, took_s, luck, noise)
         return Ending(hangs=True)
+
+    def keeps_epochs(self, target: str) -> bool:
+        """Whether the epoch guard finds a shell there."""
+        return Random(f"{self.seed}/{target}/shell").random() >= WITHOUT_SHELL  # noqa: S311 -- a seed must replay
 
     # ---- how it goes
 
@@ -140,6 +147,8 @@ class Targets:
             seen = self.epochs[target]
             return Ending(Outcome.STALE_EPOCH, f"{target} has seen epoch {seen}; this is {command.epoch}")
         self.epochs[target] = command.epoch
+        if not self.keeps_epochs(target):
+            self.unguarded[command.key] = (f"{target}: no shell answered",)
         attempt = Attempt(command.key, step.kind, command.epoch, target, now, target.partition("/")[0])
         self.accepted.append(attempt)
         for told in self.on_accept:
@@ -204,7 +213,7 @@ class Targets:
             timeline.after(took_s, lambda: self._finish(key, Ending(Outcome.OK, "playbook ended well")))
 
     def _finish(self, key: StepKey, ending: Ending) -> None:
-        self.end(key, ending)
+        self.end(key, replace(ending, unguarded=self.unguarded.get(key, ())))
 
     def _take_effect(self, key: StepKey, started: r.RunStarted, step: r.PlannedStep, move: Move, follow: bool) -> None:
         if not self.runs(key):

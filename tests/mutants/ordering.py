@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from orchestrator.core import endings, engine, incident, ladder, looks, policy, run, steps
 from orchestrator.core import events as e
@@ -201,6 +202,18 @@ def target_of_any_epoch() -> Iterator[None]:
 
 
 @contextmanager
+def silent_of_unguarded() -> Iterator[None]:
+    """Nobody hears of what was acted upon without the epoch guard."""
+    finish = endings.finish
+
+    def finished(*given: Any, **named: Any) -> None:
+        finish(*(replace(x, unguarded=()) if isinstance(x, e.StepEnded) else x for x in given), **named)
+
+    with put(endings, "finish", finished):
+        yield
+
+
+@contextmanager
 def telling_once() -> Iterator[None]:
     """What was to be told when the controller died is not told by the next one."""
 
@@ -302,6 +315,13 @@ ORDERING = (
         (3,),
         target_of_any_epoch,
         needs=("controller stands still at an entry",),
+    ),
+    Mutant(
+        "not guarded",
+        "what keeps no epoch is on no record",
+        (3,),
+        silent_of_unguarded,
+        needs=("power cut|cut off",),
     ),
     Mutant(
         "notices",
