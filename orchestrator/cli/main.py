@@ -1,6 +1,6 @@
 """The `bascule` command: one row a verb, imported only when it is called.
 
-The one rule it keeps: nothing but cyclopts is imported before the verb is known, so that `bascule --help` and
+The one rule it keeps: nothing but cyclopts and the streams is imported before the verb is known, so that `bascule --help` and
 every refusal come at once.
 """
 
@@ -39,14 +39,17 @@ def main(argv: list[str] | None = None) -> None:
     """Run one verb; exit codes: 0 done, 1 it failed, 2 the call or the configuration is wrong, 3 a guard refused."""
     from cyclopts.exceptions import CycloptsError
 
-    try:
-        app(argv, exit_on_error=False)
-    except CycloptsError:
-        sys.exit(2)  # cyclopts has said what is wrong
-    except (Exception, KeyboardInterrupt) as error:
-        from orchestrator.cli.failures import explain
+    from orchestrator.cli.terminal import shown
 
-        sys.exit(explain(error))
+    with shown():
+        try:
+            app(argv, exit_on_error=False)
+        except CycloptsError:
+            sys.exit(2)  # cyclopts has said what is wrong
+        except (Exception, KeyboardInterrupt) as error:
+            from orchestrator.cli.failures import explain
+
+            sys.exit(explain(error))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def say(
     if about != "run" and subject != "*":
         subject = _resolved(workspace, subject, about)
     who = speaker.name()
-    word = WordSpoken(speaker.word_id or str(uuid.uuid4()), kind, who, subject, speaker.reason, options or {})
+    word = WordSpoken(speaker.word_id or str(uuid.uuid4()), kind, who, subject, speaker.why(), options or {})
     if dry_run:
         return _dry_run(workspace, word, speaker.as_json)
     from orchestrator.cli.live import Follower

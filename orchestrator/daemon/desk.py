@@ -13,6 +13,7 @@ from orchestrator.core.codec import CodecError, decode, encode, encode_tagged
 from orchestrator.core.commands import Answered
 from orchestrator.core.events import StepKey, StepProgressed, WordSpoken
 from orchestrator.core.model import Json
+from orchestrator.core.outside import REASON_MAX, name_fault
 from orchestrator.daemon.socket import Message
 from orchestrator.journal.journal import Entry
 
@@ -50,6 +51,9 @@ class Desk:
             word = decode(WordSpoken, request.get("word"))
         except CodecError as error:
             return {"error": f"this is no word: {error}"}
+        for what, said in {"id": word.id, "who": word.who, "subject": word.subject, "why": word.why}.items():
+            if fault := name_fault(said, REASON_MAX):
+                return {"error": f"this is no word: its {what} {fault}"}
         if op == "dry-run":
             return {"plan": await self._dry_run(word)}
         return {"answer": encode(await self._speak(word))}

@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from orchestrator.core.durations import parse_duration
 from orchestrator.core.events import Answer
+from orchestrator.core.outside import evidence, measures
 
 if TYPE_CHECKING:
     from orchestrator.probes.tools import Tools
@@ -214,7 +215,7 @@ class Kind(Generic[OptionsT, ReplyT]):
             import_module(name)
 
     def classify(self, options: OptionsT, raw: Raw) -> Judged:
-        """What a raw result means. Pure.
+        """What a raw result means, in words and numbers that may be recorded: here a target's text comes in. Pure.
 
         Raises TypeError for a result of another kind.
         """
@@ -222,14 +223,15 @@ class Kind(Generic[OptionsT, ReplyT]):
             raw = self.heard(raw)
         match raw:
             case Silence(why):
-                return Judged(Answer.SILENT, {}, why)
+                return Judged(Answer.SILENT, {}, evidence(why))
             case Refusal(why):
-                return Judged(Answer.BAD, {}, why)
+                return Judged(Answer.BAD, {}, evidence(why))
             case NotAsked(why):
-                return Judged(Answer.NONE, {}, why)
+                return Judged(Answer.NONE, {}, evidence(why))
         if not isinstance(raw, self.reply):
             raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}")
-        return self.judge(options, raw)
+        judged = self.judge(options, raw)
+        return Judged(judged.answer, measures(judged.measures), evidence(judged.detail))
 
 
 def by_launching(launch: Launch[OptionsT]) -> Callable[[Question[OptionsT]], Awaitable[Raw]]:

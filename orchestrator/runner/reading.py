@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.events import Outcome, TaskTime
+from orchestrator.core.outside import evidence
 from orchestrator.runner import guard
 
 DETAIL_LIMIT = 600
+NAME_LIMIT = 200
 _SECRET_NAME = re.compile(r"pass|secret|token|credential|private|(^|_)key", re.IGNORECASE)
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _WRAPPED = re.compile(r"^(Task failed: |Action failed: |Module failed: )+")
@@ -127,7 +129,7 @@ class Reading:
         role = data.get("role")
         if str(data.get("playbook", "")) == self.guard_path and self.guard_path:
             return f"{guard.PLAY}: {name}"
-        return self._strike(f"{role} : {name}" if role else name)
+        return evidence(self._strike(f"{role} : {name}" if role else name), NAME_LIMIT)
 
     def _sentence(self, host: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         where = self._shorten(str(data.get("task_path") or ""))
@@ -147,7 +149,7 @@ class Reading:
             message = f"return code {result['rc']}" + (f": {said}" if said else "")
         elif printed := _last_line(result.get("module_stderr")) or _last_line(result.get("module_stdout")):
             message = f"{message}: {printed}"  # the module itself could not run
-        return self._strike(message or said or "it gave no reason")[:300]
+        return evidence(self._strike(message or said or "it gave no reason"), 300)
 
     def _strike(self, text: str) -> str:
         for secret in self.secrets:
@@ -190,7 +192,7 @@ class Reading:
             wanted = [line for line in self.says[start:] if not line.startswith("[WARNING]")][:6]
         text = " ".join(line.strip() for line in wanted).replace("[ERROR]: ", "").replace("ERROR! ", "")
         text = _ORIGIN.sub(lambda found: f" ({self._shorten(found.group(1))})", _one_line(text))
-        return self._strike(text)[:DETAIL_LIMIT]
+        return evidence(self._strike(text), DETAIL_LIMIT)
 
     def _shorten(self, path: str) -> str:
         return path.removeprefix(f"{self.base}/")
@@ -199,7 +201,7 @@ class Reading:
     def _join(sentences: Iterable[str]) -> str:
         unique = list(dict.fromkeys(sentences))
         more = f" (and {len(unique) - 3} more)" if len(unique) > 3 else ""
-        return ("; ".join(unique[:3]) + more)[:DETAIL_LIMIT]
+        return evidence("; ".join(unique[:3]) + more, DETAIL_LIMIT)
 
 
 def secrets_in(variables: Mapping[str, Any]) -> tuple[str, ...]:
