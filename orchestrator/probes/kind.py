@@ -26,6 +26,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from orchestrator.core.durations import parse_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.outside import evidence, measures
+from orchestrator.probes.expressions import TookTooLong
 
 if TYPE_CHECKING:
     from orchestrator.probes.tools import Tools
@@ -230,7 +231,10 @@ class Kind(Generic[OptionsT, ReplyT]):
                 return Judged(Answer.NONE, {}, evidence(why))
         if not isinstance(raw, self.reply):
             raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}")
-        judged = self.judge(options, raw)
+        try:
+            judged = self.judge(options, raw)
+        except TookTooLong as unknown:
+            return Judged(Answer.NONE, {}, evidence(str(unknown)))
         return Judged(judged.answer, measures(judged.measures), evidence(judged.detail))
 
 
