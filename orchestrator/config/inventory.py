@@ -28,7 +28,7 @@ import yaml
 from orchestrator.config.faults import Faults, Position
 
 READ_TIMEOUT_S = 120.0
-_CACHE_FORMAT = 2
+_CACHE_FORMAT = 3
 _STATIC_SUFFIXES = {".yml", ".yaml", ".json", ".ini", ""}
 _ORIGIN = re.compile(r"Origin: (?P<file>/[^\n:]+)(?::(?P<line>\d+)(?::(?P<column>\d+))?)?")
 
@@ -42,6 +42,12 @@ class Vaulted:
 
     def __repr__(self) -> str:
         return "Vaulted(…)"
+
+
+class Verbatim(str):
+    """A text that Ansible does not take for a template, whatever it holds: it came from outside the inventory's files."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -218,13 +224,23 @@ def _from_cache(stored: Path, key: str) -> tuple[dict[str, Any], dict[str, Any],
 
 def _to_cache(stored: Path, key: str, merged: Any, exported: Any, warnings: tuple[str, ...]) -> None:
     """A cache that cannot be written is none."""
-    text = json.dumps({"key": key, "merged": merged, "exported": exported, "warnings": warnings}, default=_encrypted)
+    kept = {"key": key, "merged": _marked(merged), "exported": _marked(exported), "warnings": warnings}
+    text = json.dumps(kept, default=_encrypted)
     with contextlib.suppress(OSError):
         stored.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=stored.parent, prefix=stored.name)
         with os.fdopen(handle, "w") as file:
             file.write(text)
         Path(temporary).replace(stored)
+
+
+def _marked(value: Any) -> Any:
+    """As Ansible wrote it: a text that is no template is marked as such."""
+    if isinstance(value, Verbatim):
+        return {"__ansible_unsafe": str(value)}
+    if isinstance(value, dict):
+        return {k: _marked(v) for k, v in value.items()}
+    return [_marked(v) for v in value] if isinstance(value, list) else value
 
 
 def _encrypted(value: Any) -> dict[str, str]:
@@ -245,6 +261,12 @@ def _hide(output: Any, secret_names: frozenset[str] | set[str]) -> None:
     for key, value in items:
         if isinstance(value, dict) and set(value) == {"__ansible_vault"}:
             output[key] = Vaulted(ciphertext=str(value["__ansible_vault"]))
+        elif isinstance(value, dict) and set(value) == {"__ansible_unsafe"}:
+            output[key] = (
+                Vaulted(clear=str(value["__ansible_unsafe"]))
+                if key in secret_names
+                else Verbatim(value["__ansible_unsafe"])
+            )
         elif key in secret_names and isinstance(key, str):
             output[key] = _hidden(value)
         else:

@@ -4,6 +4,7 @@ The one rule it keeps: a secret never becomes part of a rendered value here. A t
 variable, `lookup('file', …)`, `lookup('env', …)`) says so, and only `Secrets`, in the process that asks the question,
 renders it in full. The model holds the reference of a secret, never the secret.
 
+What Ansible marks as no template (`!unsafe`, what an inventory plug-in was told by others) is none here either.
 Variables are rendered lazily, each only when a template reads it, as Ansible does; so a variable that nobody reads
 may use filters and lookups that exist in Ansible alone.
 """
@@ -17,13 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, nodes
-from jinja2.nativetypes import NativeCodeGenerator, NativeTemplate
-from jinja2.runtime import Context
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.utils import missing
 
-from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory, Vaulted, program
+from orchestrator.config.budget import TooMuch, within_budget
+from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory, Vaulted, Verbatim, program
+from orchestrator.config.sandbox import FILTERS, Callable_, Lazy, run
 
 PLACEHOLDER = "a-secret-known-to-the-probe-only"
 _DEPTH_MAX = 40
@@ -50,62 +50,6 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
 
 
-def _concat(parts: Iterator[Any]) -> Any:
-    """One expression keeps its type; several are text. (Jinja2's own native mode guesses types from text.)"""
-    values = list(parts)
-    if len(values) == 1:
-        return values[0]
-    return "".join(str(value) for value in values)
-
-
-class _Context(Context):
-    """Looks a name up through the host's variables, lazily."""
-
-    def resolve_or_missing(self, key: str) -> Any:
-        if key in self.vars:
-            return self.vars[key]
-        scope = self.parent.get("_scope")
-        if isinstance(scope, _Scope):
-            found = scope.lookup(key)
-            if found is not missing:
-                return found
-        return super().resolve_or_missing(key)
-
-
-class _Code(NativeCodeGenerator):
-    """Without folding of constants, which would turn `{{ 5000 + 432 }}` into text."""
-
-    def _output_child_to_const(self, node: nodes.Expr, frame: Any, finalize: Any) -> Any:
-        if isinstance(node, nodes.TemplateData):
-            return super()._output_child_to_const(node, frame, finalize)
-        raise nodes.Impossible
-
-
-class _Environment(SandboxedEnvironment):
-    code_generator_class = _Code
-    concat = staticmethod(_concat)  # type: ignore[assignment]
-    context_class = _Context
-
-
-class _Template(NativeTemplate):
-    environment_class = _Environment  # type: ignore[assignment]
-
-
-_Environment.template_class = _Template
-
-
-def _environment() -> _Environment:
-    environment = _Environment(undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.globals.pop("lipsum", None)
-    environment.globals.pop("cycler", None)
-    environment.filters["basename"] = os.path.basename
-    environment.filters["dirname"] = os.path.dirname
-    return environment
-
-
-_ENVIRONMENT = _environment()
-
-
 @dataclass(slots=True)
 class _Scope:
     """One rendering: whose variables, whether secrets are revealed, and whether one was touched."""
@@ -117,9 +61,12 @@ class _Scope:
 
     def lookup(self, name: str) -> Any:
         if name == "lookup":
-            return self.ansible_lookup
+            return Callable_(self.ansible_lookup)
         value = self.variables.raw(name)
-        return missing if value is missing else self.render(value)
+        try:
+            return missing if value is missing else self.render(value)
+        except TooMuch as much:
+            raise _named(much, name, self.variables.host) from None
 
     def render(self, value: Any) -> Any:
         """A value with all templates inside it rendered."""
@@ -127,6 +74,8 @@ class _Scope:
             return self.secret(value)
         if isinstance(value, _HostVariables):
             return _RenderedHosts(self, value)
+        if isinstance(value, Verbatim):
+            return str(value)
         if isinstance(value, Mapping):
             return {k: self.render(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
@@ -143,7 +92,7 @@ class _Scope:
 
     def template(self, text: str) -> Any:
         try:
-            result = _ENVIRONMENT.from_string(text).render({"_scope": self})
+            result = run(text, self.lookup)
         except UndefinedError as error:
             raise RenderFailed(str(error.message), _undefined_name(str(error.message))) from None
         except TemplateSyntaxError as error:
@@ -153,8 +102,10 @@ class _Scope:
             raise RenderFailed(f"this is no Jinja2: {message}") from None
         except TemplateError as error:
             raise RenderFailed(f"it cannot be rendered: {error.message}") from None
-        except (RenderFailed, SecretUnavailable):
+        except (RenderFailed, SecretUnavailable, TooMuch):
             raise
+        except RecursionError:
+            raise RenderFailed("it cannot be rendered: it calls itself without end") from None
         except Exception as error:  # an author's expression may raise anything
             raise RenderFailed(f"it cannot be rendered: {type(error).__name__}: {error}") from None
         if isinstance(result, StrictUndefined):
@@ -212,7 +163,7 @@ class _HostVariables(Mapping[str, Any]):
         return len(self.variables.inventory.hosts)
 
 
-class _RenderedHosts(Mapping[str, Any]):
+class _RenderedHosts(Lazy):
     """`hostvars` within a rendering: another host's variables, rendered over that host's."""
 
     def __init__(self, scope: _Scope, hosts: _HostVariables) -> None:
@@ -221,6 +172,9 @@ class _RenderedHosts(Mapping[str, Any]):
     def __getitem__(self, host: str) -> Any:
         return _RenderedVars(self.scope, self.hosts[host])
 
+    def __contains__(self, host: object) -> bool:
+        return host in self.hosts.variables.inventory.host_vars
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.hosts)
 
@@ -228,7 +182,7 @@ class _RenderedHosts(Mapping[str, Any]):
         return len(self.hosts)
 
 
-class _RenderedVars(Mapping[str, Any]):
+class _RenderedVars(Lazy):
     def __init__(self, scope: _Scope, variables: Variables) -> None:
         self.scope, self.variables = scope, variables
 
@@ -240,8 +194,11 @@ class _RenderedVars(Mapping[str, Any]):
             raise KeyError(name)
         return value
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.variables.names()
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.variables.names())
+        return iter(sorted(self.variables.names()))
 
     def __len__(self) -> int:
         return len(self.variables.names())
@@ -275,12 +232,11 @@ class Variables:
     def render(self, value: Any) -> tuple[Any, bool]:
         """The rendered value with placeholders for secrets, and whether there was any. Raises `RenderFailed`."""
         scope = _Scope(self, None)
-        result = scope.render(value)
-        return result, scope.touched
+        return _bounded(scope, value), scope.touched
 
     def reveal(self, value: Any, decrypt: Callable[[Vaulted], str]) -> Any:
         """The rendered value, secrets included. Raises `RenderFailed`, `SecretUnavailable`."""
-        return _Scope(self, decrypt).render(value)
+        return _bounded(_Scope(self, decrypt), value)
 
     def _magic(self, name: str) -> Any:
         if name == "groups":
@@ -298,6 +254,23 @@ class Variables:
             if name == "group_names":
                 return self.inventory.groups_of(self.host)
         return missing
+
+
+def _bounded(scope: _Scope, value: Any) -> Any:
+    """The rendered value, within what any rendering may take. Raises `RenderFailed`."""
+    try:
+        return within_budget(lambda: scope.render(value))
+    except TooMuch as much:
+        raise RenderFailed(str(much) if isinstance(much, _OfVariable) else f"it {much}") from None
+
+
+class _OfVariable(TooMuch):
+    """Says already which variable it is."""
+
+
+def _named(much: TooMuch, name: str, host: str) -> TooMuch:
+    """The innermost variable is the one to mend."""
+    return much if isinstance(much, _OfVariable) else _OfVariable(f"variable {name}{f' of {host}' * bool(host)} {much}")
 
 
 class Secrets(Mapping[str, str]):
@@ -378,7 +351,7 @@ class Secrets(Mapping[str, str]):
 
 def filters() -> list[str]:
     """Names of the filters that templates may use."""
-    return sorted(_ENVIRONMENT.filters)
+    return FILTERS
 
 
 def _undefined_name(message: str) -> str | None:

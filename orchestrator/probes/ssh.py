@@ -150,7 +150,9 @@ def judge(options: SshOptions, reply: Ran) -> Judged:
         return Judged(Answer.BAD, measures, f"{text}: {said}" if said else text)
     if options.match is not None and not found(options.match, reply.output):
         return Judged(
-            Answer.BAD, measures, f"{options.command!r} said {reply.output[:1000].strip()[:80]!r}, expected /{options.match}/"
+            Answer.BAD,
+            measures,
+            f"{options.command!r} said {reply.output[:1000].strip()[:80]!r}, expected /{options.match}/",
         )
     return Judged(Answer.GOOD, measures, f"logged in{by}, {options.command!r} as expected")
 

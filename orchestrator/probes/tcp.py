@@ -259,7 +259,9 @@ def judge(options: TcpOptions, reply: Accepted) -> Judged:
     if found(options.expect, said):
         return Judged(Answer.GOOD, measures, f"{where} says {said[:1000].strip()[:80]!r}")
     late = "" if reply.complete else " when the time was over"
-    return Judged(Answer.BAD, measures, f"{where} had said {said[:1000].strip()[:80]!r}{late}, expected /{options.expect}/")
+    return Judged(
+        Answer.BAD, measures, f"{where} had said {said[:1000].strip()[:80]!r}{late}, expected /{options.expect}/"
+    )
 
 
 def invent(options: TcpOptions, so: bool, measures: Mapping[str, float]) -> Accepted | Refusal:
