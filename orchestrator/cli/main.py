@@ -1,7 +1,7 @@
 """The `bascule` command: one row a verb, imported only when it is called.
 
-The one rule it keeps: nothing but cyclopts and the streams is imported before the verb is known, so that `bascule --help` and
-every refusal come at once.
+The one rule it keeps: nothing but cyclopts and the streams is imported before the verb is known, so that
+`bascule --help` and every refusal come at once.
 """
 
 from __future__ import annotations

@@ -101,9 +101,7 @@ def small(size: float) -> None:
 
 
 def each(values: Iterable[Any]) -> Iterator[Any]:
-    count = 0
-    for value in values:
-        count += 1
+    for count, value in enumerate(values, 1):
         small(count)
         pay(4)
         yield value

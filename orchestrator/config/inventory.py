@@ -45,7 +45,7 @@ class Vaulted:
 
 
 class Verbatim(str):
-    """A text that Ansible does not take for a template, whatever it holds: it came from outside the inventory's files."""
+    """A text that Ansible does not take for a template, whatever it holds: others said it."""
 
     __slots__ = ()
 

@@ -1,6 +1,6 @@
-"""Where templates run: Jinja2 over plain text, numbers, lists and mappings, and nothing else; for so long and no longer.
+"""Where templates run: Jinja2 over plain text, numbers, lists and mappings, and nothing else; no longer than it may.
 
-The one rule it keeps: an inventory's strings are a stranger's program. It sees values and what stands in `_METHODS`,
+The one rule it keeps: an inventory's strings are a stranger's program. It sees values and what stands in `METHODS`,
 `FILTERS` and `_GLOBALS`; no attribute of any object of ours or of Python's. Every step is paid for from one `Budget`,
 and no value is made before it is known to be small: time and memory have a bound, whatever is written.
 
@@ -10,29 +10,26 @@ for each string (there are thousands, and most are `{{ ansible_host }}`).
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache, partial, wraps
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
 from string import Formatter
 from typing import Any
 
 from jinja2 import StrictUndefined, Undefined, nodes
 from jinja2.compiler import CodeGenerator
 from jinja2.exceptions import SecurityError
-from jinja2.filters import _GroupTuple
 from jinja2.nativetypes import NativeCodeGenerator, NativeTemplate
 from jinja2.runtime import Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter, safe_range
 from jinja2.utils import Namespace, missing
 
+from orchestrator.config.allowed import FILTERS, METHODS, PARTS, Lazy, joined, plain
 from orchestrator.config.budget import (
     SIZE_MAX,
     WIDTH_MAX,
     TooMuch,
     each,
     measured,
-    padded,
     pay,
     percent,
     plus,
@@ -44,13 +41,7 @@ from orchestrator.config.budget import (
 )
 
 _TEXT_MAX = 1 << 16  # characters of one template
-
-
-class Lazy(Mapping[str, Any]):
-    """A mapping whose values are rendered when they are read. A template sees its items, never its attributes."""
-
-    def __repr__(self) -> str:
-        return "{…}"
+_EACH = "each of"  # a filter that no template can name
 
 
 def _formatted(text: str, *args: Any, **kwargs: Any) -> str:
@@ -60,132 +51,7 @@ def _formatted(text: str, *args: Any, **kwargs: Any) -> str:
         if spec and ("{" in spec or widest(spec) > WIDTH_MAX):
             raise TooMuch(f"pads a value to more than {WIDTH_MAX} characters")
     small(len(text) + fields * (size_of([args, kwargs]) + WIDTH_MAX))
-    return SandboxedFormatter(ENVIRONMENT).vformat(text, args, kwargs)
-
-
-def _replaced(text: Any, old: str, new: str, count: int = -1) -> str:
-    text = str(text)
-    small(len(text) + (text.count(old) if count < 0 else min(count, text.count(old))) * len(new))
-    return text.replace(old, new, count)
-
-
-def _joined(between: str, values: Iterable[Any]) -> str:
-    parts = list(each(values))
-    total = len(between) * len(parts)
-    for part in parts:
-        total += size_of(part)
-        small(total)
-    return str(between).join(str(part) for part in parts)
-
-
-def _join(values: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
-    if attribute is not None:
-        values = [ENVIRONMENT.getitem(value, attribute) for value in each(values)]
-    return _joined(str(d), values)
-
-
-def _center(value: Any, width: int = 80) -> str:
-    return padded("center", str(value), width)
-
-
-def _sum(values: Iterable[Any], attribute: str | int | None = None, start: float = 0) -> Any:
-    total = start if isinstance(start, int | float) else 0
-    for value in each(values):
-        total = total + (value if attribute is None else ENVIRONMENT.getitem(value, attribute))
-    return total
-
-
-def _round(value: float, precision: int = 0, method: str = "common") -> Any:
-    if abs(precision) > 300:
-        raise TooMuch("rounds to more than 300 places")
-    from jinja2.filters import do_round
-
-    return do_round(value, precision, method)  # type: ignore[arg-type]
-
-
-def _to_json(value: Any) -> str:
-    return json.dumps(measured(plain(value)), ensure_ascii=False)
-
-
-_METHODS: dict[type, dict[str, Callable[..., Any]]] = {
-    str: {
-        name: getattr(str, name)
-        for name in [
-            "split",
-            "rsplit",
-            "splitlines",
-            "strip",
-            "lstrip",
-            "rstrip",
-            "lower",
-            "upper",
-            "title",
-            "capitalize",
-            "casefold",
-            "swapcase",
-            "startswith",
-            "endswith",
-            "find",
-            "rfind",
-            "index",
-            "rindex",
-            "count",
-            "partition",
-            "rpartition",
-            "removeprefix",
-            "removesuffix",
-            "isdigit",
-            "isdecimal",
-            "isnumeric",
-            "isalpha",
-            "isalnum",
-            "isupper",
-            "islower",
-            "isspace",
-            "istitle",
-            "isidentifier",
-        ]
-    }
-    | {name: partial(padded, name) for name in ("center", "ljust", "rjust", "zfill")}
-    | {"replace": _replaced, "join": _joined, "format": _formatted},
-    dict: {
-        "get": dict.get,
-        "keys": lambda mapping: list(mapping),
-        "values": lambda mapping: list(mapping.values()),
-        "items": lambda mapping: list(mapping.items()),
-    },
-    Lazy: {
-        "get": lambda mapping, key, default=None: mapping[key] if key in mapping else default,
-        "keys": lambda mapping: list(mapping),
-        "values": lambda mapping: [mapping[key] for key in each(mapping)],
-        "items": lambda mapping: [(key, mapping[key]) for key in each(mapping)],
-    },
-    list: {"index": list.index, "count": list.count},
-    tuple: {"index": tuple.index, "count": tuple.count},
-}
-_PARTS: dict[type, frozenset[str]] = {
-    LoopContext: frozenset(
-        [
-            "index",
-            "index0",
-            "revindex",
-            "revindex0",
-            "first",
-            "last",
-            "length",
-            "depth",
-            "depth0",
-            "previtem",
-            "nextitem",
-            "cycle",
-            "changed",
-        ]
-    ),
-    _GroupTuple: frozenset(("grouper", "list")),
-}
-_NO_FILTERS = (  # they read attributes, take their time, throw dice, or are for HTML alone
-    "attr", "indent", "pprint", "random", "striptags", "urlize", "wordwrap", "xmlattr", "filesizeformat",
-)  # fmt: skip
+    return SandboxedFormatter(_ENVIRONMENT).vformat(text, args, kwargs)
 
 
 class _Method:
@@ -216,7 +82,7 @@ class _Context(Context):
         found = missing if self.find is None else self.find(key)
         return super().resolve_or_missing(key) if found is missing else found
 
-    def derived(self, locals: dict[str, Any] | None = None) -> Context:
+    def derived(self, locals: dict[str, Any] | None = None) -> Context:  # noqa: A002  # jinja2's name
         """For a part of the template that has names of its own."""
         inner = super().derived(locals)
         if isinstance(inner, _Context):
@@ -272,17 +138,17 @@ class _Environment(ImmutableSandboxedEnvironment):
     @staticmethod
     def joined(values: Iterable[Any]) -> str:
         """All of them as one text."""
-        return _joined("", [plain(value) for value in values])
+        return joined("", [plain(value) for value in values])
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         template = super()._parse(source, name, filename)
         for loop in list(template.find_all(nodes.For)):
-            loop.iter = nodes.Filter(loop.iter, "_each", [], [], None, None, lineno=loop.lineno)
+            loop.iter = nodes.Filter(loop.iter, _EACH, [], [], None, None, lineno=loop.lineno)
         template.set_environment(self)
         return template
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """A part of a value: what `_METHODS` and `_PARTS` name, else an item."""
+        """A part of a value: what `METHODS` and `PARTS` name, else an item."""
         if attribute.startswith("_"):
             return self.unsafe_undefined(obj, attribute)
         if isinstance(obj, Undefined):
@@ -313,10 +179,12 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     @staticmethod
     def _part(obj: Any, name: str) -> Any:
-        for kind, methods in _METHODS.items():
+        for kind, methods in METHODS.items():
             if isinstance(obj, kind) and name in methods:
                 return _Method(methods[name], obj)
-        if any(isinstance(obj, kind) and name in parts for kind, parts in _PARTS.items()):
+        if isinstance(obj, str) and name == "format":
+            return _Method(_formatted, obj)
+        if any(isinstance(obj, kind) and name in parts for kind, parts in PARTS.items()):
             return getattr(obj, name)
         if isinstance(obj, Namespace):
             try:
@@ -369,60 +237,20 @@ _Environment.template_class = _Template
 _GLOBALS: dict[str, Any] = {"range": safe_range, "dict": dict, "namespace": Namespace}
 
 
-def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that measures what it takes and what it gives."""
-
-    @wraps(function)
-    def filtered(*args: Any, **kwargs: Any) -> Any:
-        pay(8)
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, str | list | tuple | dict | int):
-                small(size_of(value))
-        return measured(function(*args, **kwargs))
-
-    return filtered
-
-
 def _environment() -> _Environment:
     environment = _Environment(undefined=StrictUndefined, keep_trailing_newline=True, optimized=False)
     environment.globals.clear()
     environment.globals.update(_GLOBALS)
-    ours = {
-        "basename": os.path.basename,
-        "dirname": os.path.dirname,
-        "center": _center,
-        "format": lambda text, *args, **kwargs: percent(str(text), kwargs or args),
-        "join": _join,
-        "replace": _replaced,
-        "round": _round,
-        "sum": _sum,
-        "tojson": _to_json,
-    }
-    theirs = {name: function for name, function in environment.filters.items() if name not in _NO_FILTERS}
-    environment.filters = {name: _metered(function) for name, function in (theirs | ours).items()} | {"_each": each}
+    environment.filters = {**FILTERS, _EACH: each}
     return environment
 
 
-ENVIRONMENT = _environment()
-FILTERS = sorted(name for name in ENVIRONMENT.filters if not name.startswith("_"))
-
-
-def plain(value: Any) -> Any:
-    """Lists for series and mappings for what is read lazily, all the way down."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Undefined):
-        value._fail_with_undefined_error()
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | range | Iterator):
-        return [plain(inner) for inner in each(value)]
-    return value
+_ENVIRONMENT = _environment()
 
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str) -> Any:
-    return ENVIRONMENT.from_string(text)
+    return _ENVIRONMENT.from_string(text)
 
 
 def run(text: str, find: Callable[[str], Any]) -> Any:
@@ -433,4 +261,4 @@ def run(text: str, find: Callable[[str], Any]) -> Any:
     template = _compiled(text)
     context = template.new_context({})
     context.find = find
-    return plain(ENVIRONMENT.concat(template.root_render_func(context)))
+    return plain(_ENVIRONMENT.concat(template.root_render_func(context)))

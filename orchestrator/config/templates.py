@@ -21,9 +21,10 @@ from typing import Any
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.utils import missing
 
+from orchestrator.config.allowed import FILTERS, Lazy
 from orchestrator.config.budget import TooMuch, within_budget
 from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory, Vaulted, Verbatim, program
-from orchestrator.config.sandbox import FILTERS, Callable_, Lazy, run
+from orchestrator.config.sandbox import Callable_, run
 
 PLACEHOLDER = "a-secret-known-to-the-probe-only"
 _DEPTH_MAX = 40
@@ -351,7 +352,7 @@ class Secrets(Mapping[str, str]):
 
 def filters() -> list[str]:
     """Names of the filters that templates may use."""
-    return FILTERS
+    return sorted(FILTERS)
 
 
 def _undefined_name(message: str) -> str | None:

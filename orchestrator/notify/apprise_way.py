@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from orchestrator.core.people import AppriseWay
+from orchestrator.notify.harmless import harmless
 from orchestrator.notify.message import Message
 from orchestrator.notify.redaction import redacted
 
@@ -26,7 +27,14 @@ def send(way: AppriseWay, message: Message) -> str:
         service = _apprise().Apprise()
         if not service.add(way.url):
             return "apprise does not understand its URL"
-        result = service.notify(title=message.title, body=message.body, notify_type=message.severity, timeout=TIMEOUT_S)
+        result = service.notify(
+            title=harmless(message.title).replace("\n", " "),
+            body=harmless(message.body),
+            body_format="text",  # where a service wants HTML, apprise then escapes it
+            interpret_escapes=False,
+            notify_type=message.severity,
+            timeout=TIMEOUT_S,
+        )
     except Exception as error:  # a plug-in's own fault must not end the notifier
         return redacted(f"{type(error).__name__}: {error}", way)
     finally:

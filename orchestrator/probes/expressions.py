@@ -2,8 +2,8 @@
 
 The one rule it keeps: a pattern means what it means to Python's `re`, and its time grows with the length of the text
 alone. RE2 finds it, written anew from Python's own reading of the pattern. What RE2 does not know (what lies ahead or
-behind, references to groups, atomic groups, `\\b` beside letters that are not ASCII, `$` in the middle) the backtracking
-`regex` finds, for at most `PATIENCE_S`; `TookTooLong` after that: then nothing is known of the text.
+behind, references to groups, atomic groups, `\\b` beside letters that are not ASCII, `$` in the middle) the
+backtracking `regex` finds, for at most `PATIENCE_S`; `TookTooLong` after that: then nothing is known of the text.
 
 Rejected: `re` itself (`erp.*ok` over one long line of `erp` takes a minute, and nothing else runs meanwhile); a thread
 (`re` lets no other one run); RE2 alone (`(?!.*error)` is what people write).

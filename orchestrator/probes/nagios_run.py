@@ -55,7 +55,7 @@ def answer(call: Call) -> Raw:
 def _heard(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[bytes, str]:
     """The beginning of what it prints until it ends, and why it is to be killed instead, if it is.
 
-    It is read until the plug-in itself has ended: what it leaves running may keep the pipe open for as long as it likes.
+    It is read until the plug-in itself has ended: what it leaves running may keep the pipe open for ever.
     """
     pipe = process.stdout
     if pipe is None:
