@@ -148,12 +148,15 @@ def _row(one: Check, seen: Observed) -> dict[str, Any]:
 
 def _show(rows: list[tuple[Check, Observed]]) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
+
+    from orchestrator.core.outside import visible
 
     table = Table("check", "probe", "answer", "", box=None, pad_edge=False)
     for one, seen in rows:
-        table.add_row(escape(one.id), one.probe, SIGNS[seen.answer.value], escape(seen.detail))
+        told = Text(visible(one.id)), one.probe, SIGNS[seen.answer.value], Text(visible(seen.detail))
+        table.add_row(*told)
     console = Console(highlight=False)
     console.print(table)
     counts = {word: sum(seen.answer.value == word for _, seen in rows) for word in SIGNS}

@@ -1,7 +1,7 @@
 """The `bascule` command: one row a verb, imported only when it is called.
 
-The one rule it keeps: nothing but cyclopts is imported before the verb is known, so that `bascule --help` and
-every refusal come at once.
+The one rule it keeps: nothing but cyclopts and the streams is imported before the verb is known, so that
+`bascule --help` and every refusal come at once.
 """
 
 from __future__ import annotations
@@ -54,18 +54,20 @@ def main(argv: list[str] | None = None) -> None:
     from cyclopts.exceptions import CycloptsError
 
     from orchestrator.cli.output import opened, written
+    from orchestrator.cli.terminal import shown
 
     opened()
-    try:
-        code: object = app(argv, exit_on_error=False)
-    except CycloptsError:
-        code = 2  # cyclopts has said what is wrong
-    except SystemExit as ended:
-        code = ended.code
-    except (Exception, KeyboardInterrupt) as error:
-        from orchestrator.cli.failures import explain
+    with shown():
+        try:
+            code: object = app(argv, exit_on_error=False)
+        except CycloptsError:
+            code = 2  # cyclopts has said what is wrong
+        except SystemExit as ended:
+            code = ended.code
+        except (Exception, KeyboardInterrupt) as error:
+            from orchestrator.cli.failures import explain
 
-        code = explain(error)
+            code = explain(error)
     sys.exit(written(code))
 
 

@@ -27,6 +27,7 @@ from cyclopts import App, Parameter
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Outcome, StepKey, TaskTime
+from orchestrator.core.outside import visible
 from orchestrator.runner.attempts import Attempt, Result, forget, task_of
 from orchestrator.runner.workers import Job, Waiting, start_worker
 
@@ -42,6 +43,7 @@ _PASSWORDS = (
 )
 _SIGNS = {"ok": "ok", "changed": "changed", "failed": "FAILED", "unreachable": "UNREACHABLE", "ignored": "ignored"}
 _WORTH_READING = ("runner_on_failed", "runner_on_unreachable", "error", "warning")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _EXIT = {Outcome.OK: 0, Outcome.COULD_NOT_START: 2}
 
 
@@ -169,12 +171,13 @@ class _Call:
             return
         (host, name), since = next(iter(self.running.items()))
         more = f" (and {len(self.running) - 1} more)" if len(self.running) > 1 else ""
-        text = f"   … {show_duration(time.monotonic() - since)}  {host}: {name}{more}"
+        text = visible(f"   … {show_duration(time.monotonic() - since)}  {host}: {name}{more}")
         print("\r\x1b[K" + text[: shutil.get_terminal_size().columns - 1], end="", flush=True)
 
     def _line(self, text: str, to: Any = None) -> None:
         if self.live:
             print("\r\x1b[K", end="")
+        text = visible(_COLOUR.sub("", text), "\n\t")  # a playbook's output is its targets'
         print(text, file=to or (sys.stderr if self.as_json else sys.stdout), flush=True)
 
     def _tell(self, result: Result, took_s: float) -> int:
@@ -189,7 +192,7 @@ class _Call:
         if result.tasks:
             _table(result.tasks, took_s)
         if result.outcome is not Outcome.OK:
-            print(f"{result.outcome.value}: {result.detail}", file=sys.stderr)
+            print(visible(f"{result.outcome.value}: {result.detail}"), file=sys.stderr)
         return code
 
 
@@ -218,6 +221,7 @@ def _table(tasks: Sequence[TaskTime], took_s: float) -> None:
     """Each task once, in order, with its slowest host; what is left over is Ansible's own time."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (
@@ -238,7 +242,7 @@ def _table(tasks: Sequence[TaskTime], took_s: float) -> None:
         status = max((task.status for task in group), key=_ORDER.index)
         slowest = max(group, key=lambda task: task.took_s)
         hosts = slowest.host if len(group) == 1 else str(len(group))
-        table.add_row(name, hosts, status, f"{took:.2f}s", f"{took / took_s:.0%}" if took_s else "")
+        table.add_row(Text(visible(name)), hosts, status, f"{took:.2f}s", f"{took / took_s:.0%}" if took_s else "")
     rest = max(0.0, took_s - total_s)
     table.add_row("(Ansible itself)", "", "", f"{rest:.2f}s", f"{rest / took_s:.0%}" if took_s else "")
     console = Console(highlight=False)

@@ -14,6 +14,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from orchestrator.cli.failures import CallWrong
+from orchestrator.core.outside import REASON_MAX, name_fault
 
 
 @Parameter(name="*")
@@ -47,7 +48,15 @@ class Speaker:
                 "a word needs the name of the person who says it, and root is nobody's name",
                 "Say it: --by NAME, or set BASCULE_OPERATOR",
             )
+        if why := name_fault(name):
+            raise CallWrong(f"the name of the person who says it {why}", "Say it in plain letters: --by NAME")
         return name
+
+    def why(self) -> str:
+        """The reason that the word bears. Raises CallWrong where it could not be read in a record."""
+        if fault := name_fault(self.reason, REASON_MAX):
+            raise CallWrong(f"--reason {fault}", "Say it on one line, in plain letters")
+        return self.reason
 
 
 def _login() -> str:

@@ -48,7 +48,7 @@ def say(
         subject = _resolved(workspace, subject, about)
     who = speaker.name()
     word_id = speaker.word_id or str(uuid.uuid4())
-    word = WordSpoken(word_id, kind, who, subject, speaker.reason, options or {}, speaker.named, myself())
+    word = WordSpoken(word_id, kind, who, subject, speaker.why(), options or {}, speaker.named, myself())
     if dry_run:
         return _dry_run(workspace, word, speaker.as_json)
     from orchestrator.cli.live import Follower

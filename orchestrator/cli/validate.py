@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from orchestrator.core.outside import visible
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -86,7 +88,7 @@ def _rows(faults: tuple[Fault, ...]) -> list[dict[str, Any]]:
 
 def _show(faults: tuple[Fault, ...], prefix: str) -> None:
     for fault in faults:
-        print(f"{prefix}{fault}", file=sys.stderr)
+        print(visible(f"{prefix}{fault}", "\n"), file=sys.stderr)
 
 
 def _summary(loaded: Loaded) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def _table(loaded: Loaded) -> None:
             (service.home or "-").rpartition("/")[2],
             " > ".join(t.move.rpartition("/")[2] for t in service.ladder) or "-",
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     for client, numbers in _summary(loaded)["clients"].items():
         counts = ", ".join(f"{numbers[key]} {key}" for key in ("hosts", "checks", "places", "moves", "people"))
         console.print(f"{client}: {counts}")

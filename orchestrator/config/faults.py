@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from orchestrator.core.outside import visible
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
@@ -29,7 +31,7 @@ class Fault:
             text += f"; expected {self.expected}"
         if self.nearest:
             text += f"; did you mean {self.nearest!r}?"
-        return text
+        return visible(text)
 
 
 @dataclass(frozen=True, slots=True)

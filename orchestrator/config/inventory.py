@@ -32,8 +32,7 @@ from orchestrator.core.apart import cache_prefixes, kept_for
 
 READ_TIMEOUT_S = 120.0
 PATIENCE_S = 20.0  # with one that can be used as it was last read
-_CACHE_FORMAT = 4
-_UNSAFE = "__ansible_unsafe"
+_CACHE_FORMAT = 5
 _READ_BYTES = 1 << 20
 _BESIDE_COMPUTED = {".py", ".sh", ".pl", ".rb", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".toml", ".env"}
 OURS = ("services.yml", "people.yml")  # in a client's folder, and none of Ansible's business
@@ -52,8 +51,8 @@ class Vaulted:
         return "Vaulted(…)"
 
 
-class Untrusted(str):
-    """A text that Ansible would not read as a template, whatever it holds: an inventory plug-in composed it."""
+class Verbatim(str):
+    """A text that Ansible does not take for a template, whatever it holds: others said it."""
 
     __slots__ = ()
 
@@ -320,12 +319,12 @@ def _to_cache(stored: Path, key: str, merged: Any, exported: Any, warnings: tupl
 
 
 def _marked(value: Any) -> Any:
-    """As ansible-inventory writes it."""
-    if isinstance(value, Untrusted):
-        return {_UNSAFE: str(value)}
+    """As Ansible wrote it: a text that is no template is marked as such."""
+    if isinstance(value, Verbatim):
+        return {"__ansible_unsafe": str(value)}
     if isinstance(value, dict):
-        return {key: _marked(inner) for key, inner in value.items()}
-    return [_marked(inner) for inner in value] if isinstance(value, list) else value
+        return {k: _marked(v) for k, v in value.items()}
+    return [_marked(v) for v in value] if isinstance(value, list) else value
 
 
 def _encrypted(value: Any) -> dict[str, str]:
@@ -346,8 +345,12 @@ def _hide(output: Any, secret_names: frozenset[str] | set[str]) -> None:
     for key, value in items:
         if isinstance(value, dict) and set(value) == {"__ansible_vault"}:
             output[key] = Vaulted(ciphertext=str(value["__ansible_vault"]))
-        elif isinstance(value, dict) and set(value) == {_UNSAFE} and isinstance(value[_UNSAFE], str):
-            output[key] = Untrusted(value[_UNSAFE])
+        elif isinstance(value, dict) and set(value) == {"__ansible_unsafe"}:
+            output[key] = (
+                Vaulted(clear=str(value["__ansible_unsafe"]))
+                if key in secret_names
+                else Verbatim(value["__ansible_unsafe"])
+            )
         elif key in secret_names and isinstance(key, str):
             output[key] = _hidden(value)
         else:

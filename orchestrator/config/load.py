@@ -24,6 +24,7 @@ from orchestrator.config.inventory import Inventory, inventory_files, inventory_
 from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
+from orchestrator.config.names import PLAIN_NAME, check_names
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
@@ -42,6 +43,7 @@ from orchestrator.config.vantages import check_vantages
 from orchestrator.config.ways import AskUrl, check_clients
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.model import Limits, Model, Move, Place, Service, Speaker
+from orchestrator.core.outside import name_fault, visible
 from orchestrator.core.people import Heartbeat, NotifySettings, Person
 
 CACHE = Path(".bascule") / "cache"
@@ -252,6 +254,10 @@ def _clients(workspace: Path, faults: Faults) -> dict[str, Path]:
         faults.add(Position(str(workspace)), "there is no such directory", "a workspace")
         return {}
     folders = {p.name: p for p in sorted(top.iterdir()) if (p / "services.yml").is_file()} if top.is_dir() else {}
+    for name in [name for name in folders if name_fault(name)]:
+        at = Position(f"inventories/{visible(name)}")
+        faults.add(at, f"the client's name {name_fault(name)}", PLAIN_NAME)
+        del folders[name]
     if not folders:
         near = nearest("inventories", [p.name for p in workspace.iterdir() if p.is_dir() and p != top])
         faults.add(
@@ -314,6 +320,7 @@ def _inventories(
             faults.warned += own.warned
             if inventory is not None:
                 found[name] = inventory
+                check_names(workspace, inventory, faults)
                 for line in inventory.warnings:
                     faults.warn(Position(str(sources[name][0].relative_to(workspace))), f"Ansible says: {line}")
     return found

@@ -1,8 +1,7 @@
 """The shape of every file an author writes: keys, types and units, one pydantic model a mapping.
 
-The one rule it keeps: a shape knows nothing of names. Whether a name leads anywhere is asked later, with all files
-read. Every field is optional to pydantic and the truly required ones stand in `REQUIRED`: so the rest of a mapping
-with a missing or broken key is still read, and its other faults are found in the same go.
+The one rule it keeps: a shape knows nothing of names. Every field is optional to pydantic and the truly required ones
+stand in `REQUIRED`: so the rest of a mapping with a broken key is still read, and its other faults are found as well.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from orchestrator.config.names import spoken
 from orchestrator.core.durations import parse_duration
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -32,9 +32,8 @@ def _share(value: Any) -> float:
 
 
 def _cost(value: Any) -> tuple[float, str]:
-    found = (
-        re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(min|h)", value.strip()) if isinstance(value, str) else None
-    )
+    text = value.strip() if isinstance(value, str) else ""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(min|h)", text)
     if found is None:
         raise ValueError(f"{value!r} is no cost: write an amount, a currency and /min or /h, like 180 EUR/min")
     return float(found.group(1)) / (60 if found.group(3) == "h" else 1), found.group(2)
@@ -81,6 +80,7 @@ Cost = Annotated[
 ]
 Name = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME.pattern})]
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
+Spoken = Annotated[str, BeforeValidator(spoken), WithJsonSchema({"type": "string"})]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Flag = Annotated[bool, Field(strict=True)]
 # Conditions are read apart (see `conditions`): each name in them has a position of its own.
@@ -333,10 +333,10 @@ class PersonShape(Shape):
     """A named person."""
 
     REQUIRED = ("name",)
-    name: Text | None = None
-    email: Text | None = None
-    chat: Text | None = None
-    phone: Text | None = None
+    name: Spoken | None = None
+    email: Spoken | None = None
+    chat: Spoken | None = None
+    phone: Spoken | None = None
     deputy: Name | None = None
     logins: list[str | int] | None = None
     tool: Flag = False

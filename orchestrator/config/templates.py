@@ -4,6 +4,7 @@ The one rule it keeps: a secret never becomes part of a rendered value here. A t
 variable, `lookup('file', …)`, `lookup('env', …)`) says so, and only `Secrets`, in the process that asks the question,
 renders it in full. The model holds the reference of a secret, never the secret.
 
+What Ansible marks as no template (`!unsafe`, what an inventory plug-in was told by others) is none here either.
 Variables are rendered lazily, each only when a template reads it, as Ansible does; so a variable that nobody reads
 may use filters and lookups that exist in Ansible alone.
 """
@@ -18,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
-from jinja2.sandbox import SecurityError
 from jinja2.utils import missing
 
-from orchestrator.config.bounded_templates import BUDGET, RENDERING, Bounded, Budget, TooMuch, checked
-from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory, Untrusted, Vaulted, program
+from orchestrator.config.allowed import FILTERS, Lazy
+from orchestrator.config.budget import TooMuch, within_budget
+from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory, Vaulted, Verbatim, program
+from orchestrator.config.sandbox import Callable_, run
 
 PLACEHOLDER = "a-secret-known-to-the-probe-only"
 _DEPTH_MAX = 40
@@ -49,9 +51,6 @@ def is_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value or "{#" in value)
 
 
-_ENVIRONMENT = Bounded()
-
-
 @dataclass(slots=True)
 class _Scope:
     """One rendering: whose variables, whether secrets are revealed, and whether one was touched."""
@@ -60,13 +59,15 @@ class _Scope:
     reveal: Callable[[Vaulted], str] | None
     touched: bool = False
     depth: int = 0
-    budget: Budget = field(default_factory=Budget)
 
     def lookup(self, name: str) -> Any:
         if name == "lookup":
-            return self.ansible_lookup
+            return Callable_(self.ansible_lookup)
         value = self.variables.raw(name)
-        return missing if value is missing else self.render(value)
+        try:
+            return missing if value is missing else self.render(value)
+        except TooMuch as much:
+            raise _named(much, name, self.variables.host) from None
 
     def render(self, value: Any) -> Any:
         """A value with all templates inside it rendered."""
@@ -74,12 +75,12 @@ class _Scope:
             return self.secret(value)
         if isinstance(value, _HostVariables):
             return _RenderedHosts(self, value)
+        if isinstance(value, Verbatim):
+            return str(value)
         if isinstance(value, Mapping):
             return {k: self.render(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [self.render(v) for v in value]
-        if isinstance(value, Untrusted):
-            return str(value)
         if not is_template(value):
             return value
         if self.depth >= _DEPTH_MAX:
@@ -91,11 +92,8 @@ class _Scope:
             self.depth -= 1
 
     def template(self, text: str) -> Any:
-        looking, counting = RENDERING.set(self.lookup), BUDGET.set(self.budget)
         try:
-            self.budget.take()
-            checked(text)
-            result = _ENVIRONMENT.from_string(text).render()
+            result = run(text, self.lookup)
         except UndefinedError as error:
             raise RenderFailed(str(error.message), _undefined_name(str(error.message))) from None
         except TemplateSyntaxError as error:
@@ -103,19 +101,14 @@ class _Scope:
             if message.startswith("No filter named '"):
                 raise RenderFailed(message.lower(), no_filter=message.split("'")[1]) from None
             raise RenderFailed(f"this is no Jinja2: {message}") from None
-        except SecurityError as error:
-            raise RenderFailed(f"a template reaches plain values only: {error.message}") from None
         except TemplateError as error:
             raise RenderFailed(f"it cannot be rendered: {error.message}") from None
-        except TooMuch as error:
-            raise RenderFailed(f"a template may not take so much: {error}") from None
-        except (RenderFailed, SecretUnavailable):
+        except (RenderFailed, SecretUnavailable, TooMuch):
             raise
+        except RecursionError:
+            raise RenderFailed("it cannot be rendered: it calls itself without end") from None
         except Exception as error:  # an author's expression may raise anything
             raise RenderFailed(f"it cannot be rendered: {type(error).__name__}: {error}") from None
-        finally:
-            RENDERING.reset(looking)
-            BUDGET.reset(counting)
         if isinstance(result, StrictUndefined):
             message = result._undefined_message
             raise RenderFailed(message, _undefined_name(message))
@@ -171,7 +164,7 @@ class _HostVariables(Mapping[str, Any]):
         return len(self.variables.inventory.hosts)
 
 
-class _RenderedHosts(Mapping[str, Any]):
+class _RenderedHosts(Lazy):
     """`hostvars` within a rendering: another host's variables, rendered over that host's."""
 
     def __init__(self, scope: _Scope, hosts: _HostVariables) -> None:
@@ -180,6 +173,9 @@ class _RenderedHosts(Mapping[str, Any]):
     def __getitem__(self, host: str) -> Any:
         return _RenderedVars(self.scope, self.hosts[host])
 
+    def __contains__(self, host: object) -> bool:
+        return host in self.hosts.variables.inventory.host_vars
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.hosts)
 
@@ -187,20 +183,23 @@ class _RenderedHosts(Mapping[str, Any]):
         return len(self.hosts)
 
 
-class _RenderedVars(Mapping[str, Any]):
+class _RenderedVars(Lazy):
     def __init__(self, scope: _Scope, variables: Variables) -> None:
         self.scope, self.variables = scope, variables
 
     def __getitem__(self, name: str) -> Any:
-        inner = _Scope(self.variables, self.scope.reveal, depth=self.scope.depth + 1, budget=self.scope.budget)
+        inner = _Scope(self.variables, self.scope.reveal, depth=self.scope.depth + 1)
         value = inner.lookup(name)
         self.scope.touched = self.scope.touched or inner.touched
         if value is missing:
             raise KeyError(name)
         return value
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.variables.names()
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.variables.names())
+        return iter(sorted(self.variables.names()))
 
     def __len__(self) -> int:
         return len(self.variables.names())
@@ -234,12 +233,11 @@ class Variables:
     def render(self, value: Any) -> tuple[Any, bool]:
         """The rendered value with placeholders for secrets, and whether there was any. Raises `RenderFailed`."""
         scope = _Scope(self, None)
-        result = scope.render(value)
-        return result, scope.touched
+        return _bounded(scope, value), scope.touched
 
     def reveal(self, value: Any, decrypt: Callable[[Vaulted], str]) -> Any:
         """The rendered value, secrets included. Raises `RenderFailed`, `SecretUnavailable`."""
-        return _Scope(self, decrypt).render(value)
+        return _bounded(_Scope(self, decrypt), value)
 
     def _magic(self, name: str) -> Any:
         if name == "groups":
@@ -257,6 +255,23 @@ class Variables:
             if name == "group_names":
                 return self.inventory.groups_of(self.host)
         return missing
+
+
+def _bounded(scope: _Scope, value: Any) -> Any:
+    """The rendered value, within what any rendering may take. Raises `RenderFailed`."""
+    try:
+        return within_budget(lambda: scope.render(value))
+    except TooMuch as much:
+        raise RenderFailed(str(much) if isinstance(much, _OfVariable) else f"it {much}") from None
+
+
+class _OfVariable(TooMuch):
+    """Says already which variable it is."""
+
+
+def _named(much: TooMuch, name: str, host: str) -> TooMuch:
+    """The innermost variable is the one to mend."""
+    return much if isinstance(much, _OfVariable) else _OfVariable(f"variable {name}{f' of {host}' * bool(host)} {much}")
 
 
 class Secrets(Mapping[str, str]):
@@ -278,10 +293,6 @@ class Secrets(Mapping[str, str]):
         """Remember what a reference stands for; gives back the reference, which goes into the model in its place."""
         self._known[reference] = (template, variables)
         return reference
-
-    def references(self) -> dict[str, tuple[Any, str, str]]:
-        """Each reference with its template, and the client and host whose variables it is rendered over."""
-        return {name: (template, own.inventory.client, own.host) for name, (template, own) in self._known.items()}
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._known))
@@ -341,7 +352,7 @@ class Secrets(Mapping[str, str]):
 
 def filters() -> list[str]:
     """Names of the filters that templates may use."""
-    return sorted(_ENVIRONMENT.filters)
+    return sorted(FILTERS)
 
 
 def _undefined_name(message: str) -> str | None:

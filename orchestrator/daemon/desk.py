@@ -14,6 +14,7 @@ from orchestrator.core.codec import CodecError, decode, encode, encode_tagged
 from orchestrator.core.commands import Answered
 from orchestrator.core.events import Peer, StepKey, StepProgressed, WordSpoken
 from orchestrator.core.model import Json
+from orchestrator.core.outside import REASON_MAX, name_fault
 from orchestrator.daemon.socket import Message
 from orchestrator.journal.journal import Entry
 
@@ -67,6 +68,9 @@ class Desk:
             return {"error": f"this is no word: {error}"}
         claims = word.peer.claims if word.peer is not None else ""
         word = replace(word, peer=replace(peer, claims=claims[:CLAIM_LENGTH]))
+        for what, said in {"id": word.id, "who": word.who, "subject": word.subject, "why": word.why}.items():
+            if fault := name_fault(said, REASON_MAX):
+                return {"error": f"this is no word: its {what} {fault}"}
         if op == "dry-run":
             return {"plan": await self._dry_run(word)}
         return {"answer": encode(await self._speak(word))}

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import structlog
 
+from orchestrator.core.outside import visible
 from orchestrator.daemon.outlet import Outlet
 
 LAST_LINES_S = 2.0  # at the end, for what is still to be written
@@ -26,6 +29,7 @@ def set_up_logs(form: str) -> Outlet:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _shown,
         renderer,
     ]
 
@@ -44,5 +48,32 @@ def set_up_logs(form: str) -> Outlet:
         cache_logger_on_first_use=False,
     )
     sys.stderr = outlet
+    libraries = logging.StreamHandler(outlet)
+    libraries.setFormatter(_Lines())
+    logging.basicConfig(level=logging.WARNING, handlers=[libraries], force=True)
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages quote addresses
     return outlet
+
+
+def _shown(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Whatever was said by others acts on no terminal that shows the log; a traceback keeps its lines."""
+    for name, value in event.items():
+        event[name] = _value(value, "\n\t" if name in ("exception", "stack") else "")
+    return event
+
+
+def _value(value: Any, keep: str = "") -> Any:
+    if isinstance(value, str):
+        return visible(value, keep)
+    if isinstance(value, Mapping):
+        return {visible(str(k)): _value(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(v) for v in value]
+    return value
+
+
+class _Lines(logging.Formatter):
+    """What libraries log, shown in the same way."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), "\n\t")

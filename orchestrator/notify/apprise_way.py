@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from orchestrator.core.people import AppriseWay
+from orchestrator.notify.harmless import harmless
 from orchestrator.notify.message import Message
 from orchestrator.notify.redaction import redacted
 
@@ -33,7 +34,13 @@ def send(way: AppriseWay, message: Message) -> str:
         service = apprise.Apprise(asset=apprise.AppriseAsset(service_timeout=0, async_mode=False))
         if not service.add(way.url):
             return "apprise does not understand its URL"
-        result = service.notify(title=message.title, body=message.body, notify_type=message.severity)
+        result = service.notify(
+            title=harmless(message.title).replace("\n", " "),
+            body=harmless(message.body),
+            body_format="text",  # where a service wants HTML, apprise then escapes it
+            interpret_escapes=False,
+            notify_type=message.severity,
+        )
     except Exception as error:  # a plug-in's own fault must not end the notifier
         return redacted(f"{type(error).__name__}: {error}", way)
     finally:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.model import Json
+from orchestrator.core.outside import visible
 from orchestrator.core.people import Person
 
 # How apprise paints it.
@@ -58,7 +59,17 @@ def message_of(notice: TellPeople, people: Sequence[Person]) -> Message:
         "for": [p.name for p in people],
         "details": dict(notice.details),
     }
+    data = {key: _shown(value) for key, value in data.items()}
     return Message(notice.id, title, "\n".join(lines), SEVERITY.get(notice.kind, "info"), data)
+
+
+def _shown(value: Json) -> Json:
+    """For a program that may show it anywhere."""
+    if isinstance(value, str):
+        return visible(value, "\n")
+    if isinstance(value, list | tuple):
+        return [_shown(one) for one in value]
+    return {visible(key): _shown(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def data_for(message: Message, person: Person | None) -> dict[str, Json]:

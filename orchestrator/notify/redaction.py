@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.core.outside import evidence
 from orchestrator.core.people import AppriseWay, Way
 
 _LONGEST = 300
@@ -18,8 +19,7 @@ def redacted(text: str, way: Way) -> str:
     """The text on one line, bounded, without the secrets of this way."""
     for secret in sorted(_secrets(way), key=len, reverse=True):
         text = text.replace(secret, "***")
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return evidence(" ".join(text.split()), _LONGEST)
 
 
 def _secrets(way: Way) -> set[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.core.events import Answer
+from orchestrator.core.outside import evidence
 from orchestrator.probes.kind import Judged, Kind, NotAsked, Question, Raw, Secrets, Unanswerable
 from orchestrator.probes.pulse import Pulse
 from orchestrator.probes.tools import Tools
@@ -157,7 +158,7 @@ class Asking:
             judged = kind.classify(self._options, raw)
         except Exception as error:
             what = f"the {kind.name} probe cannot judge its answer: {type(error).__name__}: {error}"
-            return Judged(Answer.NONE, {}, what)
+            return Judged(Answer.NONE, {}, evidence(what))
         if judged.answer is Answer.SILENT and not kind.forks:
             late_s = self._loop.time() - self._stamped - self.timeout_s
             held_s = self._pulse.held_s() - self._held_s if self._pulse is not None else 0.0

@@ -7,15 +7,16 @@ given in `resolver`, where the end user's own would look), nothing kept from the
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from orchestrator.core.events import Answer
+from orchestrator.probes.expressions import found
 from orchestrator.probes.kind import (
     CannotInvent,
     Done,
@@ -89,6 +90,9 @@ class HttpOptions(Pinned):
     token_file: Text | None = Field(default=None, description="file with a bearer token")
     token_secret: Text | None = Field(default=None, description="name of the secret with a bearer token")
     redirects: Annotated[int, Field(ge=0, le=10)] = Field(default=0, description="redirects to follow")
+    redirects_inward: bool = Field(
+        default=False, description="follow a redirect also from a public address to a private one or to this machine"
+    )
     tls_verify: bool = True
     tls_ca_file: Text | None = None
 
@@ -101,13 +105,15 @@ class HttpOptions(Pinned):
 
 @dataclass(frozen=True, slots=True)
 class Responded:
-    """A response; `complete` is False if the rest of its body did not come in time."""
+    """A response; `complete` is False if the rest of its body did not come in time, `plain` is True if a redirect led
+    from TLS to a place without."""
 
     status: int
     body: str
     rtt_s: float
     headers: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
+    plain: bool = False
 
 
 def launch(question: Question[HttpOptions], done: Done) -> Callable[[], None]:
@@ -128,28 +134,30 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
     measures = {"rtt_s": reply.rtt_s, "status": float(reply.status)}
     seen = f"HTTP {reply.status}"
     if reply.status not in options.status:
-        text = " ".join(reply.body.split())[:120]
+        text = " ".join(reply.body[:2000].split())[:120]
         expected = ", ".join(str(s) for s in options.status)
         return Judged(Answer.BAD, measures, f"{seen}{': ' + text if text else ''} (expected {expected})")
     headers = {name.lower(): value for name, value in reply.headers.items()}
     for name, pattern in options.header_matches.items():
         value = headers.get(name.lower())
-        if value is None or not re.search(pattern, value):
-            return Judged(Answer.BAD, measures, f"{seen}, header {name} is {value!r}, expected /{pattern}/")
+        if value is None or not found(pattern, value):
+            shown = None if value is None else value[:200]
+            return Judged(Answer.BAD, measures, f"{seen}, header {name} is {shown!r}, expected /{pattern}/")
     if not reply.complete:
         return Judged(Answer.BAD, measures, f"{seen}, then the body did not end in time")
-    if options.match is not None and not re.search(options.match, reply.body):
-        start = " ".join(reply.body.split())[:80]
+    if options.match is not None and not found(options.match, reply.body):
+        start = " ".join(reply.body[:2000].split())[:80]
         return Judged(Answer.BAD, measures, f"{seen}, body does not match /{options.match}/: {start!r}")
     if options.json_is:
         try:
             document = json.loads(reply.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return Judged(Answer.BAD, measures, f"{seen}, body is no JSON: {reply.body[:80]!r}")
-        wrong = mismatches(document, options.json_is)
+        wrong = list(islice(mismatches(document, options.json_is), 3))
         if wrong:
-            return Judged(Answer.BAD, measures, f"{seen}, {'; '.join(wrong[:3])}")
-    return Judged(Answer.GOOD, measures, f"{seen} in {reply.rtt_s * 1000:.0f} ms")
+            return Judged(Answer.BAD, measures, f"{seen}, {'; '.join(wrong)}")
+    out = ", redirected from https to http" if reply.plain else ""
+    return Judged(Answer.GOOD, measures, f"{seen} in {reply.rtt_s * 1000:.0f} ms{out}")
 
 
 def invent(options: HttpOptions, so: bool, measures: Mapping[str, float]) -> Responded | Refusal:

@@ -18,12 +18,14 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from orchestrator.probes.connecting import Connecting
 from orchestrator.probes.http_response import NoResponse, Response
+from orchestrator.probes.inward import Where, may_lead, where
 from orchestrator.probes.kind import Done, NotAsked, Question, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.names import Failure
 from orchestrator.probes.sockets import is_address, meaning_of
 from orchestrator.probes.turns import Turn
 
 _AT_ONCE_BYTES = 65536
+_FOR_ALL = ("user-agent", "accept", "accept-encoding", "accept-language", "connection", "content-type")
 _MOVED = (301, 302, 303, 307, 308)
 _SAFE = "/:@!$&'()*+,;=~-._%"  # what may stand in a path as it is; what is percent-encoded already stays so
 
@@ -62,14 +64,15 @@ def place_of(url: str) -> Place:
 
 
 class Exchange:
-    """One question. `finish` makes the kind's own reply of a response: status, text, seconds, headers, if whole."""
+    """One question. `finish` makes the kind's own reply of a response: status, text, seconds, headers, if whole, and
+    whether redirects led out of TLS."""
 
     def __init__(
         self,
         question: Question[Any],
         headers: Mapping[str, str],
         token: str | None,
-        finish: Callable[[int, str, float, Mapping[str, str], bool], Raw],
+        finish: Callable[[int, str, float, Mapping[str, str], bool, bool], Raw],
         done: Done,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -81,8 +84,10 @@ class Exchange:
         self._url: str = question.options.url
         self._method: str = question.options.method
         self._body: bytes | None = None if question.options.body is None else question.options.body.encode()
-        self._place = place_of(self._url)
+        self._place = self._asked = place_of(self._url)
+        self._first: Where | None = None  # where the place that was asked for lies
         self._hops = 0
+        self._plain = False  # whether a redirect led from TLS to none
         self._turn: Turn | None = None
         self._finding: Callable[[], None] | None = None
         self._connecting: Connecting | None = None
@@ -130,9 +135,24 @@ class Exchange:
             return
         host = self._place.host
         if found[0] != host:
-            self._seen[host] = ", ".join(found)
+            self._seen[host] = ", ".join(found[:8])
+        if self._hops:
+            found = self._reachable(found)
+            if not found:
+                return
         self._connecting = Connecting(found, self._place.port, self._question.options, self._connected)
         self._connecting.begin()
+
+    def _reachable(self, found: list[str]) -> list[str]:
+        """Of the addresses that a redirect led to, those that it may lead to; if there is none, that was the answer."""
+        first = self._first
+        if first is None or self._question.options.redirects_inward:
+            return found
+        outward = [address for address in found if may_lead(first, where(address))]
+        if not outward:
+            why = f"redirected from {first.value} to {self._place.named}, {where(found[0]).value}"
+            self._fail(Refusal(f"{why}: not followed, unless redirects_inward is true"))
+        return outward
 
     def _connected(self, sock: socket.socket | OSError | Unanswerable, _rtt_s: float) -> None:
         self._connecting = None
@@ -143,6 +163,8 @@ class Exchange:
             self._fail(meaning_of(sock, f"{self._place.host} port {self._place.port}"))
             return
         self._sock, self._connected_once = sock, True
+        if self._first is None:
+            self._first = where(sock.getpeername()[0])
         if not self._place.secure:
             self._write()
             return
@@ -221,8 +243,8 @@ class Exchange:
                     if self._is_redirected(response):
                         self._redirect(response)
                         return
-                if len(data) < _AT_ONCE_BYTES and data and not self._place.secure:
-                    break  # there is no more just now; TLS may keep some back, and is asked until it says so
+                if not response.complete and data:
+                    break  # everybody else's turn; the loop calls again while there is more
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
             return
         except ssl.SSLWantWriteError:
@@ -239,6 +261,8 @@ class Exchange:
             return
         if response.complete:
             self._answer(response, self._loop.time() - self._started, complete=True)
+        elif isinstance(sock, ssl.SSLSocket):  # TLS may keep some back, of which the loop knows nothing
+            self._loop.call_soon(self._read)
 
     def _end(self, response: Response) -> None:
         try:
@@ -262,14 +286,17 @@ class Exchange:
         except ValueError:
             self._fail(Refusal(f"redirected to no URL: {url[:200]}"))
             return
-        if place.origin != self._place.origin:  # neither token nor name is meant for others
+        if place.origin != self._place.origin:  # what the author says there is meant for nobody else
             self._token = None
-            kept = {k: v for k, v in self._headers.items() if k.lower() not in ("authorization", "host", "cookie")}
-            self._headers = kept
+            self._headers = {name: value for name, value in self._headers.items() if name.lower() in _FOR_ALL}
+        self._plain = self._plain or (self._place.secure and not place.secure)
         if (response.status == 303 and self._method != "HEAD") or (
             response.status in (301, 302) and self._method == "POST"
         ):
             self._method, self._body = "GET", None
+        if self._body is not None and (place.host != self._asked.host or self._plain):
+            self._fail(Refusal(f"redirected to {place.named}: what is sent is meant for {self._asked.named} alone"))
+            return
         self._url, self._place, self._head_s = url, place, 0.0
         self._hang_up()
         self._find()
@@ -286,7 +313,7 @@ class Exchange:
         self._fail(Silence(f"{what} within {self._question.timeout_s:g} s"))
 
     def _answer(self, response: Response, took_s: float, *, complete: bool) -> None:
-        self._finish(self._reply(response.status, response.text, took_s, response.headers, complete))
+        self._finish(self._reply(response.status, response.text, took_s, response.headers, complete, self._plain))
 
     def _fail(self, meaning: Silence | Refusal | NotAsked) -> None:
         """With the addresses that names led to: half of what an operator wants to know."""

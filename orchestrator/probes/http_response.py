@@ -7,6 +7,7 @@ HEAD has no body, what the end of the connection means, and how much is enough.
 
 from __future__ import annotations
 
+import codecs
 import re
 import zlib
 
@@ -14,6 +15,8 @@ import httptools
 
 BODY_MAX_BYTES = 1 << 20
 HEAD_MAX_BYTES = 1 << 16
+AROUND_MAX_BYTES = 1 << 20  # sizes of chunks, what is said beside them, trailers
+_NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "utf-7"}  # slow, or no text at all
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 
 
@@ -31,6 +34,7 @@ class Response:
         self._head_only = head_only
         self._interim = False
         self._fed_bytes = 0
+        self._body_bytes = 0  # as they came, packed
         self._body = bytearray()
         self._encoding = ""
         self._unpacking: zlib._Decompress | None = None
@@ -43,6 +47,8 @@ class Response:
     def feed(self, data: bytes) -> None:
         """Take in what has come. Raises `NoResponse`."""
         self._fed_bytes += len(data)
+        if self._fed_bytes - self._body_bytes > HEAD_MAX_BYTES + AROUND_MAX_BYTES:
+            raise NoResponse(f"more than {AROUND_MAX_BYTES} bytes came that are neither its head nor its body")
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -73,8 +79,9 @@ class Response:
         """The body so far, in the character set that the response names."""
         found = _CHARSET.search(self.headers.get("content-type", ""))
         try:
-            return self._body.decode(found[1] if found else "utf-8", "replace")
-        except LookupError:
+            named = codecs.lookup(found[1]).name if found else "utf-8"
+            return self._body.decode("latin-1" if named in _NO_CHARSETS else named, "replace")
+        except (LookupError, ValueError):  # none of that name, or none of text
             return self._body.decode("latin-1")
 
     # ---- called by the parser
@@ -85,7 +92,8 @@ class Response:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        self.headers.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+        if not self.status:  # trailers say nothing that anybody looks at
+            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -99,9 +107,12 @@ class Response:
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
+        self._body_bytes += len(data)
         if self.complete:
             return
         self._body += data if self._encoding not in ("gzip", "x-gzip", "deflate") else self._unpacked(data)
+        if self._body_bytes > 2 * BODY_MAX_BYTES:  # it unpacks to nothing
+            self.complete = True
         if len(self._body) >= BODY_MAX_BYTES:
             del self._body[BODY_MAX_BYTES:]
             self.complete = True

@@ -25,6 +25,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from orchestrator.core.durations import parse_duration
 from orchestrator.core.events import Answer
+from orchestrator.core.outside import evidence, measures
+from orchestrator.probes.expressions import TookTooLong
 
 if TYPE_CHECKING:
     from orchestrator.probes.tools import Tools
@@ -226,7 +228,7 @@ class Kind(Generic[OptionsT, ReplyT]):
             import_module(name)
 
     def classify(self, options: OptionsT, raw: Raw) -> Judged:
-        """What a raw result means. Pure.
+        """What a raw result means, in words and numbers that may be recorded: here a target's text comes in. Pure.
 
         Raises TypeError for a result of another kind.
         """
@@ -234,14 +236,18 @@ class Kind(Generic[OptionsT, ReplyT]):
             raw = self.heard(raw)
         match raw:
             case Silence(why):
-                return Judged(Answer.SILENT, {}, why)
+                return Judged(Answer.SILENT, {}, evidence(why))
             case Refusal(why):
-                return Judged(Answer.BAD, {}, why)
+                return Judged(Answer.BAD, {}, evidence(why))
             case NotAsked(why, way_gone):
-                return Judged(Answer.NONE, {}, why, way_gone)
+                return Judged(Answer.NONE, {}, evidence(why), way_gone)
         if not isinstance(raw, self.reply):
             raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}")
-        return self.judge(options, raw)
+        try:
+            judged = self.judge(options, raw)
+        except TookTooLong as unknown:
+            return Judged(Answer.NONE, {}, evidence(str(unknown)))
+        return replace(judged, measures=measures(judged.measures), detail=evidence(judged.detail))
 
 
 def by_launching(launch: Launch[OptionsT]) -> Callable[[Question[OptionsT]], Awaitable[Raw]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -24,7 +24,8 @@ from pydantic import Field
 from orchestrator.core.events import Answer
 from orchestrator.probes.kind import Judged, Kind, Options, Question, Raw, Text
 
-_ITEM = re.compile(r"\s*(?:'((?:[^']|'')+)'|([^\s=']+))=(-?[0-9.,]+)([^;\s0-9]*)(?:;\S*)?")
+_NUMBER = re.compile(r"(-?[0-9.,]{1,40})([^;\s0-9]{0,40})(?:;|$)")
+_DATA_MAX = 8192  # characters of performance data that are looked at
 _UNITS = {
     "": ("", 1.0),
     "s": ("_s", 1.0),
@@ -78,14 +79,48 @@ def performance(output: str) -> dict[str, float]:
     if bar:
         data.append(rest)
     for part in data:
-        for quoted, plain, number, unit in _ITEM.findall(part):
-            suffix, factor = _UNITS.get(unit, (f"_{unit}", 1.0))
-            label = (quoted or plain).replace("''", "'")
+        for label, value in _items(part[:_DATA_MAX]):
+            number = _NUMBER.match(value)
+            if number is None:
+                continue
+            suffix, factor = _UNITS.get(number[2], (f"_{number[2]}", 1.0))
             try:
-                measures[label + suffix] = float(number.replace(",", ".")) * factor
+                measures[label + suffix] = float(number[1].replace(",", ".")) * factor
             except ValueError:
                 continue
     return measures
+
+
+def _items(data: str) -> Iterator[tuple[str, str]]:
+    """Each `label=value`, read once from left to right: whatever a plug-in prints, that takes no longer than it is."""
+    at = 0
+    while at < len(data):
+        if data[at].isspace():
+            at += 1
+            continue
+        label = ""
+        if data[at] == "'":
+            label, at = _quoted(data, at + 1)
+        end = next((n for n in range(at, len(data)) if data[n].isspace()), len(data))
+        plain, equals, value = data[at:end].partition("=")
+        label, at = label + plain, end
+        if equals and label:
+            yield label, value
+
+
+def _quoted(data: str, at: int) -> tuple[str, int]:
+    """What stands between quotes from here on, a doubled one being one of its letters, and where it ends."""
+    told: list[str] = []
+    while at < len(data):
+        if data[at] != "'":
+            told.append(data[at])
+        elif data[at + 1 : at + 2] == "'":
+            told.append("'")
+            at += 1
+        else:
+            return "".join(told), at + 1
+        at += 1
+    return "".join(told), at
 
 
 def judge(options: NagiosOptions, reply: Exited) -> Judged:

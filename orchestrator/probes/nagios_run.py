@@ -6,15 +6,18 @@ The one rule it keeps: the plug-in and everything it starts share the fork's pro
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
+import time
 
 from orchestrator.probes.forked import die_with_parent
 from orchestrator.probes.forks import Call
 from orchestrator.probes.kind import NotAsked, Raw
 from orchestrator.probes.nagios import Exited
 
-_OUTPUT_MAX = 65536
+_OUTPUT_MAX = 32768  # of its output that is looked at
+_HEARD_MAX = 1 << 20  # of its output that is waited for: one that prints without end is no plug-in
 _PATH = "/usr/lib/nagios/plugins:/usr/lib64/nagios/plugins:/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -41,10 +44,47 @@ def answer(call: Call) -> Raw:
         )
     except OSError as error:
         return NotAsked(f"cannot run {program}: {error.strerror}")
-    try:
-        output, _ = process.communicate(timeout=call.timeout_s)
-    except subprocess.TimeoutExpired:
-        return NotAsked(f"{program} was killed: it did not end within {call.timeout_s:g} s")
+    output, ending = _heard(process, call.timeout_s)
+    if ending:
+        return NotAsked(f"{program} was killed: {ending}")
     if process.returncode < 0:
         return NotAsked(f"{program} was killed by signal {-process.returncode}")
-    return Exited(process.returncode, output[:_OUTPUT_MAX].decode("utf-8", "replace"))
+    return Exited(process.returncode, output.decode("utf-8", "replace"))
+
+
+def _heard(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[bytes, str]:
+    """The beginning of what it prints until it ends, and why it is to be killed instead, if it is.
+
+    It is read until the plug-in itself has ended: what it leaves running may keep the pipe open for ever.
+    """
+    pipe = process.stdout
+    if pipe is None:
+        return b"", "it has no output"
+    kept, heard = bytearray(), 0
+    end = time.monotonic() + timeout_s
+    os.set_blocking(pipe.fileno(), False)
+    ended = os.pidfd_open(process.pid)
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN | select.POLLHUP)
+    poll.register(ended, select.POLLIN)
+    over = False
+    while not over:
+        left_s = end - time.monotonic()
+        if left_s <= 0:
+            return bytes(kept), f"it did not end within {timeout_s:g} s"
+        ready = {descriptor for descriptor, _ in poll.poll(left_s * 1000)}
+        over = ended in ready  # then what it has said is all in the pipe
+        while pipe.fileno() in ready:
+            try:
+                data = os.read(pipe.fileno(), _OUTPUT_MAX)
+            except BlockingIOError:
+                break
+            if not data:
+                poll.unregister(pipe)
+                break
+            heard += len(data)
+            kept += data[: _OUTPUT_MAX - len(kept)]
+            if heard > _HEARD_MAX:
+                return bytes(kept), f"it printed more than {_HEARD_MAX} bytes"
+    process.wait()
+    return bytes(kept), ""

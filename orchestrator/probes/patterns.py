@@ -5,22 +5,21 @@ The one rule it keeps: an expectation that can never be met is an error when the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from orchestrator.core.model import Json
+from orchestrator.probes.expressions import fault
 
+_ELEMENTS_MAX = 10_000  # values of one path that are compared
 _ELEMENT = "1"  # name of the one element of an invented collection
 
 
 def _compiles(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from error
+    if why := fault(text):
+        raise ValueError(f"{text!r} {why}")
     return text
 
 
@@ -72,17 +71,25 @@ def _walk(value: Json, parts: list[str], so_far: str) -> Iterator[tuple[str, Jso
         raise NotThere(f"there is no {place}")
 
 
-def mismatches(document: Json, wanted: Mapping[str, Json]) -> list[str]:
-    """What in the document is not as wanted, in words; empty if everything is."""
-    wrong = []
+def mismatches(document: Json, wanted: Mapping[str, Json]) -> Iterator[str]:
+    """What in the document is not as wanted, in words, as it is found; nothing if everything is."""
     for path, want in wanted.items():
         try:
-            for place, value in values_at(document, path):
+            for count, (place, value) in enumerate(values_at(document, path)):
+                if count == _ELEMENTS_MAX:
+                    yield f"{path} names more than {_ELEMENTS_MAX} values"
+                    break
                 if value != want or isinstance(value, bool) != isinstance(want, bool):
-                    wrong.append(f"{place} is {value!r}, expected {want!r}")
+                    yield f"{place[:200]} is {_shown(value)}, expected {want!r}"
         except NotThere as error:
-            wrong.append(str(error))
-    return wrong
+            yield str(error)
+
+
+def _shown(value: Json) -> str:
+    """A value of a document of others; whatever it is, it is not written out in full."""
+    if isinstance(value, dict | list):
+        return f"{'a mapping' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    return repr(value[:200] if isinstance(value, str) else value)
 
 
 class NoDocument(Exception):

@@ -30,6 +30,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from orchestrator.core.events import Answer
+from orchestrator.probes.expressions import found
 from orchestrator.probes.kind import (
     CannotInvent,
     Duration,
@@ -143,13 +144,15 @@ def judge(options: SshOptions, reply: Ran) -> Judged:
     by = "" if reply.way == "direct" else f" by {reply.way}"
     if reply.code is None:
         return Judged(Answer.BAD, measures, f"logged in{by}, but {options.command!r} did not end in time")
-    said = " ".join((reply.errors or reply.output).split())[:120]
+    said = " ".join((reply.errors or reply.output)[:1000].split())[:120]
     if reply.code != options.exit_code:
         text = f"{options.command!r} ended with {reply.code}, expected {options.exit_code}{by}"
         return Judged(Answer.BAD, measures, f"{text}: {said}" if said else text)
-    if options.match is not None and not re.search(options.match, reply.output):
+    if options.match is not None and not found(options.match, reply.output):
         return Judged(
-            Answer.BAD, measures, f"{options.command!r} said {reply.output.strip()[:80]!r}, expected /{options.match}/"
+            Answer.BAD,
+            measures,
+            f"{options.command!r} said {reply.output[:1000].strip()[:80]!r}, expected /{options.match}/",
         )
     return Judged(Answer.GOOD, measures, f"logged in{by}, {options.command!r} as expected")
 

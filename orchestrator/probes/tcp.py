@@ -6,7 +6,6 @@ The one rule it keeps: a refusal is an answer (bad), a time-out is none (silent)
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic import Field
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.connecting import Connecting
+from orchestrator.probes.expressions import TookTooLong, found
 from orchestrator.probes.kind import (
     CannotInvent,
     Done,
@@ -38,6 +38,7 @@ from orchestrator.probes.texts import differing, matching
 from orchestrator.probes.turns import Turn
 
 _BANNER_MAX_BYTES = 65536
+_LOOK_EVERY_S = 0.02
 
 
 class TcpOptions(Pinned):
@@ -69,6 +70,8 @@ class _Asking:
         "_doing",
         "_done",
         "_finding",
+        "_look",
+        "_looked_at",
         "_loop",
         "_question",
         "_rtt_s",
@@ -88,7 +91,9 @@ class _Asking:
         self._sock: socket.socket | None = None
         self._doing = "connection"
         self._rtt_s = 0.0
-        self._said = b""
+        self._said = bytearray()
+        self._look: asyncio.TimerHandle | None = None
+        self._looked_at = 0
         self.over = False
 
     def begin(self) -> None:
@@ -168,8 +173,25 @@ class _Asking:
             self._broken(error)
             return
         self._said += more
-        if not more or len(self._said) >= _BANNER_MAX_BYTES or re.search(expect or "", self._text):
+        if not more or len(self._said) >= _BANNER_MAX_BYTES:
             self._finish(Accepted(self._rtt_s, self._text))
+        elif self._look is None:  # at once, then on a beat: whoever sends letter by letter is not looked at each time
+            self._look_now(expect or "")
+
+    def _look_now(self, expect: str) -> None:
+        """Is it there? What comes meanwhile is looked at together."""
+        self._look = None
+        if self.over or self._looked_at == len(self._said):
+            return
+        self._looked_at = len(self._said)
+        try:
+            there = found(expect, self._text)
+        except TookTooLong:
+            there = True  # the judgement will say so
+        if there:
+            self._finish(Accepted(self._rtt_s, self._text))
+        else:
+            self._look = self._loop.call_later(_LOOK_EVERY_S, self._look_now, expect)
 
     def _broken(self, error: OSError) -> None:
         self._finish(Refusal(f"{self._where}: connected, then {(error.strerror or str(error)).lower()}"))
@@ -204,6 +226,9 @@ class _Asking:
         self.over = True
         if self._finding is not None:
             self._finding()
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         if self._connecting is not None:
             self._connecting.abandon()
             self._connecting = None  # it knows this question, as the turn does: no work for the garbage collector
@@ -231,10 +256,12 @@ def judge(options: TcpOptions, reply: Accepted) -> Judged:
     if options.expect is None:
         return Judged(Answer.GOOD, measures, f"{where} accepts connections, {reply.rtt_s * 1000:.1f} ms")
     said = reply.said or ""
-    if re.search(options.expect, said):
-        return Judged(Answer.GOOD, measures, f"{where} says {said.strip()[:80]!r}")
+    if found(options.expect, said):
+        return Judged(Answer.GOOD, measures, f"{where} says {said[:1000].strip()[:80]!r}")
     late = "" if reply.complete else " when the time was over"
-    return Judged(Answer.BAD, measures, f"{where} had said {said.strip()[:80]!r}{late}, expected /{options.expect}/")
+    return Judged(
+        Answer.BAD, measures, f"{where} had said {said[:1000].strip()[:80]!r}{late}, expected /{options.expect}/"
+    )
 
 
 def invent(options: TcpOptions, so: bool, measures: Mapping[str, float]) -> Accepted | Refusal:

@@ -7,12 +7,13 @@ choice made otherwise, then with two, until one matches or the patience is over.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeVar
+
+from orchestrator.probes.expressions import TookTooLong, found
 
 # `re` has no public way to its parser (sre_parse is deprecated). Were this one gone, a pattern would have no text, and
 # checks with one would be told as not to be invented: nothing else depends on it.
@@ -30,14 +31,14 @@ T = TypeVar("T")
 @lru_cache(maxsize=1024)
 def matching(pattern: str) -> str | None:
     """A text in which `re.search` finds this pattern; None if none was found. Pure."""
-    return _first_in(_parsed(pattern), lambda text: re.search(pattern, text) is not None)
+    return _first_in(_parsed(pattern), lambda text: _found(pattern, text))
 
 
 @lru_cache(maxsize=1024)
 def differing(pattern: str) -> str | None:
     """A text in which `re.search` does not find this pattern; None if none was found. Pure."""
     for text in (*_PLAIN, *_forbidden(_parsed(pattern) or ())):
-        if re.search(pattern, text) is None:
+        if not _found(pattern, text):
             return text
     return None
 
@@ -50,7 +51,14 @@ def matching_all(patterns: tuple[str, ...]) -> str | None:
     if len(known) < len(parts):
         return None
     texts = [*known, " ".join(known), "".join(known), "\n".join(known), " ".join(reversed(known)), ""]
-    return next((text for text in texts if all(re.search(pattern, text) for pattern in patterns)), None)
+    return next((text for text in texts if all(_found(pattern, text) for pattern in patterns)), None)
+
+
+def _found(pattern: str, text: str) -> bool:
+    try:
+        return found(pattern, text)
+    except TookTooLong:  # no text to hand out, whatever it is
+        return False
 
 
 def _parsed(pattern: str) -> Sequence[Any] | None:

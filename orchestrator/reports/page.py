@@ -13,6 +13,7 @@ from html import escape
 from importlib.resources import files
 
 from orchestrator.core.durations import show_duration
+from orchestrator.core.outside import visible
 from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, stamp
 from orchestrator.reports.shape import Account, Figure, Moment
 from orchestrator.reports.summary import rows
@@ -47,7 +48,7 @@ def _style() -> str:
 
 
 def _t(text: object) -> str:
-    return escape(str(text))
+    return escape(visible(str(text), "\n"))
 
 
 def _head(*names: str) -> str:

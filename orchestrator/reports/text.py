@@ -1,6 +1,7 @@
 """Lines of text with a style each: what the status, a report and a live run look like in a terminal.
 
-The one rule it keeps: without colour the text says the same; a style only helps the eye.
+The one rule it keeps: without colour the text says the same; a style only helps the eye. Each part is of one line and
+shows as it is (`visible`), so that no evidence forges a line, a colour or a direction of writing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.core.durations import show_duration
+from orchestrator.core.outside import visible
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -34,7 +36,7 @@ def line(*parts: str | Part) -> Line:
 
 def plain(lines: Iterable[Line]) -> str:
     """The lines without any style, each ended."""
-    return "".join("".join(p.text for p in parts).rstrip() + "\n" for parts in lines)
+    return "".join("".join(visible(p.text) for p in parts).rstrip() + "\n" for parts in lines)
 
 
 def show(lines: Iterable[Line], to: TextIO | None = None) -> None:
@@ -57,7 +59,7 @@ def rich_text(lines: Iterable[Line], *, last: bool = True) -> Text:
     whole = Text()
     for parts in lines:
         for part in parts:
-            whole.append(part.text, part.style or None)
+            whole.append(visible(part.text), part.style or None)
         whole.append("\n")
     if not last:
         whole.right_crop(1)

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.events import Outcome, TaskTime
+from orchestrator.core.outside import evidence
 from orchestrator.runner import guard
 from orchestrator.runner.guard_answers import Answer, Verdict, answer_in
 from orchestrator.runner.sentences import delegates_of, message_of, one_line
 
 DETAIL_LIMIT = 600
 UNGUARDED_MAX = 20  # hosts that are named as not guarded; the rest is counted
+NAME_LIMIT = 200
+MESSAGE_LIMIT = 500
 _SECRET_NAME = re.compile(r"pass|secret|token|credential|private|(^|_)key", re.IGNORECASE)
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _ORIGIN = re.compile(r"\s*Origin: (\S+)(?: .*|$)")
@@ -185,13 +188,13 @@ class Reading:
         role = data.get("role")
         if self._is_guard(data):
             return f"{guard.PLAY}: {name}"
-        return self._strike(f"{role} : {name}" if role else name)
+        return evidence(self._strike(f"{role} : {name}" if role else name), NAME_LIMIT)
 
     def _sentence(self, host: str, data: Mapping[str, Any], result: Mapping[str, Any]) -> str:
         where = self._shorten(str(data.get("task_path") or ""))
         elsewhere = [other for other in map(self._named, delegates_of(result)) if other != host]
         on = f"{host} (on {', '.join(elsewhere[:3])})" if elsewhere else host
-        message = message_of(result, self._strike)
+        message = evidence(message_of(result, self._strike), MESSAGE_LIMIT)
         return f"{on}: {self._name(data)}: {message}" + (f" ({where})" if where else "")
 
     def _strike(self, text: str) -> str:
@@ -264,7 +267,7 @@ class Reading:
             wanted = [line for line in self.says[start:] if not line.startswith("[WARNING]")][:6]
         text = " ".join(line.strip() for line in wanted).replace("[ERROR]: ", "").replace("ERROR! ", "")
         text = _ORIGIN.sub(lambda found: f" ({self._shorten(found.group(1))})", one_line(text))
-        return self._strike(text)[:DETAIL_LIMIT]
+        return evidence(self._strike(text), DETAIL_LIMIT)
 
     def _shorten(self, path: str) -> str:
         return path.removeprefix(f"{self.base}/")
@@ -273,7 +276,7 @@ class Reading:
     def _join(sentences: Iterable[str]) -> str:
         unique = list(dict.fromkeys(sentences))
         more = f" (and {len(unique) - 3} more)" if len(unique) > 3 else ""
-        return ("; ".join(unique[:3]) + more)[:DETAIL_LIMIT]
+        return evidence("; ".join(unique[:3]) + more, DETAIL_LIMIT)
 
 
 def secrets_in(variables: Mapping[str, Any]) -> tuple[str, ...]:

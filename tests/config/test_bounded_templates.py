@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.config.faults import Faults
-from orchestrator.config.inventory import Inventory, Untrusted, read_inventory
+from orchestrator.config.inventory import Inventory, Verbatim, read_inventory
 from orchestrator.config.templates import RenderFailed, Variables
 
 ESCAPES = [
@@ -126,5 +126,5 @@ def test_what_ansible_does_not_template_is_left_alone(tmp_path: Path) -> None:
         inventory = read_inventory(tmp_path, "acme", sources, faults, cache=tmp_path / "cache")
         assert inventory is not None, faults
         of_web = inventory.host_vars["web"]
-        assert isinstance(of_web["url"], Untrusted)
+        assert isinstance(of_web["url"], Verbatim)
         assert variables(**of_web).render("{{ tag }} {{ own }} {{ url }}")[0] == "{{ 7 * 7 }} 49 http://web/"

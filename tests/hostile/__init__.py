@@ -1,0 +1,1 @@
+"""Texts of strangers, on every way in and every way out."""
