@@ -106,12 +106,11 @@ def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | No
     if run.started.move not in turn.model.moves or run.started.service not in turn.model.services:
         return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
     if step.kind in PLAYBOOK_STEPS:
-        if run.started.configuration != turn.decided.configuration:
-            now = digest_as_started(turn, run)
-            if now != run.started.plan_digest:
-                return Reason.PLAN_CHANGED, f"plan {run.started.plan_digest} is {now} by now"
-        if not run.committed and (edited := changed(turn, run)):  # past that the runner looks itself: nothing older
-            return Reason.PLAN_CHANGED, edited
+        loaded = run.started.configuration != turn.decided.configuration
+        other = loaded and digest_as_started(turn, run) != run.started.plan_digest
+        # What is only edited is looked at by the runner itself once a fence has begun: nothing older stops it then.
+        if (other or not run.committed) and (told := changed(turn, run)):
+            return Reason.PLAN_CHANGED, told
     if run.started.origin is r.Origin.AUTOMATIC and step.kind in PLAYBOOK_STEPS:
         unwanted = None if run.committed else _unwanted(turn, run, step)
         return unwanted or _fence_asks(turn, run, step)
