@@ -294,6 +294,10 @@ class Secrets(Mapping[str, str]):
         self._known[reference] = (template, variables)
         return reference
 
+    def references(self) -> dict[str, tuple[Any, str, str]]:
+        """Each reference with its template, and the client and host whose variables it is rendered over."""
+        return {name: (template, own.inventory.client, own.host) for name, (template, own) in self._known.items()}
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._known))
 
