@@ -21,8 +21,7 @@ class Desk:
     """Give `handle` to `WordsSocket`, its `publish` to `publish`, and call `entry` and `progress` from the shell.
 
     `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis;
-    `asking` tells how checks are asked; `broken` why nothing can be remembered or done now, or None; `journal` how it
-    is kept.
+    `asking` tells how checks are asked.
     """
 
     def __init__(
@@ -32,27 +31,24 @@ class Desk:
         now: Callable[[], float],
         asking: Callable[[], Json] = lambda: None,
         publish: Callable[[Message], None] | None = None,
-        *,
-        broken: Callable[[], str | None] = lambda: None,
-        journal: Callable[[], Json] = lambda: None,
     ) -> None:
         self.publish: Callable[[Message], None] = publish or (lambda _message: None)
         self._speak = speak
         self._dry_run = dry_run
         self._now = now
         self._asking = asking
-        self._broken = broken
-        self._journal = journal
         self._tasks: dict[StepKey, Json] = {}
+        self.journal: Callable[[], Json] = lambda: None  # what is told of how the journal is kept
 
     async def handle(self, request: Message) -> Message:
         """The reply to one request; see `socket.py`."""
         op = request.get("op")
         if op == "status":
-            told: Message = {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}
-            return {"status": {**told, "broken": self._broken(), "journal": self._journal()}}
+            return {"status": {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}}
+        if op == "journal":
+            return {"journal": self.journal()}
         if op not in ("word", "dry-run"):
-            return {"error": f"unknown op {op!r}: word, dry-run, status or watch"}
+            return {"error": f"unknown op {op!r}: word, dry-run, status, journal or watch"}
         try:
             word = decode(WordSpoken, request.get("word"))
         except CodecError as error:

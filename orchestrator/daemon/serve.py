@@ -136,14 +136,8 @@ def _desk(controller: Controller) -> Desk:
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
 
-    desk = Desk(
-        controller.speak,
-        dry_run,
-        controller.axis.now,
-        controller.prober.told,
-        broken=lambda: controller.shell.broken,
-        journal=controller.upkeep.told,
-    )
+    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told)
+    desk.journal = controller.upkeep.told
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
 

@@ -32,7 +32,6 @@ class KeptCheckpoint:
 class Beside:
     """What the store keeps beside the entries, read before them."""
 
-    head: tuple[int, bytes]
     checkpoints: Sequence[KeptCheckpoint] = ()
     models: Iterable[tuple[str, bytes]] = ()
     epoch: int = 0  # the largest that was ever given
@@ -123,18 +122,9 @@ class Examination:
                 self._add(ChainFault(seq, Fault.REWRITTEN, why))
             self._compared = max(self._compared, seq)
 
-    def missing_gaps(self) -> list[chain.Gap]:
-        """Gaps that were met and that no entry seen so far binds: entries written meanwhile may do so."""
-        return [gap for gap in self._used if (Bound.GAP, gap.name) not in self._binds]
-
     def examined(self) -> Examined:
         """Everything that was found. Call it when all entries were looked at."""
         beside = self._beside
-        seq, digest = beside.head
-        if self._after < seq:
-            self._add(chain.missing(self._after + 1, seq))
-        elif self._after == seq and self._previous is not None and self._previous != digest:
-            self._add(ChainFault(seq, Fault.ALTERED, "its hash is not the one that was written last"))
         if beside.epoch < self._epoch:
             why = f"the largest epoch that was given is {beside.epoch}, but an entry has {self._epoch}"
             self._add(ChainFault(0, Fault.ALTERED, why, "lease"))

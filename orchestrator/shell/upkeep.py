@@ -29,21 +29,13 @@ DAILY_S = 86400.0
 AGAIN_S = 600.0  # after a failure
 PAUSE_S = 0.1  # between two transactions
 AT_THE_END_S = 10.0
+TOLD_AT = 2  # failures in a row: one may pass by itself
 COMPARED = 20  # of the anchored heads, at a start: the newest
-
-
-def name_of(workspace: Path) -> str:
-    """What tells this workspace's heads from another's in one file: its identity, else its folder's name."""
-    try:
-        found = (workspace / ".bascule" / "identity").read_text(encoding="utf-8").strip()
-    except OSError:
-        found = ""
-    return found or "".join(workspace.name.split()) or "workspace"
 
 
 def refuse_another(journal: SqliteJournal, workspace: Path, anchors: Anchors) -> None:
     """Raises JournalUnreadable where a head that was anchored is not this journal's: cut off, or written anew."""
-    for head in anchoring.kept(anchors, name_of(workspace))[-COMPARED:]:
+    for head in anchoring.kept(anchors, anchoring.name_of(workspace))[-COMPARED:]:
         why = journal.differs(head)
         if why is not None:
             where = anchors.file or anchors.git
@@ -57,11 +49,15 @@ def refuse_another(journal: SqliteJournal, workspace: Path, anchors: Anchors) ->
 class Upkeep:
     """One daemon's. `run` until cancelled, then `end`."""
 
-    def __init__(self, workspace: Path, lease: Lease, axis_now: Callable[[], float]) -> None:
-        """Nothing is anchored or kept for a time until `use`."""
+    def __init__(
+        self, workspace: Path, lease: Lease, axis_now: Callable[[], float], tell: Callable[[str], None]
+    ) -> None:
+        """Nothing is anchored or kept for a time until `use`. `tell`: a sentence for whoever is on call."""
         self._workspace = workspace
         self._lease = lease
         self._axis_now = axis_now
+        self._tell = tell
+        self._failures = 0
         self._anchors = Anchors()
         self._keep_s: float | None = None
         self._stop = threading.Event()
@@ -94,6 +90,10 @@ class Upkeep:
             self._changed.clear()
             if time.monotonic() - self._anchored_at >= DAILY_S:
                 failed = await asyncio.to_thread(self._anchor, self._anchors)
+                self._failures = self._failures + 1 if failed else 0
+                if self._failures == TOLD_AT:
+                    why = "; ".join(f"{where}: {why}" for where, why in self._failed.items())
+                    self._tell(f"the journal's head cannot be kept elsewhere: {why}")
                 self._anchored_at = time.monotonic() - (DAILY_S - AGAIN_S if failed else 0.0)
             if time.monotonic() - self._thinned_at >= DAILY_S:
                 done = await asyncio.to_thread(self._thin)
@@ -122,7 +122,7 @@ class Upkeep:
             finally:
                 journal.close()
             if head.seq:
-                failed = anchoring.keep(head, anchors, name_of(self._workspace))
+                failed = anchoring.keep(head, anchors, anchoring.name_of(self._workspace))
                 self._anchored = head if not failed else self._anchored
         except JournalError as error:
             failed = {"journal": error.reason}

@@ -135,7 +135,7 @@ class Controller:
             raise LeaseRefused(str(lease))
         self.lease: Lease = lease
         self.axis = Axis(self.journal, clocks)
-        self.upkeep = Upkeep(self.workspace, lease, self.axis.now)
+        self.upkeep = Upkeep(self.workspace, lease, self.axis.now, self._tell_of_the_journal)
         if self._attends:
             self._opened.push_async_callback(self.upkeep.end)
         self._opened.callback(self._give_back)
@@ -250,6 +250,10 @@ class Controller:
         """Where its head is anchored, and how long it keeps what no incident needs."""
         given = self.loaded.journal if self.loaded else read_settings(self.workspace, Faults()).journal
         return Anchors(given.anchor_file, given.anchor_git, given.anchor_command), given.keep_s
+
+    def _tell_of_the_journal(self, text: str) -> None:
+        notice = f"journal/{self.lease.epoch}/{self.axis.now():.0f}"
+        self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
 
     def _model(self) -> Model:
         """The model to be in force: the files', or the last one journaled when the files are invalid."""
