@@ -18,17 +18,15 @@ import structlog
 from pydantic import BaseModel
 
 from orchestrator.config import ConfigurationInvalid, Loaded, load
-from orchestrator.config.faults import Faults
 from orchestrator.config.load import load_notify
 from orchestrator.config.playbooks import playbook_digest
-from orchestrator.config.settings import DaemonSettings, read_settings
+from orchestrator.config.settings import DaemonSettings
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
 from orchestrator.core.model import Model
 from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
-from orchestrator.journal.anchors import Anchors
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
@@ -42,7 +40,7 @@ from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.identity import identity_of
 from orchestrator.shell.intake import Intake
 from orchestrator.shell.loop import Ports, Shell
-from orchestrator.shell.upkeep import Upkeep, refuse_another
+from orchestrator.shell.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -125,20 +123,18 @@ class Controller:
         self._intake.take()
 
     def _take_over(self) -> None:
-        journal = SqliteJournal(journal_path(self.workspace))
-        self.journal: Journal = journal
+        self.journal: Journal = SqliteJournal(journal_path(self.workspace))
         self._opened.callback(self.journal.close)
+        self.upkeep = Upkeep(self.workspace, self.journal, self.loaded and self.loaded.journal)
         clocks = SystemClocks()
-        refuse_another(journal, self.workspace, self._journal_settings()[0])
         lease = self.journal.acquire(self.name, clocks.wall(), LEASE_S)
         if isinstance(lease, Refused):
             raise LeaseRefused(str(lease))
         self.lease: Lease = lease
-        self.axis = Axis(self.journal, clocks)
-        self.upkeep = Upkeep(self.workspace, lease, self.axis.now, self._tell_of_the_journal)
         if self._attends:
             self._opened.push_async_callback(self.upkeep.end)
         self._opened.callback(self._give_back)
+        self.axis = Axis(self.journal, clocks)
         self._make_ports()
         ports = Ports(
             steps=self.runner.carry_out,
@@ -159,7 +155,7 @@ class Controller:
         self._configure(model)
         self._tasks = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._keep_axis())]
         if self._attends:
-            self._tasks.append(asyncio.create_task(self.upkeep.run()))
+            self._tasks.append(asyncio.create_task(self.upkeep.run(lease, self.axis.now, self.notifier.carry_out)))
         if self.loaded and self.loaded.heartbeat and self._attends:
             sender = HeartbeatSender(self.loaded.heartbeat, lambda: self.shell.broken is None)
             self._tasks.append(asyncio.create_task(sender.run()))
@@ -244,16 +240,7 @@ class Controller:
         self.loaded, self.secrets = loaded, found
         self.notifier.settings = loaded.notify if loaded else load_notify(self.workspace)
         self.runner.use_inventories(loaded.inventories if loaded else {})
-        self.upkeep.use(*self._journal_settings())
-
-    def _journal_settings(self) -> tuple[Anchors, float]:
-        """Where its head is anchored, and how long it keeps what no incident needs."""
-        given = self.loaded.journal if self.loaded else read_settings(self.workspace, Faults()).journal
-        return Anchors(given.anchor_file, given.anchor_git, given.anchor_command), given.keep_s
-
-    def _tell_of_the_journal(self, text: str) -> None:
-        notice = f"journal/{self.lease.epoch}/{self.axis.now():.0f}"
-        self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
+        self.upkeep.use(loaded and loaded.journal)
 
     def _model(self) -> Model:
         """The model to be in force: the files', or the last one journaled when the files are invalid."""
@@ -381,12 +368,11 @@ class Controller:
             if late_s > SLOW_S:
                 log.warning("this program was held up", late_s=round(late_s, 2), hint="a stopped or busy machine?")
             if self.axis.carried_over:
-                self._lose("this process was carried over to another boot, whose clock is not the one it went by")
-                return
+                return self._lose("this process was carried over to another boot: its clock is not the one it went by")
             try:
                 if not self.journal.renew(self.lease, self.axis.wall()):
                     self._lose("another controller holds it")
-                    return
+                    return None
             except Exception as refused:
                 log.warning("the lease could not be renewed", why=str(refused))
 
