@@ -35,6 +35,7 @@ class Beside:
     checkpoints: Sequence[KeptCheckpoint] = ()
     models: Iterable[tuple[str, bytes]] = ()
     epoch: int = 0  # the largest that was ever given
+    older: int = 0  # an earlier version, which bound nothing, wrote the entries up to this number
     told: Callable[[int], bool | None] = field(default=lambda _seq: None)
     """What the index of entries to be told says of one; None: it was not made for it yet."""
 
@@ -155,7 +156,7 @@ class Examination:
             self._add(ChainFault(latest, Fault.MISSING, "the chain names it, and it is gone", _state_after(latest)))
         for kept in self._beside.checkpoints:
             why = checkpoint_fault(kept, self._hashes.get(kept.seq), self._binds.get((Bound.CHECKPOINT, str(kept.seq))))
-            if why and (str(kept.seq) in names or names or kept.seq not in self._hashes):
+            if why and (names or kept.seq not in self._hashes or kept.seq > self._beside.older):
                 self._add(ChainFault(kept.seq, Fault.ALTERED, f"{why}; it is not used", _state_after(kept.seq)))
             elif why:
                 self.notes.append(
@@ -170,7 +171,7 @@ class Examination:
             why = model_fault(digest, text, self._binds.get((Bound.MODEL, digest)))
             if why is None:
                 continue
-            if why is NOT_BOUND and not any_bound:
+            if why is NOT_BOUND and not any_bound and self._beside.older:
                 self.notes.append(f"model {digest} is not under the chain: an earlier version stored it")
             else:
                 self._add(ChainFault(0, Fault.ALTERED, f"{why}; it is refused", f"model {digest}"))

@@ -125,7 +125,7 @@ class Controller:
     def _take_over(self) -> None:
         self.journal: Journal = SqliteJournal(journal_path(self.workspace))
         self._opened.callback(self.journal.close)
-        self.upkeep = Upkeep(self.workspace, self.journal, self.loaded and self.loaded.journal)
+        self.upkeep = Upkeep(self.workspace, self.journal, self.loaded.journal if self.loaded else None)
         clocks = SystemClocks()
         lease = self.journal.acquire(self.name, clocks.wall(), LEASE_S)
         if isinstance(lease, Refused):
@@ -240,7 +240,7 @@ class Controller:
         self.loaded, self.secrets = loaded, found
         self.notifier.settings = loaded.notify if loaded else load_notify(self.workspace)
         self.runner.use_inventories(loaded.inventories if loaded else {})
-        self.upkeep.use(loaded and loaded.journal)
+        self.upkeep.use(loaded.journal if loaded else None)
 
     def _model(self) -> Model:
         """The model to be in force: the files', or the last one journaled when the files are invalid."""

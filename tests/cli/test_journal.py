@@ -115,6 +115,16 @@ def test_every_fault_at_once(kept: Kept, workspace: Path, bascule: Bascule, caps
         assert fault in said
 
 
+def test_a_checkpoint_that_somebody_put_there_is_a_fault_and_not_of_an_earlier_version(
+    kept: Kept, workspace: Path, bascule: Bascule, capsys: CapSys
+) -> None:
+    kept.keep(acts())
+    kept.journal.close()
+    tampered(workspace, "INSERT INTO checkpoints (seq, state, hash, digest) SELECT seq, '{}', hash, x'00' FROM entries")
+    assert bascule("journal", "verify") == 1
+    assert "checkpoint of entry 9: altered: the chain does not name it; it is not used" in capsys.readouterr().out
+
+
 def test_status_says_that_it_passes_over_an_altered_checkpoint(
     kept: Kept, workspace: Path, bascule: Bascule, capsys: CapSys
 ) -> None:
