@@ -44,7 +44,7 @@ def verify(
     from orchestrator.cli.workspace import find_workspace
 
     at = find_workspace(workspace)
-    anchored = [found for given in head or () for found in _heads(given)]
+    anchored = [found for given in head or () for found in _heads(given, at)]
     with _opened(at) as journal:
         if journal is None:
             if anchored:
@@ -70,7 +70,7 @@ def verify(
         print(f"{journal.path}: {found.head.seq} entries, each as it was written")
         if gone:
             print(f"  {gone} of them were let go of by retention; each gap is under the chain")
-    for note in found.notes:
+    for note in (*found.notes, *_said_by_the_daemon(at)):
         print(f"  {note}")
     return 1 if found.faults else 0
 
@@ -93,14 +93,15 @@ def head(
     import json
 
     from orchestrator.cli.workspace import find_workspace
-    from orchestrator.journal.anchors import line_of
+    from orchestrator.journal.anchors import line_of, name_of
 
     at = find_workspace(workspace)
     with _opened(at) as journal:
         found = journal.head() if journal else None
     if found is None or not found.seq:
         raise CallWrong(f"there is no journal in {at}, or nothing in it", "Start the daemon once: bascule daemon")
-    print(json.dumps({"seq": found.seq, "hash": found.hash, "wall": found.wall}) if as_json else line_of(found))
+    said = {"seq": found.seq, "hash": found.hash, "wall": found.wall}
+    print(json.dumps(said) if as_json else line_of(found, name_of(at)))
     return 0
 
 
@@ -119,22 +120,41 @@ def _opened(workspace: Path) -> Iterator[SqliteJournal | None]:
         journal.close()
 
 
-def _heads(given: str) -> list[Head]:
-    """The heads of a text or file. Raises CallWrong where there is none."""
-    from orchestrator.journal.anchors import heads_in
+def _heads(given: str, workspace: Path) -> list[Head]:
+    """The heads of a text, or this workspace's heads in a file. Raises CallWrong where there is none."""
+    from orchestrator.journal.anchors import heads_in, heads_of, name_of
 
-    found = heads_in(given)
-    if found and ":" in given:
+    if found := heads_in(given):
         return found
     try:
-        found = heads_in(Path(given).read_text(encoding="utf-8", errors="replace"))
+        text = Path(given).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise CallWrong(
             f"--head {given} is no NUMBER:HASH, and no file that can be read: {error.strerror}",
             "Give what `bascule journal head` printed, or the file that it was kept in",
         ) from None
+    found = heads_of(text, name_of(workspace))
     if not found:
-        raise CallWrong(
-            f"{given} holds no head", "A line of it begins with NUMBER:HASH, as `bascule journal head` prints"
-        )
+        of = " of this workspace" if heads_in(text) else ""
+        raise CallWrong(f"{given} holds no head{of}", "It wants a line as `bascule journal head` prints it")
+    return found
+
+
+def _said_by_the_daemon(workspace: Path) -> list[str]:
+    """What a running daemon keeps elsewhere, and what fails of it."""
+    from orchestrator.daemon.address import where_to_speak
+    from orchestrator.daemon.client import NobodyListens, NoReply, Rejected, ask
+
+    try:
+        told = ask(where_to_speak(workspace), {"op": "journal"}, timeout_s=1.0).get("journal")
+    except (NobodyListens, NoReply, Rejected):
+        return []
+    if not isinstance(told, dict) or not told.get("anchors"):
+        return []
+    found = []
+    anchored, failed = told.get("anchored"), told.get("failed")
+    if isinstance(anchored, dict):
+        found.append(f"the daemon has anchored entry {anchored.get('seq')} last")
+    for where, why in failed.items() if isinstance(failed, dict) else ():
+        found.append(f"the daemon could not anchor it: {where}: {why}")
     return found

@@ -13,11 +13,10 @@ from typing import Any
 
 from orchestrator.config.client import compile_limits
 from orchestrator.config.faults import Faults
+from orchestrator.config.journal_shapes import AnchorShape, JournalShape
 from orchestrator.config.shapes import (
-    AnchorShape,
     DaemonShape,
     HeartbeatShape,
-    JournalShape,
     NotifyShape,
     PeopleFileShape,
     PersonShape,
@@ -236,7 +235,10 @@ def kept_text(where: KeptIn) -> str:
         return ""
 
 
-def _journal(shape: JournalShape, workspace: Path, document: Document, faults: Faults) -> JournalSettings:
+def _journal(data: dict[str, Any], workspace: Path, document: Document, faults: Faults) -> JournalSettings:
+    shape = take_shape(JournalShape, document, ("journal",), data, faults, "journal")
+    if shape is None:
+        return JournalSettings()
     keep_s = shape.keep or KEEP_S
     if keep_s < KEEP_LEAST_S:
         faults.add(document.at("journal", "keep"), "journal.keep is less than a day", "1d or more, such as 400d")
@@ -249,9 +251,7 @@ def _journal(shape: JournalShape, workspace: Path, document: Document, faults: F
         place = (workspace / Path(given).expanduser()).resolve() if given else None
         if place is not None and (place == inside or inside in place.parents):
             what = f"journal.anchor.{key} is beside the journal: whoever alters the one can alter the other"
-            faults.add(
-                document.at("journal", "anchor", key), what, "a place that others own, on another machine if can be"
-            )
+            faults.add(document.at("journal", "anchor", key), what, "a place that others own, best on another machine")
         places[key] = place
     return JournalSettings(keep_s, places["file"], places["git"], tuple(anchor.command or ()))
 

@@ -66,8 +66,7 @@ def written(seconds: float) -> str:
     text = ""
     for unit, length in (("h", 3600), ("m", 60)):
         if seconds >= length:
-            text += f"{int(seconds // length)}{unit}"
-            seconds %= length
+            text, seconds = f"{text}{int(seconds // length)}{unit}", seconds % length
     return text + (f"{seconds:g}s" if seconds or not text else "")
 
 
@@ -384,21 +383,6 @@ class DaemonShape(Shape):
     logins: bool | None = None
 
 
-class AnchorShape(Shape):
-    """Where the journal's head is kept as well: a file elsewhere, a clone of a git repository, a command."""
-
-    file: Text | None = None
-    git: Text | None = None
-    command: list[Text] | None = None
-
-
-class JournalShape(Shape):
-    """How long the journal keeps verdict changes that no incident needs, and where its head is anchored."""
-
-    keep: Duration | None = None
-    anchor: AnchorShape | None = None
-
-
 class WorkspaceFileShape(Shape):
     """bascule.yml, at the top of the workspace."""
 
@@ -408,4 +392,4 @@ class WorkspaceFileShape(Shape):
     notify: NotifyShape | None = None
     heartbeat: HeartbeatShape | None = None
     daemon: DaemonShape | None = None
-    journal: JournalShape | None = None
+    journal: dict[str, Any] | None = None  # JournalShape

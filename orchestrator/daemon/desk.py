@@ -26,7 +26,7 @@ class Desk:
 
     `speak` puts one word to the engine and returns its answer; `dry_run` returns the plan as JSON; `now` is the axis;
     `asking` tells how checks are asked; `seen` what is seen now and what is not, and the controller's own trouble;
-    `journal` how the journal is kept; `reload` reads the configuration anew, and says why it could not.
+    `reload` reads the configuration anew, and says why it could not.
     """
 
     def __init__(
@@ -38,7 +38,6 @@ class Desk:
         seen: Callable[[], Message] = dict,
         publish: Callable[[Message], None] | None = None,
         *,
-        journal: Callable[[], Json] = lambda: None,
         reload: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
         self.publish: Callable[[Message], None] = publish or (lambda _message: None)
@@ -47,21 +46,23 @@ class Desk:
         self._now = now
         self._asking = asking
         self._seen = seen
-        self._journal = journal
         self._reload = reload
         self._tasks: dict[StepKey, Json] = {}
+        self.journal: Callable[[], Json] = lambda: None  # what is told of how the journal is kept
 
     async def handle(self, request: Message, peer: Peer) -> Message:
         """The reply to one request; see `socket.py`. Who speaks is what the kernel says, whatever the request does."""
         op = request.get("op")
         if op == "status":
             told: Message = {"now": self._now(), "tasks": list(self._tasks.values()), "asking": self._asking()}
-            return {"status": {**self._seen(), **told, "journal": self._journal()}}
+            return {"status": {**self._seen(), **told}}
+        if op == "journal":
+            return {"journal": self.journal()}
         if op == "reload" and self._reload is not None:
             why = await self._reload()
             return {"reloaded": not why, "why": list(why)}
         if op not in ("word", "dry-run"):
-            return {"error": f"unknown op {op!r}: word, dry-run, reload, status or watch"}
+            return {"error": f"unknown op {op!r}: word, dry-run, reload, status, journal or watch"}
         try:
             word = decode(WordSpoken, request.get("word"))
         except CodecError as error:

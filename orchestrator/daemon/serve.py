@@ -150,8 +150,8 @@ def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
         faults = controller.invalid.faults if controller.invalid else ()
         return [str(fault) for fault in faults] or ["it cannot be put in force now: the daemon's log says why"]
 
-    told, journal = controller.prober.told, controller.upkeep.told
-    desk = Desk(controller.speak, dry_run, controller.axis.now, told, seen, journal=journal, reload=reload)
+    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told, seen, reload=reload)
+    desk.journal = controller.upkeep.told
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk
 

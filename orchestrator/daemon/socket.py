@@ -9,6 +9,7 @@ One request a line, one reply a line, both JSON objects:
     {"op": "dry-run", "word": {...}}   {"plan": {...}}
     {"op": "reload"}                   {"reloaded": true, "why": []}, or false and why not
     {"op": "status"}                   {"status": {...}}       what the journal does not know: now, tasks, asking
+    {"op": "journal"}                  {"journal": {...}}      what was anchored of it, what fails, what was let go of
     {"op": "watch"}                    {"watching": true}, then {"entry": {...}} and {"progress": {...}} as they happen
     anything wrong                     {"error": "what is wrong"}
 

@@ -10,9 +10,10 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from orchestrator.journal.journal import Head
@@ -52,26 +53,37 @@ def keep(head: Head, anchors: Anchors, name: str) -> dict[str, str]:
     line = line_of(head, name)
     failed: dict[str, str] = {}
     if anchors.file is not None:
-        _try(failed, f"file {anchors.file}", lambda path=anchors.file: _append(path, line))
+        _try(failed, f"file {anchors.file}", partial(_append, anchors.file, line))
     if anchors.git is not None:
-        _try(failed, f"git {anchors.git}", lambda path=anchors.git: _commit(path, name, line, anchors.timeout_s))
+        _try(failed, f"git {anchors.git}", partial(_commit, anchors.git, name, line, anchors.timeout_s))
     if anchors.command:
         _try(failed, f"command {anchors.command[0]}", lambda: _run(anchors.command, line + "\n", anchors.timeout_s))
     return failed
+
+
+def heads_of(text: str, name: str) -> list[Head]:
+    """The heads of this workspace: of lines that name none, and of those that name it."""
+    return heads_in("\n".join(line for line in text.splitlines() if line.split()[2:3] in ([], [name])))
 
 
 def kept(anchors: Anchors, name: str) -> list[Head]:
     """The heads of this workspace that can be read back: from the file, and from the clone's."""
     found: list[Head] = []
     for path in (anchors.file, anchors.git / file_name(name) if anchors.git else None):
-        if path is None:
-            continue
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            found += heads_of(path.read_text(encoding="utf-8", errors="replace"), name) if path else []
         except OSError:
-            continue
-        found += heads_in("\n".join(line for line in lines if len(line.split()) < 3 or line.split()[2] == name))
+            continue  # not there yet, or not now
     return found
+
+
+def name_of(workspace: Path) -> str:
+    """What tells this workspace's heads from another's in one file: its identity, else its folder's name."""
+    try:
+        found = (workspace / ".bascule" / "identity").read_text(encoding="utf-8").strip()
+    except OSError:
+        found = ""
+    return found or "".join(workspace.name.split()) or "workspace"
 
 
 def file_name(name: str) -> str:
@@ -79,9 +91,9 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", name) + ".heads"
 
 
-def _try(failed: dict[str, str], what: str, act: object) -> None:
+def _try(failed: dict[str, str], what: str, act: Callable[[], object]) -> None:
     try:
-        act()  # type: ignore[operator]
+        act()
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         failed[what] = " ".join(why.split())[:TOLD_CHARACTERS]

@@ -85,10 +85,10 @@ def last_before(store: Store, at: float, last: int) -> int:
 
 def read(store: Store) -> Beside:
     """Everything beside the entries, for a look at the whole."""
-    seq, digest = store.read(queries.HEAD)[0]
     epoch = max(store.read(queries.LEASE)[0][0], store.read(queries.LAST_EPOCH)[0][0] or 0)
     models = ((name, text.encode()) for name, text in store.read(queries.MODELS))
-    return Beside((seq, digest), list(_checkpoints(store)), models, epoch, _told(store))
+    older = store.read(queries.TOLD_DONE)[0][1] if store.version > 1 else store.read(queries.HEAD)[0][0]
+    return Beside(list(_checkpoints(store)), models, epoch, older, _told(store))
 
 
 def _checkpoints(store: Store) -> Iterator[KeptCheckpoint]:

@@ -32,10 +32,10 @@ class KeptCheckpoint:
 class Beside:
     """What the store keeps beside the entries, read before them."""
 
-    head: tuple[int, bytes]
     checkpoints: Sequence[KeptCheckpoint] = ()
     models: Iterable[tuple[str, bytes]] = ()
     epoch: int = 0  # the largest that was ever given
+    older: int = 0  # an earlier version, which bound nothing, wrote the entries up to this number
     told: Callable[[int], bool | None] = field(default=lambda _seq: None)
     """What the index of entries to be told says of one; None: it was not made for it yet."""
 
@@ -123,18 +123,9 @@ class Examination:
                 self._add(ChainFault(seq, Fault.REWRITTEN, why))
             self._compared = max(self._compared, seq)
 
-    def missing_gaps(self) -> list[chain.Gap]:
-        """Gaps that were met and that no entry seen so far binds: entries written meanwhile may do so."""
-        return [gap for gap in self._used if (Bound.GAP, gap.name) not in self._binds]
-
     def examined(self) -> Examined:
         """Everything that was found. Call it when all entries were looked at."""
         beside = self._beside
-        seq, digest = beside.head
-        if self._after < seq:
-            self._add(chain.missing(self._after + 1, seq))
-        elif self._after == seq and self._previous is not None and self._previous != digest:
-            self._add(ChainFault(seq, Fault.ALTERED, "its hash is not the one that was written last"))
         if beside.epoch < self._epoch:
             why = f"the largest epoch that was given is {beside.epoch}, but an entry has {self._epoch}"
             self._add(ChainFault(0, Fault.ALTERED, why, "lease"))
@@ -165,7 +156,7 @@ class Examination:
             self._add(ChainFault(latest, Fault.MISSING, "the chain names it, and it is gone", _state_after(latest)))
         for kept in self._beside.checkpoints:
             why = checkpoint_fault(kept, self._hashes.get(kept.seq), self._binds.get((Bound.CHECKPOINT, str(kept.seq))))
-            if why and (str(kept.seq) in names or names or kept.seq not in self._hashes):
+            if why and (names or kept.seq not in self._hashes or kept.seq > self._beside.older):
                 self._add(ChainFault(kept.seq, Fault.ALTERED, f"{why}; it is not used", _state_after(kept.seq)))
             elif why:
                 self.notes.append(
@@ -180,7 +171,7 @@ class Examination:
             why = model_fault(digest, text, self._binds.get((Bound.MODEL, digest)))
             if why is None:
                 continue
-            if why is NOT_BOUND and not any_bound:
+            if why is NOT_BOUND and not any_bound and self._beside.older:
                 self.notes.append(f"model {digest} is not under the chain: an earlier version stored it")
             else:
                 self._add(ChainFault(0, Fault.ALTERED, f"{why}; it is refused", f"model {digest}"))

@@ -210,8 +210,7 @@ class MemoryJournal:
 
     def examine(self, anchored: Sequence[Head] = ()) -> Examined:
         """Every fault of everything in it."""
-        head = (self._links[-1][0], self._links[-1][2]) if self._links else (0, chain.GENESIS)
-        kept = Beside(head, list(self.checkpoints.values()), self.models.items(), self._epoch)
+        kept = Beside(list(self.checkpoints.values()), self.models.items(), self._epoch)
         look = Examination(kept, self._gap_over, anchored)
         look.look(self._links)
         return look.examined()

@@ -57,8 +57,8 @@ BEGIN_LEASE = "INSERT INTO lease (id, epoch, held) VALUES (1, 0, NULL)"
 HEAD = "SELECT seq, hash FROM head"
 MOVE_HEAD = "UPDATE head SET seq = ?, hash = ?"
 ADD_ENTRY = "INSERT INTO entries (seq, body, hash) VALUES (?, ?, ?)"
-ENTRIES_AFTER = "SELECT seq, body, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 ENTRIES_FROM_TO = "SELECT seq, body, hash FROM entries WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+LAST_ENTRY = "SELECT max(seq) FROM entries"
 ENTRY_HASH = "SELECT hash FROM entries WHERE seq = ?"
 ENTRY = "SELECT body, hash FROM entries WHERE seq = ?"
 
@@ -102,9 +102,11 @@ ADD_EPOCH = "INSERT INTO epochs (epoch, holder, pid, wall) VALUES (?, ?, ?, ?)"
 LAST_EPOCH = "SELECT max(epoch) FROM epochs"
 
 PUT_CHECKPOINT = "INSERT OR REPLACE INTO checkpoints (seq, state, hash, digest, bound) VALUES (?, ?, ?, ?, ?)"
-DROP_OLD_CHECKPOINTS = (
-    "DELETE FROM checkpoints WHERE seq NOT IN (SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT 2)"
+DROP_OLD_CHECKPOINTS = """
+DELETE FROM checkpoints WHERE seq NOT IN (
+  SELECT seq FROM checkpoints WHERE bound NOTNULL AND seq <= (SELECT seq FROM head) ORDER BY seq DESC LIMIT 2
 )
+"""
 CHECKPOINTS = "SELECT seq, state, hash, digest FROM checkpoints ORDER BY seq DESC"
 CHECKPOINT_BOUND = "SELECT bound FROM checkpoints WHERE seq = ?"
 OLDEST_CHECKPOINT = "SELECT min(seq) FROM checkpoints WHERE bound NOTNULL"

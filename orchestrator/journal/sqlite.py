@@ -35,6 +35,7 @@ from orchestrator.journal.lease import Asker, Lease, Process, Refused, Watch, is
 from orchestrator.journal.store import Store
 
 _BATCH = 500  # entries a read, so that a long fold holds no read transaction open
+_FAR = 1 << 62
 _INDEX_BLOCK = 5000  # entries of an older file that are indexed in one transaction
 
 
@@ -141,9 +142,12 @@ class SqliteJournal:
             _keep(db, dict(rows))
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
-        """The entries with a larger `seq`, read in batches."""
+        """The entries with a larger `seq`, read in batches, up to the end that was written last."""
         previous, after = self._start(after)
-        return chain.checked_entries(self._links(after), previous, after, self._gap_over)
+        yield from chain.checked_entries(self._links(after), previous, after, self._gap_over)
+        fault = self._wrong_end()
+        if fault is not None:
+            raise chain.unreadable(fault)
 
     def story(self, after: int = 0) -> Iterator[Entry]:
         """The entries that tell of incidents and moves, each checked against the one before it."""
@@ -223,20 +227,26 @@ class SqliteJournal:
 
     def examine(self, anchored: Sequence[Head] = ()) -> Examined:
         """Every fault: SQLite's own check of the file, then everything in it."""
+        look: Examination | None = None
+        found: list[ChainFault] = []
         try:
             damage = [str(row[0]) for row in self._store.read(queries.QUICK_CHECK)]
-            found = tuple(ChainFault(0, Fault.DAMAGED, line) for line in damage if line != "ok")
+            found += [ChainFault(0, Fault.DAMAGED, line) for line in damage if line != "ok"]
             look = Examination(beside.read(self._store), self._gap_over, anchored)
-            after = 0
-            for seq, body, digest in self._links(0):
-                look.look([(seq, body, digest)])
-                after = seq
-            if look.missing_gaps():  # let go of while it was read: what binds them came after
-                look.look(self._links(after))
-            done = look.examined()
-            return Examined(done.head, done.entries, found + done.faults, done.notes)
+            after, more = 0, True
+            while more:  # what is written meanwhile is looked at too, and may bind what was let go of meanwhile
+                more = False
+                for chunk in self._chunks(after):
+                    look.look(chunk)
+                    after, more = chunk[-1][0], True
+            end = self._wrong_end()
+            found += [end] if end else []
         except JournalUnreadable as error:
-            return Examined(Head(0, ""), 0, (ChainFault(0, Fault.DAMAGED, error.reason),))
+            found.append(ChainFault(0, Fault.DAMAGED, error.reason))
+        if look is None:
+            return Examined(Head(0, ""), 0, tuple(found))
+        done = look.examined()
+        return Examined(done.head, done.entries, (*found, *done.faults), done.notes)
 
     def verify(self) -> list[ChainFault]:
         """Every fault."""
@@ -303,13 +313,30 @@ class SqliteJournal:
     def _gap_over(self, seq: int) -> chain.Gap | None:
         return beside.gap_over(self._store, seq)
 
+    def _wrong_end(self) -> ChainFault | None:
+        """What is wrong with the last entry, if it is not the one that was written last."""
+        seq, digest = self._store.read(queries.HEAD)[0]
+        ((last,),) = self._store.read(queries.LAST_ENTRY)
+        found = self._store.read(queries.ENTRY_HASH, (seq,))
+        if not seq or (found and found[0][0] == digest):
+            (now,) = self._store.read(queries.HEAD)[0][:1]  # it may have grown in between
+            added = (last or 0) > now
+            why = f"the latest entry written was {now}: this was added"
+            return ChainFault(now + 1, Fault.ALTERED, why) if added else None
+        if found:
+            return ChainFault(seq, Fault.ALTERED, "its hash is not the one that was written last")
+        return chain.missing((last or 0) + 1, seq)
+
     def _links(self, after: int, last: int | None = None) -> Iterator[chain.Link]:
-        query, end = (queries.ENTRIES_AFTER, ()) if last is None else (queries.ENTRIES_FROM_TO, (last,))
-        start = after if last is None else after + 1
-        while batch := self._store.read(query, (start, *end, _BATCH)):
-            for seq, body, digest in batch:
-                yield seq, body.encode(), digest
-            start = batch[-1][0] + (0 if last is None else 1)
+        for chunk in self._chunks(after, last):
+            yield from chunk
+
+    def _chunks(self, after: int, last: int | None = None) -> Iterator[list[chain.Link]]:
+        """The links after this number, some at a time: no read transaction stays open between them."""
+        end = last if last is not None else _FAR
+        while batch := self._store.read(queries.ENTRIES_FROM_TO, (after + 1, end, _BATCH)):
+            yield [(seq, body.encode(), digest) for seq, body, digest in batch]
+            after = batch[-1][0]
 
 
 def _text(value: Json) -> str:

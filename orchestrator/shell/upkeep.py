@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
+from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.model import Json
 from orchestrator.journal import anchors as anchoring
 from orchestrator.journal.anchors import Anchors
-from orchestrator.journal.journal import Head, JournalError, JournalUnreadable
+from orchestrator.journal.journal import Head, Journal, JournalError, JournalUnreadable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 
@@ -29,51 +31,58 @@ DAILY_S = 86400.0
 AGAIN_S = 600.0  # after a failure
 PAUSE_S = 0.1  # between two transactions
 AT_THE_END_S = 10.0
+TOLD_AT = 2  # failures in a row: one may pass by itself
 COMPARED = 20  # of the anchored heads, at a start: the newest
 
 
-def name_of(workspace: Path) -> str:
-    """What tells this workspace's heads from another's in one file: its identity, else its folder's name."""
-    try:
-        found = (workspace / ".bascule" / "identity").read_text(encoding="utf-8").strip()
-    except OSError:
-        found = ""
-    return found or "".join(workspace.name.split()) or "workspace"
+class Settings(Protocol):
+    """What `bascule.yml` says of the journal."""
 
+    @property
+    def keep_s(self) -> float:
+        """How long entries stay that no incident needs."""
 
-def refuse_another(journal: SqliteJournal, workspace: Path, anchors: Anchors) -> None:
-    """Raises JournalUnreadable where a head that was anchored is not this journal's: cut off, or written anew."""
-    for head in anchoring.kept(anchors, name_of(workspace))[-COMPARED:]:
-        why = journal.differs(head)
-        if why is not None:
-            where = anchors.file or anchors.git
-            raise JournalUnreadable(
-                f"the journal is not the one whose head was kept in {where}: {why}",
-                f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
-                f" {head.seq} on out of {where}.",
-            )
+    @property
+    def anchor_file(self) -> Path | None:
+        """See `anchors.py`."""
+
+    @property
+    def anchor_git(self) -> Path | None:
+        """See `anchors.py`."""
+
+    @property
+    def anchor_command(self) -> tuple[str, ...]:
+        """See `anchors.py`."""
 
 
 class Upkeep:
-    """One daemon's. `run` until cancelled, then `end`."""
+    """One controller's. A daemon has it `run` until it is cancelled, and then `end`."""
 
-    def __init__(self, workspace: Path, lease: Lease, axis_now: Callable[[], float]) -> None:
-        """Nothing is anchored or kept for a time until `use`."""
+    def __init__(self, workspace: Path, journal: Journal, settings: Settings | None) -> None:
+        """Without settings nothing is anchored, and nothing is let go of.
+
+        Raises JournalUnreadable where a head that was kept elsewhere is not this journal's: cut off, or written anew.
+        """
         self._workspace = workspace
-        self._lease = lease
-        self._axis_now = axis_now
+        self._axis_now: Callable[[], float] = lambda: 0.0
+        self._failures = 0
         self._anchors = Anchors()
         self._keep_s: float | None = None
         self._stop = threading.Event()
         self._anchored: Head | None = None
-        self._anchored_at = -float("inf")
-        self._thinned_at = -float("inf")
+        self._anchored_at = self._thinned_at = -float("inf")
         self._let_go = 0
         self._failed: dict[str, str] = {}
         self._changed = asyncio.Event()
+        self.use(settings)
+        self._refuse_another(journal)
 
-    def use(self, anchors: Anchors, keep_s: float | None) -> None:
-        """Anchor there, and keep quiet entries for so long; None: for ever."""
+    def use(self, settings: Settings | None) -> None:
+        """Go by these from now on."""
+        anchors, keep_s = Anchors(), None
+        if settings is not None:
+            anchors = Anchors(settings.anchor_file, settings.anchor_git, settings.anchor_command)
+            keep_s = settings.keep_s
         if anchors != self._anchors:
             self._anchored_at = -float("inf")
         if keep_s != self._keep_s:
@@ -81,27 +90,47 @@ class Upkeep:
         self._anchors, self._keep_s = anchors, keep_s
         self._changed.set()
 
+    def _refuse_another(self, journal: Journal) -> None:
+        where = self._anchors.file or self._anchors.git
+        for head in anchoring.kept(self._anchors, anchoring.name_of(self._workspace))[-COMPARED:]:
+            why = journal.differs(head)
+            if why is not None:
+                raise JournalUnreadable(
+                    f"the journal is not the one whose head was kept in {where}: {why}",
+                    f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
+                    f" {head.seq} on out of {where}.",
+                )
+
     def told(self) -> Json:
         """For whoever asks the daemon: what was anchored last, what fails, what was let go of since the start."""
         anchored: Json = {"seq": self._anchored.seq, "wall": self._anchored.wall} if self._anchored else None
         wanted = bool(self._anchors)
         return {"anchored": anchored, "anchors": wanted, "failed": dict(self._failed), "let_go": self._let_go}
 
-    async def run(self) -> None:
+    async def run(self, lease: Lease, axis_now: Callable[[], float], tell: Callable[[TellPeople], None]) -> None:
         """Daily, and soon after a start or a change of its settings; what failed, again after some minutes."""
+        self._axis_now = axis_now
         await asyncio.sleep(FIRST_AFTER_S)
         while True:
             self._changed.clear()
             if time.monotonic() - self._anchored_at >= DAILY_S:
                 failed = await asyncio.to_thread(self._anchor, self._anchors)
                 self._anchored_at = time.monotonic() - (DAILY_S - AGAIN_S if failed else 0.0)
+                self._failures = self._failures + 1 if failed else 0
+                if self._failures == TOLD_AT:
+                    tell(self._notice(lease))
             if time.monotonic() - self._thinned_at >= DAILY_S:
-                done = await asyncio.to_thread(self._thin)
+                done = await asyncio.to_thread(self._thin, lease)
                 self._thinned_at = time.monotonic() - (0.0 if done else DAILY_S - AGAIN_S)
             try:
                 await asyncio.wait_for(self._changed.wait(), 60.0)
             except TimeoutError:
                 continue
+
+    def _notice(self, lease: Lease) -> TellPeople:
+        why = "; ".join(f"{where}: {why}" for where, why in self._failed.items())
+        notice = f"journal's head/{lease.epoch}/{self._axis_now():.0f}"
+        return TellPeople(notice, NoticeKind.CANNOT_ACT, "", "", f"the journal's head cannot be kept elsewhere: {why}")
 
     async def end(self) -> None:
         """Anchor the last entry, for a bound time."""
@@ -122,7 +151,7 @@ class Upkeep:
             finally:
                 journal.close()
             if head.seq:
-                failed = anchoring.keep(head, anchors, name_of(self._workspace))
+                failed = anchoring.keep(head, anchors, anchoring.name_of(self._workspace))
                 self._anchored = head if not failed else self._anchored
         except JournalError as error:
             failed = {"journal": error.reason}
@@ -131,7 +160,7 @@ class Upkeep:
         self._failed = failed
         return bool(failed)
 
-    def _thin(self) -> bool:
+    def _thin(self, lease: Lease) -> bool:
         """Whether it came to its end."""
         try:
             journal = SqliteJournal(journal_path(self._workspace))
@@ -141,7 +170,7 @@ class Upkeep:
         before = self._axis_now() - self._keep_s if self._keep_s is not None else -1.0
         gone = 0
         try:
-            for count in journal.thin(self._lease, before):
+            for count in journal.thin(lease, before):
                 gone += count
                 self._let_go += count
                 if self._stop.wait(PAUSE_S):

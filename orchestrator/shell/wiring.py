@@ -18,18 +18,15 @@ import structlog
 from pydantic import BaseModel
 
 from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, load
-from orchestrator.config.faults import Faults
 from orchestrator.config.in_force import condition, differ, remember, say_invalid, secrets_of, with_its_inventory
 from orchestrator.config.keeping import Beside, beside, kept
 from orchestrator.config.ownership import unsafe
-from orchestrator.config.settings import read_settings
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
 from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
-from orchestrator.journal.anchors import Anchors
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
@@ -45,7 +42,7 @@ from orchestrator.shell.identity import identity_of
 from orchestrator.shell.intake import Intake
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.shell.plans import Books, Plans
-from orchestrator.shell.upkeep import Upkeep, refuse_another
+from orchestrator.shell.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -135,20 +132,18 @@ class Controller:
         self._intake.take()
 
     def _take_over(self) -> None:
-        journal = SqliteJournal(journal_path(self.workspace))
-        self.journal: Journal = journal
+        self.journal: Journal = SqliteJournal(journal_path(self.workspace))
         self._opened.callback(self.journal.close)
+        self.upkeep = Upkeep(self.workspace, self.journal, self.loaded.journal if self.loaded else None)
         clocks = SystemClocks()
-        refuse_another(journal, self.workspace, self._journal_settings()[0])
         lease = self.journal.acquire(self.name, clocks.wall(), LEASE_S)
         if isinstance(lease, Refused):
             raise LeaseRefused(str(lease))
         self.lease: Lease = lease
-        self.axis = Axis(self.journal, clocks)
-        self.upkeep = Upkeep(self.workspace, lease, self.axis.now)
         if self._attends:
             self._opened.push_async_callback(self.upkeep.end)
         self._opened.callback(self._give_back)
+        self.axis = Axis(self.journal, clocks)
         self._make_ports()
         ports = Ports(
             steps=self.runner.carry_out,
@@ -171,7 +166,8 @@ class Controller:
         kept = (self._keep_lease(), self._keep_axis(), self.plans.keep_looking(self.axis.now))
         self._tasks = [asyncio.create_task(task) for task in kept]
         if self._attends:
-            self._tasks += [asyncio.create_task(self.upkeep.run()), asyncio.create_task(self._mend_inventories())]
+            upkeep = self.upkeep.run(lease, self.axis.now, self.notifier.carry_out)
+            self._tasks += [asyncio.create_task(task) for task in (upkeep, self._mend_inventories())]
         if self.beside.notify.heartbeat and self._attends:
             sender = HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None)
             self._tasks.append(asyncio.create_task(sender.run()))
@@ -259,12 +255,7 @@ class Controller:
         self.loaded, self.secrets, self.beside = loaded, found, also
         self.notifier.use(also.notify)
         self.runner.use_inventories(also.to_play())
-        self.upkeep.use(*self._journal_settings())
-
-    def _journal_settings(self) -> tuple[Anchors, float]:
-        """Where its head is anchored, and how long it keeps what no incident needs."""
-        given = self.loaded.journal if self.loaded else read_settings(self.workspace, Faults()).journal
-        return Anchors(given.anchor_file, given.anchor_git, given.anchor_command), given.keep_s
+        self.upkeep.use(loaded.journal if loaded else None)
 
     def _model(self) -> Model:
         """The model to be in force: the files', or the last one journaled when the files are invalid."""
@@ -397,12 +388,11 @@ class Controller:
             if late_s > SLOW_S:
                 log.warning("this program was held up", late_s=round(late_s, 2), hint="a stopped or busy machine?")
             if self.axis.carried_over:
-                self._lose("this process was carried over to another boot, whose clock is not the one it went by")
-                return
+                return self._lose("this process was carried over to another boot: its clock is not the one it went by")
             try:
                 if not self.journal.renew(self.lease, self.axis.wall()):
                     self._lose("another controller holds it")
-                    return
+                    return None
             except Exception as refused:
                 log.warning("the lease could not be renewed", why=str(refused))
 

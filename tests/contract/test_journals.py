@@ -472,7 +472,7 @@ class TestUnderTheChain:
         first = taken(journal, world)
         second = taken(journal, world)
         journal.append(second, 1.0, 1.0, [began()], {})
-        look = Examination(Beside((0, GENESIS), epoch=9), no_gaps, ())
+        look = Examination(Beside(epoch=9), no_gaps, ())
         bodies = [body_of(1, 1.0, 1.0, second.epoch, [], {}), body_of(2, 1.0, 1.0, first.epoch, [], {})]
         one = link(GENESIS, bodies[0])
         look.look([(1, bodies[0], one), (2, bodies[1], link(one, bodies[1]))])

@@ -122,3 +122,17 @@ def test_a_reader_after_a_reboot_writes_nothing_and_the_daemon_decides(clocks: H
     reader.mark()
     clocks.pass_s(5.0)
     assert Axis(writer, clocks).assumed_gap_s == 65.0
+
+
+def test_a_process_that_was_carried_over_to_another_boot_says_so_and_marks_nothing() -> None:
+    """Restored elsewhere, its offset belongs to a clock that it does not have any more."""
+    clocks = HandClocks()
+    journal = MemoryJournal(clocks)
+    axis = Axis(journal, clocks)
+    axis.mark()
+    kept = journal.axis()
+    assert not axis.carried_over
+    clocks.reboot(down_s=60.0)
+    axis.mark()
+    assert axis.carried_over
+    assert journal.axis() == kept

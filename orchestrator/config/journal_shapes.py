@@ -1,0 +1,23 @@
+"""The shape of `journal` in `bascule.yml`: how long what is kept, and where the head is kept as well.
+
+The one rule it keeps: as in `shapes.py`, a shape says what may be written and nothing of what it means.
+"""
+
+from __future__ import annotations
+
+from orchestrator.config.shapes import Duration, Shape, Text
+
+
+class AnchorShape(Shape):
+    """Where the journal's head is kept as well: a file elsewhere, a clone of a git repository, a command."""
+
+    file: Text | None = None
+    git: Text | None = None
+    command: list[Text] | None = None
+
+
+class JournalShape(Shape):
+    """How long the journal keeps verdict changes that no incident needs, and where its head is anchored."""
+
+    keep: Duration | None = None
+    anchor: AnchorShape | None = None

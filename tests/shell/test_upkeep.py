@@ -1,0 +1,114 @@
+"""What a daemon does for its journal: anchors its head, compares it at the next start, lets go of what nobody needs."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config.settings import JournalSettings
+from orchestrator.core.commands import TellPeople
+from orchestrator.core.records import Verdict, VerdictChanged
+from orchestrator.journal.anchors import heads_in
+from orchestrator.journal.journal import Draft, JournalUnreadable
+from orchestrator.journal.lease import Lease
+from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.shell import upkeep
+from orchestrator.shell.upkeep import Upkeep
+from orchestrator.shell.wiring import Controller
+from tests.shell.small import Small, write
+
+
+def cut_off(path: Path, after: int) -> None:
+    """Take the end away, and say that it ended there."""
+    db = sqlite3.connect(path)
+    db.execute("DROP TRIGGER entries_stay")
+    db.execute("DELETE FROM entries WHERE seq > ?", (after,))
+    db.execute("UPDATE head SET seq = ?, hash = (SELECT hash FROM entries WHERE seq = ?)", (after, after))
+    db.commit()
+    db.close()
+
+
+async def started_and_stopped(small: Small) -> None:
+    controller = Controller(small.path)
+    await controller.start()
+    await controller.close()
+
+
+async def test_a_graceful_end_anchors_the_last_entry(small: Small, tmp_path: Path) -> None:
+    heads = tmp_path / "elsewhere"
+    write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
+    await started_and_stopped(small)
+    journal = SqliteJournal(journal_path(small.path), read_only=True)
+    assert [head.seq for head in heads_in(heads.read_text())] == [journal.last_seq()]
+    assert journal.examine(heads_in(heads.read_text())).notes == ()
+    journal.close()
+
+
+async def test_a_journal_that_was_cut_off_is_not_acted_on(small: Small, tmp_path: Path) -> None:
+    heads = tmp_path / "elsewhere"
+    write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
+    await started_and_stopped(small)
+    cut_off(journal_path(small.path), 1)
+    with pytest.raises(JournalUnreadable, match=f"not the one whose head was kept in {heads}: it ends at entry 1"):
+        await Controller(small.path).start()
+    heads.write_text("")  # as the message says, where an older copy was put back on purpose
+    await started_and_stopped(small)
+
+
+async def test_an_altered_model_is_not_acted_on(small: Small) -> None:
+    await started_and_stopped(small)
+    db = sqlite3.connect(journal_path(small.path))
+    db.execute("UPDATE models SET model = replace(model, '\"rto_s\":300.0', '\"rto_s\":3000.0')")
+    assert db.total_changes == 1
+    db.commit()
+    db.close()
+    with pytest.raises(JournalUnreadable, match="is refused: it was changed after it was stored"):
+        await Controller(small.path).start()
+
+
+async def test_what_fails_is_told_to_people(small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FIRST_AFTER_S", "AGAIN_S", "DAILY_S"):
+        monkeypatch.setattr(upkeep, name, 0.0)
+    said: list[TellPeople] = []
+    await started_and_stopped(small)
+    journal = SqliteJournal(journal_path(small.path))
+    lease = journal.acquire("test", 0.0, 20.0)
+    assert isinstance(lease, Lease)
+    settings = JournalSettings(anchor_file=tmp_path / "none" / "heads")
+    kept = Upkeep(small.path, journal, settings)
+    task = asyncio.create_task(kept.run(lease, lambda: 0.0, said.append))
+    while not said:
+        kept.use(settings)  # do not wait a minute
+        await asyncio.sleep(0.05)
+    task.cancel()
+    where, why = f"file {tmp_path}/none/heads", "No such file or directory"
+    assert said[0].text == f"the journal's head cannot be kept elsewhere: {where}: {why}"
+    assert kept.told()["failed"] == {where: why}  # type: ignore[index,call-overload]
+    journal.close()
+
+
+async def test_a_running_daemon_lets_go_while_another_writes(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "FIRST_AFTER_S", 0.0)
+    await started_and_stopped(small)
+    journal = SqliteJournal(journal_path(small.path))
+    lease = journal.acquire("test", 0.0, 20.0)
+    assert isinstance(lease, Lease)
+    drafts = []
+    for n in range(6000):
+        now, was = (Verdict.DOWN, Verdict.UP) if n % 2 else (Verdict.UP, Verdict.DOWN)
+        drafts.append(Draft(float(n), float(n), [VerdictChanged(float(n), "acme/x", was, now, None, "")], {}))
+    journal.append_all(lease, drafts)
+    journal.checkpoint(journal.last_seq(), {})
+    kept = Upkeep(small.path, journal, JournalSettings(keep_s=86400.0))
+    task = asyncio.create_task(kept.run(lease, lambda: 1e6, lambda _told: None))
+    while kept.told()["let_go"] < 5900:  # type: ignore[index,call-overload,operator]
+        journal.append(lease, 6000.0, 6000.0, [drafts[0].records[0]], {})
+        await asyncio.sleep(0.02)
+    task.cancel()
+    await kept.end()
+    assert journal.verify() == []
+    assert len(list(journal.entries())) < journal.last_seq() - 5800
+    journal.close()
