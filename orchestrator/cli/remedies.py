@@ -232,8 +232,15 @@ def _without_override(x: Refused, *more: str) -> str:
 
 
 def _no_person(x: Refused) -> list[Remedy]:
-    again = Remedy("say who you are, by a name of people.yml, from a login of that person", x.again("--by", "NAME"))
-    return [again, Remedy("or add it to people.yml, then", "bascule reload")]
+    """Somebody who is declared, and may be spoken for from anywhere, if there is one."""
+    service = x.service
+    client = service.client if service is not None else x.word.subject.partition("/")[0]
+    declared = [s for s in x.model.speakers.values() if s.client in ("", client) and not s.tool]
+    first = next((s for s in declared if not s.logins), None)
+    found = [Remedy("add yourself, or your login, to people.yml, then", "bascule reload")]
+    if first is None:
+        return found
+    return [Remedy("say it as somebody who is declared", x.again("--by", first.id.rpartition("/")[2])), *found]
 
 
 FAILED_TIERS = (

@@ -40,7 +40,7 @@ def test_status_without_a_daemon_is_a_fold_of_the_journal(
     kept.keep(acts())
     assert bascule("status") == 0
     text = capsys.readouterr().out
-    assert "acme/erp  DOWN for" in text
+    assert "acme/erp  UNKNOWN, down when last seen" in text
     assert "nobody watches. Start it: bascule daemon" in text.replace("\n", " ")
     assert "type: bascule approve r3" in text
 

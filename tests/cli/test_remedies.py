@@ -13,13 +13,13 @@ from orchestrator.cli.remedies import FAILED_TIERS, ROWS, Remedy, remedies
 from orchestrator.core import events as e
 from orchestrator.core import words
 from orchestrator.core.events import WordKind, WordSpoken
-from orchestrator.core.model import Tier
+from orchestrator.core.model import Speaker, Tier
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World
 
 F, B, A, J, X = WordKind.FAILOVER, WordKind.FAILBACK, WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT
-LOOKS = ("status", "incidents", "report", "check", "validate", "ready")
+LOOKS = ("status", "incidents", "report", "check", "validate", "ready", "reload")
 
 
 @dataclass
@@ -156,6 +156,24 @@ def two_down() -> World:
     return world
 
 
+def no_way_back() -> World:
+    world = at_geo()
+    services = dict(world.model.services)
+    services["acme/erp"] = replace(services["acme/erp"], failback=())
+    world.model = replace(world.model, digest="m2", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    return world
+
+
+def with_people() -> World:
+    """Alice speaks from her own login alone."""
+    world = lab()
+    people = (Speaker("acme/alice", "acme", "Alice Martin", ("alice",)), Speaker("acme/bob", "acme", "Bob Durand"))
+    world.model = replace(world.model, digest="m2", speakers={x.id: x for x in people})
+    world.hears(e.ConfigurationLoaded(world.model))
+    return world
+
+
 def held() -> World:
     world = lab()
     world.say(WordKind.HOLD, "acme")
@@ -198,6 +216,9 @@ STORIES = [
     Story(Reason.NOT_NEEDED, lab, WordKind.MAINTENANCE, "acme/erp"),
     Story(Reason.NO_SUCH_SERVICE, lab, WordKind.HOLD, "nobody"),
     Story(Reason.NOBODY_NAMED, lab, F, "acme/erp", who=" "),
+    Story(Reason.NO_WAY_BACK, no_way_back, B, "acme/erp"),
+    Story(Reason.NO_SUCH_PERSON, with_people, WordKind.RESUME, "acme/erp", who="nobody-at-all"),
+    Story(Reason.NOT_THAT_PERSON, with_people, F, "acme/erp", {"move": "geo-site"}, who="alice"),
 ]
 
 
@@ -221,7 +242,8 @@ def in_words(command: str) -> WordSpoken | None:
             options[key] = value
     if verb == "maintenance":
         options["for_s"] = 7200.0
-    return WordSpoken("remedy", WordKind(verb), "Ada", argv[2], "WHY", options)  # type: ignore[arg-type]
+    who = argv[argv.index("--by") + 1] if "--by" in argv else "Ada"
+    return WordSpoken("remedy", WordKind(verb), who, argv[2], "WHY", options)  # type: ignore[arg-type]
 
 
 def there_is(command: str, world: World) -> bool:
