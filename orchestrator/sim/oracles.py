@@ -23,6 +23,7 @@ from orchestrator.sim.attempts import CHANGES, DESTROYS, Attempts
 from orchestrator.sim.controller import People
 from orchestrator.sim.grounds import Grounds
 from orchestrator.sim.targets import Targets
+from orchestrator.sim.texts import Texts
 from orchestrator.sim.violation import BESIDE, Violation
 from orchestrator.sim.world import World
 
@@ -66,6 +67,7 @@ class Oracles:
         self._answers = Answers(model, self._broken)
         self._attempts = Attempts(model, world, targets, self._broken)
         self._grounds = Grounds(model, self._answers, self._attempts, targets, self._broken)
+        self._texts = Texts(self._broken)
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due: dict[str, float] = {}
         self._said: dict[str, float] = {}  # notices, and when each was due
@@ -109,6 +111,7 @@ class Oracles:
                 told(self, record)
             self._attempts.record(record)
             self._grounds.record(record)
+            self._texts.record(record)
         self._epoch = max(self._epoch, entry.epoch)
 
     def world_changed(self) -> None:
