@@ -267,8 +267,8 @@ def test_only_the_faces_write_to_a_terminal(path: Path) -> None:
             isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr") and ast.unparse(node.value) == "sys"
         )
         assert not printed | stream, (
-            f"{name_of(path)}:{getattr(node, 'lineno', 0)} writes to a terminal: give the text to reports/text.py or cli/, where"
-            " what strangers wrote is made harmless"
+            f"{name_of(path)}:{getattr(node, 'lineno', 0)} writes to a terminal: give it to cli/ or reports/text.py,"
+            " where what strangers wrote is made harmless"
         )
 
 

@@ -29,6 +29,8 @@ from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
 
+MEMORY_MAX_BYTES = 1 << 30  # of this program: whatever a target prints, the machine lives
+TEXT_MAX = 65536  # characters of what one task prints that are shown
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -46,6 +48,7 @@ class Worker:
         self.directory = Path(job.workspace)
         self.cancelled = False
         self.timed_out = False
+        self.flooded = False
         self.reading = Reading(
             base=Path(job.workspace), secrets=secrets_in({**job.extra_vars, **_named(job.passwords)})
         )
@@ -126,7 +129,7 @@ class Worker:
             cancel_callback=self._over,
         )
         runner.run()
-        if self.cancelled or self.timed_out:
+        if self.cancelled or self.timed_out or self.flooded:
             return self._stopped()
         outcome, detail = self.reading.outcome(runner.rc)
         if self.cold_because:
@@ -156,7 +159,8 @@ class Worker:
         limit_s = self.job.timeout_s
         if limit_s is not None and _now_s() - self.started > limit_s:
             self.timed_out = True
-        over = self.cancelled or self.timed_out or bool(self.reading.asked)
+        self.flooded = self.flooded or _resident_bytes() > MEMORY_MAX_BYTES
+        over = self.cancelled or self.timed_out or self.flooded or bool(self.reading.asked)
         if over:
             self._end_here()
         return over
@@ -173,7 +177,7 @@ class Worker:
         if event.get("event") == "playbook_on_start":
             self.extra_vars_path.unlink(missing_ok=True)  # it has been read
         if self.job.attached and (text := str(event.get("stdout", ""))):
-            self._note({"text": text, "event": event.get("event")})
+            self._note({"text": text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + " …", "event": event.get("event")})
         if isinstance(heard, Started):
             self._note({"started": asdict(heard)})
         elif isinstance(heard, TaskTime):
@@ -188,6 +192,8 @@ class Worker:
         remain = self._end_here()
         if self.cancelled:
             outcome, why = Outcome.CANCELLED, "cancelled"
+        elif self.flooded:
+            outcome, why = Outcome.FAILED, "stopped: its tasks print more than this machine should hold"
         else:
             outcome, why = Outcome.TIMED_OUT, f"not done after {self.job.timeout_s:g}s"
         if during := self.reading.interrupted():
@@ -209,6 +215,11 @@ class Worker:
 
 def _named(passwords: Mapping[str, str]) -> dict[str, str]:
     return {f"password{number}": answer for number, answer in enumerate(passwords.values())}
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _now_s() -> float:
