@@ -242,3 +242,59 @@ def test_ansible_core_is_never_imported_into_our_processes(path: Path) -> None:
         assert not f"{module}.".startswith("orchestrator.runner.warm.zygote."), (
             f"{name_of(path)}:{line} imports {module}: it is a program of its own; speak to it as warm/calling.py does"
         )
+
+
+# Where text leaves the process, and nowhere else; `cli/terminal.py` stands behind all of them.
+SPEAKS = {
+    "cli",
+    "demo",
+    "lab",
+    "daemon/logs.py",
+    "daemon/serve.py",
+    "reports/text.py",
+    "runner/warm/zygote",
+    "runner/worker.py",
+}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_the_faces_write_to_a_terminal(path: Path) -> None:
+    if any(name_of(path) == place or name_of(path).startswith(f"{place}/") for place in SPEAKS):
+        return
+    for node in ast.walk(tree(path)):
+        printed = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        stream = (
+            isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr") and ast.unparse(node.value) == "sys"
+        )
+        assert not printed | stream, (
+            f"{name_of(path)}:{getattr(node, 'lineno', 0)} writes to a terminal: give it to cli/ or reports/text.py,"
+            " where what strangers wrote is made harmless"
+        )
+
+
+PROBES = sorted((PACKAGE / "probes").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", PROBES, ids=name_of)
+def test_what_others_say_is_searched_in_linear_time(path: Path) -> None:
+    if path.name == "expressions.py":
+        return
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "re":
+            assert isinstance(next(iter(node.args), None), ast.Constant), (
+                f"{name_of(path)}:{node.lineno} looks for a pattern that somebody wrote: use expressions.found,"
+                " or one hostile page stops everything for minutes"
+            )
+
+
+@pytest.mark.parametrize("path", PROBES, ids=name_of)
+def test_every_answer_comes_in_by_one_way(path: Path) -> None:
+    if path.name in ("kind.py", "asking.py"):
+        return
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef) and node.name == "classify":
+            raise AssertionError(
+                f"{name_of(path)}:{node.lineno}: what an answer means is Kind.classify's, which bounds it"
+            )
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Observed"):
+            assert path.name == "prober.py", f"{name_of(path)}:{node.lineno} observes past Kind.classify"

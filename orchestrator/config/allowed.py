@@ -13,7 +13,7 @@ from functools import partial, wraps
 from typing import Any
 
 from jinja2 import Environment, Undefined
-from jinja2.defaults import DEFAULT_FILTERS
+from jinja2.filters import FILTERS as DEFAULT_FILTERS
 from jinja2.filters import _GroupTuple, do_round
 from jinja2.runtime import LoopContext
 from jinja2.utils import pass_environment

@@ -99,7 +99,11 @@ class _Code(NativeCodeGenerator):
         raise nodes.Impossible
 
     def visit_Concat(self, node: nodes.Concat, frame: Any) -> None:  # noqa: N802  # jinja2's names
-        self._measured(lambda: [self._listed(one, frame) for one in node.nodes], "environment.joined((", "))")
+        self.write("environment.joined((")
+        for one in node.nodes:
+            self.visit(one, frame)
+            self.write(", ")
+        self.write("))")
 
     def visit_List(self, node: nodes.List, frame: Any) -> None:  # noqa: N802
         self._measured(lambda: CodeGenerator.visit_List(self, node, frame))
@@ -113,14 +117,10 @@ class _Code(NativeCodeGenerator):
         else:
             CodeGenerator.visit_Tuple(self, node, frame)
 
-    def _listed(self, node: nodes.Expr, frame: Any) -> None:
-        self.visit(node, frame)
-        self.write(", ")
-
-    def _measured(self, inner: Callable[[], object], before: str = "environment.measured(", after: str = ")") -> None:
-        self.write(before)
+    def _measured(self, inner: Callable[[], object]) -> None:
+        self.write("environment.measured(")
         inner()
-        self.write(after)
+        self.write(")")
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -130,7 +130,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     measured = staticmethod(measured)
 
     @staticmethod
-    def concat(parts: Iterable[Any]) -> Any:  # type: ignore[override]
+    def concat(parts: Iterable[Any]) -> Any:
         """One expression keeps its type; several are text. (Jinja2's own native mode guesses types from text.)"""
         values = list(each(parts))
         return measured(values[0]) if len(values) == 1 else _Environment.joined(values)

@@ -142,7 +142,7 @@ class _Writer:
                 _, added, removed, inner = what
                 return f"(?:{self.sequence(inner, (flags | added) & ~removed, last=last)})"
             case "MAX_REPEAT" | "MIN_REPEAT":
-                return self._repeated(*what, flags)
+                return self._repeated(what[0], what[1], what[2], flags)
             case "AT":
                 return self._at(str(what), flags, last=last)
             case _:

@@ -114,6 +114,7 @@ class Responded:
     headers: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
     plain: bool = False
+    cut: bool = False  # the body goes on behind the first MiB, and nobody has looked there
 
 
 def launch(question: Question[HttpOptions], done: Done) -> Callable[[], None]:
@@ -147,7 +148,8 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
         return Judged(Answer.BAD, measures, f"{seen}, then the body did not end in time")
     if options.match is not None and not found(options.match, reply.body):
         start = " ".join(reply.body[:2000].split())[:80]
-        return Judged(Answer.BAD, measures, f"{seen}, body does not match /{options.match}/: {start!r}")
+        which = "the first MiB of its body" if reply.cut else "body"
+        return Judged(Answer.BAD, measures, f"{seen}, {which} does not match /{options.match}/: {start!r}")
     if options.json_is:
         try:
             document = json.loads(reply.body)

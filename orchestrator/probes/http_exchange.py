@@ -64,15 +64,15 @@ def place_of(url: str) -> Place:
 
 
 class Exchange:
-    """One question. `finish` makes the kind's own reply of a response: status, text, seconds, headers, if whole, and
-    whether redirects led out of TLS."""
+    """One question. `finish` makes the kind's own reply of a response: status, text, seconds, headers, if whole,
+    whether redirects led out of TLS, whether the body goes on behind what was read."""
 
     def __init__(
         self,
         question: Question[Any],
         headers: Mapping[str, str],
         token: str | None,
-        finish: Callable[[int, str, float, Mapping[str, str], bool, bool], Raw],
+        finish: Callable[[int, str, float, Mapping[str, str], bool, bool, bool], Raw],
         done: Done,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -313,7 +313,9 @@ class Exchange:
         self._fail(Silence(f"{what} within {self._question.timeout_s:g} s"))
 
     def _answer(self, response: Response, took_s: float, *, complete: bool) -> None:
-        self._finish(self._reply(response.status, response.text, took_s, response.headers, complete, self._plain))
+        self._finish(
+            self._reply(response.status, response.text, took_s, response.headers, complete, self._plain, response.cut)
+        )
 
     def _fail(self, meaning: Silence | Refusal | NotAsked) -> None:
         """With the addresses that names led to: half of what an operator wants to know."""

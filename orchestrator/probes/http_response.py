@@ -31,6 +31,7 @@ class Response:
         self.status = 0
         self.headers: dict[str, str] = {}  # by their names in small letters; of several the first
         self.complete = False
+        self.cut = False  # the body goes on behind what is enough
         self._head_only = head_only
         self._interim = False
         self._fed_bytes = 0
@@ -113,6 +114,8 @@ class Response:
         self._body += data if self._encoding not in ("gzip", "x-gzip", "deflate") else self._unpacked(data)
         if self._body_bytes > 2 * BODY_MAX_BYTES:  # it unpacks to nothing
             self.complete = True
+        if len(self._body) > BODY_MAX_BYTES:
+            self.cut = True
         if len(self._body) >= BODY_MAX_BYTES:
             del self._body[BODY_MAX_BYTES:]
             self.complete = True

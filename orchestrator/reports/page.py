@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
-from html import escape
 from importlib.resources import files
 
 from orchestrator.core.durations import show_duration
-from orchestrator.core.outside import visible
 from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, stamp
 from orchestrator.reports.shape import Account, Figure, Moment
 from orchestrator.reports.summary import rows
-from orchestrator.reports.text import precise
+from orchestrator.reports.text import as_html, precise
 from orchestrator.reports.timeline import CLASSES, timeline
 
 
@@ -48,7 +46,7 @@ def _style() -> str:
 
 
 def _t(text: object) -> str:
-    return escape(visible(str(text), "\n"))
+    return as_html(text)
 
 
 def _head(*names: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.core.durations import show_duration
@@ -66,6 +67,11 @@ def rich_text(lines: Iterable[Line], *, last: bool = True) -> Text:
     return whole
 
 
+def as_html(text: object) -> str:
+    """For a page: escaped, and acting on nothing."""
+    return escape(visible(str(text), "\n"))
+
+
 def precise(seconds: float) -> str:
     """A duration in an account: tenths of a second up to two minutes, where seconds are compared."""
     if abs(seconds) < 60:
@@ -88,5 +94,5 @@ def wrap(prefix: str, text: str, width: int) -> list[str]:
     import textwrap
 
     room = max(20, width - len(prefix))
-    pieces = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    pieces = textwrap.wrap(visible(text), room, break_long_words=False, break_on_hyphens=False) or [""]
     return [prefix + pieces[0], *(" " * len(prefix) + p for p in pieces[1:])]

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
 from orchestrator.core.durations import show_duration
 from orchestrator.reports.incident_text import offset
 from orchestrator.reports.shape import Account, Moment, StepLine
-from orchestrator.reports.text import precise
+from orchestrator.reports.text import as_html, precise
 
 WIDTH = 1000.0
 LEFT = 120.0
@@ -85,8 +84,8 @@ def timeline(a: Account, ident: str) -> str:
         [
             f'<svg viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" class="timeline"',
             f' aria-labelledby="{ident}-t {ident}-d">',
-            f'<title id="{ident}-t">Timeline of {escape(a.title or a.id)}</title>',
-            f'<desc id="{ident}-d">{escape(about)}</desc>',
+            f'<title id="{ident}-t">Timeline of {as_html(a.title or a.id)}</title>',
+            f'<desc id="{ident}-d">{as_html(about)}</desc>',
             *_grid(axis, height, a),
             *rows,
             "</svg>",
@@ -115,23 +114,25 @@ def _grid(axis: Axis, height: float, a: Account) -> list[str]:
 
 def _label(text: str, y: float) -> str:
     shown = text if len(text) <= 17 else text[:16] + "…"
-    return f'<text x="{LEFT - 8:.0f}" y="{y + 15:.1f}" class="lane"><title>{escape(text)}</title>{escape(shown)}</text>'
+    return (
+        f'<text x="{LEFT - 8:.0f}" y="{y + 15:.1f}" class="lane"><title>{as_html(text)}</title>{as_html(shown)}</text>'
+    )
 
 
 def _bar(axis: Axis, y: float, from_s: float, to_s: float, kind: str, label: str, title: str) -> str:
     x, width = axis.x(from_s), max(1.5, axis.x(to_s) - axis.x(from_s))
     found = (
-        f'<g><title>{escape(title)}</title><rect x="{x:.1f}" y="{y + 2:.1f}" width="{width:.1f}"'
+        f'<g><title>{as_html(title)}</title><rect x="{x:.1f}" y="{y + 2:.1f}" width="{width:.1f}"'
         f' height="{ROW - 5:.0f}" rx="2" class="bar {kind}"/>'
     )
     if label and len(label) * CHAR + 8 <= width:
-        found += f'<text x="{x + 4:.1f}" y="{y + 15.5:.1f}" class="in">{escape(label)}</text>'
+        found += f'<text x="{x + 4:.1f}" y="{y + 15.5:.1f}" class="in">{as_html(label)}</text>'
     elif label:
         size = len(label) * CHAR
         if axis.x(to_s) + size + 6 <= WIDTH:
-            found += f'<text x="{x + width + 4:.1f}" y="{y + 15.5:.1f}" class="out">{escape(label)}</text>'
+            found += f'<text x="{x + width + 4:.1f}" y="{y + 15.5:.1f}" class="out">{as_html(label)}</text>'
         else:
-            found += f'<text x="{x - 4:.1f}" y="{y + 15.5:.1f}" class="out end">{escape(label)}</text>'
+            found += f'<text x="{x - 4:.1f}" y="{y + 15.5:.1f}" class="out end">{as_html(label)}</text>'
     return found + "</g>"
 
 
@@ -181,9 +182,9 @@ def _tasks(rows: list[str], s: StepLine, axis: Axis, y: float) -> float:
         size = len(text) * CHAR * 0.86
         at, anchor = (x + width + 4, "") if x + width + size < WIDTH else (x - 4, " end")
         rows.append(
-            f"<g><title>{escape(text)}: {escape(t.status)}</title>"
+            f"<g><title>{as_html(text)}: {as_html(t.status)}</title>"
             f'<rect x="{x:.1f}" y="{y + 3:.1f}" width="{width:.1f}" height="8" rx="1" class="bar task {kind}"/>'
-            f'<text x="{at:.1f}" y="{y + 10.5:.1f}" class="task-label{anchor}">{escape(text)}</text></g>'
+            f'<text x="{at:.1f}" y="{y + 10.5:.1f}" class="task-label{anchor}">{as_html(text)}</text></g>'
         )
         y += 15
     return y
@@ -224,11 +225,11 @@ def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: 
             free[row] = ends
         top = y + row * 16
         title = f"{offset(m.at_s)} {m.who} {m.what} {m.reason} {m.evidence}"
-        mark = f"dot {kind} {escape(m.kind.replace(' ', '-'))}"
+        mark = f"dot {kind} {as_html(m.kind.replace(' ', '-'))}"
         place = f'x="{x - 8:.1f}" class="task-label end"' if left else f'x="{x + 8:.1f}" class="task-label"'
         rows.append(
-            f'<g><title>{escape(" ".join(title.split()))}</title><circle cx="{x:.1f}" cy="{top + 10:.1f}" r="4"'
-            f' class="{mark}"/><text y="{top + 13.5:.1f}" {place}>{escape(label)}</text></g>'
+            f'<g><title>{as_html(" ".join(title.split()))}</title><circle cx="{x:.1f}" cy="{top + 10:.1f}" r="4"'
+            f' class="{mark}"/><text y="{top + 13.5:.1f}" {place}>{as_html(label)}</text></g>'
         )
     return y + len(free) * 16 + 10
 

@@ -38,6 +38,8 @@ from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
 
+MEMORY_MAX_BYTES = 1 << 30  # of this program: whatever a target prints, the machine lives
+TEXT_MAX = 65536  # characters of what one task prints that are shown
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -57,6 +59,7 @@ class Worker:
         self.timed_out = False
         self.refused = False  # by a host that the playbook has only now reached
         self.again: Path | None = None  # where hosts are asked that did not answer the guard at first
+        self.flooded = False
         self.reading = Reading(
             base=Path(job.workspace), secrets=secrets_in({**job.extra_vars, **_named(job.passwords)})
         )
@@ -153,7 +156,7 @@ class Worker:
         runner.run()
         for host, answer in first_reach.answers(self.again) if self.again else ():
             self.reading.heard_later(host, answer)
-        if self.cancelled or self.timed_out or self._is_refused():
+        if self.cancelled or self.timed_out or self.flooded or self._is_refused():
             return self._stopped()
         outcome, detail = self.reading.outcome(runner.rc)
         if self.cold_because:
@@ -191,7 +194,9 @@ class Worker:
         limit_s = self.job.timeout_s
         if limit_s is not None and _now_s() - self.started > limit_s:
             self.timed_out = True
-        over = self.cancelled or self.timed_out or bool(self.reading.asked) or self._is_refused()
+        self.flooded = self.flooded or _resident_bytes() > MEMORY_MAX_BYTES
+        asked = bool(self.reading.asked)
+        over = self.cancelled or self.timed_out or self.flooded or asked or self._is_refused()
         if over:
             self._end_here()
         return over
@@ -208,7 +213,7 @@ class Worker:
         if event.get("event") == "playbook_on_start":
             self.extra_vars_path.unlink(missing_ok=True)  # it has been read
         if self.job.attached and (text := str(event.get("stdout", ""))):
-            self._note({"text": text, "event": event.get("event")})
+            self._note({"text": text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + " …", "event": event.get("event")})
         if isinstance(heard, Started):
             self._note({"started": asdict(heard)})
         elif isinstance(heard, TaskTime):
@@ -225,6 +230,8 @@ class Worker:
             outcome, why = Outcome.CANCELLED, "cancelled"
         elif (refused := self.reading.refused_by_guard()) is not None:
             outcome, why = refused
+        elif self.flooded:
+            outcome, why = Outcome.FAILED, "stopped: its tasks print more than this machine should hold"
         else:
             outcome, why = Outcome.TIMED_OUT, f"not done after {self.job.timeout_s:g}s"
         if during := self.reading.interrupted():
@@ -248,6 +255,11 @@ class Worker:
 
 def _named(passwords: Mapping[str, str]) -> dict[str, str]:
     return {f"password{number}": answer for number, answer in enumerate(passwords.values())}
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _now_s() -> float:

@@ -6,12 +6,13 @@ The one rule it keeps: no answer is made up here. A kind invents the reply that 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Model
-from orchestrator.probes.kind import CannotInvent, Judged, Kind, Refusal
+from orchestrator.probes.kind import CannotInvent, Judged, Kind, NotAsked, Refusal, Silence
 from orchestrator.probes.kinds import KINDS
 
 _NO = Refusal("what it asks for is not so")
@@ -25,6 +26,7 @@ class Classified:
         self._kinds: dict[str, Kind[Any, Any]] = {}
         self._options: dict[str, Any] = {}
         self._known: dict[tuple[str, bool], Judged] = {}
+        self.strangers: tuple[str, ...] = ()  # what targets say beside their answers, each something else
         missing = []
         for check in model.checks.values():
             kind = kinds[check.probe]
@@ -40,6 +42,9 @@ class Classified:
 
     def judge(self, check: str, raw: object) -> Judged:
         """What this raw result means."""
+        if self.strangers and isinstance(raw, Silence | Refusal | NotAsked):
+            said = self.strangers[zlib.crc32(check.encode()) % len(self.strangers)]
+            raw = type(raw)(f"{raw.why}: {said}")
         return self._kinds[check].classify(self._options[check], raw)
 
     def answer(self, check: str, true: bool, measures: Mapping[str, float]) -> Judged:

@@ -27,6 +27,7 @@ from orchestrator.sim.grounds import Grounds
 from orchestrator.sim.shown_truth import ShownTruth
 from orchestrator.sim.spoken_truth import SpokenTruth
 from orchestrator.sim.targets import Targets
+from orchestrator.sim.texts import Texts
 from orchestrator.sim.violation import BESIDE, Violation
 from orchestrator.sim.world import World
 
@@ -74,6 +75,7 @@ class Oracles:
         self._facts = Facts()
         self._spoken = SpokenTruth(world, self._facts, self._broken)
         self._shown = ShownTruth(model, self._facts, self._broken)
+        self._texts = Texts(self._broken)
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due: dict[str, float] = {}
         self._said: dict[str, float] = {}  # notices, and when each was due
@@ -124,6 +126,7 @@ class Oracles:
             self._grounds.record(record)
             self._facts.record(record)
             self._spoken.record(record, self._model)
+            self._texts.record(record)
         self._shown.entry(entry)
         self._epoch = max(self._epoch, entry.epoch)
 

@@ -61,6 +61,11 @@ class World:
         self._noise: dict[str, Random] = {}
         self._known: dict[str, Ask] = {}  # answers until something changes
 
+    def say_beside(self, texts: tuple[str, ...]) -> None:
+        """From now on what cannot be asked, is silent or refuses, does so with one of these texts of strangers."""
+        self._classified.strangers = texts
+        self._known.clear()
+
     @property
     def not_modelled(self) -> tuple[str, ...]:
         """What the simulation leaves out."""

@@ -1,0 +1,43 @@
+"""The judge of texts: what targets, playbooks and people say, as the journal keeps it.
+
+The one rule it keeps: a record's text has a bound, is whole, and acts on nothing that shows it, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.core.codec import encode
+from orchestrator.core.model import Json
+from orchestrator.core.outside import EVIDENCE_MAX, visible
+from orchestrator.core.records import Record
+from orchestrator.sim.violation import BESIDE, Report
+
+TEXT_MAX = 10 * EVIDENCE_MAX  # a sentence may quote several answers
+RULE = "a record's text is bounded and acts on nothing"
+
+
+class Texts:
+    """Reads every record."""
+
+    def __init__(self, report: Report) -> None:
+        """`report` takes a statement's number, the rule and the evidence."""
+        self._report = report
+
+    def record(self, record: Record) -> None:
+        """Something was remembered."""
+        for text in _texts(encode(record)):
+            if len(text) > TEXT_MAX or visible(text) != text:
+                self._report(BESIDE, RULE, f"{type(record).__name__}: {visible(text[:200])}")
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
