@@ -61,7 +61,7 @@ class Settings:
 
 def _environment(settings: Settings, environment: Mapping[str, str], mark: str, temporary: Path) -> dict[str, str]:
     configuration = settings.configuration
-    said = _read_configuration(configuration)
+    said = read_configuration(configuration)
     given = dict(environment)
     given[MARK] = mark
     given["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
@@ -92,7 +92,7 @@ def _absolute(path: str, base: Path) -> str:
     return str(base / Path(expanded).expanduser())
 
 
-def _read_configuration(path: Path | None) -> dict[str, str]:
+def read_configuration(path: Path | None) -> dict[str, str]:
     """All keys of an ansible.cfg, whatever their section; a file that cannot be read is Ansible's to complain about."""
     parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
     if path is None:
