@@ -41,8 +41,11 @@ class Cold(Exception):
 def play_cold(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Start the program itself, with everything of this process's; its exit code, 128 + N after signal N."""
     end_with_us = functools.partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
-    process = subprocess.Popen(  # no thread has been started here
-        [*argv], env=dict(environment), close_fds=False, preexec_fn=end_with_us
+    process = subprocess.Popen(
+        [*argv],
+        env=dict(environment),
+        close_fds=False,
+        preexec_fn=end_with_us,  # noqa: PLW1509, no thread has been started here
     )
     with _signals_to(process.pid, group=False):
         code = process.wait()

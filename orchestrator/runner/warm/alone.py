@@ -36,7 +36,7 @@ class Alone:
     key: str
 
     @property
-    def socket(self) -> Path:
+    def door(self) -> Path:
         """Where it takes calls."""
         return self.home / f"{self.key}.socket"
 
@@ -45,7 +45,7 @@ class Alone:
         stream = socket.socket(socket.AF_UNIX)
         try:
             stream.settimeout(1.0)
-            stream.connect(str(self.socket))
+            stream.connect(str(self.door))
         except OSError:
             stream.close()
             return None
@@ -70,17 +70,17 @@ class Alone:
 
     def _spawn(self, one: int, environment: Mapping[str, str], mitogen: bool) -> None:
         tidy()
-        self.socket.unlink(missing_ok=True)
+        self.door.unlink(missing_ok=True)
         directory = tempfile.mkdtemp(prefix=PREFIX)
         held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(held, fcntl.LOCK_EX)
-            with socket.socket(socket.AF_UNIX) as door, Path(directory, "log").open("wb") as log:
-                door.bind(str(self.socket))
+            with socket.socket(socket.AF_UNIX) as listening, Path(directory, "log").open("wb") as log:
+                listening.bind(str(self.door))
                 words = ["-P", "-m", "orchestrator.runner.warm.zygote", os.getcwd(), directory]
                 subprocess.Popen(  # reaped by whoever adopts it: it outlives this command
                     [sys.executable, *words, "mitogen" if mitogen else "plain", str(held), str(one)],
-                    stdin=door.fileno(),
+                    stdin=listening.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=log,
                     env={**environment, settings.MARK: settings.NO_MARK},

@@ -248,7 +248,7 @@ def main() -> None:
     if len(locks) > 1:
         leave_low_descriptors_free()
     # Not inheritable: what its programs leave behind does not hold the directory.
-    held, *one = (fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, 3) for lock in locks)
+    _held, *one = (fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, 3) for lock in locks)
     for lock in locks:
         os.close(lock)
     owner = socket.socket(fileno=os.dup(0))
