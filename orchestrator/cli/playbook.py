@@ -15,7 +15,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -26,6 +27,7 @@ app = App(name="playbook", help="Playbooks: run one and time its tasks.")
 
 # They print and end, or do not play: there is nothing to time.
 _AS_IT_IS = {"--version", "-h", "--help", "--list-hosts", "--list-tasks", "--list-tags", "--syntax-check"}
+_CHOICES = {"--executor": ("executor", ("fast", "warm", "cold")), "--exit-codes": ("codes", ("ansible", "bascule"))}
 _INTERRUPTED = {99, 130, 143}
 
 
@@ -34,12 +36,12 @@ def run(*arguments: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tr
     """Run a playbook: `bascule playbook run FILE [-i …] [-e …] [-l …] [--check] [--diff] [-t …] [-v]`.
 
     Every option is ansible-playbook's own, except `--json` (times and outcome as one JSON object on standard output,
-    Ansible's own output on standard error), `--no-times`, `--cold` (by a new ansible-playbook in any case) and
-    `--exit-codes bascule` (0 done, 1 it failed, 2 the call or the playbook is wrong). Without the latter the exit
-    codes are ansible-playbook's own: 0 done, 2 a task failed, 4 a host was unreachable or the playbook is wrong,
-    5 an option is wrong, 99 interrupted, 1 and 250 any other error.
+    Ansible's own output on standard error), `--no-times`, `--executor fast|warm|cold` (with Mitogen, without, or by a
+    new ansible-playbook in any case) and `--exit-codes bascule` (0 done, 1 it failed, 2 the call or the playbook is
+    wrong). Without the latter the exit codes are ansible-playbook's own: 0 done, 2 a task failed, 4 a host was
+    unreachable or the playbook is wrong, 5 an option is wrong, 99 interrupted, 1 and 250 any other error.
     """
-    own, options = _split(arguments)
+    own, options = split(arguments)
     if own.fault or not options:
         print(own.fault or "name a playbook file, as in: bascule playbook run site.yml -i hosts.yml", file=sys.stderr)
         return 2
@@ -49,23 +51,23 @@ def run(*arguments: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tr
         return 2
     if _AS_IT_IS.intersection(options):
         os.execve(program, [program, *options], {**os.environ, "PATH": _path()})  # noqa: S606
-    return _Call(program, options, own).run()
+    return Call(program, options, own).run()
 
 
 @dataclass
-class _Own:
+class Own:
     """What was said to us, not to ansible-playbook."""
 
     json: bool = False
     times: bool = True
-    cold: bool = False
+    executor: str = "fast"
     codes: str = "ansible"
     fault: str = ""
 
 
-def _split(arguments: Sequence[str]) -> tuple[_Own, list[str]]:
+def split(arguments: Sequence[str]) -> tuple[Own, list[str]]:
     """Our own options, and what is ansible-playbook's; after `--` all is."""
-    own, rest, left = _Own(), [], list(arguments)
+    own, rest, left = Own(), [], list(arguments)
     while left:
         word = left.pop(0)
         if word == "--":
@@ -75,12 +77,12 @@ def _split(arguments: Sequence[str]) -> tuple[_Own, list[str]]:
             own.json = True
         elif word == "--no-times":
             own.times = False
-        elif word == "--cold":
-            own.cold = True
-        elif word == "--exit-codes" or word.startswith("--exit-codes="):
-            own.codes = word.partition("=")[2] if "=" in word else (left.pop(0) if left else "")
-            if own.codes not in ("ansible", "bascule"):
-                own.fault = f"--exit-codes {own.codes}: expected ansible or bascule".replace("  ", " ")
+        elif (name := word.partition("=")[0]) in _CHOICES:
+            said = word.partition("=")[2] if "=" in word else (left.pop(0) if left else "nothing")
+            attribute, choices = _CHOICES[name]
+            setattr(own, attribute, said)
+            if said not in choices:
+                own.fault = f"{name} {said}: expected {' or '.join(choices)}"
         else:
             rest.append(word)
     return own, rest
@@ -140,27 +142,32 @@ def _at(where: str) -> str:
     return f" ({os.path.relpath(path)}:{line})" if path else ""
 
 
-class _Call:
+class Call:
     """One call, from its options to its exit code."""
 
-    def __init__(self, program: str, options: Sequence[str], own: _Own) -> None:
+    def __init__(self, program: str, options: Sequence[str], own: Own) -> None:
         self.argv = [program, *options]
         self.own = own
         self.mark = secrets.token_hex(12)
-        self.why_cold = "--cold" if own.cold else "nothing was started from here a moment ago"
+        self.mitogen = own.executor == "fast"
+        self.why_cold = "--executor cold" if own.executor == "cold" else "nothing was started from here a moment ago"
 
     def run(self) -> int:
-        """Run it to its end; a temporary private directory is all it leaves meanwhile."""
-        private = Path(tempfile.mkdtemp(prefix="bascule-playbook-"))
+        """Run it to its end."""
         started = time.monotonic()
-        try:
-            times = private / "times"
-            environment = self._environment(private, times)
+        with self.environment() as environment:
             code = self._play(environment)
             took_s = time.monotonic() - started
-            found = _Times.read(times)
+            found = _Times.read(Path(environment["BASCULE_TIMES"]))
             left = self._end_what_is_left(environment, found) if code in _INTERRUPTED else ""
-            return self._tell(code, found, took_s, left)
+        return self._tell(code, found, took_s, left)
+
+    @contextmanager
+    def environment(self) -> Iterator[Mapping[str, str]]:
+        """The environment of ansible-playbook; a temporary private directory is all that there is meanwhile."""
+        private = Path(tempfile.mkdtemp(prefix="bascule-playbook-"))
+        try:
+            yield self._environment(private, private / "times")
         finally:
             shutil.rmtree(private, ignore_errors=True)
 
@@ -185,7 +192,7 @@ class _Call:
         from orchestrator.runner.warm import alone
 
         with _output_aside(self.own.json):
-            place = None if self.own.cold else alone.find(environment)
+            place = alone.find(environment, self.mitogen) if self.own.executor != "cold" else None
             stream = place.call() if place is not None else None
             if stream is not None:
                 try:
@@ -195,7 +202,7 @@ class _Call:
                 except attached.Cold as why:  # nothing has happened yet
                     self.why_cold = str(why)
             if place is not None:
-                place.start(environment, mitogen=True)
+                place.start(environment)
             return attached.play_cold(self.argv, environment)
 
     def _end_what_is_left(self, environment: Mapping[str, str], found: _Times) -> str:
@@ -229,23 +236,19 @@ class _Call:
         return shown
 
 
-class _output_aside:  # noqa: N801, used as a statement
+@contextmanager
+def _output_aside(wanted: bool) -> Iterator[None]:
     """Meanwhile what is written to standard output goes to standard error, where that is wanted."""
-
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
-        self._kept = -1
-
-    def __enter__(self) -> None:
-        sys.stdout.flush()
-        if self._wanted:
-            self._kept = os.dup(1)
-            os.dup2(2, 1)
-
-    def __exit__(self, *_: object) -> None:
-        if self._wanted:
-            os.dup2(self._kept, 1)
-            os.close(self._kept)
+    sys.stdout.flush()
+    kept = os.dup(1) if wanted else -1
+    if wanted:
+        os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        if wanted:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def _inventories(argv: Sequence[str]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Path:
 
 def call(place: Path, *words: str) -> list[str]:
     """The command line; by a new ansible-playbook, so that nothing stays."""
-    program = [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run", "--cold"]
+    program = [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run", "--executor=cold"]
     return [*program, *words, "-i", str(place / "hosts.yml")]
 
 

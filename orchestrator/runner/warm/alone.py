@@ -34,6 +34,7 @@ class Alone:
 
     home: Path
     key: str
+    mitogen: bool  # used where it is installed
 
     @property
     def door(self) -> Path:
@@ -51,7 +52,7 @@ class Alone:
             return None
         return stream
 
-    def start(self, environment: Mapping[str, str], *, mitogen: bool) -> None:
+    def start(self, environment: Mapping[str, str]) -> None:
         """Start one in the background, in this directory and with this environment, unless one is being started.
 
         Never raises: it is an accelerator.
@@ -62,13 +63,13 @@ class Alone:
             return
         try:
             fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._spawn(one, environment, mitogen)
+            self._spawn(one, environment)
         except OSError:
             pass  # there is one, or there can be none
         finally:
             os.close(one)
 
-    def _spawn(self, one: int, environment: Mapping[str, str], mitogen: bool) -> None:
+    def _spawn(self, one: int, environment: Mapping[str, str]) -> None:
         tidy()
         self.door.unlink(missing_ok=True)
         directory = tempfile.mkdtemp(prefix=PREFIX)
@@ -79,7 +80,7 @@ class Alone:
                 listening.bind(str(self.door))
                 words = ["-P", "-m", "orchestrator.runner.warm.zygote", os.getcwd(), directory]
                 subprocess.Popen(  # reaped by whoever adopts it: it outlives this command
-                    [sys.executable, *words, "mitogen" if mitogen else "plain", str(held), str(one)],
+                    [sys.executable, *words, "mitogen" if self.mitogen else "plain", str(held), str(one)],
                     stdin=listening.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=log,
@@ -91,7 +92,7 @@ class Alone:
             os.close(held)
 
 
-def find(environment: Mapping[str, str]) -> Alone | None:
+def find(environment: Mapping[str, str], mitogen: bool = True) -> Alone | None:
     """The one for a playbook started here and now; None where there is no private place for it."""
     home = _private_directory()
     if home is None:
@@ -99,13 +100,14 @@ def find(environment: Mapping[str, str]) -> Alone | None:
     root = os.stat("/")
     taken_over = {
         "python": sys.executable,
+        "mitogen": mitogen,
         "directory": os.getcwd(),
         "environment": dict(sorted(frozen(environment).items())),
         "user": [os.getuid(), os.getgid(), *sorted(os.getgroups())],
         "root": [root.st_dev, root.st_ino],
         "namespaces": [_namespace(name) for name in NAMESPACES],
     }
-    return Alone(home, hashlib.sha256(json.dumps(taken_over).encode()).hexdigest()[:24])
+    return Alone(home, hashlib.sha256(json.dumps(taken_over).encode()).hexdigest()[:24], mitogen)
 
 
 def _namespace(name: str) -> str:
