@@ -6,14 +6,32 @@ The one rule it keeps: worker and zygote ask here, so that what the zygote was b
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner.settings import NO_MARK, Settings
+from orchestrator.runner import connections
+from orchestrator.runner.settings import MARK, NO_MARK, Settings, read_configuration
 
 CANCEL_POLL_S = 0.1
 CALLBACKS = Path(__file__).parent / "warm" / "zygote" / "callbacks"
+DEFAULT_CALLBACKS = "~/.ansible/plugins/callback:/usr/share/ansible/plugins/callback"  # Ansible's own
+
+# What ansible-core, Mitogen and Python read once: a playbook with another value needs another zygote.
+OF_EACH_CALL = frozenset({"ANSIBLE_LOCAL_TEMP", "AWX_ISOLATED_DATA_DIR", MARK, *connections.OF_EACH_CLIENT})
+ALWAYS_FROZEN = (
+    "EDITOR", "HOME", "LANG", "LANGUAGE", "LOGNAME", "NO_COLOR", "PAGER", "USER", "VIRTUAL_ENV", "AWX_LIB_DIRECTORY",
+)  # fmt: skip
+PREFIXES = ("ANSIBLE_", "_ANSIBLE_", "LC_", "PYTHON", "MITOGEN_")
+
+
+def frozen(given: Mapping[str, str], names: Container[str] = ALWAYS_FROZEN) -> dict[str, str]:
+    """The part of an environment that is read once."""
+    return {
+        name: value
+        for name, value in given.items()
+        if (name in names or name.startswith(PREFIXES)) and name not in OF_EACH_CALL
+    }
 
 
 def prepared(
@@ -56,3 +74,17 @@ def of_workspace(workspace: Path, temporary: Path) -> tuple[dict[str, str], str]
     os.environ.update(environment)
     config = prepared(temporary, found.directory, environment)
     return {name: str(value) for name, value in config.env.items()}, str(config.cwd)
+
+
+def with_stopwatch(given: Mapping[str, str], configuration: Path | None, times: Path) -> dict[str, str]:
+    """This environment, and a callback in it that writes the times of tasks to this file, beside the author's."""
+    said = read_configuration(configuration).get("defaults", {})
+    enabled = given.get("ANSIBLE_CALLBACKS_ENABLED") or said.get("callbacks_enabled", "")
+    enabled = enabled or said.get("callback_whitelist", "")
+    paths = given.get("ANSIBLE_CALLBACK_PLUGINS", "")
+    return {
+        **given,
+        "ANSIBLE_CALLBACKS_ENABLED": ",".join(filter(None, [enabled, "bascule_stopwatch"])),
+        "ANSIBLE_CALLBACK_PLUGINS": os.pathsep.join(filter(None, [paths or DEFAULT_CALLBACKS, str(CALLBACKS)])),
+        "BASCULE_TIMES": str(times),
+    }

@@ -55,7 +55,7 @@ class Settings:
 
     def ssh_program(self, environment: Mapping[str, str]) -> str:
         """The program that Ansible calls for ssh, where no host variable names another."""
-        sections = _read_configuration(self.configuration).values()
+        sections = read_configuration(self.configuration).values()
         said = {key: value for section in sections for key, value in section.items()}
         return environment.get("ANSIBLE_SSH_EXECUTABLE") or said.get("ssh_executable") or "ssh"
 
@@ -74,14 +74,14 @@ class Settings:
 
     def inventory(self) -> str:
         """The inventory that the configuration names, as a path or as it stands; empty: none."""
-        named = _read_configuration(self.configuration).get("defaults", {}).get("inventory", "")
+        named = read_configuration(self.configuration).get("defaults", {}).get("inventory", "")
         inside = self.configuration is not None and named and "," not in named
         return _absolute(named, self.configuration.parent) if inside and self.configuration else named
 
 
 def _environment(settings: Settings, environment: Mapping[str, str], mark: str, temporary: Path) -> dict[str, str]:
     configuration = settings.configuration
-    sections = _read_configuration(configuration)
+    sections = read_configuration(configuration)
     said = {key: value for section in sections.values() for key, value in section.items()}
     given = dict(environment)
     given[MARK] = mark
@@ -132,7 +132,7 @@ def _absolute(path: str, base: Path) -> str:
     return str(base / Path(expanded).expanduser())
 
 
-def _read_configuration(path: Path | None) -> dict[str, dict[str, str]]:
+def read_configuration(path: Path | None) -> dict[str, dict[str, str]]:
     """Sections of an ansible.cfg and their keys; a file that cannot be read is Ansible's to complain about."""
     parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
     if path is None:

@@ -25,8 +25,9 @@ def place(tmp_path: Path) -> Path:
 
 
 def call(place: Path, *words: str) -> list[str]:
-    """The command line."""
-    return [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run", *words, "-i", str(place / "hosts.yml")]
+    """The command line; by a new ansible-playbook, so that nothing stays."""
+    program = [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run", "--executor=cold"]
+    return [*program, *words, "-i", str(place / "hosts.yml")]
 
 
 def bascule(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -38,9 +39,9 @@ def test_times_and_results_of_each_task(place: Path) -> None:
     """As it happens, and as a table."""
     done = bascule(place, "play.yml")
     assert done.returncode == 0, done.stderr
-    assert "a: the only task" in done.stdout
-    assert "changed" in done.stdout
-    assert "Ansible itself" in done.stdout
+    assert "TASK [the only task]" in done.stdout
+    assert "changed: [a]" in done.stdout
+    assert "Ansible itself" in done.stderr
 
 
 def test_ansibles_own_options(place: Path) -> None:
@@ -51,21 +52,38 @@ def test_ansibles_own_options(place: Path) -> None:
     assert [(task["host"], task["status"]) for task in told["tasks"]] == [("b", "skipped")]
 
 
-def test_a_failure_shows_the_playbooks_error(place: Path) -> None:
-    """Exit 1."""
-    done = bascule(place, "play.yml", "-e", '{"command": "echo why >&2; exit 4"}', "-l", "a")
-    assert done.returncode == 1
-    assert "failed: a: the only task: return code 4: why (play.yml:4)" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_failure_has_ansibles_own_exit_code(place: Path) -> None:
+    """Or ours, where that is wanted; the JSON says why."""
+    words = ("play.yml", "-e", '{"command": "echo why >&2; exit 4"}', "-l", "a")
+    done = bascule(place, *words)
+    assert done.returncode == 2
+    assert "fatal: [a]" in done.stdout
+    told = bascule(place, *words, "--json", "--exit-codes", "bascule")
+    assert told.returncode == 1
+    found = json.loads(told.stdout)
+    assert found["outcome"] == "failed"
+    assert found["detail"].startswith("a: the only task: ")
+    assert found["detail"].endswith("(play.yml:4)")
 
 
 @pytest.mark.parametrize("words", [["broken.yml"], ["absent.yml"], ["play.yml", "--frobnicate"]])
 def test_a_wrong_call(place: Path, words: list[str]) -> None:
-    """Exit 2, and Ansible's sentence."""
+    """Ansible's exit code and sentence, or ours: 2."""
+    plain = [str(Path(sys.executable).with_name("ansible-playbook")), *words, "-i", str(place / "hosts.yml")]
+    itself = subprocess.run(plain, cwd=place, capture_output=True, text=True, check=False)
     done = bascule(place, *words)
-    assert done.returncode == 2
-    assert done.stderr.startswith("could not start: ")
+    assert (done.returncode, done.stdout, done.stderr) == (itself.returncode, itself.stdout, itself.stderr)
     assert words[-1] in done.stderr
+    assert bascule(place, *words, "--exit-codes=bascule").returncode == 2
+
+
+@pytest.mark.parametrize("words", [[], ["play.yml", "--exit-codes", "loud"]])
+def test_a_call_that_is_wrong_for_us(place: Path, words: list[str]) -> None:
+    """Exit 2, and what was expected."""
+    words = [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run", *words]
+    done = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "as in: bascule" in done.stderr or "expected ansible or bascule" in done.stderr
 
 
 def test_what_only_prints_is_ansibles(place: Path) -> None:
@@ -77,7 +95,7 @@ def test_what_only_prints_is_ansibles(place: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_it_leaves_nothing(place: Path, number: signal.Signals) -> None:
-    """Control-C cancels; killed, its worker cancels by itself."""
+    """Interrupted, or killed: the playbook does not go on."""
     words = call(place, "play.yml", "-l", "a", "-e", f'{{"command": "echo $$ >{place}/pid; exec sleep 600"}}')
     process = subprocess.Popen(  # killed, it cannot remove its own directory: that goes with the test's
         words,
@@ -93,27 +111,7 @@ def test_interrupted_it_leaves_nothing(place: Path, number: signal.Signals) -> N
     _, said = process.communicate(timeout=120)
     _until(lambda: not _alive(pid))
     if number is signal.SIGINT:
-        assert process.returncode == 1
-        assert "cancelled" in said
-
-
-def test_a_killed_worker_leaves_no_files(place: Path) -> None:
-    """What Ansible had, wherever it was kept, goes with the command."""
-    words = call(place, "play.yml", "-l", "a", "-e", f'{{"command": "echo $$ >{place}/pid; exec sleep 600"}}')
-    environment = {**os.environ, "TMPDIR": str(place)}
-    process = subprocess.Popen(words, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    _until(lambda: (place / "pid").exists() and (place / "pid").read_text().strip() != "")
-    (worker,) = place.glob("**/worker.json")
-    kept = worker.with_name("work").resolve()
-    assert kept.is_dir()
-    try:
-        os.kill(json.loads(worker.read_text())["pid"], signal.SIGKILL)
-        process.wait(timeout=120)
-        assert not kept.exists()
-        assert not worker.exists()
-    finally:
-        if _alive(pid := int((place / "pid").read_text())):
-            os.kill(pid, signal.SIGKILL)
+        assert process.returncode == 99, said
 
 
 def _until(condition: object) -> None:

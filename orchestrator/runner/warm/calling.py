@@ -35,6 +35,32 @@ class CannotServe(Exception):
     """Why a call was not served; nothing of it has happened."""
 
 
+class Line:
+    """A stream of messages, one JSON object a line."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.stream = stream
+        self.heard = b""
+
+
+def hear(line: Line, until: float | None) -> dict[str, Any] | None:
+    """The next message; None at the end. `until`: of the monotonic clock. Raises TimeoutError."""
+    while b"\n" not in line.heard:
+        left = None if until is None else until - time.monotonic()
+        if (left is not None and left <= 0) or not select.select([line.stream], [], [], left)[0]:
+            raise TimeoutError("the warm executor did not answer in time")
+        try:
+            data = line.stream.recv(65536)
+        except ConnectionError:
+            data = b""
+        if not data:
+            return None
+        line.heard += data
+    text, _, line.heard = line.heard.partition(b"\n")
+    found = json.loads(text)
+    return found if isinstance(found, dict) else None
+
+
 class WarmSpawn(fdspawn):  # type: ignore[misc]
     """A child of the zygote, with the interface of `pexpect.spawn` that ansible-runner uses."""
 
@@ -43,7 +69,7 @@ class WarmSpawn(fdspawn):  # type: ignore[misc]
     ) -> None:
         """Raises CannotServe; then the stream is closed, and whatever was forked for it ends by itself."""
         self._stream = stream
-        self._heard = b""
+        self._line = Line(stream)
         ours, theirs = pty.openpty()
         try:
             try:
@@ -66,7 +92,7 @@ class WarmSpawn(fdspawn):  # type: ignore[misc]
         sent = socket.send_fds(self._stream, [data], [terminal])
         if sent < len(data):
             self._stream.sendall(data[sent:])
-        said = self._hear(until)
+        said = hear(self._line, until)
         if said is None:
             raise ValueError("the warm executor ended")
         if "ready" not in said:
@@ -74,32 +100,15 @@ class WarmSpawn(fdspawn):  # type: ignore[misc]
         self._stream.sendall(b"g")
         return int(said["ready"])
 
-    def _hear(self, until: float) -> dict[str, Any] | None:
-        """The next message; None at the end. Raises TimeoutError."""
-        while b"\n" not in self._heard:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([self._stream], [], [], left)[0]:
-                raise TimeoutError("the warm executor did not answer in time")
-            try:
-                data = self._stream.recv(65536)
-            except ConnectionError:
-                data = b""
-            if not data:
-                return None
-            self._heard += data
-        line, _, self._heard = self._heard.partition(b"\n")
-        found = json.loads(line)
-        return found if isinstance(found, dict) else None
-
     def isalive(self) -> bool:
         """Whether it has not ended; waits for its end once its terminal is closed."""
         if self.exitstatus is not None:
             return False
         wait_s = END_LIMIT_S if self.flag_eof else 0.0
-        if not select.select([self._stream], [], [], wait_s)[0] and b"\n" not in self._heard:
+        if not select.select([self._stream], [], [], wait_s)[0] and b"\n" not in self._line.heard:
             return True
         try:
-            said = self._hear(time.monotonic() + END_LIMIT_S)
+            said = hear(self._line, time.monotonic() + END_LIMIT_S)
         except TimeoutError:
             return True
         code = int(said.get("ended", 255)) if said is not None else 255

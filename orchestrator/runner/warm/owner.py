@@ -16,17 +16,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.runner import settings
+from orchestrator.runner.warm.directories import PREFIX, tidy
 
 AGAIN_S = (0.2, 1.0, 5.0, 30.0)  # how long after the last one a new zygote is started that has failed so often
 END_S = 2.0
-PREFIX = "bascule-warm-"
-LEFT_S = 60.0  # a directory that nobody holds is younger only while it is being made
 
 
 class Zygote:
@@ -73,7 +71,7 @@ class Zygote:
 
     def _spawn(self) -> socket.socket:
         """Our end of its socket. Raises OSError; then there is no process."""
-        _tidy()
+        tidy()
         self._directory = Path(tempfile.mkdtemp(prefix=PREFIX))
         program = [sys.executable, "-P", "-m", "orchestrator.runner.warm.zygote", str(self.workspace)]
         with_mitogen = "mitogen" if self._mitogen else "plain"
@@ -187,21 +185,3 @@ class Zygote:
                 self._old.remove((process, directory))
                 shutil.rmtree(directory, ignore_errors=True)
         return bool(self._old)
-
-
-def _tidy() -> None:
-    """Remove what zygotes left that were killed together with their owner."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        try:
-            if path.stat().st_uid != os.geteuid() or time.time() - path.stat().st_mtime < LEFT_S:
-                continue
-            held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
-        except OSError:
-            pass  # its zygote lives, or a playbook of it
-        finally:
-            os.close(held)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The zygote imports ansible-core once and forks for each playbook.
 
-    python -m orchestrator.runner.warm.zygote WORKSPACE DIRECTORY mitogen|plain LOCK
+    python -m orchestrator.runner.warm.zygote WORKSPACE DIRECTORY mitogen|plain LOCK [ONE]
 
 The one rule it keeps: it belongs to whoever holds the other end of its standard input, and to one configuration. When
 the owner is gone it takes no more calls and ends with its last playbook; when its configuration is not what it was, it
@@ -11,11 +11,17 @@ says so, takes no more calls and ends likewise.
     owner  -> zygote   {"logins": true} with one end of a stream: what is asked and answered there, see `logins`
     zygote -> owner    {"ready": …} once; {"stale": WHY} at most once
 
+With ONE (the lock of the only one of its kind) nobody owns it: standard input is a socket with a name, whoever may
+connect there calls (see `warm.alone`), and what it is built from is the environment and the directory that it was
+started in. It ends when nobody has called for ten minutes.
+
 It is a program of its own, with the licence of the ansible-core that it imports; no other part of bascule imports it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -25,6 +31,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +41,18 @@ from orchestrator.runner.warm.zygote.spare import Spare, wait
 LOOK_EVERY_S = 2.0  # at what it was built from, while nobody calls
 QUIET_S = 0.3  # without a word, until the next spare is made
 EXIT_STALE = 75
+IDLE_S = 600.0  # without a call, until one that nobody owns ends
+LOW = 300  # descriptors below are left free for what callers hand on to their playbooks
 
 
 class Zygote:
     """The loop between owner, callers and children."""
 
-    def __init__(self, owner: socket.socket, built: Any) -> None:
+    def __init__(self, owner: socket.socket, built: Any, one: int | None = None) -> None:
+        """`one`: nobody owns it, and `owner` is the socket where callers connect."""
         self.owner = owner
+        self.one = one
+        self.called_at = time.monotonic()
         self.built = built
         self.children: dict[int, socket.socket] = {}  # pid to the caller's stream
         self.spare: Spare | None = None
@@ -57,7 +69,10 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         self.selector.register(self.owner, selectors.EVENT_READ)
         self.selector.register(self.wake, selectors.EVENT_READ)
-        self.tell({"ready": self.built.described()})
+        if self.one is None:
+            self.tell({"ready": self.built.described()})
+        else:
+            self.owner.listen(16)  # until now whoever connects is refused, and does not wait
         while self.open or self.children:
             ready = self.selector.select(LOOK_EVERY_S if self.spare or not self.open else QUIET_S)
             if not ready:
@@ -78,15 +93,18 @@ class Zygote:
             self.shut()
 
     def look(self) -> None:
-        """Whether it still is what would be built now."""
+        """Whether it still is what would be built now, and anybody wants it."""
         if self.open and (why := self.built.changed()):
             self.end_as_stale(why)
+        if self.one is not None and self.open and not self.children and time.monotonic() - self.called_at > IDLE_S:
+            self.shut()
 
     def end_as_stale(self, why: str) -> None:
         """Take no more calls."""
         if not self.stale:
             self.stale = why
-            self.tell({"stale": why})
+            if self.one is None:
+                self.tell({"stale": why})
         self.shut()
 
     def shut(self) -> None:
@@ -94,12 +112,22 @@ class Zygote:
         if self.open:
             self.open = False
             self.selector.unregister(self.owner)
+            if self.one is not None:
+                with contextlib.suppress(OSError):
+                    os.unlink(self.owner.getsockname())
+                os.close(self.one)  # another may take its place
             self.owner.close()
             if self.spare:
                 self.spare.close()
 
     def hear(self) -> None:
-        """One message of the owner."""
+        """One message of the owner; or a caller that has connected."""
+        if self.one is not None:
+            with contextlib.suppress(OSError):  # it has gone already
+                caller, _ = self.owner.accept()
+                self.called_at = time.monotonic()
+                self.take(caller, False)
+            return
         try:
             data, descriptors, _, _ = socket.recv_fds(self.owner, 65536, 4)
         except OSError:
@@ -160,6 +188,10 @@ class Zygote:
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         self.selector.close()
+        if self.one is not None:
+            os.closerange(3, LOW)
+            if self.open:
+                os.close(self.one)
         for other in (self.owner, self.wake, self._woken, *self.children.values()):
             other.close()
         if self.spare:
@@ -187,6 +219,7 @@ class Zygote:
                 self.spare = None
                 continue
             caller = self.children.pop(pid, None)
+            self.called_at = time.monotonic()
             if caller is None:
                 self.built.lost(pid)
                 self.look()
@@ -201,10 +234,23 @@ class Zygote:
                 self.look()
 
 
+def leave_low_descriptors_free() -> None:
+    """All that is opened from now on has a higher number: see `forked.receive`."""
+    taken = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    while taken < LOW - 1:
+        taken = os.dup(taken)  # not inheritable, as all that Python opens
+
+
 def main() -> None:
     """Build, then serve."""
     workspace, directory, mitogen = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "mitogen"
-    os.set_inheritable(int(sys.argv[4]), False)  # what its programs leave behind does not hold the directory
+    locks = [int(number) for number in sys.argv[4:]]
+    if len(locks) > 1:
+        leave_low_descriptors_free()
+    # Not inheritable: what its programs leave behind does not hold the directory.
+    _held, *one = (fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, 3) for lock in locks)
+    for lock in locks:
+        os.close(lock)
     owner = socket.socket(fileno=os.dup(0))
     os.register_at_fork(after_in_child=owner.close)  # or the owner would not hear the end of a zygote that was killed
     quiet = os.open(os.devnull, os.O_RDWR)
@@ -215,14 +261,16 @@ def main() -> None:
     from orchestrator.runner.warm.zygote import building
 
     try:
-        built = building.build(workspace, directory, mitogen)
+        built = building.build(workspace, directory, mitogen, as_it_is=bool(one))
     except Exception as error:
+        if one:
+            os._exit(1)
         owner.send(json.dumps({"stale": f"it could not be built: {type(error).__name__}: {error}"[:600]}).encode())
         os._exit(1)
     gc.collect()
     gc.freeze()
     forked.rename(b"bascule-zygote")
-    Zygote(owner, built).serve()
+    Zygote(owner, built, *one).serve()
     built.close()
     shutil.rmtree(directory, ignore_errors=True)
     os._exit(0)

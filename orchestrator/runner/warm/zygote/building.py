@@ -14,11 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner import connections, environment, settings
-
-OF_EACH_CALL = frozenset({"ANSIBLE_LOCAL_TEMP", "AWX_ISOLATED_DATA_DIR", settings.MARK, *connections.OF_EACH_CLIENT})
-ALWAYS_FROZEN = ("HOME", "LANG", "LANGUAGE", "USER", "LOGNAME", "VIRTUAL_ENV", "AWX_LIB_DIRECTORY")
-PREFIXES = ("ANSIBLE_", "LC_", "PYTHON", "MITOGEN_")
+from orchestrator.runner import environment, settings
 
 
 class Built:
@@ -30,7 +26,7 @@ class Built:
         self.directory = directory
         self.cwd = cwd
         self.mark_at = mark_at
-        self.names = frozenset(_names_in_configuration(constants.config)) | frozenset(ALWAYS_FROZEN)
+        self.names = frozenset(_names_in_configuration(constants.config)) | frozenset(environment.ALWAYS_FROZEN)
         self.frozen = self.frozen_in(given)
         self.files = _files()
         self.mitogen: Any = None
@@ -43,11 +39,7 @@ class Built:
 
     def frozen_in(self, given: Mapping[str, str]) -> dict[str, str]:
         """The part of an environment that ansible-core reads once."""
-        return {
-            name: value
-            for name, value in given.items()
-            if (name in self.names or name.startswith(PREFIXES)) and name not in OF_EACH_CALL
-        }
+        return environment.frozen(given, self.names)
 
     def changed(self) -> str:
         """What is not any more what it was when this was built; empty: nothing."""
@@ -77,10 +69,13 @@ class Built:
             self.mitogen.close()
 
 
-def build(workspace: Path, directory: Path, mitogen: bool) -> Built:
-    """Import ansible-core as a playbook of this workspace would have it. Raises whatever it raises."""
+def build(workspace: Path, directory: Path, mitogen: bool, *, as_it_is: bool = False) -> Built:
+    """Import ansible-core as a playbook of this workspace would have it. Raises whatever it raises.
+
+    `as_it_is`: as `ansible-playbook` would, were it started in this process's place.
+    """
     mark_at = find_mark()
-    given, cwd = environment.of_workspace(workspace, directory)
+    given, cwd = environment.of_workspace(workspace, directory) if not as_it_is else (dict(os.environ), os.getcwd())
     os.environ.clear()
     os.environ.update(given)
     os.chdir(cwd)

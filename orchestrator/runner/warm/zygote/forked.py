@@ -30,6 +30,7 @@ from typing import Any
 from orchestrator.runner import settings
 
 GO_LIMIT_S = 30.0
+F_SETSIG = 10  # of Linux
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 EXIT_STALE = 75
@@ -41,7 +42,7 @@ def answer(caller: socket.socket, built: Any) -> None:
     request = receive(caller)
     if request is None:
         os._exit(0)
-    call, terminal = request
+    call, descriptors = request
     mark = call["env"].get(settings.MARK, "")
     why = built.refusal(call["cwd"], call["env"])
     if not why and len(mark) != len(settings.NO_MARK):
@@ -50,21 +51,24 @@ def answer(caller: socket.socket, built: Any) -> None:
         say(caller, {"refused": why})
         os._exit(EXIT_STALE)
     ctypes.memmove(built.mark_at, mark.encode(), len(mark))
-    become(call, terminal, built)
+    become(call, descriptors, built)
     say(caller, {"ready": os.getpid()})
     if not select.select([caller], [], [], GO_LIMIT_S)[0] or caller.recv(1) != b"g":
         os._exit(0)
+    if "descriptors" in call:
+        end_with(caller)
     code = play(call["argv"])
+    fcntl.fcntl(caller, fcntl.F_SETFL, 0)  # see `end_with`: it blocks again, and its news does not interrupt this
     say(caller, {"ended": code})
     os.closerange(0, 3)  # who reads the terminal need not wait until the kernel has taken all this memory apart
     os._exit(code)
 
 
-def receive(caller: socket.socket) -> tuple[dict[str, Any], int] | None:
-    """The call and its terminal; None if the caller has gone."""
+def receive(caller: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The call and the descriptors that came with it; None if the caller has gone."""
     caller.settimeout(GO_LIMIT_S)
     try:
-        data, descriptors, _, _ = socket.recv_fds(caller, 65536, 1)
+        data, descriptors, _, _ = socket.recv_fds(caller, 65536, 250)
         while data and not data.endswith(b"\n"):
             more = caller.recv(65536)
             if not more:
@@ -73,7 +77,7 @@ def receive(caller: socket.socket) -> tuple[dict[str, Any], int] | None:
     except OSError:
         return None
     caller.settimeout(None)
-    return (json.loads(data), descriptors[0]) if data and descriptors else None
+    return (json.loads(data), list(descriptors)) if data and descriptors else None
 
 
 def say(caller: socket.socket, message: dict[str, Any]) -> None:
@@ -84,26 +88,32 @@ def say(caller: socket.socket, message: dict[str, Any]) -> None:
         pass
 
 
-def become(call: dict[str, Any], terminal: int, built: Any, *, terminal_is_ours: bool = True) -> None:
-    """Take over everything that a process inherits from who starts it."""
+def become(call: dict[str, Any], descriptors: list[int], built: Any, *, terminal_is_ours: bool = True) -> None:
+    """Take over everything that a process inherits from who starts it.
+
+    `descriptors`: each has the number, from 0, that the call says; one alone is a terminal, for all three.
+    """
     gc.set_threshold(GARBAGE)
     adopt()
     rename(b"ansible-playboo")
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as ansible-runner has it
+    for number in call.get("ignored", [signal.SIGHUP]):  # as ansible-runner has it
+        signal.signal(number, signal.SIG_IGN)
     os.setsid()
-    asks = terminal_is_ours and call.get("answers", False)
+    attached = "descriptors" in call
+    asks = terminal_is_ours and call.get("terminal" if attached else "answers", False)
     if asks:
-        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        fcntl.ioctl(descriptors[0], termios.TIOCSCTTY, 0)
     sys.stdout.flush()
     sys.stderr.flush()
-    for descriptor in (0, 1, 2):
-        os.dup2(terminal, descriptor)
-    if not asks:  # nobody is at a keyboard: whatever asks must see that at once
+    for number, given in zip(*_numbers(call, descriptors), strict=True):
+        os.dup2(given, number)
+    if not asks and not attached:  # nobody is at a keyboard: whatever asks must see that at once
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
-    if terminal > 2:
-        os.close(terminal)
+    for given in descriptors:
+        if given > 2:
+            os.close(given)  # no number that stays: see `__main__.leave_low_descriptors_free`
     os.environ.clear()
     os.environ.update(call["env"])
     time.tzset()
@@ -116,6 +126,19 @@ def become(call: dict[str, Any], terminal: int, built: Any, *, terminal_is_ours:
     from orchestrator.runner.warm.zygote import loading
 
     loading.renew()
+
+
+def _numbers(call: dict[str, Any], descriptors: list[int]) -> tuple[list[int], list[int]]:
+    numbers = call.get("descriptors")
+    return ([0, 1, 2], descriptors * 3) if numbers is None else (numbers, descriptors[-len(numbers) :])
+
+
+def end_with(caller: socket.socket) -> None:
+    """From now on this playbook is interrupted when its caller goes."""
+    fcntl.fcntl(caller, fcntl.F_SETOWN, os.getpid())
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    fcntl.fcntl(caller, F_SETSIG, signal.SIGTERM if ignored else signal.SIGINT)
+    fcntl.fcntl(caller, fcntl.F_SETFL, fcntl.fcntl(caller, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def rename(name: bytes) -> None:

@@ -12,6 +12,7 @@ import ast
 import atexit
 import contextlib
 import glob
+import importlib
 import os
 import sys
 from collections import defaultdict
@@ -44,11 +45,18 @@ EARLY: dict[str, tuple[str, ...]] = {
 WHOLE = ("become_loader", "callback_loader", "connection_loader", "shell_loader")
 
 _outside: dict[str, Any] = {}
+_warnings: dict[str, list[Any]] = {}  # of the configuration
 
 
 def load() -> None:
     """Import. Raises whatever ansible-core raises; leaves nothing that only a command line may set."""
     from multiprocessing import popen_fork, synchronize  # noqa: F401
+
+    from ansible import constants
+
+    # Its next import says these, to nobody: each child says them again.
+    for kind in ("_errors", "WARNINGS", "DEPRECATED"):
+        _warnings[kind] = list(getattr(constants.config, kind, ()))
 
     import ansible.cli.playbook
     import ansible.executor.module_common
@@ -150,6 +158,7 @@ def renew() -> None:
     """In the child, with the caller's environment: be as a process that has just been started."""
     import ansible.cli
     import ansible.plugins.loader as loader
+    import ansible.utils.color
     import ansible.utils.vars
     from ansible import constants
     from ansible.config import manager
@@ -162,7 +171,13 @@ def renew() -> None:
     constants.DEFAULT_LOCAL_TMP = made
     ansible.cli.init_plugin_loader = lambda *_: None  # it has been done, with the same configuration
     display = Display()
+    for kind, found in _warnings.items():
+        if found:
+            setattr(constants.config, kind, set(found) if kind == "WARNINGS" else list(found))
+    display._warns.clear()
+    display._deprecations.clear()
     sys.stdout.reconfigure(line_buffering=os.isatty(1))  # type: ignore[union-attr]
+    importlib.reload(ansible.utils.color)  # whether there are colours was decided by the zygote's terminal
     display._set_column_width()
     for kind, plugins in loader.get_all_plugin_loaders():
         if _files_outside(plugins) != _outside[kind]:

@@ -82,7 +82,7 @@ def play(asked: dict[str, Any], directory: Path, built: Any) -> None:
     playbook.write_text(
         json.dumps([{**PLAY, "hosts": asked["hosts"], **({"become": True} if asked["become"] else {})}])
     )
-    forked.become(call, quiet, built, terminal_is_ours=False)
+    forked.become(call, [quiet], built, terminal_is_ours=False)
     without_callbacks()
     sources = [part for source in asked["inventories"] for part in ("-i", source)]
     forked.play(["ansible-playbook", *sources, "--forks", "50", str(playbook)])

@@ -1,0 +1,133 @@
+"""A zygote that nobody owns: for playbooks that a person starts, one after another, from one place.
+
+The one rule it keeps: it serves only what would have been the same without it. It has a name in a directory of the
+user's own, made of all that a playbook takes over from where it is started (who starts it, in which directory, with
+which environment, in which namespaces), so that whoever finds it would have made the same one. What cannot be served
+is played by `ansible-playbook` itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.runner import settings
+from orchestrator.runner.environment import frozen
+from orchestrator.runner.warm.directories import PREFIX, tidy
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Where such a zygote is found, if there is one."""
+
+    home: Path
+    key: str
+    mitogen: bool  # used where it is installed
+
+    @property
+    def door(self) -> Path:
+        """Where it takes calls."""
+        return self.home / f"{self.key}.socket"
+
+    def call(self) -> socket.socket | None:
+        """A stream to it; None where there is none that takes calls."""
+        stream = socket.socket(socket.AF_UNIX)
+        try:
+            stream.settimeout(1.0)
+            stream.connect(str(self.door))
+        except OSError:
+            stream.close()
+            return None
+        return stream
+
+    def start(self, environment: Mapping[str, str]) -> None:
+        """Start one in the background, in this directory and with this environment, unless one is being started.
+
+        Never raises: it is an accelerator.
+        """
+        try:
+            one = os.open(self.home / f"{self.key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            return
+        try:
+            fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._spawn(one, environment)
+        except OSError:
+            pass  # there is one, or there can be none
+        finally:
+            os.close(one)
+
+    def _spawn(self, one: int, environment: Mapping[str, str]) -> None:
+        tidy()
+        self.door.unlink(missing_ok=True)
+        directory = tempfile.mkdtemp(prefix=PREFIX)
+        held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with socket.socket(socket.AF_UNIX) as listening, Path(directory, "log").open("wb") as log:
+                listening.bind(str(self.door))
+                words = ["-P", "-m", "orchestrator.runner.warm.zygote", os.getcwd(), directory]
+                subprocess.Popen(  # reaped by whoever adopts it: it outlives this command
+                    [sys.executable, *words, "mitogen" if self.mitogen else "plain", str(held), str(one)],
+                    stdin=listening.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env={**environment, settings.MARK: settings.NO_MARK},
+                    pass_fds=[held, one],
+                    start_new_session=True,
+                )
+        finally:
+            os.close(held)
+
+
+def find(environment: Mapping[str, str], mitogen: bool = True) -> Alone | None:
+    """The one for a playbook started here and now; None where there is no private place for it."""
+    home = _private_directory()
+    if home is None:
+        return None
+    root = os.stat("/")
+    taken_over = {
+        "python": sys.executable,
+        "mitogen": mitogen,
+        "directory": os.getcwd(),
+        "environment": dict(sorted(frozen(environment).items())),
+        "user": [os.getuid(), os.getgid(), *sorted(os.getgroups())],
+        "root": [root.st_dev, root.st_ino],
+        "namespaces": [_namespace(name) for name in NAMESPACES],
+    }
+    return Alone(home, hashlib.sha256(json.dumps(taken_over).encode()).hexdigest()[:24], mitogen)
+
+
+def _namespace(name: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/ns/{name}")
+    except OSError:
+        return ""
+
+
+def _private_directory() -> Path | None:
+    uid = os.getuid()
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    places = [Path(runtime) / "bascule-warm"] if runtime else []
+    places.append(Path("/run/bascule-warm") if uid == 0 else Path(f"/tmp/bascule-warm-{uid}"))  # noqa: S108 (checked)
+    for place in places:
+        try:
+            place.mkdir(mode=0o700, exist_ok=True)
+            found = place.lstat()
+        except OSError:
+            continue
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o077:
+            return place
+    return None

@@ -1,0 +1,224 @@
+"""`bascule playbook run` the second time: by a program that has Ansible loaded, and nobody notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+PROGRAM = [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run"]
+HOSTS = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+PLAY = """
+- hosts: a
+  gather_facts: false
+  tasks:
+    - name: say
+      ansible.builtin.debug: {msg: "{{ lookup('env', 'WORD') }} {{ lookup('file', said) }}"}
+      when: said is defined
+    - name: do
+      ansible.builtin.command: "{{ command | default('true') }}"
+    - name: wait
+      ansible.builtin.pause: {prompt: press a key}
+      register: typed
+      when: ask is defined
+    - name: tell
+      ansible.builtin.debug: {msg: "typed {{ typed.user_input }}"}
+      when: ask is defined
+"""
+
+
+class Place:
+    """A directory with a program that has Ansible loaded for it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        (home / "run").mkdir(mode=0o700)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        self.environment = {**kept, "XDG_RUNTIME_DIR": str(home / "run"), "TMPDIR": str(home)}
+        (home / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"a": {}}, "vars": HOSTS}}))
+        (home / "play.yml").write_text(PLAY)
+        # A deprecated key: the configuration's own warning is to be seen each time.
+        (home / "ansible.cfg").write_text("[defaults]\ninventory = hosts.yml\nallow_unsafe_lookups = false\n")
+
+    @property
+    def socket(self) -> Path | None:
+        """Where calls are taken, once they are."""
+        return next((self.home / "run" / "bascule-warm").glob("*.socket"), None)
+
+    def pids(self) -> list[int]:
+        """The program, and what it has forked."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"orchestrator.runner.warm.zygote" in words and os.fsencode(self.home) in words:
+                found.append(int(path.parent.name))
+        return found
+
+    def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Call it there."""
+        environment = {**self.environment, **more}
+        command = [*PROGRAM, *words]
+        return subprocess.run(
+            command, cwd=self.home, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def told(self, *words: str, **more: str) -> dict[str, object]:
+        """The JSON of a call."""
+        found = json.loads(self.run("play.yml", "--json", *words, **more).stdout)
+        assert isinstance(found, dict)
+        return found
+
+    def warm_up(self) -> None:
+        """Wait until calls are served."""
+        for _ in range(240):
+            if self.told()["executor"] == "warm":
+                return
+            time.sleep(0.25)
+        raise AssertionError(f"never warm: {self.told()}")
+
+    def close(self) -> None:
+        """End it."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One that is warm."""
+    found = Place(tmp_path_factory.mktemp("warm"))
+    try:
+        found.warm_up()
+        yield found
+    finally:
+        found.close()
+
+
+def test_the_same_words_and_the_same_exit_code(place: Place) -> None:
+    """Warm and cold, well and badly; standard output, standard error, exit code."""
+    for words in (("play.yml",), ("play.yml", "-e", "command=false"), ("play.yml", "-CDv"), ("absent.yml",)):
+        warm, cold = place.run(*words, "--no-times"), place.run(*words, "--no-times", "--executor=cold")
+        assert (warm.returncode, _steady(warm.stdout)) == (cold.returncode, _steady(cold.stdout)), words
+        assert warm.stderr == cold.stderr
+    assert "[DEPRECATION WARNING]: DEFAULT_ALLOW_UNSAFE_LOOKUPS option" in warm.stderr
+    assert place.told()["executor"] == "warm"
+
+
+def test_what_it_inherits(place: Place) -> None:
+    """Standard input, further descriptors, the environment of this call."""
+    reader, writer = os.pipe()
+    os.write(writer, b"by a pipe")
+    os.close(writer)
+    try:
+        os.set_inheritable(reader, True)
+        words = [*PROGRAM, "play.yml", "-e", f"said=/dev/fd/{reader}", "--no-times"]
+        done = subprocess.run(
+            words,
+            cwd=place.home,
+            env={**place.environment, "WORD": "handed over"},
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=[reader],
+        )
+    finally:
+        os.close(reader)
+    assert "handed over by a pipe" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_password_that_is_piped(place: Place) -> None:
+    """Asked for by ansible-playbook itself."""
+    words = [*PROGRAM, "play.yml", "--json", "--vault-id", "me@prompt", "-CK"]
+    done = subprocess.run(
+        words, cwd=place.home, env=place.environment, input="one\ntwo\n", capture_output=True, text=True, check=False
+    )
+    assert json.loads(done.stdout)["outcome"] == "ok", done.stderr
+    assert json.loads(done.stdout)["executor"] == "warm"
+
+
+def test_keystrokes_colours_and_size_of_a_terminal(place: Place) -> None:
+    """As at the terminal itself: a question is answered, an interruption is asked about."""
+    words = ["play.yml", "-e", "ask=1", "--no-times"]
+    child = pexpect.spawn(
+        PROGRAM[0], [*PROGRAM[1:], *words], cwd=str(place.home), env=place.environment, encoding="utf-8", timeout=60,
+        dimensions=(30, 60),
+    )  # fmt: skip
+    try:
+        child.expect_exact("press a key")
+        child.sendline("hello")
+        child.expect_exact("typed hello")
+        child.expect(pexpect.EOF)
+        before = child.before or ""
+    finally:
+        child.close()
+    assert child.exitstatus == 0
+    assert "\x1b[0;3" in before, "no colours"
+    assert f"PLAY RECAP {'*' * 49}" in before, "not as wide as the terminal"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 99), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_interrupted_it_leaves_nothing(place: Place, tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """Whoever started it is told, and what it had started does not go on."""
+    script = tmp_path / "sleep"
+    script.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 600\n")
+    script.chmod(0o755)
+    process = subprocess.Popen(
+        [*PROGRAM, "play.yml", "-e", f"command={script}"],
+        cwd=place.home,
+        env=place.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip() != "")
+    pid = int((tmp_path / "pid").read_text())
+    process.send_signal(number)
+    assert process.wait(60) == code
+    _until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+@pytest.mark.parametrize(
+    "more", [{"ANSIBLE_GATHERING": "smart"}, {"LANG": "C"}, {"HOME": "/nonexistent"}], ids=lambda more: next(iter(more))
+)
+def test_started_otherwise_it_is_another_ones(place: Place, more: dict[str, str]) -> None:
+    """What Ansible would have read once is not another call's."""
+    assert place.told(**more)["executor"] == "cold"
+
+
+def test_a_changed_configuration_counts_at_once(place: Place) -> None:
+    """The next call is by the new one."""
+    configuration = place.home / "ansible.cfg"
+    before = configuration.read_text()
+    try:
+        configuration.write_text(before + "any_errors_fatal = true\n")
+        told = place.told()
+        assert (told["executor"], told["outcome"]) == ("cold", "ok")
+        assert "ansible.cfg has changed" in str(told["because"])
+    finally:
+        configuration.write_text(before)
+        place.warm_up()
+
+
+def _steady(text: str) -> str:
+    """Without what differs from run to run."""
+    return "\n".join(line for line in text.splitlines() if '"delta"' not in line and "discovered" not in line)
+
+
+def _until(condition: object) -> None:
+    for _ in range(600):
+        if condition():  # type: ignore[operator]
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within a minute")
