@@ -3,18 +3,19 @@
 The one rule it keeps: its options, its output, its questions and its exit code are `ansible-playbook`'s own. Where a
 zygote can play it, that is not noticed; where it cannot, the program itself is started in this process's place.
 
-Where standard input is a terminal, a zygote's child has a terminal of its own, and this process passes keystrokes and
-output on; pipes and files are handed over as they are.
+Where standard input is a terminal, it has a terminal of its own, and this process passes keystrokes and output on: what
+targets have said then acts on nobody's terminal. Pipes and files are handed over as they are.
 """
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import fcntl
-import functools
 import json
 import os
 import pty
+import re
 import resource
 import select
 import signal
@@ -23,14 +24,19 @@ import subprocess
 import termios
 import time
 import tty
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from orchestrator.core.outside import visible
 from orchestrator.runner.warm.calling import READY_LIMIT_S, Line, hear
 
 HIGHEST = 300  # descriptors from here on are not handed over: see `zygote.__main__.LOW`
+HELD_S = 0.05  # until the beginning of a sequence is taken for all of it
 _PR_SET_PDEATHSIG = 1
+# Colours, erasing to the end of a line, moving along it, pasting, showing the cursor; and what every line has.
+_MAY_ACT = re.compile(r"(\x1b\[[0-9;]*[mKCDGP@]|\x1b\[\?(?:25|2004)[hl]|[\r\n\t\b\x07])")
+_BEGUN = re.compile(r"\x1b(?:\[[?0-9;]{0,16})?\Z")
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -40,15 +46,43 @@ class Cold(Exception):
 
 def play_cold(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     """Start the program itself, with everything of this process's; its exit code, 128 + N after signal N."""
-    end_with_us = functools.partial(ctypes.CDLL(None).prctl, _PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
-    process = subprocess.Popen(
-        [*argv],
-        env=dict(environment),
-        close_fds=False,
-        preexec_fn=end_with_us,  # noqa: PLW1509, no thread has been started here
-    )
-    with _signals_to(process.pid, group=False):
-        code = process.wait()
+    try:
+        terminal = _terminal()
+    except Cold:  # it has the terminal itself
+        terminal = None
+    ours, theirs = _another_like(terminal) if terminal is not None else (-1, -1)
+    prctl = ctypes.CDLL(None).prctl
+
+    def begin() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        if theirs >= 0:
+            os.setsid()
+            fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    streams = [theirs if theirs >= 0 and os.isatty(number) else None for number in (0, 1, 2)]
+    try:
+        process = subprocess.Popen(
+            [*argv],
+            env=dict(environment),
+            close_fds=False,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            preexec_fn=begin,  # noqa: PLW1509, no thread has been started here
+        )
+    finally:
+        if theirs >= 0:
+            os.close(theirs)
+    with _signals_to(process.pid, group=terminal is not None):
+        if terminal is None:
+            code = process.wait()
+        else:
+            ended = os.pidfd_open(process.pid)
+            try:
+                with _passing_on(terminal, ours):
+                    code = _relay(ended, process.wait, terminal, ours)
+            finally:
+                os.close(ended)
     return code if code >= 0 else 128 - code
 
 
@@ -57,30 +91,35 @@ def play_warm(stream: socket.socket, argv: Sequence[str], environment: Mapping[s
     with stream:
         descriptors = _descriptors()
         terminal = _terminal()
-        ours: int | None = None
+        ours = theirs = -1
         sent = list(descriptors)
-        theirs = None
         if terminal is not None:
-            ours, theirs = pty.openpty()
-            termios.tcsetattr(theirs, termios.TCSANOW, termios.tcgetattr(terminal))
-            _copy_size(terminal, theirs)
+            ours, theirs = _another_like(terminal)
             sent = [theirs, *(theirs if os.isatty(number) else number for number in descriptors)]
         try:
             pid = _ask(stream, argv, environment, descriptors, sent, terminal is not None)
         except BaseException:
-            if ours is not None:
+            if ours >= 0:
                 os.close(ours)
             raise
         finally:
-            if theirs is not None:
+            if theirs >= 0:
                 os.close(theirs)
         line = Line(stream)
         with _signals_to(pid, group=True):
             stream.sendall(b"g")
-            if ours is None or terminal is None:
+            if terminal is None:
                 return _end(line)
             with _passing_on(terminal, ours):
-                return _relay(line, terminal, ours)
+                return _relay(stream.fileno(), lambda: _end(line), terminal, ours)
+
+
+def _another_like(terminal: int) -> tuple[int, int]:
+    """A terminal of its own for the playbook, as this one is now: our end, and its end."""
+    ours, theirs = pty.openpty()
+    termios.tcsetattr(theirs, termios.TCSANOW, termios.tcgetattr(terminal))
+    _copy_size(terminal, theirs)
+    return ours, theirs
 
 
 def _ask(
@@ -180,33 +219,66 @@ def _passing_on(terminal: int, ours: int) -> Iterator[None]:
         os.close(ours)
 
 
-def _relay(line: Line, terminal: int, ours: int) -> int:
-    """Pass on until it has ended and its last output is shown."""
+def _relay(ended: int, end: Callable[[], int], terminal: int, ours: int) -> int:
+    """Pass on until it has ended (`ended` can be read then) and its last output is shown; what `end` says of it."""
     shown = next(number for number in (1, 2, terminal) if _is_open(number) and os.isatty(number))
+    harmless = Harmless()
     code: int | None = None
-    listening = [ours, terminal, line.stream.fileno()]
+    listening = [ours, terminal, ended]
     while True:
-        ready = select.select(listening, [], [], None if code is None else 0.0)[0]
+        wait_s = 0.0 if code is not None else HELD_S if harmless.held else None
+        ready = select.select(listening, [], [], wait_s)[0]
         if ours in ready:
             try:
                 data = os.read(ours, 65536)
             except OSError:  # nobody has the other end open any more
                 data = b""
             if data:
-                _write(shown, data)
+                _write(shown, harmless.pass_on(data))
             else:
                 listening.remove(ours)
+        elif harmless.held:
+            _write(shown, harmless.rest())
         if terminal in ready and code is None:
             typed = os.read(terminal, 4096)
             if typed:
                 _write(ours, typed)
             else:
                 listening.remove(terminal)
-        if line.stream.fileno() in ready and code is None:
-            code = _end(line)
+        if ended in ready and code is None:
+            code = end()
             listening = [number for number in listening if number == ours]
         if code is not None and not ready:
             return code
+
+
+class Harmless:
+    """What a playbook prints, as it may act on a terminal: its lines, its colours, and what an editor of a line needs.
+
+    A target's words stand in it: whatever else moves the cursor, clears the screen, names the window or turns the
+    direction of a line is written out.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self.held = ""
+
+    def pass_on(self, data: bytes) -> bytes:
+        """What of it may be shown now; the beginning of a sequence waits for its end."""
+        text = self.held + self._decoder.decode(data)
+        begun = _BEGUN.search(text)
+        self.held = text[begun.start() :] if begun else ""
+        return self._shown(text[: len(text) - len(self.held)])
+
+    def rest(self) -> bytes:
+        """What had begun, and did not go on."""
+        text, self.held = self.held, ""
+        return self._shown(text)
+
+    @staticmethod
+    def _shown(text: str) -> bytes:
+        pieces = _MAY_ACT.split(text)
+        return "".join(part if n % 2 else visible(part) for n, part in enumerate(pieces)).encode("utf-8", "replace")
 
 
 def _write(number: int, data: bytes) -> None:
