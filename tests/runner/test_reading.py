@@ -38,7 +38,7 @@ def told(result: dict[str, Any], **more: Any) -> str:
         ({"msg": "wrong password s3cret"}, "edge: switch: wrong password ***"),
         ({"censored": "the output has been hidden"}, "edge: switch: its output is hidden by no_log"),
         ({"msg": "One or more items failed", "results": [{}, {"failed": True, "msg": "b"}]}, "edge: switch: b"),
-        ({"msg": "x" * 2000}, "edge: switch: " + "x" * 300),
+        ({"msg": "x" * 2000}, "edge: switch: " + "x" * 299 + "…"),
         ({}, "edge: switch: it gave no reason"),
         ({"msg": "\x1b[31mred\x1b[0m\nand two lines"}, "edge: switch: red and two lines"),
     ],
