@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 EVIDENCE_MAX = 1000  # characters of one sentence of evidence
 NAME_MAX = 200  # characters of a name of a host, group, client or person
-REASON_MAX = 500  # characters of what a person gives as the reason of a word
+REASON_MAX = 4000  # characters of what a person gives as the reason of a word
 MEASURES_MAX = 64  # of one answer
 _MEASURE_NAME_MAX = 64
 _MARKS_MAX = 3  # combining marks on one letter; more of them paint over the lines around

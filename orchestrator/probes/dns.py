@@ -23,6 +23,9 @@ def _list_of_one(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
+_SHOWN = 20  # values that are told
+
+
 class DnsOptions(Pinned):
     """Options of `probe: dns`."""
 
@@ -79,7 +82,8 @@ def judge(options: DnsOptions, reply: Resolved) -> Judged:
         return Judged(Answer.BAD, measures, f"{asked}: {reply.rcode} from {options.server}")
     if not reply.values:
         return Judged(Answer.BAD, measures, f"{asked}: no such record at {options.server}")
-    seen = ", ".join(reply.values)
+    more = len(reply.values) - _SHOWN
+    seen = ", ".join(reply.values[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
     right = {_plain(value) for value in options.expect}
     if right and any(_plain(value) not in right for value in reply.values):
         return Judged(Answer.BAD, measures, f"{asked} is {seen}, expected {' or '.join(options.expect)}")

@@ -49,7 +49,7 @@ async def test_over_tcp(ask: Ask, name_server: NameServer) -> None:
 async def test_a_long_answer_comes_over_tcp_by_itself(ask: Ask, name_server: NameServer) -> None:
     name_server.records[("many.example.", "A")] = [f"192.0.2.{number}" for number in range(1, 200)]
     seen = await ask("dns", **at(name_server, "many.example"))
-    assert (seen.answer, "192.0.2.199" in seen.detail) == (Answer.GOOD, True), seen.detail
+    assert (seen.answer, "and 179 more" in seen.detail) == (Answer.GOOD, True), seen.detail
 
 
 async def test_no_such_name_and_no_such_record_are_answers(ask: Ask, name_server: NameServer) -> None:

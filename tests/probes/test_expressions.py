@@ -12,6 +12,11 @@ from hypothesis import strategies as st
 from orchestrator.probes.expressions import TookTooLong, _engines, fault, found
 
 PATTERNS = (
+    r"\B",
+    "(?=a)a{s",
+    "a{d}(?!x)",
+    "x{e<=1}$|b",
+    r"\N{LATIN SMALL LETTER A}(?=b)",
     "ok",
     "erp.*ok",
     "^ok$",
