@@ -111,7 +111,7 @@ class Twins:
             self.workspace,
             {c: (self.workspace / "inventories" / c / "hosts.yml",) for c in CLIENTS},
             self.heard.append,
-            digest=lambda client, path: digest(self.workspace / "playbooks" / path),
+            differs=lambda _client, _book: "",
             workspace_id="twins",
         )
 
