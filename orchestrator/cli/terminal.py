@@ -84,7 +84,7 @@ def shown() -> Iterator[None]:
     """For one call of the command: both streams are `Shown`."""
     before = sys.stdout, sys.stderr
     # the streams may be missing altogether (closed by whoever started us)
-    sys.stdout, sys.stderr = (Shown(x) if x is not None and not isinstance(x, Shown) else x for x in before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = (Shown(x) if x is not None and not isinstance(x, Shown) else x for x in before)
     try:
         yield
     finally:

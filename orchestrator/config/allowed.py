@@ -13,7 +13,7 @@ from functools import partial, wraps
 from typing import Any
 
 from jinja2 import Environment, Undefined
-from jinja2.defaults import DEFAULT_FILTERS
+from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.filters import _GroupTuple, do_round
 from jinja2.runtime import LoopContext
 from jinja2.utils import pass_environment
@@ -149,5 +149,5 @@ def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
     return filtered
 
 
-_THEIRS = {name: function for name, function in DEFAULT_FILTERS.items() if name not in _NO_FILTERS}
+_THEIRS = {name: function for name, function in JINJA_FILTERS.items() if name not in _NO_FILTERS}
 FILTERS = {name: _metered(function) for name, function in (_THEIRS | _OURS).items()}

@@ -99,7 +99,12 @@ class _Code(NativeCodeGenerator):
         raise nodes.Impossible
 
     def visit_Concat(self, node: nodes.Concat, frame: Any) -> None:  # noqa: N802  # jinja2's names
-        self._measured(lambda: [self._listed(one, frame) for one in node.nodes], "environment.joined((", "))")
+        def parts() -> None:
+            for one in node.nodes:
+                self.visit(one, frame)
+                self.write(", ")
+
+        self._measured(parts, "environment.joined((", "))")
 
     def visit_List(self, node: nodes.List, frame: Any) -> None:  # noqa: N802
         self._measured(lambda: CodeGenerator.visit_List(self, node, frame))
@@ -112,10 +117,6 @@ class _Code(NativeCodeGenerator):
             self._measured(lambda: CodeGenerator.visit_Tuple(self, node, frame))
         else:
             CodeGenerator.visit_Tuple(self, node, frame)
-
-    def _listed(self, node: nodes.Expr, frame: Any) -> None:
-        self.visit(node, frame)
-        self.write(", ")
 
     def _measured(self, inner: Callable[[], object], before: str = "environment.measured(", after: str = ")") -> None:
         self.write(before)
@@ -130,7 +131,7 @@ class _Environment(ImmutableSandboxedEnvironment):
     measured = staticmethod(measured)
 
     @staticmethod
-    def concat(parts: Iterable[Any]) -> Any:  # type: ignore[override]
+    def concat(parts: Iterable[Any]) -> Any:
         """One expression keeps its type; several are text. (Jinja2's own native mode guesses types from text.)"""
         values = list(each(parts))
         return measured(values[0]) if len(values) == 1 else _Environment.joined(values)

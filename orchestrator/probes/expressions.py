@@ -142,7 +142,8 @@ class _Writer:
                 _, added, removed, inner = what
                 return f"(?:{self.sequence(inner, (flags | added) & ~removed, last=last)})"
             case "MAX_REPEAT" | "MIN_REPEAT":
-                return self._repeated(*what, flags)
+                least, most, inner = what
+                return self._repeated(least, most, inner, flags)
             case "AT":
                 return self._at(str(what), flags, last=last)
             case _:
