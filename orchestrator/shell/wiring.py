@@ -162,18 +162,13 @@ class Controller:
         )
         self._configure(model)
         self.plans = Plans(lambda: self.shell.engine, self._differ, self.emit)
-        kept = (
-            keep_lease(self.journal, lease, self.axis, self._lose),
-            self._keep_axis(),
-            self.plans.keep_looking(self.axis.now),
-        )
-        self._tasks = [asyncio.create_task(task) for task in kept]
+        lasting = [keep_lease(self.journal, lease, self.axis, self._lose), self._keep_axis()]
+        lasting.append(self.plans.keep_looking(self.axis.now))
         if self._attends:
-            upkeep = self.upkeep.run(lease, self.axis.now, self.notifier.carry_out)
-            self._tasks += [asyncio.create_task(task) for task in (upkeep, self._mend_inventories())]
+            lasting += [self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), self._mend_inventories()]
         if self.beside.notify.heartbeat and self._attends:
-            sender = HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None)
-            self._tasks.append(asyncio.create_task(sender.run()))
+            lasting.append(HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None).run())
+        self._tasks = [asyncio.create_task(task) for task in lasting]
 
     async def lost(self) -> None:
         """Returns never; raises LeaseLost when another controller has taken over."""
