@@ -22,7 +22,8 @@ from orchestrator.core.endings import failed
 from orchestrator.core.events import TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
-from orchestrator.reports.status import Live, run_now
+from orchestrator.reports.status import run_now
+from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import MARK, run_lines
 from orchestrator.reports.text import Line, Part, line, rich_text, show
 

@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
     opened()
     with shown():
         try:
-            code: object = app(argv, exit_on_error=False)
+            code: str | int | None = app(argv, exit_on_error=False)
         except CycloptsError:
             code = 2  # cyclopts has said what is wrong
         except SystemExit as ended:

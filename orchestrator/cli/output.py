@@ -31,7 +31,7 @@ def opened() -> None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
-def written(code: object) -> object:
+def written(code: str | int | None) -> str | int | None:
     """Write out what is still held back; the exit code, which is the verb's own wherever it has one."""
     try:
         sys.stdout.flush()

@@ -19,7 +19,7 @@ from orchestrator.cli.workspace import Reading, find_workspace, reading, subject
 
 if TYPE_CHECKING:
     from orchestrator.core.model import Json
-    from orchestrator.reports.status import Live, StatusNow
+    from orchestrator.reports.status_parts import Live, StatusNow
     from orchestrator.reports.story import State
 
 
@@ -84,7 +84,7 @@ def _live(journal: Reading[State], wall: float) -> Live:
     from orchestrator.core.sight import Sight
     from orchestrator.daemon.address import owner_of, where_to_speak
     from orchestrator.daemon.client import NobodyListens, NoReply, Rejected, ask
-    from orchestrator.reports.status import Live
+    from orchestrator.reports.status_parts import Live
 
     seen = journal.lease_seen(wall)
     silent_s = seen[0] if seen else None
@@ -124,7 +124,7 @@ def _unasked(journal: Reading[State], wall: float, silent_s: float | None, lives
     """A daemon that is busy, or another user's: the lease says whether it lives, and its rows what it sees."""
     from orchestrator.core.sight import sight
     from orchestrator.core.turn import Turn
-    from orchestrator.reports.status import Live
+    from orchestrator.reports.status_parts import Live
 
     model = journal.state.model
     if not lives or model is None:

@@ -131,10 +131,10 @@ def _alone_lines(client: str, alone: Mapping[str, list[str]]) -> Iterator[str]:
     counted: dict[tuple[str, ...], list[str]] = {}
     for name, homes in alone.items():
         counted.setdefault(tuple(homes), []).append(name)
-    for homes, names in sorted(counted.items()):
-        where = " or ".join(homes)
-        told = f"counted for the place of their service, now {where}" if homes else "each counted for itself"
-        hint = "" if homes else " (give their service a 'home', or the check 'hosts' or 'via')"
+    for places, names in sorted(counted.items()):
+        where = " or ".join(places)
+        told = f"counted for the place of their service, now {where}" if places else "each counted for itself"
+        hint = "" if places else " (give their service a 'home', or the check 'hosts' or 'via')"
         yield f"{client}: no hosts, no via, in a mass failure {told}: {', '.join(names)}{hint}"
 
 

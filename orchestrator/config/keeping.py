@@ -210,8 +210,8 @@ def _notify_in(data: Any, lost: list[str]) -> NotifySettings:
         return tuple(way for item in items if (way := _way_in(item, lost)) is not None)
 
     def person(known: Any) -> Person:
-        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
-        return Person(**{**plain, "ways": ways(known["ways"])})
+        plain: dict[str, Any] = {key: tuple(x) if isinstance(x, list) else x for key, x in known.items()}
+        return Person(**plain | {"ways": ways(known["ways"])})
 
     beat = data["heartbeat"]
     url = kept_text(_where(beat["kept_in"])) if beat else ""

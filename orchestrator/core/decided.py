@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from orchestrator.core import lacking
 from orchestrator.core import records as r
-from orchestrator.core.commands import MUST_BE_HEARD, NoticeKind
+from orchestrator.core import told
 from orchestrator.core.events import WordKind
 from orchestrator.core.kept import KEPT_DURATIONS, KEPT_RUNS, forget, remember
 from orchestrator.core.reasons import Reason
@@ -341,36 +340,6 @@ def _window_closed(d: Decided, x: r.WindowClosed) -> None:
     d.maintenance.pop(f"{x.subject}#{x.window}", None)
 
 
-def _notice_due(d: Decided, x: r.NoticeDue) -> None:
-    if x.notice in d.told:
-        raise IllegalRecord(f"notice {x.notice} was due before: nobody is told one thing twice")
-    d.notices[x.notice] = Notice(x)
-    d.told[x.notice] = x.at
-    forget(d.told, lambda at: at, 50 * KEPT_RUNS)
-    if x.kind in (NoticeKind.CANNOT_SEE, NoticeKind.SEES_AGAIN):
-        lacking.told(d, x)
-
-
-def _notice_settled(d: Decided, x: r.NoticeSettled) -> None:
-    notice = d.notices.get(x.notice)
-    if notice is not None:
-        lacking.settled(d, notice.due.client, x)
-    if notice is not None and not x.delivered and notice.due.kind in MUST_BE_HEARD:
-        notice.failed_at, notice.failures = x.at, notice.failures + 1
-    else:
-        d.notices.pop(x.notice, None)
-
-
-def _notice_repeated(d: Decided, x: r.NoticeRepeated) -> None:
-    if x.notice not in d.notices:
-        raise IllegalRecord(f"notice {x.notice} cannot be told again: it is not outstanding")
-    d.notices[x.notice].failed_at = None
-
-
-def _notice_dropped(d: Decided, x: r.NoticeDropped) -> None:
-    d.notices.pop(x.notice, None)
-
-
 def _keep_word(d: Decided, word: str, record: r.WordAccepted | r.WordRefused) -> None:
     if word in d.words:
         raise IllegalRecord(f"word {word} has its answer already")
@@ -408,8 +377,8 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.PlaybookSeen: _playbook_seen,
     r.WindowOpened: _window_opened,
     r.WindowClosed: _window_closed,
-    r.NoticeDue: _notice_due,
-    r.NoticeSettled: _notice_settled,
-    r.NoticeRepeated: _notice_repeated,
-    r.NoticeDropped: _notice_dropped,
+    r.NoticeDue: told.notice_due,
+    r.NoticeSettled: told.notice_settled,
+    r.NoticeRepeated: told.notice_repeated,
+    r.NoticeDropped: told.notice_dropped,
 }

@@ -210,10 +210,8 @@ class Engine:
         if detector.needs_references(check, seen.answer):
             references = self._references_of(vantage)
             silent_at = seen.sent_at if seen.answer is e.Answer.SILENT else row.last_silent_at or row.silent_at
-            at, in_sight = (
-                reference_at(rows, references, silent_at),
-                in_sight_at(rows, self.model.checks, references, seen.sent_at),
-            )
+            at = reference_at(rows, references, silent_at)
+            in_sight = in_sight_at(rows, self.model.checks, references, seen.sent_at)
         verdict = detector.observe(row, check, seen, at, now, in_sight=in_sight)
         dirty[name] = row
         suspended = row.suspended_at is not None and was_suspended is None

@@ -297,7 +297,7 @@ def _depended_on(turn: Turn, fell: VerdictChanged, services: list[Service]) -> f
     check = turn.model.checks[fell.check]
     domains = check.domains
     if not check.host:
-        places = {p for s in services if (p := turn.state(s).place_at(fell.at) or s.home) in turn.model.places}
+        places = {p for s in services if (p := turn.state(s).place_at(fell.at) or s.home) and p in turn.model.places}
         domains |= {d for p in places for d in turn.model.places[p].domains or {p}}
     return domains or frozenset({f"{check.client}/{check.host or check.name}"})
 

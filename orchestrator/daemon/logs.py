@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -44,7 +44,7 @@ def set_up_logs(form: str) -> Outlet:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(outlet),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", outlet)),
         cache_logger_on_first_use=False,
     )
     sys.stderr = outlet

@@ -60,7 +60,7 @@ def trouble_of(url: str) -> tuple[str, str] | None:
     apprise = _apprise()
     from apprise.manager_plugins import NotificationManager
 
-    known = sorted(NotificationManager().schemas())
+    known = sorted(NotificationManager().schemas())  # type: ignore[no-untyped-call]
     if scheme not in known:
         near = difflib.get_close_matches(scheme, known, n=1, cutoff=0.6)
         return f"apprise knows no service {scheme}://", f"{near[0]}://" if near else "one of those that apprise lists"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.readiness import Lack
-from orchestrator.reports.status import LackNow
+from orchestrator.reports.status_parts import LackNow
 from orchestrator.reports.text import Line, Part, line, wrap
 
 SHOWN = 3  # of one client and kind, in a status; `bascule ready` shows all

@@ -12,7 +12,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.readiness import Lack
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.lacks_text import lack_lines, when
-from orchestrator.reports.status import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
+from orchestrator.reports.status_parts import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
 from orchestrator.reports.text import Line, Part, bar, line, wrap
 
 STYLE = {

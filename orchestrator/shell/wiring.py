@@ -40,16 +40,15 @@ from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.identity import identity_of
 from orchestrator.shell.intake import Intake
+from orchestrator.shell.lease import LEASE_S, SLOW_S, keep_lease
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.shell.plans import Books, Plans
 from orchestrator.shell.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
 
-LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases would be lost for nothing
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
-SLOW_S = 1.0
 ASK_INVENTORY_EVERY_S = 60.0  # one that cannot be read
 
 
@@ -163,14 +162,13 @@ class Controller:
         )
         self._configure(model)
         self.plans = Plans(lambda: self.shell.engine, self._differ, self.emit)
-        kept = (self._keep_lease(), self._keep_axis(), self.plans.keep_looking(self.axis.now))
-        self._tasks = [asyncio.create_task(task) for task in kept]
+        lasting = [keep_lease(self.journal, lease, self.axis, self._lose), self._keep_axis()]
+        lasting.append(self.plans.keep_looking(self.axis.now))
         if self._attends:
-            upkeep = self.upkeep.run(lease, self.axis.now, self.notifier.carry_out)
-            self._tasks += [asyncio.create_task(task) for task in (upkeep, self._mend_inventories())]
+            lasting += [self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), self._mend_inventories()]
         if self.beside.notify.heartbeat and self._attends:
-            sender = HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None)
-            self._tasks.append(asyncio.create_task(sender.run()))
+            lasting.append(HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None).run())
+        self._tasks = [asyncio.create_task(task) for task in lasting]
 
     async def lost(self) -> None:
         """Returns never; raises LeaseLost when another controller has taken over."""
@@ -379,22 +377,6 @@ class Controller:
         for waiting in (self._lost, *self._answers.values()):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(LeaseLost(why))
-
-    async def _keep_lease(self) -> None:
-        while True:
-            due = self._loop.time() + LEASE_S / 4
-            await asyncio.sleep(LEASE_S / 4)
-            late_s = self._loop.time() - due
-            if late_s > SLOW_S:
-                log.warning("this program was held up", late_s=round(late_s, 2), hint="a stopped or busy machine?")
-            if self.axis.carried_over:
-                return self._lose("this process was carried over to another boot: its clock is not the one it went by")
-            try:
-                if not self.journal.renew(self.lease, self.axis.wall()):
-                    self._lose("another controller holds it")
-                    return None
-            except Exception as refused:
-                log.warning("the lease could not be renewed", why=str(refused))
 
     async def _mend_inventories(self) -> None:
         """Ask again for an inventory that could not be asked for, until it can."""

@@ -19,13 +19,13 @@ from orchestrator.journal.lease import Lease, Refused
 from orchestrator.probes.airspace import Airspace
 from orchestrator.probes.schedule import Schedule
 from orchestrator.runner.scripted import ScriptedRunner
+from orchestrator.shell.lease import LEASE_S
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.sim.disk import Disk, Killed
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.timeline import MachineClocks
 from orchestrator.sim.world import World
 
-LEASE_S = 20.0  # as in `shell/wiring.py`
 TAKE_AGAIN_S = 2.0  # how often a controller without the lease asks for it again
 DELIVERY_S = 0.5  # of a notice
 HAIR_S = 1e-6  # more than two clocks differ by rounding

@@ -166,8 +166,8 @@ class Grounds:
         open_ = [s.name for s in before if run.states.get(s.name) not in OVER]
         if open_:
             self._report(14, "no step before the ones it rests on", f"{x.run}/{x.step}: {', '.join(open_)}")
-        if step.kind in PLAYBOOKS:
-            self._as_planned(x, run)
+        if step.kind in PLAYBOOKS and self._edited(run.started):
+            self._report(BESIDE, "a run goes on under the plan it was started with", f"{x.run}/{x.step}")
         changed = [s for s in run.steps if s.kind in CHANGES and (x.run, s.name) in self._first]
         if step.kind in CHANGES and not changed and run.started.origin is r.Origin.AUTOMATIC:
             self._still_approved(x, run)
@@ -179,11 +179,10 @@ class Grounds:
         self._first.setdefault(key, x.at)
         self._began[key] = x.at
 
-    def _as_planned(self, x: r.StepBegan, run: RunSeen) -> None:
+    def _edited(self, started: r.RunStarted) -> bool:
         """What was approved, or decided, was a plan: an edited one is another."""
-        was, started = self._models.get(run.started.configuration), run.started
-        if was is not None and list(books_of(was, started)) != list(books_of(self._model, started)):
-            self._report(BESIDE, "a run goes on under the plan it was started with", f"{x.run}/{x.step}")
+        was = self._models.get(started.configuration)
+        return was is not None and list(books_of(was, started)) != list(books_of(self._model, started))
 
     def _approved_at(self, run: RunSeen) -> float | None:
         step = next((s.name for s in run.steps if s.kind is r.StepKind.APPROVAL), "")
@@ -327,9 +326,7 @@ class Grounds:
             self._services[self._incidents[x.incident]].failed.add(x.move)
 
     def _approved(self, x: r.RunApproved) -> None:
-        started = self._attempts.runs[x.run].started
-        was = self._models.get(started.configuration)
-        if was is not None and list(books_of(was, started)) != list(books_of(self._model, started)):
+        if self._edited(self._attempts.runs[x.run].started):
             self._report(BESIDE, "nobody approves a plan that is not there any more", x.run)
         if x.fenced is not None:
             self._vouched.add((x.run, x.fenced))

@@ -254,16 +254,16 @@ class Oracles:
         if len(recent) > limits.moves_per_service:
             self._broken(12, "at most K automatic moves in a window", f"{x.run}: {len(recent)} of {x.service}")
         self._brakes(x, service)
+        left = self._left.get((x.service, x.to_place or ""))
+        if left is not None and x.at - left < service.cool_down_s - ROUNDING_S:
+            ago = show_duration(x.at - left)
+            self._broken(8, "no return to what has just failed", f"{x.run}: {x.to_place} failed {ago} ago")
         if x.tier is None:
             self._failback(x, service, known)
             return
         for tier in range(1, x.tier):
             if self._tiers.get((x.incident or "", tier)) not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
                 self._broken(17, "tier n+1 only after tier n", f"{x.run}: tier {tier} is not out")
-        left = self._left.get((x.service, x.to_place or ""))
-        if left is not None and x.at - left < service.cool_down_s - 1e-6:
-            ago = show_duration(x.at - left)
-            self._broken(8, "no return to what has just failed", f"{x.run}: {x.to_place} failed {ago} ago")
 
     def _brakes(self, x: r.RunStarted, service: Service) -> None:
         """10, 13, 19."""
@@ -317,11 +317,6 @@ class Oracles:
     def _failback(self, x: r.RunStarted, service: Service, known: Known) -> None:
         if known.incident is not None:
             self._broken(18, "no automatic failback in an open incident", f"{x.run}: {known.incident}")
-        left = self._left.get((x.service, x.to_place or ""))
-        if left is not None and x.at - left < service.cool_down_s - 1e-6:
-            self._broken(
-                8, "no return to what has just failed", f"{x.run}: {x.to_place} failed {x.at - left:.0f} s ago"
-            )
         since = known.recovered_at
         if since is not None and x.at - since < service.hold_down_s - 1e-6:
             self._broken(18, "no automatic failback in a hold-down", f"{x.run}: {x.at - since:.0f} s after recovery")

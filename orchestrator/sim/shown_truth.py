@@ -21,7 +21,8 @@ from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, offset
 from orchestrator.reports.page import page
 from orchestrator.reports.shape import Account
-from orchestrator.reports.status import Live, status_now
+from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories, Story
 from orchestrator.reports.text import plain, precise

@@ -14,7 +14,8 @@ from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines
 from orchestrator.reports.page import page
 from orchestrator.reports.shape import Account, Known
-from orchestrator.reports.status import Live, status_now
+from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.text import plain
 from tests.reports.sample import FAILOVER, WALL, K, Tape, approve, asked_act, first_act, second_act

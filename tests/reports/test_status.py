@@ -12,7 +12,8 @@ from orchestrator.core.events import TaskTime, WordKind
 from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sight import ServiceSeen, Sight
-from orchestrator.reports.status import Live, only, status_now
+from orchestrator.reports.status import only, status_now
+from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import screen_lines, status_lines
 from orchestrator.reports.text import bar, plain
 from tests.reports.sample import WALL, Tape, asked_act, first_act

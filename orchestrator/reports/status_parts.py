@@ -1,0 +1,148 @@
+"""What a status consists of: the workspace, its services, tiers, runs and lacks as they stand at one moment.
+
+The one rule it keeps: these are values; how each is found stands in `status.py`, how it is told in `status_text.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.core.events import TaskTime
+from orchestrator.core.model import Json
+from orchestrator.core.sight import Sight
+
+SETTLING = "settling"  # of a tier: its run has ended well, and the service's own checks have not said so yet
+
+
+@dataclass(frozen=True, slots=True)
+class StepNow:
+    """A step of a run that is on. `took_s` so far, if it has no end."""
+
+    name: str
+    kind: str
+    state: str
+    took_s: float | None
+    attempt: int
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunNow:
+    """A run without an end."""
+
+    id: str
+    service: str
+    move: str
+    origin: str
+    running_s: float
+    steps: tuple[StepNow, ...]
+    task: str = ""  # the task that its playbook ended last, if the daemon could be asked
+    needs: str = ""  # what it waits for from a person
+    say: str = ""  # the command to type
+    refuse: str = ""  # the command that says no
+    would: tuple[str, ...] = ()  # what an approval would do, and to what is alive
+
+
+@dataclass(frozen=True, slots=True)
+class MoveNow:
+    """A way that a service has. `viable`: up, down, unknown; empty: nothing is asked, or nobody looks."""
+
+    rung: str  # `tier 1`, `way back`
+    move: str
+    to: str | None
+    usual_s: float | None
+    usual_runs: int
+    viable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LackNow:
+    """Something that cannot be seen or done now. `since_wall`: since 1970; None: not known."""
+
+    kind: str
+    client: str  # empty: the whole workspace
+    subject: str
+    since_wall: float | None
+    for_s: float | None
+    evidence: str
+    means: str
+    say: str
+    services: tuple[str, ...] = ()
+    excused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TierNow:
+    """One rung. `usual_s` over `usual_runs` measured runs; None: never measured, so that it fits is assumed."""
+
+    tier: int
+    move: str
+    state: str
+    reason: str
+    evidence: str
+    usual_s: float | None
+    usual_runs: int
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNow:
+    """One service."""
+
+    id: str
+    client: str
+    condition: str  # up, degraded, down, unknown
+    place: str | None
+    home: str | None
+    mode: str
+    rto_s: float
+    incident: str | None = None
+    priority: int = 100
+    down_s: float | None = None  # since the first bad answer of the present outage
+    budget_left_s: float | None = None  # of the RTO, by the time without service in all outages of the incident
+    decision: str = ""
+    reason: str = ""
+    evidence: str = ""
+    tiers: tuple[TierNow, ...] = ()
+    run: RunNow | None = None
+    engaged: tuple[str, ...] = ()  # moves in effect that keep it in place
+    notes: tuple[str, ...] = ()  # held, in maintenance, frozen, suspected
+    outages: int = 0  # of the incident, the present one included
+    down_together_s: float | None = None  # in all of them
+    bad_checks: tuple[str, ...] = ()  # what is behind a condition that is not up, each with its evidence
+    since_wall: float | None = None  # since when it is not up
+    for_s: float | None = None
+    was: str = ""  # the last condition on record, where nobody knows the present one
+    say: str = ""  # the command to type next
+    moves: tuple[MoveNow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What only a running daemon, or the journal's lease, can say. `silent_s`: since the lease was last renewed."""
+
+    daemon: bool = False
+    silent_s: float | None = None
+    tasks: Mapping[tuple[str, str], TaskTime] = field(default_factory=dict)  # by run and step: the last to end
+    asking: Mapping[str, Json] = field(default_factory=dict)  # how checks are asked, and how late
+    sight: Sight | None = None
+    broken: str | None = None  # why it cannot write its journal, and so cannot act
+    invalid: tuple[str, ...] = ()  # faults of the files, while an older configuration is in force
+
+
+@dataclass(frozen=True, slots=True)
+class StatusNow:
+    """The whole workspace."""
+
+    wall: float
+    epoch: int
+    controller: str
+    daemon: bool
+    silent_s: float | None
+    configuration: str
+    services: tuple[ServiceNow, ...]
+    runs: tuple[RunNow, ...]
+    undelivered: tuple[str, ...]
+    asking: Mapping[str, Json] = field(default_factory=dict)
+    cannot: tuple[LackNow, ...] = ()  # the gravest first

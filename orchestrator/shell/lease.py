@@ -1,0 +1,39 @@
+"""How long a controller's lease lasts, and how it is kept.
+
+The one rule it keeps: whoever cannot be sure of its lease any more is told at once, and acts no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from orchestrator.journal.axis import Axis
+from orchestrator.journal.journal import Journal
+from orchestrator.journal.lease import Lease
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases would be lost for nothing
+SLOW_S = 1.0  # what takes longer, or comes later, is worth a warning
+
+
+async def keep_lease(journal: Journal, lease: Lease, axis: Axis, lose: Callable[[str], None]) -> None:
+    """Renew it until the end; `lose` is told why where that cannot go on."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LEASE_S / 4
+        await asyncio.sleep(LEASE_S / 4)
+        late_s = loop.time() - due
+        if late_s > SLOW_S:
+            log.warning("this program was held up", late_s=round(late_s, 2), hint="a stopped or busy machine?")
+        if axis.carried_over:
+            return lose("this process was carried over to another boot: its clock is not the one it went by")
+        try:
+            if not journal.renew(lease, axis.wall()):
+                lose("another controller holds it")
+                return None
+        except Exception as refused:
+            log.warning("the lease could not be renewed", why=str(refused))
