@@ -138,6 +138,9 @@ class Live:
     sight: Sight | None = None
     broken: str | None = None  # why it cannot write its journal, and so cannot act
     invalid: tuple[str, ...] = ()  # faults of the files, while an older configuration is in force
+    unread: Mapping[str, str] = field(default_factory=dict)  # clients whose inventory could not be read, and what serves
+    lost_ways: tuple[str, ...] = ()  # ways to tell people that cannot be used with that older configuration
+    log: str = ""  # why its log does not get out
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,15 @@ def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[La
         yield LackNow(
             Lack.CONFIGURATION.value, "", "files", None, None, live.invalid[0] + more, means, "bascule validate"
         )
+    for way in live.lost_ways:
+        evidence, means = "it stands in a broken file as text and cannot be used", "whoever it reaches is not told by it"
+        yield LackNow(Lack.UNHEARD.value, "", way, None, None, evidence, means, "bascule validate")
+    for client, why in live.unread.items():
+        means = "its hosts and variables are those of then; what has changed there since is not known"
+        yield LackNow(Lack.INVENTORY.value, client, "inventory", None, None, why, means, "bascule validate")
+    if live.log:
+        means = "what it does goes into the journal, and is not in the log"
+        yield LackNow(Lack.LOG.value, "", "log", None, None, live.log, means, "bascule incidents")
     if live.daemon and live.broken is None and live.sight is not None:
         yield from (_lack_now(x, now, wall) for x in live.sight.items)
 
