@@ -49,10 +49,11 @@ def incidents(
     from orchestrator.reports.text import show
 
     with reading_all(find_workspace(workspace)) as journal:
-        now = journal.now(time.time())
+        wall = time.time()
+        now, unwatched_s = journal.now(wall), journal.unwatched_s(wall)
         stories = journal.state
         if incident is not None:
-            one = account(story_named(journal, incident), stories.clock, now)
+            one = account(story_named(journal, incident), stories.clock, now, unwatched_s=unwatched_s)
             if as_json:
                 sys.stdout.write(json.dumps(asdict(one), indent=2) + "\n")
             else:

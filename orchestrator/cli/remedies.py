@@ -121,8 +121,10 @@ def _blind(x: Refused) -> list[Remedy]:
 def _data(x: Refused) -> list[Remedy]:
     move = x.move
     asked = move.data_age if move else None
-    found = [Remedy("see what the age of the data is", f"bascule check {asked}")] if asked else []
-    return [*found, *_override(x)]
+    if asked:
+        return [Remedy("see what the age of the data is", f"bascule check {asked}"), *_override(x)]
+    declare = "declare data_age for that move in services.yml, then"
+    return [Remedy(declare, "bascule validate"), *_override(x)]
 
 
 def _failed(x: Refused) -> list[Remedy]:
@@ -154,7 +156,7 @@ def _elsewhere(x: Refused) -> list[Remedy]:
             Remedy("name a place that it fences", f"bascule approve {x.word.subject} --fenced {p}") for p in places
         ]
         return [*found[:1], Remedy("approve it without", f"bascule approve {x.word.subject}")]
-    if x.word.options.get("fenced"):
+    if x.reason is Reason.WRONG_PLACE and x.word.options.get("fenced"):
         return [Remedy("say it without that place", x.again("--dry-run", fence=False))]
     service = x.service
     if service is None:

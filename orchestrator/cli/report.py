@@ -52,8 +52,9 @@ def report(
         raise CallWrong("a report of what?", "Give the id of an incident or a run: bascule incidents lists them")
     meters = _meters(meter)
     with reading_all(find_workspace(workspace)) as journal:
-        now = journal.now(time.time())
-        told = [account(story_named(journal, x), journal.state.clock, now, meters.get(x)) for x in ids]
+        wall = time.time()
+        now, clock, unwatched_s = journal.now(wall), journal.state.clock, journal.unwatched_s(wall)
+        told = [account(story_named(journal, x), clock, now, meters.get(x), unwatched_s=unwatched_s) for x in ids]
     if json_to is not None:
         data = [asdict(a) for a in told]
         text = json.dumps(data[0] if len(data) == 1 else data, indent=2) + "\n"

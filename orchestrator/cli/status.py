@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,7 +105,8 @@ def _live(journal: Reading[State], wall: float) -> Live:
         except CodecError:
             continue  # a daemon of another version: the journal says the rest
     said: dict[str, Json] = told if isinstance(told, dict) else {}
-    asking, broken, invalid = said.get("asking"), said.get("broken"), said.get("invalid")
+    asking, broken, log = said.get("asking"), said.get("broken"), _part(said, "log")
+    in_force = _part(said, "configuration")
     try:
         sees = decode(Sight, said["sight"]) if said.get("sight") is not None else None
     except CodecError:
@@ -116,7 +118,10 @@ def _live(journal: Reading[State], wall: float) -> Live:
         asking if isinstance(asking, dict) else {},
         sees,
         str(broken) if broken is not None else None,
-        tuple(str(x) for x in invalid) if isinstance(invalid, list) else (),
+        _texts(in_force.get("invalid")),
+        {client: str(why) for client, why in _part(in_force, "as_last_read").items()},
+        _texts(in_force.get("lost_ways")),
+        str(log.get("trouble") or ""),
     )
 
 
@@ -131,6 +136,15 @@ def _unasked(journal: Reading[State], wall: float, silent_s: float | None, lives
         return Live(lives, silent_s)
     turn = Turn(model, journal.state.decided, journal.rows(model), journal.now(wall))
     return Live(True, silent_s, sight=sight(turn))
+
+
+def _part(told: Mapping[str, Json], key: str) -> dict[str, Json]:
+    found = told.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _texts(told: Json) -> tuple[str, ...]:
+    return tuple(str(x) for x in told) if isinstance(told, list) else ()
 
 
 def _items(told: Json, key: str) -> list[dict[str, Json]]:

@@ -120,6 +120,11 @@ class Reading(Generic[StateT]):
             return max(last, clocks.boottime() + axis.offset_s)
         return self.state.clock.axis(wall)
 
+    def unwatched_s(self, wall: float) -> float | None:
+        """For how long no controller has been heard of; None: one holds the lease, or there has never been one."""
+        seen = self.lease_seen(wall)
+        return None if seen is None or seen[1] else seen[0]
+
     def lease_seen(self, wall: float) -> tuple[float, bool] | None:
         """Seconds since the controller was last heard of, and whether its lease still holds; None: never heard of.
 

@@ -45,6 +45,8 @@ class Lack(StrEnum):
     NOBODY = "nobody watches"
     JOURNAL = "cannot write"
     CONFIGURATION = "configuration invalid"
+    INVENTORY = "inventory unread"
+    LOG = "log lost"
     BLIND = "blind"
     QUORUM = "quorum lost"
     NO_REFERENCE = "no reference"

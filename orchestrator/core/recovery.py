@@ -166,7 +166,8 @@ def _verified(turn: Turn, service: Service, incident: Incident, run: Run) -> boo
     if verify is None or verify.state is not r.StepState.DONE:
         return False
     ledger = incident.tiers.get(run.started.tier) if run.started.tier is not None else None
-    if ledger is not None and ledger.move == run.started.move and ledger.state is r.TierState.FAILED:
+    failed = ledger is not None and ledger.move == run.started.move and ledger.state is r.TierState.FAILED
+    if failed and ledger is not None and ledger.at > run.started.at:  # before it: of an earlier run of the same tier
         return False
     until = turn.now if run.ended is None else run.ended.at + service.settle_s
     return turn.now <= until or (turn.health(service) in USABLE and _well_since(turn, service) <= until)

@@ -187,6 +187,8 @@ def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: boo
     free = {Reason.COOLING_DOWN, *((Reason.RPO_UNKNOWN, Reason.RPO_EXCEEDED) if handed else ())}
     since = turn.now - ladder.PATIENCE_S
     assessment = ladder.assess(turn, service, tier, since, again=again, aside=overrides | free)
+    if assessment.state is r.TierState.FAILED and assessment.reason is Reason.FENCE_UNPROVEN:  # it may be by now
+        assessment = ladder.assess(turn, service, tier, since, again=True, aside=overrides | free)
     if assessment.reason not in (Reason.TIER_CHOSEN, Reason.FENCE_UNPROVEN):
         return Refusal(assessment.reason, assessment.evidence)
     places = ladder.to_fence(turn, service, move)

@@ -22,11 +22,12 @@ from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordSpoken
 from orchestrator.core.model import Json
+from orchestrator.core.reasons import Reason
 from orchestrator.core.sight import sight
 from orchestrator.daemon.address import leave, where_to_listen
 from orchestrator.daemon.desk import Desk
 from orchestrator.daemon.socket import Message, WordsSocket
-from orchestrator.shell.dry_run import plan_of
+from orchestrator.shell.dry_run import DryRun, plan_of
 from orchestrator.shell.wiring import Controller, LeaseLost, LeaseRefused, Watchers
 
 log = structlog.get_logger(__name__)
@@ -135,6 +136,8 @@ def _is_fencing(controller: Controller, run: str) -> bool:
 
 def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
     async def dry_run(word: WordSpoken) -> Json:
+        if (why := controller.shell.broken) is not None:  # what it would do of itself once it can is no run at work
+            return encode(DryRun(False, Reason.CANNOT_ACT.value, why, word.subject))
         inventories = controller.beside.to_play()
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))

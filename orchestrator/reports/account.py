@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core import records as r
+from orchestrator.core.durations import show_duration
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.entries import WallClock
@@ -33,6 +34,8 @@ from orchestrator.reports.text import precise
 
 __all__ = ["Account", "account"]
 
+NOT_MADE = "not made"  # of a tier: its run ended before anything of it had been begun
+
 
 def account(
     story: Story,
@@ -40,19 +43,22 @@ def account(
     now: float,
     meter: Mapping[str, object] | None = None,
     title: str = "",
+    unwatched_s: float | None = None,
 ) -> Account:
-    """The account at `now`, on the journal's axis. `meter`: the keys of `Meter`; others are ignored."""
+    """The account at `now`, on the journal's axis. `meter`: the keys of `Meter`; others are ignored.
+
+    `unwatched_s`: for so long no controller has written anything; None: one is at work.
+    """
     zero = story.began_at
     service = story.of
     rto_s = service.rto_s if service else _rto_from(story)
     parts = segments(story, now)
-    run = claims.telling(story.episodes[-1].runs if story.episodes else story.runs)
     moved = claims.moved(story)
     outages = tuple(_outages(story, zero, now))
     last = story.episodes[-1] if story.episodes else None
     ended = last.ended if last else None
     state, reason, evidence = _state(story)
-    rta, rpa = _rta(story, outages), _rpa(story, run)
+    rta, rpa = _rta(story, outages), _worst_rpa(story)
     seen = _meter(meter)
     stretches = tuple(Stretch(p.phase.value, p.began_at - zero, p.ended_at - zero, p.run, p.step) for p in parts)
     steps = tuple(_steps(story, zero, rto_s, now))
@@ -98,7 +104,7 @@ def account(
             for c in story.checks
         ),
         changes=tuple(_change(c, zero) for c in story.placements),
-        remarks=tuple(_remarks(story, clock)),
+        remarks=(*_remarks(story, clock), *_unwatched(story, unwatched_s)),
         meter=seen,
         title=title,
         extent=(start_s, end_s),
@@ -178,7 +184,15 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
     return Figure(total_s, Known.MEASURED, f"first bad answer to the good answer that ended it{several}")
 
 
-def _rpa(story: Story, run: RunStory | None) -> Figure:
+def _worst_rpa(story: Story) -> Figure:
+    """The oldest data that any outage ended with: a relapse takes nothing back that an earlier move lost."""
+    told = [run for e in story.episodes if (run := claims.telling(e.runs)) is not None]
+    found = [_rpa(run) for run in (told if story.episodes else story.runs[:1])]
+    known = [x for x in found if x.seconds is not None]
+    return max(known, key=lambda x: x.seconds or 0.0) if known else found[-1] if found else _rpa(None)
+
+
+def _rpa(run: RunStory | None) -> Figure:
     """The age of the data that the service was opened with elsewhere: its last measurement before that."""
     if run is None:
         return Figure(None, Known.UNKNOWN, "no move was made")
@@ -300,6 +314,13 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
     lines = []
     for number, move in sorted(rungs.items()):
         history = judged.get(number, [])
+        mine = [x for x in story.episodes[-1].runs if x.started.tier == number]
+        if mine and mine[-1].ended is None:  # by a person's word too, whatever it was judged before
+            moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
+            began = mine[-1].started
+            state, at_work = r.TierState.RUNNING.value, f"{began.run} is at work"
+            lines.append(TierLine(number, move, state, began.reason.value, at_work, began.at - zero, moments))
+            continue
         if not history:
             lines.append(TierLine(number, move, "not needed" if over else "not judged yet", "", "", 0.0, ()))
             continue
@@ -316,6 +337,8 @@ def _tier_state(story: Story, last: r.TierJudged, over: bool) -> str:
     if last.state is r.TierState.RUNNING and not any(x.ended is None for x in runs):
         settling = runs and runs[-1].ended is not None and runs[-1].ended.ok
         return "stopped" if over else "settling" if settling else r.TierState.WAITING.value
+    if last.state is r.TierState.FAILED and runs and runs[-1].ended is not None and not runs[-1].ended.ok:
+        return last.state.value if claims.failed(runs[-1]) else NOT_MADE
     return "not needed" if over and last.state is r.TierState.WAITING else last.state.value
 
 
@@ -367,6 +390,12 @@ def _remarks(story: Story, clock: WallClock) -> list[str]:
                     f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
                 )
     return found
+
+
+def _unwatched(story: Story, for_s: float | None) -> Iterator[str]:
+    """Nothing that is told as open or running is known to be so now."""
+    if for_s is not None and story.ended_at is None:
+        yield f"nobody has watched for {show_duration(for_s)}: what is open or running here was so then"
 
 
 def _meter(given: Mapping[str, object] | None) -> Meter | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from orchestrator.core import decided as d
-from orchestrator.core import failback, plan
+from orchestrator.core import endings, failback, plan
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model, Service
@@ -20,7 +20,9 @@ from orchestrator.core.records import Decision, StepKind, StepState, TierState, 
 from orchestrator.core.sight import ServiceSeen
 from orchestrator.core.turn import Turn, percentile
 from orchestrator.reports.status_parts import (
+    NOT_MADE,
     SETTLING,
+    UNWATCHED,
     LackNow,
     Live,
     MoveNow,
@@ -86,6 +88,18 @@ def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[La
         yield LackNow(
             Lack.CONFIGURATION.value, "", "files", None, None, live.invalid[0] + more, means, "bascule validate"
         )
+    for way in live.lost_ways:
+        evidence, means = (
+            "it stands in a broken file as text and cannot be used",
+            "whoever it reaches is not told by it",
+        )
+        yield LackNow(Lack.UNHEARD.value, "", way, None, None, evidence, means, "bascule validate")
+    for client, why in live.unread.items():
+        means = "its hosts and variables are those of then; what has changed there since is not known"
+        yield LackNow(Lack.INVENTORY.value, client, "inventory", None, None, why, means, "bascule validate")
+    if live.log:
+        means = "what it does goes into the journal, and is not in the log"
+        yield LackNow(Lack.LOG.value, "", "log", None, None, live.log, means, "bascule incidents")
     if live.daemon and live.broken is None and live.sight is not None:
         yield from (_lack_now(x, now, wall) for x in live.sight.items)
 
@@ -107,12 +121,14 @@ def _worst_first(s: ServiceNow) -> tuple[bool, int, str, int, str]:
 def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     """A run as it stands at `now`."""
     started = run.started
+    unwatched = live is not None and not live.daemon
+    seen_at = now - (live.silent_s or 0.0) if live is not None and unwatched else now
     steps = tuple(
         StepNow(
             s.name,
             s.kind.value,
-            s.state.value,
-            None if s.began_at is None else (now if s.ended_at is None else s.ended_at) - s.began_at,
+            StepState.UNSEEN.value if unwatched and s.state is StepState.RUNNING else s.state.value,
+            None if s.began_at is None else max(0.0, (seen_at if s.ended_at is None else s.ended_at) - s.began_at),
             s.attempt,
             s.evidence,
         )
@@ -128,6 +144,7 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
         say, refuse = f"bascule approve {run.id}", f"bascule reject {run.id}"
     task = live.tasks.get((run.id, current.name)) if live and current else None
     shown = f"{task.host}: {task.name}: {task.status} {show_duration(task.took_s)}" if task else ""
+    shown = UNWATCHED if unwatched else shown
     would = live.sight.waiting.get(run.id, ()) if live and live.sight and needs else ()
     origin = started.origin.value
     return RunNow(
@@ -247,7 +264,7 @@ def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: flo
         yield TierNow(
             tier=number,
             move=tier.move,
-            state=_tier_state(incident, ledger, number, state) if ledger else TierState.WAITING.value,
+            state=_tier_state(incident, ledger, number, state),
             reason=ledger.reason.value if ledger else "",
             evidence=ledger.evidence if ledger else "",
             usual_s=usual,
@@ -256,9 +273,15 @@ def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: flo
         )
 
 
-def _tier_state(incident: d.Incident, ledger: d.TierLedger, tier: int, state: d.Decided) -> str:
+def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, tier: int, state: d.Decided) -> str:
     """As it was judged; but where its run has ended, nothing of it runs: its service's own checks are awaited."""
     runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.tier == tier]
+    if runs and runs[-1].ended is None:
+        return TierState.RUNNING.value  # by a person's word too, whatever it was judged before
+    if ledger is None:
+        return TierState.WAITING.value
+    if ledger.state is TierState.FAILED and runs and runs[-1].ended is not None and not runs[-1].ended.ok:
+        return ledger.state.value if endings.failed(runs[-1]) else NOT_MADE
     if ledger.state is TierState.RUNNING and not any(x.ended is None for x in runs):
         return SETTLING if runs and runs[-1].ended is not None and runs[-1].ended.ok else TierState.WAITING.value
     return ledger.state.value

@@ -12,6 +12,8 @@ from orchestrator.core.events import TaskTime
 from orchestrator.core.model import Json
 from orchestrator.core.sight import Sight
 
+NOT_MADE = "not made"  # of a tier: its run ended before anything of it had been begun
+UNWATCHED = "nobody watches: whether it still runs is not known"
 SETTLING = "settling"  # of a tier: its run has ended well, and the service's own checks have not said so yet
 
 
@@ -129,6 +131,11 @@ class Live:
     sight: Sight | None = None
     broken: str | None = None  # why it cannot write its journal, and so cannot act
     invalid: tuple[str, ...] = ()  # faults of the files, while an older configuration is in force
+    unread: Mapping[str, str] = field(
+        default_factory=dict
+    )  # clients whose inventory could not be read, and what serves
+    lost_ways: tuple[str, ...] = ()  # ways to tell people that cannot be used with that older configuration
+    log: str = ""  # why its log does not get out
 
 
 @dataclass(frozen=True, slots=True)

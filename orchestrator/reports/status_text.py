@@ -22,6 +22,7 @@ STYLE = {
     "unknown": "magenta",
     "running": "bold cyan",
     "failed": "red",
+    "not made": "yellow",
     "recovered": "green",
     "ineligible": "dim",
     "waiting": "",
@@ -144,7 +145,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     began = f" since {when(s.since_wall, wall)}" if s.since_wall is not None else ""
     why = "; ".join(s.bad_checks) or "its checks are not down any more"
     yield from _wrapped(f"  {s.incident}{began}: ", why, width, "red")
-    if s.reason and s.decision != "act":
+    by_hand = s.run is not None and s.run.origin == "manual"  # what was judged before it is not what is the case
+    if s.reason and s.decision != "act" and not by_hand:
         below = s.reason == Reason.NO_TIER_LEFT.value  # its evidence is the tiers, which follow
         why = f"{s.reason}: {s.evidence}" if s.evidence and not below else s.reason
         yield from _wrapped(f"  {s.decision}: ", why, width, "yellow")

@@ -166,6 +166,7 @@ class Controller:
         lasting.append(self.plans.keep_looking(self.axis.now))
         if self._attends:
             lasting += [self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), self._mend_inventories()]
+            self._tell_unread()
         if self.beside.notify.heartbeat and self._attends:
             lasting.append(HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None).run())
         self._tasks = [asyncio.create_task(task) for task in lasting]
@@ -215,6 +216,7 @@ class Controller:
             return False
         self.invalid = None
         self._intake.take()  # it may want to be woken sooner now
+        self._tell_unread()
         log.info("configuration reloaded", digest=loaded.model.digest)
         return True
 
@@ -270,6 +272,12 @@ class Controller:
         text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
         self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
         return decode(Model, stored)
+
+    def _tell_unread(self) -> None:
+        """Those on call: what was read of an inventory some other day acts now. Once for each reading."""
+        for client, stale in self.beside.stale.items():
+            notice, text = f"inventory unread/{client}/{stale}", f"{client}: inventory unread: it is served by {stale}"
+            self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, client, "", text, "bascule validate"))
 
     def _make_ports(self) -> None:
         """What is opened last is closed first: nobody asks and tells any more when the last events are taken in."""

@@ -34,7 +34,7 @@ def sees(straw: Straw, *items: Item, **trouble: object) -> None:
     """What the daemon of straw says that it sees."""
     services = {"acme/erp": ServiceSeen("up"), "acme/mail": ServiceSeen("up"), "bistro/erp": ServiceSeen("up")}
     found = encode(Sight(120.0, items, services))
-    straw.sees = {"sight": found, "broken": None, "invalid": [], **trouble}  # type: ignore[dict-item]
+    straw.sees = {"sight": found, "broken": None, **trouble}  # type: ignore[dict-item]
 
 
 def lack(client: str, excused: str = "") -> Item:
@@ -67,10 +67,27 @@ def test_what_lacks_is_listed(kept: Kept, straw: Straw, bascule: Bascule, capsys
     assert [x["subject"] for x in json.loads(capsys.readouterr().out)["cannot"]] == ["acme/login@db"]
 
 
+def test_what_the_daemon_lacks_itself(
+    kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An inventory as it was, a way that cannot be used, a log that nobody reads: each is listed, of whom it concerns."""
+    kept.keep(well())
+    in_force = {"as_last_read": {"acme": "the inventory as it was read on Monday"}, "lost_ways": ["chat"]}
+    sees(straw, configuration=in_force, log={"trouble": "its reader is gone", "missing": 3})
+    assert bascule("ready") == 1
+    text = capsys.readouterr().out
+    assert "inventory unread: inventory: the inventory as it was read on Monday" in text
+    assert "telling failed: chat: it stands in a broken file" in text
+    assert "log lost: log: its reader is gone" in text
+    assert bascule("ready", "bistro") == 1
+    assert "Monday" not in capsys.readouterr().out, "another client's"
+
+
 def test_a_daemon_in_trouble(kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
     """It cannot write: nothing of what it saw is of now."""
     kept.keep(well())
-    sees(straw, sight=None, broken="no space is left on the disk", invalid=["services.yml:1:1: no such key"])
+    in_force = {"invalid": ["services.yml:1:1: no such key"]}
+    sees(straw, sight=None, broken="no space is left on the disk", configuration=in_force)
     assert bascule("ready") == 1
     text = capsys.readouterr().out
     assert "cannot write: journal: no space is left on the disk" in text

@@ -193,6 +193,7 @@ STORIES = [
     Story(Reason.NO_TIER_LEFT, two_down, F, "acme/erp"),
     Story(Reason.NO_TIER_LEFT, nothing_declared, F, "acme/erp"),
     Story(Reason.ALREADY_THERE, at_geo, F, "acme/erp", {"move": "geo-site"}),
+    Story(Reason.ALREADY_THERE, at_geo, F, "acme/erp", {"move": "geo-site", "fenced": "acme/hq"}),
     Story(Reason.WRONG_PLACE, lab, F, "acme/erp", {"move": "geo-site", "fenced": "cloud"}),
     Story(Reason.WRONG_PLACE, waiting, A, "r1", {"fenced": "cloud"}),
     Story(Reason.NOT_VIABLE, without("isp-b-path"), F, "acme/erp", {"move": "backup-isp"}),

@@ -73,6 +73,25 @@ def test_what_came_back_after_a_run_that_was_not_verified_did_not_come_back_by_i
     assert "with acme/restart-web0 (r1) tried and not verified," in said(world)[-1]
 
 
+def test_a_tier_that_failed_and_was_tried_again_by_hand_is_what_brought_it_back() -> None:
+    """The tier's earlier failure says nothing of the run that was verified after it."""
+    world = farm(1)
+    world.outcomes["restart_web0"] = e.Outcome.FAILED
+    repaired = world.effects.pop("restart_web0")
+    world.effects["restart_web0"] = lambda: None
+    world.bad("web0")
+    world.run(30)
+    assert tiers(world, "acme/web0")[1] == (r.TierState.FAILED, Reason.PLAYBOOK_FAILED)
+    del world.outcomes["restart_web0"]
+    world.effects["restart_web0"] = repaired
+    options = {"move": "restart-web0"}
+    world.hears(e.WordSpoken("w1", WordKind.FAILOVER, "Ann Example", "acme/web0", "", options))
+    world.run(60)
+    assert (ended(world).reason, ended(world).run) == (Reason.VERIFIED, "r2"), "\n".join(story(world))
+    assert tiers(world, "acme/web0")[1] == (r.TierState.RECOVERED, Reason.VERIFIED)
+    assert "works again by acme/restart-web0 (r2) after" in said(world)[-1]
+
+
 def test_a_run_that_fails_while_its_service_comes_back_leaves_no_tier_running() -> None:
     """Both in one moment: the tier has failed, whatever the checks say then."""
     world = farm(1)
@@ -187,6 +206,7 @@ def test_every_sentence_is_read_back_as_itself(sentence: Sentence) -> None:
         "near": "near", "tier": "2", "move": "acme/geo-site", "run": "r1", "prospect": "no history: assumed to fit",
         "more": " (mode observe)", "why": "playbook failed: execute: a task failed: it said {x}", "well": "15:00",
         "who": "Ann Example", "evidence": "acme/erp: HTTP 200",
+        "client": "acme", "lack": "blind", "what": "vantage local", "means": "nothing is known", "for": "2:00",
     }  # fmt: skip
     found = heard(sentence.say(**slots))
     assert found is not None

@@ -137,6 +137,19 @@ def test_a_named_person_may_state_that_the_place_cannot_act() -> None:
     assert "Ada states that acme/hq cannot act" in removed[0].evidence
 
 
+def test_what_a_word_begins_is_not_told_with_why_an_earlier_run_failed() -> None:
+    """A fence may be proven by now, so the tier is tried again; what is on record of the word is of now."""
+    world = lab()
+    hq_loses_power(world)
+    world.effects["power_off_hq"] = lambda: None
+    world.run(200)
+    failed = [x for x in world.records(r.TierJudged) if isinstance(x, r.TierJudged)]
+    assert any(x.reason is Reason.FENCE_UNPROVEN and x.state is r.TierState.FAILED for x in failed)
+    answer = world.say(WordKind.FAILOVER, "acme/erp", fenced="hq")
+    assert answer.accepted
+    assert "proof" not in answer.evidence, answer.evidence
+
+
 def test_to_vouch_for_one_place_does_not_vouch_for_its_namesake() -> None:
     world = lab()
     hq2 = replace(world.model.places["acme/hq"], id="acme/hq2", name="hq2")

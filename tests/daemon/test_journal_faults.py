@@ -168,6 +168,8 @@ def _fill_and_free(small: Small, ballast: Path, journal: Path) -> None:
     assert "Free some space" in small.log() or "Look at `df`" in small.log()
     nothing_is_done(small, journal)
     assert first.poll() is None
+    tried = small.bascule("failover", "acme/web", "--dry-run")
+    assert "would be refused (cannot act: " in tried.stdout, tried.stdout
 
     ballast.unlink()
     small.until(lambda: "can act again" in small.log(), "it goes on by itself")

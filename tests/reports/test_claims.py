@@ -41,6 +41,13 @@ def all_texts(a: Account) -> list[str]:
     return [plain(account_lines(a)), plain(list_lines([a])), shown, json.dumps(asdict(a))]
 
 
+def tiers_now(tape: Tape) -> dict[int, str]:
+    """How erp's tiers stand in the status."""
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    return {t.tier: t.state for s in now.services if s.id == "acme/erp" for t in s.tiers}
+
+
 def end(tape: Tape, reason: Reason, bad: float) -> None:
     """i4 is over."""
     tape.write(r.IncidentEnded(tape.now, "i4", reason, "HTTP 200", tape.now, tape.now - bad))
@@ -88,6 +95,60 @@ def test_a_run_rejected_before_its_fence_moved_fenced_and_lost_nothing(tape: Tap
         assert "→ acme/geo" not in text
         assert "proven unable to act" not in text
     assert "geo-site stopped" in plain(list_lines([a]))
+
+
+def test_a_tier_whose_run_was_rejected_has_not_failed(tape: Tape) -> None:
+    """The report and the status say so in the same words."""
+    begun(tape, ASKING)
+    tape.write(r.StepBegan(tape.now, "r4", "approval", 1))
+    tape.after(60.0)
+    stop(tape, ["approval", "fence:acme/hq", "proof:acme/hq", "execute", "verify"], Reason.NOT_APPROVED)
+    tape.tier("i4", 2, "geo-site", r.TierState.FAILED, Reason.NOT_APPROVED, "by Ann")
+    assert next(t.state for t in told(tape, "i4").tiers if t.tier == 2) == "not made"
+    assert tiers_now(tape)[2] == "not made"
+
+
+def test_a_tier_that_a_person_has_made_runs_whatever_it_was_judged_before(tape: Tape) -> None:
+    bad = tape.now
+    tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=bad, last_good=None)
+    tape.tier("i4", 2, "geo-site", r.TierState.INELIGIBLE, Reason.RPO_EXCEEDED, "data 7s old, 3s allowed")
+    tape.write(r.ServiceJudged(tape.now, "i4", r.Decision.ASK, Reason.NO_TIER_LEFT, "tier 2: too old"))
+    tape.run(
+        "r4", "geo-site", FAILOVER, incident="i4", tier=2, origin=r.Origin.MANUAL, who="Ann",
+        from_place="acme/hq", to_place="acme/geo", deadline=bad + 120.0,
+    )  # fmt: skip
+    found = next(t for t in told(tape, "i4").tiers if t.tier == 2)
+    assert (found.state, found.evidence) == ("running", "r4 is at work")
+    assert tiers_now(tape)[2] == "running"
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    assert "no tier left" not in plain(status_lines(now, 100))
+
+
+def test_nothing_is_said_to_run_while_nobody_watches(tape: Tape) -> None:
+    begun(tape)
+    tape.write(r.StepBegan(tape.now, "r4", "fence:acme/hq", 1))
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now + 60.0, WALL, Live(daemon=False, silent_s=58.0))
+    (run,) = now.runs
+    step = next(s for s in run.steps if s.name == "fence:acme/hq")
+    assert step.state == "unseen"
+    assert step.took_s == pytest.approx(2.0)
+    assert "whether it still runs is not known" in plain(status_lines(now, 100))
+    a = account(stories.stories["i4"], stories.clock, tape.now + 60.0, unwatched_s=58.0)
+    assert "nobody has watched for 58s: what is open or running here was so then" in plain(account_lines(a))
+
+
+def test_a_relapse_takes_nothing_back_that_an_earlier_move_lost(tape: Tape) -> None:
+    second_act(tape)
+    before = told(tape, "i2")
+    assert before.rpa.seconds is not None
+    bad = tape.after(60.0).now
+    tape.after(2.0).write(r.IncidentReopened(tape.now, "i2", bad, "acme/geo", "no reply", bad - 1.0))
+    after = told(tape, "i2")
+    assert (after.rpa, after.rpo_met) == (before.rpa, before.rpo_met)
+    tape.after(3.0).write(r.IncidentEnded(tape.now, "i2", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 120.9))
+    assert told(tape, "i2").rpa == before.rpa
 
 
 def test_a_fence_that_failed_has_proven_nothing(tape: Tape) -> None:

@@ -99,6 +99,39 @@ async def test_while_the_inventorys_source_is_down_it_is_the_one_that_was_last_r
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def tells(small: Small) -> Path:
+    """Somebody is on call from now on; what they are told is in this file."""
+    told = small.path / "told"
+    told.touch()
+    write(small.path / "tell", f"#!/bin/sh\ncat >> {told}\n")
+    (small.path / "tell").chmod(0o755)
+    people = f"people: {{ada: {{name: Ada, ways: [{{name: file, command: [{small.path}/tell]}}]}}}}\non_call: [ada]\n"
+    write(small.path / "inventories/acme/people.yml", people)
+    return told
+
+
+async def test_a_daemon_that_acts_on_older_files_says_so_in_ready_and_status(small: Small) -> None:
+    await begun_once(small)
+    write(small.path / "bascule.yml", "demon: {}\n")
+    small.daemon()
+    small.until(lambda: small.bascule("status").stdout.count("controller ") and "is up" in small.log(), "the daemon")
+    ready = small.bascule("ready")
+    assert ready.returncode == 1, ready.stdout
+    assert "configuration invalid: files: bascule.yml:1:1" in ready.stdout
+    assert small.bascule("status").stdout.startswith("the whole workspace: cannot see or do")
+
+
+async def test_a_daemon_that_acts_on_an_older_inventory_says_so_and_tells_those_on_call(small: Small) -> None:
+    answers, told = computed(small), tells(small)
+    await begun_once(small)
+    answers.unlink()
+    small.daemon()
+    small.until(lambda: "acme: inventory unread: it is served by" in told.read_text(), "a notice")
+    ready = small.bascule("ready")
+    assert ready.returncode == 1, ready.stdout
+    assert "inventory unread: inventory: the inventory as it was read on" in ready.stdout
+
+
 async def test_people_ways_and_secrets_are_kept_by_where_they_are_never_what_they_are(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
