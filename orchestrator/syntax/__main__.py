@@ -17,6 +17,8 @@ It is a program of its own, with the licence of the ansible-core that it imports
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import os
 import selectors
@@ -29,6 +31,8 @@ from orchestrator.syntax import following, watching
 from orchestrator.syntax.found import Look
 
 BOOK_S = 60  # for one playbook
+OFTEN = ("assert", "command", "copy", "debug", "fail", "file", "lineinfile", "meta", "package", "service", "set_fact",
+         "shell", "stat", "systemd_service", "template", "uri", "wait_for")  # fmt: skip
 
 
 def trusted(value: Any) -> Any:
@@ -42,23 +46,33 @@ def trusted(value: Any) -> Any:
     return trust_as_template(value) if isinstance(value, str) else value
 
 
-def check(book: Mapping[str, Any], groups: Mapping[str, list[str]], empty: str) -> dict[str, Any]:
+def inventory_of(groups: Mapping[str, list[str]]) -> Any:
+    """With hosts and groups that were read already: an inventory is not asked twice."""
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+
+    inventory = InventoryManager(loader=DataLoader(), sources=None, parse=False)
+    for group, hosts in groups.items():
+        inventory.add_group(group)
+        for host in hosts:
+            inventory.add_host(host, group)
+    inventory._inventory.reconcile_inventory()
+    return inventory
+
+
+def check(book: Mapping[str, Any], inventory: Any, empty: str) -> dict[str, Any]:
     """One playbook, in a process of its own."""
     from ansible import constants, context
     from ansible.cli.playbook import PlaybookCLI
     from ansible.errors import AnsibleError
-    from ansible.inventory.manager import InventoryManager
-    from ansible.parsing.dataloader import DataLoader
     from ansible.vars.manager import VariableManager
 
     look = Look(empty)
+    loader = inventory._loader
+    cli = PlaybookCLI(["ansible-playbook", "--syntax-check", "--", book["path"]])
     kept: list[Any] = []
 
-    cli = PlaybookCLI(["ansible-playbook", "--syntax-check", "--", book["path"]])
-
     def prerequisites() -> Any:
-        """With hosts and groups that were read already: an inventory is not asked twice."""
-        loader = DataLoader()
         secrets = cli.setup_vault_secrets(
             loader,
             vault_ids=list(constants.DEFAULT_VAULT_IDENTITY_LIST),
@@ -67,29 +81,22 @@ def check(book: Mapping[str, Any], groups: Mapping[str, list[str]], empty: str) 
             auto_prompt=False,
         )
         loader.set_vault_secrets(secrets)
-        inventory = InventoryManager(loader=loader, sources=None, parse=False)
-        for group, hosts in groups.items():
-            inventory.add_group(group)
-            for host in hosts:
-                inventory.add_host(host, group)
-        inventory._inventory.reconcile_inventory()
         variables = VariableManager(loader=loader, inventory=inventory, version_info=cli.version_info(False))
         variables._extra_vars = trusted(book["vars"])
-        kept[:] = [loader, variables]
+        kept.append(variables)
         return loader, inventory, variables
 
     cli._play_prereqs = prerequisites
     watching.watch(look)
     try:
-        cli.parse()
         cli.run()
-        following.follow(look, *kept)
+        following.follow(look, loader, *kept)
     except AnsibleError as error:
         look.error(error)
     return look.answer()
 
 
-def in_a_fork(book: Mapping[str, Any], groups: Mapping[str, list[str]], empty: str) -> tuple[int, int]:
+def in_a_fork(book: Mapping[str, Any], inventory: Any, empty: str) -> tuple[int, int]:
     """Its process, and where its answer comes from."""
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -98,7 +105,7 @@ def in_a_fork(book: Mapping[str, Any], groups: Mapping[str, list[str]], empty: s
             signal.alarm(BOOK_S)
             os.close(ours)
             try:
-                answer = check(book, groups, empty)
+                answer = check(book, inventory, empty)
             except (Exception, SystemExit) as error:
                 answer = {"broken": f"{type(error).__name__}: {error}"[:600]}
             with open(theirs, "wb") as stream:
@@ -112,13 +119,15 @@ def in_a_fork(book: Mapping[str, Any], groups: Mapping[str, list[str]], empty: s
 def all_of(asked: Mapping[str, Any]) -> list[Any]:
     """Every answer, in the order of the questions; so many at a time."""
     books, answers = list(asked["books"]), [{"broken": "it ended in the middle"}] * len(asked["books"])
+    inventories = {client: inventory_of(groups) for client, groups in asked["inventories"].items()}
+    gc.freeze()
     waiting = list(range(len(books)))
     running: dict[int, tuple[int, int, bytearray]] = {}
     with selectors.DefaultSelector() as selector:
         while waiting or running:
             while waiting and len(running) < asked["parallel"]:
                 index = waiting.pop(0)
-                pid, stream = in_a_fork(books[index], asked["inventories"][books[index]["client"]], asked["empty"])
+                pid, stream = in_a_fork(books[index], inventories[books[index]["client"]], asked["empty"])
                 running[stream] = (index, pid, bytearray())
                 selector.register(stream, selectors.EVENT_READ)
             for key, _ in selector.select():
@@ -136,18 +145,27 @@ def all_of(asked: Mapping[str, Any]) -> list[Any]:
 
 
 def load() -> None:
-    """Import what every check needs."""
-    import gc
-
+    """Import what every check needs, and have Ansible look up what every check would look up."""
     import ansible.cli.playbook
-    import ansible.playbook.handler_task_include  # noqa: F401
+    import ansible.executor.task_queue_manager
+    import ansible.playbook.handler_task_include
+    from ansible.cli.arguments import option_helpers
+    from ansible.parsing import mod_args
+    from ansible.parsing.dataloader import DataLoader
     from ansible.plugins import loader
+    from ansible.template import Templar, trust_as_template
 
     loader.init_plugin_loader()
+    ansible.cli.init_plugin_loader = lambda *_: None  # it has been done, with the same configuration
     for plugins in (loader.connection_loader, loader.shell_loader, loader.become_loader):
         list(plugins.all(class_only=True))
+    with contextlib.suppress(Exception):  # it is only done earlier
+        Templar(loader=DataLoader()).template(trust_as_template("{{ 1 }}"))
+        option_helpers.version("ansible-playbook")
+        for name in OFTEN:
+            mod_args._get_action_context(f"ansible.builtin.{name}", None)
+    watching.remember()
     gc.collect()
-    gc.freeze()
 
 
 def main() -> None:

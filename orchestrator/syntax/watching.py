@@ -17,6 +17,30 @@ MISSING = "couldn't resolve module/action "
 TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
+def remember() -> None:
+    """What a name stands for is looked up once in each process.
+
+    Of files Ansible hands out deep copies of what it keeps; here each reading is one of its own, which is quicker.
+    """
+    import ansible.parsing.mod_args as mod_args
+    from ansible.parsing.dataloader import DataLoader
+
+    find, read = mod_args._get_action_context, DataLoader.load_from_file
+    known: dict[Any, Any] = {}
+
+    def found(name: str, collections: Any) -> Any:
+        key = name, tuple(collections or ())
+        if key not in known:
+            known[key] = find(name, collections)
+        return known[key]
+
+    def loaded(self: Any, file_name: str, cache: str = "all", *args: Any, **kwargs: Any) -> Any:
+        return read(self, file_name, "none", *args, **kwargs)
+
+    mod_args._get_action_context = found
+    DataLoader.load_from_file = loaded
+
+
 def watch(look: Look) -> None:
     """Have Ansible's readers of tasks, roles and plays tell what they find, and go on after a fault."""
     import ansible.parsing.mod_args as mod_args
