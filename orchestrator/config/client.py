@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from orchestrator.config.conditions import CheckNames, take_condition, take_single_check
 from orchestrator.config.domains import Domains
 from orchestrator.config.faults import Faults, Position
+from orchestrator.config.inventory import Inventory
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.shapes import (
     BackShape,
@@ -69,6 +70,7 @@ class Compiler:
     faults: Faults
     asked: Mapping[str, Check] = field(default_factory=dict)  # every check, by id
     used_moves: set[str] = field(default_factory=set)
+    read: Inventory | None = None  # what `inventory` was read to
     uses: list[Use] = field(default_factory=list)  # every playbook that is named
 
     @property

@@ -25,6 +25,7 @@ from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.names import PLAIN_NAME, check_names
+from orchestrator.config.oddities import odd_programs
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
@@ -134,6 +135,7 @@ def load(
         faults,
         all_clients=frozenset(folders),
     )
+    odd_programs(checks.checks, lambda check: checks.at(check, "command"), settings.daemon.vantage, faults)
     reader = Reader(workspace, faults)
     compilers = {
         name: Compiler(
@@ -144,6 +146,7 @@ def load(
             sources[name],
             faults,
             checks.checks,
+            read=inventories[name],
         )
         for name, file in files.items()
         if name in domains

@@ -208,7 +208,7 @@ class Starting:
                     at, f"{_LATER_WHY}: {message.replace(LATER_SERVICE, 'the service').replace(LATER, 'the place')}"
                 )
             elif found["soft"]:
-                told = message if _LATER_WHY in message else f"{message}, where it is included when it runs"
+                told = message if "when it runs" in message else f"{message}, where it is included when it runs"
                 near = f"; did you mean {found['near']!r}?" if found["near"] else ""
                 self.faults.warn(at, told + near, found["wanted"])
             else:
@@ -270,6 +270,7 @@ class Starting:
         if LATER_SERVICE in pattern:
             return None, []
         places = self.places.get(client, ()) if LATER in pattern else ("",)
+        added_by_name = [p for p in answer.get("added", ()) if p.replace(".*", "")]
         every: list[str] = []
         unknown: list[str] | None = None  # None: of one place, if not of every one, all names are there
         for index, place in enumerate(places):
@@ -280,7 +281,7 @@ class Starting:
                 self.faults.add(at, f"hosts: {error}", "an Ansible host pattern")
                 return None, []
             wanting = [term for term in nowhere if term not in HERE]
-            added = [t for t in wanting if any(re.fullmatch(p, t) for p in answer.get("added", ()))]
+            added = [t for t in wanting if any(re.fullmatch(p, t) for p in added_by_name)]
             if added:
                 return None, []
             for term in [t for t in wanting if f"!{t}" in terms]:

@@ -86,7 +86,12 @@ def watch(look: Look) -> None:
         except AnsibleError as error:
             if "was not found in" not in str(error):
                 raise
-            look.fault(f"there is no role {str(role_name)!r}", role_name if origin(role_name) else self._ds, lacks=True)
+            collection = str(role_name).rpartition(".")[0]
+            wanted = "a role beside the playbook, below 'roles', or where 'roles_path' leads"
+            if collection.count(".") == 1:
+                wanted = f"its collection to be there: ansible-galaxy collection install {collection}"
+            where = role_name if origin(role_name) else self._ds
+            look.fault(f"there is no role {str(role_name)!r}", where, lacks=True, wanted=wanted)
             return role_name, look.empty
 
     definition.RoleDefinition._load_role_path = found_role
