@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sim": {"core", "shell", "journal", "runner", "probes", "reports"},  # what is shown is tried, too
     "shell": {"core", "journal"},
     "lab": set(),
+    "syntax": set(),
     "demo": {"core", "journal", "reports", "lab"},
     "daemon": {"core", "shell", "journal"},
     "cli": {
@@ -63,6 +64,7 @@ BETTER_PLACE: dict[str, str] = {
     "shell": "only shell/wiring.py joins implementations; take a port or a protocol here",
     "demo": "the demo plays acts on the lab and reads the journal as anybody may; it runs bascule as a program",
     "lab": "the lab is the world outside: it imports nothing of ours, or it would prove us with ourselves",
+    "syntax": "it is a program of its own, and Ansible's: what it needs comes by its standard input",
     "daemon": "the daemon is a face: what it needs of another room comes through shell/",
     "cli": "there is no such room",
 }
@@ -224,22 +226,25 @@ def test_every_kind_of_notice_is_told_by_somebody() -> None:
     assert not silent, f"nobody tells {', '.join(silent)}: remove the kind, or tell it where it happens"
 
 
-# A program of its own, with the licence of what it imports; nothing else of ours may import it.
-ZYGOTE = "runner/warm/zygote/"
+# Programs of their own, with the licence of what they import; nothing else of ours may import them.
+OF_ANSIBLE = ("runner/warm/zygote/", "syntax/")
 GPL = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_ansible_core_is_never_imported_into_our_processes(path: Path) -> None:
-    if name_of(path).startswith(ZYGOTE):
+    if name_of(path).startswith(OF_ANSIBLE):
         assert path.read_text().startswith(GPL), f"{name_of(path)} imports GPL code: it begins with {GPL!r}"
         return
-    assert GPL not in path.read_text(), f"{name_of(path)} is Apache-2.0; what imports ansible-core lives in {ZYGOTE}"
+    assert GPL not in path.read_text(), (
+        f"{name_of(path)} is Apache-2.0; what imports ansible-core lives in {', '.join(OF_ANSIBLE)}"
+    )
     for line, module in imported(path):
         assert module.split(".")[0] not in ("ansible", "ansible_mitogen", "mitogen"), (
             f"{name_of(path)}:{line} imports {module}: run Ansible's programs instead"
         )
-        assert not f"{module}.".startswith("orchestrator.runner.warm.zygote."), (
+        theirs = tuple(f"orchestrator.{name.replace('/', '.')}" for name in OF_ANSIBLE)
+        assert not f"{module}.".startswith(theirs), (
             f"{name_of(path)}:{line} imports {module}: it is a program of its own; speak to it as warm/calling.py does"
         )
 

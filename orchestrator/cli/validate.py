@@ -56,7 +56,12 @@ def validate(
         return 0
     try:
         loaded = load(
-            workspace, probe_kinds=probe_kinds(), clients=clients or None, cache=cache, ask_url=apprise_way.trouble_of
+            workspace,
+            probe_kinds=probe_kinds(),
+            clients=clients or None,
+            cache=cache,
+            starts=True,
+            ask_url=apprise_way.trouble_of,
         )
     except ConfigurationInvalid as invalid:
         if as_json:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestrator.config.domains import Domains
-from orchestrator.config.faults import Faults, nearest
+from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.options import SameFaults, Target, render_options
 from orchestrator.config.patterns import PatternInvalid, match_hosts
@@ -52,6 +52,12 @@ class CompiledChecks:
 
     checks: dict[str, Check] = field(default_factory=dict)
     broken: dict[str, set[str]] = field(default_factory=dict)
+    written: dict[str, Written] = field(default_factory=dict)  # id to where it comes from
+
+    def at(self, check: Check, key: str) -> Position | None:
+        """Where a key of it stands."""
+        one = self.written.get(check.id)
+        return one.document.at(*one.path, key) if one else None
 
     def by_name(self, client: str) -> dict[str, tuple[str, ...]]:
         """Check name to ids, within one client."""
@@ -204,6 +210,7 @@ def compile_checks(
                     compiled.broken.setdefault(client, set()).add(name)
                 else:
                     compiled.checks[check.id] = check
+                    compiled.written[check.id] = one
             same.tell()
     return compiled
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from orchestrator.config.conditions import CheckNames, take_condition, take_single_check
 from orchestrator.config.domains import Domains
 from orchestrator.config.faults import Faults, Position
+from orchestrator.config.inventory import Inventory
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.shapes import (
     BackShape,
@@ -29,8 +30,9 @@ from orchestrator.config.shapes import (
     Shape,
 )
 from orchestrator.config.shaping import take_shape
+from orchestrator.config.starting import LATER, Use, facts
 from orchestrator.config.strict_yaml import Document, Path_
-from orchestrator.core.model import Check, Condition, Fence, FenceBy, Isolation, Limits, Move, Place, Playbook
+from orchestrator.core.model import Check, Condition, Fence, FenceBy, Isolation, Json, Limits, Move, Place, Playbook
 
 S = TypeVar("S", bound=Shape)
 
@@ -68,6 +70,8 @@ class Compiler:
     faults: Faults
     asked: Mapping[str, Check] = field(default_factory=dict)  # every check, by id
     used_moves: set[str] = field(default_factory=set)
+    read: Inventory | None = None  # what `inventory` was read to
+    uses: list[Use] = field(default_factory=list)  # every playbook that is named
 
     @property
     def client(self) -> str:
@@ -120,12 +124,27 @@ class Compiler:
         at = self.at(*path, "playbook")
         if not self.playbooks.check(shape.playbook, at):
             return None
-        return Playbook(
+        book = Playbook(
             path=shape.playbook,
             digest=self.playbooks.digest(shape.playbook, self.inventory),
             extra_vars=dict(shape.vars or {}),
             limit=shape.limit,
         )
+        given = {**book.extra_vars, **facts(self._known(path))}
+        file = self.playbooks.folder / book.path
+        limit_at = self.at(*path, "limit")
+        self.uses.append(Use(self.client, book.path, file, book.digest, given, book.limit, at, limit_at))
+        return book
+
+    def _known(self, path: Path_) -> dict[str, Json]:
+        """What a run of it will be told that is known now: see `facts_for` in the core."""
+        section, name = str(path[0]), str(path[1])
+        if section == "places":
+            return {"place": name}
+        to = self.file.moves[name].to
+        step = str(path[2]) if len(path) > 2 else "execute"
+        about = to if to and step != "hand_over" else LATER
+        return {"move": f"{name}.back" if step == "back" else name, "to": to or "", "place": about}
 
 
 def read_client(document: Document, client: str, faults: Faults) -> ClientFile | None:

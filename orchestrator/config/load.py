@@ -25,6 +25,7 @@ from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.names import PLAIN_NAME, check_names
+from orchestrator.config.oddities import odd_programs
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
@@ -36,6 +37,7 @@ from orchestrator.config.settings import (
     read_people,
     read_settings,
 )
+from orchestrator.config.starting import Program, Starting
 from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.surroundings import label
 from orchestrator.config.templates import Secrets
@@ -83,16 +85,19 @@ def load(
     clients: Iterable[str] | None = None,
     cache: bool = True,
     logins: bool = False,
+    starts: bool = False,
     ask_url: AskUrl | None = None,
 ) -> Loaded:
     """Read a workspace; `clients` restricts it to some. `probe_kinds`: kind of probe to the model of its options.
 
-    With `logins`, as the daemon wants it: also a check for each login that the moves will need. `ask_url` tells what is
-    wrong with an apprise URL; without it they are taken as they are.
+    With `logins`, as the daemon wants it: also a check for each login that the moves will need. With `starts`, Ansible
+    is asked whether each playbook can start. `ask_url` tells what is wrong with an apprise URL; without it they are
+    taken as they are.
     Raises ConfigurationInvalid with every fault found.
     """
     workspace = workspace.resolve()
     faults = Faults()
+    program = Program(workspace)
     folders = _clients(workspace, faults)
     chosen = dict(folders)
     for name in clients or ():
@@ -130,6 +135,7 @@ def load(
         faults,
         all_clients=frozenset(folders),
     )
+    odd_programs(checks.checks, lambda check: checks.at(check, "command"), settings.daemon.vantage, faults)
     reader = Reader(workspace, faults)
     compilers = {
         name: Compiler(
@@ -140,6 +146,7 @@ def load(
             sources[name],
             faults,
             checks.checks,
+            read=inventories[name],
         )
         for name, file in files.items()
         if name in domains
@@ -155,6 +162,10 @@ def load(
         if files[name].head.limits is not None:
             client_limits[name] = compile_limits(files[name].head.limits)
     find_cycles(services, files, faults)
+    if starts:
+        named = {name: sorted(file.declared["places"]) for name, file in files.items()}
+        starting = Starting(workspace, inventories, named, faults, program, workspace / CACHE if cache else None)
+        starting.check(use for compiler in compilers.values() for use in compiler.uses)
     limits = {name: client_limits.get(name, settings.limits) for name in files}
     notify = _notify(settings, people)
     check_clients(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from orchestrator.config.client import ClientFile, Compiler
 from orchestrator.config.faults import Faults
+from orchestrator.config.oddities import odd_services
 from orchestrator.config.shapes import ServiceShape, written
 from orchestrator.config.strict_yaml import Path_
 from orchestrator.core.model import Dependency, Mode, Move, Place, Service, Tier
@@ -32,6 +33,7 @@ def compile_services(
             if service.exclusive:
                 _exclusive(c, service, shape, moves, places)
     _unused(c)
+    odd_services(c, found.values(), moves)
     return found
 
 

@@ -9,6 +9,7 @@ merge keys. Refused: tags, several documents in one file, aliases that contain t
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,10 @@ def compose(text: str, name: str, faults: Faults) -> yaml.Node | _Broken | None:
     """The node tree of the only document in `text`; None if it is empty, `_BROKEN` with the fault noted."""
     loader = None
     try:
+        if _QUICK is not None and _is_shallow(text):
+            with contextlib.suppress(yaml.YAMLError, UnicodeError):  # the other one tells better what is wrong
+                loader = _QUICK(text)
+                return loader.get_single_node()
         loader = yaml.SafeLoader(text)
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -122,6 +127,16 @@ def compose(text: str, name: str, faults: Faults) -> yaml.Node | _Broken | None:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+_QUICK: Any = getattr(yaml, "CSafeLoader", None)  # where PyYAML was built with libyaml
+_DEEP = 2000  # libyaml's composer knows no limit: it would end the process
+
+
+def _is_shallow(text: str) -> bool:
+    """Whether nothing in it can be nested deeply: each level needs a bracket, or a column."""
+    brackets = text.count("[") + text.count("{")
+    return brackets + max(map(len, text.splitlines()), default=0) < _DEEP
 
 
 class _Builder:
@@ -205,7 +220,7 @@ class _Builder:
             self.faults.add(self.where(node), "a key must be text", "a name")
             return None
         text: str = node.value
-        if node.style is None and text in _AMBIGUOUS | _TRUE | _FALSE | _NULL:
+        if not node.style and text in _AMBIGUOUS | _TRUE | _FALSE | _NULL:
             self.faults.add(
                 self.where(node),
                 f"the key {text or 'null'!r} reads as true, false or null in YAML",
@@ -221,7 +236,7 @@ class _Builder:
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
         text: str = node.value
-        if node.style is not None:  # quoted, literal or folded: always text
+        if node.style:  # quoted, literal or folded: always text
             self.refuse_tag(node, "tag:yaml.org,2002:str")
             return text
         if node.tag != self.resolver.resolve(yaml.ScalarNode, text, (True, False)):  # type: ignore[no-untyped-call]

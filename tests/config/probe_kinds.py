@@ -49,4 +49,17 @@ class Postgres(_Options):
     password_secret: str | None = None
 
 
-PROBE_KINDS: dict[str, type[BaseModel]] = {"icmp": Icmp, "tcp": Tcp, "http": Http, "ssh": Ssh, "postgres": Postgres}
+class Nagios(_Options):
+    """Options of a program that runs here."""
+
+    command: tuple[str, ...]
+
+
+PROBE_KINDS: dict[str, type[BaseModel]] = {
+    "icmp": Icmp,
+    "tcp": Tcp,
+    "http": Http,
+    "ssh": Ssh,
+    "postgres": Postgres,
+    "nagios": Nagios,
+}

@@ -1,0 +1,98 @@
+"""What is allowed and will disappoint: moves that cannot help where they are listed, services that never come back.
+
+The one rule it keeps: these are warnings. Each names what will happen, at the key that makes it so, and what to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from orchestrator.config.client import Compiler
+from orchestrator.config.faults import Faults, Position
+from orchestrator.config.patterns import PatternInvalid, match_hosts
+from orchestrator.config.strict_yaml import Path_
+from orchestrator.config.ways import program_trouble
+from orchestrator.core.model import Check, Move, Service
+
+
+def odd_services(c: Compiler, services: Iterable[Service], moves: Mapping[str, Move]) -> None:
+    """Warn of ladders and ways back of one client's services."""
+    lone: dict[str, list[str]] = {}  # moves in place that leave a way back to nobody, to the services that list them
+    for service in services:
+        tiers = [(i, moves[t.move]) for i, t in enumerate(service.ladder) if t.move in moves]
+        _ladder(c, service, tiers)
+        away = sorted({_short(m.to) for _, m in tiers if m.to not in (None, service.home)})
+        backs = [moves[name] for name in service.failback if name in moves]
+        if away and not any(m.to == service.home for m in backs):
+            said = f"service {service.name} has no way back from {', '.join(away)}"
+            wanted = f"a move with 'to: {_short(service.home)}' under 'failback', or whoever brings it back by hand"
+            c.faults.warn(c.file.document.key("services", service.name), said, wanted)
+        undone = {m.undoes for m in backs}
+        for _, move in tiers:
+            if move.to is None and move.id not in undone and (move.via or move.done_when):
+                lone.setdefault(move.name, []).append(service.name)
+        _in_place(c, service, [m for _, m in tiers if m.to is None], away)
+    for name, listed in lone.items():
+        said = f"move {name} lasts and has no way back; services: {', '.join(listed)}"
+        c.faults.warn(c.file.document.key("moves", name), said, "the key 'back', or a move that 'undoes' it")
+    for name, shape in c.file.moves.items():
+        if shape.back is not None and shape.leaves:
+            said = f"'from' of move {name} does not hold for {name}.back: it starts wherever the service is by then"
+            wanted = f"a move of its own with 'undoes: {name}' and its own 'from', where that matters"
+            c.faults.warn(c.file.document.key("moves", name, "back"), said, wanted)
+
+
+def _ladder(c: Compiler, service: Service, tiers: list[tuple[int, Move]]) -> None:
+    for index, move in tiers:
+        path: Path_ = ("services", service.name, "ladder", index, "move")
+        if move.to is not None and move.to == service.home:
+            said = f"service {service.name}: {move.name} leads home, where the service is when it fails"
+            c.faults.warn(c.at(*path), said, f"{move.name} under 'failback', and ways out of {_short(move.to)} here")
+        elif move.to is not None and service.rpo_s is not None and move.data_age is None:
+            said = f"service {service.name} has an rpo, and {move.name} does not say how old its data is"
+            wanted = f"the key 'data_age' in move {move.name}"
+            c.faults.warn(c.at(*path), f"{said}: it is never taken by itself", wanted)
+
+
+def _in_place(c: Compiler, service: Service, moves: Iterable[Move], away: list[str]) -> None:
+    """A move that stays in place is tried wherever the service is, also where its playbook touches nothing."""
+    for move in moves if away and service.home else ():
+        touched = _touched(c, move)
+        if not move.leaves and touched and not touched & set(away):
+            said = f"move {move.name} acts in {', '.join(sorted(touched))}, and is tried too when {service.name} is in"
+            wanted = f"'from: [{', '.join(sorted(touched))}]'"
+            c.faults.warn(c.file.document.key("moves", move.name), f"{said} {', '.join(away)}", wanted)
+
+
+def _touched(c: Compiler, move: Move) -> set[str]:
+    """The places that the playbook's hosts are in, as far as they can be known."""
+    inventory, found = c.read, set[str]()
+    for play in c.playbooks.plays(c.playbooks.folder / move.playbook.path):
+        try:
+            hosts, _ = match_hosts(play.hosts, inventory.hosts, inventory.groups) if inventory else ([], [])
+        except PatternInvalid:
+            continue
+        found |= {place for place in c.file.places for host in hosts if host in c.domains.hosts.get(place, ())}
+    return found
+
+
+def odd_programs(
+    checks: Mapping[str, Check], at: Callable[[Check], Position | None], vantage: str, faults: Faults
+) -> None:
+    """Warn of programs that checks start here and that are not there."""
+    for check, argv in _started_here(checks.values(), vantage):
+        where, trouble = at(check), program_trouble(argv)
+        if where is not None and trouble is not None:
+            faults.warn(where, f"check {check.name} of {check.client}: {trouble[0]}", trouble[1])
+
+
+def _started_here(checks: Iterable[Check], vantage: str) -> Iterator[tuple[Check, tuple[str, ...]]]:
+    """Checks whose `command` is a list: a program and its arguments, started by the controller."""
+    for check in checks:
+        command = check.options.get("command")
+        if check.vantage == vantage and isinstance(command, list | tuple) and command:
+            yield check, tuple(map(str, command))
+
+
+def _short(identifier: str | None) -> str:
+    return (identifier or "").rpartition("/")[2]

@@ -1,0 +1,340 @@
+"""Whether playbooks can start: Ansible's own syntax check of each, with the inventory that it will have.
+
+The one rule it keeps: what Ansible would refuse at once is a fault, what it can only know when it runs is a warning
+that says so. ansible-core is not imported here: `orchestrator/syntax` is a program that is run.
+
+An answer is kept by the digest of all that it depends on. Where something was lacking it is asked again: that may have
+come since, from where no digest looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config.faults import Faults, Position, nearest
+from orchestrator.config.inventory import Inventory, inventory_files, is_computed
+from orchestrator.config.patterns import PatternInvalid, match_hosts, split_pattern
+from orchestrator.config.surroundings import configured
+from orchestrator.core.model import Json
+
+LIMIT_S = 180.0
+LATER = "known-when-it-runs"  # stands for the name of a place
+LATER_SERVICE = f"{LATER}-service"
+HERE = ("localhost", "127.0.0.1", "::1")  # Ansible knows them without an inventory
+_FORMAT = 1
+_LATER_WHY = "only Ansible can know when it runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A playbook as a client's file names it."""
+
+    client: str
+    name: str  # below playbooks/
+    path: Path
+    digest: str
+    extra_vars: Mapping[str, Json]
+    limit: str | None
+    at: Position  # of its name
+    limit_at: Position
+
+    def question(self) -> dict[str, Any]:
+        """As the program is asked."""
+        return {"client": self.client, "path": str(self.path), "vars": dict(self.extra_vars)}
+
+
+@dataclass(slots=True)
+class Program:
+    """The program that asks Ansible. It is started before there are questions: its import takes longer than they do."""
+
+    workspace: Path
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Have it import. Raises OSError."""
+        if self._process is None:
+            file, _ = configured(self.workspace, os.environ)
+            inside = file is not None and file.is_relative_to(self.workspace)
+            environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+            if file is not None and inside:
+                environment["ANSIBLE_CONFIG"] = str(file)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "orchestrator.syntax"],
+                cwd=file.parent if file is not None and inside else self.workspace,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # nothing of it asks at a terminal
+            )
+
+    def ask(self, questions: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Its answers. Raises OSError, ValueError, TimeoutExpired."""
+        self.start()
+        process, self._process = self._process, None
+        if process is None:
+            raise OSError("it was not started")
+        try:
+            told, _ = process.communicate(json.dumps(questions).encode(), timeout=LIMIT_S)
+        finally:
+            _end(process)
+        found = json.loads(told or b"null")
+        if not isinstance(found, list):
+            raise ValueError(f"it ended with {process.returncode}")
+        return found
+
+    def close(self) -> None:
+        """It is not asked any more."""
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, 9)
+        process.communicate()
+
+
+@dataclass(slots=True)
+class Starting:
+    """Asks of every playbook that is used, and judges the answers."""
+
+    workspace: Path
+    inventories: Mapping[str, Inventory]
+    places: Mapping[str, Sequence[str]]  # client to the names of its places
+    faults: Faults
+    program: Program
+    cache: Path | None
+    _before: set[tuple[str, int]] = field(default_factory=set)
+    _computed: dict[str, bool] = field(default_factory=dict)
+
+    def check(self, uses: Iterable[Use]) -> None:
+        """Note what keeps a playbook from starting, and what only Ansible can know when it runs."""
+        asked: dict[str, list[Use]] = {}
+        for use in uses:
+            if use.client in self.inventories:
+                asked.setdefault(self._key(use), []).append(use)
+        self._before = {(fault.file, fault.line) for fault in self.faults.found if fault.line}
+        answers = self._answers(asked)
+        for key, answer in answers.items():
+            self._judge(asked[key], answer)
+        self._judge_hosts([(use, answers[key]) for key, found in asked.items() for use in found if key in answers])
+
+    # ---- asking
+
+    def _key(self, use: Use) -> str:
+        groups = self.inventories[use.client].groups
+        told = json.dumps(
+            [_FORMAT, str(self.workspace), use.question(), use.digest, groups], sort_keys=True, default=str
+        )
+        return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    def _answers(self, asked: Mapping[str, list[Use]]) -> dict[str, dict[str, Any]]:
+        clients = {use.client for uses in asked.values() for use in uses}
+        kept = {key: answer for client in clients for key, answer in self._kept(client).items() if key in asked}
+        new = [key for key in asked if key not in kept]
+        if not new:
+            self.program.close()
+            return kept
+        uses = [asked[key][0] for key in new]
+        with tempfile.TemporaryDirectory(prefix="bascule-syntax-") as empty:
+            questions = {
+                "parallel": max(2, len(os.sched_getaffinity(0))),
+                "empty": empty,
+                "inventories": {use.client: dict(self.inventories[use.client].groups) for use in uses},
+                "books": [use.question() for use in uses],
+            }
+            try:
+                answers = self.program.ask(questions)
+            except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+                said = f"Ansible could not be asked whether playbooks can start: {error}"
+                self.faults.warn(Position("playbooks"), said, "ansible-core installed beside bascule")
+                return kept
+        found = {**kept, **dict(zip(new, answers, strict=True))}
+        for client in clients:
+            mine = {key: found[key] for key in asked if asked[key][0].client == client and _keeps(found[key])}
+            self._keep(client, mine)
+        return found
+
+    def _file(self, client: str) -> Path | None:
+        return self.cache / f"syntax-{client}.json" if self.cache else None
+
+    def _kept(self, client: str) -> dict[str, dict[str, Any]]:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8")) if (path := self._file(client)) else {}
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _keep(self, client: str, answers: Mapping[str, dict[str, Any]]) -> None:
+        """A cache that cannot be written is none."""
+        if (path := self._file(client)) is None:
+            return
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(answers, file)
+            Path(temporary).replace(path)
+
+    # ---- judging
+
+    def _judge(self, uses: list[Use], answer: Mapping[str, Any]) -> None:
+        use = uses[0]
+        if "broken" in answer:
+            said = f"Ansible could not be asked whether playbook {use.name} can start: {answer['broken']}"
+            self.faults.warn(use.at, said, "see what `ansible-playbook --syntax-check` says of it")
+            return
+        for found in answer["faults"]:
+            at = self._position(found["at"]) or use.at
+            if (at.file, at.line) in self._before:
+                continue  # said already, and better
+            message = str(found["message"]).replace(f"{self.workspace}/", "").replace("\n", " ")
+            if LATER in message:
+                self.faults.warn(
+                    at, f"{_LATER_WHY}: {message.replace(LATER_SERVICE, 'the service').replace(LATER, 'the place')}"
+                )
+            elif found["soft"]:
+                told = message if "when it runs" in message else f"{message}, where it is included when it runs"
+                near = f"; did you mean {found['near']!r}?" if found["near"] else ""
+                self.faults.warn(at, told + near, found["wanted"])
+            else:
+                self.faults.add(at, message, found["wanted"], found["near"])
+
+    def _position(self, at: Any) -> Position | None:
+        if not at:
+            return None
+        path = Path(at[0])
+        name = str(path.relative_to(self.workspace)) if path.is_relative_to(self.workspace) else str(path)
+        return Position(name, int(at[1]), int(at[2]))
+
+    def _judge_hosts(self, found: list[tuple[Use, Mapping[str, Any]]]) -> None:
+        """Plays that name hosts which are not there."""
+        unknown: dict[tuple[Position, str], dict[str, str]] = {}  # where and term, to each client's word for it
+        users: dict[Position, set[str]] = {}
+        for use, answer in found:
+            plays = answer.get("plays", ())
+            late = self._late(use.client, answer)
+            nobody = bool(plays) and not late and all(f["soft"] for f in answer["faults"])
+            for play in plays:
+                at = self._position(play["at"]) or use.at
+                users.setdefault(at, set()).add(use.client)
+                hosts, terms = self._hosts(use.client, play["hosts"], at, answer)
+                for term in terms:
+                    unknown.setdefault((at, term), {})[use.client] = late
+                if hosts is not None and not hosts and not terms and len(plays) > 1:
+                    why = f"; {late}" if late else ": this play is skipped there"
+                    said = f"hosts {','.join(play['hosts'])!r} match no host of client {use.client}"
+                    self.faults.warn(at, said + why)
+                nobody = nobody and hosts == [] and not terms
+            if nobody:
+                said = f"no play of {use.name} matches a host of client {use.client}"
+                self.faults.add(self._position(plays[0]["at"]) or use.at, said, "'hosts' with a host of its inventory")
+            self._judge_limit(use, late)
+        for (at, term), by_client in unknown.items():
+            self._unknown(at, term, by_client, users[at])
+
+    def _late(self, client: str, answer: Mapping[str, Any]) -> str:
+        """Why hosts may come that are not there now; empty: they may not."""
+        if client not in self._computed:
+            sources = self.inventories[client].sources
+            inside = (p for p in inventory_files(sources) if any(p == s or s in p.parents for s in sources))
+            self._computed[client] = any(map(is_computed, inside))
+        if self._computed[client]:
+            return f"its inventory is computed: {_LATER_WHY}"
+        if answer.get("late"):
+            return f"{answer['late']}: {_LATER_WHY}"
+        if any(not pattern.replace(".*", "") for pattern in answer.get("added", ())):
+            return f"a task adds hosts or groups: {_LATER_WHY}"
+        return ""
+
+    def _hosts(
+        self, client: str, patterns: Sequence[str], at: Position, answer: Mapping[str, Any]
+    ) -> tuple[list[str] | None, list[str]]:
+        """The hosts of a play (None: known when tasks have added them), and the names that lead nowhere."""
+        inventory = self.inventories[client]
+        pattern = ",".join(patterns)
+        if LATER_SERVICE in pattern:
+            return None, []
+        places = self.places.get(client, ()) if LATER in pattern else ("",)
+        added_by_name = [p for p in answer.get("added", ()) if p.replace(".*", "")]
+        every: list[str] = []
+        unknown: list[str] | None = None  # None: of one place, if not of every one, all names are there
+        for index, place in enumerate(places):
+            try:
+                terms = [t for p in patterns for t in split_pattern(p.replace(LATER, place))]
+                hosts, nowhere = match_hosts(",".join(terms), inventory.hosts, inventory.groups)
+            except PatternInvalid as error:
+                self.faults.add(at, f"hosts: {error}", "an Ansible host pattern")
+                return None, []
+            wanting = [term for term in nowhere if term not in HERE]
+            added = [t for t in wanting if any(re.fullmatch(p, t) for p in added_by_name)]
+            if added:
+                return None, []
+            for term in [t for t in wanting if f"!{t}" in terms]:
+                self.faults.warn(at, f"hosts: client {client} has no host or group {term!r}: nothing is left out by it")
+                wanting.remove(term)
+            if not wanting:
+                every += hosts or (["localhost"] if nowhere and nowhere[0] in HERE else [])
+            unknown = wanting if index == 0 else unknown and wanting and unknown
+        return every, unknown or []
+
+    def _unknown(self, at: Position, term: str, by_client: Mapping[str, str], users: set[str]) -> None:
+        inventories = [self.inventories[client] for client in by_client]
+        names = {n for i in inventories for n in (*i.hosts, *i.groups)} - {"all", "ungrouped"}
+        late = next((why for why in by_client.values() if why), "")
+        whose = f"client {', '.join(sorted(by_client))}"
+        what = f"hosts: there is no host or group {term!r} in the inventory of {whose}"
+        if late:
+            self.faults.warn(at, f"{what} now; {late}")
+        elif by_client.keys() != users:
+            self.faults.warn(at, f"{what}: this play is skipped there")
+        else:
+            near = nearest(term, names)
+            self.faults.add(at, what, "" if near else "a host or group of it", near)
+
+    def _judge_limit(self, use: Use, late: str) -> None:
+        """Ansible refuses to start where `limit` leaves nobody."""
+        if use.limit is None or "@" in use.limit or "{{" in use.limit:
+            return
+        inventory = self.inventories[use.client]
+        try:
+            hosts, unknown = match_hosts(use.limit, inventory.hosts, inventory.groups)
+        except PatternInvalid as error:
+            self.faults.add(use.limit_at, f"limit: {error}", "an Ansible host pattern")
+            return
+        if hosts or not inventory.hosts:
+            return
+        said = f"limit {use.limit!r} leaves no host of client {use.client}"
+        if late:
+            self.faults.warn(use.limit_at, f"{said} now; {late}")
+        else:
+            near = nearest(unknown[0], {*inventory.hosts, *inventory.groups}) if unknown else None
+            self.faults.add(use.limit_at, said, "" if near else "a pattern that matches", near)
+
+
+def _keeps(answer: Mapping[str, Any]) -> bool:
+    """Whether it holds until something that is covered changes."""
+    return "broken" not in answer and not any(fault["lacks"] for fault in answer["faults"])
+
+
+def facts(known: Mapping[str, Json]) -> dict[str, Json]:
+    """What a run tells its playbook; names of places that are not known before stand as `LATER`."""
+    unknown: dict[str, Json] = {
+        "run": "r1", "incident": "i1", "epoch": 1, "move": "", "service": LATER_SERVICE, "step": "execute",
+        "drill": False, "deadline": 0, "from": LATER, "to": "", "place": LATER,
+    }  # fmt: skip
+    return {f"bascule_{name}": value for name, value in {**unknown, **known}.items()}

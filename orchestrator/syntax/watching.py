@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Has Ansible's readers of tasks, roles and plays tell what they find, and go on after a fault.
+
+The one rule it keeps: what is refused, and with which words, Ansible says; here it is only noted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.syntax.found import Look, is_template, no_module, origin
+
+ADDING = ("add_host", "group_by")
+MISSING = "couldn't resolve module/action "
+TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+
+
+def remember() -> None:
+    """What a name stands for is looked up once in each process.
+
+    Of files Ansible hands out deep copies of what it keeps; here each reading is one of its own, which is quicker.
+    """
+    import ansible.parsing.mod_args as mod_args
+    from ansible.parsing.dataloader import DataLoader
+
+    find, read = mod_args._get_action_context, DataLoader.load_from_file
+    known: dict[Any, Any] = {}
+
+    def found(name: str, collections: Any) -> Any:
+        key = name, tuple(collections or ())
+        if key not in known:
+            known[key] = find(name, collections)
+        return known[key]
+
+    def loaded(self: Any, file_name: str, cache: str = "all", *args: Any, **kwargs: Any) -> Any:
+        return read(self, file_name, "none", *args, **kwargs)
+
+    mod_args._get_action_context = found
+    DataLoader.load_from_file = loaded
+
+
+def watch(look: Look) -> None:
+    """Have Ansible's readers of tasks, roles and plays tell what they find, and go on after a fault."""
+    import ansible.parsing.mod_args as mod_args
+    from ansible.errors import AnsibleError, AnsibleParserError
+    from ansible.playbook import base, handler_task_include, play, role_include, task_include
+    from ansible.playbook.role import definition
+
+    parse = mod_args.ModuleArgsParser.parse
+
+    def parsed(self: Any, skip_action_validation: bool = False) -> Any:
+        try:
+            action, args, delegate_to = parse(self, skip_action_validation=skip_action_validation)
+        except AnsibleParserError as error:
+            names = [k for k in self._task_ds if k not in self._task_attrs and not k.startswith("with_")]
+            if not skip_action_validation:  # it is asked twice; this is the thorough one
+                if str(error).startswith(MISSING):
+                    no_module(look, names[0], names[0] if origin(names[0]) else self._task_ds)
+                else:
+                    look.fault(str(error).splitlines()[0], self._task_ds)
+            return names[0] if names else "meta", {}, self._task_ds.get("delegate_to", mod_args.Sentinel)
+        if not skip_action_validation:
+            note_action(look, action, args, self._task_ds, self._collection_list)
+        return action, args, delegate_to
+
+    mod_args.ModuleArgsParser.parse = parsed
+
+    validate = base.FieldAttributeBase._validate_attributes
+
+    def validated(self: Any, ds: Any) -> None:
+        try:
+            validate(self, ds)
+        except AnsibleParserError as error:
+            bad = [key for key in ds if key not in self.fattributes]
+            look.fault(str(error).splitlines()[0], bad[0] if bad and origin(bad[0]) else ds)
+
+    base.FieldAttributeBase._validate_attributes = validated
+
+    find_role = definition.RoleDefinition._load_role_path
+
+    def found_role(self: Any, role_name: Any) -> Any:
+        try:
+            return find_role(self, role_name)
+        except AnsibleError as error:
+            if "was not found in" not in str(error):
+                raise
+            collection = str(role_name).rpartition(".")[0]
+            wanted = "a role beside the playbook, below 'roles', or where 'roles_path' leads"
+            if collection.count(".") == 1:
+                wanted = f"its collection to be there: ansible-galaxy collection install {collection}"
+            where = role_name if origin(role_name) else self._ds
+            look.fault(f"there is no role {str(role_name)!r}", where, lacks=True, wanted=wanted)
+            return role_name, look.empty
+
+    definition.RoleDefinition._load_role_path = found_role
+
+    def noting(kind: Any) -> None:
+        load = kind.load
+
+        def loaded(*args: Any, **kwargs: Any) -> Any:
+            task = load(*args, **kwargs)
+            look.included.append((task, look.soft))
+            return task
+
+        kind.load = staticmethod(loaded)
+
+    for kind in (task_include.TaskInclude, handler_task_include.HandlerTaskInclude, role_include.IncludeRole):
+        noting(kind)
+
+    post_validate = play.Play.post_validate
+
+    def post_validated(self: Any, templar: Any) -> None:
+        post_validate(self, templar)
+        written = (self.get_ds() or {}).get("hosts")
+        names = self.hosts if isinstance(self.hosts, list) else [self.hosts]
+        look.plays.append({"hosts": [str(name) for name in names], "at": origin(written) or origin(self.get_ds())})
+
+    play.Play.post_validate = post_validated
+
+
+def note_action(look: Look, action: str, args: Any, ds: Any, collections: Any) -> None:
+    """What an action says of itself, and of the hosts that later plays have."""
+    from ansible.parsing.mod_args import BUILTIN_TASKS, _get_action_context
+
+    plain = str(action).rpartition(".")[2]
+    written = ds.get("action", ds.get("local_action"))
+    if written is not None:
+        if is_template(action):
+            look.fault(f"which module {action} is, only Ansible can know when it runs", written, soft=True)
+        elif action not in BUILTIN_TASKS:
+            context = _get_action_context(action, collections)
+            if not (context.resolved and context.redirect_list):
+                no_module(look, str(action), written)
+    given = args if isinstance(args, Mapping) else {}
+    if plain in ADDING:
+        keys = ("key", "parents", "groups", "group", "groupname", "name", "host", "hostname")
+        values = [given[key] for key in keys if key in given]
+        for value in (v for item in values for v in (item if isinstance(item, list) else str(item).split(","))):
+            look.added.append(pattern_of(str(value).strip()))
+    elif plain == "meta" and "refresh_inventory" in str(given.get("_raw_params")):
+        look.late = "the inventory is read again by a task"
+
+
+def pattern_of(text: str) -> str:
+    """A regular expression of what a text with templates in it may become."""
+    return ".*".join(re.escape(part) for part in TEMPLATE.split(text))

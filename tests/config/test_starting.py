@@ -1,0 +1,112 @@
+"""Whether playbooks can start is asked of Ansible itself, once for all that an answer depends on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import ConfigurationInvalid, load
+from orchestrator.config import starting as asking
+from orchestrator.config.faults import Fault
+from tests.config.probe_kinds import PROBE_KINDS
+
+BASE = Path(__file__).parent.parent / "bad_configs" / "base"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The sound workspace."""
+    return Path(shutil.copytree(BASE, tmp_path / "ws"))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many playbooks the real program was asked of, each time."""
+    counts: list[int] = []
+    ask = asking.Program.ask
+
+    def counted(self: asking.Program, questions: dict[str, list[object]]) -> list[dict[str, object]]:
+        counts.append(len(questions["books"]))
+        return ask(self, questions)
+
+    monkeypatch.setattr(asking.Program, "ask", counted)
+    return counts
+
+
+def read(place: Path, *, cache: bool = True) -> tuple[list[str], tuple[Fault, ...]]:
+    """Faults, and warnings."""
+    try:
+        return [], load(place, probe_kinds=PROBE_KINDS, starts=True, cache=cache).warnings
+    except ConfigurationInvalid as invalid:
+        return [str(fault) for fault in invalid.faults], invalid.warnings
+
+
+def test_it_is_asked_again_only_of_what_has_changed(place: Path, asked: list[int]) -> None:
+    assert read(place)[0] == []
+    assert read(place)[0] == []
+    assert asked == [3]
+    (place / "playbooks/primary_isp.yml").write_text("- hosts: hq\n  tasks: [{ansible.builtin.debug: {msg: x}}]\n")
+    assert read(place)[0] == []
+    assert asked == [3, 1]
+    assert read(place, cache=False)[0] == []
+    assert asked == [3, 1, 3]
+
+
+def test_what_was_lacking_is_asked_again(place: Path, asked: list[int]) -> None:
+    (place / "playbooks/primary_isp.yml").write_text("- hosts: hq\n  tasks: [{site_outlet: {}}]\n")
+    at = "playbooks/primary_isp.yml:2:12: there is no module 'site_outlet'; expected a module that is installed here"
+    assert read(place)[0] == [at]
+    assert read(place)[0] == [at]
+    (place / "playbooks/library").mkdir()
+    (place / "playbooks/library/site_outlet.py").write_text("#!/usr/bin/python\n")
+    assert read(place)[0] == []
+    assert asked[:2] == [3, 1]
+
+
+def test_a_module_of_one_playbook_is_none_of_another(place: Path) -> None:
+    (place / "playbooks/backup_isp.yml").write_text("- hosts: hq\n  roles: [app]\n  tasks: [{site_outlet: {}}]\n")
+    (place / "playbooks/primary_isp.yml").write_text("- hosts: hq\n  tasks: [{site_outlet: {}}]\n")
+    library = place / "playbooks/roles/app/library"
+    library.mkdir()
+    (library / "site_outlet.py").write_text("#!/usr/bin/python\n")
+    assert [fault.partition(": ")[0] for fault in read(place)[0]] == ["playbooks/primary_isp.yml:2:12"]
+
+
+def test_a_group_that_one_client_has_is_missed_for_the_other_and_no_slip(place: Path) -> None:
+    shutil.copytree(place / "inventories/acme", place / "inventories/bistro")
+    hosts = place / "inventories/bistro/hosts.yml"
+    hosts.write_text(hosts.read_text().replace("hq-edge:", "hq-gate:"))
+    (place / "playbooks/primary_isp.yml").write_text("- hosts: hq-edge\n  tasks: []\n- hosts: hq-app\n  tasks: []\n")
+    (place / "playbooks/backup_isp.yml").write_text("- hosts: hq\n  tasks: []\n")
+    faults, warnings = read(place)
+    assert faults == []
+    told = "hosts: there is no host or group 'hq-edge' in the inventory of client bistro: this play is skipped there"
+    assert f"playbooks/primary_isp.yml:1:10: {told}" in map(str, warnings)
+
+
+def test_hosts_of_a_computed_inventory_may_come_later(place: Path) -> None:
+    (place / "inventories/acme/hosts.yml").unlink()
+    script = place / "inventories/acme/hosts.sh"
+    groups = (
+        '{"hq": {"hosts": ["hq-edge", "hq-app"]}, "geo": {"hosts": ["geo-app"]}, "consoles": {"hosts": ["hq-oob"]}}'
+    )
+    script.write_text(f"#!/bin/sh\necho '{groups}'\n")
+    script.chmod(0o755)
+    (place / "playbooks/primary_isp.yml").write_text("- hosts: tag_started\n  tasks: []\n")
+    faults, warnings = read(place)
+    assert [f for f in faults if "playbooks/" in f] == []
+    assert any("its inventory is computed: only Ansible can know when it runs" in str(w) for w in warnings)
+
+
+def test_tasks_under_a_condition_are_no_fault_and_others_are(place: Path) -> None:
+    folder = place / "playbooks"
+    (folder / "windows.yml").write_text("- acme.windows.service: {name: x}\n")
+    text = "- hosts: hq\n  tasks:\n    - include_tasks: windows.yml\n      when: is_windows | default(false)\n"
+    (folder / "primary_isp.yml").write_text(text)
+    faults, warnings = read(place)
+    assert faults == []
+    assert any(w.file == "playbooks/windows.yml" and "included when it runs" in w.message for w in warnings)
+    (folder / "primary_isp.yml").write_text(text.rpartition("      when")[0])
+    assert [fault.partition(": ")[0] for fault in read(place)[0]] == ["playbooks/windows.yml:1:3"]
