@@ -7,6 +7,7 @@ given in `resolver`, where the end user's own would look), nothing kept from the
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -54,6 +55,14 @@ def _is_url(url: str) -> str:
     return url
 
 
+def _are_ciphers(ciphers: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(ciphers)
+    except ssl.SSLError as error:
+        raise ValueError(f"{ciphers!r} names no cipher that OpenSSL knows here") from error
+    return ciphers
+
+
 def _on_one_line(headers: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in headers.items():
         if not name.isascii() or not name.isprintable() or any(mark in name for mark in " :") or not name:
@@ -93,11 +102,31 @@ class HttpOptions(Pinned):
     redirects_inward: bool = Field(
         default=False, description="follow a redirect also from a public address to a private one or to this machine"
     )
+    body_max_bytes: Annotated[int, Field(ge=1, le=64 << 20)] = Field(
+        default=1 << 20, description="of the body, unpacked, that are read and looked at"
+    )
     tls_verify: bool = True
     tls_ca_file: Text | None = None
+    tls_server_name: Text | None = Field(
+        default=None, description="name that is asked for (SNI) and that the certificate must have; else the URL's host"
+    )
+    tls_client_cert_file: Text | None = Field(default=None, description="certificate to show, with its chain")
+    tls_client_key_file: Text | None = Field(default=None, description="its key, if it is not in the same file")
+    tls_client_key_secret: Text | None = Field(default=None, description="name of the secret that opens the key")
+    tls_min_version: Literal["1.0", "1.1", "1.2", "1.3"] | None = Field(default=None, description="1.2 if left out")
+    tls_ciphers: Annotated[Text, AfterValidator(_are_ciphers)] | None = Field(
+        default=None, description="as OpenSSL writes them, for TLS up to 1.2"
+    )
+    tls_days_left: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="days that the certificate must still be valid"
+    )
 
     @model_validator(mode="after")
     def _one_token(self) -> HttpOptions:
+        if (self.tls_client_key_file or self.tls_client_key_secret) and not self.tls_client_cert_file:
+            raise ValueError("a client's key without its certificate: write tls_client_cert_file too")
+        if self.tls_days_left is not None and not self.url.startswith("https:") and not self.redirects:
+            raise ValueError("tls_days_left: an http:// URL has no certificate")
         if self.token_file and self.token_secret:
             raise ValueError("token_file and token_secret are both given: choose one")
         return self
@@ -114,7 +143,8 @@ class Responded:
     headers: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
     plain: bool = False
-    cut: bool = False  # the body goes on behind the first MiB, and nobody has looked there
+    cut: bool = False  # the body was longer than `body_max_bytes`
+    days_left: float | None = None  # of the certificate, if there was one
 
 
 def launch(question: Question[HttpOptions], done: Done) -> Callable[[], None]:
@@ -125,7 +155,8 @@ def launch(question: Question[HttpOptions], done: Done) -> Callable[[], None]:
     token = question.secrets.get(options.token_secret, options.token_file)
     if token is not None and not token.isprintable():
         raise Unanswerable("the token has a line break or another character that no header can carry")
-    exchange = Exchange(question, {**_HEADERS, **options.headers}, token, Responded, done)
+    password = question.secrets.get(options.tls_client_key_secret, None)
+    exchange = Exchange(question, {**_HEADERS, **options.headers}, token, password, Responded, done)
     exchange.begin()
     return exchange.abandon
 
@@ -133,6 +164,8 @@ def launch(question: Question[HttpOptions], done: Done) -> Callable[[], None]:
 def judge(options: HttpOptions, reply: Responded) -> Judged:
     """Status, then headers, then body: the first that is not as expected is what the operator reads."""
     measures = {"rtt_s": reply.rtt_s, "status": float(reply.status)}
+    if reply.days_left is not None:
+        measures["cert_days_left"] = reply.days_left
     seen = f"HTTP {reply.status}"
     if reply.status not in options.status:
         text = " ".join(reply.body[:2000].split())[:120]
@@ -141,20 +174,25 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
     headers = {name.lower(): value for name, value in reply.headers.items()}
     for name, pattern in options.header_matches.items():
         value = headers.get(name.lower())
-        if value is None or not found(pattern, value):
-            shown = None if value is None else value[:200]
+        if value is None or not _is_among(pattern, value.split("\n")):
+            shown = None if value is None else value.replace("\n", ", ")[:200]
             return Judged(Answer.BAD, measures, f"{seen}, header {name} is {shown!r}, expected /{pattern}/")
+    if options.tls_days_left is not None and reply.days_left is None:
+        return Judged(Answer.BAD, measures, f"{seen}, but no certificate was shown whose days could be counted")
+    if options.tls_days_left is not None and (reply.days_left or 0.0) < options.tls_days_left:
+        left = f"{reply.days_left:.1f} days left" if (reply.days_left or 0.0) >= 0 else "expired"
+        return Judged(Answer.BAD, measures, f"{seen}, certificate: {left}, expected {options.tls_days_left:g}")
     if not reply.complete:
         return Judged(Answer.BAD, measures, f"{seen}, then the body did not end in time")
+    cut = f", too long: only its first {_size(options.body_max_bytes)} were read (body_max_bytes)," if reply.cut else ""
     if options.match is not None and not found(options.match, reply.body):
         start = " ".join(reply.body[:2000].split())[:80]
-        which = "the first MiB of its body" if reply.cut else "body"
-        return Judged(Answer.BAD, measures, f"{seen}, {which} does not match /{options.match}/: {start!r}")
+        return Judged(Answer.BAD, measures, f"{seen}, body{cut} does not match /{options.match}/: {start!r}")
     if options.json_is:
         try:
             document = json.loads(reply.body)
         except (ValueError, RecursionError):
-            return Judged(Answer.BAD, measures, f"{seen}, body is no JSON: {reply.body[:80]!r}")
+            return Judged(Answer.BAD, measures, f"{seen}, body{cut} is no JSON: {reply.body[:80]!r}")
         wrong = list(islice(mismatches(document, options.json_is), 3))
         if wrong:
             return Judged(Answer.BAD, measures, f"{seen}, {'; '.join(wrong)}")
@@ -162,27 +200,37 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
     return Judged(Answer.GOOD, measures, f"{seen} in {reply.rtt_s * 1000:.0f} ms{out}")
 
 
+def _is_among(pattern: str, values: list[str]) -> bool:
+    """A repeated header is one list (RFC 9110, 5.3): one of its values, or the list as a whole."""
+    return any(found(pattern, value) for value in values[:100]) or found(pattern, ", ".join(values))
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes >> 20} MiB" if size_bytes % (1 << 20) == 0 else f"{size_bytes} bytes"
+
+
 def invent(options: HttpOptions, so: bool, measures: Mapping[str, float]) -> Responded | Refusal:
     """The page as expected; else with something else where the check looks: in its JSON, text, headers, or status."""
     rtt_s = measures.get("rtt_s", 0.0)
     given = int(measures.get("status", 0))
     status = given if given in options.status else options.status[0]
+    days = measures.get("cert_days_left", options.tls_days_left)
     if so:
         headers = _invented_headers(options)
         bodies = _bodies(options, options.json_is)
-        replies = (Responded(status, body, rtt_s, headers) for body in bodies)
+        replies = (Responded(status, body, rtt_s, headers, days_left=days) for body in bodies)
         reply = first_judged(judge, options, Answer.GOOD, replies)
         if reply is None:
             wanted = {"match": options.match, "json": options.json_is}
             named = " with ".join(name for name, value in wanted.items() if value)
             raise CannotInvent("http", named, "no body was found that is as all of it says")
         return reply
-    return first_judged(judge, options, Answer.BAD, _not_so(options, status, given, rtt_s)) or Refusal(
+    return first_judged(judge, options, Answer.BAD, _not_so(options, status, given, rtt_s, days)) or Refusal(
         f"{options.url}: connection closed before any response"
     )
 
 
-def _not_so(options: HttpOptions, status: int, given: int, rtt_s: float) -> Iterator[Responded]:
+def _not_so(options: HttpOptions, status: int, given: int, rtt_s: float, days: float | None) -> Iterator[Responded]:
     try:
         headers = _invented_headers(options)
         body = next(_bodies(options, options.json_is), "")
@@ -191,18 +239,18 @@ def _not_so(options: HttpOptions, status: int, given: int, rtt_s: float) -> Iter
     if options.json_is:
         try:
             otherwise = {path: another(value) for path, value in options.json_is.items()}
-            yield from (Responded(status, text, rtt_s, headers) for text in _bodies(options, otherwise))
+            yield from (Responded(status, text, rtt_s, headers, days_left=days) for text in _bodies(options, otherwise))
         except CannotInvent:
-            yield Responded(status, "{}", rtt_s, headers)
+            yield Responded(status, "{}", rtt_s, headers, days_left=days)
     if options.match is not None and (text := differing(options.match)) is not None:
-        yield Responded(status, text, rtt_s, headers)
+        yield Responded(status, text, rtt_s, headers, days_left=days)
     for name, pattern in options.header_matches.items():
         value = differing(pattern)
         changed = {**headers, name.lower(): value} if value is not None else {}
-        yield Responded(status, body, rtt_s, changed)
+        yield Responded(status, body, rtt_s, changed, days_left=days)
     for other in (given, 503, 500, 404, *range(100, 600)):
         if 100 <= other <= 599:
-            yield Responded(other, "", rtt_s)
+            yield Responded(other, "", rtt_s, days_left=days)
 
 
 def _invented_headers(options: HttpOptions) -> dict[str, str]:

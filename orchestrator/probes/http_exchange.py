@@ -7,7 +7,6 @@ new, and nothing is kept for the next one but the compiled trust in authorities,
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -17,11 +16,13 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from orchestrator.probes.connecting import Connecting
+from orchestrator.probes.cookies import Cookies
 from orchestrator.probes.http_response import NoResponse, Response
 from orchestrator.probes.inward import Where, may_lead, where
 from orchestrator.probes.kind import Done, NotAsked, Question, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.names import Failure
 from orchestrator.probes.sockets import is_address, meaning_of
+from orchestrator.probes.trust import days_left_of, told_of_tls, trust_of
 from orchestrator.probes.turns import Turn
 
 _AT_ONCE_BYTES = 65536
@@ -39,6 +40,11 @@ class Place:
     port: int
     path: str
     named: str  # as the Host header names it
+
+    @property
+    def url(self) -> str:
+        """Plain, as a program writes it."""
+        return f"{'https' if self.secure else 'http'}://{self.named}{self.path}"
 
     @property
     def origin(self) -> tuple[bool, str, int]:
@@ -65,20 +71,22 @@ def place_of(url: str) -> Place:
 
 class Exchange:
     """One question. `finish` makes the kind's own reply of a response: status, text, seconds, headers, if whole,
-    whether redirects led out of TLS, whether the body goes on behind what was read."""
+    whether redirects led out of TLS, whether the body was cut at the limit, and the days left of the certificate."""
 
     def __init__(
         self,
         question: Question[Any],
         headers: Mapping[str, str],
         token: str | None,
-        finish: Callable[[int, str, float, Mapping[str, str], bool, bool, bool], Raw],
+        password: str | None,
+        finish: Callable[[int, str, float, Mapping[str, str], bool, bool, bool, float | None], Raw],
         done: Done,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._question = question
         self._headers = headers
         self._token = token
+        self._password = password  # of the client's key
         self._reply = finish
         self._done = done
         self._url: str = question.options.url
@@ -87,6 +95,8 @@ class Exchange:
         self._place = self._asked = place_of(self._url)
         self._first: Where | None = None  # where the place that was asked for lies
         self._hops = 0
+        self._cookies: Cookies | None = None  # if there were redirects
+        self._days_left: float | None = None  # of the certificate of the place that was asked for last
         self._plain = False  # whether a redirect led from TLS to none
         self._turn: Turn | None = None
         self._finding: Callable[[], None] | None = None
@@ -162,15 +172,17 @@ class Exchange:
         if isinstance(sock, OSError):
             self._fail(meaning_of(sock, f"{self._place.host} port {self._place.port}"))
             return
-        self._sock, self._connected_once = sock, True
+        self._sock, self._connected_once, self._days_left = sock, True, None
         if self._first is None:
             self._first = where(sock.getpeername()[0])
         if not self._place.secure:
             self._write()
             return
         try:
-            context = _trust(self._question.options)
-            self._sock = context.wrap_socket(sock, server_hostname=self._place.host, do_handshake_on_connect=False)
+            own = self._place.origin == self._asked.origin  # what the author says of its TLS is said of that place
+            context = trust_of(self._question.options, self._password if own else None, own=own)
+            name = (self._question.options.tls_server_name if own else None) or self._place.host
+            self._sock = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
         except (OSError, ValueError) as error:  # a file of authorities that cannot be read; a name that is none
             self._fail(NotAsked(f"TLS cannot be begun: {error}"))
             return
@@ -189,14 +201,17 @@ class Exchange:
         except ssl.SSLCertVerificationError as error:
             self._fail(Refusal(f"certificate not accepted: {error}"))
         except (ssl.SSLError, OSError) as error:
-            self._fail(Refusal(f"TLS failed: {error}"))
+            self._fail(Refusal(told_of_tls(error)))
         else:
+            self._days_left = days_left_of(sock)
             self._write()
 
     def _write(self) -> None:
         """Say the request, as much of it as goes out now; then listen."""
         if self._response is None:
-            self._response = Response(head_only=self._method == "HEAD")
+            self._response = Response(
+                head_only=self._method == "HEAD", body_max_bytes=self._question.options.body_max_bytes
+            )
             self._out = memoryview(self._request())
         sock = self._sock
         if sock is None:
@@ -219,6 +234,10 @@ class Exchange:
         fields |= {name.lower(): (name, value) for name, value in self._headers.items()}
         if self._token is not None:
             fields["authorization"] = ("Authorization", f"Bearer {self._token}")
+        cookies = self._cookies.said(place.host, place.url) if self._cookies is not None else ""
+        if cookies:
+            given = fields.get("cookie", ("Cookie", ""))[1]
+            fields["cookie"] = ("Cookie", f"{given}; {cookies}" if given else cookies)
         if body is not None:
             fields.setdefault("content-type", ("Content-Type", "text/plain; charset=utf-8"))
             fields["content-length"] = ("Content-Length", str(len(body)))
@@ -256,6 +275,9 @@ class Exchange:
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._end(response)
             return
+        except ssl.SSLError as error:  # with TLS 1.3 a refusal of our side comes after the handshake
+            self._fail(Refusal(told_of_tls(error)))
+            return
         except OSError as error:
             self._fail(meaning_of(error, "connection"))
             return
@@ -273,14 +295,17 @@ class Exchange:
             self._answer(response, self._loop.time() - self._started, complete=True)
 
     def _is_redirected(self, response: Response) -> bool:
-        return bool(self._question.options.redirects and response.status in _MOVED and response.headers.get("location"))
+        return bool(self._question.options.redirects and response.status in _MOVED and response.first("location"))
 
     def _redirect(self, response: Response) -> None:
         if self._hops >= self._question.options.redirects:
             self._fail(Refusal("too many redirects"))
             return
         self._hops += 1
-        url = urljoin(self._url, response.headers["location"])
+        if "set-cookie" in response.headers:
+            self._cookies = self._cookies or Cookies()
+            self._cookies.take(self._place.host, self._place.url, response.headers["set-cookie"].split("\n"))
+        url = urljoin(self._url, response.first("location"))
         try:
             place = place_of(url)
         except ValueError:
@@ -313,9 +338,8 @@ class Exchange:
         self._fail(Silence(f"{what} within {self._question.timeout_s:g} s"))
 
     def _answer(self, response: Response, took_s: float, *, complete: bool) -> None:
-        self._finish(
-            self._reply(response.status, response.text, took_s, response.headers, complete, self._plain, response.cut)
-        )
+        told = (response.status, response.text, took_s, response.headers, complete, self._plain)
+        self._finish(self._reply(*told, response.cut, self._days_left))
 
     def _fail(self, meaning: Silence | Refusal | NotAsked) -> None:
         """With the addresses that names led to: half of what an operator wants to know."""
@@ -370,28 +394,3 @@ class Exchange:
 def _told(none: NoResponse) -> str:
     text = str(none)
     return text if text.startswith("connection closed") else f"no HTTP response: {text}"
-
-
-def _trust(options: Any) -> ssl.SSLContext:
-    """Which certificates are accepted. Raises OSError."""
-    file: str | None = options.tls_ca_file
-    if not options.tls_verify:
-        return _any()
-    if file is None:
-        return _authorities(None, 0, 0)
-    status = os.stat(file)
-    return _authorities(file, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=64)
-def _authorities(file: str | None, _changed_ns: int, _size: int) -> ssl.SSLContext:
-    """Reading a file of authorities takes longer than a whole question."""
-    return ssl.create_default_context(cafile=file)
-
-
-@lru_cache(maxsize=1)
-def _any() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

@@ -16,7 +16,9 @@ import httptools
 BODY_MAX_BYTES = 1 << 20
 HEAD_MAX_BYTES = 1 << 16
 AROUND_MAX_BYTES = 1 << 20  # sizes of chunks, what is said beside them, trailers
+_GZIP_BEGINS = 0x1F
 _NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "utf-7"}  # slow, or no text at all
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 
 
@@ -27,11 +29,12 @@ class NoResponse(Exception):
 class Response:
     """Feed it until it is `complete`. `status` is 0 until the head has come."""
 
-    def __init__(self, *, head_only: bool) -> None:
+    def __init__(self, *, head_only: bool, body_max_bytes: int = BODY_MAX_BYTES) -> None:
         self.status = 0
-        self.headers: dict[str, str] = {}  # by their names in small letters; of several the first
+        self.headers: dict[str, str] = {}  # by their names in small letters; each of several values on a line
         self.complete = False
-        self.cut = False  # the body goes on behind what is enough
+        self.cut = False  # there was more than the limit
+        self._body_max_bytes = body_max_bytes
         self._head_only = head_only
         self._interim = False
         self._fed_bytes = 0
@@ -42,7 +45,10 @@ class Response:
         self._parser = httptools.HttpResponseParser(self)
         # as lenient as what people's programs are, since it is their way that is asked about
         self._parser.set_dangerous_leniencies(
-            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+            lenient_headers=True,
+            lenient_chunked_length=True,  # a length beside chunks means nothing (RFC 9112, 6.3)
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
         )
 
     def feed(self, data: bytes) -> None:
@@ -75,10 +81,17 @@ class Response:
             raise NoResponse("connection closed before the body had come")
         self.complete = True
 
+    def first(self, name: str) -> str:
+        """The first value of a header; empty if there is none."""
+        return self.headers.get(name, "").partition("\n")[0]
+
     @property
     def text(self) -> str:
-        """The body so far, in the character set that the response names."""
-        found = _CHARSET.search(self.headers.get("content-type", ""))
+        """The body so far, in the character set that it begins with, else that the response names."""
+        for mark, charset in _BYTE_ORDER_MARKS:
+            if self._body.startswith(mark):
+                return self._body[len(mark) :].decode(charset, "replace")
+        found = _CHARSET.search(self.first("content-type"))
         try:
             named = codecs.lookup(found[1]).name if found else "utf-8"
             return self._body.decode("latin-1" if named in _NO_CHARSETS else named, "replace")
@@ -94,7 +107,8 @@ class Response:
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
         if not self.status:  # trailers say nothing that anybody looks at
-            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+            key, text = name.decode("latin-1").lower(), value.decode("utf-8", "replace")
+            self.headers[key] = f"{self.headers[key]}\n{text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -103,7 +117,7 @@ class Response:
             self._interim = True
             return
         self.status = status
-        self._encoding = self.headers.get("content-encoding", "").strip().lower()
+        self._encoding = self.first("content-encoding").strip().lower()
         self.complete = self._head_only
 
     def on_body(self, data: bytes) -> None:
@@ -112,13 +126,11 @@ class Response:
         if self.complete:
             return
         self._body += data if self._encoding not in ("gzip", "x-gzip", "deflate") else self._unpacked(data)
-        if self._body_bytes > 2 * BODY_MAX_BYTES:  # it unpacks to nothing
-            self.complete = True
-        if len(self._body) > BODY_MAX_BYTES:
-            self.cut = True
-        if len(self._body) >= BODY_MAX_BYTES:
-            del self._body[BODY_MAX_BYTES:]
-            self.complete = True
+        if self._body_bytes > 2 * self._body_max_bytes:  # it unpacks to nothing
+            self.complete = self.cut = True
+        if len(self._body) > self._body_max_bytes:
+            del self._body[self._body_max_bytes :]
+            self.complete = self.cut = True
 
     def on_message_complete(self) -> None:
         """It is whole."""
@@ -126,10 +138,17 @@ class Response:
             self.complete = True
 
     def _unpacked(self, data: bytes) -> bytes:
-        if self._unpacking is None:
-            raw = self._encoding == "deflate" and data[0] & 0x0F != 8  # some servers leave zlib's head out
-            self._unpacking = zlib.decompressobj(-15 if raw else 47)
+        """What it unpacks to, up to one byte more than the limit: how much there is after that, nobody asks."""
+        told = bytearray()
         try:
-            return self._unpacking.decompress(data, BODY_MAX_BYTES)
+            while data and len(told) <= self._body_max_bytes:
+                if self._unpacking is None or self._unpacking.eof:  # the next member, if there is one (RFC 1952, 2.2)
+                    if self._unpacking is not None and (self._encoding == "deflate" or data[0] != _GZIP_BEGINS):
+                        break  # padding
+                    raw = self._encoding == "deflate" and data[0] & 0x0F != 8  # some servers leave zlib's head out
+                    self._unpacking = zlib.decompressobj(-15 if raw else 47)
+                told += self._unpacking.decompress(data, self._body_max_bytes + 1 - len(told))
+                data = self._unpacking.unused_data
         except zlib.error as error:
             raise NoResponse(f"its body is no {self._encoding}: {error}") from error
+        return bytes(told)

@@ -75,6 +75,12 @@ class TestBodies:
             (OK + b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(b"hello")[2:-4],),
             (OK + b"Connection: close\r\nContent-Length: 5\r\n\r\nhello and more than was promised",),
             (b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",),
+            (OK + b"Content-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",),
+            (OK + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n5\r\nhello\r\n0\r\n\r\n",),
+            (OK + b"\r\n\xef\xbb\xbfhello",),
+            (OK + b"Content-Type: text/plain; charset=latin-1\r\n\r\n\xff\xfe" + "hello".encode("utf-16-le"),),
+            (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"he") + gzip.compress(b"llo"),),
+            (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"he"), gzip.compress(b"llo") + bytes(9)),
         ],
     )
     async def test_it_is_read_whole(self, ask: Ask, serve: Serve, said: tuple[bytes, ...]) -> None:
@@ -119,6 +125,38 @@ class TestBodies:
         assert (await ask("http", url=url, match="^Überlauf$")).answer is Answer.GOOD
         url, _ = await serve(OK + b"Content-Type: text/html; charset=klingon\r\n\r\nhello")
         assert (await ask("http", url=url, match="^hello$")).answer is Answer.GOOD
+
+
+class TestWhatIsRepeated:
+    """Headers of one name, cookies of one question, and limits that are told."""
+
+    async def test_a_header_that_stands_there_twice_is_a_list(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK + b"Via: 1.1 cache-7\r\nVia: 1.1 site-b\r\nContent-Length: 0\r\n\r\n")
+        for pattern in ("site-b", "^1.1 cache-7$", "^1.1 site-b$", "^1.1 cache-7, 1.1 site-b$"):
+            seen = await ask("http", url=url, header_matches={"via": pattern})
+            assert seen.answer is Answer.GOOD, (pattern, seen.detail)
+        seen = await ask("http", url=url, header_matches={"via": "site-c"})
+        assert (seen.answer, "'1.1 cache-7, 1.1 site-b'" in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_a_cookie_goes_back_to_the_host_that_set_it_and_nowhere_else(self, ask: Ask, serve: Serve) -> None:
+        end, heard_end = await serve(OK + b"Content-Length: 0\r\n\r\n")
+        moved = f"HTTP/1.1 302 Found\r\nLocation: {end}\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2; Secure\r\n\r\n"
+        begin, _ = await serve(moved.encode())
+        for _ in range(2):
+            assert (await ask("http", url=begin, redirects=1)).answer is Answer.GOOD
+        assert heard_end[0] == heard_end[1]
+        assert b"Cookie: a=1\r\n" in heard_end[0], heard_end[0]
+        other = begin.replace("127.0.0.1", "localhost")
+        assert (await ask("http", url=other, redirects=1)).answer is Answer.GOOD
+        assert b"Cookie" not in heard_end[2], heard_end[2]
+
+    async def test_a_limit_is_told_and_can_be_set(self, ask: Ask, serve: Serve) -> None:
+        body = b"x" * (3 << 20) + b"end"
+        url, _ = await serve(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        seen = await ask("http", url=url, match="end$", timeout_s=10)
+        assert (seen.answer, "only its first 1 MiB" in seen.detail) == (Answer.BAD, True), seen.detail
+        seen = await ask("http", url=url, match="end$", body_max_bytes=len(body), timeout_s=10)
+        assert seen.answer is Answer.GOOD, seen.detail
 
 
 class TestRequests:

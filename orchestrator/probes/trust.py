@@ -1,0 +1,102 @@
+"""TLS as a check's author wants it: which certificates are accepted, what is shown, how old it may be.
+
+The one rule it keeps: where the certificate is verified, only what the author wrote makes TLS weaker than usual; where
+it is not, any console that a person's program gets into is got into.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from datetime import UTC
+from functools import lru_cache
+from typing import Any
+
+from cryptography import x509
+
+_DAY_S = 86400.0
+VERSIONS = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
+_WEAK = "DEFAULT:@SECLEVEL=0"
+_Stamp = tuple[str, int, int] | None  # a file as it is now
+
+
+def trust_of(options: Any, password: str | None, *, own: bool) -> ssl.SSLContext:
+    """Not `own`: a place that a redirect led to, which is shown no certificate of ours. Raises OSError."""
+    cert, key = (options.tls_client_cert_file, options.tls_client_key_file) if own else (None, None)
+    return _context(
+        options.tls_verify,
+        _stamp(options.tls_ca_file),
+        _stamp(cert),
+        _stamp(key),
+        password,
+        options.tls_min_version,
+        options.tls_ciphers,
+    )
+
+
+def _stamp(file: str | None) -> _Stamp:
+    if file is None:
+        return None
+    try:
+        status = os.stat(file)
+    except OSError as error:
+        raise OSError(f"{file}: {error.strerror or error}") from error
+    return file, status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=64)
+def _context(
+    verify: bool, ca: _Stamp, cert: _Stamp, key: _Stamp, password: str | None, oldest: str | None, ciphers: str | None
+) -> ssl.SSLContext:
+    """Reading a file of authorities takes longer than a whole question."""
+    context = ssl.create_default_context(cafile=ca[0] if ca and verify else None)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
+    if oldest is not None:
+        context.minimum_version = VERSIONS[oldest]
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    elif not verify or oldest in ("1.0", "1.1"):
+        context.set_ciphers(_WEAK)
+    if cert is not None:
+        try:
+            context.load_cert_chain(cert[0], key[0] if key else None, password or "")
+        except ssl.SSLError as error:
+            with_key = f" with {key[0]}" if key else ""
+            raise OSError(f"client certificate {cert[0]}{with_key} cannot be used: {error.reason or error}") from error
+    return context
+
+
+def days_left_of(sock: ssl.SSLSocket) -> float | None:
+    """Days until the server's certificate ends, negative afterwards; None if it shows none that can be read."""
+    shown = sock.getpeercert(binary_form=True)
+    if shown is None:
+        return None
+    try:
+        ends = x509.load_der_x509_certificate(shown).not_valid_after_utc
+    except ValueError:
+        return None
+    return (ends.astimezone(UTC).timestamp() - time.time()) / _DAY_S
+
+
+def told_of_tls(error: OSError) -> str:
+    """What a failure of TLS says, in an operator's words where it is a usual one."""
+    reason = getattr(error, "reason", None) or ""
+    if "CERTIFICATE_REQUIRED" in reason:
+        return "TLS failed: the server wants a client certificate (tls_client_cert_file)"
+    if "HANDSHAKE_FAILURE" in reason:
+        hint = "no cipher in common, or it wants a client certificate (tls_ciphers, tls_client_cert_file)"
+        return f"TLS failed: the server ends the handshake: {hint}"
+    if "PROTOCOL_VERSION" in reason or "UNSUPPORTED_PROTOCOL" in reason:
+        return "TLS failed: no version in common (tls_min_version)"
+    if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
+        return f"TLS failed: the server does not accept our certificate: {reason.lower().replace('_', ' ')}"
+    return f"TLS failed: {error}"
