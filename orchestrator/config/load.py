@@ -20,7 +20,8 @@ from orchestrator.config.client import ClientFile, Compiler, compile_limits, com
 from orchestrator.config.conditions import CheckNames
 from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
-from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
+from orchestrator.config.inventory import Inventory, read_inventory
+from orchestrator.config.inventory_files import inventory_files, inventory_sources
 from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
@@ -308,7 +309,7 @@ def _inventories(
         for source in inventory_files(item[1]):
             if source.suffix in (".yml", ".yaml") and not source.read_bytes().startswith(b"$ANSIBLE"):
                 # Only whether it is YAML, for the position; what it means is Ansible's business.
-                syntax_only(source, str(source.relative_to(workspace)), own)
+                syntax_only(source, label(workspace, source), own)
         if own.found:
             return item[0], None, own
         return item[0], read_inventory(workspace, item[0], item[1], own, cache=folder, kept=kept), own
@@ -322,7 +323,7 @@ def _inventories(
                 found[name] = inventory
                 check_names(workspace, inventory, faults)
                 for line in inventory.warnings:
-                    faults.warn(Position(str(sources[name][0].relative_to(workspace))), f"Ansible says: {line}")
+                    faults.warn(Position(label(workspace, sources[name][0])), f"Ansible says: {line}")
     return found
 
 

@@ -19,7 +19,7 @@ import yaml
 
 from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position, nearest
-from orchestrator.config.inventory import inventory_files, read_by_computed
+from orchestrator.config.inventory_files import inventory_files, read_by_computed
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe_parts
 from orchestrator.config.strict_yaml import compose
@@ -247,11 +247,13 @@ class Reader:
                 if root is not None:
                     self._walk(there, root, base, found)
 
-    def _role(self, path: Path, node: yaml.Node | None, found: set[Path]) -> None:
+    def _role(self, path: Path, node: yaml.Node | None, found: set[Path], beside: Path | None = None) -> None:
+        """Cover a role of this playbook; `beside`: where the role is that asks for it."""
         if not isinstance(node, yaml.ScalarNode):
             return
         name = str(node.value)
-        folders = [path.parent / "roles", self.folder / "roles", *roles_path(self.workspace, os.environ), path.parent]
+        usual = roles_path(self.workspace, os.environ)
+        folders = [path.parent / "roles", *([beside] if beside else []), *usual, self.folder / "roles", path.parent]
         if "{{" in name:  # it may be any of them
             found.update(f for folder in folders[:2] for f in trees.files(folder))
             return
@@ -282,7 +284,10 @@ class Reader:
                     dependencies = _get(root, "dependencies")
                     for item in dependencies.value if isinstance(dependencies, yaml.SequenceNode) else ():
                         self._role(
-                            path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found
+                            path,
+                            item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"),
+                            found,
+                            role.parent,
                         )
 
 
