@@ -14,7 +14,12 @@ from pathlib import Path
 from orchestrator.config import trees
 from orchestrator.core.ansible import is_ignored
 
-OURS = ("services.yml", "people.yml")  # in a client's folder, and none of Ansible's business
+OURS = (
+    "services.yml",
+    "services.yaml",
+    "people.yml",
+    "people.yaml",
+)  # in a client's folder, and none of Ansible's business
 _READ_BYTES = 1 << 20
 _BESIDE_COMPUTED = {".py", ".sh", ".pl", ".rb", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".toml", ".env"}
 _STATIC_SUFFIXES = {".yml", ".yaml", ".json", ".ini", ""}

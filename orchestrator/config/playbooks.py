@@ -24,6 +24,7 @@ from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe_parts
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import NO_FILE, label, roles_path, surroundings
+from orchestrator.core import ansible
 
 _BESIDE = ("library", "module_utils", "doc_fragments", "collections", "group_vars", "host_vars")
 _LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
@@ -56,6 +57,7 @@ class Reader:
     trees: dict[Path, yaml.Node | None] = field(default_factory=dict)
     parts: dict[Path, frozenset[Path]] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by digest
+    encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
 
@@ -64,15 +66,23 @@ class Reader:
         """Where playbooks are."""
         return self.workspace / "playbooks"
 
+    def file(self, name: str) -> Path:
+        """The file of a playbook: below playbooks/, else below the workspace."""
+        places = [self.workspace / place for place in ansible.playbook_places(name)]
+        return next((path for path in places if path.is_file()), places[0])
+
     def check(self, name: str, at: Position) -> bool:
-        """Whether `playbooks/NAME` is a playbook; a fault at `at` (or in the playbook) says why not."""
-        path = self.folder / name
+        """Whether NAME is a playbook; a fault at `at` (or in the playbook) says why not."""
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            self.faults.add(at, f"playbook {name!r} is outside of playbooks/", "a path below playbooks/")
+            wanted = "a path below playbooks/, or below the workspace"
+            self.faults.add(at, f"playbook {name!r} is outside of the workspace", wanted)
             return False
+        path = self.file(name)
         if not path.is_file():
             near = nearest(name, self.names())
-            self.faults.add(at, f"there is no playbook {name!r}", "" if near else "a file below playbooks/", near)
+            self.faults.add(
+                at, f"there is no playbook {name!r}", "" if near else "a file below playbooks/ or the workspace", near
+            )
             return False
         if path in self.parts:
             return True
@@ -129,7 +139,7 @@ class Reader:
             read = (*inventory_files(sources), *read_by_computed(sources))
             around |= {label(self.workspace, p): trees.read_digest(p) for p in read}
             self._around[sources] = around
-        parts = self.parts.get(self.folder / name, frozenset())
+        parts = self.parts.get(self.file(name), frozenset())
         found = Manifest(around, {label(self.workspace, part): trees.read_digest(part) for part in parts})
         self.manifests[found.digest] = found
         return found
@@ -147,7 +157,9 @@ class Reader:
             except (OSError, UnicodeDecodeError):
                 self.faults.add(Position(name), "cannot be read", "a YAML file in UTF-8")
                 text = ""
-            root = None if text.startswith("$ANSIBLE_VAULT;") else compose(text, name, self.faults)
+            if text.startswith("$ANSIBLE_VAULT;"):
+                self.encrypted.add(path)
+            root = None if path in self.encrypted else compose(text, name, self.faults)
             self.trees[path] = root if isinstance(root, yaml.Node) else None
         return self.trees[path]
 
@@ -161,6 +173,9 @@ class Reader:
         found.add(path)
         before = len(self.faults.found)
         root = self._tree(path)
+        if root is None and path in self.encrypted:
+            self._beside(path, found)  # what it is made of is known to Ansible alone
+            return
         if root is None:
             if len(self.faults.found) == before:
                 name = str(path.relative_to(self.workspace))
@@ -176,6 +191,11 @@ class Reader:
                     self._position(path, play), "this is no play", "a mapping with 'hosts' or 'import_playbook'"
                 )
             self._play(path, play, found)
+        self._beside(path, found)
+
+    @staticmethod
+    def _beside(path: Path, found: set[Path]) -> None:
+        """Plug-ins, variables and the like beside a playbook."""
         for beside in sorted(path.parent.iterdir()):
             if beside.name in _BESIDE or beside.name.endswith("_plugins"):
                 found.update(trees.files(beside))
@@ -222,8 +242,10 @@ class Reader:
             else:
                 self._whatever_is_looked_up(base, found)
             return
-        if not name:
-            return
+        if not name or (
+            kind == "import_playbook" and re.fullmatch(r"\w+\.\w+\.[\w./-]+", name) and not _is_file_here(base, name)
+        ):
+            return  # a collection's playbook is the collection's business
         folders = {"include_tasks": "tasks", "import_tasks": "tasks", "include_vars": "vars", "vars_files": "vars"}
         tried = [path.parent / name, base / folders.get(kind, kind) / name, base / name]
         there = next((p for p in tried if p.exists()), None)
@@ -335,6 +357,11 @@ def _connects(path: Path, play: yaml.Node) -> str | None:
     if isinstance(own, yaml.MappingNode) and any(str(key.value).startswith("ansible_") for key, _ in own.value):
         return ""
     return _text(connection) if (connection := _get(play, "connection")) is not None else None
+
+
+def _is_file_here(base: Path, name: str) -> bool:
+    """Whether a name that may be a collection's is a file here, as Ansible asks first."""
+    return (base / name).exists() or name.endswith((".yml", ".yaml"))
 
 
 def _looks_up(node: yaml.Node) -> bool:

@@ -76,6 +76,11 @@ def absolute(
     return path if path.startswith("/") else f"{base}/{path}"
 
 
+def playbook_places(name: str) -> tuple[str, str]:
+    """Where in a workspace a playbook of this name may be, first choice first."""
+    return f"playbooks/{name}", name
+
+
 def is_ignored(name: str) -> bool:
     """Whether Ansible passes over a file of this name in a directory of inventories."""
     return name.startswith(".") or name.endswith(IGNORED_EXTENSIONS)
