@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -24,6 +23,7 @@ from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe_parts
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import NO_FILE, label, roles_path, surroundings
+from orchestrator.config.yaml_nodes import get, mappings, pairs, scalars, text
 from orchestrator.core import ansible
 
 _BESIDE = ("library", "module_utils", "doc_fragments", "collections", "group_vars", "host_vars")
@@ -108,7 +108,7 @@ class Reader:
         for part in sorted(self.parts.get(path, frozenset())):
             root = self.trees.get(part)
             for play in root.value if isinstance(root, yaml.SequenceNode) else ():
-                hosts = _get(play, "hosts")
+                hosts = get(play, "hosts")
                 names = hosts.value if isinstance(hosts, yaml.SequenceNode) else [hosts]
                 pattern = ",".join(str(x.value) for x in names if isinstance(x, yaml.ScalarNode))
                 if pattern:
@@ -118,13 +118,13 @@ class Reader:
     def _becomes_root(self, path: Path, play: yaml.MappingNode) -> bool:
         parts: set[Path] = set()
         Reader(self.workspace, Faults(), self.trees)._play(path, play, parts)
-        user = _text(_get(play, "become_user")) or "root"
-        mappings = (m for root in (play, *map(self.trees.get, parts)) if root is not None for m in _mappings(root))
+        user = text(get(play, "become_user")) or "root"
+        found = (m for root in (play, *map(self.trees.get, parts)) if root is not None for m in mappings(root))
         return any(
-            _text(_get(mapping, "become")).lower() in YES
-            and (_text(_get(mapping, "become_user")) or user) == "root"
-            and _get(mapping, "delegate_to") is None
-            for mapping in mappings
+            text(get(mapping, "become")).lower() in YES
+            and (text(get(mapping, "become_user")) or user) == "root"
+            and get(mapping, "delegate_to") is None
+            for mapping in found
         )
 
     def digest(self, name: str, inventory: Sequence[Path]) -> str:
@@ -153,13 +153,13 @@ class Reader:
         if path not in self.trees:
             name = str(path.relative_to(self.workspace)) if path.is_relative_to(self.workspace) else str(path)
             try:
-                text = path.read_text()
+                content = path.read_text()
             except (OSError, UnicodeDecodeError):
                 self.faults.add(Position(name), "cannot be read", "a YAML file in UTF-8")
-                text = ""
-            if text.startswith("$ANSIBLE_VAULT;"):
+                content = ""
+            if content.startswith("$ANSIBLE_VAULT;"):
                 self.encrypted.add(path)
-            root = None if path in self.encrypted else compose(text, name, self.faults)
+            root = None if path in self.encrypted else compose(content, name, self.faults)
             self.trees[path] = root if isinstance(root, yaml.Node) else None
         return self.trees[path]
 
@@ -202,24 +202,24 @@ class Reader:
 
     def _play(self, path: Path, play: yaml.Node, found: set[Path]) -> None:
         """What one play of this playbook is made of."""
-        roles = _get(play, "roles")
+        roles = get(play, "roles")
         for item in roles.value if isinstance(roles, yaml.SequenceNode) else ():
-            self._role(path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found)
+            self._role(path, item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"), found)
         self._walk(path, play, path.parent, found)
 
     def _walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
         """Follow the static references of one file; `base` is what its relative paths start from."""
         loose = False
-        for key, node in _pairs(root):
+        for key, node in pairs(root):
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
             loose = loose or plain.startswith("with_") or _looks_up(node)
             if plain in _ROLE_KEYS:
-                self._role(path, _get(node, "name", "role"), found)
+                self._role(path, get(node, "name", "role"), found)
             elif plain in _TASK_KEYS:
-                for item in _scalars(node, "file"):
+                for item in scalars(node, "file"):
                     self._file(path, item, base, plain, found)
             elif plain in _SOURCE_KEYS:
-                source = _get(node, "src")
+                source = get(node, "src")
                 if plain == "script" and isinstance(node, yaml.ScalarNode) and node.value.split():
                     source = yaml.ScalarNode(node.tag, node.value.split()[0], node.start_mark, node.end_mark)
                 if isinstance(source, yaml.ScalarNode):
@@ -303,11 +303,11 @@ class Reader:
                     continue
                 self._walk(inner, root, role, found)
                 if inner.parent.name == "meta":
-                    dependencies = _get(root, "dependencies")
+                    dependencies = get(root, "dependencies")
                     for item in dependencies.value if isinstance(dependencies, yaml.SequenceNode) else ():
                         self._role(
                             path,
-                            item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"),
+                            item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"),
                             found,
                             role.parent,
                         )
@@ -351,12 +351,12 @@ def _connects(path: Path, play: yaml.Node) -> str | None:
     """How a play itself says that it logs in, as `Play.connection` has it."""
     if any((path.parent / name).is_dir() for name in ("group_vars", "host_vars")):
         return ""
-    if _get(play, "remote_user", "port", "vars_files", "vars_prompt") is not None:
+    if get(play, "remote_user", "port", "vars_files", "vars_prompt") is not None:
         return ""
-    own = _get(play, "vars")
+    own = get(play, "vars")
     if isinstance(own, yaml.MappingNode) and any(str(key.value).startswith("ansible_") for key, _ in own.value):
         return ""
-    return _text(connection) if (connection := _get(play, "connection")) is not None else None
+    return text(connection) if (connection := get(play, "connection")) is not None else None
 
 
 def _is_file_here(base: Path, name: str) -> bool:
@@ -368,49 +368,3 @@ def _looks_up(node: yaml.Node) -> bool:
     """Whether a value reads files by a name that is only known when it runs."""
     texts = node.value if isinstance(node, yaml.SequenceNode) else [node]
     return any(isinstance(t, yaml.ScalarNode) and _LOOKUP.search(str(t.value)) is not None for t in texts)
-
-
-def _pairs(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
-    """Every key and value in the tree, at any depth."""
-    for mapping in _mappings(root):
-        for key, value in mapping.value:
-            if isinstance(key, yaml.ScalarNode):
-                yield str(key.value), value
-
-
-def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
-    """Every mapping in the tree, at any depth."""
-    todo: list[yaml.Node] = [root]
-    seen: set[int] = set()
-    while todo:
-        node = todo.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            yield node
-            todo.extend(value for _, value in node.value)
-        elif isinstance(node, yaml.SequenceNode):
-            todo.extend(node.value)
-
-
-def _text(node: Any) -> str:
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
-
-
-def _get(node: Any, *names: str) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value in names:
-                return value
-    return None
-
-
-def _scalars(node: yaml.Node, key: str) -> list[yaml.ScalarNode]:
-    """The paths in `x: a`, `x: {file: a}` and `x: [a, b]`."""
-    if isinstance(node, yaml.ScalarNode):
-        return [node]
-    if isinstance(node, yaml.SequenceNode):
-        return [item for item in node.value if isinstance(item, yaml.ScalarNode)]
-    inner = _get(node, key)
-    return [inner] if isinstance(inner, yaml.ScalarNode) else []
