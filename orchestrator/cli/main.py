@@ -1,6 +1,6 @@
 """The `bascule` command: one row a verb, imported only when it is called.
 
-The one rule it keeps: nothing but cyclopts and the streams is imported before the verb is known, so that
+The one rule it keeps: nothing but cyclopts, the streams and the locale is looked at before the verb is known, so that
 `bascule --help` and every refusal come at once.
 """
 
@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     from orchestrator.cli.output import opened, written
     from orchestrator.cli.terminal import shown
 
+    _speak_utf_8()
     opened()
     with shown():
         try:
@@ -69,6 +70,28 @@ def main(argv: list[str] | None = None) -> None:
 
             code = explain(error)
     sys.exit(written(code))
+
+
+def _speak_utf_8() -> None:
+    """Have every program that we start, Ansible first of all, in a locale with which it starts."""
+    import os
+
+    from orchestrator.core.ansible import locale_that_does
+
+    os.environ.update(locale_that_does(os.environ, _is_installed))
+
+
+def _is_installed() -> bool:
+    """Whether this machine has the locale that the environment names; ssh often hands on one that it has not."""
+    import locale
+
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        locale.setlocale(locale.LC_ALL, "")
+    except locale.Error:
+        return False
+    locale.setlocale(locale.LC_ALL, before)
+    return True
 
 
 if __name__ == "__main__":

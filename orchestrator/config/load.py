@@ -20,7 +20,8 @@ from orchestrator.config.client import ClientFile, Compiler, compile_limits, com
 from orchestrator.config.conditions import CheckNames
 from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
-from orchestrator.config.inventory import Inventory, inventory_files, inventory_sources, read_inventory
+from orchestrator.config.inventory import Inventory, read_inventory
+from orchestrator.config.inventory_files import OURS, inventory_files, inventory_sources
 from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
@@ -37,6 +38,7 @@ from orchestrator.config.settings import (
     read_people,
     read_settings,
 )
+from orchestrator.config.spelling import either
 from orchestrator.config.starting import Program, Starting
 from orchestrator.config.strict_yaml import compose, read_yaml
 from orchestrator.config.surroundings import label
@@ -113,14 +115,15 @@ def load(
     people: dict[str, People] = {}
     sources: dict[str, list[Path]] = {}
     for name, folder in chosen.items():
-        document = read_yaml(folder / "services.yml", f"inventories/{name}/services.yml", faults)
+        where = f"inventories/{name}/"
+        path = either(folder, "services", where, faults)
+        document = read_yaml(path, f"{where}{path.name}", faults)
         file = read_client(document, name, faults) if document else None
         if file is not None:
             files[name] = file
         sources[name] = _sources(folder, file, faults)
-        people[name] = read_people(
-            folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults, ask_url
-        )
+        path = either(folder, "people", where, faults)
+        people[name] = read_people(path, f"{where}{path.name}", name, settings.people, faults, ask_url)
     inventories = _inventories(workspace, {n: s for n, s in sources.items() if s}, faults, cache=cache)
     domains = _domains(files, inventories, faults)
     secrets = Secrets(workspace)
@@ -211,8 +214,9 @@ def load_notify(workspace: Path) -> tuple[NotifySettings, Faults]:
     faults = Faults()
     settings = read_settings(workspace, faults)
     people = {
-        name: read_people(folder / "people.yml", f"inventories/{name}/people.yml", name, settings.people, faults)
+        name: read_people(path, f"inventories/{name}/{path.name}", name, settings.people, faults)
         for name, folder in _clients(workspace, faults).items()
+        for path in [either(folder, "people")]
     }
     return _notify(settings, people), faults
 
@@ -221,7 +225,8 @@ def sources_of(workspace: Path) -> dict[str, tuple[Path, ...]]:
     """Each client's inventory sources, as far as its files can be read. Never raises for faults."""
     found: dict[str, tuple[Path, ...]] = {}
     for name, folder in _clients(workspace, faults := Faults()).items():
-        document = read_yaml(folder / "services.yml", f"inventories/{name}/services.yml", faults)
+        path = either(folder, "services")
+        document = read_yaml(path, f"inventories/{name}/{path.name}", faults)
         file = read_client(document, name, faults) if document else None
         found[name] = tuple(_sources(folder, file, faults))
     return found
@@ -264,7 +269,8 @@ def _clients(workspace: Path, faults: Faults) -> dict[str, Path]:
     if not workspace.is_dir():
         faults.add(Position(str(workspace)), "there is no such directory", "a workspace")
         return {}
-    folders = {p.name: p for p in sorted(top.iterdir()) if (p / "services.yml").is_file()} if top.is_dir() else {}
+    below = sorted(top.iterdir()) if top.is_dir() else []
+    folders = {p.name: p for p in below if either(p, "services").is_file()}
     for name in [name for name in folders if name_fault(name)]:
         at = Position(f"inventories/{visible(name)}")
         faults.add(at, f"the client's name {name_fault(name)}", PLAIN_NAME)
@@ -300,7 +306,7 @@ def _sources(folder: Path, file: ClientFile | None, faults: Faults) -> list[Path
         return found
     found = inventory_sources(folder)
     if not found:
-        known = [p.name for p in folder.iterdir() if p.name not in ("services.yml", "people.yml")]
+        known = [p.name for p in folder.iterdir() if p.name not in OURS]
         wanted = "hosts.yml, or the key 'inventory' in services.yml"
         faults.add(
             Position(f"inventories/{name}"), f"client {name} has no inventory", wanted, nearest("hosts.yml", known)
@@ -319,7 +325,7 @@ def _inventories(
         for source in inventory_files(item[1]):
             if source.suffix in (".yml", ".yaml") and not source.read_bytes().startswith(b"$ANSIBLE"):
                 # Only whether it is YAML, for the position; what it means is Ansible's business.
-                syntax_only(source, str(source.relative_to(workspace)), own)
+                syntax_only(source, label(workspace, source), own)
         if own.found:
             return item[0], None, own
         return item[0], read_inventory(workspace, item[0], item[1], own, cache=folder, kept=kept), own
@@ -333,7 +339,7 @@ def _inventories(
                 found[name] = inventory
                 check_names(workspace, inventory, faults)
                 for line in inventory.warnings:
-                    faults.warn(Position(str(sources[name][0].relative_to(workspace))), f"Ansible says: {line}")
+                    faults.warn(Position(label(workspace, sources[name][0])), f"Ansible says: {line}")
     return found
 
 

@@ -41,7 +41,7 @@ def login_checks(
         for playbook in (move.prepare, move.playbook, move.finish, hand_over):
             if playbook is None:
                 continue
-            for play in reader.plays(reader.folder / playbook.path):
+            for play in reader.plays(reader.file(playbook.path)):
                 for host in _hosts(play, inventory):
                     targets[(move.client, host)] = play.becomes or targets.get((move.client, host), False)
                     needed_by.setdefault((move.client, host), []).append(move.id)

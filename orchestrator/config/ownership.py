@@ -24,7 +24,7 @@ from pathlib import Path
 from orchestrator.config import trees
 
 FOLDERS = ("playbooks", "inventories", "checks")
-FILES = ("bascule.yml", "ansible.cfg")
+FILES = ("bascule.yml", "bascule.yaml", "ansible.cfg")
 OURS = ".bascule"
 NAMED = 20  # findings; a whole tree with one wrong umask is one thing to mend
 ACL = "system.posix_acl_access"

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position, nearest
-from orchestrator.config.inventory import inventory_files, read_by_computed
+from orchestrator.config.inventory_files import inventory_files, read_by_computed
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe_parts
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import NO_FILE, label, roles_path, surroundings
+from orchestrator.config.yaml_nodes import get, mappings, pairs, scalars, text
+from orchestrator.core import ansible
 
 _BESIDE = ("library", "module_utils", "doc_fragments", "collections", "group_vars", "host_vars")
 _LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
@@ -56,6 +57,7 @@ class Reader:
     trees: dict[Path, yaml.Node | None] = field(default_factory=dict)
     parts: dict[Path, frozenset[Path]] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by digest
+    encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
 
@@ -64,15 +66,23 @@ class Reader:
         """Where playbooks are."""
         return self.workspace / "playbooks"
 
+    def file(self, name: str) -> Path:
+        """The file of a playbook: below playbooks/, else below the workspace."""
+        places = [self.workspace / place for place in ansible.playbook_places(name)]
+        return next((path for path in places if path.is_file()), places[0])
+
     def check(self, name: str, at: Position) -> bool:
-        """Whether `playbooks/NAME` is a playbook; a fault at `at` (or in the playbook) says why not."""
-        path = self.folder / name
+        """Whether NAME is a playbook; a fault at `at` (or in the playbook) says why not."""
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            self.faults.add(at, f"playbook {name!r} is outside of playbooks/", "a path below playbooks/")
+            wanted = "a path below playbooks/, or below the workspace"
+            self.faults.add(at, f"playbook {name!r} is outside of the workspace", wanted)
             return False
+        path = self.file(name)
         if not path.is_file():
             near = nearest(name, self.names())
-            self.faults.add(at, f"there is no playbook {name!r}", "" if near else "a file below playbooks/", near)
+            self.faults.add(
+                at, f"there is no playbook {name!r}", "" if near else "a file below playbooks/ or the workspace", near
+            )
             return False
         if path in self.parts:
             return True
@@ -98,7 +108,7 @@ class Reader:
         for part in sorted(self.parts.get(path, frozenset())):
             root = self.trees.get(part)
             for play in root.value if isinstance(root, yaml.SequenceNode) else ():
-                hosts = _get(play, "hosts")
+                hosts = get(play, "hosts")
                 names = hosts.value if isinstance(hosts, yaml.SequenceNode) else [hosts]
                 pattern = ",".join(str(x.value) for x in names if isinstance(x, yaml.ScalarNode))
                 if pattern:
@@ -108,13 +118,13 @@ class Reader:
     def _becomes_root(self, path: Path, play: yaml.MappingNode) -> bool:
         parts: set[Path] = set()
         Reader(self.workspace, Faults(), self.trees)._play(path, play, parts)
-        user = _text(_get(play, "become_user")) or "root"
-        mappings = (m for root in (play, *map(self.trees.get, parts)) if root is not None for m in _mappings(root))
+        user = text(get(play, "become_user")) or "root"
+        found = (m for root in (play, *map(self.trees.get, parts)) if root is not None for m in mappings(root))
         return any(
-            _text(_get(mapping, "become")).lower() in YES
-            and (_text(_get(mapping, "become_user")) or user) == "root"
-            and _get(mapping, "delegate_to") is None
-            for mapping in mappings
+            text(get(mapping, "become")).lower() in YES
+            and (text(get(mapping, "become_user")) or user) == "root"
+            and get(mapping, "delegate_to") is None
+            for mapping in found
         )
 
     def digest(self, name: str, inventory: Sequence[Path]) -> str:
@@ -129,7 +139,7 @@ class Reader:
             read = (*inventory_files(sources), *read_by_computed(sources))
             around |= {label(self.workspace, p): trees.read_digest(p) for p in read}
             self._around[sources] = around
-        parts = self.parts.get(self.folder / name, frozenset())
+        parts = self.parts.get(self.file(name), frozenset())
         found = Manifest(around, {label(self.workspace, part): trees.read_digest(part) for part in parts})
         self.manifests[found.digest] = found
         return found
@@ -143,11 +153,13 @@ class Reader:
         if path not in self.trees:
             name = str(path.relative_to(self.workspace)) if path.is_relative_to(self.workspace) else str(path)
             try:
-                text = path.read_text()
+                content = path.read_text()
             except (OSError, UnicodeDecodeError):
                 self.faults.add(Position(name), "cannot be read", "a YAML file in UTF-8")
-                text = ""
-            root = None if text.startswith("$ANSIBLE_VAULT;") else compose(text, name, self.faults)
+                content = ""
+            if content.startswith("$ANSIBLE_VAULT;"):
+                self.encrypted.add(path)
+            root = None if path in self.encrypted else compose(content, name, self.faults)
             self.trees[path] = root if isinstance(root, yaml.Node) else None
         return self.trees[path]
 
@@ -161,6 +173,9 @@ class Reader:
         found.add(path)
         before = len(self.faults.found)
         root = self._tree(path)
+        if root is None and path in self.encrypted:
+            self._beside(path, found)  # what it is made of is known to Ansible alone
+            return
         if root is None:
             if len(self.faults.found) == before:
                 name = str(path.relative_to(self.workspace))
@@ -176,30 +191,35 @@ class Reader:
                     self._position(path, play), "this is no play", "a mapping with 'hosts' or 'import_playbook'"
                 )
             self._play(path, play, found)
+        self._beside(path, found)
+
+    @staticmethod
+    def _beside(path: Path, found: set[Path]) -> None:
+        """Plug-ins, variables and the like beside a playbook."""
         for beside in sorted(path.parent.iterdir()):
             if beside.name in _BESIDE or beside.name.endswith("_plugins"):
                 found.update(trees.files(beside))
 
     def _play(self, path: Path, play: yaml.Node, found: set[Path]) -> None:
         """What one play of this playbook is made of."""
-        roles = _get(play, "roles")
+        roles = get(play, "roles")
         for item in roles.value if isinstance(roles, yaml.SequenceNode) else ():
-            self._role(path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found)
+            self._role(path, item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"), found)
         self._walk(path, play, path.parent, found)
 
     def _walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
         """Follow the static references of one file; `base` is what its relative paths start from."""
         loose = False
-        for key, node in _pairs(root):
+        for key, node in pairs(root):
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
             loose = loose or plain.startswith("with_") or _looks_up(node)
             if plain in _ROLE_KEYS:
-                self._role(path, _get(node, "name", "role"), found)
+                self._role(path, get(node, "name", "role"), found)
             elif plain in _TASK_KEYS:
-                for item in _scalars(node, "file"):
+                for item in scalars(node, "file"):
                     self._file(path, item, base, plain, found)
             elif plain in _SOURCE_KEYS:
-                source = _get(node, "src")
+                source = get(node, "src")
                 if plain == "script" and isinstance(node, yaml.ScalarNode) and node.value.split():
                     source = yaml.ScalarNode(node.tag, node.value.split()[0], node.start_mark, node.end_mark)
                 if isinstance(source, yaml.ScalarNode):
@@ -222,8 +242,10 @@ class Reader:
             else:
                 self._whatever_is_looked_up(base, found)
             return
-        if not name:
-            return
+        if not name or (
+            kind == "import_playbook" and re.fullmatch(r"\w+\.\w+\.[\w./-]+", name) and not _is_file_here(base, name)
+        ):
+            return  # a collection's playbook is the collection's business
         folders = {"include_tasks": "tasks", "import_tasks": "tasks", "include_vars": "vars", "vars_files": "vars"}
         tried = [path.parent / name, base / folders.get(kind, kind) / name, base / name]
         there = next((p for p in tried if p.exists()), None)
@@ -247,11 +269,13 @@ class Reader:
                 if root is not None:
                     self._walk(there, root, base, found)
 
-    def _role(self, path: Path, node: yaml.Node | None, found: set[Path]) -> None:
+    def _role(self, path: Path, node: yaml.Node | None, found: set[Path], beside: Path | None = None) -> None:
+        """Cover a role of this playbook; `beside`: where the role is that asks for it."""
         if not isinstance(node, yaml.ScalarNode):
             return
         name = str(node.value)
-        folders = [path.parent / "roles", self.folder / "roles", *roles_path(self.workspace, os.environ), path.parent]
+        usual = roles_path(self.workspace, os.environ)
+        folders = [path.parent / "roles", *([beside] if beside else []), *usual, self.folder / "roles", path.parent]
         if "{{" in name:  # it may be any of them
             found.update(f for folder in folders[:2] for f in trees.files(folder))
             return
@@ -279,10 +303,13 @@ class Reader:
                     continue
                 self._walk(inner, root, role, found)
                 if inner.parent.name == "meta":
-                    dependencies = _get(root, "dependencies")
+                    dependencies = get(root, "dependencies")
                     for item in dependencies.value if isinstance(dependencies, yaml.SequenceNode) else ():
                         self._role(
-                            path, item if isinstance(item, yaml.ScalarNode) else _get(item, "role", "name"), found
+                            path,
+                            item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"),
+                            found,
+                            role.parent,
                         )
 
 
@@ -324,61 +351,20 @@ def _connects(path: Path, play: yaml.Node) -> str | None:
     """How a play itself says that it logs in, as `Play.connection` has it."""
     if any((path.parent / name).is_dir() for name in ("group_vars", "host_vars")):
         return ""
-    if _get(play, "remote_user", "port", "vars_files", "vars_prompt") is not None:
+    if get(play, "remote_user", "port", "vars_files", "vars_prompt") is not None:
         return ""
-    own = _get(play, "vars")
+    own = get(play, "vars")
     if isinstance(own, yaml.MappingNode) and any(str(key.value).startswith("ansible_") for key, _ in own.value):
         return ""
-    return _text(connection) if (connection := _get(play, "connection")) is not None else None
+    return text(connection) if (connection := get(play, "connection")) is not None else None
+
+
+def _is_file_here(base: Path, name: str) -> bool:
+    """Whether a name that may be a collection's is a file here, as Ansible asks first."""
+    return (base / name).exists() or name.endswith((".yml", ".yaml"))
 
 
 def _looks_up(node: yaml.Node) -> bool:
     """Whether a value reads files by a name that is only known when it runs."""
     texts = node.value if isinstance(node, yaml.SequenceNode) else [node]
     return any(isinstance(t, yaml.ScalarNode) and _LOOKUP.search(str(t.value)) is not None for t in texts)
-
-
-def _pairs(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
-    """Every key and value in the tree, at any depth."""
-    for mapping in _mappings(root):
-        for key, value in mapping.value:
-            if isinstance(key, yaml.ScalarNode):
-                yield str(key.value), value
-
-
-def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
-    """Every mapping in the tree, at any depth."""
-    todo: list[yaml.Node] = [root]
-    seen: set[int] = set()
-    while todo:
-        node = todo.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            yield node
-            todo.extend(value for _, value in node.value)
-        elif isinstance(node, yaml.SequenceNode):
-            todo.extend(node.value)
-
-
-def _text(node: Any) -> str:
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
-
-
-def _get(node: Any, *names: str) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value in names:
-                return value
-    return None
-
-
-def _scalars(node: yaml.Node, key: str) -> list[yaml.ScalarNode]:
-    """The paths in `x: a`, `x: {file: a}` and `x: [a, b]`."""
-    if isinstance(node, yaml.ScalarNode):
-        return [node]
-    if isinstance(node, yaml.SequenceNode):
-        return [item for item in node.value if isinstance(item, yaml.ScalarNode)]
-    inner = _get(node, key)
-    return [inner] if isinstance(inner, yaml.ScalarNode) else []

@@ -25,6 +25,7 @@ from orchestrator.config.shapes import (
     WorkspaceFileShape,
 )
 from orchestrator.config.shaping import take_shape
+from orchestrator.config.spelling import either
 from orchestrator.config.strict_yaml import Document, Path_, read_yaml
 from orchestrator.config.ways import AskUrl, check_people, program_trouble
 from orchestrator.core.model import Limits
@@ -87,7 +88,7 @@ class WorkspaceSettings:
 def read_settings(workspace: Path, faults: Faults, ask_url: AskUrl | None = None) -> WorkspaceSettings:
     """Read `bascule.yml`; everything in it has a default. `ask_url`: what is wrong with an apprise URL."""
     found = WorkspaceSettings(_daemon(None))
-    path = workspace / "bascule.yml"
+    path = either(workspace, "bascule", "", faults)
     document = read_yaml(path, path.name, faults) if path.exists() else None
     if document is None:
         return found

@@ -17,7 +17,6 @@ a terminal.
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import os
 import re
@@ -26,6 +25,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orchestrator.config import trees
+from orchestrator.core import ansible
 
 SYSTEM = ("/usr/share/ansible", "/etc/ansible")
 LOADED_FROM = ("plugins", "roles", "collections")
@@ -41,41 +41,56 @@ _SECRET = re.compile(r"vault|password|private_key")
 
 def configuration_places(workspace: Path, environment: Mapping[str, str]) -> list[Path]:
     """Where an ansible.cfg is looked for, in the order in which the runner looks."""
-    if named := environment.get("ANSIBLE_CONFIG"):
-        return [Path(named), Path(named) / "ansible.cfg"]
-    usual = [Path.home() / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")]
-    return [workspace / "playbooks" / "ansible.cfg", workspace / "ansible.cfg", *usual]
+    return [Path(p) for p in ansible.configuration_places(str(workspace), environment, str(Path.home()))]
 
 
 def configured(workspace: Path, environment: Mapping[str, str]) -> tuple[Path | None, dict[str, str]]:
     """The ansible.cfg in force, and all its settings whatever their section; empty where it cannot be read."""
     found = next((p for p in configuration_places(workspace, environment) if p.is_file()), None)
-    parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
     try:
-        parser.read_string(found.read_text(encoding="utf-8") if found else "")
-    except (OSError, ValueError, configparser.Error):
+        sections = ansible.settings(found.read_text(encoding="utf-8") if found else "")
+    except (OSError, ValueError):
         return found, {}
-    return found, {key: value for section in parser.sections() for key, value in parser.items(section)}
+    return found, {key: value for section in sections.values() for key, value in section.items()}
 
 
-def paths_in(value: str, base: Path) -> Iterator[Path]:
+def start_directory(workspace: Path, file: Path | None) -> Path:
+    """Where Ansible starts, were it started with this ansible.cfg."""
+    return Path(ansible.start_directory(str(file) if file else None, str(workspace)))
+
+
+def ansible_home(workspace: Path, environment: Mapping[str, str]) -> Path:
+    """Where Ansible looks for an operator's own plug-ins, roles and collections."""
+    file, settings = configured(workspace, environment)
+    home, start = str(Path.home()), str(start_directory(workspace, file))
+    if said := environment.get("ANSIBLE_HOME"):
+        return Path(ansible.absolute(said, start, environment, home))
+    if said := settings.get("home"):
+        return Path(ansible.absolute(said, str(file.parent) if file else start, environment, home, start=start))
+    return Path(home) / ".ansible"
+
+
+def paths_in(value: str, base: Path, start: Path | None = None, own: Path | None = None) -> Iterator[Path]:
     """The paths that a setting's value names, as Ansible expands them; `base` is what relative ones start from."""
     for part in re.split(r"[:,\n]", value):
         name = part.strip()
         name = name.partition("@")[2] if re.fullmatch(r"[\w.-]*@.+", name) else name  # a vault identity
         if not name or name in (".", "..", "/"):
             continue
-        name = name.replace("{{CWD}}", str(base)).replace("{{ANSIBLE_HOME}}", str(Path.home() / ".ansible"))
-        yield base / Path(os.path.expandvars(name)).expanduser()
+        home = str(Path.home())
+        begin, kept = str(start or base), str(own or "")
+        yield Path(ansible.absolute(name, str(base), os.environ, home, start=begin, ansible_home=kept))
 
 
 def roles_path(workspace: Path, environment: Mapping[str, str]) -> list[Path]:
-    """Where roles are looked for beside the playbook's own folder."""
+    """Where roles are looked for beside the playbook's own folder: what is said stands in place of what is usual."""
     file, settings = configured(workspace, environment)
-    given = list(paths_in(environment.get("ANSIBLE_ROLES_PATH", ""), workspace))
-    given += paths_in(settings.get("roles_path", ""), file.parent if file else workspace)
-    usual = [Path.home() / ".ansible" / "roles", *(Path(top) / "roles" for top in SYSTEM)]
-    return [*given, *usual]
+    start, own = start_directory(workspace, file), ansible_home(workspace, environment)
+    if said := environment.get("ANSIBLE_ROLES_PATH"):
+        return list(paths_in(said, start, start, own))
+    if said := settings.get("roles_path"):
+        return list(paths_in(said, file.parent if file else start, start, own))
+    return [own / "roles", *(Path(top) / "roles" for top in SYSTEM)]
 
 
 def computes_variables(workspace: Path, environment: Mapping[str, str]) -> bool:
@@ -85,7 +100,7 @@ def computes_variables(workspace: Path, environment: Mapping[str, str]) -> bool:
         return True
     if settings.get("vars_plugins_enabled") or environment.get("ANSIBLE_VARS_ENABLED"):
         return True
-    usual = (Path.home() / ".ansible", Path("/usr/share/ansible"))
+    usual = (ansible_home(workspace, environment), Path("/usr/share/ansible"))
     return any(next(trees.files(top / "plugins" / "vars"), None) is not None for top in usual)
 
 
@@ -95,17 +110,18 @@ def surroundings(workspace: Path, environment: Mapping[str, str] = os.environ) -
     for place in configuration_places(workspace, environment):
         if place.is_file():
             found[label(workspace, place)] = trees.read_digest(place)
+    file, settings = configured(workspace, environment)
+    start, own = start_directory(workspace, file), ansible_home(workspace, environment)
     steering = {k: v for k, v in environment.items() if k.startswith("ANSIBLE_") or k in PYTHON}
     for name, value in steering.items():
         if _LOOKS.match(name):
             continue
         found[f"environment: {name}"] = hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         setting = name.removeprefix("ANSIBLE_").lower()
-        found.update(_named(workspace, setting, value, workspace))
-    file, settings = configured(workspace, environment)
+        found.update(_named(workspace, setting, value, start, start))
     for setting, value in settings.items():
-        found.update(_named(workspace, setting, value, file.parent if file else workspace))
-    for top in (str(Path.home() / ".ansible"), *SYSTEM):
+        found.update(_named(workspace, setting, value, file.parent if file else start, start))
+    for top in (str(own), *SYSTEM):
         found.update((f"{top}/{part}", trees.look_digest(Path(top, part))) for part in LOADED_FROM)
     found.update(_packages())
     return found
@@ -125,13 +141,13 @@ def cover(workspace: Path, tops: Iterable[Path]) -> dict[str, str]:
     return found
 
 
-def _named(workspace: Path, setting: str, value: str, base: Path) -> dict[str, str]:
+def _named(workspace: Path, setting: str, value: str, base: Path, start: Path) -> dict[str, str]:
     """What one setting names on disk."""
     if "ssh" in setting and "args" in setting:
         return cover(workspace, _read_by_ssh(value, base))
     if _WRITTEN.search(setting) and not setting.endswith("plugins"):
         return {}
-    tops = [p for p in paths_in(value, base) if p.exists() and not workspace.is_relative_to(p)]
+    tops = [p for p in paths_in(value, base, start) if p.exists() and not workspace.is_relative_to(p)]
     if _SECRET.search(setting):
         return {label(workspace, top): trees.look_digest(top) for top in tops}
     return cover(workspace, tops)

@@ -22,8 +22,10 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefine
 from jinja2.utils import missing
 
 from orchestrator.config.allowed import FILTERS, Lazy
+from orchestrator.config.ansible_programs import environment_to_ask, program
 from orchestrator.config.budget import TooMuch, within_budget
-from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory, Vaulted, Verbatim, program
+from orchestrator.config.inventory import READ_TIMEOUT_S, Inventory
+from orchestrator.config.inventory_values import Vaulted, Verbatim
 from orchestrator.config.sandbox import Callable_, run
 
 PLACEHOLDER = "a-secret-known-to-the-probe-only"
@@ -334,11 +336,13 @@ class Secrets(Mapping[str, str]):
             command = program("ansible-vault")
             if command is None:
                 raise SecretUnavailable("ansible-vault was not found")
+            start, given = environment_to_ask(self._workspace, os.environ)
             try:
                 done = subprocess.run(
                     [command, "decrypt", "--output", "-", "-"],
                     input=text,
-                    cwd=self._workspace,
+                    cwd=start,
+                    env=given,
                     capture_output=True,
                     text=True,
                     timeout=READ_TIMEOUT_S,

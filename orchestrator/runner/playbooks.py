@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.core import ansible
 from orchestrator.core.apart import kept_for
 from orchestrator.core.commands import CancelStep, RunPlaybook
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
@@ -175,13 +176,17 @@ class PlaybookRunner:
             return Result(Outcome.PLAN_CHANGED, f"{playbook.path} cannot be read any more: {error}", ())
         return Result(Outcome.PLAN_CHANGED, found, ()) if found else None
 
+    def _file_of(self, name: str) -> Path:
+        places = [self.workspace / place for place in ansible.playbook_places(name)]
+        return next((path for path in places if path.is_file()), places[0])
+
     def _job(self, command: RunPlaybook) -> Job:
         return Job(
             private=str(self.private),
             key=(command.key.run, command.key.step, command.key.attempt),
             mark=secrets.token_hex(12),
             workspace=str(self.workspace),
-            playbook=str(self.workspace / "playbooks" / command.playbook.path),
+            playbook=str(self._file_of(command.playbook.path)),
             inventories=tuple(map(str, self.inventories[command.client])),
             extra_vars={**command.playbook.extra_vars, **command.facts},
             limit=command.playbook.limit,
@@ -315,15 +320,15 @@ class PlaybookRunner:
         running = _unfinished(events)
         if running:
             why[0] += ", during " + "; ".join(f"{host}: {name}" for host, name in running.items())
-        ansible = settings.Settings.find(self.workspace, os.environ)
+        chosen = settings.Settings.find(self.workspace, os.environ)
         temporary = attempt.path / "tmp"  # made by Ansible: nothing that fails here may keep targets from being swept
         why.append(
             sweep.sweep(
                 sorted(running),
                 mark=found["mark"],
                 inventories=found["inventories"],
-                directory=str(ansible.directory),
-                environment=ansible.environment(
+                directory=str(chosen.directory),
+                environment=chosen.environment(
                     os.environ, mark=found["mark"], temporary=temporary, kept_for=found.get("kept_for", "")
                 ),
                 patience_s=SETTLE_PATIENCE_S,

@@ -6,13 +6,13 @@ needed to watch a playbook, and a few defaults (pipelining, long-lived connectio
 
 from __future__ import annotations
 
-import configparser
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.core import ansible
 from orchestrator.runner import connections
 
 MARK = "LC_BASCULE_ATTEMPT"
@@ -34,6 +34,7 @@ class Settings:
     configuration: Path | None
     directory: Path
     ours: bool  # we found the file (by the workspace), so Ansible has to be told
+    called: bool = False  # by a person, in `directory`
 
     @classmethod
     def find(cls, workspace: Path, environment: Mapping[str, str], directory: str | None = None) -> Settings:
@@ -41,17 +42,11 @@ class Settings:
 
         With a `directory`, it is as if `ansible-playbook` had been called there.
         """
-        usual = [Path.home() / ".ansible.cfg", Path("/etc/ansible/ansible.cfg")]
-        if named := environment.get("ANSIBLE_CONFIG"):
-            candidates = [Path(named), Path(named) / "ansible.cfg"]
-        elif directory is not None:
-            candidates = [Path(directory) / "ansible.cfg", *usual]
-        else:
-            candidates = [workspace / "playbooks" / "ansible.cfg", workspace / "ansible.cfg", *usual]
-        found = next((path for path in candidates if path.is_file()), None)
+        places = ansible.configuration_places(str(workspace), environment, str(Path.home()), directory)
+        found = next((Path(place) for place in places if Path(place).is_file()), None)
         inside = found is not None and found.is_relative_to(workspace)
-        start = found.parent if found is not None and inside else workspace
-        return cls(found, Path(directory) if directory is not None else start, inside and directory is None)
+        start = directory or ansible.start_directory(str(found) if found else None, str(workspace))
+        return cls(found, Path(start), inside and directory is None, directory is not None)
 
     def ssh_program(self, environment: Mapping[str, str]) -> str:
         """The program that Ansible calls for ssh, where no host variable names another."""
@@ -76,7 +71,7 @@ class Settings:
         """The inventory that the configuration names, as a path or as it stands; empty: none."""
         named = read_configuration(self.configuration).get("defaults", {}).get("inventory", "")
         inside = self.configuration is not None and named and "," not in named
-        return _absolute(named, self.configuration.parent) if inside and self.configuration else named
+        return _absolute(named, self.configuration.parent, os.environ) if inside and self.configuration else named
 
 
 def _environment(settings: Settings, environment: Mapping[str, str], mark: str, temporary: Path) -> dict[str, str]:
@@ -84,11 +79,14 @@ def _environment(settings: Settings, environment: Mapping[str, str], mark: str, 
     sections = read_configuration(configuration)
     said = {key: value for section in sections.values() for key, value in section.items()}
     given = dict(environment)
+    given.update(ansible.locale_that_does(environment))
     given[MARK] = mark
     given["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     given["ANSIBLE_LOCAL_TEMP"] = str(temporary)
     given["ANSIBLE_NOCOLOR"] = "1"
     given.pop("ANSIBLE_FORCE_COLOR", None)
+    if not settings.called:
+        given["PWD"] = str(settings.directory)  # which a setting may name
     if configuration is not None and settings.ours:
         given["ANSIBLE_CONFIG"] = str(configuration)
 
@@ -105,7 +103,9 @@ def _environment(settings: Settings, environment: Mapping[str, str], mark: str, 
     # ansible-runner adds its own directory through this variable, which would hide the author's.
     if "callback_plugins" in said and "ANSIBLE_CALLBACK_PLUGINS" not in environment and configuration is not None:
         paths = (part for part in said["callback_plugins"].split(os.pathsep) if part)
-        given["ANSIBLE_CALLBACK_PLUGINS"] = os.pathsep.join(_absolute(part, configuration.parent) for part in paths)
+        given["ANSIBLE_CALLBACK_PLUGINS"] = os.pathsep.join(
+            _absolute(part, configuration.parent, given) for part in paths
+        )
     return given
 
 
@@ -118,7 +118,7 @@ def _say_what_is_kept(
         said = sections.get(section, {}).get(key)
         if said and variable not in given:
             path = variable == connections.PERSISTENT and configuration is not None
-            given[variable] = _absolute(said, configuration.parent) if path and configuration else said
+            given[variable] = _absolute(said, configuration.parent, given) if path and configuration else said
 
 
 _KEPT = (
@@ -127,18 +127,15 @@ _KEPT = (
 )
 
 
-def _absolute(path: str, base: Path) -> str:
-    expanded = os.path.expandvars(path.replace("{{CWD}}", str(base)))
-    return str(base / Path(expanded).expanduser())
+def _absolute(path: str, base: Path, environment: Mapping[str, str]) -> str:
+    return ansible.absolute(path, str(base), environment, str(Path.home()))
 
 
 def read_configuration(path: Path | None) -> dict[str, dict[str, str]]:
     """Sections of an ansible.cfg and their keys; a file that cannot be read is Ansible's to complain about."""
-    parser = configparser.ConfigParser(interpolation=None, strict=False, inline_comment_prefixes=(";",))
     if path is None:
         return {}
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, configparser.Error):
+        return ansible.settings(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
-    return {section: dict(parser.items(section)) for section in parser.sections()}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from orchestrator.core import failback, ladder, policy
 from orchestrator.core import records as r
+from orchestrator.core.ansible import playbook_places
 from orchestrator.core.commands import Answered
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken
@@ -237,14 +238,16 @@ def listed(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The hosts and tasks of a playbook, as `ansible-playbook --list-hosts --list-tasks` tells them; nothing runs."""
     program = Path(sys.executable).with_name("ansible-playbook")
-    argv = [str(program), "--list-hosts", "--list-tasks", str(workspace / "playbooks" / book.path)]
+    places = [workspace / place for place in playbook_places(book.path)]
+    file = next((path for path in places if path.is_file()), places[0])
+    argv = [str(program), "--list-hosts", "--list-tasks", str(file)]
     argv += [part for source in inventory for part in ("-i", str(source))]
     argv += ["--limit", book.limit] if book.limit else []
     argv += ["-e", json.dumps({**facts, **book.extra_vars})]
     try:
         done = subprocess.run(
             argv,
-            cwd=workspace / "playbooks",
+            cwd=file.parent,
             capture_output=True,
             text=True,
             timeout=60,

@@ -70,7 +70,7 @@ def test_what_lacks_is_listed(kept: Kept, straw: Straw, bascule: Bascule, capsys
 def test_what_the_daemon_lacks_itself(
     kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An inventory as it was, a way that cannot be used, a log that nobody reads: each is listed, of whom it concerns."""
+    """An old inventory, a way that cannot be used, a log that nobody reads: each is listed, with whom it concerns."""
     kept.keep(well())
     in_force = {"as_last_read": {"acme": "the inventory as it was read on Monday"}, "lost_ways": ["chat"]}
     sees(straw, configuration=in_force, log={"trouble": "its reader is gone", "missing": 3})

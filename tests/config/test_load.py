@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.config import ConfigurationInvalid, Loaded, load, playbook_digest
-from orchestrator.config.inventory import program
+from orchestrator.config.ansible_programs import program
 from orchestrator.core.codec import decode, dumps, encode
 from orchestrator.core.model import Combine, Condition, Dependency, FenceBy, Mode, Model, Tier
 from tests.config.probe_kinds import PROBE_KINDS

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.config.inventory import Inventory, Vaulted
+from orchestrator.config.inventory import Inventory
+from orchestrator.config.inventory_values import Vaulted
 from orchestrator.config.templates import RenderFailed, Secrets, SecretUnavailable, Variables
 
 

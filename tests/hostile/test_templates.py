@@ -12,7 +12,8 @@ import pytest
 
 from orchestrator.config import budget
 from orchestrator.config.faults import Faults
-from orchestrator.config.inventory import Inventory, Verbatim, read_inventory
+from orchestrator.config.inventory import Inventory, read_inventory
+from orchestrator.config.inventory_values import Verbatim
 from orchestrator.config.templates import RenderFailed, Variables
 
 

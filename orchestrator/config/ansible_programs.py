@@ -1,0 +1,81 @@
+"""Asks Ansible's own programs: where they are, the environment they have, and what they said in one line.
+
+The one rule it keeps: they are asked as a playbook would be run, by `core/ansible.py`: the same configuration file,
+directory, home and locale. Only what would stand between the lines of the answer is silenced.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.config.faults import Faults, Position
+from orchestrator.config.inventory_files import encrypted_files
+from orchestrator.config.surroundings import configured, start_directory
+from orchestrator.core import ansible
+
+_ORIGIN = re.compile(r"Origin: (?P<file>/[^\n:]+)(?::(?P<line>\d+)(?::(?P<column>\d+))?)?")
+
+
+def environment_to_ask(workspace: Path, environment: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
+    """The directory in which Ansible's programs are started to be asked, and their environment."""
+    file, _settings = configured(workspace, environment)
+    start = start_directory(workspace, file)
+    given = {**environment, **ansible.SILENT, **ansible.locale_that_does(environment), "PWD": str(start)}
+    given.pop("ANSIBLE_FORCE_COLOR", None)
+    given["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    if file is not None and file.is_relative_to(workspace):
+        given["ANSIBLE_CONFIG"] = str(file)
+    return start, given
+
+
+def program(name: str) -> str | None:
+    """An Ansible program: beside this Python first, then on PATH."""
+    beside = Path(sys.executable).parent / name
+    return str(beside) if beside.exists() else shutil.which(name)
+
+
+def warnings_in(complaints: str) -> list[str]:
+    return [
+        block.removeprefix("[WARNING]:").strip().splitlines()[0]
+        for block in re.split(r"(?m)^(?=\[)", complaints)
+        if block.startswith("[WARNING]:")
+    ]
+
+
+def note_refusal(workspace: Path, sources: list[Path], complaints: str, faults: Faults) -> None:
+    """Say in one line what Ansible said, at the place it named if it did."""
+    if "no vault secrets" in complaints or "Decryption failed" in complaints:
+        for path in encrypted_files(sources) or sources:
+            wanted = "the vault password, or variables encrypted one by one"
+            faults.add(Position(relative(workspace, path)), "this file of the inventory cannot be decrypted", wanted)
+        return
+    at = Position(relative(workspace, sources[0]))
+    origin = next((m for m in _ORIGIN.finditer(complaints) if m["line"]), None)
+    if origin:
+        at = Position(relative(workspace, Path(origin["file"])), int(origin["line"]), int(origin["column"] or 1))
+    blocks = [b.strip() for b in re.split(r"(?m)^\[(?:WARNING|ERROR)\]:|^<<< caused by >>>", complaints) if b.strip()]
+    wanted = {".ini": "'ini' plugin", ".py": "'script' plugin", ".sh": "'script' plugin"}.get(
+        Path(at.file).suffix, "'yaml' plugin"
+    )
+    telling = [
+        b for b in blocks if b.startswith("Failed to parse inventory with") and wanted in b.splitlines()[0]
+    ] or blocks
+    first = telling[0].splitlines()[0] if telling else "it said nothing"
+    first = first.partition(f"{wanted}: ")[2] or first
+    first = re.sub(r", found \"<class.*", "", first.replace(f"{workspace}/", ""))
+    faults.add(at, f"ansible-inventory refused it: {first}", "an inventory that `ansible-inventory --list` reads")
+
+
+def relative(workspace: Path, path: Path) -> str:
+    """A path as an operator has it: below the workspace where it is so, links as they are written."""
+    if path.is_relative_to(workspace):
+        return str(path.relative_to(workspace))
+    try:
+        return str(path.resolve().relative_to(workspace.resolve()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,57 @@
+"""Looks into composed YAML, whose nodes know where they stand.
+
+The one rule it keeps: what has another shape than asked for is passed over; what it means is Ansible's to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+
+def pairs(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
+    """Every key and value in the tree, at any depth."""
+    for mapping in mappings(root):
+        for key, value in mapping.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield str(key.value), value
+
+
+def mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
+    """Every mapping in the tree, at any depth."""
+    todo: list[yaml.Node] = [root]
+    seen: set[int] = set()
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield node
+            todo.extend(value for _, value in node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            todo.extend(node.value)
+
+
+def text(node: Any) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
+def get(node: Any, *names: str) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value in names:
+                return value
+    return None
+
+
+def scalars(node: yaml.Node, key: str) -> list[yaml.ScalarNode]:
+    """The paths in `x: a`, `x: {file: a}` and `x: [a, b]`."""
+    if isinstance(node, yaml.ScalarNode):
+        return [node]
+    if isinstance(node, yaml.SequenceNode):
+        return [item for item in node.value if isinstance(item, yaml.ScalarNode)]
+    inner = get(node, key)
+    return [inner] if isinstance(inner, yaml.ScalarNode) else []
