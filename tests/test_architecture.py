@@ -257,6 +257,7 @@ SPEAKS = {
     "daemon/logs.py",
     "daemon/serve.py",
     "reports/text.py",
+    "runner/first_reach.py",
     "runner/warm/zygote",
     "runner/worker.py",
 }

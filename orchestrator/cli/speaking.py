@@ -93,7 +93,7 @@ def _alone(workspace: Path, word: WordSpoken, follower: Follower) -> Answered:
     """Without a daemon: the one place that calls the one-shot shell."""
     from orchestrator.daemon.address import where_to_speak
     from orchestrator.shell import oneshot
-    from orchestrator.shell.wiring import LeaseRefused
+    from orchestrator.shell.lease import LeaseRefused
 
     def on_entry(_entry: object) -> None:
         follower.entry()

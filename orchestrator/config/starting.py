@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config.faults import Faults, Position, nearest
-from orchestrator.config.inventory import Inventory, inventory_files, is_computed
+from orchestrator.config.inventory import Inventory
+from orchestrator.config.inventory_files import inventory_files, is_computed
 from orchestrator.config.patterns import PatternInvalid, match_hosts, split_pattern
 from orchestrator.config.surroundings import configured
 from orchestrator.core.model import Json

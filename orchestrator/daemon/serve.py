@@ -28,7 +28,8 @@ from orchestrator.daemon.address import leave, where_to_listen
 from orchestrator.daemon.desk import Desk
 from orchestrator.daemon.socket import Message, WordsSocket
 from orchestrator.shell.dry_run import DryRun, plan_of
-from orchestrator.shell.wiring import Controller, LeaseLost, LeaseRefused, Watchers
+from orchestrator.shell.lease import LeaseLost, LeaseRefused
+from orchestrator.shell.wiring import Controller, Watchers
 
 log = structlog.get_logger(__name__)
 

@@ -20,6 +20,14 @@ LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases w
 SLOW_S = 1.0  # what takes longer, or comes later, is worth a warning
 
 
+class LeaseRefused(Exception):
+    """Another controller decides for this workspace."""
+
+
+class LeaseLost(Exception):
+    """Another controller decides for this workspace by now: this one must not act any more."""
+
+
 async def keep_lease(journal: Journal, lease: Lease, axis: Axis, lose: Callable[[str], None]) -> None:
     """Renew it until the end; `lose` is told why where that cannot go on."""
     loop = asyncio.get_running_loop()

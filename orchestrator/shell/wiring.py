@@ -40,7 +40,7 @@ from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.identity import identity_of
 from orchestrator.shell.intake import Intake
-from orchestrator.shell.lease import LEASE_S, SLOW_S, keep_lease
+from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_lease
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.shell.plans import Books, Plans
 from orchestrator.shell.upkeep import Upkeep
@@ -50,14 +50,6 @@ log = structlog.get_logger(__name__)
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
 ASK_INVENTORY_EVERY_S = 60.0  # one that cannot be read
-
-
-class LeaseRefused(Exception):
-    """Another controller decides for this workspace."""
-
-
-class LeaseLost(Exception):
-    """Another controller decides for this workspace by now: this one must not act any more."""
 
 
 def option_models() -> Mapping[str, type[BaseModel]]:

@@ -17,7 +17,8 @@ from orchestrator.journal.journal import JournalUnwritable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.shell.identity import identity_of
-from orchestrator.shell.wiring import Controller, LeaseLost, LeaseRefused
+from orchestrator.shell.lease import LeaseLost, LeaseRefused
+from orchestrator.shell.wiring import Controller
 from tests.shell.small import SERVICES, Small, write
 
 ASKS_WITH_A_SECRET = (
