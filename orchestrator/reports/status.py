@@ -140,7 +140,9 @@ class Live:
     sight: Sight | None = None
     broken: str | None = None  # why it cannot write its journal, and so cannot act
     invalid: tuple[str, ...] = ()  # faults of the files, while an older configuration is in force
-    unread: Mapping[str, str] = field(default_factory=dict)  # clients whose inventory could not be read, and what serves
+    unread: Mapping[str, str] = field(
+        default_factory=dict
+    )  # clients whose inventory could not be read, and what serves
     lost_ways: tuple[str, ...] = ()  # ways to tell people that cannot be used with that older configuration
     log: str = ""  # why its log does not get out
 
@@ -217,7 +219,10 @@ def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[La
             Lack.CONFIGURATION.value, "", "files", None, None, live.invalid[0] + more, means, "bascule validate"
         )
     for way in live.lost_ways:
-        evidence, means = "it stands in a broken file as text and cannot be used", "whoever it reaches is not told by it"
+        evidence, means = (
+            "it stands in a broken file as text and cannot be used",
+            "whoever it reaches is not told by it",
+        )
         yield LackNow(Lack.UNHEARD.value, "", way, None, None, evidence, means, "bascule validate")
     for client, why in live.unread.items():
         means = "its hosts and variables are those of then; what has changed there since is not known"

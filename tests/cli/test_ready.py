@@ -67,8 +67,10 @@ def test_what_lacks_is_listed(kept: Kept, straw: Straw, bascule: Bascule, capsys
     assert [x["subject"] for x in json.loads(capsys.readouterr().out)["cannot"]] == ["acme/login@db"]
 
 
-def test_what_the_daemon_lacks_itself(kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
-    """An inventory as it was, a way that cannot be used, a log that nobody reads: each is listed, of whom it concerns."""
+def test_what_the_daemon_lacks_itself(
+    kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An inventory as it was, a way that cannot be used, a log that nobody reads: each for whom it concerns."""
     kept.keep(well())
     in_force = {"as_last_read": {"acme": "the inventory as it was read on Monday"}, "lost_ways": ["chat"]}
     sees(straw, configuration=in_force, log={"trouble": "its reader is gone", "missing": 3})
