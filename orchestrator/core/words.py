@@ -334,9 +334,17 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
         for_s = word.options.get("for_s")
         if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s < LONGEST_S:
             return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length of less than ten years: --for 2h")
-        return Consent(Reason.IN_MAINTENANCE, f"{word.subject} for {show_duration(for_s)}", ends_at=turn.now + for_s)
+        told = f"{word.subject} for {show_duration(for_s)}{_goes_on(turn, word.subject)}"
+        return Consent(Reason.IN_MAINTENANCE, told, ends_at=turn.now + for_s)
     still = _still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
+    still += _goes_on(turn, word.subject) if word.kind is WordKind.HOLD else ""
     return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}{still}")
+
+
+def _goes_on(turn: Turn, subject: str) -> str:
+    """What a hold or a maintenance does not stop: runs that have begun to change things."""
+    runs = [x for x in turn.decided.unfinished_runs() if covers(subject, x.started.service) and x.committed]
+    return "".join(f"; {x.id} goes on, to stop it: bascule abort {x.id}" for x in runs)
 
 
 def _still_isolated(turn: Turn, subject: str) -> str:

@@ -314,7 +314,8 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
     for number, move in sorted(rungs.items()):
         history = judged.get(number, [])
         mine = [x for x in story.episodes[-1].runs if x.started.tier == number]
-        if mine and mine[-1].ended is None:  # by a person's word too, whatever it was judged before
+        judged_so = bool(history) and history[-1].state is r.TierState.RUNNING
+        if mine and mine[-1].ended is None and not judged_so:  # by a person's word too, whatever it was judged before
             moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
             began = mine[-1].started
             state, at_work = r.TierState.RUNNING.value, f"{began.run} is at work"

@@ -249,7 +249,7 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
         if s.state != "done" or s.measures:
             measured = ", ".join(f"{k} {v:g}" for k, v in s.measures.items())
             text = ": ".join(x for x in (s.reason, s.evidence, measured) if x)
-            yield from (line(Part(x, "dim")) for x in wrap("      ", text, width))
+            yield from (line(Part(x, "dim")) for x in wrap("      ", text, width) if text)
         for said in (*s.looks, *(f"not guarded: {host}" for host in s.unguarded)):
             yield from (line(Part(x, "yellow")) for x in wrap("      ", said, width))
         for task in s.tasks:

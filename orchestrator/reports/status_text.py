@@ -280,7 +280,7 @@ def _foot(status: StatusNow, width: int) -> Iterable[Line]:
     if status.daemon:
         yield line(Part(who, "dim"))
         if told := _asking(status):
-            yield line(Part(told, "dim"))
+            yield from _wrapped("", told, width, "dim")
         return
     since = f" for {show_duration(status.silent_s)}" if status.silent_s is not None else ""
     stamp = time.strftime("%H:%M:%S", time.localtime(status.wall - (status.silent_s or 0.0)))

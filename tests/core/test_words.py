@@ -150,6 +150,18 @@ def test_what_a_word_begins_is_not_told_with_why_an_earlier_run_failed() -> None
     assert "proof" not in answer.evidence, answer.evidence
 
 
+def test_a_hold_says_which_run_it_does_not_stop() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.takes["backup-isp"] = 60.0
+    world.run(20)
+    (run,) = world.decided().unfinished_runs()
+    assert run.committed
+    told = f"{run.id} goes on, to stop it: bascule abort {run.id}"
+    assert world.say(WordKind.HOLD, "acme").evidence.endswith(told)
+    assert told not in world.say(WordKind.HOLD, "acme/erp").evidence, "another service's"
+
+
 def test_to_vouch_for_one_place_does_not_vouch_for_its_namesake() -> None:
     world = lab()
     hq2 = replace(world.model.places["acme/hq"], id="acme/hq2", name="hq2")

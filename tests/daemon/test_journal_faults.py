@@ -23,6 +23,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.outside import REASON_MAX
 from orchestrator.daemon import client
 from orchestrator.daemon.address import where_to_speak
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
@@ -55,7 +56,7 @@ class Words:
     def say(self, timeout_s: float = 40.0) -> bool:
         """One word; whether the daemon answered that it is accepted. Holds and their ends take turns."""
         kind = WordKind.HOLD if self._said % 2 == 0 else WordKind.RESUME
-        word = WordSpoken(f"word-{self._said}", kind, "Ada", "acme/web", "x" * 2000)
+        word = WordSpoken(f"word-{self._said}", kind, "Ada", "acme/web", "x" * REASON_MAX)
         self._said += 1
         try:
             reply = client.ask(where_to_speak(self.workspace), {"op": "word", "word": encode(word)}, timeout_s)
