@@ -97,7 +97,8 @@ def compose(text: str, name: str, faults: Faults) -> yaml.Node | _Broken | None:
         if _QUICK is not None and _is_shallow(text):
             with contextlib.suppress(yaml.YAMLError, UnicodeError):  # the other one tells better what is wrong
                 loader = _QUICK(text)
-                return loader.get_single_node()
+                quick: yaml.Node | None = loader.get_single_node()
+                return quick
         loader = yaml.SafeLoader(text)
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
