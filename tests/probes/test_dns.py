@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.dns import DnsOptions
+from orchestrator.probes.dns_values import plain
 from tests.probes.conftest import Ask, NameServer
 
 
@@ -75,3 +76,20 @@ async def test_a_name_that_is_none(ask: Ask, name_server: NameServer) -> None:
 def test_a_server_is_an_address() -> None:
     with pytest.raises(ValueError, match="is no address"):
         DnsOptions.model_validate({"record": "a.example", "server": "ns.example"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("TXT", '"v=spf1 ip4:192.0.2.0/24 " "-all"', "v=spf1 ip4:192.0.2.0/24 -all"),
+        ("TXT", '"say \\"yes\\""', 'say "yes"'),
+        ("AAAA", "2001:db8::1", "2001:0DB8:0:0::1"),
+        ("MX", "10 Mail.Example.", "10  mail.example"),
+        ("SRV", "0 5 443 a.example.", "0 5 0443 A.example"),
+        ("CAA", '0 issue "ca.example"', "0 issue ca.example"),
+        ("CNAME", "Other.Example.", "other.example"),
+    ],
+)
+def test_values_are_compared_not_their_spellings(kind: str, one: str, other: str) -> None:
+    assert plain(kind, one) == plain(kind, other)
+    assert plain(kind, one) != plain(kind, other.replace("1", "2").replace("e", "f"))
