@@ -256,6 +256,19 @@ def _window_verdict(row: Row, check: Check) -> Verdict:
     return verdict
 
 
+def _limps(row: Row, check: Check) -> str:
+    """Why a window calls it degraded, with the window's figures."""
+    said, answers = [], len(row.window)
+    times = [rtt_s for _, rtt_s in row.window if rtt_s >= 0]
+    if check.loss is not None and loss_share(row) > check.loss.up:
+        said.append(f"loss {loss_share(row):.0%} of {answers} in {check.loss.over_s:g} s (up at {check.loss.up:.0%})")
+    mean_s = sum(times) / len(times) if times else 0.0
+    if check.latency is not None and mean_s > check.latency.low_s:
+        over_s, low_ms = check.latency.over_s, check.latency.low_s * 1000
+        said.append(f"mean {mean_s * 1000:.0f} ms of {len(times)} in {over_s:g} s (up at {low_ms:.0f} ms)")
+    return f"degraded: {'; '.join(said)}" if said else "degraded, its window is better now"
+
+
 def loss_share(row: Row) -> float:
     """Share of the window's questions without a good answer, 0..1; 0 without a window."""
     return sum(1 for _, rtt_s in row.window if rtt_s < 0) / len(row.window) if row.window else 0.0
@@ -271,6 +284,8 @@ def evidence(row: Row, check: Check) -> str:
     if row.bad_streak:
         what = said or ("no reply" if row.last_answer is Answer.SILENT else "bad answer")
         return f"{check.id}: {what} ({row.bad_streak} bad in a row)"
+    if row.verdict is _DEGRADED and len(row.window) >= WINDOW_MIN_ANSWERS:
+        return f"{check.id}: {_limps(row, check)}"
     if row.window and loss_share(row) > 0:
         return f"{check.id}: loss {loss_share(row):.0%} of {len(row.window)}"
     return f"{check.id}: {said or 'good answer'}"

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
-from orchestrator.probes.dns_values import values_of
+from orchestrator.probes.dns_values import plain, values_of
 from orchestrator.probes.kind import Duration, Judged, Kind, Options, Question, Raw, Refusal, Text, first_judged
 
 
@@ -161,8 +161,8 @@ def _judge_record(options: AwsOptions, reply: Record) -> Judged:
         return Judged(Answer.BAD, measures, f"there is no record {asked}")
     measures["ttl_s"] = reply.ttl_s
     seen = f"{asked} is {', '.join(reply.values)}"
-    right = {value.strip('"').rstrip(".").lower() for value in options.expect}
-    if right and any(value.strip('"').rstrip(".").lower() not in right for value in reply.values):
+    right = {plain(options.type, value) for value in options.expect}
+    if right and any(plain(options.type, value) not in right for value in reply.values):
         return Judged(Answer.BAD, measures, f"{seen}, expected {' or '.join(options.expect)}")
     return Judged(Answer.GOOD, measures, seen)
 

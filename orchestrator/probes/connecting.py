@@ -14,8 +14,8 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 
-from orchestrator.probes.kind import Pinned, Unanswerable
-from orchestrator.probes.sockets import open_socket
+from orchestrator.probes.kind import Pinned, Refusal, Silence, Unanswerable
+from orchestrator.probes.sockets import meaning_of, open_socket
 
 NEXT_AFTER_S = 0.25
 _IN_PROGRESS = (0, 115)  # EINPROGRESS
@@ -23,13 +23,13 @@ _TCP_INFO_BYTES = 104
 _RTT_US, _RETRANSMITTED = 68, 100  # where they are in struct tcp_info (linux/tcp.h)
 
 Connected = Callable[[socket.socket | OSError | Unanswerable, float], None]
-"""The socket and its round-trip in seconds; or the error (the last address's) and 0."""
+"""The socket and its round-trip in seconds; or an error and 0: of several the one that says most of the target."""
 
 
 class Connecting:
     """One connection on its way."""
 
-    __slots__ = ("_began", "_loop", "_pins", "_port", "_rest", "_sockets", "_tell", "_timer", "over")
+    __slots__ = ("_began", "_error", "_loop", "_pins", "_port", "_rest", "_sockets", "_tell", "_timer", "over")
 
     def __init__(self, addresses: Sequence[str], port: int, pins: Pinned, tell: Connected) -> None:
         self._loop = asyncio.get_running_loop()
@@ -39,6 +39,7 @@ class Connecting:
         self._tell = tell
         self._sockets: dict[socket.socket, float] = {}  # on their way, and since when
         self._timer: asyncio.TimerHandle | None = None
+        self._error: OSError | Unanswerable | None = None
         self.over = False
 
     def begin(self) -> None:
@@ -83,11 +84,13 @@ class Connecting:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._error is None or _weight(error) > _weight(self._error):
+            self._error = error
         if self._rest:
             self.begin()
         elif not self._sockets:
             self.over = True
-            self._tell(error, 0.0)
+            self._tell(self._error, 0.0)
 
     def abandon(self) -> None:
         """Give up what is still on its way."""
@@ -100,6 +103,14 @@ class Connecting:
             self._loop.remove_writer(sock.fileno())
             sock.close()
         self._sockets.clear()
+
+
+def _weight(error: OSError | Unanswerable) -> int:
+    """A refusal is the target's own word; "unreachable" may be this machine's fault; not asked says least."""
+    if isinstance(error, Unanswerable):
+        return 0
+    meaning = meaning_of(error, "")
+    return 3 if isinstance(meaning, Refusal) else 2 if isinstance(meaning, Silence) else 1
 
 
 def _round_trip_s(sock: socket.socket, waited_s: float) -> float:

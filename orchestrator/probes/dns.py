@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.dns_values import values_of
+from orchestrator.probes.dns_values import plain, values_of
 from orchestrator.probes.kind import Judged, Kind, Pinned, Port, Question, Raw, Refusal, Silence, Text, first_judged
 from orchestrator.probes.names import NameFailed, exchange
 from orchestrator.probes.sockets import is_address
@@ -84,15 +84,10 @@ def judge(options: DnsOptions, reply: Resolved) -> Judged:
         return Judged(Answer.BAD, measures, f"{asked}: no such record at {options.server}")
     more = len(reply.values) - _SHOWN
     seen = ", ".join(reply.values[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    right = {_plain(value) for value in options.expect}
-    if right and any(_plain(value) not in right for value in reply.values):
+    right = {plain(options.type, value) for value in options.expect}
+    if right and any(plain(options.type, value) not in right for value in reply.values):
         return Judged(Answer.BAD, measures, f"{asked} is {seen}, expected {' or '.join(options.expect)}")
     return Judged(Answer.GOOD, measures, f"{asked} is {seen}")
-
-
-def _plain(value: str) -> str:
-    """As two people write the same value: without quotes and final dot, in small letters."""
-    return value.strip('"').rstrip(".").lower()
 
 
 def invent(options: DnsOptions, so: bool, measures: Mapping[str, float]) -> Resolved | Refusal:

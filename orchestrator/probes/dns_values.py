@@ -1,11 +1,13 @@
-"""Values of DNS records as name servers write them, invented: for replies that nobody gave.
+"""Values of DNS records: compared as values, not as spellings; and invented, for replies that nobody gave.
 
-The one rule it keeps: only names and addresses that belong to documentation (RFC 2606, RFC 5737, RFC 3849), so that no
-invented value is ever somebody's.
+The one rule it keeps: what is invented has only names and addresses that belong to documentation (RFC 2606, RFC 5737,
+RFC 3849), so that no invented value is ever somebody's.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Iterator
 
 _SHAPES = {
@@ -17,6 +19,8 @@ _SHAPES = {
     "TXT": '"invented {0}"',
     "CAA": '0 issue "ca{0}.example"',
 }
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+_ESCAPED = re.compile(r"\\(\d{3}|.)")
 _A_NAME = "host{0}.example."
 
 
@@ -24,3 +28,28 @@ def values_of(kind: str) -> Iterator[str]:
     """Different values of this type of record, 250 of them."""
     shape = _SHAPES.get(kind, _A_NAME)
     return (shape.format(number) for number in range(1, 251))
+
+
+def plain(kind: str, value: str) -> str:
+    """The same for all spellings of one value, as a server or a person writes it: quotes, the strings that a text is
+    cut into (RFC 7208, 3.3), capitals, a name's final dot, zeros of an address."""
+    value = value.strip()
+    if kind in ("A", "AAAA"):
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:  # an alias of AWS: a name
+            return value.rstrip(".").lower()
+    if kind == "TXT":
+        if not value.startswith('"'):
+            return value.lower()
+        return "".join(_unquoted(*found.groups()) for found in _STRING.finditer(value)).lower()
+    parts = (_unquoted(*found.groups()).lower() for found in _STRING.finditer(value))
+    return " ".join((part.rstrip(".") or ".") if not part.isdigit() else str(int(part)) for part in parts)
+
+
+def _unquoted(quoted: str | None, bare: str | None) -> str:
+    return _ESCAPED.sub(lambda found: _letter(found[1]), quoted if quoted is not None else bare or "")
+
+
+def _letter(escaped: str) -> str:
+    return chr(int(escaped)) if len(escaped) == 3 else escaped

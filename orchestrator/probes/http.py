@@ -19,11 +19,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from orchestrator.core.events import Answer
 from orchestrator.probes.expressions import found
 from orchestrator.probes.kind import (
+    Addressed,
     CannotInvent,
     Done,
     Judged,
     Kind,
-    Pinned,
     Question,
     Refusal,
     Text,
@@ -80,7 +80,7 @@ Scalar = str | bool | int | float | None
 Status = Annotated[int, Field(ge=100, le=599)]
 
 
-class HttpOptions(Pinned):
+class HttpOptions(Addressed):
     """Options of `probe: http`."""
 
     url: Annotated[str, AfterValidator(_is_url)]

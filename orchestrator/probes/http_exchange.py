@@ -21,7 +21,7 @@ from orchestrator.probes.http_response import NoResponse, Response
 from orchestrator.probes.inward import Where, may_lead, where
 from orchestrator.probes.kind import Done, NotAsked, Question, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.names import Failure
-from orchestrator.probes.sockets import is_address, meaning_of
+from orchestrator.probes.sockets import is_address, meaning_of, to_try
 from orchestrator.probes.trust import days_left_of, told_of_tls, trust_of
 from orchestrator.probes.turns import Turn
 
@@ -146,6 +146,10 @@ class Exchange:
         host = self._place.host
         if found[0] != host:
             self._seen[host] = ", ".join(found[:8])
+        found = to_try(found, self._question.options)
+        if not found:
+            self._fail(Refusal(f"{host} has no {self._question.options.address_family} address"))
+            return
         if self._hops:
             found = self._reachable(found)
             if not found:

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -61,6 +61,15 @@ class Pinned(Options):
     interface: Text | None = Field(default=None, description="network interface to ask through (needs CAP_NET_RAW)")
     mark: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = Field(
         default=None, description="firewall mark for policy routing (needs CAP_NET_ADMIN)"
+    )
+
+
+class Addressed(Pinned):
+    """Options of a question whose target may have several addresses."""
+
+    address_family: Literal["any", "ipv4", "ipv6"] = Field(default="any", description="of the target's addresses")
+    addresses: Literal["any", "first"] = Field(
+        default="any", description="any: all are tried until one answers; first: the first one alone"
     )
 
 

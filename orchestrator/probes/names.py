@@ -19,6 +19,7 @@ from orchestrator.probes.sockets import is_address, meaning_of, open_socket
 
 Failure = Silence | Refusal | NotAsked
 _THREADS_MAX = 256
+_OTHER_FAMILY_S = 0.25
 
 
 class NameFailed(OSError):
@@ -162,19 +163,34 @@ def _look_up(loop: asyncio.AbstractEventLoop, future: asyncio.Future[list[str]],
 
 async def by_server(name: str, resolver: str, pins: Pinned, family: int = 0) -> list[str]:
     """Ask one name server, as an end user's resolver would (twice, a lost packet is no outage). Raises `NameFailed`."""
-    kinds = ["A"] if family == socket.AF_INET else ["AAAA"] if family == socket.AF_INET6 else ["A", "AAAA"]
-    found: list[str] = []
-    for kind in kinds:
-        reply = await exchange(name, kind, resolver, 53, pins, tries_every_s=0.4)
-        rcode, values = reply
-        if rcode == "NXDOMAIN":
-            raise NameFailed(Refusal(f"name {name} does not exist, says {resolver}"))
-        if rcode != "NOERROR":
-            raise NameFailed(Refusal(f"name server {resolver} answers {rcode} for {name}"))
-        found += values
-        if found:
-            return found
-    raise NameFailed(Refusal(f"name {name} has no address, says {resolver}"))
+    if family:
+        found = await _of_one_kind(name, "A" if family == socket.AF_INET else "AAAA", resolver, pins)
+    else:
+        later = asyncio.ensure_future(_of_one_kind(name, "AAAA", resolver, pins))
+        try:
+            found = await _of_one_kind(name, "A", resolver, pins)
+            if found:  # the other family is asked at the same time, and waited for no longer than its place to be tried
+                await asyncio.wait([later], timeout=_OTHER_FAMILY_S)
+                found += later.result() if later.done() and later.exception() is None else []
+            else:
+                found = await later
+        finally:
+            if later.done():
+                later.cancelled() or later.exception()  # retrieved, so that nobody logs it
+            else:
+                later.cancel()
+    if not found:
+        raise NameFailed(Refusal(f"name {name} has no address, says {resolver}"))
+    return found
+
+
+async def _of_one_kind(name: str, kind: str, resolver: str, pins: Pinned) -> list[str]:
+    rcode, values = await exchange(name, kind, resolver, 53, pins, tries_every_s=0.4)
+    if rcode == "NXDOMAIN":
+        raise NameFailed(Refusal(f"name {name} does not exist, says {resolver}"))
+    if rcode != "NOERROR":
+        raise NameFailed(Refusal(f"name server {resolver} answers {rcode} for {name}"))
+    return values
 
 
 async def exchange(

@@ -13,7 +13,7 @@ import os
 import socket
 from functools import lru_cache
 
-from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable, WayGone
+from orchestrator.probes.kind import Addressed, NotAsked, Pinned, Refusal, Silence, Unanswerable, WayGone
 
 _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED}
 _SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENETDOWN, errno.ENONET}
@@ -43,6 +43,13 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def to_try(found: list[str], options: Addressed) -> list[str]:
+    """Those of the addresses of a name that the author wants to be asked."""
+    wanted = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}.get(options.address_family)
+    fitting = [address for address in found if wanted is None or family_of(address) == wanted]
+    return fitting[:1] if options.addresses == "first" else fitting
 
 
 def pin(sock: socket.socket, pins: Pinned) -> None:

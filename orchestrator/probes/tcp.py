@@ -16,12 +16,12 @@ from orchestrator.core.events import Answer
 from orchestrator.probes.connecting import Connecting
 from orchestrator.probes.expressions import TookTooLong, found
 from orchestrator.probes.kind import (
+    Addressed,
     CannotInvent,
     Done,
     Judged,
     Kind,
     NotAsked,
-    Pinned,
     Port,
     Question,
     Raw,
@@ -33,7 +33,7 @@ from orchestrator.probes.kind import (
 )
 from orchestrator.probes.names import Failure
 from orchestrator.probes.patterns import Pattern
-from orchestrator.probes.sockets import is_address, meaning_of
+from orchestrator.probes.sockets import is_address, meaning_of, to_try
 from orchestrator.probes.texts import differing, matching
 from orchestrator.probes.turns import Turn
 
@@ -41,7 +41,7 @@ _BANNER_MAX_BYTES = 65536
 _LOOK_EVERY_S = 0.02
 
 
-class TcpOptions(Pinned):
+class TcpOptions(Addressed):
     """Options of `probe: tcp`."""
 
     target: Text
@@ -109,7 +109,11 @@ class _Asking:
             self._finish(found)
             return
         question, options = self._question, self._question.options
-        self._connecting = Connecting(found[:1], options.port, options, self._connected)
+        found = to_try(found, options)
+        if not found:
+            self._finish(Refusal(f"{options.target} has no {options.address_family} address"))
+            return
+        self._connecting = Connecting(found, options.port, options, self._connected)
         turns = question.tools.turns("tcp")
         # may come, and end, before it is known here
         turn = turns.enter(question.timeout_s, self._go, self._finish)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
+import socket
 import ssl
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -231,9 +234,53 @@ class TestTls:
         url, _ = await serve(OK + b"\r\n", *[b"x" * 30000] * 10, context=context)
         assert (await ask("http", url=url, tls_verify=False, match="^x{300000}$")).answer is Answer.GOOD
 
+    async def test_a_client_certificate_that_is_wanted(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certificate)
+        url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # asyncio's servers hang up without saying why
+            thread = threading.Thread(target=_refuse_one, args=(listener, context), daemon=True)
+            thread.start()
+            without = await ask("http", url=f"https://127.0.0.1:{listener.getsockname()[1]}/", tls_verify=False)
+            thread.join(10)
+        assert (without.answer, "wants a client certificate" in without.detail) == (Answer.BAD, True), without.detail
+        own = {"tls_client_cert_file": str(certificate), "tls_client_key_file": str(tmp_path / "key.pem")}
+        seen = await ask("http", url=url, tls_verify=False, **own)
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_an_old_console(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+        url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
+        assert (await ask("http", url=url, tls_verify=False)).answer is Answer.GOOD
+        trusted = {"tls_ca_file": str(certificate), "tls_ciphers": "ECDHE-ECDSA-AES128-SHA"}
+        assert (await ask("http", url=url, **trusted)).answer is Answer.GOOD
+        newer = await ask("http", url=url, **trusted, tls_min_version="1.3")
+        assert (newer.answer, "TLS failed" in newer.detail) == (Answer.BAD, True), newer.detail
+
+    async def test_the_days_left_and_the_name(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
+        seen = await ask("http", url=url, tls_ca_file=str(certificate))
+        assert 0.9 < seen.measures["cert_days_left"] <= 1.0, seen.measures
+        soon = await ask("http", url=url, tls_ca_file=str(certificate), tls_days_left=14)
+        assert (soon.answer, "days left, expected 14" in soon.detail) == (Answer.BAD, True), soon.detail
+        by_name = url.replace("127.0.0.1", "localhost")
+        assert (await ask("http", url=by_name, tls_ca_file=str(certificate))).answer is Answer.BAD
+        named = await ask("http", url=by_name, tls_ca_file=str(certificate), tls_server_name="127.0.0.1")
+        assert named.answer is Answer.GOOD, named.detail
+
     async def test_connected_and_then_no_handshake(self, ask: Ask, deaf: int) -> None:
         seen = await ask("http", url=f"https://127.0.0.1:{deaf}/", timeout_s=0.5)
         assert (seen.answer, "connected, no response" in seen.detail) == (Answer.SILENT, True), seen.detail
+
+
+def _refuse_one(listener: socket.socket, context: ssl.SSLContext) -> None:
+    sock, _ = listener.accept()
+    with contextlib.suppress(OSError), sock:
+        context.wrap_socket(sock, server_side=True)
 
 
 def _certificate(room: Path) -> tuple[Path, ssl.SSLContext]:

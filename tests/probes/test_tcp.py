@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from orchestrator.core.events import Answer
-from tests.probes.conftest import Ask, free_port
+from tests.probes.conftest import Ask, NameServer, free_port
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -69,3 +69,30 @@ async def test_connected_and_then_nothing_is_silence(ask: Ask, deaf: int) -> Non
 
 async def test_a_port_as_text_is_a_port(ask: Ask, deaf: int) -> None:
     assert (await ask("tcp", target="127.0.0.1", port=str(deaf))).answer is Answer.GOOD
+
+
+async def test_each_address_of_a_name_is_tried(ask: Ask, name_server: NameServer) -> None:
+    name_server.records[("two.example.", "A")] = ["127.0.0.9", "127.0.0.1"]
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        named = {"target": "two.example", "port": port, "resolver": name_server.where}
+        seen = await ask("tcp", **named)
+        assert seen.answer is Answer.GOOD, seen.detail
+        first = await ask("tcp", **named, addresses="first")
+        assert (first.answer, "refused" in first.detail) == (Answer.BAD, True), first.detail
+        sixth = await ask("tcp", **named, address_family="ipv6")
+        assert (sixth.answer, "has no ipv6 address" in sixth.detail) == (Answer.BAD, True), sixth.detail
+
+
+async def test_both_families_are_tried_and_a_refusal_says_most(ask: Ask, name_server: NameServer) -> None:
+    name_server.records[("both.example.", "A")] = ["127.0.0.1"]
+    name_server.records[("both.example.", "AAAA")] = ["::1"]
+    named = {"target": "both.example", "resolver": name_server.where}
+    server = await asyncio.start_server(greet, "::1", 0)
+    async with server:
+        seen = await ask("tcp", port=server.sockets[0].getsockname()[1], **named)
+        assert seen.answer is Answer.GOOD, seen.detail
+    name_server.records[("both.example.", "AAAA")] = ["2001:db8::1"]
+    seen = await ask("tcp", port=free_port(), **named)
+    assert (seen.answer, "refused" in seen.detail) == (Answer.BAD, True), seen.detail
