@@ -5,7 +5,7 @@
 PYTEST = .venv/bin/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE # hundreds of Ansible starts: each would compile it all again
 
-.PHONY: help setup demo test test-unit test-lab test-long test-crash mutants bench lint types lock clean
+.PHONY: help setup demo test test-unit test-lab test-long test-crash test-ansible mutants bench lint types lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -29,6 +29,9 @@ test-long: setup ## the long stories on the lab: a person asked, a controller ki
 
 test-crash: setup ## the controller killed in each instant of each act, frozen, succeeded, on the lab; needs root
 	@$(PYTEST) -q -m crash $(ARGS)
+
+test-ansible: setup ## Ansible's own integration tests, by ansible-playbook, warm, and with Mitogen; hours; needs root
+	@.venv/bin/python -m scripts.ansible_targets $(ARGS)
 
 mutants: setup ## checks on the checks: each guard and rule of order taken out in turn; some seed must fail
 	@.venv/bin/python -m tests.mutants $(ARGS)

@@ -15,12 +15,6 @@ from pathlib import Path
 from scripts.ansible_targets import compare, sandbox, source
 
 WAYS = ("cold", "warm", "fast")
-LEFT_OUT = {
-    "ansible-test": "tests the tool of Ansible's own developers",
-    "galaxy": "needs Galaxy",
-    "windows": "needs Windows",
-    "cloud": "needs a cloud",
-}
 WANTED = Path(__file__).with_name("targets.txt")
 
 
