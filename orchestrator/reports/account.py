@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core import records as r
-from orchestrator.core.durations import show_duration
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.phases import Phase, milestones, segments, totals
+from orchestrator.reports.remarks import remarks
 from orchestrator.reports.shape import (
     Account,
     Figure,
@@ -104,7 +104,7 @@ def account(
             for c in story.checks
         ),
         changes=tuple(_change(c, zero) for c in story.placements),
-        remarks=(*_remarks(story, clock), *_unwatched(story, unwatched_s)),
+        remarks=tuple(remarks(story, unwatched_s)),
         meter=seen,
         title=title,
         extent=(start_s, end_s),
@@ -369,34 +369,6 @@ def _change(c: r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEnga
             return Moment(c.at - zero, what, c.reason.value, c.evidence)
         case r.MoveEngaged():
             return Moment(c.at - zero, f"{c.move} {'in effect' if c.engaged else 'taken back'}", "", "")
-
-
-def _remarks(story: Story, clock: WallClock) -> list[str]:
-    found = []
-    for c in story.controllers:
-        found.append(f"controller {c.controller} took over with epoch {c.epoch}")
-        if c.assumed_gap_s:
-            found.append(f"{c.assumed_gap_s:.0f}s of this are assumed from the wall clock")
-    if len(story.episodes) > 1:
-        found.append(
-            f"{len(story.episodes)} outages, each a relapse of the one before; RTA and phases count the time without"
-            " service in all of them"
-        )
-    service = story.of
-    if service is not None:
-        for run in story.runs:
-            tier = next((t for t in service.ladder if t.move == run.started.move), None)
-            if tier is not None and tier.accept_loss_s is not None:
-                found.append(
-                    f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
-                )
-    return found
-
-
-def _unwatched(story: Story, for_s: float | None) -> Iterator[str]:
-    """Nothing that is told as open or running is known to be so now."""
-    if for_s is not None and story.ended_at is None:
-        yield f"nobody has watched for {show_duration(for_s)}: what is open or running here was so then"
 
 
 def _meter(given: Mapping[str, object] | None) -> Meter | None:
