@@ -130,7 +130,7 @@ TEXTS: dict[Reason, str] = {
     Reason.VIABILITY_UNKNOWN: "the move's preconditions could not be checked",
     Reason.ALREADY_ENGAGED: "the move is in effect already",
     Reason.ALREADY_THERE: "the service is placed there already",
-    Reason.WRONG_PLACE: "the move cannot start from the place the service is in",
+    Reason.WRONG_PLACE: "the move starts from another place, or fences another than was named",
     Reason.RPO_UNKNOWN: "the age of the data found there was not measured",
     Reason.RPO_EXCEEDED: "the data found there is older than the RPO allows",
     Reason.FENCE_UNPROVEN: "the place to be left may still act",

@@ -14,7 +14,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.phases import Phase, milestones, segments, totals
-from orchestrator.reports.remarks import remarks, unwatched
+from orchestrator.reports.remarks import remarks
 from orchestrator.reports.shape import (
     Account,
     Figure,
@@ -103,7 +103,7 @@ def account(
             for c in story.checks
         ),
         changes=tuple(_change(c, zero) for c in story.placements),
-        remarks=(*remarks(story, clock), *unwatched(story, unwatched_s)),
+        remarks=tuple(remarks(story, unwatched_s)),
         meter=seen,
         title=title,
         extent=(start_s, end_s),

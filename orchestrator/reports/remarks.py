@@ -1,6 +1,6 @@
-"""What is to be said of a story beside its figures: who took over, what is assumed, what nobody watched.
+"""What has to be added to an account, so that nobody takes its figures for more than they are.
 
-The one rule it keeps: each remark is of a record of this very story.
+The one rule it keeps: a remark is about what is not known, or comes from elsewhere than a measurement.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.core.durations import show_duration
-from orchestrator.reports.entries import WallClock
 from orchestrator.reports.story import Story
 
 
-def remarks(story: Story, clock: WallClock) -> list[str]:
+def remarks(story: Story, unwatched_s: float | None) -> list[str]:
+    """A sentence each. `unwatched_s`: for so long no controller has written anything; None: one is at work."""
     found = []
     for c in story.controllers:
         found.append(f"controller {c.controller} took over with epoch {c.epoch}")
@@ -23,6 +23,7 @@ def remarks(story: Story, clock: WallClock) -> list[str]:
             f"{len(story.episodes)} outages, each a relapse of the one before; RTA and phases count the time without"
             " service in all of them"
         )
+    found += _unseen_before(story)
     service = story.of
     if service is not None:
         for run in story.runs:
@@ -31,10 +32,28 @@ def remarks(story: Story, clock: WallClock) -> list[str]:
                 found.append(
                     f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
                 )
+    return [*found, *_unwatched(story, unwatched_s)]
+
+
+def _unseen_before(story: Story) -> list[str]:
+    """Where nothing was written down before an outage's first bad answer, it may have begun earlier."""
+    service, model = story.of, story.model
+    if service is None or model is None:
+        return []
+    asked = [model.checks[c] for c in service.healthy_when.checks() if c in model.checks]
+    usual_s = max((c.stale_after_s for c in asked), default=0.0)
+    found = []
+    for opened in (e.opened for e in story.episodes):
+        gap_s = 0.0 if opened.last_good_at is None else opened.first_bad_at - opened.last_good_at
+        if gap_s > usual_s:
+            gap = show_duration(gap_s)
+            found.append(
+                f"the last good answer came {gap} before the first bad one: whether it worked then is not known"
+            )
     return found
 
 
-def unwatched(story: Story, for_s: float | None) -> Iterator[str]:
+def _unwatched(story: Story, for_s: float | None) -> Iterator[str]:
     """Nothing that is told as open or running is known to be so now."""
     if for_s is not None and story.ended_at is None:
         yield f"nobody has watched for {show_duration(for_s)}: what is open or running here was so then"

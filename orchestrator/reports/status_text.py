@@ -145,8 +145,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     began = f" since {when(s.since_wall, wall)}" if s.since_wall is not None else ""
     why = "; ".join(s.bad_checks) or "its checks are not down any more"
     yield from _wrapped(f"  {s.incident}{began}: ", why, width, "red")
-    by_hand = s.run is not None and s.run.origin == "manual"  # what was judged before it is not what is the case
-    if s.reason and s.decision != "act" and not by_hand:
+    asked = s.run is None or (s.run.origin != "manual" and bool(s.run.needs))  # else it was judged before the run
+    if s.reason and s.decision != "act" and asked:
         below = s.reason == Reason.NO_TIER_LEFT.value  # its evidence is the tiers, which follow
         why = f"{s.reason}: {s.evidence}" if s.evidence and not below else s.reason
         yield from _wrapped(f"  {s.decision}: ", why, width, "yellow")

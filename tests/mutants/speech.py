@@ -73,7 +73,7 @@ def stated_is_proven() -> Iterator[None]:
         yield
 
 
-def _planned_data(story: Story, run: RunStory | None) -> Figure:
+def _planned_data(run: RunStory | None) -> Figure:
     ages = [] if run is None else [s.measures["data_age_s"] for s in run.steps.values() if "data_age_s" in s.measures]
     return Figure(max(ages), Known.MEASURED, "found") if ages else Figure(None, Known.UNKNOWN, "not measured")
 

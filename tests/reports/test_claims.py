@@ -125,6 +125,22 @@ def test_a_tier_that_a_person_has_made_runs_whatever_it_was_judged_before(tape: 
     assert "no tier left" not in plain(status_lines(now, 100))
 
 
+def test_nobody_is_asked_any_more_once_it_is_approved(tape: Tape) -> None:
+    begun(tape, ASKING)
+    tape.write(r.ServiceJudged(tape.now, "i4", r.Decision.ASK, Reason.TIER_CHOSEN, "no history: assumed to fit"))
+    tape.write(r.StepBegan(tape.now, "r4", "approval", 1))
+
+    def shown() -> str:
+        stories = tape.read()
+        return plain(status_lines(status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True)), 100))
+
+    assert "ask: tier chosen" in shown()
+    tape.write(r.RunApproved(tape.now, "r4", "Ann", ""))
+    tape.write(r.StepFinished(tape.now, "r4", "approval", 1, r.StepState.DONE, Reason.APPROVED, "by Ann"))
+    tape.write(r.StepBegan(tape.now, "r4", "fence:acme/hq", 1))
+    assert "ask: tier chosen" not in shown()
+
+
 def test_nothing_is_said_to_run_while_nobody_watches(tape: Tape) -> None:
     begun(tape)
     tape.write(r.StepBegan(tape.now, "r4", "fence:acme/hq", 1))
@@ -149,6 +165,16 @@ def test_a_relapse_takes_nothing_back_that_an_earlier_move_lost(tape: Tape) -> N
     assert (after.rpa, after.rpo_met) == (before.rpa, before.rpo_met)
     tape.after(3.0).write(r.IncidentEnded(tape.now, "i2", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 120.9))
     assert told(tape, "i2").rpa == before.rpa
+
+
+def test_an_outage_that_may_have_begun_before_anybody_looked_says_so(tape: Tape) -> None:
+    """After a full disk or a restart: the first bad answer that was kept is not the first that there was."""
+    first_act(tape)
+    bad = tape.after(600.0).now
+    tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=bad, last_good=bad - 400.0)
+    said = "the last good answer came 6:40 before the first bad one: whether it worked then is not known"
+    assert said in told(tape, "i4").remarks
+    assert not [x for x in told(tape, "i1").remarks if "whether it worked then" in x]
 
 
 def test_a_fence_that_failed_has_proven_nothing(tape: Tape) -> None:
