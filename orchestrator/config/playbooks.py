@@ -3,7 +3,9 @@
 The one rule it keeps: a digest covers everything that would change what the playbook does and can be known without
 running it: the file, imported playbooks, roles and their dependencies, task, variable and template files, plug-ins
 and collections beside it, through whatever links; the client's inventory; and what Ansible loads beside them
-(`surroundings`). Where a name has a template in it, all that it could name beside the playbook is covered.
+(`surroundings`). Where a name has a template in it, all that it could name beside the playbook is covered. And however
+a task is written (`copy: src=a`, `action: script a`, `command: "{{ playbook_dir }}/a"`): each word in it that is the
+name of something in the workspace stands for that.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
+_HERE = re.compile(r"\{\{\s*(playbook_dir|role_path)\s*\}\}/*")
+_BETWEEN_WORDS = re.compile(r"[\s\"'=,;:|(){}\[\]<>@`]+")
 YES = ("true", "yes", "on")
 
 
@@ -58,6 +62,7 @@ class Reader:
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by digest
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
+    _walked: list[tuple[Path, yaml.Node, Path]] = field(default_factory=list)  # their words are still to be looked at
 
     @property
     def folder(self) -> Path:
@@ -77,7 +82,12 @@ class Reader:
         if path in self.parts:
             return True
         found: set[Path] = set()
+        self._walked.clear()
         self._playbook(path, found)
+        # Of what words name nobody knows whether Ansible will load it as that: it counts, and is no fault.
+        by_words = Reader(self.workspace, Faults(), dict(self.trees), _walked=self._walked)
+        while by_words._walked:
+            by_words._words(*by_words._walked.pop(), found)
         self.parts[path] = frozenset(found)
         return True
 
@@ -190,6 +200,7 @@ class Reader:
     def _walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
         """Follow the static references of one file; `base` is what its relative paths start from."""
         loose = False
+        self._walked.append((path, root, base))
         for key, node in _pairs(root):
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
             loose = loose or plain.startswith("with_") or _looks_up(node)
@@ -206,6 +217,37 @@ class Reader:
                     self._file(path, source, base, _SOURCE_KEYS[plain], found)
         if loose:
             self._whatever_is_looked_up(base, found)
+
+    def _words(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
+        """Whatever a word of any value names here, as Ansible and a shell in the playbook's folder would find it."""
+        bases = dict.fromkeys((path.parent, base, self.folder))
+        tops = sorted({top / folder for top in bases for folder in ("", "tasks", *_LOOKED_UP)})
+        words = {w for text in _texts(root) for w in _BETWEEN_WORDS.split(_HERE.sub("", text)) if w.strip("./")}
+        for word in sorted(words):
+            for top in tops:
+                self._word(Path(os.path.normpath(top / word)), base, found)
+            if any((top / "roles" / word / part).is_dir() for top in bases for part in ("tasks", "meta")):
+                self._role(path, yaml.ScalarNode("tag:yaml.org,2002:str", word), found)
+
+    def _word(self, there: Path, base: Path, found: set[Path]) -> None:
+        if there in found or not there.is_relative_to(self.workspace) or self.folder.is_relative_to(there):
+            return
+        try:
+            if there.is_dir():
+                if there.parent != self.workspace and there.name != "roles":  # those are looked through by name
+                    found.update(trees.files(there))
+                return
+            if not there.is_file():
+                return
+        except (OSError, ValueError):  # too long for a name: it names nothing
+            return
+        found.add(there)
+        if there.parent.name == "templates":
+            found.update(trees.files(there.parent))  # one includes another
+        if there.suffix in (".yml", ".yaml"):
+            root = self._tree(there)
+            if root is not None:
+                self._walk(there, root, base, found)
 
     @staticmethod
     def _whatever_is_looked_up(base: Path, found: set[Path]) -> None:
@@ -357,6 +399,23 @@ def _mappings(root: yaml.Node) -> Iterator[yaml.MappingNode]:
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             yield node
+            todo.extend(value for _, value in node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            todo.extend(node.value)
+
+
+def _texts(root: yaml.Node) -> Iterator[str]:
+    """Every text that is a value in the tree, at any depth."""
+    todo: list[yaml.Node] = [root]
+    seen: set[int] = set()
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            yield str(node.value)
+        elif isinstance(node, yaml.MappingNode):
             todo.extend(value for _, value in node.value)
         elif isinstance(node, yaml.SequenceNode):
             todo.extend(node.value)
