@@ -230,7 +230,9 @@ class Reader:
                 self._role(path, yaml.ScalarNode("tag:yaml.org,2002:str", word), found)
 
     def _word(self, there: Path, base: Path, found: set[Path]) -> None:
-        if there in found or not there.is_relative_to(self.workspace) or self.folder.is_relative_to(there):
+        if not there.is_relative_to(self.workspace) or self.folder.is_relative_to(there):
+            return
+        if there in found and there.parent.name != "templates":
             return
         try:
             if there.is_dir():
@@ -241,9 +243,10 @@ class Reader:
                 return
         except (OSError, ValueError):  # too long for a name: it names nothing
             return
-        found.add(there)
         if there.parent.name == "templates":
             found.update(trees.files(there.parent))  # one includes another
+            return
+        found.add(there)
         if there.suffix in (".yml", ".yaml"):
             root = self._tree(there)
             if root is not None:

@@ -148,6 +148,7 @@ def test_a_word_that_names_a_broken_file_is_no_fault(place: Path) -> None:
 
 
 def test_a_template_that_another_includes_is_covered(place: Path) -> None:
+    write(place / "playbooks/p.yml", "- hosts: web\n  tasks: [{template: {src: page.j2, dest: /x}}]\n")
     write(place / "playbooks/templates/page.j2", "{% include 'inner.j2' %}")
     write(place / "playbooks/templates/inner.j2", "one")
     before = digest(place)
