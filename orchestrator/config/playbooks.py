@@ -224,6 +224,8 @@ class Reader:
         tops = sorted({top / folder for top in bases for folder in ("", "tasks", *_LOOKED_UP)})
         words = {w for text in _texts(root) for w in _BETWEEN_WORDS.split(_HERE.sub("", text)) if w.strip("./")}
         for word in sorted(words):
+            if word.startswith("/") and not Path(word).is_relative_to(self.folder):
+                continue  # as likely what it writes as what it reads
             for top in tops:
                 self._word(Path(os.path.normpath(top / word)), base, found)
             if any((top / "roles" / word / part).is_dir() for top in bases for part in ("tasks", "meta")):
