@@ -3,7 +3,9 @@
 The one rule it keeps: a digest covers everything that would change what the playbook does and can be known without
 running it: the file, imported playbooks, roles and their dependencies, task, variable and template files, plug-ins
 and collections beside it, through whatever links; the client's inventory; and what Ansible loads beside them
-(`surroundings`). Where a name has a template in it, all that it could name beside the playbook is covered.
+(`surroundings`). Where a name has a template in it, all that it could name beside the playbook is covered. And however
+a task is written (`copy: src=a`, `action: script a`, `command: "{{ playbook_dir }}/a"`): each word in it that is the
+name of something in the workspace stands for that.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe_parts
+from orchestrator.config.playbook_words import LOOKED_UP, count_words
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import NO_FILE, label, roles_path, surroundings
 from orchestrator.config.yaml_nodes import get, mappings, pairs, scalars, text
 from orchestrator.core import ansible
 
 _BESIDE = ("library", "module_utils", "doc_fragments", "collections", "group_vars", "host_vars")
-_LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
 _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
@@ -60,6 +62,7 @@ class Reader:
     encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
+    walked: list[tuple[Path, yaml.Node, Path]] = field(default_factory=list)  # their words are still to be looked at
 
     @property
     def folder(self) -> Path:
@@ -87,7 +90,12 @@ class Reader:
         if path in self.parts:
             return True
         found: set[Path] = set()
+        self.walked.clear()
         self._playbook(path, found)
+        # Of what words name nobody knows whether Ansible will load it as that: it counts, and is no fault.
+        by_words = Reader(self.workspace, Faults(), dict(self.trees), walked=self.walked)
+        while by_words.walked:
+            count_words(by_words, *by_words.walked.pop(), found)
         self.parts[path] = frozenset(found)
         return True
 
@@ -149,7 +157,7 @@ class Reader:
         names = {name for m in self.manifests.values() for name in (*m.around, *m.parts)}
         return {self.workspace / name for name in names if not name.startswith(NO_FILE)}
 
-    def _tree(self, path: Path) -> yaml.Node | None:
+    def tree(self, path: Path) -> yaml.Node | None:
         if path not in self.trees:
             name = str(path.relative_to(self.workspace)) if path.is_relative_to(self.workspace) else str(path)
             try:
@@ -172,7 +180,7 @@ class Reader:
             return
         found.add(path)
         before = len(self.faults.found)
-        root = self._tree(path)
+        root = self.tree(path)
         if root is None and path in self.encrypted:
             self._beside(path, found)  # what it is made of is known to Ansible alone
             return
@@ -204,17 +212,18 @@ class Reader:
         """What one play of this playbook is made of."""
         roles = get(play, "roles")
         for item in roles.value if isinstance(roles, yaml.SequenceNode) else ():
-            self._role(path, item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"), found)
-        self._walk(path, play, path.parent, found)
+            self.role(path, item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"), found)
+        self.walk(path, play, path.parent, found)
 
-    def _walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
+    def walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
         """Follow the static references of one file; `base` is what its relative paths start from."""
         loose = False
+        self.walked.append((path, root, base))
         for key, node in pairs(root):
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
             loose = loose or plain.startswith("with_") or _looks_up(node)
             if plain in _ROLE_KEYS:
-                self._role(path, get(node, "name", "role"), found)
+                self.role(path, get(node, "name", "role"), found)
             elif plain in _TASK_KEYS:
                 for item in scalars(node, "file"):
                     self._file(path, item, base, plain, found)
@@ -230,7 +239,7 @@ class Reader:
     @staticmethod
     def _whatever_is_looked_up(base: Path, found: set[Path]) -> None:
         """What lookups find, and names that are only known when it runs: in their folders, or beside the playbook."""
-        for folder in _LOOKED_UP:
+        for folder in LOOKED_UP:
             found.update(trees.files(base / folder))
         found.update(p for p in base.iterdir() if p.suffix not in (".yml", ".yaml", ".retry") and p.is_file())
 
@@ -265,11 +274,11 @@ class Reader:
         elif there not in found:
             found.add(there)
             if kind in ("include_tasks", "import_tasks"):
-                root = self._tree(there)
+                root = self.tree(there)
                 if root is not None:
-                    self._walk(there, root, base, found)
+                    self.walk(there, root, base, found)
 
-    def _role(self, path: Path, node: yaml.Node | None, found: set[Path], beside: Path | None = None) -> None:
+    def role(self, path: Path, node: yaml.Node | None, found: set[Path], beside: Path | None = None) -> None:
         """Cover a role of this playbook; `beside`: where the role is that asks for it."""
         if not isinstance(node, yaml.ScalarNode):
             return
@@ -298,14 +307,14 @@ class Reader:
         found.update(files)
         for inner in sorted(files):
             if inner.suffix in (".yml", ".yaml") and inner.relative_to(role).parts[0] in ("tasks", "handlers", "meta"):
-                root = self._tree(inner)
+                root = self.tree(inner)
                 if root is None:
                     continue
-                self._walk(inner, root, role, found)
+                self.walk(inner, root, role, found)
                 if inner.parent.name == "meta":
                     dependencies = get(root, "dependencies")
                     for item in dependencies.value if isinstance(dependencies, yaml.SequenceNode) else ():
-                        self._role(
+                        self.role(
                             path,
                             item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"),
                             found,

@@ -55,3 +55,20 @@ def scalars(node: yaml.Node, key: str) -> list[yaml.ScalarNode]:
         return [item for item in node.value if isinstance(item, yaml.ScalarNode)]
     inner = get(node, key)
     return [inner] if isinstance(inner, yaml.ScalarNode) else []
+
+
+def texts(root: yaml.Node) -> Iterator[str]:
+    """Every text that is a value in the tree, at any depth."""
+    todo: list[yaml.Node] = [root]
+    seen: set[int] = set()
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            yield str(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            todo.extend(value for _, value in node.value)
+        elif isinstance(node, yaml.SequenceNode):
+            todo.extend(node.value)

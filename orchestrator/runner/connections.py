@@ -85,7 +85,7 @@ class Arguments:
     """What an ssh program is called with, without the host and what comes after it."""
 
     options: list[tuple[str, str]] = field(default_factory=list)  # of -o, the first of a name counts
-    others: list[str] = field(default_factory=list)
+    others: list[tuple[str, ...]] = field(default_factory=list)  # each with the word that follows it
     kept: list[str] = field(default_factory=list)  # all of it but the path of a shared connection
     file: str | None = None  # -F
 
@@ -115,7 +115,7 @@ def read(words: Sequence[str], *, is_ssh: bool = True) -> Arguments:
             continue
         if word.startswith("-F"):
             found.file = value
-        found.others += taken
+        found.others.append(tuple(taken))
         found.kept += taken
     return found
 
@@ -133,10 +133,14 @@ def _option(text: str) -> tuple[str, str]:
 def name_of(arguments: Arguments, host: str, program: str, whom: str) -> str:
     """The name of a shared connection: two with one name lead to one place, for one client."""
     lead = [f"{name}={value}" for name, value in arguments.options if name not in _NEUTRAL]
-    flags = [word for word in arguments.others if word not in _NEUTRAL_FLAGS and word.strip("-v")]
+    flags = [" ".join(words) for words in arguments.others if len(words) > 1 or not _is_neutral(words[0])]
     state = [f"{path} {size} {changed}" for path, size, changed in files_of_ssh(arguments.file)]
     parts = [whom, os.path.basename(program) if program in SSH_PROGRAMS else program, host, *lead, *flags, *state]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:NAME_LENGTH]
+
+
+def _is_neutral(word: str) -> bool:
+    return word in _NEUTRAL_FLAGS or (word.startswith("-") and not word.strip("-v"))
 
 
 def path_for(arguments: Arguments, name: str, *, ansibles_own: str, program: str, host: str) -> str | None:

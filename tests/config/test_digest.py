@@ -83,6 +83,79 @@ AFTERWARDS: dict[str, Callable[[Path], object]] = {
 }
 
 
+HOWEVER_WRITTEN = {  # a task, and what it uses
+    "include_vars: {dir: settings}": "settings/a.yml",
+    "include_vars: file=a.yml": "vars/a.yml",
+    "include_tasks: file=a.yml": "a.yml",
+    "include_tasks: {args: {file: a.yml}}": "a.yml",
+    "include_role: name=a": "roles/a/tasks/main.yml",
+    "script: {cmd: a.sh}": "files/a.sh",
+    "script: creates=/x a.sh": "a.sh",
+    "copy: src=a.txt dest=/x": "files/a.txt",
+    "action: copy src=a.txt dest=/x": "files/a.txt",
+    "local_action: script a.sh": "a.sh",
+    "action: {module: script, cmd: a.sh}": "a.sh",
+    "command: '{{ playbook_dir }}/tools/a.sh'": "tools/a.sh",
+    "shell: . ./a.env && run": "a.env",
+    "command: ../a.sh": "../a.sh",
+    "debug: {msg: \"{{ lookup('file', 'a.yml') }}\"}": "a.yml",
+    "debug: {msg: \"{{ lookup('pipe', 'tools/a.sh') }}\"}": "tools/a.sh",
+    "debug: {msg: \"{{ lookup('file', '../a.txt') }}\"}": "../a.txt",
+}
+
+
+@pytest.mark.parametrize("task", HOWEVER_WRITTEN)
+@pytest.mark.parametrize("by_a_role", [False, True])
+def test_what_a_task_uses_is_covered_however_it_is_written(place: Path, task: str, by_a_role: bool) -> None:
+    used = place / "playbooks" / HOWEVER_WRITTEN[task]
+    if by_a_role:
+        write(place / "playbooks/roles/mine/tasks/main.yml", f"- {task}\n")
+        write(place / "playbooks/p.yml", "- hosts: web\n  roles: [mine]\n")
+    else:
+        write(place / "playbooks/p.yml", f"- hosts: web\n  tasks:\n    - {task}\n")
+    (place / "playbooks/roles").mkdir(exist_ok=True)
+    write(used, "[]\n")
+    before = digest(place)
+    write(used, "[{debug: }]\n")
+    assert digest(place) != before
+
+
+def test_variables_of_which_the_first_is_taken_are_covered(place: Path) -> None:
+    write(place / "playbooks/p.yml", "- hosts: web\n  vars_files: [[a.yml, b.yml]]\n")
+    write(place / "playbooks/b.yml")
+    before = digest(place)
+    write(place / "playbooks/a.yml")
+    assert digest(place) != before
+
+
+def test_what_is_beside_an_imported_playbook_is_covered(place: Path) -> None:
+    write(place / "playbooks/p.yml", "- import_playbook: sub/q.yml\n")
+    write(place / "playbooks/sub/q.yml", "- hosts: web\n")
+    before = digest(place)
+    write(place / "playbooks/sub/library/command.py")
+    assert digest(place) != before
+
+
+def test_a_word_that_names_a_broken_file_is_no_fault(place: Path) -> None:
+    write(place / "playbooks/p.yml", "- hosts: web\n  tasks: [{debug: {msg: see notes.yml and b.yml}}]\n")
+    write(place / "playbooks/notes.yml", "a: [\n")
+    write(place / "playbooks/b.yml", "- import_tasks: gone.yml\n")
+    reader = Reader(place, faults := Faults())
+    assert reader.check("p.yml", Position("p.yml"))
+    assert not faults.found
+    assert reader.check("notes.yml", Position("notes.yml"))
+    assert faults.found
+
+
+def test_a_template_that_another_includes_is_covered(place: Path) -> None:
+    write(place / "playbooks/p.yml", "- hosts: web\n  tasks: [{template: {src: page.j2, dest: /x}}]\n")
+    write(place / "playbooks/templates/page.j2", "{% include 'inner.j2' %}")
+    write(place / "playbooks/templates/inner.j2", "one")
+    before = digest(place)
+    write(place / "playbooks/templates/inner.j2", "two")
+    assert digest(place) != before
+
+
 @pytest.mark.parametrize("what", AFTERWARDS)
 def test_what_is_put_there_afterwards_changes_the_digest(place: Path, what: str) -> None:
     before = digest(place)

@@ -50,6 +50,11 @@ def test_whatever_decides_where_it_leads_is_in_its_name(other: str) -> None:
     assert other != name()
 
 
+@pytest.mark.parametrize("flag", ["-J", "-l", "-i"])
+def test_a_name_that_looks_like_a_flag_is_still_a_name(flag: str) -> None:
+    assert len({name(flag, said) for said in ("v", "vv", "-q", "-C", "-v")}) == 5
+
+
 def test_what_decides_nothing_is_not() -> None:
     """So sftp finds the connection that ssh has made, and a more patient task the one of a less patient."""
     for more in (["-vvv"], ["-tt"], ["-o", "SendEnv=LC_X"], ["-o", "ConnectTimeout=3"], ["-oServerAliveInterval 4"]):
