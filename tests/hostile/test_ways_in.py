@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.core.codec import encode
 from orchestrator.core.commands import Answered
-from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.events import Peer, WordKind, WordSpoken
 from orchestrator.core.outside import EVIDENCE_MAX, NAME_MAX, evidence, is_visible, measures, name_fault, visible
 from orchestrator.core.people import AppriseWay
 from orchestrator.daemon.desk import Desk
@@ -155,7 +155,7 @@ async def test_words_of_people(text: str, field: str) -> None:
 
     word = replace(WordSpoken("w", WordKind.HOLD, "ann", "acme/erp", ""), **{field: text})  # type: ignore[arg-type]
     for op in ("word", "dry-run"):
-        reply = await Desk(speak, plan, lambda: 0.0).handle({"op": op, "word": encode(word)})
+        reply = await Desk(speak, plan, lambda: 0.0).handle({"op": op, "word": encode(word)}, Peer(1, 0))
         assert f"its {field} " in str(reply.get("error"))
         kept(str(reply["error"]))
     assert not heard

@@ -166,13 +166,14 @@ def log() -> Iterator[None]:
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_the_log(text: str, form: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(os.fdopen(2, "wb", closefd=False), "utf-8", write_through=True))
-    set_up_logs(form)
+    outlet = set_up_logs(form)
     structlog.get_logger().warning("told", why=text, ways=[text], more={"x": {text: text}})
     try:
         raise RuntimeError(text)
     except RuntimeError:
         structlog.get_logger().exception("broke")
         logging.getLogger("asyncio").exception("Task %s", text)
+    outlet.drain(5.0)
     said = uncoloured(capfd.readouterr().err)
     assert "told" in said
     assert not acts(said, "\n\t"), acts(said, "\n\t")

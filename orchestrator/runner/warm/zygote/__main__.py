@@ -190,8 +190,6 @@ class Zygote:
         self.selector.close()
         if self.one is not None:
             os.closerange(3, LOW)
-            if self.open:
-                os.close(self.one)
         for other in (self.owner, self.wake, self._woken, *self.children.values()):
             other.close()
         if self.spare:
@@ -234,6 +232,11 @@ class Zygote:
                 self.look()
 
 
+def _let_go(lock: int) -> None:
+    with contextlib.suppress(OSError):  # by the parent already
+        os.close(lock)
+
+
 def leave_low_descriptors_free() -> None:
     """All that is opened from now on has a higher number: see `forked.receive`."""
     taken = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -253,6 +256,8 @@ def main() -> None:
         os.close(lock)
     owner = socket.socket(fileno=os.dup(0))
     os.register_at_fork(after_in_child=owner.close)  # or the owner would not hear the end of a zygote that was killed
+    for lock in one:  # whatever it has forked lives on when another takes its place
+        os.register_at_fork(after_in_child=lambda lock=lock: _let_go(lock))
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(quiet, 0)
     os.dup2(quiet, 1)
