@@ -67,7 +67,7 @@ def test_another_process_with_another_order_of_sets_tells_the_same() -> None:
     for hashes in ("1", "2"):
         told = subprocess.run(
             [sys.executable, "-c", ELSEWHERE, ",".join(map(str, SEEDS))],
-            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(REPOSITORY)},
+            env={**os.environ, "PYTHONHASHSEED": hashes},
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
