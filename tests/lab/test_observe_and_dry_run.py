@@ -67,7 +67,7 @@ def test_a_missing_key_is_named(story: Story) -> None:
         assert done.returncode == 4  # as ansible-playbook: a host is unreachable
         assert "Traceback" not in done.stdout + done.stderr
         assert "UNREACHABLE" in done.stdout
-        assert "hq-edge" in done.stdout + done.stderr  # not the key: ssh is silent about a jump's error while it keeps connections
+        assert "hq-edge" in done.stdout + done.stderr
         story.wait(
             "the check says which key",
             lambda: any(
@@ -99,7 +99,7 @@ def _nothing_to_promote(story: Story) -> None:
     assert "geo-ready" in refused.stderr
     assert story.snapshot() == before
     told_by = story.bascule("playbook", "run", "playbooks/site/promote_geo.yml", "--check")
-    assert told_by.returncode == 1
+    assert told_by.returncode in (2, 4)
     assert "geo-app" in told_by.stdout + told_by.stderr
     assert "UNREACHABLE" in told_by.stdout + told_by.stderr
 
