@@ -67,7 +67,7 @@ def _in_place(c: Compiler, service: Service, moves: Iterable[Move], away: list[s
 def _touched(c: Compiler, move: Move) -> set[str]:
     """The places that the playbook's hosts are in, as far as they can be known."""
     inventory, found = c.read, set[str]()
-    for play in c.playbooks.plays(c.playbooks.folder / move.playbook.path):
+    for play in c.playbooks.plays(c.playbooks.file(move.playbook.path)):
         try:
             hosts, _ = match_hosts(play.hosts, inventory.hosts, inventory.groups) if inventory else ([], [])
         except PatternInvalid:

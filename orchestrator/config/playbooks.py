@@ -62,6 +62,7 @@ class Reader:
     encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
+    _imports: dict[Path, list[Path]] = field(default_factory=dict)  # a playbook to those that it imports, in order
     walked: list[tuple[Path, yaml.Node, Path]] = field(default_factory=list)  # their words are still to be looked at
 
     @property
@@ -113,7 +114,9 @@ class Reader:
         if path in self._plays:
             return self._plays[path]
         found = self._plays[path] = []
-        for part in sorted(self.parts.get(path, frozenset())):
+        played = [path]
+        for part in played:
+            played += [imported for imported in self._imports.get(part, ()) if imported not in played]
             root = self.trees.get(part)
             for play in root.value if isinstance(root, yaml.SequenceNode) else ():
                 hosts = get(play, "hosts")
@@ -268,6 +271,7 @@ class Reader:
                 )
             return
         if kind == "import_playbook":
+            self._imports.setdefault(path, []).append(there)
             self._playbook(there, found)
         elif there.is_dir():
             found.update(trees.files(there))

@@ -85,7 +85,7 @@ async def test_an_http_server_that_never_ends(kind: str, ask: Ask) -> None:
         seen, turns = await while_others(ask("http", url=f"http://127.0.0.1:{port}/", timeout_s=20.0))
     assert seen.answer in (Answer.GOOD, Answer.BAD), seen.detail
     assert "did not end" not in seen.detail
-    assert turns >= 10, "nobody else had a turn"
+    assert turns >= 5, "nobody else had a turn"  # one for each 64 KiB; headers end after a few of those
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
 
 

@@ -62,6 +62,7 @@ WHOSE = """
     - name: told
       ansible.builtin.lineinfile: {path: "{{ told }}", line: "{{ found.stdout }}", create: true}
       delegate_to: localhost
+      throttle: 1 # all hosts write to one file
       vars: {ansible_connection: local}
 """
 

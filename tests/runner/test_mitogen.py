@@ -67,9 +67,11 @@ async def cancelled(stage: Stage, target: Target, playbook: Playbook, sign: str)
     return ended.detail
 
 
-async def test_a_connection_outlives_its_playbook(stage: Stage) -> None:
-    """The second playbook on a host finds Mitogen's connection."""
+async def test_a_connection_outlives_its_playbook(stage: Stage, target: Target) -> None:
+    """The second playbook on a host finds Mitogen's connection; so does its guard, patient as it is, and makes none."""
     await standing(stage)
+    began = [args for args in target.run("ps -eo args").splitlines() if args.startswith("sh -c") and "zlib" in args]
+    assert len(began) == 1, "one login"
 
 
 async def test_a_connection_that_was_reset_is_not_used_again(stage: Stage) -> None:

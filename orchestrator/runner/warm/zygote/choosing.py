@@ -62,7 +62,7 @@ def install(model: Any) -> None:
             return by_ssh(self, cvars, templar, current_connection)
         switch(True)
         theirs = None
-        asked_with = own_timeout(self, cvars) if guards(self._task) else cvars
+        asked_with = as_patient(self, cvars, templar) if guards(self._task) else cvars
         try:
             with standing.within(ANSWER_S):
                 theirs = by_ssh(self, asked_with, templar, "ssh")  # Mitogen does not know it by its full name
@@ -142,15 +142,18 @@ def guards(task: Any) -> bool:
     return getattr(getattr(task._parent, "_play", None), "name", None) == guard.PLAY
 
 
-def own_timeout(executor: Any, cvars: Any) -> dict[str, Any]:
-    """The guard's short patience is for connections that have to be made: what stands is known by the author's."""
-    found = dict(cvars)
-    given = cvars["hostvars"][executor._host.name].get("ansible_ssh_timeout")
-    if given is None:
-        found.pop("ansible_ssh_timeout", None)
-    else:
-        found["ansible_ssh_timeout"] = given
-    return found
+def as_patient(executor: Any, cvars: Any, templar: Any) -> dict[str, Any]:
+    """The guard's variables with the author's timeout: one connection serves both, and no task waits for it to be made.
+
+    Worked out as Ansible does for the author's tasks: of the host, else of the command line, else of the settings.
+    """
+    import ansible.constants as constants
+    from ansible import context
+
+    of_host = cvars["hostvars"][executor._host.name]
+    given = of_host.get("ansible_ssh_timeout", of_host.get("ansible_timeout"))
+    patience = context.CLIARGS.get("timeout") or constants.DEFAULT_TIMEOUT if given is None else templar.template(given)
+    return {**cvars, "ansible_ssh_timeout": int(patience)}
 
 
 def ours(executor: Any, task: Any) -> bool:
