@@ -19,7 +19,7 @@ demo: setup ## three tiers of failover on the lab, timed against the RTO
 test: setup test-unit test-lab ## everything that must hold, with a sample of the long stories
 
 test-unit: ## without the lab, on all cores
-	@$(PYTEST) -q -n 3 --dist loadfile -m "not lab and not long" $(ARGS)
+	@$(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder -m "not lab and not long" $(ARGS)
 
 test-lab: ## on a real network of namespaces; needs root
 	@$(PYTEST) -q -n 2 --dist loadfile -m "lab and not long" $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -36,8 +37,18 @@ def _not_permitted() -> str | None:
     return why_not()
 
 
+# Several processes take a file each: the long ones first, or the last to be begun is waited for alone.
+LONG_FIRST = ("runner", "contract", "sim", "shell", "cli")
+
+
+def _turn(item: pytest.Item) -> int:
+    file = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next((turn for turn, start in enumerate(LONG_FIRST) if file.startswith(start)), len(LONG_FIRST))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the lab's tests where they cannot run; fail instead where they must."""
+    """The long ones first; skip the lab's tests where they cannot run, or fail instead where they must."""
+    items.sort(key=_turn)
     lab = [item for item in items if item.get_closest_marker("lab")]
     if not lab:
         return

@@ -163,7 +163,7 @@ class Database:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start it, and wait until it answers: one that recovers listens before it does."""
         self.process = subprocess.Popen(
             [*_as_nobody(), str(self.programs / "postgres"), "-D", str(self.data)],
             stdout=subprocess.DEVNULL,
@@ -171,6 +171,9 @@ class Database:
             cwd="/",
         )
         wait_for_port(self.port, self.process)
+        until = time.monotonic() + 60.0
+        while self._asked("SELECT 1").returncode and time.monotonic() < until:
+            time.sleep(0.1)
 
     def stop(self) -> None:
         """Stop it at once."""
@@ -181,25 +184,13 @@ class Database:
 
     def sql(self, text: str) -> str:
         """Run a statement; its first value as text."""
-        done = subprocess.run(
-            [
-                str(self.programs / "psql"),
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(self.port),
-                "-U",
-                "postgres",
-                "-Atqc",
-                text,
-                "postgres",
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
+        done = self._asked(text)
+        assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    def _asked(self, text: str) -> subprocess.CompletedProcess[str]:
+        psql = [str(self.programs / "psql"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-Atqc", text]
+        return subprocess.run([*psql, "postgres"], capture_output=True, text=True, check=False, timeout=60)
 
 
 def _as_nobody() -> list[str]:

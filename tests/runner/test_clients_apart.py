@@ -52,6 +52,7 @@ while True:
             sys.exit()
         there.sendall(data) if end == 0 else os.write(1, data)
 """
+LONG_WAYS = [pytest.param(executor, marks=pytest.mark.long) for executor in ("warm", "cold")]
 WHOSE = """
 - hosts: app
   gather_facts: false
@@ -428,23 +429,21 @@ def test_every_store_is_in_the_book_and_every_one_in_the_book_is_tried() -> None
 # ---- beside the clients: all that decides where a connection leads
 
 
-async def test_a_connection_is_not_found_by_its_arguments_alone(twins: Twins) -> None:
+@pytest.mark.parametrize("executor", ["fast", *LONG_WAYS])
+async def test_a_connection_is_not_found_by_its_arguments_alone(twins: Twins, executor: str) -> None:
     """The arguments are equal to the letter, and what the proxy finds is another network by then."""
     for client in CLIENTS:
         common = twins.variables(client, through="anywhere")
         twins.inventory(client, **{**common, "ansible_ssh_private_key_file": str(twins.hosts["east"].home / "user")})
     shutil.copy(twins.hosts["east"].home / "user.pub", twins.hosts["west"].home / "user.pub")
-    for executor in ("fast", "cold"):
-        await twins.warmed(executor)
-        for client in CLIENTS:
-            (twins.workspace / "port-anywhere").write_text(str(twins.hosts[client].port))
-            for _ in range(3):
-                assert await twins.whose(client) == client
-        await twins.runner.close()
-        twins.open()
+    await twins.warmed(executor)
+    for client in CLIENTS:
+        (twins.workspace / "port-anywhere").write_text(str(twins.hosts[client].port))
+        for _ in range(3):
+            assert await twins.whose(client) == client
 
 
-@pytest.mark.parametrize("executor", ["fast", "warm", "cold"])
+@pytest.mark.parametrize("executor", ["fast", *LONG_WAYS])
 async def test_two_hosts_of_one_client_with_one_address(twins: Twins, executor: str) -> None:
     hosts = {
         name: {**twins.variables("east", through=name), "ansible_ssh_private_key_file": str(host.home / "user")}
@@ -462,7 +461,7 @@ async def test_two_hosts_of_one_client_with_one_address(twins: Twins, executor: 
 
 
 @pytest.mark.parametrize("where", ["control_path_dir", "control_path", "ssh_args", "common_args"])
-@pytest.mark.parametrize("executor", ["fast", "cold"])
+@pytest.mark.parametrize("executor", ["fast", *LONG_WAYS])
 async def test_where_the_author_says_where_connections_are_kept(twins: Twins, where: str, executor: str) -> None:
     """They are there, and two clients do not meet there either."""
     place = tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp")  # a socket's path is short

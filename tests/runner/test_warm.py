@@ -265,9 +265,9 @@ async def test_no_room_for_a_zygote_is_a_reason_and_no_error(tmp_path: Path, mon
     await zygote.close()
 
 
-async def test_thirty_runs_in_a_row(warm: Stage) -> None:
+async def test_ten_runs_in_a_row(warm: Stage) -> None:
     """Files, processes, sockets and memory are as before."""
-    await many(warm, 30)
+    await many(warm, 10)
 
 
 @pytest.mark.long
