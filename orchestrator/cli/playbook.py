@@ -150,7 +150,7 @@ class Call:
         self.own = own
         self.mark = secrets.token_hex(12)
         self.mitogen = own.executor == "fast"
-        self.why_cold = "--executor cold" if own.executor == "cold" else "nothing was started from here a moment ago"
+        self.why_cold = "--executor cold" if own.executor == "cold" else "nothing warm stands here yet"
 
     def run(self) -> int:
         """Run it to its end."""

@@ -205,7 +205,8 @@ def test_a_changed_configuration_counts_at_once(place: Place) -> None:
         configuration.write_text(before + "any_errors_fatal = true\n")
         told = place.told()
         assert (told["executor"], told["outcome"]) == ("cold", "ok")
-        assert "ansible.cfg has changed" in str(told["because"])
+        # Or it has seen so by itself by now, and is gone.
+        assert any(why in str(told["because"]) for why in ("ansible.cfg has changed", "nothing warm stands here yet"))
     finally:
         configuration.write_text(before)
         place.warm_up()

@@ -22,21 +22,20 @@ async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     await stage.runner.close()
 
 
-@pytest.mark.parametrize(
-    ("tasks", "outcome"),
-    [
-        ("    - ansible.builtin.pause:\n", Outcome.OK),
-        ("    - ansible.builtin.pause: {prompt: Is the switch green?, echo: false}\n", Outcome.OK),
-        ('    - ansible.builtin.shell: read answer; test -z "$answer"\n', Outcome.OK),
-        ("    - ansible.builtin.shell: read answer </dev/tty\n", Outcome.FAILED),
-        ("    - ansible.builtin.command: python3 -c 'import getpass; getpass.getpass()'\n", Outcome.FAILED),
-    ],
-    ids=["pause", "prompt", "read", "terminal", "password"],
-)
-async def test_nobody_answers(stage: Stage, tasks: str, outcome: Outcome) -> None:
+ASKING = {
+    "pause": ("    - ansible.builtin.pause:\n", Outcome.OK),
+    "prompt": ("    - ansible.builtin.pause: {prompt: Is the switch green?, echo: false}\n", Outcome.OK),
+    "read": ('    - ansible.builtin.shell: read answer; test -z "$answer"\n', Outcome.OK),
+    "terminal": ("    - ansible.builtin.shell: read answer </dev/tty\n", Outcome.FAILED),
+    "password": ("    - ansible.builtin.command: python3 -c 'import getpass; getpass.getpass()'\n", Outcome.FAILED),
+}
+
+
+async def test_nobody_answers(stage: Stage) -> None:
     """As with `ansible-playbook` in a script."""
-    ended = await stage.run(stage.write("move.yml", tasks), timeout_s=MUCH_S)
-    assert ended.outcome is outcome, ended.detail
+    for name, (tasks, outcome) in ASKING.items():
+        ended = await stage.run(stage.write(f"{name}.yml", tasks), name, timeout_s=MUCH_S)
+        assert ended.outcome is outcome, (name, ended.detail)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def cold(house: House) -> dict[str, Account]:
 @pytest.mark.parametrize(
     "name", [name if name in SAMPLE else pytest.param(name, marks=pytest.mark.long) for name in PLAYBOOKS]
 )
-@pytest.mark.parametrize("way", ["warm", "fast"])
+@pytest.mark.parametrize("way", ["fast", pytest.param("warm", marks=pytest.mark.long)])
 def test_same_result(house: House, cold: dict[str, Account], name: str, way: str) -> None:
     """As `ansible-playbook` itself."""
     if name == "becoming.yml" and not house.target.has_sudo:
