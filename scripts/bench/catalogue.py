@@ -49,6 +49,20 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         quick_limit_s=200,
     ),
     Measurement(
+        "playbooks-100",
+        "the no-op and the three-task playbook on a hundred hosts",
+        "scripts.bench.playbooks:hundred_hosts",
+        limit_s=2400,
+        quick_limit_s=600,
+    ),
+    Measurement(
+        "playbooks-here",
+        "a no-op, three-task and ten-task playbook on this machine itself, without SSH",
+        "scripts.bench.playbooks:here",
+        limit_s=900,
+        quick_limit_s=200,
+    ),
+    Measurement(
         "event-to-effect",
         "from an event to the first task's effect: ansible-rulebook, ours",
         "scripts.bench.event_to_effect",

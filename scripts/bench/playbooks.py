@@ -1,8 +1,9 @@
-"""One no-op, three-task and ten-task playbook over SSH, on one and on ten hosts: Ansible's own programs, and ours.
+"""A no-op, a three-task and a ten-task playbook, over SSH on one, ten and 100 hosts, and here; by Ansible, and by ours.
 
 The one rule it keeps: the same files, hosts and settings for all, with what makes ansible-playbook quick (pipelining,
 shared connections that stay) switched on for all; and ours does all that it does for a controller: epoch guard, lock,
-durable result. Beside them, on one host, `ansible-playbook` without any of these settings, as whoever types it has it.
+durable result. Beside them, on one host or here, `ansible-playbook` without any of these settings, as whoever types it
+has it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ TEN = THREE + (
 )
 PLAYBOOKS = {"no-op": NO_OP, "three tasks": THREE, "ten tasks": TEN}
 
+HERE = 0  # no host: `ansible_connection: local`
+
 # (playbook, hosts): rounds, and rounds of a quick run
 SETTINGS: dict[tuple[str, int], tuple[int, int]] = {
     ("no-op", 1): (5, 2),
@@ -51,13 +54,19 @@ SETTINGS: dict[tuple[str, int], tuple[int, int]] = {
     ("no-op", 10): (3, 0),
     ("three tasks", 10): (5, 1),
     ("ten tasks", 10): (3, 0),
+    ("no-op", 100): (3, 0),
+    ("three tasks", 100): (3, 1),
+    ("ten tasks", 100): (0, 0),
+    ("no-op", HERE): (5, 2),
+    ("three tasks", HERE): (11, 3),
+    ("ten tasks", HERE): (5, 0),
 }
 PLAYBOOK, RUNNER = "ansible-playbook", "ansible-runner"
 AS_IT_COMES = "ansible-playbook, as it comes"
 WARM, FAST = "bascule, warm", "bascule, warm with Mitogen"
 
 READY_S = 60.0
-BUDGET_S = 60.0  # of one playbook on so many hosts
+BUDGET_S = 60.0  # of one playbook on up to ten hosts; ten times of it on 100
 BETWEEN_S = 1.0  # a controller has that long between two steps to make the next worker ready
 
 Run = Callable[[str], float]
@@ -73,36 +82,51 @@ def ten_hosts(cell: Cell) -> Iterator[Comparison]:
     yield from _on(cell, 10)
 
 
+def hundred_hosts(cell: Cell) -> Iterator[Comparison]:
+    """The shorter ones on a hundred."""
+    yield from _on(cell, 100)
+
+
+def here(cell: Cell) -> Iterator[Comparison]:
+    """Each on this machine, without any ssh."""
+    yield from _on(cell, HERE)
+
+
 def _on(cell: Cell, count: int) -> Iterator[Comparison]:
     home = cell.directory / "targets"
     targets.start_server(home)
+    os.environ["HOME"] = str(home / "root")  # where tasks here write
     with ExitStack() as stack:
         contenders: dict[str, Run] = {}
         for name, contender in CONTENDERS.items():
             if name == AS_IT_COMES and count > 1:
                 continue
-            place = targets.workspace(cell.directory / f"w{len(contenders)}", home, count)
+            place = targets.workspace(cell.directory / f"w{len(contenders)}", home, count or 1, here=count == HERE)
             for title, text in PLAYBOOKS.items():
                 (place / "playbooks" / f"{title.replace(' ', '-')}.yml").write_text(text)
             contenders[name] = stack.enter_context(contender(place))
         for title in PLAYBOOKS:
             rounds = cell.rounds(*SETTINGS[title, count])
             if rounds:
-                cell.say(f"{title}, {count} host{'s' * (count > 1)}")
+                cell.say(f"{title}, {_where(count)}")
                 yield _compared(cell, title, count, contenders, rounds)
+
+
+def _where(count: int) -> str:
+    return "here" if count == HERE else f"{count} host{'s' * (count > 1)} over SSH"
 
 
 def _compared(cell: Cell, title: str, count: int, contenders: dict[str, Run], rounds: int) -> Comparison:
     file = f"{title.replace(' ', '-')}.yml"
     runs = {name: lambda run=run: run(file) for name, run in contenders.items()}
-    values = in_turns(runs, rounds, budget_s=BUDGET_S, say=cell.say)
+    values = in_turns(runs, rounds, budget_s=BUDGET_S * max(1.0, count / 10), say=cell.say)
     rows = tuple(Row(name, values[name]) for name in contenders)
     ours = [name for name in contenders if name.startswith("bascule")]
     ratios = tuple((name, peer) for name in ours for peer in (AS_IT_COMES, PLAYBOOK, RUNNER) if peer in values)
     wanted = TARGETS if (title, count) == ("three tasks", 1) else ()
     return Comparison(
-        "playbooks" if count == 1 else "playbooks-10",
-        f"playbook, {title}, {count} host{'s' * (count > 1)} over SSH",
+        "playbooks" if count == 1 else "playbooks-here" if count == HERE else f"playbooks-{count}",
+        f"playbook, {title}, {_where(count)}",
         rows,
         ratios,
         tuple(target for target in wanted if target.ours in ours),

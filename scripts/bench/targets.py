@@ -73,8 +73,11 @@ def start_server(home: Path) -> None:
     raise RuntimeError(f"sshd does not answer: {(home / 'log').read_text()}")
 
 
-def workspace(directory: Path, home: Path, count: int, *, python: str = "") -> Path:
-    """A directory with ansible.cfg and an inventory of so many hosts; its path. Playbooks go below `playbooks`."""
+def workspace(directory: Path, home: Path, count: int, *, python: str = "", here: bool = False) -> Path:
+    """A directory with ansible.cfg and an inventory of so many hosts; its path. Playbooks go below `playbooks`.
+
+    `here`: the hosts are this machine, and no ssh leads there.
+    """
     directory.mkdir(parents=True)
     (directory / "playbooks").mkdir()
     key = (home / "host.pub").read_text().strip()
@@ -84,6 +87,7 @@ def workspace(directory: Path, home: Path, count: int, *, python: str = "") -> P
         "ansible_ssh_private_key_file": str(home / "user"),
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={home}/known -o IdentitiesOnly=yes",
         "ansible_python_interpreter": python or _python(),
+        **({"ansible_connection": "local"} if here else {}),
     }
     hosts = {f"host{n}": {"ansible_host": address} for n, address in enumerate(addresses(count), start=1)}
     (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}, indent=1))
