@@ -19,6 +19,7 @@ from orchestrator.core.model import Json
 
 KEPT_PIECES = 5000  # lines, as a rule
 KEPT_BYTES = 4 << 20
+TOLD_BYTES = 512  # the line that says how many are missing
 RETRY_S = 1.0
 POLL_MS = 500
 
@@ -106,10 +107,16 @@ class Outlet(io.TextIOBase):
 
     def _keep(self, text: str) -> None:
         data = text.encode(errors="backslashreplace")
-        if len(self._kept) >= KEPT_PIECES or self._bytes + len(data) > KEPT_BYTES:
+        if self.missing or not self._has_room(len(data)):  # nothing comes between what is missing and the word of it
             self.missing += 1
             self.missing_in_all += 1
             return
+        self._add(data)
+
+    def _has_room(self, size: int) -> bool:
+        return len(self._kept) < KEPT_PIECES and self._bytes + size <= KEPT_BYTES
+
+    def _add(self, data: bytes) -> None:
         self._kept.append(data)
         self._bytes += len(data)
         self._change.notify_all()
@@ -124,9 +131,9 @@ class Outlet(io.TextIOBase):
             with self._change:
                 self._kept.popleft()
                 self._bytes -= len(data)
-                if self.missing and len(self._kept) < KEPT_PIECES:
+                if self.missing and self._has_room(TOLD_BYTES):
                     count, self.missing = self.missing, 0
-                    self._keep(self._told(count, self._last_why))
+                    self._add(self._told(count, self._last_why).encode(errors="backslashreplace"))
                 self._change.notify_all()
 
     def _write(self, data: bytes) -> None:

@@ -61,6 +61,36 @@ def test_a_full_pipe_holds_up_nobody_and_what_is_missing_is_said_when_it_is_read
     assert out.drain(30.0)
 
 
+def test_long_and_short_lines_are_counted_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room for a long one, nothing comes between it and the word of it; that word has room."""
+    monkeypatch.setattr(outlets, "KEPT_BYTES", 2000)
+    reads, writes = os.pipe()
+    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, 4096)
+    out = Outlet(writes)
+    for n in range(500):
+        print(f"line {n} " + "x" * (n % 7) * 150, file=out, flush=True)
+    seen = b""
+
+    def all_out() -> bool:
+        nonlocal seen
+        seen += read_all(reads)
+        return out.drain(0.0)
+
+    until(all_out)
+    seen += read_all(reads)
+    expected = 0
+    for line in seen.decode().splitlines():
+        first, second = line.split()[:2]
+        if first == "line":
+            assert int(second) == expected
+            expected += 1
+        else:
+            expected += int(first.lstrip("["))
+    assert expected == 500
+    os.close(reads)
+    os.close(writes)
+
+
 def test_a_reader_that_is_gone_is_no_end_and_another_one_gets_what_was_kept(tmp_path: Path) -> None:
     fifo = tmp_path / "log"
     os.mkfifo(fifo)
