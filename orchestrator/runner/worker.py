@@ -24,23 +24,12 @@ from types import FrameType
 from typing import IO, Any
 
 from orchestrator.core.events import Outcome, StepKey, TaskTime
-from orchestrator.runner import (
-    connections,
-    environment,
-    first_reach,
-    guard,
-    leftovers,
-    sentences,
-    settings,
-    sweep,
-)
+from orchestrator.runner import environment, first_reach, guard, leftovers, sentences, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
 
 MEMORY_MAX_BYTES = 1 << 30  # of this program: whatever a target prints, the machine lives
-TEXT_MAX = 65536  # characters of what one task prints that are shown
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -60,9 +49,7 @@ class Worker:
         self.refused = False  # by a host that the playbook has only now reached
         self.again: Path | None = None  # where hosts are asked that did not answer the guard at first
         self.flooded = False
-        self.reading = Reading(
-            base=Path(job.workspace), secrets=secrets_in({**job.extra_vars, **_named(job.passwords)})
-        )
+        self.reading = Reading(base=Path(job.workspace), secrets=secrets_in(job.extra_vars))
         self.log: IO[str] = self.attempt.events.open("a", encoding="utf-8")
         self.extra_vars_path = self.attempt.work / "env" / "extravars"
 
@@ -107,12 +94,11 @@ class Worker:
         work = self.attempt.make_work()
         (work / "env").mkdir(mode=0o700)
         (work / "tmp").mkdir(mode=0o700)
-        settings_of = settings.Settings.find(Path(self.job.workspace), os.environ, self.job.directory)
+        settings_of = settings.Settings.find(Path(self.job.workspace), os.environ)
         self.directory = settings_of.directory
-        whom = self.job.kept_for or connections.kept_for_call(
-            self.job.options, str(settings_of.directory), os.environ, settings_of.inventory()
+        given = settings_of.environment(
+            os.environ, mark=self.job.mark, temporary=work / "tmp", kept_for=self.job.kept_for
         )
-        given = settings_of.environment(os.environ, mark=self.job.mark, temporary=work / "tmp", kept_for=whom)
         os.environ.clear()
         os.environ.update(given)
         local = Path(self.job.private) / "epochs"
@@ -129,13 +115,10 @@ class Worker:
             work,
             settings_of.directory,
             given,
-            playbook=self.job.playbook or "-",
+            playbook=self.job.playbook,
             inventories=self.job.inventories,
             limit=self.job.limit,
-            passwords=self.job.passwords,
         )
-        if not self.job.playbook:
-            config.command[1:] = self.job.options
         if guard_path is not None:
             config.command.insert(len(config.command) - 1, str(guard_path))
             if here is not None and here.stops:
@@ -145,7 +128,7 @@ class Worker:
         elif here is not None and here.stops:
             return self.reading.refused_by_guard() or (Outcome.FAILED, here.text)
         ansible_runner_runner.pexpect = calling.Pexpect(
-            calling.spawner(self.warm, self._served_warm, self._served_cold, answers=bool(self.job.passwords))
+            calling.spawner(self.warm, self._served_warm, self._served_cold)
         )
         runner = ansible_runner_runner.Runner(
             config,
@@ -212,8 +195,6 @@ class Worker:
         heard = self.reading.read(event, _now_s() - self.started)
         if event.get("event") == "playbook_on_start":
             self.extra_vars_path.unlink(missing_ok=True)  # it has been read
-        if self.job.attached and (text := str(event.get("stdout", ""))):
-            self._note({"text": text if len(text) <= TEXT_MAX else text[:TEXT_MAX] + " …", "event": event.get("event")})
         if isinstance(heard, Started):
             self._note({"started": asdict(heard)})
         elif isinstance(heard, TaskTime):
@@ -253,10 +234,6 @@ class Worker:
         return outcome, why
 
 
-def _named(passwords: Mapping[str, str]) -> dict[str, str]:
-    return {f"password{number}": answer for number, answer in enumerate(passwords.values())}
-
-
 def _resident_bytes() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -294,8 +271,6 @@ def main() -> None:
     quiet = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(quiet, descriptor)
-    if job.attached:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     worker = Worker(job, warm)
     try:
         result = worker.run() if broken is None else Result(Outcome.COULD_NOT_START, broken, ())

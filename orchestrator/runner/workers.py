@@ -18,24 +18,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that a worker needs to know. `options` are further options of ansible-playbook."""
+    """All that a worker needs to know."""
 
     private: str
     key: tuple[str, str, int]
     mark: str
     workspace: str
-    playbook: str  # absolute; empty: `options` are the whole command line
+    playbook: str  # absolute
     inventories: tuple[str, ...] = ()
     extra_vars: Mapping[str, Any] = field(default_factory=dict)
     limit: str | None = None
     timeout_s: float | None = None
     epoch: int | None = None  # None: no guard
     workspace_id: str = ""
-    options: tuple[str, ...] = ()
-    passwords: Mapping[str, str] = field(default_factory=dict)  # prompt (a regular expression) to answer
-    attached: bool = False  # cancelled when whoever started it ends; and Ansible's own text is wanted
-    directory: str | None = None  # where ansible-playbook starts; else where its configuration is
-    kept_for: str = ""  # whose connections and facts it finds; empty: those of its inventories
+    kept_for: str = ""  # whose connections and facts it finds
     why_cold: str = ""  # why there is no zygote, where one is wanted
 
 
