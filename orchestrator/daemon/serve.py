@@ -148,13 +148,7 @@ def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
         found = encode(sight(shell.engine.turn(controller.axis.now()))) if shell.broken is None else None
         return {**controller.condition(), "log": log_state(), "sight": found, "broken": shell.broken}
 
-    async def reload() -> list[str]:
-        if await controller.reload():
-            return []
-        faults = controller.invalid.faults if controller.invalid else ()
-        return [str(fault) for fault in faults] or ["it cannot be put in force now: the daemon's log says why"]
-
-    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told, seen, reload=reload)
+    desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told, seen, reload=controller.reload)
     desk.journal = controller.upkeep.told
     controller.watchers = Watchers(desk.entry, desk.progress)
     return desk

@@ -1,12 +1,19 @@
-"""Waiting for something that nothing announces.
+"""Waiting for something that nothing announces, and work that goes on as long as a controller lives.
 
-The one rule it keeps: it always has an end, and says whether what was waited for came.
+The one rule it keeps: nothing ends in silence. A wait has an end and says whether what was waited for came; work that
+breaks is told in the log and begun again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+BEGIN_AGAIN_S = 5.0
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, pause: Callable[[float], Awaitable[None]]) -> bool:
@@ -18,3 +25,13 @@ async def until(condition: Callable[[], bool], timeout_s: float, pause: Callable
             return False
         await pause(0.05)
     return True
+
+
+async def keep_going(work: Callable[[], Awaitable[None]]) -> None:
+    """Do this work, and begin it again where it breaks; over when it comes to its own end."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.exception("what goes on all the time broke: it begins again", after_s=BEGIN_AGAIN_S)
+            await asyncio.sleep(BEGIN_AGAIN_S)

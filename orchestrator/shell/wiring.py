@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,7 @@ from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, k
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.shell.plans import Books, Plans
 from orchestrator.shell.upkeep import Upkeep
+from orchestrator.shell.waiting import keep_going
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +87,7 @@ class Controller:
         self._answers: dict[str, asyncio.Future[c.Answered]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._keeping: set[asyncio.Task[None]] = set()
+        self._reloading, self._remembering = asyncio.Lock(), asyncio.Lock()
         self._lost: asyncio.Future[None] | None = None
         self._opened = AsyncExitStack()
         self._began = False
@@ -152,16 +154,20 @@ class Controller:
         self.shell.begin(
             e.ControllerStarted(self.name, lease.epoch, clocks.boot(), self.axis.same_boot, self.axis.assumed_gap_s)
         )
-        self._configure(model)
+        for objection in self._configure(model):
+            log.error("the new configuration cannot be put in force", why=objection)
         self.plans = Plans(lambda: self.shell.engine, self._differ, self.emit)
-        lasting = [keep_lease(self.journal, lease, self.axis, self._lose), self._keep_axis()]
-        lasting.append(self.plans.keep_looking(self.axis.now))
+        lasting: list[Callable[[], Coroutine[None, None, None]]] = [
+            lambda: keep_lease(self.journal, lease, self.axis, self._lose),
+            self._keep_axis,
+            lambda: self.plans.keep_looking(self.axis.now),
+        ]
         if self._attends:
-            lasting += [self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), self._mend_inventories()]
+            lasting += [lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), self._mend_inventories]
             self._tell_unread()
         if self.beside.notify.heartbeat and self._attends:
-            lasting.append(HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None).run())
-        self._tasks = [asyncio.create_task(task) for task in lasting]
+            lasting.append(HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None).run)
+        self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
 
     async def lost(self) -> None:
         """Returns never; raises LeaseLost when another controller has taken over."""
@@ -178,18 +184,29 @@ class Controller:
         await asyncio.gather(*self._tasks, *self._keeping, return_exceptions=True)
         await self._opened.aclose()  # the latest first: see `_take_over` and `_make_ports`
 
-    async def reload(self) -> bool:
-        """Read the files again; keep the old configuration if they are invalid or cannot be put in force now."""
+    async def reload(self) -> list[str]:
+        """Read the files again; keep the old configuration, and return why, where it cannot be put in force now.
+
+        One after the other: whoever began to read later is not overtaken by what was read before.
+        """
+        async with self._reloading:
+            try:
+                why = await self._reload()
+            except Exception as error:  # a fault of ours is no end of a daemon that decides
+                log.exception("the files could not be read again")
+                why = [f"internal fault: {type(error).__name__}: {error}"]
+        for one in why:
+            log.error("not reloaded, the old configuration stays in force", why=one)
+        return why
+
+    async def _reload(self) -> list[str]:
         try:
             loaded, found = await self._read()
         except WorkspaceUnsafe as refused:
-            log.error("not reloaded, the old configuration stays in force", why=str(refused))
-            return False
+            return [str(refused)]
         except ConfigurationInvalid as invalid:
             self.invalid = invalid
-            for fault in invalid.faults:
-                log.error("configuration invalid, the old one stays in force", fault=str(fault))
-            return False
+            return [str(fault) for fault in invalid.faults]
         before = self.loaded, self.secrets, self.beside
         model = self.shell.engine.model
         # First: a step that begins with the new model begins with the new inventories.
@@ -197,20 +214,22 @@ class Controller:
         try:
             objections = self._configure(loaded.model)
         except JournalUnwritable as refused:
-            log.error("the new configuration cannot be put in force", why=str(refused))
             objections = [str(refused)]
         except StaleEpoch as stale:
             self._lose(str(stale))
-            return False
+            return [str(stale)]
+        except BaseException:
+            self._use(*before)
+            raise
         if objections:
             self._use(*before)
             self._ask(model)
-            return False
+            return objections
         self.invalid = None
         self._intake.take()  # it may want to be woken sooner now
         self._tell_unread()
         log.info("configuration reloaded", digest=loaded.model.digest)
-        return True
+        return []
 
     # ---- words
 
@@ -315,12 +334,14 @@ class Controller:
         before = self.shell.engine.model
         objections = self.shell.configure(model)
         if not objections and self.loaded is not None:
-            self._keeping.add(keeping := self._loop.create_task(asyncio.to_thread(remember, self.loaded)))
+            self._keeping.add(keeping := self._loop.create_task(self._remember(self.loaded)))
             keeping.add_done_callback(self._keeping.discard)
-        for objection in objections:
-            log.error("the new configuration cannot be put in force", why=objection)
         self._ask(before if objections else model)
         return objections
+
+    async def _remember(self, loaded: Loaded) -> None:
+        async with self._remembering:  # what was put in force last is kept last
+            await asyncio.to_thread(remember, loaded)
 
     def condition(self) -> dict[str, Json]:
         """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from orchestrator.config import ConfigurationInvalid
+from orchestrator.config import ConfigurationInvalid, Loaded
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.people import AppriseWay
@@ -16,6 +18,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.journal.journal import JournalUnwritable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.shell import waiting, wiring
 from orchestrator.shell.identity import identity_of
 from orchestrator.shell.lease import LeaseLost, LeaseRefused
 from orchestrator.shell.wiring import Controller
@@ -46,7 +49,7 @@ async def test_files_that_went_invalid_take_nothing_from_what_is_in_force(small:
     loaded, kept, model = controller.loaded, controller.secrets, controller.shell.engine.model
     assert list(kept.values()) == ["first"]
     write(small.path / "inventories/acme/services.yml", SERVICES.replace("ladder: [restart]", "ladder: [restrat]"))
-    assert await controller.reload() is False
+    assert await controller.reload()
     assert controller.loaded is loaded
     assert controller.secrets == kept
     assert controller.shell.engine.model is model
@@ -59,11 +62,11 @@ async def test_a_configuration_that_the_engine_refuses_leaves_no_part_of_itself(
     vaulted_by(small, "second")
     write(small.path / "bascule.yml", "notify: {ways: [{apprise: 'json://192.0.2.1/'}]}\n")
     monkeypatch.setattr(controller.shell, "configure", lambda _model: ["acme/web has incident i1 open"])
-    assert await controller.reload() is False
+    assert await controller.reload()
     assert list(controller.secrets.values()) == ["first"]
     assert controller.notifier.settings.ways == ()
     monkeypatch.undo()
-    assert await controller.reload() is True
+    assert await controller.reload() == []
     assert list(controller.secrets.values()) == ["second"]
     assert isinstance(controller.notifier.settings.ways[0], AppriseWay)
 
@@ -76,8 +79,66 @@ async def test_a_configuration_that_cannot_be_kept_is_not_put_in_force(
 
     vaulted_by(small, "second")
     monkeypatch.setattr(controller.journal, "store_model", full)
-    assert await controller.reload() is False
+    assert await controller.reload()
     assert list(controller.secrets.values()) == ["first"]
+
+
+async def test_what_was_read_before_does_not_overtake_what_was_read_later(
+    small: Small, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first reading is slow, the file is edited meanwhile, and somebody else reloads."""
+    read, go_on, has_read = wiring.read_workspace, threading.Event(), threading.Event()
+
+    def slow_at_first(workspace: Path) -> Loaded:
+        found = read(workspace)
+        if not has_read.is_set():
+            has_read.set()
+            go_on.wait(30.0)
+        return found
+
+    monkeypatch.setattr(wiring, "read_workspace", slow_at_first)
+    vaulted_by(small, "second")
+    first = asyncio.create_task(controller.reload())
+    await asyncio.to_thread(has_read.wait, 30.0)
+    vaulted_by(small, "third")
+    second = asyncio.create_task(controller.reload())
+    await asyncio.wait({second}, timeout=3.0)  # without a turn of its own it is through by now
+    go_on.set()
+    assert await asyncio.gather(first, second) == [[], []]
+    assert list(controller.secrets.values()) == ["third"]
+
+
+async def test_a_reading_that_breaks_is_no_end_and_says_why(
+    small: Small, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is what was wrong some other time told in its place."""
+    write(small.path / "inventories/acme/services.yml", SERVICES.replace("ladder: [restart]", "ladder: [restrat]"))
+    assert "restrat" in " ".join(await controller.reload())
+    write(small.path / "inventories/acme/services.yml", SERVICES)
+
+    def broken(_workspace: Path) -> Loaded:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(wiring, "read_workspace", broken)
+    assert await controller.reload() == ["internal fault: RuntimeError: can't start new thread"]
+    monkeypatch.undo()
+    small.path.chmod(0o777)
+    assert "may write" in " ".join(await controller.reload())
+    small.path.chmod(0o755)
+    assert await controller.reload() == []
+
+
+async def test_work_that_breaks_is_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "BEGIN_AGAIN_S", 0.0)
+    begun: list[int] = []
+
+    async def work() -> None:
+        begun.append(len(begun))
+        if len(begun) < 3:
+            raise ValueError("a fault of ours")
+
+    await waiting.keep_going(work)
+    assert begun == [0, 1, 2]
 
 
 async def test_a_start_that_fails_gives_back_what_it_took(small: Small) -> None:

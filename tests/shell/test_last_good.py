@@ -92,7 +92,7 @@ async def test_while_the_inventorys_source_is_down_it_is_the_one_that_was_last_r
         assert isinstance(in_force, dict)
         assert "as it was read on" in str(in_force["as_last_read"])
         answers.touch()
-        assert await controller.reload() is True
+        assert await controller.reload() == []
         assert controller.beside.stale == {}
     finally:
         await controller.close()
