@@ -71,11 +71,11 @@ def say_invalid(beside: Beside, digest: str | None, faults: Iterable[Fault]) -> 
         log.error("a way to tell people stands in a broken file as text and cannot be used", way=way)
 
 
-def condition(beside: Beside, digest: str | None, faults: Iterable[Fault]) -> dict[str, Json]:
-    """The same for whoever asks how things are."""
+def condition(beside: Beside, digest: str | None, why_not: Iterable[str]) -> dict[str, Json]:
+    """The same for whoever asks how things are. `why_not`: why the files themselves are not in force."""
     return {
         "digest": digest,
-        "invalid": [str(fault) for fault in faults],
+        "invalid": list(why_not),
         "as_last_read": {client: str(stale) for client, stale in beside.stale.items()},
         "lost_ways": list(beside.lost),
     }

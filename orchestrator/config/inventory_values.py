@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from orchestrator.config.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,4 @@ def to_cache(stored: Path, key: str, merged: Any, exported: Any, warnings: tuple
     kept = {"key": key, "merged": marked(merged), "exported": marked(exported), "warnings": warnings}
     text = json.dumps(kept, default=encrypted)
     with contextlib.suppress(OSError):
-        stored.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=stored.parent, prefix=stored.name)
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(temporary).replace(stored)
+        write_whole(stored, text)

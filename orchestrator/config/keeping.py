@@ -13,9 +13,6 @@ found again only in that file.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +26,7 @@ from orchestrator.config.load import CACHE, Loaded, load_notify, sources_of
 from orchestrator.config.playbooks import playbook_digest
 from orchestrator.config.settings import DaemonSettings, kept_text
 from orchestrator.config.templates import Secrets, Variables, is_template
+from orchestrator.config.whole_file import write_whole
 from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import (
     AppriseWay,
@@ -79,9 +77,7 @@ def keep(loaded: Loaded) -> None:
     for client in loaded.inventories:
         read, kept = workspace / last_read.FOLDER / f"{client}.json", folder / f"{client}.json"
         if read.exists():
-            draft = kept.with_name(kept.name + ".new")
-            shutil.copy(read, draft)
-            draft.replace(kept)
+            write_whole(kept, read.read_text(encoding="utf-8"))
         else:
             kept.unlink(missing_ok=True)
     alone: dict[str, dict[str, str]] = {}
@@ -97,10 +93,11 @@ def keep(loaded: Loaded) -> None:
         "notify": _notify_out(loaded.notify),
         "secrets": {name: list(where) for name, where in loaded.secrets.references().items() if is_template(where[0])},
     }
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=FILE)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(known, file, indent=1)
-    Path(temporary).replace(folder / FILE)
+    write_whole(folder / FILE, json.dumps(known, indent=1))
+    for of_clients in (folder, workspace / last_read.FOLDER):
+        for path in of_clients.glob("*.*"):  # a client that is gone leaves none of its variables
+            if path.suffix in (".json", ".yml") and path.name != FILE and path.stem not in loaded.inventories:
+                path.unlink(missing_ok=True)
 
 
 def kept(workspace: Path) -> Beside:

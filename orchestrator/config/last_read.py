@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from orchestrator.config.whole_file import write_whole
 
 FOLDER = Path(".bascule") / "last-read"
 
@@ -46,7 +46,7 @@ def keep(folder: Path, client: str, merged: dict[str, Any], exported: dict[str, 
     """Remember it, in place of the one before. What cannot be kept is not."""
     text = json.dumps({"at": time.time(), "merged": merged, "exported": exported})
     with contextlib.suppress(OSError):
-        _replace(folder / f"{client}.json", text)
+        write_whole(folder / f"{client}.json", text)
 
 
 def forget(folder: Path, client: str) -> None:
@@ -71,7 +71,7 @@ def as_inventory(folder: Path, client: str) -> Path | None:
     if kept is None:
         return None
     path = folder / f"{client}.yml"
-    _replace(path, yaml.dump(static(kept.exported), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+    write_whole(path, yaml.dump(static(kept.exported), Dumper=_Dumper, sort_keys=False, allow_unicode=True))
     return path
 
 
@@ -125,12 +125,3 @@ def _tagged(value: Any) -> Any:
     if isinstance(value, list):
         return [_tagged(inner) for inner in value]
     return value
-
-
-def _replace(path: Path, text: str) -> None:
-    """Whole or not at all, for nobody else's eyes."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    Path(temporary).replace(path)

@@ -6,11 +6,13 @@ each way may fail without anything else waiting for it, and what failed is told.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -102,8 +104,11 @@ def _try(failed: dict[str, str], what: str, act: Callable[[], object]) -> None:
 def _append(path: Path, line: str) -> None:
     """One more line, on the disk when this returns. Its directory has to be there: a mount may be missing."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    data, before = (line + "\n").encode(), os.fstat(handle).st_size
     try:
-        os.write(handle, (line + "\n").encode())
+        if os.write(handle, data) < len(data):
+            os.ftruncate(handle, before)  # half a line would run into the next one
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -136,7 +141,8 @@ def _run(argv: Sequence[str], said: str, timeout_s: float, environment: Mapping[
             out, _ = process.communicate(said.encode(), timeout_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            with suppress(subprocess.TimeoutExpired):  # a child in a session of its own may hold the pipe
+                process.communicate(timeout=1.0)
             raise ValueError(f"{argv[0]} did not end within {timeout_s:g} s") from None
     text = out.decode(errors="replace")
     if process.returncode:

@@ -23,6 +23,7 @@ from orchestrator.journal.anchors import Anchors
 from orchestrator.journal.journal import Head, Journal, JournalError, JournalUnreadable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.notify.in_thread import in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,8 @@ DAILY_S = 86400.0
 AGAIN_S = 600.0  # after a failure
 PAUSE_S = 0.1  # between two transactions
 AT_THE_END_S = 10.0
+READ_WITHIN_S = 5.0
+ANCHORED_WITHIN_S = 180.0  # several programs, one after the other
 TOLD_AT = 2  # failures in a row: one may pass by itself
 COMPARED = 20  # of the anchored heads, at a start: the newest
 
@@ -74,6 +77,7 @@ class Upkeep:
         self._let_go = 0
         self._failed: dict[str, str] = {}
         self._changed = asyncio.Event()
+        self._anchoring = threading.Lock()  # one at a time: two would be in each other's way in a git clone
         self.use(settings)
         self._refuse_another(journal)
 
@@ -92,7 +96,15 @@ class Upkeep:
 
     def _refuse_another(self, journal: Journal) -> None:
         where = self._anchors.file or self._anchors.git
-        for head in anchoring.kept(self._anchors, anchoring.name_of(self._workspace))[-COMPARED:]:
+        found: list[Head] = []
+        name = anchoring.name_of(self._workspace)
+        reader = threading.Thread(target=lambda: found.extend(anchoring.kept(self._anchors, name)), daemon=True)
+        reader.start()
+        reader.join(READ_WITHIN_S)
+        if reader.is_alive():  # a mount that hangs
+            log.error("the journal's head was not compared with the one kept elsewhere", where=str(where))
+            return
+        for head in found[-COMPARED:]:
             why = journal.differs(head)
             if why is not None:
                 raise JournalUnreadable(
@@ -114,7 +126,7 @@ class Upkeep:
         while True:
             self._changed.clear()
             if time.monotonic() - self._anchored_at >= DAILY_S:
-                failed = await asyncio.to_thread(self._anchor, self._anchors)
+                failed = await self._anchor_within(self._anchors)
                 self._anchored_at = time.monotonic() - (DAILY_S - AGAIN_S if failed else 0.0)
                 self._failures = self._failures + 1 if failed else 0
                 if self._failures == TOLD_AT:
@@ -136,10 +148,23 @@ class Upkeep:
         """Anchor the last entry, for a bound time."""
         self._stop.set()
         if self._anchors:
-            await asyncio.to_thread(self._anchor, replace(self._anchors, timeout_s=AT_THE_END_S))
+            await self._anchor_within(replace(self._anchors, timeout_s=AT_THE_END_S), 2 * AT_THE_END_S)
+
+    async def _anchor_within(self, anchors: Anchors, limit_s: float = ANCHORED_WITHIN_S) -> bool:
+        """Whether it failed anywhere, or did not come back: a mount may hang, and nothing waits for it then."""
+        try:
+            return await in_thread(lambda: self._anchor(anchors), limit_s)
+        except (TimeoutError, RuntimeError):
+            log.error("the journal's head could not be anchored", why="a place did not come back in time")
+            self._failed = {"anchor": "a place did not come back in time"}
+            return True
 
     def _anchor(self, anchors: Anchors) -> bool:
         """Whether it failed anywhere."""
+        with self._anchoring:
+            return self._anchor_alone(anchors)
+
+    def _anchor_alone(self, anchors: Anchors) -> bool:
         if not anchors:
             self._failed.pop("journal", None)
             return False

@@ -25,7 +25,7 @@ from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
 from orchestrator.core.model import Json, Model, Playbook
-from orchestrator.core.people import NotifySettings
+from orchestrator.core.people import Heartbeat, NotifySettings
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
@@ -86,6 +86,8 @@ class Controller:
         self._timer: asyncio.TimerHandle | None = None
         self._answers: dict[str, asyncio.Future[c.Answered]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._beats: Heartbeat | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._keeping: set[asyncio.Task[None]] = set()
         self._reloading, self._remembering = asyncio.Lock(), asyncio.Lock()
         self._lost: asyncio.Future[None] | None = None
@@ -94,7 +96,8 @@ class Controller:
         self.loaded: Loaded | None = None
         self.beside = Beside()
         self.secrets: Mapping[str, str] = {}
-        self.invalid: ConfigurationInvalid | None = None
+        self.invalid: ConfigurationInvalid | None = None  # at the start
+        self.not_in_force: list[str] = []  # why the files are not, while an older configuration is
 
     # ---- life
 
@@ -114,6 +117,7 @@ class Controller:
             if not journal_path(self.workspace).exists():
                 raise
             self.invalid = invalid
+            self.not_in_force = [str(fault) for fault in invalid.faults]
             self.beside = await asyncio.to_thread(kept, self.workspace)  # before the lease: it may take long
             if self.beside.secrets is not None:
                 self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
@@ -156,6 +160,7 @@ class Controller:
         )
         for objection in self._configure(model):
             log.error("the new configuration cannot be put in force", why=objection)
+            self.not_in_force.append(objection)
         self.plans = Plans(lambda: self.shell.engine, self._differ, self.emit)
         lasting: list[Callable[[], Coroutine[None, None, None]]] = [
             lambda: keep_lease(self.journal, lease, self.axis, self._lose),
@@ -165,9 +170,22 @@ class Controller:
         if self._attends:
             lasting += [lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), self._mend_inventories]
             self._tell_unread()
-        if self.beside.notify.heartbeat and self._attends:
-            lasting.append(HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None).run)
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
+        self._beat()
+
+    def _beat(self) -> None:
+        """Send the heartbeat that is in force now, and no other."""
+        wanted = self.beside.notify.heartbeat if self._attends else None
+        if wanted == self._beats:
+            return
+        if self._beating is not None:
+            self._beating.cancel()
+            self._tasks.remove(self._beating)
+        self._beats, self._beating = wanted, None
+        if wanted is not None:
+            sender = HeartbeatSender(wanted, lambda: self.shell.broken is None)
+            self._beating = asyncio.create_task(keep_going(sender.run))
+            self._tasks.append(self._beating)
 
     async def lost(self) -> None:
         """Returns never; raises LeaseLost when another controller has taken over."""
@@ -197,6 +215,8 @@ class Controller:
                 why = [f"internal fault: {type(error).__name__}: {error}"]
         for one in why:
             log.error("not reloaded, the old configuration stays in force", why=one)
+        if not self._over:
+            self.not_in_force = why
         return why
 
     async def _reload(self) -> list[str]:
@@ -205,7 +225,6 @@ class Controller:
         except WorkspaceUnsafe as refused:
             return [str(refused)]
         except ConfigurationInvalid as invalid:
-            self.invalid = invalid
             return [str(fault) for fault in invalid.faults]
         before = self.loaded, self.secrets, self.beside
         model = self.shell.engine.model
@@ -225,7 +244,7 @@ class Controller:
             self._use(*before)
             self._ask(model)
             return objections
-        self.invalid = None
+        self._beat()
         self._intake.take()  # it may want to be woken sooner now
         self._tell_unread()
         log.info("configuration reloaded", digest=loaded.model.digest)
@@ -345,8 +364,7 @@ class Controller:
 
     def condition(self) -> dict[str, Json]:
         """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
-        faults = self.invalid.faults if self.invalid else ()
-        in_force = condition(self.beside, self.shell.engine.decided.configuration, faults)
+        in_force = condition(self.beside, self.shell.engine.decided.configuration, self.not_in_force)
         return {"configuration": in_force, "ways": self.notifier.told()}
 
     def _ask(self, model: Model) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -81,3 +84,25 @@ def test_a_command_gets_the_line_and_is_ended_when_it_hangs(tmp_path: Path) -> N
     assert keep(HEAD, Anchors(command=("/no/such/program",)), "msp") == {
         "command /no/such/program": "No such file or directory"
     }
+
+
+def test_a_child_in_a_session_of_its_own_does_not_hold_it_up(tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    script = f"setsid sh -c 'echo $$ >{child}; exec sleep 600' & sleep 600"
+    failed = keep(HEAD, Anchors(command=("sh", "-c", script), timeout_s=1.0), "msp")
+    assert failed == {"command sh": "sh did not end within 1 s"}
+    os.kill(int(child.read_text()), signal.SIGKILL)
+
+
+def test_half_a_line_does_not_stay(tmp_path: Path) -> None:
+    """Where the disk is full in the middle of it, the next one would be read together with it."""
+    file = tmp_path / "heads"
+    assert keep(HEAD, Anchors(file=file), "msp") == {}
+    before = file.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, hard))
+    try:
+        assert keep(HEAD, Anchors(file=file), "msp") == {f"file {file}": "No space left on device"}
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_bytes() == before

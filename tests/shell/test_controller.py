@@ -22,7 +22,7 @@ from orchestrator.shell import waiting, wiring
 from orchestrator.shell.identity import identity_of
 from orchestrator.shell.lease import LeaseLost, LeaseRefused
 from orchestrator.shell.wiring import Controller
-from tests.shell.small import SERVICES, Small, write
+from tests.shell.small import PATIENCE_S, SERVICES, Small, write
 
 ASKS_WITH_A_SECRET = (
     "- {name: door, hosts: here, probe: http, url: 'http://127.0.0.1:9/', token_secret: door_token, every: 60s}\n"
@@ -53,7 +53,7 @@ async def test_files_that_went_invalid_take_nothing_from_what_is_in_force(small:
     assert controller.loaded is loaded
     assert controller.secrets == kept
     assert controller.shell.engine.model is model
-    assert controller.invalid is not None
+    assert controller.not_in_force
 
 
 async def test_a_configuration_that_the_engine_refuses_leaves_no_part_of_itself(
@@ -69,6 +69,35 @@ async def test_a_configuration_that_the_engine_refuses_leaves_no_part_of_itself(
     assert await controller.reload() == []
     assert list(controller.secrets.values()) == ["second"]
     assert isinstance(controller.notifier.settings.ways[0], AppriseWay)
+
+
+async def test_a_heartbeat_is_the_one_in_force(small: Small, controller: Controller) -> None:
+    """Begun, changed and ended by a reload."""
+    heard: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readline()).decode().split()[1])
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async def beats(path: str) -> None:
+        heard.clear()
+        async with asyncio.timeout(PATIENCE_S):
+            while heard[-2:] != [path, path]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for path in ("/one", "/two"):
+        write(small.path / "bascule.yml", f"heartbeat: {{url: '{url}{path}', every: 1s}}\n")
+        assert await controller.reload() == []
+        await beats(path)
+    write(small.path / "bascule.yml", "")
+    assert await controller.reload() == []
+    heard.clear()
+    await asyncio.sleep(1.5)
+    assert heard == []
+    server.close()
 
 
 async def test_a_configuration_that_cannot_be_kept_is_not_put_in_force(

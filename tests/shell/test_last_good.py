@@ -87,7 +87,7 @@ async def test_while_the_inventorys_source_is_down_it_is_the_one_that_was_last_r
     controller = Controller(small.path)
     await controller.start()
     try:
-        assert controller.invalid is None, "the files are valid: they are in force"
+        assert controller.not_in_force == [], "the files are valid: they are in force"
         in_force = controller.condition()["configuration"]
         assert isinstance(in_force, dict)
         assert "as it was read on" in str(in_force["as_last_read"])
@@ -156,7 +156,7 @@ async def test_people_ways_and_secrets_are_kept_by_where_they_are_never_what_the
     controller = Controller(small.path)
     await controller.start()
     try:
-        assert controller.invalid is not None
+        assert controller.not_in_force
         ways = controller.notifier.settings.ways
         assert ways == (AppriseWay("json://robot:hush-hush@127.0.0.1:9/"),)
         assert controller.notifier.settings.people["ada"].ways == (CommandWay(("/bin/cat",)),)

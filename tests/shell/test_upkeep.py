@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -112,3 +113,17 @@ async def test_a_running_daemon_lets_go_while_another_writes(small: Small, monke
     assert journal.verify() == []
     assert len(list(journal.entries())) < journal.last_seq() - 5800
     journal.close()
+
+
+async def test_a_place_that_hangs_keeps_neither_a_start_nor_an_end(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe that nobody reads, as a mount that does not answer."""
+    monkeypatch.setattr(upkeep, "AT_THE_END_S", 0.2)
+    monkeypatch.setattr(upkeep, "READ_WITHIN_S", 0.2)
+    heads = tmp_path / "elsewhere"
+    os.mkfifo(heads)
+    write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
+    await started_and_stopped(small)
+    for flags in (os.O_RDWR, os.O_RDWR):  # whoever still waits goes on
+        os.close(os.open(heads, flags | os.O_NONBLOCK))

@@ -1,0 +1,24 @@
+"""Writes a file as a whole or not at all, for nobody else's eyes.
+
+The one rule it keeps: whoever reads it finds what was there before or what is there now, also after a crash or on a
+full disk; and of a write that failed nothing is left beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put this text there, in UTF-8; folders are made where there are none, mode 0700. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
