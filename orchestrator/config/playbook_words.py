@@ -1,62 +1,181 @@
-"""What words in a playbook's values name: files that count for its digest however a task is written.
+"""What words name: files that count for a plan's digest however a task, a variable, a template or a script says them.
 
-The one rule it keeps: of what a word names nobody knows whether Ansible will load it as that, so it counts and is no
-fault.
+The one rule it keeps: of what a word names nobody knows whether it will be read as that, so it counts and is no fault;
+and what a file that counts names counts, too. What a word could name is looked for wherever Ansible, or a program that
+it starts, would begin to look; an absolute path is tried from there as well, since what a template puts before it
+(`{{ playbook_dir }}/tools/run.sh`) is known only when it runs.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
 from orchestrator.config import trees
+from orchestrator.config.surroundings import programs_among, ssh_files_in, text_of
 from orchestrator.config.yaml_nodes import texts
 
 if TYPE_CHECKING:
     from orchestrator.config.playbooks import Reader
 
 LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
+READ_MAX = 1 << 18  # bytes of a file: what is larger is data
+YAML = (".yml", ".yaml")
 _BETWEEN_WORDS = re.compile(r"[\s\"'=,;:|(){}\[\]<>@`]+")
-_HERE = re.compile(r"\{\{\s*(playbook_dir|role_path)\s*\}\}/*")
+_BETWEEN_PARTS = re.compile(r"[~+$\\]+")  # what joins texts, or stands before a variable
+_QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'")
+_GLOB = re.compile(r"[*?]")
+_known: dict[str, frozenset[str]] = {}  # by the digest of a file: its words
 
 
-def count_words(reader: Reader, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
-    """Whatever a word of any value names here, as Ansible and a shell in the playbook's folder would find it."""
-    bases = dict.fromkeys((path.parent, base, reader.folder))
-    tops = sorted({top / folder for top in bases for folder in ("", "tasks", *LOOKED_UP)})
-    words = {w for text in texts(root) for w in _BETWEEN_WORDS.split(_HERE.sub("", text)) if w.strip("./")}
-    for word in sorted(words):
-        if word.startswith("/") and not Path(word).is_relative_to(reader.folder):
-            continue  # as likely what it writes as what it reads
-        for top in tops:
-            _word(reader, Path(os.path.normpath(top / word)), base, found)
-        if any((top / "roles" / word / part).is_dir() for top in bases for part in ("tasks", "meta")):
-            reader.role(path, yaml.ScalarNode("tag:yaml.org,2002:str", word), found)
+class Names:
+    """The last parts of every path in a workspace: what is none of them names nothing, and costs no look."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._names: set[str] = set()
+        for top in workspace.iterdir() if workspace.is_dir() else ():
+            self._names.add(top.name)
+            if not top.name.startswith("."):  # tools and state: .git, .venv, .bascule
+                self._names.update(path.name for path, _ in trees.walk(top, folders=True, git=True))
+
+    def __contains__(self, word: str) -> bool:
+        return word.rstrip("/").rpartition("/")[2] in self._names
 
 
-def _word(reader: Reader, there: Path, base: Path, found: set[Path]) -> None:
-    if not there.is_relative_to(reader.workspace) or reader.folder.is_relative_to(there):
-        return
-    if there in found and there.parent.name != "templates":
-        return
+def words_in(text: str) -> Iterator[str]:
+    """Whatever in a text may be a name: with blanks in it, if it is quoted or the text itself."""
+    for whole in (text, *(found[1] or found[2] for found in _QUOTED.finditer(text))):
+        if len(whole) <= 200 and "\n" not in whole:
+            yield whole.strip()
+    for word in _BETWEEN_WORDS.split(text):
+        yield word
+        yield from _BETWEEN_PARTS.split(word)
+        if word.startswith("-"):
+            yield word[2:]  # an option's value: -Fssh.cfg
+
+
+def words_of(path: Path) -> frozenset[str]:
+    """The words of a file; none of one that is large, or no text."""
     try:
-        if there.is_dir():
-            if there.parent != reader.workspace and there.name != "roles":  # those are looked through by name
-                found.update(trees.files(there))
+        found = path.stat()
+        if found.st_size > READ_MAX:
+            return frozenset()
+        digest = trees.read_digest(path, found)
+        if digest not in _known:
+            data = path.read_bytes() if "/" not in digest and len(digest) == 32 else b"\0"
+            text = "" if b"\0" in data else data.decode("utf-8", "replace")
+            _known[digest] = frozenset(words_in(text))
+        return _known[digest]
+    except OSError:
+        return frozenset()
+
+
+class Closure:
+    """All that the files of one playbook name, and what that names.
+
+    `played`: folders of the playbooks; `others`: from where names may start beside them.
+    """
+
+    def __init__(
+        self, reader: Reader, names: Names, playbook: Path, played: Iterable[Path], others: Iterable[Path]
+    ) -> None:
+        self._reader = reader
+        self._names = names
+        self._playbook = playbook
+        self._played = tuple(dict.fromkeys(played))
+        self._others = tuple(dict.fromkeys(others))
+        self._looked: set[tuple[str, bool]] = set()
+        self._asked: set[str] = set()
+        self.programs: set[Path] = set()  # outside of the workspace
+
+    def close(self, found: set[Path]) -> None:
+        """Add to `found` until nothing is named that is not in it."""
+        done: set[Path] = set()
+        while todo := found - done:
+            for path in sorted(todo):
+                done.add(path)
+                self._file(path, found)
+
+    def name(self, words: Iterable[str], bases: Iterable[Path], found: set[Path], *, folders: bool = False) -> None:
+        """Add what these words name from these folders. `folders`: also one that is named by a single word."""
+        here = str(self._reader.workspace)
+        tops = [str(top / inner) for top in dict.fromkeys(bases) for inner in ("", "tasks", *LOOKED_UP)]
+        for word in words:
+            glob = _GLOB.search(word)
+            plain = word[: glob.start()].rpartition("/")[0] if glob else word
+            plain = plain.lstrip("/")
+            if not plain.strip("./") or plain not in self._names:
+                continue
+            whole = folders or glob is not None or "/" in plain
+            places = (f"{top}/{plain}" for top in tops)
+            for place in (word, *places) if word.startswith("/") else places:
+                there = os.path.normpath(place)
+                if (there, whole) not in self._looked and there.startswith(f"{here}/"):
+                    self._looked.add((there, whole))
+                    if os.path.lexists(there):
+                        self._one(Path(there), found, whole)
+
+    def bases(self, path: Path) -> list[Path]:
+        """From where names in a file may start."""
+        workspace = self._reader.workspace
+        above = [path.parent]
+        while above[-1].parent.is_relative_to(workspace) and above[-1].parent != workspace:
+            above.append(above[-1].parent)
+        if not path.is_relative_to(workspace):
+            above.append(path.parent.parent)
+        return [*(top for top in above if top.name not in ("roles", "inventories")), *self._played]
+
+    def _file(self, path: Path, found: set[Path]) -> None:
+        if _is_code(path):
             return
-        if not there.is_file():
-            return
-    except (OSError, ValueError):  # too long for a name: it names nothing
-        return
-    if there.parent.name == "templates":
-        found.update(trees.files(there.parent))  # one includes another
-        return
-    found.add(there)
-    if there.suffix in (".yml", ".yaml"):
-        root = reader.tree(there)
+        looked_up = self.bases(path)
+        bases = [*looked_up, *self._others]
+        root = self._reader.tree(path) if path.suffix in YAML else None
         if root is not None:
-            reader.walk(there, root, base, found)
+            base = next((top for top in bases if (top / "tasks").is_dir()), path.parent)
+            if self._reader.walk(path, root, base, found):
+                for top in looked_up:
+                    self._reader.whatever_is_looked_up(top, found)
+            values = {word for text in texts(root) for word in words_in(text)}
+            self.name(values, bases, found, folders=True)
+            self._roles(values, bases, found)
+        words = words_of(path)
+        self.name(words, bases, found)
+        self.programs.update(programs_among(words))
+        if any(word.startswith("-F") for word in words):
+            for top in bases:
+                found.update(ssh_files_in(text_of(path), top))
+
+    def _roles(self, words: set[str], bases: list[Path], found: set[Path]) -> None:
+        for word in sorted(words):
+            if word in self._asked or word not in self._names:
+                continue
+            self._asked.add(word)
+            if any((top / "roles" / word / part).is_dir() for top in bases for part in ("tasks", "meta")):
+                node = yaml.ScalarNode("tag:yaml.org,2002:str", word)
+                self._reader.role(self._playbook, node, found)
+
+    def _one(self, there: Path, found: set[Path], whole: bool) -> None:
+        workspace, folder = self._reader.workspace, self._reader.folder
+        if there in found or folder.is_relative_to(there):
+            return
+        try:
+            if there.is_dir():
+                if whole and there.parent != workspace and there.name != "roles" and there.parent.name != "roles":
+                    found.update(trees.files(there, git=True))
+            elif there.is_file():
+                found.add(there)
+                if there.parent.name == "templates":
+                    found.update(trees.files(there.parent))  # one includes another
+        except (OSError, ValueError):  # too long for a name: it names nothing
+            return
+
+
+def _is_code(path: Path) -> bool:
+    """Whether it is of a plug-in or collection, whose folder counts as a whole."""
+    return any(part in ("library", "module_utils", "collections") or part.endswith("_plugins") for part in path.parts)

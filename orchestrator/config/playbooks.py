@@ -4,14 +4,15 @@ The one rule it keeps: a digest covers everything that would change what the pla
 running it: the file, imported playbooks, roles and their dependencies, task, variable and template files, plug-ins
 and collections beside it, through whatever links; the client's inventory; and what Ansible loads beside them
 (`surroundings`). Where a name has a template in it, all that it could name beside the playbook is covered. And however
-a task is written (`copy: src=a`, `action: script a`, `command: "{{ playbook_dir }}/a"`): each word in it that is the
-name of something in the workspace stands for that.
+a task is written (`copy: src=a`, `action: script a`, `command: "{{ playbook_dir }}/a"`): each word in it, in variables,
+templates and scripts that is the name of something in the workspace stands for that (`playbook_words`).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +22,20 @@ import yaml
 from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
+from orchestrator.config.inventory_words import programs_named, words_for
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe_parts
-from orchestrator.config.playbook_words import LOOKED_UP, count_words
+from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names
 from orchestrator.config.strict_yaml import compose
-from orchestrator.config.surroundings import NO_FILE, label, roles_path, surroundings
+from orchestrator.config.surroundings import (
+    NO_FILE,
+    configured,
+    label,
+    programs,
+    roles_path,
+    start_directory,
+    surroundings,
+)
 from orchestrator.config.yaml_nodes import get, mappings, pairs, scalars, text
 from orchestrator.core import ansible
 
@@ -63,7 +73,8 @@ class Reader:
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
     _imports: dict[Path, list[Path]] = field(default_factory=dict)  # a playbook to those that it imports, in order
-    walked: list[tuple[Path, yaml.Node, Path]] = field(default_factory=list)  # their words are still to be looked at
+    _names: Names | None = None
+    _told: dict[tuple[Path, tuple[Path, ...]], tuple[set[Path], set[Path]]] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -91,12 +102,7 @@ class Reader:
         if path in self.parts:
             return True
         found: set[Path] = set()
-        self.walked.clear()
         self._playbook(path, found)
-        # Of what words name nobody knows whether Ansible will load it as that: it counts, and is no fault.
-        by_words = Reader(self.workspace, Faults(), dict(self.trees), walked=self.walked)
-        while by_words.walked:
-            count_words(by_words, *by_words.walked.pop(), found)
         self.parts[path] = frozenset(found)
         return True
 
@@ -149,11 +155,36 @@ class Reader:
             around = surroundings(self.workspace, os.environ)
             read = (*inventory_files(sources), *read_by_computed(sources))
             around |= {label(self.workspace, p): trees.read_digest(p) for p in read}
+            around |= programs_named(self.workspace, sources)
             self._around[sources] = around
-        parts = self.parts.get(self.file(name), frozenset())
-        found = Manifest(around, {label(self.workspace, part): trees.read_digest(part) for part in parts})
+        parts, outside = self._with_what_is_named(self.file(name), sources)
+        known = {label(self.workspace, part): trees.read_digest(part) for part in parts}
+        found = Manifest(around, known | programs(outside))
         self.manifests[found.digest] = found
         return found
+
+    def _with_what_is_named(self, path: Path, sources: tuple[Path, ...]) -> tuple[set[Path], set[Path]]:
+        """The parts of a checked playbook with what they and the client's inventory name; and programs elsewhere."""
+        parts = self.parts.get(path)
+        if parts is None:
+            return set(), set()
+        if (path, sources) not in self._told:
+            self._names = self._names or Names(self.workspace)
+            # Of what words name nobody knows whether Ansible will load it as that: it counts, and is no fault.
+            reader = Reader(self.workspace, Faults(), dict(self.trees))
+            played = [path]
+            for part in played:
+                played += [imported for imported in self._imports.get(part, ()) if imported not in played]
+            start = start_directory(self.workspace, configured(self.workspace, os.environ)[0])
+            inventories = [source.parent for source in sources]
+            folders = [*(part.parent for part in played), self.folder]
+            others = [*inventories, start, self.workspace]
+            closure = Closure(reader, self._names, path, folders, others)
+            found = set(parts)
+            closure.name(words_for(sources), [*folders, *others], found)
+            closure.close(found)
+            self._told[path, sources] = found, closure.programs
+        return self._told[path, sources]
 
     def covered(self) -> set[Path]:
         """Every file that a digest made so far covers, wherever it is."""
@@ -218,10 +249,12 @@ class Reader:
             self.role(path, item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"), found)
         self.walk(path, play, path.parent, found)
 
-    def walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> None:
-        """Follow the static references of one file; `base` is what its relative paths start from."""
+    def walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> bool:
+        """Follow the static references of one file; `base` is what its relative paths start from.
+
+        Returns whether it looks up what is only known when it runs.
+        """
         loose = False
-        self.walked.append((path, root, base))
         for key, node in pairs(root):
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
             loose = loose or plain.startswith("with_") or _looks_up(node)
@@ -232,19 +265,21 @@ class Reader:
                     self._file(path, item, base, plain, found)
             elif plain in _SOURCE_KEYS:
                 source = get(node, "src")
-                if plain == "script" and isinstance(node, yaml.ScalarNode) and node.value.split():
-                    source = yaml.ScalarNode(node.tag, node.value.split()[0], node.start_mark, node.end_mark)
+                if plain == "script" and isinstance(node, yaml.ScalarNode) and (words := _words(str(node.value))):
+                    source = yaml.ScalarNode(node.tag, words[0], node.start_mark, node.end_mark)
                 if isinstance(source, yaml.ScalarNode):
                     self._file(path, source, base, _SOURCE_KEYS[plain], found)
         if loose:
-            self._whatever_is_looked_up(base, found)
+            self.whatever_is_looked_up(base, found)
+        return loose
 
     @staticmethod
-    def _whatever_is_looked_up(base: Path, found: set[Path]) -> None:
+    def whatever_is_looked_up(base: Path, found: set[Path]) -> None:
         """What lookups find, and names that are only known when it runs: in their folders, or beside the playbook."""
         for folder in LOOKED_UP:
             found.update(trees.files(base / folder))
-        found.update(p for p in base.iterdir() if p.suffix not in (".yml", ".yaml", ".retry") and p.is_file())
+        beside = base.iterdir() if base.is_dir() else ()
+        found.update(p for p in beside if p.suffix not in (".yml", ".yaml", ".retry") and p.is_file())
 
     def _file(self, path: Path, node: yaml.ScalarNode, base: Path, kind: str, found: set[Path]) -> None:
         name = str(node.value)
@@ -252,7 +287,7 @@ class Reader:
             if kind in _TASK_KEYS:  # it may be any file here, and what is included may include others
                 found.update(trees.files(base))
             else:
-                self._whatever_is_looked_up(base, found)
+                self.whatever_is_looked_up(base, found)
             return
         if not name or (
             kind == "import_playbook" and re.fullmatch(r"\w+\.\w+\.[\w./-]+", name) and not _is_file_here(base, name)
@@ -274,7 +309,7 @@ class Reader:
             self._imports.setdefault(path, []).append(there)
             self._playbook(there, found)
         elif there.is_dir():
-            found.update(trees.files(there))
+            found.update(trees.files(there, git=True))
         elif there not in found:
             found.add(there)
             if kind in ("include_tasks", "import_tasks"):
@@ -290,12 +325,12 @@ class Reader:
         usual = roles_path(self.workspace, os.environ)
         folders = [path.parent / "roles", *([beside] if beside else []), *usual, self.folder / "roles", path.parent]
         if "{{" in name:  # it may be any of them
-            found.update(f for folder in folders[:2] for f in trees.files(folder))
-            return
-        if name.count(".") >= 2:  # a collection's role is the collection's business
+            found.update(f for folder in folders[:-1] for f in trees.files(folder))
             return
         role = next((f / name for f in folders if (f / name).is_dir()), None)
         if role is None:
+            if name.count(".") >= 2:  # a collection's role is the collection's business
+                return
             known = {p.name for f in folders if f.is_dir() for p in f.iterdir() if p.is_dir()}
             near = nearest(name, known)
             self.faults.add(
@@ -370,6 +405,13 @@ def _connects(path: Path, play: yaml.Node) -> str | None:
     if isinstance(own, yaml.MappingNode) and any(str(key.value).startswith("ansible_") for key, _ in own.value):
         return ""
     return text(connection) if (connection := get(play, "connection")) is not None else None
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
 
 
 def _is_file_here(base: Path, name: str) -> bool:

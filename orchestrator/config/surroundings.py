@@ -6,7 +6,8 @@ is covered. Each thing has a label and a digest, so that a change can be told by
     what                                                  covered by
     ---------------------------------------------------------------------------------------------------------------
     each place an ansible.cfg is looked for, also empty   contents
-    paths that the one in force names, and files of ssh   contents; vault passwords and keys by size and times alone
+    paths that the one in force names                     contents; vault passwords and keys by size and times alone
+    what ssh reads (usually, or by -F), with its Includes contents; programs named there by size and times
     environment: ANSIBLE_*, PYTHONPATH and its like       values, and the paths they name
     ~/.ansible, /usr/share/ansible, /etc/ansible          size and times of each plug-in, role, collection file
     installed packages of Ansible and Mitogen             their version's record, by size and times
@@ -17,8 +18,10 @@ a terminal.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import pwd
 import re
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,9 +32,13 @@ from orchestrator.core import ansible
 
 SYSTEM = ("/usr/share/ansible", "/etc/ansible")
 LOADED_FROM = ("plugins", "roles", "collections")
-NO_FILE = ("environment: ", "package ")  # how labels begin of what is no file
+PROGRAM = "program "
+NO_FILE = ("environment: ", "package ", PROGRAM)  # how labels begin of what is no file
 PYTHON = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE")  # where modules are loaded from
 PACKAGES = ("ansible", "ansible_core", "ansible_runner", "mitogen")
+SSH_FILES_MAX = 64
+_OF_THE_SYSTEM = ("/bin", "/sbin", "/lib", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec")
+_CODE = (".py", ".ps1", ".sh", ".yml", ".yaml", "")
 _LOOKS = re.compile(r"ANSIBLE_(FORCE_COLOR|NOCOLOR|COLOR_\w+|COW_\w+|NOCOWS|DISPLAY_\w+|VERBOSITY|LOG_PATH)")
 _WRITTEN = re.compile(
     r"te?mp|cach|cp_dir|control_path|log_path|retry_files|token|known_hosts|async_dir|^home$|^inventory$"
@@ -123,6 +130,7 @@ def surroundings(workspace: Path, environment: Mapping[str, str] = os.environ) -
         found.update(_named(workspace, setting, value, file.parent if file else start, start))
     for top in (str(own), *SYSTEM):
         found.update((f"{top}/{part}", trees.look_digest(Path(top, part))) for part in LOADED_FROM)
+    found.update(of_ssh(workspace, ssh_files(None)))
     found.update(_packages())
     return found
 
@@ -144,19 +152,101 @@ def cover(workspace: Path, tops: Iterable[Path]) -> dict[str, str]:
 def _named(workspace: Path, setting: str, value: str, base: Path, start: Path) -> dict[str, str]:
     """What one setting names on disk."""
     if "ssh" in setting and "args" in setting:
-        return cover(workspace, _read_by_ssh(value, base))
+        files = ssh_files_in(value, start)
+        return of_ssh(workspace, files) | programs(programs_in(value, start))
     if _WRITTEN.search(setting) and not setting.endswith("plugins"):
         return {}
+    if setting.endswith(("plugins", "library", "modules", "module_utils")):
+        value += "," + ",".join(_of_a_folder_above(workspace, value, base))
     tops = [p for p in paths_in(value, base, start) if p.exists() and not workspace.is_relative_to(p)]
     if _SECRET.search(setting):
         return {label(workspace, top): trees.look_digest(top) for top in tops}
     return cover(workspace, tops)
 
 
-def _read_by_ssh(value: str, base: Path) -> list[Path]:
-    """The configuration that ssh is told to read (-F): a ProxyCommand in there is a program that runs here."""
-    found = re.findall(r"(?:^|\s)-F\s*(\S+)", value)
-    return [path for name in found if (path := base / Path(name).expanduser()).is_file()]
+def _of_a_folder_above(workspace: Path, value: str, base: Path) -> list[str]:
+    """Where plug-ins are to be found in the workspace itself or above it: what a loader sees there, a level deep."""
+    found: list[str] = []
+    for part in re.split(r"[:,\n]", value):
+        top = Path(os.path.normpath(base / Path(part.strip()).expanduser())) if part.strip() else None
+        if top is not None and workspace.is_relative_to(top):
+            found += [str(p) for pattern in ("*", "*/*") for p in sorted(top.glob(pattern)) if p.suffix in _CODE]
+    return [name for name in found if Path(name).is_file()]
+
+
+def ssh_files_in(value: str, base: Path) -> list[Path]:
+    """The configuration that arguments of ssh name (-F), with what it includes."""
+    found = re.findall(r"(?:^|[\s\"'])-F[\s\"']*([^\s\"']+)", value)
+    named = [base / Path(name).expanduser() for name in found]
+    return [path for name in named if name.is_file() for path in ssh_files(name)]
+
+
+def ssh_files(given: Path | None) -> list[Path]:
+    """The files that ssh reads: this one, else the operator's and the machine's; and what they include."""
+    home = Path(_home_of_ssh())
+    wanted = [given] if given is not None else [home / ".ssh" / "config", Path("/etc/ssh/ssh_config")]
+    found: list[Path] = []
+    while wanted and len(found) < SSH_FILES_MAX:
+        path = wanted.pop(0)
+        if path in found or not path.is_file():
+            continue
+        found.append(path)
+        base = Path("/etc/ssh") if path.is_relative_to("/etc") else home / ".ssh"
+        for pattern in ansible.ssh_includes(text_of(path)):
+            named = str(home) + pattern[1:] if pattern.startswith("~/") else pattern
+            wanted += [Path(name) for name in sorted(glob.glob(str(base / named)))]
+    return found
+
+
+def of_ssh(workspace: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Label to digest of files of ssh: a ProxyCommand in there is a program that runs here."""
+    found: dict[str, str] = {}
+    for path in files:
+        found[label(workspace, path)] = trees.read_digest(path)
+        found |= programs(programs_in(text_of(path)))
+    return found
+
+
+def programs(paths: Iterable[Path]) -> dict[str, str]:
+    """Label to digest of programs outside of the workspace; whose they are is not asked: a target may be meant."""
+    return {f"{PROGRAM}{path}": trees.look_digest(path) for path in paths}
+
+
+def programs_in(text: str, start: Path | None = None) -> list[Path]:
+    """Programs that a text names by a path (a relative one from `start`), but for those of the system's folders."""
+    return programs_among(re.split(r"[\s\"'=;|()<>,`]+", text), start)
+
+
+def programs_among(words: Iterable[str], start: Path | None = None) -> list[Path]:
+    """The same of single words."""
+    found = []
+    for word in sorted({word for word in words if "/" in word.strip("/")}):
+        if any(word.startswith(f"{top}/") for top in _OF_THE_SYSTEM):
+            continue
+        path = word if start is None else os.path.normpath(start / Path(word))
+        try:
+            path = os.path.expanduser(path)
+            if os.path.isabs(path) and os.path.isfile(path) and os.access(path, os.X_OK):
+                found.append(Path(path))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _home_of_ssh() -> str:
+    """Of the password file, whatever HOME says."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return str(Path.home())
+
+
+def text_of(path: Path) -> str:
+    """Its text, whatever is in it; empty if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _packages() -> dict[str, str]:

@@ -2,7 +2,11 @@
 
 The one rule it keeps: whatever could be read through a path is found through that path. A linked directory is looked
 into, a loop of links is walked once, and what is no ordinary file is named and never opened (a pipe would wait for
-ever).
+ever). Passed over is only what nothing reads, or what is read by nobody but its maker:
+
+    compiled Python in `__pycache__`     the runner has Python keep and look for it elsewhere
+    `.git`, if git made it               unless somebody names the folder that it is in: then all of it is meant
+    `.bascule` beside `playbooks`        the controller's own state
 
 A file is read once and then known by its signature (device, inode, size, both times): a look at thousands of files
 that did not change is as many calls of stat. A signature that is younger than the clock's grain is not relied on.
@@ -18,7 +22,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-SKIPPED = frozenset({"__pycache__", ".git", ".bascule"})  # made while working, or never read by Ansible
 YOUNG_NS = 2_000_000_000  # a file changed so shortly before it was read may change again within one tick of its times
 READ_BYTES = 1 << 20
 
@@ -28,11 +31,11 @@ _known: dict[str, tuple[Signature, str]] = {}
 _lock = threading.Lock()
 
 
-def walk(top: Path, *, folders: bool = False) -> Iterator[tuple[Path, os.stat_result | None]]:
+def walk(top: Path, *, folders: bool = False, git: bool = False) -> Iterator[tuple[Path, os.stat_result | None]]:
     """Every file at or below `top` through whatever links, in a stable order; None for what cannot be looked at.
 
-    With `folders`, each directory too. One that was walked already (a link to it, a loop) is given as itself, and not
-    walked again.
+    With `folders`, each directory too; one that was walked already (a link to it, a loop) is given as itself, and not
+    walked again. With `git`, what git keeps there.
     """
     seen: set[tuple[int, int]] = set()
     todo = [top]
@@ -58,12 +61,20 @@ def walk(top: Path, *, folders: bool = False) -> Iterator[tuple[Path, os.stat_re
         except OSError:
             yield path, None
             continue
-        todo += [path / name for name in names if name not in SKIPPED]
+        todo += [path / name for name in names if not _is_passed_over(path, name, git)]
 
 
-def files(top: Path) -> Iterator[Path]:
+def _is_passed_over(folder: Path, name: str, git: bool) -> bool:
+    if folder.name == "__pycache__":
+        return name.endswith(".pyc")
+    if name == ".git" and not git:
+        return all((folder / name / made).exists() for made in ("HEAD", "objects", "refs"))
+    return name == ".bascule" and (folder / "playbooks").is_dir()
+
+
+def files(top: Path, *, git: bool = False) -> Iterator[Path]:
     """Every ordinary file at or below `top`, links followed."""
-    for path, found in walk(top):
+    for path, found in walk(top, git=git):
         if found is not None and stat.S_ISREG(found.st_mode):
             yield path
 

@@ -58,7 +58,7 @@ def scalars(node: yaml.Node, key: str) -> list[yaml.ScalarNode]:
 
 
 def texts(root: yaml.Node) -> Iterator[str]:
-    """Every text that is a value in the tree, at any depth."""
+    """Every text that is a value in the tree, at any depth, but for titles: a name in words, of a play or task."""
     todo: list[yaml.Node] = [root]
     seen: set[int] = set()
     while todo:
@@ -69,6 +69,11 @@ def texts(root: yaml.Node) -> Iterator[str]:
         if isinstance(node, yaml.ScalarNode):
             yield str(node.value)
         elif isinstance(node, yaml.MappingNode):
-            todo.extend(value for _, value in node.value)
+            todo.extend(value for key, value in node.value if not _is_title(key, value))
         elif isinstance(node, yaml.SequenceNode):
             todo.extend(node.value)
+
+
+def _is_title(key: yaml.Node, value: yaml.Node) -> bool:
+    said = text(value)
+    return key.value == "name" and " " in said and "{{" not in said

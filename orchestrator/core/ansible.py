@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shlex
 from collections.abc import Callable, Mapping
 
 FILE = "ansible.cfg"
@@ -98,3 +99,16 @@ def locale_that_does(environment: Mapping[str, str], installed: Callable[[], boo
     if in_utf_8:
         return {}
     return {"LC_ALL": UTF_8} if environment.get("LC_ALL") else {"LC_CTYPE": UTF_8}
+
+
+def ssh_includes(text: str) -> list[str]:
+    """The patterns of files that a configuration of ssh includes, as they stand there."""
+    found: list[str] = []
+    for line in text.splitlines():
+        word, _, rest = line.strip().replace("=", " ", 1).replace("\t", " ").partition(" ")
+        if word.lower() == "include":
+            try:
+                found += shlex.split(rest)
+            except ValueError:
+                continue
+    return found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import trees
+from orchestrator.config import surroundings, trees
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
 from orchestrator.config.playbooks import Reader, differences, playbook_digest
@@ -101,6 +101,17 @@ HOWEVER_WRITTEN = {  # a task, and what it uses
     "debug: {msg: \"{{ lookup('file', 'a.yml') }}\"}": "a.yml",
     "debug: {msg: \"{{ lookup('pipe', 'tools/a.sh') }}\"}": "tools/a.sh",
     "debug: {msg: \"{{ lookup('file', '../a.txt') }}\"}": "../a.txt",
+    "script: \"'a b.sh' now\"": "a b.sh",
+    "command: \"'tools/a b.sh'\"": "tools/a b.sh",
+    "command: \"{{ playbook_dir ~ '/tools/a.sh' }}\"": "tools/a.sh",
+    "command: '{{ playbook_dir | dirname }}/tools/a.sh'": "../tools/a.sh",
+    "command: '{{ playbook_dir }}/../tools/a.sh'": "../tools/a.sh",
+    "command: tools/a.sh": "../tools/a.sh",
+    "command: '{{ inventory_dir }}/tools/a.sh'": "../inventories/acme/tools/a.sh",
+    "debug: {msg: \"{{ lookup('fileglob', 'conf.d/*.conf') }}\"}": "conf.d/a.conf",
+    "template: {src: page.j2, dest: /x}": "page.j2",
+    "include_vars: {dir: settings/}": "settings/.git/a.yml",
+    "copy: {src: tree/, dest: /x}": "files/tree/__pycache__/a.txt",
 }
 
 
@@ -117,6 +128,45 @@ def test_what_a_task_uses_is_covered_however_it_is_written(place: Path, task: st
     write(used, "[]\n")
     before = digest(place)
     write(used, "[{debug: }]\n")
+    assert digest(place) != before
+
+
+BY_ANOTHER = {  # what a file says that the playbook uses, and what that names
+    "vars/site.yml": ("tool: '{{ playbook_dir }}/tools/a.sh'\n", "playbooks/tools/a.sh"),
+    "vars/site.yml ": ("motd: \"{{ lookup('file', 'notes/a.txt') }}\"\n", "playbooks/notes/a.txt"),
+    "group_vars/web.yml": ("tool: tools/a.sh\n", "playbooks/tools/a.sh"),
+    "../inventories/acme/group_vars/web.yml": ("tool: '{{ inventory_dir }}/a.sh'\n", "inventories/acme/a.sh"),
+    "../inventories/acme/group_vars/web.yml ": ("tool: a.sh\n", "playbooks/files/a.sh"),
+    "templates/sub/page.j2": ("{% include 'inner.j2' %}", "playbooks/templates/inner.j2"),
+    "top.j2": ("{% include 'inner.j2' %}", "playbooks/inner.j2"),
+    "run.sh": ("#!/bin/sh\n. ./tools/more.sh\n", "playbooks/tools/more.sh"),
+    "roles/linked/vars/main.yml": ("tool: '{{ playbook_dir }}/tools/a.sh'\n", "playbooks/tools/a.sh"),
+    "roles/linked/templates/x.j2": ("{% include '../../notes/a.txt' %}", "playbooks/notes/a.txt"),
+    "{{ how }}.yml of tasks": ("- include_role: {name: other}\n", "roles-of-ours/other/tasks/main.yml"),
+}
+
+
+@pytest.mark.parametrize("by", BY_ANOTHER)
+def test_what_a_file_names_that_a_playbook_uses_is_covered(place: Path, by: str) -> None:
+    steps = "{{ how }}" if "how" in by else "any"
+    uses = f"""
+- hosts: web
+  vars_files: [vars/site.yml]
+  roles: [{{role: linked}}]
+  tasks:
+    - ansible.builtin.template: {{src: sub/page.j2, dest: /x}}
+    - ansible.builtin.template: {{src: top.j2, dest: /x}}
+    - ansible.builtin.script: run.sh
+    - ansible.builtin.include_tasks: "steps/{steps}.yml"
+"""
+    write(place / "ansible.cfg", "[defaults]\nroles_path = roles-of-ours\n")
+    write(place / "playbooks/p.yml", uses)
+    text, named = BY_ANOTHER[by]
+    name = "steps/any.yml" if "tasks" in by and "how" in by else by.strip()
+    write(place / "playbooks" / name, text)
+    write(place / named, "[]\n")
+    before = digest(place)
+    write(place / named, "[{debug: }]\n")
     assert digest(place) != before
 
 
@@ -181,6 +231,98 @@ def test_the_files_that_ssh_reads_are_covered(place: Path) -> None:
     before = digest(place)
     write(config, "Host *\n  ProxyCommand sh -c 'id >/tmp/x'\n")
     assert digest(place) != before
+
+
+SSH_ARGS = {  # where arguments of ssh are said, and what reads them
+    "inventory": ("inventories/acme/group_vars/web.yml", "ansible_ssh_common_args: -F ssh.cfg\n"),
+    "inventory without a blank": ("inventories/acme/group_vars/web.yml", "ansible_ssh_extra_args: '-C -Fssh.cfg'\n"),
+    "inventory with quotes": ("inventories/acme/group_vars/web.yml", "ansible_ssh_args: '-F \"ssh.cfg\"'\n"),
+    "a play's variables": ("playbooks/group_vars/web.yml", "ansible_ssh_args: -F ssh.cfg\n"),
+    "the configuration": ("ansible.cfg", "[ssh_connection]\nssh_args = -F ssh.cfg\n"),
+    "a move's variables": ("inventories/acme/services.yml", "moves: {a: {vars: {ansible_ssh_args: -F ssh.cfg}}}\n"),
+}
+
+
+@pytest.mark.parametrize("where", SSH_ARGS)
+@pytest.mark.parametrize("included", [False, True])
+def test_a_file_that_ssh_is_told_to_read_is_covered(place: Path, where: str, included: bool) -> None:
+    name, text = SSH_ARGS[where]
+    write(place / name, text)
+    read = place / "ssh.cfg"
+    if included:
+        write(read, f"Host *\n  Include {place}/conf.d/*\n")
+        read = place / "conf.d/first"
+    write(read, "Host *\n")
+    before = digest(place)
+    write(read, "Host *\n  ProxyCommand sh -c 'id >/tmp/x'\n")
+    assert digest(place) != before
+
+
+def test_what_ssh_reads_by_itself_is_covered(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its home is that of the password file, whatever HOME says."""
+    home = place.parent / "of-ssh"
+    monkeypatch.setattr(surroundings, "_home_of_ssh", lambda: str(home))
+    write(home / ".ssh/config", "Include more/*\n")
+    before = digest(place)
+    write(home / ".ssh/more/first", "Host *\n")
+    assert (second := digest(place)) != before
+    program = write(place.parent / "jump")
+    program.chmod(0o700)
+    write(home / ".ssh/more/first", f"Host *\n  ProxyCommand {program} %h\n")
+    assert (third := digest(place)) != second
+    write(program, "#!/bin/sh\nid\n")
+    assert digest(place) != third
+
+
+def test_a_program_that_the_inventory_names_is_covered_wherever_it_is(place: Path) -> None:
+    program = write(place.parent / "outside/jump")
+    program.chmod(0o700)
+    write(
+        place / "inventories/acme/group_vars/web.yml", f"ansible_ssh_common_args: '-o ProxyCommand=\"{program} %h\"'\n"
+    )
+    before = digest(place)
+    write(program, "#!/bin/sh\nid\n")
+    assert digest(place) != before
+
+
+@pytest.mark.parametrize("key", ["vars: {tool: tools/a.sh}", "limit: '@tools/a.sh'"])
+def test_what_a_move_gives_its_playbook_is_covered(place: Path, key: str) -> None:
+    write(place / "inventories/acme/services.yml", f"moves: {{go: {{playbook: p.yml, {key}}}}}\n")
+    write(place / "tools/a.sh")
+    before = digest(place)
+    write(place / "tools/a.sh", "other")
+    assert digest(place) != before
+
+
+def test_a_role_with_dots_in_its_name_is_covered(place: Path) -> None:
+    """It could be a collection's; a folder of that name is found all the same."""
+    write(place / "playbooks/p.yml", "- hosts: web\n  roles: [a.b.c]\n")
+    tasks = write(place / "playbooks/roles/a.b.c/tasks/main.yml", "[]\n")
+    before = digest(place)
+    write(tasks, "- command: id\n")
+    assert digest(place) != before
+
+
+@pytest.mark.parametrize("folder", [".", "..", "./"])
+def test_plug_ins_in_the_workspace_itself_are_covered(place: Path, folder: str) -> None:
+    write(place / "ansible.cfg", f"[defaults]\ncallback_plugins = {folder}\n")
+    before = digest(place)
+    write((place / folder).resolve() / "evil.py")
+    assert digest(place) != before
+
+
+def test_a_folder_is_not_passed_over_for_its_name(place: Path) -> None:
+    """Variables in `__pycache__` and in a `.git` that git did not make are read by Ansible."""
+    for folder in ("__pycache__", ".git"):
+        before = digest(place)
+        write(place / "playbooks/group_vars/all" / folder / "a.yml")
+        assert digest(place) != before
+    made = place / "playbooks/roles/linked/.git"
+    for name in ("HEAD", "objects/1", "refs/1"):
+        write(made / name)
+    before = digest(place)
+    write(made / "index")
+    assert digest(place) == before, "git's own"
 
 
 def test_the_environment_that_steers_ansible_is_covered(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

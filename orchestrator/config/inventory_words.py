@@ -1,0 +1,63 @@
+"""What words of an inventory, and of the variables that a move gives its playbook, name on this machine.
+
+The one rule it keeps: a jump's program, a wrapper of ssh, a script in a variable runs here with the controller's rights
+as a playbook's own does; so it counts as that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from orchestrator.config.faults import Faults
+from orchestrator.config.inventory_files import OURS, inventory_files
+from orchestrator.config.playbook_words import words_in, words_of
+from orchestrator.config.strict_yaml import compose
+from orchestrator.config.surroundings import (
+    configured,
+    of_ssh,
+    programs,
+    programs_in,
+    ssh_files_in,
+    start_directory,
+)
+from orchestrator.config.yaml_nodes import pairs, texts
+
+_OF_A_MOVE = ("vars", "limit")
+
+
+def words_for(sources: Sequence[Path]) -> frozenset[str]:
+    """Every word of this inventory, and of what the client's moves give their playbooks."""
+    found: set[str] = set()
+    for path in inventory_files(sources):
+        found |= words_of(path)
+    for text in _texts_of_moves(sources):
+        found.update(words_in(text))
+    return frozenset(found)
+
+
+def programs_named(workspace: Path, sources: Sequence[Path]) -> dict[str, str]:
+    """Label to digest of programs, and of files of ssh (-F), that this inventory names outside of the workspace too."""
+    found: dict[str, str] = {}
+    start = start_directory(workspace, configured(workspace, {})[0])
+    for text in (*map(_text_of, inventory_files(sources)), *_texts_of_moves(sources)):
+        for folder in dict.fromkeys((start, *(source.parent for source in sources))):
+            found |= of_ssh(workspace, ssh_files_in(text.replace("{{ inventory_dir }}", str(folder)), folder))
+        found |= programs(programs_in(text, start))
+    return found
+
+
+def _texts_of_moves(sources: Sequence[Path]) -> Iterator[str]:
+    for folder in dict.fromkeys(source.parent for source in sources):
+        for name in OURS:
+            root = compose(text, name, Faults()) if (text := _text_of(folder / name)) else None
+            for key, node in pairs(root) if root is not None else ():
+                if key in _OF_A_MOVE:
+                    yield from texts(node)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
