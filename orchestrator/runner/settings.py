@@ -27,6 +27,9 @@ NO_MARK = "0" * 24
 SSH_ARGS = "-C -o ControlMaster=auto -o ControlPersist=1800s"
 
 
+COMPILED = Path(".bascule") / "compiled"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What holds for a playbook: `configuration` is the ansible.cfg, if any; in `directory` Ansible starts."""
@@ -35,6 +38,7 @@ class Settings:
     directory: Path
     ours: bool  # we found the file (by the workspace), so Ansible has to be told
     called: bool = False  # by a person, in `directory`
+    compiled: Path | None = None  # where Python keeps what it compiles, and looks for it
 
     @classmethod
     def find(cls, workspace: Path, environment: Mapping[str, str], directory: str | None = None) -> Settings:
@@ -46,7 +50,9 @@ class Settings:
         found = next((Path(place) for place in places if Path(place).is_file()), None)
         inside = found is not None and found.is_relative_to(workspace)
         start = directory or ansible.start_directory(str(found) if found else None, str(workspace))
-        return cls(found, Path(start), inside and directory is None, directory is not None)
+        # Beside a plug-in anybody may have put what runs in its place: compiled, and said to be unchecked.
+        compiled = workspace / COMPILED if directory is None else None
+        return cls(found, Path(start), inside and directory is None, directory is not None, compiled)
 
     def ssh_program(self, environment: Mapping[str, str]) -> str:
         """The program that Ansible calls for ssh, where no host variable names another."""
@@ -89,6 +95,9 @@ def _environment(settings: Settings, environment: Mapping[str, str], mark: str, 
         given["PWD"] = str(settings.directory)  # which a setting may name
     if configuration is not None and settings.ours:
         given["ANSIBLE_CONFIG"] = str(configuration)
+
+    if settings.compiled is not None:
+        given["PYTHONPYCACHEPREFIX"] = str(settings.compiled)
 
     def unsaid(variable: str, *keys: str) -> bool:
         return variable not in environment and not any(key in said for key in keys)

@@ -1,0 +1,92 @@
+"""What runs is what lies on disk, as the digest has read it: nothing compiled beside it, nothing that was kept."""
+
+from __future__ import annotations
+
+import importlib.util
+import py_compile
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.core.events import Outcome
+from tests.runner.stage import Stage
+from tests.runner.target import Target
+
+FILTER = "class FilterModule:\n    def filters(self):\n        return {{'spoken': lambda _: {word!r}}}\n"
+SAID = """
+    - ansible.builtin.assert: {that: "('x' | spoken) == 'approved'"}
+"""
+MODULE = """\
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.words import WORD
+AnsibleModule({{}}).exit_json(module={word!r}, util=WORD)
+"""
+USES = """\
+- hosts: edge
+  gather_facts: false
+  tasks:
+    - ansible.builtin.command: cat /proc/self/stat
+      register: itself
+    - ansible.builtin.command: "cat /proc/{{ itself.stdout.split()[3] }}/cmdline"
+      register: parent
+      failed_when: false
+    - speak:
+      register: spoken
+    - ansible.builtin.script: tell.sh
+      register: told
+    - ansible.builtin.assert:
+        that:
+          - (spoken.module, spoken.util, told.stdout | trim, 'x' | spoken) == (word, word, word, word)
+      vars: {word: "{{ lookup('file', 'word') }}"}
+    - ansible.builtin.fail: {msg: "by {{ ('mitogen' in parent.stdout) | ternary('mitogen', 'ssh') }}"}
+"""
+
+
+@pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
+async def test_what_is_compiled_beside_a_plug_in_does_not_run_in_its_place(tmp_path: Path, warm: bool) -> None:
+    """Python would load it unseen: such a file may say that its source is not to be looked at."""
+    stage = Stage(tmp_path, warm=warm)
+    folder = tmp_path / "playbooks" / "filter_plugins"
+    folder.mkdir()
+    source = folder / "speaking.py"
+    source.write_text(FILTER.format(word="approved"))
+    evil = tmp_path / "evil.py"
+    evil.write_text(FILTER.format(word="evil"))
+    place = importlib.util.cache_from_source(str(source))
+    py_compile.compile(str(evil), place, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    try:
+        await stage.warmed()
+        for number in range(2):
+            ended = await stage.run(stage.write("p.yml", SAID), f"go {number}")
+            assert ended.outcome is Outcome.OK, ended.detail
+    finally:
+        await stage.runner.close()
+
+
+async def test_what_was_changed_between_two_runs_is_not_played_as_it_was(tmp_path: Path, target: Target) -> None:
+    """Over a connection that is kept, by an Ansible that is kept."""
+    pytest.importorskip("mitogen", reason="Mitogen is not installed: pip install 'bascule[fast]'")
+    stage = Stage(tmp_path, warm=True)
+    stage.write_inventory({"edge": {**target.variables, "ansible_python_interpreter": sys.executable}})
+    playbooks = tmp_path / "playbooks"
+    for folder in ("filter_plugins", "library", "module_utils", "files"):
+        (playbooks / folder).mkdir()
+    seen: set[str] = set()
+    try:
+        await stage.warmed()
+        for number in range(16):
+            word = f"word{number}"
+            (playbooks / "filter_plugins" / "speaking.py").write_text(FILTER.format(word=word))
+            (playbooks / "library" / "speak.py").write_text(MODULE.format(word=word))
+            (playbooks / "module_utils" / "words.py").write_text(f"WORD = {word!r}\n")
+            (playbooks / "files" / "word").write_text(word)
+            (playbooks / "files" / "tell.sh").write_text(f"#!/bin/sh\necho {word}\n")
+            ended = await stage.run(stage.write("p.yml", USES), f"go {number}")
+            assert "by " in ended.detail, ended.detail
+            seen.add(ended.detail.rpartition("by ")[2].split()[0].strip("."))
+            if number > 4 and "mitogen" in seen:
+                break
+    finally:
+        await stage.runner.close()
+    assert "mitogen" in seen
