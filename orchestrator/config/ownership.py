@@ -7,7 +7,8 @@ file, to a directory on the way to it, or to what a link leads to, decides what 
     -------------------------------------------------------------------------------------------------
     files and folders of the workspace, `.bascule`    another user owns it; others may write
     what links lead to, roles and plug-ins elsewhere  the same
-    directories above them, up to /                   the same, but a sticky one (/tmp) may be everybody's
+    directories above them, up to /, and above each   the same, but a sticky one (/tmp) may be everybody's
+    link on the way, where it stands
     write permission of a group                       unless the group is the owner's own: named like the owner,
                                                       their primary group, and without another member
 """
@@ -27,6 +28,7 @@ FOLDERS = ("playbooks", "inventories", "checks")
 FILES = ("bascule.yml", "bascule.yaml", "ansible.cfg")
 OURS = ".bascule"
 NAMED = 20  # findings; a whole tree with one wrong umask is one thing to mend
+LINKS_MAX = 40  # as the kernel has it
 ACL = "system.posix_acl_access"
 
 
@@ -43,35 +45,62 @@ class Ownership:
     """Looks at paths; each directory is looked at once."""
 
     def __init__(self) -> None:
-        self._folders: dict[Path, tuple[Path, str] | None] = {}
+        self._folders: dict[str, tuple[Path, str] | None] = {}
+        self._ways: dict[Path, tuple[Path, str] | None] = {}
 
     def against(self, path: Path) -> tuple[Path, str] | None:
-        """The path that speaks against it (itself, or a directory above it or above what it links to), and why."""
+        """The path that speaks against it (itself, or something on the way to it, link by link), and why."""
         try:
             found = path.stat()
         except OSError:
             return None  # what is not there runs nothing
-        return _against(path, found, above=False) or self._way_to(path)
+        if (against := _against(path, found, above=False)) is not None:
+            return against
+        if path.is_symlink():
+            return self._way_to(path)
+        if path.parent not in self._ways:
+            self._ways[path.parent] = self._way_to(path)
+        return self._ways[path.parent]
 
     def _way_to(self, path: Path) -> tuple[Path, str] | None:
-        against = self._folder(path.parent)
-        if against is None and path.is_symlink():
-            against = self._folder(path.resolve().parent)
-        return against
+        """Against the first directory in which whoever opens this path looks up a part of it, or a link met there."""
+        parts = path.absolute().parts[:0:-1]
+        left, here, links = list(parts), "/", 0
+        while left and links < LINKS_MAX:
+            part = left.pop()
+            if (against := self._folder(here)) is not None:
+                return against
+            if part == "..":
+                here = os.path.dirname(here)
+                continue
+            there = os.path.join(here, part)
+            try:
+                target = os.readlink(there)
+            except OSError:
+                here = there
+                continue
+            links += 1
+            if (against := _against_link(there, here)) is not None:
+                return against
+            here = "/" if target.startswith("/") else here
+            left += [part for part in reversed(target.split("/")) if part not in ("", ".")]
+        return None
 
-    def _folder(self, folder: Path) -> tuple[Path, str] | None:
-        if folder in self._folders:
-            return self._folders[folder]
-        self._folders[folder] = None  # a loop ends here
-        try:
-            found = folder.stat()
-        except OSError:
-            return None
-        against = _against(folder, found, above=True)
-        if against is None and folder != folder.parent:
-            against = self._way_to(folder)
-        self._folders[folder] = against
-        return against
+    def _folder(self, folder: str) -> tuple[Path, str] | None:
+        if folder not in self._folders:
+            try:
+                self._folders[folder] = _against(Path(folder), os.stat(folder), above=True)
+            except OSError:
+                self._folders[folder] = None
+        return self._folders[folder]
+
+
+def _against_link(link: str, folder: str) -> tuple[Path, str] | None:
+    """A link in a folder where everybody has their own (/tmp): whose it is may have it lead elsewhere."""
+    found = os.lstat(link)
+    if found.st_uid in (0, os.getuid()) or not os.stat(folder).st_mode & stat.S_ISVTX:
+        return None
+    return Path(link), f"it is a link that belongs to {_user(found.st_uid)}: remove it, or name what it leads to"
 
 
 def unsafe(workspace: Path) -> list[tuple[Path, str]]:

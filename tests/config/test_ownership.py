@@ -98,6 +98,35 @@ def test_a_group_may_write_where_it_is_the_owners_own(
     assert bool(unsafe(place)) is refused
 
 
+@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+@pytest.mark.parametrize("target", ["shared/current", "shared/current/tasks", "shared/../good/v1", "own"])
+def test_each_link_on_the_way_counts_where_it_stands(place: Path, tmp_path: Path, target: str) -> None:
+    """Where they lead today is ours; whoever may write where one of them stands decides where tomorrow."""
+    (tmp_path / "good/v1/tasks").mkdir(parents=True)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/current").symlink_to(tmp_path / "good/v1")
+    (tmp_path / "own").symlink_to("shared/current")
+    (place / "playbooks/roles/linked").symlink_to(tmp_path / target)
+    assert unsafe(place) == []
+    give(tmp_path / "shared")
+    ((path, why),) = unsafe(place)
+    assert path == tmp_path / "shared"
+    assert "it belongs to user 61234" in why
+
+
+@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+def test_a_link_of_somebody_elses_in_a_directory_of_everybody(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all").chmod(0o1777)
+    (tmp_path / "good").mkdir()
+    (tmp_path / "all/link").symlink_to(tmp_path / "good")
+    (place / "playbooks/roles/linked").symlink_to(tmp_path / "all/link")
+    assert unsafe(place) == []
+    os.lchown(tmp_path / "all/link", OTHER, OTHER)
+    ((path, _why),) = unsafe(place)
+    assert path == tmp_path / "all/link"
+
+
 def test_what_is_not_there_is_no_danger(tmp_path: Path) -> None:
     looks: list[Callable[[], object]] = [lambda: unsafe(tmp_path / "no"), lambda: unsafe_parts([tmp_path / "no"])]
     assert [look() for look in looks] == [[], []]

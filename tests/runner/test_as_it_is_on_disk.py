@@ -26,11 +26,6 @@ USES = """\
 - hosts: edge
   gather_facts: false
   tasks:
-    - ansible.builtin.command: cat /proc/self/stat
-      register: itself
-    - ansible.builtin.command: "cat /proc/{{ itself.stdout.split()[3] }}/cmdline"
-      register: parent
-      failed_when: false
     - speak:
       register: spoken
     - ansible.builtin.script: tell.sh
@@ -39,7 +34,6 @@ USES = """\
         that:
           - (spoken.module, spoken.util, told.stdout | trim, 'x' | spoken) == (word, word, word, word)
       vars: {word: "{{ lookup('file', 'word') }}"}
-    - ansible.builtin.fail: {msg: "by {{ ('mitogen' in parent.stdout) | ternary('mitogen', 'ssh') }}"}
 """
 
 
@@ -66,16 +60,14 @@ async def test_what_is_compiled_beside_a_plug_in_does_not_run_in_its_place(tmp_p
 
 async def test_what_was_changed_between_two_runs_is_not_played_as_it_was(tmp_path: Path, target: Target) -> None:
     """Over a connection that is kept, by an Ansible that is kept."""
-    pytest.importorskip("mitogen", reason="Mitogen is not installed: pip install 'bascule[fast]'")
     stage = Stage(tmp_path, warm=True)
     stage.write_inventory({"edge": {**target.variables, "ansible_python_interpreter": sys.executable}})
     playbooks = tmp_path / "playbooks"
     for folder in ("filter_plugins", "library", "module_utils", "files"):
         (playbooks / folder).mkdir()
-    seen: set[str] = set()
     try:
         await stage.warmed()
-        for number in range(16):
+        for number in range(4):
             word = f"word{number}"
             (playbooks / "filter_plugins" / "speaking.py").write_text(FILTER.format(word=word))
             (playbooks / "library" / "speak.py").write_text(MODULE.format(word=word))
@@ -83,10 +75,6 @@ async def test_what_was_changed_between_two_runs_is_not_played_as_it_was(tmp_pat
             (playbooks / "files" / "word").write_text(word)
             (playbooks / "files" / "tell.sh").write_text(f"#!/bin/sh\necho {word}\n")
             ended = await stage.run(stage.write("p.yml", USES), f"go {number}")
-            assert "by " in ended.detail, ended.detail
-            seen.add(ended.detail.rpartition("by ")[2].split()[0].strip("."))
-            if number > 4 and "mitogen" in seen:
-                break
+            assert ended.outcome is Outcome.OK, ended.detail
     finally:
         await stage.runner.close()
-    assert "mitogen" in seen
