@@ -6,8 +6,10 @@ itself switches it on, or opens the way to it) is asked again when it is first r
 no shell is not guarded. Whatever was acted upon without the guard is named in the step's end.
 
 What it cannot do: it refuses at the start of a playbook, not in the middle of one; it does not see hosts that a
-playbook only names later (`delegate_to`, a group that `add_host` fills); and it lets an equal epoch through, since the
-same controller comes again with every step: of two copies of a journal it cannot tell which is the original.
+playbook only names later (`delegate_to`, a group that `add_host` fills), nor where variables of the playbook have a
+host lead elsewhere than the inventory says (that is noted, see `warm/zygote/places.py`); and it lets an equal epoch
+through, since the same controller comes again with every step: of two copies of a journal it cannot tell which is the
+original.
 
 Rejected: `ansible-playbook --list-hosts` to learn the hosts (a second, and blind to extra variables); instead the
 guard has the author's own `hosts:` patterns, with what a play says of its connection.
@@ -19,6 +21,7 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +34,8 @@ from orchestrator.runner.guard_answers import Answer, Verdict, answer_of
 __all__ = ["PLAY", "SCRIPT", "STALE", "UNGUARDED", "Aim", "aims", "keep_here", "write_guard"]
 
 PLAY = "bascule: epoch guard"
+ASKED = "BASCULE_ASKED"
+"""Stands in the environment of a guarded playbook: where it is noted where the guard has asked, and what went not."""
 AGAIN = "again"  # the directory of what stands in for ssh
 EVERY_HOST = ["all", "localhost"]
 _Strings = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml's where PyYAML has it
@@ -65,6 +70,7 @@ def write_guard(
     for name in ("group_vars", "host_vars"):
         if (playbook.parent / name).exists():
             (directory / name).symlink_to((playbook.parent / name).resolve())
+    (directory / ASKED).mkdir(mode=0o700)
     named = f"epoch-{workspace_id} {epoch}"
     script = shlex.quote(SCRIPT)
     enter = first_reach.prepare(directory / AGAIN, f"sh -c {script} {script} {ON_TARGETS} {named}", epoch)
@@ -161,6 +167,17 @@ def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[s
         "vars": variables,
         "tasks": tasks,
     }
+
+
+def met_elsewhere(directory: Path) -> Iterator[tuple[str, str]]:
+    """Hosts in whose name tasks went where the guard has not asked, and where."""
+    for path in sorted(directory.glob("*.met")):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if not path.with_suffix("").exists():
+            yield str(found["host"]), str(found["where"])
 
 
 def aims(playbook: Path) -> list[Aim]:

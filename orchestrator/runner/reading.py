@@ -63,6 +63,7 @@ class Reading:
     guard_epoch: int | None = None
     answers: dict[str, Answer] = field(default_factory=dict)  # to the epoch guard, by host
     silent: dict[str, str] = field(default_factory=dict)  # hosts that did not answer it, and how
+    elsewhere: dict[str, str] = field(default_factory=dict)  # where tasks went in a host's name, and the guard did not
     acted_on: dict[str, None] = field(default_factory=dict)  # hosts that a task of the author's ran on, in order
     hosts_at: dict[str, set[str]] = field(default_factory=dict)  # by address
     guard_failed: list[str] = field(default_factory=list)
@@ -166,6 +167,10 @@ class Reading:
         found = []
         for host in self.acted_on:
             answer = self.answers.get(host)
+            if host in self.elsewhere:
+                where = evidence(self._strike(self.elsewhere[host]), NAME_LIMIT)
+                found.append(f"{host}: a task went to {where} in its name, where the epoch was not asked")
+                continue
             if answer is not None and answer.verdict is Verdict.KEPT and not answer.text:
                 continue
             if answer is not None:

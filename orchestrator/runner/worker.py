@@ -107,6 +107,9 @@ class Worker:
             here = guard.keep_here(local, workspace_id=self.job.workspace_id, epoch=self.job.epoch)
             self.reading.heard_later(sentences.HERE, here)
         guard_path = self._write_guard(work / "guard", local, settings_of.ssh_program(given))
+        os.environ.pop(guard.ASKED, None)
+        if guard_path is not None:
+            os.environ[guard.ASKED] = given[guard.ASKED] = str(guard_path.parent / guard.ASKED)
         if self.job.extra_vars:
             descriptor = os.open(self.extra_vars_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -139,6 +142,8 @@ class Worker:
         runner.run()
         for host, answer in first_reach.answers(self.again) if self.again else ():
             self.reading.heard_later(host, answer)
+        for host, where in guard.met_elsewhere(guard_path.parent / guard.ASKED) if guard_path else ():
+            self.reading.elsewhere.setdefault(host, where)
         if self.cancelled or self.timed_out or self.flooded or self._is_refused():
             return self._stopped()
         outcome, detail = self.reading.outcome(runner.rc)

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.core.apart import kept_for
 from orchestrator.runner import connections
+from orchestrator.runner.warm.zygote import places
 
 
 def install() -> None:
@@ -51,6 +52,7 @@ def install() -> None:
                 os.environ[connections.PERSISTENT] = before
 
     task_executor.start_connection = start_apart
+    places.install()
 
 
 def apart(words: list[str], subsystem: str, host: str, program: str, ansibles_own: str) -> list[str]:
