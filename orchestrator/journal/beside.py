@@ -15,6 +15,7 @@ from orchestrator.journal import chain, queries
 from orchestrator.journal.examining import (
     NOT_BOUND,
     Beside,
+    Indexed,
     KeptCheckpoint,
     checkpoint_fault,
     model_fault,
@@ -138,22 +139,24 @@ def _after_gap(store: Store, seq: int) -> bytes | None:
     return gap.after if gap and gap.last == seq else None
 
 
-def _told(store: Store) -> Callable[[int], bool | None]:
+def _told(store: Store) -> Callable[[int], Indexed | None]:
     """What the index says of each entry, asked in order: some at once."""
     if store.version < 2:
         return lambda _seq: None
     done, until = store.read(queries.TOLD_DONE)[0]
     last: int = store.read(queries.HEAD)[0][0]
-    window: tuple[int, set[int]] = (0, set())
+    window: tuple[int, dict[int, bool]] = (0, {})
 
-    def told(seq: int) -> bool | None:
+    def told(seq: int) -> Indexed | None:
         nonlocal window
         if done < seq <= until:
             return None
         if not window[0] or not window[0] <= seq < window[0] + _TOLD_WINDOW:
             found = store.read(queries.TOLD_FROM_TO, (seq, seq + _TOLD_WINDOW - 1))
-            window = (seq, {x for (x,) in found})
+            window = (seq, {x: bool(incident) for x, incident in found})
         # of entries that came after the window was read, the index is not known here
-        return True if seq in window[1] else (False if seq <= last else None)
+        if seq in window[1]:
+            return Indexed(True, window[1][seq])
+        return Indexed(False, False) if seq <= last else None
 
     return told

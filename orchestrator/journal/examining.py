@@ -28,6 +28,14 @@ class KeptCheckpoint:
     state: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What the index says of an entry: whether it is told, and whether it is of an incident."""
+
+    told: bool
+    incident: bool
+
+
 @dataclass(slots=True)
 class Beside:
     """What the store keeps beside the entries, read before them."""
@@ -36,7 +44,7 @@ class Beside:
     models: Iterable[tuple[str, bytes]] = ()
     epoch: int = 0  # the largest that was ever given
     older: int = 0  # an earlier version, which bound nothing, wrote the entries up to this number
-    told: Callable[[int], bool | None] = field(default=lambda _seq: None)
+    told: Callable[[int], Indexed | None] = field(default=lambda _seq: None)
     """What the index of entries to be told says of one; None: it was not made for it yet."""
 
 
@@ -110,8 +118,11 @@ class Examination:
         self._epoch = max(self._epoch, entry.epoch)
         self._wall = entry.wall
         indexed = self._beside.told(entry.seq)
-        if indexed is not None and indexed != is_told(entry.records):
-            why = "it is told as if it were quiet" if not indexed else "it is quiet, and told"
+        wanted = Indexed(is_told(entry.records), any(type(x).__name__.startswith("Incident") for x in entry.records))
+        if indexed is not None and indexed != wanted:
+            why = "it is told as if it were quiet" if not indexed.told else "it is quiet, and told"
+            if indexed.told == wanted.told:
+                why = f"it is {'' if wanted.incident else 'not '}of an incident, and the index says otherwise"
             self._add(ChainFault(entry.seq, Fault.ALTERED, why, f"index of entry {entry.seq}"))
         for bind in entry.binds:
             self._binds[bind.kind, bind.name] = bind.sha256

@@ -54,6 +54,7 @@ BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
 BEGIN_STORE = "INSERT INTO head (id, seq, hash) VALUES (1, 0, ?)"
 BEGIN_LEASE = "INSERT INTO lease (id, epoch, held) VALUES (1, 0, NULL)"
 
+PROGRAMS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
 HEAD = "SELECT seq, hash FROM head"
 MOVE_HEAD = "UPDATE head SET seq = ?, hash = ?"
 ADD_ENTRY = "INSERT INTO entries (seq, body, hash) VALUES (?, ?, ?)"
@@ -63,7 +64,7 @@ ENTRY_HASH = "SELECT hash FROM entries WHERE seq = ?"
 ENTRY = "SELECT body, hash FROM entries WHERE seq = ?"
 
 TOLD = "SELECT seq FROM told ORDER BY seq"
-TOLD_FROM_TO = "SELECT seq FROM told WHERE seq BETWEEN ? AND ?"
+TOLD_FROM_TO = "SELECT seq, incident FROM told WHERE seq BETWEEN ? AND ?"
 TOLD_OF_INCIDENTS = (
     "SELECT t.seq, e.body FROM told t JOIN entries e ON e.seq = t.seq WHERE t.incident AND t.seq > ?"
     " ORDER BY t.seq LIMIT ?"

@@ -10,7 +10,8 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -198,6 +199,7 @@ class Store:
     def _settle(self, connection: sqlite3.Connection) -> None:
         """Make the tables in a new file, bring an older one up to date; refuse a file that is something else."""
         if self._is_ours(connection):
+            self._refuse_strange(connection)
             if not self.read_only:
                 self._bring_up_to_date(connection)
             return
@@ -239,6 +241,16 @@ class Store:
             raise JournalUnreadable(f"{self.path} is a SQLite file, but no journal", "Give the journal's own place.")
         return False
 
+    def _refuse_strange(self, connection: sqlite3.Connection) -> None:
+        """A trigger is a program that runs when we write, a view answers in a table's place: only our own may."""
+        for kind, name, text in connection.execute(queries.PROGRAMS).fetchall():
+            if (kind, name, _plain(text)) not in _our_programs():
+                raise JournalUnreadable(
+                    f"journal {self.path} holds a {kind} {name!r} that is not one of bascule's: it would act or answer"
+                    " in the journal's place",
+                    f"Find out who put it there; DROP {kind.upper()} it with sqlite3, then `bascule journal verify`.",
+                )
+
     def _patiently(self, action: Callable[[], T]) -> T:
         """Again while the file is busy, for a while; only for reads and for opening."""
         return tenacity.Retrying(
@@ -262,6 +274,21 @@ class Store:
                 connection.close()
             except sqlite3.Error:
                 pass  # it is of no use any more
+
+
+@cache
+def _our_programs() -> frozenset[tuple[str, str, str]]:
+    """Triggers of each format, as SQLite keeps them."""
+    found: set[tuple[str, str, str]] = set()
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        for script in (queries.SCHEMA, queries.SECOND):
+            made.executescript(script)
+            found.update((kind, name, _plain(text)) for kind, name, text in made.execute(queries.PROGRAMS))
+    return frozenset(found)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _make_private(path: Path) -> None:

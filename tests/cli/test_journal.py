@@ -12,6 +12,7 @@ from orchestrator.core.codec import dumps, encode
 from orchestrator.core.decided import fold
 from orchestrator.core.records import Verdict, VerdictChanged
 from orchestrator.journal import chain, queries
+from orchestrator.journal.journal import JournalError
 from orchestrator.journal.sqlite import SqliteJournal
 from tests.cli.conftest import Bascule, Kept
 from tests.cli.test_reading import acts
@@ -201,3 +202,36 @@ def test_an_older_files_journal_is_read_verified_and_brought_up_to_date(
     assert [e.seq for e in journal.story()] == [e.seq for e in before]
     assert journal.verify() == []
     journal.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER mine AFTER INSERT ON entries BEGIN DELETE FROM told; END",
+        "CREATE TRIGGER entries_stand BEFORE UPDATE ON entries BEGIN DELETE FROM told; END",
+        "CREATE TRIGGER mine BEFORE UPDATE ON head BEGIN UPDATE lease SET held = NULL; END",
+        "CREATE VIEW mine AS SELECT * FROM entries",
+    ],
+)
+def test_a_program_that_somebody_put_into_the_file_is_refused(
+    kept: Kept, workspace: Path, bascule: Bascule, capsys: CapSys, statement: str
+) -> None:
+    """It would run with each entry that is written, or answer in a table's place."""
+    kept.keep(acts())
+    kept.journal.close()
+    tampered(workspace, statement)
+    assert bascule("journal", "verify") == 1
+    assert "that is not one of bascule's" in "".join(capsys.readouterr())
+    with pytest.raises(JournalError, match="not one of bascule's"):
+        SqliteJournal(workspace / ".bascule" / "journal.db")
+
+
+@pytest.mark.parametrize("incident", [0, 1])
+def test_an_index_that_hides_or_invents_incidents_is_found(
+    kept: Kept, workspace: Path, bascule: Bascule, capsys: CapSys, incident: int
+) -> None:
+    """What happened in the course of an incident would be let go of as if nobody needed it."""
+    kept.keep(acts())
+    tampered(workspace, f"UPDATE told SET incident = {incident}")
+    assert bascule("journal", "verify") == 1
+    assert "of an incident, and the index says otherwise" in "".join(capsys.readouterr())
