@@ -6,10 +6,10 @@ one that the model was compiled from.
 
 from __future__ import annotations
 
+from orchestrator.config.comparing import playbook_digest
 from orchestrator.config.faults import ConfigurationInvalid, Fault
 from orchestrator.config.load import Loaded, load
 from orchestrator.config.ownership import WorkspaceUnsafe
-from orchestrator.config.playbooks import playbook_digest
 from orchestrator.config.settings import DaemonSettings
 from orchestrator.config.templates import Secrets, SecretUnavailable
 

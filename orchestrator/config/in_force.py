@@ -11,10 +11,10 @@ from pathlib import Path
 
 import structlog
 
+from orchestrator.config.comparing import differences, playbook_digest
 from orchestrator.config.faults import Fault
 from orchestrator.config.keeping import Beside, keep
 from orchestrator.config.load import Loaded
-from orchestrator.config.playbooks import differences, playbook_digest
 from orchestrator.core.decided import Decided
 from orchestrator.core.events import StepEnded
 from orchestrator.core.model import Json

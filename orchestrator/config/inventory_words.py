@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import yaml
+
 from orchestrator.config.faults import Faults
 from orchestrator.config.inventory_files import OURS, inventory_files
 from orchestrator.config.playbook_words import words_in, words_of
@@ -51,7 +53,7 @@ def _texts_of_moves(sources: Sequence[Path]) -> Iterator[str]:
     for folder in dict.fromkeys(source.parent for source in sources):
         for name in OURS:
             root = compose(text, name, Faults()) if (text := _text_of(folder / name)) else None
-            for key, node in pairs(root) if root is not None else ():
+            for key, node in pairs(root) if isinstance(root, yaml.Node) else ():
                 if key in _OF_A_MOVE:
                     yield from texts(node)
 

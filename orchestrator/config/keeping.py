@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.config import last_read
+from orchestrator.config.comparing import playbook_digest
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import Inventory, as_it_was, read_inventory
 from orchestrator.config.last_read import Stale
 from orchestrator.config.load import CACHE, Loaded, load_notify, sources_of
-from orchestrator.config.playbooks import playbook_digest
 from orchestrator.config.settings import DaemonSettings, kept_text
 from orchestrator.config.templates import Secrets, Variables, is_template
 from orchestrator.config.whole_file import write_whole

@@ -20,6 +20,7 @@ import glob
 import hashlib
 import os
 import pwd
+import re
 import shlex
 import stat
 import subprocess
@@ -48,6 +49,8 @@ _NEUTRAL = frozenset(
         "serveraliveinterval", "setenv", "tcpkeepalive",
     }
 )  # fmt: skip
+# A proxy that is ssh itself, as `-o ProxyCommand=ssh …` or `-oProxyCommand=ssh …`.
+_SSH_PROXY = re.compile(r"^(?:-o)?\s*proxycommand\s*[= ]\s*\"?\s*(?:exec\s+)?(?:/\S*/)?ssh\s+", re.IGNORECASE)
 _NEUTRAL_FLAGS = frozenset({"-C", "-q", "-t", "-tt", "-T"})
 _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWwP")  # letters of ssh, scp and sftp that a word follows
 _INCLUDES_MAX = 64  # files
@@ -216,6 +219,39 @@ def _own_directory() -> str:
     return ""
 
 
+def leave_jumps_unshared(arguments: Arguments, program: str) -> None:
+    """Have ssh make the way to the jump hosts anew, whatever the operator's files share by name.
+
+    Behind jump hosts of their own two clients have jump hosts of one address; and what ssh starts to reach them knows
+    only these files. What stands on the command line comes first, so the connection itself is shared as it was. To be
+    called when the connection has its name and its path.
+    """
+    if os.path.basename(program) not in SSH_PROGRAMS:
+        return
+    arguments.kept = [_SSH_PROXY.sub(r"\g<0>-o ControlPath=none ", word) for word in arguments.kept]
+    jumps = any(words[0].startswith("-J") for words in arguments.others) or arguments.first("proxyjump") is not None
+    texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file)).lower()
+    if not jumps and "proxyjump" not in texts:
+        return
+    given = arguments.file
+    if given is None:
+        included = _usual_files()
+    elif given.lower() == "none":
+        included = ""
+    elif os.path.isfile(path := os.path.abspath(os.path.expanduser(given))):
+        included = f'Include "{path}"\n'
+    else:
+        return  # ssh says that it is not there
+    if file := _written(f"ControlPath none\n{included}{_alive(*_patience(arguments))}"):
+        left, arguments.kept = iter(arguments.kept), ["-F", file]
+        for word in left:
+            if not word.startswith("-F"):
+                arguments.kept.append(word)
+            elif word == "-F":
+                next(left, None)
+        arguments.file = file
+
+
 def aliveness(arguments: Arguments, program: str) -> list[str]:
     """Arguments that end a connection which has fallen silent, where neither author nor operator said when.
 
@@ -224,15 +260,23 @@ def aliveness(arguments: Arguments, program: str) -> list[str]:
     """
     if os.path.basename(program) not in SSH_PROGRAMS:
         return []  # of the author's own: who knows what it takes
-    said = arguments.first("connecttimeout")
-    limit_s = float(said) if said is not None and said.isdigit() and int(said) > 0 else CONNECT_S
-    interval_s, count = next(row for row in PATIENCE if limit_s >= row[0] * (row[1] + 1) or row is PATIENCE[-1])
+    interval_s, count = _patience(arguments)
     if arguments.file is None and (file := _speaking_last(interval_s, count)):
         return ["-F", file]
     texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file))
     if "serveralive" in texts.lower():
         return []
     return ["-o", f"ServerAliveInterval={interval_s}", "-o", f"ServerAliveCountMax={count}"]
+
+
+def _patience(arguments: Arguments) -> tuple[int, int]:
+    said = arguments.first("connecttimeout")
+    limit_s = float(said) if said is not None and said.isdigit() and int(said) > 0 else CONNECT_S
+    return next(row for row in PATIENCE if limit_s >= row[0] * (row[1] + 1) or row is PATIENCE[-1])
+
+
+def _alive(interval_s: int, count: int) -> str:
+    return f"Match all\n  ServerAliveInterval {interval_s}\n  ServerAliveCountMax {count}\n"
 
 
 # Seconds from one question to the next, and how many may stay open; given up at the next one.
@@ -244,13 +288,20 @@ def _speaking_last(interval_s: int, count: int) -> str:
 
     Written out for this user: an `Include` of ssh's would look for `~` where HOME says, and ssh itself does not.
     """
+    return _written(_usual_files() + _alive(interval_s, count))
+
+
+def _usual_files() -> str:
+    return f'Include "{_home()}/.ssh/config"\nInclude /etc/ssh/ssh_config\n'
+
+
+def _written(text: str) -> str:
+    """A file for ssh with this text, for nobody else to write to; empty where there is no place for it."""
     directory = _own_directory()
     if not directory:
         return ""
-    text = "# Written by bascule: what the usual files leave open. Of each option ssh takes the first value.\n"
-    text += f'Include "{_home()}/.ssh/config"\nInclude /etc/ssh/ssh_config\n'
-    text += f"Match all\n  ServerAliveInterval {interval_s}\n  ServerAliveCountMax {count}\n"
-    path = Path(directory, f"config-{interval_s}-{count}")
+    text = f"# Written by bascule. Of each option ssh takes the first value.\n{text}"
+    path = Path(directory, f"config-{hashlib.sha256(os.fsencode(text)).hexdigest()[:12]}")
     if _text_of(path) == text:
         return str(path)
     try:

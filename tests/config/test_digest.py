@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import surroundings, trees
+from orchestrator.config.comparing import differences, playbook_digest
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
-from orchestrator.config.playbooks import Reader, differences, playbook_digest
+from orchestrator.config.playbooks import Reader
 
 PLAYBOOK = """
 - hosts: web

@@ -504,3 +504,35 @@ async def test_plain_calls_find_connections_by_their_inventories(twins: Twins) -
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert told.read_text().split() == [client]
+
+
+async def test_jump_hosts_of_one_name_are_reached_anew(
+    twins: Twins,
+) -> None:
+    """What the operator's ssh shares by name (ControlMaster in his file) is not shared on the way to a client."""
+    place = tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp")  # a socket's path is short
+    for client in CLIENTS:
+        variables = twins.variables(client)
+        common = variables["ansible_ssh_common_args"]
+        key = variables["ansible_ssh_private_key_file"]
+        proxy = re.search(r"ProxyCommand='([^']+)'", common)
+        assert proxy is not None
+        (twins.workspace / f"ssh-{client}").write_text(
+            f"Host bastion\n  ProxyCommand {proxy[1]}\n  User root\n  IdentityFile {key}\n"
+            "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
+            f"  ControlMaster auto\n  ControlPersist 60\n  ControlPath {place}/%r@%h:%p\n"
+        )
+        args = f"-F {twins.workspace}/ssh-{client} -J bastion"
+        twins.inventory(
+            client,
+            ansible_host="127.0.0.1",
+            ansible_port=twins.hosts[client].port,
+            ansible_ssh_common_args=args,
+        )
+    try:
+        for client in CLIENTS:
+            before = twins.accepted(client)
+            assert await twins.whose(client) == client
+            assert twins.accepted(client) - before == 2, "its own jump host, and its own host"
+    finally:
+        shutil.rmtree(place)
