@@ -121,6 +121,8 @@ def _live(journal: Reading[State], wall: float) -> Live:
         _texts(in_force.get("invalid")),
         {client: str(why) for client, why in _part(in_force, "as_last_read").items()},
         _texts(in_force.get("lost_ways")),
+        {client: str(why) for client, why in _part(said, "untold").items()},
+        {where: str(why) for where, why in _part(said, "unanchored").items()},
         str(log.get("trouble") or ""),
     )
 

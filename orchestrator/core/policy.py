@@ -165,15 +165,16 @@ def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
         elif incident is not None and turn.health(needed) is not Verdict.DOWN:
             asked = list(needed.healthy_when.checks())
             doubtful = [c for c in asked if turn.in_doubt(c)]
-            until = incident.episode_opened_at + service.settle_s
+            until, why = incident.episode_opened_at + service.settle_s, " is in doubt"
             if not doubtful:  # it was asked as soon as this service was in doubt; its answer may be on its way
                 doubtful = [c for c in asked if turn.last_asked(c) < incident.episode_first_bad_at]
                 patience_s = max((turn.model.checks[c].timeout_s for c in doubtful), default=0.0) + 1.0
                 until = incident.episode_opened_at + min(service.settle_s, patience_s)
+                why = f": no answer since {service.name} failed; the last one"
             if doubtful and turn.now < until:
                 turn.wake(until)
                 return Finding(
-                    Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is in doubt: {turn.evidence(doubtful[0])}"
+                    Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name}{why}: {turn.evidence(doubtful[0])}"
                 )
     return None
 

@@ -57,6 +57,8 @@ class Lack(StrEnum):
     TIER = "tier cannot run"
     DATA = "data too old"
     UNHEARD = "telling failed"
+    UNTOLD = "nobody to tell"
+    ANCHOR = "head not kept elsewhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def _seen(turn: Turn, service: Service) -> ServiceSeen:
     other = blamed(service.healthy_when, turn.verdict, Verdict.UNKNOWN)
     limp = blamed(service.healthy_when, turn.verdict, Verdict.DEGRADED)
     names = {Verdict.DOWN: down, Verdict.UNKNOWN: [*other, *down], Verdict.DEGRADED: [*limp, *down]}[condition]
-    why = [turn.evidence(c) + _unheeded(turn, c) for c in names[:NAMED]]
+    why = [turn.evidence_of_down(c) + _unheeded(turn, c) for c in names[:NAMED]]
     if len(names) > NAMED:
         why.append(f"and {len(names) - NAMED} more checks")
     since = [at for c in names if (at := _since(turn, c)) is not None]

@@ -22,7 +22,7 @@ from orchestrator.core.model import Json
 from orchestrator.core.people import Deliver, NotifySettings, Way, every_way
 from orchestrator.notify.line import Line, key_of, pause_s
 from orchestrator.notify.message import Message, message_of
-from orchestrator.notify.receivers import Receiver, addressed, deputy_of
+from orchestrator.notify.receivers import Receiver, addressed, deputy_of, untold
 
 Answer = NoticeDelivered | NoticeFailed
 
@@ -86,6 +86,10 @@ class PeopleNotifier:
                     {"way": line.way.label, "waiting": line.waiting, "failing_for_s": failing_for_s, "why": line.why}
                 )
         return found
+
+    def untold(self, clients: Iterable[str]) -> Json:
+        """The clients of whom nobody would be told anything, each with why."""
+        return dict(untold(clients, self.settings))
 
     def carry_out(self, notice: TellPeople) -> None:
         """Begin to deliver; see `Notifier`. A repeat of a delivered notice only repeats its answer."""

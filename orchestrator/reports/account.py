@@ -55,7 +55,6 @@ def account(
     moved = claims.moved(story)
     outages = tuple(_outages(story, zero, now))
     last = story.episodes[-1] if story.episodes else None
-    ended = last.ended if last else None
     state, reason, evidence = _state(story)
     rta, rpa = _rta(story, outages), _worst_rpa(story)
     seen = _meter(meter)
@@ -85,8 +84,8 @@ def account(
         rpo_s=rpo_s,
         rta=rta,
         rpa=rpa,
-        rto_met=_met(rta, rto_s, final=ended is not None),
-        rpo_met=_met(rpa, rpo_s, final=True),
+        rto_met=_rto_met(rta, rto_s, outages),
+        rpo_met=_met(rpa, rpo_s),
         milestones=_milestones(story, zero),
         phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
         stretches=stretches,
@@ -227,8 +226,14 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
     return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source)
 
 
-def _met(figure: Figure, objective_s: float | None, *, final: bool) -> bool | None:
-    if figure.seconds is None or objective_s is None or not final:
+def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine]) -> bool | None:
+    """Of an outage that goes on nothing is known, until it is over the objective: that stays so."""
+    over = rto_s is not None and sum(x.seconds for x in outages) > rto_s
+    return False if rta.seconds is None and over else _met(rta, rto_s)
+
+
+def _met(figure: Figure, objective_s: float | None) -> bool | None:
+    if figure.seconds is None or objective_s is None:
         return None
     return figure.seconds <= objective_s
 
@@ -262,11 +267,11 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
         if deadline is None and story.episodes and rto_s:
             deadline = zero + rto_s
         for step in run.steps.values():
-            if step.began_at is None:
+            if step.began_at is None and step.ended_at is None:
                 continue
-            begun = step.began_at
+            begun = step.began_at  # None: it was left out, or could not begin; then it has no times
             end = step.ended_at if step.ended_at is not None else now
-            took = end - begun
+            took = end - begun if begun is not None else None
             lines.append(
                 StepLine(
                     run=run.started.run,
@@ -274,16 +279,17 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
                     kind=step.planned.kind.value,
                     state=step.state.value,
                     attempts=step.attempts,
-                    from_s=begun - zero,
-                    to_s=end - zero if step.ended_at is not None else None,
+                    from_s=begun - zero if begun is not None else None,
+                    to_s=end - zero if begun is not None and step.ended_at is not None else None,
                     took_s=took,
-                    share=took / rto_s if rto_s else None,
-                    budget_left_s=deadline - end if deadline is not None else None,
+                    share=took / rto_s if took is not None and rto_s else None,
+                    budget_left_s=deadline - end if begun is not None and deadline is not None else None,
                     reason=step.reason,
                     evidence=step.evidence,
                     measures=step.measures,
                     tasks=tuple(
-                        TaskLine(t.name, t.host, t.status, begun - zero + t.started_s, t.took_s) for t in step.tasks
+                        TaskLine(t.name, t.host, t.status, begun - zero + t.started_s, t.took_s)
+                        for t in (step.tasks if begun is not None else ())
                     ),
                     looks=tuple(_look(x) for x in step.looks),
                     unguarded=step.unguarded,

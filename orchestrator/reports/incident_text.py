@@ -240,8 +240,9 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
     for s in steps:
         left = precise(s.budget_left_s) if s.budget_left_s is not None else ""
         again = f"  attempt {s.attempts}" if s.attempts > 1 else ""
+        took = precise(s.took_s) if s.took_s is not None else "–"
         yield line(
-            f"    {s.step:<{names}}  {offset(s.from_s):>9} {offset(s.to_s):>9} {precise(s.took_s or 0.0):>7}"
+            f"    {s.step:<{names}}  {offset(s.from_s):>9} {offset(s.to_s):>9} {took:>7}"
             f" {percent(s.share):>6} {left:>7}  ",
             Part(MARK.get(s.state, "") or s.state, "green" if s.state == "done" else "yellow"),
             again,

@@ -27,7 +27,8 @@ def page(accounts: Sequence[Account], *, wall: float, title: str = "") -> str:
         body.append(_summary(accounts))
     body += [_section(a, f"a{n}", single=len(accounts) == 1) for n, a in enumerate(accounts, 1)]
     body.append(
-        "</main><footer><p>Times are seconds after the first bad answer, unless a clock time is given. <b>Measured</b>:"
+        "</main><footer><p>Times count from the first bad answer (of a planned move: from its start),"
+        " unless a clock time is given. <b>Measured</b>:"
         " timed as it happened. <b>Predicted</b>: from earlier runs. <b>Assumed</b>: neither.</p></footer>"
     )
     return (
@@ -191,6 +192,7 @@ def _step_rows(a: Account, run: str) -> Iterable[str]:
     for s in a.steps:
         if s.run != run:
             continue
+        took = precise(s.took_s) if s.took_s is not None else "–"
         left = precise(s.budget_left_s) if s.budget_left_s is not None else ""
         again = f", attempt {s.attempts}" if s.attempts > 1 else ""
         measured = ", ".join(f"{k} {v:g}" for k, v in s.measures.items())
@@ -198,7 +200,7 @@ def _step_rows(a: Account, run: str) -> Iterable[str]:
         looks = "".join(f"<br>{_t(x)}" for x in (*s.looks, *(f"not guarded: {host}" for host in s.unguarded)))
         yield (
             f'<tr><th scope="row">{_t(s.step)}</th><td>{offset(s.from_s)}</td><td>{offset(s.to_s)}</td>'
-            f"<td>{precise(s.took_s or 0.0)}</td><td>{percent(s.share)}</td><td>{left}</td>"
+            f"<td>{took}</td><td>{percent(s.share)}</td><td>{left}</td>"
             f"<td class=text>{why}{looks}</td></tr>"
         )
         for t in s.tasks:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.core.durations import show_duration
+from orchestrator.core.reasons import Reason
+from orchestrator.reports import claims
+from orchestrator.reports.status_parts import recorded_before
 from orchestrator.reports.story import Story
 
 
@@ -32,6 +35,7 @@ def remarks(story: Story, unwatched_s: float | None) -> list[str]:
                 found.append(
                     f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
                 )
+    found += _led_elsewhere(story)
     return [*found, *_unwatched(story, unwatched_s)]
 
 
@@ -51,6 +55,19 @@ def _unseen_before(story: Story) -> list[str]:
                 f"the last good answer came {gap} before the first bad one: whether it worked then is not known"
             )
     return found
+
+
+def _led_elsewhere(story: Story) -> list[str]:
+    """Where it came back with a move of another service that it has too, and is on record where it was before."""
+    episode, service = (story.episodes[-1] if story.episodes else None), story.of
+    if episode is None or episode.ended is None or episode.ended.reason is not Reason.RECOVERED_WITH_ANOTHER:
+        return []
+    run, moved = episode.by, claims.moved(story)
+    place = moved.to_place if moved is not None else episode.opened.place
+    if run is None or service is None or run.started.to_place in (None, place) or claims.acted_at(run) is None:
+        return []
+    shared = any(t.move == run.started.move for t in service.ladder)
+    return [recorded_before(place, run.started)] if shared else []
 
 
 def _unwatched(story: Story, for_s: float | None) -> Iterator[str]:

@@ -62,8 +62,9 @@ class TaskLine:
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
-    """One step. `budget_left_s`: of the RTO, when the step ended (or now); negative once it is missed.
+    """One step; one that never began has no times.
 
+    `budget_left_s`: of the RTO, when the step ended (or now); negative once it is missed.
     `unguarded`: hosts that it acted upon without the epoch guard, each with why.
     """
 

@@ -31,6 +31,7 @@ from orchestrator.reports.status_parts import (
     StatusNow,
     StepNow,
     TierNow,
+    recorded_before,
 )
 
 
@@ -50,6 +51,7 @@ def status_now(state: d.Decided, model: Model | None, now: float, wall: float, l
         services=services,
         runs=runs,
         undelivered=tuple(f"{n.due.kind.value}: {n.due.text}" for n in state.notices.values()),
+        undelivered_of=tuple(n.due.client for n in state.notices.values()),
         asking=live.asking,
         cannot=tuple(_lacks(state, now, wall, live)),
     )
@@ -68,7 +70,15 @@ def only(status: StatusNow, subjects: Sequence[str]) -> StatusNow:
         or (x.client in clients and (not x.services or ids.intersection(x.services)))
     ]
     runs = tuple(x for x in status.runs if x.service in ids)
-    return replace(status, services=tuple(wanted), runs=runs, cannot=tuple(lacks))
+    told = [x for x in zip(status.undelivered, status.undelivered_of, strict=True) if not x[1] or x[1] in clients]
+    return replace(
+        status,
+        services=tuple(wanted),
+        runs=runs,
+        cannot=tuple(lacks),
+        undelivered=tuple(text for text, _ in told),
+        undelivered_of=tuple(client for _, client in told),
+    )
 
 
 def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[LackNow]:
@@ -94,6 +104,12 @@ def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[La
             "whoever it reaches is not told by it",
         )
         yield LackNow(Lack.UNHEARD.value, "", way, None, None, evidence, means, "bascule validate")
+    for client, why in live.untold.items():
+        means = "nobody learns of an outage"
+        yield LackNow(Lack.UNTOLD.value, client, client, None, None, why, means, "bascule validate")
+    for where, why in live.unanchored.items():
+        means = "whether the end of the journal was cut off or written anew cannot be shown from there"
+        yield LackNow(Lack.ANCHOR.value, "", where, None, None, why, means, "bascule journal head")
     for client, why in live.unread.items():
         means = "its hosts and variables are those of then; what has changed there since is not known"
         yield LackNow(Lack.INVENTORY.value, client, "inventory", None, None, why, means, "bascule validate")
@@ -166,7 +182,9 @@ def _service(
     if not live.daemon or live.broken is not None:
         was, condition = condition.value, Verdict.UNKNOWN  # nobody looks: what was is not what is
     elif seen is not None:
-        condition = Verdict(seen.condition)
+        recorded, condition = condition, Verdict(seen.condition)
+        if incident is not None and condition is Verdict.UNKNOWN and recorded is not condition:
+            was = recorded.value
     if incident is not None:
         down_s = max(0.0, now - incident.episode_first_bad_at)
         together_s = down_s + incident.earlier_s
@@ -301,9 +319,25 @@ def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float
         yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
     if found.frozen is not None:
         yield f"frozen ({found.frozen.reason.value}): {found.frozen.evidence}"
+    if (led := _led_elsewhere(service, found, state)) is not None:
+        yield led
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)
+
+
+def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) -> str | None:
+    """Of a service that came back with another's move, which it has too: its own place is as recorded before."""
+    last = state.incidents.get(found.last_incident or "")
+    ended = last.ended if last is not None else None
+    if ended is None or ended.reason is not Reason.RECOVERED_WITH_ANOTHER:
+        return None
+    run = state.runs.get(ended.run or "")
+    if run is None or run.started.to_place in (None, found.place) or any(at > ended.at for at, _ in found.formerly):
+        return None
+    acted = any(s.kind is StepKind.EXECUTE and s.state is StepState.DONE for s in run.steps)
+    shared = any(t.move == run.started.move for t in service.ladder)
+    return recorded_before(found.place, run.started) if acted and shared else None
 
 
 def _unproven(state: d.Decided, run: str, place: str) -> str:

@@ -10,11 +10,18 @@ from dataclasses import dataclass, field
 
 from orchestrator.core.events import TaskTime
 from orchestrator.core.model import Json
+from orchestrator.core.records import RunStarted
 from orchestrator.core.sight import Sight
 
 NOT_MADE = "not made"  # of a tier: its run ended before anything of it had been begun
 UNWATCHED = "nobody watches: whether it still runs is not known"
 SETTLING = "settling"  # of a tier: its run has ended well, and the service's own checks have not said so yet
+
+
+def recorded_before(place: str | None, started: RunStarted) -> str:
+    """That a service's place is the one on record, and that a move made for another may have led it elsewhere."""
+    led = f"{started.run} ({started.move}), made for {started.service}, led to {started.to_place}"
+    return f"{place or 'no place'} is its place from before, and it came back with {led}: where it is now is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,8 @@ class Live:
         default_factory=dict
     )  # clients whose inventory could not be read, and what serves
     lost_ways: tuple[str, ...] = ()  # ways to tell people that cannot be used with that older configuration
+    untold: Mapping[str, str] = field(default_factory=dict)  # clients whose notices have nowhere to go, and why
+    unanchored: Mapping[str, str] = field(default_factory=dict)  # where the journal's head was to be kept, and why not
     log: str = ""  # why its log does not get out
 
 
@@ -153,3 +162,4 @@ class StatusNow:
     undelivered: tuple[str, ...]
     asking: Mapping[str, Json] = field(default_factory=dict)
     cannot: tuple[LackNow, ...] = ()  # the gravest first
+    undelivered_of: tuple[str, ...] = ()  # the clients of `undelivered`, in its order; empty: the whole workspace

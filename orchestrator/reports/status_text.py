@@ -143,7 +143,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
         Part(budget, colour),
     )
     began = f" since {when(s.since_wall, wall)}" if s.since_wall is not None else ""
-    why = "; ".join(s.bad_checks) or "its checks are not down any more"
+    silent = "nothing is known of its checks" if s.condition == "unknown" else "its checks are not down any more"
+    why = "; ".join(s.bad_checks) or silent
     yield from _wrapped(f"  {s.incident}{began}: ", why, width, "red")
     asked = s.run is None or (s.run.origin != "manual" and bool(s.run.needs))  # else it was judged before the run
     if s.reason and s.decision != "act" and asked:
@@ -168,7 +169,8 @@ def _standing(s: ServiceNow, down_s: float) -> str:
     if s.condition == "down":
         return f"DOWN for {_clock(down_s)}{several}"
     if s.condition == "unknown":
-        return f"UNKNOWN, down when last seen; {s.incident} for {_clock(down_s)}{several}"
+        last = f", {s.was} when last seen" if s.was and s.was != s.condition else ""
+        return f"UNKNOWN{last}; {s.incident} not over, for {_clock(down_s)}{several}"
     return f"{s.condition.upper()} again; {s.incident} not over, for {_clock(down_s)}{several}"
 
 

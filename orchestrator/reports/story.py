@@ -26,7 +26,7 @@ class StepStory:
     """One step of a run, all its attempts."""
 
     planned: r.PlannedStep
-    began_at: float | None = None
+    began_at: float | None = None  # None of one that is over: it never began
     ended_at: float | None = None
     attempts: int = 0
     state: r.StepState = r.StepState.PENDING
@@ -58,6 +58,7 @@ class Episode:
 
     opened: r.IncidentOpened | r.IncidentReopened
     ended: r.IncidentEnded | None = None
+    by: RunStory | None = None  # the run that its end names
     runs: list[RunStory] = field(default_factory=list)
     judged: list[r.ServiceJudged] = field(default_factory=list)
     tiers: list[r.TierJudged] = field(default_factory=list)
@@ -161,6 +162,7 @@ class Stories(State):
             case r.IncidentEnded():
                 story = self.stories[x.incident]
                 story.episodes[-1].ended = x
+                story.episodes[-1].by = self._runs[x.run][1] if x.run in self._runs else None
                 self._open.pop(story.service, None)
             case r.ServiceJudged():
                 self.stories[x.incident].episodes[-1].judged.append(x)
@@ -243,7 +245,6 @@ class Stories(State):
             case r.StepFinished():
                 step = run.steps[x.step]
                 step.ended_at, step.state, step.tasks = x.at, x.state, x.tasks
-                step.began_at = x.at if step.began_at is None else step.began_at
                 step.reason, step.evidence, step.measures = x.reason.value, x.evidence, dict(x.measures)
                 step.unguarded = x.unguarded
             case r.RunNeedsHuman():

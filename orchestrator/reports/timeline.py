@@ -156,16 +156,14 @@ def _phases(rows: list[str], a: Account, axis: Axis, y: float) -> float:
 
 def _steps(rows: list[str], a: Account, axis: Axis, y: float) -> float:
     for s in a.steps:
-        if s.state == "skipped":
-            continue
+        if s.state == "skipped" or s.from_s is None:
+            continue  # it never began
         end = s.to_s if s.to_s is not None else axis.end_s
         took = precise(s.took_s or 0.0)
         kind = STEP_CLASS.get(s.kind, "execute") + (" failed" if s.state == "failed" else "")
         label = f"{took} failed" if s.state == "failed" else took
         rows.append(_label(_short_step(s), y))
-        rows.append(
-            _bar(axis, y, s.from_s or 0.0, end, kind, label, f"{s.step} {took}: {s.reason} {s.evidence}".strip())
-        )
+        rows.append(_bar(axis, y, s.from_s, end, kind, label, f"{s.step} {took}: {s.reason} {s.evidence}".strip()))
         y += ROW
         y = _tasks(rows, s, axis, y)
     return y + 6 if a.steps else y

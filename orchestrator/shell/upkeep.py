@@ -119,6 +119,10 @@ class Upkeep:
         wanted = bool(self._anchors)
         return {"anchored": anchored, "anchors": wanted, "failed": dict(self._failed), "let_go": self._let_go}
 
+    def failed(self) -> dict[str, Json]:
+        """Where the head could not be kept the last time, each with why."""
+        return dict(self._failed)
+
     async def run(self, lease: Lease, axis_now: Callable[[], float], tell: Callable[[TellPeople], None]) -> None:
         """Daily, and soon after a start or a change of its settings; what failed, again after some minutes."""
         self._axis_now = axis_now

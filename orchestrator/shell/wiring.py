@@ -365,7 +365,9 @@ class Controller:
     def condition(self) -> dict[str, Json]:
         """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
         in_force = condition(self.beside, self.shell.engine.decided.configuration, self.not_in_force)
-        return {"configuration": in_force, "ways": self.notifier.told()}
+        clients = sorted({s.client for s in self.shell.engine.model.services.values()})
+        told = {"ways": self.notifier.told(), "untold": self.notifier.untold(clients)}
+        return {"configuration": in_force, **told, "unanchored": self.upkeep.failed()}
 
     def _ask(self, model: Model) -> None:
         """Have the checks asked that can be asked from here, by whatever vantage."""

@@ -83,6 +83,23 @@ def test_what_the_daemon_lacks_itself(
     assert "Monday" not in capsys.readouterr().out, "another client's"
 
 
+def test_nobody_to_tell_and_an_anchor_that_fails(
+    kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The daemon knows both, and no journal does; who cannot be told is one client's, the journal is everybody's."""
+    kept.keep(well())
+    sees(straw, untold={"acme": "nobody is on call"}, unanchored={"file /mnt/heads": "No such file or directory"})
+    assert bascule("ready") == 1
+    text = capsys.readouterr().out
+    assert "nobody to tell: acme: nobody is on call" in text
+    assert "so: nobody learns of an outage" in text
+    assert "head not kept elsewhere: file /mnt/heads: No such file or directory" in text
+    assert bascule("status", "bistro") == 0
+    text = capsys.readouterr().out
+    assert "nobody is on call" not in text
+    assert "head not kept elsewhere" in text
+
+
 def test_a_daemon_in_trouble(kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
     """It cannot write: nothing of what it saw is of now."""
     kept.keep(well())

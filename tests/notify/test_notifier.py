@@ -270,6 +270,25 @@ class TestItDoesNotWorkAtOnce:
         assert isinstance(answer, NoticeDelivered)
         assert answer.through.startswith("Bob (deputy of Ada Lovelace) by json; not, or not yet: Ada Lovelace by pager")
 
+    async def test_a_deputy_is_told_in_place_of_somebody_without_any_way(
+        self, phone: HttpReceiver, answers: list[Answer]
+    ) -> None:
+        """And the deputy's deputy where that one has none either: `validate` calls such a client reachable."""
+        bob = Person("acme/bob", "acme", "Bob", deputy="acme/eve")
+        eve = Person("acme/eve", "acme", "Eve", ways=(AppriseWay(phone.apprise_url("eve")),))
+        settings = settings_for(ada(deputy="acme/bob"), bob, eve)
+        notifier = PeopleNotifier(settings, answers.append)
+        assert notifier.untold(["acme", "bistro"]) == {"bistro": "nobody is on call"}
+        answer = await told(notifier, answers)
+        assert isinstance(answer, NoticeDelivered)
+        assert answer.through == "Eve (deputy of Ada Lovelace) by json"
+
+    async def test_deputies_that_go_round_in_a_circle_reach_nobody(self, answers: list[Answer]) -> None:
+        bob = Person("acme/bob", "acme", "Bob", deputy="acme/ada")
+        notifier = PeopleNotifier(settings_for(ada(deputy="acme/bob"), bob), answers.append)
+        assert notifier.untold(["acme"]) == {"acme": "nobody on call has a way (acme/ada)"}
+        assert isinstance(await told(notifier, answers), NoticeFailed)
+
     async def test_nobody_is_configured(self, answers: list[Answer]) -> None:
         answer = await told(PeopleNotifier(NotifySettings(), answers.append), answers)
         assert isinstance(answer, NoticeFailed)

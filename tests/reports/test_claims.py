@@ -9,12 +9,14 @@ from dataclasses import asdict, replace
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
 from orchestrator.core.reasons import Reason
+from orchestrator.core.sight import ServiceSeen, Sight
 from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines
 from orchestrator.reports.page import page
 from orchestrator.reports.shape import Account, Known
-from orchestrator.reports.status import status_now
+from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.text import plain
@@ -301,3 +303,110 @@ def test_the_place_is_proven_out_only_when_every_place_is(tape: Tape) -> None:
     story.runs[0].steps["fence:acme/geo"] = replace(proof, planned=r.PlannedStep("x", K.FENCE, "acme/geo"))
     a = account(story, tape.read().clock, tape.now)
     assert a.milestones["fenced"] is None
+
+
+def test_a_step_that_never_began_has_no_times(tape: Tape) -> None:
+    bad = begun(tape, ASKING)
+    tape.write(r.StepBegan(tape.now, "r4", "approval", 1))
+    tape.after(60.0)
+    stop(tape, ["approval", "fence:acme/hq", "proof:acme/hq", "execute", "verify"], Reason.NOT_APPROVED)
+    end(tape, Reason.RECOVERED_BY_ITSELF, bad)
+    a = told(tape, "i4")
+    steps = {s.step: s for s in a.steps}
+    assert list(steps) == [name for name, _ in ASKING], "each is there, with why it was left out"
+    assert (steps["approval"].from_s, steps["approval"].took_s) == (pytest.approx(2.3), pytest.approx(60.0))
+    never = steps["fence:acme/hq"]
+    assert (never.state, never.reason) == ("skipped", "not approved")
+    assert (never.from_s, never.to_s, never.took_s, never.share, never.budget_left_s) == (None,) * 5
+    row = next(x for x in plain(account_lines(a)).splitlines() if x.startswith("    fence:acme/hq"))
+    assert row.split() == ["fence:acme/hq", "–", "–", "–", "–"], "the last is the mark of what was left out"
+    assert "fence:acme/hq</th><td>–</td><td>–</td><td>–</td><td></td><td></td>" in page([a], wall=WALL)
+
+
+def test_a_step_that_could_not_begin_has_failed_and_has_no_times(tape: Tape) -> None:
+    begun(tape)
+    failed = r.StepFinished(tape.now, "r4", "fence:acme/hq", 0, r.StepState.FAILED, Reason.PLAN_CHANGED, "edited")
+    tape.write(failed)
+    a = told(tape, "i4")
+    assert next(s.from_s for s in a.steps if s.state == "failed") is None
+    assert "fence:hq" not in re.sub(r"<title>.*?</title>", "", page([a], wall=WALL)), "no bar of it in the timeline"
+
+
+def test_an_rto_that_is_over_is_missed_before_the_outage_is(tape: Tape) -> None:
+    begun(tape)
+    assert told(tape, "i4").rto_met is None
+    tape.after(120.0)
+    a = told(tape, "i4")
+    assert (a.rta.seconds, a.rto_met) == (None, False)
+    assert "RTA not known  MISSED" in plain(account_lines(a))
+    assert "RTO missed" in plain(list_lines([a]))
+
+
+def test_times_of_a_planned_move_count_from_its_start(tape: Tape) -> None:
+    tape.run("r5", "geo-site", FAILOVER, origin=r.Origin.MANUAL, from_place="acme/hq", to_place="acme/geo")
+    text = page([told(tape, "r5")], wall=WALL)
+    assert "after the first bad answer" not in text
+    assert "of a planned move: from its start" in text
+
+
+def with_another(tape: Tape) -> None:
+    """Mail has been down, and came back with erp's move, which leads to geo."""
+    bad = begun(tape)
+    tape.write(r.IncidentOpened(tape.now, "i5", "acme/mail", bad, "acme/hq", "no reply"))
+    tape.step("r4", "execute", 5.0, "6 ok")
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r4"))
+    why = Reason.RECOVERED_WITH_ANOTHER
+    tape.write(r.IncidentEnded(tape.now, "i5", why, "220 ready", tape.now, 7.0, 7.0, 7.0, "r4"))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_place_that_anothers_move_made_doubtful_is_told_so(tape: Tape, shared: bool) -> None:
+    """The record of the place is from before, if both have that move; one that only stands on the other stays."""
+    with_another(tape)
+    stories = tape.read()
+    story, model = stories.stories["i5"], stories.model
+    assert model is not None
+    if shared:
+        mail = replace(model.services["acme/mail"], ladder=model.services["acme/erp"].ladder)
+        model = story.model = replace(model, services={**model.services, "acme/mail": mail})
+    said = (
+        "acme/hq is its place from before, and it came back with r4 (acme/geo-site), made for acme/erp, led to acme/geo"
+    )
+    report = plain(account_lines(account(story, stories.clock, tape.now), 200))
+    status = plain(status_lines(status_now(stories.decided, model, tape.now, WALL, Live(daemon=True)), 200))
+    assert (said in report, said in status) == (shared, shared)
+
+
+def unknown_now(tape: Tape, live: Live) -> str:
+    stories = tape.read()
+    return plain(status_lines(status_now(stories.decided, stories.model, tape.now, WALL, live), 100))
+
+
+def test_what_was_well_when_last_seen_is_not_told_as_down(tape: Tape) -> None:
+    """Back by itself while its run was at work; then the controller is killed."""
+    begun(tape)
+    assert "UNKNOWN, down when last seen; i4 not over" in unknown_now(tape, Live(daemon=False))
+    tape.verdict("acme/erp-transaction", r.Verdict.UP, "HTTP 200")
+    text = unknown_now(tape, Live(daemon=False))
+    assert "UNKNOWN, up when last seen; i4 not over" in text
+    assert "not down any more" not in text
+    assert "nothing is known of its checks" in text
+
+
+def test_of_a_service_whose_controller_is_blind_it_is_not_said_that_it_was_down(tape: Tape) -> None:
+    begun(tape)
+    blind = Live(daemon=True, sight=Sight(tape.now, (), {"acme/erp": ServiceSeen("unknown", ("blind",))}))
+    assert "UNKNOWN, down when last seen" in unknown_now(tape, blind)
+    tape.verdict("acme/erp-transaction", r.Verdict.UNKNOWN, "no answer")
+    assert "UNKNOWN; i4 not over" in unknown_now(tape, blind)
+    assert "nothing is known of its checks" in unknown_now(tape, Live(daemon=True))
+
+
+def test_what_was_not_delivered_for_one_client_stands_in_no_status_of_another(tape: Tape) -> None:
+    begun(tape)
+    whole = r.NoticeDue(tape.now, "n9", NoticeKind.CANNOT_ACT, "", "", "the configuration is invalid")
+    tape.write(whole)
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    assert [len(only(now, [x]).undelivered) for x in ("acme", "acme/mail", "bistro")] == [2, 2, 1]
+    assert "acme" not in plain(status_lines(only(now, ["bistro"]), 100))
