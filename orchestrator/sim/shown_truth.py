@@ -1,4 +1,4 @@
-"""Statement 22, of what is shown: the report as text, page and data, the list of incidents, and the status.
+"""Statement 22, of what is shown: the report as text, page and data, and the list of incidents.
 
 The one rule it keeps: it reads what was rendered, not what it was rendered from, and holds each figure and each claim
 against `facts`; a figure that it cannot find where it belongs is a violation too.
@@ -13,17 +13,12 @@ from dataclasses import asdict
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.diagnosis import USABLE, evaluate
-from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model
 from orchestrator.journal.journal import Entry
 from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, offset
 from orchestrator.reports.page import page
 from orchestrator.reports.shape import Account
-from orchestrator.reports.status import status_now
-from orchestrator.reports.status_parts import Live
-from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories, Story
 from orchestrator.reports.text import plain, precise
 from orchestrator.sim.facts import Facts, OutageFacts, RunFacts
@@ -40,17 +35,16 @@ from orchestrator.sim.report_lines import (
     PHASE,
     PLACED,
     RUN,
+    STEP,
     TIER,
     parts_of,
     seconds_of,
 )
+from orchestrator.sim.shown_status import WIDTH, ShownStatus
 from orchestrator.sim.spoken_truth import NO_RECORD, STATEMENT
 from orchestrator.sim.violation import Report
 
-WIDTH = 4000  # nothing is wrapped
-STATUS_EVERY = 40  # entries, beside those in which something begins or ends
 LAGS_S = 0.06  # what a figure with one decimal may be away from its value
-TELLING = (r.IncidentOpened, r.IncidentReopened, r.RunEnded, r.PlacementChanged, r.IncidentEnded, r.RunNeedsHuman)
 
 
 class ShownTruth:
@@ -62,7 +56,7 @@ class ShownTruth:
         self._facts = facts
         self._report = report
         self._stories = Stories(self._models.get)
-        self._entries = 0
+        self._status = ShownStatus(facts, report)
         self._dirty: set[str] = set()  # stories that have changed since they were read last
 
     def knows(self, model: Model) -> None:
@@ -72,7 +66,6 @@ class ShownTruth:
     def entry(self, entry: Entry) -> None:
         """One entry, which the facts have heard of."""
         self._stories.read([entry])
-        self._entries += 1
         over: set[str] = set()
         for x in entry.records:
             if isinstance(x, r.RunStarted | r.RunEnded):
@@ -85,15 +78,14 @@ class ShownTruth:
                 over |= {x.incident} if isinstance(x, r.IncidentEnded) else set()
         if over:
             self._read([self._stories.stories[name] for name in sorted(over)], entry.at)
-        if self._entries % STATUS_EVERY == 0 or any(isinstance(x, TELLING) for x in entry.records):
-            self._status(entry.at)
+        self._status.entry(entry, self._stories)
 
     def at_rest(self) -> None:
         """The end of everything: whatever has not been read since it changed."""
         last = self._stories.last
         if last is not None and self._dirty:
             self._read([self._stories.stories[name] for name in sorted(self._dirty)], last.at)
-            self._status(last.at)
+            self._status.read(self._stories, last.at)
 
     # ---- a story
 
@@ -167,6 +159,7 @@ class ShownTruth:
         yield from self._instants(story, parts.get("instants", []))
         yield from self._tiers(story, parts.get("tiers", []))
         yield from self._run_states(story, lines)
+        yield from self._steps(story, lines)
         yield from self._placement(story, parts.get("placement", []))
         yield from self._proof(story, "\n".join(lines[:14]))
 
@@ -192,6 +185,8 @@ class ShownTruth:
         elif outages[-1].ended is None:
             if rta.group(1) != "not known":
                 yield f"RTA {rta.group(1)} of an outage that goes on"
+            if story.of is not None and (expected > story.of.rto_s) is not ("MISSED" in (rta.group(2) or "")):
+                yield f"RTO{rta.group(2) or ''} of an outage that goes on, after {expected:.1f} s of {story.of.rto_s} s"
         elif rta.group(1) != precise(expected):
             yield f"RTA {rta.group(1)}, and its outages were {precise(expected)}"
         elif rta.group(2) and story.of is not None and (expected <= story.of.rto_s) is not ("met" in rta.group(2)):
@@ -255,6 +250,17 @@ class ShownTruth:
             if state not in true:
                 yield f"{found.group(1)} is told as {state}, it is {true[0]}"
 
+    def _steps(self, story: Story, lines: list[str]) -> Iterator[str]:
+        """What never began stands there without times, and what began with them."""
+        known = {name: s for x in self._runs(story) for name, s in x.steps.items()}
+        many = {
+            name for x in self._runs(story) for name in x.steps if sum(name in y.steps for y in self._runs(story)) > 1
+        }
+        for found in (m for x in lines if (m := STEP.fullmatch(x))):
+            name, began = found.group(1), found.group(2) != "–"
+            if name in known and name not in many and began is not (known[name].begun_at is not None):
+                yield f"{name} began at {found.group(2)}, on record is {known[name].begun_at}"
+
     def _placement(self, story: Story, lines: list[str]) -> Iterator[str]:
         changes = [x for x in self._facts.changes if getattr(x, "service", story.service) == story.service]
         for line in lines:
@@ -299,6 +305,13 @@ class ShownTruth:
         if to_place != (led[1] if led else None):
             yield f"JSON says that it was led to {to_place}"
         phases, rta = told["phases"], told["rta"]
+        for step in told["steps"]:
+            facts, times = (
+                self._facts.runs[step["run"]].steps[step["step"]],
+                ("from_s", "to_s", "took_s", "budget_left_s"),
+            )
+            if facts.begun_at is None and any(step[x] is not None for x in times):
+                yield f"JSON: {step['run']} {step['step']} never began, and has times"
         if self._outages(story):
             expected, total = self._seconds(story, now), sum(p["seconds"] for p in phases)
             if abs(total - expected) > 1e-6:
@@ -319,57 +332,6 @@ class ShownTruth:
             yield "the page shows another RTA"
         if "proven unable to act" in head:
             yield from self._proof(story, "proven unable to act")
-
-    # ---- the status
-
-    def _status(self, now: float) -> None:
-        model = self._stories.model
-        if model is None:
-            return
-        status = status_now(self._stories.decided, model, now, 0.0, Live(daemon=True))
-        text = plain(status_lines(status, WIDTH))
-        for wrong in self._status_wrong(status, text, model, now):
-            self._report(STATEMENT, NO_RECORD, f"status at {now:.1f}: {wrong}")
-
-    def _status_wrong(self, status: object, text: str, model: Model, now: float) -> Iterator[str]:
-        for s in json.loads(json.dumps(asdict(status)))["services"]:  # type: ignore[call-overload]
-            name = s["id"]
-            outage, service = self._facts.open_of(name), model.services[name]
-            if s["place"] != self._facts.places.get(name):
-                yield f"{name} at {s['place']}, recorded at {self._facts.places.get(name)}"
-            if (s["incident"] or None) != (outage.incident if outage else None):
-                yield f"{name} in incident {s['incident']}"
-            said = evaluate(service.healthy_when, lambda c: self._facts.verdicts.get(c, r.Verdict.UNKNOWN))
-            if s["condition"] in ("up", "degraded") and said not in USABLE:
-                yield f"{name} is {s['condition']}, and its checks say {said.value}"
-            if s["condition"] == "down" and said is not r.Verdict.DOWN:
-                yield f"{name} is down, and its checks say {said.value}"
-            if outage is not None:
-                yield from self._status_of(outage, s, text, service.rto_s, now)
-        runs = {x["id"] for x in json.loads(json.dumps(asdict(status)))["runs"]}  # type: ignore[call-overload]
-        known = {name for name, x in self._facts.runs.items() if x.ended is None}
-        if runs != known:
-            yield f"runs {', '.join(sorted(runs))}, unfinished are {', '.join(sorted(known))}"
-
-    def _status_of(self, outage: OutageFacts, s: dict[str, Any], text: str, rto_s: float, now: float) -> Iterator[str]:
-        seconds = outage.seconds(now)
-        down, left = s["down_s"], s["budget_left_s"]
-        if not isinstance(down, float) or abs(down - max(0.0, seconds)) > 1e-6:
-            yield f"{outage.service} down for {down} s, it is {seconds}"
-        if not isinstance(left, float) or abs(left - (rto_s - outage.earlier_s - seconds)) > 1e-6:
-            yield f"{outage.service}: {left} s left of {rto_s}, {outage.earlier_s + seconds} are gone"
-        at_work = {
-            x.started.tier
-            for x in self._facts.runs.values()
-            if x.ended is None and x.started.incident == outage.incident
-        }
-        for tier in s["tiers"]:
-            if tier["state"] == "running" and tier["tier"] not in at_work:
-                yield f"{outage.service}: tier {tier['tier']} is running, and no run of it is at work"
-        head = next((x for x in text.splitlines() if x.startswith(f"{outage.service}  ")), "")
-        shown = re.search(r"DOWN for ([\d:]+)", head)
-        if shown is not None and abs(seconds_of(shown.group(1)) - seconds) > 1.0:
-            yield f"{outage.service} DOWN for {shown.group(1)}, it is {show_duration(seconds)}"
 
 
 def _same_move(shown: tuple[str, str, bool] | None, led: tuple[str | None, str, bool] | None) -> Iterator[str]:

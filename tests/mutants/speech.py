@@ -17,11 +17,12 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import How
 from orchestrator.core.turn import Turn
 from orchestrator.reports import account as accounts
-from orchestrator.reports import claims, phases, status
+from orchestrator.reports import claims, phases, status, status_text
 from orchestrator.reports.claims import Fenced, Moved
 from orchestrator.reports.shape import Figure, Known, OutageLine
+from orchestrator.reports.status_parts import ServiceNow
 from orchestrator.reports.story import RunStory, Story
-from orchestrator.sim import shown_truth
+from orchestrator.sim import shown_status
 from tests.mutants.mutant import Mutant, put
 
 SPOKEN = (22,)
@@ -140,11 +141,32 @@ def everything_is_down() -> Iterator[None]:
         services = (replace(s, condition="down") if s.incident else s for s in found.services)
         return replace(found, services=tuple(services))
 
-    with put(shown_truth, "status_now", told):
+    with put(shown_status, "status_now", told):
         yield
 
 
+@contextmanager
+def begun_when_over() -> Iterator[None]:
+    """A step that was left out began when it was."""
+    steps = accounts._steps
+
+    def told(*given: object) -> object:
+        never = {"from_s": 0.0, "to_s": 0.0, "took_s": 0.0}
+        return [replace(s, **never) if s.from_s is None else s for s in steps(*given)]  # type: ignore[arg-type]
+
+    with put(accounts, "_steps", told):
+        yield
+
+
+def _always_down(s: ServiceNow, _down_s: float) -> str:
+    return f"UNKNOWN, down when last seen; {s.incident} not over"
+
+
 SPEECH = (
+    Mutant("told: begun", "what never began has times", SPOKEN, begun_when_over),
+    Mutant(
+        "told: last seen", "down when last seen, whatever was", SPOKEN, saying(status_text, "_standing", _always_down)
+    ),
     Mutant(
         "told: again",
         "what is not so any more is told again",

@@ -52,6 +52,10 @@ STORIES = {
     "passes while a person is asked": """
         at 10 s: cut off lab/hq for 60 s
     """,
+    "nobody comes": """
+        at 10 s: cut off lab/isp-a for 5 min 30 s
+        at 10 s: cut off lab/isp-b for 5 min 30 s
+    """,
     "machine restarts": """
         at 10 s: cut the power of lab/hq for 5 min
         at 25 s: restart the controller's machine, back after 40 s
@@ -72,6 +76,8 @@ BENT = {
     "told: running": "passes while a person is asked",
     "told: by itself": "back while its playbook hangs",
     "told: by a run": "back while its playbook hangs",
+    "told: begun": "rejected",
+    "told: last seen": "back while its playbook hangs",
     "told: RTA": "two short outages",
     "told: relapse": "two short outages",
 }
