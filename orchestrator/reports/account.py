@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core import records as r
+from orchestrator.core.events import TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.entries import WallClock
@@ -287,15 +288,16 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
                     reason=step.reason,
                     evidence=step.evidence,
                     measures=step.measures,
-                    tasks=tuple(
-                        TaskLine(t.name, t.host, t.status, begun - zero + t.started_s, t.took_s)
-                        for t in (step.tasks if begun is not None else ())
-                    ),
+                    tasks=tuple(_task(x, begun - zero) for x in step.tasks) if begun is not None else (),
                     looks=tuple(_look(x) for x in step.looks),
                     unguarded=step.unguarded,
                 )
             )
     return lines
+
+
+def _task(x: TaskTime, from_s: float) -> TaskLine:
+    return TaskLine(x.name, x.host, x.status, from_s + x.started_s, x.took_s)
 
 
 def _look(x: r.StepLooked | r.StepRetried | r.StepLeftUnseen) -> str:

@@ -86,7 +86,7 @@ def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[La
     if not live.daemon:
         who = state.controller.controller if state.controller else ""
         evidence = f"the last controller, {who}, has ended or is silent" if who else "no controller has ever run here"
-        means = "nothing is asked, decided or told; what is shown is what was last written down"
+        means = "nothing is asked, decided or told" + ("; what is shown is what was last written down" if who else "")
         since = None if live.silent_s is None else wall - live.silent_s
         yield LackNow(Lack.NOBODY.value, "", "workspace", since, live.silent_s, evidence, means, "bascule daemon")
     elif live.broken is not None:

@@ -219,3 +219,12 @@ def test_what_does_not_fit_a_screen_is_counted(tape: Tape, width: int, height: i
     assert lines[-1] == "controller noc, epoch 1"
     whole = len(plain(status_lines(now, width)).splitlines()) <= height
     assert any("more service" in x for x in lines) != whole
+
+
+def test_where_nothing_was_ever_written_down_nothing_is_said_to_be_shown_from_there() -> None:
+    stories = Tape().read()
+    (nobody,) = status_now(stories.decided, None, 0.0, WALL, Live(daemon=False)).cannot
+    assert (nobody.evidence, nobody.means) == (
+        "no controller has ever run here",
+        "nothing is asked, decided or told",
+    )
