@@ -36,6 +36,8 @@ from orchestrator.reports.text import precise
 
 __all__ = ["Account", "account"]
 
+STOPPED = "stopped"  # of a tier: the incident is over, and its run ended before without a judgement of the tier
+
 
 def account(
     story: Story,
@@ -335,7 +337,10 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
         last = history[-1]
         moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
         state = _tier_state(story, last, over)
-        lines.append(TierLine(number, move, state, last.reason.value, last.evidence, last.at - zero, moments))
+        reason, evidence = last.reason.value, last.evidence
+        if state == STOPPED and mine and mine[-1].ended is not None:  # why it was chosen says nothing of its end
+            reason, evidence = mine[-1].ended.reason.value, mine[-1].ended.evidence
+        lines.append(TierLine(number, move, state, reason, evidence, last.at - zero, moments))
     return lines
 
 
@@ -344,7 +349,7 @@ def _tier_state(story: Story, last: r.TierJudged, over: bool) -> str:
     runs = [x for x in story.episodes[-1].runs if x.started.tier == last.tier]
     if last.state is r.TierState.RUNNING and not any(x.ended is None for x in runs):
         settling = runs and runs[-1].ended is not None and runs[-1].ended.ok
-        return "stopped" if over else "settling" if settling else r.TierState.WAITING.value
+        return STOPPED if over else "settling" if settling else r.TierState.WAITING.value
     if last.state is r.TierState.FAILED and runs and runs[-1].ended is not None and not runs[-1].ended.ok:
         return last.state.value if claims.failed(runs[-1]) else NOT_MADE
     return "not needed" if over and last.state is r.TierState.WAITING else last.state.value

@@ -9,6 +9,8 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.commands import ProbeNow
 from orchestrator.core.policy import mass_failure, objection
+from orchestrator.core.records import Verdict
+from orchestrator.core.sight import sight
 from orchestrator.core.turn import Turn
 from tests.core.stage import isp_a_dies, lab
 from tests.core.world import World
@@ -81,3 +83,17 @@ def test_a_down_from_before_the_last_recovery_depends_on_the_time() -> None:
     turn = world.engine.turn(world.now)
     turn.health(world.model.services["acme/erp"])
     assert turn.looked_closer
+
+
+def test_what_is_down_and_answers_well_again_is_not_told_by_that_answer_alone() -> None:
+    """`down: HTTP 200` is no reason: it takes as many good answers as its rise."""
+    world = lab()
+    turn = world.engine.turn(world.now)
+    erp = turn.model.services["acme/erp"]
+    row, rise = turn.rows["acme/erp-transaction"], turn.model.checks["acme/erp-transaction"].rise
+    row.verdict, row.good_streak = Verdict.DOWN, rise - 1
+    told = f"(down until {rise} good in a row, {rise - 1} so far)"
+    assert turn.behind(erp.healthy_when, Verdict.DOWN).endswith(told)
+    assert any(told in why for why in sight(turn).services["acme/erp"].why)
+    row.verdict = Verdict.UP
+    assert told not in turn.behind(erp.healthy_when, Verdict.UP)

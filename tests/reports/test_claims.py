@@ -313,6 +313,8 @@ def test_a_step_that_never_began_has_no_times(tape: Tape) -> None:
     end(tape, Reason.RECOVERED_BY_ITSELF, bad)
     a = told(tape, "i4")
     steps = {s.step: s for s in a.steps}
+    tier = next(t for t in a.tiers if t.tier == 2)
+    assert (tier.state, tier.reason, tier.evidence) == ("stopped", "not approved", "because"), "not why it was chosen"
     assert list(steps) == [name for name, _ in ASKING], "each is there, with why it was left out"
     assert (steps["approval"].from_s, steps["approval"].took_s) == (pytest.approx(2.3), pytest.approx(60.0))
     never = steps["fence:acme/hq"]
