@@ -169,15 +169,23 @@ def columns() -> int:
     return max(40, shutil.get_terminal_size((100, 24)).columns)
 
 
+def _gist(now: StatusNow) -> object:
+    """What makes a status another one; that time goes by does not."""
+    lacks = tuple((x.kind, x.client, x.subject) for x in now.cannot)
+    return now.daemon, lacks, tuple((s.id, s.condition) for s in now.services)
+
+
 def _watch(journal: Reading[State], wanted: list[str], as_json: bool) -> int:
     from orchestrator.reports.status_text import screen_lines, status_lines
     from orchestrator.reports.text import plain, rich_text
 
     if as_json or not sys.stdout.isatty():
-        shown = False
+        shown: object = None
         while True:
-            if journal.more() or not shown:
-                now, shown = only_of(status_of(journal), wanted), True
+            news = journal.more()
+            now = only_of(status_of(journal), wanted)
+            if news or shown != _gist(now):  # that the daemon is gone, or cannot see, stands in no journal
+                shown = _gist(now)
                 text = json.dumps(asdict(now)) + "\n" if as_json else plain(status_lines(now, columns())) + "\n"
                 sys.stdout.write(text)
                 sys.stdout.flush()

@@ -55,6 +55,25 @@ def test_status_with_a_daemon(kept: Kept, straw: Straw, bascule: Bascule, capsys
     assert straw.heard == []
 
 
+def test_what_no_journal_has_is_shown_to_whoever_watches_through_a_pipe(
+    kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full is written nowhere; what is as it was is shown once."""
+    kept.keep(acts())
+    looks = iter(range(6))
+
+    def later(_seconds: float) -> None:
+        look = next(looks)
+        straw.sees = {"broken": "no space is left on the disk"} if look >= 3 else straw.sees
+        if look == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("orchestrator.cli.status.time.sleep", later)
+    bascule("status", "--watch", "--json")
+    told = [json.loads(x)["cannot"] for x in capsys.readouterr().out.splitlines()]
+    assert [[x["kind"] for x in each] for each in told] == [[], ["cannot write"]]
+
+
 def test_incidents_lists_and_tells(kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
     """Oldest first; one in full by its id, or by its run's."""
     kept.keep(acts())
