@@ -67,12 +67,18 @@ def worlds() -> list[str]:
 
 
 def seeds_for(campaign: Campaign, mutant: Mutant, most: int) -> Iterator[int]:
-    """So many seeds whose scripts give the mutant a chance; those with a purpose, which leave one guard alone."""
+    """So many seeds whose scripts give the mutant a chance: those with a purpose, which leave one guard alone.
+
+    Where none of those does, mixtures.
+    """
     found = 0
-    for seed in range(1, 1 + 4 * SEARCHED, 4):
-        if found < most and mutant.could_matter(campaign.script(seed)):
-            found += 1
-            yield seed
+    for purpose in (1, 2, 3):
+        for seed in range(purpose, purpose + 4 * SEARCHED, 4):
+            if found < most and mutant.could_matter(campaign.script(seed)):
+                found += 1
+                yield seed
+        if found:
+            return
 
 
 def hunt(campaign: Campaign, mutant: Mutant, world: str, seeds: Iterable[int], *, alone: bool) -> Caught | None:
