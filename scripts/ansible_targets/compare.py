@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _TITLE = re.compile(r"^(PLAY|TASK|RUNNING HANDLER|PLAY RECAP|NO MORE HOSTS LEFT|HANDLER)\b.*?(?=\s*\*+$|$)")
-_OUTCOME = re.compile(r"^(ok|changed|skipping|fatal|failed|included|unreachable|ASYNC \w+|\.\.\.ignoring)[^=>{]*")
+_OUTCOME = re.compile(r"^(ok|changed|skipping|fatal|failed|included|unreachable|ASYNC (?!POLL)\w+|\.\.\.ignoring)[^=>{]*")
 _COUNT = re.compile(r"^(\S+)\s+: (ok=.*?)\s*$")
+OVER = 124  # the exit code of what was not done in time
 _MOMENT = re.compile(r"0x[0-9a-f]+|/[\w./-]*(tmp|TMP)[\w./-]*|\d{4,}|\d+\.\d+|j\d+\.\d+")
 
 
@@ -23,11 +24,26 @@ class Play:
 
     code: int
     calls: list[dict[str, object]] = field(default_factory=list)
+    out: str = ""  # the last of what the target's own script said
+    took_s: float = 0.0
 
     @classmethod
-    def read(cls, code: int, kept: Path) -> Play:
+    def read(cls, code: int, kept: Path, took_s: float) -> Play:
         """What the shim kept."""
-        return cls(code, [json.loads(path.read_text()) for path in sorted(kept.glob("call-*.json"))])
+        calls = [json.loads(path.read_text()) for path in sorted(kept.glob("call-*.json"))]
+        out = (kept / "out").read_text(errors="replace") if (kept / "out").exists() else ""
+        return cls(code, calls, out[-4000:], round(took_s, 1))
+
+    @property
+    def why_not(self) -> str:
+        """Why it cannot be compared with: the target does not pass here by ansible-playbook itself. Empty if it does."""
+        if self.code == 0:
+            return "" if self.calls else "it does not call ansible-playbook"
+        if self.code == OVER:
+            return "it takes too long"
+        lines = [line.strip() for line in self.out.splitlines() if line.strip()]
+        told = [line for line in lines if re.match(r"fatal:|\[?ERROR|.*(not found|No such file|No module named)", line)]
+        return f"exit code {self.code} by ansible-playbook itself: {(told or lines or ['it says nothing'])[-1][:200]}"
 
     @property
     def not_served(self) -> list[str]:

@@ -58,7 +58,7 @@ def install(model: Any) -> None:
     def get_connection(self: Any, cvars: Any, templar: Any, current_connection: str) -> Any:
         standing.leave(self._connection)  # of the item before, in a loop
         forget(self)
-        if not suits(self, cvars, current_connection):
+        if not suits(self, cvars, current_connection) or asks_for_more(self._task, cvars, templar):
             return by_ssh(self, cvars, templar, current_connection)
         switch(True)
         theirs = None
@@ -135,6 +135,31 @@ def suits(executor: Any, cvars: Any, connection: str) -> bool:
     interpreter = str(cvars.get("ansible_python_interpreter") or "")
     facts = cvars.get("ansible_facts") or {}
     return interpreter.startswith("/") or (not interpreter and bool(facts.get("discovered_interpreter_python")))
+
+
+def asks_for_more(task: Any, cvars: Any, templar: Any) -> bool:
+    """Whether the author says how modules are brought to a host or started there: Mitogen does neither.
+
+    Modules as files (no pipelining, or kept there), where they are put, a limit of their open files.
+    """
+    from ansible import constants
+    from ansible.module_utils.parsing.convert_bool import boolean
+
+    def said(variables: tuple[str, ...], name: str, **of_plugin: str) -> Any:
+        given = next((cvars[variable] for variable in variables if variable in cvars), None)
+        return constants.config.get_config_value(name, **of_plugin) if given is None else templar.template(given)
+
+    if guards(task):
+        return False
+    if "ansible_remote_tmp" in cvars or constants.DEFAULT_KEEP_REMOTE_FILES:
+        return True
+    try:
+        if said(("ansible_python_module_rlimit_nofile",), "PYTHON_MODULE_RLIMIT_NOFILE"):
+            return True
+        names = ("ansible_ssh_pipelining", "ansible_pipelining")
+        return not boolean(said(names, "pipelining", plugin_type="connection", plugin_name="ssh"))
+    except Exception:  # not defined, or no such value: it is said by Ansible itself
+        return True
 
 
 def guards(task: Any) -> bool:

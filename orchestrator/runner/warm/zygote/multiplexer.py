@@ -91,9 +91,10 @@ def start() -> Multiplexer | None:
     def setup_pool(pool: Any) -> None:
         add_services(pool)
         pool.add(_standing()(pool))
-        if file := mending.path():
-            source = mending.mended(file, Path(file).read_bytes())
-            pool.router.responder.add_source_override(mending.BASIC, file, source, False)
+        for module in mending.LINES:
+            if file := mending.path(module):
+                source = mending.mended(file, Path(file).read_bytes())
+                pool.router.responder.add_source_override(module, file, source, False)
 
     ansible_mitogen.process.setup_pool = setup_pool
     model = ansible_mitogen.process.get_classic_worker_model()

@@ -78,6 +78,9 @@ def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
     found = say(connection, "use", stack=list(stack))
     if not found:
         return False
+    if not puts_where_ansible_would(found["init_child_result"]):
+        say(connection, "done", context=found["context"])
+        return False
     lend(connection, name, stack, found)
 
     def set_already(_variables: Any, _templar: Any) -> Any:
@@ -86,6 +89,18 @@ def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
 
     executor._set_connection_options = set_already  # Ansible does the same next, with the same variables
     return True
+
+
+def puts_where_ansible_would(of_host: dict[str, Any]) -> bool:
+    """Whether temporary files go to `remote_tmp` there; where that cannot be written, Mitogen silently takes another."""
+    from ansible import constants
+
+    wanted = str(constants.config.get_config_value("remote_tmp", plugin_type="shell", plugin_name="sh"))
+    home = str(of_host["home_dir"])
+    for word in ("~/", "$HOME/", "${HOME}/"):
+        if wanted.startswith(word):
+            wanted = os.path.join(home, wanted.removeprefix(word))
+    return str(of_host["good_temp_dir"]) == wanted
 
 
 def apart(hop: dict[str, Any], theirs: bool) -> dict[str, Any]:
