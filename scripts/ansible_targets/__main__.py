@@ -36,6 +36,7 @@ def main() -> int:
     names = given.targets or list(dict.fromkeys(name for name, _ in expected))
     ways = ("cold", *given.ways.split(","))
     found = source.fetch()
+    source.fetch_libraries()
     kept = Kept(found.with_name(f"{found.name}-played"))
     table = Table(ways, expected)
     for connection in given.connections.split(","):

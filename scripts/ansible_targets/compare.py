@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _TITLE = re.compile(r"^(PLAY|TASK|RUNNING HANDLER|PLAY RECAP|NO MORE HOSTS LEFT|HANDLER)\b.*?(?=\s*\*+$|$)")
-_OUTCOME = re.compile(r"^(ok|changed|skipping|fatal|failed|included|unreachable|ASYNC (?!POLL)\w+|\.\.\.ignoring)[^=>{]*")
+_OUTCOME = re.compile(
+    r"^(ok|changed|skipping|fatal|failed|included|unreachable|ASYNC (?!POLL)\w+|\.\.\.ignoring)[^=>{]*"
+)
 _COUNT = re.compile(r"^(\S+)\s+: (ok=.*?)\s*$")
 OVER = 124  # the exit code of what was not done in time
 _MOMENT = re.compile(r"0x[0-9a-f]+|/[\w./-]*(tmp|TMP)[\w./-]*|\d{4,}|\d+\.\d+|j\d+\.\d+")

@@ -12,6 +12,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+# What targets `source`: of the usual environment, since nothing can be installed in here; and the installer.
+_VIRTUALENV = """
+mkdir -p "$OUTPUT_DIR/venv/bin"
+printf '#!/bin/sh\\nexec %s "$@"\\n' "$ANSIBLE_TEST_PYTHON_INTERPRETER" >"$OUTPUT_DIR/venv/bin/python"
+chmod +x "$OUTPUT_DIR/venv/bin/python"
+PATH="$OUTPUT_DIR/venv/bin:$PATH"
+"""
+_PROGRAMS = {
+    "ansible-playbook": f'exec {sys.executable} {Path(__file__).with_name("shim.py")} "$@"\n',
+    "virtualenv.sh": _VIRTUALENV,
+    "pip": "exit 0\n",
+}
 PATIENCE = 10  # times the seconds that a target gives its own calls: it may meet a busy machine
 _SSHD = """
 Port 22
@@ -25,6 +37,7 @@ AcceptEnv LANG LC_*
 Subsystem sftp internal-sftp
 PidFile none
 MaxStartups 100
+SetEnv {environment}
 """
 
 
@@ -40,12 +53,13 @@ def main() -> int:
     work.mkdir()
     programs = Path("/root/programs")
     programs.mkdir()
-    shim = programs / "ansible-playbook"
-    shim.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).with_name("shim.py")} "$@"\n')
-    shim.chmod(0o755)
+    for name, text in _PROGRAMS.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}")
+        (programs / name).chmod(0o755)
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     host = {"ansible_python_interpreter": sys.executable, "ansible_pipelining": True}
     if connection == "ssh":
-        host |= _ssh_server(work.parent)
+        host |= _ssh_server(work.parent, {"PATH": path, "TARGETS_WAY": way, "TARGETS_KEPT": str(kept)})
     else:
         host |= {"ansible_connection": "local", "ansible_host": "127.0.0.1"}
     inventory = home / "inventory"
@@ -53,8 +67,9 @@ def main() -> int:
     inventory.write_text(f"[testgroup]\ntesthost {words}\ntesthost2 {words}\ntesthost3 {words}\ntesthost4 {words}\n")
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")},
-        "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PATH": path,
         "HOME": "/root/home",
+        "PYTHONPATH": str(source.parent / "libraries"),
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_DEPRECATION_WARNINGS": "false",
         "ANSIBLE_HOST_KEY_CHECKING": "false",
@@ -85,10 +100,12 @@ def main() -> int:
         return subprocess.run(command, cwd=where, env=environment, stdout=out, stderr=out, check=False).returncode
 
 
-def _ssh_server(home: Path) -> dict[str, str]:
+def _ssh_server(home: Path, given: dict[str, str]) -> dict[str, str]:
+    """Variables of a host behind it. `given`: what commands find there, since targets call `ansible-playbook` there."""
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home / name], check=True)
-    (home / "sshd.conf").write_text(_SSHD.format(home=home))
+    environment = " ".join(f"{name}={value}" for name, value in given.items())
+    (home / "sshd.conf").write_text(_SSHD.format(home=home, environment=environment))
     Path("/run/sshd").mkdir(exist_ok=True)
     subprocess.run([shutil.which("sshd") or "/usr/sbin/sshd", "-f", home / "sshd.conf"], check=True)
     own = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes"

@@ -15,6 +15,17 @@ from pathlib import Path
 CACHE = Path(__file__).parents[2] / ".bascule-cache"
 
 
+LIBRARIES = CACHE / "libraries"  # what ansible-test would install for its targets; the rest is here already
+WANTED = ("passlib==1.7.4",)
+
+
+def fetch_libraries() -> None:
+    """What targets need beside Ansible. Raises CalledProcessError where it cannot be had."""
+    if not LIBRARIES.exists():
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps"]
+        subprocess.run([*pip, "--target", str(LIBRARIES), *WANTED], check=True)
+
+
 def fetch() -> Path:
     """The directory of the source, below the cache. Raises CalledProcessError where it cannot be had."""
     name = f"ansible_core-{version('ansible-core')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,6 +211,27 @@ def test_a_changed_configuration_counts_at_once(place: Place) -> None:
     finally:
         configuration.write_text(before)
         place.warm_up()
+
+
+def test_a_new_checkout(tmp_path: Path) -> None:
+    """As by a new checkout of the same name: what was started in the old one says so, and the next one is warm."""
+    home, run = tmp_path / "home", tmp_path / "run"
+    home.mkdir()
+    run.mkdir(mode=0o700)
+    found = Place(home)
+    found.environment |= {"XDG_RUNTIME_DIR": str(run), "TMPDIR": str(tmp_path)}
+    try:
+        found.warm_up()
+        shutil.copytree(home, tmp_path / "new")
+        shutil.rmtree(home)
+        (tmp_path / "new").rename(home)
+        told = found.told()
+        assert told["outcome"] == "ok"
+        assert told["executor"] == "cold"
+        assert told["because"] == f"{home} was removed or replaced"
+        found.warm_up()
+    finally:
+        found.close()
 
 
 def _steady(text: str) -> str:

@@ -43,6 +43,8 @@ class Built:
 
     def changed(self) -> str:
         """What is not any more what it was when this was built; empty: nothing."""
+        if _identity(".") != _identity(self.cwd):  # and what asks for the directory in here would break
+            return f"{self.cwd} was removed or replaced"
         if (now := _files()) != self.files:
             changed = sorted(set(now.items()) ^ set(self.files.items()))
             return f"{changed[0][0]} has changed"
@@ -147,6 +149,14 @@ def _files() -> dict[str, str]:
     for path in constants.COLLECTIONS_PATHS:
         found[f"{path}/ansible_collections"] = _state(Path(path, "ansible_collections"))
     return found
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _state(path: Path) -> str:
