@@ -38,7 +38,7 @@ class Play:
 
     @property
     def why_not(self) -> str:
-        """Why it cannot be compared with: the target does not pass here by ansible-playbook itself. Empty if it does."""
+        """Why nothing can be compared with it: here the target does not pass by ansible-playbook itself."""
         if self.code == 0:
             return "" if self.calls else "it does not call ansible-playbook"
         if self.code == OVER:

@@ -92,7 +92,7 @@ def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
 
 
 def puts_where_ansible_would(of_host: dict[str, Any]) -> bool:
-    """Whether temporary files go to `remote_tmp` there; where that cannot be written, Mitogen silently takes another."""
+    """Whether temporary files go to `remote_tmp` there; where it cannot be written, Mitogen silently takes another."""
     from ansible import constants
 
     wanted = str(constants.config.get_config_value("remote_tmp", plugin_type="shell", plugin_name="sh"))
