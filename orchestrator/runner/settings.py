@@ -87,7 +87,9 @@ def _environment(settings: Settings, environment: Mapping[str, str], mark: str, 
     given = dict(environment)
     given.update(ansible.locale_that_does(environment))
     given[MARK] = mark
-    given["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    own, path = str(Path(sys.executable).parent), environment.get("PATH", os.defpath)
+    # A person's local tasks find the programs that he finds; ours only where he has none of that name.
+    given["PATH"] = os.pathsep.join([path, own] if settings.called else [own, path])
     given["ANSIBLE_LOCAL_TEMP"] = str(temporary)
     given["ANSIBLE_NOCOLOR"] = "1"
     given.pop("ANSIBLE_FORCE_COLOR", None)

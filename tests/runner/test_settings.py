@@ -68,3 +68,11 @@ def test_a_broken_configuration_is_ansibles_to_complain_about(tmp_path: Path) ->
     """It has the better message."""
     (tmp_path / "ansible.cfg").write_text("no section\n")
     assert environment(tmp_path)["ANSIBLE_CONFIG"] == str(tmp_path / "ansible.cfg")
+
+
+def test_whoever_calls_finds_his_own_programs_first(tmp_path: Path) -> None:
+    """In local tasks, as with ansible-playbook itself; a daemon has Ansible's beside it before all others."""
+    given = {"PATH": "/opt/mine:/bin"}
+    called = Settings.find(tmp_path, given, str(tmp_path)).environment(given, mark="m", temporary=tmp_path / "tmp")
+    assert called["PATH"].startswith("/opt/mine:/bin:")
+    assert environment(tmp_path, **given)["PATH"].endswith(":/opt/mine:/bin")
