@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import secrets
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from orchestrator.runner import leftovers, settings
 from orchestrator.runner.environment import CALLBACKS
@@ -50,7 +52,8 @@ def sweep(
     }
     module = ["-m", "ansible.builtin.raw", "-a", leftovers.sweep_command(mark, patience_s)]
     inventory = [part for path in inventories for part in ("-i", path)]
-    command = ["ansible", *module, *inventory, ",".join(hosts)]
+    own = Path(sys.executable).with_name("ansible")  # whatever is called so on a person's PATH
+    command = [str(own) if own.exists() else "ansible", *module, *inventory, ",".join(hosts)]
     printed = _run(command, directory, given, limit_s + patience_s)
     answers = {word: (int(there), int(left), arrived) for word, there, left, arrived in _ANSWER.findall(printed)}
     said = (_sentence(host, answers.get(leftovers.word_of(secret, host))) for host in hosts)
