@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("each play has a machine of its own: that needs root", file=sys.stderr)
         return 2
+    for number in (signal.SIGINT, signal.SIGTERM):  # a machine that is broken off is taken apart all the same
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     expected = dict(_expected())
     names = given.targets or list(dict.fromkeys(name for name, _ in expected))
     ways = ("cold", *given.ways.split(","))
