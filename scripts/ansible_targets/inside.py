@@ -24,6 +24,7 @@ _PROGRAMS = {
     "virtualenv.sh": _VIRTUALENV,
     "pip": "exit 0\n",
 }
+HOME = "/root/home"
 PATIENCE = 10  # times the seconds that a target gives its own calls: it may meet a busy machine
 _SSHD = """
 Port 22
@@ -62,7 +63,7 @@ def main() -> int:
     path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
     host = {"ansible_python_interpreter": sys.executable, "ansible_pipelining": True}
     if connection == "ssh":
-        host |= _ssh_server(work.parent, {"PATH": path, "TARGETS_WAY": way, "TARGETS_KEPT": str(kept)})
+        host |= _ssh_server(work.parent, {"PATH": path, "HOME": HOME, "TARGETS_WAY": way, "TARGETS_KEPT": str(kept)})
     else:
         host |= {"ansible_connection": "local", "ansible_host": "127.0.0.1"}
     inventory = home / "inventory"
@@ -71,7 +72,7 @@ def main() -> int:
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("ANSIBLE_")},
         "PATH": path,
-        "HOME": "/root/home",
+        "HOME": HOME,
         "PYTHONPATH": str(source.parent / "libraries"),
         "LC_ALL": "C.UTF-8",
         "ANSIBLE_DEPRECATION_WARNINGS": "false",
