@@ -33,7 +33,7 @@ class Play:
     def read(cls, code: int, kept: Path, took_s: float) -> Play:
         """What the shim kept."""
         calls = [json.loads(path.read_text()) for path in sorted(kept.glob("call-*.json"))]
-        out = (kept / "out").read_text(errors="replace") if (kept / "out").exists() else ""
+        out = (kept / "out").read_text(errors="replace").replace("\0", "") if (kept / "out").exists() else ""
         return cls(code, calls, out[-4000:], round(took_s, 1))
 
     @property

@@ -21,6 +21,10 @@ def main() -> int:
     way, kept = os.environ["TARGETS_WAY"], Path(os.environ["TARGETS_KEPT"])
     options = sys.argv[1:]
     called_at = time.monotonic()
+    if os.isatty(0):  # somebody types: he sees each word at once, and only the end of it is kept
+        code, executor = _play(way, options)
+        _keep(kept, options, code, executor, time.monotonic() - called_at, ["", ""])
+        return code
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         sys.stdout.flush()
         own = [os.dup(1), os.dup(2)]
@@ -36,11 +40,15 @@ def main() -> int:
             said.append(data.decode(errors="replace"))
             while data:
                 data = data[os.write(to, data) :]
-    call = {"options": options, "code": code, "executor": executor, "took_s": time.monotonic() - called_at}
+    _keep(kept, options, code, executor, time.monotonic() - called_at, said)
+    return code
+
+
+def _keep(kept: Path, options: list[str], code: int, executor: str, took_s: float, said: list[str]) -> None:
+    call = {"options": options, "code": code, "executor": executor, "took_s": took_s}
     call |= {"stdout": said[0], "stderr": said[1]}
     number = len(list(kept.glob("call-*.json")))
     (kept / f"call-{number:04}.json").write_text(json.dumps(call))
-    return code
 
 
 def _play(way: str, options: list[str]) -> tuple[int, str]:
