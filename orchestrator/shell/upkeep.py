@@ -23,7 +23,6 @@ from orchestrator.journal.anchors import Anchors
 from orchestrator.journal.journal import Head, Journal, JournalError, JournalUnreadable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
-from orchestrator.notify.in_thread import in_thread
 
 log = structlog.get_logger(__name__)
 
@@ -58,15 +57,23 @@ class Settings(Protocol):
         """See `anchors.py`."""
 
 
+class InThread(Protocol):
+    """See `notify/in_thread.py`."""
+
+    async def __call__(self, call: Callable[[], bool], timeout_s: float) -> bool:
+        """What the call returns. Raises TimeoutError where it does not come back."""
+
+
 class Upkeep:
     """One controller's. A daemon has it `run` until it is cancelled, and then `end`."""
 
-    def __init__(self, workspace: Path, journal: Journal, settings: Settings | None) -> None:
-        """Without settings nothing is anchored, and nothing is let go of.
+    def __init__(self, workspace: Path, journal: Journal, settings: Settings | None, in_thread: InThread) -> None:
+        """Without settings nothing is anchored, and nothing is let go of. `in_thread` gives a call up that hangs.
 
         Raises JournalUnreadable where a head that was kept elsewhere is not this journal's: cut off, or written anew.
         """
         self._workspace = workspace
+        self._in_thread = in_thread
         self._axis_now: Callable[[], float] = lambda: 0.0
         self._failures = 0
         self._anchors = Anchors()
@@ -157,7 +164,7 @@ class Upkeep:
     async def _anchor_within(self, anchors: Anchors, limit_s: float = ANCHORED_WITHIN_S) -> bool:
         """Whether it failed anywhere, or did not come back: a mount may hang, and nothing waits for it then."""
         try:
-            return await in_thread(lambda: self._anchor(anchors), limit_s)
+            return await self._in_thread(lambda: self._anchor(anchors), limit_s)
         except (TimeoutError, RuntimeError):
             log.error("the journal's head could not be anchored", why="a place did not come back in time")
             self._failed = {"anchor": "a place did not come back in time"}

@@ -34,6 +34,7 @@ from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.notify.apprise_way import trouble_of
 from orchestrator.notify.heartbeat import HeartbeatSender
+from orchestrator.notify.in_thread import in_thread
 from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
@@ -131,7 +132,7 @@ class Controller:
     def _take_over(self) -> None:
         self.journal: Journal = SqliteJournal(journal_path(self.workspace))
         self._opened.callback(self.journal.close)
-        self.upkeep = Upkeep(self.workspace, self.journal, self.loaded.journal if self.loaded else None)
+        self.upkeep = Upkeep(self.workspace, self.journal, self.loaded.journal if self.loaded else None, in_thread)
         clocks = SystemClocks()
         lease = self.journal.acquire(self.name, clocks.wall(), LEASE_S)
         if isinstance(lease, Refused):

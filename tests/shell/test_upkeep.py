@@ -16,6 +16,7 @@ from orchestrator.journal.anchors import heads_in
 from orchestrator.journal.journal import Draft, JournalUnreadable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.notify.in_thread import in_thread
 from orchestrator.shell import upkeep
 from orchestrator.shell.upkeep import Upkeep
 from orchestrator.shell.wiring import Controller
@@ -79,7 +80,7 @@ async def test_what_fails_is_told_to_people(small: Small, tmp_path: Path, monkey
     lease = journal.acquire("test", 0.0, 20.0)
     assert isinstance(lease, Lease)
     settings = JournalSettings(anchor_file=tmp_path / "none" / "heads")
-    kept = Upkeep(small.path, journal, settings)
+    kept = Upkeep(small.path, journal, settings, in_thread)
     task = asyncio.create_task(kept.run(lease, lambda: 0.0, said.append))
     while not said:
         kept.use(settings)  # do not wait a minute
@@ -103,7 +104,7 @@ async def test_a_running_daemon_lets_go_while_another_writes(small: Small, monke
         drafts.append(Draft(float(n), float(n), [VerdictChanged(float(n), "acme/x", was, now, None, "")], {}))
     journal.append_all(lease, drafts)
     journal.checkpoint(journal.last_seq(), {})
-    kept = Upkeep(small.path, journal, JournalSettings(keep_s=86400.0))
+    kept = Upkeep(small.path, journal, JournalSettings(keep_s=86400.0), in_thread)
     task = asyncio.create_task(kept.run(lease, lambda: 1e6, lambda _told: None))
     while kept.told()["let_go"] < 5900:  # type: ignore[index,call-overload,operator]
         journal.append(lease, 6000.0, 6000.0, [drafts[0].records[0]], {})
