@@ -20,10 +20,12 @@ from typing import Any
 import yaml
 
 from orchestrator.config import last_read, trees
+from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.ansible_programs import environment_to_ask, note_refusal, program, relative, warnings_in
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory_files import encrypted_files, inventory_files, is_computed
 from orchestrator.config.inventory_values import from_cache, hide, to_cache
+from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import computes_variables, surroundings
 from orchestrator.core.apart import cache_prefixes, kept_for
 
@@ -58,17 +60,26 @@ def read_inventory(
     *,
     cache: Path | None,
     kept: Path | None = None,
+    ansible: Ansible | None = None,
 ) -> Inventory | None:
     """Read one client's inventory; None, with the fault noted, if Ansible cannot. `cache` is a directory.
 
-    `kept`: where readings are kept. A computed inventory that cannot be asked now (its source does not answer) is then
-    the one that was last read, with a warning.
+    `ansible`: the process that is asked, else one of its own. `kept`: where readings are kept. A computed inventory
+    that cannot be asked now (its source does not answer) is then the one that was last read, with a warning.
     """
+    if ansible is None:
+        with Ansible(workspace) as ansible:
+            return read_inventory(workspace, client, sources, faults, cache=cache, kept=kept, ansible=ansible)
     key = _cache_key(workspace, sources)
+    stored = cache / f"inventory-{client}.json" if cache and key else None
+    if stored is not None and key is not None and (cached := from_cache(stored, key)) is not None:
+        return _build(client, sources, *cached)
+    if not _is_yaml(workspace, sources, faults):
+        return None
     if key is not None or kept is None or (before := last_read.last(kept, client)) is None:
-        return _read(workspace, client, sources, faults, cache, key, kept, READ_TIMEOUT_S)
+        return _read(ansible, client, sources, faults, stored, key, kept, READ_TIMEOUT_S)
     own = Faults()
-    found = _read(workspace, client, sources, own, cache, key, kept, PATIENCE_S)
+    found = _read(ansible, client, sources, own, stored, key, kept, PATIENCE_S)
     if found is not None:
         faults.warned += own.warned
         return found
@@ -87,6 +98,19 @@ def read_inventory(
     return inventory
 
 
+def _is_yaml(workspace: Path, sources: list[Path], faults: Faults) -> bool:
+    """Whether files that say so are YAML, for the position; what they mean is Ansible's business."""
+    before = len(faults.found)
+    for path in inventory_files(sources):
+        name = relative(workspace, path)
+        try:
+            if path.suffix in (".yml", ".yaml") and not path.read_bytes().startswith(b"$ANSIBLE"):
+                compose(path.read_text(), name, faults)
+        except (OSError, UnicodeDecodeError) as error:
+            faults.add(Position(name), f"cannot be read: {error}", "a YAML file in UTF-8")
+    return len(faults.found) == before
+
+
 def as_it_was(client: str, sources: list[Path], reading: last_read.Reading) -> Inventory:
     """An inventory from a reading that was kept."""
     hide(reading.merged, frozenset())
@@ -95,63 +119,22 @@ def as_it_was(client: str, sources: list[Path], reading: last_read.Reading) -> I
 
 
 def _read(
-    workspace: Path,
+    ansible: Ansible,
     client: str,
     sources: list[Path],
     faults: Faults,
-    cache: Path | None,
+    stored: Path | None,
     key: str | None,
     keeps: Path | None,
     timeout_s: float,
 ) -> Inventory | None:
-    """From the cache, or by asking Ansible."""
-    stored = cache / f"inventory-{client}.json" if cache and key else None
-    if stored is not None and key is not None:
-        kept = from_cache(stored, key)
-        if kept is not None:
-            return _build(client, sources, *kept)
-    command = program("ansible-inventory")
-    at = Position(relative(workspace, sources[0]))
-    if command is None:
-        faults.add(at, "ansible-inventory was not found", "ansible-core installed beside bascule or on PATH")
+    """By asking Ansible; what it says is kept for the next time."""
+    workspace = ansible.workspace
+    said = _asked(ansible, client, sources, faults, timeout_s)
+    if said is None:
         return None
-    arguments = [part for source in sources for part in ("-i", str(source))]
-    alone = cache_prefixes(os.environ, kept_for(str(workspace.resolve()), client))  # as the runner has it
-    start, given = environment_to_ask(workspace, os.environ)
-    # Two readings: hosts with their variables merged by Ansible's own precedence, and groups with their own.
-    running = [
-        subprocess.Popen(
-            [command, *arguments, "--list", *extra],
-            cwd=start,
-            env={**given, **alone, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for extra in ([], ["--export"])
-    ]
-    outputs: list[dict[str, Any]] = []
-    complaints = ""
-    for process in running:
-        try:
-            out, err = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            for other in running:
-                other.kill()
-                other.communicate()
-            faults.add(at, f"ansible-inventory did not end within {timeout_s:.0f} s", "an inventory that answers")
-            return None
-        complaints = complaints or err
-        try:
-            outputs.append(json.loads(out) if process.returncode == 0 else {})
-        except json.JSONDecodeError:
-            outputs.append({})
-    if not all(outputs):
-        note_refusal(workspace, sources, complaints, faults)
-        return None
+    (merged, exported), complaints = said
     secret_names = _names_in_vaulted_files(workspace, sources, faults)
-    merged, exported = outputs
     if keeps is not None:
         if secret_names or encrypted_files(sources):
             last_read.forget(keeps, client)
@@ -163,6 +146,61 @@ def _read(
     if stored is not None and not secret_names:
         to_cache(stored, key or "", merged, exported, warnings)
     return _build(client, sources, merged, exported, warnings)
+
+
+def _asked(
+    ansible: Ansible, client: str, sources: list[Path], faults: Faults, timeout_s: float
+) -> tuple[list[dict[str, Any]], str] | None:
+    """Hosts with their variables merged by Ansible's own precedence, and groups with their own; its complaints."""
+    workspace = ansible.workspace
+    alone = cache_prefixes(os.environ, kept_for(str(workspace.resolve()), client))  # as the runner has it
+    at = Position(relative(workspace, sources[0]))
+    try:
+        answer = ansible.inventory(sources, alone, timeout_s)
+        if answer is None:
+            command = program("ansible-inventory")
+            if command is None:
+                faults.add(at, "ansible-inventory was not found", "ansible-core installed beside bascule or on PATH")
+                return None
+            done = [_ran(workspace, command, sources, alone, extra, timeout_s) for extra in ([], ["--export"])]
+            outputs = [_mapping(d.stdout) if d.returncode == 0 else {} for d in done]
+            complaints = done[0].stderr or done[1].stderr
+        else:
+            code, told, complaints = answer
+            both = _mapping(told) if code == 0 else {}
+            outputs = [both.get("merged", {}), both.get("exported", {})]
+    except subprocess.TimeoutExpired:
+        faults.add(at, f"ansible-inventory did not end within {timeout_s:.0f} s", "an inventory that answers")
+        return None
+    if not all(outputs):
+        note_refusal(workspace, sources, complaints, faults)
+        return None
+    return outputs, complaints
+
+
+def _ran(
+    workspace: Path, command: str, sources: list[Path], alone: dict[str, str], extra: list[str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Ansible's own program. Raises TimeoutExpired."""
+    start, given = environment_to_ask(workspace, os.environ)
+    return subprocess.run(
+        [command, *(part for source in sources for part in ("-i", str(source))), "--list", *extra],
+        cwd=start,
+        env={**given, **alone, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _build(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.ownership import unsafe_parts
-from orchestrator.config.playbook_words import LOOKED_UP, count_words
+from orchestrator.config.playbook_words import LOOKED_UP, Named, count_words
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import NO_FILE, label, roles_path, surroundings
 from orchestrator.config.yaml_nodes import get, mappings, pairs, scalars, text
@@ -60,6 +60,8 @@ class Reader:
     parts: dict[Path, frozenset[Path]] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by digest
     encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
+    named: Named = field(default_factory=Named)
+    _usual: list[Path] | None = None  # where roles are
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
     _imports: dict[Path, list[Path]] = field(default_factory=dict)  # a playbook to those that it imports, in order
@@ -94,11 +96,17 @@ class Reader:
         self.walked.clear()
         self._playbook(path, found)
         # Of what words name nobody knows whether Ansible will load it as that: it counts, and is no fault.
-        by_words = Reader(self.workspace, Faults(), dict(self.trees), walked=self.walked)
+        by_words = Reader(self.workspace, Faults(), dict(self.trees), walked=self.walked, named=self.named)
         while by_words.walked:
             count_words(by_words, *by_words.walked.pop(), found)
         self.parts[path] = frozenset(found)
         return True
+
+    def look_at(self, names: Iterable[str]) -> None:
+        """Look at playbooks before anything asks for them: what is found is kept. One that is not there is passed."""
+        for name in names:
+            if not Path(name).is_absolute() and ".." not in Path(name).parts and self.file(name).is_file():
+                self.check(name, Position(name))
 
     def names(self) -> list[str]:
         """Every file that could be a playbook, relative to playbooks/."""
@@ -287,8 +295,15 @@ class Reader:
         if not isinstance(node, yaml.ScalarNode):
             return
         name = str(node.value)
-        usual = roles_path(self.workspace, os.environ)
-        folders = [path.parent / "roles", *([beside] if beside else []), *usual, self.folder / "roles", path.parent]
+        if self._usual is None:
+            self._usual = roles_path(self.workspace, os.environ)
+        folders = [
+            path.parent / "roles",
+            *([beside] if beside else []),
+            *self._usual,
+            self.folder / "roles",
+            path.parent,
+        ]
         if "{{" in name:  # it may be any of them
             found.update(f for folder in folders[:2] for f in trees.files(folder))
             return

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.config import ConfigurationInvalid, load
-from orchestrator.config import starting as asking
+from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.faults import Fault
 from tests.config.probe_kinds import PROBE_KINDS
 
@@ -25,13 +26,13 @@ def place(tmp_path: Path) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many playbooks the real program was asked of, each time."""
     counts: list[int] = []
-    ask = asking.Program.ask
+    ask = Ansible.playbooks
 
-    def counted(self: asking.Program, questions: dict[str, list[object]]) -> list[dict[str, object]]:
-        counts.append(len(questions["books"]))
-        return ask(self, questions)
+    def counted(self: Ansible, questions: list[Any], *rest: Any) -> list[dict[str, Any]]:
+        counts.append(len(questions))
+        return ask(self, questions, *rest)
 
-    monkeypatch.setattr(asking.Program, "ask", counted)
+    monkeypatch.setattr(Ansible, "playbooks", counted)
     return counts
 
 
