@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +28,11 @@ def read(question: Mapping[str, Any], tell: Callable[[Mapping[str, Any], Any], N
             context.CLIARGS = CLIArgs({**context.CLIARGS, "export": True})
             return {"merged": merged, "exported": super().json_inventory(top)}
 
+        @staticmethod
+        def dump(stuff: Any) -> str:
+            """Each as a whole of its own: what is a text and what a template is told by where it stands."""
+            return "{" + ", ".join(f'"{name}": {InventoryCLI.dump(part)}' for name, part in stuff.items()) + "}"
+
     signal.alarm(READING_S)
     os.environ.update(question["environment"])
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -39,8 +43,6 @@ def read(question: Mapping[str, Any], tell: Callable[[Mapping[str, Any], Any], N
             Both.cli_executor(["ansible-inventory", *question["arguments"], "--list"])
         except SystemExit as ended:
             code = ended.code
-        sys.stdout.flush()
-        sys.stderr.flush()
         told = []
         for stream in (out, err):
             stream.seek(0)
