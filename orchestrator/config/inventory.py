@@ -32,6 +32,7 @@ from orchestrator.core.apart import cache_prefixes, kept_for
 READ_TIMEOUT_S = 120.0
 PATIENCE_S = 20.0  # with one that can be used as it was last read
 _CACHE_FORMAT = 5
+_UNPARSED = "Unable to parse"  # Ansible, of a source with which it cannot do anything
 
 
 @dataclass(slots=True)
@@ -61,15 +62,19 @@ def read_inventory(
     cache: Path | None,
     kept: Path | None = None,
     ansible: Ansible | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> Inventory | None:
     """Read one client's inventory; None, with the fault noted, if Ansible cannot. `cache` is a directory.
 
     `ansible`: the process that is asked, else one of its own. `kept`: where readings are kept. A computed inventory
-    that cannot be asked now (its source does not answer) is then the one that was last read, with a warning.
+    that cannot be asked now (its source, or one of several, does not answer within `patience_s`) is then the one that
+    was last read, with a warning.
     """
     if ansible is None:
         with Ansible(workspace) as ansible:
-            return read_inventory(workspace, client, sources, faults, cache=cache, kept=kept, ansible=ansible)
+            return read_inventory(
+                workspace, client, sources, faults, cache=cache, kept=kept, ansible=ansible, patience_s=patience_s
+            )
     key = _cache_key(workspace, sources)
     stored = cache / f"inventory-{client}.json" if cache and key else None
     if stored is not None and key is not None and (cached := from_cache(stored, key)) is not None:
@@ -77,13 +82,14 @@ def read_inventory(
     if not _is_yaml(workspace, sources, faults):
         return None
     if key is not None or kept is None or (before := last_read.last(kept, client)) is None:
-        return _read(ansible, client, sources, faults, stored, key, kept, READ_TIMEOUT_S)
+        return _read(ansible, client, sources, faults, stored, key, kept, READ_TIMEOUT_S, whole=False)
     own = Faults()
-    found = _read(ansible, client, sources, own, stored, key, kept, PATIENCE_S)
+    found = _read(ansible, client, sources, own, stored, key, kept, patience_s, whole=True)
     if found is not None:
         faults.warned += own.warned
         return found
-    why = "; ".join(fault.message for fault in own.sorted())
+    of_several = len(sources) > 1
+    why = "; ".join(f"{f.file}: {f.message}" if of_several else f.message for f in own.sorted())
     path = last_read.as_inventory(kept, client)
     if path is None:
         faults.found += own.found
@@ -127,15 +133,24 @@ def _read(
     key: str | None,
     keeps: Path | None,
     timeout_s: float,
+    *,
+    whole: bool,
 ) -> Inventory | None:
-    """By asking Ansible; what it says is kept for the next time."""
+    """By asking Ansible; what it says is kept for the next time.
+
+    Ansible itself goes on with the sources that answer. What was read so is not kept, and with `whole` it is none.
+    """
     workspace = ansible.workspace
     said = _asked(ansible, client, sources, faults, timeout_s)
     if said is None:
         return None
     (merged, exported), complaints = said
+    in_part = key is None and _UNPARSED in complaints
+    if in_part and whole:
+        note_refusal(workspace, sources, complaints, faults)
+        return None
     secret_names = _names_in_vaulted_files(workspace, sources, faults)
-    if keeps is not None:
+    if keeps is not None and not in_part:
         if secret_names or encrypted_files(sources):
             last_read.forget(keeps, client)
         else:

@@ -23,7 +23,7 @@ from typing import Any
 from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory import Inventory
-from orchestrator.config.inventory_files import inventory_files, is_computed
+from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.patterns import PatternInvalid, match_hosts, split_pattern
 from orchestrator.core.model import Json
 
@@ -190,9 +190,7 @@ class Starting:
     def _late(self, client: str, answer: Mapping[str, Any]) -> str:
         """Why hosts may come that are not there now; empty: they may not."""
         if client not in self._computed:
-            sources = self.inventories[client].sources
-            inside = (p for p in inventory_files(sources) if any(p == s or s in p.parents for s in sources))
-            self._computed[client] = any(map(is_computed, inside))
+            self._computed[client] = any(map(is_computed, parts_of(self.inventories[client].sources)))
         if self._computed[client]:
             return f"its inventory is computed: {_LATER_WHY}"
         if answer.get("late"):

@@ -11,15 +11,24 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
 from pydantic import BaseModel
 
 from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, load
-from orchestrator.config.in_force import condition, differ, remember, say_invalid, secrets_of, with_its_inventory
+from orchestrator.config.in_force import (
+    condition,
+    differ,
+    remember,
+    say_invalid,
+    secrets_of,
+    unread_now,
+    with_its_inventory,
+)
 from orchestrator.config.keeping import Beside, beside, kept
+from orchestrator.config.last_read import Stale
 from orchestrator.config.ownership import unsafe
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
@@ -309,7 +318,20 @@ class Controller:
         return differ(self.workspace, self.beside, self.loaded, books)
 
     def _differs(self, client: str, book: Playbook) -> str:
+        """Asked in a thread, before a step begins."""
+        self._ask_inventory(client)
         return self._differ({book.digest: (client, book.path)})[book.digest]
+
+    def _ask_inventory(self, client: str) -> None:
+        if self.loaded is not None and (stale := unread_now(self.workspace, self.beside, client)) is not None:
+            self._loop.call_soon_threadsafe(self._play_as_last_read, client, stale)
+
+    def _play_as_last_read(self, client: str, stale: Stale) -> None:
+        """An inventory's source has gone since the files were read: what was read of it then acts."""
+        log.warning("inventory cannot be read", client=client, served_by=str(stale))
+        self.beside = replace(self.beside, stale={**self.beside.stale, client: stale})
+        self.runner.use_inventories(self.beside.to_play())
+        self._tell_unread()
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
@@ -379,11 +401,13 @@ class Controller:
                 waiting.set_exception(LeaseLost(why))
 
     async def _mend_inventories(self) -> None:
-        """Ask again for an inventory that could not be asked for, until it can."""
+        """Ask again for an inventory that could not be asked for, until it can; and whether the others still can."""
         while True:
             await asyncio.sleep(ASK_INVENTORY_EVERY_S)
             if self.loaded is not None and self.beside.stale:
                 await self.reload()
+            for client in self.beside.inventories if self.loaded is not None else ():
+                await asyncio.to_thread(self._ask_inventory, client)
 
     async def _keep_axis(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""The workspace that `validate` is measured on is one that an author could have written: there is nothing to say of it."""
+"""The workspace that `validate` is measured on is one that an author could have written: nothing is said of it."""
 
 from __future__ import annotations
 
