@@ -111,3 +111,10 @@ def test_tasks_under_a_condition_are_no_fault_and_others_are(place: Path) -> Non
     assert any(w.file == "playbooks/windows.yml" and "included when it runs" in w.message for w in warnings)
     (folder / "primary_isp.yml").write_text(text.rpartition("      when")[0])
     assert [fault.partition(": ")[0] for fault in read(place)[0]] == ["playbooks/windows.yml:1:3"]
+
+
+def test_what_is_no_yaml_is_told_once_where_it_is(place: Path) -> None:
+    """Though Ansible, which is asked too, says it of each playbook that uses the file."""
+    (place / "playbooks/primary_isp.yml").write_text("- hosts: hq\n  vars_files: [a{{ b }}.yml]\n  tasks: []\n")
+    faults, _ = read(place)
+    assert [fault.partition(": ")[0] for fault in faults] == ["playbooks/primary_isp.yml:2:17"], faults
