@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.bench.rounds import in_turns
+from scripts.bench.rounds import Contender, in_turns
 from scripts.bench.shape import Comparison, Row, Target
 
 if TYPE_CHECKING:
@@ -117,12 +117,12 @@ def write(where: Path, hosts: int = HOSTS, playbooks: int = PLAYBOOKS, clients: 
                 "ansible_host": f"10.{client}.{number // 250}.{1 + number % 250}",
                 "app_port": 8000 + number, "rack": f"r{number % 20}", "labels": {"tier": number % 3, "name": "web"},
             }  # fmt: skip
-        active = {f"{name}h{number}": {} for number in range(min(40, hosts // clients))}
+        active: dict[str, Any] = {f"{name}h{number}": {} for number in range(min(40, hosts // clients))}
         told = {"all": {"children": {**inventory, "active": {"hosts": active}, "retired": {}}}}
         files[f"{folder}/hosts.yml"] = json.dumps(told, indent=1)
         files[f"{folder}/group_vars/all.yml"] = "dns: [192.0.2.53, 192.0.2.54]\nntp: 192.0.2.123\n"
-        for site in range(SITES):
-            files[f"{folder}/group_vars/site{site}.yml"] = f"gateway: 10.{site}.0.1\nuplinks: {{a: 1, b: 2}}\n"
+        for number in range(SITES):
+            files[f"{folder}/group_vars/site{number}.yml"] = f"gateway: 10.{number}.0.1\nuplinks: {{a: 1, b: 2}}\n"
         files[f"{folder}/people.yml"] = (
             "people: {ada: {name: Ada, ways: [{apprise: 'json://127.0.0.1:9/'}]}}\non_call: [ada]\n"
         )
@@ -156,7 +156,8 @@ def _timed(command: list[str], environment: Mapping[str, str], directory: Path) 
 def measure(cell: Cell) -> Iterator[Comparison]:
     """One client with all hosts, and ten clients with a tenth each; beside it, what Ansible itself takes."""
     beside = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{beside}:{os.environ.get('PATH', os.defpath)}"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # the cell's: not a user's
+    environment = {**kept, "PATH": f"{beside}:{kept.get('PATH', os.defpath)}"}
     for clients in (1, 10):
         workspace = cell.directory / f"of-{clients}"
         write(workspace, clients=clients)
@@ -175,7 +176,7 @@ def measure(cell: Cell) -> Iterator[Comparison]:
         def of_ansible(workspace: Path = workspace, ansible: list[str] = ansible) -> float:
             return _timed(ansible, environment, workspace)
 
-        contenders = {"validate, cold": cold, "validate, warm": warm}
+        contenders: dict[str, Contender] = {"validate, cold": cold, "validate, warm": warm}
         if clients == 1:
             contenders["ansible-playbook --syntax-check"] = of_ansible
         values = in_turns(contenders, cell.rounds(10, 3), say=cell.say)
