@@ -17,7 +17,6 @@ from orchestrator.config.faults import Fault, Faults
 from orchestrator.config.inventory import read_inventory
 from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.keeping import Beside, keep
-from orchestrator.config.last_read import Stale
 from orchestrator.config.load import Loaded
 from orchestrator.config.playbooks import differences, playbook_digest
 from orchestrator.core.decided import Decided
@@ -48,8 +47,8 @@ def differ(
     return found
 
 
-def unread_now(workspace: Path, beside: Beside, client: str) -> Stale | None:
-    """Why a computed inventory that was to be had is not now, and what was last read of it; None: it can be had.
+def unread_now(workspace: Path, beside: Beside, client: str) -> Beside | None:
+    """What is in force with a computed inventory as it was last read, since it is not to be had now; None: it is.
 
     It is asked for seconds at most, and not if that was done just now. Takes as long as its source does.
     """
@@ -61,7 +60,10 @@ def unread_now(workspace: Path, beside: Beside, client: str) -> Stale | None:
     if before is None or 0 <= time.time() - before.at < JUST_NOW_S:
         return None
     found = read_inventory(workspace, client, sources, Faults(), cache=None, kept=kept, patience_s=WAITS_S)
-    return found.stale if found is not None else None
+    if found is None or found.stale is None:
+        return None
+    log.warning("inventory cannot be read", client=client, served_by=str(found.stale))
+    return replace(beside, stale={**beside.stale, client: found.stale})
 
 
 def secrets_of(loaded: Loaded) -> dict[str, str]:

@@ -11,24 +11,14 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 from pydantic import BaseModel
 
-from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, load
-from orchestrator.config.in_force import (
-    condition,
-    differ,
-    remember,
-    say_invalid,
-    secrets_of,
-    unread_now,
-    with_its_inventory,
-)
+from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, in_force, load
 from orchestrator.config.keeping import Beside, beside, kept
-from orchestrator.config.last_read import Stale
 from orchestrator.config.ownership import unsafe
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
@@ -52,13 +42,13 @@ from orchestrator.shell.intake import Intake
 from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_lease
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.shell.plans import Books, Plans
+from orchestrator.shell.unread import ask_again
 from orchestrator.shell.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
 
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
-ASK_INVENTORY_EVERY_S = 60.0  # one that cannot be read
 
 
 def option_models() -> Mapping[str, type[BaseModel]]:
@@ -166,7 +156,8 @@ class Controller:
         lasting = [keep_lease(self.journal, lease, self.axis, self._lose), self._keep_axis()]
         lasting.append(self.plans.keep_looking(self.axis.now))
         if self._attends:
-            lasting += [self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), self._mend_inventories()]
+            asking = ask_again(self.workspace, self._valid, self._play_with, self.reload)
+            lasting += [self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), asking]
             self._tell_unread()
         if self.beside.notify.heartbeat and self._attends:
             lasting.append(HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None).run())
@@ -249,7 +240,7 @@ class Controller:
         if findings := await asyncio.to_thread(unsafe, self.workspace):  # not even the last valid one acts on these
             raise WorkspaceUnsafe(findings)
         loaded = await asyncio.to_thread(read_workspace, self.workspace)
-        return loaded, await asyncio.to_thread(secrets_of, loaded)
+        return loaded, await asyncio.to_thread(in_force.secrets_of, loaded)
 
     def _use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:
         """Take into use what belongs to a model: secrets, inventories, who is told."""
@@ -268,7 +259,7 @@ class Controller:
             if self.invalid is None:
                 raise RuntimeError("neither a configuration nor its faults")
             raise self.invalid
-        say_invalid(self.beside, digest, self.invalid.faults if self.invalid else ())
+        in_force.say_invalid(self.beside, digest, self.invalid.faults if self.invalid else ())
         notice = f"invalid configuration/{self.lease.epoch}"
         text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
         self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
@@ -307,37 +298,33 @@ class Controller:
         """The lease; with it, the rows that are still to be kept."""
         self._over = self._intake.closed = True
         try:
-            if self._began:
-                self.shell.close()
-            else:
-                self.journal.release(self.lease)
+            self.shell.close() if self._began else self.journal.release(self.lease)
         except JournalError as refused:
             log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
     def _differ(self, books: Books) -> Mapping[str, str]:
-        return differ(self.workspace, self.beside, self.loaded, books)
+        return in_force.differ(self.workspace, self.beside, self.loaded, books)
 
     def _differs(self, client: str, book: Playbook) -> str:
         """Asked in a thread, before a step begins."""
-        self._ask_inventory(client)
+        if (now := self._valid()) is not None and (found := in_force.unread_now(self.workspace, now, client)):
+            self._loop.call_soon_threadsafe(self._play_with, found)
         return self._differ({book.digest: (client, book.path)})[book.digest]
 
-    def _ask_inventory(self, client: str) -> None:
-        if self.loaded is not None and (stale := unread_now(self.workspace, self.beside, client)) is not None:
-            self._loop.call_soon_threadsafe(self._play_as_last_read, client, stale)
+    def _valid(self) -> Beside | None:
+        return self.beside if self.loaded is not None else None
 
-    def _play_as_last_read(self, client: str, stale: Stale) -> None:
-        """An inventory's source has gone since the files were read: what was read of it then acts."""
-        log.warning("inventory cannot be read", client=client, served_by=str(stale))
-        self.beside = replace(self.beside, stale={**self.beside.stale, client: stale})
-        self.runner.use_inventories(self.beside.to_play())
-        self._tell_unread()
+    def _play_with(self, also: Beside) -> None:
+        """The same, but for an inventory whose source has gone since the files were read."""
+        if also.digest == self.beside.digest:
+            self._use(self.loaded, self.secrets, also)
+            self._tell_unread()
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
         objections = self.shell.configure(model)
         if not objections and self.loaded is not None:
-            self._keeping.add(keeping := self._loop.create_task(asyncio.to_thread(remember, self.loaded)))
+            self._keeping.add(keeping := self._loop.create_task(asyncio.to_thread(in_force.remember, self.loaded)))
             keeping.add_done_callback(self._keeping.discard)
         for objection in objections:
             log.error("the new configuration cannot be put in force", why=objection)
@@ -346,9 +333,8 @@ class Controller:
 
     def condition(self) -> dict[str, Json]:
         """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
-        faults = self.invalid.faults if self.invalid else ()
-        in_force = condition(self.beside, self.shell.engine.decided.configuration, faults)
-        return {"configuration": in_force, "ways": self.notifier.told()}
+        digest, faults = self.shell.engine.decided.configuration, self.invalid.faults if self.invalid else ()
+        return {"configuration": in_force.condition(self.beside, digest, faults), "ways": self.notifier.told()}
 
     def _ask(self, model: Model) -> None:
         """Have the checks asked that can be asked from here, by whatever vantage."""
@@ -360,7 +346,7 @@ class Controller:
             self.watchers.progress(event)
             return
         if isinstance(event, e.StepEnded):
-            event = with_its_inventory(event, self.beside, self.shell.engine.decided)
+            event = in_force.with_its_inventory(event, self.beside, self.shell.engine.decided)
         self.emit(event)
 
     def _answered(self, answer: c.Answered) -> None:
@@ -399,15 +385,6 @@ class Controller:
         for waiting in (self._lost, *self._answers.values()):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(LeaseLost(why))
-
-    async def _mend_inventories(self) -> None:
-        """Ask again for an inventory that could not be asked for, until it can; and whether the others still can."""
-        while True:
-            await asyncio.sleep(ASK_INVENTORY_EVERY_S)
-            if self.loaded is not None and self.beside.stale:
-                await self.reload()
-            for client in self.beside.inventories if self.loaded is not None else ():
-                await asyncio.to_thread(self._ask_inventory, client)
 
     async def _keep_axis(self) -> None:
         while True:

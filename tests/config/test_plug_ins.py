@@ -5,6 +5,7 @@ stops nobody.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,14 @@ def plain(value: object) -> bool:
 
 
 @pytest.fixture
-def instances(cloud: str, credentials: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def instances(cloud: str, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """Names of instances in the cloud to their addresses."""
     import boto3
 
     pytest.importorskip("ansible_collections.amazon.aws")
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud)
-    made = {}
+    made: dict[str, str] = {}
+    ids: list[str] = []
     ec2 = boto3.client("ec2", region_name="eu-central-1")
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     for name, role, note in (("front", "web", "{{ 1 + 1 }}"), ("store", "db", "plain")):
@@ -67,10 +69,12 @@ def instances(cloud: str, credentials: None, monkeypatch: pytest.MonkeyPatch) ->
             MinCount=1,
             MaxCount=1,
             InstanceType="t3.micro",
-            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],  # type: ignore[typeddict-item,list-item]
+            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],  # type: ignore[misc,list-item]
         )["Instances"]
         made[name] = found["PrivateIpAddress"]
-    return made
+        ids.append(found["InstanceId"])
+    yield made
+    ec2.terminate_instances(InstanceIds=ids)
 
 
 def read(workspace: Path, *sources: Path, kept: Path | None = None) -> Inventory:
