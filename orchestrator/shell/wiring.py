@@ -156,8 +156,8 @@ class Controller:
         lasting = [keep_lease(self.journal, lease, self.axis, self._lose), self._keep_axis()]
         lasting.append(self.plans.keep_looking(self.axis.now))
         if self._attends:
-            asking = ask_again(self.workspace, self._valid, self._play_with, self.reload)
-            lasting += [self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), asking]
+            lasting.append(self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
+            lasting.append(ask_again(self._valid, self._ask_inventory, self.reload))
             self._tell_unread()
         if self.beside.notify.heartbeat and self._attends:
             lasting.append(HeartbeatSender(self.beside.notify.heartbeat, lambda: self.shell.broken is None).run())
@@ -306,10 +306,12 @@ class Controller:
         return in_force.differ(self.workspace, self.beside, self.loaded, books)
 
     def _differs(self, client: str, book: Playbook) -> str:
-        """Asked in a thread, before a step begins."""
+        self._ask_inventory(client)  # this is asked in a thread, before a step begins
+        return self._differ({book.digest: (client, book.path)})[book.digest]
+
+    def _ask_inventory(self, client: str) -> None:
         if (now := self._valid()) is not None and (found := in_force.unread_now(self.workspace, now, client)):
             self._loop.call_soon_threadsafe(self._play_with, found)
-        return self._differ({book.digest: (client, book.path)})[book.digest]
 
     def _valid(self) -> Beside | None:
         return self.beside if self.loaded is not None else None
@@ -374,10 +376,7 @@ class Controller:
         if self._timer is not None:
             self._timer.cancel()
         delay_s = min(max(0.0, self.shell.wake_at - self.axis.now()), 3600.0)
-        self._timer = self._loop.call_later(delay_s, self._tick)
-
-    def _tick(self) -> None:
-        self.emit(e.Ticked())
+        self._timer = self._loop.call_later(delay_s, lambda: self.emit(e.Ticked()))
 
     def _lose(self, why: str) -> None:
         self._over = self._intake.closed = True
