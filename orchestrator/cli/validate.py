@@ -20,6 +20,7 @@ from orchestrator.core.outside import visible
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from orchestrator.cli.url_check import AskUrl
     from orchestrator.config import Fault, Loaded
     from orchestrator.core.model import Model
 
@@ -46,14 +47,22 @@ def validate(
     cache
         Use what was read of unchanged inventories before.
     """
-    from orchestrator.config import ConfigurationInvalid, load
-    from orchestrator.notify import apprise_way
-
     if schema:
         from orchestrator.config.schema import schemas
 
         print(json.dumps(schemas(probe_kinds()), indent=2))
         return 0
+
+    from orchestrator.cli.url_check import asked_beside
+
+    with asked_beside(workspace) as ask_url:
+        return _validated(workspace, clients, ask_url, as_json=as_json, cache=cache)
+
+
+def _validated(workspace: Path, clients: tuple[str, ...], ask_url: AskUrl, *, as_json: bool, cache: bool) -> int:
+    """Imported here is what takes time: the question of URLs is on its way already."""
+    from orchestrator.config import ConfigurationInvalid, load
+
     try:
         loaded = load(
             workspace,
@@ -61,7 +70,7 @@ def validate(
             clients=clients or None,
             cache=cache,
             starts=True,
-            ask_url=apprise_way.trouble_of,
+            ask_url=ask_url,
         )
     except ConfigurationInvalid as invalid:
         if as_json:

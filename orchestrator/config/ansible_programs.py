@@ -18,6 +18,7 @@ from orchestrator.config.inventory_files import encrypted_files
 from orchestrator.config.surroundings import configured, start_directory
 from orchestrator.core import ansible
 
+_UNPARSED = re.compile(r"Unable to parse (/.+?) as an inventory source")
 _ORIGIN = re.compile(r"Origin: (?P<file>/[^\n:]+)(?::(?P<line>\d+)(?::(?P<column>\d+))?)?")
 
 
@@ -54,7 +55,8 @@ def note_refusal(workspace: Path, sources: list[Path], complaints: str, faults: 
             wanted = "the vault password, or variables encrypted one by one"
             faults.add(Position(relative(workspace, path)), "this file of the inventory cannot be decrypted", wanted)
         return
-    at = Position(relative(workspace, sources[0]))
+    unparsed = _UNPARSED.search(complaints)
+    at = Position(relative(workspace, Path(unparsed[1]) if unparsed else sources[0]))
     origin = next((m for m in _ORIGIN.finditer(complaints) if m["line"]), None)
     if origin:
         at = Position(relative(workspace, Path(origin["file"])), int(origin["line"]), int(origin["column"] or 1))

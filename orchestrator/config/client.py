@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from orchestrator.config.conditions import CheckNames, take_condition, take_single_check
 from orchestrator.config.domains import Domains
 from orchestrator.config.faults import Faults, Position
@@ -52,6 +54,16 @@ class ClientFile:
     def back_names(self) -> set[str]:
         """Names of the implicit moves back."""
         return {f"{name}.back" for name, move in self.moves.items() if move.back is not None}
+
+    def playbooks(self) -> list[str]:
+        """Every playbook that it names, in the order of the file."""
+        shapes: list[Any] = [*self.places.values(), *self.moves.values()]
+        found: dict[str, None] = {}
+        for shape in shapes:
+            shapes += [value for _, value in shape if isinstance(value, BaseModel)]
+            if isinstance(name := getattr(shape, "playbook", None), str):
+                found[name] = None
+        return list(found)
 
     def move_names(self) -> set[str]:
         """Every move there is, sound or not."""
@@ -131,7 +143,7 @@ class Compiler:
             limit=shape.limit,
         )
         given = {**book.extra_vars, **facts(self._known(path))}
-        file = self.playbooks.folder / book.path
+        file = self.playbooks.file(book.path)
         limit_at = self.at(*path, "limit")
         self.uses.append(Use(self.client, book.path, file, book.digest, given, book.limit, at, limit_at))
         return book

@@ -5,19 +5,26 @@ The one rule it keeps: it changes nothing. What is used is decided where the fil
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
+from orchestrator.config import last_read
 from orchestrator.config.comparing import differences, playbook_digest
-from orchestrator.config.faults import Fault
+from orchestrator.config.faults import Fault, Faults
+from orchestrator.config.inventory import read_inventory
+from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.keeping import Beside, keep
 from orchestrator.config.load import Loaded
 from orchestrator.core.decided import Decided
 from orchestrator.core.events import StepEnded
 from orchestrator.core.model import Json
+
+JUST_NOW_S = 10.0  # an inventory that was read so lately is not asked again for each step
+WAITS_S = 10.0  # for a source that does not answer: a step waits as long
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +45,25 @@ def differ(
             if alone is not None and alone == beside.alone.get(client, {}).get(path):
                 found[digest] = ""
     return found
+
+
+def unread_now(workspace: Path, beside: Beside, client: str) -> Beside | None:
+    """What is in force with a computed inventory as it was last read, since it is not to be had now; None: it is.
+
+    It is asked for seconds at most, and not if that was done just now. Takes as long as its source does.
+    """
+    sources = list(beside.inventories.get(client, ()))
+    if client in beside.stale or not any(map(is_computed, parts_of(sources))):
+        return None
+    kept = workspace / last_read.FOLDER
+    before = last_read.last(kept, client)
+    if before is None or 0 <= time.time() - before.at < JUST_NOW_S:
+        return None
+    found = read_inventory(workspace, client, sources, Faults(), cache=None, kept=kept, patience_s=WAITS_S)
+    if found is None or found.stale is None:
+        return None
+    log.warning("inventory cannot be read", client=client, served_by=str(found.stale))
+    return replace(beside, stale={**beside.stale, client: found.stale})
 
 
 def secrets_of(loaded: Loaded) -> dict[str, str]:

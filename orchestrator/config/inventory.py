@@ -20,16 +20,19 @@ from typing import Any
 import yaml
 
 from orchestrator.config import last_read, trees
+from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.ansible_programs import environment_to_ask, note_refusal, program, relative, warnings_in
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory_files import encrypted_files, inventory_files, is_computed
 from orchestrator.config.inventory_values import from_cache, hide, to_cache
+from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import computes_variables, surroundings
 from orchestrator.core.apart import cache_prefixes, kept_for
 
 READ_TIMEOUT_S = 120.0
 PATIENCE_S = 20.0  # with one that can be used as it was last read
 _CACHE_FORMAT = 5
+_UNPARSED = "Unable to parse"  # Ansible, of a source with which it cannot do anything
 
 
 @dataclass(slots=True)
@@ -58,21 +61,35 @@ def read_inventory(
     *,
     cache: Path | None,
     kept: Path | None = None,
+    ansible: Ansible | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> Inventory | None:
     """Read one client's inventory; None, with the fault noted, if Ansible cannot. `cache` is a directory.
 
-    `kept`: where readings are kept. A computed inventory that cannot be asked now (its source does not answer) is then
-    the one that was last read, with a warning.
+    `ansible`: the process that is asked, else one of its own. `kept`: where readings are kept. A computed inventory
+    that cannot be asked now (its source, or one of several, does not answer within `patience_s`) is then the one that
+    was last read, with a warning.
     """
+    if ansible is None:
+        with Ansible(workspace) as ansible:
+            return read_inventory(
+                workspace, client, sources, faults, cache=cache, kept=kept, ansible=ansible, patience_s=patience_s
+            )
     key = _cache_key(workspace, sources)
+    stored = cache / f"inventory-{client}.json" if cache and key else None
+    if stored is not None and key is not None and (cached := from_cache(stored, key)) is not None:
+        return _build(client, sources, *cached)
+    if not _is_yaml(workspace, sources, faults):
+        return None
     if key is not None or kept is None or (before := last_read.last(kept, client)) is None:
-        return _read(workspace, client, sources, faults, cache, key, kept, READ_TIMEOUT_S)
+        return _read(ansible, client, sources, faults, stored, key, kept, READ_TIMEOUT_S, whole=False)
     own = Faults()
-    found = _read(workspace, client, sources, own, cache, key, kept, PATIENCE_S)
+    found = _read(ansible, client, sources, own, stored, key, kept, patience_s, whole=True)
     if found is not None:
         faults.warned += own.warned
         return found
-    why = "; ".join(fault.message for fault in own.sorted())
+    of_several = len(sources) > 1
+    why = "; ".join(f"{f.file}: {f.message}" if of_several else f.message for f in own.sorted())
     path = last_read.as_inventory(kept, client)
     if path is None:
         faults.found += own.found
@@ -87,6 +104,19 @@ def read_inventory(
     return inventory
 
 
+def _is_yaml(workspace: Path, sources: list[Path], faults: Faults) -> bool:
+    """Whether files that say so are YAML, for the position; what they mean is Ansible's business."""
+    before = len(faults.found)
+    for path in inventory_files(sources):
+        name = relative(workspace, path)
+        try:
+            if path.suffix in (".yml", ".yaml") and not path.read_bytes().startswith(b"$ANSIBLE"):
+                compose(path.read_text(), name, faults)
+        except (OSError, UnicodeDecodeError) as error:
+            faults.add(Position(name), f"cannot be read: {error}", "a YAML file in UTF-8")
+    return len(faults.found) == before
+
+
 def as_it_was(client: str, sources: list[Path], reading: last_read.Reading) -> Inventory:
     """An inventory from a reading that was kept."""
     hide(reading.merged, frozenset())
@@ -95,64 +125,32 @@ def as_it_was(client: str, sources: list[Path], reading: last_read.Reading) -> I
 
 
 def _read(
-    workspace: Path,
+    ansible: Ansible,
     client: str,
     sources: list[Path],
     faults: Faults,
-    cache: Path | None,
+    stored: Path | None,
     key: str | None,
     keeps: Path | None,
     timeout_s: float,
+    *,
+    whole: bool,
 ) -> Inventory | None:
-    """From the cache, or by asking Ansible."""
-    stored = cache / f"inventory-{client}.json" if cache and key else None
-    if stored is not None and key is not None:
-        kept = from_cache(stored, key)
-        if kept is not None:
-            return _build(client, sources, *kept)
-    command = program("ansible-inventory")
-    at = Position(relative(workspace, sources[0]))
-    if command is None:
-        faults.add(at, "ansible-inventory was not found", "ansible-core installed beside bascule or on PATH")
+    """By asking Ansible; what it says is kept for the next time.
+
+    Ansible itself goes on with the sources that answer. What was read so is not kept, and with `whole` it is none.
+    """
+    workspace = ansible.workspace
+    said = _asked(ansible, client, sources, faults, timeout_s)
+    if said is None:
         return None
-    arguments = [part for source in sources for part in ("-i", str(source))]
-    alone = cache_prefixes(os.environ, kept_for(str(workspace.resolve()), client))  # as the runner has it
-    start, given = environment_to_ask(workspace, os.environ)
-    # Two readings: hosts with their variables merged by Ansible's own precedence, and groups with their own.
-    running = [
-        subprocess.Popen(
-            [command, *arguments, "--list", *extra],
-            cwd=start,
-            env={**given, **alone, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for extra in ([], ["--export"])
-    ]
-    outputs: list[dict[str, Any]] = []
-    complaints = ""
-    for process in running:
-        try:
-            out, err = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            for other in running:
-                other.kill()
-                other.communicate()
-            faults.add(at, f"ansible-inventory did not end within {timeout_s:.0f} s", "an inventory that answers")
-            return None
-        complaints = complaints or err
-        try:
-            outputs.append(json.loads(out) if process.returncode == 0 else {})
-        except json.JSONDecodeError:
-            outputs.append({})
-    if not all(outputs):
+    (merged, exported), complaints = said
+    in_part = key is None and _UNPARSED in complaints
+    if in_part and whole:
         note_refusal(workspace, sources, complaints, faults)
         return None
     secret_names = _names_in_vaulted_files(workspace, sources, faults)
-    merged, exported = outputs
-    if keeps is not None:
+    if keeps is not None and not in_part:
         if secret_names or encrypted_files(sources):
             last_read.forget(keeps, client)
         else:
@@ -163,6 +161,61 @@ def _read(
     if stored is not None and not secret_names:
         to_cache(stored, key or "", merged, exported, warnings)
     return _build(client, sources, merged, exported, warnings)
+
+
+def _asked(
+    ansible: Ansible, client: str, sources: list[Path], faults: Faults, timeout_s: float
+) -> tuple[list[dict[str, Any]], str] | None:
+    """Hosts with their variables merged by Ansible's own precedence, and groups with their own; its complaints."""
+    workspace = ansible.workspace
+    alone = cache_prefixes(os.environ, kept_for(str(workspace.resolve()), client))  # as the runner has it
+    at = Position(relative(workspace, sources[0]))
+    try:
+        answer = ansible.inventory(sources, alone, timeout_s)
+        if answer is None:
+            command = program("ansible-inventory")
+            if command is None:
+                faults.add(at, "ansible-inventory was not found", "ansible-core installed beside bascule or on PATH")
+                return None
+            done = [_ran(workspace, command, sources, alone, extra, timeout_s) for extra in ([], ["--export"])]
+            outputs = [_mapping(d.stdout) if d.returncode == 0 else {} for d in done]
+            complaints = done[0].stderr or done[1].stderr
+        else:
+            code, told, complaints = answer
+            both = _mapping(told) if code == 0 else {}
+            outputs = [both.get("merged", {}), both.get("exported", {})]
+    except subprocess.TimeoutExpired:
+        faults.add(at, f"ansible-inventory did not end within {timeout_s:.0f} s", "an inventory that answers")
+        return None
+    if not all(outputs):
+        note_refusal(workspace, sources, complaints, faults)
+        return None
+    return outputs, complaints
+
+
+def _ran(
+    workspace: Path, command: str, sources: list[Path], alone: dict[str, str], extra: list[str], timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Ansible's own program. Raises TimeoutExpired."""
+    start, given = environment_to_ask(workspace, os.environ)
+    return subprocess.run(
+        [command, *(part for source in sources for part in ("-i", str(source))), "--list", *extra],
+        cwd=start,
+        env={**given, **alone, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _build(

@@ -28,10 +28,17 @@ _STATIC_SUFFIXES = {".yml", ".yaml", ".json", ".ini", ""}
 def inventory_sources(folder: Path) -> list[Path]:
     """What stands for the inventory in a client's folder: `hosts`, `hosts.*`, else `inventory`, `inventory.*`.
 
+    Plug-ins want names that end with theirs: `hosts.aws_ec2.yml`.
     An editor's copy of one is none; in a directory Ansible itself passes over the same.
     """
     around = [p for p in sorted(folder.iterdir()) if not is_ignored(p.name)]
-    return [p for p in around if p.stem == "hosts"] or [p for p in around if p.stem == "inventory"]
+
+    def called(name: str) -> list[Path]:
+        return [
+            p for p in around if p.stem == name or (p.name.startswith(f"{name}.") and p.suffix in (".yml", ".yaml"))
+        ]
+
+    return called("hosts") or called("inventory")
 
 
 def inventory_files(sources: Sequence[Path]) -> list[Path]:
@@ -47,6 +54,11 @@ def inventory_files(sources: Sequence[Path]) -> list[Path]:
             for folder in ("group_vars", "host_vars"):
                 found.update(trees.files(source.parent / folder))
     return sorted(found)
+
+
+def parts_of(sources: Sequence[Path]) -> list[Path]:
+    """Files that are sources, or in one that is a directory; variables beside a source are none."""
+    return [p for p in inventory_files(sources) if any(p == s or s in p.parents for s in sources)]
 
 
 def read_by_computed(sources: Sequence[Path]) -> list[Path]:

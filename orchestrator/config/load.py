@@ -6,8 +6,9 @@ every fault of every file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,13 +16,14 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from orchestrator.config import last_read
+from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.checks import compile_checks, read_checks
 from orchestrator.config.client import ClientFile, Compiler, compile_limits, compile_moves, compile_places, read_client
 from orchestrator.config.conditions import CheckNames
 from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, read_inventory
-from orchestrator.config.inventory_files import OURS, inventory_files, inventory_sources
+from orchestrator.config.inventory_files import OURS, inventory_sources
 from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
@@ -39,8 +41,8 @@ from orchestrator.config.settings import (
     read_settings,
 )
 from orchestrator.config.spelling import either
-from orchestrator.config.starting import Program, Starting
-from orchestrator.config.strict_yaml import compose, read_yaml
+from orchestrator.config.starting import Starting, answers_kept
+from orchestrator.config.strict_yaml import read_yaml
 from orchestrator.config.surroundings import label
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
@@ -98,8 +100,22 @@ def load(
     Raises ConfigurationInvalid with every fault found.
     """
     workspace = workspace.resolve()
+    with Ansible(workspace) as ansible:
+        return _load(ansible, probe_kinds, clients, ask_url, cache=cache, logins=logins, starts=starts)
+
+
+def _load(
+    ansible: Ansible,
+    probe_kinds: Mapping[str, type[BaseModel]],
+    clients: Iterable[str] | None,
+    ask_url: AskUrl | None,
+    *,
+    cache: bool,
+    logins: bool,
+    starts: bool,
+) -> Loaded:
+    workspace = ansible.workspace
     faults = Faults()
-    program = Program(workspace)
     folders = _clients(workspace, faults)
     chosen = dict(folders)
     for name in clients or ():
@@ -110,6 +126,9 @@ def load(
         chosen = {name: folder for name, folder in folders.items() if name in wanted}
     for path, why in unsafe(workspace):
         faults.add(Position(label(workspace, path)), why)
+    if starts and not all(cache and answers_kept(workspace / CACHE, name) for name in chosen):
+        with contextlib.suppress(OSError):
+            ansible.start()  # it will be asked, and its import takes longer than what comes before
     settings = read_settings(workspace, faults, ask_url)
     files: dict[str, ClientFile] = {}
     people: dict[str, People] = {}
@@ -124,7 +143,14 @@ def load(
         sources[name] = _sources(folder, file, faults)
         path = either(folder, "people", where, faults)
         people[name] = read_people(path, f"{where}{path.name}", name, settings.people, faults, ask_url)
-    inventories = _inventories(workspace, {n: s for n, s in sources.items() if s}, faults, cache=cache)
+    reader = Reader(workspace, faults)
+    inventories = _inventories(
+        ansible,
+        {n: s for n, s in sources.items() if s},
+        faults,
+        lambda: reader.look_at(book for file in files.values() for book in file.playbooks()),
+        cache=cache,
+    )
     domains = _domains(files, inventories, faults)
     secrets = Secrets(workspace)
     checks = compile_checks(
@@ -139,7 +165,6 @@ def load(
         all_clients=frozenset(folders),
     )
     odd_programs(checks.checks, lambda check: checks.at(check, "command"), settings.daemon.vantage, faults)
-    reader = Reader(workspace, faults)
     compilers = {
         name: Compiler(
             file,
@@ -167,7 +192,7 @@ def load(
     find_cycles(services, files, faults)
     if starts:
         named = {name: sorted(file.declared["places"]) for name, file in files.items()}
-        starting = Starting(workspace, inventories, named, faults, program, workspace / CACHE if cache else None)
+        starting = Starting(workspace, inventories, named, faults, ansible, workspace / CACHE if cache else None)
         starting.check(use for compiler in compilers.values() for use in compiler.uses)
     limits = {name: client_limits.get(name, settings.limits) for name in files}
     notify = _notify(settings, people)
@@ -315,24 +340,26 @@ def _sources(folder: Path, file: ClientFile | None, faults: Faults) -> list[Path
 
 
 def _inventories(
-    workspace: Path, sources: Mapping[str, list[Path]], faults: Faults, *, cache: bool
+    ansible: Ansible,
+    sources: Mapping[str, list[Path]],
+    faults: Faults,
+    meanwhile: Callable[[], None],
+    *,
+    cache: bool,
 ) -> dict[str, Inventory]:
-    """Read every client's inventory, side by side."""
+    """Read every client's inventory, side by side; `meanwhile` there is something else to do."""
+    workspace = ansible.workspace
     folder, kept = (workspace / CACHE, workspace / last_read.FOLDER) if cache else (None, None)
 
     def read(item: tuple[str, list[Path]]) -> tuple[str, Inventory | None, Faults]:
         own = Faults()  # one a thread
-        for source in inventory_files(item[1]):
-            if source.suffix in (".yml", ".yaml") and not source.read_bytes().startswith(b"$ANSIBLE"):
-                # Only whether it is YAML, for the position; what it means is Ansible's business.
-                syntax_only(source, label(workspace, source), own)
-        if own.found:
-            return item[0], None, own
-        return item[0], read_inventory(workspace, item[0], item[1], own, cache=folder, kept=kept), own
+        return item[0], read_inventory(workspace, item[0], item[1], own, cache=folder, kept=kept, ansible=ansible), own
 
     found: dict[str, Inventory] = {}
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        for name, inventory, own in pool.map(read, sources.items()):
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        reading = pool.map(read, sources.items())
+        meanwhile()
+        for name, inventory, own in reading:
             faults.found += own.found
             faults.warned += own.warned
             if inventory is not None:
@@ -341,14 +368,6 @@ def _inventories(
                 for line in inventory.warnings:
                     faults.warn(Position(label(workspace, sources[name][0])), f"Ansible says: {line}")
     return found
-
-
-def syntax_only(path: Path, name: str, faults: Faults) -> None:
-    """Note a fault if this is no YAML at all."""
-    try:
-        compose(path.read_text(), name, faults)
-    except (OSError, UnicodeDecodeError) as error:
-        faults.add(Position(name), f"cannot be read: {error}", "a YAML file in UTF-8")
 
 
 def _domains(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +69,7 @@ class Reader:
     parts: dict[Path, frozenset[Path]] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by digest
     encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
+    _usual: list[Path] | None = None  # where roles are
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
     _imports: dict[Path, list[Path]] = field(default_factory=dict)  # a playbook to those that it imports, in order
@@ -104,6 +105,12 @@ class Reader:
         self._playbook(path, found)
         self.parts[path] = frozenset(found)
         return True
+
+    def look_at(self, names: Iterable[str]) -> None:
+        """Look at playbooks before anything asks for them: what is found is kept. One that is not there is passed."""
+        for name in names:
+            if not Path(name).is_absolute() and ".." not in Path(name).parts and self.file(name).is_file():
+                self.check(name, Position(name))
 
     def names(self) -> list[str]:
         """Every file that could be a playbook, relative to playbooks/."""
@@ -321,8 +328,10 @@ class Reader:
         if not isinstance(node, yaml.ScalarNode):
             return
         name = str(node.value)
-        usual = roles_path(self.workspace, os.environ)
-        folders = [path.parent / "roles", *([beside] if beside else []), *usual, self.folder / "roles", path.parent]
+        if self._usual is None:
+            self._usual = roles_path(self.workspace, os.environ)
+        first = [path.parent / "roles", *([beside] if beside else [])]
+        folders = [*first, *self._usual, self.folder / "roles", path.parent]
         if "{{" in name:  # it may be any of them
             found.update(f for folder in folders[:-1] for f in trees.files(folder))
             return

@@ -14,19 +14,17 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory import Inventory
-from orchestrator.config.inventory_files import inventory_files, is_computed
+from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.patterns import PatternInvalid, match_hosts, split_pattern
-from orchestrator.config.surroundings import configured
 from orchestrator.core.model import Json
 
 LIMIT_S = 180.0
@@ -56,60 +54,6 @@ class Use:
 
 
 @dataclass(slots=True)
-class Program:
-    """The program that asks Ansible. It is started before there are questions: its import takes longer than they do."""
-
-    workspace: Path
-    _process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Have it import. Raises OSError."""
-        if self._process is None:
-            file, _ = configured(self.workspace, os.environ)
-            inside = file is not None and file.is_relative_to(self.workspace)
-            environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
-            if file is not None and inside:
-                environment["ANSIBLE_CONFIG"] = str(file)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orchestrator.syntax"],
-                cwd=file.parent if file is not None and inside else self.workspace,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # nothing of it asks at a terminal
-            )
-
-    def ask(self, questions: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Its answers. Raises OSError, ValueError, TimeoutExpired."""
-        self.start()
-        process, self._process = self._process, None
-        if process is None:
-            raise OSError("it was not started")
-        try:
-            told, _ = process.communicate(json.dumps(questions).encode(), timeout=LIMIT_S)
-        finally:
-            _end(process)
-        found = json.loads(told or b"null")
-        if not isinstance(found, list):
-            raise ValueError(f"it ended with {process.returncode}")
-        return found
-
-    def close(self) -> None:
-        """It is not asked any more."""
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, 9)
-        process.communicate()
-
-
-@dataclass(slots=True)
 class Starting:
     """Asks of every playbook that is used, and judges the answers."""
 
@@ -117,7 +61,7 @@ class Starting:
     inventories: Mapping[str, Inventory]
     places: Mapping[str, Sequence[str]]  # client to the names of its places
     faults: Faults
-    program: Program
+    ansible: Ansible
     cache: Path | None
     _before: set[tuple[str, int]] = field(default_factory=set)
     _computed: dict[str, bool] = field(default_factory=dict)
@@ -148,19 +92,14 @@ class Starting:
         kept = {key: answer for client in clients for key, answer in self._kept(client).items() if key in asked}
         new = [key for key in asked if key not in kept]
         if not new:
-            self.program.close()
             return kept
         uses = [asked[key][0] for key in new]
         with tempfile.TemporaryDirectory(prefix="bascule-syntax-") as empty:
-            questions = {
-                "parallel": max(2, len(os.sched_getaffinity(0))),
-                "empty": empty,
-                "inventories": {use.client: dict(self.inventories[use.client].groups) for use in uses},
-                "books": [use.question() for use in uses],
-            }
+            questions = [{**use.question(), "empty": empty} for use in uses]
+            groups = {use.client: self.inventories[use.client].groups for use in uses}
             try:
-                answers = self.program.ask(questions)
-            except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+                answers = self.ansible.playbooks(questions, groups, LIMIT_S)
+            except (OSError, TimeoutError) as error:
                 said = f"Ansible could not be asked whether playbooks can start: {error}"
                 self.faults.warn(Position("playbooks"), said, "ansible-core installed beside bascule")
                 return kept
@@ -171,7 +110,7 @@ class Starting:
         return found
 
     def _file(self, client: str) -> Path | None:
-        return self.cache / f"syntax-{client}.json" if self.cache else None
+        return _kept_in(self.cache, client) if self.cache else None
 
     def _kept(self, client: str) -> dict[str, dict[str, Any]]:
         try:
@@ -251,9 +190,7 @@ class Starting:
     def _late(self, client: str, answer: Mapping[str, Any]) -> str:
         """Why hosts may come that are not there now; empty: they may not."""
         if client not in self._computed:
-            sources = self.inventories[client].sources
-            inside = (p for p in inventory_files(sources) if any(p == s or s in p.parents for s in sources))
-            self._computed[client] = any(map(is_computed, inside))
+            self._computed[client] = any(map(is_computed, parts_of(self.inventories[client].sources)))
         if self._computed[client]:
             return f"its inventory is computed: {_LATER_WHY}"
         if answer.get("late"):
@@ -325,6 +262,15 @@ class Starting:
         else:
             near = nearest(unknown[0], {*inventory.hosts, *inventory.groups}) if unknown else None
             self.faults.add(use.limit_at, said, "" if near else "a pattern that matches", near)
+
+
+def answers_kept(cache: Path, client: str) -> bool:
+    """Whether anything was asked for this client before."""
+    return _kept_in(cache, client).is_file()
+
+
+def _kept_in(cache: Path, client: str) -> Path:
+    return cache / f"syntax-{client}.json"
 
 
 def _keeps(answer: Mapping[str, Any]) -> bool:

@@ -197,6 +197,7 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
         if wrong:
             return Judged(Answer.BAD, measures, f"{seen}, {'; '.join(wrong)}")
     out = ", redirected from https to http" if reply.plain else ""
+    out += f"; body{cut.rstrip(',')}" if cut else ""
     return Judged(Answer.GOOD, measures, f"{seen} in {reply.rtt_s * 1000:.0f} ms{out}")
 
 

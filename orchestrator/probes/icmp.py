@@ -1,6 +1,8 @@
 """icmp: does the host answer pings, how fast, and how many of them?
 
-The one rule it keeps: only the asked host's own echo reply is a reply.
+The one rule it keeps: only the asked host's own echo reply is a reply. Where a name has several addresses, of both
+families, each is sent the same packets, and the answer is that of the one that replied best: replies of two addresses
+are never added up.
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from pydantic import Field, model_validator
 from orchestrator.core.events import Answer
 from orchestrator.probes.echo import Echo, Ping
 from orchestrator.probes.kind import (
+    Addressed,
     Done,
     Duration,
     Judged,
     Kind,
     NotAsked,
-    Pinned,
     Question,
     Raw,
     Refusal,
@@ -30,15 +32,19 @@ from orchestrator.probes.kind import (
     by_launching,
 )
 from orchestrator.probes.names import Failure
-from orchestrator.probes.sockets import is_address, meaning_of
+from orchestrator.probes.sockets import is_address, meaning_of, to_try
 
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
 
-class IcmpOptions(Pinned):
+MOST_ADDRESSES = 16  # of one name; each is sent every packet
+
+
+class IcmpOptions(Addressed):
     """Options of `probe: icmp`."""
 
     target: Text
+    resolver: Text | None = Field(default=None, description="name server to ask for the target's address")
     count: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="packets a question")
     gap: Duration = Field(default=0.05, description="between the packets of one question")
     need: Annotated[int, Field(ge=1)] = Field(default=1, description="replies for a good answer")
@@ -58,20 +64,44 @@ class Echoed:
     sent: int
     rtts_s: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    address: str = ""  # where the target has several: whose replies these are
+
+
+class _Asked:
+    """One address, and the packets that it was sent."""
+
+    __slots__ = ("address", "echo", "notes", "pings")
+
+    def __init__(self, address: str, echo: Echo) -> None:
+        self.address = address
+        self.echo = echo
+        self.pings: list[Ping] = []
+        self.notes: list[str] = []
+
+    def forget(self) -> None:
+        """Nobody waits for its replies any more."""
+        for ping in self.pings:
+            if ping.rtt_s is None:
+                self.echo.forget(ping)
+        self.pings = []  # they know the question: no work for the garbage collector
+
+    def replies(self, timeout_s: float) -> list[float]:
+        """Round-trips of what came in time; one that came too late is none, whenever this loop read it."""
+        most_s = timeout_s + (self.pings[0].sent_ns / 1e9 if self.pings else 0.0)
+        return [p.rtt_s for p in self.pings if p.rtt_s is not None and p.sent_ns / 1e9 + p.rtt_s <= most_s]
 
 
 class _Asking:
     """One question on its way: its packets, and what came of each."""
 
-    __slots__ = ("_address", "_done", "_echo", "_finding", "_notes", "_pings", "_question", "_sent", "_timer", "over")
+    __slots__ = ("_asked", "_done", "_finding", "_question", "_sent", "_several", "_timer", "_trouble", "over")
 
     def __init__(self, question: Question[IcmpOptions], done: Done) -> None:
         self._question = question
         self._done = done
-        self._echo: Echo | None = None
-        self._address = ""
-        self._pings: list[Ping] = []
-        self._notes: list[str] = []
+        self._asked: list[_Asked] = []
+        self._several = False
+        self._trouble: Raw | None = None  # of an address that cannot be asked, where others can
         self._sent = 0  # packets tried
         self._timer: asyncio.TimerHandle | None = None
         self._finding: Callable[[], None] | None = None
@@ -83,44 +113,46 @@ class _Asking:
             self._go([options.target])
         else:
             names = self._question.tools.names
-            self._finding = names.find(options.target, None, options, self._question.timeout_s, self._go)
+            self._finding = names.find(options.target, options.resolver, options, self._question.timeout_s, self._go)
 
     def _go(self, found: list[str] | Failure) -> None:
         if not isinstance(found, list):
             self._finish(found)
             return
-        question = self._question
-        self._address = found[0]
-        try:
-            self._echo = question.tools.echoes.towards(self._address, question.options)
-        except Unanswerable as error:
-            self._finish(NotAsked.of(error))
+        question, options = self._question, self._question.options
+        addresses = to_try(found, options)[:MOST_ADDRESSES]
+        if not addresses:
+            self._finish(Refusal(f"{options.target} has no {options.address_family} address"))
+            return
+        self._several = len(addresses) > 1
+        for address in addresses:
+            try:
+                self._asked.append(_Asked(address, question.tools.echoes.towards(address, options)))
+            except Unanswerable as error:
+                self._trouble = self._trouble or NotAsked.of(error)
+        if not self._asked:
+            self._finish(self._trouble or NotAsked("there is no way to ask"))
             return
         question.stamp()
         question.tools.deadlines.add(question.timeout_s, self)
         self._send()
 
     def _send(self) -> None:
-        """One packet, and the next one after the gap."""
-        question, echo = self._question, self._echo
+        """One packet to each address, and the next ones after the gap."""
+        question = self._question
         options = question.options
-        if echo is None:
-            return
         self._sent += 1
-        try:
-            self._pings.append(echo.send(self._address, options.size, self._heard))
-        except OSError as error:
-            if error.errno not in _NO_WAY:
-                meaning: Raw = meaning_of(error, options.target)
-                if error.errno in (errno.EBADF, errno.EADDRNOTAVAIL, errno.ENODEV):
-                    question.tools.echoes.drop(echo)
-                    if isinstance(meaning, NotAsked) and self._is_pinned:
-                        meaning = NotAsked(meaning.why, way_gone=True)
-                self._finish(meaning)
-                return
-            self._notes.append((error.strerror or str(error)).lower())  # a packet that found no way is a packet lost
-        except Unanswerable as error:
-            self._finish(NotAsked.of(error))
+        for asked in tuple(self._asked):
+            try:
+                asked.pings.append(asked.echo.send(asked.address, options.size, self._heard))
+            except OSError as error:
+                if error.errno not in _NO_WAY:
+                    self._give_up(asked, self._meaning(error, asked.echo))
+                else:
+                    asked.notes.append((error.strerror or str(error)).lower())  # found no way: a packet that is lost
+            except Unanswerable as error:
+                self._give_up(asked, NotAsked.of(error))
+        if self.over:
             return
         if self._sent < options.count:
             gap_s = min(options.gap, question.timeout_s / options.count)
@@ -128,6 +160,22 @@ class _Asking:
         else:
             self._timer = None
             self._look()
+
+    def _meaning(self, error: OSError, echo: Echo) -> Raw:
+        meaning: Raw = meaning_of(error, self._question.options.target)
+        if error.errno in (errno.EBADF, errno.EADDRNOTAVAIL, errno.ENODEV):
+            self._question.tools.echoes.drop(echo)
+            if isinstance(meaning, NotAsked) and self._is_pinned:
+                meaning = NotAsked(meaning.why, way_gone=True)
+        return meaning
+
+    def _give_up(self, asked: _Asked, why: Raw) -> None:
+        """This address cannot be asked; the question is over where no other one can."""
+        self._asked.remove(asked)
+        asked.forget()
+        self._trouble = self._trouble or why
+        if not self._asked:
+            self._finish(self._trouble)
 
     @property
     def _is_pinned(self) -> bool:
@@ -139,31 +187,42 @@ class _Asking:
             self._look()
 
     def _look(self) -> None:
-        """Whether all that can come has come."""
-        for ping in self._pings:
-            if ping.rtt_s is None:
+        """Whether all that can come has come: every reply, or all of one address."""
+        count = self._question.options.count
+        open_ = False
+        for asked in self._asked:
+            if any(ping.rtt_s is None for ping in asked.pings):
+                open_ = True
+            elif len(asked.pings) == count:
+                self._tell()
                 return
-        self._tell()
+        if not open_:
+            self._tell()
 
     def late(self) -> None:
         """The time is up: what has come by now counts, also what this loop has not read yet."""
-        if self._echo is not None and not self._echo.closed:
-            self._echo.drain()
-        if not self.over and self._echo is not None and self._echo.closed:
-            self._finish(NotAsked("the way out was lost while the question was on its way", self._is_pinned))
+        for asked in tuple(self._asked):
+            if not self.over and not asked.echo.closed:
+                asked.echo.drain()
+            if not self.over and asked.echo.closed:
+                self._give_up(
+                    asked, NotAsked("the way out was lost while the question was on its way", self._is_pinned)
+                )
         if not self.over:
             self._tell()
 
     def _tell(self) -> None:
-        pings, notes = self._pings, self._notes
-        rtts = []
-        most_s = self._question.timeout_s + (pings[0].sent_ns / 1e9 if pings else 0.0)
-        for ping in pings:
-            if ping.rtt_s is not None and ping.sent_ns / 1e9 + ping.rtt_s <= most_s:
-                rtts.append(ping.rtt_s)  # one that came too late is none, whenever this loop read it
-            if ping.notes:
-                notes += ping.notes
-        self._finish(Echoed(self._question.options.count, tuple(rtts), tuple(dict.fromkeys(notes)) if notes else ()))
+        timeout_s, best = self._question.timeout_s, self._asked[0]
+        rtts = best.replies(timeout_s)
+        for asked in self._asked[1:]:
+            if len(found := asked.replies(timeout_s)) > len(rtts):
+                best, rtts = asked, found
+        notes = []
+        for asked in (best,) if rtts else self._asked:
+            said = [*asked.notes, *(note for ping in asked.pings for note in ping.notes)]
+            notes += [f"{asked.address}: {note}" for note in said] if self._several else said
+        address = best.address if self._several and rtts else ""
+        self._finish(Echoed(self._question.options.count, tuple(rtts), tuple(dict.fromkeys(notes)), address))
 
     def _finish(self, raw: Raw) -> None:
         if not self.over:
@@ -179,11 +238,8 @@ class _Asking:
             self._timer.cancel()
         if self._finding is not None:
             self._finding()
-        if self._echo is not None:
-            for ping in self._pings:
-                if ping.rtt_s is None:
-                    self._echo.forget(ping)
-        self._pings = []  # they know this question: no work for the garbage collector
+        for asked in self._asked:
+            asked.forget()
 
 
 def launch(question: Question[IcmpOptions], done: Done) -> Callable[[], None]:
@@ -201,7 +257,8 @@ def judge(options: IcmpOptions, reply: Echoed) -> Judged:
     if not got:
         return Judged(Answer.SILENT, measures, f"no reply from {options.target}{said}")
     measures["rtt_s"] = sum(reply.rtts_s) / got
-    text = f"{got}/{reply.sent} replies from {options.target}, {measures['rtt_s'] * 1000:.1f} ms"
+    where = f"{options.target} ({reply.address})" if reply.address else options.target
+    text = f"{got}/{reply.sent} replies from {where}, {measures['rtt_s'] * 1000:.1f} ms"
     if got < options.need:
         return Judged(Answer.BAD, measures, f"{text}, {options.need} needed{said}")
     return Judged(Answer.GOOD, measures, text)

@@ -17,8 +17,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel
 
-from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, load
-from orchestrator.config.in_force import condition, differ, remember, say_invalid, secrets_of, with_its_inventory
+from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, in_force, load
 from orchestrator.config.keeping import Beside, beside, kept
 from orchestrator.config.ownership import unsafe
 from orchestrator.core import commands as c
@@ -44,6 +43,7 @@ from orchestrator.shell.intake import Intake
 from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_lease
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.shell.plans import Books, Plans
+from orchestrator.shell.unread import ask_again
 from orchestrator.shell.upkeep import Upkeep
 from orchestrator.shell.waiting import keep_going
 
@@ -51,7 +51,6 @@ log = structlog.get_logger(__name__)
 
 MARK_EVERY_S = 30.0
 ANSWER_S = 25.0
-ASK_INVENTORY_EVERY_S = 60.0  # one that cannot be read
 
 
 def option_models() -> Mapping[str, type[BaseModel]]:
@@ -169,7 +168,8 @@ class Controller:
             lambda: self.plans.keep_looking(self.axis.now),
         ]
         if self._attends:
-            lasting += [lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out), self._mend_inventories]
+            lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
+            lasting.append(lambda: ask_again(self._valid, self._ask_inventory, self.reload))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
         self._beat()
@@ -279,7 +279,7 @@ class Controller:
         if findings := await asyncio.to_thread(unsafe, self.workspace):  # not even the last valid one acts on these
             raise WorkspaceUnsafe(findings)
         loaded = await asyncio.to_thread(read_workspace, self.workspace)
-        return loaded, await asyncio.to_thread(secrets_of, loaded)
+        return loaded, await asyncio.to_thread(in_force.secrets_of, loaded)
 
     def _use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:
         """Take into use what belongs to a model: secrets, inventories, who is told."""
@@ -298,7 +298,7 @@ class Controller:
             if self.invalid is None:
                 raise RuntimeError("neither a configuration nor its faults")
             raise self.invalid
-        say_invalid(self.beside, digest, self.invalid.faults if self.invalid else ())
+        in_force.say_invalid(self.beside, digest, self.invalid.faults if self.invalid else ())
         notice = f"invalid configuration/{self.lease.epoch}"
         text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
         self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
@@ -337,18 +337,29 @@ class Controller:
         """The lease; with it, the rows that are still to be kept."""
         self._over = self._intake.closed = True
         try:
-            if self._began:
-                self.shell.close()
-            else:
-                self.journal.release(self.lease)
+            self.shell.close() if self._began else self.journal.release(self.lease)
         except JournalError as refused:
             log.warning("the lease could not be given back: it ends by itself", why=str(refused))
 
     def _differ(self, books: Books) -> Mapping[str, str]:
-        return differ(self.workspace, self.beside, self.loaded, books)
+        return in_force.differ(self.workspace, self.beside, self.loaded, books)
 
     def _differs(self, client: str, book: Playbook) -> str:
+        self._ask_inventory(client)  # this is asked in a thread, before a step begins
         return self._differ({book.digest: (client, book.path)})[book.digest]
+
+    def _ask_inventory(self, client: str) -> None:
+        if (now := self._valid()) is not None and (found := in_force.unread_now(self.workspace, now, client)):
+            self._loop.call_soon_threadsafe(self._play_with, found)
+
+    def _valid(self) -> Beside | None:
+        return self.beside if self.loaded is not None else None
+
+    def _play_with(self, also: Beside) -> None:
+        """The same, but for an inventory whose source has gone since the files were read."""
+        if also.digest == self.beside.digest:
+            self._use(self.loaded, self.secrets, also)
+            self._tell_unread()
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
@@ -361,14 +372,14 @@ class Controller:
 
     async def _remember(self, loaded: Loaded) -> None:
         async with self._remembering:  # what was put in force last is kept last
-            await asyncio.to_thread(remember, loaded)
+            await asyncio.to_thread(in_force.remember, loaded)
 
     def condition(self) -> dict[str, Json]:
         """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
-        in_force = condition(self.beside, self.shell.engine.decided.configuration, self.not_in_force)
+        found = in_force.condition(self.beside, self.shell.engine.decided.configuration, self.not_in_force)
         clients = sorted({s.client for s in self.shell.engine.model.services.values()})
         told = {"ways": self.notifier.told(), "untold": self.notifier.untold(clients)}
-        return {"configuration": in_force, **told, "unanchored": self.upkeep.failed()}
+        return {"configuration": found, **told, "unanchored": self.upkeep.failed()}
 
     def _ask(self, model: Model) -> None:
         """Have the checks asked that can be asked from here, by whatever vantage."""
@@ -380,7 +391,7 @@ class Controller:
             self.watchers.progress(event)
             return
         if isinstance(event, e.StepEnded):
-            event = with_its_inventory(event, self.beside, self.shell.engine.decided)
+            event = in_force.with_its_inventory(event, self.beside, self.shell.engine.decided)
         self.emit(event)
 
     def _answered(self, answer: c.Answered) -> None:
@@ -408,10 +419,7 @@ class Controller:
         if self._timer is not None:
             self._timer.cancel()
         delay_s = min(max(0.0, self.shell.wake_at - self.axis.now()), 3600.0)
-        self._timer = self._loop.call_later(delay_s, self._tick)
-
-    def _tick(self) -> None:
-        self.emit(e.Ticked())
+        self._timer = self._loop.call_later(delay_s, lambda: self.emit(e.Ticked()))
 
     def _lose(self, why: str) -> None:
         self._over = self._intake.closed = True
@@ -419,13 +427,6 @@ class Controller:
         for waiting in (self._lost, *self._answers.values()):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(LeaseLost(why))
-
-    async def _mend_inventories(self) -> None:
-        """Ask again for an inventory that could not be asked for, until it can."""
-        while True:
-            await asyncio.sleep(ASK_INVENTORY_EVERY_S)
-            if self.loaded is not None and self.beside.stale:
-                await self.reload()
 
     async def _keep_axis(self) -> None:
         while True:

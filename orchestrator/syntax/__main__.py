@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible's own syntax check of many playbooks: ansible-core is imported once, and each playbook is checked in a fork.
+"""Asks Ansible many things at once: ansible-core is imported once, and each question is answered in a fork.
 
-    python -m orchestrator.syntax < questions.json > answers.json
+    python -m orchestrator.syntax < questions > answers          one JSON object a line
 
-    questions  {"parallel": N, "inventories": {CLIENT: {GROUP: [HOST, …]}}, "empty": DIRECTORY,
-                "books": [{"client": …, "path": …, "vars": {…}}, …]}
-    answers    [{"faults": [{"message", "at", "soft", "lacks", "near", "wanted"}], "plays": [{"hosts", "at"}],
-                 "added": [PATTERN], "late": WHY}, …]
+    {"id", "program": "inventory", "arguments", "environment"}   {"id", "code", "out", "err"}
+    {"cancel": ID}                                               (none: nobody waits for this answer any more)
+    {"client", "groups": {GROUP: [HOST, …]}}                     (none: the playbooks of this client have these)
+    {"id", "client", "path", "vars", "empty"}                    {"id", "faults": [{"message", "at", "soft", "lacks",
+                                                                  "near", "wanted"}], "plays": [{"hosts", "at"}],
+                                                                  "added": [PATTERN], "late": WHY}
 
-The one rule it keeps: it is `ansible-playbook --syntax-check`, with Ansible's own code for it. What it adds: it goes on
-after a fault, follows what is included by a plain name, and tells which hosts the plays name. Nothing is run. Each
-playbook has a process of its own, since a role's modules and plug-ins would else be there for the next one.
+An answer {"id", "broken": WHY} says that there is none. Answers come in the order in which they are ready.
+
+The one rule it keeps: it is Ansible's own code, `ansible-inventory` (`reading.py`) and `ansible-playbook
+--syntax-check` (`checking.py`). Nothing is run. Each question has a process of its own, since what one has Ansible
+load (a role's modules and plug-ins) would else be there for the next one.
 
 It is a program of its own, with the licence of the ansible-core that it imports; no other part of bascule imports it.
 """
@@ -24,128 +28,149 @@ import os
 import selectors
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from orchestrator.syntax import following, watching
-from orchestrator.syntax.found import Look
+from orchestrator.syntax import checking, reading, watching
 
-BOOK_S = 60  # for one playbook
+AT_ONCE = max(2, len(os.sched_getaffinity(0)))
+READ_AT_ONCE = 8  # these wait for others most of the time
 OFTEN = ("assert", "command", "copy", "debug", "fail", "file", "lineinfile", "meta", "package", "service", "set_fact",
          "shell", "stat", "systemd_service", "template", "uri", "wait_for")  # fmt: skip
 
-
-def trusted(value: Any) -> Any:
-    """An author's value, in which templates are read, as of a file given with `-e`."""
-    from ansible.template import trust_as_template
-
-    if isinstance(value, dict):
-        return {key: trusted(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [trusted(inner) for inner in value]
-    return trust_as_template(value) if isinstance(value, str) else value
+Question = dict[str, Any]
+Tell = Callable[[Mapping[str, Any], Mapping[str, Any]], None]
 
 
-def inventory_of(groups: Mapping[str, list[str]]) -> Any:
-    """With hosts and groups that were read already: an inventory is not asked twice."""
-    from ansible.inventory.manager import InventoryManager
-    from ansible.parsing.dataloader import DataLoader
+@dataclass(slots=True)
+class Fork:
+    """Questions that are being answered, one after the other."""
 
-    inventory = InventoryManager(loader=DataLoader(), sources=None, parse=False)
-    for group, hosts in groups.items():
-        inventory.add_group(group)
-        for host in hosts:
-            inventory.add_host(host, group)
-    inventory._inventory.reconcile_inventory()
-    return inventory
+    pid: int
+    questions: list[Question]
+    told: bytearray = field(default_factory=bytearray)  # of an answer that has begun
 
 
-def check(book: Mapping[str, Any], inventory: Any, empty: str) -> dict[str, Any]:
-    """One playbook, in a process of its own."""
-    from ansible import constants, context
-    from ansible.cli.playbook import PlaybookCLI
-    from ansible.errors import AnsibleError
-    from ansible.vars.manager import VariableManager
-
-    look = Look(empty)
-    loader = inventory._loader
-    cli = PlaybookCLI(["ansible-playbook", "--syntax-check", "--", book["path"]])
-    kept: list[Any] = []
-
-    def prerequisites() -> Any:
-        secrets = cli.setup_vault_secrets(
-            loader,
-            vault_ids=list(constants.DEFAULT_VAULT_IDENTITY_LIST),
-            vault_password_files=list(context.CLIARGS["vault_password_files"]),
-            ask_vault_pass=False,
-            auto_prompt=False,
-        )
-        loader.set_vault_secrets(secrets)
-        variables = VariableManager(loader=loader, inventory=inventory, version_info=cli.version_info(False))
-        variables._extra_vars = trusted(book["vars"])
-        kept.append(variables)
-        return loader, inventory, variables
-
-    cli._play_prereqs = prerequisites
-    watching.watch(look)
-    try:
-        cli.run()
-        following.follow(look, loader, *kept)
-    except AnsibleError as error:
-        look.error(error)
-    return look.answer()
-
-
-def in_a_fork(book: Mapping[str, Any], inventory: Any, empty: str) -> tuple[int, int]:
-    """Its process, and where its answer comes from."""
+def in_a_fork(answer: Callable[[Tell], None]) -> tuple[int, int]:
+    """Its process, and where its answers come from."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            signal.alarm(BOOK_S)
             os.close(ours)
-            try:
-                answer = check(book, inventory, empty)
-            except (Exception, SystemExit) as error:
-                answer = {"broken": f"{type(error).__name__}: {error}"[:600]}
             with open(theirs, "wb") as stream:
-                stream.write(json.dumps(answer, default=str).encode())
+
+                def tell(question: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+                    stream.write(json.dumps({"id": question["id"], **told}, default=str).encode() + b"\n")
+                    stream.flush()
+
+                answer(tell)
         finally:
             os._exit(0)
     os.close(theirs)
     return pid, ours
 
 
-def all_of(asked: Mapping[str, Any]) -> list[Any]:
-    """Every answer, in the order of the questions; so many at a time."""
-    books, answers = list(asked["books"]), [{"broken": "it ended in the middle"}] * len(asked["books"])
-    inventories = {client: inventory_of(groups) for client, groups in asked["inventories"].items()}
-    gc.freeze()
-    waiting = list(range(len(books)))
-    running: dict[int, tuple[int, int, bytearray]] = {}
-    with selectors.DefaultSelector() as selector:
-        while waiting or running:
-            while waiting and len(running) < asked["parallel"]:
-                index = waiting.pop(0)
-                pid, stream = in_a_fork(books[index], inventories[books[index]["client"]], asked["empty"])
-                running[stream] = (index, pid, bytearray())
-                selector.register(stream, selectors.EVENT_READ)
-            for key, _ in selector.select():
-                index, pid, told = running[key.fd]
-                if data := os.read(key.fd, 65536):
-                    told += data
-                    continue
-                selector.unregister(key.fd)
-                os.close(key.fd)
-                del running[key.fd]
-                os.waitpid(pid, 0)
-                if told:
-                    answers[index] = json.loads(told)
-    return answers
+class Answering:
+    """The questions that wait, and those that are being answered."""
+
+    def __init__(self, questions: int, answers: int) -> None:
+        self.questions, self.answers = questions, answers
+        self.waiting: list[Question] = []
+        self.running: dict[int, Fork] = {}
+        self.inventories: dict[str, Any] = {}
+        self.begun = bytearray()  # of a line
+        self.asked = True  # there may come more
+
+    def run(self) -> None:
+        """Until nothing is asked any more."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.questions, selectors.EVENT_READ)
+            while self.asked or self.waiting or self.running:
+                for stream in self._begin():
+                    selector.register(stream, selectors.EVENT_READ)
+                for key, _ in selector.select():
+                    data = os.read(key.fd, 1 << 18)
+                    if key.fd == self.questions:
+                        self._hear(data)
+                    else:
+                        self._told(self.running[key.fd], data)
+                    if not data:
+                        selector.unregister(key.fd)
+                        self._end(key.fd)
+
+    def _hear(self, data: bytes) -> None:
+        self.begun += data
+        *lines, rest = self.begun.split(b"\n")
+        self.begun = bytearray(rest)
+        for line in lines:
+            question = json.loads(line)
+            if "cancel" in question:
+                self._cancel(question["cancel"])
+            elif "groups" in question:
+                self.inventories[question["client"]] = checking.inventory_of(question["groups"])
+            else:
+                self.waiting.append(question)
+
+    def _begin(self) -> Iterator[int]:
+        """Fork for what may be answered now."""
+        while self.waiting and len(self.running) < (READ_AT_ONCE if "program" in self.waiting[0] else AT_ONCE):
+            gc.freeze()
+            questions = self._next()
+            answer = partial(reading.read, questions[0])
+            if "program" not in questions[0]:
+                answer = partial(checking.check, questions, self.inventories[questions[0]["client"]])
+            pid, stream = in_a_fork(answer)
+            self.running[stream] = Fork(pid, questions)
+            yield stream
+
+    def _next(self) -> list[Question]:
+        """What one fork answers: a reading, or a share of the playbooks of a folder."""
+        first = self.waiting[0]
+        if "program" in first:
+            return [self.waiting.pop(0)]
+        alike = [q for q in self.waiting if "program" not in q and _folder(q) == _folder(first)]
+        share = alike[: max(1, len(self.waiting) // (2 * AT_ONCE))]
+        self.waiting = [q for q in self.waiting if q not in share]
+        return share
+
+    def _cancel(self, number: Any) -> None:
+        self.waiting = [question for question in self.waiting if question["id"] != number]
+        for fork in self.running.values():
+            if any(question["id"] == number for question in fork.questions):
+                os.kill(fork.pid, signal.SIGKILL)
+
+    def _told(self, fork: Fork, data: bytes) -> None:
+        """Hand on whole answers."""
+        whole, end, rest = (fork.told + data).rpartition(b"\n")
+        fork.told = bytearray(rest)
+        del fork.questions[: len(whole.splitlines())]
+        line = bytes(whole + end)
+        while line:
+            line = line[os.write(self.answers, line) :]
+
+    def _end(self, stream: int) -> None:
+        if stream == self.questions:
+            self.asked = False
+            return
+        os.close(stream)
+        fork = self.running.pop(stream)
+        _, how = os.waitpid(fork.pid, 0)
+        if how and fork.questions:
+            broken = json.dumps({"id": fork.questions[0]["id"], "broken": "it ended in the middle"})
+            self._told(fork, f"{broken}\n".encode())
+        self.waiting = [*fork.questions, *self.waiting]
+
+
+def _folder(question: Mapping[str, Any]) -> tuple[str, str]:
+    return question["client"], os.path.dirname(question["path"])
 
 
 def load() -> None:
     """Import what every check needs, and have Ansible look up what every check would look up."""
+    import ansible.cli.inventory
     import ansible.cli.playbook
     import ansible.executor.task_queue_manager
     import ansible.playbook.handler_task_include
@@ -166,22 +191,18 @@ def load() -> None:
             mod_args._get_action_context(f"ansible.builtin.{name}", None)
     watching.remember()
     gc.collect()
+    gc.freeze()
 
 
 def main() -> None:
     """Import while the questions are being made; then answer them."""
-    told = os.dup(1)
+    questions, answers = os.dup(0), os.dup(1)
     quiet = os.open(os.devnull, os.O_RDWR)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
+    for stream in (0, 1, 2):
+        os.dup2(quiet, stream)
     sys.argv = ["ansible-playbook"]
     load()
-    questions = sys.stdin.buffer.read()
-    os.dup2(quiet, 0)
-    if questions:
-        answers = json.dumps(all_of(json.loads(questions)))
-        with open(told, "w", encoding="utf-8") as stream:
-            stream.write(answers)
+    Answering(questions, answers).run()
 
 
 if __name__ == "__main__":

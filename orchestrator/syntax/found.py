@@ -62,7 +62,7 @@ def origin(value: Any) -> list[Any] | None:
     """File, line and column of what was read from a file."""
     from ansible._internal._datatag._tags import Origin
 
-    tag = Origin.get_tag(value) if value is not None else None
+    tag = value if isinstance(value, Origin) else Origin.get_tag(value) if value is not None else None
     return [tag.path, tag.line_num or 0, tag.col_num or 0] if tag is not None and tag.path else None
 
 

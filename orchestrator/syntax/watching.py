@@ -6,8 +6,10 @@ The one rule it keeps: what is refused, and with which words, Ansible says; here
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.syntax.found import Look, is_template, no_module, origin
@@ -18,14 +20,10 @@ TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 def remember() -> None:
-    """What a name stands for is looked up once in each process.
-
-    Of files Ansible hands out deep copies of what it keeps; here each reading is one of its own, which is quicker.
-    """
+    """What a name stands for is looked up once in each process."""
     import ansible.parsing.mod_args as mod_args
-    from ansible.parsing.dataloader import DataLoader
 
-    find, read = mod_args._get_action_context, DataLoader.load_from_file
+    find = mod_args._get_action_context
     known: dict[Any, Any] = {}
 
     def found(name: str, collections: Any) -> Any:
@@ -34,19 +32,47 @@ def remember() -> None:
             known[key] = find(name, collections)
         return known[key]
 
-    def loaded(self: Any, file_name: str, cache: str = "all", *args: Any, **kwargs: Any) -> Any:
-        return read(self, file_name, "none", *args, **kwargs)
-
     mod_args._get_action_context = found
+
+
+def read_alone() -> None:
+    """Of files Ansible keeps what it has read, and hands out deep copies; a reading for each is quicker here."""
+    from ansible.parsing.dataloader import DataLoader
+
+    read = DataLoader.load_from_file
+
+    def loaded(self: Any, file_name: str, cache: str = "all", unsafe: bool = False, *args: Any, **kwargs: Any) -> Any:
+        return read(self, file_name, "none", True, *args, **kwargs)
+
     DataLoader.load_from_file = loaded
 
 
-def watch(look: Look) -> None:
+def plug_ins(folder: str) -> set[str]:
+    """Folders of plug-ins that a playbook of this folder has added, beside those that are the folder's own."""
+    from ansible.plugins import loader
+
+    added = (str(path) for _, kind in loader.get_all_plugin_loaders() for path in kind._extra_dirs)
+    return {path for path in added if os.path.dirname(path) != folder}
+
+
+@contextlib.contextmanager
+def watch(look: Look) -> Iterator[None]:
     """Have Ansible's readers of tasks, roles and plays tell what they find, and go on after a fault."""
+    with contextlib.ExitStack() as undo:
+        _watch(look, undo)
+        yield
+
+
+def _watch(look: Look, undo: contextlib.ExitStack) -> None:
     import ansible.parsing.mod_args as mod_args
     from ansible.errors import AnsibleError, AnsibleParserError
     from ansible.playbook import base, handler_task_include, play, role_include, task_include
     from ansible.playbook.role import definition
+
+    def put(where: Any, name: str, value: Any) -> None:
+        inherited = name not in vars(where)
+        undo.callback(delattr, where, name) if inherited else undo.callback(setattr, where, name, vars(where)[name])
+        setattr(where, name, value)
 
     parse = mod_args.ModuleArgsParser.parse
 
@@ -65,7 +91,7 @@ def watch(look: Look) -> None:
             note_action(look, action, args, self._task_ds, self._collection_list)
         return action, args, delegate_to
 
-    mod_args.ModuleArgsParser.parse = parsed
+    put(mod_args.ModuleArgsParser, "parse", parsed)
 
     validate = base.FieldAttributeBase._validate_attributes
 
@@ -76,7 +102,7 @@ def watch(look: Look) -> None:
             bad = [key for key in ds if key not in self.fattributes]
             look.fault(str(error).splitlines()[0], bad[0] if bad and origin(bad[0]) else ds)
 
-    base.FieldAttributeBase._validate_attributes = validated
+    put(base.FieldAttributeBase, "_validate_attributes", validated)
 
     find_role = definition.RoleDefinition._load_role_path
 
@@ -94,7 +120,7 @@ def watch(look: Look) -> None:
             look.fault(f"there is no role {str(role_name)!r}", where, lacks=True, wanted=wanted)
             return role_name, look.empty
 
-    definition.RoleDefinition._load_role_path = found_role
+    put(definition.RoleDefinition, "_load_role_path", found_role)
 
     def noting(kind: Any) -> None:
         load = kind.load
@@ -104,7 +130,7 @@ def watch(look: Look) -> None:
             look.included.append((task, look.soft))
             return task
 
-        kind.load = staticmethod(loaded)
+        put(kind, "load", staticmethod(loaded))
 
     for kind in (task_include.TaskInclude, handler_task_include.HandlerTaskInclude, role_include.IncludeRole):
         noting(kind)
@@ -117,7 +143,7 @@ def watch(look: Look) -> None:
         names = self.hosts if isinstance(self.hosts, list) else [self.hosts]
         look.plays.append({"hosts": [str(name) for name in names], "at": origin(written) or origin(self.get_ds())})
 
-    play.Play.post_validate = post_validated
+    put(play.Play, "post_validate", post_validated)
 
 
 def note_action(look: Look, action: str, args: Any, ds: Any, collections: Any) -> None:

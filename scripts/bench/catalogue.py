@@ -35,6 +35,13 @@ MEASUREMENTS: tuple[Measurement, ...] = (
         quick_limit_s=300,
     ),
     Measurement(
+        "validate",
+        "bascule validate on 500 hosts and 50 playbooks: nothing known, nothing changed",
+        "scripts.bench.validating",
+        limit_s=1200,
+        quick_limit_s=600,
+    ),
+    Measurement(
         "playbooks",
         "a no-op, three-task and ten-task playbook over SSH, on one host",
         "scripts.bench.playbooks:one_host",

@@ -22,19 +22,23 @@ LAYOUTS = {
     "cluster": "cluster.yml",
     "estate": "ansible/playbooks/service/mail.yml",
     "collected": "site.yml",
+    "staged": "deploy/failover.yml",
+    "assembled": "plays/network/swap.yaml",
 }
-HOSTS = {"cluster": 2}
+HOSTS = {"cluster": 2, "staged": 2, "assembled": 3}
 COVERED = {
     "balanced": {"site.yml", "roles/balancer/meta/main.yml", "roles/pages/tasks/main.yml"},
     "house": {"run.yaml", "roles/lamp/tasks/main.yaml", "group_vars/all.yaml"},
     "cluster": {"playbooks/inner/nodes.yml", "roles/kubelet/tasks/main.yml"},
     "estate": {"ansible/roles/mail/tasks/main.yml", "ansible/roles/users/tasks/main.yml"},
     "collected": {"site.yml", "collections/ansible_collections/acme/routes/roles/route/tasks/main.yml"},
+    "staged": {"deploy/roles/edge/tasks/main.yml", "deploy/tasks/failover/backup.yml", "deploy/env/prod/vars.yml"},
+    "assembled": {"galaxy_roles/acme.base/tasks/main.yml", "modules/wan_line.py", "plays/after.yaml"},
 }
 
 
 def loaded(workspace: Path) -> Loaded:
-    return load(workspace, probe_kinds=option_models(), cache=False)
+    return load(workspace, probe_kinds=option_models(), cache=False, starts=True)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

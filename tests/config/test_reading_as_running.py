@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from orchestrator.config.ansible_process import Ansible
+from orchestrator.config.ansible_programs import environment_to_ask, program
 from orchestrator.config.faults import Faults
 from orchestrator.config.inventory import Inventory, read_inventory
 from orchestrator.config.inventory_files import inventory_sources
@@ -163,3 +168,58 @@ def test_what_a_program_says_is_a_value(tmp_path: Path) -> None:
         0o755,
     )
     assert read(tmp_path).host_vars["r1"] == {"at": str(tmp_path / "playbooks")}
+
+
+def test_both_readings_are_word_for_word_those_of_ansibles_own_program(tmp_path: Path) -> None:
+    """Though they come of one parsing, in a fork of one process."""
+    folder = tmp_path / "inventories" / "acme"
+    write(
+        folder / "hosts.yml",
+        "all:\n  vars: {region: north, hint: !unsafe '{{ not }}', when: 2024-02-03}\n  children:\n    edge:\n"
+        "      hosts: {r1: {ansible_host: 192.0.2.1}, r[2:4]: }\n      vars: {ansible_group_priority: 7, a: [{b: é}]}\n"
+        "    both: {children: {edge: , none: }}\n",
+    )
+    write(folder / "group_vars/edge.yml", "gateway: 192.0.2.254\nname: '{{ inventory_hostname }}'\n")
+    write(folder / "host_vars/r2.yml", "secret: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  3132\n")
+    write(
+        folder / "z.yml",
+        "plugin: ansible.builtin.constructed\nstrict: true\ncompose: {at: gateway, deep: '{\"x\": [gateway]}'}\n"
+        "use_vars_plugins: true\n",
+    )
+    sources = [folder / "hosts.yml", folder / "z.yml"]
+    with Ansible(tmp_path) as ansible:
+        answer = ansible.inventory(sources, {}, 120.0)
+    assert answer is not None, "it could be asked"
+    code, told, complaints = answer
+    assert code == 0, complaints
+    start, given = environment_to_ask(tmp_path, os.environ)
+    command = [program("ansible-inventory") or "", *(part for source in sources for part in ("-i", str(source)))]
+    for part, extra in (("merged", []), ("exported", ["--export"])):
+        own = subprocess.run([*command, "--list", *extra], cwd=start, env=given, capture_output=True, check=True)
+        assert json.loads(told)[part] == json.loads(own.stdout), part
+
+
+def test_without_the_one_process_ansibles_own_program_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ansible, "inventory", lambda *_: None)
+    write(tmp_path / "inventories/acme/hosts.ini", HOSTS)
+    write(tmp_path / "inventories/acme/group_vars/edge.yml", "port: 22\n")
+    found = read(tmp_path)
+    assert found.host_vars["r1"] == {"ansible_host": "192.0.2.1", "port": 22}
+    assert found.group_vars["edge"] == {"port": 22}
+
+
+def test_a_program_that_does_not_end_is_given_up_and_the_others_are_read(tmp_path: Path) -> None:
+    """It is killed, and nobody else has to wait or to be asked again."""
+    slow = write(tmp_path / "slow.sh", "#!/bin/sh\necho $$ > pid\nexec sleep 600\n", 0o755)
+    quick = write(tmp_path / "quick.ini", HOSTS)
+    with Ansible(tmp_path) as ansible:
+        with pytest.raises(subprocess.TimeoutExpired):
+            ansible.inventory([slow], {}, 8.0)
+        answer = ansible.inventory([quick], {}, 120.0)
+        assert answer is not None
+        assert answer[0] == 0
+    pid = int((tmp_path / "pid").read_text())
+    until = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1]:
+        assert time.monotonic() < until, "the program goes on"
+        time.sleep(0.1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.config import ConfigurationInvalid, load
-from orchestrator.config import starting as asking
+from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.faults import Fault
 from tests.config.probe_kinds import PROBE_KINDS
 
@@ -25,13 +26,13 @@ def place(tmp_path: Path) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many playbooks the real program was asked of, each time."""
     counts: list[int] = []
-    ask = asking.Program.ask
+    ask = Ansible.playbooks
 
-    def counted(self: asking.Program, questions: dict[str, list[object]]) -> list[dict[str, object]]:
-        counts.append(len(questions["books"]))
-        return ask(self, questions)
+    def counted(self: Ansible, questions: list[Any], *rest: Any) -> list[dict[str, Any]]:
+        counts.append(len(questions))
+        return ask(self, questions, *rest)
 
-    monkeypatch.setattr(asking.Program, "ask", counted)
+    monkeypatch.setattr(Ansible, "playbooks", counted)
     return counts
 
 
@@ -110,3 +111,10 @@ def test_tasks_under_a_condition_are_no_fault_and_others_are(place: Path) -> Non
     assert any(w.file == "playbooks/windows.yml" and "included when it runs" in w.message for w in warnings)
     (folder / "primary_isp.yml").write_text(text.rpartition("      when")[0])
     assert [fault.partition(": ")[0] for fault in read(place)[0]] == ["playbooks/windows.yml:1:3"]
+
+
+def test_what_is_no_yaml_is_told_once_where_it_is(place: Path) -> None:
+    """Though Ansible, which is asked too, says it of each playbook that uses the file."""
+    (place / "playbooks/primary_isp.yml").write_text("- hosts: hq\n  vars_files: [a{{ b }}.yml]\n  tasks: []\n")
+    faults, _ = read(place)
+    assert [fault.partition(": ")[0] for fault in faults] == ["playbooks/primary_isp.yml:2:17"], faults

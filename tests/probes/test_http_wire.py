@@ -158,8 +158,10 @@ class TestWhatIsRepeated:
         url, _ = await serve(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         seen = await ask("http", url=url, match="end$", timeout_s=10)
         assert (seen.answer, "only its first 1 MiB" in seen.detail) == (Answer.BAD, True), seen.detail
+        seen = await ask("http", url=url, match="^xx", timeout_s=10)
+        assert (seen.answer, "only its first 1 MiB were read (body_max_bytes)" in seen.detail) == (Answer.GOOD, True)
         seen = await ask("http", url=url, match="end$", body_max_bytes=len(body), timeout_s=10)
-        assert seen.answer is Answer.GOOD, seen.detail
+        assert (seen.answer, "too long" in seen.detail) == (Answer.GOOD, False), seen.detail
 
 
 class TestRequests:

@@ -14,7 +14,7 @@ from orchestrator.core.events import Answer
 from orchestrator.probes.echo import Echo, Ping
 from orchestrator.probes.icmp import KIND, Echoed, IcmpOptions
 from orchestrator.probes.kind import UNPINNED, Unanswerable
-from tests.probes.conftest import ROOT, Ask
+from tests.probes.conftest import ROOT, Ask, NameServer
 
 _ASK = """
 import asyncio, json, sys
@@ -60,6 +60,9 @@ def ask_in(namespace: str, *questions: tuple[str, dict[str, Any]]) -> list[Any]:
     return found
 
 
+NOBODY = "224.0.1.99"  # a group that nobody is in: what is sent there is heard, if at all, and never answered
+
+
 @pytest.fixture
 def _raw() -> None:
     """Raw sockets, or no test."""
@@ -87,6 +90,31 @@ class TestLoopback:
     async def test_a_source_that_is_not_ours(self, ask: Ask) -> None:
         seen = await ask("icmp", target="127.0.0.1", source="192.0.2.200")
         assert (seen.answer, "192.0.2.200" in seen.detail) == (Answer.NONE, True), seen.detail
+
+    async def test_each_address_of_a_name_is_asked(self, ask: Ask, name_server: NameServer) -> None:
+        """One of them is dead: the other one's replies are the answer, and they are not added up."""
+        name_server.records[("two.example.", "A")] = [NOBODY, "127.0.0.1"]
+        named = {"target": "two.example", "resolver": name_server.where, "count": 2, "gap": "1ms"}
+        seen = await ask("icmp", **named, need=2)
+        assert seen.answer is Answer.GOOD, seen.detail
+        assert "2/2 replies from two.example (127.0.0.1)" in seen.detail
+        assert seen.measures["loss"] == 0.0
+        first = await ask("icmp", **named, addresses="first", timeout_s=0.5)
+        assert first.answer is Answer.SILENT, first.detail
+        sixth = await ask("icmp", **named, address_family="ipv6")
+        assert (sixth.answer, sixth.detail) == (Answer.BAD, "two.example has no ipv6 address")
+
+    async def test_both_families_are_asked(self, ask: Ask, name_server: NameServer) -> None:
+        name_server.records[("both.example.", "A")] = [NOBODY]
+        name_server.records[("both.example.", "AAAA")] = ["::1"]
+        named = {"target": "both.example", "resolver": name_server.where}
+        seen = await ask("icmp", target="::1")
+        if seen.answer is not Answer.GOOD:
+            pytest.skip(f"no IPv6 here: {seen.detail}")
+        seen = await ask("icmp", **named)
+        assert (seen.answer, "(::1)" in seen.detail) == (Answer.GOOD, True), seen.detail
+        seen = await ask("icmp", **named, address_family="ipv4", timeout_s=0.5)
+        assert seen.answer is Answer.SILENT, seen.detail
 
     async def test_a_name_that_does_not_exist(self, ask: Ask) -> None:
         seen = await ask("icmp", target="nobody.invalid")

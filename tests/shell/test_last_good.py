@@ -188,3 +188,26 @@ def test_a_reading_becomes_an_inventory_with_its_groups_and_its_vaulted_and_unsa
     assert "pin: !vault |" in text
     assert "!unsafe '{{ nobody }}'" in text
     assert last_read.static(exported)["hq"]["hosts"] == {"a": None, "b": None}
+
+
+async def test_a_source_that_goes_down_under_a_running_daemon_stops_no_step(small: Small) -> None:
+    """It was asked before; what it said then acts, and is told so with the step, in ready and to those on call."""
+    answers, told = computed(small), tells(small)
+    small.daemon()
+    small.until(
+        lambda: '"check": "acme/ref@here", "was": "unknown", "verdict": "up"' in small.log(), "the daemon to see"
+    )
+    reading = small.path / last_read.FOLDER / "acme.json"
+    kept = json.loads(reading.read_text())
+    reading.write_text(json.dumps({**kept, "at": kept["at"] - 3600}))  # it was not read just now
+    answers.unlink()
+    done = small.bascule("failover", "acme/web", "--move", "restart")
+    assert done.returncode == 0, done.stdout + done.stderr
+    small.until(lambda: bool(small.records(r.RunEnded)), "the run's end")
+    (ended,) = small.records(r.RunEnded)
+    assert isinstance(ended, r.RunEnded)
+    assert ended.ok, ended
+    steps = [x.evidence for x in small.records(r.StepFinished) if isinstance(x, r.StepFinished)]
+    assert any("with the inventory as it was read on" in text for text in steps), steps
+    small.until(lambda: "acme: inventory unread: it is served by" in told.read_text(), "a notice")
+    assert "inventory unread: inventory: the inventory as it was read on" in small.bascule("ready").stdout

@@ -1,0 +1,136 @@
+"""One process of Ansible's that many things are asked of while files are read: `orchestrator/syntax`.
+
+The one rule it keeps: it has the environment and the directory that Ansible's own programs are given to be asked
+(`ansible_programs.py`). Where it cannot be had, or has no answer, whoever asks starts Ansible's own program instead.
+
+It is started with the first question, or before there is one (`start`): its import takes longer than most answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from orchestrator.config.ansible_programs import environment_to_ask
+
+Answer = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Ansible:
+    """The process; any thread may ask. To be closed, or used in a `with`."""
+
+    workspace: Path
+    _process: subprocess.Popen[bytes] | None = None
+    _waited_for: dict[int, Future[Answer]] = field(default_factory=dict)
+    _ids: itertools.count[int] = field(default_factory=itertools.count)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self) -> None:
+        """Have it import. Raises OSError."""
+        with self._lock:
+            self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            start, given = environment_to_ask(self.workspace, os.environ)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "orchestrator.syntax"],
+                cwd=start,
+                env={**given, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # nothing of it asks at a terminal
+            )
+            threading.Thread(target=self._hear, args=(self._process,), daemon=True).start()
+        return self._process
+
+    def inventory(
+        self, sources: Sequence[Path], environment: Mapping[str, str], timeout_s: float
+    ) -> tuple[int, str, str] | None:
+        """Exit code, answer and complaints of `ansible-inventory --list`, the answer as {"merged", "exported"}.
+
+        None: it cannot be asked. Raises TimeoutExpired.
+        """
+        arguments = [part for source in sources for part in ("-i", str(source))]
+        question = {"program": "inventory", "arguments": arguments, "environment": dict(environment)}
+        try:
+            ((number, waiting),) = self._ask([question])
+            answer = waiting.result(timeout_s)
+        except TimeoutError:
+            with contextlib.suppress(OSError):
+                self._ask([], [{"cancel": number}])
+            raise subprocess.TimeoutExpired("ansible-inventory", timeout_s) from None
+        except OSError:
+            return None
+        return None if "broken" in answer else (int(answer["code"]), str(answer["out"]), str(answer["err"]))
+
+    def playbooks(
+        self, questions: Sequence[Mapping[str, Any]], groups: Mapping[str, Mapping[str, Any]], limit_s: float
+    ) -> list[Answer]:
+        """What keeps each from starting; `groups`: of each client. Raises OSError, TimeoutError."""
+        told = [{"client": client, "groups": dict(found)} for client, found in groups.items()]
+        return [answer.result(limit_s) for _, answer in self._ask(questions, told)]
+
+    def close(self) -> None:
+        """It is not asked any more; whoever waits is told so."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(
+        self, questions: Sequence[Mapping[str, Any]], first: Sequence[Answer] = ()
+    ) -> list[tuple[int, Future[Answer]]]:
+        """Say what is to be said first, then ask; each question's number, and where its answer will be."""
+        with self._lock:
+            process = self._started()
+            answers: list[tuple[int, Future[Answer]]] = [(next(self._ids), Future()) for _ in questions]
+            self._waited_for.update(answers)
+            asked = [*first, *({"id": n, **question} for (n, _), question in zip(answers, questions, strict=True))]
+            if process.stdin is None:
+                raise OSError("it has no input")
+            process.stdin.write("".join(f"{json.dumps(line)}\n" for line in asked).encode())
+            process.stdin.flush()
+        return answers
+
+    def _hear(self, process: subprocess.Popen[bytes]) -> None:
+        """Hand out its answers, until it ends."""
+        for line in process.stdout or ():
+            with contextlib.suppress(ValueError, KeyError):
+                answer = json.loads(line)
+                self._waited_for.pop(answer["id"]).set_result(answer)
+        with self._lock:
+            if self._process is process:
+                self._process = None
+        for number in list(self._waited_for):
+            if (waiting := self._waited_for.pop(number, None)) is not None:
+                waiting.set_exception(OSError(f"Ansible's process ended with {process.wait()}"))
