@@ -42,7 +42,6 @@ def prepared(
     playbook: str = "-",
     inventories: tuple[str, ...] = (),
     limit: str | None = None,
-    passwords: Mapping[str, str] | None = None,
 ) -> Any:
     """ansible-runner's configuration of a run, prepared. `os.environ` has to be `environment` already."""
     from ansible_runner.config.runner import RunnerConfig
@@ -53,7 +52,6 @@ def prepared(
         playbook=playbook,
         inventory=list(inventories) or None,
         limit=limit,
-        passwords=dict(passwords or {}),
         settings={"pexpect_timeout": CANCEL_POLL_S, "suppress_output_file": True, "suppress_ansible_output": True},
         fact_cache_type="",  # the author's, if any
         ident="1",

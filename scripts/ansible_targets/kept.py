@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,7 +40,3 @@ class Kept:
     def drop(self, target: str, connection: str, way: str) -> None:
         """It is to be played anew."""
         self._path(target, connection, way).unlink(missing_ok=True)
-
-    def clear(self) -> None:
-        """All of it."""
-        shutil.rmtree(self.directory, ignore_errors=True)

@@ -113,7 +113,7 @@ class House:
     def play(self, name: str, way: str) -> Account:
         """Play one of the corpus. Raises AssertionError where it was not played this way."""
         path = self.workspace / "playbooks" / name
-        options, answers = _head(path)
+        options = _head(path)
         self.target.run("rm -rf /run/corpus*")
         self.played += 1
         work = self.workspace / f"work-{self.played}"
@@ -124,7 +124,7 @@ class House:
         base = {**os.environ, "TOLD": str(told)}
         given = found.environment(base, mark=secrets.token_hex(12), temporary=work / "tmp")
         with _environ(given):
-            config = environment.prepared(work, found.directory, given, passwords=answers)
+            config = environment.prepared(work, found.directory, given)
             config.idle_timeout = IDLE_S
             extra = json.dumps({"remote": "/run/corpus", "scratch": str(work / "scratch")})
             config.command[1:] = ["-i", str(self.workspace / "hosts.yml"), "-e", extra, *options, str(path)]
@@ -192,19 +192,16 @@ def _differ(mine: Any, other: Any, path: str = "") -> Iterator[str]:
         yield f"{path} is {mine!r:.300}, not {other!r:.300}"
 
 
-def _head(path: Path) -> tuple[list[str], dict[str, str]]:
-    """Options and answers from a playbook's first comments."""
+def _head(path: Path) -> list[str]:
+    """Options from a playbook's first comments."""
     options: list[str] = []
-    answers: dict[str, str] = {}
     for line in path.read_text().splitlines():
         if line.startswith("# options: "):
             options = shlex.split(line.removeprefix("# options: "))
-        elif line.startswith("# answers: "):
-            answers = json.loads(line.removeprefix("# answers: "))
     words = {"files/": f"{path.parent}/files/", "@files/": f"@{path.parent}/files/"}
     for start, instead in words.items():
         options = [instead + o.removeprefix(start) if o.startswith(start) else o for o in options]
-    return options, answers
+    return options
 
 
 @contextmanager

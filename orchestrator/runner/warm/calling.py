@@ -136,14 +136,12 @@ def spawner(
     stream: socket.socket | None,
     warm: Callable[[int], None],
     cold: Callable[[str], None],
-    *,
-    answers: bool = False,
 ) -> Callable[..., Any]:
     """A stand-in for `pexpect.spawn` that calls a zygote first.
 
     Afterwards `warm` is told the child's process id, or `cold` why the real program was started (empty: there was no
-    `stream` to call by). With `answers` it is asked at its terminal, and what it asks for is typed; otherwise it has
-    only its output there: nobody is at a keyboard, so whatever asks must see that at once.
+    `stream` to call by). At its terminal it has only its output: nobody is at a keyboard, so whatever asks must see
+    that at once.
     """
 
     def spawn(
@@ -165,7 +163,6 @@ def spawner(
                 "cwd": os.path.abspath(cwd),
                 "umask": _umask(),
                 "files": resource.getrlimit(resource.RLIMIT_NOFILE),
-                "answers": answers,
             }
             try:
                 child = WarmSpawn(stream, call, encoding=encoding, codec_errors=codec_errors, use_poll=use_poll)
@@ -184,7 +181,7 @@ def spawner(
             codec_errors=codec_errors,
             use_poll=use_poll,
             maxread=65536,
-            preexec_fn=None if answers else _without_keyboard,
+            preexec_fn=_without_keyboard,
             **options,
         )
         program.delayafterread = None

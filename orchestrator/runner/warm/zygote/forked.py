@@ -100,7 +100,7 @@ def become(call: dict[str, Any], descriptors: list[int], built: Any, *, terminal
         signal.signal(number, signal.SIG_IGN)
     os.setsid()
     attached = "descriptors" in call
-    asks = terminal_is_ours and call.get("terminal" if attached else "answers", False)
+    asks = terminal_is_ours and attached and call.get("terminal", False)
     if asks:
         fcntl.ioctl(descriptors[0], termios.TIOCSCTTY, 0)
     sys.stdout.flush()
