@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.config.playbooks import Reader
 
 LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
+_INNER = ("", *(f"/{inner}" for inner in ("tasks", *LOOKED_UP)))
 READ_MAX = 1 << 18  # bytes of a file: what is larger is data
 YAML = (".yml", ".yaml")
 _BETWEEN_WORDS = re.compile(r"[\s\"'=,;:|(){}\[\]<>@`]+")
@@ -41,7 +42,7 @@ class Names:
         for top in workspace.iterdir() if workspace.is_dir() else ():
             self._names.add(top.name)
             if not top.name.startswith("."):  # tools and state: .git, .venv, .bascule
-                self._names.update(path.name for path, _ in trees.walk(top, folders=True, git=True))
+                self._names.update(trees.names(top))
 
     def __contains__(self, word: str) -> bool:
         return word.rstrip("/").rpartition("/")[2] in self._names
@@ -104,7 +105,7 @@ class Closure:
     def name(self, words: Iterable[str], bases: Iterable[Path], found: set[Path], *, folders: bool = False) -> None:
         """Add what these words name from these folders. `folders`: also one that is named by a single word."""
         here = str(self._reader.workspace)
-        tops = [str(top / inner) for top in dict.fromkeys(bases) for inner in ("", "tasks", *LOOKED_UP)]
+        tops = [f"{top}{inner}" for top in map(str, dict.fromkeys(bases)) for inner in _INNER]
         for word in words:
             glob = _GLOB.search(word)
             plain = word[: glob.start()].rpartition("/")[0] if glob else word

@@ -72,6 +72,26 @@ def _is_passed_over(folder: Path, name: str, git: bool) -> bool:
     return name == ".bascule" and (folder / "playbooks").is_dir()
 
 
+def names(top: Path) -> Iterator[str]:
+    """What everything below `top` is called, links followed; nothing is passed over."""
+    seen: set[tuple[int, int]] = set()
+    todo = [os.fspath(top)]
+    while todo:
+        folder = todo.pop()
+        try:
+            found = os.stat(folder)
+            if (found.st_dev, found.st_ino) in seen:
+                continue
+            seen.add((found.st_dev, found.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    yield entry.name
+                    if entry.is_dir():
+                        todo.append(entry.path)
+        except OSError:
+            continue  # a file, or what cannot be looked at
+
+
 def files(top: Path, *, git: bool = False) -> Iterator[Path]:
     """Every ordinary file at or below `top`, links followed."""
     for path, found in walk(top, git=git):
