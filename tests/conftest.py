@@ -16,6 +16,9 @@ settings.register_profile(
 )  # the same examples each time; HYPOTHESIS_PROFILE=default draws others
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
+# What runs playbooks compiles Ansible once, and not once for each workspace of a test.
+os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".bascule-cache" / "compiled"))
+
 # Whoever starts the tests in the background of a shell has them ignore it; what they start must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -98,7 +98,7 @@ def _environment(settings: Settings, environment: Mapping[str, str], mark: str, 
     if configuration is not None and settings.ours:
         given["ANSIBLE_CONFIG"] = str(configuration)
 
-    if settings.compiled is not None:
+    if settings.compiled is not None and "PYTHONPYCACHEPREFIX" not in environment:
         given["PYTHONPYCACHEPREFIX"] = str(settings.compiled)
 
     def unsaid(variable: str, *keys: str) -> bool:

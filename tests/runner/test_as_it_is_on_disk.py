@@ -38,8 +38,11 @@ USES = """\
 
 
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
-async def test_what_is_compiled_beside_a_plug_in_does_not_run_in_its_place(tmp_path: Path, warm: bool) -> None:
+async def test_what_is_compiled_beside_a_plug_in_does_not_run_in_its_place(
+    tmp_path: Path, warm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Python would load it unseen: such a file may say that its source is not to be looked at."""
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX")
     stage = Stage(tmp_path, warm=warm)
     folder = tmp_path / "playbooks" / "filter_plugins"
     folder.mkdir()
