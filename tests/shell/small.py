@@ -77,10 +77,11 @@ class Small:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.web = Web(path / "up")
+        # Outside: what a playbook names in its workspace counts for its digest.
+        self.web = Web(path.with_name(f"{path.name}-up"))
         self.ref = Web(path / "ref-up")
         self.started: list[subprocess.Popen[bytes]] = []
-        (path / "up").touch()
+        self.web.file.touch()
         (path / "ref-up").touch()
         write(
             path / "inventories/acme/hosts.yml",
@@ -96,7 +97,7 @@ class Small:
         write(
             path / "playbooks/restart.yml",
             "- hosts: here\n  gather_facts: false\n  tasks:\n    - name: start the web server\n"
-            f"      ansible.builtin.file: {{path: {path}/up, state: touch, mode: '0644'}}\n",
+            f"      ansible.builtin.file: {{path: {self.web.file}, state: touch, mode: '0644'}}\n",
         )
 
     def bascule(self, *arguments: str) -> subprocess.CompletedProcess[str]:
