@@ -58,6 +58,7 @@ def in_a_fork(answer: Callable[[Tell], None]) -> tuple[int, int]:
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
+        code = 1  # what breaks has no answer: it must not look like a share that ended early, and be asked for ever
         try:
             os.close(ours)
             with open(theirs, "wb") as stream:
@@ -67,8 +68,9 @@ def in_a_fork(answer: Callable[[Tell], None]) -> tuple[int, int]:
                     stream.flush()
 
                 answer(tell)
+            code = 0
         finally:
-            os._exit(0)
+            os._exit(code)
     os.close(theirs)
     return pid, ours
 

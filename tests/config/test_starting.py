@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +121,17 @@ def test_what_is_no_yaml_is_told_once_where_it_is(place: Path) -> None:
     (place / "playbooks/primary_isp.yml").write_text("- hosts: hq\n  vars_files: [a{{ b }}.yml]\n  tasks: []\n")
     faults, _ = read(place)
     assert [fault.partition(": ")[0] for fault in faults] == ["playbooks/primary_isp.yml:2:17"], faults
+
+
+def test_a_question_that_breaks_its_process_is_answered_so() -> None:
+    """And not asked again for ever: one that ends early has no answer, and no fault."""
+    asked = json.dumps({"id": 7, "program": "inventory"})  # neither arguments nor environment
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "orchestrator.syntax"],
+        input=f"{asked}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert json.loads(done.stdout) == {"id": 7, "broken": "it ended in the middle"}
