@@ -22,6 +22,7 @@ from orchestrator.config.surroundings import (
     programs_in,
     ssh_files_in,
     start_directory,
+    text_of,
 )
 from orchestrator.config.yaml_nodes import pairs, texts
 
@@ -42,7 +43,7 @@ def programs_named(workspace: Path, sources: Sequence[Path]) -> dict[str, str]:
     """Label to digest of programs, and of files of ssh (-F), that this inventory names outside of the workspace too."""
     found: dict[str, str] = {}
     start = start_directory(workspace, configured(workspace, {})[0])
-    for text in (*map(_text_of, inventory_files(sources)), *_texts_of_moves(sources)):
+    for text in (*map(text_of, inventory_files(sources)), *_texts_of_moves(sources)):
         for folder in dict.fromkeys((start, *(source.parent for source in sources))):
             found |= of_ssh(workspace, ssh_files_in(text.replace("{{ inventory_dir }}", str(folder)), folder))
         found |= programs(programs_in(text, start))
@@ -52,14 +53,7 @@ def programs_named(workspace: Path, sources: Sequence[Path]) -> dict[str, str]:
 def _texts_of_moves(sources: Sequence[Path]) -> Iterator[str]:
     for folder in dict.fromkeys(source.parent for source in sources):
         for name in OURS:
-            root = compose(text, name, Faults()) if (text := _text_of(folder / name)) else None
+            root = compose(text, name, Faults()) if (text := text_of(folder / name)) else None
             for key, node in pairs(root) if isinstance(root, yaml.Node) else ():
                 if key in _OF_A_MOVE:
                     yield from texts(node)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""

@@ -126,9 +126,7 @@ class Reader:
         if path in self._plays:
             return self._plays[path]
         found = self._plays[path] = []
-        played = [path]
-        for part in played:
-            played += [imported for imported in self._imports.get(part, ()) if imported not in played]
+        for part in self._played_by(path):
             root = self.trees.get(part)
             for play in root.value if isinstance(root, yaml.SequenceNode) else ():
                 hosts = get(play, "hosts")
@@ -136,6 +134,13 @@ class Reader:
                 pattern = ",".join(str(x.value) for x in names if isinstance(x, yaml.ScalarNode))
                 if pattern:
                     found.append(Play(pattern, _connects(part, play), self._becomes_root(part, play)))
+        return found
+
+    def _played_by(self, path: Path) -> list[Path]:
+        """A playbook, and all that it imports."""
+        found = [path]
+        for part in found:
+            found += [imported for imported in self._imports.get(part, ()) if imported not in found]
         return found
 
     def _becomes_root(self, path: Path, play: yaml.MappingNode) -> bool:
@@ -178,12 +183,9 @@ class Reader:
             self._names = self._names or Names(self.workspace)
             # Of what words name nobody knows whether Ansible will load it as that: it counts, and is no fault.
             reader = Reader(self.workspace, Faults(), dict(self.trees))
-            played = [path]
-            for part in played:
-                played += [imported for imported in self._imports.get(part, ()) if imported not in played]
             start = start_directory(self.workspace, configured(self.workspace, os.environ)[0])
             inventories = [source.parent for source in sources]
-            folders = [*(part.parent for part in played), self.folder]
+            folders = [*(part.parent for part in self._played_by(path)), self.folder]
             others = [*inventories, start, self.workspace]
             closure = Closure(reader, self._names, path, folders, others)
             found = set(parts)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.patterns import PatternInvalid, match_hosts, split_pattern
+from orchestrator.config.whole_file import write_whole
 from orchestrator.core.model import Json
 
 LIMIT_S = 180.0
@@ -124,11 +124,7 @@ class Starting:
         if (path := self._file(client)) is None:
             return
         with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(answers, file)
-            Path(temporary).replace(path)
+            write_whole(path, json.dumps(answers))
 
     # ---- judging
 
