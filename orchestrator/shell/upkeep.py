@@ -110,6 +110,7 @@ class Upkeep:
         reader.join(READ_WITHIN_S)
         if reader.is_alive():  # a mount that hangs
             log.error("the journal's head was not compared with the one kept elsewhere", where=str(where))
+            self._failed = {str(where): "it did not answer at the start: the journal was not compared with it"}
             return
         for head in found[-COMPARED:]:
             why = journal.differs(head)
@@ -171,13 +172,17 @@ class Upkeep:
             return True
 
     def _anchor(self, anchors: Anchors) -> bool:
-        """Whether it failed anywhere."""
-        with self._anchoring:
+        """Whether it failed anywhere. Raises TimeoutError while an earlier one has not come back."""
+        if not self._anchoring.acquire(timeout=anchors.timeout_s):
+            raise TimeoutError
+        try:
             return self._anchor_alone(anchors)
+        finally:
+            self._anchoring.release()
 
     def _anchor_alone(self, anchors: Anchors) -> bool:
         if not anchors:
-            self._failed.pop("journal", None)
+            self._failed = {}
             return False
         failed: dict[str, str] = {}
         try:

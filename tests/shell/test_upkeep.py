@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from orchestrator.config.settings import JournalSettings
 from orchestrator.core.commands import TellPeople
 from orchestrator.core.records import Verdict, VerdictChanged
-from orchestrator.journal.anchors import heads_in
+from orchestrator.journal.anchors import Anchors, heads_in
 from orchestrator.journal.journal import Draft, JournalUnreadable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
@@ -126,5 +127,24 @@ async def test_a_place_that_hangs_keeps_neither_a_start_nor_an_end(
     os.mkfifo(heads)
     write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
     await started_and_stopped(small)
-    for flags in (os.O_RDWR, os.O_RDWR):  # whoever still waits goes on
-        os.close(os.open(heads, flags | os.O_NONBLOCK))
+    _let_go_on(heads)
+
+
+async def test_what_hangs_keeps_one_thread_and_not_one_more_at_each_try(small: Small, tmp_path: Path) -> None:
+    """And the status says where."""
+    heads = tmp_path / "elsewhere"
+    await started_and_stopped(small)
+    journal = SqliteJournal(journal_path(small.path))
+    kept = Upkeep(small.path, journal, None, in_thread)
+    os.mkfifo(heads)
+    for _ in range(3):
+        assert await kept._anchor_within(Anchors(file=heads, timeout_s=0.1), 0.5)
+    assert kept.failed() == {"anchor": "a place did not come back in time"}
+    assert len([t for t in threading.enumerate() if t.name == "notify"]) == 1
+    _let_go_on(heads)
+    journal.close()
+
+
+def _let_go_on(pipe: Path) -> None:
+    """Whoever waits for somebody at the other end."""
+    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
