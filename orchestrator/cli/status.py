@@ -184,8 +184,8 @@ def _watch(journal: Reading[State], wanted: list[str], as_json: bool) -> int:
         while True:
             news = journal.more()
             now = only_of(status_of(journal), wanted)
-            if news or shown != _gist(now):  # that the daemon is gone, or cannot see, stands in no journal
-                shown = _gist(now)
+            before, shown = shown, _gist(now)
+            if news or shown != before:  # that the daemon is gone, or cannot see, stands in no journal
                 text = json.dumps(asdict(now)) + "\n" if as_json else plain(status_lines(now, columns())) + "\n"
                 sys.stdout.write(text)
                 sys.stdout.flush()

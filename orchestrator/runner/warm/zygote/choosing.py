@@ -23,11 +23,6 @@ NEVER = frozenset(
     {"async_status", "expect", "fetch", "raw", "reboot", "script", "synchronize", "wait_for_connection"}
 )  # fmt: skip
 
-# They do nothing on the host, and may show what the connection is called, which Mitogen calls otherwise.
-ON_THE_CONTROLLER = frozenset(
-    {"add_host", "assert", "debug", "fail", "group_by", "include_vars", "set_fact", "set_stats"}
-)
-
 ANSWER_S = 3.0  # the multiplexer's limit for all that has to be asked of it before a task
 
 _reset: set[str] = set()  # hosts whose connection this playbook has reset: theirs go by ssh from then on
@@ -71,6 +66,7 @@ def install(model: Any) -> None:
         try:
             with standing.within(ANSWER_S):
                 theirs = by_ssh(self, asked_with, templar, "ssh")  # Mitogen does not know it by its full name
+                theirs.said = current_connection
                 if standing.taken(self, asked_with, templar, theirs):
                     return theirs
         except Exception as why:  # whatever Mitogen has against it: nothing has begun
@@ -123,8 +119,6 @@ def suits(executor: Any, cvars: Any, connection: str) -> bool:
     if cvars.get("bascule_guard_again"):  # ssh itself asks the epoch guard there
         return False
     if task.async_val or task.timeout or not _reset.isdisjoint((executor._host.name, task.delegate_to)):
-        return False
-    if task.action.rpartition(".")[2] in ON_THE_CONTROLLER:
         return False
     if (task.action.rpartition(".")[2] in NEVER and not guards(task)) or not ours(executor, task):
         return False

@@ -20,6 +20,8 @@ from orchestrator.runner import connections
 from orchestrator.runner.warm.zygote import multiplexer
 
 LOG = logging.getLogger(__name__)
+CALLED = {"ansible.builtin.ssh": "ansible_collections.ansible.builtin.plugins.connection.ssh"}
+"""By the name that a task says: as Ansible's loader calls the plug-in, where that is not `ssh`."""
 GIVE_BACK_S = 3.0  # the multiplexer's limit for it
 
 
@@ -46,7 +48,18 @@ def install(model: Any) -> None:
         with contextlib.suppress(Exception):  # its task has ended, and has said how
             model.on_binding_close()
 
+    update = Connection.update_vars
+
+    def update_as_ssh(self: Any, variables: Any) -> None:
+        """Whoever asks what the connection is called, and with which options, hears of the author's."""
+        own, self._load_name = self._load_name, CALLED.get(getattr(self, "said", ""), "ssh")
+        try:
+            update(self, variables)
+        finally:
+            self._load_name = own
+
     Connection.close, WorkerProcess._run = give_back_and_close, run_and_leave
+    Connection.update_vars = update_as_ssh
 
 
 def leave(connection: Any) -> None:
