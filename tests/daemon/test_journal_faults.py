@@ -133,10 +133,10 @@ def recovered(journal: Path) -> bool:
 
 def nothing_is_done(small: Small, journal: Path) -> None:
     """The service is down, and nobody begins anything, for as long as several decisions take."""
-    small.web.file.unlink()
+    (small.path / "up").unlink()
     before = len(entries(journal))
     time.sleep(QUIET_S)
-    assert not small.web.file.exists(), "the playbook ran without an intent on record"
+    assert not (small.path / "up").exists(), "the playbook ran without an intent on record"
     assert not [x for x in entries(journal)[before:] if isinstance(x, r.StepBegan)]
 
 
@@ -177,7 +177,7 @@ def _fill_and_free(small: Small, ballast: Path, journal: Path) -> None:
     words.are_all_there(journal)
     words.let_go()
     small.until(lambda: recovered(journal), "the service is back")
-    assert small.web.file.exists()
+    assert (small.path / "up").exists()
 
     first.kill()
     first.wait()

@@ -77,11 +77,10 @@ class Small:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Outside: what a playbook names in its workspace counts for its digest.
-        self.web = Web(path.with_name(f"{path.name}-up"))
+        self.web = Web(path / "up")
         self.ref = Web(path / "ref-up")
         self.started: list[subprocess.Popen[bytes]] = []
-        self.web.file.touch()
+        (path / "up").touch()
         (path / "ref-up").touch()
         write(
             path / "inventories/acme/hosts.yml",
@@ -97,7 +96,7 @@ class Small:
         write(
             path / "playbooks/restart.yml",
             "- hosts: here\n  gather_facts: false\n  tasks:\n    - name: start the web server\n"
-            f"      ansible.builtin.file: {{path: {self.web.file}, state: touch, mode: '0644'}}\n",
+            f"      ansible.builtin.file: {{path: {path}/up, state: touch, mode: '0644'}}\n",
         )
 
     def bascule(self, *arguments: str) -> subprocess.CompletedProcess[str]:

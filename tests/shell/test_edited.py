@@ -21,7 +21,7 @@ def asked(small: Small) -> Small:
     small.daemon()
     small.until(lambda: "daemon is up" in small.log(), "the daemon is up")
     small.until(small.is_up, "the service is seen up")
-    small.web.file.unlink()
+    (small.path / "up").unlink()
     small.until(lambda: waits(small, "r1"), "an approval is asked for")
     return small
 
@@ -43,7 +43,7 @@ def test_what_was_put_there_after_the_question_is_not_approved(asked: Small) -> 
     assert "cannot be approved as it was shown: ansible.cfg was added" in asked.bascule("status").stdout.replace(
         "\n", " "
     )
-    assert not asked.web.file.exists()
+    assert not (asked.path / "up").exists()
     config.unlink()
     done = asked.bascule("approve", "r1", "--by", "Ada")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,7 +74,7 @@ def test_only_a_person_from_their_own_login_approves(asked: Small) -> None:
     bound = asked.bascule("approve", "r1", "--by", "eve")
     assert bound.returncode == 3
     assert "not that person" in bound.stderr
-    assert not asked.web.file.exists()
+    assert not (asked.path / "up").exists()
 
 
 def test_a_workspace_of_everybody_is_refused_before_anything_of_it_runs(small: Small) -> None:

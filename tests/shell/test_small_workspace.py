@@ -14,7 +14,7 @@ def test_a_daemon_recovers_reloads_hands_over_and_ends(small: Small) -> None:
     small.until(lambda: "daemon is up" in small.log(), "the daemon is up")
     small.until(small.is_up, "the service is seen up")
 
-    small.web.file.unlink()  # the service dies, and the playbook brings it back
+    (small.path / "up").unlink()  # the service dies, and the playbook brings it back
     small.until(lambda: small.records(r.IncidentEnded), "the incident has ended")
     (ended,) = small.records(r.IncidentEnded)
     assert isinstance(ended, r.IncidentEnded)
@@ -49,17 +49,17 @@ def test_a_daemon_recovers_reloads_hands_over_and_ends(small: Small) -> None:
 
 
 def test_one_word_without_a_daemon(small: Small) -> None:
-    small.web.file.unlink()
+    (small.path / "up").unlink()
     dry = small.bascule("failover", "acme/web", "--dry-run")
     assert dry.returncode == 0, dry.stdout + dry.stderr
     assert "restart.yml" in dry.stdout
     assert "start the web server" in dry.stdout
-    assert not small.web.file.exists()
+    assert not (small.path / "up").exists()
     assert small.records(r.Configured) == []  # nothing was written
 
     done = small.bascule("failover", "acme/web", "--reason", "it is down")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert small.web.file.exists()
+    assert (small.path / "up").exists()
     (started,) = small.records(r.RunStarted)
     assert isinstance(started, r.RunStarted)
     assert (started.who, started.why, started.origin) == ("Ada", "it is down", r.Origin.MANUAL)
