@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import yaml
 
 from orchestrator.config import trees
 from orchestrator.config.surroundings import programs_among, ssh_files_in, text_of
-from orchestrator.config.yaml_nodes import texts
+from orchestrator.config.yaml_nodes import pairs, texts
 
 if TYPE_CHECKING:
     from orchestrator.config.playbooks import Reader
@@ -27,6 +28,7 @@ LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with temp
 _INNER = ("", *(f"/{inner}" for inner in ("tasks", *LOOKED_UP)))
 READ_MAX = 1 << 18  # bytes of a file: what is larger is data
 YAML = (".yml", ".yaml")
+WRITES = ("dest", "path", "creates", "removes")  # of modules: what is there is not read by Ansible
 _BETWEEN_WORDS = re.compile(r"[\s\"'=,;:|(){}\[\]<>@`]+")
 _BETWEEN_PARTS = re.compile(r"[~+$\\]+")  # what joins texts, or stands before a variable
 _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'")
@@ -137,15 +139,17 @@ class Closure:
         looked_up = self.bases(path)
         bases = [*looked_up, *self._others]
         root = self._reader.tree(path) if path.suffix in YAML else None
+        words = words_of(path)
         if root is not None:
             base = next((top for top in bases if (top / "tasks").is_dir()), path.parent)
             if self._reader.walk(path, root, base, found):
                 for top in looked_up:
                     self._reader.whatever_is_looked_up(top, found)
-            values = {word for text in texts(root) for word in words_in(text)}
+            written = _only_written(root, self._reader.folder)
+            values = {word for text in texts(root) if text not in written for word in words_in(text)}
+            words -= written - values
             self.name(values, bases, found, folders=True)
             self._roles(values, bases, found)
-        words = words_of(path)
         self.name(words, bases, found)
         self.programs.update(programs_among(words))
         if any(word.startswith("-F") for word in words):
@@ -175,6 +179,17 @@ class Closure:
                     found.update(trees.files(there.parent))  # one includes another
         except (OSError, ValueError):  # too long for a name: it names nothing
             return
+
+
+def _only_written(root: yaml.Node, folder: Path) -> set[str]:
+    """Full paths outside of playbooks/ that stand only where tasks say what they write: what is there is theirs.
+
+    A playbook that puts a file into its workspace would else be another one afterwards.
+    """
+    said = [str(node.value) for key, node in pairs(root) if key in WRITES and isinstance(node, yaml.ScalarNode)]
+    outside = Counter(text for text in said if text.startswith("/") and not f"{text}/".startswith(f"{folder}/"))
+    times = Counter(texts(root)) if outside else Counter()
+    return {text for text, count in outside.items() if times[text] == count}
 
 
 def _is_code(path: Path) -> bool:

@@ -226,6 +226,25 @@ def test_what_the_configuration_names_is_covered(place: Path, setting: str) -> N
     assert digest(place) != before
 
 
+STATE = "- hosts: web\n  tasks:\n    - ansible.builtin.file: {{path: {0}/state/up, state: touch}}\n"
+READS = {
+    "nobody": "",
+    "a program": "    - ansible.builtin.command: {0}/state/up\n",
+    "a variable": "    - ansible.builtin.command: sh -c '. {{{{ it }}}}'\n      vars: {{it: {0}/state/up}}\n",
+    "a copy": "    - ansible.builtin.copy: {{src: {0}/state/up, dest: /tmp/x}}\n",
+}
+
+
+@pytest.mark.parametrize("by", READS)
+def test_what_a_playbook_only_writes_does_not_make_it_another_one(place: Path, by: str) -> None:
+    """By its full path, outside of playbooks/; where anything else names it too, it may be read."""
+    write(place / "playbooks/p.yml", (STATE + READS[by]).format(place))
+    write(place / "state/other")
+    before = digest(place)
+    write(place / "state/up", "up\n")
+    assert (digest(place) == before) is (by == "nobody")
+
+
 def test_the_files_that_ssh_reads_are_covered(place: Path) -> None:
     config = write(place / "ssh.cfg", "Host *\n")
     write(place / "ansible.cfg", "[ssh_connection]\nssh_args = -o ControlMaster=auto -F ssh.cfg\n")
