@@ -33,6 +33,7 @@ _BETWEEN_WORDS = re.compile(r"[\s\"'=,;:|(){}\[\]<>@`]+")
 _BETWEEN_PARTS = re.compile(r"[~+$\\]+")  # what joins texts, or stands before a variable
 _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'")
 _GLOB = re.compile(r"[*?]")
+_LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 _known: dict[str, frozenset[str]] = {}  # by the digest of a file: its words
 
 
@@ -195,3 +196,9 @@ def _only_written(root: yaml.Node, folder: Path) -> set[str]:
 def _is_code(path: Path) -> bool:
     """Whether it is of a plug-in or collection, whose folder counts as a whole."""
     return any(part in ("library", "module_utils", "collections") or part.endswith("_plugins") for part in path.parts)
+
+
+def looks_up(node: yaml.Node) -> bool:
+    """Whether a value reads files by a name that is only known when it runs."""
+    texts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+    return any(isinstance(t, yaml.ScalarNode) and _LOOKUP.search(str(t.value)) is not None for t in texts)

@@ -24,7 +24,7 @@ from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
 from orchestrator.config.inventory_words import programs_named, words_for
 from orchestrator.config.manifest import Manifest
-from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names
+from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
     NO_FILE,
@@ -42,7 +42,6 @@ _BESIDE = ("library", "module_utils", "doc_fragments", "collections", "group_var
 _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
-_LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 YES = ("true", "yes", "on")
 
 
@@ -265,7 +264,7 @@ class Reader:
         loose = False
         for key, node in pairs(root):
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
-            loose = loose or plain.startswith("with_") or _looks_up(node)
+            loose = loose or plain.startswith("with_") or looks_up(node)
             if plain in _ROLE_KEYS:
                 self.role(path, get(node, "name", "role"), found)
             elif plain in _TASK_KEYS:
@@ -393,9 +392,3 @@ def _words(text: str) -> list[str]:
 def _is_file_here(base: Path, name: str) -> bool:
     """Whether a name that may be a collection's is a file here, as Ansible asks first."""
     return (base / name).exists() or name.endswith((".yml", ".yaml"))
-
-
-def _looks_up(node: yaml.Node) -> bool:
-    """Whether a value reads files by a name that is only known when it runs."""
-    texts = node.value if isinstance(node, yaml.SequenceNode) else [node]
-    return any(isinstance(t, yaml.ScalarNode) and _LOOKUP.search(str(t.value)) is not None for t in texts)

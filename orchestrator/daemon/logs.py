@@ -51,7 +51,6 @@ def set_up_logs(form: str) -> Outlet:
     libraries = logging.StreamHandler(outlet)
     libraries.setFormatter(_Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[libraries], force=True)
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages quote addresses
     return outlet
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
+
+from orchestrator.runner.warm import alone
 
 PROGRAM = [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run"]
 HOSTS = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -213,8 +216,9 @@ def test_a_changed_configuration_counts_at_once(place: Place) -> None:
         place.warm_up()
 
 
-def test_a_new_checkout(tmp_path: Path) -> None:
+def test_a_new_checkout(tmp_path_factory: pytest.TempPathFactory) -> None:
     """As by a new checkout of the same name: what was started in the old one says so, and the next one is warm."""
+    tmp_path = tmp_path_factory.mktemp("new")  # a socket's path is short
     home, run = tmp_path / "home", tmp_path / "run"
     home.mkdir()
     run.mkdir(mode=0o700)
@@ -232,6 +236,19 @@ def test_a_new_checkout(tmp_path: Path) -> None:
         found.warm_up()
     finally:
         found.close()
+
+
+def test_where_no_socket_can_be_bound_it_is_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path of more than 107 bytes: the next place is taken, and not none for ever."""
+    deep = tmp_path / ("deep" * 20)
+    deep.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+    found = alone.find({})
+    assert found is not None
+    assert not found.door.is_relative_to(deep)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(found.door))
+        found.door.unlink()
 
 
 def _steady(text: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -339,6 +340,22 @@ class TestSecrets:
         assert [entry for entry in logs if entry["event"] == "notice_not_delivered_by"]
         for secret in SECRETS:
             assert secret not in everything, secret
+
+
+def test_in_a_daemon_too_apprises_reason_is_told_and_stays_out_of_the_log() -> None:
+    """Its logger is kept apart, not silenced: the reason comes from there."""
+    code = (
+        "from orchestrator.daemon.logs import set_up_logs\n"
+        "from orchestrator.core.people import AppriseWay\n"
+        "from orchestrator.notify import apprise_way\n"
+        "from orchestrator.notify.message import Message\n"
+        "out = set_up_logs('json')\n"
+        "print(apprise_way.send(AppriseWay('json://127.0.0.1:1'), Message('n', 't', 'b', 'failure', {})))\n"
+        "out.drain(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert "A Connection error occurred sending JSON" in done.stdout
+    assert done.stderr == ""
 
 
 @contextmanager

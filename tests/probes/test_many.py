@@ -112,7 +112,9 @@ async def test_a_reply_after_the_time_is_none_although_it_is_read_before_the_dea
     asking = icmp._Asking(Question(), told.append)  # type: ignore[arg-type]
     ping = Ping("192.0.2.1", "192.0.2.1", (1, 1), lambda _: None)
     ping.rtt_s = 0.7
-    asking._pings, asking._sent = [ping], 1
+    asked = icmp._Asked("192.0.2.1", None)  # type: ignore[arg-type]
+    asked.pings = [ping]
+    asking._asked, asking._sent = [asked], 1
     asking._look()
     assert told[0].rtts_s == ()
 

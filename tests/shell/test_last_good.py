@@ -68,7 +68,7 @@ async def test_a_playbook_that_changed_itself_is_not_played_under_the_last_good_
 
 def computed(small: Small) -> Path:
     """The inventory is a program from now on; it answers while the file that is returned is there."""
-    answers = small.path / "api-answers"
+    answers = small.path.with_name(small.path.name + "-answers")  # outside: what a program names counts
     answers.touch()
     (small.path / "inventories/acme/hosts.yml").unlink()
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}

@@ -29,7 +29,7 @@ def test_a_daemon_recovers_reloads_hands_over_and_ends(small: Small) -> None:
     configured = small.records(r.Configured)
     write(small.path / "inventories/acme/services.yml", SERVICES.replace("ladder: [restart]", "ladder: [restrat]"))
     first.send_signal(signal.SIGHUP)
-    small.until(lambda: "the old one stays in force" in small.log(), "the invalid file is refused")
+    small.until(lambda: "the old configuration stays in force" in small.log(), "the invalid file is refused")
     assert "restrat" in small.log()
     assert small.records(r.Configured) == configured
     write(small.path / "inventories/acme/services.yml", SERVICES.replace("rto: 5m", "rto: 6m"))

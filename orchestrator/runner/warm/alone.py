@@ -25,6 +25,8 @@ from orchestrator.runner import settings
 from orchestrator.runner.environment import frozen
 from orchestrator.runner.warm.directories import PREFIX, tidy
 
+KEY = 24  # hexadecimal digits of what such a zygote is made of
+PATH_MAX = 107  # bytes of a socket's path, on Linux
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 
 
@@ -107,7 +109,7 @@ def find(environment: Mapping[str, str], mitogen: bool = True) -> Alone | None:
         "root": [root.st_dev, root.st_ino],
         "namespaces": [_namespace(name) for name in NAMESPACES],
     }
-    return Alone(home, hashlib.sha256(json.dumps(taken_over).encode()).hexdigest()[:24], mitogen)
+    return Alone(home, hashlib.sha256(json.dumps(taken_over).encode()).hexdigest()[:KEY], mitogen)
 
 
 def _namespace(name: str) -> str:
@@ -123,6 +125,8 @@ def _private_directory() -> Path | None:
     places = [Path(runtime) / "bascule-warm"] if runtime else []
     places.append(Path("/run/bascule-warm") if uid == 0 else Path(f"/tmp/bascule-warm-{uid}"))  # noqa: S108 (checked)
     for place in places:
+        if len(os.fsencode(place)) + len("/.socket") + KEY > PATH_MAX:
+            continue
         try:
             place.mkdir(mode=0o700, exist_ok=True)
             found = place.lstat()
