@@ -13,7 +13,7 @@ import yaml
 
 from orchestrator.config.faults import Faults
 from orchestrator.config.inventory_files import OURS, inventory_files
-from orchestrator.config.playbook_words import words_in, words_of
+from orchestrator.config.playbook_words import YAML, apart, words_in, words_of
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
     configured,
@@ -24,7 +24,7 @@ from orchestrator.config.surroundings import (
     start_directory,
     text_of,
 )
-from orchestrator.config.yaml_nodes import pairs, texts
+from orchestrator.config.yaml_nodes import get, pairs, texts
 
 _OF_A_MOVE = ("vars", "limit")
 
@@ -33,10 +33,20 @@ def words_for(sources: Sequence[Path]) -> frozenset[str]:
     """Every word of this inventory, and of what the client's moves give their playbooks."""
     found: set[str] = set()
     for path in inventory_files(sources):
-        found |= words_of(path)
+        found |= words_of(path) - _of_caches(path)
     for text in _texts_of_moves(sources):
         found.update(words_in(text))
     return frozenset(found)
+
+
+def _of_caches(path: Path) -> set[str]:
+    """Words that an inventory has only to say where its plug-in keeps what it was told."""
+    root = compose(text, path.name, Faults()) if path.suffix in YAML and (text := text_of(path)) else None
+    if not isinstance(root, yaml.Node) or get(root, "plugin") is None:
+        return set()
+    said = [str(v.value) for k, v in pairs(root) if k.startswith("cache_") and isinstance(v, yaml.ScalarNode)]
+    words, others = apart(root, said)
+    return words - others
 
 
 def programs_named(workspace: Path, sources: Sequence[Path]) -> dict[str, str]:

@@ -28,10 +28,17 @@ LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with temp
 _INNER = ("", *(f"/{inner}" for inner in ("tasks", *LOOKED_UP)))
 READ_MAX = 1 << 18  # bytes of a file: what is larger is data
 YAML = (".yml", ".yaml")
-WRITES = ("dest", "path", "creates", "removes")  # of modules: what is there is not read by Ansible
+# Modules that put something where these options say, and the options that only ask whether something is there.
+WRITES = {
+    "dest": {"copy", "template", "fetch", "get_url", "unarchive", "assemble", "archive", "ini_file"},
+    "path": {"file", "lineinfile", "blockinfile", "replace", "ini_file"},
+    "creates": {"command", "shell", "script", "unarchive"},
+    "removes": {"command", "shell", "script"},
+}
 _BETWEEN_WORDS = re.compile(r"[\s\"'=,;:|(){}\[\]<>@`]+")
 _BETWEEN_PARTS = re.compile(r"[~+$\\]+")  # what joins texts, or stands before a variable
 _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'")
+_BY_SSH = re.compile(r"(?i)\b(UserKnownHostsFile|ControlPath)[ =]+(\"[^\"\n]*\"|[^\s'\"]+)")  # it writes there itself
 _GLOB = re.compile(r"[*?]")
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 _known: dict[str, frozenset[str]] = {}  # by the digest of a file: its words
@@ -53,6 +60,7 @@ class Names:
 
 def words_in(text: str) -> Iterator[str]:
     """Whatever in a text may be a name: with blanks in it, if it is quoted or the text itself."""
+    text = _BY_SSH.sub(" ", text)
     for whole in (text, *(found[1] or found[2] for found in _QUOTED.finditer(text))):
         if len(whole) <= 200 and "\n" not in whole:
             yield whole.strip()
@@ -146,8 +154,7 @@ class Closure:
             if self._reader.walk(path, root, base, found):
                 for top in looked_up:
                     self._reader.whatever_is_looked_up(top, found)
-            written = _only_written(root, self._reader.folder)
-            values = {word for text in texts(root) if text not in written for word in words_in(text)}
+            written, values = apart(root, _written(root))
             words -= written - values
             self.name(values, bases, found, folders=True)
             self._roles(values, bases, found)
@@ -182,15 +189,26 @@ class Closure:
             return
 
 
-def _only_written(root: yaml.Node, folder: Path) -> set[str]:
-    """Full paths outside of playbooks/ that stand only where tasks say what they write: what is there is theirs.
+def apart(root: yaml.Node, written: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Words of the texts that stand nowhere else than where something is written, and words of all others.
 
-    A playbook that puts a file into its workspace would else be another one afterwards.
+    What is there belongs to whoever writes it: a playbook that leaves a file in its workspace, and an inventory that
+    caches what it was told, would else be another one afterwards.
     """
-    said = [str(node.value) for key, node in pairs(root) if key in WRITES and isinstance(node, yaml.ScalarNode)]
-    outside = Counter(text for text in said if text.startswith("/") and not f"{text}/".startswith(f"{folder}/"))
-    times = Counter(texts(root)) if outside else Counter()
-    return {text for text, count in outside.items() if times[text] == count}
+    said = Counter(written)
+    times = Counter(texts(root))
+    alone = {text for text, count in said.items() if times[text] == count}
+    words = {word for text in alone for word in words_in(text)}
+    return words, {word for text in times.keys() - alone for word in words_in(text)}
+
+
+def _written(root: yaml.Node) -> Iterator[str]:
+    """What tasks say they write, or only ask for."""
+    for name, node in pairs(root):
+        module = name.rpartition(".")[2]
+        for option, value in pairs(node) if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(value, yaml.ScalarNode) and module in WRITES.get(option, ()):
+                yield str(value.value)
 
 
 def _is_code(path: Path) -> bool:

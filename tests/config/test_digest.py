@@ -227,8 +227,14 @@ def test_what_the_configuration_names_is_covered(place: Path, setting: str) -> N
 
 
 STATE = "- hosts: web\n  tasks:\n    - ansible.builtin.file: {{path: {0}/state/up, state: touch}}\n"
+NOT_READ = ("nobody", "a copy out", "by a name with a variable", "by a relative name")
 READS = {
     "nobody": "",
+    "a copy out": "    - ansible.builtin.copy: {{src: x.cfg, dest: {0}/state/up}}\n",
+    "by a name with a variable": "    - fetch: {{src: /x, dest: '{{{{ playbook_dir }}}}/../state/{{{{ what }}}}'}}\n",
+    "by a relative name": "    - fetch: {{src: /etc/x, dest: ../state/}}\n",
+    "a module that reads by path": "    - {{read_csv: {{path: {0}/state/up}}, delegate_to: localhost}}\n",
+    "variables": "    - include_vars: ../state/up\n",
     "a program": "    - ansible.builtin.command: {0}/state/up\n",
     "a variable": "    - ansible.builtin.command: sh -c '. {{{{ it }}}}'\n      vars: {{it: {0}/state/up}}\n",
     "a copy": "    - ansible.builtin.copy: {{src: {0}/state/up, dest: /tmp/x}}\n",
@@ -237,12 +243,12 @@ READS = {
 
 @pytest.mark.parametrize("by", READS)
 def test_what_a_playbook_only_writes_does_not_make_it_another_one(place: Path, by: str) -> None:
-    """By its full path, outside of playbooks/; where anything else names it too, it may be read."""
+    """Where anything else names it too, it may be read."""
     write(place / "playbooks/p.yml", (STATE + READS[by]).format(place))
     write(place / "state/other")
     before = digest(place)
     write(place / "state/up", "up\n")
-    assert (digest(place) == before) is (by == "nobody")
+    assert (digest(place) == before) is (by in NOT_READ)
 
 
 def test_the_files_that_ssh_reads_are_covered(place: Path) -> None:
@@ -435,3 +441,39 @@ def test_the_kept_inventory_notices_what_a_link_leads_to_and_who_computes(place:
     write(place / "ansible.cfg", "[defaults]\nvars_plugins = mine\n")
     assert variables()["x"] == 2
     assert not list((place / "cache").iterdir()), f"a plug-in may say something else each time ({sys.platform})"
+
+
+CACHES = {
+    "of facts": ("ansible.cfg", "[defaults]\nfact_caching = jsonfile\nfact_caching_connection = state/facts\n"),
+    "of the inventory, by the configuration": (
+        "ansible.cfg",
+        "[inventory]\ncache = true\ncache_connection = state/hosts\n",
+    ),
+    "of the inventory, by its plug-in": (
+        "inventories/acme/hosts.yml",
+        "plugin: amazon.aws.aws_ec2\ncache: true\ncache_plugin: jsonfile\ncache_connection: ./state/hosts\n",
+    ),
+    "of ssh, of hosts' keys": (
+        "inventories/acme/hosts.yml",
+        "all: {hosts: {web: {ansible_ssh_args: '-o UserKnownHostsFile=state/hosts/x -o ControlPath=.cache/x'}}}\n",
+    ),
+    "in a folder with a dot": ("inventories/acme/hosts.yml", "plugin: x\ncache_connection: .cache\n"),
+}
+
+
+@pytest.mark.parametrize("what", CACHES)
+def test_a_cache_that_ansible_writes_does_not_make_it_another_one(place: Path, what: str) -> None:
+    """Else each reading would refuse the next step."""
+    name, text = CACHES[what]
+    write(place / name, text)
+    for top in ("", "inventories/acme/", "playbooks/"):
+        write(place / top / "state/facts/web", "{}")
+        write(place / top / "state/hosts/x", "{}")
+        write(place / top / ".cache/x", "{}")
+    before = digest(place)
+    for top in ("", "inventories/acme/", "playbooks/"):
+        write(place / top / "state/facts/web", "{1}")
+        write(place / top / "state/facts/db", "{}")
+        write(place / top / "state/hosts/x", "{1}")
+        write(place / top / ".cache/x", "{1}")
+    assert digest(place) == before
