@@ -19,6 +19,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 # What runs playbooks compiles Ansible once, and not once for each workspace of a test.
 os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".bascule-cache" / "compiled"))
 
+# What is written is kept until somebody flushes it, as for most who start these programs.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 # Whoever starts the tests in the background of a shell has them ignore it; what they start must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -25,6 +25,8 @@ from typing import Any, Self
 
 from orchestrator.config.ansible_programs import environment_to_ask
 
+ENDS_WITHIN_S = 2.0  # it removes its directory meanwhile
+
 Answer = dict[str, Any]
 
 
@@ -91,9 +93,11 @@ class Ansible:
             process, self._process = self._process, None
         if process is None:
             return
-        if process.poll() is None:
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if process.poll() is None:
+                with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, number)
+                    process.wait(ENDS_WITHIN_S)
         if process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -43,6 +44,8 @@ def read(question: Mapping[str, Any], tell: Callable[[Mapping[str, Any], Any], N
             Both.cli_executor(["ansible-inventory", *question["arguments"], "--list"])
         except SystemExit as ended:
             code = ended.code
+        for written in (sys.stdout, sys.stderr):
+            written.flush()  # Ansible leaves that to the end of its program
         told = []
         for stream in (out, err):
             stream.seek(0)

@@ -223,3 +223,10 @@ def test_a_program_that_does_not_end_is_given_up_and_the_others_are_read(tmp_pat
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1]:
         assert time.monotonic() < until, "the program goes on"
         time.sleep(0.1)
+
+
+def test_asking_leaves_nothing_in_the_operators_home(tmp_path: Path) -> None:
+    """Ansible makes a directory there at its start, and removes it when it ends by itself."""
+    write(tmp_path / "inventories/acme/hosts.ini", HOSTS)
+    assert read(tmp_path).host_vars["r1"]
+    assert list((tmp_path / "home").rglob("ansible-local-*")) == []
