@@ -204,7 +204,7 @@ def test_killed_between_any_two_entries_it_recovers_and_repeats_nothing_done(whe
     start = len(world.entries)
     hq_loses_power(world)
     while len(world.entries) < start + when and world.now < 200:
-        world.run(0.001)
+        world.go()
     world.crash()
     world.run(5)
     world.start()
@@ -227,7 +227,7 @@ def test_a_step_that_never_began_is_simply_begun() -> None:
     while not list(world.records(r.RunStarted)):
         world.run(0.05)
     while world.decided().runs["r1"].step("execute").state is not r.StepState.RUNNING:
-        world.run(0.001)
+        world.go()
     world.crash()
     world.start()
     key = e.StepKey("r1", "execute", 1)

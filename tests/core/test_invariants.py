@@ -374,7 +374,7 @@ def test_what_changed_during_the_preflight_is_honoured_before_the_fence(change: 
 def waiting_run(world: World) -> Turn:
     """A turn in which the first automatic run has passed its preflight and is about to fence."""
     while not world.decided().runs:
-        world.run(0.001)
+        world.go()
     run = world.decided().runs["r1"]
     turn = world.engine.turn(world.now)
     if run.step("preflight").state is r.StepState.RUNNING:
@@ -403,7 +403,7 @@ def test_a_mode_that_became_ask_asks_and_goes_on_when_approved() -> None:
     erp = replace(world.model.services["acme/erp"], mode=Mode.ASK)
     hq_loses_power(world)
     while not world.decided().runs:
-        world.run(0.001)
+        world.go()
     world.hears(
         e.ConfigurationLoaded(replace(world.model, digest="ask", services={**world.model.services, erp.id: erp}))
     )

@@ -175,7 +175,7 @@ def test_a_suspicion_that_is_cleared_before_isolates_nothing() -> None:
     world.say(WordKind.SUSPECT, "acme")
     hq_loses_power(world)
     while not erp_runs(world):
-        world.run(0.001)
+        world.go()
     assert world.say(WordKind.CLEAR, "acme").accepted
     world.run(60)
     assert world.decided().services["acme/erp"].place == "acme/geo"
@@ -215,7 +215,7 @@ def test_killed_between_any_two_entries_it_isolates_once_more_at_most_and_asks(w
     first = len(world.entries)
     hq_loses_power(world)
     while len(world.entries) < first + when and world.now < 200:
-        world.run(0.001)
+        world.go()
     world.crash()
     world.run(5)
     world.start()

@@ -77,7 +77,7 @@ def test_answers_from_before_a_controller_went_down_do_not_count() -> None:
     world = lab()
     hq_loses_power(world)
     while not world.decided().runs:
-        world.run(0.001)
+        world.go()
     world.crash()
     world.measures["acme/geo-replica"] = {"data_age_s": 0.3}
     world.run(600)

@@ -234,18 +234,22 @@ class World:
     def run(self, for_s: float) -> None:
         """Let the world go on for so long."""
         until = self.now + for_s
-        while True:
-            due = self._queue[0][0] if self._queue else float("inf")
-            wake = self._wake_at
-            at = min(due, wake)
-            if at > until:
-                break
-            self.now = max(self.now, at)
-            if due <= wake:
-                heapq.heappop(self._queue)[2]()
-            else:
-                self._step(e.Ticked())
+        while self._next_at() <= until:
+            self.go()
         self.now = until
+
+    def go(self) -> None:
+        """Let the next thing happen, whenever that is."""
+        at = self._next_at()
+        assert at < float("inf"), "nothing will happen any more"
+        self.now = max(self.now, at)
+        if self._queue and self._queue[0][0] <= self._wake_at:
+            heapq.heappop(self._queue)[2]()
+        else:
+            self._step(e.Ticked())
+
+    def _next_at(self) -> float:
+        return min(self._queue[0][0], self._wake_at) if self._queue else self._wake_at
 
     def at(self, at: float, do: Callable[[], None]) -> None:
         """Do this then."""
