@@ -43,6 +43,12 @@ def _not_permitted() -> str | None:
     return why_not()
 
 
+def _left_to_the_long_run() -> tuple[str, ...]:
+    """How the names begin of tests that `make test` leaves to `make test-long`; see `long.txt`."""
+    lines = (Path(__file__).parent / "long.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(f"tests/{line}" for line in lines if line and not line.startswith("#"))
+
+
 # Several processes take a file each: the long ones first, or the last to be begun is waited for alone.
 LONG_FIRST = ("runner", "contract", "sim", "shell", "cli")
 
@@ -55,6 +61,10 @@ def _turn(item: pytest.Item) -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The long ones first; skip the lab's tests where they cannot run, or fail instead where they must."""
     items.sort(key=_turn)
+    left = _left_to_the_long_run()
+    for item in items:
+        if item.nodeid.startswith(left):
+            item.add_marker(pytest.mark.long)
     lab = [item for item in items if item.get_closest_marker("lab")]
     if not lab:
         return

@@ -6,6 +6,7 @@ Each message names the better place, so that whoever meets it knows what to do.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -305,3 +306,14 @@ def test_every_answer_comes_in_by_one_way(path: Path) -> None:
             )
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Observed"):
             assert path.name == "prober.py", f"{name_of(path)}:{node.lineno} observes past Kind.classify"
+
+
+def test_what_is_left_to_the_long_run_is_there() -> None:
+    """A row that names no test any more would hide that another one is in the short run."""
+    missing = []
+    for line in (PACKAGE.parent / "tests" / "long.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            file, *names = line.partition("[")[0].split("::")
+            source = (PACKAGE.parent / "tests" / file).read_text(encoding="utf-8")
+            missing += [line for name in names if name and not re.search(rf"\b(def|class) {name}\w*\(?", source)]
+    assert missing == []
