@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from orchestrator.config import last_read
+from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.comparing import differences, playbook_digest
 from orchestrator.config.faults import Fault, Faults
 from orchestrator.config.inventory import read_inventory
@@ -47,7 +48,7 @@ def differ(
     return found
 
 
-def unread_now(workspace: Path, beside: Beside, client: str) -> Beside | None:
+def unread_now(workspace: Path, beside: Beside, client: str, ansible: Ansible) -> Beside | None:
     """What is in force with a computed inventory as it was last read, since it is not to be had now; None: it is.
 
     It is asked for seconds at most, and not if that was done just now. Takes as long as its source does.
@@ -59,7 +60,9 @@ def unread_now(workspace: Path, beside: Beside, client: str) -> Beside | None:
     before = last_read.last(kept, client)
     if before is None or 0 <= time.time() - before.at < JUST_NOW_S:
         return None
-    found = read_inventory(workspace, client, sources, Faults(), cache=None, kept=kept, patience_s=WAITS_S)
+    found = read_inventory(
+        workspace, client, sources, Faults(), cache=None, kept=kept, ansible=ansible, patience_s=WAITS_S
+    )
     if found is None or found.stale is None:
         return None
     log.warning("inventory cannot be read", client=client, served_by=str(found.stale))
