@@ -46,6 +46,7 @@ _BY_SSH = re.compile(
 )  # it writes there itself
 _FROM_THERE = re.compile(r"(?:\b(?:cd|pushd)|(?<!\S)-(?:C|m))\s+[\"']?([\w./-]+)")  # a folder where a program begins
 _SUFFIXES = (*YAML, ".json", ".j2", ".sh", ".py")  # that a name may get where it is used: {{ site }}.yml, -m tool
+_TOLD = re.compile(r"\b(\w+)\s*(?:\.\s*|\[\s*['\"])(?:dest|path|results)\b")  # what a registered result says it wrote
 _GLOB = re.compile(r"[*?]")
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 _known: dict[str, frozenset[str]] = {}  # by the digest of a file: its words
@@ -231,10 +232,9 @@ def apart(root: yaml.Node, written: Iterable[str]) -> tuple[set[str], set[str]]:
 
 def _written(root: yaml.Node) -> Iterator[str]:
     """What tasks say they write, or only ask for. What a task's result tells of again (`made.dest`) may be used."""
-    told = " ".join(texts(root))
+    told = {found[1] for said in texts(root) for found in _TOLD.finditer(said)}
     for task in _tasks(root):
-        made = re.escape(text(get(task, "register")))
-        if made and re.search(rf"\b{made}\s*(\.\s*|\[\s*['\"])(dest|path|results)\b", told):
+        if text(get(task, "register")) in told:
             continue
         for key, node in task.value:
             collection, _, module = text(key).rpartition(".")
