@@ -27,6 +27,8 @@ from orchestrator.config.surroundings import (
 from orchestrator.config.yaml_nodes import get, pairs, texts
 
 _OF_A_MOVE = ("vars", "limit")
+_KEPT_IN = ("cache_connection", "cache_prefix")  # options of inventory plug-ins
+_VARIABLES = frozenset(("group_vars", "host_vars"))
 
 
 def words_for(sources: Sequence[Path]) -> frozenset[str]:
@@ -42,9 +44,9 @@ def words_for(sources: Sequence[Path]) -> frozenset[str]:
 def _of_caches(path: Path) -> set[str]:
     """Words that an inventory has only to say where its plug-in keeps what it was told."""
     root = compose(text, path.name, Faults()) if path.suffix in YAML and (text := text_of(path)) else None
-    if not isinstance(root, yaml.Node) or get(root, "plugin") is None:
+    if not isinstance(root, yaml.Node) or get(root, "plugin") is None or not _VARIABLES.isdisjoint(path.parts):
         return set()
-    said = [str(v.value) for k, v in pairs(root) if k.startswith("cache_") and isinstance(v, yaml.ScalarNode)]
+    said = [str(node.value) for key in _KEPT_IN if isinstance(node := get(root, key), yaml.ScalarNode)]
     words, others = apart(root, said)
     return words - others
 

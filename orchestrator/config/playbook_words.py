@@ -19,7 +19,7 @@ import yaml
 
 from orchestrator.config import trees
 from orchestrator.config.surroundings import programs_among, ssh_files_in, text_of
-from orchestrator.config.yaml_nodes import pairs, texts
+from orchestrator.config.yaml_nodes import get, pairs, text, texts
 
 if TYPE_CHECKING:
     from orchestrator.config.playbooks import Reader
@@ -35,10 +35,18 @@ WRITES = {
     "creates": {"command", "shell", "script", "unarchive"},
     "removes": {"command", "shell", "script"},
 }
+_OF_ANSIBLE = ("", "ansible.builtin", "ansible.legacy", "community.general")  # whose modules do what is said here
+_TASKS = ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always")
+_FOLDER_KEY = re.compile(r"(dir|dirs|path|paths|src|folder|directory)$", re.IGNORECASE)
 _BETWEEN_WORDS = re.compile(r"[\s\"'=,;:|(){}\[\]<>@`]+")
 _BETWEEN_PARTS = re.compile(r"[~+$\\]+")  # what joins texts, or stands before a variable
 _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'")
-_BY_SSH = re.compile(r"(?i)\b(UserKnownHostsFile|ControlPath)[ =]+(\"[^\"\n]*\"|[^\s'\"]+)")  # it writes there itself
+_BY_SSH = re.compile(
+    r"(?i)\b(UserKnownHostsFile|ControlPath)[ =]+(\"[^\"\n]*\"|[^\s'\";&|<>()]+)"
+)  # it writes there itself
+_FROM_THERE = re.compile(r"(?:\b(?:cd|pushd)|(?<!\S)-(?:C|m))\s+[\"']?([\w./-]+)")  # a folder where a program begins
+_SUFFIXES = (*YAML, ".json", ".j2", ".sh", ".py")  # that a name may get where it is used: {{ site }}.yml, -m tool
+_TOLD = re.compile(r"\b(\w+)\s*(?:\.\s*|\[\s*['\"])(?:dest|path|results)\b")  # what a registered result says it wrote
 _GLOB = re.compile(r"[*?]")
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 _known: dict[str, frozenset[str]] = {}  # by the digest of a file: its words
@@ -57,6 +65,11 @@ class Names:
     def __contains__(self, word: str) -> bool:
         return word.rstrip("/").rpartition("/")[2] in self._names
 
+    def spelled(self, word: str) -> list[str]:
+        """A word, and a path with what may be put behind it: those of which there is something of that name."""
+        longer = [f"{word.rstrip('/')}{suffix}" for suffix in _SUFFIXES] if "/" in word else []
+        return [name for name in (word, *longer) if name in self]
+
 
 def words_in(text: str) -> Iterator[str]:
     """Whatever in a text may be a name: with blanks in it, if it is quoted or the text itself."""
@@ -69,6 +82,9 @@ def words_in(text: str) -> Iterator[str]:
         yield from _BETWEEN_PARTS.split(word)
         if word.startswith("-"):
             yield word[2:]  # an option's value: -Fssh.cfg
+    for found in _FROM_THERE.finditer(text):
+        yield f"{found[1]}/"
+        yield f"{found[1].replace('.', '/')}/"  # Python's own spelling: -m tools.fence
 
 
 def words_of(path: Path) -> frozenset[str]:
@@ -101,7 +117,7 @@ class Closure:
         self._playbook = playbook
         self._played = tuple(dict.fromkeys(played))
         self._others = tuple(dict.fromkeys(others))
-        self._looked: set[tuple[str, bool]] = set()
+        self._looked: set[tuple[str, tuple[bool, bool]]] = set()
         self._asked: set[str] = set()
         self.programs: set[Path] = set()  # outside of the workspace
 
@@ -113,24 +129,31 @@ class Closure:
                 done.add(path)
                 self._file(path, found)
 
-    def name(self, words: Iterable[str], bases: Iterable[Path], found: set[Path], *, folders: bool = False) -> None:
-        """Add what these words name from these folders. `folders`: also one that is named by a single word."""
+    def name(
+        self, words: Iterable[str], bases: Iterable[Path], found: set[Path], *, folders: bool = False, tops: bool = True
+    ) -> None:
+        """Add what these words name from these folders. `folders`: also one that is named by a single word.
+
+        `tops`: also one of the workspace's own, if it is named as one (`../site`, `tools/`): a bare `state` is hardly
+        that, nor what stands in a remark.
+        """
         here = str(self._reader.workspace)
-        tops = [f"{top}{inner}" for top in map(str, dict.fromkeys(bases)) for inner in _INNER]
+        starts = [f"{top}{inner}" for top in map(str, dict.fromkeys(bases)) for inner in _INNER]
         for word in words:
             glob = _GLOB.search(word)
             plain = word[: glob.start()].rpartition("/")[0] if glob else word
+            at_top = tops and "/" in plain
             plain = plain.lstrip("/")
-            if not plain.strip("./") or plain not in self._names:
+            if not plain.strip("./") or not (names := self._names.spelled(plain)):
                 continue
-            whole = folders or glob is not None or "/" in plain
-            places = (f"{top}/{plain}" for top in tops)
+            whole = (folders or glob is not None or "/" in plain, at_top)
+            places = [f"{start}/{name}" for name in names for start in starts]
             for place in (word, *places) if word.startswith("/") else places:
                 there = os.path.normpath(place)
                 if (there, whole) not in self._looked and there.startswith(f"{here}/"):
                     self._looked.add((there, whole))
                     if os.path.lexists(there):
-                        self._one(Path(there), found, whole)
+                        self._one(Path(there), found, *whole)
 
     def bases(self, path: Path) -> list[Path]:
         """From where names in a file may start."""
@@ -158,7 +181,7 @@ class Closure:
             words -= written - values
             self.name(values, bases, found, folders=True)
             self._roles(values, bases, found)
-        self.name(words, bases, found)
+        self.name(words, bases, found, tops=root is None)
         self.programs.update(programs_among(words))
         if any(word.startswith("-F") for word in words):
             for top in bases:
@@ -173,13 +196,14 @@ class Closure:
                 node = yaml.ScalarNode("tag:yaml.org,2002:str", word)
                 self._reader.role(self._playbook, node, found)
 
-    def _one(self, there: Path, found: set[Path], whole: bool) -> None:
+    def _one(self, there: Path, found: set[Path], whole: bool, at_top: bool) -> None:
         workspace, folder = self._reader.workspace, self._reader.folder
         if there in found or folder.is_relative_to(there):
             return
         try:
             if there.is_dir():
-                if whole and there.parent != workspace and there.name != "roles" and there.parent.name != "roles":
+                meant = whole if there.parent != workspace else at_top and not there.name.startswith(".")
+                if meant and there.name != "roles" and there.parent.name != "roles":
                     found.update(trees.files(there, git=True))
             elif there.is_file():
                 found.add(there)
@@ -199,16 +223,38 @@ def apart(root: yaml.Node, written: Iterable[str]) -> tuple[set[str], set[str]]:
     times = Counter(texts(root))
     alone = {text for text, count in said.items() if times[text] == count}
     words = {word for text in alone for word in words_in(text)}
-    return words, {word for text in times.keys() - alone for word in words_in(text)}
+    others = {word for text in times.keys() - alone for word in words_in(text)}
+    for name, node in pairs(root):
+        if _FOLDER_KEY.search(name) and isinstance(node, yaml.ScalarNode) and str(node.value) not in alone:
+            others.add(f"{str(node.value).strip()}/")
+    return words, others
 
 
 def _written(root: yaml.Node) -> Iterator[str]:
-    """What tasks say they write, or only ask for."""
-    for name, node in pairs(root):
-        module = name.rpartition(".")[2]
-        for option, value in pairs(node) if isinstance(node, yaml.MappingNode) else ():
-            if isinstance(value, yaml.ScalarNode) and module in WRITES.get(option, ()):
-                yield str(value.value)
+    """What tasks say they write, or only ask for. What a task's result tells of again (`made.dest`) may be used."""
+    told = {found[1] for said in texts(root) for found in _TOLD.finditer(said)}
+    for task in _tasks(root):
+        if text(get(task, "register")) in told:
+            continue
+        for key, node in task.value:
+            collection, _, module = text(key).rpartition(".")
+            if collection not in _OF_ANSIBLE or not isinstance(node, yaml.MappingNode):
+                continue
+            for option, value in node.value:
+                if isinstance(value, yaml.ScalarNode) and module in WRITES.get(text(option), ()):
+                    yield str(value.value)
+
+
+def _tasks(root: yaml.Node) -> Iterator[yaml.MappingNode]:
+    """The tasks of a playbook or of a file of tasks, those in blocks too; variables of the same names are none."""
+    todo, seen = [root], {id(root)}
+    while todo:
+        node = todo.pop()
+        for task in node.value if isinstance(node, yaml.SequenceNode) else ():
+            if isinstance(task, yaml.MappingNode) and id(task) not in seen:
+                seen.add(id(task))
+                yield task
+                todo += [inner for key, inner in task.value if text(key) in _TASKS]
 
 
 def _is_code(path: Path) -> bool:

@@ -5,6 +5,7 @@ The one rule it keeps: what has another shape than asked for is passed over; wha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,17 +59,21 @@ def scalars(node: yaml.Node, key: str) -> list[yaml.ScalarNode]:
 
 
 def texts(root: yaml.Node) -> Iterator[str]:
-    """Every text that is a value in the tree, at any depth, but for titles: a name in words, of a play or task."""
+    """Every text that is a value in the tree, at any depth, but for titles: a name in words, of a play or task.
+
+    What an alias says again is a value there, too; of a list or mapping that is one, twice.
+    """
     todo: list[yaml.Node] = [root]
-    seen: set[int] = set()
+    seen: Counter[int] = Counter()
     while todo:
         node = todo.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
         if isinstance(node, yaml.ScalarNode):
             yield str(node.value)
-        elif isinstance(node, yaml.MappingNode):
+            continue
+        seen[id(node)] += 1
+        if seen[id(node)] > 2:
+            continue
+        if isinstance(node, yaml.MappingNode):
             todo.extend(value for key, value in node.value if not _is_title(key, value))
         elif isinstance(node, yaml.SequenceNode):
             todo.extend(node.value)

@@ -51,7 +51,7 @@ def load_model(store: Store, digest: str, pending: str | None) -> Json | None:
     found = store.read(queries.MODEL, (digest,))
     if not found:
         return None
-    text = found[0][0].encode()
+    text = chain.as_bytes(found[0][0])
     why = model_fault(digest, text, pending or _named(store, queries.MODEL_BOUND, digest, Bound.MODEL, digest))
     if why is NOT_BOUND:
         why += ", and it is not what its digest says"
@@ -68,7 +68,7 @@ def gap_over(store: Store, seq: int) -> chain.Gap | None:
     if store.version < 2:
         return None
     found = store.read(queries.GAP_AT, (seq,))
-    return chain.Gap(*found[0]) if found and found[0][1] >= seq else None
+    return chain.Gap(*found[0]) if found and isinstance(found[0][1], int) and found[0][1] >= seq else None
 
 
 def last_before(store: Store, at: float, last: int) -> int:
@@ -87,14 +87,27 @@ def last_before(store: Store, at: float, last: int) -> int:
 def read(store: Store) -> Beside:
     """Everything beside the entries, for a look at the whole."""
     epoch = max(store.read(queries.LEASE)[0][0], store.read(queries.LAST_EPOCH)[0][0] or 0)
-    models = ((name, text.encode()) for name, text in store.read(queries.MODELS))
+    models = ((str(name), chain.as_bytes(text)) for name, text in store.read(queries.MODELS))
     older = store.read(queries.TOLD_DONE)[0][1] if store.version > 1 else store.read(queries.HEAD)[0][0]
-    return Beside(list(_checkpoints(store)), models, epoch, older, _told(store))
+    return Beside(list(_checkpoints(store)), models, epoch, older, _told(store), _bound(store))
+
+
+def _bound(store: Store) -> Callable[[Bound, str], int | None] | None:
+    """Which entry the file says names this; it is looked up there."""
+    if store.version < 2:
+        return None
+    asked = {Bound.CHECKPOINT: queries.CHECKPOINT_BOUND, Bound.MODEL: queries.MODEL_BOUND}
+
+    def bound(kind: Bound, name: str) -> int | None:
+        found = store.read(asked[kind], (name,))
+        return found[0][0] if found and isinstance(found[0][0], int) else None
+
+    return bound
 
 
 def _checkpoints(store: Store) -> Iterator[KeptCheckpoint]:
     for seq, state, digest, own in store.read(queries.CHECKPOINTS):
-        yield KeptCheckpoint(seq, digest, own, state.encode())
+        yield KeptCheckpoint(seq, digest, own, chain.as_bytes(state))
 
 
 def _named(store: Store, query: str, key: int | str, kind: Bound, name: str) -> str | None:
@@ -115,7 +128,8 @@ def _named(store: Store, query: str, key: int | str, kind: Bound, name: str) -> 
 def _in_chain(store: Store, seq: int) -> tuple[Bind, ...] | None:
     """What an entry binds, if its hash follows the one before it and the next one follows it."""
     there = {
-        s: (body.encode(), digest) for s, body, digest in store.read(queries.ENTRIES_FROM_TO, (seq - 1, seq + 1, 3))
+        s: (chain.as_bytes(body), chain.as_bytes(digest))
+        for s, body, digest in store.read(queries.ENTRIES_FROM_TO, (seq - 1, seq + 1, 3))
     }
     if seq not in there:
         return None

@@ -47,6 +47,11 @@ def body_of(
     return dumps(said)
 
 
+def as_bytes(stored: object) -> bytes:
+    """What a store holds, as bytes: of another kind than was written, its hash will not fit."""
+    return stored if isinstance(stored, bytes) else str(stored).encode("utf-8", "surrogateescape")
+
+
 def sha256(data: bytes) -> str:
     """As a `Bind` has it."""
     return hashlib.sha256(data).hexdigest()

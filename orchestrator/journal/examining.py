@@ -46,6 +46,8 @@ class Beside:
     older: int = 0  # an earlier version, which bound nothing, wrote the entries up to this number
     told: Callable[[int], Indexed | None] = field(default=lambda _seq: None)
     """What the index of entries to be told says of one; None: it was not made for it yet."""
+    bound: Callable[[Bound, str], int | None] | None = None
+    """Which entry the store says names a checkpoint or model: what it does not find there is not used."""
 
 
 class Examination:
@@ -60,6 +62,7 @@ class Examination:
         self.faults: list[ChainFault] = []
         self.notes: list[str] = []
         self._binds: dict[tuple[Bound, str], str] = {}
+        self._bound_at: dict[tuple[Bound, str], list[int]] = {}
         self._used: list[chain.Gap] = []
         self._hashes: dict[int, bytes] = {}
         self._wanted = {kept.seq for kept in beside.checkpoints}
@@ -126,6 +129,8 @@ class Examination:
             self._add(ChainFault(entry.seq, Fault.ALTERED, why, f"index of entry {entry.seq}"))
         for bind in entry.binds:
             self._binds[bind.kind, bind.name] = bind.sha256
+            if bind.kind is not Bound.GAP:
+                self._bound_at.setdefault((bind.kind, bind.name), []).append(entry.seq)
 
     def _compare(self, seq: int, digest: bytes) -> None:
         for head in self._anchored.pop(seq, ()):
@@ -169,6 +174,8 @@ class Examination:
             why = checkpoint_fault(kept, self._hashes.get(kept.seq), self._binds.get((Bound.CHECKPOINT, str(kept.seq))))
             if why and (names or kept.seq not in self._hashes or kept.seq > self._beside.older):
                 self._add(ChainFault(kept.seq, Fault.ALTERED, f"{why}; it is not used", _state_after(kept.seq)))
+            elif not why and self._is_lost(Bound.CHECKPOINT, str(kept.seq)):
+                self._add(ChainFault(kept.seq, Fault.ALTERED, f"{LOST}; it is not used", _state_after(kept.seq)))
             elif why:
                 self.notes.append(
                     f"{_state_after(kept.seq)} is not under the chain: an earlier version kept it; it is not used"
@@ -180,8 +187,9 @@ class Examination:
         for digest, text in self._beside.models:
             there.add(digest)
             why = model_fault(digest, text, self._binds.get((Bound.MODEL, digest)))
-            if why is None:
+            if why is None and not self._is_lost(Bound.MODEL, digest):
                 continue
+            why = why or LOST
             if why is NOT_BOUND and not any_bound and self._beside.older:
                 self.notes.append(f"model {digest} is not under the chain: an earlier version stored it")
             else:
@@ -189,6 +197,12 @@ class Examination:
         for kind, name in self._binds:
             if kind is Bound.MODEL and name not in there:
                 self._add(ChainFault(0, Fault.MISSING, "the chain names it, and it is gone", f"model {name}"))
+
+    def _is_lost(self, kind: Bound, name: str) -> bool:
+        """Whether the chain names it, and the store looks for that elsewhere."""
+        if self._beside.bound is None or (kind, name) not in self._bound_at:
+            return False
+        return self._beside.bound(kind, name) not in self._bound_at[kind, name]
 
     def _say_what_is_not_known(self, last: Head) -> None:
         if not last.seq:
@@ -211,6 +225,7 @@ class Examination:
             self.faults.append(fault)
 
 
+LOST = "the file does not say which entry names it"
 NOT_BOUND = "the chain names no such model"
 
 

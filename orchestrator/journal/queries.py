@@ -54,6 +54,7 @@ BEGIN SELECT RAISE(ABORT, 'entries are never removed'); END;
 BEGIN_STORE = "INSERT INTO head (id, seq, hash) VALUES (1, 0, ?)"
 BEGIN_LEASE = "INSERT INTO lease (id, epoch, held) VALUES (1, 0, NULL)"
 
+MADE = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOTNULL"
 PROGRAMS = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
 HEAD = "SELECT seq, hash FROM head"
 MOVE_HEAD = "UPDATE head SET seq = ?, hash = ?"
@@ -63,7 +64,7 @@ LAST_ENTRY = "SELECT max(seq) FROM entries"
 ENTRY_HASH = "SELECT hash FROM entries WHERE seq = ?"
 ENTRY = "SELECT body, hash FROM entries WHERE seq = ?"
 
-TOLD = "SELECT seq FROM told ORDER BY seq"
+TOLD = "SELECT seq FROM told WHERE seq <= (SELECT seq FROM head) ORDER BY seq"
 TOLD_FROM_TO = "SELECT seq, incident FROM told WHERE seq BETWEEN ? AND ?"
 TOLD_OF_INCIDENTS = (
     "SELECT t.seq, e.body FROM told t JOIN entries e ON e.seq = t.seq WHERE t.incident AND t.seq > ?"
@@ -77,9 +78,15 @@ INSERT OR IGNORE INTO told SELECT seq, EXISTS (
   SELECT 1 FROM json_each(body, '$.records') AS r WHERE json_extract(r.value, '$.kind') <> 'VerdictChanged'
 )
 """
+TELL_ANEW = "UPDATE told_done SET done = 0, until = (SELECT seq FROM head)"
+TOLD_DONE_AND_HEAD = "SELECT done, until, (SELECT seq FROM head) FROM told_done"
+TOLD_OF_NONE = "SELECT seq FROM told WHERE seq > (SELECT seq FROM head) ORDER BY seq LIMIT 20"
 MOVE_TOLD_DONE = "UPDATE told_done SET done = ?"
 
 GAP_AT = "SELECT first, last, before, after FROM gaps WHERE first <= ? ORDER BY first DESC LIMIT 1"
+GAPS_OVER_ENTRIES = (
+    "SELECT first, last FROM gaps WHERE EXISTS (SELECT 1 FROM entries WHERE seq BETWEEN first AND last) LIMIT 20"
+)
 PUT_GAP = "INSERT INTO gaps (first, last, before, after, bound) VALUES (?, ?, ?, ?, ?)"
 DROP_GAP = "DELETE FROM gaps WHERE first = ?"
 QUIET_AFTER = (
@@ -100,6 +107,7 @@ LEASE = "SELECT epoch, held FROM lease"
 TAKE_LEASE = "UPDATE lease SET epoch = ?, held = ?"
 KEEP_LEASE = "UPDATE lease SET held = ?"
 ADD_EPOCH = "INSERT INTO epochs (epoch, holder, pid, wall) VALUES (?, ?, ?, ?)"
+EPOCHS = "SELECT count(*), min(epoch), max(epoch), (SELECT epoch FROM lease) FROM epochs"
 LAST_EPOCH = "SELECT max(epoch) FROM epochs"
 
 PUT_CHECKPOINT = "INSERT OR REPLACE INTO checkpoints (seq, state, hash, digest, bound) VALUES (?, ?, ?, ?, ?)"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from orchestrator.core.codec import CodecError, decode, dumps, encode, loads
+from orchestrator.core.codec import CodecError, dumps, encode, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
-from orchestrator.journal import beside, chain, queries, slices, thinning
+from orchestrator.journal import beside, chain, form, queries, slices, thinning
 from orchestrator.journal.clocks import Clocks, SystemClocks
 from orchestrator.journal.examining import Examination
 from orchestrator.journal.journal import (
@@ -70,7 +71,7 @@ class SqliteJournal:
     def acquire(self, holder: str, now_wall: float, ttl_s: float) -> Lease | Refused:
         """Take the lease with the next epoch, or say who holds it."""
         with self._store.writing() as db:
-            epoch, held = _lease(db.execute(queries.LEASE).fetchone())
+            epoch, held = form.lease_in(db.execute(queries.LEASE).fetchone())
             if held is not None:
                 left_s = self._asker.remaining_s(held, holder, now_wall)
                 if left_s > 0:
@@ -86,7 +87,7 @@ class SqliteJournal:
     def renew(self, lease: Lease, now_wall: float) -> bool:
         """Hold it for another `ttl_s`."""
         with self._store.writing() as db:
-            _, held = _lease(db.execute(queries.LEASE).fetchone())
+            _, held = form.lease_in(db.execute(queries.LEASE).fetchone())
             if held is None or held.epoch != lease.epoch:
                 return False
             db.execute(queries.KEEP_LEASE, (_text(encode(self._asker.extended(held, now_wall))),))
@@ -95,13 +96,13 @@ class SqliteJournal:
     def release(self, lease: Lease) -> None:
         """Give it back."""
         with self._store.writing() as db:
-            _, held = _lease(db.execute(queries.LEASE).fetchone())
+            _, held = form.lease_in(db.execute(queries.LEASE).fetchone())
             if held is not None and held.epoch == lease.epoch:
                 db.execute(queries.KEEP_LEASE, (None,))
 
     def holder(self) -> Lease | None:
         """Who holds it."""
-        return _lease(self._store.read(queries.LEASE)[0])[1]
+        return form.lease_in(self._store.read(queries.LEASE)[0])[1]
 
     # ---- entries and rows
 
@@ -172,7 +173,11 @@ class SqliteJournal:
 
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""
-        return {check: loads(row) for check, row in self._store.read(queries.ROWS)}
+        found: dict[str, Json] = {}
+        for check, row in self._store.read(queries.ROWS):
+            with suppress(CodecError, AttributeError):  # no entry covers it: its check begins unknown
+                found[str(check)] = loads(row)
+        return found
 
     # ---- beside the entries
 
@@ -211,14 +216,14 @@ class SqliteJournal:
     def axis(self) -> AxisState | None:
         """The time axis as it was last put."""
         found = self._store.read(queries.AXIS)
-        return AxisState(*found[0]) if found else None
+        return form.sound(found[0]) if found else None
 
     def put_axis(self, state: AxisState) -> AxisState:
         """Keep it, unless another process did so for this boot."""
         with self._store.writing() as db:
             found = db.execute(queries.AXIS).fetchone()
-            if found is not None and found[0] == state.boot:
-                known = AxisState(*found)
+            known = form.sound(found)
+            if known is not None and known.boot == state.boot:
                 state = AxisState(known.boot, known.offset_s, max(known.at, state.at), state.wall, known.gap_s)
             db.execute(queries.PUT_AXIS, (state.boot, state.offset_s, state.at, state.wall, state.gap_s))
         return state
@@ -232,6 +237,7 @@ class SqliteJournal:
         try:
             damage = [str(row[0]) for row in self._store.read(queries.QUICK_CHECK)]
             found += [ChainFault(0, Fault.DAMAGED, line) for line in damage if line != "ok"]
+            found += form.faults(self._store)
             look = Examination(beside.read(self._store), self._gap_over, anchored)
             after, more = 0, True
             while more:  # what is written meanwhile is looked at too, and may bind what was let go of meanwhile
@@ -335,7 +341,7 @@ class SqliteJournal:
         """The links after this number, some at a time: no read transaction stays open between them."""
         end = last if last is not None else _FAR
         while batch := self._store.read(queries.ENTRIES_FROM_TO, (after + 1, end, _BATCH)):
-            yield [(seq, body.encode(), digest) for seq, body, digest in batch]
+            yield [(seq, chain.as_bytes(body), chain.as_bytes(digest)) for seq, body, digest in batch]
             after = batch[-1][0]
 
 
@@ -343,17 +349,8 @@ def _text(value: Json) -> str:
     return dumps(value).decode("ascii")
 
 
-def _lease(row: tuple[int, str | None]) -> tuple[int, Lease | None]:
-    """The largest epoch of the lease's row, and the lease while it is held."""
-    epoch, held = row
-    try:
-        return epoch, decode(Lease, loads(held)) if held is not None else None
-    except CodecError as error:
-        raise JournalUnreadable(f"the journal's lease cannot be read: {error}", "Restore a copy.") from error
-
-
 def _refuse_stale(db: sqlite3.Connection, lease: Lease) -> None:
-    epoch, held = _lease(db.execute(queries.LEASE).fetchone())
+    epoch, held = form.lease_in(db.execute(queries.LEASE).fetchone())
     if held is None or held.epoch != lease.epoch:
         raise StaleEpoch(lease.epoch, held, epoch)
 

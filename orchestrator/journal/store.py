@@ -10,15 +10,14 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from functools import cache
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import tenacity
 
-from orchestrator.journal import queries
+from orchestrator.journal import form, queries
 from orchestrator.journal.chain import GENESIS
 from orchestrator.journal.journal import JournalError, JournalUnreadable, JournalUnwritable
 
@@ -200,6 +199,7 @@ class Store:
         """Make the tables in a new file, bring an older one up to date; refuse a file that is something else."""
         if self._is_ours(connection):
             self._refuse_strange(connection)
+            form.refuse_broken(connection, self.path)
             if not self.read_only:
                 self._bring_up_to_date(connection)
             return
@@ -218,6 +218,9 @@ class Store:
     def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
         """From one format to the next. Nothing that was written changes its meaning."""
         if connection.execute("PRAGMA user_version").fetchone()[0] == queries.VERSION:
+            if form.gone(connection):
+                with self._transaction(connection):
+                    form.put_back(connection)
             return
         with self._transaction(connection):
             if connection.execute("PRAGMA user_version").fetchone()[0] == queries.VERSION:
@@ -244,7 +247,7 @@ class Store:
     def _refuse_strange(self, connection: sqlite3.Connection) -> None:
         """A trigger is a program that runs when we write, a view answers in a table's place: only our own may."""
         for kind, name, text in connection.execute(queries.PROGRAMS).fetchall():
-            if (kind, name, _plain(text)) not in _our_programs():
+            if (kind, name, form.plain(text)) not in form.our_programs():
                 raise JournalUnreadable(
                     f"journal {self.path} holds a {kind} {name!r} that is not one of bascule's: it would act or answer"
                     " in the journal's place",
@@ -274,21 +277,6 @@ class Store:
                 connection.close()
             except sqlite3.Error:
                 pass  # it is of no use any more
-
-
-@cache
-def _our_programs() -> frozenset[tuple[str, str, str]]:
-    """Triggers of each format, as SQLite keeps them."""
-    found: set[tuple[str, str, str]] = set()
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
-        for script in (queries.SCHEMA, queries.SECOND):
-            made.executescript(script)
-            found.update((kind, name, _plain(text)) for kind, name, text in made.execute(queries.PROGRAMS))
-    return frozenset(found)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _make_private(path: Path) -> None:

@@ -24,16 +24,20 @@ CapSys = pytest.CaptureFixture[str]
 def tampered(workspace: Path, *statements: str) -> None:
     """Somebody who can write there was at it."""
     db = sqlite3.connect(workspace / ".bascule" / "journal.db")
-    for trigger in ("entries_stay", "entries_stand"):
-        db.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+    kept = db.execute("SELECT name, sql FROM sqlite_master WHERE name IN ('entries_stay', 'entries_stand')").fetchall()
+    for trigger, _ in kept:
+        db.execute(f"DROP TRIGGER {trigger}")
     for statement in statements:
         db.execute(statement)
+    for _, sql in kept:
+        db.execute(sql.replace("CREATE TRIGGER", "CREATE TRIGGER IF NOT EXISTS"))
     db.commit()
     db.close()
 
 
 CUT_OFF = (
     "DELETE FROM entries WHERE seq > 5",
+    "DELETE FROM told WHERE seq > 5",
     "UPDATE head SET seq = 5, hash = (SELECT hash FROM entries WHERE seq = 5)",
 )
 
@@ -177,6 +181,7 @@ def test_an_older_files_journal_is_read_verified_and_brought_up_to_date(
     last = len(tape.entries)
     db.execute("INSERT INTO head VALUES (1, ?, ?)", (last, previous))
     db.execute("INSERT INTO lease VALUES (1, 1, NULL)")
+    db.execute("INSERT INTO epochs VALUES (1, 'noc', 7, 1.0)")
     state = dumps(encode(fold(x for e in tape.entries[:9] for x in e.records)))
     with_hash = "INSERT INTO checkpoints SELECT 9, ?, hash, ? FROM entries WHERE seq = 9"
     db.execute(with_hash, (state.decode(), bytes.fromhex(chain.sha256(state))))
@@ -235,3 +240,72 @@ def test_an_index_that_hides_or_invents_incidents_is_found(
     tampered(workspace, f"UPDATE told SET incident = {incident}")
     assert bascule("journal", "verify") == 1
     assert "of an incident, and the index says otherwise" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        ("DROP TRIGGER entries_told", "trigger entries_told: missing"),
+        ("DROP INDEX told_incident", "index told_incident: missing"),
+        (
+            "CREATE UNIQUE INDEX one ON entries (substr(body, 1, 1), seq)",
+            "index one: altered: it is not one of bascule's",
+        ),
+        ("DROP TABLE axis", "table axis: missing"),
+        ("ALTER TABLE models ADD COLUMN more TEXT", "table models: altered: it is not as bascule makes it"),
+        ("UPDATE told_done SET until = 1000000000", "told_done: altered: it says that entries 0 to 1000000000"),
+        ("UPDATE told_done SET done = 3", "told_done: altered"),
+        ("INSERT INTO told VALUES (100000, 1)", "index of entry 100000: altered: there is no such entry"),
+        ("DELETE FROM epochs", "lease: altered: its epoch is 1, and the latest one taken is 0"),
+        ("INSERT INTO epochs VALUES (3, 'noc', 1, 1.0); UPDATE lease SET epoch = 3", "epochs: missing: 2 are kept"),
+        ("UPDATE lease SET epoch = 9223372036854775807", "lease: altered: its epoch is 9223372036854775807"),
+        ("UPDATE lease SET held = '{}'", "lease: altered: the journal's lease cannot be read"),
+        ("UPDATE entries SET hash = 'abc' WHERE seq = 4", "entry 4: altered"),
+        ("UPDATE entries SET body = x'ff' WHERE seq = 4", "entry 4: altered"),
+        ("UPDATE models SET model = x'ff'", "model m1: altered: it was changed"),
+        ("UPDATE models SET bound = NULL", "model m1: altered: the file does not say which entry names it"),
+        ("UPDATE models SET bound = 'x'", "model m1: altered: the file does not say which entry names it"),
+        ("UPDATE checkpoints SET bound = NULL", "checkpoint of entry 9: altered: the file does not say"),
+        ("INSERT INTO detector_rows VALUES ('acme/web', '{')", "detector_rows, 'acme/web': altered"),
+        ("INSERT INTO gaps VALUES (3, 5, x'00', x'00', 1)", "gap 3-5: altered: it stands for entries that are there"),
+        ("INSERT INTO gaps VALUES (3, 'x', x'00', x'00', 1)", "gaps, 3: altered"),
+        ("INSERT OR REPLACE INTO axis VALUES (1, 'b', 'x', 1, 1, 1)", "axis: altered"),
+        ("INSERT OR REPLACE INTO axis VALUES (1, 'b', 9e999, 1, 1, 1)", "axis: altered"),
+        ("PRAGMA user_version = 1", "table gaps: altered: it is not one of bascule's, or not of this format"),
+        ("DELETE FROM head", "is damaged: what its table 'head' keeps is gone"),
+        ("DELETE FROM lease", "is damaged: what its table 'lease' keeps is gone"),
+        ("DELETE FROM told_done", "is damaged: what its table 'told_done' keeps is gone"),
+        ("UPDATE head SET seq = 'x'", "is damaged: what its table 'head' keeps"),
+        ("UPDATE told_done SET until = 'x'", "is damaged: what its table 'told_done' keeps"),
+        ("UPDATE lease SET epoch = 'x'", "is damaged: what its table 'lease' keeps"),
+    ],
+)
+def test_what_stands_beside_the_entries_is_as_bascule_makes_it(
+    kept: Kept, workspace: Path, bascule: Bascule, capsys: CapSys, statement: str, fault: str
+) -> None:
+    """No entry covers these tables: a row that is gone, or of another kind, is named, and breaks no command."""
+    tape = acts()
+    kept.keep(tape)
+    kept.journal.checkpoint(9, encode(fold(x for e in tape.entries[:9] for x in e.records)))
+    kept.journal.close()
+    tampered(workspace, *statement.split("; "))
+    assert bascule("journal", "verify") == 1
+    said = "".join(capsys.readouterr())
+    assert fault in said
+    assert "unexpected" not in said
+    for verb in ("incidents", "status"):
+        bascule(verb)
+        assert "unexpected" not in "".join(capsys.readouterr())
+
+
+def test_a_trigger_of_ours_that_is_gone_is_put_back(kept: Kept, workspace: Path) -> None:
+    """Without it nothing that follows would be told of; what was written without it is found again."""
+    tape = acts()
+    kept.keep(tape)
+    tampered(workspace, "DROP TRIGGER entries_told", "DELETE FROM told")
+    kept.journal.close()
+    journal = SqliteJournal(workspace / ".bascule" / "journal.db")
+    assert list(journal.index()) == [0]
+    assert len(list(journal.story())) == len(tape.entries)
+    assert journal.verify() == []
+    journal.close()

@@ -113,6 +113,21 @@ HOWEVER_WRITTEN = {  # a task, and what it uses
     "template: {src: page.j2, dest: /x}": "page.j2",
     "include_vars: {dir: settings/}": "settings/.git/a.yml",
     "copy: {src: tree/, dest: /x}": "files/tree/__pycache__/a.txt",
+    "copy: {src: '{{ playbook_dir }}/../site/', dest: /x}": "../site/a.html",
+    "copy: {src: '{{ item }}', dest: /x, with_fileglob: '../site/*'}": "../site/a.html",
+    "ansible.posix.synchronize: {src: ../site/, dest: /x}": "../site/a.html",
+    "shell: ./a.sh chdir={{ playbook_dir }}/../tools": "../tools/a.sh",
+    "command: {cmd: ./a.sh, chdir: tools}": "../tools/a.sh",
+    "shell: cd tools && ./a.sh": "../tools/a.sh",
+    "command: make -C tools all": "../tools/Makefile",
+    "command: python3 -m tools.fence": "../tools/fence.py",
+    "command: python3 -m tools": "../tools/__main__.py",
+    "community.general.terraform: {project_path: '{{ playbook_dir }}/../infra'}": "../infra/main.tf",
+    "include_tasks: '../steps/{{ how }}.yml'": "../steps/a.yml",
+    "include_vars: '{{ playbook_dir }}/../conf/{{ site }}.yml'": "../conf/a.yml",
+    "debug: {msg: '{{ at }}/a.sh', vars: {at: '{{ playbook_dir }}/../tools'}}": "../tools/a.sh",
+    "include_vars: {file: '{{ site }}.yml', vars: {site: ../conf/a}}": "../conf/a.yml",
+    "shell: ssh -o UserKnownHostsFile=x;tools/a.sh": "tools/a.sh",
 }
 
 
@@ -249,6 +264,80 @@ def test_what_a_playbook_only_writes_does_not_make_it_another_one(place: Path, b
     before = digest(place)
     write(place / "state/up", "up\n")
     assert (digest(place) == before) is (by in NOT_READ)
+
+
+WRITTEN_AND_USED = {  # by the look of it written alone, and yet run
+    "its alias": """
+    - copy: {content: x, dest: &run tools/a.sh, force: false}
+    - command: *run
+""",
+    "an alias of its options": """
+    - file: &it {path: tools/a.sh, state: touch}
+    - stat: *it
+""",
+    "what the task says of it": """
+    - copy: {content: x, dest: tools/a.sh, force: false}
+      register: made
+    - command: "{{ made.dest }}"
+""",
+    "what a loop says of it": """
+    - file: {path: tools/a.sh, mode: "0755"}
+      register: made
+      loop: [1]
+    - command: "{{ made['results'][0]['path'] }}"
+""",
+    "a variable that is called like a module": """
+    - command: "{{ archive.dest }}"
+      vars: {archive: {dest: tools/a.sh}}
+""",
+    "a list that is called like tasks": """
+    - command: "{{ item.file.path }}"
+      loop: "{{ jobs.tasks }}"
+      vars: {jobs: {tasks: [{file: {path: tools/a.sh}}]}}
+""",
+    "a module of somebody's": """
+    - mine.own.copy: {dest: tools/a.sh}
+""",
+}
+
+
+@pytest.mark.parametrize("by", WRITTEN_AND_USED)
+def test_what_is_written_and_used_by_another_name_is_covered(place: Path, by: str) -> None:
+    write(place / "playbooks/p.yml", f"- hosts: web\n  tasks:{WRITTEN_AND_USED[by]}")
+    write(place / "playbooks/tools/a.sh", "one")
+    before = digest(place)
+    write(place / "playbooks/tools/a.sh", "two")
+    assert digest(place) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("playbooks/group_vars/all.yml", "template: {dest: tools/a.sh}\n"),
+        ("inventories/acme/group_vars/all/x.yml", "plugin: x\ncache_connection: tools/a.sh\n"),
+        ("inventories/acme/group_vars/all.yml", "plugin: x\ncache_connection: tools/a.sh\n"),
+        ("inventories/acme/hosts.yml", "plugin: x\ncompose: {cache_prefix: '''tools/a.sh'''}\n"),
+        ("inventories/acme/hosts.yml", "plugin: x\ncache_program: tools/a.sh\n"),
+    ],
+)
+def test_variables_that_are_called_like_options_are_covered(place: Path, name: str, text: str) -> None:
+    if "all.yml" in name and "inventories" in name:
+        (place / "inventories/acme/group_vars/all").unlink()
+    write(place / name, text)
+    write(place / "playbooks/tools/a.sh", "one")
+    before = digest(place)
+    write(place / "playbooks/tools/a.sh", "two")
+    assert digest(place) != before
+
+
+def test_a_bare_word_is_no_folder_of_the_workspace(place: Path) -> None:
+    """Else what a playbook leaves in `state/` made it another one for each `when: state == 'up'`."""
+    task = "{debug: {msg: \"{{ state }}\"}, when: state == 'up', vars: {state: state}}"
+    write(place / "playbooks/p.yml", f"- hosts: web # see state/\n  tasks: [{task}]\n")
+    write(place / "state/up", "one")
+    before = digest(place)
+    write(place / "state/up", "two")
+    assert digest(place) == before
 
 
 def test_the_files_that_ssh_reads_are_covered(place: Path) -> None:

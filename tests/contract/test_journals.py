@@ -139,9 +139,12 @@ class World:
 
     def _sql(self, query: str, arguments: tuple[object, ...]) -> list[tuple[Any, ...]]:
         db = sqlite3.connect(self._directory / "journal.db")
-        for trigger in ("entries_stay", "entries_stand"):
-            db.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+        kept = db.execute("SELECT name, sql FROM sqlite_master WHERE name LIKE 'entries_sta%'").fetchall()
+        for trigger, _ in kept:
+            db.execute(f"DROP TRIGGER {trigger}")
         found = db.execute(query, arguments).fetchall()
+        for _, sql in kept:
+            db.execute(sql)
         db.commit()
         db.close()
         return found

@@ -61,9 +61,13 @@ def writer(path: Path, *options: str) -> subprocess.Popen[str]:
 def tampered(path: Path, *statements: str) -> None:
     """Somebody edits the file with SQL."""
     db = sqlite3.connect(path)
-    db.executescript("DROP TRIGGER entries_stay; DROP TRIGGER entries_stand;")
+    kept = db.execute("SELECT name, sql FROM sqlite_master WHERE name LIKE 'entries_sta%'").fetchall()
+    for trigger, _ in kept:
+        db.execute(f"DROP TRIGGER {trigger}")
     for statement in statements:
         db.execute(statement)
+    for _, sql in kept:
+        db.execute(sql)
     db.commit()
     db.close()
 
