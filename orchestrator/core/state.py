@@ -67,7 +67,7 @@ class Run:
     ended: r.RunEnded | None = None
     human: r.RunNeedsHuman | None = None
     approved: r.RunApproved | None = None
-    fenced_by_hand: set[str] = field(default_factory=set)
+    fenced_by_hand: dict[str, r.RunApproved] = field(default_factory=dict)  # by place: who stated it, and why
     abort: r.AbortAsked | None = None
 
     @property

@@ -49,6 +49,7 @@ class RunStory:
     ended: r.RunEnded | None = None
     human: list[tuple[float, float | None, r.RunNeedsHuman]] = field(default_factory=list)
     approved: r.RunApproved | None = None
+    vouched: dict[str, r.RunApproved] = field(default_factory=dict)  # by place: who states that it cannot act
     abort: r.AbortAsked | None = None
 
 
@@ -252,6 +253,8 @@ class Stories(State):
                 run.human.append((x.at, None, x))
             case r.RunApproved():
                 run.approved = x
+                if x.fenced:
+                    run.vouched[x.fenced] = x
                 _human_done(run, x.at)
             case r.AbortAsked():
                 run.abort = x

@@ -79,6 +79,8 @@ class SpokenTruth:
             self._bad_since[x.incident] = self._world.timeline.now - (x.at - x.first_bad_at) - SLACK_S
         elif isinstance(x, r.MayActRemoved):
             self._out(x)
+        elif isinstance(x, r.StepFinished) and x.reason is Reason.FENCED_BY_HAND:
+            self._stated(x)
         elif isinstance(x, r.IncidentEnded):
             outage = self._facts.outages[x.incident][-1]
             if not self._worked.since(outage.service, self._bad_since[x.incident]):
@@ -89,6 +91,15 @@ class SpokenTruth:
         stated = x.reason is Reason.FENCED_BY_HAND
         if not stated and x.service in self._world.services and x.place in self._world.acting(x.service):
             self._report(STATEMENT, AGAINST_THE_WORLD, f"{x.place} is said to be out, and {x.service} acts there")
+
+    def _stated(self, x: r.StepFinished) -> None:
+        """Who is said to vouch for a place has vouched for it."""
+        place = self._facts.runs[x.run].steps[x.step].place
+        if place is None:
+            return  # the approval itself
+        who = self._facts.runs[x.run].vouched.get(place, "nobody")
+        if not x.evidence.startswith(f"{who} states that {place} cannot act"):
+            self._report(STATEMENT, NO_RECORD, f"{x.run} {x.step}: it was {who} who stated it: {x.evidence}")
 
     def _notice(self, x: r.NoticeDue, model: Model) -> None:
         found = heard(x.text)

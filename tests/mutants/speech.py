@@ -74,6 +74,19 @@ def stated_is_proven() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def somebody_stated() -> Iterator[None]:
+    """What one person states is told as another's; the seeds have it as seldom as the one above."""
+    fenced = claims.fenced
+
+    def another(run: RunStory) -> Fenced | None:
+        out = fenced(run)
+        return replace(out, by="Somebody Else") if out is not None and out.by else out
+
+    with put(claims, "fenced", another):
+        yield
+
+
 def _planned_data(run: RunStory | None) -> Figure:
     ages = [] if run is None else [s.measures["data_age_s"] for s in run.steps.values() if "data_age_s" in s.measures]
     return Figure(max(ages), Known.MEASURED, "found") if ages else Figure(None, Known.UNKNOWN, "not measured")

@@ -13,7 +13,7 @@ from orchestrator.sim.campaign import Campaign, Plan
 from orchestrator.sim.scripts import parse
 from orchestrator.sim.simulation import Result, quiet
 from orchestrator.sim.spoken_truth import _JUDGES
-from tests.mutants.speech import SPEECH, stated_is_proven
+from tests.mutants.speech import SPEECH, somebody_stated, stated_is_proven
 from tests.sim import models
 
 STORIES = {
@@ -115,6 +115,11 @@ def test_a_false_sentence_is_noticed(name: str) -> None:
 def test_a_statement_told_as_a_proof_is_noticed() -> None:
     found = [v for v in played("fenced by hand", stated_is_proven()).violations if v.statement == 22]
     assert any("no record says: " in v.evidence and "lab/hq cannot act any more" in v.evidence for v in found)
+
+
+def test_a_statement_told_as_somebody_elses_is_noticed() -> None:
+    found = [v for v in played("fenced by hand", somebody_stated()).violations if v.statement == 22]
+    assert any("Somebody Else stated that the place left" in v.evidence for v in found)
 
 
 def test_every_sentence_has_its_judge() -> None:
