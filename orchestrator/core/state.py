@@ -97,6 +97,12 @@ class Run:
         return step.ended_at if step is not None and step.state is r.StepState.DONE else None
 
     @property
+    def verified_at(self) -> float | None:
+        """When its verify was answered well; None while it was not. What is left to do then is tidying up."""
+        step = self.of_kind(r.StepKind.VERIFY)
+        return step.ended_at if step is not None and step.state is r.StepState.DONE else None
+
+    @property
     def past_the_fence(self) -> bool:
         """Whether anything of the move has begun that changes the world; containing a compromise is none of it."""
         return any(s.attempt > 0 and s.kind not in QUIET for s in self.steps)  # a skipped step was never begun

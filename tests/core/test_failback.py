@@ -142,6 +142,50 @@ def test_a_way_back_that_an_outage_ends_is_not_told_as_if_no_incident_was_open()
     )
 
 
+def finishes() -> World:
+    """It has gone back, works, and the other side is being rebuilt, which takes long."""
+    world = returning()
+    world.hang.add("rebuild_geo")
+    world.run(1000)
+    run = world.decided().run_for("acme/erp")
+    assert run is not None
+    assert run.verified_at is not None
+    world.silent("erp-transaction")
+    return world
+
+
+def test_an_outage_while_a_run_still_finishes_is_an_incident_at_once() -> None:
+    world = finishes()
+    world.run(10)
+    opened = world.last(r.IncidentOpened)
+    assert isinstance(opened, r.IncidentOpened)
+    assert opened.at < world.now
+    assert [t.text for t in world.told if t.id == f"{opened.incident}.1/opened"]
+    judged = world.last(r.ServiceJudged)
+    assert isinstance(judged, r.ServiceJudged)
+    assert (judged.decision, judged.reason) == (r.Decision.WAIT, Reason.RESOURCE_BUSY)
+    assert judged.evidence == "r2 (acme/return-hq) finishes; to stop it: bascule abort r2"
+    assert world.say(WordKind.ABORT, "r2").accepted
+    world.run(60)
+    ended = world.last(r.IncidentEnded)
+    assert isinstance(ended, r.IncidentEnded)
+    assert (ended.incident, ended.run, ended.reason) == (opened.incident, "r3", Reason.VERIFIED)
+
+
+def test_what_comes_back_while_an_earlier_run_still_finishes_is_not_put_down_to_that() -> None:
+    world = finishes()
+    world.run(10)
+    world.good("erp-transaction")
+    world.run(10)
+    ended = world.last(r.IncidentEnded)
+    assert isinstance(ended, r.IncidentEnded)
+    assert (ended.reason, ended.run) == (Reason.RECOVERED_BY_ITSELF, None)
+    assert ended.rta_s < 15.0
+    run = world.decided().run_for("acme/erp")
+    assert run is not None
+    assert run.id == "r2", "it goes on to finish"
+
+
 def test_a_named_person_may_go_at_once_and_the_record_says_against_what() -> None:
     world = returning()
     world.run(60)
