@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import inf
 
 from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
@@ -175,7 +176,10 @@ class SpokenTruth:
             return f"no record says how: {text}"
         how, slots = found
         if how is How.BY_ITSELF:
-            tried = [x.started.run for x in self._own(outage) if x.tried]
+            over = {
+                x.started.run for x in self._own(outage) if (x.done_at(r.StepKind.VERIFY) or inf) < outage.opened_at
+            }
+            tried = [x.started.run for x in self._own(outage) if x.tried and x.started.run not in over]
             return f"{', '.join(tried)} had been tried" if tried else ""
         run = self._facts.runs.get(slots["run"])
         if run is None or run.started.move != slots["move"]:

@@ -62,6 +62,11 @@ STORIES = {
         at 10 s: cut the power of lab/hq for 5 min
         at 25 s: restart the controller's machine, back after 40 s
     """,
+    "down again while its way back finishes": """
+        at 10 s: cut the power of lab/hq for 2 min
+        at 240 s: say failback lab/erp
+        at 300 s: crash lab/erp for 20 s
+    """,
     "held in a run": """
         at 10 s: cut the power of lab/hq for 5 min
         at 17 s: say hold lab/erp
