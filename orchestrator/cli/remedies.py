@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core import failback
+from orchestrator.core import failback, speakers
 from orchestrator.core.decided import Decided, Run
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.ladder import to_fence
@@ -18,6 +18,7 @@ from orchestrator.core.model import Model, Move, Service
 from orchestrator.core.overrides import OVERRIDABLE
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import StepKind, TierState
+from orchestrator.core.state import EVERYTHING
 from orchestrator.core.turn import Turn
 
 VERBS: dict[WordKind, str] = {WordKind.MAINTENANCE_END: "maintenance"}  # the others are their own word
@@ -72,7 +73,14 @@ class Refused:
     def again(self, *more: str, named: bool = True, fence: bool = True) -> str:
         """The same word once more, with more said."""
         word = self.word
-        bits = ["bascule", VERBS.get(word.kind, word.kind.value), word.subject]
+        about = "--all" if word.subject == EVERYTHING else word.subject
+        bits = ["bascule", VERBS.get(word.kind, word.kind.value), about]
+        if word.kind is WordKind.MAINTENANCE and isinstance(for_s := word.options.get("for_s"), int | float):
+            bits += ["--for", _length(for_s)]
+        if word.kind is WordKind.MAINTENANCE_END:
+            bits.append("--end")
+        if word.kind is WordKind.APPROVE and fence and word.options.get("fenced"):
+            bits += ["--fenced", str(word.options["fenced"])]
         if word.kind in (WordKind.FAILOVER, WordKind.FAILBACK):
             move = self.move
             if move is not None and (named or word.options.get("move")):
@@ -95,6 +103,14 @@ class Refused:
         own = self.decided.run_for(service.id)
         held = (self.decided.holder_of(x) for x in (move.holds if move else ()))
         return own or next((x for x in held if x is not None), None)
+
+
+def _length(for_s: float) -> str:
+    """As `--for` reads it, and exactly this."""
+    for unit, size in (("h", 3600), ("m", 60)):
+        if for_s >= size and for_s % size == 0:
+            return f"{int(for_s // size)}{unit}"
+    return f"{int(for_s) if for_s == int(for_s) else for_s}s"
 
 
 def _override(x: Refused) -> list[Remedy]:
@@ -234,15 +250,20 @@ def _without_override(x: Refused, *more: str) -> str:
 
 
 def _no_person(x: Refused) -> list[Remedy]:
-    """Somebody who is declared, and may be spoken for from anywhere, if there is one."""
+    """Somebody who may be spoken for from this login: whom it is bound to, else whoever is not bound to any."""
     service = x.service
     client = service.client if service is not None else x.word.subject.partition("/")[0]
     declared = [s for s in x.model.speakers.values() if s.client in ("", client) and not s.tool]
-    first = next((s for s in declared if not s.logins), None)
+    here = speakers.logins_of(x.word)
+    bound = next((s for s in declared if here & set(s.logins)), None)
+    first = bound or next((s for s in declared if not s.logins), None)
     found = [Remedy("add yourself, or your login, to people.yml, then", "bascule reload")]
     if first is None:
         return found
-    return [Remedy("say it as somebody who is declared", x.again("--by", first.id.rpartition("/")[2])), *found]
+    return [
+        Remedy("say it as somebody who is declared", x.again("--by", first.id.rpartition("/")[2], named=False)),
+        *found,
+    ]
 
 
 FAILED_TIERS = (

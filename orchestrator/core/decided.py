@@ -270,7 +270,7 @@ def _run_approved(d: Decided, x: r.RunApproved) -> None:
     run = _run(d, x.run)
     run.approved, run.human = x, None
     if x.fenced:
-        run.fenced_by_hand.add(x.fenced)
+        run.fenced_by_hand[x.fenced] = x
 
 
 def _abort_asked(d: Decided, x: r.AbortAsked) -> None:

@@ -75,16 +75,21 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
         if not step.over:
             finish(turn, run, step, r.StepState.SKIPPED, reason, "the run ended before")
     turn.record(r.RunEnded(turn.now, run.id, ok, reason, evidence))
-    started = run.started
+    started, kind = run.started, NoticeKind.TIER_FAILED
+    why = f"{reason.value}: {evidence}"
     if started.origin is r.Origin.MANUAL:
-        kind = NoticeKind.RECOVERED if ok else NoticeKind.TIER_FAILED
+        kind = NoticeKind.RECOVERED if ok else kind
         sentence = Sentence.DONE if ok else Sentence.FAILED if failed(run) else Sentence.NOT_MADE
-        why = f"{reason.value}: {evidence}"
-        text = sentence.say(service=started.service, move=started.move, who=started.who, evidence=evidence, why=why)
-        turn.tell(f"{run.id}/ended", kind, started.service, text)
-    elif not ok and run.past_the_fence and _nobody_looks(turn, run):
-        text = Sentence.LEFT_FAILED.say(service=started.service, move=started.move, why=f"{reason.value}: {evidence}")
-        turn.tell(f"{run.id}/ended", NoticeKind.HUMAN_NEEDED, started.service, text)
+    elif started.incident is not None and (ok or not _left(turn, run)):
+        return  # its incident tells of it
+    elif ok:
+        kind, sentence = NoticeKind.RECOVERED, Sentence.WENT_BACK
+    elif run.past_the_fence and turn.state(turn.model.services[started.service]).incident is None:
+        kind, sentence = NoticeKind.HUMAN_NEEDED, Sentence.LEFT_FAILED
+    else:
+        sentence = Sentence.RUN_FAILED if failed(run) else Sentence.NOT_GONE_BACK
+    slots = {"service": started.service, "move": started.move, "run": run.id, "who": started.who}
+    turn.tell(f"{run.id}/ended", kind, started.service, sentence.say(**slots, evidence=evidence, why=why))
 
 
 def failed(run: Run) -> bool:
@@ -92,10 +97,10 @@ def failed(run: Run) -> bool:
     return run.past_the_fence or any(s.state is r.StepState.FAILED for s in run.steps)
 
 
-def _nobody_looks(turn: Turn, run: Run) -> bool:
-    """Whether no open incident goes on from this run's failure: a failback, or what was left to do after a recovery."""
+def _left(turn: Turn, run: Run) -> bool:
+    """Whether its own incident was over before it, so that nothing there goes on from how it ends."""
     incident = turn.decided.incidents.get(run.started.incident or "")
-    return incident is None or incident.ended is not None
+    return run.past_the_fence and (incident is None or incident.ended is not None)
 
 
 def to_human(turn: Turn, run: Run, reason: Reason, evidence: str) -> None:

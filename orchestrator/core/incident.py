@@ -44,15 +44,15 @@ def attend(turn: Turn, service: Service) -> None:
     at_work = turn.decided.run_for(service.id)
     incident = turn.incident(service)
     if incident is None:
-        at_rest = at_work is None or at_work.human is not None or _prepares(at_work)
-        if at_rest and turn.health(service) is r.Verdict.DOWN:
+        if turn.health(service) is r.Verdict.DOWN and _fails_by_itself(turn, service, at_work):
             incident = _open(turn, service)
         elif at_work is None:
             _failback_by_itself(turn, service)
     if incident is None:
         return
     _book_failures(turn, service, incident)
-    if recovery.ended(turn, service, incident, at_work):
+    tidies = at_work is not None and _tidies_up(at_work, incident)
+    if recovery.ended(turn, service, incident, None if tidies else at_work):
         return
     _watch_mtd(turn, service, incident)
     if at_work is not None and _goes_back(at_work) and not at_work.committed and at_work.abort is None:
@@ -62,11 +62,30 @@ def attend(turn: Turn, service: Service) -> None:
         at_work = turn.decided.run_for(service.id)
     if at_work is None:
         _decide(turn, service, incident)
+    elif tidies:
+        evidence = f"{at_work.id} ({at_work.started.move}) finishes; to stop it: bascule abort {at_work.id}"
+        _judge(turn, incident, Finding(r.Decision.WAIT, Reason.RESOURCE_BUSY, evidence))
 
 
 def _goes_back(at_work: Run) -> bool:
     """Whether this is a failback by itself."""
     return at_work.started.origin is r.Origin.AUTOMATIC and at_work.started.incident is None
+
+
+def _fails_by_itself(turn: Turn, service: Service, at_work: Run | None) -> bool:
+    """Whether a service that is down is so by itself, and not by the run that is at work for it."""
+    if at_work is None or at_work.human is not None or _prepares(at_work):
+        return True
+    if at_work.verified_at is None:
+        return False
+    settled_at = at_work.verified_at + service.settle_s  # its own checks are given time, as after any run
+    turn.wake(settled_at)
+    return turn.now >= settled_at or turn.first_bad(service.healthy_when, turn.now) > at_work.verified_at
+
+
+def _tidies_up(at_work: Run, incident: Incident) -> bool:
+    """Whether what the run promised was verified before this outage: it may finish for hours, and brings nothing."""
+    return at_work.verified_at is not None and at_work.verified_at <= incident.episode_opened_at
 
 
 def _prepares(at_work: Run) -> bool:

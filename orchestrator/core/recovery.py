@@ -149,7 +149,9 @@ def _own(turn: Turn, service: Service, incident: Incident) -> Run | None:
     mine = [
         x
         for x in turn.decided.runs.values()
-        if x.started.service == service.id and (x.started.at >= since or x.ended is None or x.ended.at > since)
+        if x.started.service == service.id
+        and (x.started.at >= since or x.ended is None or x.ended.at > since)
+        and (x.verified_at is None or x.verified_at > since)  # else it was over but for its finish
     ]
     tried = [x for x in mine if _tried(x)]
     return max(tried or mine, key=lambda x: x.started.at, default=None)

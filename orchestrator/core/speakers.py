@@ -60,7 +60,7 @@ def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] 
     if not declared:
         return None
     meant = _meant(declared, word)
-    logins = _logins(word)
+    logins = logins_of(word)
     bound = [speaker for speaker in declared if logins & set(speaker.logins)]
     said_by = str(word.peer) if word.peer else "nobody that the kernel knows"
     if meant and any(not s.logins and (s.tool or not bound) for s in meant):
@@ -103,7 +103,7 @@ def _plain(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _logins(word: WordSpoken) -> set[str]:
+def logins_of(word: WordSpoken) -> set[str]:
     """What the speaker's logins are called, by name or number."""
     peer = word.peer
     return {x for x in (str(peer.uid), peer.login, peer.session) if x} if peer is not None else set()

@@ -67,7 +67,7 @@ class Run:
     ended: r.RunEnded | None = None
     human: r.RunNeedsHuman | None = None
     approved: r.RunApproved | None = None
-    fenced_by_hand: set[str] = field(default_factory=set)
+    fenced_by_hand: dict[str, r.RunApproved] = field(default_factory=dict)  # by place: who stated it, and why
     abort: r.AbortAsked | None = None
 
     @property
@@ -94,6 +94,12 @@ class Run:
     def approved_at(self) -> float | None:
         """When the approval that it asked for was given; None while it was not, or none was needed."""
         step = self.of_kind(r.StepKind.APPROVAL)
+        return step.ended_at if step is not None and step.state is r.StepState.DONE else None
+
+    @property
+    def verified_at(self) -> float | None:
+        """When its verify was answered well; None while it was not. What is left to do then is tidying up."""
+        step = self.of_kind(r.StepKind.VERIFY)
         return step.ended_at if step is not None and step.state is r.StepState.DONE else None
 
     @property

@@ -173,7 +173,8 @@ def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
     is not declared.
     """
     fence = fence_of(turn, turn.model.moves[run.started.move], step.place, step.hand_over)
-    if step.place is None or step.place not in run.fenced_by_hand or run.approved is None:
+    stated = run.fenced_by_hand.get(step.place or "")
+    if step.place is None or stated is None:
         if fence is None:
             endings.fail(turn, run, step, Reason.NO_FENCE, f"nothing in the plan can prove that {step.place} is out")
             return True
@@ -183,7 +184,7 @@ def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
             )
             return True
         return False
-    evidence = f"{run.approved.who} states that {step.place} cannot act: {run.approved.why or 'no reason given'}"
+    evidence = f"{stated.who} states that {step.place} cannot act: {stated.why or 'no reason given'}"
     for each in [s for s in run.steps if s.place == step.place and not s.over]:
         endings.finish(turn, run, each, r.StepState.SKIPPED, Reason.FENCED_BY_HAND, evidence)
     endings.out(turn, run, step.place, Reason.FENCED_BY_HAND, evidence)

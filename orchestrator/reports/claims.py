@@ -76,17 +76,18 @@ def fenced(run: RunStory) -> Fenced | None:
     """When every place that the run was to fence was out; None: not so, or there was none."""
     places = {s.planned.place for s in run.steps.values() if s.planned.kind is r.StepKind.FENCE}
     proofs = {s.planned.place: s for s in run.steps.values() if s.planned.kind is r.StepKind.PROOF}
-    ends, by = [], ""
-    for place in places:
+    ends: list[float] = []
+    by: list[str] = []
+    for place in sorted(x for x in places if x is not None):
         proof = proofs.get(place)
         if proof is None or proof.ended_at is None:
             return None
         if vouched_for(proof):
-            by = run.approved.who if run.approved else run.started.who
+            by.append(run.vouched[place].who if place in run.vouched else run.started.who)
         elif proof.state is not r.StepState.DONE:
             return None
         ends.append(proof.ended_at)
-    return Fenced(max(ends), by) if ends else None
+    return Fenced(max(ends), " and ".join(dict.fromkeys(by))) if ends else None
 
 
 def vouched_for(step: StepStory) -> bool:

@@ -17,6 +17,7 @@ from orchestrator.core.model import Model, Service
 from orchestrator.core.turn import percentile
 from orchestrator.reports.entries import Entry, WallClock
 
+Placed = r.PlacementChanged | r.MayActAdded | r.MayActRemoved
 ModelOf = Callable[[str], Model | None]
 """The stored model of a digest; None when it is not there."""
 
@@ -49,6 +50,7 @@ class RunStory:
     ended: r.RunEnded | None = None
     human: list[tuple[float, float | None, r.RunNeedsHuman]] = field(default_factory=list)
     approved: r.RunApproved | None = None
+    vouched: dict[str, r.RunApproved] = field(default_factory=dict)  # by place: who states that it cannot act
     abort: r.AbortAsked | None = None
 
 
@@ -147,6 +149,7 @@ class Stories(State):
         self._runs: dict[str, tuple[Story, RunStory]] = {}
         self._open: dict[str, Story] = {}  # by service
         self._notices: dict[str, tuple[Story, int]] = {}
+        self._between: dict[str, list[Placed]] = {}  # by service: since its last incident ended, if that is to go on
         self._recent_checks: list[r.VerdictChanged] = []
 
     def find(self, name: str) -> Story | None:
@@ -176,6 +179,8 @@ class Stories(State):
                     if x.check in _relevant(story):
                         story.checks.append(x)
             case r.PlacementChanged() | r.MayActAdded() | r.MayActRemoved():
+                if x.service not in self._open:
+                    self._between.setdefault(x.service, []).append(x)
                 for story in self._about(x.service):
                     story.placements.append(x)
             case r.MoveEngaged():
@@ -204,6 +209,8 @@ class Stories(State):
             story.checks.extend(c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0)
         else:
             story = self.stories[x.incident]
+            story.placements += self._between.get(story.service, [])
+        self._between.pop(story.service, None)
         story.episodes.append(Episode(x))
         self._open[story.service] = story
 
@@ -252,6 +259,8 @@ class Stories(State):
                 run.human.append((x.at, None, x))
             case r.RunApproved():
                 run.approved = x
+                if x.fenced:
+                    run.vouched[x.fenced] = x
                 _human_done(run, x.at)
             case r.AbortAsked():
                 run.abort = x

@@ -40,7 +40,7 @@ class RunFacts:
     steps: dict[str, StepFacts]
     ended: r.RunEnded | None = None
     human: r.RunNeedsHuman | None = None
-    approved_by: str = ""
+    vouched: dict[str, str] = field(default_factory=dict)  # by place: who states that it cannot act
     led_to: str | None = None  # the place that the service was recorded at by it
 
     def of(self, *kinds: r.StepKind) -> list[StepFacts]:
@@ -171,7 +171,9 @@ class Facts:
         self.runs[x.run].human = x
 
     def _approved(self, x: r.RunApproved) -> None:
-        self.runs[x.run].approved_by, self.runs[x.run].human = x.who, None
+        self.runs[x.run].human = None
+        if x.fenced:
+            self.runs[x.run].vouched[x.fenced] = x.who
 
     def _run_ended(self, x: r.RunEnded) -> None:
         self.runs[x.run].ended = x

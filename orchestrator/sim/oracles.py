@@ -127,6 +127,7 @@ class Oracles:
             self._facts.record(record)
             self._spoken.record(record, self._model)
             self._texts.record(record)
+        self._spoken.entry_over()
         self._shown.entry(entry)
         self._epoch = max(self._epoch, entry.epoch)
 

@@ -294,6 +294,9 @@ class ShownTruth:
             yield "the place left was proven unable to act, and nothing proved it"
         if "stated that the place left" in text and not any((out := x.out_at()) and not out[1] for x in runs):
             yield "somebody stated that the place left cannot act, and nobody did"
+        for who in re.findall(r"later (.+?) stated that the place left", text.replace("\n", " ")):
+            if not any(set(who.split(" and ")) <= set(x.vouched.values()) for x in runs):
+                yield f"{who} stated that the place left cannot act, and somebody else did"
         data = next((m for x in text.splitlines() if (m := DATA.fullmatch(x))), None)
         opened = any(x.started.to_place and x.done_at(r.StepKind.EXECUTE) is not None for x in runs)
         if data is not None and data.group(1) != "not known" and not opened:

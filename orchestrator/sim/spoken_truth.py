@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import inf
 
 from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
@@ -26,6 +27,7 @@ SLACK_S = 1.0  # between the world's clock and the journal's
 NO_RECORD = "nothing is told without its record"
 UNKNOWN_SENTENCE = "whatever tells of something done is a sentence that can be judged"
 AGAINST_THE_WORLD = "nothing is told that the world knows better"
+IN_THE_DARK = "whoever was told that it goes back is told how that ended"
 OVER = re.compile(
     r"\b(works again|recovered|verified|proven|fenced|moved|cannot act|has been|was made|is done|succeeded|healed)\b"
 )
@@ -65,12 +67,18 @@ class SpokenTruth:
         self._report = report
         self._worked = Worked(world)
         self._due: dict[str, r.NoticeDue] = {}
+        self._unheard: set[str] = set()  # runs that went back by themselves and have just ended
         self._lacking: set[tuple[str, str, str]] = set()  # client, kind and subject that people were told of
         self._bad_since: dict[str, float] = {}  # by incident: its present outage, by the world's clock
 
     def record(self, x: r.Record, model: Model) -> None:
         """One record, which the facts have heard of."""
+        if isinstance(x, r.RunEnded):
+            started = self._facts.runs[x.run].started
+            by_itself = started.incident is None and started.origin is r.Origin.AUTOMATIC
+            self._unheard |= {x.run} if by_itself else set()
         if isinstance(x, r.NoticeDue):
+            self._unheard.discard(x.notice.removesuffix("/ended"))
             self._due[x.notice] = x
             self._notice(x, model)
         elif isinstance(x, r.NoticeRepeated):
@@ -79,16 +87,33 @@ class SpokenTruth:
             self._bad_since[x.incident] = self._world.timeline.now - (x.at - x.first_bad_at) - SLACK_S
         elif isinstance(x, r.MayActRemoved):
             self._out(x)
+        elif isinstance(x, r.StepFinished) and x.reason is Reason.FENCED_BY_HAND:
+            self._stated(x)
         elif isinstance(x, r.IncidentEnded):
             outage = self._facts.outages[x.incident][-1]
             if not self._worked.since(outage.service, self._bad_since[x.incident]):
                 self._report(STATEMENT, AGAINST_THE_WORLD, f"{x.incident}: {outage.service} has not worked since")
+
+    def entry_over(self) -> None:
+        """All records of an entry were heard: who is to be told of something is told in the same one."""
+        for run in sorted(self._unheard):
+            self._report(STATEMENT, IN_THE_DARK, f"{run}: nobody is told how it ended")
+        self._unheard.clear()
 
     def _out(self, x: r.MayActRemoved) -> None:
         """What was proven to be out acts nowhere; what a person states is theirs."""
         stated = x.reason is Reason.FENCED_BY_HAND
         if not stated and x.service in self._world.services and x.place in self._world.acting(x.service):
             self._report(STATEMENT, AGAINST_THE_WORLD, f"{x.place} is said to be out, and {x.service} acts there")
+
+    def _stated(self, x: r.StepFinished) -> None:
+        """Who is said to vouch for a place has vouched for it."""
+        place = self._facts.runs[x.run].steps[x.step].place
+        if place is None:
+            return  # the approval itself
+        who = self._facts.runs[x.run].vouched.get(place, "nobody")
+        if not x.evidence.startswith(f"{who} states that {place} cannot act"):
+            self._report(STATEMENT, NO_RECORD, f"{x.run} {x.step}: it was {who} who stated it: {x.evidence}")
 
     def _notice(self, x: r.NoticeDue, model: Model) -> None:
         found = heard(x.text)
@@ -151,7 +176,10 @@ class SpokenTruth:
             return f"no record says how: {text}"
         how, slots = found
         if how is How.BY_ITSELF:
-            tried = [x.started.run for x in self._own(outage) if x.tried]
+            over = {
+                x.started.run for x in self._own(outage) if (x.done_at(r.StepKind.VERIFY) or inf) < outage.opened_at
+            }
+            tried = [x.started.run for x in self._own(outage) if x.tried and x.started.run not in over]
             return f"{', '.join(tried)} had been tried" if tried else ""
         run = self._facts.runs.get(slots["run"])
         if run is None or run.started.move != slots["move"]:
@@ -227,6 +255,12 @@ class SpokenTruth:
 
         return judge
 
+    def _left_failed(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
+        """A run failed, and no incident of its service is open."""
+        open_ = [o[-1].incident for o in self._facts.outages.values() if o[-1].ended is None]
+        mine = [i for i in open_ if self._facts.outages[i][-1].service == slots["service"]]
+        return self._run_over(ok=False)(slots, x, model) or (f"{mine[0]} is open" if mine else "")
+
     def _goes_back(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
         run = self._facts.runs.get(slots["run"])
         by_itself = run is not None and run.started.origin is r.Origin.AUTOMATIC and run.started.incident is None
@@ -285,7 +319,10 @@ _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]]
     Sentence.DONE: lambda self, *told: self._run_over(ok=True)(*told),
     Sentence.FAILED: lambda self, *told: self._run_over(ok=False)(*told),
     Sentence.NOT_MADE: lambda self, *told: self._run_over(ok=None)(*told),
-    Sentence.LEFT_FAILED: lambda self, *told: self._run_over(ok=False)(*told),
+    Sentence.WENT_BACK: lambda self, *told: self._run_over(ok=True)(*told),
+    Sentence.RUN_FAILED: lambda self, *told: self._run_over(ok=False)(*told),
+    Sentence.NOT_GONE_BACK: lambda self, *told: self._run_over(ok=None)(*told),
+    Sentence.LEFT_FAILED: SpokenTruth._left_failed,
     Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
     Sentence.APPROVAL: SpokenTruth._asks,
     Sentence.CANNOT_SEE: SpokenTruth._lacks,

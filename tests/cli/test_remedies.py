@@ -12,7 +12,8 @@ from orchestrator.cli.main import app
 from orchestrator.cli.remedies import FAILED_TIERS, ROWS, Remedy, remedies
 from orchestrator.core import events as e
 from orchestrator.core import words
-from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.durations import parse_duration
+from orchestrator.core.events import Peer, WordKind, WordSpoken
 from orchestrator.core.model import Speaker, Tier
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
@@ -32,6 +33,7 @@ class Story:
     subject: str
     options: dict[str, object] = field(default_factory=dict)
     who: str = "Ada"
+    login: str = ""
 
 
 def waiting() -> World:
@@ -220,15 +222,26 @@ STORIES = [
     Story(Reason.NO_WAY_BACK, no_way_back, B, "acme/erp"),
     Story(Reason.NO_SUCH_PERSON, with_people, WordKind.RESUME, "acme/erp", who="nobody-at-all"),
     Story(Reason.NOT_THAT_PERSON, with_people, F, "acme/erp", {"move": "geo-site"}, who="alice"),
+    Story(Reason.NOT_THAT_PERSON, with_people, WordKind.MAINTENANCE, "acme/erp", {"for_s": 7200.0}, who="alice"),
+    Story(Reason.NOT_THAT_PERSON, with_people, WordKind.MAINTENANCE_END, "acme/erp", who="alice"),
+    Story(Reason.NO_SUCH_PERSON, with_people, WordKind.MAINTENANCE_END, "acme/erp", who="nobody-at-all"),
+    Story(Reason.NOT_THAT_PERSON, with_people, F, "acme/erp", {"fence": True}, who="bob", login="alice"),
+    Story(Reason.NO_SUCH_PERSON, with_people, WordKind.RESUME, "acme/erp", who="nobody-at-all", login="alice"),
+    Story(Reason.NOBODY_NAMED, lab, WordKind.MAINTENANCE, "acme/erp", {"for_s": 7200.0}, who=" "),
 ]
 
 
 def said(story: Story, world: World) -> WordSpoken:
     options = dict(story.options)
-    return WordSpoken("refused", story.kind, story.who, story.subject, "", options)  # type: ignore[arg-type]
+    return WordSpoken("refused", story.kind, story.who, story.subject, "", options, peer=peer(story))  # type: ignore[arg-type]
 
 
-def in_words(command: str) -> WordSpoken | None:
+def peer(story: Story) -> Peer | None:
+    """Who speaks, as the kernel says."""
+    return Peer(1, 1000, story.login) if story.login else None
+
+
+def in_words(command: str, said_by: Peer | None = None) -> WordSpoken | None:
     """The word that a command line says; None for one that only looks. The command line itself has to be right."""
     argv = shlex.split(command)
     assert argv[0] == "bascule"
@@ -242,9 +255,11 @@ def in_words(command: str) -> WordSpoken | None:
         if (value := bound.arguments.get(key)) not in (None, False):
             options[key] = value
     if verb == "maintenance":
-        options["for_s"] = 7200.0
+        assert ("--end" in argv) is not ("--for" in argv), command
+        verb = WordKind.MAINTENANCE_END.value if "--end" in argv else verb
+        options |= {"for_s": parse_duration(argv[argv.index("--for") + 1])} if "--for" in argv else {}
     who = argv[argv.index("--by") + 1] if "--by" in argv else "Ada"
-    return WordSpoken("remedy", WordKind(verb), who, argv[2], "WHY", options)  # type: ignore[arg-type]
+    return WordSpoken("remedy", WordKind(verb), who, argv[2], "WHY", options, "--by" in argv, said_by)  # type: ignore[arg-type]
 
 
 def there_is(command: str, world: World) -> bool:
@@ -272,7 +287,7 @@ def test_each_remedy_works(story: Story) -> None:
 def works(remedy: Remedy, story: Story) -> bool:
     """Told in a world of its own: it is done, or it meets another answer; or what it shows is there."""
     world = story.world()
-    word = in_words(remedy.command)
+    word = in_words(remedy.command, peer(story))
     if word is None:
         return there_is(remedy.command, world)
     world.hears(word)
@@ -290,6 +305,31 @@ def test_a_word_that_was_said_before_under_this_id_may_be_said_under_another() -
     again = in_words(remedy.command)
     assert again is not None
     assert again.options == {"move": "cloud-instance"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "options"),
+    [
+        (WordKind.MAINTENANCE, "acme/erp", {"for_s": 5400.0}),
+        (WordKind.MAINTENANCE, "acme/erp", {"for_s": 90.5}),
+        (WordKind.MAINTENANCE, "acme", {"for_s": 1000001.0}),
+        (WordKind.MAINTENANCE_END, "acme/erp", {}),
+        (A, "r1", {"fenced": "acme/hq"}),
+        (F, "acme/erp", {"fence": True, "override": ["already engaged"]}),
+    ],
+)
+def test_what_is_to_be_said_again_is_the_same_word(kind: WordKind, subject: str, options: dict[str, object]) -> None:
+    """By somebody who may: no place that was vouched for, no length and no guard is lost on the way."""
+    world = waiting()
+    world.model = replace(world.model, digest="m2", speakers=with_people().model.speakers)
+    world.hears(e.ConfigurationLoaded(world.model))
+    word = WordSpoken("refused", kind, "nobody-at-all", subject, "", options, True)  # type: ignore[arg-type]
+    world.hears(word)
+    assert world.answered[-1].reason == Reason.NO_SUCH_PERSON.value
+    found = remedies(Reason.NO_SUCH_PERSON.value, word, world.decided(), world.model)
+    again = in_words(found[0].command)
+    assert again is not None
+    assert (again.kind, again.subject, again.options) == (kind, subject, options)
 
 
 def test_every_reason_that_can_refuse_a_word_has_a_story_or_is_a_tier_s_failure() -> None:

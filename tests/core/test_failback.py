@@ -9,13 +9,14 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import failback
+from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.status import status_now
 from orchestrator.shell.dry_run import plan_of
-from tests.core.stage import isp_a_dies
+from tests.core.stage import geo_loses_power, isp_a_dies
 from tests.core.test_incident import returning
 from tests.core.world import World, acme
 
@@ -77,6 +78,112 @@ def test_people_are_told_that_it_goes_back_by_itself() -> None:
     world.run(1100)
     told = [t.text for t in world.told if t.kind is NoticeKind.TIER_CHOSEN]
     assert told[-1].startswith("acme/erp goes back by itself: acme/return-hq (r2), after 15:00 in health")
+
+
+def over(world: World) -> list[tuple[str, str]]:
+    """What people were told at the end of runs."""
+    return [(t.kind.value, t.text) for t in world.told if t.id.endswith("/ended")]
+
+
+def goes_back(world: World) -> None:
+    """Its way back has just begun, and nothing answers for its preconditions yet."""
+    wait = wait_of(world)
+    while wait is not None:
+        world.run(max(0.1, wait.until - world.now - 0.6))
+        world.nothing(*(["hq-ready"] if wait.until - world.now < 1.0 else []))
+        wait = wait_of(world)
+    world.run(0.2)
+
+
+def test_people_are_told_that_it_has_gone_back() -> None:
+    world = returning()
+    world.run(1200)
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+    ((kind, text),) = over(world)
+    assert kind == "recovered"
+    assert text.startswith("acme/erp went back by itself: acme/return-hq (r2) done: acme/erp-transaction")
+
+
+def test_people_are_told_that_it_has_not_gone_back_after_all() -> None:
+    world = returning()
+    world.outcomes["rebuild_hq"] = e.Outcome.FAILED
+    world.run(1200)
+    ((kind, text),) = over(world)
+    assert kind == "human needed", "something was begun there"
+    assert text.startswith("acme/erp: acme/return-hq failed, and no incident is open: playbook failed: prepare")
+
+
+def test_a_way_back_that_was_stopped_before_anything_was_begun_was_not_made() -> None:
+    world = returning()
+    goes_back(world)
+    run = world.decided().run_for("acme/erp")
+    assert run is not None
+    world.say(WordKind.ABORT, run.id)
+    ((kind, text),) = over(world)
+    assert (kind, text) == (
+        "tier failed",
+        "acme/erp did not go back: acme/return-hq (r2) was not made: aborted: by Ada: a reason",
+    )
+
+
+def test_a_way_back_that_an_outage_ends_is_not_told_as_if_no_incident_was_open() -> None:
+    world = returning()
+    world.hang.add("rebuild_hq")
+    world.run(960)
+    assert world.decided().run_for("acme/erp") is not None
+    geo_loses_power(world)
+    world.run(60)
+    incident = world.last(r.IncidentOpened)
+    assert isinstance(incident, r.IncidentOpened)
+    (text,) = [t for _, t in over(world) if "return-hq" in t]
+    assert text == (
+        f"acme/erp: acme/return-hq (r2) failed: aborted: prepare stopped by bascule: {incident.incident} is open:"
+        " nothing goes back by itself meanwhile"
+    )
+
+
+def finishes() -> World:
+    """It has gone back, works, and the other side is being rebuilt, which takes long."""
+    world = returning()
+    world.hang.add("rebuild_geo")
+    world.run(1000)
+    run = world.decided().run_for("acme/erp")
+    assert run is not None
+    assert run.verified_at is not None
+    world.silent("erp-transaction")
+    return world
+
+
+def test_an_outage_while_a_run_still_finishes_is_an_incident_at_once() -> None:
+    world = finishes()
+    world.run(10)
+    opened = world.last(r.IncidentOpened)
+    assert isinstance(opened, r.IncidentOpened)
+    assert opened.at < world.now
+    assert [t.text for t in world.told if t.id == f"{opened.incident}.1/opened"]
+    judged = world.last(r.ServiceJudged)
+    assert isinstance(judged, r.ServiceJudged)
+    assert (judged.decision, judged.reason) == (r.Decision.WAIT, Reason.RESOURCE_BUSY)
+    assert judged.evidence == "r2 (acme/return-hq) finishes; to stop it: bascule abort r2"
+    assert world.say(WordKind.ABORT, "r2").accepted
+    world.run(60)
+    ended = world.last(r.IncidentEnded)
+    assert isinstance(ended, r.IncidentEnded)
+    assert (ended.incident, ended.run, ended.reason) == (opened.incident, "r3", Reason.VERIFIED)
+
+
+def test_what_comes_back_while_an_earlier_run_still_finishes_is_not_put_down_to_that() -> None:
+    world = finishes()
+    world.run(10)
+    world.good("erp-transaction")
+    world.run(10)
+    ended = world.last(r.IncidentEnded)
+    assert isinstance(ended, r.IncidentEnded)
+    assert (ended.reason, ended.run) == (Reason.RECOVERED_BY_ITSELF, None)
+    assert ended.rta_s < 15.0
+    run = world.decided().run_for("acme/erp")
+    assert run is not None
+    assert run.id == "r2", "it goes on to finish"
 
 
 def test_a_named_person_may_go_at_once_and_the_record_says_against_what() -> None:

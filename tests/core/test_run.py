@@ -11,7 +11,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.decided import LEGAL, Decided, IllegalRecord, Run, Step, apply
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode, Move
+from orchestrator.core.model import Mode, Move, Tier
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, book, story
@@ -175,6 +175,29 @@ def test_a_person_may_have_it_tried_again() -> None:
     world.run(30)
     assert world.played == ["power_off_hq", "geo-site", "geo-site"]
     assert ended(world) == (True, Reason.VERIFIED)
+
+
+def test_what_one_person_stated_stays_theirs_whoever_has_the_run_go_on() -> None:
+    world = lab(Mode.ASK)
+    geo = replace(world.model.moves["acme/geo-site"], prepare=book("mount_geo"), safe_to_repeat=False)
+    services = dict(world.model.services)
+    services["acme/erp"] = replace(services["acme/erp"], ladder=(Tier("acme/geo-site"),))
+    world.model = replace(world.model, digest="m2", moves={**world.model.moves, geo.id: geo}, services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.hang.add("mount_geo")
+    hq_loses_power(world)
+    world.bad("hq-dark")
+    world.run(60)
+    (run,) = [x for x in world.decided().unfinished_runs() if x.started.service == "acme/erp"]
+    assert world.say(WordKind.APPROVE, run.id, fenced="hq").accepted
+    world.run(geo.timeout_s + 60)
+    assert run.human is not None
+    world.hang.clear()
+    world.hears(e.WordSpoken("again", WordKind.APPROVE, "Bob", run.id, "the disk is back", {}))
+    world.run(60)
+    said = [x.evidence for x in world.records(r.StepFinished, r.MayActRemoved) if x.reason is Reason.FENCED_BY_HAND]  # type: ignore[attr-defined]
+    assert len(said) > 1
+    assert set(said) - {"by Ada"} == {"Ada states that acme/hq cannot act: a reason"}
 
 
 def test_a_run_that_needs_a_person_again_tells_a_person_again() -> None:

@@ -74,6 +74,19 @@ def stated_is_proven() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def somebody_stated() -> Iterator[None]:
+    """What one person states is told as another's; the seeds have it as seldom as the one above."""
+    fenced = claims.fenced
+
+    def another(run: RunStory) -> Fenced | None:
+        out = fenced(run)
+        return replace(out, by="Somebody Else") if out is not None and out.by else out
+
+    with put(claims, "fenced", another):
+        yield
+
+
 def _planned_data(run: RunStory | None) -> Figure:
     ages = [] if run is None else [s.measures["data_age_s"] for s in run.steps.values() if "data_age_s" in s.measures]
     return Figure(max(ages), Known.MEASURED, "found") if ages else Figure(None, Known.UNKNOWN, "not measured")
@@ -158,6 +171,21 @@ def begun_when_over() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def gone_back_in_silence() -> Iterator[None]:
+    """Nobody learns how a way back by itself has ended."""
+    tell = Turn.tell
+
+    def told(turn: Turn, notice: str, *given: object, **more: object) -> None:
+        run = turn.decided.runs.get(notice.partition("/")[0])
+        ended = notice.endswith("/ended") and run is not None and run.started.origin is r.Origin.AUTOMATIC
+        if not ended:
+            tell(turn, notice, *given, **more)  # type: ignore[arg-type]
+
+    with put(Turn, "tell", told):
+        yield
+
+
 def _always_down(s: ServiceNow, _down_s: float) -> str:
     return f"UNKNOWN, down when last seen; {s.incident} not over"
 
@@ -185,6 +213,7 @@ SPEECH = (
     Mutant("told: running", "tiers are told as they were", SPOKEN, saying(accounts, "_tier_state", _as_recorded)),
     Mutant("told: needless", "a tier is not needed in an open incident", SPOKEN, needless_while_open, rest=True),
     Mutant("told: failed", "what was not made is told as failed", SPOKEN, never_stopped),
+    Mutant("told: gone back", "how a way back has ended is told to nobody", SPOKEN, gone_back_in_silence),
     Mutant("told: down", "down, while the checks are good", SPOKEN, everything_is_down),
     Mutant(
         "told: relapse",

@@ -229,6 +229,17 @@ def test_what_a_person_stated_is_told_as_their_statement(tape: Tape) -> None:
     assert not [text for text in all_texts(a) if "proven unable to act" in text]
 
 
+def test_what_one_person_stated_is_not_told_as_the_statement_of_whoever_approved_later(tape: Tape) -> None:
+    asked_act(tape)
+    tape.after(10.0)
+    approve(tape)
+    (at,) = [n for n, x in enumerate(tape.entries) if any(isinstance(y, r.RunApproved) for y in x.records)]
+    later = r.RunApproved(tape.entries[at].at, "r3", "Bob Durand", "try it again")
+    tape.entries[at] = replace(tape.entries[at], records=(*tape.entries[at].records, later))
+    a = told(tape, "i3")
+    assert "later Ann Example stated that the place left cannot act" in a.rpa.source
+
+
 def test_a_tier_that_nobody_has_come_to_is_not_called_needless_while_the_incident_is_open(tape: Tape) -> None:
     begun(tape)
     states = {t.tier: t.state for t in told(tape, "i4").tiers}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache
 
 import pytest
 
+from orchestrator.cli.validate import probe_kinds
+from orchestrator.config import load
 from orchestrator.core import records as r
 from orchestrator.core.sentences import Sentence
 from orchestrator.sim.campaign import Campaign, Plan
 from orchestrator.sim.scripts import parse
 from orchestrator.sim.simulation import Result, quiet
-from orchestrator.sim.spoken_truth import _JUDGES
-from tests.mutants.speech import SPEECH, stated_is_proven
+from orchestrator.sim.spoken_truth import _JUDGES, IN_THE_DARK
+from tests.mutants.speech import SPEECH, gone_back_in_silence, somebody_stated, stated_is_proven
 from tests.sim import models
 
 STORIES = {
@@ -59,6 +61,11 @@ STORIES = {
     "machine restarts": """
         at 10 s: cut the power of lab/hq for 5 min
         at 25 s: restart the controller's machine, back after 40 s
+    """,
+    "down again while its way back finishes": """
+        at 10 s: cut the power of lab/hq for 2 min
+        at 240 s: say failback lab/erp
+        at 300 s: crash lab/erp for 20 s
     """,
     "held in a run": """
         at 10 s: cut the power of lab/hq for 5 min
@@ -115,6 +122,25 @@ def test_a_false_sentence_is_noticed(name: str) -> None:
 def test_a_statement_told_as_a_proof_is_noticed() -> None:
     found = [v for v in played("fenced by hand", stated_is_proven()).violations if v.statement == 22]
     assert any("no record says: " in v.evidence and "lab/hq cannot act any more" in v.evidence for v in found)
+
+
+def test_a_statement_told_as_somebody_elses_is_noticed() -> None:
+    found = [v for v in played("fenced by hand", somebody_stated()).violations if v.statement == 22]
+    assert any("Somebody Else stated that the place left" in v.evidence for v in found)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_how_a_way_back_has_ended_is_told(told: bool) -> None:
+    quiet()
+    known = Campaign(Plan(load(models.WORKSPACES / "chain", probe_kinds=probe_kinds()).model))
+    script = parse(
+        "workspace: chain\nlength: 4 min\ncalm: 1 min\nat 10 s: cut off chain/line-a for 20 s", "", known.names
+    )
+    with nullcontext() if told else gone_back_in_silence():
+        result = known.simulation(script.seed, script.faults).play(script.length_s, script.calm_s)
+    found = [v.rule for v in result.violations if v.statement == 22]
+    assert found == ([] if told else [IN_THE_DARK])
+    assert any(isinstance(x, r.RunEnded) and x.run == "r2" for entry in result.entries for x in entry.records)
 
 
 def test_every_sentence_has_its_judge() -> None:
