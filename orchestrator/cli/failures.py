@@ -11,7 +11,7 @@ import sys
 import traceback
 from contextlib import suppress
 
-from orchestrator.cli.output import READER_GONE
+from orchestrator.cli.output import READER_GONE, written
 
 DONE, FAILED, WRONG, REFUSED = 0, 1, 2, 3
 
@@ -57,7 +57,8 @@ def explain(error: BaseException) -> int:
         _say(str(error) or type(error).__name__)
         return code
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT) and not error.filename:
-        _say(f"the output cannot be written: {error.strerror}")
+        if not written(None):  # which tells it, where something is still held back
+            _say(f"the output cannot be written: {error.strerror}")
         return FAILED
     if isinstance(error, OSError) and error.filename:
         _say(f"{error.filename}: {error.strerror}")

@@ -5,6 +5,7 @@ The one rule it keeps: it changes nothing. What is used is decided where the fil
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -48,25 +49,53 @@ def differ(
     return found
 
 
-def unread_now(workspace: Path, beside: Beside, client: str, ansible: Ansible) -> Beside | None:
-    """What is in force with a computed inventory as it was last read, since it is not to be had now; None: it is.
+class Sources:
+    """Computed inventories, asked whether they can still be read.
 
-    It is asked for seconds at most, and not if that was done just now. Takes as long as its source does.
+    One process of Ansible's stays for all that is asked, since its import takes longer than all else; where other files
+    are in force, a new one.
     """
-    sources = list(beside.inventories.get(client, ()))
-    if client in beside.stale or not any(map(is_computed, parts_of(sources))):
-        return None
-    kept = workspace / last_read.FOLDER
-    before = last_read.last(kept, client)
-    if before is None or 0 <= time.time() - before.at < JUST_NOW_S:
-        return None
-    found = read_inventory(
-        workspace, client, sources, Faults(), cache=None, kept=kept, ansible=ansible, patience_s=WAITS_S
-    )
-    if found is None or found.stale is None:
-        return None
-    log.warning("inventory cannot be read", client=client, served_by=str(found.stale))
-    return replace(beside, stale={**beside.stale, client: found.stale})
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self._ansible = Ansible(workspace)
+        self._asked_for = ""  # the digest of what was in force
+        self._lock = threading.Lock()
+
+    def unread_now(self, beside: Beside, client: str) -> Beside | None:
+        """What is in force with a computed inventory as it was last read, since it is not to be had now; None: it is.
+
+        It is asked for seconds at most, and not if that was done just now. Takes as long as its source does.
+        """
+        sources = list(beside.inventories.get(client, ()))
+        if client in beside.stale or not any(map(is_computed, parts_of(sources))):
+            return None
+        kept = self._workspace / last_read.FOLDER
+        before = last_read.last(kept, client)
+        if before is None or 0 <= time.time() - before.at < JUST_NOW_S:
+            return None
+        with self._lock:
+            if beside.digest != self._asked_for:
+                self._ansible.close()
+                self._asked_for = beside.digest
+        found = read_inventory(
+            self._workspace,
+            client,
+            sources,
+            Faults(),
+            cache=None,
+            kept=kept,
+            ansible=self._ansible,
+            patience_s=WAITS_S,
+        )
+        if found is None or found.stale is None:
+            return None
+        log.warning("inventory cannot be read", client=client, served_by=str(found.stale))
+        return replace(beside, stale={**beside.stale, client: found.stale})
+
+    def close(self) -> None:
+        """End its process."""
+        self._ansible.close()
 
 
 def secrets_of(loaded: Loaded) -> dict[str, str]:

@@ -43,7 +43,7 @@ from orchestrator.shell.intake import Intake
 from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_lease
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.shell.plans import Books, Plans
-from orchestrator.shell.unread import Unread
+from orchestrator.shell.unread import ask_again
 from orchestrator.shell.upkeep import Upkeep
 from orchestrator.shell.waiting import keep_going
 
@@ -169,7 +169,7 @@ class Controller:
         ]
         if self._attends:
             lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
-            lasting.append(lambda: self.unread.keep_asking(self.reload))
+            lasting.append(lambda: ask_again(self._valid, self._ask_inventory, self.reload))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
         self._beat()
@@ -320,10 +320,8 @@ class Controller:
             workspace_id=identity_of(self.workspace, self.lease.epoch),
         )
         self._opened.push_async_callback(self.runner.close)
-        self.unread = Unread(
-            self.workspace, self._valid, lambda also: self._loop.call_soon_threadsafe(self._play_with, also)
-        )
-        self._opened.push_async_callback(self.unread.close)
+        self.sources = in_force.Sources(self.workspace)
+        self._opened.push_async_callback(asyncio.to_thread, self.sources.close)
         self._opened.callback(self._take_in_the_last)
         self.notifier = PeopleNotifier(NotifySettings(), self.emit)
         self._opened.push_async_callback(self.notifier.close)
@@ -349,8 +347,12 @@ class Controller:
         return in_force.differ(self.workspace, self.beside, self.loaded, books)
 
     def _differs(self, client: str, book: Playbook) -> str:
-        self.unread.ask(client)  # this is asked in a thread, before a step begins
+        self._ask_inventory(client)  # this is asked in a thread, before a step begins
         return self._differ({book.digest: (client, book.path)})[book.digest]
+
+    def _ask_inventory(self, client: str) -> None:
+        if (now := self._valid()) is not None and (found := self.sources.unread_now(now, client)):
+            self._loop.call_soon_threadsafe(self._play_with, found)
 
     def _valid(self) -> Beside | None:
         return self.beside if self.loaded is not None else None
