@@ -19,6 +19,7 @@ PID = "{{ lookup('ansible.builtin.file', '/proc/self/stat').split()[0] }}"  # of
 IN_HERE = {
     "a command": "",
     "conditions of its own result": "register: said\nfailed_when: said.rc not in [0, 1]\nchanged_when: false",
+    "filters and tests of Ansible": "register: said\nfailed_when: said.rc | default(1) | int != 0 or said is skipped",
     "a condition before": "when: inventory_hostname == 'edge'",
     "an environment": "environment: {SAYS: something}",
     "a harmless look-up": "vars: {more: \"{{ lookup('ansible.builtin.vars', 'inventory_hostname') }}\"}",
@@ -30,7 +31,7 @@ IN_A_FORK = {
     "a time-out": "timeout: 600",
     "a delegated one": "delegate_to: edge",
     "defaults of a module": "module_defaults: {ansible.builtin.shell: {chdir: /}}",
-    "a filter in a condition": "register: said\nfailed_when: said.rc | int != 0",
+    "a filter of the author in a condition": "register: said\nfailed_when: said.stdout | own == 'no'",
     "another variable in a condition": "failed_when: inventory_hostname != 'edge'",
     "a call in a condition": "register: said\nfailed_when: said.stdout.find('no') >= 0",
     "a filter of the author": "vars: {more: \"{{ 'x' | own }}\"}",

@@ -18,6 +18,7 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,10 +28,11 @@ from orchestrator.runner.warm.zygote import beginning, choosing
 ACTIONS = frozenset({"assert", "command", "copy", "debug", "fail", "set_fact", "shell"})
 # Look-ups that may be done twice.
 LOOKUPS = frozenset(
-    {"dict", "env", "file", "fileglob", "first_found", "indexed_items", "items", "list", "nested", "sequence",
+    {"config", "dict", "env", "file", "fileglob", "first_found", "indexed_items", "items", "list", "nested", "sequence",
      "subelements", "together", "vars", "varnames"}
 )  # fmt: skip
 CORE = ("ansible.builtin.", "ansible.legacy.")
+LITERALS = ("true", "false", "none", "True", "False", "None")
 
 _alone = False  # the task that is being queued has no other beside it
 
@@ -121,7 +123,9 @@ def suits(task: Any) -> bool:
         return False
     if task.async_val or task.timeout or task.module_defaults:
         return False
-    return acts_plainly(task) and all(is_plain(said, task.register) for said in (task.changed_when, task.failed_when))
+    if not acts_plainly(task):
+        return False
+    return choosing.guards(task) or all(is_plain(said, task.register) for said in (task.changed_when, task.failed_when))
 
 
 def acts_plainly(task: Any) -> bool:
@@ -146,22 +150,45 @@ def acts_plainly(task: Any) -> bool:
 
 def is_plain(said: Any, registered: Any) -> bool:
     """Whether conditions, which are looked at when the host has acted already, need only the task's own result."""
-    from jinja2 import Environment, TemplateError, meta, nodes
+    conditions = [each for each in (said if isinstance(said, list) else [said]) if each is not None]
+    return all(
+        isinstance(each, bool) or (isinstance(each, str) and asks_only_for(each, str(registered)))
+        for each in conditions
+    )
 
-    for condition in said if isinstance(said, list) else [said]:
-        if condition is None or isinstance(condition, bool):
-            continue
-        if not isinstance(condition, str):
-            return False
-        try:
-            tree = Environment().parse("{{" + condition + "}}")  # noqa: S701  (nothing is rendered)
-        except TemplateError:
-            return False
-        if tree.find((nodes.Call, nodes.Filter, nodes.Test)) is not None:
-            return False
-        if meta.find_undeclared_variables(tree) - {registered, "true", "false", "True", "False"}:
-            return False
-    return True
+
+def asks_only_for(condition: str, name: str) -> bool:
+    """Whether a condition has no other variable than this one, and no code but Ansible's and Jinja's."""
+    from ansible.plugins.loader import filter_loader, test_loader
+    from jinja2 import TemplateError, meta, nodes
+
+    try:
+        tree = environment().parse("{{" + condition + "}}")
+    except TemplateError:
+        return False
+    if tree.find(nodes.Call) is not None or meta.find_undeclared_variables(tree) - {name, *LITERALS}:
+        return False
+    kinds = ((nodes.Filter, filter_loader), (nodes.Test, test_loader))
+    return all(is_known(loader, node.name) for kind, loader in kinds for node in tree.find_all(kind))
+
+
+@cache
+def environment() -> Any:
+    """To read conditions with; nothing is rendered."""
+    from jinja2 import Environment
+
+    return Environment()  # noqa: S701
+
+
+def is_known(loader: Any, name: str) -> bool:
+    """Whether a filter or a test is ansible-core's or Jinja's."""
+    if "." in name and not name.startswith(CORE):
+        return False
+    try:
+        found = loader.get(name)
+    except Exception:  # Jinja's own, or none, of which Ansible will tell
+        return True
+    return found is None or comes_with_ansible(found._original_path)
 
 
 def say_by_queue(display: Any) -> None:
@@ -189,7 +216,7 @@ def keep_authors_code_out(intercept: Any, jinja_loader: Any, lookup_loader: Any)
 
     def invoke_own(instance: Any, *args: Any, **named: Any) -> Any:
         path = getattr(instance, "_original_path", None)
-        if beginning.under_way() is not None and path and not comes_with_ansible(path):
+        if beginning.under_way() is not None and not comes_with_ansible(path):
             beginning.in_a_fork()
         return invoke(instance, *args, **named)
 
@@ -211,8 +238,8 @@ def keep_authors_code_out(intercept: Any, jinja_loader: Any, lookup_loader: Any)
     lookup_loader.get_with_context = get_own_lookup
 
 
-def comes_with_ansible(path: str) -> bool:
+def comes_with_ansible(path: str | None) -> bool:
     """Whether a filter or a test is ansible-core's or Jinja's."""
     import jinja2
 
-    return choosing.within_core(path) or os.path.dirname(path) == os.path.dirname(jinja2.__file__)
+    return path is None or choosing.within_core(path) or os.path.dirname(path) == os.path.dirname(jinja2.__file__)
