@@ -123,9 +123,15 @@ def suits(task: Any) -> bool:
         return False
     if task.async_val or task.timeout or task.module_defaults:
         return False
-    if not acts_plainly(task):
+    try:
+        return acts_plainly(task) and (choosing.guards(task) or looks_back_plainly(task))
+    except Exception:  # it is Ansible's to say what is wrong with it
         return False
-    return choosing.guards(task) or all(is_plain(said, task.register) for said in (task.changed_when, task.failed_when))
+
+
+def looks_back_plainly(task: Any) -> bool:
+    """Whether what is looked at when the host has acted already needs only the task's own result."""
+    return all(is_plain(said, task.register) for said in (task.changed_when, task.failed_when))
 
 
 def acts_plainly(task: Any) -> bool:
@@ -149,7 +155,7 @@ def acts_plainly(task: Any) -> bool:
 
 
 def is_plain(said: Any, registered: Any) -> bool:
-    """Whether conditions, which are looked at when the host has acted already, need only the task's own result."""
+    """Whether these are all conditions of what was registered."""
     conditions = [each for each in (said if isinstance(said, list) else [said]) if each is not None]
     return all(
         isinstance(each, bool) or (isinstance(each, str) and asks_only_for(each, str(registered)))
@@ -160,13 +166,14 @@ def is_plain(said: Any, registered: Any) -> bool:
 def asks_only_for(condition: str, name: str) -> bool:
     """Whether a condition has no other variable than this one, and no code but Ansible's and Jinja's."""
     from ansible.plugins.loader import filter_loader, test_loader
-    from jinja2 import TemplateError, meta, nodes
+    from jinja2 import TemplateError, nodes
 
     try:
         tree = environment().parse("{{" + condition + "}}")
     except TemplateError:
         return False
-    if tree.find(nodes.Call) is not None or meta.find_undeclared_variables(tree) - {name, *LITERALS}:
+    names = {each.name for each in tree.find_all(nodes.Name)}
+    if tree.find(nodes.Call) is not None or names - {name, *LITERALS}:
         return False
     kinds = ((nodes.Filter, filter_loader), (nodes.Test, test_loader))
     return all(is_known(loader, node.name) for kind, loader in kinds for node in tree.find_all(kind))
