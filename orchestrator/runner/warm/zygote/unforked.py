@@ -63,6 +63,7 @@ def install(model: Any, run: Callable[[Any], None], forget: Callable[[], None]) 
 
     def start_here(self: Any) -> None:
         if not (_alone and suits(self._task) and has_ended_here(self)):
+            close_for_fork()  # while nobody holds what the fork is made under
             start(self)  # not while an exception is handled: the fork would tell of it as the cause of its own
 
     def has_ended_here(self: Any) -> bool:
