@@ -38,8 +38,8 @@ _OF_THE_MOMENT = {
     "results_file", "runner_ident", "start", "start_line", "started", "task_uuid", "uuid", "version",
 }  # fmt: skip
 _VARYING = (
-    (re.compile(r"\bansible-tmp-[\d.-]+"), "TEMPORARY"),
     (re.compile(r"/[\w./-]*ansible[-_](tmp|local|mitogen)[\w.@-]*(/[\w.-]+)*"), "TEMPORARY"),
+    (re.compile(r"\bansible-tmp-[\d.-]+"), "TEMPORARY"),
     (re.compile(r"j\d+\.\d+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b"), "ID"),
     (re.compile(r"/[\w/.-]*/ansible\.[\w]+\w*\.corpus"), "TEMPORARY"),
     (re.compile(r"Data could not be sent to remote host.*", re.DOTALL), "NO CONNECTION"),  # ssh's words, or the pipe's

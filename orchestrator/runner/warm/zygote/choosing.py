@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from orchestrator.runner import guard, settings
-from orchestrator.runner.warm.zygote import standing
+from orchestrator.runner.warm.zygote import beginning, standing
 
 LOG = logging.getLogger(__name__)
 
@@ -29,8 +30,11 @@ _reset: set[str] = set()  # hosts whose connection this playbook has reset: thei
 _its_own: set[str] = set()  # directories of ansible-core's parts of modules
 
 
-def install(model: Any) -> None:
-    """Have each task looked at. To be called once, in the zygote."""
+def install(model: Any) -> Callable[[], None]:
+    """Have each task looked at. To be called once, in the zygote.
+
+    Returns what switches Mitogen off in the process that has looked at a task.
+    """
     import ansible_mitogen.connection
     import ansible_mitogen.planner
     import ansible_mitogen.process
@@ -59,6 +63,7 @@ def install(model: Any) -> None:
         standing.leave(self._connection)  # of the item before, in a loop
         forget(self)
         if not suits(self, cvars, current_connection) or asks_for_more(self._task, cvars, templar):
+            beginning.in_a_fork()
             return by_ssh(self, cvars, templar, current_connection)
         switch(True)
         theirs = None
@@ -74,6 +79,7 @@ def install(model: Any) -> None:
         if (binding := getattr(theirs, "binding", None)) is not None:
             binding.close()
         forget(self)
+        beginning.in_a_fork()
         return by_ssh(self, cvars, templar, current_connection)
 
     TaskExecutor._get_connection = get_connection
@@ -104,6 +110,7 @@ def install(model: Any) -> None:
 
     connection_class.exec_command = exec_marked
     standing.install(model)
+    return lambda: switch(False)
 
 
 def suits(executor: Any, cvars: Any, connection: str) -> bool:

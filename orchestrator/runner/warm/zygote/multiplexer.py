@@ -101,10 +101,13 @@ def start() -> Multiplexer | None:
     sys.setswitchinterval(interval)
     ansible_mitogen.strategy.AnsibleWrappers()._add_plugin_paths()
     ansible_mitogen.loaders.connection_loader.get("mitogen_ssh", class_only=True)
-    from orchestrator.runner.warm.zygote import choosing, loading
+    from ansible.executor.process.worker import WorkerProcess
+
+    from orchestrator.runner.warm.zygote import choosing, loading, unforked
 
     loading.load_plugins()  # again: Mitogen has added directories
-    choosing.install(model)
+    run = WorkerProcess._run  # before a worker's end is added to it
+    unforked.install(model, run, choosing.install(model))
     return Multiplexer(model, version)
 
 

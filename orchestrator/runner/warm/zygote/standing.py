@@ -12,12 +12,13 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.runner import connections
-from orchestrator.runner.warm.zygote import multiplexer
+from orchestrator.runner.warm.zygote import beginning, multiplexer
 
 LOG = logging.getLogger(__name__)
 CALLED = {"ansible.builtin.ssh": "ansible_collections.ansible.builtin.plugins.connection.ssh"}
@@ -35,6 +36,10 @@ def install(model: Any) -> None:
     def give_back_and_close(self: Any) -> None:
         if self.binding is None:
             close(self)
+            return
+        if isinstance(sys.exception(), KeyboardInterrupt):  # its task has not ended: what it began there must
+            self.binding = None
+            model.on_binding_close()
             return
         try:
             with within(GIVE_BACK_S):
@@ -152,6 +157,7 @@ def lend(connection: Any, name: str, stack: Any, found: Any) -> None:
         return name, stack
 
     def connect_stack(_stack: Any) -> None:
+        beginning.reaches_host()
         del connection._connect_stack
         connection.context = found["context"]
         connection.chain = CallChain(connection, connection.context, pipelined=True)
