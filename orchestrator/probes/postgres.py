@@ -251,7 +251,7 @@ def _first_line(error: Exception) -> str:
     return (lines or [type(error).__name__])[-1].rpartition(" failed: ")[2]
 
 
-def _meaning(error: psycopg.OperationalError, where: str) -> Silence | Refusal:
+def _meaning(error: psycopg.Error, where: str) -> Silence | Refusal:
     """libpq has words only. What is not known to be silence was said by somebody."""
     text = str(error).strip()
     low = text.lower()
