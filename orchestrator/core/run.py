@@ -85,7 +85,8 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
         endings.finish(
             turn, run, step, r.StepState.FAILED, Reason.ABORTED, event.detail or f"by {run.abort.who}", event
         )
-        endings.end(turn, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {run.abort.why}")
+        why = run.abort.why or "no reason given"
+        endings.end(turn, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {why}")
     else:
         detail = event.detail or event.outcome.value
         if event.outcome is Outcome.PLAN_CHANGED:

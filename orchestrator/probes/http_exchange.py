@@ -312,6 +312,7 @@ class Exchange:
         url = urljoin(self._url, response.first("location"))
         try:
             place = place_of(url)
+            place.host.encode("idna")  # a label that is empty or too long is no name, and nobody could be asked for it
         except ValueError:
             self._fail(Refusal(f"redirected to no URL: {url[:200]}"))
             return

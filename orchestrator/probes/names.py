@@ -214,17 +214,15 @@ async def exchange(
         raise NameFailed(NotAsked(f"cannot ask for {name} {kind}: {error}")) from error
     try:
         data = None if tcp else await _by_udp(wire, host, port, pins, tries_every_s)
-        if data is not None and dns.message.from_wire(data, ignore_trailing=True).flags & dns.flags.TC:
-            data = None
-        if data is None:
-            data = await _by_tcp(wire, host, port, pins)
+        response = None if data is None else dns.message.from_wire(data, ignore_trailing=True)
+        if response is None or response.flags & dns.flags.TC:
+            response = dns.message.from_wire(await _by_tcp(wire, host, port, pins), ignore_trailing=True)
     except OSError as error:
         raise NameFailed(meaning_of(error, f"name server {server}")) from error
     except Unanswerable as error:
         raise NameFailed(NotAsked.of(error)) from error
     except Exception as error:
         raise NameFailed(Refusal(f"name server {server} answers with something that is no DNS: {error}")) from error
-    response = dns.message.from_wire(data, ignore_trailing=True)
     wanted = dns.rdatatype.from_text(kind)
     values = [rdata.to_text() for rrset in response.answer if rrset.rdtype == wanted for rdata in rrset]
     return dns.rcode.to_text(response.rcode()), values

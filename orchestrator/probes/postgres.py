@@ -28,8 +28,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -57,7 +58,8 @@ if TYPE_CHECKING:
     import psycopg
 
 _NO_PASSFILE = "/dev/null/none"  # else libpq reads the one in the home directory
-
+_ANSWER_MAX_BYTES = 16 << 20  # of all that comes on one connection
+_LOOK_EVERY_S = 0.05  # at how much has come
 _STATE = """
 SELECT pg_is_in_recovery() AS standby,
        extract(epoch FROM clock_timestamp())::float8 AS now,
@@ -119,6 +121,12 @@ class State:
     value: str | None = None  # first value of the author's query
 
 
+_KINDS = {
+    f.name: {"bool": bool, "float": float, "str | None": str | None}.get(str(f.type), float | None)
+    for f in fields(State)
+}
+
+
 async def ask(question: Question[PostgresOptions]) -> Raw:
     """Connect, look, leave."""
     import psycopg
@@ -141,27 +149,53 @@ async def ask(question: Question[PostgresOptions]) -> Raw:
         return failed.meaning
     except TimeoutError:
         return Silence(f"{where}: no connection within {question.timeout_s:g} s")
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         return _meaning(error, where)
     try:
         work = asyncio.ensure_future(_look(connection, options))
-        await asyncio.wait({work}, timeout=max(0.0, deadline - loop.time()))
+        flooded = await _wait(work, connection, deadline)
         if not work.done():
             # Cancelling would make psycopg talk to the server again, which may be the one that hangs.
             _hang_up(connection)
             await asyncio.wait({work}, timeout=0.2)
             work.cancel()
             work.add_done_callback(lambda done: done.cancelled() or done.exception())
+            if flooded:
+                return Refusal(f"{where}: it answers with more than {_ANSWER_MAX_BYTES >> 20} MiB")
             return Silence(f"{where}: connected, no answer within {question.timeout_s:g} s")
-        found = work.result()
+        return replace(work.result(), rtt_s=loop.time() - started)
     except psycopg.Error as error:
         return Refusal(f"{where}: {_first_line(error)}")
+    except (ValueError, TypeError) as error:  # values that are none of their type, columns that nobody asked for
+        return Refusal(f"{where}: it answers otherwise than PostgreSQL does: {error}")
     finally:
         await connection.close()
-    return State(rtt_s=loop.time() - started, **found)
 
 
-async def _look(connection: psycopg.AsyncConnection[Any], options: PostgresOptions) -> dict[str, Any]:
+async def _wait(work: asyncio.Future[Any], connection: psycopg.AsyncConnection[Any], deadline: float) -> bool:
+    """Until the answer is there, the time is over, or more has come than any answer needs: whether that was it.
+
+    libpq keeps all that comes, however much it is.
+    """
+    loop = asyncio.get_running_loop()
+    while not work.done() and (left_s := deadline - loop.time()) > 0:
+        await asyncio.wait({work}, timeout=min(left_s, _LOOK_EVERY_S))
+        if not work.done() and _received_bytes(connection) > _ANSWER_MAX_BYTES:
+            return True
+    return False
+
+
+def _received_bytes(connection: psycopg.AsyncConnection[Any]) -> int:
+    """What has come on this connection, says the kernel (`tcpi_bytes_received`); 0 where it does not say."""
+    try:
+        with socket.socket(fileno=os.dup(connection.pgconn.socket)) as sock:
+            told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
+    except Exception:
+        return 0  # it is closed already
+    return int.from_bytes(told[128:136], sys.byteorder)
+
+
+async def _look(connection: psycopg.AsyncConnection[Any], options: PostgresOptions) -> State:
     from psycopg.rows import dict_row
 
     async with connection.cursor(row_factory=dict_row) as cursor:
@@ -172,7 +206,11 @@ async def _look(connection: psycopg.AsyncConnection[Any], options: PostgresOptio
             await plain.execute(options.query.encode())
             row = await plain.fetchone() if plain.description else None
             found["value"] = "" if row is None or row[0] is None else str(row[0])
-    return found
+    state = State(**found)
+    for name, kind in _KINDS.items():
+        if not isinstance(getattr(state, name), kind):
+            raise TypeError(f"{name} is {str(getattr(state, name))[:80]!r}")
+    return state
 
 
 def _conninfo(options: PostgresOptions, address: str, timeout_s: float) -> str:
@@ -191,6 +229,7 @@ def _conninfo(options: PostgresOptions, address: str, timeout_s: float) -> str:
         sslrootcert=options.sslrootcert,
         gssencmode="disable",
         application_name="bascule-probe",
+        client_encoding="UTF8",  # whatever the database has: of SQL_ASCII texts would come as bytes
         options=f"-c statement_timeout={limit_ms} -c default_transaction_read_only=on",
     )
 
@@ -212,7 +251,7 @@ def _first_line(error: Exception) -> str:
     return (lines or [type(error).__name__])[-1].rpartition(" failed: ")[2]
 
 
-def _meaning(error: psycopg.OperationalError, where: str) -> Silence | Refusal:
+def _meaning(error: psycopg.Error, where: str) -> Silence | Refusal:
     """libpq has words only. What is not known to be silence was said by somebody."""
     text = str(error).strip()
     low = text.lower()

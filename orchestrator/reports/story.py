@@ -286,18 +286,18 @@ class Stories(State):
                 story.words.append(x)
 
     def _notice(self, x: r.NoticeDue) -> None:
-        named = x.details.get("incident")
-        if isinstance(named, str) and named in self.stories:
-            story = self.stories[named]
-        elif x.subject in self._runs:
-            story = self._runs[x.subject][0]
-        else:
-            about = [s for s in self.stories.values() if s.service == x.subject]
-            if not about:
-                return
-            story = about[-1]
-        story.notices.append((x, None))
-        self._notices[x.notice] = (story, len(story.notices) - 1)
+        story = self._told_of(x)
+        if story is not None:
+            story.notices.append((x, None))
+            self._notices[x.notice] = (story, len(story.notices) - 1)
+
+    def _told_of(self, x: r.NoticeDue) -> Story | None:
+        """The story that a notice is about: what its id begins with, and never just the last one of the service."""
+        for name in (x.details.get("incident"), x.notice.partition("/")[0], x.subject):
+            story = self.find(name) or self.stories.get(name.partition(".")[0]) if isinstance(name, str) else None
+            if story is not None:
+                return story
+        return self._open.get(x.subject)
 
 
 def _human_done(run: RunStory, at: float) -> None:

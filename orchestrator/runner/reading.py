@@ -213,7 +213,7 @@ class Reading:
             return refused
         if self.asked:
             why = f"the playbook asks for {self.asked!r} (vars_prompt): give it as an extra variable"
-            return Outcome.COULD_NOT_START, why
+            return Outcome.FAILED if self.acted_on else Outcome.COULD_NOT_START, why
         if return_code == 0:
             worked = any(not task.name.startswith(guard.PLAY) for task in self.tasks)
             if self.empty_plays and not worked:

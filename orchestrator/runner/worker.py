@@ -65,7 +65,8 @@ class Worker:
             outcome, detail = self._play()
         except Exception as error:  # whatever ansible-runner raises: its own sentence, no stack trace
             self._end_here()
-            outcome, detail = Outcome.COULD_NOT_START, f"ansible-runner: {type(error).__name__}: {error}"[:600]
+            outcome = Outcome.FAILED if self.reading.begun else Outcome.COULD_NOT_START
+            detail = f"ansible-runner: {type(error).__name__}: {error}"[:600]
         self.attempt.drop_work()
         return Result(outcome, detail, tuple(self.reading.tasks), self.reading.unguarded())
 
@@ -89,6 +90,7 @@ class Worker:
     def _play(self) -> tuple[Outcome, str]:
         from ansible_runner import runner as ansible_runner_runner
 
+        from orchestrator.runner.own_events import OwnEvents
         from orchestrator.runner.warm import calling
 
         work = self.attempt.make_work()
@@ -133,6 +135,7 @@ class Worker:
         ansible_runner_runner.pexpect = calling.Pexpect(
             calling.spawner(self.warm, self._served_warm, self._served_cold)
         )
+        ansible_runner_runner.OutputEventFilter = OwnEvents
         runner = ansible_runner_runner.Runner(
             config,
             event_handler=self._hear,

@@ -97,6 +97,7 @@ class Controller:
         self.beside = Beside()
         self.secrets: Mapping[str, str] = {}
         self.invalid: ConfigurationInvalid | None = None  # at the start
+        self._refused: Model | None = None  # that of valid files, which something open stood against
         self.not_in_force: list[str] = []  # why the files are not, while an older configuration is
 
     # ---- life
@@ -221,6 +222,7 @@ class Controller:
         return why
 
     async def _reload(self) -> list[str]:
+        self._refused = None
         try:
             loaded, found = await self._read()
         except WorkspaceUnsafe as refused:
@@ -244,12 +246,20 @@ class Controller:
         if objections:
             self._use(*before)
             self._ask(model)
+            self._refused = loaded.model
             return objections
         self._beat()
         self._intake.take()  # it may want to be woken sooner now
         self._tell_unread()
         log.info("configuration reloaded", digest=loaded.model.digest)
         return []
+
+    def _why_not_in_force(self) -> list[str]:
+        """Why the files are not in force, as it is now: what stood against them may have ended meanwhile."""
+        if self._refused is None:
+            return self.not_in_force
+        against = self.shell.engine.objections(self._refused)
+        return against or ["they were refused at the last reload, and nothing stands against them now: bascule reload"]
 
     # ---- words
 
@@ -378,7 +388,7 @@ class Controller:
 
     def condition(self) -> dict[str, Json]:
         """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
-        found = in_force.condition(self.beside, self.shell.engine.decided.configuration, self.not_in_force)
+        found = in_force.condition(self.beside, self.shell.engine.decided.configuration, self._why_not_in_force())
         clients = sorted({s.client for s in self.shell.engine.model.services.values()})
         told = {"ways": self.notifier.told(), "untold": self.notifier.untold(clients)}
         return {"configuration": found, **told, "unanchored": self.upkeep.failed()}

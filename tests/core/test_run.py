@@ -287,6 +287,10 @@ def test_an_abort_stops_what_runs() -> None:
     assert world.say(WordKind.ABORT, "r1").accepted
     world.run(1)
     assert ended(world) == (False, Reason.ABORTED)
+    (end,) = world.records(r.RunEnded)
+    assert isinstance(end, r.RunEnded)
+    assert end.evidence.startswith("execute stopped by ")
+    assert not end.evidence.endswith(": ")
     assert world.decided().runs["r1"].step("verify").state is r.StepState.SKIPPED
 
 

@@ -222,6 +222,15 @@ async def test_a_redirect_to_where_clouds_tell_secrets(inner: str, ask: Ask) -> 
     assert (seen.answer, "not followed, unless redirects_inward" in seen.detail) == (Answer.BAD, True), seen.detail
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 300, "é..é", "[::1", "a:99999"])
+async def test_a_redirect_to_what_is_no_name(host: str, ask: Ask) -> None:
+    """It is the page's fault: it cannot make the check one that was not asked."""
+    head = f"HTTP/1.1 302 Found\r\nLocation: http://{host}/\r\nContent-Length: 0\r\n\r\n"
+    with flooding(head.encode(), b"") as port:
+        seen = await ask("http", url=f"http://127.0.0.1:{port}/", redirects=3, timeout_s=5.0)
+    assert seen.answer is Answer.BAD, seen.detail
+
+
 async def test_what_the_author_says_is_said_to_nobody_else(ask: Ask) -> None:
     heard: list[bytes] = []
     listener = socket.create_server(("127.0.0.1", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -65,6 +66,39 @@ async def test_silent_and_refused(ask: Ask, deaf_udp: int) -> None:
     assert silent.answer is Answer.SILENT, silent.detail
     refused = await ask("dns", server="127.0.0.1", port=1, record="a.example", timeout_s=5.0)
     assert refused.answer is Answer.BAD, refused.detail
+
+
+@pytest.mark.parametrize("by_tcp", [True, False])
+async def test_an_answer_that_is_no_dns(ask: Ask, by_tcp: bool) -> None:
+    """It is the name server's, whichever way it came: nothing of the probe's has failed."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.read(4096)
+        junk = asked[2:4] + b"\x81\x80" + b"\xff" * 1000
+        writer.write(len(junk).to_bytes(2, "big") + junk)
+        writer.close()
+
+    class Short(asyncio.DatagramProtocol):
+        """Junk, or that the answer does not fit."""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            told = data[:2] + b"\x83\x80" + data[4:] if by_tcp else data[:2] + b"\x81\x80" + b"\xff" * 500
+            self.transport.sendto(told, addr)  # type: ignore[attr-defined]
+
+    server = await asyncio.start_server(speak, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(Short, local_addr=("127.0.0.1", port))
+    try:
+        for more in ({}, {"tcp": True}):
+            seen = await ask("dns", server="127.0.0.1", port=port, record="a.example", timeout_s=5.0, **more)
+            assert (seen.answer, "something that is no DNS" in seen.detail) == (Answer.BAD, True), seen.detail
+    finally:
+        udp.close()
+        server.close()
+        await server.wait_closed()
 
 
 async def test_a_name_that_is_none(ask: Ask, name_server: NameServer) -> None:

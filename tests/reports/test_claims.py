@@ -423,3 +423,32 @@ def test_what_was_not_delivered_for_one_client_stands_in_no_status_of_another(ta
     now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
     assert [len(only(now, [x]).undelivered) for x in ("acme", "acme/mail", "bistro")] == [2, 2, 1]
     assert "acme" not in plain(status_lines(only(now, ["bistro"]), 100))
+
+
+def test_a_notice_is_told_in_the_account_of_what_it_is_about(tape: Tape) -> None:
+    """Not in that of the service's last incident: a run may end after its own is over, and another one is open."""
+    first_act(tape)
+    tape.after(60.0).run("r2", "go-back", FAILOVER, from_place="acme/geo", to_place="acme/hq")
+    bad = tape.now
+    tape.after(3.0).incident("i2", "acme/geo", "erp-transaction: no reply", first_bad=bad, last_good=bad - 1.0)
+
+    def due(notice: str, text: str) -> None:
+        kind = NoticeKind.HUMAN_NEEDED
+        tape.after(1.0).write(r.NoticeDue(tape.now, notice, kind, "acme", "acme/erp", text, "", ()))
+
+    due("r1/ended", "of the first run")
+    due("i1.1/mtd 80%", "of the first outage")
+    due("r2/ended", "of the way back")
+    due("i2.1/opened", "of the second outage")
+    tape.write(r.IncidentEnded(tape.now, "i2", Reason.RECOVERED_BY_ITSELF, "HTTP 200", tape.now, tape.now - bad))
+    due("something else", "of neither")
+
+    stories = tape.read().stories
+    said = {
+        name: [due.text for due, _ in story.notices if due.text.startswith("of ")] for name, story in stories.items()
+    }
+    assert said == {
+        "i1": ["of the first run", "of the first outage"],
+        "r2": ["of the way back"],
+        "i2": ["of the second outage"],
+    }

@@ -67,6 +67,20 @@ def test_after_a_reload_it_is_asked_anew_and_nothing_has_failed(asked: Small) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_what_stood_against_new_files_is_told_no_longer_than_it_does(asked: Small) -> None:
+    """A run needs what they leave out; once it has ended, a reload is all that is lacking."""
+    changed = SERVICES.replace("mode: auto", "mode: ask").replace("restart:", "again:").replace("[restart]", "[again]")
+    write(asked.path / "inventories/acme/services.yml", changed)
+    assert asked.bascule("reload").returncode == 2
+    assert "run r1 needs acme/web and acme/restart" in asked.bascule("ready").stdout
+    assert asked.bascule("approve", "r1").returncode == 0
+    told = asked.bascule("ready").stdout
+    assert "r1 needs" not in told
+    assert "nothing stands against them now: bascule reload" in told
+    assert asked.bascule("reload").returncode == 0
+    assert "configuration invalid" not in asked.bascule("ready").stdout
+
+
 def test_only_a_person_from_their_own_login_approves(asked: Small) -> None:
     nobody = asked.bascule("approve", "r1", "--by", "nobody-at-all")
     assert nobody.returncode == 3
