@@ -309,12 +309,11 @@ class Exchange:
         if "set-cookie" in response.headers:
             self._cookies = self._cookies or Cookies()
             self._cookies.take(self._place.host, self._place.url, response.headers["set-cookie"].split("\n"))
-        url = urljoin(self._url, response.first("location"))
         try:
-            place = place_of(url)
+            place = place_of(urljoin(self._url, response.first("location")))
             place.host.encode("idna")  # a label that is empty or too long is no name, and nobody could be asked for it
         except ValueError:
-            self._fail(Refusal(f"redirected to no URL: {url[:200]}"))
+            self._fail(Refusal(f"redirected to no URL: {response.first('location')[:200]}"))
             return
         if place.origin != self._place.origin:  # what the author says there is meant for nobody else
             self._token = None
@@ -327,7 +326,7 @@ class Exchange:
         if self._body is not None and (place.host != self._asked.host or self._plain):
             self._fail(Refusal(f"redirected to {place.named}: what is sent is meant for {self._asked.named} alone"))
             return
-        self._url, self._place, self._head_s = url, place, 0.0
+        self._url, self._place, self._head_s = place.url, place, 0.0
         self._hang_up()
         self._find()
 

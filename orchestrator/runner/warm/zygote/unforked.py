@@ -26,9 +26,9 @@ from orchestrator.runner.warm.zygote import beginning, choosing
 
 # Action plug-ins that template all of a task before they speak to its host, and start no process here.
 ACTIONS = frozenset({"assert", "command", "copy", "debug", "fail", "set_fact", "shell"})
-# Look-ups that may be done twice.
+# Look-ups that may be done twice; what `file` reads may be a pipe, and is gone then.
 LOOKUPS = frozenset(
-    {"config", "dict", "env", "file", "fileglob", "first_found", "indexed_items", "items", "list", "nested", "sequence",
+    {"config", "dict", "env", "fileglob", "first_found", "indexed_items", "items", "list", "nested", "sequence",
      "subelements", "together", "vars", "varnames"}
 )  # fmt: skip
 CORE = ("ansible.builtin.", "ansible.legacy.")
