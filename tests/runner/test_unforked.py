@@ -39,6 +39,7 @@ IN_A_FORK = {
     "a look-up of the author": "vars: {more: \"{{ lookup('own') }}\"}",
     "one of the author that is called as one of Ansible": "vars: {more: \"{{ lookup('env', 'HOME') }}\"}",
     "a look-up that acts": "vars: {more: \"{{ lookup('ansible.builtin.pipe', 'true') }}\"}",
+    "a look-up of what can be read once": "vars: {more: \"{{ lookup('file', '/dev/null') }}\"}",
     "a host that is reached by ssh": "vars: {ansible_shell_executable: /bin/sh}",
     "no pipelining": "vars: {ansible_ssh_pipelining: false}",
 }

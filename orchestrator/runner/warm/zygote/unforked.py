@@ -26,9 +26,9 @@ from orchestrator.runner.warm.zygote import beginning, choosing
 
 # Action plug-ins that template all of a task before they speak to its host, and start no process here.
 ACTIONS = frozenset({"assert", "command", "copy", "debug", "fail", "set_fact", "shell"})
-# Look-ups that may be done twice; what `file` reads may be a pipe, and is gone then.
+# Look-ups that may be done twice.
 LOOKUPS = frozenset(
-    {"config", "dict", "env", "fileglob", "first_found", "indexed_items", "items", "list", "nested", "sequence",
+    {"config", "dict", "env", "file", "fileglob", "first_found", "indexed_items", "items", "list", "nested", "sequence",
      "subelements", "together", "vars", "varnames"}
 )  # fmt: skip
 CORE = ("ansible.builtin.", "ansible.legacy.")
@@ -239,11 +239,26 @@ def keep_authors_code_out(intercept: Any, jinja_loader: Any, lookup_loader: Any)
             found = lookup_loader.find_plugin_with_context(name) if short in LOOKUPS else None
             if found is None or not found.resolved or not choosing.within_core(found.plugin_resolved_path):
                 beginning.in_a_fork()
-        return get_lookup(name, *args, **named)
+        found = get_lookup(name, *args, **named)
+        if beginning.under_way() is not None and name.rpartition(".")[2] == "file" and found.object is not None:
+            found.object.run = reads_files(found.object.run)
+        return found
 
     intercept._invoke_plugin = staticmethod(invoke_own)
     jinja_loader.get_with_context = get_own
     lookup_loader.get_with_context = get_own_lookup
+
+
+def reads_files(run: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, but for what can be read once: the end of a pipe, as `/dev/fd/63` is."""
+
+    def run_again(terms: Any, *args: Any, **named: Any) -> Any:
+        for path in map(str, terms):
+            if os.path.isabs(path) and os.path.exists(path) and not os.path.isfile(path):
+                beginning.in_a_fork()
+        return run(terms, *args, **named)
+
+    return run_again
 
 
 def comes_with_ansible(path: str | None) -> bool:
