@@ -369,6 +369,7 @@ async def spares(twins: Twins) -> None:
 
 async def epochs(twins: Twins) -> None:
     """One controller decides for all clients of a workspace: on a host that both have its number counts for both."""
+    twins.hosts["west"].stop()  # it is another name of the first one from now on
     twins.hosts["west"] = twins.hosts["east"]
     (twins.workspace / "port-west").write_text(str(twins.hosts["east"].port))
     twins.inventory("west")
