@@ -21,7 +21,7 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from orchestrator.runner import first_reach
 from orchestrator.runner.epoch_script import BEGUN, KEPT, REFUSES, SCRIPT, STALE, UNGUARDED
 from orchestrator.runner.guard_answers import Answer, Verdict, answer_of
 
-__all__ = ["PLAY", "SCRIPT", "STALE", "UNGUARDED", "Aim", "aims", "keep_here", "write_guard"]
+__all__ = ["PLAY", "SCRIPT", "STALE", "UNGUARDED", "Aim", "aims", "asks_for", "keep_here", "write_guard"]
 
 PLAY = "bascule: epoch guard"
 ASKED = "BASCULE_ASKED"
@@ -188,7 +188,7 @@ def aims(playbook: Path) -> list[Aim]:
     """
     plain: dict[tuple[tuple[str, str], ...], list[str]] = {}
     special: list[Aim] = []
-    for aim in _hosts_of(playbook, seen=set()):
+    for aim in _hosts_of(playbook):
         parts = aim.hosts if isinstance(aim.hosts, list) else [aim.hosts]
         if any(mark in part for part in parts for mark in ("{{", "!", "&")):
             if aim not in special:
@@ -199,31 +199,55 @@ def aims(playbook: Path) -> list[Aim]:
     return [*(Aim(hosts, how) for how, hosts in plain.items()), *special]
 
 
-def _hosts_of(playbook: Path, seen: set[Path]) -> list[Aim]:
+def asks_for(playbook: Path, given: Collection[str]) -> str | None:
+    """The first variable that a play asks for (`vars_prompt`) and that is not given; None: none that can be read here.
+
+    Nobody answers, and Ansible would go on with no value at all.
+    """
+    try:
+        for play in _plays_of(playbook, seen=set()):
+            asked = (play or {}).get("vars_prompt")
+            for each in asked if isinstance(asked, list) else ():
+                name = each.get("name") if isinstance(each, dict) else None
+                if _is_plain(name) and name not in given:
+                    return str(name)
+    except (OSError, ValueError, yaml.YAMLError):  # it is Ansible's to say what is wrong with it
+        return None
+    return None
+
+
+def _hosts_of(playbook: Path) -> Iterator[Aim]:
+    for play in _plays_of(playbook, seen=set()):
+        if play is None:
+            yield Aim(EVERY_HOST)
+            continue
+        hosts = play.get("hosts")
+        if isinstance(hosts, str) or (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
+            yield Aim(hosts, tuple((key, play[key]) for key in _OF_A_PLAY if _is_plain(play.get(key))))
+
+
+def _plays_of(playbook: Path, seen: set[Path]) -> Iterator[dict[str, Any] | None]:
+    """Each play, what is imported before what imports it; None for what only Ansible can read."""
     if playbook in seen:
-        return []
+        return
     seen.add(playbook)
     plays = yaml.load(playbook.read_text(encoding="utf-8"), Loader=_Strings)  # noqa: S506  (only strings)
     if not isinstance(plays, list):
-        return [Aim(EVERY_HOST)]
-    found: list[Aim] = []
+        yield None
+        return
     for play in plays:
         if not isinstance(play, dict):
             continue
         for key in ("import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"):
             if isinstance(imported := play.get(key), str):
-                found.extend(_hosts_of_import(playbook.parent, imported, seen))
-        hosts = play.get("hosts")
-        if isinstance(hosts, str) or (isinstance(hosts, list) and all(isinstance(host, str) for host in hosts)):
-            how = tuple((key, play[key]) for key in _OF_A_PLAY if _is_plain(play.get(key)))
-            found.append(Aim(hosts, how))
-    return found
+                words = imported.split(maxsplit=1)
+                path = Path(os.path.normpath(playbook.parent / words[0])) if words else playbook.parent
+                if path.is_file():
+                    yield from _plays_of(path, seen)
+                else:
+                    yield None
+        yield play
 
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, str) and bool(value) and "{{" not in value
-
-
-def _hosts_of_import(directory: Path, imported: str, seen: set[Path]) -> list[Aim]:
-    path = Path(os.path.normpath(directory / imported.split(maxsplit=1)[0])) if imported.strip() else directory
-    return _hosts_of(path, seen) if path.is_file() else [Aim(EVERY_HOST)]

@@ -112,6 +112,11 @@ class Worker:
         os.environ.pop(guard.ASKED, None)
         if guard_path is not None:
             os.environ[guard.ASKED] = given[guard.ASKED] = str(guard_path.parent / guard.ASKED)
+        if not (here is not None and here.stops) and (
+            asked := guard.asks_for(Path(self.job.playbook), self.job.extra_vars)
+        ):
+            self.reading.asked = asked
+            return self.reading.outcome(None)
         if self.job.extra_vars:
             descriptor = os.open(self.extra_vars_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

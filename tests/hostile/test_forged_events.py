@@ -63,6 +63,7 @@ async def test_a_warning_of_a_module(stage: Stage) -> None:
 
 
 async def test_a_playbook_that_asks_after_it_has_acted_has_started(stage: Stage) -> None:
+    """What it will ask for can only be known when it runs."""
     playbook = stage.write(
         "move.yml",
         """
@@ -73,7 +74,7 @@ async def test_a_playbook_that_asks_after_it_has_acted_has_started(stage: Stage)
       ansible.builtin.command: "true"
 - hosts: here
   gather_facts: false
-  vars_prompt: [{name: sure}]
+  vars_prompt: [{name: "{{ 'sure' }}"}]
   tasks:
     - name: more
       ansible.builtin.command: "true"
