@@ -5,14 +5,14 @@ from __future__ import annotations
 import resource
 import socket
 import struct
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 
 from orchestrator.core.events import Answer
+from tests.hostile.serving import serving
 from tests.probes.conftest import ask as ask_fixture
 
 ask = ask_fixture
@@ -55,10 +55,8 @@ def answer(n: int, value: bytes | None) -> bytes:
     return described(COLUMNS, KINDS) + row([*VALUES[:n], value, *VALUES[n + 1 :]]) + END
 
 
-@contextmanager
-def database(told: bytes, again: bytes = b"") -> Iterator[int]:
+def database(told: bytes, again: bytes = b"") -> AbstractContextManager[int]:
     """A server that takes any login and answers so, and then with `again` without end; its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
 
     def talk(connection: socket.socket) -> None:
         while True:
@@ -77,26 +75,7 @@ def database(told: bytes, again: bytes = b"") -> Iterator[int]:
         while connection.recv(65536):
             pass
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    talk(connection)
-                except (OSError, struct.error):
-                    continue
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(10)
+    return serving(talk)
 
 
 async def test_one_that_answers_well(ask: Ask) -> None:

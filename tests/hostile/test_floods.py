@@ -8,8 +8,8 @@ import os
 import resource
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from orchestrator.core.events import Answer
 from orchestrator.probes.http_response import AROUND_MAX_BYTES, BODY_MAX_BYTES, NoResponse, Response
 from orchestrator.probes.inward import Where, may_lead, where
+from tests.hostile.serving import serving
 from tests.probes.conftest import ask as ask_fixture
 
 ask = ask_fixture
@@ -38,34 +39,16 @@ FLOODS: dict[str, tuple[bytes, bytes]] = {
 }
 
 
-@contextmanager
-def flooding(head: bytes, block: bytes) -> Iterator[int]:
+def flooding(head: bytes, block: bytes) -> AbstractContextManager[int]:
     """A server that says a head, and then what never ends; its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
 
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    connection.recv(65536)
-                    connection.sendall(head)
-                    while block:
-                        connection.sendall(block)
-                except OSError:
-                    continue  # they have had enough
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+        while block:
+            connection.sendall(block)
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(10)
+    return serving(talk)
 
 
 async def while_others(work: Any) -> tuple[Any, int]:
