@@ -90,6 +90,7 @@ class Sources:
         )
         if found is None or found.stale is None:
             return None
+        self._ansible.close()  # it may be this process that hangs, and not the source: the next question has a new one
         log.warning("inventory cannot be read", client=client, served_by=str(found.stale))
         return replace(beside, stale={**beside.stale, client: found.stale})
 

@@ -234,13 +234,14 @@ def keep_authors_code_out(intercept: Any, jinja_loader: Any, lookup_loader: Any)
         return get_plugin(self, name, *args, **named)
 
     def get_own_lookup(name: str, *args: Any, **named: Any) -> Any:
-        if beginning.under_way() is not None:
-            short = name.rpartition(".")[2]
-            found = lookup_loader.find_plugin_with_context(name) if short in LOOKUPS else None
-            if found is None or not found.resolved or not choosing.within_core(found.plugin_resolved_path):
-                beginning.in_a_fork()
+        if beginning.under_way() is None:
+            return get_lookup(name, *args, **named)
+        short = name.rpartition(".")[2]
+        place = lookup_loader.find_plugin_with_context(name) if short in LOOKUPS else None
+        if place is None or not place.resolved or not choosing.within_core(place.plugin_resolved_path):
+            beginning.in_a_fork()
         found = get_lookup(name, *args, **named)
-        if beginning.under_way() is not None and name.rpartition(".")[2] == "file" and found.object is not None:
+        if short == "file" and found.object is not None:
             found.object.run = reads_files(found.object.run)
         return found
 
