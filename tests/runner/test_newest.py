@@ -1,4 +1,4 @@
-"""The same result with the newest ansible-core, on a newer Python: the differential test, in that environment."""
+"""The same result with the newest ansible-core, on a newer Python, and as fast: those tests, in that environment."""
 
 from __future__ import annotations
 
@@ -11,22 +11,27 @@ HOME = Path(__file__).parents[2]
 PYTHON = HOME / ".bascule-cache" / "newest" / "bin" / "python"
 
 
-def play(*options: str) -> None:
-    """Run the differential test there."""
+def play(*tests: str) -> None:
+    """Run these tests of this directory there."""
     if not PYTHON.exists():
         pytest.skip("there is no environment with the newest ansible-core: scripts/newest-ansible makes one")
-    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/runner/test_same_result.py", *options]
-    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
+    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
 
 
 def test_a_sample() -> None:
     """Of the corpus, in every run of the tests."""
-    play("-m", "not long", "-k", "plugins")
+    play("-m", "not long", "-k", "plugins", "test_same_result.py")
+
+
+def test_mitogen_serves_there() -> None:
+    """What it does not serve goes by ssh, with the same result: so only this would tell."""
+    play("test_mitogen.py::test_a_connection_outlives_its_playbook")
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_the_whole_corpus() -> None:
-    """Playbook by playbook."""
-    play()
+    """Playbook by playbook; and what is particular to Mitogen's connections."""
+    play("test_same_result.py", "test_mitogen.py")

@@ -80,7 +80,7 @@ def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
     executor._connection = connection
     variables = executor._set_connection_options(cvars, templar)
     connection.on_action_run(
-        task_vars=executor._job_vars,
+        task_vars=task_vars_of(executor),
         delegate_to_hostname=executor._task.delegate_to,
         loader_basedir=executor._loader.get_basedir(),
     )
@@ -107,6 +107,15 @@ def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
 
     executor._set_connection_options = set_already  # Ansible does the same next, with the same variables
     return True
+
+
+def task_vars_of(executor: Any) -> dict[str, Any]:
+    """All variables of the task: the executor's own before ansible-core 2.21, of the task's context since."""
+    if hasattr(executor, "_job_vars"):
+        return executor._job_vars  # type: ignore[no-any-return]
+    from ansible._internal._task import TaskContext
+
+    return TaskContext.current().task_vars  # type: ignore[no-any-return]
 
 
 def puts_where_ansible_would(of_host: dict[str, Any]) -> bool:
