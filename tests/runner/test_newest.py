@@ -27,11 +27,14 @@ def test_a_sample() -> None:
 
 def test_mitogen_serves_there() -> None:
     """What it does not serve goes by ssh, with the same result: so only this would tell."""
-    play("test_mitogen.py::test_a_connection_outlives_its_playbook")
+    play(
+        "test_mitogen.py::test_a_connection_outlives_its_playbook",
+        "test_unforked.py::test_which_tasks_are_forked_and_which_are_not",
+    )
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_the_whole_corpus() -> None:
-    """Playbook by playbook; and what is particular to Mitogen's connections."""
-    play("test_same_result.py", "test_mitogen.py")
+    """Playbook by playbook; and what is particular to Mitogen."""
+    play("test_same_result.py", "test_mitogen.py", "test_unforked.py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ IN_A_FORK = {
     "a host that is reached by ssh": "vars: {ansible_shell_executable: /bin/sh}",
     "no pipelining": "vars: {ansible_ssh_pipelining: false}",
 }
+if tuple(map(int, version("ansible-core").split(".")[:2])) >= (2, 21):
+    IN_A_FORK["something that the author makes of its result"] = 'register: {said: "_task.result.rc | own"}'
 PLUGINS = {
     "filter_plugins/own.py": "class FilterModule:\n    def filters(self):\n        return {'own': str}\n",
     "test_plugins/own.py": "class TestModule:\n    def tests(self):\n        return {'owned': bool}\n",

@@ -132,7 +132,14 @@ def suits(task: Any) -> bool:
 
 def looks_back_plainly(task: Any) -> bool:
     """Whether what is looked at when the host has acted already needs only the task's own result."""
-    return all(is_plain(said, task.register) for said in (task.changed_when, task.failed_when))
+    name = task.register
+    if isinstance(name, dict):  # since ansible-core 2.21: names, and what each is made of
+        from ansible._internal._task import POLYMORPHIC_RESULT_EXPRESSION as AS_IT_IS
+
+        if list(name.values()) != [AS_IT_IS]:
+            return False
+        name = next(iter(name))
+    return all(is_plain(said, str(name)) for said in (task.changed_when, task.failed_when))
 
 
 def acts_plainly(task: Any) -> bool:
@@ -155,11 +162,11 @@ def acts_plainly(task: Any) -> bool:
     )
 
 
-def is_plain(said: Any, registered: Any) -> bool:
-    """Whether these are all conditions of what was registered."""
+def is_plain(said: Any, registered: str) -> bool:
+    """Whether these are all conditions of what was registered by this name."""
     conditions = [each for each in (said if isinstance(said, list) else [said]) if each is not None]
     return all(
-        isinstance(each, bool) or (isinstance(each, str) and asks_only_for(each, str(registered)))
+        isinstance(each, bool) or (isinstance(each, str) and asks_only_for(each, registered))
         for each in conditions
     )
 
