@@ -85,7 +85,8 @@ async def _started(workspace: Path, wait: bool, stop: asyncio.Event) -> Controll
                 log.warning("waiting for the lease", why=str(refused))
                 told = True
             try:
-                await asyncio.wait_for(stop.wait(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await stop.wait()
             except TimeoutError:
                 continue
         else:

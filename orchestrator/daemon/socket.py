@@ -134,7 +134,8 @@ class WordsSocket:
             refusal = f"{CLIENTS_MAX} clients are connected already"
         if refusal is not None:
             # a request left unread would cut our answer off
-            await asyncio.wait_for(reader.read(REQUEST_BYTES_MAX), SEND_TIMEOUT_S)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await reader.read(REQUEST_BYTES_MAX)
             await _send(writer, {"error": refusal})
             return
         while True:
@@ -170,8 +171,7 @@ class WordsSocket:
         try:
             await _send(writer, {"watching": True})
             while (data := await queue.get()) is not None and queue in self._watchers:
-                writer.write(data)
-                await asyncio.wait_for(writer.drain(), SEND_TIMEOUT_S)
+                await _write(writer, data)
         finally:
             gone.cancel()
             self._drop(queue)
@@ -201,8 +201,14 @@ def _line(message: Message) -> bytes:
 
 
 async def _send(writer: asyncio.StreamWriter, message: Message) -> None:
-    writer.write(_line(message))
-    await asyncio.wait_for(writer.drain(), SEND_TIMEOUT_S)
+    await _write(writer, _line(message))
+
+
+async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Raises TimeoutError where the other side does not read."""
+    writer.write(data)
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await writer.drain()
 
 
 def _may_not(peer: Peer) -> str | None:

@@ -79,7 +79,8 @@ async def _end(process: Process) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):  # it ended, with all it started
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(_ended(process), REAP_S)
+        async with asyncio.timeout(REAP_S):
+            await _ended(process)
     transport = getattr(process, "_transport", None)  # a child of its own session may hold our pipe for ever
     if transport is not None:
         transport.close()

@@ -45,7 +45,8 @@ async def in_thread(call: Callable[[], T], timeout_s: float, hanging: set[thread
     thread = threading.Thread(target=run, name="notify", daemon=True)  # the program's end does not wait for it
     thread.start()
     try:
-        return await asyncio.wait_for(came, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await came
     finally:
         if hanging is not None:
             hanging.difference_update([t for t in hanging if not t.is_alive()])

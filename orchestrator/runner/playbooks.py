@@ -212,7 +212,8 @@ class PlaybookRunner:
         try:
             while not ended.is_set():
                 try:
-                    await asyncio.wait_for(ended.wait(), FOLLOW_S)
+                    async with asyncio.timeout(FOLLOW_S):
+                        await ended.wait()
                 except TimeoutError:
                     pass
                 position = self._tell_progress(attempt, position)

@@ -30,6 +30,7 @@ FIRST_AFTER_S = 10.0  # a start has better things to do
 DAILY_S = 86400.0
 AGAIN_S = 600.0  # after a failure
 PAUSE_S = 0.1  # between two transactions
+LOOK_EVERY_S = 60.0  # whether it is time for something
 AT_THE_END_S = 10.0
 READ_WITHIN_S = 5.0
 ANCHORED_WITHIN_S = 180.0  # several programs, one after the other
@@ -147,7 +148,8 @@ class Upkeep:
                 done = await asyncio.to_thread(self._thin, lease)
                 self._thinned_at = time.monotonic() - (0.0 if done else DAILY_S - AGAIN_S)
             try:
-                await asyncio.wait_for(self._changed.wait(), 60.0)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

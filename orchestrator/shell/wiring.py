@@ -274,7 +274,8 @@ class Controller:
         answer = self._answers.setdefault(word.id, self._loop.create_future())
         self.emit(word)
         try:
-            return await asyncio.wait_for(asyncio.shield(answer), ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                return await asyncio.shield(answer)
         finally:
             self._answers.pop(word.id, None)
 

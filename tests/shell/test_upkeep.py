@@ -118,6 +118,27 @@ async def test_a_running_daemon_lets_go_while_another_writes(small: Small, monke
     journal.close()
 
 
+async def test_it_ends_though_its_settings_have_just_changed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to end in each instant after a reload: what has just been heard does not make it forget that."""
+    monkeypatch.setattr(upkeep, "FIRST_AFTER_S", 0.0)
+    await started_and_stopped(small)
+    journal = SqliteJournal(journal_path(small.path))
+    lease = journal.acquire("test", 0.0, 20.0)
+    assert isinstance(lease, Lease)
+    kept = Upkeep(small.path, journal, None, in_thread)
+    for instants in range(6):
+        task = asyncio.create_task(kept.run(lease, lambda: 1e6, lambda _told: None))
+        while kept._changed.is_set() or not kept._changed._waiters:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        kept.use(None)
+        for _ in range(instants):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=5.0)
+        assert task.done(), instants
+    journal.close()
+
+
 async def test_a_place_that_hangs_keeps_neither_a_start_nor_an_end(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,8 +166,7 @@ def is_plain(said: Any, registered: str) -> bool:
     """Whether these are all conditions of what was registered by this name."""
     conditions = [each for each in (said if isinstance(said, list) else [said]) if each is not None]
     return all(
-        isinstance(each, bool) or (isinstance(each, str) and asks_only_for(each, registered))
-        for each in conditions
+        isinstance(each, bool) or (isinstance(each, str) and asks_only_for(each, registered)) for each in conditions
     )
 
 
