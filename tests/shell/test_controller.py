@@ -24,6 +24,8 @@ from orchestrator.shell.lease import LeaseLost, LeaseRefused
 from orchestrator.shell.wiring import Controller
 from tests.shell.small import PATIENCE_S, SERVICES, Small, write
 
+pytestmark = pytest.mark.usefixtures("nothing_warm")
+
 ASKS_WITH_A_SECRET = (
     "- {name: door, hosts: here, probe: http, url: 'http://127.0.0.1:9/', token_secret: door_token, every: 60s}\n"
 )

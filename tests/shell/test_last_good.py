@@ -15,6 +15,8 @@ from orchestrator.core.people import AppriseWay, CommandWay
 from orchestrator.shell.wiring import Controller
 from tests.shell.small import SERVICES, Small, write
 
+pytestmark = pytest.mark.usefixtures("nothing_warm")
+
 SLIPS = {
     "another check": ("checks/other.yml", "- {name: other, hosts: here, probe: tcp, target: 127.0.0.1, prot: 1}\n"),
     "the services": ("inventories/acme/services.yml", SERVICES.replace("ladder: [restart]", "ladder: [restrat]")),

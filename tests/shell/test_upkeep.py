@@ -24,6 +24,8 @@ from orchestrator.shell.upkeep import Upkeep
 from orchestrator.shell.wiring import Controller
 from tests.shell.small import Small, write
 
+pytestmark = pytest.mark.usefixtures("nothing_warm")
+
 
 def cut_off(path: Path, after: int) -> None:
     """Take the end away, and say that it ended there."""
