@@ -19,7 +19,7 @@ from tests.core.world import World, acme, story
 
 def test_nothing_happens_while_all_is_well() -> None:
     world = lab()
-    world.run(3600)
+    world.run(900)
     assert not list(world.records(r.IncidentOpened))
     assert world.played == []
 

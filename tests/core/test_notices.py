@@ -38,13 +38,13 @@ def test_a_call_for_a_person_that_reached_nobody_is_made_again_until_it_reaches_
     world.nobody_there = False
     world.run(700)
     assert len(called(world)) == tried + 1
-    world.run(2000)
+    world.run(900)
     assert len(called(world)) == tried + 1
 
 
 def test_news_that_reached_nobody_stays_unsaid() -> None:
     world = nobody_answers()
-    world.run(2000)
+    world.run(900)
     opened = [x for x in world.told if x.kind is NoticeKind.INCIDENT_OPENED and x.subject == "acme/hq-internet"]
     assert len(opened) == 1
 

@@ -165,7 +165,7 @@ def test_what_remains_undetermined_is_a_persons_to_decide() -> None:
     told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED and t.say == "bascule abort r1"]
     assert len(told) == 1
     assert world.decided().holder_of("service:acme/erp") is run
-    world.run(7200)  # time never releases it
+    world.run(1800)  # time never releases it
     assert world.decided().holder_of("service:acme/erp") is run
 
 
@@ -386,7 +386,7 @@ def test_a_run_beyond_its_time_is_with_a_person_and_keeps_its_resources() -> Non
     assert run.human is not None
     assert run.human.reason is Reason.TIMED_OUT
     assert world.decided().holder_of("acme/route") is run
-    world.run(3600)
+    world.run(1200)
     assert world.decided().holder_of("acme/route") is run
 
 

@@ -175,13 +175,12 @@ async def twins(tmp_path: Path) -> AsyncIterator[Twins]:
 
 
 async def by_ssh(twins: Twins) -> None:
-    """Each with a zygote and without, one after the other, and back again."""
-    for executor in ("warm", "cold"):
-        await twins.warmed(executor)
-        for client in (*CLIENTS, *CLIENTS):
-            assert await twins.whose(client) == client
-        await twins.runner.close()
-        twins.open()
+    """With a zygote, one after the other, and back again; then without one."""
+    await twins.warmed("warm")
+    for client in (*CLIENTS, *CLIENTS):
+        assert await twins.whose(client) == client
+    await twins.runner.close()
+    twins.open()
     once = {client: twins.accepted(client) for client in CLIENTS}
     for client in CLIENTS:
         assert await twins.whose(client) == client
@@ -239,6 +238,7 @@ async def facts(twins: Twins) -> None:
     (twins.workspace / "ansible.cfg").write_text(
         f"[defaults]\nfact_caching = jsonfile\nfact_caching_connection = {twins.workspace}/facts\n"
     )
+    await twins.warmed("warm")
     keep = WHOSE + "    - ansible.builtin.set_fact: {owner: '{{ found.stdout }}', cacheable: true}\n"
     ask = WHOSE.replace("found.stdout", "ansible_facts.owner | default('nobody')")
     assert await twins.whose("east", keep) == "east"
@@ -373,6 +373,7 @@ async def epochs(twins: Twins) -> None:
     twins.hosts["west"] = twins.hosts["east"]
     (twins.workspace / "port-west").write_text(str(twins.hosts["east"].port))
     twins.inventory("west")
+    await twins.warmed("warm")
     assert (await twins.play("east", told=str(twins.workspace / "told"), epoch=5)).outcome is Outcome.OK
     assert (await twins.play("west", told=str(twins.workspace / "told"), epoch=4)).outcome is Outcome.STALE_EPOCH
     assert (await twins.play("west", told=str(twins.workspace / "told"), epoch=5)).outcome is Outcome.OK
@@ -387,6 +388,7 @@ async def known_hosts(twins: Twins) -> None:
         common = common.replace("StrictHostKeyChecking=no", "StrictHostKeyChecking=yes")
         common = common.replace("UserKnownHostsFile=/dev/null", f"UserKnownHostsFile={twins.workspace}/known-{client}")
         twins.inventory(client, ansible_ssh_common_args=common)
+    await twins.warmed("warm")
     assert await twins.whose("east") == "east"
     assert await twins.whose("west") == "west"
     (twins.workspace / "known-west").write_text((twins.workspace / "known-east").read_text())
