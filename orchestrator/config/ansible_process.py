@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ class Ansible:
 
     workspace: Path
     _process: subprocess.Popen[bytes] | None = None
+    _questions: queue.SimpleQueue[bytes] = field(default_factory=queue.SimpleQueue)  # of this process
     _waited_for: dict[int, Future[Answer]] = field(default_factory=dict)
     _ids: itertools.count[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -57,7 +59,9 @@ class Ansible:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # nothing of it asks at a terminal
             )
-            threading.Thread(target=self._hear, args=(self._process,), daemon=True).start()
+            self._questions = queue.SimpleQueue()
+            for work in (self._hear, self._say):
+                threading.Thread(target=work, args=(self._process, self._questions), daemon=True).start()
         return self._process
 
     def inventory(
@@ -98,9 +102,6 @@ class Ansible:
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                     os.killpg(process.pid, number)
                     process.wait(ENDS_WITHIN_S)
-        if process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
         process.wait()
 
     def __enter__(self) -> Self:
@@ -116,22 +117,29 @@ class Ansible:
     ) -> list[tuple[int, Future[Answer]]]:
         """Say what is to be said first, then ask; each question's number, and where its answer will be."""
         with self._lock:
-            process = self._started()
+            self._started()
             answers: list[tuple[int, Future[Answer]]] = [(next(self._ids), Future()) for _ in questions]
             self._waited_for.update(answers)
             asked = [*first, *({"id": n, **question} for (n, _), question in zip(answers, questions, strict=True))]
-            if process.stdin is None:
-                raise OSError("it has no input")
-            process.stdin.write("".join(f"{json.dumps(line)}\n" for line in asked).encode())
-            process.stdin.flush()
+            self._questions.put("".join(f"{json.dumps(line)}\n" for line in asked).encode())
         return answers
 
-    def _hear(self, process: subprocess.Popen[bytes]) -> None:
+    def _say(self, process: subprocess.Popen[bytes], questions: queue.SimpleQueue[bytes]) -> None:
+        """Give it its questions, until the empty one: one that hangs does not read, and nobody else waits for that."""
+        if process.stdin is None:
+            return
+        with contextlib.suppress(OSError), process.stdin as its_input:  # it may have ended; see `_hear`
+            while text := questions.get():
+                its_input.write(text)
+                its_input.flush()
+
+    def _hear(self, process: subprocess.Popen[bytes], questions: queue.SimpleQueue[bytes]) -> None:
         """Hand out its answers, until it ends."""
         for line in process.stdout or ():
             with contextlib.suppress(ValueError, KeyError):
                 answer = json.loads(line)
                 self._waited_for.pop(answer["id"]).set_result(answer)
+        questions.put(b"")
         with self._lock:
             if self._process is process:
                 self._process = None

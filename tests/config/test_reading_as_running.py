@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -223,6 +224,24 @@ def test_a_program_that_does_not_end_is_given_up_and_the_others_are_read(tmp_pat
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1]:
         assert time.monotonic() < until, "the program goes on"
         time.sleep(0.1)
+
+
+def test_one_that_hangs_is_given_up_however_much_it_is_told(tmp_path: Path) -> None:
+    """Stopped, as one that waits for a mount for ever: it reads nothing, and a pipe takes 64 KiB."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("one\n")
+    much = {"SAYS": "x" * 200_000}
+    with Ansible(tmp_path) as ansible:
+        assert ansible.inventory([hosts], {}, 60.0) is not None
+        assert ansible._process is not None
+        os.kill(ansible._process.pid, signal.SIGSTOP)
+        for _ in range(2):
+            with pytest.raises(subprocess.TimeoutExpired):
+                ansible.inventory([hosts], much, 0.2)
+        ansible.close()
+        found = ansible.inventory([hosts], much, 60.0)
+        assert found is not None
+        assert found[0] == 0, "the next one answers"
 
 
 def test_asking_leaves_nothing_in_the_operators_home(tmp_path: Path) -> None:
