@@ -70,6 +70,12 @@ def differences(ours: Play, theirs: Play) -> list[str]:
     return found
 
 
+def _together(included: str) -> str:
+    """Of `included: FILE for HOST, HOST` the hosts sorted: those that were done first come first."""
+    what, of, hosts = included.rpartition(" for ")
+    return what + of + ", ".join(sorted(hosts.split(", "))) if what.startswith("included:") else included
+
+
 def outline(text: str) -> list[str]:
     """Titles, how each host fared below each, sorted, and the recap."""
     lines: list[str] = []
@@ -81,5 +87,5 @@ def outline(text: str) -> list[str]:
         elif (count := _COUNT.match(line)) is not None:
             below.append(" ".join(count.groups()))
         elif (outcome := _OUTCOME.match(line)) is not None:
-            below.append(_MOMENT.sub("…", outcome.group().strip()))
+            below.append(_MOMENT.sub("…", _together(outcome.group().strip())))
     return [*lines, *sorted(below)]

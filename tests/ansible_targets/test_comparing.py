@@ -31,6 +31,7 @@ def test_the_moment_is_no_difference() -> None:
     other = SAID.replace("changed: [one]\n", "").replace('x"}\n', 'x"}\nchanged: [one]\n').replace("tmp-1", "tmp-23")
     other = other.replace("ASYNC POLL on one: jid=j12.34 started=1 finished=0\n", "")
     assert differences(play(other), play()) == []
+    assert differences(play("included: x for one, two\n"), play("included: x for two, one\n")) == []
 
 
 @pytest.mark.parametrize(
