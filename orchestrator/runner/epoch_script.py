@@ -14,6 +14,9 @@ directory) lets the playbook run, and is said.
     bascule-unguarded WHY         0           a remark; without `kept` the epoch is not kept here
     begun, and no end             any         it was broken off
 
+A login may gain or lose sudo from one call to the next, and then keeps its number elsewhere. So what it has kept at
+home counts where it has sudo, too; and where it has none, a directory of root's that it cannot look into is a remark.
+
 The directory is the login's own with mode 0700, so that nobody else can open the lock: whoever can open it, if only
 to read, can hold it. Directories of earlier versions (0755) are tightened, and their lock is made anew, since it may
 have been opened before.
@@ -38,16 +41,25 @@ free() { echo "UNGUARDED $*"; exit 0; }
 for p in id ls mkdir chmod mv rm; do command -v $p >/dev/null 2>&1 || free "there is no program $p"; done
 set -f; umask 077; IFS=' '; LC_ALL=C; export LC_ALL
 case $e in ''|*[!0-9]*) no "the epoch $e is no number";; esac
+k=
 of() { m= o=; set -- $(ls -ldn "$1" 2>/dev/null); m=$1 o=$3; }
 u=$(id -u) || no "id does not say who this is"
 of "$d/."
 if [ "$u" != 0 ] && [ "$o" != "$u" ]; then
   if [ -z "$4" ] && command -v sudo >/dev/null 2>&1; then
+    of "$HOME/.bascule/$f" # what this login has kept without sudo counts, whoever it is from now on
+    case $m in
+      -*)
+        [ "$o" != "$u" ] || IFS= read -r k 2>/dev/null <"$HOME/.bascule/$f" || k=
+        case $k in ''|*[!0-9]*|???????????????????*) k=0;; esac
+        [ "$e" -ge "$k" ] || { echo "STALE $e $k"; exit 79; };;
+    esac
     sudo -n sh -c "$0" "$0" "$d" "$f" "$e" s
     r=$?; case $r in 1|126|127|134|139) ;; *) exit $r;; esac # it may not, or cannot run
   fi
   mkdir -p "$d" 2>/dev/null; of "$d/."
   if [ "$o" != "$u" ]; then
+    of "$d"; [ -z "$o" ] || echo "UNGUARDED $d belongs to user $o: what is kept there was not compared"
     [ -n "$HOME" ] || free "this login has no home directory"
     d=$HOME/.bascule
   fi

@@ -31,7 +31,7 @@ _START = """
 set -e
 if [ "$2" = sudo ]; then
   mkdir -p etc/pam.d upper
-  printf 'root ALL=(ALL:ALL) NOPASSWD: ALL\n' >etc/sudoers && chmod 440 etc/sudoers
+  printf 'root ALL=(ALL:ALL) NOPASSWD: ALL\n@includedir /run/sudoers.d\n' >etc/sudoers && chmod 440 etc/sudoers
   for kind in auth account session; do echo "$kind sufficient pam_permit.so"; done >etc/pam.d/sudo
   mount -t overlay overlay -o "lowerdir=etc:/etc" /etc
   [ -x /usr/bin/sudo ] || mount -t overlay overlay -o "lowerdir=$3/usr:/usr" /usr
