@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner.warm.zygote import mending
+from orchestrator.runner.warm.zygote import bringing, mending
 
 SUPPORTED = ((2, 19), (2, 21))  # of ansible-core; what the tests run with
 MITOGEN_FROM = (0, 3, 40)
@@ -89,8 +89,12 @@ def start() -> Multiplexer | None:
     add_services = ansible_mitogen.process.setup_pool
 
     def setup_pool(pool: Any) -> None:
+        # Nothing goes from host to host: as far as it is concerned, each is alone with the controller.
+        pool.router.unidirectional = True
         add_services(pool)
-        pool.add(_standing()(pool))
+        standing = _standing()(pool)
+        pool.add(standing)
+        bringing.only_to_whom_it_is_for(pool, standing)
         for module in mending.LINES:
             if file := mending.path(module):
                 source = mending.mended(file, Path(file).read_bytes())
@@ -141,6 +145,7 @@ def _standing() -> Any:
             self.failed: dict[str, tuple[int, float]] = {}  # stack to how often, and when it may be tried again
             self.trying: set[str] = set()
             self.users: dict[int, set[Any]] = {}  # a task's process to the login contexts that it uses
+            self.brings: dict[int, set[Any]] = {}  # a task's process to the files that its hosts may fetch
 
         @classmethod
         def name(cls) -> str:
@@ -172,7 +177,14 @@ def _standing() -> Any:
             if context is not None:
                 self.contexts.put(context=context)
             with self.lock:
+                self.brings.pop(msg.src_id, None)
                 return self.users.pop(msg.src_id, None) is not None
+
+        def may_have(self, login: int, path: Any) -> bool:
+            """Whether a task is bringing this file to a host that is reached over this login."""
+            with self.lock:
+                tasks = [user for user, paths in self.brings.items() if path in paths]
+                return any(login == context.context_id for user in tasks for context in self.users.get(user, ()))
 
         def _found(self, stack: list[Any]) -> list[dict[str, Any]]:
             """What Mitogen would answer for each hop of a stack; nothing unless all of it stands."""
@@ -207,6 +219,7 @@ def _standing() -> Any:
         def _gone(self, user: int) -> None:
             """A task's process has gone: if its task had not ended, what it began there must end with it."""
             with self.lock:
+                self.brings.pop(user, None)
                 used = self.users.pop(user, set())
             for login in used:
                 self.answered.pop(login, None)
