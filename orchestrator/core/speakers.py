@@ -42,11 +42,15 @@ def objection(turn: Turn, word: WordSpoken) -> tuple[Reason, str] | None:
 
 
 def person_meant(turn: Turn, word: WordSpoken) -> str:
-    """The id of the person whom the word's name means; empty where it means nobody declared."""
+    """The id of the person whom the word's name means; empty where it means nobody declared, or not one person alone.
+
+    Of several with that name it is one whom this login may speak for.
+    """
+    logins, found = logins_of(word), set()
     for client in _clients(turn, word):
-        for speaker in _meant(_declared(turn, client), word):
-            return speaker.id
-    return ""
+        if meant := _meant(_declared(turn, client), word):
+            found.add(min(meant, key=lambda s: 0 if logins & set(s.logins) else 1 if not s.logins else 2).id)
+    return found.pop() if len(found) == 1 else ""
 
 
 def remark(turn: Turn, word: WordSpoken) -> str:

@@ -105,3 +105,26 @@ def test_the_record_names_the_person_and_the_kernels_word() -> None:
     assert "Tester is nobody of acme's people" in held.evidence
     assert (approved.person, approved.peer) == ("acme/bob", ROOT)
     assert "did you mean bob?" in refused.evidence
+
+
+@pytest.mark.parametrize(
+    ("who", "subject", "login", "person"),
+    [
+        ("Alice Martin", "acme", "", "acme/second"),  # the first one is her logins' alone
+        ("Alice Martin", "acme", "alice", "acme/alice"),
+        ("acme/second", "acme", "", "acme/second"),
+        ("dina", "*", "", ""),  # of two clients, and nothing says that they are one
+        ("nina", "*", "", "nina"),
+    ],
+)
+def test_of_people_of_one_name_nobody_is_taken_for_another(who: str, subject: str, login: str, person: str) -> None:
+    """The record names whom this login may speak for; where that is not one person, it names none."""
+    second = Speaker("acme/second", "acme", "Alice Martin")
+    world = with_people(ALICE, second, DINA, Speaker("acme/dina", "acme", "Dina Martin"), NOC)
+    other = replace(next(iter(world.model.services.values())), id="bistro/erp", client="bistro", home=None)
+    model = replace(world.engine.model, digest="two clients", services={**world.model.services, other.id: other})
+    world.hears(e.ConfigurationLoaded(model))
+    answer = says(world, WordKind.HOLD, who, subject, Peer(7, 1000, login, ""))
+    assert answer.accepted, answer
+    spoken = [x for x in world.records(r.WordAccepted) if x.kind is WordKind.HOLD]
+    assert spoken[-1].person == person
