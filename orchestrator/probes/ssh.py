@@ -6,7 +6,8 @@ not let us in, or that we do not know, means that nobody was asked.
     what happened                                              answer
     ---------------------------------------------------------  ---------------------------
     command ended, exit code and output as expected            good
-    command ended otherwise, or did not end in time            bad (the host let us in)
+    command ended otherwise, did not end in time, or prints    bad (the host let us in)
+    without end
     connection refused, no login, other host key, no SSH       bad
     no connection, or no greeting, in time                     silent
     no jump host let us through                                none
@@ -47,6 +48,7 @@ from orchestrator.probes.kind import (
 from orchestrator.probes.patterns import Pattern
 from orchestrator.probes.texts import differing, matching
 
+OUTPUT_MAX = 32768  # bytes of a command's output, and as many of its errors
 _HOP = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^:\s@\[\]]+)(?::(?P<port>\d{1,5}))?")
 
 
@@ -118,13 +120,14 @@ class SshOptions(Pinned):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """Logged in; `code` is None if the command had not ended when the time was over."""
+    """Logged in; `code` is None if the command was not waited for to its end: time was over, or it printed too much."""
 
     code: int | None
     output: str
     errors: str
     rtt_s: float
     way: str = "direct"
+    too_much: bool = False
 
 
 async def ask(question: Question[SshOptions]) -> Raw:
@@ -143,7 +146,8 @@ def judge(options: SshOptions, reply: Ran) -> Judged:
     measures = {"rtt_s": reply.rtt_s}
     by = "" if reply.way == "direct" else f" by {reply.way}"
     if reply.code is None:
-        return Judged(Answer.BAD, measures, f"logged in{by}, but {options.command!r} did not end in time")
+        why = f"printed more than {OUTPUT_MAX} bytes" if reply.too_much else "did not end in time"
+        return Judged(Answer.BAD, measures, f"logged in{by}, but {options.command!r} {why}")
     said = " ".join((reply.errors or reply.output)[:1000].split())[:120]
     if reply.code != options.exit_code:
         text = f"{options.command!r} ended with {reply.code}, expected {options.exit_code}{by}"
@@ -176,7 +180,8 @@ def heard(raw: Raw) -> Raw:
     if isinstance(raw, Refusal):
         return Silence(f"the vantage's host does not let us in: {raw.why}")
     if isinstance(raw, Ran) and raw.code is None:
-        return Silence("the vantage's host let us in, but the command did not end in time")
+        why = f"printed more than {OUTPUT_MAX} bytes" if raw.too_much else "did not end in time"
+        return Silence(f"the vantage's host let us in, but the command {why}")
     return raw
 
 

@@ -19,9 +19,8 @@ import paramiko
 from orchestrator.probes.forks import Call
 from orchestrator.probes.kind import NotAsked, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import family_of, is_address, meaning_of, pin
-from orchestrator.probes.ssh import Hop, Ran, SshOptions, hops_of
+from orchestrator.probes.ssh import OUTPUT_MAX, Hop, Ran, SshOptions, hops_of
 
-_OUTPUT_MAX = 32768
 KEEPALIVE_S = 2  # from one word to the next in a login that is kept, if nobody asks
 GIVEN_UP_S = 8.0  # after which what nobody has acknowledged ends it: it is made anew by the next question
 _SILENT_WORDS = ("timed out", "no route", "unreachable", "timeout")
@@ -307,6 +306,7 @@ def _run(
 ) -> Raw:
     output, errors = bytearray(), bytearray()
     code: int | None = None
+    too_much = False
     attempt.deadline = end  # the target has been reached: the other ways need no time any more
     try:
         if channel is None:
@@ -323,7 +323,8 @@ def _run(
                 break
             if channel.closed or not transport.is_active():
                 return Refusal(f"{attempt.options.target}: the connection was closed before the command ended")
-            if len(output) > _OUTPUT_MAX or len(errors) > _OUTPUT_MAX:
+            if len(output) > OUTPUT_MAX or len(errors) > OUTPUT_MAX:
+                too_much = True
                 break
             select.select([channel], [], [], min(0.02, attempt.left_s()))
     except _Ended:
@@ -334,11 +335,11 @@ def _run(
     finally:
         if channel is not None:
             channel.close()  # a kept connection would carry it on
-    return Ran(code, _text(output), _text(errors), time.monotonic() - started, way)
+    return Ran(code, _text(output), _text(errors), time.monotonic() - started, way, too_much)
 
 
 def _text(data: bytearray) -> str:
-    return bytes(data[:_OUTPUT_MAX]).decode("utf-8", "replace")
+    return bytes(data[:OUTPUT_MAX]).decode("utf-8", "replace")
 
 
 def _signatures(keys: Mapping[str, paramiko.PKey]) -> set[str]:

@@ -55,6 +55,12 @@ class TestLogin:
         seen = await ask("ssh", **where(sshd, command="head -c 20000 /dev/zero | tr '\\0' x", match="^x+$"))
         assert seen.answer is Answer.GOOD, seen.detail
 
+    @pytest.mark.parametrize("keep", [False, True])
+    async def test_output_without_end_is_told_as_that(self, ask: Ask, sshd: Login, keep: bool) -> None:
+        """Nobody has waited for its end, so nothing is said of its time."""
+        seen = await ask("ssh", **where(sshd, command="yes", keep=keep))
+        assert (seen.answer, seen.detail) == (Answer.BAD, "logged in, but 'yes' printed more than 32768 bytes")
+
     async def test_an_unknown_host_key_is_our_own_gap(self, ask: Ask, sshd: Login, tmp_path: Any) -> None:
         (tmp_path / "known").write_text("")
         seen = await ask("ssh", **where(sshd, known_hosts=str(tmp_path / "known")))
