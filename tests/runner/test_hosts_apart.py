@@ -20,11 +20,15 @@ from tests.runner.test_clients_apart import CLIENTS, Twins, twins
 
 twins = twins  # the fixture
 OWNERS = """
-import gc, io, json, os, sys, threading, time
+import gc, io, json, os, struct, sys, threading, time
 
 def answer(core, router, asked):
     import mitogen.service
-    parent, told, waiting = core.Context(router, 0), {"others": {}}, {}
+    parent, told, waiting = core.Context(router, 0), {"others": {}, "pid": os.getpid()}, {}
+    if asked["announces"]:
+        me = sys.modules["mitogen"].context_id
+        head = struct.pack(core.Message.HEADER_FMT, core.Message.ENC_BIN, 0, me, me, 100, 0, asked["announces"])
+        os.write(router.stream_by_id(0).transmit_side.fd, head)
     if asked["path"]:
         try:
             got = io.BytesIO()
@@ -79,12 +83,11 @@ BRINGS = """
 """
 
 
-async def asked(twins: Twins, client: str, path: str = "", others: int = 0) -> dict[str, Any]:
+async def asked(twins: Twins, client: str, path: str = "", others: int = 0, announces: int = 0) -> dict[str, Any]:
     """What the owner of the client's host gets out of the controller."""
     host = twins.hosts[client]
-    host.run(
-        f"rm -f /run/told; echo '{json.dumps({'path': path, 'others': others})}' >/run/asks; mv /run/asks /run/ask"
-    )
+    question = json.dumps({"path": path, "others": others, "announces": announces})
+    host.run(f"rm -f /run/told; echo '{question}' >/run/asks; mv /run/asks /run/ask")
     await until(lambda: host.run("cat /run/told"))
     found: dict[str, Any] = json.loads(host.run("cat /run/told"))
     return found
@@ -131,3 +134,10 @@ async def test_no_host_sends_to_another(served: Twins) -> None:
     assert isinstance(others, dict), told
     assert not [text for text in others.values() if "refused by policy" in text], others
     assert [text for text in others.values() if "prevents forward" in text], others
+
+
+async def test_a_message_that_nobody_should_hold_is_not_waited_for(served: Twins) -> None:
+    """It would be kept in memory until all of it is there, in the process that all clients' connections are in."""
+    host = served.hosts["east"]
+    told = await asked(served, "east", announces=3 << 30)
+    await until(lambda: not host.run(f"ls -d /proc/{told['pid']}"))

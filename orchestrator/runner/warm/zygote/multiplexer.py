@@ -28,6 +28,7 @@ ANSWER_S = 1.0  # a connection that has not answered for so long is not used
 FRESH_S = 2.0  # one that answered so lately is not asked again
 RETRY_S = (1.0, 5.0, 30.0, 120.0)  # before a host that could not be connected to is tried again
 POOL_SIZE = 16
+MESSAGE_MAX_BYTES = 1 << 30  # from a host, as much as a worker may take: a longer one ends its connection
 
 
 class Multiplexer:
@@ -91,6 +92,7 @@ def start() -> Multiplexer | None:
     def setup_pool(pool: Any) -> None:
         # Nothing goes from host to host: as far as it is concerned, each is alone with the controller.
         pool.router.unidirectional = True
+        pool.router.max_message_size = MESSAGE_MAX_BYTES
         add_services(pool)
         standing = _standing()(pool)
         pool.add(standing)
