@@ -53,11 +53,19 @@ class Aim(NamedTuple):
 
 
 def write_guard(
-    directory: Path, playbook: Path, *, workspace_id: str, epoch: int, local: Path, ssh: str = "ssh"
+    directory: Path,
+    playbook: Path,
+    *,
+    workspace_id: str,
+    epoch: int,
+    local: Path,
+    ssh: str = "ssh",
+    ssh_timeout: int = 10,
 ) -> Path | None:
     """Write the guard for `playbook` into `directory`; None if the playbook names no hosts.
 
-    `local` keeps the number for connections that stay on this machine. `ssh`: the program that Ansible is told to use.
+    `local` keeps the number for connections that stay on this machine. `ssh`: the program that Ansible is told to use,
+    `ssh_timeout`: the seconds that it waits for a connection.
     """
     try:
         found = aims(playbook)
@@ -81,6 +89,7 @@ def write_guard(
         "bascule_guard_shells": [*SHELLS, *HERE],
         "bascule_guard_enter": enter,
         "bascule_guard_ssh": ssh,
+        "bascule_guard_timeout": ssh_timeout,
         "ansible_ssh_timeout": _PATIENCE,
         "ansible_ssh_retries": 0,
     }
@@ -106,9 +115,10 @@ def keep_here(local: Path, *, workspace_id: str, epoch: int) -> Answer:
 
 
 # A host that is slow to let in is asked when it is met; but a password for `become` may take the author's whole time.
+# Ansible itself cannot be asked for that: it would look at this variable.
 _PATIENCE = (
     "{{ (hostvars[inventory_hostname].ansible_ssh_timeout"
-    " | default(lookup('ansible.builtin.config', 'timeout', plugin_type='connection', plugin_name='ssh')))"
+    " | default(bascule_guard_timeout))"
     f" if ansible_become | default(false) | bool else {first_reach.EARLY_S} }}}}"
 )
 

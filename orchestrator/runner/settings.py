@@ -60,6 +60,13 @@ class Settings:
         said = {key: value for section in sections for key, value in section.items()}
         return environment.get("ANSIBLE_SSH_EXECUTABLE") or said.get("ssh_executable") or "ssh"
 
+    def ssh_timeout(self, environment: Mapping[str, str]) -> int:
+        """Seconds that Ansible waits for a connection by ssh, where no host variable says otherwise."""
+        sections = read_configuration(self.configuration)
+        inside = (sections.get(section, {}).get("timeout", "") for section in ("ssh_connection", "defaults"))
+        said = (environment.get("ANSIBLE_SSH_TIMEOUT", ""), environment.get("ANSIBLE_TIMEOUT", ""), *inside)
+        return next((int(each) for each in said if each.strip().isdecimal()), int(connections.CONNECT_S))
+
     def environment(
         self, environment: Mapping[str, str], *, mark: str, temporary: Path, kept_for: str = ""
     ) -> dict[str, str]:

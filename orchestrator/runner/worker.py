@@ -108,7 +108,7 @@ class Worker:
         if self.job.epoch is not None:
             here = guard.keep_here(local, workspace_id=self.job.workspace_id, epoch=self.job.epoch)
             self.reading.heard_later(sentences.HERE, here)
-        guard_path = self._write_guard(work / "guard", local, settings_of.ssh_program(given))
+        guard_path = self._write_guard(work / "guard", local, settings_of, given)
         os.environ.pop(guard.ASKED, None)
         if guard_path is not None:
             os.environ[guard.ASKED] = given[guard.ASKED] = str(guard_path.parent / guard.ASKED)
@@ -167,7 +167,9 @@ class Worker:
         self.cold_because = why or self.cold_because
         self._note({"executor": "cold", "because": self.cold_because})
 
-    def _write_guard(self, directory: Path, local: Path, ssh: str) -> Path | None:
+    def _write_guard(
+        self, directory: Path, local: Path, settings_of: settings.Settings, given: Mapping[str, str]
+    ) -> Path | None:
         if self.job.epoch is None:
             return None
         return guard.write_guard(
@@ -176,7 +178,8 @@ class Worker:
             workspace_id=self.job.workspace_id,
             epoch=self.job.epoch,
             local=local,
-            ssh=ssh,
+            ssh=settings_of.ssh_program(given),
+            ssh_timeout=settings_of.ssh_timeout(given),
         )
 
     def _is_refused(self) -> bool:

@@ -32,6 +32,12 @@ class Login:
         given = "umask 077; mkdir -p /run/sudoers.d; echo 'ops ALL=(ALL:ALL) NOPASSWD: ALL' >/run/sudoers.d/ops"
         self.target.run(given if may else "rm /run/sudoers.d/ops")
 
+    def inventory(self, **more: object) -> None:
+        """It is logged in to anew at each step, as after some hours."""
+        shared = self.target.variables["ansible_ssh_common_args"].partition(" -oControlPath")[0]
+        own = {"ansible_user": "ops", "ansible_ssh_common_args": f"{shared} -oControlPath=none"}
+        self.stage.write_inventory({"edge": {**self.target.variables, **own, **more}})
+
     async def act(self, epoch: int) -> StepEnded:
         """One step of the controller with this epoch."""
         self.count += 1
@@ -55,10 +61,9 @@ async def login(tmp_path: Path) -> AsyncIterator[Login]:
         key = (target.home / "user.pub").read_text()
         target.run("echo ops:x:1500:1500::/run/ops:/bin/sh >>/etc/passwd; mkdir -m 777 /run/work; chmod 755 /var/lib")
         target.run(f"mkdir -m 755 /run/ops; echo '{key}' >/run/ops/keys; chown 1500:1500 /run/ops")
-        shared = target.variables["ansible_ssh_common_args"].partition(" -oControlPath")[0]
-        never = f"{shared} -oControlPath=none"  # it is logged in to anew, as after some hours
-        stage.write_inventory({"edge": {**target.variables, "ansible_user": "ops", "ansible_ssh_common_args": never}})
-        yield Login(stage, target)
+        login = Login(stage, target)
+        login.inventory()
+        yield login
     finally:
         await stage.runner.close()
         target.stop()
@@ -78,6 +83,16 @@ async def test_sudo_is_lost_and_had_again(login: Login) -> None:
     ended = await login.act(7)
     assert (ended.outcome, login.acted()) == (Outcome.STALE_EPOCH, 2), ended.detail
     assert (await login.act(8)).unguarded == ()
+
+
+@pytest.mark.parametrize("said", [{}, {"ansible_ssh_timeout": 20}])
+async def test_an_inventory_that_has_tasks_become_root(login: Login, said: dict[str, int]) -> None:
+    """Its guard is root's, too, and as patient as the author."""
+    login.sudo(True)
+    login.inventory(ansible_become=True, **said)
+    ended = await login.act(7)
+    assert (ended.outcome, ended.unguarded) == (Outcome.OK, ()), ended.detail
+    assert login.target.run("cat /run/work/acted /var/lib/bascule/epoch-stage") == "root\n7\n"
 
 
 async def test_what_is_no_login_to_act_with_any_more(login: Login) -> None:
