@@ -1,4 +1,4 @@
-"""Durations with units, as authors write them and operators read them.
+"""Durations with units, as authors write them and operators read them; and how many there are of a thing.
 
 The one rule it keeps: a number without a unit is not a duration.
 """
@@ -23,6 +23,11 @@ def parse_duration(text: str) -> float:
             f"{text!r} is no duration: write a number with a unit ({', '.join(UNITS_S)}), like 30s or 1h30m"
         )
     return sum(float(p.group(1)) * UNITS_S[p.group(2)] for p in parts)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `3 runs`, `no run`."""
+    return f"{number or 'no'} {noun}" + ("s" if number > 1 else "")
 
 
 def show_duration(seconds: float) -> str:

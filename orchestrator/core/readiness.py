@@ -29,7 +29,7 @@ from enum import StrEnum
 from orchestrator.core import ladder, policy
 from orchestrator.core.decided import covers
 from orchestrator.core.diagnosis import USABLE, blamed
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check, Service
 from orchestrator.core.records import Verdict
@@ -120,12 +120,15 @@ def excuse(turn: Turn, client: str, services: tuple[str, ...]) -> str:
     if not now_open:
         return ""
     asked = services or tuple(x.id for x in turn.model.services.values() if x.client == client)
+    last = []  # of each service: the window of it that ends last
     for name in asked:
-        if not any(covers(subject, name) for subject, _ in now_open):
+        own = [(ends_at, subject) for subject, ends_at in now_open if covers(subject, name)]
+        if not own:
             return ""
-    if not asked:
+        last.append(max(own))
+    if not last:
         return ""
-    subject, ends_at = now_open[0]
+    ends_at, subject = min(last)  # with the first of these the explanation is over
     return f"in maintenance ({subject}) for another {show_duration(ends_at - turn.now)}"
 
 
@@ -218,12 +221,17 @@ def _silent_references(turn: Turn, vantage: str, references: tuple[str, ...]) ->
         if row is None or row.verdict is not Verdict.DOWN:
             continue
         check = turn.model.checks[name]
-        others = len(references) - 1
-        means = f"whether vantage {vantage} is blind rests on {others} other reference{'s' if others > 1 else ''}"
+        others = sum(c != name and not _is_down(turn, c) for c in references)
+        means = f"whether vantage {vantage} is blind rests on {counted(others, 'other reference')}"
         since = row.first_bad_at
         yield _item(
             turn, Lack.REFERENCE, check.client, name, since, turn.evidence(name), means, f"bascule check {name}"
         )
+
+
+def _is_down(turn: Turn, check: str) -> bool:
+    row = turn.rows.get(check)
+    return row is not None and row.verdict is Verdict.DOWN
 
 
 def _quorums(turn: Turn) -> Iterator[Item]:

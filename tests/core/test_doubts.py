@@ -159,6 +159,31 @@ def test_what_a_maintenance_explains_is_shown_and_not_told() -> None:
     assert told(world, Lack.BLIND)
 
 
+def test_what_explains_it_is_a_window_of_these_services_and_the_first_of_theirs_to_end() -> None:
+    world = lab()
+    world.say(WordKind.MAINTENANCE, "acme/hq-internet", for_s=900.0)
+    world.say(WordKind.MAINTENANCE, "acme/erp", for_s=400.0)
+    world.bad("geo-ready")
+    world.run(100)
+    excused = {x.subject: x.excused for x in assess(world.engine.turn(world.now)) if x.lack is Lack.TIER}
+    assert excused["acme/erp tier 2"] == "in maintenance (acme/erp) for another 5:00"
+    world.silent("ref", "ref2")
+    world.run(100)
+    (item,) = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.BLIND]
+    assert item.excused == "in maintenance (acme/erp) for another 3:20", "then erp's silence is explained no more"
+
+
+def test_a_reference_that_fails_alone_rests_on_those_that_answer() -> None:
+    model = acme()
+    world = World(replace(model, checks={**model.checks, "acme/ref3": check("ref3", reference=True)}))
+    world.run(20)
+    for down, left in (("ref", "2 other references"), ("ref2", "1 other reference")):
+        world.bad(down)
+        world.run(30)
+        found = {x.subject: x.means for x in assess(world.engine.turn(world.now)) if x.lack is Lack.REFERENCE}
+        assert found["acme/ref"] == f"whether vantage local is blind rests on {left}"
+
+
 def test_a_notice_that_reached_nobody_is_told_again() -> None:
     """Whoever is blind has no line to tell it by, perhaps."""
     world = lab()
