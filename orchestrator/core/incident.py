@@ -37,6 +37,8 @@ NOT_THE_TIERS_FAULT = (
     Reason.PLAN_CHANGED,
     Reason.RECOVERED_BY_ITSELF,
 )
+NAMED = (Reason.HELD, Reason.IN_MAINTENANCE, Reason.RESOURCE_BUSY, Reason.SETTLING, Reason.TOO_MANY_FAILOVERS)
+"""Their evidence names a person, a window or a run, and nothing that changes with every answer."""
 
 
 def attend(turn: Turn, service: Service) -> None:
@@ -293,9 +295,10 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
 
 
 def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:
-    """Record policy's answer, if decision or reason are new."""
+    """Record policy's answer, if decision or reason are new, or those who are named in it."""
     last = incident.judged
-    if last is None or (last.decision, last.reason) != (finding.decision, finding.reason):
+    new = last is None or (last.decision, last.reason) != (finding.decision, finding.reason)
+    if new or (finding.reason in NAMED and last is not None and last.evidence != finding.evidence):
         turn.record(r.ServiceJudged(turn.now, incident.id, finding.decision, finding.reason, finding.evidence))
 
 

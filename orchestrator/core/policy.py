@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from orchestrator.core.decided import covers
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, Verdict, VerdictChanged
@@ -110,9 +110,8 @@ def in_maintenance(turn: Turn, service: Service) -> Finding | None:
     for subject, ends_at in turn.decided.maintenance.items():
         if covers(subject.partition("#")[0], service.id) and turn.now < ends_at:
             turn.wake(ends_at)
-            return Finding(
-                Decision.REFRAIN, Reason.IN_MAINTENANCE, f"{subject}, for {show_duration(ends_at - turn.now)} more"
-            )
+            # How long yet is for whoever shows it to say: this is read later, and a window may be made longer.
+            return Finding(Decision.REFRAIN, Reason.IN_MAINTENANCE, f"announced for {subject}")
     return None
 
 
@@ -126,7 +125,7 @@ def frozen(turn: Turn, service: Service) -> Finding | None:
     recent = [at for at in state.automatic_moves if at >= since]
     if len(recent) >= limits.moves_per_service:
         window = show_duration(limits.moves_window_s)
-        evidence = f"{len(recent)} automatic moves within {window}; `bascule resume {service.id}`"
+        evidence = f"{counted(len(recent), 'automatic move')} within {window}; `bascule resume {service.id}`"
         return Finding(Decision.ASK, Reason.FLAPPING, evidence)
     return None
 

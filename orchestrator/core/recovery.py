@@ -86,9 +86,11 @@ def let_go(turn: Turn, incident: Incident, last: Run) -> None:
 
 
 def judge_tier(turn: Turn, incident: Incident, tier: int, found: Assessment) -> None:
-    """Record a tier's state, if state or reason are new."""
+    """Record a tier's state, if state or reason are new, or the run that holds what it needs."""
     last = incident.tiers.get(tier)
-    if last is None or (last.move, last.state, last.reason) != (found.move, found.state, found.reason):
+    new = last is None or (last.move, last.state, last.reason) != (found.move, found.state, found.reason)
+    held = last is not None and found.reason is Reason.RESOURCE_BUSY and last.evidence != found.evidence
+    if new or held:
         turn.record(r.TierJudged(turn.now, incident.id, tier, found.move, found.state, found.reason, found.evidence))
 
 

@@ -26,6 +26,12 @@ def judged(world: World, reason: Reason, service: str = "acme/erp") -> r.Service
     raise AssertionError(f"{service} was never judged {reason!r}, but {[x.reason for x in found]}")
 
 
+def judged_now(world: World, service: str) -> str:
+    """The evidence of the latest judgement of this service, as a status shows it."""
+    incident = next(x for x in world.decided().open_incidents() if x.service == service)
+    return incident.judged.evidence if incident.judged is not None else ""
+
+
 def farm(count: int, limits: Limits | None = None, **changes: object) -> World:
     """So many independent services of acme, each with a check, a failure domain and a restart of its own."""
     checks = {"acme/ref": check("ref", reference=True)}
@@ -68,13 +74,34 @@ def test_held_names_who_holds_and_why() -> None:
     assert world.played == ["backup-isp"]
 
 
+def test_it_is_held_by_whoever_holds_it_now_and_by_nobody_who_has_let_go() -> None:
+    world = lab()
+    world.say(WordKind.HOLD, "acme")
+    world.hears(e.WordSpoken("w-bob", WordKind.HOLD, "Bob", "*", "a new line"))
+    isp_a_dies(world)
+    world.run(30)
+    assert judged(world, Reason.HELD, "acme/hq-internet").evidence == "Ada holds acme: a reason"
+    world.say(WordKind.RESUME, "acme")
+    world.run(5)
+    assert judged_now(world, "acme/hq-internet") == "Bob holds *: a new line"
+
+
+def test_a_window_that_goes_on_under_another_name_is_told_by_that() -> None:
+    world = lab()
+    world.say(WordKind.MAINTENANCE, "acme", for_s=60)
+    world.say(WordKind.MAINTENANCE, "*", for_s=600)
+    isp_a_dies(world)
+    world.run(120)
+    assert judged_now(world, "acme/hq-internet") == "announced for *"
+
+
 def test_maintenance_ends_by_itself_and_then_it_acts() -> None:
     world = lab()
     world.say(WordKind.MAINTENANCE, "acme", for_s=120)
     isp_a_dies(world)
     world.run(100)
     assert world.played == []
-    assert "acme, for" in judged(world, Reason.IN_MAINTENANCE, "acme/hq-internet").evidence
+    assert judged(world, Reason.IN_MAINTENANCE, "acme/hq-internet").evidence == "announced for acme"
     world.run(60)
     assert world.played == ["backup-isp"]
 
@@ -85,7 +112,7 @@ def test_a_calendars_window_is_maintenance_too() -> None:
     isp_a_dies(world)
     world.run(60)
     assert world.played == []
-    assert judged(world, Reason.IN_MAINTENANCE, "acme/hq-internet").evidence.startswith("acme#patches, for")
+    assert judged(world, Reason.IN_MAINTENANCE, "acme/hq-internet").evidence == "announced for acme#patches"
     world.hears(e.MaintenanceEnded("acme", "patches"))
     world.run(10)
     assert world.played == ["backup-isp"]
