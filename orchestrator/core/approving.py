@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from orchestrator.core import readiness
 from orchestrator.core.decided import Run, covers
 from orchestrator.core.diagnosis import USABLE
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Move, Service
 from orchestrator.core.records import StepKind
@@ -42,7 +42,7 @@ def _fenced(turn: Turn, service: Service, move: Move, place_id: str, *, hand_ove
     if not asked:
         return f"{done}; no check asks whether anything there is alive"
     if not answering:
-        return f"{done}; nothing of it answers ({asked} checks)"
+        return f"{done}; nothing of it answers ({counted(asked, 'check')})"
     said = [f"{name} answered {show_duration(ago_s)} ago" for name, ago_s in sorted(answering.items(), key=_latest)]
     return f"{done}; it may be alive: {readiness.named(said)}"
 
@@ -88,7 +88,7 @@ def _others(turn: Turn, service: Service, place_id: str) -> Iterator[str]:
         and turn.health(s) in USABLE
     ]
     if well:
-        yield f"at {place_id} {readiness.named(well)} {'is' if len(well) == 1 else 'are'} up too"
+        yield f"at {place_id} {readiness.named(well)} {'works' if len(well) == 1 else 'work'} too"
 
 
 def _lost(turn: Turn, service: Service, move: Move) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tier
 from orchestrator.core.reasons import Reason
@@ -285,7 +285,7 @@ def _prospect(turn: Turn, move: Move) -> str:
     usual_s = turn.usual_s(move.id)
     if usual_s is None:
         return "no history: assumed to fit"
-    return f"usually {show_duration(usual_s)} ({len(turn.decided.durations[move.id])} runs)"
+    return f"usually {show_duration(usual_s)} ({counted(len(turn.decided.durations[move.id]), 'run')})"
 
 
 def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list[Assessment]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core import records as r
+from orchestrator.core.durations import counted
 from orchestrator.core.events import TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
@@ -252,7 +253,7 @@ def _run(x: RunStory, zero: float) -> RunLine:
     state, reason, evidence = _run_state(x)
     s = x.started
     predicted = (
-        Figure(x.usual_s, Known.PREDICTED, f"90th percentile of {x.usual_runs} earlier runs")
+        Figure(x.usual_s, Known.PREDICTED, f"90th percentile of {counted(x.usual_runs, 'earlier run')}")
         if x.usual_s is not None
         else Figure(None, Known.ASSUMED, "never measured before: assumed to fit")
     )

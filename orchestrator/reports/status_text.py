@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.readiness import Lack
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.lacks_text import lack_lines, when
@@ -128,7 +128,7 @@ def run_lines(run: RunNow, width: int = 100) -> list[Line]:
 def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     left = s.budget_left_s if s.budget_left_s is not None else s.rto_s
     down = s.down_s or 0.0
-    share = down / s.rto_s if s.rto_s else 1.0
+    share = (s.rto_s - left) / s.rto_s if s.rto_s else 1.0
     over = left < 0
     colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
     budget = f"RTO missed by {_clock(-left)}" if over else f"budget left {_clock(left)}"
@@ -201,8 +201,9 @@ def usual(t: TierNow) -> str:
     """What is known of how long the tier takes."""
     if t.usual_s is None:
         return "never measured, assumed to fit"
-    runs = f"{t.usual_runs} run" + ("" if t.usual_runs == 1 else "s")
-    return f"usually {show_duration(t.usual_s)} ({runs}), " + ("fits" if t.fits else "does not fit")
+    return f"usually {show_duration(t.usual_s)} ({counted(t.usual_runs, 'run')}), " + (
+        "fits" if t.fits else "does not fit"
+    )
 
 
 def _steps(steps: tuple[StepNow, ...]) -> list[Part]:
@@ -296,7 +297,7 @@ def _asking(status: StatusNow) -> str:
     if not isinstance(late, dict) or not late.get("count"):
         return ""
     p50, p99, most = (1000 * float(str(late.get(name, 0))) for name in ("p50_s", "p99_s", "max_s"))
-    asked = f"{status.asking.get('checks')} checks"
+    asked = counted(int(str(status.asking.get("checks", 0))), "check")
     return f"{asked}; asked late in the last minute by {p50:.1f} ms (median), {p99:.1f} ms (p99), {most:.0f} ms (most)"
 
 

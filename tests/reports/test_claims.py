@@ -452,3 +452,19 @@ def test_a_notice_is_told_in_the_account_of_what_it_is_about(tape: Tape) -> None
         "r2": ["of the way back"],
         "i2": ["of the second outage"],
     }
+
+
+def test_the_bar_shows_what_is_spent_of_the_rto_in_all_outages(tape: Tape) -> None:
+    """As the budget that stands beside it."""
+    bad = tape.now
+    tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=bad, last_good=None)
+    tape.after(58.0)
+    end(tape, Reason.RECOVERED_BY_ITSELF, bad)
+    tape.after(60.0)
+    tape.write(r.IncidentReopened(tape.now, "i4", tape.now, "acme/hq", "no reply", tape.now))
+    stories = tape.read()
+    (top, *_) = plain(
+        status_lines(status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True)))
+    ).splitlines()
+    assert "budget left 1:00" in top
+    assert "▕██████░░░░░░▏" in top
