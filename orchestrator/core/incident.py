@@ -37,8 +37,16 @@ NOT_THE_TIERS_FAULT = (
     Reason.PLAN_CHANGED,
     Reason.RECOVERED_BY_ITSELF,
 )
-NAMED = (Reason.HELD, Reason.IN_MAINTENANCE, Reason.RESOURCE_BUSY, Reason.SETTLING, Reason.TOO_MANY_FAILOVERS)
-"""Their evidence names a person, a window or a run, and nothing that changes with every answer."""
+NAMED = (
+    Reason.HELD,
+    Reason.IN_MAINTENANCE,
+    Reason.RESOURCE_BUSY,
+    Reason.SETTLING,
+    Reason.TOO_MANY_FAILOVERS,
+    Reason.TIER_CHOSEN,
+    Reason.OBSERVE_ONLY,
+)
+"""Their evidence names a person, a window, a run or a tier, and does not change with every answer (see `_renamed`)."""
 
 
 def attend(turn: Turn, service: Service) -> None:
@@ -295,11 +303,18 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
 
 
 def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:
-    """Record policy's answer, if decision or reason are new, or those who are named in it."""
+    """Record policy's answer, if decision or reason are new, or who or what is named in it."""
     last = incident.judged
-    new = last is None or (last.decision, last.reason) != (finding.decision, finding.reason)
-    if new or (finding.reason in NAMED and last is not None and last.evidence != finding.evidence):
+    if last is None or (last.decision, last.reason) != (finding.decision, finding.reason) or _renamed(last, finding):
         turn.record(r.ServiceJudged(turn.now, incident.id, finding.decision, finding.reason, finding.evidence))
+
+
+def _renamed(last: r.ServiceJudged, finding: Finding) -> bool:
+    """Whether somebody or something else is meant by now; what an answer said last is not compared."""
+    was, now = (
+        x.evidence.partition(": " if finding.reason is Reason.TIER_CHOSEN else ", asking")[0] for x in (last, finding)
+    )
+    return finding.reason in NAMED and was != now
 
 
 # ---- going back by itself

@@ -133,8 +133,10 @@ def _first_that_can(turn: Turn, word: WordSpoken, service: Service) -> Refusal |
         if isinstance(result, Consent):
             return result
         refusals.append((tier, result))
+    if refusals and all(x == refusals[0][1] for _, x in refusals):  # it stands against the service, and not a tier
+        return refusals[0][1]
     told = "; ".join(f"{t.move.rpartition('/')[2]}: {x.reason.value}: {x.evidence}" for t, x in refusals)
-    return Refusal(refusals[0][1].reason if len(refusals) == 1 else Reason.NO_TIER_LEFT, told)
+    return Refusal(Reason.NO_TIER_LEFT, told)
 
 
 def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:

@@ -60,7 +60,8 @@ def account(
     outages = tuple(_outages(story, zero, now))
     last = story.episodes[-1] if story.episodes else None
     state, reason, evidence = _state(story)
-    rta, rpa = _rta(story, outages), _worst_rpa(story)
+    rpo_s = service.rpo_s if service else None
+    rta, rpa = _rta(story, outages), _worst_rpa(story, rpo_s)
     seen = _meter(meter)
     stretches = tuple(Stretch(p.phase.value, p.began_at - zero, p.ended_at - zero, p.run, p.step) for p in parts)
     steps = tuple(_steps(story, zero, rto_s, now))
@@ -70,7 +71,6 @@ def account(
         + [seen.outage_to_s or 0.0 if seen else 0.0]
     )
     start_s = min(0.0, (seen.outage_from_s or 0.0) if seen else 0.0)
-    rpo_s = service.rpo_s if service else None
     return Account(
         id=story.id,
         planned=last is None,
@@ -155,6 +155,9 @@ def _state(story: Story) -> tuple[str, str, str]:
     if waiting is not None:
         return _run_state(waiting)
     judged = story.episodes[-1].judged
+    at_work = next((x.started for x in reversed(story.runs) if x.ended is None), None)
+    if at_work is not None and (not judged or judged[-1].at < at_work.at):  # it was judged before
+        return "open", at_work.reason.value, f"{at_work.run} ({at_work.move}) is at work"
     if judged:
         return "open", judged[-1].reason.value, judged[-1].evidence
     return "open", "", story.episodes[-1].opened.evidence
@@ -186,12 +189,22 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
     return Figure(total_s, Known.MEASURED, f"first bad answer to the good answer that ended it{several}")
 
 
-def _worst_rpa(story: Story) -> Figure:
-    """The oldest data that any outage ended with: a relapse takes nothing back that an earlier move lost."""
+def _worst_rpa(story: Story, rpo_s: float | None) -> Figure:
+    """The oldest data that any outage ended with: a relapse takes nothing back that an earlier move lost.
+
+    Where data were opened elsewhere once more and nothing was measured, the worst is not known, unless it is a miss.
+    """
     told = [run for e in story.episodes if (run := claims.telling(e.runs)) is not None]
-    found = [_rpa(run) for run in (told if story.episodes else story.runs[:1])]
+    told = told if story.episodes else story.runs[:1]
+    found = [_rpa(run) for run in told]
     known = [x for x in found if x.seconds is not None]
-    return max(known, key=lambda x: x.seconds or 0.0) if known else found[-1] if found else _rpa(None)
+    worst = max(known, key=lambda x: x.seconds or 0.0, default=None)
+    if worst is not None and (rpo_s is None or (worst.seconds or 0.0) <= rpo_s):
+        for run, figure in zip(told, found, strict=True):
+            if figure.seconds is None and run.started.to_place is not None and claims.begun(run):
+                source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {precise(worst.seconds or 0.0)}"
+                return Figure(None, Known.UNKNOWN, source)
+    return worst if worst is not None else found[-1] if found else _rpa(None)
 
 
 def _rpa(run: RunStory | None) -> Figure:
@@ -268,7 +281,7 @@ def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[S
     lines = []
     for run in story.runs:
         deadline = run.started.deadline if story.episodes else None
-        if deadline is None and story.episodes and rto_s:
+        if deadline is None and story.episodes and rto_s and run.started.incident:
             deadline = zero + rto_s
         for step in run.steps.values():
             if step.began_at is None and step.ended_at is None:

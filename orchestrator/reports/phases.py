@@ -110,6 +110,8 @@ def milestones(story: Story) -> Milestones:
         out = claims.fenced(run)
         decided, acted, verified = claims.decided_at(run), claims.acted_at(run), claims.verified_at(run)
         fenced = out.at if out is not None else None
+    if decided is not None and episode is not None and decided < episode.opened.first_bad_at:
+        decided = None  # it was at work before
     if episode is None:
         return Milestones(decided=decided, fenced=fenced, acted=acted, verified=verified)
     opened = episode.opened
@@ -156,7 +158,7 @@ def _phase_at(
         return Phase.VERIFY, None, None
     if episode is not None:
         judged = next((j for j in reversed(episode.judged) if j.at <= at), None)
-        if judged and judged.decision is Decision.ASK:
+        if judged and judged.decision in (Decision.ASK, Decision.REFRAIN):  # held, a window: a person's doing
             return Phase.HUMAN, None, None
         if judged and judged.reason is Reason.DEPENDENCY_RECOVERING:
             return Phase.DEPENDENCY, None, None

@@ -96,7 +96,7 @@ class Story:
     def ended_at(self) -> float | None:
         """When nothing of it was open any more; None while something is."""
         ends = [e.ended.at if e.ended else None for e in self.episodes]
-        ends += [x.ended.at if x.ended else None for x in self.runs]
+        ends += [x.ended.at if x.ended else None for x in self.runs if x.started.incident or not self.episodes]
         known = [e for e in ends if e is not None]
         return max(known) if len(known) == len(ends) else None
 
@@ -213,6 +213,19 @@ class Stories(State):
         self._between.pop(story.service, None)
         story.episodes.append(Episode(x))
         self._open[story.service] = story
+        self._at_work(story)
+
+    def _at_work(self, story: Story) -> None:
+        """A run that was begun before the outage, and not only finishes: what it does and brings belongs to both."""
+        before = self.decided.run_for(story.service)
+        run = self._runs[before.id][1] if before is not None and before.id in self._runs else None
+        if run is None or any(
+            s.planned.kind is r.StepKind.VERIFY and s.state is r.StepState.DONE for s in run.steps.values()
+        ):
+            return
+        story.episodes[-1].runs.append(run)
+        if run not in story.runs:
+            story.runs.append(run)
 
     def _run_started(self, x: r.RunStarted) -> None:
         kept = self.decided.durations.get(x.move, [])

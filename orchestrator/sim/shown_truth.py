@@ -109,7 +109,13 @@ class ShownTruth:
         runs = self._facts.runs
         if story.id in runs:
             return [runs[story.id]]
-        return [x for x in runs.values() if x.started.incident == story.id]
+        outages = self._outages(story)
+        return [
+            x
+            for x in runs.values()
+            if x.started.incident == story.id
+            or (x.started.service == story.service and any(_was_at_work(x, o.opened_at) for o in outages))
+        ]
 
     def _led(self, story: Story) -> tuple[str | None, str, bool] | None:
         """From where, to where, and whether verified."""
@@ -198,7 +204,7 @@ class ShownTruth:
         outages = self._outages(story)
         zero = outages[0].first_bad_at if outages else self._facts.runs[story.id].started.at
         since = outages[-1].opened_at if outages else zero
-        runs = [x for x in self._runs(story) if x.started.at >= since]
+        runs = [x for x in self._runs(story) if x.started.at >= since or _was_at_work(x, since)]
 
         def instants(of: Callable[[RunFacts], float | None]) -> set[str]:
             return {offset(at - zero) for x in runs if (at := of(x)) is not None}
@@ -335,6 +341,13 @@ class ShownTruth:
             yield "the page shows another RTA"
         if "proven unable to act" in head:
             yield from self._proof(story, "proven unable to act")
+
+
+def _was_at_work(run: RunFacts, at: float) -> bool:
+    """Whether it was begun before, and was neither over nor verified by then."""
+    verified_at = run.done_at(r.StepKind.VERIFY)
+    ended_at = run.ended.at if run.ended is not None else None
+    return run.started.at < at and all(x is None or x > at for x in (verified_at, ended_at))
 
 
 def _same_move(shown: tuple[str, str, bool] | None, led: tuple[str | None, str, bool] | None) -> Iterator[str]:

@@ -13,7 +13,7 @@ from orchestrator.core.events import WordKind
 from orchestrator.core.model import FenceBy, Limits, Mode
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
-from tests.core.test_policy import farm
+from tests.core.test_policy import farm, judged_now
 from tests.core.world import World, acme, book, story
 
 
@@ -318,3 +318,26 @@ def test_what_has_recovered_while_its_move_was_prepared_stays_where_it_is() -> N
     world.run(300)
     assert world.played == ["prepare_geo"], "what works is neither fenced nor moved"
     assert not world.decided().open_incidents()
+
+
+def test_the_tier_that_is_asked_for_is_the_one_that_stands_there() -> None:
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    assert judged_now(world, "acme/erp").startswith("tier 2 acme/geo-site: ")
+    (run,) = [x.id for x in world.decided().unfinished_runs()]
+    world.say(WordKind.REJECT, run)
+    assert judged_now(world, "acme/erp").startswith("tier 3 acme/cloud-instance: ")
+
+
+def test_in_mode_observe_the_tier_that_it_would_run_now_stands_there() -> None:
+    world = lab(Mode.OBSERVE)
+    world.bad("erp-transaction", "hq-internet")
+    world.run(30)
+    assert judged_now(world, "acme/erp").startswith("would run tier 1 acme/backup-isp")
+    world.bad("isp-b-path")
+    world.run(30)
+    assert judged_now(world, "acme/erp").startswith("would run tier 2 acme/geo-site")
+    judged = len(list(world.records(r.ServiceJudged)))
+    world.run(120)
+    assert len(list(world.records(r.ServiceJudged))) == judged, "not with every answer"

@@ -299,3 +299,13 @@ def test_what_is_away_and_has_no_way_back_is_not_at_home() -> None:
     said = world.decided().words["w9"]
     assert said.reason is Reason.NO_WAY_BACK
     assert "acme/erp is at acme/geo, home is acme/hq" in said.evidence
+
+
+def test_what_stands_against_the_service_is_not_told_tier_by_tier() -> None:
+    """No tier would help by its name either."""
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    (run,) = [x.id for x in world.decided().unfinished_runs()]
+    answer = world.say(WordKind.FAILOVER, "acme/erp")
+    assert (answer.reason, answer.evidence) == ("resource busy", f"{run} (acme/geo-site) is at work for acme/erp")

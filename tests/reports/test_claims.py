@@ -468,3 +468,57 @@ def test_the_bar_shows_what_is_spent_of_the_rto_in_all_outages(tape: Tape) -> No
     ).splitlines()
     assert "budget left 1:00" in top
     assert "▕██████░░░░░░▏" in top
+
+
+def relapse_during_a_way_back(tape: Tape) -> None:
+    """i4 was ended by tier 2; erp fails again while Ann's way back is being prepared, and comes back by that."""
+    bad = begun(tape)
+    for name in ("fence:acme/hq", "proof:acme/hq", "execute", "verify"):
+        tape.step("r4", name, 1.0)
+    tape.write(r.RunEnded(tape.now, "r4", True, Reason.VERIFIED, "good"))
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r4"))
+    end(tape, Reason.VERIFIED, bad)
+    tape.after(60.0).run(
+        "r5", "return-hq", (("prepare", K.PREPARE), ("execute", K.EXECUTE), ("verify", K.VERIFY)),
+        origin=r.Origin.MANUAL, who="Ann", from_place="acme/geo", to_place="acme/hq",
+    )  # fmt: skip
+    tape.write(r.StepBegan(tape.now, "r5", "prepare", 1))
+    tape.after(20.0).write(r.IncidentReopened(tape.now, "i4", tape.now - 2.0, "acme/geo", "no reply", None))
+    tape.after(30.0).write(
+        r.StepFinished(tape.now, "r5", "prepare", 1, r.StepState.DONE, Reason.CONDITIONS_MET, "", (), {})
+    )
+
+
+def test_a_run_that_was_at_work_before_the_outage_is_told_with_it(tape: Tape) -> None:
+    relapse_during_a_way_back(tape)
+    a = told(tape, "i4")
+    assert (a.reason, a.evidence) == ("tier chosen", "r5 (acme/return-hq) is at work")
+    for name in ("execute", "verify"):
+        tape.step("r5", name, 5.0)
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/geo", "acme/hq", "r5"))
+    tape.write(r.IncidentEnded(tape.now, "i4", Reason.VERIFIED, "", tape.now, 0.0, 0.0, 0.0, "r5"))
+    tape.write(r.RunEnded(tape.now, "r5", True, Reason.VERIFIED, "good"))
+    a = told(tape, "i4")
+    phases = {p.phase: p.seconds for p in a.phases}
+    assert phases["execute"] == pytest.approx(1.0 + 30.0 + 5.0)
+    assert "return-hq" in plain(list_lines([a]))
+    assert a.milestones["decided"] is None, "it was at work before"
+    assert a.milestones["verified"] is not None
+
+
+def test_data_opened_once_more_unmeasured_keep_no_rpo(tape: Tape) -> None:
+    relapse_during_a_way_back(tape)
+    tape.step("r5", "execute", 5.0)
+    a = told(tape, "i4")
+    assert (a.rpa.seconds, a.rpo_met) == (None, None)
+    assert a.rpa.source.startswith("r5 (acme/return-hq): not measured; before it ")
+
+
+def test_while_it_is_held_a_person_is_waited_for(tape: Tape) -> None:
+    bad = tape.now
+    tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=bad, last_good=None)
+    tape.write(r.ServiceJudged(tape.now, "i4", r.Decision.REFRAIN, Reason.HELD, "Ann holds acme"))
+    tape.after(60.0)
+    phases = {p.phase: p.seconds for p in told(tape, "i4").phases}
+    assert phases["wait for a human"] == pytest.approx(60.0)
+    assert phases["decide"] == pytest.approx(0.0)
