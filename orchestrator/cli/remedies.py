@@ -235,8 +235,19 @@ def _not_waiting(x: Refused) -> list[Remedy]:
 
 
 def _not_held(x: Refused) -> list[Remedy]:
+    if x.word.kind in (WordKind.MAINTENANCE_END, WordKind.CLEAR):
+        return _not_begun(x)
     held = [shlex.join(["bascule", "resume", *(["--all"] if s == "*" else [s])]) for s in x.decided.holds]
     return [Remedy("what is held ends with", c) for c in held] or [Remedy("see what holds it back", "bascule status")]
+
+
+def _not_begun(x: Refused) -> list[Remedy]:
+    """What is in maintenance, or suspected, ends by its own name; a calendar's window ends in the calendar."""
+    ends = x.word.kind is WordKind.MAINTENANCE_END
+    names = [n for n in (x.decided.maintenance if ends else x.decided.suspected) if "#" not in n]
+    words = ["maintenance"] if ends else ["clear"]
+    about = [shlex.join(["bascule", *words, "--all" if n == "*" else n, *(["--end"] if ends else [])]) for n in names]
+    return [Remedy("what stands ends with", c) for c in about] or [Remedy("see what stands", "bascule status")]
 
 
 def _not_named(x: Refused) -> list[Remedy]:

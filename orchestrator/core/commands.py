@@ -71,6 +71,8 @@ class NoticeKind(StrEnum):
     INCIDENT_OPENED = "incident opened"
     TIER_CHOSEN = "tier chosen"
     TIER_FAILED = "tier failed"
+    NOT_MADE = "not made"  # a move, of which nothing had been begun
+    MOVE_DONE = "move done"  # that was asked for, or a way back
     APPROVAL_NEEDED = "approval needed"
     RECOVERED = "recovered"
     HUMAN_NEEDED = "human needed"

@@ -78,16 +78,17 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
     started, kind = run.started, NoticeKind.TIER_FAILED
     why = f"{reason.value}: {evidence}"
     if started.origin is r.Origin.MANUAL:
-        kind = NoticeKind.RECOVERED if ok else kind
         sentence = Sentence.DONE if ok else Sentence.FAILED if failed(run) else Sentence.NOT_MADE
+        kind = NoticeKind.MOVE_DONE if ok else kind
     elif started.incident is not None and (ok or not _left(turn, run)):
         return  # its incident tells of it
     elif ok:
-        kind, sentence = NoticeKind.RECOVERED, Sentence.WENT_BACK
+        kind, sentence = NoticeKind.MOVE_DONE, Sentence.WENT_BACK
     elif run.past_the_fence and turn.state(turn.model.services[started.service]).incident is None:
         kind, sentence = NoticeKind.HUMAN_NEEDED, Sentence.LEFT_FAILED
     else:
         sentence = Sentence.RUN_FAILED if failed(run) else Sentence.NOT_GONE_BACK
+    kind = NoticeKind.NOT_MADE if sentence in (Sentence.NOT_MADE, Sentence.NOT_GONE_BACK) else kind
     slots = {"service": started.service, "move": started.move, "run": run.id, "who": started.who}
     turn.tell(f"{run.id}/ended", kind, started.service, sentence.say(**slots, evidence=evidence, why=why))
 

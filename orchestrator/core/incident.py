@@ -154,7 +154,11 @@ def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
             break
         told = word
     if told is not None:
-        sentence = Sentence.MTD if incident.episodes == 1 else Sentence.MTD_OF_SEVERAL
+        one = incident.episodes == 1
+        if turn.health(service) is r.Verdict.DOWN:
+            sentence = Sentence.MTD if one else Sentence.MTD_OF_SEVERAL
+        else:  # it may be well and wait for its run, or nobody can say
+            sentence = Sentence.MTD_OPEN if one else Sentence.MTD_OPEN_OF_SEVERAL
         text = sentence.say(
             service=service.id,
             down=show_duration(turn.now - incident.clock_at),
@@ -193,7 +197,8 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
     sentence = Sentence.TIER_FAILED if last.ended.ok or endings.failed(last) else Sentence.TIER_NOT_MADE
     why = f"{failed.reason.value}: {failed.evidence}"
     text = sentence.say(service=service.id, tier=tier, move=failed.move, why=why)
-    turn.tell(f"{last.id}/failed", NoticeKind.TIER_FAILED, service.id, text)
+    kind = NoticeKind.TIER_FAILED if sentence is Sentence.TIER_FAILED else NoticeKind.NOT_MADE
+    turn.tell(f"{last.id}/failed", kind, service.id, text)
 
 
 def _could_not_ask(turn: Turn, incident: Incident, last: Run) -> bool:
@@ -295,7 +300,9 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
         turn.record(r.ServiceFrozen(turn.now, service.id, finding.reason, finding.evidence))
     else:
         turn.wake(turn.now + RECONSIDER_S)
-    text = Sentence.NOTHING_BY_ITSELF.say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
+    down = turn.health(service) is r.Verdict.DOWN and finding.reason is not Reason.NO_QUORUM
+    sentence = Sentence.NOTHING_BY_ITSELF if down else Sentence.NOT_KNOWN
+    text = sentence.say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
     braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
     say = f"bascule resume {service.id}" if braked else f"bascule failover {service.id}"

@@ -168,7 +168,7 @@ TEXTS: dict[Reason, str] = {
     Reason.ALREADY_ENDED: "it has ended already",
     Reason.AT_HOME: "the service is where it belongs and no move is in effect",
     Reason.NO_WAY_BACK: "the service is not as at home, and none of its declared ways back starts from how it is",
-    Reason.NOT_HELD: "nothing was held",
+    Reason.NOT_HELD: "nothing of that name was held, in maintenance or suspected",
     Reason.IN_INCIDENT: "the service has an open incident",
     Reason.ID_IN_USE: "another word was said under this id",
     Reason.NO_SUCH_GUARD: "there is no guard of this name to go against",

@@ -60,12 +60,18 @@ class Sentence(_Spoken):
     )
     MTD = "{service} is down for {down}: its maximum tolerable downtime of {mtd} is {near}"
     MTD_OF_SEVERAL = "{service} is down for {down}" + _SEVERAL + ": its maximum tolerable downtime of {mtd} is {near}"
+    MTD_OPEN = "{incident} of {service} is open for {down}: its maximum tolerable downtime of {mtd} is {near}"
+    MTD_OPEN_OF_SEVERAL = (
+        "{incident} of {service} is open for {down} in {outages} outages: "
+        "its maximum tolerable downtime of {mtd} is {near}"
+    )
     TIER_CHOSEN = "{service}: tier {tier} {move} chosen ({run}), {prospect}"
     WOULD_RUN = "{service}: would run tier {tier} {move}{more}"
     TIER_FAILED = "{service}: tier {tier} {move} failed: {why}"
     TIER_NOT_MADE = "{service}: tier {tier} {move} was not made: {why}"
     NO_TIER_LEFT = "{service} is down and no tier is left: {why}"
     NOTHING_BY_ITSELF = "{service} is down and nothing is done by itself: {why}"
+    NOT_KNOWN = "whether {service} is down is not known, and nothing is done by itself: {why}"
     GOES_BACK = "{service} goes back by itself: {move} ({run}), after {well} in health"
     WENT_BACK = "{service} went back by itself: {move} ({run}) done: {evidence}"
     NOT_GONE_BACK = "{service} did not go back: {move} ({run}) was not made: {why}"

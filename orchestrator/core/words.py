@@ -338,9 +338,43 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
             return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length of less than ten years: --for 2h")
         told = f"{word.subject} for {show_duration(for_s)}{_goes_on(turn, word.subject)}"
         return Consent(Reason.IN_MAINTENANCE, told, ends_at=turn.now + for_s)
+    if word.kind in _ENDS:
+        open_, state = (
+            _ENDS[word.kind](turn),
+            "in maintenance" if word.kind is WordKind.MAINTENANCE_END else "suspected",
+        )
+        if word.subject not in open_:
+            stands = ", ".join(open_) or "nothing"
+            return Refusal(Reason.NOT_HELD, f"{word.subject} is not {state} by that name; {state}: {stands}")
     still = _still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
+    still += _still_stands(turn, word)
     still += _goes_on(turn, word.subject) if word.kind is WordKind.HOLD else ""
     return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}{still}")
+
+
+_ENDS: dict[WordKind, Callable[[Turn], list[str]]] = {
+    WordKind.MAINTENANCE_END: lambda turn: [name for name, at in turn.decided.maintenance.items() if turn.now < at],
+    WordKind.CLEAR: lambda turn: list(turn.decided.suspected),
+}
+"""What the words that end something can end."""
+
+
+def _still_stands(turn: Turn, word: WordSpoken) -> str:
+    """What goes on to cover the same when a hold, a window or a suspicion of it ends."""
+    if word.kind is WordKind.RESUME:
+        others = {name: f"{name} is held by {hold.who}" for name, hold in turn.decided.holds.items()}
+    elif word.kind is WordKind.MAINTENANCE_END:
+        others = {name: f"{name} is in maintenance" for name in _ENDS[word.kind](turn)}
+    elif word.kind is WordKind.CLEAR:
+        others = {name: f"{name} is suspected by {said.who}" for name, said in turn.decided.suspected.items()}
+    else:
+        return ""
+    covered = [x for x in turn.model.services if covers(word.subject, x)]
+    return "".join(
+        f"; still: {told}"
+        for name, told in others.items()
+        if name != word.subject and any(covers(name.partition("#")[0], x) for x in covered)
+    )
 
 
 def _goes_on(turn: Turn, subject: str) -> str:

@@ -18,6 +18,8 @@ SEVERITY = {
     NoticeKind.INCIDENT_OPENED: "warning",
     NoticeKind.TIER_CHOSEN: "info",
     NoticeKind.TIER_FAILED: "warning",
+    NoticeKind.NOT_MADE: "warning",
+    NoticeKind.MOVE_DONE: "success",
     NoticeKind.APPROVAL_NEEDED: "warning",
     NoticeKind.RECOVERED: "success",
     NoticeKind.HUMAN_NEEDED: "failure",

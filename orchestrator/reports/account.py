@@ -326,18 +326,17 @@ def _look(x: r.StepLooked | r.StepRetried | r.StepLeftUnseen) -> str:
 def _tiers(story: Story, zero: float) -> list[TierLine]:
     if not story.episodes:
         return []
-    judged: dict[int, list[r.TierJudged]] = {}
+    judged: dict[str, list[r.TierJudged]] = {}  # by move: a ladder may be changed meanwhile, and its numbers with it
     for one in story.episodes[-1].tiers:
-        judged.setdefault(one.tier, []).append(one)
-    if story.of is not None:
-        rungs = {n: t.move for n, t in enumerate(story.of.ladder, 1)}
-    else:
-        rungs = {n: x[-1].move for n, x in judged.items()}
+        judged.setdefault(one.move, []).append(one)
+    rungs = [(n, t.move) for n, t in enumerate(story.of.ladder, 1)] if story.of is not None else []
+    now = {move for _, move in rungs}
+    rungs += sorted((x[-1].tier, move) for move, x in judged.items() if move not in now)
     over = story.episodes[-1].ended is not None
     lines = []
-    for number, move in sorted(rungs.items()):
-        history = judged.get(number, [])
-        mine = [x for x in story.episodes[-1].runs if x.started.tier == number]
+    for number, move in rungs:
+        history = judged.get(move, [])
+        mine = [x for x in story.episodes[-1].runs if x.started.tier is not None and x.started.move == move]
         judged_so = bool(history) and history[-1].state is r.TierState.RUNNING
         if mine and mine[-1].ended is None and not judged_so:  # by a person's word too, whatever it was judged before
             moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
@@ -354,13 +353,15 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
         reason, evidence = last.reason.value, last.evidence
         if state == STOPPED and mine and mine[-1].ended is not None:  # why it was chosen says nothing of its end
             reason, evidence = mine[-1].ended.reason.value, mine[-1].ended.evidence
+        if now and move not in now:
+            evidence = f"{evidence}; no tier of the present ladder"
         lines.append(TierLine(number, move, state, reason, evidence, last.at - zero, moments))
     return lines
 
 
 def _tier_state(story: Story, last: r.TierJudged, over: bool) -> str:
     """As it was judged last; but nothing waits in an incident that is over, nor runs without a run."""
-    runs = [x for x in story.episodes[-1].runs if x.started.tier == last.tier]
+    runs = [x for x in story.episodes[-1].runs if x.started.tier is not None and x.started.move == last.move]
     if last.state is r.TierState.RUNNING and not any(x.ended is None for x in runs):
         settling = runs and runs[-1].ended is not None and runs[-1].ended.ok
         return STOPPED if over else "settling" if settling else r.TierState.WAITING.value

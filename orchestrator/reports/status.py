@@ -276,13 +276,13 @@ def _moves(service: Service, model: Model, state: d.Decided, live: Live) -> Iter
 
 def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: float | None) -> Iterable[TierNow]:
     for number, tier in enumerate(service.ladder, 1):
-        ledger = incident.tiers.get(number)
+        ledger = _ledger(incident, number, tier.move)
         kept = state.durations.get(tier.move, [])
         usual = percentile(kept, 0.9)
         yield TierNow(
             tier=number,
             move=tier.move,
-            state=_tier_state(incident, ledger, number, state),
+            state=_tier_state(incident, ledger, tier.move, state),
             reason=ledger.reason.value if ledger else "",
             evidence=ledger.evidence if ledger else "",
             usual_s=usual,
@@ -291,9 +291,17 @@ def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: flo
         )
 
 
-def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, tier: int, state: d.Decided) -> str:
+def _ledger(incident: d.Incident, number: int, move: str) -> d.TierLedger | None:
+    """What was judged of this move; the ladder may have been another one then, and its number another."""
+    own = incident.tiers.get(number)
+    if own is not None and own.move == move:
+        return own
+    return max((x for x in incident.tiers.values() if x.move == move), key=lambda x: x.at, default=None)
+
+
+def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, move: str, state: d.Decided) -> str:
     """As it was judged; but where its run has ended, nothing of it runs: its service's own checks are awaited."""
-    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.tier == tier]
+    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move]
     if runs and runs[-1].ended is None:
         return TierState.RUNNING.value  # by a person's word too, whatever it was judged before
     if ledger is None:

@@ -197,6 +197,11 @@ class Stories(State):
             case r.ControllerBegan():
                 for story in self._live():
                     story.controllers.append(x)
+            case r.Configured():
+                for story in self._open.values():  # its RTO and ladder are those that were in force when it ended
+                    model = self._model(x.digest)
+                    if model is not None and story.service in model.services:
+                        story.model, story.configuration = model, x.digest
             case _:
                 self._of_run(x)
 

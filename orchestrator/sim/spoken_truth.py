@@ -240,6 +240,14 @@ class SpokenTruth:
     def _in_incident(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
         return "" if self._facts.open_of(slots["service"]) is not None else "no incident is open"
 
+    def _left_alone(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
+        """That it is down is said of what is seen to be down: not blind, nor where its checks cannot be asked."""
+        unseen = (Reason.BLIND, Reason.HEALTH_UNKNOWN, Reason.NO_QUORUM)
+        doubted = any(slots["why"].startswith(reason.text) for reason in unseen)
+        if doubted and x.text.startswith(f"{slots['service']} is down"):
+            return "that it is down is not seen"
+        return self._in_incident(slots, x, model)
+
     def _run_over(self, ok: bool | None) -> Callable[[Slots, r.NoticeDue, Model], str]:
         """Of a run that is told to have ended; `ok`: well; None: it was not made at all."""
 
@@ -309,12 +317,15 @@ _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]]
     Sentence.WORKS_AFTER_SEVERAL: SpokenTruth._back,
     Sentence.MTD: SpokenTruth._mtd,
     Sentence.MTD_OF_SEVERAL: SpokenTruth._mtd,
+    Sentence.MTD_OPEN: SpokenTruth._mtd,
+    Sentence.MTD_OPEN_OF_SEVERAL: SpokenTruth._mtd,
     Sentence.TIER_CHOSEN: SpokenTruth._chosen,
     Sentence.WOULD_RUN: SpokenTruth._in_incident,
     Sentence.TIER_FAILED: SpokenTruth._tier_out,
     Sentence.TIER_NOT_MADE: SpokenTruth._tier_not_made,
     Sentence.NO_TIER_LEFT: SpokenTruth._in_incident,
-    Sentence.NOTHING_BY_ITSELF: SpokenTruth._in_incident,
+    Sentence.NOTHING_BY_ITSELF: SpokenTruth._left_alone,
+    Sentence.NOT_KNOWN: SpokenTruth._left_alone,
     Sentence.GOES_BACK: SpokenTruth._goes_back,
     Sentence.DONE: lambda self, *told: self._run_over(ok=True)(*told),
     Sentence.FAILED: lambda self, *told: self._run_over(ok=False)(*told),
@@ -331,8 +342,11 @@ _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]]
 _WAITS: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
     Sentence.MTD: SpokenTruth._in_incident,
     Sentence.MTD_OF_SEVERAL: SpokenTruth._in_incident,
+    Sentence.MTD_OPEN: SpokenTruth._in_incident,
+    Sentence.MTD_OPEN_OF_SEVERAL: SpokenTruth._in_incident,
     Sentence.NO_TIER_LEFT: SpokenTruth._in_incident,
     Sentence.NOTHING_BY_ITSELF: SpokenTruth._in_incident,
+    Sentence.NOT_KNOWN: SpokenTruth._in_incident,
     Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
     Sentence.APPROVAL: SpokenTruth._asks,
 }

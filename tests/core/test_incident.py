@@ -341,3 +341,32 @@ def test_in_mode_observe_the_tier_that_it_would_run_now_stands_there() -> None:
     judged = len(list(world.records(r.ServiceJudged)))
     world.run(120)
     assert len(list(world.records(r.ServiceJudged))) == judged, "not with every answer"
+
+
+def test_what_is_not_seen_is_not_told_as_down() -> None:
+    world = lab(mtd_s=200.0)
+    world.say(WordKind.HOLD, "acme")
+    isp_a_dies(world)
+    world.run(30)
+    world.nothing("erp-transaction")
+    world.run(150)
+    world.say(WordKind.RESUME, "acme")
+    world.run(5)
+    told = [x.text for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED and x.subject == "acme/erp"]
+    assert told[0].startswith("i2 of acme/erp is open for 2:40: its maximum tolerable downtime of 3:20 is near")
+    assert told[1].startswith("whether acme/erp is down is not known, and nothing is done by itself: ")
+
+
+def test_a_move_that_was_rejected_is_no_tier_that_failed_and_one_that_is_done_no_recovery() -> None:
+    """In the very title of the message."""
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    (run,) = [x.id for x in world.decided().unfinished_runs()]
+    world.say(WordKind.REJECT, run)
+    assert [x.kind for x in world.told if "was not made" in x.text] == [NoticeKind.NOT_MADE]
+    world = lab()
+    assert world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True).accepted
+    world.run(60)
+    assert [x.kind for x in world.told if "done, asked by Ada" in x.text] == [NoticeKind.MOVE_DONE]
+    assert not [x for x in world.told if x.kind is NoticeKind.RECOVERED]

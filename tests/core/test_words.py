@@ -309,3 +309,29 @@ def test_what_stands_against_the_service_is_not_told_tier_by_tier() -> None:
     (run,) = [x.id for x in world.decided().unfinished_runs()]
     answer = world.say(WordKind.FAILOVER, "acme/erp")
     assert (answer.reason, answer.evidence) == ("resource busy", f"{run} (acme/geo-site) is at work for acme/erp")
+
+
+@pytest.mark.parametrize(
+    ("end", "state"), [(WordKind.MAINTENANCE_END, "in maintenance"), (WordKind.CLEAR, "suspected")]
+)
+def test_nothing_ends_that_had_not_begun(end: WordKind, state: str) -> None:
+    world = lab()
+    refused = world.say(end, "acme")
+    assert (refused.accepted, refused.reason) == (False, "not held")
+    assert refused.evidence == f"acme is not {state} by that name; {state}: nothing"
+    world.say(WordKind.MAINTENANCE if end is WordKind.MAINTENANCE_END else WordKind.SUSPECT, "acme", for_s=600.0)
+    refused = world.say(end, "acme/erp")
+    assert refused.evidence == f"acme/erp is not {state} by that name; {state}: acme"
+    assert world.say(end, "acme").accepted
+
+
+def test_whoever_lets_go_is_told_what_goes_on_to_hold_it() -> None:
+    world = lab()
+    world.hears(e.WordSpoken("w-bob", WordKind.HOLD, "Bob", "*", "a new line"))
+    world.say(WordKind.HOLD, "acme")
+    assert world.say(WordKind.RESUME, "acme").evidence == "resume: acme; still: * is held by Bob"
+    assert world.say(WordKind.RESUME, "*").evidence == "resume: *"
+    world.hears(e.MaintenanceBegan("acme", "patches", world.now + 600))
+    world.say(WordKind.MAINTENANCE, "acme", for_s=600.0)
+    ended = world.say(WordKind.MAINTENANCE_END, "acme")
+    assert ended.evidence == "maintenance end: acme; still: acme#patches is in maintenance"

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import ConfigurationLoaded, WordKind
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sight import ServiceSeen, Sight
 from orchestrator.reports.account import account
@@ -19,8 +20,10 @@ from orchestrator.reports.shape import Account, Known
 from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
+from orchestrator.reports.story import Stories
 from orchestrator.reports.text import plain
-from tests.reports.sample import FAILOVER, WALL, K, Tape, approve, asked_act, first_act, second_act
+from tests.core.stage import lab
+from tests.reports.sample import FAILOVER, WALL, K, Tape, Written, approve, asked_act, first_act, second_act
 
 ASKING = (("preflight", K.PREFLIGHT), ("approval", K.APPROVAL), *FAILOVER[1:])
 
@@ -522,3 +525,37 @@ def test_while_it_is_held_a_person_is_waited_for(tape: Tape) -> None:
     phases = {p.phase: p.seconds for p in told(tape, "i4").phases}
     assert phases["wait for a human"] == pytest.approx(60.0)
     assert phases["decide"] == pytest.approx(0.0)
+
+
+def test_a_ladder_that_was_changed_in_an_open_incident_keeps_what_was_judged_with_its_move() -> None:
+    """Tier 1 was taken out; what was said of tier 2 is not said of another, and its RTO is the one in force."""
+    world = lab()
+    service = world.model.services["acme/erp"]
+    changed = replace(service, ladder=service.ladder[1:], rto_s=60.0)
+    later = replace(world.model, digest="model-2", services={**world.model.services, "acme/erp": changed})
+    models = {m.digest: m for m in (world.model, later)}
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    for _ in range(2):
+        (run,) = [x.id for x in world.decided().unfinished_runs()]
+        world.say(WordKind.REJECT, run)
+    world.model = later
+    world.hears(ConfigurationLoaded(later))
+    world.run(40)
+    stories = Stories(models.get).read(
+        Written(n, at, WALL + at, 1, records) for n, (at, records) in enumerate(world.entries, 1)
+    )
+    a = account(stories.stories["i2"], stories.clock, world.now)
+    assert [(t.tier, t.move, t.state) for t in a.tiers] == [
+        (1, "acme/geo-site", "not made"),
+        (2, "acme/cloud-instance", "not made"),
+        (1, "acme/backup-isp", "ineligible"),
+    ]
+    assert a.tiers[2].evidence.endswith("no tier of the present ladder")
+    assert (a.rto_s, a.rto_met) == (60.0, False)
+    now = status_now(world.decided(), later, world.now, WALL, Live(daemon=True))
+    erp = next(s for s in now.services if s.id == "acme/erp")
+    assert [(t.move, t.state) for t in erp.tiers] == [
+        ("acme/geo-site", "not made"),
+        ("acme/cloud-instance", "not made"),
+    ]
