@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core import endings, failback, ladder, plan, policy, run, speakers
+from orchestrator.core import endings, failback, ladder, plan, policy, run, speakers, standing
 from orchestrator.core import overrides as overrides_
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
-from orchestrator.core.decided import EVERYTHING, covers, isolated_places
+from orchestrator.core.decided import EVERYTHING, covers
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.incident import is_braked
@@ -336,63 +336,14 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
         for_s = word.options.get("for_s")
         if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s < LONGEST_S:
             return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length of less than ten years: --for 2h")
-        told = f"{word.subject} for {show_duration(for_s)}{_goes_on(turn, word.subject)}"
+        told = f"{word.subject} for {show_duration(for_s)}{standing.goes_on(turn, word.subject)}"
         return Consent(Reason.IN_MAINTENANCE, told, ends_at=turn.now + for_s)
-    if word.kind in _ENDS:
-        open_, state = (
-            _ENDS[word.kind](turn),
-            "in maintenance" if word.kind is WordKind.MAINTENANCE_END else "suspected",
-        )
-        if word.subject not in open_:
-            stands = ", ".join(open_) or "nothing"
-            return Refusal(Reason.NOT_HELD, f"{word.subject} is not {state} by that name; {state}: {stands}")
-    still = _still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
-    still += _still_stands(turn, word)
-    still += _goes_on(turn, word.subject) if word.kind is WordKind.HOLD else ""
+    if (nothing := standing.nothing_to_end(turn, word)) is not None:
+        return Refusal(Reason.NOT_HELD, nothing)
+    still = standing.still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
+    still += standing.still_stands(turn, word)
+    still += standing.goes_on(turn, word.subject) if word.kind is WordKind.HOLD else ""
     return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}{still}")
-
-
-_ENDS: dict[WordKind, Callable[[Turn], list[str]]] = {
-    WordKind.MAINTENANCE_END: lambda turn: [name for name, at in turn.decided.maintenance.items() if turn.now < at],
-    WordKind.CLEAR: lambda turn: list(turn.decided.suspected),
-}
-"""What the words that end something can end."""
-
-
-def _still_stands(turn: Turn, word: WordSpoken) -> str:
-    """What goes on to cover the same when a hold, a window or a suspicion of it ends."""
-    if word.kind is WordKind.RESUME:
-        others = {name: f"{name} is held by {hold.who}" for name, hold in turn.decided.holds.items()}
-    elif word.kind is WordKind.MAINTENANCE_END:
-        others = {name: f"{name} is in maintenance" for name in _ENDS[word.kind](turn)}
-    elif word.kind is WordKind.CLEAR:
-        others = {name: f"{name} is suspected by {said.who}" for name, said in turn.decided.suspected.items()}
-    else:
-        return ""
-    covered = [x for x in turn.model.services if covers(word.subject, x)]
-    return "".join(
-        f"; still: {told}"
-        for name, told in others.items()
-        if name != word.subject and any(covers(name.partition("#")[0], x) for x in covered)
-    )
-
-
-def _goes_on(turn: Turn, subject: str) -> str:
-    """What a hold or a maintenance does not stop: runs that have begun to change things."""
-    runs = [x for x in turn.decided.unfinished_runs() if covers(subject, x.started.service) and x.committed]
-    return "".join(f"; {x.id} goes on, to stop it: bascule abort {x.id}" for x in runs)
-
-
-def _still_isolated(turn: Turn, subject: str) -> str:
-    """What was cut off for this suspicion, and is only opened by hand."""
-    places = {
-        place: run_id
-        for service in turn.model.services
-        if covers(subject, service)
-        for place, run_id in isolated_places(turn.decided, service).items()
-    }
-    told = ", ".join(f"{place} (by {run_id})" for place, run_id in sorted(places.items()))
-    return f"; still isolated, to be opened by hand: {told}" if told else ""
 
 
 def _no_such_service(turn: Turn, word: WordSpoken) -> Refusal:

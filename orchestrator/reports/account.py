@@ -14,6 +14,7 @@ from orchestrator.core.durations import counted
 from orchestrator.core.events import TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
+from orchestrator.reports.data_lost import worst_rpa
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.phases import Phase, milestones, segments, totals
 from orchestrator.reports.remarks import remarks
@@ -61,7 +62,7 @@ def account(
     last = story.episodes[-1] if story.episodes else None
     state, reason, evidence = _state(story)
     rpo_s = service.rpo_s if service else None
-    rta, rpa = _rta(story, outages), _worst_rpa(story, rpo_s)
+    rta, rpa = _rta(story, outages), worst_rpa(story, rpo_s)
     seen = _meter(meter)
     stretches = tuple(Stretch(p.phase.value, p.began_at - zero, p.ended_at - zero, p.run, p.step) for p in parts)
     steps = tuple(_steps(story, zero, rto_s, now))
@@ -187,60 +188,6 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
         source = f"the controller's machine restarted: part is from the wall clock{several}"
         return Figure(total_s, Known.ASSUMED, source)
     return Figure(total_s, Known.MEASURED, f"first bad answer to the good answer that ended it{several}")
-
-
-def _worst_rpa(story: Story, rpo_s: float | None) -> Figure:
-    """The oldest data that any outage ended with: a relapse takes nothing back that an earlier move lost.
-
-    Where data were opened elsewhere once more and nothing was measured, the worst is not known, unless it is a miss.
-    """
-    told = [run for e in story.episodes if (run := claims.telling(e.runs)) is not None]
-    told = told if story.episodes else story.runs[:1]
-    found = [_rpa(run) for run in told]
-    known = [x for x in found if x.seconds is not None]
-    worst = max(known, key=lambda x: x.seconds or 0.0, default=None)
-    if worst is not None and (rpo_s is None or (worst.seconds or 0.0) <= rpo_s):
-        for run, figure in zip(told, found, strict=True):
-            if figure.seconds is None and run.started.to_place is not None and claims.begun(run):
-                source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {precise(worst.seconds or 0.0)}"
-                return Figure(None, Known.UNKNOWN, source)
-    return worst if worst is not None else found[-1] if found else _rpa(None)
-
-
-def _rpa(run: RunStory | None) -> Figure:
-    """The age of the data that the service was opened with elsewhere: its last measurement before that."""
-    if run is None:
-        return Figure(None, Known.UNKNOWN, "no move was made")
-    acted_at, to_place = claims.acted_at(run), run.started.to_place
-    if to_place is None:
-        return Figure(None, Known.UNKNOWN, "the service stayed where its data is")
-    if acted_at is None:
-        begun = f"{run.started.move} was begun and did not end well: what data was opened at {to_place} is not known"
-        return Figure(None, Known.UNKNOWN, begun if claims.begun(run) else f"{run.started.move} was not made")
-    found = [
-        (s.ended_at, s.measures["data_age_s"], s.planned.name)
-        for s in run.steps.values()
-        if "data_age_s" in s.measures and s.ended_at is not None and s.ended_at <= acted_at
-    ]
-    if not found:
-        return Figure(None, Known.UNKNOWN, "not measured")
-    at, age, step = max(found)
-    return _aged(run, at, age, step, acted_at)
-
-
-def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) -> Figure:
-    """Data ages until nothing can be written at the place left any more, or until the service runs elsewhere."""
-    source, out = f"at most: the data found at step {step} was {age_s:.1f}s old", claims.fenced(run)
-    until = out.at if out is not None else acted_at
-    later_s = max(0.0, until - at)
-    if out is not None and out.by:
-        source += f", and {later_s:.1f}s later {out.by} stated that the place left cannot act"
-    elif out is not None and later_s:
-        source += f", and {later_s:.1f}s later the place left was proven unable to act"
-    elif later_s:
-        source += f", and {later_s:.1f}s later {run.started.move} had ended"
-    stated = out is not None and bool(out.by)
-    return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source)
 
 
 def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine]) -> bool | None:

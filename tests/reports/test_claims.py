@@ -537,6 +537,7 @@ def test_a_ladder_that_was_changed_in_an_open_incident_keeps_what_was_judged_wit
     world.silent("erp-transaction", "hq-internet", "isp-b-path")
     world.run(30)
     for _ in range(2):
+        world.run(2)
         (run,) = [x.id for x in world.decided().unfinished_runs()]
         world.say(WordKind.REJECT, run)
     world.model = later

@@ -1,0 +1,62 @@
+"""What stands by a person's word: which of it a word can end, and what goes on all the same when it has.
+
+The one rule it keeps: nothing is said to have ended that had not begun, and whoever lets go is told what still holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from orchestrator.core.decided import covers, isolated_places
+from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.turn import Turn
+
+_ENDS: dict[WordKind, Callable[[Turn], list[str]]] = {
+    WordKind.MAINTENANCE_END: lambda turn: [name for name, at in turn.decided.maintenance.items() if turn.now < at],
+    WordKind.CLEAR: lambda turn: list(turn.decided.suspected),
+}
+"""What the words that end something can end."""
+
+
+def still_stands(turn: Turn, word: WordSpoken) -> str:
+    """What goes on to cover the same when a hold, a window or a suspicion of it ends."""
+    if word.kind is WordKind.RESUME:
+        others = {name: f"{name} is held by {hold.who}" for name, hold in turn.decided.holds.items()}
+    elif word.kind is WordKind.MAINTENANCE_END:
+        others = {name: f"{name} is in maintenance" for name in _ENDS[word.kind](turn)}
+    elif word.kind is WordKind.CLEAR:
+        others = {name: f"{name} is suspected by {said.who}" for name, said in turn.decided.suspected.items()}
+    else:
+        return ""
+    covered = [x for x in turn.model.services if covers(word.subject, x)]
+    return "".join(
+        f"; still: {told}"
+        for name, told in others.items()
+        if name != word.subject and any(covers(name.partition("#")[0], x) for x in covered)
+    )
+
+
+def nothing_to_end(turn: Turn, word: WordSpoken) -> str | None:
+    """Why this word ends nothing; None where it ends something, or is no word that ends."""
+    if word.kind not in _ENDS or word.subject in (known := _ENDS[word.kind](turn)):
+        return None
+    state = "in maintenance" if word.kind is WordKind.MAINTENANCE_END else "suspected"
+    return f"{word.subject} is not {state} by that name; {state}: {', '.join(known) or 'nothing'}"
+
+
+def goes_on(turn: Turn, subject: str) -> str:
+    """What a hold or a maintenance does not stop: runs that have begun to change things."""
+    runs = [x for x in turn.decided.unfinished_runs() if covers(subject, x.started.service) and x.committed]
+    return "".join(f"; {x.id} goes on, to stop it: bascule abort {x.id}" for x in runs)
+
+
+def still_isolated(turn: Turn, subject: str) -> str:
+    """What was cut off for this suspicion, and is only opened by hand."""
+    places = {
+        place: run_id
+        for service in turn.model.services
+        if covers(subject, service)
+        for place, run_id in isolated_places(turn.decided, service).items()
+    }
+    told = ", ".join(f"{place} (by {run_id})" for place, run_id in sorted(places.items()))
+    return f"; still isolated, to be opened by hand: {told}" if told else ""

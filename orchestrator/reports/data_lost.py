@@ -1,0 +1,66 @@
+"""RPA: how old the data were that a service was opened with elsewhere.
+
+The one rule it keeps: it is claimed of data that were opened, from a measurement before that; else it is not known.
+"""
+
+from __future__ import annotations
+
+from orchestrator.reports import claims
+from orchestrator.reports.shape import Figure, Known
+from orchestrator.reports.story import RunStory, Story
+from orchestrator.reports.text import precise
+
+
+def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
+    """The oldest data that any outage ended with: a relapse takes nothing back that an earlier move lost.
+
+    Where data were opened elsewhere once more and nothing was measured, the worst is not known, unless it is a miss.
+    """
+    told = [run for e in story.episodes if (run := claims.telling(e.runs)) is not None]
+    told = told if story.episodes else story.runs[:1]
+    found = [_rpa(run) for run in told]
+    known = [x for x in found if x.seconds is not None]
+    worst = max(known, key=lambda x: x.seconds or 0.0, default=None)
+    if worst is not None and (rpo_s is None or (worst.seconds or 0.0) <= rpo_s):
+        for run, figure in zip(told, found, strict=True):
+            if figure.seconds is None and run.started.to_place is not None and claims.begun(run):
+                before = precise(worst.seconds or 0.0)
+                source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {before}"
+                return Figure(None, Known.UNKNOWN, source)
+    return worst if worst is not None else found[-1] if found else _rpa(None)
+
+
+def _rpa(run: RunStory | None) -> Figure:
+    """The age of the data that the service was opened with elsewhere: its last measurement before that."""
+    if run is None:
+        return Figure(None, Known.UNKNOWN, "no move was made")
+    acted_at, to_place = claims.acted_at(run), run.started.to_place
+    if to_place is None:
+        return Figure(None, Known.UNKNOWN, "the service stayed where its data is")
+    if acted_at is None:
+        begun = f"{run.started.move} was begun and did not end well: what data was opened at {to_place} is not known"
+        return Figure(None, Known.UNKNOWN, begun if claims.begun(run) else f"{run.started.move} was not made")
+    found = [
+        (s.ended_at, s.measures["data_age_s"], s.planned.name)
+        for s in run.steps.values()
+        if "data_age_s" in s.measures and s.ended_at is not None and s.ended_at <= acted_at
+    ]
+    if not found:
+        return Figure(None, Known.UNKNOWN, "not measured")
+    at, age, step = max(found)
+    return _aged(run, at, age, step, acted_at)
+
+
+def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) -> Figure:
+    """Data ages until nothing can be written at the place left any more, or until the service runs elsewhere."""
+    source, out = f"at most: the data found at step {step} was {age_s:.1f}s old", claims.fenced(run)
+    until = out.at if out is not None else acted_at
+    later_s = max(0.0, until - at)
+    if out is not None and out.by:
+        source += f", and {later_s:.1f}s later {out.by} stated that the place left cannot act"
+    elif out is not None and later_s:
+        source += f", and {later_s:.1f}s later the place left was proven unable to act"
+    elif later_s:
+        source += f", and {later_s:.1f}s later {run.started.move} had ended"
+    stated = out is not None and bool(out.by)
+    return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source)
