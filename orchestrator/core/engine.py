@@ -345,7 +345,7 @@ class Engine:
             run.take_over(turn, unfinished)
             turn.ask_now(steps.awaited(turn, unfinished))
         for notice in self.decided.notices.values():
-            turn.command(tell_command(notice.due))
+            turn.command(tell_command(notice.due, turn.now))
 
     # ---- deciding
 

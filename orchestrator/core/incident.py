@@ -300,13 +300,17 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
         turn.record(r.ServiceFrozen(turn.now, service.id, finding.reason, finding.evidence))
     else:
         turn.wake(turn.now + RECONSIDER_S)
-    down = turn.health(service) is r.Verdict.DOWN and finding.reason is not Reason.NO_QUORUM
-    sentence = Sentence.NOTHING_BY_ITSELF if down else Sentence.NOT_KNOWN
-    text = sentence.say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
+    text = _not_done(turn, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
     braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
     say = f"bascule resume {service.id}" if braked else f"bascule failover {service.id}"
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
+
+
+def _not_done(turn: Turn, service: Service, finding: Finding) -> Sentence:
+    """That it is down is said of what is seen to be down."""
+    down = turn.health(service) is r.Verdict.DOWN and finding.reason is not Reason.NO_QUORUM
+    return Sentence.NOTHING_BY_ITSELF if down else Sentence.NOT_KNOWN
 
 
 def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:

@@ -26,6 +26,11 @@ def _over(turn: Turn, due: r.NoticeDue) -> str:
         return "" if asked else f"{name} does not wait for an approval any more"
     if run is not None and about.startswith("human/"):
         return "" if run.ended is None and run.human is not None else f"{name} is with nobody any more"
+    if due.kind is NoticeKind.CANNOT_SEE:
+        known = turn.decided.lacking.get(f"{due.client}#{due.details.get('lack')}")
+        subjects = due.details.get("subjects")
+        named = subjects if isinstance(subjects, list | tuple) else ()
+        return "" if known and any(x in known.subjects for x in named) else "what it says was lacking is there again"
     incident = turn.decided.incidents.get(name.partition(".")[0])
     if incident is None:
         return ""
@@ -45,7 +50,7 @@ def repeat(turn: Turn) -> None:
         due = notice.failed_at + min(AGAIN_S * 2.0 ** (notice.failures - 1), AGAIN_MOST_S)
         if turn.now >= due:
             turn.record(r.NoticeRepeated(turn.now, notice.due.notice))
-            turn.command(tell_command(notice.due))
+            turn.command(tell_command(notice.due, turn.now))
         else:
             turn.wake(due)
 

@@ -178,7 +178,8 @@ def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
         if fence is None:
             endings.fail(turn, run, step, Reason.NO_FENCE, f"nothing in the plan can prove that {step.place} is out")
             return True
-        if turn.says(fence.proven_when) is r.Verdict.UP:  # the proof step asks again
+        # A hand-over is never left out: what has crashed looks stopped, was handed over by nobody, and may come back.
+        if not step.hand_over and turn.says(fence.proven_when) is r.Verdict.UP:  # the proof step asks again
             endings.finish(
                 turn, run, step, r.StepState.SKIPPED, Reason.ALREADY_DONE, turn.behind(fence.proven_when, r.Verdict.UP)
             )

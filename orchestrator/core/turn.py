@@ -15,11 +15,13 @@ from orchestrator.core.commands import Command, NoticeKind, ProbeNow, TellPeople
 from orchestrator.core.decided import Decided, Incident, ServiceState, apply
 from orchestrator.core.detector import Row
 from orchestrator.core.diagnosis import blamed, evaluate
+from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check, Condition, Json, Limits, Model, Service
 from orchestrator.core.records import NoticeDue, Record, Verdict, VerdictChanged
 
 FOREVER = float("inf")
+LATE_S = 30.0  # a notice that is delivered so long after it was due says so
 
 _GOOD, _DOWN, _UNKNOWN = Answer.GOOD, Verdict.DOWN, Verdict.UNKNOWN  # named once: a member is slow to look up in 3.11
 
@@ -130,7 +132,7 @@ class Turn:
             self.now, notice, kind, client, subject, text, say, service.owners if service else (), details or {}
         )
         self.record(due)
-        self.command(tell_command(due))
+        self.command(tell_command(due, self.now))
 
     # ---- what is known
 
@@ -319,9 +321,11 @@ def reference_at(rows: Mapping[str, Row], references: Iterable[str], silent_at: 
     return latest
 
 
-def tell_command(due: NoticeDue) -> TellPeople:
-    """The command that delivers a notice."""
-    return TellPeople(due.notice, due.kind, due.client, due.subject, due.text, due.say, due.to, due.details)
+def tell_command(due: NoticeDue, now: float) -> TellPeople:
+    """The command that delivers a notice; one that is delivered late says of when it is."""
+    late_s = now - due.at
+    text = due.text if late_s < LATE_S else f"{due.text} (as of {show_duration(late_s)} ago)"
+    return TellPeople(due.notice, due.kind, due.client, due.subject, text, due.say, due.to, due.details)
 
 
 def percentile(values: list[float], share: float) -> float | None:

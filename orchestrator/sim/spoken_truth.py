@@ -291,6 +291,10 @@ class SpokenTruth:
         self._lacking |= self._subjects(x)
         return f"it was told already of {sorted(twice)[0][2]}" if twice else ""
 
+    def _lacks_still(self, _slots: Slots, x: r.NoticeDue, _model: Model) -> str:
+        """Told again: nobody was told meanwhile that all of it is over."""
+        return "" if self._lacking & self._subjects(x) else "it was told that it is so no longer"
+
     def _lacks_no_more(self, slots: Slots, x: r.NoticeDue, _model: Model) -> str:
         """It was told that it lacked; and a vantage that sees again is not blind in the world all the time."""
         unknown = self._subjects(x) - self._lacking
@@ -349,4 +353,5 @@ _WAITS: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] 
     Sentence.NOT_KNOWN: SpokenTruth._in_incident,
     Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
     Sentence.APPROVAL: SpokenTruth._asks,
+    Sentence.CANNOT_SEE: SpokenTruth._lacks_still,
 }

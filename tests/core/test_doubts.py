@@ -280,3 +280,29 @@ def test_a_reload_in_the_middle_does_not_begin_the_doubt_anew() -> None:
     world.hears(e.ConfigurationLoaded(world.model))
     world.run(30)
     assert told(world, Lack.BLIND)
+
+
+def test_what_is_over_is_not_told_again_as_if_it_were_so() -> None:
+    """Nobody was reached while it was blind; when the line is back, it sees."""
+    world = lab()
+    world.nobody_there = True
+    world.silent("ref", "ref2")
+    world.run(200)
+    world.good("ref", "ref2")
+    world.run(120)
+    assert told(world, Lack.BLIND, NoticeKind.SEES_AGAIN)
+    tried = len(told(world, Lack.BLIND))
+    world.nobody_there = False
+    world.run(2000)
+    assert len(told(world, Lack.BLIND)) == tried
+    assert not world.decided().notices
+
+
+def test_what_is_told_late_says_of_when_it_is() -> None:
+    world = lab()
+    world.nobody_there = True
+    world.silent("ref", "ref2")
+    world.run(200)
+    first, *again = told(world, Lack.BLIND)
+    assert " ago)" not in first.text
+    assert again[0].text == f"{first.text} (as of 1:00 ago)"

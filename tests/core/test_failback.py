@@ -100,7 +100,7 @@ def test_people_are_told_that_it_has_gone_back() -> None:
     world.run(1200)
     assert world.decided().services["acme/erp"].place == "acme/hq"
     ((kind, text),) = over(world)
-    assert kind == "recovered"
+    assert kind == "move done"
     assert text.startswith("acme/erp went back by itself: acme/return-hq (r2) done: acme/erp-transaction")
 
 
@@ -121,7 +121,7 @@ def test_a_way_back_that_was_stopped_before_anything_was_begun_was_not_made() ->
     world.say(WordKind.ABORT, run.id)
     ((kind, text),) = over(world)
     assert (kind, text) == (
-        "tier failed",
+        "not made",
         "acme/erp did not go back: acme/return-hq (r2) was not made: aborted: by Ada: a reason",
     )
 
@@ -242,3 +242,16 @@ def test_a_way_back_whose_resource_a_person_has_is_left_alone() -> None:
     world.hang.clear()
     world.run(60)
     assert world.played.count("backup-isp.back") == 2, "it is free, and a way back is taken"
+
+
+def test_what_crashed_before_it_was_handed_over_is_handed_over_all_the_same() -> None:
+    """It looks stopped, and nobody has stopped it: it may come back, and what it wrote last may be there alone."""
+    world = returning()
+    world.run(60)
+    world.takes["rebuild_hq"] = 20.0
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    world.bad("erp-transaction", "erp-at-geo")
+    world.good("geo-handed-over")
+    world.run(120)
+    assert "hand_over" in world.played
+    assert world.decided().services["acme/erp"].place == "acme/hq"

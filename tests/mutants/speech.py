@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
-from orchestrator.core import endings, notices, recovery
+from orchestrator.core import endings, incident, notices, recovery
 from orchestrator.core import records as r
 from orchestrator.core.decided import Incident, Run
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.sentences import How
+from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.turn import Turn
 from orchestrator.reports import account as accounts
-from orchestrator.reports import claims, phases, status, status_text
+from orchestrator.reports import claims, data_lost, phases, status, status_text
 from orchestrator.reports.claims import Fenced, Moved
 from orchestrator.reports.shape import Figure, Known, OutageLine
 from orchestrator.reports.status_parts import ServiceNow
@@ -202,9 +202,15 @@ SPEECH = (
         saying(notices, "_over", lambda _turn, _due: ""),
         needs=("nobody can be reached",),
     ),
+    Mutant(
+        "told: unseen",
+        "what nobody can see is told as down",
+        SPOKEN,
+        saying(incident, "_not_done", lambda *_: Sentence.NOTHING_BY_ITSELF),
+    ),
     Mutant("told: moved", "what was planned is told as moved", SPOKEN, saying(claims, "moved", _planned_is_done)),
     Mutant("told: fenced", "a fence that is over is told as proven", SPOKEN, saying(claims, "fenced", _over_is_fenced)),
-    Mutant("told: data", "an RPA without data opened elsewhere", SPOKEN, saying(accounts, "_rpa", _planned_data)),
+    Mutant("told: data", "an RPA without data opened elsewhere", SPOKEN, saying(data_lost, "_rpa", _planned_data)),
     Mutant("told: RTA", "the RTA runs on between two outages", SPOKEN, saying(accounts, "_rta", _clock_runs_on)),
     Mutant("told: phases", "the phases are not all of the RTA", SPOKEN, without_detection),
     Mutant("told: acted", "a step that is over is told as done", SPOKEN, saying(claims, "_done_at", _over)),

@@ -67,6 +67,17 @@ STORIES = {
         at 240 s: say failback lab/erp
         at 300 s: crash lab/erp for 20 s
     """,
+    "fails while its way back is prepared": """
+        at 10 s: cut the power of lab/hq for 2 min
+        at 200 s: say failback lab/erp
+        at 206 s: crash lab/erp for 40 s
+    """,
+    "blind in an incident": """
+        at 10 s: say hold lab/erp
+        at 12 s: crash lab/erp for 5 min
+        at 30 s: blind the vantage local for 3 min
+        at 40 s: say resume lab/erp
+    """,
     "held in a run": """
         at 10 s: cut the power of lab/hq for 5 min
         at 17 s: say hold lab/erp
@@ -74,6 +85,7 @@ STORIES = {
 }
 BENT = {
     "told: again": "over before anybody was reached",
+    "told: unseen": "blind in an incident",
     "told: moved": "rejected",
     "told: fenced": "a fence fails",
     "told: data": "rejected",
