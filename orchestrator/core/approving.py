@@ -26,7 +26,8 @@ def consequences(turn: Turn, run: Run) -> Iterator[str]:
         if step.kind is StepKind.FENCE and not step.over and step.place is not None:
             yield _fenced(turn, service, move, step.place, hand_over=step.hand_over)
             yield from _others(turn, service, step.place)
-    yield from _lost(turn, service, move)
+    if any(step.kind is StepKind.EXECUTE and not step.over for step in run.steps):
+        yield from _lost(turn, service, move)  # else the data were opened already, as its steps tell
     yield from _at_work(turn, service)
 
 

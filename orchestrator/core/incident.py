@@ -37,6 +37,8 @@ NOT_THE_TIERS_FAULT = (
     Reason.PLAN_CHANGED,
     Reason.RECOVERED_BY_ITSELF,
 )
+UNSEEN = (Reason.BLIND, Reason.NO_QUORUM, Reason.HEALTH_UNKNOWN)
+"""What is to be looked at is what cannot be seen; a move would be refused, or made in the dark."""
 NAMED = (
     Reason.HELD,
     Reason.IN_MAINTENANCE,
@@ -303,13 +305,14 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
     text = _not_done(turn, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
     braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
-    say = f"bascule resume {service.id}" if braked else f"bascule failover {service.id}"
+    unseen = f"bascule ready {service.client}" if finding.reason in UNSEEN else f"bascule failover {service.id}"
+    say = f"bascule resume {service.id}" if braked else unseen
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
 
 
 def _not_done(turn: Turn, service: Service, finding: Finding) -> Sentence:
     """That it is down is said of what is seen to be down."""
-    down = turn.health(service) is r.Verdict.DOWN and finding.reason is not Reason.NO_QUORUM
+    down = turn.health(service) is r.Verdict.DOWN and finding.reason not in UNSEEN
     return Sentence.NOTHING_BY_ITSELF if down else Sentence.NOT_KNOWN
 
 

@@ -79,7 +79,7 @@ def assess(
     waiting, asked = fence_asks(turn, service, move, since)
     if waiting:
         return Assessment(move.id, TierState.WAITING, Reason.FENCE_UNPROVEN, waiting, against=tuple(against))
-    evidence = _prospect(turn, move)
+    evidence = _prospect(turn, move, _left_s(turn, service))
     return Assessment(move.id, TierState.WAITING, Reason.TIER_CHOSEN, evidence, tuple(asked), tuple(against))
 
 
@@ -275,16 +275,24 @@ def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Iterator[
     left_at = turn.state(service).left.get(move.to or "")
     if left_at is not None and turn.now - left_at < service.cool_down_s:
         turn.wake(left_at + service.cool_down_s)
-        yield _no(move, Reason.COOLING_DOWN, f"{move.to} was given up {show_duration(turn.now - left_at)} ago")
+        # Not how long ago: it stands there for as long as it is so.
+        evidence = f"{move.to} was given up less than {show_duration(service.cool_down_s)} ago"
+        yield _no(move, Reason.COOLING_DOWN, evidence)
     loss = data_loss(turn, service, move, tier.accept_loss_s)
     if loss is not None:
         yield _no(move, *loss)
 
 
-def _prospect(turn: Turn, move: Move) -> str:
+def _left_s(turn: Turn, service: Service) -> float | None:
+    """What is left of the RTO; None without an incident."""
+    incident = turn.incident(service)
+    return incident.clock_at + service.rto_s - turn.now if incident is not None else None
+
+
+def _prospect(turn: Turn, move: Move, left_s: float | None) -> str:
     usual_s = turn.usual_s(move.id)
     if usual_s is None:
-        return "no history: assumed to fit"
+        return "no history: assumed to fit" if left_s is None or left_s > 0 else "no history"
     return f"usually {show_duration(usual_s)} ({counted(len(turn.decided.durations[move.id]), 'run')})"
 
 
@@ -294,10 +302,10 @@ def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list
     The RTO was missed waiting for a restore that everybody knew takes hours: the 90th percentile of a tier's history
     decides, and not its place on the ladder alone.
     """
-    incident = turn.incident(service)
-    if incident is None:
+    left_s = _left_s(turn, service)
+    if left_s is None:
         return found
-    left_s = incident.clock_at + service.rto_s - turn.now
+    left = f"{show_duration(left_s)} of the RTO left" if left_s > 0 else f"the RTO over by {show_duration(-left_s)}"
 
     def fits(assessment: Assessment) -> bool:
         usual_s = turn.usual_s(assessment.move)
@@ -305,14 +313,14 @@ def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list
 
     open_ = [a for a in found if a.state is TierState.WAITING]
     if not any(fits(a) for a in open_):
-        late = f"; predicted to miss the RTO: {show_duration(left_s)} left" if open_ else ""
+        late = f"; predicted to miss the RTO: {left}" if left_s > 0 else f"; {left}"
         return [replace(a, evidence=a.evidence + late) if a in open_ else a for a in found]
     return [
         replace(
             a,
             state=TierState.INELIGIBLE,
             reason=Reason.BUDGET_TOO_SMALL,
-            evidence=f"{_prospect(turn, turn.model.moves[a.move])}, {show_duration(left_s)} of the RTO left",
+            evidence=f"{_prospect(turn, turn.model.moves[a.move], left_s)}, {left}",
         )
         if a in open_ and not fits(a)
         else a

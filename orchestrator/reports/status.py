@@ -13,6 +13,7 @@ from orchestrator.core import decided as d
 from orchestrator.core import endings, failback, plan
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
+from orchestrator.core.incident import UNSEEN
 from orchestrator.core.model import Model, Service
 from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
@@ -255,6 +256,8 @@ def _next(
         judged = incident.judged
         if judged is not None and judged.reason is Reason.MASS_FAILURE:
             return f"bascule resume {service.id}"
+        if judged is not None and judged.decision is Decision.ASK and judged.reason in UNSEEN:
+            return f"bascule ready {service.client}"
         if judged is not None and judged.decision in (Decision.ASK, Decision.REFRAIN) and service.ladder:
             return f"bascule failover {service.id} --dry-run"
         return f"bascule incidents {incident.id}"
@@ -287,7 +290,7 @@ def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: flo
             evidence=ledger.evidence if ledger else "",
             usual_s=usual,
             usual_runs=len(kept),
-            fits=usual is None or left_s is None or usual <= left_s,
+            fits=left_s is None or (left_s > 0 if usual is None else usual <= left_s),
         )
 
 

@@ -200,7 +200,7 @@ def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Li
 def usual(t: TierNow) -> str:
     """What is known of how long the tier takes."""
     if t.usual_s is None:
-        return "never measured, assumed to fit"
+        return "never measured, " + ("assumed to fit" if t.fits else "and the RTO is over")
     return f"usually {show_duration(t.usual_s)} ({counted(t.usual_runs, 'run')}), " + (
         "fits" if t.fits else "does not fit"
     )

@@ -355,6 +355,7 @@ def test_what_is_not_seen_is_not_told_as_down() -> None:
     told = [x.text for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED and x.subject == "acme/erp"]
     assert told[0].startswith("i2 of acme/erp is open for 2:40: its maximum tolerable downtime of 3:20 is near")
     assert told[1].startswith("whether acme/erp is down is not known, and nothing is done by itself: ")
+    assert [x.say for x in world.told if x.text == told[1]] == ["bascule ready acme"]
 
 
 def test_a_move_that_was_rejected_is_no_tier_that_failed_and_one_that_is_done_no_recovery() -> None:

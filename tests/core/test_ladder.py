@@ -343,3 +343,30 @@ def test_a_place_that_was_taken_out_is_on_record_again_before_anything_is_starte
     assert world.played == ["power_off_hq", "restart_erp"]
     kinds = [(type(x), getattr(x, "place", "")) for x in world.records(r.MayActAdded, r.MayActRemoved)]
     assert kinds == [(r.MayActRemoved, "acme/hq"), (r.MayActAdded, "acme/hq")]
+
+
+def test_nothing_is_assumed_to_fit_into_an_rto_that_is_over() -> None:
+    world = lab(rto_s=60.0)
+    world.say(WordKind.HOLD, "acme")
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.good("hq-dark")
+    world.run(120)
+    world.say(WordKind.RESUME, "acme")
+    world.run(5)
+    (chosen,) = [x.text for x in world.told if x.subject == "acme/erp" and "tier 2 acme/geo-site chosen" in x.text]
+    assert "chosen (r1), no history; tier 1" in chosen
+
+
+def test_a_place_that_was_given_up_is_told_so_for_as_long_as_it_counts() -> None:
+    """Read an hour later, "12s ago" would be false."""
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    world.silent("erp-transaction", "erp-at-geo", "geo-ready")
+    world.bad("cloud-ready")
+    world.run(60)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    service = world.model.services["acme/erp"]
+    back = replace(service, ladder=(*service.ladder, Tier("acme/return-hq")))
+    found = ladder.assess(world.engine.turn(world.now), back, Tier("acme/return-hq"), 0.0)
+    assert (found.reason, found.evidence) == (Reason.COOLING_DOWN, "acme/hq was given up less than 15:00 ago")

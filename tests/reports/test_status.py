@@ -91,6 +91,7 @@ def test_a_missed_rto_is_said(tape: Tape) -> None:
     tape.after(2.0).incident("i2", "acme/hq", "no reply", first_bad=tape.now - 2.0, last_good=None)
     tape.after(130.0)
     assert seen(tape)[0] == "acme/erp  DOWN for 2:12   at hq   RTO 2:00 ▕████████████▏ RTO missed by 0:12"
+    assert "  tier 1 backup-isp      waiting     never measured, and the RTO is over" in seen(tape)
 
 
 def test_who_is_waited_for_and_what_to_type(tape: Tape) -> None:
