@@ -305,8 +305,9 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
     text = _not_done(turn, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
     braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
-    unseen = f"bascule ready {service.client}" if finding.reason in UNSEEN else f"bascule failover {service.id}"
-    say = f"bascule resume {service.id}" if braked else unseen
+    blind = finding.reason in (Reason.BLIND, Reason.HEALTH_UNKNOWN)  # too few vantages are a person's to overrule
+    by_hand = f"bascule ready {service.client}" if blind else f"bascule failover {service.id}"
+    say = f"bascule resume {service.id}" if braked else by_hand
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
 
 
