@@ -6,7 +6,7 @@ ever). Passed over is only what nothing reads, or what is read by nobody but its
 
     compiled Python in `__pycache__`     the runner has Python keep and look for it elsewhere
     `.git`, if git made it               unless somebody names the folder that it is in: then all of it is meant
-    `.bascule` beside `playbooks`        the controller's own state
+    `.bascule` of a workspace            the controller's own state: beside `inventories`, or beside `playbooks`
 
 A file is read once and then known by its signature (device, inode, size, both times): a look at thousands of files
 that did not change is as many calls of stat. A signature that is younger than the clock's grain is not relied on.
@@ -69,7 +69,7 @@ def _is_passed_over(folder: Path, name: str, git: bool) -> bool:
         return name.endswith(".pyc")
     if name == ".git" and not git:
         return all((folder / name / made).exists() for made in ("HEAD", "objects", "refs"))
-    return name == ".bascule" and (folder / "playbooks").is_dir()
+    return name == ".bascule" and any((folder / beside).is_dir() for beside in ("inventories", "playbooks"))
 
 
 def names(top: Path) -> Iterator[str]:

@@ -470,6 +470,25 @@ def test_another_playbook_and_what_ansible_writes_are_none_of_it(place: Path) ->
     assert digest(place) == before
 
 
+def test_the_controllers_own_state_is_none_of_it_where_all_is_in_one_folder(tmp_path: Path) -> None:
+    """A program of the inventory and the playbook lie in the workspace itself, and so does what runs leave there."""
+    place = tmp_path / "flat"
+    write(place / "inventories/acme/services.yml", "inventory: [../../cloud.py]\n")
+    write(place / "cloud.py", "#!/bin/sh\necho '{}'\n").chmod(0o755)
+    write(place / "site.yml", "- hosts: web\n  tasks: [{ansible.builtin.ping: }]\n")
+
+    def digest() -> str | None:
+        return playbook_digest(place, "site.yml", [place / "inventories/acme/../../cloud.py"])
+
+    before = digest()
+    assert before is not None
+    for name in ("runs/r1/prepare.1/work/guard/group_vars/all.yml", "runs/r1/prepare.1/work/guard/guard.yml", "x.py"):
+        write(place / ".bascule" / name)
+    assert digest() == before
+    write(place / "settings.ini")
+    assert digest() != before
+
+
 def test_a_template_in_a_name_covers_whatever_it_could_name(place: Path) -> None:
     write(place / "playbooks/p.yml", "- hosts: web\n  tasks:\n    - ansible.builtin.include_tasks: '{{ how }}.yml'\n")
     write(place / "playbooks/stop.yml", "[]\n")
