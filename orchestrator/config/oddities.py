@@ -12,7 +12,9 @@ from orchestrator.config.faults import Faults, Position
 from orchestrator.config.patterns import PatternInvalid, match_hosts
 from orchestrator.config.strict_yaml import Path_
 from orchestrator.config.ways import program_trouble
-from orchestrator.core.model import Check, Move, Service
+from orchestrator.core.model import Check, Condition, Move, Place, Service
+
+PLUG_IN = "nagios"  # the kind of probe whose exit code 1 is a warning
 
 
 def odd_services(c: Compiler, services: Iterable[Service], moves: Mapping[str, Move]) -> None:
@@ -40,6 +42,37 @@ def odd_services(c: Compiler, services: Iterable[Service], moves: Mapping[str, M
             said = f"'from' of move {name} does not hold for {name}.back: it starts wherever the service is by then"
             wanted = f"a move of its own with 'undoes: {name}' and its own 'from', where that matters"
             c.faults.warn(c.file.document.key("moves", name, "back"), said, wanted)
+
+
+def odd_proofs(c: Compiler, moves: Iterable[Move], places: Iterable[Place]) -> None:
+    """Warn of programs that fail where nothing is proven, and are taken for a plug-in that only warns.
+
+    What knows success and failure alone (a test of the shell, `grep`, `curl`) fails with exit code 1.
+    """
+    proofs: list[tuple[Path_, Condition | None]] = []
+    for place in places:
+        at = ("places", place.name)
+        if place.fence is not None:
+            proofs.append(((*at, "fence", "proven_when"), place.fence.proven_when))
+            proofs.append(((*at, "fence", "dark_when"), place.fence.dark_when))
+        if place.isolate is not None:
+            proofs.append(((*at, "isolate", "proven_when"), place.isolate.proven_when))
+    for move in moves:
+        name, _, back = move.name.partition(".")
+        at = ("moves", name, *((back,) if back else ()))
+        proofs.append(((*at, "done_when"), move.done_when))
+        if move.hand_over is not None:
+            proofs.append(((*at, "hand_over", "proven_when"), move.hand_over.proven_when))
+    for path, proof in proofs:
+        for identifier in proof.checks() if proof is not None else ():
+            check = c.asked.get(identifier)
+            if check is not None and check.probe == PLUG_IN and check.options.get("warning", "good") == "good":
+                asked = identifier.partition("/")[2]
+                said = (
+                    f"{'.'.join(map(str, path[1:]))} asks {asked}: it is good where its program fails with exit code 1"
+                )
+                wanted = f"'warning: bad' in check {check.name}, unless its program is a monitoring plug-in"
+                c.faults.warn(c.at(*path), said, wanted)
 
 
 def _ladder(c: Compiler, service: Service, tiers: list[tuple[int, Move]]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from orchestrator.config.client import ClientFile, Compiler
 from orchestrator.config.faults import Faults
-from orchestrator.config.oddities import odd_services
+from orchestrator.config.oddities import odd_proofs, odd_services
 from orchestrator.config.shapes import ServiceShape, written
 from orchestrator.config.strict_yaml import Path_
 from orchestrator.core.model import Dependency, Mode, Move, Place, Service, Tier
@@ -34,6 +34,9 @@ def compile_services(
                 _exclusive(c, service, shape, moves, places)
     _unused(c)
     odd_services(c, found.values(), moves)
+    odd_proofs(
+        c, [m for m in moves.values() if m.client == c.client], [p for p in places.values() if p.client == c.client]
+    )
     return found
 
 

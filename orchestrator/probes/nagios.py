@@ -135,7 +135,12 @@ def judge(options: NagiosOptions, reply: Exited) -> Judged:
         answer = _ANSWERS[reply.code]
     else:
         return Judged(Answer.NONE, measures, f"{program} ended with {reply.code}, which means nothing: {text}")
-    return Judged(answer, measures, text or f"{program} said nothing, exit {reply.code}")
+    said = text or f"{program} said nothing"
+    if reply.code == 1 and answer is Answer.GOOD:  # or a test of the shell that failed
+        said += " (exit 1, a warning: good)"
+    elif not text:
+        said += f", exit {reply.code}"
+    return Judged(answer, measures, said)
 
 
 def invent(options: NagiosOptions, so: bool, measures: Mapping[str, float]) -> Exited:

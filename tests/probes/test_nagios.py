@@ -24,7 +24,7 @@ def plugin(directory: Path, script: str) -> list[str]:
     ("script", "answer", "says"),
     [
         ("echo 'DISK OK - free'", Answer.GOOD, "DISK OK - free"),
-        ("echo 'DISK WARNING - 10% left'; exit 1", Answer.GOOD, "10% left"),
+        ("echo 'DISK WARNING - 10% left'; exit 1", Answer.GOOD, "10% left (exit 1, a warning: good)"),
         ("echo 'DISK CRITICAL - full'; exit 2", Answer.BAD, "full"),
         ("echo 'cannot see the disk'; exit 3", Answer.NONE, "cannot see"),
         ("exit 64", Answer.NONE, "ended with 64, which means nothing"),
