@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Json, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import percentile
@@ -200,9 +200,8 @@ def limits(plan: Plan, summary: Summary) -> list[str]:
     measured = len(plan.usual_s)
     durations = "durations of playbooks: a tenth of their time-outs, assumed"
     if measured:
-        durations = (
-            f"durations of playbooks: {measured} kinds of steps measured in this workspace's journal, the others"
-        )
+        kinds = counted(measured, "kind")
+        durations = f"durations of playbooks: {kinds} of steps measured in this workspace's journal, the others"
         durations += " assumed to be a tenth of their time-outs"
     return [durations, *summary.not_modelled]
 
@@ -212,9 +211,10 @@ def closing(summary: Summary) -> str:
     all_ = [e for _, e in summary.episodes]
     kept, late = sum(e.kept for e in all_), sum(e.rta_s is not None and not e.kept for e in all_)
     left, still = sum(e.how == LEFT for e in all_), sum(e.how == STILL_DOWN for e in all_)
-    parts = [f"{kept} ended within their RTO", f"{late} later" if late else ""]
+    parts = [f"{kept} ended within {'its' if len(all_) == 1 else 'their'} RTO", f"{late} later" if late else ""]
     parts += [f"{n} {'was' if n == 1 else 'were'} {how}" for n, how in ((left, LEFT), (still, STILL_DOWN)) if n]
-    outages = f"Of {len(all_)} outages {', '.join(p for p in parts if p)}; " if all_ else "No service went down; "
+    ended = ", ".join(p for p in parts if p)
+    outages = f"Of {counted(len(all_), 'outage')} {ended}; " if all_ else "No service went down; "
     if not summary.violations:
         return f"{outages}none of the statements of what must never happen was violated."
     count = len(summary.violations)

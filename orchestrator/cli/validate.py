@@ -156,7 +156,7 @@ def _table(loaded: Loaded) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from orchestrator.core.durations import show_duration
+    from orchestrator.core.durations import counted, show_duration
 
     table = Table("service", "mode", "RTO", "RPO", "home", "ladder", box=None, pad_edge=False)
     for service in loaded.model.services.values():
@@ -170,7 +170,8 @@ def _table(loaded: Loaded) -> None:
         )
     console = Console(highlight=False, markup=False, emoji=False)
     for client, numbers in _summary(loaded)["clients"].items():
-        counts = ", ".join(f"{numbers[key]} {key}" for key in ("hosts", "checks", "places", "moves", "people"))
+        counts = ", ".join(counted(numbers[f"{noun}s"], noun) for noun in ("host", "check", "place", "move"))
+        counts += ", 1 person" if numbers["people"] == 1 else f", {numbers['people'] or 'no'} people"
         console.print(f"{client}: {counts}")
         for line in _alone_lines(client, numbers["checks_that_stand_alone"]):
             console.print(line, soft_wrap=True)

@@ -167,7 +167,7 @@ TEXTS: dict[Reason, str] = {
     Reason.NOT_WAITING: "the run is not waiting for an approval",
     Reason.ALREADY_ENDED: "it has ended already",
     Reason.AT_HOME: "the service is where it belongs and no move is in effect",
-    Reason.NO_WAY_BACK: "the service is not as at home, and none of its declared ways back starts from how it is",
+    Reason.NO_WAY_BACK: "no declared way back of the service starts from how it is now",
     Reason.NOT_HELD: "nothing of that name was held, in maintenance or suspected",
     Reason.IN_INCIDENT: "the service has an open incident",
     Reason.ID_IN_USE: "another word was said under this id",

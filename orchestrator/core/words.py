@@ -169,6 +169,9 @@ def _no_way_back(turn: Turn, service: Service, word: WordSpoken) -> Refusal:
     if engaged or place != service.home:
         away = f"{stands}, home is {service.home or 'not declared'}; ways back declared: {declared}"
         return Refusal(Reason.NO_WAY_BACK, away)
+    if service.home is None:  # nothing is in effect, but there is no place of which to say that it belongs there
+        nothing = "no home is declared and no move is in effect, so nothing has to go back"
+        return Refusal(Reason.NO_WAY_BACK, f"{service.id}: {nothing}; ways back declared: {declared}")
     return Refusal(Reason.AT_HOME, f"{stands}; ways back declared: {declared}")
 
 

@@ -73,6 +73,9 @@ def test_the_closing_sentence_counts_everything() -> None:
         "Of 14 outages 12 ended within their RTO, 1 later, 1 was left to a person; "
         "none of the statements of what must never happen was violated."
     )
+    one = summary()
+    one.episodes = [x for x in one.episodes if x[1].kept][:1]
+    assert closing(one).startswith("Of 1 outage 1 ended within its RTO; ")
     broken = summary()
     broken.violations.append((7, Violation(16, "an exclusive service acts at one place", "chain/stock", 50.0)))
     assert closing(broken).endswith("1 violation of what must never happen: a defect of bascule, not of the plan.")

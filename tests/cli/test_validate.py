@@ -36,7 +36,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_sound_workspace_is_summed_up(workspace: Path) -> None:
     done = bascule("validate", "--workspace", str(workspace))
     assert done.returncode == 0, done.stderr
-    assert "acme: 5 hosts" in done.stdout
+    assert "acme: 5 hosts, 5 checks, 2 places, 2 moves, 1 person\n" in done.stdout
     assert "acme/erp" in done.stdout
     told = json.loads(bascule("validate", "--workspace", str(workspace), "--json").stdout)
     assert told["valid"] is True

@@ -65,6 +65,12 @@ def test_refusals_name_the_rule_and_the_evidence(
     assert len(list(world.records(r.WordRefused))) == 1
 
 
+def test_nothing_is_at_home_that_has_no_home() -> None:
+    answer = lab(home=None, exclusive=False, failback=("acme/backup-isp.back",)).say(WordKind.FAILBACK, "acme/erp")
+    assert answer.reason == Reason.NO_WAY_BACK.value
+    assert "no home is declared and no move is in effect" in answer.evidence
+
+
 @pytest.mark.parametrize("kind", list(WordKind))
 def test_a_word_needs_a_name(kind: WordKind) -> None:
     world = lab()
