@@ -181,10 +181,10 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
     last = last_run(turn, incident)
     if last is None or last.ended is None or last.started.tier is None:
         return
-    tier = last.started.tier
-    ledger = incident.tiers.get(tier)
-    if ledger is not None and ledger.state is r.TierState.FAILED:
-        return
+    move = last.started.move
+    if any(x.move == move and x.state is r.TierState.FAILED for x in incident.tiers.values()):
+        return  # by the move: numbers shift with the ladder, and another's judgement under its old one is not its own
+    tier = next((n for n, t in enumerate(service.ladder, start=1) if t.move == move), last.started.tier)
     if not last.ended.ok:
         if last.ended.reason in NOT_THE_TIERS_FAULT or _could_not_ask(turn, incident, last):
             let_go(turn, incident, last)

@@ -371,3 +371,24 @@ def test_a_move_that_was_rejected_is_no_tier_that_failed_and_one_that_is_done_no
     world.run(60)
     assert [x.kind for x in world.told if "done, asked by Ada" in x.text] == [NoticeKind.MOVE_DONE]
     assert not [x for x in world.told if x.kind is NoticeKind.RECOVERED]
+
+
+def test_a_failed_tier_is_told_once_though_the_ladder_is_put_in_another_order() -> None:
+    """Numbers move with the ladder: a failure is the move's, and another's judgement under its number ends nothing."""
+    world = lab()
+    world.effects = {"power_off_hq": world.effects["power_off_hq"]}  # no other playbook helps
+    hq_loses_power(world)
+    world.run(400)
+    failed = [x for x in world.records(r.TierJudged) if x.state is r.TierState.FAILED]
+    assert failed, "the first tier was tried in vain"
+    move, runs = failed[0].move, len([x for x in world.records(r.RunStarted) if x.move == failed[0].move])
+    services = dict(world.model.services)
+    for name, service in services.items():
+        services[name] = replace(service, ladder=tuple(reversed(service.ladder)))
+    world.model = replace(world.model, digest="reversed", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    before = len(list(world.records(r.TierJudged)))
+    world.run(600)
+    assert len([x for x in world.records(r.RunStarted) if x.move == move]) == runs, "it is not tried again"
+    later = [(x.tier, x.move, x.state) for x in list(world.records(r.TierJudged))[before:]]
+    assert len(later) == len(set(later)), "each is judged once under its new number"
