@@ -49,6 +49,7 @@ class _Delivery:
 
     notice: TellPeople
     receivers: int
+    wayless: tuple[str, ...] = ()  # people who have no way of their own, and nobody that stands in
     tried: int = 0  # receivers whose ways were all tried once
     ended: int = 0  # receivers that are done with, one way or the other
     reached: list[str] = field(default_factory=list)
@@ -110,9 +111,8 @@ class PeopleNotifier:
 
     def _begin(self, notice: TellPeople) -> None:
         to = addressed(notice, self.settings)
-        delivery = _Delivery(notice, len(to.receivers), used=to.used)
+        delivery = _Delivery(notice, len(to.receivers), wayless=to.wayless, used=to.used)
         delivery.trouble |= {f"person {i}": "nobody of that id" for i in to.unknown}
-        delivery.trouble |= dict.fromkeys(to.wayless, "no way is configured")
         self._deliveries[notice.id] = delivery
         message = message_of(notice, to.people)
         for receiver in to.receivers:
@@ -224,15 +224,18 @@ def _named(receiver: Receiver, way: Way) -> str:
 
 def _through(delivery: _Delivery) -> str:
     text = ", ".join(delivery.reached)
+    if delivery.wayless:
+        text += f" (without a way of their own: {', '.join(delivery.wayless)})"
     if delivery.trouble:
         text += NOT_BY + _listed(delivery.trouble)
     return text
 
 
 def _why(delivery: _Delivery) -> str:
-    if not delivery.trouble:
+    trouble = delivery.trouble | dict.fromkeys(delivery.wayless, "no way is configured")
+    if not trouble:
         return "nobody is configured to be told: no people on call and no `notify: ways:`"
-    return _listed(delivery.trouble)
+    return _listed(trouble)
 
 
 def _listed(trouble: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from orchestrator.core.commands import NoticeKind, TellPeople
-from orchestrator.core.events import NoticeDelivered, NoticeFailed
+from orchestrator.core.events import NOT_BY, NoticeDelivered, NoticeFailed
 from orchestrator.core.people import AppriseWay, CommandWay, Deliver, NotifySettings, Person, Retry
 from orchestrator.notify.notifier import Answer, PeopleNotifier
 from tests.notify.receiver import HttpReceiver, http_receiver, until
@@ -283,6 +283,18 @@ class TestItDoesNotWorkAtOnce:
         answer = await told(notifier, answers)
         assert isinstance(answer, NoticeDelivered)
         assert answer.through == "Eve (deputy of Ada Lovelace) by json"
+
+    async def test_people_without_a_way_are_named_where_others_were_told_and_that_is_no_failure(
+        self, tmp_path: Path, answers: list[Answer]
+    ) -> None:
+        settings = settings_for(ada(), ways=(noting(tmp_path / "heard"),))
+        notifier = PeopleNotifier(settings, answers.append)
+        notifier.carry_out(APPROVE)
+        await until(lambda: answers)
+        assert isinstance(answers[0], NoticeDelivered)
+        assert answers[0].through.endswith("(without a way of their own: Ada Lovelace)")
+        assert NOT_BY not in answers[0].through
+        await notifier.close()
 
     async def test_deputies_that_go_round_in_a_circle_reach_nobody(self, answers: list[Answer]) -> None:
         bob = Person("acme/bob", "acme", "Bob", deputy="acme/ada")
