@@ -262,6 +262,8 @@ def _check(
     via = target.text(shape.via, "via")
     via_id = domains.resolve(via, one.document.at(*one.path, "via"), faults) if via else None
     seen_from = target.text(shape.vantage, "vantage") or vantage
+    if seen_from != vantage:  # a host of this client: what another's of that name sees says nothing of it
+        seen_from = f"{client}/{seen_from}"
     if faults.found:
         return None
     every = shape.every or 1.0
