@@ -7,7 +7,7 @@ accident that it prevents. A new guard is one function and one row.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core.decided import covers
@@ -40,8 +40,15 @@ def blind(turn: Turn, service: Service) -> Finding | None:
     vantages = vantages_of(turn, service)
     if not all(turn.blind(v) for v in vantages):
         return None
-    told = (f"vantage {v}: none of {', '.join(turn.references(v))} answers" for v in vantages)
+    told = (f"vantage {v}: {_none_answers(service.client, turn.references(v))}" for v in vantages)
     return Finding(_in_doubt(turn, service), Reason.BLIND, "; ".join(told))
+
+
+def _none_answers(client: str, references: Sequence[str]) -> str:
+    own = [name for name in references if is_of(client, name)]
+    others = len(references) - len(own)
+    told = [f"none of {', '.join(own)} answers"] if own else []
+    return ", ".join([*told, *([f"none of {others} of other clients answers"] if others else [])])
 
 
 def no_quorum(turn: Turn, service: Service) -> Finding | None:
@@ -131,21 +138,35 @@ def frozen(turn: Turn, service: Service) -> Finding | None:
 
 
 def mass_failure(turn: Turn, service: Service) -> Finding | None:
-    """When everything fails at once, it may be the checks (AWS, October 2025); one dark site is one."""
-    limits = turn.limits(service.client)
-    asked = (limits.failure_window_s, turn.state(service).resumed_at)
-    if asked not in turn.fallen:  # no verdict changes while deciding: the same for every service that asks
-        leave_at = (x.at + limits.failure_window_s for x in turn.decided.fell.values())
-        leaves_at = min((at for at in leave_at if at >= turn.now), default=FOREVER)
-        turn.fallen[asked] = unexplained_domains(turn, *asked), leaves_at
-    domains, leaves_at = turn.fallen[asked]
-    if len(domains) > limits.failure_domains:
-        turn.wake(leaves_at + MOMENT_S)
-        evidence = (
-            f"{len(domains)} failure domains within {show_duration(limits.failure_window_s)}: {', '.join(domains)}"
-        )
-        return Finding(Decision.ASK, Reason.MASS_FAILURE, evidence)
+    """When everything fails at once, it may be the checks (AWS, October 2025); one dark site is one.
+
+    What fell with other clients counts against the workspace's limit: a client that wants to be asked sooner is to be
+    asked about its own. One that allows more than the workspace does allows it of everybody's.
+    """
+    own, resumed_at = turn.limits(service.client), turn.state(service).resumed_at
+    everyone = max(own, turn.model.limits, key=lambda x: x.failure_domains)
+    for limits, client in ((everyone, ""), (own, service.client)):
+        asked = (client, limits.failure_window_s, resumed_at)
+        if asked not in turn.fallen:  # no verdict changes while deciding: the same for every service that asks
+            leave_at = (x.at + limits.failure_window_s for x in turn.decided.fell.values())
+            leaves_at = min((at for at in leave_at if at >= turn.now), default=FOREVER)
+            turn.fallen[asked] = unexplained_domains(turn, *asked), leaves_at
+        domains, leaves_at = turn.fallen[asked]
+        if len(domains) > limits.failure_domains:
+            turn.wake(leaves_at + MOMENT_S)
+            told = [name for name in domains if is_of(service.client, name)]
+            told += [f"{others} of other clients"] if (others := len(domains) - len(told)) else []
+            window = show_duration(limits.failure_window_s)
+            evidence = f"{len(domains)} failure domains within {window}: {', '.join(told)}"
+            return Finding(Decision.ASK, Reason.MASS_FAILURE, evidence)
+        if own is everyone:
+            break
     return None
+
+
+def is_of(client: str, name: str) -> bool:
+    """Whether this id is of the client. Of what is another's, its people are told how many there are, and no name."""
+    return name.partition("/")[0] == client
 
 
 def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
@@ -257,8 +278,10 @@ def dependencies(turn: Turn, service: Service) -> list[str]:
     return [d.service for d in service.depends_on if not d.at or place in d.at]
 
 
-def unexplained_domains(turn: Turn, window_s: float, since: float) -> list[str]:
+def unexplained_domains(turn: Turn, client: str, window_s: float, since: float) -> list[str]:
     """The most failure domains that fell within one window, of what fell after `since`: down still, or a moment ago.
+
+    `client`: of this one alone; empty: of all.
 
     What is down still counts however long ago it fell: letting go after the window would only delay the mistake.
     Only checks that a service's health rests on count: others may well be down in good times ("HQ's power is
@@ -267,7 +290,7 @@ def unexplained_domains(turn: Turn, window_s: float, since: float) -> list[str]:
     fell: list[tuple[float, frozenset[str]]] = []
     watched: dict[str, list[Service]] = {}
     for service in turn.model.services.values():
-        for name in service.healthy_when.checks():
+        for name in service.healthy_when.checks() if client in ("", service.client) else ():
             watched.setdefault(name, []).append(service)
     for verdict in turn.decided.fell.values():
         counts = turn.now - verdict.at <= window_s or turn.decided.verdicts[verdict.check].verdict is Verdict.DOWN

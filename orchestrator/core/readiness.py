@@ -22,6 +22,7 @@ whoever reads the journal: `reports/status.py`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -191,11 +192,25 @@ def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tupl
     since = blind_since(turn, vantage)
     rows = [turn.rows.get(c) for c in references]
     seen = any(row is not None and row.last_good_at is not None for row in rows)
-    evidence = f"no reference answers: {'; '.join(turn.evidence(c) for c in references[:NAMED])}"
+    theirs = [c for c in references if turn.model.checks[c].client == client]
+    told = [turn.evidence(c) for c in theirs[:NAMED]]
+    more = len(references) - len(theirs)
+    told += [f"nor do {more} of other clients"] if more else []
+    evidence = f"no reference answers: {'; '.join(told)}"
     evidence += "" if seen else "; none has ever answered"
     counts = f"silence of {named(own)} counts for nothing; " if own else ""
     means = counts + (f"nothing is done by itself for {named(services)}" if services else "nothing is known from there")
-    return _item(turn, Lack.BLIND, client, vantage, since, evidence, means, f"bascule check {references[0]}", services)
+    return _item(
+        turn,
+        Lack.BLIND,
+        client,
+        vantage,
+        since,
+        evidence,
+        means,
+        shlex.join(["bascule", "check", *theirs[:1]]),
+        services,
+    )
 
 
 def blind_since(turn: Turn, vantage: str) -> float:

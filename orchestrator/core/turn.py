@@ -65,7 +65,7 @@ class Turn:
         self.asked: set[str] = set()  # whose verdicts were asked for; whoever wants to know empties it first
         self._rows = rows
         self._now = now
-        self._fallen: dict[tuple[float, float], tuple[list[str], float]] = {}
+        self._fallen: dict[tuple[str, float, float], tuple[list[str], float]] = {}
         self._references = references if references is not None else {}
         self._blind: dict[str, bool] = {}
 
@@ -84,7 +84,7 @@ class Turn:
         return self._rows
 
     @property
-    def fallen(self) -> dict[tuple[float, float], tuple[list[str], float]]:
+    def fallen(self) -> dict[tuple[str, float, float], tuple[list[str], float]]:
         """What `policy.mass_failure` has found so far; it depends on the time."""
         self.looked_closer = True
         return self._fallen

@@ -133,14 +133,18 @@ class Answers:
             for c in references
         )
 
-    def fell_apart(self, now: float, window_s: float, since: float) -> list[str]:
-        """Checks that fell within one window and have no failure domain in common, two by two: a lower bound."""
+    def fell_apart(self, now: float, window_s: float, since: float, client: str = "") -> list[str]:
+        """Checks that fell within one window and have no failure domain in common, two by two: a lower bound.
+
+        `client`: of this one alone; empty: of all.
+        """
         fell = [
             x
             for x in self._fell.values()
             if x.check in self._watched
             and x.at > since
             and x.check in self._model.checks
+            and client in ("", self._model.checks[x.check].client)
             and (streak := self._streaks.get(x.check)) is not None
             and (now - x.at <= window_s or self._verdicts.get(x.check) is r.Verdict.DOWN)
             and x.first_bad_at is not None
@@ -158,12 +162,13 @@ class Answers:
             most = max(most, apart, key=len)
         return most
 
-    def causes_at_most(self, now: float, window_s: float, since: float) -> int:
+    def causes_at_most(self, now: float, window_s: float, since: float, client: str = "") -> int:
         """How many things must have failed at most to explain all that is down, or fell lately: an upper bound."""
         fell = (
             x
             for x in self._fell.values()
             if x.check in self._model.checks
+            and client in ("", self._model.checks[x.check].client)
             and x.check in self._watched
             and x.at > since
             and (now - x.at <= window_s or self._verdicts.get(x.check) is r.Verdict.DOWN)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core import events as e
+from orchestrator.core import policy, readiness
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
@@ -229,21 +230,52 @@ def test_checks_from_outside_that_fail_across_sites_are_a_mass_failure() -> None
     assert "acme/town" in evidence
 
 
-def test_same_named_places_of_two_clients_are_two_failure_domains() -> None:
-    world = site(*["hq"] * 4, limits=Limits(failure_domains=1, concurrent_failovers=9))
+def two_clients(limits: Limits, **own: Limits) -> World:
+    """Two services of each of two clients, all at a place called hq."""
+    world = site(*["hq"] * 4, limits=limits)
     model = world.model
     checks, services, places = dict(model.checks), dict(model.services), dict(model.places)
     places["beta/hq"] = Place("beta/hq", "beta", "hq")
     for n in (2, 3):
         old = services.pop(f"acme/web{n}")
         services[f"beta/web{n}"] = replace(old, id=f"beta/web{n}", client="beta", home="beta/hq")
-    world.model = replace(model, digest="two", checks=checks, services=services, places=places)
+    changed = {"checks": checks, "services": services, "places": places, "client_limits": own}
+    world.model = replace(model, digest="two", **changed)
     world.hears(e.ConfigurationLoaded(world.model))
     world.run(20)
+    return world
+
+
+def test_same_named_places_of_two_clients_are_two_failure_domains() -> None:
+    world = two_clients(Limits(failure_domains=1, concurrent_failovers=9))
     world.bad(*(f"web{n}" for n in range(4)))
     world.run(120)
     finding = judged(world, Reason.MASS_FAILURE, "beta/web3")
-    assert "2 failure domains within 1:00: acme/hq, beta/hq" in finding.evidence
+    assert finding.evidence == "2 failure domains within 1:00: beta/hq, 1 of other clients"
+    told = [x for x in world.told if x.client == "beta"]
+    assert told, "a person is told"
+    assert not [x.text for x in told if "acme/hq" in x.text], "one client's people learn nothing of another"
+
+
+def test_a_blind_vantage_names_no_other_clients_references() -> None:
+    world = two_clients(Limits(failure_domains=9))
+    world.silent("ref")
+    world.run(3)
+    finding = policy.blind(world.engine.turn(world.now), world.model.services["beta/web3"])
+    assert finding is not None
+    assert finding.evidence == "vantage local: none of 1 of other clients answers"
+    items = [x for x in readiness.assess(world.engine.turn(world.now)) if x.lack is readiness.Lack.BLIND]
+    told = {x.client: (x.evidence.partition("; none has ever")[0], x.say) for x in items}
+    assert "acme/ref" in told["acme"][0]
+    assert told["acme"][1] == "bascule check acme/ref"
+
+
+def test_what_falls_with_another_client_does_not_count_against_a_clients_own_limit() -> None:
+    one, many = Limits(failure_domains=1, concurrent_failovers=9), Limits(failure_domains=3, concurrent_failovers=9)
+    world = two_clients(many, beta=one)
+    world.bad(*(f"web{n}" for n in range(4)))
+    world.run(120)
+    assert sorted(world.played) == [f"restart_web{n}" for n in range(4)], "\n".join(story(world))
 
 
 def test_what_moved_away_still_counts_for_the_place_where_it_fell() -> None:
