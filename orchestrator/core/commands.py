@@ -21,6 +21,8 @@ class RunPlaybook:
     The runner compares `playbook.digest` first (PLAN_CHANGED) and puts the epoch guard before the author's
     playbook. `facts` are given to the playbook as extra variables: `bascule_incident`, `bascule_run`,
     `bascule_epoch`, `bascule_move`, `bascule_drill`, `bascule_deadline`, `bascule_place`, `bascule_from`, `bascule_to`.
+    `beginning` tells the run from one that had the same id in another journal, or in a copy of this one: what is kept
+    of that one's attempts says nothing of this one. Empty: not known.
     """
 
     key: StepKey
@@ -29,6 +31,7 @@ class RunPlaybook:
     facts: Mapping[str, Json]
     epoch: int
     timeout_s: float
+    beginning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class SettleStep:
     client: str
     playbook: Playbook
     timeout_s: float
+    beginning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,12 @@ def facts_for(turn: Turn, run: Run, step: Step) -> dict[str, Json]:
     return names
 
 
+def beginning(run: Run) -> str:
+    """What tells this run from another one that had its id: in a journal that was put back, ids are given again."""
+    started = run.started
+    return f"{started.service} {started.move} {started.at!r} {started.word or ''}".rstrip()
+
+
 def playbook_of(turn: Turn, run: Run, step: Step) -> tuple[Playbook, float]:
     """The step's playbook and its time-out. Raises LookupError where the configuration has none any more."""
     move = turn.model.moves[run.started.move]

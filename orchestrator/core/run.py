@@ -32,7 +32,7 @@ from orchestrator.core.commands import CancelStep, NoticeKind, SettleStep
 from orchestrator.core.decided import Run, Step, step_key
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded
-from orchestrator.core.plan import PLAYBOOK_STEPS, books_of, playbook_of
+from orchestrator.core.plan import PLAYBOOK_STEPS, beginning, books_of, playbook_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -127,7 +127,7 @@ def take_over(turn: Turn, run: Run) -> None:
         except LookupError as gone:  # taken out of the configuration meanwhile
             endings.to_human(turn, run, Reason.PLAN_CHANGED, str(gone.args[0]))
             return
-        turn.command(SettleStep(step_key(run, step), endings.client(run), playbook, timeout_s))
+        turn.command(SettleStep(step_key(run, step), endings.client(run), playbook, timeout_s, beginning(run)))
         if run.abort is not None:
             turn.command(CancelStep(step_key(run, step)))
     elif step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):

@@ -18,6 +18,7 @@ from orchestrator.core.plan import (
     DESTRUCTIVE_STEPS,
     PLAYBOOK_STEPS,
     QUESTION_STEPS,
+    beginning,
     changed,
     digest_as_started,
     facts_for,
@@ -82,7 +83,8 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
         playbook, timeout_s = playbook_of(turn, run, step)
         key = step_key(run, step)
         facts = facts_for(turn, run, step)
-        turn.command(RunPlaybook(key, endings.client(run), playbook, facts, turn.decided.epoch, timeout_s))
+        begun = beginning(run)
+        turn.command(RunPlaybook(key, endings.client(run), playbook, facts, turn.decided.epoch, timeout_s, begun))
     elif step.kind is r.StepKind.APPROVAL:
         _ask_for_approval(turn, run)
     elif move is not None:

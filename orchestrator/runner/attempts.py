@@ -5,6 +5,7 @@ holds the lock" proves that no worker runs or ever will. Process ids alone canno
 controller may die before it has written one down).
 
     <private>/<run>/<step>.<attempt>/   mode 0700
+        beginning     of which run it is, where ids were given twice
         lock          flock'ed by the worker (inherited from the controller through a socket)
         worker.json   pid of the worker, start time, token of the attempt, inventory
         events.jsonl  what happened, as it happened; no results, so no secrets
@@ -55,6 +56,7 @@ class Attempt:
     def __init__(self, private: Path, key: StepKey) -> None:
         self.key = key
         self.path = private / safe_name(key.run) / f"{safe_name(key.step)}.{key.attempt}"
+        self.beginning = self.path / "beginning"
         self.lock = self.path / "lock"
         self.worker = self.path / "worker.json"
         self.events = self.path / "events.jsonl"
@@ -66,10 +68,27 @@ class Attempt:
         """Whether this attempt has been begun here."""
         return self.path.is_dir()
 
-    def create(self) -> None:
+    def is_of(self, beginning: str) -> bool:
+        """Whether what is kept here is of the run that began so; where nothing says so, it is taken to be."""
+        try:
+            return beginning in ("", self.beginning.read_text(encoding="utf-8"))
+        except OSError:
+            return True
+
+    def set_aside(self) -> None:
+        """Make room for an attempt of another run of this id; what is here goes when that run is forgotten."""
+        for number in range(1, 1000):
+            aside = self.path.with_name(f"{self.path.name}.aside.{number}")
+            if not aside.exists():
+                self.path.rename(aside)
+                return
+
+    def create(self, beginning: str = "") -> None:
         """Make the directory, durably. Raises FileExistsError if the attempt has been begun before."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.mkdir(mode=0o700)
+        if beginning:
+            self.beginning.write_text(beginning, encoding="utf-8")
         for directory in (self.path.parent.parent, self.path.parent):
             sync_directory(directory)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from orchestrator.core import ansible
 from orchestrator.core.apart import kept_for
-from orchestrator.core.commands import CancelStep, RunPlaybook
+from orchestrator.core.commands import CancelStep, RunPlaybook, SettleStep
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
 from orchestrator.core.model import Playbook
 from orchestrator.runner import attempts, leftovers, settings, sweep
@@ -81,7 +81,7 @@ class PlaybookRunner:
             elif key not in self._following:
                 self._follow(key, self._settle(key, announce=False))
         elif key not in self._following:
-            self._follow(key, self._run(command) if isinstance(command, RunPlaybook) else self._settle(key))
+            self._follow(key, self._run(command) if isinstance(command, RunPlaybook) else self._settle_known(command))
 
     def use_inventories(self, inventories: Mapping[str, Sequence[Path]]) -> None:
         """After a reload: the clients' inventory sources as they are now; attempts that run keep theirs."""
@@ -138,14 +138,17 @@ class PlaybookRunner:
 
     async def _run(self, command: RunPlaybook) -> None:
         attempt = Attempt(self.private, command.key)
-        if attempt.exists():
+        if attempt.exists() and attempt.is_of(command.beginning):
             await self._settle(command.key)
+            return
+        if attempt.exists() and (refusal := await asyncio.to_thread(self._make_room, attempt)) is not None:
+            self._end(command.key, refusal)
             return
         if (refusal := await asyncio.to_thread(self._refusal, command)) is not None:
             self._end(command.key, refusal)
             return
         try:
-            attempt.create()
+            attempt.create(command.beginning)
             lock = attempt.take_lock()
         except OSError as error:
             self._end(command.key, _not_started(f"no place for the attempt: {error}"))
@@ -165,6 +168,27 @@ class PlaybookRunner:
         finally:
             os.close(lock)
         await self._watch(attempt, os.pidfd_open(worker.process.pid), command.timeout_s, worker.process)
+
+    def _make_room(self, attempt: Attempt) -> Result | None:
+        """A journal that was put back gives ids again: what another run of this id has left is not this one's.
+
+        Why it cannot be put aside, if it cannot.
+        """
+        lock = attempt.take_lock()
+        if lock is None:
+            pid = attempt.read_worker().get("pid", "not known")
+            return _not_started(
+                f"a playbook of another run that had the id {attempt.key.run}, which this journal does not know, still"
+                f" runs here (process {pid}): wait until it has ended, or end it"
+            )
+        try:
+            self._find_end(attempt, True)
+            attempt.set_aside()
+        except OSError as error:
+            return _not_started(f"what another run of its id has left cannot be put aside: {error}")
+        finally:
+            os.close(lock)
+        return None
 
     def _refusal(self, command: RunPlaybook) -> Result | None:
         playbook = command.playbook
@@ -245,6 +269,14 @@ class PlaybookRunner:
         return position + whole
 
     # --- what an earlier controller left ---
+
+    async def _settle_known(self, command: SettleStep) -> None:
+        attempt = Attempt(self.private, command.key)
+        if attempt.exists() and not attempt.is_of(command.beginning):
+            why = f"nothing is known of it: what is kept in {attempt.path} is of another run that had the same id"
+            self._end(command.key, Result(Outcome.LOST, why, ()))
+            return
+        await self._settle(command.key)
 
     async def _settle(self, key: StepKey, announce: bool = True) -> None:
         attempt = Attempt(self.private, key)

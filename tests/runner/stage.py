@@ -95,19 +95,22 @@ class Stage:
         path.write_text(text)
         return Playbook(name, digest(path))
 
-    def start(self, playbook: Playbook, step: str = "go", *, epoch: int = 1, timeout_s: float = 60.0) -> StepKey:
+    def start(
+        self, playbook: Playbook, step: str = "go", *, epoch: int = 1, timeout_s: float = 60.0, beginning: str = ""
+    ) -> StepKey:
         """Say RunPlaybook."""
         key = StepKey("acme/run-1", step, 1)
-        self.runner.carry_out(RunPlaybook(key, "acme", playbook, {"bascule_run": "acme/run-1"}, epoch, timeout_s))
+        facts = {"bascule_run": "acme/run-1"}
+        self.runner.carry_out(RunPlaybook(key, "acme", playbook, facts, epoch, timeout_s, beginning))
         return key
 
     def cancel(self, key: StepKey) -> None:
         """Say CancelStep."""
         self.runner.carry_out(CancelStep(key))
 
-    def settle(self, key: StepKey, playbook: Playbook) -> None:
+    def settle(self, key: StepKey, playbook: Playbook, beginning: str = "") -> None:
         """Say SettleStep."""
-        self.runner.carry_out(SettleStep(key, "acme", playbook, 60.0))
+        self.runner.carry_out(SettleStep(key, "acme", playbook, 60.0, beginning))
 
     async def end_of(self, key: StepKey) -> StepEnded:
         """Wait for the end of an attempt."""

@@ -314,6 +314,43 @@ class TestCrashes:
         assert (await stage.end_of(key)).outcome is Outcome.OK
         assert (stage.workspace / "done").read_text() == "once\n"
 
+    async def test_what_another_run_of_this_id_has_left_says_nothing_of_this_one(self, stage: Stage) -> None:
+        """A journal that was put back gives ids again, to a run of another client perhaps."""
+        playbook = stage.write("move.yml", f"    - ansible.builtin.shell: echo done >> {stage.workspace}/done\n")
+        key = stage.start(playbook, beginning="acme/web before")
+        await stage.end_of(key)
+        stage.heard.clear()
+        stage.settle(key, playbook, beginning="acme/erp afterwards")
+        ended = await stage.end_of(key)
+        assert ended.outcome is Outcome.LOST
+        assert "is of another run that had the same id" in ended.detail
+        stage.heard.clear()
+        stage.start(playbook, beginning="acme/erp afterwards")
+        assert (await stage.end_of(key)).outcome is Outcome.OK
+        assert (stage.workspace / "done").read_text() == "done\n" * 2, "it has run"
+        stage.heard.clear()
+        stage.start(playbook, beginning="acme/erp afterwards")
+        await stage.end_of(key)
+        assert (stage.workspace / "done").read_text() == "done\n" * 2, "said again, its own end is told"
+        stage.runner.forget(key.run)
+        assert not (stage.runner.private / "acme%2Frun-1").exists()
+
+    async def test_nothing_begins_while_another_run_of_its_id_still_runs(self, stage: Stage) -> None:
+        """Which of the two is to go on is for a person to say."""
+        slow = stage.write("slow.yml", "    - ansible.builtin.command: sleep 100\n")
+        key = stage.start(slow, beginning="acme/web before")
+        await until(lambda: Attempt(stage.runner.private, key).worker.exists())
+        await stage.runner.close()
+        stage.heard.clear()
+        stage.open()
+        stage.start(slow, beginning="acme/erp afterwards")
+        ended = await stage.end_of(key)
+        assert ended.outcome is Outcome.COULD_NOT_START
+        assert "which this journal does not know, still runs here (process " in ended.detail
+        stage.heard.clear()
+        stage.cancel(key)
+        await stage.end_of(key)
+
     async def test_a_killed_worker_is_lost_and_leaves_nothing(self, stage: Stage) -> None:
         """Its Ansible processes are found by their mark and ended before the end is told."""
         playbook = stage.write(
