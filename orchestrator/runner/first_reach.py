@@ -27,6 +27,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shlex
 import subprocess
 import sys
@@ -35,12 +36,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 from orchestrator.runner.guard_answers import Answer, Verdict, answer_of
 
 EARLY_S = 3  # how long the guard waits for a connection at the beginning; whoever is slower is asked when it is met
 JUST_NOW_S = 2.0  # so soon after the guard, what it has waited counts
 UNREACHABLE = 255
+PRINTED_MAX = 65536  # bytes of a host's answer, which is in its first lines
+LOOK_S = 0.05
 
 _STAND_IN = """#!/bin/sh
 here=${0%/*}
@@ -103,12 +107,11 @@ def _ask(here: Path, real: str, options: list[str]) -> Answer | None:
     guard = (here.parent / "command").read_text()
     with tempfile.TemporaryFile() as said:  # no pipe: a connection that persists would hold it open
         asked = [real, "-n", "-o", "LogLevel=VERBOSE", *first, *words, guard]
-        done = subprocess.run(asked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, check=False)
+        code, printed = _bounded(asked, said)
         said.seek(0)
-        lines = said.read(65536).decode(errors="replace").splitlines()
-    printed = done.stdout[:65536].decode(errors="replace")
+        lines = said.read(PRINTED_MAX).decode(errors="replace").splitlines()
     heard = [line for line in lines if not line.startswith(("Authenticated to ", "Transferred: ", "Bytes per "))]
-    if done.returncode == UNREACHABLE:
+    if code == UNREACHABLE:
         # A device that gives no status, or closes the connection, at a command that it does not know was logged in to.
         logged_in = len(heard) < len(lines) or _of_connection(real, "check", words)
         _of_connection(real, "stop", words)  # what is left of that connection must not take the author's command
@@ -116,7 +119,25 @@ def _ask(here: Path, real: str, options: list[str]) -> Answer | None:
             print("\n".join(heard), file=sys.stderr)
             return None
     epoch = int((here.parent / "epoch").read_text())
-    return answer_of(done.returncode, printed, "\n".join(heard), epoch=epoch)
+    return answer_of(code, printed, "\n".join(heard), epoch=epoch)
+
+
+def _bounded(asked: list[str], said: IO[bytes]) -> tuple[int | str, str]:
+    """Exit code, and the beginning of what is printed. Whoever prints more than that, on either way, is ended."""
+    printed, more = b"", True
+    with subprocess.Popen(asked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as program:
+        if program.stdout is None:
+            raise ValueError("its output is no pipe")
+        while more or program.poll() is None:
+            if max(len(printed), os.fstat(said.fileno()).st_size) > PRINTED_MAX:
+                program.kill()
+                return "none: it printed too much", printed.decode(errors="replace")
+            if not more:
+                time.sleep(LOOK_S)
+            elif select.select([program.stdout], [], [], LOOK_S)[0]:
+                printed += (got := os.read(program.stdout.fileno(), PRINTED_MAX))
+                more = bool(got)
+    return program.returncode, printed.decode(errors="replace")
 
 
 def _of_connection(real: str, what: str, words: list[str]) -> bool:

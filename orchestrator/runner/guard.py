@@ -3,7 +3,8 @@
 The one rule it keeps: a host that refuses the epoch ends the call before the author's first task; and a host that
 cannot be asked is met by the author's plays as it would be without us. One that does not answer yet (the playbook
 itself switches it on, or opens the way to it) is asked again when it is first reached: `first_reach.py`. One that has
-no shell is not guarded. Whatever was acted upon without the guard is named in the step's end.
+no shell, or is not reached by ssh (a container, by docker's own connection), is not guarded. Whatever was acted upon
+without the guard is named in the step's end.
 
 What it cannot do: it refuses at the start of a playbook, not in the middle of one; it does not see hosts that a
 playbook only names later (`delegate_to`, a group that `add_host` fills), nor where variables of the playbook have a
@@ -39,7 +40,10 @@ ASKED = "BASCULE_ASKED"
 AGAIN = "again"  # the directory of what stands in for ssh
 EVERY_HOST = ["all", "localhost"]
 _Strings = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml's where PyYAML has it
-SHELLS = ["ssh", "ansible.builtin.ssh", "smart", "paramiko", "paramiko_ssh"]
+SHELLS = [
+    *("ssh", "ansible.builtin.ssh", "ansible.legacy.ssh", "smart"),
+    *("paramiko", "paramiko_ssh", "ansible.builtin.paramiko_ssh"),
+]
 HERE = ["local", "ansible.builtin.local"]
 ON_TARGETS = "/var/lib/bascule"
 _OF_A_PLAY = ("connection", "remote_user", "port")  # what a play may say of how its hosts are reached

@@ -24,6 +24,7 @@ from orchestrator.runner.sentences import delegates_of, message_of, one_line
 DETAIL_LIMIT = 600
 UNGUARDED_MAX = 20  # hosts that are named as not guarded; the rest is counted
 NAME_LIMIT = 200
+OTHER_WAY = "it is not reached by ssh, and the guard asks by ssh alone"
 MESSAGE_LIMIT = 500
 _SECRET_NAME = re.compile(r"pass|secret|token|credential|private|(^|_)key", re.IGNORECASE)
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
@@ -146,7 +147,8 @@ class Reading:
         elif how == "unreachable":
             self.silent[host] = message_of(result, self._strike)
         elif how == "skipped":
-            self.answers.setdefault(host, Answer(Verdict.NOT_KEPT, "its connection has no shell"))
+            if host not in self.silent:  # it was asked in the same way before, and has not answered
+                self.answers.setdefault(host, Answer(Verdict.NOT_KEPT, OTHER_WAY))
         elif "rc" in result:
             self._take(host, answer_in(result, epoch=self.guard_epoch))
         elif how == "failed":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.core import records as r
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.events import Answer, Observed
-from orchestrator.core.model import Condition, Model, Service
+from orchestrator.core.model import Condition, Limits, Model, Service
 from orchestrator.sim.violation import Report
 
 _GOOD, _SILENT, _NONE = Answer.GOOD, Answer.SILENT, Answer.NONE  # named once: a member is slow to look up in 3.11
@@ -132,6 +132,28 @@ class Answers:
             and now - s.last_at <= self._model.checks[c].stale_after_s
             for c in references
         )
+
+    def too_many_apart(self, service: Service, now: float, since: float) -> list[str]:
+        """What fell apart, if that is more than may fall before this service must not be moved by itself."""
+        for limits, client in self._mass_limits(service):
+            apart = self.fell_apart(now, limits.failure_window_s, since, client)
+            if len(apart) > limits.failure_domains:
+                return apart
+        return []
+
+    def too_few_causes(self, service: Service, now: float, since: float) -> int | None:
+        """How many causes explain what fell, if these are too few to hold this service up; None: they are enough."""
+        causes = None
+        for limits, client in self._mass_limits(service):
+            causes = self.causes_at_most(now, limits.failure_window_s, since, client)
+            if causes > limits.failure_domains:
+                return None
+        return causes
+
+    def _mass_limits(self, service: Service) -> tuple[tuple[Limits, str], tuple[Limits, str]]:
+        """What may fall at once: everybody's by the larger limit of the two, the client's own by its own."""
+        own = self._model.client_limits.get(service.client, self._model.limits)
+        return (max(own, self._model.limits, key=lambda x: x.failure_domains), ""), (own, service.client)
 
     def fell_apart(self, now: float, window_s: float, since: float, client: str = "") -> list[str]:
         """Checks that fell within one window and have no failure domain in common, two by two: a lower bound.

@@ -196,11 +196,6 @@ class Oracles:
     def _limits(self, service: Service) -> Limits:
         return self._model.client_limits.get(service.client, self._model.limits)
 
-    def _mass_limits(self, service: Service) -> tuple[tuple[Limits, str], tuple[Limits, str]]:
-        """What may fall at once: everybody's by the larger limit of the two, the client's own by its own."""
-        own = self._limits(service)
-        return (max(own, self._model.limits, key=lambda x: x.failure_domains), ""), (own, service.client)
-
     def _controller_began(self, x: r.ControllerBegan) -> None:
         if x.epoch <= self._epoch:
             self._broken(2, "epochs only grow", f"{x.controller} begins with {x.epoch} after {self._epoch}")
@@ -241,11 +236,9 @@ class Oracles:
         known.judged = x
         if x.reason is not Reason.MASS_FAILURE or known.braked or service not in self._model.services:
             return
-        for limits, client in self._mass_limits(self._model.services[service]):
-            causes = self._answers.causes_at_most(x.at, limits.failure_window_s, known.resumed_at, client)
-            if causes > limits.failure_domains:
-                return
-        self._broken(13, "one dark site is no mass failure", f"{service}: {causes} causes explain it; {x.evidence}")
+        causes = self._answers.too_few_causes(self._model.services[service], x.at, known.resumed_at)
+        if causes is not None:
+            self._broken(13, "one dark site is no mass failure", f"{service}: {causes} causes explain it; {x.evidence}")
 
     def _tier(self, x: r.TierJudged) -> None:
         self._tiers[x.incident, x.tier] = x.state
@@ -309,10 +302,8 @@ class Oracles:
             return
         if self._services[service.id].braked:
             self._broken(13, "no automatic action in a mass failure", f"{what}: of before a restart of the machine")
-        for most, client in self._mass_limits(service):
-            apart = self._answers.fell_apart(at, most.failure_window_s, self._services[service.id].resumed_at, client)
-            if len(apart) > most.failure_domains:
-                self._broken(13, "no automatic action in a mass failure", f"{what}: {', '.join(apart)}")
+        if apart := self._answers.too_many_apart(service, at, self._services[service.id].resumed_at):
+            self._broken(13, "no automatic action in a mass failure", f"{what}: {', '.join(apart)}")
         vantages = sorted({self._model.checks[k].vantage for k in service.healthy_when.checks()})
         if all(self._answers.blind(vantage, at) for vantage in vantages):
             self._broken(10, "a blind vantage decides nothing", f"{what}: vantages {', '.join(vantages)}")

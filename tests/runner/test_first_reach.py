@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.events import Outcome
+from orchestrator.runner import first_reach
 from tests.runner.stage import Stage
 from tests.runner.target import CannotServe, Target
 
@@ -133,6 +134,29 @@ async def test_a_host_on_which_the_guard_is_broken_off(stage: Stage, tmp_path: P
     assert ended.outcome is Outcome.FAILED
     assert "edge refuses the action: its epoch guard broke off (return code 137)" in ended.detail
     assert not did.exists()
+
+
+@pytest.mark.parametrize("way", ["", ">&2"])
+def test_a_host_that_prints_without_end_is_not_read_to_the_end(tmp_path: Path, way: str) -> None:
+    """What is read of it is in the memory and on the disk of this machine."""
+    ended, ssh, host = tmp_path / "ended", tmp_path / "flood", tmp_path / "again" / "host.1"
+    ssh.write_text(f"#!/bin/sh\nhead -c 100000000 /dev/zero {way} && touch {ended}\n")
+    ssh.chmod(0o700)
+    first_reach.prepare(host.parent, "true", 1)
+    host.mkdir()
+    answer = first_reach._ask(host, str(ssh), ["edge"])
+    assert answer is not None
+    assert answer.text.startswith("no shell answered (return code none: it printed too much")
+    assert not ended.exists()
+
+
+async def test_a_host_that_is_not_reached_by_ssh(stage: Stage) -> None:
+    """Whether there is a shell is not known: nobody has asked."""
+    stage.write_inventory({"box": {"ansible_connection": "ansible.legacy.local"}})
+    act = "- hosts: box\n  gather_facts: false\n  tasks: [{ansible.builtin.command: 'true'}]\n"
+    ended = await stage.run(stage.write("move.yml", act))
+    assert ended.outcome is Outcome.OK, ended.detail
+    assert ended.unguarded == ("box: it is not reached by ssh, and the guard asks by ssh alone",)
 
 
 async def test_hosts_that_only_the_playbook_names(stage: Stage, target: Target) -> None:
