@@ -150,15 +150,6 @@ def test_a_host_that_prints_without_end_is_not_read_to_the_end(tmp_path: Path, w
     assert not ended.exists()
 
 
-async def test_a_host_that_is_not_reached_by_ssh(stage: Stage) -> None:
-    """Whether there is a shell is not known: nobody has asked."""
-    stage.write_inventory({"box": {"ansible_connection": "ansible.legacy.local"}})
-    act = "- hosts: box\n  gather_facts: false\n  tasks: [{ansible.builtin.command: 'true'}]\n"
-    ended = await stage.run(stage.write("move.yml", act))
-    assert ended.outcome is Outcome.OK, ended.detail
-    assert ended.unguarded == ("box: it is not reached by ssh, and the guard asks by ssh alone",)
-
-
 async def test_hosts_that_only_the_playbook_names(stage: Stage, target: Target) -> None:
     """The guard has not seen them; what is done on the controller is under its own number."""
     stage.write_inventory({"here": {"ansible_connection": "local"}, "edge": target.variables})

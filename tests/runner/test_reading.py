@@ -187,3 +187,15 @@ def test_values_that_are_named_like_secrets() -> None:
     """However deep; short ones would strike out half the alphabet."""
     found = secrets_in({"db": {"password": "hunter22"}, "api_token": "abcd1234", "name": "edge", "pin_key": "1"})
     assert set(found) == {"hunter22", "abcd1234"}
+
+
+def test_whether_there_is_a_shell_is_not_said_of_a_host_that_was_not_asked(tmp_path: Path) -> None:
+    """Nor of one that was asked by the play before, in the same way, and has not answered."""
+    reading = Reading(base=tmp_path, guard_path="guard.yml", guard_epoch=1)
+    of_a_guard = {"task_action": "ansible.builtin.raw"}
+    reading._read_guard("skipped", "box", {}, of_a_guard)
+    assert reading.answers["box"].text == "it is not reached by ssh, and the guard asks by ssh alone"
+    reading._read_guard("unreachable", "edge", {"msg": "no route to host"}, of_a_guard)
+    reading._read_guard("skipped", "edge", {}, of_a_guard)
+    assert "edge" not in reading.answers
+    assert reading.silent["edge"] == "no route to host"
