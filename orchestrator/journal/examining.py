@@ -58,7 +58,9 @@ class Examination:
         self._beside = beside
         self._gaps = gaps
         self._anchored: dict[int, list[Head]] = {}
-        self._compared = 0
+        self._given = len(anchored)
+        self._fit = 0  # how many of these heads are this journal's
+        self._compared = 0  # the latest entry of which one is
         self.faults: list[ChainFault] = []
         self.notes: list[str] = []
         self._binds: dict[tuple[Bound, str], str] = {}
@@ -137,6 +139,8 @@ class Examination:
             if head.hash != digest.hex():
                 why = f"it was anchored with hash {head.hash[:16]}…, and has {digest.hex()[:16]}… now"
                 self._add(ChainFault(seq, Fault.REWRITTEN, why))
+                continue
+            self._fit += 1
             self._compared = max(self._compared, seq)
 
     def examined(self) -> Examined:
@@ -207,11 +211,14 @@ class Examination:
     def _say_what_is_not_known(self, last: Head) -> None:
         if not last.seq:
             return
-        if not self._compared:
+        if not self._given:
             self.notes.append(
                 "compared with no head kept elsewhere: that its end was cut off, or that somebody wrote a whole chain"
                 " anew from some entry on, could not be seen (`bascule journal head`, `journal: {anchor: …}`)"
             )
+        elif self._fit < self._given:  # that is a fault, and more is known than that something could not be seen
+            known = f"up to entry {self._compared} it is" if self._compared else "at no entry is it shown to be"
+            self.notes.append(f"{known} the journal whose head was kept elsewhere")
         elif self._compared < last.seq:
             self.notes.append(
                 f"up to entry {self._compared} it is the journal whose head was kept elsewhere; of the entries after"

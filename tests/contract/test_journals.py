@@ -504,6 +504,20 @@ class TestTheHead:
         assert "up to entry 1 it is the journal whose head was kept elsewhere" in found.notes[0]
         assert journal.examine([journal.head()]).notes == ()
 
+    def test_of_another_journals_head_nothing_is_said_to_fit(self, world: World) -> None:
+        journal = world.open()
+        lease = taken(journal, world)
+        journal.append(lease, 1.0, 1.0, [began()], {})
+        head = journal.head()
+        journal.append(lease, 2.0, 2.0, [began(2)], {})
+        for other in (Head(1, "ab" * 32), Head(9, "ab" * 32)):
+            found = journal.examine([other])
+            assert [fault.seq for fault in found.faults], "it is a fault"
+            assert found.notes == ("at no entry is it shown to be the journal whose head was kept elsewhere",)
+            assert journal.examine([head, other]).notes == (
+                "up to entry 1 it is the journal whose head was kept elsewhere",
+            )
+
     def test_without_one_it_says_what_cannot_be_seen(self, world: World) -> None:
         journal = world.open()
         journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
