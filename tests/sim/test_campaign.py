@@ -17,7 +17,7 @@ from tests.sim import models
 
 HOURS = 0.1
 CALM_S = 300.0  # enough to come to rest; `bascule simulate` waits for longer
-SEEDS = {"lab": range(20), "harbour": range(12), "twins": range(20)}
+SEEDS = {"lab": range(40), "harbour": range(20), "twins": range(28)}  # enough of them: see the next test
 MANY = range(1000, 1400)  # in `make test-long`
 
 
