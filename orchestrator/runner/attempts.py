@@ -69,11 +69,15 @@ class Attempt:
         return self.path.is_dir()
 
     def is_of(self, beginning: str) -> bool:
-        """Whether what is kept here is of the run that began so; where nothing says so, it is taken to be."""
+        """Whether what is kept here is of the run that began so; where nothing says so, it is taken to be.
+
+        So it is after a loss of power, too, that has left the file and not what was in it.
+        """
         try:
-            return beginning in ("", self.beginning.read_text(encoding="utf-8"))
+            known = self.beginning.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return True
+        return not beginning or not known.strip("\0") or known == beginning
 
     def set_aside(self) -> None:
         """Make room for an attempt of another run of this id; what is here goes when that run is forgotten."""

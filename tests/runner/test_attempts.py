@@ -98,3 +98,16 @@ def test_a_worker_removes_its_own_though_the_link_is_gone(memory: Path, attempt:
     attempt.work.unlink()
     attempt.drop_work()
     assert list(memory.iterdir()) == []
+
+
+def test_of_which_run_an_attempt_is(tmp_path: Path) -> None:
+    """A loss of power may leave the file empty, or full of zeros: then nothing says that it is another run's."""
+    attempt = Attempt(tmp_path, StepKey("r1", "execute", 1))
+    attempt.create("acme/web at 1.0")
+    assert attempt.is_of("acme/web at 1.0")
+    assert not attempt.is_of("acme/erp at 2.0")
+    for left in ("", "\0" * 15):
+        attempt.beginning.write_text(left)
+        assert attempt.is_of("acme/erp at 2.0")
+    attempt.beginning.unlink()
+    assert attempt.is_of("acme/erp at 2.0")
