@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.config import load
 from orchestrator.config.faults import Faults
 from orchestrator.config.inventory import read_inventory
 from orchestrator.core.commands import RunPlaybook
@@ -36,6 +37,7 @@ from orchestrator.runner import attempts, connections
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.runner.runner import StepEvent
 from orchestrator.runner.warm.zygote import standing
+from tests.config.probe_kinds import PROBE_KINDS
 from tests.runner.stage import PATIENCE_S, digest, until
 from tests.runner.target import CannotServe, Target
 
@@ -396,6 +398,23 @@ async def known_hosts(twins: Twins) -> None:
     assert (await twins.play("west", told="/dev/null")).outcome is Outcome.UNREACHABLE
 
 
+async def points_of_view(twins: Twins) -> None:
+    """A branch of one name: what the one client's sees does not vouch for the other's, which may be cut off alone."""
+    for client in CLIENTS:
+        services = "services: {web: {rto: 5m, healthy_when: sees, ladder: []}}\n"
+        (twins.workspace / "inventories" / client / "services.yml").write_text(services)
+    (twins.workspace / "checks").mkdir()
+    ssh = "probe: ssh, hosts: app, user: watch, target: 192.0.2.9, command: ping x"
+    (twins.workspace / "checks" / "branch.yml").write_text(
+        f"- {{name: sees, vantage: branch, reference: true, {ssh}}}\n"
+        "- {name: own, probe: tcp, target: 192.0.2.1, port: 1, reference: true}\n"
+    )
+    model = load(twins.workspace, probe_kinds=PROBE_KINDS).model
+    for client in CLIENTS:
+        assert model.checks[f"{client}/sees@app"].vantage == f"{client}/branch"
+        assert model.references(f"{client}/branch") == (f"{client}/sees@app",)
+
+
 def _each_whom(twins: Twins) -> Iterator[str]:
     for client in CLIENTS:
         yield connections.kept_for(str(twins.workspace), client)
@@ -414,6 +433,7 @@ STORES: dict[str, Callable[[Twins], Awaitable[None]]] = {
     "attempts": attempts_,
     "spare worker, spare fork of the zygote": spares,
     "epochs on targets": epochs,
+    "points of view, and what is said of them (references, blind)": points_of_view,
     "known hosts": known_hosts,
 }
 

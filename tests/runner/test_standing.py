@@ -54,7 +54,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Contexts]:
     contexts = Contexts()
     made = multiplexer._standing()
     one = made.__new__(made)
-    one.contexts, one.answered, one.users, one.lock = contexts, {}, {}, threading.Lock()
+    one.contexts, one.answered, one.users, one.brings, one.lock = contexts, {}, {}, {}, threading.Lock()
     one.router = SimpleNamespace(context_by_id=lambda _: LOGIN)
     monkeypatch.setattr("mitogen.core.listen", lambda *_: None)
     monkeypatch.setattr("ansible_mitogen.connection.CallChain", lambda *_, **__: SimpleNamespace(reset=lambda: None))
