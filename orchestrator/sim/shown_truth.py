@@ -128,7 +128,7 @@ class ShownTruth:
             for x in self._facts.changes
             if isinstance(x, r.PlacementChanged)
             and x.service == story.service
-            and (x.run in mine or (bool(outages) and since <= x.at <= until))
+            and (x.run in mine or (bool(outages) and since < x.at <= until))  # what ended as it opened came before
         ]
         if not found or found[-1].place == found[0].was:
             return None
