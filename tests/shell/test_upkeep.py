@@ -43,6 +43,15 @@ async def started_and_stopped(small: Small) -> None:
     await controller.close()
 
 
+async def held(small: Small) -> tuple[SqliteJournal, Lease]:
+    """The journal of a controller that has ended, and the lease on it."""
+    await started_and_stopped(small)
+    journal = SqliteJournal(journal_path(small.path))
+    lease = journal.acquire("test", 0.0, 20.0)
+    assert isinstance(lease, Lease)
+    return journal, lease
+
+
 async def test_a_graceful_end_anchors_the_last_entry(small: Small, tmp_path: Path) -> None:
     heads = tmp_path / "elsewhere"
     write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
@@ -79,10 +88,7 @@ async def test_what_fails_is_told_to_people(small: Small, tmp_path: Path, monkey
     for name in ("FIRST_AFTER_S", "AGAIN_S", "DAILY_S"):
         monkeypatch.setattr(upkeep, name, 0.0)
     said: list[TellPeople] = []
-    await started_and_stopped(small)
-    journal = SqliteJournal(journal_path(small.path))
-    lease = journal.acquire("test", 0.0, 20.0)
-    assert isinstance(lease, Lease)
+    journal, lease = await held(small)
     settings = JournalSettings(anchor_file=tmp_path / "none" / "heads")
     kept = Upkeep(small.path, journal, settings, in_thread)
     task = asyncio.create_task(kept.run(lease, lambda: 0.0, said.append))
@@ -98,10 +104,7 @@ async def test_what_fails_is_told_to_people(small: Small, tmp_path: Path, monkey
 
 async def test_a_running_daemon_lets_go_while_another_writes(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "FIRST_AFTER_S", 0.0)
-    await started_and_stopped(small)
-    journal = SqliteJournal(journal_path(small.path))
-    lease = journal.acquire("test", 0.0, 20.0)
-    assert isinstance(lease, Lease)
+    journal, lease = await held(small)
     drafts = []
     for n in range(6000):
         now, was = (Verdict.DOWN, Verdict.UP) if n % 2 else (Verdict.UP, Verdict.DOWN)
@@ -123,10 +126,7 @@ async def test_a_running_daemon_lets_go_while_another_writes(small: Small, monke
 async def test_it_ends_though_its_settings_have_just_changed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to end in each instant after a reload: what has just been heard does not make it forget that."""
     monkeypatch.setattr(upkeep, "FIRST_AFTER_S", 0.0)
-    await started_and_stopped(small)
-    journal = SqliteJournal(journal_path(small.path))
-    lease = journal.acquire("test", 0.0, 20.0)
-    assert isinstance(lease, Lease)
+    journal, lease = await held(small)
     kept = Upkeep(small.path, journal, None, in_thread)
     for instants in range(6):
         task = asyncio.create_task(kept.run(lease, lambda: 1e6, lambda _told: None))
