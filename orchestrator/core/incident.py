@@ -37,8 +37,10 @@ NOT_THE_TIERS_FAULT = (
     Reason.PLAN_CHANGED,
     Reason.RECOVERED_BY_ITSELF,
 )
-UNSEEN = (Reason.BLIND, Reason.NO_QUORUM, Reason.HEALTH_UNKNOWN)
+IN_THE_DARK = (Reason.BLIND, Reason.HEALTH_UNKNOWN)
 """What is to be looked at is what cannot be seen; a move would be refused, or made in the dark."""
+UNSEEN = (*IN_THE_DARK, Reason.NO_QUORUM)
+"""Nobody can say that it is down; but too few vantages are a person's to overrule."""
 NAMED = (
     Reason.HELD,
     Reason.IN_MAINTENANCE,
@@ -305,8 +307,8 @@ def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) 
     text = _not_done(turn, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
     braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
-    blind = finding.reason in (Reason.BLIND, Reason.HEALTH_UNKNOWN)  # too few vantages are a person's to overrule
-    by_hand = f"bascule ready {service.client}" if blind else f"bascule failover {service.id}"
+    dark = finding.reason in IN_THE_DARK
+    by_hand = f"bascule ready {service.client}" if dark else f"bascule failover {service.id}"
     say = f"bascule resume {service.id}" if braked else by_hand
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
 
@@ -326,10 +328,10 @@ def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:
 
 def _renamed(last: r.ServiceJudged, finding: Finding) -> bool:
     """Whether somebody or something else is meant by now; what an answer said last is not compared."""
-    was, now = (
-        x.evidence.partition(": " if finding.reason is Reason.TIER_CHOSEN else ", asking")[0] for x in (last, finding)
-    )
-    return finding.reason in NAMED and was != now
+    if finding.reason not in NAMED or last.evidence == finding.evidence:
+        return False
+    end = ": " if finding.reason is Reason.TIER_CHOSEN else ", asking"
+    return last.evidence.partition(end)[0] != finding.evidence.partition(end)[0]
 
 
 # ---- going back by itself

@@ -13,7 +13,7 @@ from orchestrator.core import decided as d
 from orchestrator.core import endings, failback, plan
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
-from orchestrator.core.incident import UNSEEN
+from orchestrator.core.incident import IN_THE_DARK
 from orchestrator.core.model import Model, Service
 from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
@@ -256,7 +256,7 @@ def _next(
         judged = incident.judged
         if judged is not None and judged.reason is Reason.MASS_FAILURE:
             return f"bascule resume {service.id}"
-        if judged is not None and judged.decision is Decision.ASK and judged.reason in UNSEEN:
+        if judged is not None and judged.decision is Decision.ASK and judged.reason in IN_THE_DARK:
             return f"bascule ready {service.client}"
         if judged is not None and judged.decision in (Decision.ASK, Decision.REFRAIN) and service.ladder:
             return f"bascule failover {service.id} --dry-run"

@@ -16,6 +16,7 @@ from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import screen_lines, status_lines
 from orchestrator.reports.text import bar, plain
+from tests.core.test_quorum import VANTAGES, shop
 from tests.reports.sample import WALL, Tape, asked_act, first_act
 
 
@@ -229,3 +230,13 @@ def test_where_nothing_was_ever_written_down_nothing_is_said_to_be_shown_from_th
         "no controller has ever run here",
         "nothing is asked, decided or told",
     )
+
+
+def test_where_too_few_vantages_see_it_down_status_advises_what_the_notice_does() -> None:
+    """A person may move it; a move would be refused where nothing can be seen."""
+    world = shop(*VANTAGES)
+    world.silent("shop-noc")
+    world.run(3650)
+    assert [t.say for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED] == ["bascule failover acme/shop"]
+    now = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=True))
+    assert [s.say for s in now.services if s.id == "acme/shop"] == ["bascule failover acme/shop --dry-run"]
