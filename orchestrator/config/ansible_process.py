@@ -38,7 +38,7 @@ class Ansible:
     workspace: Path
     _process: subprocess.Popen[bytes] | None = None
     _questions: queue.SimpleQueue[bytes] = field(default_factory=queue.SimpleQueue)  # of this process
-    _waited_for: dict[int, Future[Answer]] = field(default_factory=dict)
+    _waited_for: dict[int, Future[Answer]] = field(default_factory=dict)  # from this process, and no later one
     _ids: itertools.count[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -59,9 +59,10 @@ class Ansible:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # nothing of it asks at a terminal
             )
-            self._questions = queue.SimpleQueue()
-            for work in (self._hear, self._say):
-                threading.Thread(target=work, args=(self._process, self._questions), daemon=True).start()
+            self._questions, self._waited_for = queue.SimpleQueue(), {}
+            hears = (self._process, self._questions, self._waited_for)
+            threading.Thread(target=self._hear, args=hears, daemon=True).start()
+            threading.Thread(target=self._say, args=(self._process, self._questions), daemon=True).start()
         return self._process
 
     def inventory(
@@ -133,16 +134,20 @@ class Ansible:
                 its_input.write(text)
                 its_input.flush()
 
-    def _hear(self, process: subprocess.Popen[bytes], questions: queue.SimpleQueue[bytes]) -> None:
-        """Hand out its answers, until it ends."""
+    def _hear(
+        self,
+        process: subprocess.Popen[bytes],
+        questions: queue.SimpleQueue[bytes],
+        waited_for: dict[int, Future[Answer]],
+    ) -> None:
+        """Hand out its answers, until it ends; whoever still waits for one then is told so."""
         for line in process.stdout or ():
             with contextlib.suppress(ValueError, KeyError):
                 answer = json.loads(line)
-                self._waited_for.pop(answer["id"]).set_result(answer)
+                waited_for.pop(answer["id"]).set_result(answer)
         questions.put(b"")
         with self._lock:
             if self._process is process:
                 self._process = None
-        for number in list(self._waited_for):
-            if (waiting := self._waited_for.pop(number, None)) is not None:
-                waiting.set_exception(OSError(f"Ansible's process ended with {process.wait()}"))
+        for waiting in waited_for.values():
+            waiting.set_exception(OSError(f"Ansible's process ended with {process.wait()}"))
