@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -165,11 +164,10 @@ class Call:
     @contextmanager
     def environment(self) -> Iterator[Mapping[str, str]]:
         """The environment of ansible-playbook; a temporary private directory is all that there is meanwhile."""
-        private = Path(tempfile.mkdtemp(prefix="bascule-playbook-"))
-        try:
+        from orchestrator.runner.warm import directories
+
+        with directories.of_a_call() as private:
             yield self._environment(private, private / "times")
-        finally:
-            shutil.rmtree(private, ignore_errors=True)
 
     def _environment(self, private: Path, times: Path) -> Mapping[str, str]:
         """As worker and zygote have it, with the author's colours, and the stopwatch among the callbacks."""

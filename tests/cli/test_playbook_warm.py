@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from orchestrator.runner.warm import alone
+from orchestrator.runner.warm import alone, directories
 
 PROGRAM = [sys.executable, "-m", "orchestrator.cli.main", "playbook", "run"]
 HOSTS = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -249,6 +250,33 @@ def test_where_no_socket_can_be_bound_it_is_elsewhere(tmp_path: Path, monkeypatc
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(found.door))
         found.door.unlink()
+
+
+def test_the_one_that_stays_keeps_no_file_of_the_call_that_started_it(tmp_path: Path) -> None:
+    """Its temporary files are its own, also where no socket fits into TMPDIR; that call leaves none."""
+    found = Place(tmp_path)
+    temporary = tmp_path / ("long" * 20)
+    temporary.mkdir()
+    found.environment |= {"TMPDIR": str(temporary)}
+    try:
+        found.warm_up()
+        assert list(temporary.iterdir()) == []
+    finally:
+        found.close()
+
+
+def test_what_a_killed_call_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the next one; not what a call still holds."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "bascule-playbook-left"
+    left.mkdir()
+    with directories.of_a_call() as held:
+        os.utime(left, (1, 1))
+        os.utime(held, (1, 1))
+        with directories.of_a_call():
+            assert held.is_dir()
+            assert not left.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def _steady(text: str) -> str:

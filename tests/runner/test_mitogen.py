@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -140,6 +142,21 @@ async def test_a_multiplexer_that_dies_is_no_failure(stage: Stage) -> None:
     assert (await stage.run(playbook, "after")).outcome is Outcome.OK
     await until(lambda: not leftovers.alive(zygote))
     await standing(stage)
+
+
+def test_a_multiplexer_that_cannot_listen_is_not_waited_for() -> None:
+    """Then there is none, its process has ended, and tasks go by ssh."""
+    program = """if True:
+        import mitogen.unix
+        from orchestrator.runner.warm.zygote import multiplexer
+        mitogen.unix.make_socket_path = lambda: "/tmp/" + "x" * 200
+        print(multiplexer.start())
+        print(multiplexer.os.waitpid(-1, multiplexer.os.WNOHANG))
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.strip() == "None", done.stdout + done.stderr
+    assert "ChildProcessError" in done.stderr
+    assert "AF_UNIX path too long" in done.stderr
 
 
 async def test_a_multiplexer_that_hangs_is_no_failure(stage: Stage) -> None:

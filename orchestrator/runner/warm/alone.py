@@ -16,14 +16,13 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.runner import settings
 from orchestrator.runner.environment import frozen
-from orchestrator.runner.warm.directories import PREFIX, tidy
+from orchestrator.runner.warm import directories
 
 KEY = 24  # hexadecimal digits of what such a zygote is made of
 PATH_MAX = 107  # bytes of a socket's path, on Linux
@@ -72,21 +71,18 @@ class Alone:
             os.close(one)
 
     def _spawn(self, one: int, environment: Mapping[str, str]) -> None:
-        tidy()
         self.door.unlink(missing_ok=True)
-        directory = tempfile.mkdtemp(prefix=PREFIX)
-        held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory, held = directories.made()
         try:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            with socket.socket(socket.AF_UNIX) as listening, Path(directory, "log").open("wb") as log:
+            with socket.socket(socket.AF_UNIX) as listening, (directory / "log").open("wb") as log:
                 listening.bind(str(self.door))
-                words = ["-P", "-m", "orchestrator.runner.warm.zygote", os.getcwd(), directory]
+                words = ["-P", "-m", "orchestrator.runner.warm.zygote", os.getcwd(), str(directory)]
                 subprocess.Popen(  # reaped by whoever adopts it: it outlives this command
                     [sys.executable, *words, "mitogen" if self.mitogen else "plain", str(held), str(one)],
                     stdin=listening.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=log,
-                    env={**environment, settings.MARK: settings.NO_MARK},
+                    env={**environment, settings.MARK: settings.NO_MARK, "ANSIBLE_LOCAL_TEMP": str(directory)},
                     pass_fds=[held, one],
                     start_new_session=True,
                 )
@@ -123,7 +119,7 @@ def _private_directory() -> Path | None:
     uid = os.getuid()
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     places = [Path(runtime) / "bascule-warm"] if runtime else []
-    places.append(Path("/run/bascule-warm") if uid == 0 else Path(f"/tmp/bascule-warm-{uid}"))  # noqa: S108 (checked)
+    places.append(Path("/run/bascule-warm") if uid == 0 else Path(f"/tmp/bascule-calls-{uid}"))  # noqa: S108 (checked)
     for place in places:
         if len(os.fsencode(place)) + len("/.socket") + KEY > PATH_MAX:
             continue

@@ -1,4 +1,4 @@
-"""Where zygotes keep their temporary files, and what becomes of those that were killed.
+"""Temporary directories of zygotes and of playbooks that a person starts, and what becomes of those that were killed.
 
 The one rule it keeps: a directory belongs to whoever holds its lock; one that nobody holds is removed.
 """
@@ -10,15 +10,46 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PREFIX = "bascule-warm-"
+OF_A_CALL = "bascule-playbook-"
+ELSEWHERE = "/tmp"  # noqa: S108 (a private directory is made in it)
+SOCKET_MAX = 107 - len("/mitogen_unix_12345678.sock")  # bytes of a directory's path that Mitogen can listen in
 LEFT_S = 60.0  # a directory that nobody holds is younger only while it is being made
 
 
+@contextmanager
+def of_a_call() -> Iterator[Path]:
+    """One that is there while a person's playbook runs. Raises OSError."""
+    path, held = made(OF_A_CALL)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(held)
+
+
+def made(prefix: str = PREFIX) -> tuple[Path, int]:
+    """A new one, and its lock, to be closed by the caller. Raises OSError.
+
+    Where the path of temporary files is too long for a socket, it is in /tmp.
+    """
+    tidy()
+    usual = tempfile.gettempdir()
+    fits = len(os.fsencode(usual)) + len(f"/{prefix}12345678") <= SOCKET_MAX
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=usual if fits else ELSEWHERE))
+    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    return path, held
+
+
 def tidy() -> None:
-    """Remove what zygotes left that were killed."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    """Remove what was left by those that were killed."""
+    places = dict.fromkeys((Path(tempfile.gettempdir()), Path(ELSEWHERE)))
+    for path in [found for place in places for prefix in (PREFIX, OF_A_CALL) for found in place.glob(f"{prefix}*")]:
         try:
             if path.stat().st_uid != os.geteuid() or time.time() - path.stat().st_mtime < LEFT_S:
                 continue

@@ -8,20 +8,18 @@ playbook.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.runner import settings
-from orchestrator.runner.warm.directories import PREFIX, tidy
+from orchestrator.runner.warm import directories
 
 AGAIN_S = (0.2, 1.0, 5.0, 30.0)  # how long after the last one a new zygote is started that has failed so often
 END_S = 2.0
@@ -71,14 +69,11 @@ class Zygote:
 
     def _spawn(self) -> socket.socket:
         """Our end of its socket. Raises OSError; then there is no process."""
-        tidy()
-        self._directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._directory, held = directories.made()
         program = [sys.executable, "-P", "-m", "orchestrator.runner.warm.zygote", str(self.workspace)]
         with_mitogen = "mitogen" if self._mitogen else "plain"
         given = dict(os.environ if self._environment is None else self._environment)
-        held = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(held, fcntl.LOCK_EX)
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             try:
                 with theirs, (self._directory / "log").open("wb") as log:

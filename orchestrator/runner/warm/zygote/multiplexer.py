@@ -11,6 +11,7 @@ is looked at by itself (`choosing`), and strategies are the author's.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -103,8 +104,10 @@ def start() -> Multiplexer | None:
                 pool.router.responder.add_source_override(module, file, source, False)
 
     ansible_mitogen.process.setup_pool = setup_pool
-    model = ansible_mitogen.process.get_classic_worker_model()
+    model = _started(ansible_mitogen.process)
     sys.setswitchinterval(interval)
+    if model is None:
+        return None
     ansible_mitogen.strategy.AnsibleWrappers()._add_plugin_paths()
     ansible_mitogen.loaders.connection_loader.get("mitogen_ssh", class_only=True)
     from ansible.executor.process.worker import WorkerProcess
@@ -115,6 +118,39 @@ def start() -> Multiplexer | None:
     run = WorkerProcess._run  # before a worker's end is added to it
     unforked.install(model, run, choosing.install(model))
     return Multiplexer(model, version)
+
+
+def _started(process: Any) -> Any:
+    """Mitogen's model once its multiplexer listens; None where that has crashed: Mitogen itself would wait for ever."""
+    born, crashed = os.pipe()
+    main = process.MuxProcess.worker_main
+
+    def worker_main(self: Any) -> None:
+        try:
+            main(self)
+        except BaseException:
+            process.LOG.exception("the multiplexer could not be started")
+            os.write(crashed, b"!")
+            self.model.child_sock.send(b"!")  # what its parent waits for
+            os._exit(1)
+
+    process.MuxProcess.worker_main = worker_main
+    try:
+        model = process.get_classic_worker_model()
+        os.set_blocking(born, False)
+        try:
+            os.read(born, 1)
+        except BlockingIOError:
+            return model
+        atexit.unregister(model._on_process_exit)
+        model.parent_sock.close()
+        for mux in model._muxes:
+            os.waitpid(mux.pid, 0)
+        return None
+    finally:
+        process.MuxProcess.worker_main = main
+        os.close(born)
+        os.close(crashed)
 
 
 def supported() -> str:
