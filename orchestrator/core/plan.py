@@ -51,7 +51,8 @@ def plan_steps(
     for place in ladder.to_fence(turn, service, move):
         hand_over = planned and move.hand_over is not None and place == turn.state(service).place
         short = place.rpartition("/")[2]
-        steps.append(r.PlannedStep(f"fence-{short}", kind.FENCE, place, hand_over))
+        name = f"hand-over-{short}" if hand_over else f"fence-{short}"
+        steps.append(r.PlannedStep(name, kind.FENCE, place, hand_over))
         steps.append(r.PlannedStep(f"proof-{short}", kind.PROOF, place, hand_over))
     steps += [r.PlannedStep("execute", kind.EXECUTE), r.PlannedStep("verify", kind.VERIFY)]
     if move.finish:

@@ -12,7 +12,7 @@ from orchestrator.core.approving import consequences
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.durations import show_duration
-from orchestrator.core.model import Condition, Json, Mode, Move, Service
+from orchestrator.core.model import Condition, Fence, Json, Mode, Move, Service
 from orchestrator.core.plan import (
     CONTAINMENT_STEPS,
     DESTRUCTIVE_STEPS,
@@ -180,8 +180,7 @@ def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
         if fence is None:
             endings.fail(turn, run, step, Reason.NO_FENCE, f"nothing in the plan can prove that {step.place} is out")
             return True
-        # A hand-over is never left out: what has crashed looks stopped, was handed over by nobody, and may come back.
-        if not step.hand_over and turn.says(fence.proven_when) is r.Verdict.UP:  # the proof step asks again
+        if _is_out_already(turn, step, fence):  # the proof step asks again
             endings.finish(
                 turn, run, step, r.StepState.SKIPPED, Reason.ALREADY_DONE, turn.behind(fence.proven_when, r.Verdict.UP)
             )
@@ -192,6 +191,11 @@ def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
         endings.finish(turn, run, each, r.StepState.SKIPPED, Reason.FENCED_BY_HAND, evidence)
     endings.out(turn, run, step.place, Reason.FENCED_BY_HAND, evidence)
     return True
+
+
+def _is_out_already(turn: Turn, step: Step, fence: Fence) -> bool:
+    """Never where the place hands over: what has crashed looks stopped, handed over nothing, and may come back."""
+    return not step.hand_over and turn.says(fence.proven_when) is r.Verdict.UP
 
 
 def _needs_no_isolation(turn: Turn, run: Run, step: Step) -> bool:
