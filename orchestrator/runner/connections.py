@@ -10,6 +10,7 @@ behind jump hosts of their own.
     address, port, user, key, proxy or jump,  the arguments of ssh, all of them but those in `_NEUTRAL`
     known hosts, the author's own options
     what the operator's ssh files say         their size and time of change, of those that they include, too
+    where, and by whose keys, ssh is started  `steering`, which whoever starts it asks
 
 It is a matter of arguments alone: nothing of Ansible is imported here.
 """
@@ -133,12 +134,23 @@ def _option(text: str) -> tuple[str, str]:
     return text[:cut].strip().lower(), value
 
 
-def name_of(arguments: Arguments, host: str, program: str, whom: str) -> str:
-    """The name of a shared connection: two with one name lead to one place, for one client."""
+def name_of(arguments: Arguments, host: str, program: str, whom: str, around: Sequence[str] = ()) -> str:
+    """The name of a shared connection: two with one name lead to one place, for one client.
+
+    `around`: what decides beside the arguments, see `steering`.
+    """
     lead = [f"{name}={value}" for name, value in arguments.options if name not in _NEUTRAL]
     flags = [" ".join(words) for words in arguments.others if len(words) > 1 or not _is_neutral(words[0])]
     state = [f"{path} {size} {changed}" for path, size, changed in files_of_ssh(arguments.file)]
-    parts = [whom, os.path.basename(program) if program in SSH_PROGRAMS else program, host, *lead, *flags, *state]
+    parts = [
+        whom,
+        os.path.basename(program) if program in SSH_PROGRAMS else program,
+        host,
+        *lead,
+        *flags,
+        *state,
+        *around,
+    ]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:NAME_LENGTH]
 
 

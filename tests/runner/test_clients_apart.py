@@ -559,3 +559,105 @@ async def test_jump_hosts_of_one_name_are_reached_anew(
             assert twins.accepted(client) - before == 2, "its own jump host, and its own host"
     finally:
         shutil.rmtree(place)
+
+
+# ---- what is around a call
+
+
+FORWARDED = """
+- hosts: app
+  gather_facts: false
+  tasks:
+    - ansible.builtin.command: "true"
+    - ansible.builtin.command: ssh-add -l
+      register: offered
+    - ansible.builtin.lineinfile: {path: "{{ told }}", line: "{{ offered.stdout }}", create: true}
+      delegate_to: localhost
+      vars: {ansible_connection: local}
+"""
+
+
+@dataclass
+class Caller:
+    """A person at a prompt, who calls `bascule playbook run` from the workspace."""
+
+    twins: Twins
+    environment: dict[str, str]
+
+    async def call(self, text: str, client: str) -> str:
+        """What his playbook has told."""
+        told = self.twins.workspace / "told-to-him"
+        told.unlink(missing_ok=True)
+        (self.twins.workspace / "called.yml").write_text(text)
+        words = ["playbook", "run", "called.yml", "-i", f"inventories/{client}/hosts.yml", "-e", f"told={told}"]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [Path(sys.executable).parent / "bascule", *words],
+            cwd=self.twins.workspace,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **self.environment},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return told.read_text()
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where what a call leaves behind is this test's own."""
+    place = tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", place)
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.mark.parametrize("proxied", [False, pytest.param(True, marks=pytest.mark.long)])
+async def test_an_agent_is_offered_to_nobody_but_the_hosts_of_whoever_called_with_it(
+    twins: Twins, runtime: str, proxied: bool
+) -> None:
+    """Agents are forwarded; what keeps connections was started by a call with the first one's."""
+    agents, callers = [], {}
+    try:
+        for client in CLIENTS:
+            socket = f"{runtime}/agent-{client}"
+            agents.append(subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL))
+            await until(lambda path=socket: os.path.exists(path))
+            key = twins.workspace / f"key-{client}"
+            subprocess.run(["ssh-keygen", "-qted25519", "-N", "", "-C", f"key of {client}", "-f", key], check=True)
+            callers[client] = Caller(twins, {"SSH_AUTH_SOCK": socket})
+            subprocess.run(["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": socket}, check=True)
+            twins.inventory(client, **forwarding(twins, client, proxied))
+        for _ in range(3):
+            for client in CLIENTS:
+                offered = await callers[client].call(FORWARDED, client)
+                assert f"key of {client}" in offered, f"on the host of {client}: {offered}"
+                assert offered.count("key of") == 1, offered
+                await asyncio.sleep(0.5)  # what is made for another time is made meanwhile
+    finally:
+        for agent in agents:
+            agent.kill()
+            agent.wait()
+
+
+def forwarding(twins: Twins, client: str, proxied: bool) -> dict[str, Any]:
+    """Variables of its host, to which an agent is forwarded: through its proxy, or by its own address."""
+    variables = twins.variables(client)
+    common = f"{variables['ansible_ssh_common_args']} -o ForwardAgent=yes"
+    if proxied:
+        return {"ansible_ssh_common_args": common}
+    common = re.sub(r"-o ProxyCommand='[^']+' ", "", common)
+    return {"ansible_host": "127.0.0.1", "ansible_port": twins.hosts[client].port, "ansible_ssh_common_args": common}
+
+
+@pytest.mark.long  # of its kind is the one before, and `test_connections.py`
+async def test_a_proxy_that_asks_the_environment_leads_where_the_call_says(twins: Twins, runtime: str) -> None:
+    """As those do that reach a cloud's hosts by the name of an account: one inventory, and two networks."""
+    common = twins.variables("east")["ansible_ssh_common_args"].replace("port-east", "port-$ACCOUNT")
+    shutil.copy(twins.hosts["east"].home / "user.pub", twins.hosts["west"].home / "user.pub")
+    twins.inventory("east", ansible_ssh_common_args=common)
+    for _ in range(3):
+        for account in CLIENTS:
+            told = await Caller(twins, {"ACCOUNT": account}).call(WHOSE, "east")
+            assert told.split() == [account]
+            await asyncio.sleep(0.5)  # what is made for another time is made meanwhile

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.events import Outcome
-from orchestrator.runner import connections
+from orchestrator.runner import connections, steering
 from orchestrator.runner.connections import aliveness, kept_for_call, name_of, path_for, read
 from tests.runner.stage import Stage
 from tests.runner.target import Target
@@ -116,6 +116,68 @@ def test_a_call_without_a_client_is_known_by_its_inventories() -> None:
     assert whom("-i", "a/hosts") == whom(configured="/w/a/hosts")
     assert len({whom("-i", "a/hosts"), whom("-i", "b/hosts"), whom(), whom("-i", "a/hosts", "-i", "b/hosts")}) == 4
     assert whom("-i", "10.10.0.10,") != whom("-i", "10.10.0.10,", directory="/elsewhere")
+
+
+# ---- what is around it
+
+
+def around(*more: str, program: str = "ssh", **environment: str) -> list[str]:
+    return steering.of_environment(read(["-F", "none", *USUAL, *more]), program, environment)
+
+
+BY_PROXY = ("-o", "ProxyCommand=/opt/bin/way-to %h")
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (around(SSH_AUTH_SOCK="/a"), around(SSH_AUTH_SOCK="/b")),
+        (around(KRB5CCNAME="a"), around()),
+        (around(*BY_PROXY, CLOUD_PROFILE="a"), around(*BY_PROXY, CLOUD_PROFILE="b")),
+        (around("-o", "ProxyCommand ssh -W %h:%p $JUMP", JUMP="a"), around("-o", "ProxyCommand ssh -W %h:%p $JUMP")),
+        (around("-o", "IdentityFile=${KEYS}/k", KEYS="a"), around("-o", "IdentityFile=${KEYS}/k", KEYS="b")),
+        (around("-o", "KnownHostsCommand=/bin/k", WHO="a"), around("-o", "KnownHostsCommand=/bin/k", WHO="b")),
+        (around(program="/opt/bin/ssh-by-vpn", VPN="a"), around(program="/opt/bin/ssh-by-vpn", VPN="b")),
+    ],
+)
+def test_what_steers_ssh_from_around_tells_connections_apart(one: list[str], other: list[str]) -> None:
+    assert one != other
+
+
+def test_what_differs_from_call_to_call_and_steers_nothing_does_not() -> None:
+    says_nothing = {"TERM": "xterm", "SHLVL": "2", "SSH_TTY": "/dev/pts/1", "BASCULE_OPERATOR": "a", "ANSIBLE_X": "1"}
+    for more in ((), BY_PROXY):
+        assert around(*more, **says_nothing) == around(*more)
+    assert around(CLOUD_PROFILE="a") == around(CLOUD_PROFILE="b"), "nothing asks for it"
+    jump = ("-o", "ProxyCommand=ssh -W %h:%p jump")
+    assert around(*jump, CLOUD_PROFILE="a") == around(*jump, CLOUD_PROFILE="b"), "ssh does not ask for it"
+
+
+def test_files_of_ssh_count_as_arguments_do(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+
+    def differ(text: str) -> bool:
+        file.write_text(text)
+        found = read(["-F", str(file)])
+        return steering.of_environment(found, "ssh", {"SITE": "a"}) != steering.of_environment(
+            found, "ssh", {"SITE": "b"}
+        )
+
+    assert differ("Host *\n  ProxyCommand /opt/bin/way-to %h\n")
+    assert differ('Match exec "test -n x"\n  Port 23\n')
+    assert differ("Host *\n  IdentityAgent ${SITE}/agent\n")
+    assert not differ("# ProxyCommand /opt/bin/way-to\nHost *\n  Port 22\n")
+
+
+def test_a_relative_path_is_another_one_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> str:
+        relative = read(["-F", "none", *USUAL, "-o", "UserKnownHostsFile=known"])
+        return name_of(relative, "h", "ssh", "a", steering.decides(relative, "ssh", {}))
+
+    here = found()
+    assert here == found()
+    monkeypatch.chdir(tmp_path)
+    assert here != found()
 
 
 # ---- the end of silence

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.runner import settings
+from orchestrator.runner import settings, steering
 from orchestrator.runner.environment import frozen
 from orchestrator.runner.warm import directories
 
@@ -101,6 +101,7 @@ def find(environment: Mapping[str, str], mitogen: bool = True) -> Alone | None:
         "mitogen": mitogen,
         "directory": os.getcwd(),
         "environment": dict(sorted(frozen(environment).items())),
+        "agents": [environment.get(name) for name in steering.AGENTS],
         "user": [os.getuid(), os.getgid(), *sorted(os.getgroups())],
         "root": [root.st_dev, root.st_ino],
         "namespaces": [_namespace(name) for name in NAMESPACES],

@@ -2,7 +2,8 @@
 """Has Ansible's ssh find a shared connection by all that decides where it leads, and by the client.
 
 The one rule it keeps: it changes what a connection is called and how long it may be silent, and nothing of how it is
-made. Names are worked out in `orchestrator.runner.connections`, from the arguments that Ansible has put together.
+made. Names are worked out in `orchestrator.runner.connections`, from the arguments that Ansible has put together and
+what is around them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from typing import Any
 
 from orchestrator.core.apart import kept_for
-from orchestrator.runner import connections
+from orchestrator.runner import connections, steering
 from orchestrator.runner.warm.zygote import places
 
 
@@ -60,7 +61,8 @@ def apart(words: list[str], subsystem: str, host: str, program: str, ansibles_ow
     found = connections.read(words, is_ssh=subsystem == "ssh")
     leads_by = program if subsystem == "ssh" else "ssh"  # which is what sftp and scp connect with
     whom = os.environ.get(connections.KEPT_FOR, "")
-    name = connections.name_of(found, host, leads_by, whom)
+    around = steering.decides(found, leads_by, os.environ)
+    name = connections.name_of(found, host, leads_by, whom, around)
     path = connections.path_for(found, name, ansibles_own=ansibles_own, program=program, host=host)
     shared = ["-o", f'ControlPath="{path}"'] if path is not None else []
     connections.leave_jumps_unshared(found, "ssh" if subsystem != "ssh" else program)

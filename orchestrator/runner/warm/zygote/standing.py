@@ -17,13 +17,19 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.runner import connections
+from orchestrator.runner import connections, steering
 from orchestrator.runner.warm.zygote import beginning, multiplexer
 
 LOG = logging.getLogger(__name__)
 CALLED = {"ansible.builtin.ssh": "ansible_collections.ansible.builtin.plugins.connection.ssh"}
 """By the name that a task says: as Ansible's loader calls the plug-in, where that is not `ssh`."""
 GIVE_BACK_S = 3.0  # the multiplexer's limit for it
+MADE_IN: dict[str, str] = {}
+"""The environment in which the multiplexer makes connections: that of the zygote, and none of a playbook's."""
+
+
+class MadeElsewhere(Exception):
+    """The playbook's surroundings would have it led elsewhere, or by another's keys."""
 
 
 def install(model: Any) -> None:
@@ -31,6 +37,7 @@ def install(model: Any) -> None:
     from ansible.executor.process.worker import WorkerProcess
     from ansible_mitogen.connection import Connection
 
+    MADE_IN.update(os.environ)
     close, run = Connection.close, WorkerProcess._run
 
     def give_back_and_close(self: Any) -> None:
@@ -90,6 +97,8 @@ def taken(executor: Any, cvars: Any, templar: Any, connection: Any) -> bool:
     )
     name, stack = connection._build_stack()
     theirs = any(connection.get_task_var(f"mitogen_ssh_keepalive_{what}") for what in ("interval", "count"))
+    for hop in stack:
+        same_from_here(hop)
     stack = [apart(hop, theirs) for hop in stack]
     connection._task_vars = connection._action = None
     connection.binding = ansible_mitogen.process.get_worker_model().get_binding(name)
@@ -128,6 +137,18 @@ def puts_where_ansible_would(of_host: dict[str, Any]) -> bool:
         if wanted.startswith(word):
             wanted = os.path.join(home, wanted.removeprefix(word))
     return str(of_host["good_temp_dir"]) == wanted
+
+
+def same_from_here(hop: dict[str, Any]) -> None:
+    """Raise MadeElsewhere where the multiplexer would make another connection than this playbook's own ssh.
+
+    It would offer the agent of whoever started the zygote, and have a proxy lead where his environment says.
+    """
+    if hop["method"] == "ssh":
+        given = hop["kwargs"]
+        found, program = connections.read(given["ssh_args"]), str(given.get("ssh_path") or "ssh")
+        if steering.of_environment(found, program, os.environ) != steering.of_environment(found, program, MADE_IN):
+            raise MadeElsewhere(given.get("hostname"))
 
 
 def apart(hop: dict[str, Any], theirs: bool) -> dict[str, Any]:
