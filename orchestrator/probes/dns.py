@@ -59,7 +59,7 @@ async def ask(question: Question[DnsOptions]) -> Raw:
     """One packet, no second try: a loss is for the check's thresholds to weigh."""
     options = question.options
     loop = asyncio.get_running_loop()
-    async with question.tools.turns("dns").held(question.timeout_s):
+    async with question.tools.turns("dns").held(question.timeout_s, question.whom):
         question.stamp()
         started = loop.time()
         try:

@@ -13,6 +13,7 @@ question at a time, and is killed like any other when it hangs; the next questio
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import pickle
 import socket
@@ -24,10 +25,11 @@ from typing import Any
 
 import orchestrator
 from orchestrator.probes.kind import NotAsked, Question, Raw
+from orchestrator.probes.turns import Turns
 
 START_MAX_S = 30.0
 KILL_AFTER_S = 2.0  # a question that outlives its own time-out by this much is killed
-AT_ONCE = 32  # questions of one kind; the others wait for their turn, unstamped
+AT_ONCE = 32  # questions of one kind; the others wait for their turn, unstamped, however long it takes
 MESSAGE_MAX_BYTES = 160_000
 IDLE_MAX_S = 600.0  # a lasting fork that nobody has asked for so long is given up: its check may be gone
 _REST_S = 5.0  # after a template that could not start
@@ -63,13 +65,13 @@ class Forks:
         self._waiting: dict[int, asyncio.Future[Raw]] = {}
         self._keepers: dict[object, list[_Keeper]] = {}
         self._last = 0
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns(AT_ONCE)
         self._rest_until = 0.0
         self._why_resting = ""
 
     async def ask(self, question: Question[Any], secrets: dict[str, str | None] | None = None) -> Raw:
         """Have one question answered by the module's `answer(call)` in a process of its own."""
-        async with self._turns:
+        async with self._turns.held(math.inf, question.whom):
             trouble = await self._start()
             if trouble is not None:
                 return trouble
@@ -97,7 +99,7 @@ class Forks:
         A second question while the first is out has a second fork: nobody waits for one that hangs.
         """
         key = (question.whom, question.options, tuple(sorted((secrets or {}).items())))
-        async with self._turns:
+        async with self._turns.held(math.inf, question.whom):
             trouble = await self._start()
             if trouble is not None:
                 return trouble

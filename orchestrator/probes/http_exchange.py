@@ -114,7 +114,7 @@ class Exchange:
     def begin(self) -> None:
         """Ask, as soon as it is this question's turn."""
         question = self._question
-        turn = question.tools.turns("http").enter(question.timeout_s, self._go, self._finish)
+        turn = question.tools.turns("http").enter(question.timeout_s, self._go, self._finish, question.whom)
         if self.over:
             turn.end()
         else:

@@ -116,7 +116,7 @@ class _Asking:
         self._connecting = Connecting(found, options.port, options, self._connected)
         turns = question.tools.turns("tcp")
         # may come, and end, before it is known here
-        turn = turns.enter(question.timeout_s, self._go, self._finish)
+        turn = turns.enter(question.timeout_s, self._go, self._finish, question.whom)
         if self.over:
             turn.end()
         else:

@@ -2,7 +2,9 @@
 
 The one rule it keeps: what waits for its turn has not been asked. It is stamped when its turn comes, and when that has
 not come within the question's own time-out it is "not asked", never "silent". Each kind has its own share of this
-program's files, so that a thousand hung questions of one kind take nobody else's turn.
+program's files, so that a thousand hung questions of one kind take no turn of another kind. Nor of another client:
+while there are several, each has at most twice as many as are left, so that one whose questions all hang leaves a third
+to the others, two leave a fifth. What becomes free goes to who has the fewest.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from orchestrator.probes.kind import NotAsked, Unanswerable
 TURNS_MAX = 2048  # of one kind
 _SHARES = 4  # kinds that hold connections
 _KEPT_FILES = 256  # for all that is no question: journal, sockets of clients, runs
+_TIMES_WHAT_IS_LEFT = 2  # turns that one of several clients may have
 
 
 def turns_of_a_kind() -> int:
@@ -32,10 +35,13 @@ def turns_of_a_kind() -> int:
 class Turn:
     """One question's turn, or its wait for it. `begin` is called when it comes, `missed` when it does not."""
 
-    __slots__ = ("_begin", "_missed", "_turns", "over", "taken")
+    __slots__ = ("_begin", "_missed", "_turns", "over", "taken", "whom")
 
-    def __init__(self, turns: Turns, begin: Callable[[], None], missed: Callable[[NotAsked], None]) -> None:
+    def __init__(
+        self, turns: Turns, begin: Callable[[], None], missed: Callable[[NotAsked], None], whom: str = ""
+    ) -> None:
         self._turns = turns
+        self.whom = whom
         self._begin = begin
         self._missed = missed
         self.over = False  # it waits no more
@@ -58,38 +64,46 @@ class Turn:
     def late(self) -> None:
         """It has not come in time."""
         self.over = True
-        self._missed(NotAsked(f"no turn came in time: {self._turns.limit} connections of its kind are open already"))
+        self._missed(NotAsked(f"no turn came in time: {self._turns.in_use} connections of its kind are open already"))
 
     def end(self) -> None:
         """Give the turn back, or stop waiting for it. Nothing happens the second time."""
         self.over = True
         if self.taken:
             self.taken = False
-            self._turns.give_back()
+            self._turns.give_back(self.whom)
 
 
 class Turns:
-    """The turns of one kind."""
+    """The turns of one kind. A question says for `whom` it is asked: the client.
 
-    def __init__(self, limit: int, deadlines: Deadlines) -> None:
+    Without `deadlines` whoever waits does so until the turn comes.
+    """
+
+    def __init__(self, limit: int, deadlines: Deadlines | None = None) -> None:
         self.limit = limit
         self.in_use = 0
         self._deadlines = deadlines
-        self._waiting: deque[Turn] = deque()
+        self._held: dict[str, int] = {}  # of each client that has ever asked
+        self._waiting: dict[str, deque[Turn]] = {}
 
-    def enter(self, wait_s: float, begin: Callable[[], None], missed: Callable[[NotAsked], None]) -> Turn:
+    def enter(
+        self, wait_s: float, begin: Callable[[], None], missed: Callable[[NotAsked], None], whom: str = ""
+    ) -> Turn:
         """A turn now, before this returns, or as soon as one is free."""
-        turn = Turn(self, begin, missed)
-        if self.in_use < self.limit:
-            self.in_use += 1
+        turn = Turn(self, begin, missed, whom)
+        self._held.setdefault(whom, 0)
+        if self._has_room(whom):
+            self._take(whom)
             turn.take()
         else:
-            self._waiting.append(turn)
-            self._deadlines.add(wait_s, turn)
+            self._waiting.setdefault(whom, deque()).append(turn)
+            if self._deadlines is not None:
+                self._deadlines.add(wait_s, turn)
         return turn
 
     @asynccontextmanager
-    async def held(self, wait_s: float) -> AsyncIterator[None]:
+    async def held(self, wait_s: float, whom: str = "") -> AsyncIterator[None]:
         """The same for a coroutine. Raises `Unanswerable` where no turn came in time."""
         came: asyncio.Future[NotAsked | None] = asyncio.get_running_loop().create_future()
 
@@ -97,7 +111,7 @@ class Turns:
             if not came.done():
                 came.set_result(missed)
 
-        turn = self.enter(wait_s, tell, tell)
+        turn = self.enter(wait_s, tell, tell, whom)
         try:
             missed = await came
             if missed is not None:
@@ -106,11 +120,32 @@ class Turns:
         finally:
             turn.end()
 
-    def give_back(self) -> None:
-        """One question has ended: the next one that still waits has its turn."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.over:
-                turn.take_soon()
-                return
+    def give_back(self, whom: str) -> None:
+        """One question has ended: whoever still waits, and has room now, has a turn."""
         self.in_use -= 1
+        self._held[whom] -= 1
+        while (turn := self._next()) is not None:
+            self._take(turn.whom)
+            turn.take_soon()
+
+    def _has_room(self, whom: str) -> bool:
+        left = self.limit - self.in_use
+        return left > 0 and (len(self._held) == 1 or self._held[whom] < _TIMES_WHAT_IS_LEFT * left)
+
+    def _take(self, whom: str) -> None:
+        self.in_use += 1
+        self._held[whom] += 1
+
+    def _next(self) -> Turn | None:
+        for whom in sorted(self._waiting, key=self._held.__getitem__):
+            if not self._has_room(whom):
+                return None  # nor have those who hold more
+            queue = self._waiting[whom]
+            while queue and queue[0].over:
+                queue.popleft()
+            turn = queue.popleft() if queue else None
+            if not queue:
+                del self._waiting[whom]
+            if turn is not None:
+                return turn
+        return None

@@ -9,13 +9,16 @@ import sys
 import time
 from typing import Any
 
+import pytest
+
 from orchestrator.core.events import Answer
+from orchestrator.probes import forks
 from orchestrator.probes.asking import Asking
 from orchestrator.probes.deadlines import Deadlines
 from orchestrator.probes.kind import Judged, NotAsked, Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.tools import Tools
-from orchestrator.probes.turns import Turns
+from orchestrator.probes.turns import Turn, Turns
 from tests.probes.conftest import ROOT
 
 
@@ -26,8 +29,8 @@ class Asked:
         self.tools = Tools(turns_max=turns)
         self._futures: list[asyncio.Future[tuple[Judged, float]]] = []
 
-    def ask(self, kind: str, timeout_s: float, **options: Any) -> None:
-        """Ask now, or as soon as it is its turn."""
+    def ask(self, kind: str, timeout_s: float, whom: str = "", **options: Any) -> None:
+        """Ask now, or as soon as it is its turn, for a client."""
         row = KINDS[kind]
         row.warm()
         future = asyncio.get_running_loop().create_future()
@@ -38,8 +41,13 @@ class Asked:
             timeout_s,
             time.monotonic,
             lambda asked, judged: future.set_result((judged, asked.sent_at)),
+            whom,
         )
         asking.begin(Secrets({}), self.tools)
+
+    async def answer(self, number: int) -> tuple[Judged, float]:
+        """Of one of them."""
+        return await self._futures[number]
 
     async def answers(self) -> list[tuple[Judged, float]]:
         """In the order in which they were asked for."""
@@ -75,6 +83,52 @@ async def test_each_kind_has_turns_of_its_own(deaf: int) -> None:
     asked.ask("tcp", 0.5, target="127.0.0.1", port=deaf, expect="x")
     asked.ask("http", 0.5, url=f"http://127.0.0.1:{deaf}/")
     assert {judged.answer for judged, _ in await asked.answers()} == {Answer.SILENT}
+
+
+@pytest.mark.parametrize("kind", ["tcp", "nagios"])
+async def test_a_client_whose_questions_all_hang_leaves_turns_to_the_others(
+    deaf: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forks, "AT_ONCE", 6)
+    hangs: dict[str, Any] = {"target": "127.0.0.1", "port": deaf, "expect": "x"}
+    answers: dict[str, Any] = {"target": "127.0.0.1", "port": deaf}
+    if kind == "nagios":
+        hangs, answers = {"command": ["sleep", "600"]}, {"command": ["echo", "fine"]}
+    asked = Asked(turns=6)
+    asked.ask(kind, 30.0, "west", **answers)
+    for _ in range(20):
+        asked.ask(kind, 600.0, "east", **hangs)
+    asked.ask(kind, 30.0, "west", **answers)
+    found = [await asyncio.wait_for(asked.answer(number), 60.0) for number in (0, -1)]
+    await asked.tools.close()
+    assert [judged.answer for judged, _ in found] == [Answer.GOOD, Answer.GOOD], found
+
+
+def test_turns_are_shared_out_among_those_who_ask() -> None:
+    turns, held = Turns(12), {"east": 0, "west": 0, "north": 0}
+
+    def ask(whom: str, times: int) -> list[Turn]:
+        def began() -> None:
+            held[whom] += 1
+
+        return [turns.enter(9.0, began, lambda _: None, whom) for _ in range(times)]
+
+    east = ask("east", 20)
+    assert held["east"] == 12, "it is alone"
+    ask("west", 20)
+    assert held["west"] == 0, "until one of them ends"
+    loop = asyncio.new_event_loop()
+
+    async def end(what: list[Turn]) -> None:
+        for turn in what:
+            turn.end()
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(end(east[:6]))
+    assert held == {"east": 12, "west": 4, "north": 0}, "what becomes free goes to who has the fewest"
+    ask("north", 1)
+    assert held["north"] == 1, "and something is left for whoever else comes"
+    loop.close()
 
 
 async def test_a_turn_comes_back_however_its_question_ends() -> None:
@@ -174,7 +228,5 @@ def test_not_asked_says_how_many_were_in_the_way() -> None:
     told: list[NotAsked] = []
     turns = Turns(7, Deadlines.__new__(Deadlines))
     turns.in_use = 7
-    from orchestrator.probes.turns import Turn
-
     Turn(turns, lambda: None, told.append).late()
     assert "7 connections" in told[0].why

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -617,17 +618,11 @@ async def test_an_agent_is_offered_to_nobody_but_the_hosts_of_whoever_called_wit
     twins: Twins, runtime: str, proxied: bool
 ) -> None:
     """Agents are forwarded; what keeps connections was started by a call with the first one's."""
-    agents, callers = [], {}
+    agents = [agent(twins, runtime, client) for client in CLIENTS]
+    callers = {client: Caller(twins, {"SSH_AUTH_SOCK": f"{runtime}/agent-{client}"}) for client in CLIENTS}
+    for client in CLIENTS:
+        twins.inventory(client, **forwarding(twins, client, proxied))
     try:
-        for client in CLIENTS:
-            socket = f"{runtime}/agent-{client}"
-            agents.append(subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL))
-            await until(lambda path=socket: os.path.exists(path))
-            key = twins.workspace / f"key-{client}"
-            subprocess.run(["ssh-keygen", "-qted25519", "-N", "", "-C", f"key of {client}", "-f", key], check=True)
-            callers[client] = Caller(twins, {"SSH_AUTH_SOCK": socket})
-            subprocess.run(["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": socket}, check=True)
-            twins.inventory(client, **forwarding(twins, client, proxied))
         for _ in range(3):
             for client in CLIENTS:
                 offered = await callers[client].call(FORWARDED, client)
@@ -635,9 +630,22 @@ async def test_an_agent_is_offered_to_nobody_but_the_hosts_of_whoever_called_wit
                 assert offered.count("key of") == 1, offered
                 await asyncio.sleep(0.5)  # what is made for another time is made meanwhile
     finally:
-        for agent in agents:
-            agent.kill()
-            agent.wait()
+        for one in agents:
+            one.kill()
+            one.wait()
+
+
+def agent(twins: Twins, runtime: str, client: str) -> subprocess.Popen[bytes]:
+    """An agent with a key of this client's."""
+    socket, key = f"{runtime}/agent-{client}", twins.workspace / f"key-{client}"
+    started = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    subprocess.run(["ssh-keygen", "-qted25519", "-N", "", "-C", f"key of {client}", "-f", key], check=True)
+    for _ in range(600):
+        if os.path.exists(socket):
+            break
+        time.sleep(0.1)
+    subprocess.run(["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": socket}, check=True)
+    return started
 
 
 def forwarding(twins: Twins, client: str, proxied: bool) -> dict[str, Any]:

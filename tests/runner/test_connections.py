@@ -129,7 +129,7 @@ BY_PROXY = ("-o", "ProxyCommand=/opt/bin/way-to %h")
 
 
 @pytest.mark.parametrize(
-    "one, other",
+    ("one", "other"),
     [
         (around(SSH_AUTH_SOCK="/a"), around(SSH_AUTH_SOCK="/b")),
         (around(KRB5CCNAME="a"), around()),
