@@ -268,7 +268,7 @@ class Reader:
             if plain in _ROLE_KEYS:
                 self.role(path, get(node, "name", "role"), found)
             elif plain in _TASK_KEYS:
-                for item in scalars(node, "file"):
+                for item in scalars(node, "file") or scalars(node, "dir"):
                     self._file(path, item, base, plain, found)
             elif plain in _SOURCE_KEYS:
                 source = get(node, "src")

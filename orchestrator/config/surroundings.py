@@ -38,6 +38,17 @@ PYTHON = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE")  # where modules are loa
 PACKAGES = ("ansible", "ansible_core", "ansible_runner", "mitogen")
 SSH_FILES_MAX = 64
 _OF_THE_SYSTEM = ("/bin", "/sbin", "/lib", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec")
+_SCRIPTS = (
+    ".sh",
+    ".bash",
+    ".py",
+    ".pl",
+    ".rb",
+    ".js",
+    ".jar",
+    ".php",
+    ".tf",
+)  # that an interpreter is given: `sh /opt/fence.sh`
 _CODE = (".py", ".ps1", ".sh", ".yml", ".yaml", "")
 _LOOKS = re.compile(r"ANSIBLE_(FORCE_COLOR|NOCOLOR|COLOR_\w+|COW_\w+|NOCOWS|DISPLAY_\w+|VERBOSITY|LOG_PATH)")
 _WRITTEN = re.compile(
@@ -213,7 +224,7 @@ def programs(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def programs_in(text: str, start: Path | None = None) -> list[Path]:
-    """Programs that a text names by a path (a relative one from `start`), but for those of the system's folders."""
+    """Programs and scripts that a text names by a path (a relative one from `start`), but for the system's folders."""
     return programs_among(re.split(r"[\s\"'=;|()<>,`]+", text), start)
 
 
@@ -226,7 +237,7 @@ def programs_among(words: Iterable[str], start: Path | None = None) -> list[Path
         path = word if start is None else os.path.normpath(start / Path(word))
         try:
             path = os.path.expanduser(path)
-            if os.path.isabs(path) and os.path.isfile(path) and os.access(path, os.X_OK):
+            if os.path.isabs(path) and os.path.isfile(path) and (path.endswith(_SCRIPTS) or os.access(path, os.X_OK)):
                 found.append(Path(path))
         except (OSError, ValueError):
             continue

@@ -400,6 +400,27 @@ def test_a_program_that_the_inventory_names_is_covered_wherever_it_is(place: Pat
     assert digest(place) != before
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        "ansible.builtin.command: sh OUTSIDE/fence.sh hq",
+        "ansible.builtin.shell: cd / && python3 OUTSIDE/fence.py",
+        "ansible.builtin.debug: {msg: \"{{ lookup('pipe', 'sh OUTSIDE/fence.sh') }}\"}",
+        "ansible.builtin.include_vars: {dir: OUTSIDE/vars}",
+    ],
+)
+def test_a_script_outside_that_an_interpreter_is_given_is_covered(place: Path, task: str) -> None:
+    """It need not be executable for that."""
+    outside = place.parent / "outside"
+    named = [write(outside / name) for name in ("fence.sh", "fence.py", "vars/all.yml")]
+    write(place / "playbooks/p.yml", f"- hosts: web\n  tasks:\n    - {task.replace('OUTSIDE', str(outside))}\n")
+    before = digest(place)
+    assert before == digest(place)
+    for path in named:
+        write(path, "x: another\n")
+    assert before != digest(place)
+
+
 @pytest.mark.parametrize("key", ["vars: {tool: tools/a.sh}", "limit: '@tools/a.sh'"])
 def test_what_a_move_gives_its_playbook_is_covered(place: Path, key: str) -> None:
     write(place / "inventories/acme/services.yml", f"moves: {{go: {{playbook: p.yml, {key}}}}}\n")
