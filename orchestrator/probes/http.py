@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.expressions import found
+from orchestrator.probes.http_head import listed
 from orchestrator.probes.kind import (
     Addressed,
     CannotInvent,
@@ -33,6 +34,7 @@ from orchestrator.probes.kind import (
 )
 from orchestrator.probes.patterns import NoDocument, Path, Pattern, another, document_with, mismatches
 from orchestrator.probes.texts import differing, matching, matching_all
+from orchestrator.probes.unpacking import unreadable
 
 _HEADERS = {
     "User-Agent": "bascule-probe",
@@ -77,7 +79,7 @@ def _list_of_one(value: object) -> object:
 
 
 Scalar = str | bool | int | float | None
-Status = Annotated[int, Field(ge=100, le=599)]
+Status = Annotated[int, Field(ge=100, le=999)]  # what servers say, not what is registered
 
 
 class HttpOptions(Addressed):
@@ -185,6 +187,8 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
     if not reply.complete:
         return Judged(Answer.BAD, measures, f"{seen}, then the body did not end in time")
     cut = f", too long: only its first {_size(options.body_max_bytes)} were read (body_max_bytes)," if reply.cut else ""
+    packed = unreadable(listed(headers.get("content-encoding", "")))
+    cut += f", packed by {packed} although that was not asked for," if packed else ""
     if options.match is not None and not found(options.match, reply.body):
         start = " ".join(reply.body[:2000].split())[:80]
         return Judged(Answer.BAD, measures, f"{seen}, body{cut} does not match /{options.match}/: {start!r}")
@@ -197,7 +201,7 @@ def judge(options: HttpOptions, reply: Responded) -> Judged:
         if wrong:
             return Judged(Answer.BAD, measures, f"{seen}, {'; '.join(wrong)}")
     out = ", redirected from https to http" if reply.plain else ""
-    out += f"; body{cut.rstrip(',')}" if cut else ""
+    out += f"; body{cut.rstrip(',')}" if reply.cut else ""
     return Judged(Answer.GOOD, measures, f"{seen} in {reply.rtt_s * 1000:.0f} ms{out}")
 
 

@@ -10,13 +10,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 from orchestrator.probes.connecting import Connecting
 from orchestrator.probes.cookies import Cookies
+from orchestrator.probes.http_place import place_of
 from orchestrator.probes.http_response import NoResponse, Response
 from orchestrator.probes.inward import Where, may_lead, where
 from orchestrator.probes.kind import Done, NotAsked, Question, Raw, Refusal, Silence, Unanswerable
@@ -28,45 +27,6 @@ from orchestrator.probes.turns import Turn
 _AT_ONCE_BYTES = 65536
 _FOR_ALL = ("user-agent", "accept", "accept-encoding", "accept-language", "connection", "content-type")
 _MOVED = (301, 302, 303, 307, 308)
-_SAFE = "/:@!$&'()*+,;=~-._%"  # what may stand in a path as it is; what is percent-encoded already stays so
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a URL leads."""
-
-    secure: bool
-    host: str
-    port: int
-    path: str
-    named: str  # as the Host header names it
-
-    @property
-    def url(self) -> str:
-        """Plain, as a program writes it."""
-        return f"{'https' if self.secure else 'http'}://{self.named}{self.path}"
-
-    @property
-    def origin(self) -> tuple[bool, str, int]:
-        """What a token is meant for."""
-        return self.secure, self.host, self.port
-
-
-@lru_cache(maxsize=1 << 14)
-def place_of(url: str) -> Place:
-    """The place that a URL names. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no web address")
-    secure = parts.scheme == "https"
-    usual = 443 if secure else 80
-    port = parts.port or usual
-    host = parts.hostname
-    if not is_address(host):
-        host = host.encode("idna").decode("ascii") if not host.isascii() else host
-    shown = f"[{host}]" if ":" in host else host
-    path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE + '?')}" if parts.query else "")
-    return Place(secure, host, port, path, shown if port == usual else f"{shown}:{port}")
 
 
 class Exchange:
@@ -299,7 +259,7 @@ class Exchange:
             self._answer(response, self._loop.time() - self._started, complete=True)
 
     def _is_redirected(self, response: Response) -> bool:
-        return bool(self._question.options.redirects and response.status in _MOVED and response.first("location"))
+        return bool(self._question.options.redirects and response.status in _MOVED and response.location)
 
     def _redirect(self, response: Response) -> None:
         if self._hops >= self._question.options.redirects:
@@ -310,7 +270,7 @@ class Exchange:
             self._cookies = self._cookies or Cookies()
             self._cookies.take(self._place.host, self._place.url, response.headers["set-cookie"].split("\n"))
         try:
-            place = place_of(urljoin(self._url, response.first("location")))
+            place = place_of(urljoin(self._url, response.location))
             place.host.encode("idna")  # a label that is empty or too long is no name, and nobody could be asked for it
         except ValueError:
             self._fail(Refusal(f"redirected to no URL: {response.first('location')[:200]}"))

@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.http import HttpOptions
-from orchestrator.probes.http_exchange import place_of
+from orchestrator.probes.http_place import place_of
 from tests.probes.conftest import Ask, NameServer
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -91,6 +91,68 @@ class TestBodies:
         seen = await ask("http", url=url, match="^hello$")
         assert seen.answer is Answer.GOOD, seen.detail
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            (OK + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",),
+            (OK + b"Content-Length: 5, 05\r\n\r\nhello",),
+            (OK + b"Server : old\r\nContent-Length: 5\r\n\r\nhello",),
+            (OK + b"X(A)@: one\r\nX-\xc3\x89: two\r\nContent-Length: 5\r\n\r\nhello",),
+            (OK + b"X-A: a\rb\r\r\nContent-Length: 5\r\n\r\nhello",),
+            (OK + b"no header at all\r\nContent-Length: 5\r\n\r\nhello",),
+            (OK + b"X-Long: one\r\n\ttwo\r\nContent-Length:\r\n 5\r\n\r\nhello",),
+            (b"HTTP/2 200 \r\nContent-Length: 5\r\n\r\nhello",),
+            (b"http/1.1  200  fine\r\nContent-Length: 5\r\n\r\nhello",),
+            (b"\r\nHTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello",),
+            (OK + b"Transfer-Encoding: identity\r\n\r\nhello",),
+            (OK + b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello", b" and more"),
+            (OK + b"Transfer-Encoding: chunked\r\n\r\n3\nhel\n2 ;x=y\nlo\n0\n\n",),
+            (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nno trailer at all\r\n\r\n",),
+            (OK + b"Transfer-Encoding: Chunked\r\n\r\n5;a\r", b"\nhel", b"lo\r", b"\n0", b"\r\n\r", b"\n"),
+            (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n19\r\n" + gzip.compress(b"hello") + b"\r\n0\r\n\r\n",),
+            (OK + b"Content-Encoding: gzip, gzip\r\n\r\n" + gzip.compress(gzip.compress(b"hello")),),
+            (OK + b"Content-Encoding: identity, GZip\r\n\r\n" + gzip.compress(b"hello"),),
+            (OK + b"Content-Encoding: utf-8\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"hello"),),
+        ],
+    )
+    async def test_what_browsers_show_is_read(self, ask: Ask, serve: Serve, said: tuple[bytes, ...]) -> None:
+        url, _ = await serve(*said)
+        seen = await ask("http", url=url, match="^hello$")
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    @pytest.mark.parametrize(
+        ("said", "why"),
+        [
+            (b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", "several lengths: 5, 6"),
+            (b"Content-Length: many\r\n\r\nhello", "its length is no number: 'many'"),
+            (b"Transfer-Encoding: chunked\r\n\r\nsize\r\nhello\r\n", "the size of a chunk is no number"),
+            (b"Transfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n", "longer than it says"),
+            (b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 20000, "does not end"),
+            (b"Content-Encoding: gzip, gzip, gzip\r\n\r\nhello", "packed 3 times"),
+        ],
+    )
+    async def test_what_nobody_can_read_is_bad(self, ask: Ask, serve: Serve, said: bytes, why: str) -> None:
+        url, _ = await serve(OK + said)
+        seen = await ask("http", url=url)
+        assert (seen.answer, why in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_what_is_no_http_is_known_at_once(self, ask: Ask, serve: Serve) -> None:
+        for said in (b"SSH-2.0-x\r\n", b"HTTQ", b"HTTP/one\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n"):
+            url, _ = await serve(said, stays=True)
+            seen = await ask("http", url=url)
+            assert (seen.answer, "no HTTP response: it begins with" in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_what_it_is_packed_by_although_nobody_asked_is_told(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK + b"Content-Encoding: br\r\n\r\n\x0b\x02\x80hello\x03")
+        assert (await ask("http", url=url)).answer is Answer.GOOD
+        seen = await ask("http", url=url, match="^hello$")
+        assert (seen.answer, "packed by br although" in seen.detail) == (Answer.BAD, True), seen.detail
+
+    async def test_a_status_that_is_not_registered(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(b"HTTP/1.1 999 Request denied\r\nContent-Length: 0\r\n\r\n")
+        assert (await ask("http", url=url, status=999)).answer is Answer.GOOD
+        assert (await ask("http", url=url)).answer is Answer.BAD
+
     async def test_the_answer_to_head_has_none(self, ask: Ask, serve: Serve) -> None:
         url, _ = await serve(OK + b"Content-Length: 5\r\n\r\n", stays=True)
         assert (await ask("http", url=url, method="HEAD")).answer is Answer.GOOD
@@ -126,8 +188,32 @@ class TestBodies:
     async def test_its_character_set(self, ask: Ask, serve: Serve) -> None:
         url, _ = await serve(OK + b"Content-Type: text/html; charset=iso-8859-1\r\n\r\n" + "Überlauf".encode("latin-1"))
         assert (await ask("http", url=url, match="^Überlauf$")).answer is Answer.GOOD
-        url, _ = await serve(OK + b"Content-Type: text/html; charset=klingon\r\n\r\nhello")
-        assert (await ask("http", url=url, match="^hello$")).answer is Answer.GOOD
+        for charset in (b"klingon", b"", b"none", b"utf8mb4"):
+            url, _ = await serve(OK + b"Content-Type: text/html; charset=" + charset + b"\r\n\r\n" + "né".encode())
+            assert (await ask("http", url=url, match="^né$")).answer is Answer.GOOD
+
+    @pytest.mark.parametrize(
+        ("body", "text"),
+        [
+            (b"d\xe9marr\xe9", "^démarré$"),
+            (b"5 \x80", "^5 €$"),
+            (b'<html><meta charset="iso-8859-1">d\xe9marr\xe9', "démarré$"),
+            (b"\n<meta content='text/html; charset=shift_jis'>" + "稼働中".encode("shift_jis"), "稼働中$"),
+            (b"<?xml version='1.0' encoding='ISO-8859-15'?><s>\xa4</s>", "<s>€</s>"),
+            (b"<html><meta charset=klingon>" + "né".encode(), "né$"),
+            ("charset=utf-16 né".encode(), "né$"),
+        ],
+    )
+    async def test_the_one_that_nobody_or_the_page_itself_names(
+        self, ask: Ask, serve: Serve, body: bytes, text: str
+    ) -> None:
+        url, _ = await serve(OK + b"Content-Type: text/html\r\n\r\n" + body)
+        seen = await ask("http", url=url, match=text)
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_a_letter_that_the_limit_cuts_in_two_does_not_change_it(self, ask: Ask, serve: Serve) -> None:
+        url, _ = await serve(OK + b"\r\n" + "éé".encode())
+        assert (await ask("http", url=url, match="^é$", body_max_bytes=3)).answer is Answer.GOOD
 
 
 class TestWhatIsRepeated:

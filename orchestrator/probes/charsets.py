@@ -1,0 +1,56 @@
+"""The text of a document, in the character set that it is written in.
+
+The one rule it keeps: as a browser finds it: a byte order mark, else what the response says, else what the document
+says of itself, else UTF-8, and where it is none of that, what the web was written in before.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BEFORE = "cp1252"  # what is called latin-1 or ASCII is read as this one, which has all of both (WHATWG, Encoding)
+_CALLED_OTHERWISE = {"iso8859-1", "ascii"}
+_NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "utf-7"}  # slow, or no text at all
+_SAID = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
+_SAID_INSIDE = re.compile(rb"""(?:charset|encoding)\s{0,9}=\s{0,9}["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
+_INSIDE_BYTES = 1024
+
+
+def text_of(body: bytes | bytearray, content_type: str) -> str:
+    """What stands there; what is no text of that character set is replaced."""
+    for mark, charset in _BYTE_ORDER_MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(charset, "replace")
+    for charset in (_named_by(content_type), _named_inside(body)):
+        if charset is not None:
+            try:
+                return body.decode(charset, "replace")
+            except (LookupError, ValueError):  # none of text
+                continue
+    try:
+        return codecs.getincrementaldecoder("utf-8")().decode(body)  # its last letter may have been cut in two
+    except UnicodeDecodeError:
+        return body.decode(_BEFORE, "replace")
+
+
+def _named_by(content_type: str) -> str | None:
+    found = _SAID.search(content_type)
+    return _known(found[1]) if found else None
+
+
+def _named_inside(body: bytes | bytearray) -> str | None:
+    start = bytes(body[:_INSIDE_BYTES])
+    found = _SAID_INSIDE.search(start) if start.lstrip()[:1] == b"<" else None
+    return _known(found[1].decode("ascii")) if found else None
+
+
+def _known(name: str) -> str | None:
+    try:
+        codec = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        return None
+    if codec in _NO_CHARSETS:
+        return None
+    return _BEFORE if codec in _CALLED_OTHERWISE else codec

@@ -1,0 +1,53 @@
+"""Where a URL leads: the address that is connected to, the name that is asked for, the path.
+
+The one rule it keeps: what is asked for is what a browser asks for that is given the same URL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote, urlsplit
+
+from orchestrator.probes.sockets import is_address
+
+_SAFE = "/:@!$&'()*+,;=~-._%[]|"  # what browsers leave in a path as it is; what is percent-encoded already stays so
+_SAFE_IN_QUERY = _SAFE + "?{}^`\\"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a URL leads."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+    named: str  # as the Host header names it
+
+    @property
+    def url(self) -> str:
+        """Plain, as a program writes it."""
+        return f"{'https' if self.secure else 'http'}://{self.named}{self.path}"
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """What a token is meant for."""
+        return self.secure, self.host, self.port
+
+
+@lru_cache(maxsize=1 << 14)
+def place_of(url: str) -> Place:
+    """The place that a URL names. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no web address")
+    secure = parts.scheme == "https"
+    usual = 443 if secure else 80
+    port = parts.port or usual
+    host = parts.hostname
+    if not is_address(host):
+        host = host.encode("idna").decode("ascii") if not host.isascii() else host
+    shown = f"[{host}]" if ":" in host else host
+    path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE_IN_QUERY)}" if parts.query else "")
+    return Place(secure, host, port, path, shown if port == usual else f"{shown}:{port}")
