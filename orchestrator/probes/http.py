@@ -17,8 +17,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from orchestrator.core.events import Answer
+from orchestrator.probes.domain_names import name_to_ask_for
 from orchestrator.probes.expressions import found
 from orchestrator.probes.http_head import listed
+from orchestrator.probes.http_place import place_of
 from orchestrator.probes.kind import (
     Addressed,
     CannotInvent,
@@ -51,10 +53,14 @@ def _is_url(url: str) -> str:
     if parts.username or parts.password:
         raise ValueError("a URL with a password ends up in logs: use token_file, or headers without secrets")
     try:
-        _ = parts.port
+        place_of(url)
     except ValueError as error:
         raise ValueError(f"{url!r} is no URL: {error}") from error
     return url
+
+
+def _is_name(name: str) -> str:
+    return name_to_ask_for(name.removesuffix("."))
 
 
 def _are_ciphers(ciphers: str) -> str:
@@ -109,7 +115,7 @@ class HttpOptions(Addressed):
     )
     tls_verify: bool = True
     tls_ca_file: Text | None = None
-    tls_server_name: Text | None = Field(
+    tls_server_name: Annotated[Text, AfterValidator(_is_name)] | None = Field(
         default=None, description="name that is asked for (SNI) and that the certificate must have; else the URL's host"
     )
     tls_client_cert_file: Text | None = Field(default=None, description="certificate to show, with its chain")
@@ -127,7 +133,7 @@ class HttpOptions(Addressed):
     def _one_token(self) -> HttpOptions:
         if (self.tls_client_key_file or self.tls_client_key_secret) and not self.tls_client_cert_file:
             raise ValueError("a client's key without its certificate: write tls_client_cert_file too")
-        if self.tls_days_left is not None and not self.url.startswith("https:") and not self.redirects:
+        if self.tls_days_left is not None and urlsplit(self.url).scheme != "https" and not self.redirects:
             raise ValueError("tls_days_left: an http:// URL has no certificate")
         if self.token_file and self.token_secret:
             raise ValueError("token_file and token_secret are both given: choose one")

@@ -145,7 +145,7 @@ class Exchange:
         try:
             own = self._place.origin == self._asked.origin  # what the author says of its TLS is said of that place
             context = trust_of(self._question.options, self._password if own else None, own=own)
-            name = (self._question.options.tls_server_name if own else None) or self._place.host
+            name = (self._question.options.tls_server_name if own else None) or self._place.certified
             self._sock = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
         except (OSError, ValueError) as error:  # a file of authorities that cannot be read; a name that is none
             self._fail(NotAsked(f"TLS cannot be begun: {error}"))
@@ -271,7 +271,6 @@ class Exchange:
             self._cookies.take(self._place.host, self._place.url, response.headers["set-cookie"].split("\n"))
         try:
             place = place_of(urljoin(self._url, response.location))
-            place.host.encode("idna")  # a label that is empty or too long is no name, and nobody could be asked for it
         except ValueError:
             self._fail(Refusal(f"redirected to no URL: {response.first('location')[:200]}"))
             return

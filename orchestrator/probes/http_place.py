@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
+from orchestrator.probes.domain_names import name_to_ask_for
 from orchestrator.probes.sockets import is_address
 
 _SAFE = "/:@!$&'()*+,;=~-._%[]|"  # what browsers leave in a path as it is; what is percent-encoded already stays so
@@ -31,6 +32,11 @@ class Place:
         return f"{'https' if self.secure else 'http'}://{self.named}{self.path}"
 
     @property
+    def certified(self) -> str:
+        """What the certificate must name, and the server is told (SNI): no final dot, no zone of this machine."""
+        return self.host.partition("%")[0].removesuffix(".")
+
+    @property
     def origin(self) -> tuple[bool, str, int]:
         """What a token is meant for."""
         return self.secure, self.host, self.port
@@ -44,10 +50,13 @@ def place_of(url: str) -> Place:
         raise ValueError(f"{url!r} is no web address")
     secure = parts.scheme == "https"
     usual = 443 if secure else 80
-    port = parts.port or usual
-    host = parts.hostname
+    port = usual if parts.port is None else parts.port
+    if not port:
+        raise ValueError(f"{url!r} is no web address: port 0 is none")
+    host = parts.hostname.replace("%25", "%")  # before a zone (RFC 6874)
     if not is_address(host):
-        host = host.encode("idna").decode("ascii") if not host.isascii() else host
-    shown = f"[{host}]" if ":" in host else host
+        host = name_to_ask_for(host)
+    address, _, _zone = host.partition("%")  # means something on this machine alone
+    shown = f"[{address}]" if ":" in host else host
     path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE_IN_QUERY)}" if parts.query else "")
     return Place(secure, host, port, path, shown if port == usual else f"{shown}:{port}")

@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 
+from orchestrator.probes.domain_names import ascii_name
 from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import is_address, meaning_of, open_socket
 
@@ -81,6 +82,10 @@ class Names:
         """Its addresses, in the order to try them. Caller bounds the time. Raises `NameFailed`."""
         if is_address(name):
             return [name]
+        try:
+            name = ascii_name(name)
+        except ValueError as error:
+            raise NameFailed(NotAsked(f"{name!r} is no name: {error}")) from error
         if resolver is None:
             return await self._by_system(name, family)
         return await by_server(name, resolver, pins, family)
@@ -208,7 +213,7 @@ async def exchange(
 
     host, port = split_server(server, port)
     try:
-        query = dns.message.make_query(dns.name.from_text(name), dns.rdatatype.from_text(kind))
+        query = dns.message.make_query(dns.name.from_text(ascii_name(name)), dns.rdatatype.from_text(kind))
         wire = query.to_wire()
     except Exception as error:  # dnspython has a dozen classes for "not a name"
         raise NameFailed(NotAsked(f"cannot ask for {name} {kind}: {error}")) from error

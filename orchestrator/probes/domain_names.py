@@ -1,0 +1,44 @@
+"""Names as they are asked for: those of other scripts in ASCII, as today's browsers write them.
+
+The one rule it keeps: IDNA 2008 (UTS 46, non-transitional). Python's own codec knows the older rules alone, and asks
+for fass.example where faß.example is written, another name. What the newer ones leave out (emoji) goes by the older.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_UNFIT = re.compile(r"[\s\x00-\x20\x7f/\\?#@\[\]<>\"|^`{}%:]")
+
+
+@lru_cache(maxsize=1 << 14)
+def ascii_name(name: str) -> str:
+    """The same for a name that is ASCII already. Raises ValueError for what can be no name."""
+    if name.isascii():
+        return name
+    import idna
+
+    labels = idna.uts46_remap(name, std3_rules=False).split(".")
+    return ".".join(label if label.isascii() else _ascii_label(label) for label in labels)
+
+
+def _ascii_label(label: str) -> str:
+    import idna
+
+    try:
+        return idna.alabel(label).decode("ascii")
+    except idna.IDNAError:
+        return label.encode("idna").decode("ascii")
+
+
+def name_to_ask_for(name: str) -> str:
+    """The same, and certainly one that could be somebody's. Raises ValueError."""
+    try:
+        found = ascii_name(name)
+    except ValueError as error:
+        raise ValueError(f"{name!r} is no name: {error}") from error
+    labels = found.removesuffix(".").split(".")
+    if _UNFIT.search(found) or len(found) > 254 or not all(1 <= len(label) <= 63 for label in labels):
+        raise ValueError(f"{name!r} is no name: between its dots are 1 to 63 letters, digits and hyphens")
+    return found
