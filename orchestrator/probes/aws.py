@@ -161,8 +161,8 @@ def _judge_record(options: AwsOptions, reply: Record) -> Judged:
         return Judged(Answer.BAD, measures, f"there is no record {asked}")
     measures["ttl_s"] = reply.ttl_s
     seen = f"{asked} is {', '.join(reply.values)}"
-    right = {plain(options.type, value) for value in options.expect}
-    if right and any(plain(options.type, value) not in right for value in reply.values):
+    right = {plain(options.type, value, octal=True) for value in options.expect}
+    if right and any(plain(options.type, value, octal=True) not in right for value in reply.values):
         return Judged(Answer.BAD, measures, f"{seen}, expected {' or '.join(options.expect)}")
     return Judged(Answer.GOOD, measures, seen)
 

@@ -29,6 +29,11 @@ def text_of(body: bytes | bytearray, content_type: str) -> str:
                 return body.decode(charset, "replace")
             except (LookupError, ValueError):  # none of text
                 continue
+    return plain_text(body)
+
+
+def plain_text(body: bytes | bytearray) -> str:
+    """Where nothing says in which it is written: UTF-8, else what there was before."""
     try:
         return codecs.getincrementaldecoder("utf-8")().decode(body)  # its last letter may have been cut in two
     except UnicodeDecodeError:

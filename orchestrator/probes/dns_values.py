@@ -20,7 +20,7 @@ _SHAPES = {
     "CAA": '0 issue "ca{0}.example"',
 }
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
-_ESCAPED = re.compile(r"\\(\d{3}|.)")
+_ESCAPED = re.compile(rb"\\([0-9]{3}|.)")
 _A_NAME = "host{0}.example."
 
 
@@ -30,10 +30,12 @@ def values_of(kind: str) -> Iterator[str]:
     return (shape.format(number) for number in range(1, 251))
 
 
-def plain(kind: str, value: str) -> str:
+def plain(kind: str, value: str, *, octal: bool = False) -> str:
     """The same for all spellings of one value, as a server or a person writes it: quotes, the strings that a text is
-    cut into (RFC 7208, 3.3), capitals, a name's final dot, zeros of an address."""
+    cut into (RFC 7208, 3.3), capitals of names (not of texts: a key is another one then), a name's final dot, zeros of
+    an address, numbers in place of letters. `octal`: of these, as AWS writes them; else decimal (RFC 1035, 5.1)."""
     value = value.strip()
+    base = 8 if octal else 10
     if kind in ("A", "AAAA"):
         try:
             return str(ipaddress.ip_address(value))
@@ -41,15 +43,27 @@ def plain(kind: str, value: str) -> str:
             return value.rstrip(".").lower()
     if kind == "TXT":
         if not value.startswith('"'):
-            return value.lower()
-        return "".join(_unquoted(*found.groups()) for found in _STRING.finditer(value)).lower()
-    parts = (_unquoted(*found.groups()).lower() for found in _STRING.finditer(value))
+            return value
+        return _text(b"".join(_bytes(*found.groups(), base) for found in _STRING.finditer(value)))
+    parts = (_text(_bytes(*found.groups(), base)).lower() for found in _STRING.finditer(value))
     return " ".join((part.rstrip(".") or ".") if not part.isdigit() else str(int(part)) for part in parts)
 
 
-def _unquoted(quoted: str | None, bare: str | None) -> str:
-    return _ESCAPED.sub(lambda found: _letter(found[1]), quoted if quoted is not None else bare or "")
+def _bytes(quoted: str | None, bare: str | None, base: int) -> bytes:
+    text = (quoted if quoted is not None else bare or "").encode("utf-8", "replace")
+    return _ESCAPED.sub(lambda found: _byte(found[1], base), text)
 
 
-def _letter(escaped: str) -> str:
-    return chr(int(escaped)) if len(escaped) == 3 else escaped
+def _byte(escaped: bytes, base: int) -> bytes:
+    try:
+        return bytes((int(escaped, base),)) if len(escaped) == 3 else escaped
+    except ValueError:  # no such number
+        return escaped
+
+
+def _text(value: bytes) -> str:
+    """Mostly UTF-8, and where it is not, a letter for each byte."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from orchestrator.probes.sockets import is_address
 
 _UNFIT = re.compile(r"[\s\x00-\x20\x7f/\\?#@\[\]<>\"|^`{}%:]")
 
@@ -42,3 +47,19 @@ def name_to_ask_for(name: str) -> str:
     if _UNFIT.search(found) or len(found) > 254 or not all(1 <= len(label) <= 63 for label in labels):
         raise ValueError(f"{name!r} is no name: between its dots are 1 to 63 letters, digits and hyphens")
     return found
+
+
+def _target(text: str) -> str:
+    address = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if is_address(address):
+        return address
+    try:
+        name_to_ask_for(text)
+    except ValueError as error:
+        port = ": a port is an option of its own" if ":" in text and "//" not in text else ""
+        raise ValueError(f"{text!r} is no address and no name of a host{port}") from error
+    return text
+
+
+Target = Annotated[str, AfterValidator(_target)]
+"""An address, without the brackets that a URL puts around it, or a name."""

@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from orchestrator.core.events import Answer
+from orchestrator.probes.domain_names import Target
 from orchestrator.probes.echo import Echo, Ping
 from orchestrator.probes.kind import (
     Addressed,
@@ -43,7 +44,7 @@ MOST_ADDRESSES = 16  # of one name; each is sent every packet
 class IcmpOptions(Addressed):
     """Options of `probe: icmp`."""
 
-    target: Text
+    target: Target
     resolver: Text | None = Field(default=None, description="name server to ask for the target's address")
     count: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="packets a question")
     gap: Duration = Field(default=0.05, description="between the packets of one question")

@@ -24,7 +24,7 @@ from pydantic import Field
 from orchestrator.core.events import Answer
 from orchestrator.probes.kind import Judged, Kind, Options, Question, Raw, Text
 
-_NUMBER = re.compile(r"(-?[0-9.,]{1,40})([^;\s0-9]{0,40})(?:;|$)")
+_NUMBER = re.compile(r"(-?[0-9.,]{1,40}(?:[eE][+-]?[0-9]{1,3})?)([^;\s0-9]{0,40})(?:;|$)")
 _DATA_MAX = 8192  # characters of performance data that are looked at
 _UNITS = {
     "": ("", 1.0),

@@ -5,12 +5,15 @@ The one rule it keeps: the plug-in and everything it starts share the fork's pro
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 
+from orchestrator.probes.charsets import plain_text
 from orchestrator.probes.forked import die_with_parent
 from orchestrator.probes.forks import Call
 from orchestrator.probes.kind import NotAsked, Raw
@@ -33,15 +36,24 @@ def answer(call: Call) -> Raw:
     }
     program = options.command[0]
     own = os.getpid()
-    try:
-        process = subprocess.Popen(
-            options.command,
+
+    def begin(command: Sequence[str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             preexec_fn=lambda: die_with_parent(own, signal.SIGKILL),  # noqa: PLW1509  # a fork has one thread
         )
+
+    try:
+        try:
+            process = begin(options.command)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC or "/" not in program:
+                raise
+            process = begin(["/bin/sh", *options.command])  # a script that does not say who reads it (execlp(3))
     except OSError as error:
         return NotAsked(f"cannot run {program}: {error.strerror}")
     output, ending = _heard(process, call.timeout_s)
@@ -49,7 +61,7 @@ def answer(call: Call) -> Raw:
         return NotAsked(f"{program} was killed: {ending}")
     if process.returncode < 0:
         return NotAsked(f"{program} was killed by signal {-process.returncode}")
-    return Exited(process.returncode, output.decode("utf-8", "replace"))
+    return Exited(process.returncode, plain_text(output))
 
 
 def _heard(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[bytes, str]:
@@ -67,20 +79,21 @@ def _heard(process: subprocess.Popen[bytes], timeout_s: float) -> tuple[bytes, s
     poll = select.poll()
     poll.register(pipe, select.POLLIN | select.POLLHUP)
     poll.register(ended, select.POLLIN)
-    over = False
+    open_, over = True, False
     while not over:
         left_s = end - time.monotonic()
         if left_s <= 0:
             return bytes(kept), f"it did not end within {timeout_s:g} s"
         ready = {descriptor for descriptor, _ in poll.poll(left_s * 1000)}
-        over = ended in ready  # then what it has said is all in the pipe
-        while pipe.fileno() in ready:
+        over = ended in ready  # then what it has said is all in the pipe, whether or not it was there a moment before
+        while open_ and (over or pipe.fileno() in ready):
             try:
                 data = os.read(pipe.fileno(), _OUTPUT_MAX)
             except BlockingIOError:
                 break
             if not data:
                 poll.unregister(pipe)
+                open_ = False
                 break
             heard += len(data)
             kept += data[: _OUTPUT_MAX - len(kept)]

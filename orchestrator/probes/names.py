@@ -13,6 +13,7 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from orchestrator.probes.domain_names import ascii_name
 from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable
@@ -205,22 +206,26 @@ async def exchange(
 
     `server` is `address` or `address:port`. A truncated answer is asked for again over TCP. Raises `NameFailed`.
     """
-    import dns.flags
     import dns.message
     import dns.name
     import dns.rcode
     import dns.rdatatype
+    import dns.reversename
 
     host, port = split_server(server, port)
     try:
-        query = dns.message.make_query(dns.name.from_text(ascii_name(name)), dns.rdatatype.from_text(kind))
+        if kind == "PTR" and is_address(name):
+            asked = dns.reversename.from_address(name)
+        else:
+            asked = dns.name.from_text(ascii_name(name))
+        query = dns.message.make_query(asked, dns.rdatatype.from_text(kind))
         wire = query.to_wire()
     except Exception as error:  # dnspython has a dozen classes for "not a name"
         raise NameFailed(NotAsked(f"cannot ask for {name} {kind}: {error}")) from error
     try:
         data = None if tcp else await _by_udp(wire, host, port, pins, tries_every_s)
-        response = None if data is None else dns.message.from_wire(data, ignore_trailing=True)
-        if response is None or response.flags & dns.flags.TC:
+        response = None if data is None or _is_cut(data) else dns.message.from_wire(data, ignore_trailing=True)
+        if response is None:
             response = dns.message.from_wire(await _by_tcp(wire, host, port, pins), ignore_trailing=True)
     except OSError as error:
         raise NameFailed(meaning_of(error, f"name server {server}")) from error
@@ -228,9 +233,35 @@ async def exchange(
         raise NameFailed(NotAsked.of(error)) from error
     except Exception as error:
         raise NameFailed(Refusal(f"name server {server} answers with something that is no DNS: {error}")) from error
-    wanted = dns.rdatatype.from_text(kind)
-    values = [rdata.to_text() for rrset in response.answer if rrset.rdtype == wanted for rdata in rrset]
+    if response.question and not query.is_response(response):  # some leave it out
+        raise NameFailed(Refusal(f"name server {server} answers another question than {name} {kind}"))
+    wanted, names = dns.rdatatype.from_text(kind), _names_of(response, asked)
+    values = [
+        rdata.to_text()
+        for rrset in response.answer
+        if rrset.rdtype == wanted and rrset.name in names
+        for rdata in rrset
+    ]
     return dns.rcode.to_text(response.rcode()), values
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether there is more, by TCP: some servers cut a packet in the middle of a record."""
+    return len(data) > 2 and bool(data[2] & 0x02)
+
+
+def _names_of(response: Any, asked: Any) -> set[Any]:
+    """The name that was asked for, and those that it is another name of, whatever their order is."""
+    import dns.rdatatype
+
+    others = {
+        rrset.name: rdata.target for rrset in response.answer if rrset.rdtype == dns.rdatatype.CNAME for rdata in rrset
+    }
+    names = {asked}
+    while asked in others and others[asked] not in names:
+        asked = others[asked]
+        names.add(asked)
+    return names
 
 
 def split_server(server: str, port: int) -> tuple[str, int]:

@@ -31,6 +31,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from orchestrator.core.events import Answer
+from orchestrator.probes.domain_names import Target
 from orchestrator.probes.expressions import found
 from orchestrator.probes.kind import (
     CannotInvent,
@@ -91,7 +92,7 @@ class SshOptions(Pinned):
     """Options of `probe: ssh`."""
 
     FROM_HOST: ClassVar[bool] = True
-    target: Text
+    target: Target
     port: Port = 22
     user: Text = "root"
     key_file: Text | None = None

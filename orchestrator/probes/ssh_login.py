@@ -16,6 +16,7 @@ from pathlib import Path
 
 import paramiko
 
+from orchestrator.probes.charsets import plain_text
 from orchestrator.probes.forks import Call
 from orchestrator.probes.kind import NotAsked, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import family_of, is_address, meaning_of, pin
@@ -339,7 +340,7 @@ def _run(
 
 
 def _text(data: bytearray) -> str:
-    return bytes(data[:OUTPUT_MAX]).decode("utf-8", "replace")
+    return plain_text(data[:OUTPUT_MAX])
 
 
 def _signatures(keys: Mapping[str, paramiko.PKey]) -> set[str]:

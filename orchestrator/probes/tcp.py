@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from orchestrator.core.events import Answer
+from orchestrator.probes.charsets import plain_text
 from orchestrator.probes.connecting import Connecting
+from orchestrator.probes.domain_names import Target
 from orchestrator.probes.expressions import TookTooLong, found
 from orchestrator.probes.kind import (
     Addressed,
@@ -44,7 +46,7 @@ _LOOK_EVERY_S = 0.02
 class TcpOptions(Addressed):
     """Options of `probe: tcp`."""
 
-    target: Text
+    target: Target
     port: Port
     send: str | None = Field(default=None, description="text to send after connecting")
     expect: Pattern | None = Field(
@@ -206,7 +208,7 @@ class _Asking:
 
     @property
     def _text(self) -> str:
-        return self._said.decode("utf-8", "replace")
+        return plain_text(self._said)
 
     def late(self) -> None:
         """The time is up."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import dnslib
 import pytest
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.dns import DnsOptions
+from orchestrator.probes.dns_values import plain
 from tests.probes.conftest import Ask, NameServer
 
 
@@ -33,12 +37,116 @@ async def test_one_stale_value_among_right_ones_is_bad(ask: Ask, name_server: Na
 
 
 async def test_text_is_compared_as_people_write_it(ask: Ask, name_server: NameServer) -> None:
-    name_server.records[("t.example.", "TXT")] = ["Hello"]
+    name_server.records[("t.example.", "TXT")] = ["v=DKIM1; p=MIIB"]
     name_server.records[("c.example.", "CNAME")] = ["Other.Example."]
-    assert (await ask("dns", **at(name_server, "t.example", type="TXT", expect="hello"))).answer is Answer.GOOD
+    for text, answer in (("v=DKIM1; p=MIIB", Answer.GOOD), ("v=DKIM1; p=miib", Answer.BAD)):  # another key
+        seen = await ask("dns", **at(name_server, "t.example", type="TXT", expect=text))
+        assert seen.answer is answer, seen.detail
     assert (
         await ask("dns", **at(name_server, "c.example", type="CNAME", expect="other.example"))
     ).answer is Answer.GOOD
+
+
+@pytest.mark.parametrize(
+    ("kind", "server", "person"),
+    [
+        ("TXT", r'"gr\195\182\195" "\159e"', "größe"),  # a string may end within a letter
+        ("TXT", r'"say \"hi\" \\195"', r'"say \"hi\" \\195"'),
+        ("TXT", r'"caf\233"', "café"),
+        ("TXT", '""', '""'),
+        ("MX", "10 Mail.Example.", "010  mail.example"),
+        ("CAA", '0 issue "ca.example; policy=ev"', "0 issue ca.example; policy=ev"),
+        ("AAAA", "2001:db8::1", "2001:0DB8:0:0::1"),
+    ],
+)
+def test_one_value_in_two_spellings(kind: str, server: str, person: str) -> None:
+    assert plain(kind, server) == plain(kind, person)
+
+
+def test_letters_as_aws_writes_them() -> None:
+    assert plain("TXT", r'"gr\303\266\303\237e"', octal=True) == plain("TXT", "größe")
+
+
+async def test_the_name_of_an_address(ask: Ask, name_server: NameServer) -> None:
+    name_server.records[("1.2.0.192.in-addr.arpa.", "PTR")] = ["Mail.Example."]
+    seen = await ask("dns", **at(name_server, "192.0.2.1", type="PTR", expect="mail.example"))
+    assert seen.answer is Answer.GOOD, seen.detail
+
+
+class Odd(asyncio.DatagramProtocol):
+    """A name server that says what the test wants, by UDP."""
+
+    def __init__(self, say: Callable[[Any], bytes]) -> None:
+        self._say = say
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.transport.sendto(self._say(dnslib.DNSRecord.parse(data)), addr)  # type: ignore[attr-defined]
+
+
+@contextlib.asynccontextmanager
+async def odd(say: Callable[[Any], bytes]) -> AsyncIterator[dict[str, Any]]:
+    """Options to ask it."""
+    loop = asyncio.get_running_loop()
+    udp, _ = await loop.create_datagram_endpoint(lambda: Odd(say), local_addr=("127.0.0.1", 0))
+    yield {"server": "127.0.0.1", "port": udp.get_extra_info("sockname")[1], "timeout_s": 5.0}
+    udp.close()
+
+
+async def test_other_names_of_one_name_in_any_order_and_nobody_elses(ask: Ask) -> None:
+    def say(asked: Any) -> bytes:
+        reply = asked.reply()
+        for line in ("c 1 A 192.0.2.1", "b 1 CNAME C.example", "a 1 CNAME b.example", "z 1 A 192.0.2.9"):
+            reply.add_answer(*dnslib.RR.fromZone(line.replace(" ", ".example ", 1)))
+        return bytes(reply.pack())
+
+    async with odd(say) as there:
+        seen = await ask("dns", record="A.example", expect="192.0.2.1", **there)
+        assert seen.answer is Answer.GOOD, seen.detail
+        seen = await ask("dns", record="y.example", **there)
+        assert (seen.answer, "no such record" in seen.detail) == (Answer.BAD, True), seen.detail
+
+
+async def test_the_answer_to_another_question(ask: Ask) -> None:
+    def say(asked: Any) -> bytes:
+        reply = dnslib.DNSRecord(dnslib.DNSHeader(id=asked.header.id, qr=1), q=dnslib.DNSQuestion("z.example"))
+        reply.add_answer(*dnslib.RR.fromZone("z.example 1 A 192.0.2.1"))
+        return bytes(reply.pack())
+
+    async with odd(say) as there:
+        seen = await ask("dns", record="a.example", **there)
+        assert (seen.answer, "answers another question" in seen.detail) == (Answer.BAD, True), seen.detail
+
+
+async def test_a_packet_that_is_cut_within_a_record_comes_over_tcp(ask: Ask, name_server: NameServer) -> None:
+    name_server.records[("long.example.", "A")] = ["192.0.2.1", "192.0.2.2"]
+    other = "127.0.0.2"
+
+    def say(asked: Any) -> bytes:
+        reply = asked.reply()
+        reply.header.tc = 1
+        reply.add_answer(*dnslib.RR.fromZone("long.example 1 A 192.0.2.1"))
+        return bytes(reply.pack())[:-2]
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", name_server.port)
+        back.write(await reader.read(4096))
+        writer.write(await there.read(4096))
+        for side in (writer, back):
+            side.close()
+
+    server = await asyncio.start_server(pass_on, other, 0)
+    port = server.sockets[0].getsockname()[1]
+    loop = asyncio.get_running_loop()
+    udp, _ = await loop.create_datagram_endpoint(lambda: Odd(say), local_addr=(other, port))
+    try:
+        seen = await ask("dns", record="long.example", server=other, port=port, timeout_s=5.0)
+        assert (seen.answer, "192.0.2.2" in seen.detail) == (Answer.GOOD, True), seen.detail
+    finally:
+        udp.close()
+        server.close()
 
 
 async def test_over_tcp(ask: Ask, name_server: NameServer) -> None:

@@ -12,10 +12,10 @@ from orchestrator.probes.nagios import performance
 from tests.probes.conftest import Ask
 
 
-def plugin(directory: Path, script: str) -> list[str]:
+def plugin(directory: Path, script: str, *, says_who: bool = True) -> list[str]:
     """A plug-in that is this shell script."""
     file = directory / "check_it"
-    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.write_text(("#!/bin/sh\n" if says_who else "") + f"{script}\n")
     file.chmod(0o755)
     return [str(file)]
 
@@ -30,11 +30,20 @@ def plugin(directory: Path, script: str) -> list[str]:
         ("exit 64", Answer.NONE, "ended with 64, which means nothing"),
         ("kill -SEGV $$", Answer.NONE, "signal 11"),
         ("exit 0", Answer.GOOD, "said nothing"),
+        (r"printf 'CRITICAL - d\351faut'; exit 2", Answer.BAD, "défaut"),
+        ("exec >&- 2>&-; sleep 0.2; exit 2", Answer.BAD, "said nothing"),
     ],
 )
 async def test_the_exit_code_speaks(ask: Ask, tmp_path: Path, script: str, answer: Answer, says: str) -> None:
     seen = await ask("nagios", command=plugin(tmp_path, script))
     assert (seen.answer, says in seen.detail) == (answer, True), seen
+
+
+async def test_a_script_that_does_not_say_who_reads_it(ask: Ask, tmp_path: Path) -> None:
+    """A shell does, as where other programs start it."""
+    command = plugin(tmp_path, 'test "$1" = "a b" && echo OK', says_who=False)
+    seen = await ask("nagios", command=[*command, "a b"])
+    assert (seen.answer, seen.detail) == (Answer.GOOD, "OK")
 
 
 async def test_a_warning_can_be_bad(ask: Ask, tmp_path: Path) -> None:
@@ -100,6 +109,11 @@ class TestPerformanceData:
             "in_count": 1200.0,
             "time_s": pytest.approx(3e-6),
         }
+
+    def test_numbers_as_programs_print_them(self) -> None:
+        assert performance("OK | a=1e3s b=4.5e-05 c=1E+06B") == {
+            "a_s": 1000.0, "b": pytest.approx(4.5e-5), "c_bytes": 1e6
+        }  # fmt: skip
 
     def test_it_goes_on_after_the_bar_in_the_long_text(self) -> None:
         assert performance("OK | a=1\nlong text\nmore | b=2\nc=3") == {"a": 1.0, "b": 2.0, "c": 3.0}

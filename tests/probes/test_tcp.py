@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from orchestrator.core.events import Answer
+from orchestrator.probes.kinds import KINDS
 from tests.probes.conftest import Ask, NameServer, free_port
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -37,6 +40,26 @@ async def test_the_greeting_is_compared(ask: Ask) -> None:
     assert (await asked(ask, greet, expect="^220 ")).answer is Answer.GOOD
     other = await asked(ask, greet, expect="^554", send="QUIT\r\n")
     assert (other.answer, "expected /^554/" in other.detail) == (Answer.BAD, True), other.detail
+
+
+async def test_a_greeting_of_before(ask: Ask) -> None:
+    async def welcome(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"Bienvenue \xe0 bord\r\n")
+        writer.close()
+
+    seen = await asked(ask, welcome, expect="à bord")
+    assert seen.answer is Answer.GOOD, seen.detail
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1:80", "http://a.example", "a..b", "a b", "[a.example]", "[::1]:80"])
+def test_a_target_is_an_address_or_a_name(target: str) -> None:
+    for kind in ("tcp", "icmp", "ssh"):
+        with pytest.raises(ValueError, match="is no address and no name of a host"):
+            KINDS[kind].options.model_validate({"target": target, "port": 80} if kind != "icmp" else {"target": target})
+
+
+def test_an_address_as_urls_have_it() -> None:
+    assert KINDS["tcp"].options.model_validate({"target": "[::1]", "port": 80}).target == "::1"
 
 
 async def test_what_was_sent_is_answered(ask: Ask) -> None:
