@@ -55,6 +55,23 @@ def test_what_differs_is_told(other: Play, told: str) -> None:
     assert any(line.startswith(told) for line in found), found
 
 
+def test_hosts_that_go_on_at_their_own_pace_are_compared_one_by_one() -> None:
+    """`strategy: free`: which one is first is the moment's; what each of them came to is not."""
+    one = "TASK [a] ***\nok: [x]\nTASK [b] ***\nchanged: [x]\nTASK [a] ***\nok: [y]\nTASK [b] ***\nchanged: [y]\n"
+    two = "TASK [a] ***\nok: [x]\nok: [y]\nTASK [b] ***\nchanged: [x]\nchanged: [y]\n"
+    assert differences(play(one), play(two)) == differences(play(two), play(one)) == []
+    assert differences(play(one.replace("ok: [y]", "changed: [y]")), play(two)) != []
+    swapped = "TASK [b] ***\nchanged: [x]\nchanged: [y]\nTASK [a] ***\nok: [x]\nok: [y]\n"
+    assert differences(play(swapped), play(two)) != []
+    assert (
+        differences(
+            play("TASK [a] ***\nincluded: f for x\nTASK [a] ***\nincluded: f for y\n"),
+            play("TASK [a] ***\nincluded: f for x, y\n"),
+        )
+        == []
+    )
+
+
 def test_what_cannot_be_compared_says_why() -> None:
     """It does not pass by ansible-playbook itself: then another that fails as well shows nothing."""
     assert play().why_not == ""
