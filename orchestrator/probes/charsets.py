@@ -23,10 +23,10 @@ def text_of(body: bytes | bytearray, content_type: str) -> str:
     for mark, charset in _BYTE_ORDER_MARKS:
         if body.startswith(mark):
             return body[len(mark) :].decode(charset, "replace")
-    for charset in (_named_by(content_type), _named_inside(body)):
-        if charset is not None:
+    for said in (_named_by(content_type), _named_inside(body)):
+        if said is not None:
             try:
-                return body.decode(charset, "replace")
+                return body.decode(said, "replace")
             except (LookupError, ValueError):  # none of text
                 continue
     return plain_text(body)

@@ -44,13 +44,13 @@ def plain(kind: str, value: str, *, octal: bool = False) -> str:
     if kind == "TXT":
         if not value.startswith('"'):
             return value
-        return _text(b"".join(_bytes(*found.groups(), base) for found in _STRING.finditer(value)))
-    parts = (_text(_bytes(*found.groups(), base)).lower() for found in _STRING.finditer(value))
+        return _text(b"".join(_bytes(found, base) for found in _STRING.finditer(value)))
+    parts = (_text(_bytes(found, base)).lower() for found in _STRING.finditer(value))
     return " ".join((part.rstrip(".") or ".") if not part.isdigit() else str(int(part)) for part in parts)
 
 
-def _bytes(quoted: str | None, bare: str | None, base: int) -> bytes:
-    text = (quoted if quoted is not None else bare or "").encode("utf-8", "replace")
+def _bytes(string: re.Match[str], base: int) -> bytes:
+    text = (string[2] if string[1] is None else string[1]).encode("utf-8", "replace")
     return _ESCAPED.sub(lambda found: _byte(found[1], base), text)
 
 

@@ -257,7 +257,7 @@ async def many(warm: Stage, runs: int) -> None:
 
 async def test_no_room_for_a_zygote_is_a_reason_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full or missing temporary directory: it is said, tried again, and the daemon starts all the same."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    monkeypatch.setattr(tempfile, "tempdir", "/no-such-directory")
     zygote = Zygote(tmp_path)
     zygote.start()
     assert zygote.call() is None
