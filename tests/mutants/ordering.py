@@ -18,7 +18,7 @@ from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.decided import Decided, Run, Step
 from orchestrator.core.engine import Engine
 from orchestrator.core.ladder import Assessment
-from orchestrator.core.model import Condition, Fence, Move, Service
+from orchestrator.core.model import Condition, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 from orchestrator.journal.lease import Lease
@@ -165,17 +165,6 @@ def out_by_playbook() -> Iterator[None]:
 
 
 @contextmanager
-def hand_over_left_out() -> Iterator[None]:
-    """What looks stopped is taken to have handed over."""
-
-    def is_out_already(turn: Turn, _step: Step, fence: Fence) -> bool:
-        return turn.says(fence.proven_when) is r.Verdict.UP
-
-    with put(steps, "_is_out_already", is_out_already):
-        yield
-
-
-@contextmanager
 def let_go_early() -> Iterator[None]:
     """A run that waits for a person lets go of what it holds."""
     holder = Decided.holder_of
@@ -302,7 +291,6 @@ ORDERING = (
     ),
     Mutant("may act", "activates before it is on record", (16,), unannounced, needs=("power cut|cut off",)),
     Mutant("out by proof", "a playbook's end takes a place out", (16,), out_by_playbook, needs=("power cut|cut off",)),
-    Mutant("hand-over", "what has crashed is taken to have handed over", (16,), hand_over_left_out),
     Mutant(
         "held resource",
         "a run that waits for a person lets go",
