@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from orchestrator.lab.errors import LabError
+from orchestrator.lab.system import find, home
 from scripts.ansible_targets import compare, sandbox, source
 from scripts.ansible_targets.kept import Kept
 
@@ -33,6 +35,12 @@ def main() -> int:
     if os.geteuid() != 0:
         print("each play has a machine of its own: that needs root", file=sys.stderr)
         return 2
+    try:
+        programs = find(home()).environment()  # sshd and sudo may be those that scripts/system-packages has unpacked
+    except LabError as why:
+        print(why, file=sys.stderr)
+        return 2
+    os.environ.update(programs, PATH=f"{programs['PATH']}{os.pathsep}{os.environ['PATH']}")
     for number in (signal.SIGINT, signal.SIGTERM):  # a machine that is broken off is taken apart all the same
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
     expected = dict(_expected())

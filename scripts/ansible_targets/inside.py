@@ -111,6 +111,10 @@ def _ssh_server(home: Path, given: dict[str, str]) -> dict[str, str]:
     environment = " ".join(f"{name}={value}" for name, value in given.items())
     (home / "sshd.conf").write_text(_SSHD.format(home=home, environment=environment))
     Path("/run/sshd").mkdir(exist_ok=True)
+    with Path("/etc/passwd").open("a+") as logins:  # sshd may be unpacked only, and lack its own
+        logins.seek(0)
+        if "\nsshd:" not in logins.read():
+            logins.write("sshd:x:990:65534::/run/sshd:/usr/sbin/nologin\n")
     subprocess.run([shutil.which("sshd") or "/usr/sbin/sshd", "-f", home / "sshd.conf"], check=True)
     own = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o IdentitiesOnly=yes"
     key = {"ansible_ssh_private_key_file": str(home / "user")}
