@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
 _INNER = ("", *(f"/{inner}" for inner in ("tasks", *LOOKED_UP)))
-READ_MAX = 1 << 18  # bytes of a file: what is larger is data
+READ_MAX = 1 << 22  # bytes of a file: what is larger is data; an inventory of ten thousand hosts is less
 YAML = (".yml", ".yaml")
 # Modules that put something where these options say, and the options that only ask whether something is there.
 WRITES = {
@@ -44,8 +44,16 @@ _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'")
 _BY_SSH = re.compile(
     r"(?i)\b(UserKnownHostsFile|ControlPath)[ =]+(\"[^\"\n]*\"|[^\s'\";&|<>()]+)"
 )  # it writes there itself
-_FROM_THERE = re.compile(r"(?:\b(?:cd|pushd)|(?<!\S)-(?:C|m))\s+[\"']?([\w./-]+)")  # a folder where a program begins
-_SUFFIXES = (*YAML, ".json", ".j2", ".sh", ".py")  # that a name may get where it is used: {{ site }}.yml, -m tool
+_FROM_THERE = re.compile(
+    r"(?:(?:\b(?:cd|pushd)|(?<!\S)-(?:C|m))\s+|(?<!\S)--?(?:chdir|cwd|workdir|(?:project-)?directory)[ =])"
+    r"[\"']?([\w./-]+)"
+)  # a folder where a program begins
+_SUFFIXES = (*YAML, ".json", ".j2", ".sh", ".py", ".rb", ".js")  # that a name may get: {{ site }}.yml, -m tool
+_BEHIND_VARIABLE = re.compile(r"\$\w+(/[\w./-]+)")  # . "$HERE/lib.sh"
+# What a script loads: Python from beside it, or from where it says that modules are; Ruby from beside it.
+_IMPORTS = re.compile(r"(?m)^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([\w.][\w., \t]*))")
+_REQUIRES = re.compile(r"\brequire_relative[ \t(]+[\"']([\w./-]+)[\"']")
+_LOADS_FROM = re.compile(r"(?m)^.*(?:\bsys\.path\b|\buse[ \t]+lib\b).*$")
 _TOLD = re.compile(r"\b(\w+)\s*(?:\.\s*|\[\s*['\"])(?:dest|path|results)\b")  # what a registered result says it wrote
 _GLOB = re.compile(r"[*?]")
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
@@ -82,9 +90,25 @@ def words_in(text: str) -> Iterator[str]:
         yield from _BETWEEN_PARTS.split(word)
         if word.startswith("-"):
             yield word[2:]  # an option's value: -Fssh.cfg
+    yield from _BEHIND_VARIABLE.findall(text)
     for found in _FROM_THERE.finditer(text):
         yield f"{found[1]}/"
         yield f"{found[1].replace('.', '/')}/"  # Python's own spelling: -m tools.fence
+    yield from _loaded(text)
+
+
+def _loaded(text: str) -> Iterator[str]:
+    """What a script loads by a name that is not the file's own: modules and packages, and folders that hold them."""
+    for found in _IMPORTS.finditer(text):
+        for module in (found[1] or found[2]).split(","):
+            top = module.split()[0].strip(".").partition(".")[0] if module.strip() else ""
+            if top:
+                yield from (f"{top}.py", f"{top}/")
+    for name in _REQUIRES.findall(text):
+        yield f"{name}.rb"
+    for line in _LOADS_FROM.findall(text):
+        said = [found[1] or found[2] for found in _QUOTED.finditer(line)]
+        yield from (f"{name}/" for name in (*said, "/".join(said)))
 
 
 def words_of(path: Path) -> frozenset[str]:
@@ -203,7 +227,10 @@ class Closure:
         try:
             if there.is_dir():
                 meant = whole if there.parent != workspace else at_top and not there.name.startswith(".")
-                if meant and there.name != "roles" and there.parent.name != "roles":
+                if meant and there.parent.name == "roles":
+                    node = yaml.ScalarNode("tag:yaml.org,2002:str", str(there))
+                    self._reader.role(self._playbook, node, found)
+                elif meant and there.name != "roles":
                     found.update(trees.files(there, git=True))
             elif there.is_file():
                 found.add(there)

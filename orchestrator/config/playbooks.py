@@ -24,7 +24,7 @@ from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
 from orchestrator.config.inventory_words import programs_named, words_for
 from orchestrator.config.manifest import Manifest
-from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up
+from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up, words_in
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
     NO_FILE,
@@ -32,6 +32,7 @@ from orchestrator.config.surroundings import (
     label,
     programs,
     roles_path,
+    said,
     start_directory,
     surroundings,
 )
@@ -188,7 +189,8 @@ class Reader:
             others = [*inventories, start, self.workspace]
             closure = Closure(reader, self._names, path, folders, others)
             found = set(parts)
-            closure.name(words_for(sources), [*folders, *others], found)
+            of_settings = {word for text in said(self.workspace) for word in words_in(text)}
+            closure.name(words_for(sources) | of_settings, [*folders, *others], found)
             closure.close(found)
             self._told[path, sources] = found, closure.programs
         return self._told[path, sources]

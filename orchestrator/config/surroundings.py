@@ -146,6 +146,26 @@ def surroundings(workspace: Path, environment: Mapping[str, str] = os.environ) -
     return found
 
 
+def said(workspace: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """What settings say that may name what Ansible loads or starts, programs that tell a password among them.
+
+    A password itself is no script, and nobody looks for names in it.
+    """
+    file, settings = configured(workspace, environment)
+    start, own = start_directory(workspace, file), ansible_home(workspace, environment)
+    steering = {k.removeprefix("ANSIBLE_").lower(): v for k, v in environment.items() if k.startswith("ANSIBLE_")}
+    for setting, value, base in (
+        *((setting, value, start) for setting, value in steering.items()),
+        *((setting, value, file.parent if file else start) for setting, value in settings.items()),
+    ):
+        if _WRITTEN.search(setting) or setting.endswith(("plugins", "path", "paths")):
+            continue  # folders that count as a whole
+        if _SECRET.search(setting):
+            yield from (str(p) for p in paths_in(value, base, start, own) if p.is_file() and os.access(p, os.X_OK))
+        else:
+            yield value
+
+
 def label(workspace: Path, path: Path) -> str:
     """What a path is called in a sentence."""
     return str(path.relative_to(workspace)) if path.is_relative_to(workspace) else str(path)

@@ -122,6 +122,9 @@ HOWEVER_WRITTEN = {  # a task, and what it uses
     "command: make -C tools all": "../tools/Makefile",
     "command: python3 -m tools.fence": "../tools/fence.py",
     "command: python3 -m tools": "../tools/__main__.py",
+    "command: terraform -chdir=infra apply": "../infra/main.tf",
+    "command: {argv: [make, --directory=infra, all]}": "../infra/Makefile",
+    "include_role: {name: '{{ inventory_dir }}/roles/a'}": "../inventories/acme/roles/a/tasks/main.yml",
     "community.general.terraform: {project_path: '{{ playbook_dir }}/../infra'}": "../infra/main.tf",
     "include_tasks: '../steps/{{ how }}.yml'": "../steps/a.yml",
     "include_vars: '{{ playbook_dir }}/../conf/{{ site }}.yml'": "../conf/a.yml",
@@ -156,6 +159,17 @@ BY_ANOTHER = {  # what a file says that the playbook uses, and what that names
     "templates/sub/page.j2": ("{% include 'inner.j2' %}", "playbooks/templates/inner.j2"),
     "top.j2": ("{% include 'inner.j2' %}", "playbooks/inner.j2"),
     "run.sh": ("#!/bin/sh\n. ./tools/more.sh\n", "playbooks/tools/more.sh"),
+    "run.sh in a variable": ('#!/bin/sh\nHERE=$(dirname "$0")\n. "$HERE/more.sh"\n', "playbooks/more.sh"),
+    "tools/fence.py": ("import os, power\n", "playbooks/tools/power.py"),
+    "tools/fence.py, a name of it": ("from power import off\n", "playbooks/tools/power.py"),
+    "tools/fence.py, a package": ("from lib.power import off\n", "playbooks/tools/lib/power.py"),
+    "tools/fence.py, in a package": ("from lib import power\n", "playbooks/tools/lib/power.py"),
+    "tools/fence.py, elsewhere": (
+        "sys.path.insert(0, os.path.join(HERE, '..', 'lib'))\nimport power\n",
+        "playbooks/lib/power.py",
+    ),
+    "tools/fence.rb": ("require_relative 'power'\n", "playbooks/tools/power.rb"),
+    "long.sh": ("# " + "x" * 300_000 + "\n. ./tools/more.sh\n", "playbooks/tools/more.sh"),
     "roles/linked/vars/main.yml": ("tool: '{{ playbook_dir }}/tools/a.sh'\n", "playbooks/tools/a.sh"),
     "roles/linked/templates/x.j2": ("{% include '../../notes/a.txt' %}", "playbooks/notes/a.txt"),
     "{{ how }}.yml of tasks": ("- include_role: {name: other}\n", "roles-of-ours/other/tasks/main.yml"),
@@ -173,12 +187,15 @@ def test_what_a_file_names_that_a_playbook_uses_is_covered(place: Path, by: str)
     - ansible.builtin.template: {{src: sub/page.j2, dest: /x}}
     - ansible.builtin.template: {{src: top.j2, dest: /x}}
     - ansible.builtin.script: run.sh
+    - ansible.builtin.command: python3 {{{{ playbook_dir }}}}/tools/fence.py
+    - ansible.builtin.command: ruby tools/fence.rb
+    - ansible.builtin.command: sh long.sh
     - ansible.builtin.include_tasks: "steps/{steps}.yml"
 """
     write(place / "ansible.cfg", "[defaults]\nroles_path = roles-of-ours\n")
     write(place / "playbooks/p.yml", uses)
     text, named = BY_ANOTHER[by]
-    name = "steps/any.yml" if "tasks" in by and "how" in by else by.strip()
+    name = "steps/any.yml" if "tasks" in by and "how" in by else by.partition(",")[0].partition(" in ")[0].strip()
     write(place / "playbooks" / name, text)
     write(place / named, "[]\n")
     before = digest(place)
@@ -238,6 +255,25 @@ def test_what_the_configuration_names_is_covered(place: Path, setting: str) -> N
     write(place / "ansible.cfg", f"[defaults]\n{setting} = other\n")
     before = digest(place)
     write(place / "other/a/c.py")
+    assert digest(place) != before
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "[defaults]\nvault_password_file = tools/first.sh\n",
+        "[defaults]\nvault_identity_list = dev@tools/first.sh\n",
+        "[ssh_connection]\nssh_executable = tools/first.sh\n",
+        '[ssh_connection]\nssh_args = -o ProxyCommand="tools/first.sh %h"\n',
+        '[ssh_connection]\nssh_args = -o ProxyCommand="sh tools/inner %h"\n',
+    ],
+)
+def test_what_a_program_that_the_configuration_names_uses_is_covered(place: Path, setting: str) -> None:
+    write(place / "tools/first.sh", "#!/bin/sh\nexec sh tools/inner\n").chmod(0o700)
+    write(place / "tools/inner")
+    write(place / "ansible.cfg", setting)
+    before = digest(place)
+    write(place / "tools/inner", "other")
     assert digest(place) != before
 
 
