@@ -96,7 +96,8 @@ class Exchange:
             self._found([host])
         else:
             left_s = max(0.001, self._started + self._question.timeout_s - self._loop.time())
-            self._finding = self._question.tools.names.find(host, options.resolver, options, left_s, self._found)
+            names, whom = self._question.tools.names, self._question.whom
+            self._finding = names.find(host, options.resolver, options, left_s, self._found, whom)
 
     def _found(self, found: list[str] | Failure) -> None:
         self._finding = None

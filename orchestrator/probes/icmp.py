@@ -114,7 +114,8 @@ class _Asking:
             self._go([options.target])
         else:
             names = self._question.tools.names
-            self._finding = names.find(options.target, options.resolver, options, self._question.timeout_s, self._go)
+            within_s, whom = self._question.timeout_s, self._question.whom
+            self._finding = names.find(options.target, options.resolver, options, within_s, self._go, whom)
 
     def _go(self, found: list[str] | Failure) -> None:
         if not isinstance(found, list):

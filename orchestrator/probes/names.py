@@ -4,6 +4,8 @@ The one rule it keeps: a look-up that hangs holds up nobody else. The system's r
 that waits, so each look-up has a daemon thread to itself (shared by everybody who asks for the same name meanwhile).
 A thread that is done waits for the next look-up; there are as many as look-ups have ever been on their way at once. An
 abandoned one ends when the resolver gives up, and the end of the program does not wait for it. Nothing is remembered.
+How many may be on their way at once is shared out among clients as turns are: the names of a client whose site is dark
+hang long after their questions, and leave a third to the others.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from orchestrator.probes.domain_names import ascii_name
 from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import is_address, meaning_of, open_socket
+from orchestrator.probes.turns import Turns
 
 Failure = Silence | Refusal | NotAsked
 _THREADS_MAX = 256
@@ -38,6 +42,7 @@ class Names:
     def __init__(self) -> None:
         self._asked: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
         self._threads = _Threads()
+        self._turns = Turns(_THREADS_MAX)
         self._finding: set[asyncio.Task[None]] = set()
 
     def find(
@@ -47,9 +52,10 @@ class Names:
         pins: Pinned,
         within_s: float,
         found: Callable[[list[str] | Failure], None],
+        whom: str = "",
     ) -> Callable[[], None]:
         """The same as `addresses`, told to `found` once, within so many seconds; returns what abandons it."""
-        task = asyncio.get_running_loop().create_task(self._find(name, resolver, pins, within_s, found))
+        task = asyncio.get_running_loop().create_task(self._find(name, resolver, pins, within_s, found, whom))
         self._finding.add(task)
         task.add_done_callback(self._finding.discard)
 
@@ -66,11 +72,12 @@ class Names:
         pins: Pinned,
         within_s: float,
         found: Callable[[list[str] | Failure], None],
+        whom: str,
     ) -> None:
         told: list[str] | Failure
         try:
             async with asyncio.timeout(within_s):
-                told = await self.addresses(name, resolver, pins)
+                told = await self.addresses(name, resolver, pins, whom=whom)
         except NameFailed as failed:
             told = failed.meaning
         except TimeoutError:
@@ -79,8 +86,10 @@ class Names:
             told = NotAsked(f"cannot look up {name}: {type(error).__name__}: {error}")
         found(told)
 
-    async def addresses(self, name: str, resolver: str | None, pins: Pinned, family: int = 0) -> list[str]:
-        """Its addresses, in the order to try them. Caller bounds the time. Raises `NameFailed`."""
+    async def addresses(
+        self, name: str, resolver: str | None, pins: Pinned, family: int = 0, whom: str = ""
+    ) -> list[str]:
+        """Its addresses, in the order to try them, for a client. Caller bounds the time. Raises `NameFailed`."""
         if is_address(name):
             return [name]
         try:
@@ -88,23 +97,29 @@ class Names:
         except ValueError as error:
             raise NameFailed(NotAsked(f"{name!r} is no name: {error}")) from error
         if resolver is None:
-            return await self._by_system(name, family)
+            return await self._by_system(name, family, whom)
         return await by_server(name, resolver, pins, family)
 
-    async def _by_system(self, name: str, family: int) -> list[str]:
+    async def _by_system(self, name: str, family: int, whom: str) -> list[str]:
         key = (name, family)
         future = self._asked.get(key)
         if future is None:
-            if len(self._asked) >= _THREADS_MAX:
+            if not self._turns.take(whom):
                 raise NameFailed(
-                    NotAsked(f"{_THREADS_MAX} name look-ups hang already: is this machine's resolver dead?")
+                    NotAsked(f"{self._turns.in_use} name look-ups hang already: is this machine's resolver dead?")
                 )
             loop = asyncio.get_running_loop()
             future = loop.create_future()
             self._asked[key] = future
-            future.add_done_callback(lambda done: (self._asked.pop(key, None), done.cancelled() or done.exception()))
+            future.add_done_callback(partial(self._ended, key, whom))
             self._threads.run(lambda: _look_up(loop, future, name, family))
         return await asyncio.shield(future)
+
+    def _ended(self, key: tuple[str, int], whom: str, done: asyncio.Future[list[str]]) -> None:
+        self._asked.pop(key, None)
+        self._turns.give_back(whom)
+        if not done.cancelled():
+            done.exception()  # retrieved, so that nobody logs it
 
 
 class _Threads:

@@ -141,7 +141,7 @@ async def ask(question: Question[PostgresOptions]) -> Raw:
     connection = None
     try:
         async with asyncio.timeout_at(deadline):
-            addresses = await question.tools.names.addresses(options.target, None, UNPINNED)
+            addresses = await question.tools.names.addresses(options.target, None, UNPINNED, whom=question.whom)
             connection = await psycopg.AsyncConnection.connect(
                 _conninfo(options, addresses[0], question.timeout_s), password=password, autocommit=True
             )

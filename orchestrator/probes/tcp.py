@@ -103,8 +103,8 @@ class _Asking:
         if is_address(options.target):
             self._found([options.target])
         else:
-            within_s = self._question.timeout_s
-            self._finding = tools.names.find(options.target, options.resolver, options, within_s, self._found)
+            within_s, whom = self._question.timeout_s, self._question.whom
+            self._finding = tools.names.find(options.target, options.resolver, options, within_s, self._found, whom)
 
     def _found(self, found: list[str] | Failure) -> None:
         if not isinstance(found, list):

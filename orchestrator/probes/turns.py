@@ -102,6 +102,14 @@ class Turns:
                 self._deadlines.add(wait_s, turn)
         return turn
 
+    def take(self, whom: str = "") -> bool:
+        """A turn now, to be given back, or none."""
+        self._held.setdefault(whom, 0)
+        room = self._has_room(whom)
+        if room:
+            self._take(whom)
+        return room
+
     @asynccontextmanager
     async def held(self, wait_s: float, whom: str = "") -> AsyncIterator[None]:
         """The same for a coroutine. Raises `Unanswerable` where no turn came in time."""

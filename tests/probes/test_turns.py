@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
 import pytest
 
 from orchestrator.core.events import Answer
-from orchestrator.probes import forks
+from orchestrator.probes import forks, names
 from orchestrator.probes.asking import Asking
 from orchestrator.probes.deadlines import Deadlines
-from orchestrator.probes.kind import Judged, NotAsked, Secrets
+from orchestrator.probes.kind import UNPINNED, Judged, NotAsked, Secrets
 from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.names import NameFailed, Names
 from orchestrator.probes.tools import Tools
 from orchestrator.probes.turns import Turn, Turns
 from tests.probes.conftest import ROOT
@@ -186,6 +189,7 @@ import asyncio, json, resource
 from orchestrator.probes.asking import ask_once
 from orchestrator.probes.kind import Secrets
 from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.names import NameFailed, Names
 from orchestrator.probes.tools import Tools
 
 async def main():
@@ -230,3 +234,26 @@ def test_not_asked_says_how_many_were_in_the_way() -> None:
     turns.in_use = 7
     Turn(turns, lambda: None, told.append).late()
     assert "7 connections" in told[0].why
+
+
+async def test_a_client_whose_names_all_hang_leaves_look_ups_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look-ups outlive their questions: a resolver gives up after many seconds, a question after one."""
+    over = threading.Event()
+
+    def getaddrinfo(name: str, *_rest: object) -> list[Any]:
+        if name.endswith(".dark.example"):
+            over.wait(20)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(names, "_THREADS_MAX", 9)
+    looked_up = Names()
+    try:
+        assert await looked_up.addresses("shop.globex.example", None, UNPINNED, whom="globex") == ["192.0.2.1"]
+        for number in range(20):
+            with pytest.raises((TimeoutError, NameFailed)):
+                async with asyncio.timeout(0.02):
+                    await looked_up.addresses(f"host{number}.dark.example", None, UNPINNED, whom="acme")
+        assert await looked_up.addresses("shop.globex.example", None, UNPINNED, whom="globex") == ["192.0.2.1"]
+    finally:
+        over.set()
