@@ -1,16 +1,20 @@
 """The line before one way to tell people: what is to be sent by it waits there, in order, and nowhere else.
 
-The one rule it keeps: no way waits for another one. Each has a line, a worker and threads of its own; one that hangs,
-refuses or floods is given up by its own tries, and what waits behind it is told why.
+The one rule it keeps: no way waits for another one, and nobody for what others are refused. Each way has a line, a
+worker and threads of its own; one that hangs, refuses or floods is given up by its own tries, and what waits behind it
+is told why. A program may refuse one person (a number that is none) and take what is for another; so what counts is
+for whom a message is, and of which client.
 
     what the way did                what becomes of it
     -----------------------------------------------------------------------------------------------------------
     took it                         delivered; the way works, and the next in line goes at once
     refused one, took the next      that one is tried again later, alone: it is the message, not the way
-    refused two one after another   the way does not work: all that wait have been refused with them, and the way
+    refused two for one receiver    it does not work for this one: what else waits for them has been refused with
+    of one client                   these, and rests for a while that grows; what is for others is tried first
+    refused two of different ones   the way does not work: all that wait have been refused with them, and the way
                                     rests for a while that grows
     does not come back              the same as refused, after ATTEMPT_S
-    has a flood before it           what waits goes combined, as much as fits one message
+    has a flood before it           what waits for one receiver goes combined, as much as fits one message
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -43,17 +47,31 @@ def key_of(way: Way) -> object:
     return way.url if isinstance(way, AppriseWay) else (way.argv, way.timeout_s)
 
 
+Whom = tuple[str, str]  # for which receiver a message is, and of which client
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     """One message in the line."""
 
     message: Message
     person: Person | None
+    whom: Whom
     attempts: int
     came: asyncio.Future[str]
     refused: Callable[[str], None]
     tries: int = 0
     due: float = 0.0
+
+
+@dataclass(slots=True)
+class _Refused:
+    """What the way did not take for one receiver of one client, since it took one for them."""
+
+    messages: set[str] = field(default_factory=set)
+    tries: int = 0
+    why: str = ""  # of the last one; never told to others
+    rests_until: float = 0.0
 
 
 class Line:
@@ -67,7 +85,7 @@ class Line:
         self._retry = retry
         self._waiting: list[_Waiting] = []
         self._failures = 0  # in a row, by whatever message
-        self._culprits: set[str] = set()  # messages that were refused in a row
+        self._refused: dict[Whom, _Refused] = {}
         self._alone = 0  # so many go one by one: a combined message was refused
         self._rests_until = 0.0
         self._arrived = asyncio.Event()
@@ -85,19 +103,25 @@ class Line:
         return not self._waiting and not any(t.is_alive() for t in self._hanging)
 
     async def send(
-        self, message: Message, person: Person | None, attempts: int, refused: Callable[[str], None] = lambda _why: None
+        self,
+        message: Message,
+        person: Person | None,
+        attempts: int,
+        refused: Callable[[str], None] = lambda _why: None,
+        receiver: str = "",
     ) -> str:
         """Send it when its turn comes; empty: delivered, else why not, after so many attempts.
 
-        `refused` is called when the way is known not to have taken it so far.
+        `refused` is called when the way is known not to have taken it so far. `receiver`: whose list the way is on.
         """
+        whom = (person.id if person else receiver, str(message.data.get("client", "")))
         if len(self._waiting) >= WAITING_MAX:
-            return f"{WAITING_MAX} notices wait for it already: {self.why or 'it is too slow'}"
-        one = _Waiting(message, person, attempts, asyncio.get_running_loop().create_future(), refused)
+            return f"{WAITING_MAX} notices wait for it already: {self._why(whom, 'it is too slow')}"
+        one = _Waiting(message, person, whom, attempts, asyncio.get_running_loop().create_future(), refused)
         self._waiting.append(one)
         self._arrived.set()
-        if self._failures > 1:  # known to be down: nobody need wait to learn it
-            refused(self.why)
+        if self._down or self._tries(whom) > 1:  # known to be down: nobody need wait to learn it
+            refused(self._why(whom))
         if self._worker is None or self._worker.done():
             self._worker = asyncio.get_running_loop().create_task(self._work())
         try:
@@ -129,20 +153,18 @@ class Line:
     def _next(self) -> list[_Waiting]:
         """What goes next; nothing: not yet."""
         now = asyncio.get_running_loop().time()
-        if now < self._rests_until:
-            return []
-        due = [x for x in self._waiting if x.due <= now]
+        due = [x for x in self._waiting if self._due(x) <= now]
         if not due:
             return []
-        if self._failures:
-            return [min(due, key=lambda x: x.tries)]  # another one than the last: is it the way, or the message?
+        if self._failures:  # another one than the last: is it the way, or the message?
+            return [min(due, key=lambda x: (self._tries(x.whom), x.tries))]
         if len(due) <= COMBINE_FROM or self._alone > 0:
             self._alone -= 1
             return due[:1]
         batch, characters = [due[0]], length(due[0].message)
         for x in due[1:]:
             characters += length(x.message)
-            if characters > CHARACTERS_MAX or x.person is not due[0].person:
+            if characters > CHARACTERS_MAX or x.person is not due[0].person or x.whom[0] != due[0].whom[0]:
                 break
             batch.append(x)
         return batch
@@ -151,7 +173,7 @@ class Line:
         """Until something is due, or something new has come to a way that is not known to be down."""
         now = asyncio.get_running_loop().time()
         self._arrived.clear()
-        until = max(min(x.due for x in self._waiting), self._rests_until)
+        until = min(self._due(x) for x in self._waiting)
         try:
             async with asyncio.timeout(max(0.0, until - now)):
                 while True:
@@ -166,39 +188,66 @@ class Line:
         """One attempt; empty: it was taken. Never raises but to be cancelled."""
         return await attempt(self.way, combined([x.message for x in batch]), batch[0].person, self._hanging)
 
+    @property
+    def _down(self) -> bool:
+        """Whether it took nothing, whoever it was for."""
+        return len(self._refused) > 1
+
+    def _tries(self, whom: Whom) -> int:
+        return self._refused[whom].tries if whom in self._refused else 0
+
+    def _why(self, whom: Whom, otherwise: str = "it did not take what was before this one") -> str:
+        return self._refused[whom].why if whom in self._refused else otherwise
+
+    def _due(self, x: _Waiting) -> float:
+        rests_until = self._refused[x.whom].rests_until if x.whom in self._refused else 0.0
+        return max(x.due, self._rests_until, rests_until)
+
     def _worked(self, batch: list[_Waiting]) -> None:
         if self._failures > 1:
             log.info("notices_delivered_again_by", way=self.way.label, waiting=len(self._waiting) - len(batch))
-            for x in self._waiting:
+        again = set(self._refused) if self._down else {x.whom for x in batch}
+        for x in self._waiting:
+            if x.whom in again:
                 x.due = 0.0
+        for whom in again:
+            self._refused.pop(whom, None)
         self.why, self.failing_since, self._failures, self._rests_until = "", None, 0, 0.0
-        self._culprits.clear()
-        self._leave(batch, "")
+        self._leave(batch, lambda _whom: "")
 
     def _failed(self, batch: list[_Waiting], why: str) -> None:
         now = asyncio.get_running_loop().time()
         self.why = why
         self.failing_since = now if self.failing_since is None else self.failing_since
         self._failures += 1
-        self._culprits.update(x.message.id for x in batch)
+        for x in batch:
+            self._refused.setdefault(x.whom, _Refused()).messages.add(x.message.id)
+        theirs = {whom: self._refused[whom] for whom in {x.whom for x in batch}}
+        for refused in theirs.values():
+            refused.tries, refused.why = refused.tries + 1, why
+            if len(refused.messages) > 1:
+                refused.rests_until = now + self._rest_s(refused.tries)
         if len(batch) > 1:
             self._alone = 2 * len(batch)
-        down = len(self._culprits) > 1
-        for x in list(self._waiting) if down else batch:
-            x.tries += 1
-            x.due = 0.0 if down else now + self._rest_s(x.tries)
-        if down:
+        if self._down:
             self._rests_until = now + self._rest_s(self._failures)
+        tried = set(map(id, batch))
         for x in self._waiting:
-            x.refused(why)
-        self._leave([x for x in self._waiting if x.tries >= x.attempts], why)
+            if self._down or (x.whom in theirs and theirs[x.whom].rests_until > now):
+                x.tries, x.due = x.tries + 1, 0.0
+            elif id(x) in tried:
+                x.tries += 1
+                x.due = now + self._rest_s(x.tries)
+            if self._down or x.whom in theirs:
+                x.refused(self._why(x.whom))
+        self._leave([x for x in self._waiting if x.tries >= x.attempts], self._why)
 
-    def _leave(self, those: list[_Waiting], why: str) -> None:
+    def _leave(self, those: list[_Waiting], why: Callable[[Whom], str]) -> None:
         gone = {id(x) for x in those}
         self._waiting = [x for x in self._waiting if id(x) not in gone]
         for x in those:
             if not x.came.done():
-                x.came.set_result(why)
+                x.came.set_result(why(x.whom))
 
     def _rest_s(self, failures: int) -> float:
         return pause_s(self._retry(), failures)

@@ -152,7 +152,9 @@ class PeopleNotifier:
 
         async def by(way: Way, attempts: int) -> bool:
             name = _named(receiver, way)
-            why = await self._line(way).send(message, receiver.person, attempts, lambda why: tried(way, why))
+            why = await self._line(way).send(
+                message, receiver.person, attempts, lambda why: tried(way, why), receiver.name
+            )
             if not why:
                 delivery.trouble.pop(name, None)
                 delivery.reached.append(name)

@@ -17,7 +17,7 @@ import pytest
 
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
-from orchestrator.core.people import AppriseWay, CommandWay, Deliver, NotifySettings, Retry
+from orchestrator.core.people import AppriseWay, CommandWay, Deliver, NotifySettings, Person, Retry
 from orchestrator.notify import apprise_way
 from orchestrator.notify.in_thread import in_thread
 from orchestrator.notify.line import COMBINE_FROM
@@ -205,6 +205,63 @@ class TestALineKeepsItsOrder:
             await notifier.close(0.1)
         assert "not, or not yet: workspace by json" in answers[0].through  # type: ignore[union-attr]
         assert answers[1] == NoticeDelivered("n2", "workspace by pager")
+
+
+class TestOneProgramForTheClientsOfAll:
+    """A pager that takes what is for one person, and not what is for another."""
+
+    def notifier(self, code: str, answers: list[Answer], retry: Retry, deliver: Deliver) -> PeopleNotifier:
+        way = CommandWay((sys.executable, "-c", code))
+        people = {
+            name: Person(name, name.partition("/")[0], name, phone=phone, ways=(way,))
+            for name, phone in (("acme/alice", "+00 7"), ("globex/carol", "+33 1"))
+        }
+        on_call = {"acme": ("acme/alice",), "globex": ("globex/carol",)}
+        settings = NotifySettings(people=people, on_call=on_call, retry=retry, deliver=deliver)
+        return PeopleNotifier(settings, answers.append)
+
+    @pytest.mark.parametrize("deliver", list(Deliver))
+    @pytest.mark.parametrize("retry", [ONCE, QUICK])
+    async def test_a_client_whose_number_is_wrong_keeps_no_notice_from_another(
+        self, answers: list[Answer], retry: Retry, deliver: Deliver
+    ) -> None:
+        code = "import sys; '+33' in sys.stdin.read() or sys.exit('no such number')"
+        notifier = self.notifier(code, answers, retry, deliver)
+        for n, client in enumerate(("acme", "acme", "acme", "globex")):
+            notifier.carry_out(TellPeople(f"n{n}", NoticeKind.INCIDENT_OPENED, client, f"{client}/erp", "It is down."))
+        await until(lambda: len(answers) == 4)
+        await notifier.close()
+        assert [a for a in answers if a.notice == "n3"] == [NoticeDelivered("n3", "globex/carol by python")]
+        assert all(isinstance(a, NoticeFailed) for a in answers if a.notice != "n3")
+
+    async def test_why_it_was_refused_for_one_client_is_not_told_of_another(
+        self, answers: list[Answer], tmp_path: Path
+    ) -> None:
+        code = "import json, sys; sys.exit('no such number: ' + json.load(sys.stdin)['to']['phone'])"
+        notifier = self.notifier(code, answers, QUICK, Deliver.ALL)
+        for n, client in enumerate(("acme", "acme", "globex")):
+            notifier.carry_out(TellPeople(f"n{n}", NoticeKind.INCIDENT_OPENED, client, f"{client}/erp", "It is down."))
+        await until(lambda: len(answers) == 3)
+        await notifier.close()
+        told = {a.notice: a.detail for a in answers if isinstance(a, NoticeFailed)}
+        assert "+00 7" in told["n0"]
+        assert "+00 7" not in told["n2"]
+        assert "+33 1" in told["n2"], "what it was told of its own"
+
+    async def test_a_flood_of_two_clients_is_not_mixed(self, answers: list[Answer], tmp_path: Path) -> None:
+        """A program sends on what it is given to whom it is given for."""
+        said = tmp_path / "said"
+        way = CommandWay((sys.executable, "-c", f"import sys; open({str(said)!r}, 'a').write(sys.stdin.read())"))
+        settings = NotifySettings(client_ways={"acme": (way,), "globex": (way,)}, retry=QUICK)
+        notifier = PeopleNotifier(settings, answers.append)
+        for n in range(120):
+            client = ("acme", "globex")[n % 60 // 30]
+            notifier.carry_out(TellPeople(f"n{n}", NoticeKind.INCIDENT_OPENED, client, f"{client}/erp", "It is down."))
+        await until(lambda: len(answers) == 120)
+        await notifier.close()
+        told = [json.loads(line) for line in said.read_text().splitlines()]
+        assert len(told) < 100
+        assert all(len({x["client"] for x in m.get("notices", [m])}) == 1 for m in told)
 
 
 class TestAFlood:
