@@ -6,6 +6,7 @@ as a playbook's own does; so it counts as that does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from orchestrator.config.yaml_nodes import get, pairs, texts
 
 _OF_A_MOVE = ("vars", "limit")
 _KEPT_IN = ("cache_connection", "cache_prefix")  # options of inventory plug-ins
+_OF_SSH = re.compile(r"(?i)proxycommand|knownhostscommand|ansible_(?:ssh|sftp|scp)_executable")
 _VARIABLES = frozenset(("group_vars", "host_vars"))
 
 
@@ -59,6 +61,20 @@ def programs_named(workspace: Path, sources: Sequence[Path]) -> dict[str, str]:
         for folder in dict.fromkeys((start, *(source.parent for source in sources))):
             found |= of_ssh(workspace, ssh_files_in(text.replace("{{ inventory_dir }}", str(folder)), folder))
         found |= programs(programs_in(text, start))
+    return found
+
+
+def programs_of_ssh(workspace: Path, sources: Sequence[Path]) -> set[Path]:
+    """Those of them that ssh starts, or that stand in for it: they run on this machine, and on no target."""
+    start = start_directory(workspace, configured(workspace, {})[0])
+    found: set[Path] = set()
+    for text in (*map(text_of, inventory_files(sources)), *_texts_of_moves(sources)):
+        for line in text.splitlines():
+            if _OF_SSH.search(line):
+                found.update(programs_in(line, start))
+        for folder in dict.fromkeys((start, *(source.parent for source in sources))):
+            for path in ssh_files_in(text.replace("{{ inventory_dir }}", str(folder)), folder):
+                found.update(programs_in(text_of(path)))
     return found
 
 

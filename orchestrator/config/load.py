@@ -209,6 +209,8 @@ def _load(
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
     for path, why in unsafe_parts(reader.covered()):
         faults.add(Position(label(workspace, path)), why)
+    for path, why in unsafe_parts(reader.perhaps_run()):
+        faults.warn(Position(str(path)), f"if it runs here, and not on a target: {why}")
     _who_may_speak(settings, {name: people[name] for name in files}, faults)
     faults.raise_if_any()
     if logins and settings.daemon.logins:

@@ -22,12 +22,13 @@ import yaml
 from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
-from orchestrator.config.inventory_words import programs_named, words_for
+from orchestrator.config.inventory_words import programs_named, programs_of_ssh, words_for
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up, words_in
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
     NO_FILE,
+    PROGRAM,
     configured,
     label,
     programs,
@@ -69,6 +70,7 @@ class Reader:
     parts: dict[Path, frozenset[Path]] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)  # by digest
     encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
+    _runs_here: set[Path] = field(default_factory=set)  # programs elsewhere that are none of a target's
     _usual: list[Path] | None = None  # where roles are
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
@@ -164,6 +166,7 @@ class Reader:
         around = self._around.get(sources := tuple(inventory))
         if around is None:
             around = surroundings(self.workspace, os.environ)
+            self._runs_here.update(_programs_of(around), programs_of_ssh(self.workspace, sources))
             read = (*inventory_files(sources), *read_by_computed(sources))
             around |= {label(self.workspace, p): trees.read_digest(p) for p in read}
             around |= programs_named(self.workspace, sources)
@@ -196,9 +199,14 @@ class Reader:
         return self._told[path, sources]
 
     def covered(self) -> set[Path]:
-        """Every file that a digest made so far covers, wherever it is."""
+        """Every file that a digest made so far covers, wherever it is; of programs elsewhere those that run here."""
         names = {name for m in self.manifests.values() for name in (*m.around, *m.parts)}
-        return {self.workspace / name for name in names if not name.startswith(NO_FILE)}
+        return {self.workspace / name for name in names if not name.startswith(NO_FILE)} | self._runs_here
+
+    def perhaps_run(self) -> set[Path]:
+        """Programs elsewhere that digests cover, and that run here unless a target's of the same path are meant."""
+        found = {p for m in self.manifests.values() for told in (m.around, m.parts) for p in _programs_of(told)}
+        return found - self._runs_here
 
     def tree(self, path: Path) -> yaml.Node | None:
         if path not in self.trees:
@@ -370,6 +378,10 @@ class Reader:
                             found,
                             role.parent,
                         )
+
+
+def _programs_of(told: Iterable[str]) -> set[Path]:
+    return {Path(name.removeprefix(PROGRAM)) for name in told if name.startswith(PROGRAM)}
 
 
 def _connects(path: Path, play: yaml.Node) -> str | None:

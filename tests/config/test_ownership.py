@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config.faults import Faults, Position
 from orchestrator.config.ownership import unsafe, unsafe_parts
+from orchestrator.config.playbooks import Reader
 
 ROOT = os.getuid() == 0
 OTHER = 61234
@@ -73,6 +75,38 @@ def test_what_a_link_leads_to_counts(place: Path, tmp_path: Path) -> None:
     elsewhere.chmod(0o777)
     assert [path for path, _ in unsafe(place)] == [elsewhere]
     assert [path for path, _ in unsafe_parts([place / "playbooks/vars/x.yml"])] == [elsewhere]
+
+
+SAYS_IT = {  # a program elsewhere: what names it, and whether it is sure to run here
+    "inventories/acme/group_vars/all.yml": ("ansible_ssh_common_args: '-o ProxyCommand=\"JUMP %h\"'\n", True),
+    "inventories/acme/host_vars/web.yml": ("ansible_ssh_executable: JUMP\n", True),
+    "inventories/acme/services.yml": ("moves: {go: {vars: {a: ProxyCommand=JUMP}}}\n", True),
+    "inventories/acme/group_vars/web.yml": ("ansible_ssh_common_args: -F ssh.cfg\n", True),
+    "ansible.cfg": ("[ssh_connection]\nssh_args = -o ProxyCommand='JUMP %h'\n", True),
+    "playbooks/p.yml": ("- hosts: web\n  tasks: [{command: JUMP, delegate_to: localhost}]\n", False),
+}
+
+
+@pytest.mark.parametrize("by", SAYS_IT)
+def test_a_program_elsewhere_that_everybody_may_write_to(place: Path, tmp_path: Path, by: str) -> None:
+    """It runs with this user's rights as what is in the workspace does, unless a target's is meant."""
+    jump = tmp_path / "bin/jump"
+    jump.parent.mkdir()
+    jump.touch(mode=0o755)
+    text, here = SAYS_IT[by]
+    (place / "inventories/acme/hosts.yml").write_text("all: {hosts: {web: }}\n")
+    (place / "playbooks/p.yml").write_text("- hosts: web\n")
+    (place / "ssh.cfg").write_text(f"Host *\n  ProxyCommand {jump} %h\n")
+    (place / by).parent.mkdir(exist_ok=True)
+    (place / by).write_text(text.replace("JUMP", str(jump)))
+    reader = Reader(place, Faults())
+    assert reader.check("p.yml", Position("p.yml"))
+    reader.manifest("p.yml", [place / "inventories/acme/hosts.yml"])
+    assert unsafe_parts(reader.covered() | reader.perhaps_run()) == []
+    jump.chmod(0o777)
+    assert [path for path, _ in unsafe_parts(reader.covered())] == ([jump] if here else [])
+    if not here:
+        assert [path for path, _ in unsafe_parts(reader.perhaps_run())] == [jump]
 
 
 @pytest.mark.skipif(not ROOT, reason="only root gives files away")
