@@ -102,7 +102,7 @@ def observe(
         _measure_late(row, seen)
         return row.verdict
     if since_s > every_s and since_s > check.stale_after_s:
-        _break_streaks(row)
+        _after_a_gap(row)
     row.last_sent_at, row.last_answer, row.detail = sent_at, answer, seen.detail
     if seen.measures:
         row.measures, row.measured_at = seen.measures, sent_at
@@ -145,7 +145,7 @@ def _measure_late(row: Row, seen: Observed) -> None:
 def reconsider(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
     """The verdict when no new answer came: a reference answered, or time has passed."""
     if now > row.last_sent_at + check.stale_after_s:
-        _break_streaks(row)
+        _after_a_gap(row)
         return Verdict.UNKNOWN
     if row.suspended_at is not None:
         return _verdict(row, check, reference_at, now)
@@ -185,6 +185,12 @@ def _break_streaks(row: Row) -> None:
     """After a gap nothing is unbroken: a verdict needs its full rise or fall again, and a new first bad answer."""
     row.good_streak = row.bad_streak = row.spoken_bad = row.seen_silent = 0
     row.first_good_at = row.first_bad_at = row.last_silent_at = row.suspended_at = None
+
+
+def _after_a_gap(row: Row) -> None:
+    """Nor was it in vain all the time that it was asked: nobody asked, or nothing came of it."""
+    _break_streaks(row)
+    row.none_streak, row.none_since = 0, None
 
 
 def _verdict(row: Row, check: Check, reference_at: float | None, now: float) -> Verdict:
@@ -274,21 +280,28 @@ def loss_share(row: Row) -> float:
     return sum(1 for _, rtt_s in row.window if rtt_s < 0) / len(row.window) if row.window else 0.0
 
 
-def evidence(row: Row, check: Check) -> str:
+def evidence(row: Row, check: Check, now: float) -> str:
     """What an operator should know of this check now, in one line of bounded length, the answer first."""
     if row.last_sent_at < 0:
         return f"{check.id}: never answered"
+    if now > row.last_sent_at + check.stale_after_s:
+        return f"{check.id}: nothing heard lately (before that: {_said(row, check)})"
+    return f"{check.id}: {_said(row, check)}"
+
+
+def _said(row: Row, check: Check) -> str:
+    """The same, of its last answer."""
     said = one_line(row.detail)
     if row.last_answer is Answer.NONE:
-        return f"{check.id}: no answer from the probe ({said})" if said else f"{check.id}: no answer"
+        return f"no answer from the probe ({said})" if said else "no answer"
     if row.bad_streak:
         what = said or ("no reply" if row.last_answer is Answer.SILENT else "bad answer")
-        return f"{check.id}: {what} ({row.bad_streak} bad in a row)"
+        return f"{what} ({row.bad_streak} bad in a row)"
     if row.verdict is _DEGRADED and len(row.window) >= WINDOW_MIN_ANSWERS:
-        return f"{check.id}: {_limps(row, check)}"
+        return _limps(row, check)
     if row.window and loss_share(row) > 0:
-        return f"{check.id}: loss {loss_share(row):.0%} of {len(row.window)}"
-    return f"{check.id}: {said or 'good answer'}"
+        return f"loss {loss_share(row):.0%} of {len(row.window)}"
+    return said or "good answer"
 
 
 def one_line(text: str) -> str:

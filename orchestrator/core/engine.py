@@ -35,9 +35,10 @@ from orchestrator.core.detector import Row
 from orchestrator.core.heard import Heard, awaited, in_sight_at, no_news
 from orchestrator.core.model import Check, Model, Service
 from orchestrator.core.policy import order
-from orchestrator.core.turn import FOREVER, Turn, blind, reference_at, tell_command
+from orchestrator.core.turn import BEGAN, FOREVER, Turn, Watch, blind, reference_at, tell_command
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
+ASLEEP_S = 1.5 * doubts.LOOK_S  # a controller that was not called for so long has stood still: nobody looked
 SOONEST_S = 0.005  # a wake-up is never sooner: an overdue one must not spin
 
 
@@ -88,6 +89,9 @@ class Engine:
         self._blind: dict[str, bool] = {}
         self._look_at = 0.0 if attends else FOREVER  # at what cannot be seen or done: see `doubts.py`
         self._lacks = doubts.Memory()
+        began = self.decided.controller
+        self._watching = Watch(began.at if began is not None else 0.0)
+        self._configured = began is not None  # by this controller
         self._learn(model)
         for check in self.rows:
             self._watch(check)
@@ -101,10 +105,13 @@ class Engine:
 
     def copy(self) -> Engine:
         """An engine of the same knowledge, to try something on (a dry run)."""
-        return Engine(self.model, copy.deepcopy(self.decided), copy.deepcopy(self.rows), attends=self.attends)
+        other = Engine(self.model, copy.deepcopy(self.decided), copy.deepcopy(self.rows), attends=self.attends)
+        other._watching = copy.deepcopy(self._watching)
+        return other
 
     def recover(self, now: float) -> Outcome:
         """After a rebuild within the same controller's life: what is outstanding has to be accounted for again."""
+        self._now, self._watching = now, Watch(now, "the controller could write again")
         turn = self.turn(now)
         turn.command(UseCadence({c.id: c.every_s for c in self.model.checks.values()}))  # whatever it was before
         self._resend(turn)
@@ -115,7 +122,7 @@ class Engine:
 
     def turn(self, now: float) -> Turn:
         """What is known now, for questions: record nothing through it."""
-        return Turn(self.model, self.decided, self.rows, now, self._references)
+        return Turn(self.model, self.decided, self.rows, now, self._references, self._watching)
 
     def objections(self, model: Model) -> list[str]:
         """Why this model cannot replace the present one now; empty if it can."""
@@ -131,6 +138,8 @@ class Engine:
         """Take one event; see the module's head. Times never fall. `more`: another step follows at once."""
         if now < self._now:
             raise TimeFell(f"it was {self._now} and is {now} now: the journal's axis never falls")
+        if self.attends and now - self._now > ASLEEP_S:
+            self._watching = Watch(now, "the controller, which had stood still, went on")
         self._now = now
         dirty: dict[str, Row | None] = {}
         heard: Heard | None = None
@@ -299,7 +308,7 @@ class Engine:
         first_bad_at = row.first_bad_at
         if verdict is r.Verdict.DOWN and first_bad_at is None:  # by its window
             first_bad_at = next((at for at, rtt_s in row.window if rtt_s < 0), turn.now)
-        evidence = detector.evidence(row, check)
+        evidence = detector.evidence(row, check, turn.now)
         turn.record(r.VerdictChanged(turn.now, check.id, was, verdict, first_bad_at, evidence, dict(row.measures)))
         return True
 
@@ -316,6 +325,10 @@ class Engine:
                 if was is not r.Verdict.UNKNOWN:
                     evidence = f"{name}: {'changed' if name in model.checks else 'removed'} by the configuration"
                     turn.record(r.VerdictChanged(turn.now, name, was, r.Verdict.UNKNOWN, None, evidence))
+        if self._configured:
+            anew = [name for name, check in model.checks.items() if check != before.checks.get(name)]
+            self._watching.read_at.update(dict.fromkeys(anew, turn.now))
+        self._configured = True
         self._resting.clear()
         self._askers.clear()
         self._suspended &= self.rows.keys()
@@ -333,6 +346,7 @@ class Engine:
             turn.now, event.controller, event.epoch, event.boot, event.same_boot, event.assumed_gap_s
         )
         turn.record(began)
+        self._watching.at, self._watching.how, self._configured = turn.now, BEGAN, False
         if not event.same_boot:
             dirty.update(dict.fromkeys(self.rows))  # forgotten for good: the next start may be in the same boot
             self.rows.clear()

@@ -140,11 +140,6 @@ def named(names: Iterable[str]) -> str:
     return ", ".join(found[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def began(turn: Turn) -> float:
-    """Since when this controller looks."""
-    return turn.decided.controller.at if turn.decided.controller else 0.0
-
-
 def _item(
     turn: Turn,
     lack: Lack,
@@ -191,13 +186,14 @@ def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tupl
     references = turn.references(vantage)
     since = blind_since(turn, vantage)
     rows = [turn.rows.get(c) for c in references]
-    seen = any(row is not None and row.last_good_at is not None for row in rows)
+    good = [row.last_good_at for row in rows if row is not None and row.last_good_at is not None]
+    seen = max(good, default=-1.0) >= _began(turn, references)[0]
     theirs = [c for c in references if turn.model.checks[c].client == client]
     told = [turn.evidence(c) for c in theirs[:NAMED]]
     more = len(references) - len(theirs)
     told += [f"nor do {more} of other clients"] if more else []
     evidence = f"no reference answers: {'; '.join(told)}"
-    evidence += "" if seen else "; none has ever answered"
+    evidence += "" if seen else f"; none has answered since {_began(turn, references)[1]}"
     counts = f"silence of {named(own)} counts for nothing; " if own else ""
     means = counts + (f"nothing is done by itself for {named(services)}" if services else "nothing is known from there")
     return _item(
@@ -214,20 +210,31 @@ def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tupl
 
 
 def blind_since(turn: Turn, vantage: str) -> float:
-    """Since when no reference of this vantage answers: from the last good answer on, or from the first question."""
-    rows = [row for c in turn.references(vantage) if (row := turn.rows.get(c)) is not None]
-    good = [row.last_good_at for row in rows if row.last_good_at is not None]
-    if good:
-        return max(good)
-    bad = [at for row in rows for at in (row.first_bad_at, row.none_since) if at is not None]
-    return min(bad, default=began(turn))
+    """Since when no reference of this vantage answers: from the last good answer on, or from the first question.
+
+    For as long as nobody looked nothing was blind: a streak from before counts where it goes on unbroken.
+    """
+    references = turn.references(vantage)
+    rows = [row for c in references if (row := turn.rows.get(c)) is not None]
+    good_at = max((row.last_good_at for row in rows if row.last_good_at is not None), default=None)
+    asked_at = [at for row in rows for at in (row.first_bad_at, row.none_since) if at is not None]
+    first_bad_at = min((at for at in asked_at if good_at is None or at >= good_at), default=None)
+    began_at = _began(turn, references)[0]
+    if good_at is not None and (good_at >= began_at or (first_bad_at is not None and first_bad_at < began_at)):
+        return good_at
+    return first_bad_at if first_bad_at is not None else began_at
+
+
+def _began(turn: Turn, checks: Iterable[str]) -> tuple[float, str]:
+    """Since when the first of these is asked, and what began then."""
+    return min(turn.watched_since(c) for c in checks)
 
 
 def _no_reference(turn: Turn, vantage: str, client: str, services: tuple[str, ...], own: list[str]) -> Item:
     evidence = f"no check made from vantage {vantage} is a reference"
     means = f"silence of {named(own)} takes nothing down: a silent {services[0]} stays unknown"
     say = "bascule validate"
-    return _item(turn, Lack.NO_REFERENCE, client, vantage, began(turn), evidence, means, say, services)
+    return _item(turn, Lack.NO_REFERENCE, client, vantage, None, evidence, means, say, services)
 
 
 def _silent_references(turn: Turn, vantage: str, references: tuple[str, ...]) -> Iterator[Item]:
@@ -273,13 +280,15 @@ def _checks(turn: Turn) -> Iterator[Item]:
     for check in turn.model.checks.values():
         row = turn.rows.get(check.id)
         say = f"bascule check {check.id}"
-        if row is None:
-            evidence = f"{check.id} has not been answered since the controller began"
-            yield _about(turn, Lack.NOT_ANSWERED, check, began(turn), evidence, say)
+        began_at, began = turn.watched_since(check.id)
+        late = row is not None and turn.now > row.last_sent_at + check.stale_after_s
+        if row is None or (late and row.last_sent_at < began_at):
+            evidence = f"{check.id} has not been answered since {began}"
+            yield _about(turn, Lack.NOT_ANSWERED, check, began_at, evidence, say)
         elif row.last_answer is Answer.NONE and row.none_streak >= check.fall:
             since = row.none_since if row.none_since is not None else row.last_good_at
             yield _about(turn, Lack.CANNOT_ASK, check, since, turn.evidence(check.id), say)
-        elif turn.now > row.last_sent_at + check.stale_after_s:
+        elif late:
             ago = show_duration(turn.now - row.last_sent_at)
             evidence = f"{check.id} was answered {ago} ago for the last time"
             yield _about(turn, Lack.NOT_ANSWERED, check, row.last_sent_at, evidence, say)
@@ -377,10 +386,10 @@ def _down_since(turn: Turn, check: str) -> float | None:
 
 
 def _too_old_since(turn: Turn, service: Service, check: str | None, accept_loss_s: float | None) -> float | None:
-    """Since when the data there is older than allowed."""
+    """Since when the data there is older than allowed; of no known age, since it is asked."""
     age_s = turn.data_age_s(check, turn.now) if check is not None else None
     if age_s is None or service.rpo_s is None:
-        return began(turn)
+        return turn.watched_since(check)[0] if check is not None else None
     return turn.now - (age_s - max(service.rpo_s, accept_loss_s or 0.0))
 
 

@@ -77,7 +77,7 @@ def _unheeded(turn: Turn, check: str) -> str:
 def _since(turn: Turn, check: str) -> float | None:
     row = turn.rows.get(check)
     if row is None:
-        return readiness.began(turn)
+        return turn.watched_since(check)[0]
     vantage = turn.model.checks[check].vantage
     if turn.blind(vantage):
         return readiness.blind_since(turn, vantage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from orchestrator.core import detector
 from orchestrator.core.commands import Command, NoticeKind, ProbeNow, TellPeople
@@ -21,9 +22,24 @@ from orchestrator.core.model import Check, Condition, Json, Limits, Model, Servi
 from orchestrator.core.records import NoticeDue, Record, Verdict, VerdictChanged
 
 FOREVER = float("inf")
+BEGAN = "the controller began"
 LATE_S = 30.0  # a notice that is delivered so long after it was due says so
 
 _GOOD, _DOWN, _UNKNOWN = Answer.GOOD, Verdict.DOWN, Verdict.UNKNOWN  # named once: a member is slow to look up in 3.11
+
+
+@dataclass(slots=True)
+class Watch:
+    """Since when a controller looks without a break, and since when at checks that it has read anew since then."""
+
+    at: float
+    how: str = BEGAN
+    read_at: dict[str, float] = field(default_factory=dict)
+
+    def of(self, check: str) -> tuple[float, str]:
+        """See `Turn.watched_since`."""
+        read_at = self.read_at.get(check, self.at)
+        return (read_at, "the files were read anew") if read_at > self.at else (self.at, self.how)
 
 
 class Turn:
@@ -38,6 +54,7 @@ class Turn:
         "_now",
         "_references",
         "_rows",
+        "_watch",
         "asked",
         "commands",
         "decided",
@@ -54,6 +71,7 @@ class Turn:
         rows: Mapping[str, Row],
         now: float,
         references: dict[str, tuple[str, ...]] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """`references`: those of each vantage as far as they were looked up in this model before."""
         self.model = model
@@ -68,6 +86,7 @@ class Turn:
         self._fallen: dict[tuple[str, float, float], tuple[list[str], float]] = {}
         self._references = references if references is not None else {}
         self._blind: dict[str, bool] = {}
+        self._watch = watch if watch is not None else Watch(decided.controller.at if decided.controller else 0.0)
 
     # ---- what verdicts and the decided state do not say: to ask for it is noted
 
@@ -227,7 +246,7 @@ class Turn:
     def evidence(self, check: str) -> str:
         """What is known of one check, in one line."""
         row = self.rows.get(check)
-        return detector.evidence(row, self.model.checks[check]) if row else f"{check}: never asked"
+        return detector.evidence(row, self.model.checks[check], self._now) if row else f"{check}: never asked"
 
     def in_doubt(self, check: str) -> bool:
         """Whether a bad streak has begun although its verdict has not fallen yet."""
@@ -259,6 +278,13 @@ class Turn:
         if good_at is None or verdict.first_bad_at is None:
             return False
         return good_at >= verdict.first_bad_at - self.model.checks[verdict.check].stale_after_s
+
+    def watched_since(self, check: str) -> tuple[float, str]:
+        """Since when, without a break, this check is asked as it is defined now; and what began then.
+
+        Before that nobody looked: it was neither silent nor answered.
+        """
+        return self._watch.of(check)
 
     def last_asked(self, check: str) -> float:
         """When the latest question was sent that has been answered; before all time if none was."""

@@ -239,7 +239,7 @@ def test_a_streak_against_the_verdict_is_looked_at_more_often(answers: str, susp
 def test_evidence_is_one_line_an_operator_understands(answers: str, says: str) -> None:
     asked = Asked()
     asked.hears(answers)
-    assert detector.evidence(asked.row, asked.check) == f"acme/web: {says}"
+    assert detector.evidence(asked.row, asked.check, asked.now) == f"acme/web: {says}"
 
 
 def test_an_answer_that_was_too_long_on_its_way_says_nothing_of_now() -> None:
@@ -295,7 +295,7 @@ def test_a_window_says_what_its_definition_says(seed: int) -> None:
 def test_evidence_is_one_line_of_bounded_length() -> None:
     """A transcript of a plug-in, or a page of a server, is no sentence."""
     row = Row(last_sent_at=1.0, last_answer=Answer.BAD, bad_streak=2, detail="CRITICAL - disk full\n\n" + "x " * 4000)
-    told = detector.evidence(row, Check("acme/disk", "acme", "disk", "", "nagios", {}))
+    told = detector.evidence(row, Check("acme/disk", "acme", "disk", "", "nagios", {}), row.last_sent_at)
     assert told.startswith("acme/disk: CRITICAL - disk full x x")
     assert len(told) < 300
     assert "\n" not in told

@@ -67,7 +67,7 @@ def test_references_that_never_answered_are_said_to_have_never_answered() -> Non
     world.silent("ref", "ref2")
     world.run(70)
     (notice,) = told(world, Lack.BLIND)
-    assert "none has ever answered" in notice.text
+    assert "none has answered since the controller began" in notice.text
 
 
 def test_a_restart_neither_repeats_nor_forgets() -> None:
@@ -306,3 +306,91 @@ def test_what_is_told_late_says_of_when_it_is() -> None:
     first, *again = told(world, Lack.BLIND)
     assert " ago)" not in first.text
     assert again[0].text == f"{first.text} (as of 1:00 ago)"
+
+
+def _told_after(world: World, at: float) -> list[tuple[str, float]]:
+    """Of each notice of something that cannot be seen: what lacks, and when it was told, after `at`."""
+    due = [x for x in world.records(r.NoticeDue) if isinstance(x, r.NoticeDue) and x.kind is NoticeKind.CANNOT_SEE]
+    return [(str(x.details["lack"]), round(x.at - at)) for x in due if x.at >= at]
+
+
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_while_nobody_looked_nothing_was_blind_or_silent(same_boot: bool) -> None:
+    """The controller was away for two hours: what it finds at its return begins then."""
+    world = lab()
+    world.run(300)
+    world.crash()
+    world.run(7200)
+    world.start(same_boot=same_boot)
+    began = world.now
+    assert all(x.since in (None, began) for x in assess(world.engine.turn(began)))
+    seen = sight(world.engine.turn(began)).services["acme/erp"]
+    assert (seen.condition, seen.since) == ("unknown", began)
+    world.run(600)
+    assert not _told_after(world, began)
+
+
+def test_blind_and_unable_to_ask_since_the_return_and_not_for_as_long_as_it_was_away() -> None:
+    world = lab()
+    world.nothing("backup")
+    world.run(10)
+    world.crash()
+    world.run(7200)
+    world.silent("ref", "ref2")
+    world.start()
+    began = world.now
+    world.run(50)
+    assert not _told_after(world, began)
+    world.run(50)
+    assert _told_after(world, began) == [("blind", 60), ("cannot ask", 60)]
+    (notice,) = told(world, Lack.BLIND)
+    assert "vantage local for 60s: no reference answers" in notice.text
+    assert "none has answered since the controller began" in notice.text
+    assert "acme/backup for 1:00: " in told(world, Lack.CANNOT_ASK)[0].text
+
+
+def test_a_short_absence_breaks_no_streak() -> None:
+    world = lab()
+    world.silent("ref", "ref2")
+    world.run(30)
+    (before,) = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.BLIND]
+    world.crash()
+    world.run(3)
+    world.start()
+    world.run(3)
+    (item,) = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.BLIND]
+    assert item.since == before.since
+
+
+def test_a_controller_that_stood_still_was_not_blind_meanwhile() -> None:
+    """Stopped, or on a machine that slept: nobody took its lease, and it goes on."""
+    world = lab()
+    world.run(100)
+    world.stand_still(3600)
+    began = world.now
+    assert all(x.since == began for x in assess(world.engine.turn(began)))
+    world.run(300)
+    assert not _told_after(world, began)
+
+
+def test_a_check_that_was_just_added_is_not_unanswered_since_the_controller_began() -> None:
+    world = lab()
+    world.run(3600)
+    added = check("slow", every_s=30.0)
+    changed = replace(world.model.checks["acme/backup"], fall=9)
+    world.model = replace(world.model, digest="m2", checks={**world.model.checks, added.id: added, changed.id: changed})
+    world.hears(e.ConfigurationLoaded(world.model))
+    found = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.NOT_ANSWERED]
+    assert {(x.subject, x.since, x.evidence) for x in found} == {
+        (name, world.now, f"{name} has not been answered since the files were read anew")
+        for name in ("acme/backup", "acme/slow")
+    }
+    assert not _told_after(world, world.now)
+
+
+def test_what_is_shown_of_a_check_that_is_not_answered_any_more_is_not_its_last_answer_alone() -> None:
+    world = lab()
+    world.crash()
+    world.run(60)
+    world.start()
+    assert world.engine.turn(world.now).evidence("acme/ref") == "acme/ref: nothing heard lately (before that: good)"

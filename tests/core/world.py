@@ -199,6 +199,13 @@ class World:
         self.engine = Engine(self.model, rebuilt, self.engine.rows)
         self.running.clear()
 
+    def stand_still(self, for_s: float) -> None:
+        """The controller is stopped for so long, and goes on: nobody else has taken its lease."""
+        self.up, self._wake_at = False, float("inf")
+        self.run(for_s)
+        self.up = True
+        self._step(e.Ticked())
+
     # ---- the script
 
     def good(self, *names: str) -> None:
