@@ -378,7 +378,8 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
         return True
     until = asked_at + started.approval_expires_s
     if turn.now >= until:
-        endings.fail(turn, run, step, Reason.APPROVAL_EXPIRED, f"asked for {show_duration(started.approval_expires_s)}")
+        asked = f"asked for {show_duration(started.approval_expires_s)} in vain"
+        endings.stop(turn, run, step, Reason.APPROVAL_EXPIRED, asked)  # nothing has failed: nobody said a word
         return True
     turn.wake(until)
     return False

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.core import endings
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
@@ -118,6 +119,21 @@ def test_nobody_approves_and_no_reply_is_no() -> None:
     assert Reason.APPROVAL_EXPIRED in {x.reason for x in world.records(r.RunEnded)}
     assert NoticeKind.HUMAN_NEEDED in {t.kind for t in world.told if t.subject == "acme/erp"}
     assert world.decided().services["acme/erp"].incident is not None
+
+
+def test_what_nobody_approved_was_not_made_and_has_not_failed() -> None:
+    """Nothing of it was begun: it is told as a rejected one is, to people and in the report."""
+    world = lab(approval_expires_s=60.0)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(100)
+    told = [t for t in world.told if "approval expired" in t.text and t.kind is not NoticeKind.TIER_CHOSEN]
+    first = next(t for t in told if t.kind is not NoticeKind.HUMAN_NEEDED)
+    assert (first.kind, first.text) == (
+        NoticeKind.NOT_MADE,
+        "acme/erp: tier 2 acme/geo-site was not made: approval expired: asked for 1:00 in vain",
+    )
+    assert not [t for t in world.told if t.kind is NoticeKind.TIER_FAILED]
+    assert not endings.failed(next(x for x in world.decided().runs.values() if x.started.move == "acme/geo-site"))
 
 
 def test_observe_writes_what_it_would_have_done_and_does_nothing() -> None:
