@@ -53,6 +53,7 @@ class Row:
     first_bad_at: float | None = None  # oldest bad answer of the unbroken bad streak
     first_good_at: float | None = None  # oldest good answer of the unbroken good streak
     last_good_at: float | None = None
+    last_bad_at: float | None = None
     last_silent_at: float | None = None  # last silence within the bad streak
     seen_silent: int = 0  # silences within the bad streak that followed one another in sight, up to the last one
     spoken_bad: int = 0  # bad answers that were not silence, within the bad streak
@@ -124,7 +125,7 @@ def observe(
             row.first_good_at = sent_at
     else:
         row.bad_streak += 1
-        row.good_streak, row.first_good_at = 0, None
+        row.good_streak, row.first_good_at, row.last_bad_at = 0, None, sent_at
         if row.bad_streak == 1:
             row.first_bad_at = sent_at
         if answer is _SILENT:

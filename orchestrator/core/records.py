@@ -155,7 +155,8 @@ class IncidentEnded:
 
     `rta_s` = recovered − the incident's first bad answer: after a relapse that includes what lay between, when it
     worked. `outage_s`: this outage alone; `down_s`: all outages of the incident together. `run`: the run that it is put
-    down to, or beside which it came (`reason` says which).
+    down to, or beside which it came (`reason` says which). `unseen_s`: for so long before the first good answer nothing
+    was heard of a check that had been bad: it may have worked since.
     """
 
     at: float
@@ -167,6 +168,7 @@ class IncidentEnded:
     outage_s: float | None = None
     down_s: float | None = None
     run: str | None = None
+    unseen_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

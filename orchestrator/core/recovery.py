@@ -102,6 +102,29 @@ def notice_of(incident: Incident, what: str) -> str:
 # ---- inside
 
 
+def _kept(down_s: float, unseen_s: float, rto_s: float) -> str:
+    """Within its RTO or beyond it, as far as it is known when it came back."""
+    return "within" if down_s <= rto_s else "beyond" if down_s - unseen_s > rto_s else "perhaps beyond"
+
+
+def _unseen_s(turn: Turn, service: Service, incident: Incident) -> float:
+    """How long, before their first good answers, nothing was heard of the checks that had been bad in this outage.
+
+    That is while no controller was there, or while it could not ask; of a few beats nobody speaks.
+    """
+    began, unseen_s = turn.decided.controller, 0.0
+    for name in dict.fromkeys(service.healthy_when.checks()):
+        row = turn.rows.get(name)
+        bad_at = row.last_bad_at if row is not None else None
+        if bad_at is None and began is not None and not began.same_boot and began.at > incident.episode_opened_at:
+            bad_at = incident.episode_opened_at  # what was heard in another boot is forgotten: it was bad then
+        if row is None or row.first_good_at is None or bad_at is None or bad_at < incident.episode_first_bad_at:
+            continue
+        gap_s = row.first_good_at - bad_at
+        unseen_s = max(unseen_s, gap_s) if gap_s > turn.model.checks[name].stale_after_s else unseen_s
+    return unseen_s
+
+
 def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: Run | None) -> None:
     evidence = "; ".join(turn.evidence(c) for c in dict.fromkeys(service.healthy_when.checks()))
     how = How.BY_ITSELF.say()
@@ -114,17 +137,19 @@ def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: R
         judge_tier(turn, incident, by.started.tier, found)
     outage_s, down_s = turn.now - incident.episode_first_bad_at, turn.now - incident.clock_at
     rta_s = turn.now - incident.first_bad_at
-    run = by.id if by is not None else None
-    turn.record(r.IncidentEnded(turn.now, incident.id, reason, evidence, turn.now, rta_s, outage_s, down_s, run))
+    run, unseen_s = by.id if by is not None else None, _unseen_s(turn, service, incident)
+    turn.record(
+        r.IncidentEnded(turn.now, incident.id, reason, evidence, turn.now, rta_s, outage_s, down_s, run, unseen_s)
+    )
     sentence = Sentence.WORKS_AGAIN if incident.episodes == 1 else Sentence.WORKS_AFTER_SEVERAL
     text = sentence.say(
         service=service.id,
         how=how,
-        outage=show_duration(outage_s),
+        outage=("at most " if unseen_s else "") + show_duration(outage_s),
         together=show_duration(down_s),
         outages=incident.episodes,
         incident=incident.id,
-        kept="within" if down_s <= service.rto_s else "beyond",
+        kept=_kept(down_s, unseen_s, service.rto_s),
         rto=show_duration(service.rto_s),
     )
     turn.tell(notice_of(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)

@@ -19,7 +19,7 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "run": r"r\d+",
     "tier": r"\d+",
     "outages": r"\d+",
-    "outage": r"-?[\d:.]+s?",
+    "outage": r"(?:at most )?-?[\d:.]+s?",
     "together": r"-?[\d:.]+s?",
     "down": r"-?[\d:.]+s?",
     "rto": r"-?[\d:.]+s?",
@@ -28,7 +28,7 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "incident": r"i\d+",
     "client": r"[^\s:,/]*",
     "lack": r"[a-z][a-z ]*",
-    "kept": r"within|beyond",
+    "kept": r"within|beyond|perhaps beyond",
     "near": r"near|over",
 }
 

@@ -35,7 +35,8 @@ def list_lines(accounts: Sequence[Account], width: int = 100) -> list[Line]:
     lines = []
     for a in accounts:
         what = f"{a.from_place or '?'} → {a.to_place}{_unverified(a)}" if a.to_place else _last_move(a)
-        figure = f"RTA {precise(a.rta.seconds)}" if a.rta.seconds is not None else ""
+        most = "at most " if a.rta.source.startswith("at most") else ""
+        figure = f"RTA {most}{precise(a.rta.seconds)}" if a.rta.seconds is not None else ""
         of = f" of RTO {show_duration(a.rto_s)}" if figure and a.rto_s else ""
         missed = "  RTO missed" if a.rto_met is False else ""
         lines.append(

@@ -149,7 +149,8 @@ class ShownTruth:
         yield from _same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
         outages = self._outages(story)
         if outages and outages[-1].ended is not None:
-            wanted = f"RTA {precise(self._seconds(story, 0.0))}"
+            most = "at most " if any(x.ended is not None and x.ended.unseen_s for x in outages) else ""
+            wanted = f"RTA {most}{precise(self._seconds(story, 0.0))}"
             if wanted not in found.group(3):
                 yield f"the list does not say {wanted}: {line}"
         if not outages and "RTA" in found.group(3):

@@ -218,3 +218,41 @@ def test_every_sentence_is_read_back_as_itself(sentence: Sentence) -> None:
 def test_every_way_back_is_read_back_as_itself(how: How) -> None:
     slots = {"move": "acme/geo-site", "run": "r1", "other": "acme/hq-internet"}
     assert how_heard(how.say(**slots)) == (how, {k: v for k, v in slots.items() if f"{{{k}}}" in how.value})
+
+
+def _away_during_an_outage(same_boot: bool, away_s: float, *, worked: bool = True) -> World:
+    """erp fails in mode observe; the controller is away, and it is well (or not) when it comes back."""
+    world = lab(Mode.OBSERVE)
+    world.silent("erp-transaction")
+    world.run(60)
+    world.crash()
+    if worked:
+        world.good("erp-transaction")
+    world.run(away_s)
+    world.start(same_boot=same_boot, assumed_gap_s=0.0 if same_boot else away_s)
+    world.run(30)
+    if not worked:
+        world.good("erp-transaction")
+        world.run(30)
+    return world
+
+
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_what_came_back_while_nobody_looked_was_down_for_that_long_at_most(same_boot: bool) -> None:
+    world = _away_during_an_outage(same_boot, 7200.0)
+    ended = world.last(r.IncidentEnded)
+    assert isinstance(ended, r.IncidentEnded)
+    assert ended.unseen_s == pytest.approx(7200.0 if same_boot else 7258.0, abs=2.0)
+    (notice,) = [x for x in world.told if x.kind is NoticeKind.RECOVERED]
+    assert "works again by itself after at most 2:01:0" in notice.text
+    assert notice.text.endswith("perhaps beyond its RTO of 15:00")
+
+
+def test_what_was_seen_down_after_the_absence_was_down_for_so_long() -> None:
+    world = _away_during_an_outage(True, 7200.0, worked=False)
+    ended = world.last(r.IncidentEnded)
+    assert isinstance(ended, r.IncidentEnded)
+    assert ended.unseen_s == 0.0
+    (notice,) = [x for x in world.told if x.kind is NoticeKind.RECOVERED]
+    assert "at most" not in notice.text
+    assert notice.text.endswith(", beyond its RTO of 15:00")

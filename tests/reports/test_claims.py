@@ -560,3 +560,20 @@ def test_a_ladder_that_was_changed_in_an_open_incident_keeps_what_was_judged_wit
         ("acme/geo-site", "not made"),
         ("acme/cloud-instance", "not made"),
     ]
+
+
+@pytest.mark.parametrize(("unseen_s", "rto_met"), [(0.0, False), (100.0, None), (30.0, False)])
+def test_an_rto_is_not_missed_for_a_time_in_which_nobody_looked(unseen_s: float, rto_met: bool | None) -> None:
+    tape = Tape().begin()
+    bad = tape.now
+    tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    tape.after(198.0)
+    why = Reason.RECOVERED_BY_ITSELF
+    tape.write(r.IncidentEnded(tape.now, "i4", why, "HTTP 200", tape.now, 200.0, 200.0, 200.0, None, unseen_s))
+    a = told(tape, "i4")
+    assert (a.rta.seconds, a.rto_met) == (200.0, rto_met)
+    shown = plain(list_lines([a]))
+    assert ("RTA at most 3:20" in shown) is bool(unseen_s)
+    assert ("RTO missed" in shown) is (rto_met is False)
+    if unseen_s:
+        assert a.rta.source.startswith("at most: nothing was heard of its checks for ")
