@@ -144,11 +144,18 @@ def _data(x: Refused) -> list[Remedy]:
 
 
 def _failed(x: Refused) -> list[Remedy]:
-    run = x.decided.runs.get(x.word.subject)
-    if run is not None:  # an approval of a plan that is another by now
-        found = [Remedy("put back what changed, or have it read and be asked anew", "bascule reload")]
-        return [*found, Remedy("or say no", f"bascule reject {run.id}")]
     return [Remedy("mend it, then try it again by its name", x.again())]
+
+
+def _edited(x: Refused) -> list[Remedy]:
+    """Files that a plan rests on are others by now: to say it again changes nothing before they are read."""
+    run = x.decided.runs.get(x.word.subject)
+    if run is None:
+        return [Remedy("put back what changed, or have it read; then say it again", "bascule reload")]
+    if run.ended is not None:
+        return [Remedy("it has ended for that; see what is asked now", f"bascule status {run.started.service}")]
+    found = [Remedy("put back what changed, or have it read and be asked anew", "bascule reload")]
+    return [*found, Remedy("or say no", f"bascule reject {run.id}")]
 
 
 def _busy(x: Refused) -> list[Remedy]:
@@ -290,7 +297,6 @@ FAILED_TIERS = (
     Reason.ABORTED,
     Reason.NOT_APPROVED,
     Reason.APPROVAL_EXPIRED,
-    Reason.PLAN_CHANGED,
     Reason.STALE_EPOCH,
     Reason.UNDETERMINED,
     Reason.COULD_NOT_START,
@@ -310,6 +316,7 @@ ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
     Reason.RPO_EXCEEDED: _data,
     Reason.FENCE_NOT_AUTOMATIC: _fence,
     Reason.NO_TIER_LEFT: _no_tier,
+    Reason.PLAN_CHANGED: _edited,
     Reason.NO_SUCH_SERVICE: _seen("bascule status", "see what there is"),
     Reason.NO_SUCH_MOVE: _seen("bascule status {service}", "see its moves"),
     Reason.NO_SUCH_RUN: _seen("bascule incidents", "see the runs that there were"),

@@ -258,6 +258,8 @@ def _next(
             return f"bascule resume {service.id}"
         if judged is not None and judged.decision is Decision.ASK and judged.reason in IN_THE_DARK:
             return f"bascule ready {service.client}"
+        if any(x.reason is Reason.PLAN_CHANGED for x in incident.tiers.values()):
+            return "bascule reload"  # before that nothing else can be said
         if judged is not None and judged.decision in (Decision.ASK, Decision.REFRAIN) and service.ladder:
             return f"bascule failover {service.id} --dry-run"
         return f"bascule incidents {incident.id}"

@@ -14,7 +14,7 @@ from orchestrator.core import events as e
 from orchestrator.core import words
 from orchestrator.core.durations import parse_duration
 from orchestrator.core.events import Peer, WordKind, WordSpoken
-from orchestrator.core.model import Speaker, Tier
+from orchestrator.core.model import Playbook, Speaker, Tier
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World
@@ -42,6 +42,23 @@ def waiting() -> World:
     world.silent("erp-transaction", "hq-internet", "isp-b-path")
     world.run(30)
     return world
+
+
+def edited(*, run: str = "", over: bool = False) -> Callable[[], World]:
+    """A file of a plan was edited, unread: `run` waits for its approval, or (`over`) did until it was read."""
+
+    def made() -> World:
+        world = waiting() if run else lab()
+        books = {move.playbook.digest: f"{move.playbook.path} was changed" for move in world.model.moves.values()}
+        world.hears(e.PlaybooksRead(books))
+        if over:
+            moves = {n: replace(m, playbook=Playbook(m.playbook.path, "new")) for n, m in world.model.moves.items()}
+            world.model = replace(world.model, digest="m2", moves=moves)
+            world.hears(e.ConfigurationLoaded(world.model))
+            world.run(1)
+        return world
+
+    return made
 
 
 def failed() -> World:
@@ -192,6 +209,9 @@ STORIES = [
     Story(Reason.RESOURCE_BUSY, at_work, F, "acme/hq-internet", {"move": "backup-isp"}),
     Story(Reason.RESOURCE_BUSY, at_work, F, "acme/erp", {"move": "backup-isp"}),
     Story(Reason.PLAYBOOK_FAILED, failed, F, "acme/hq-internet"),
+    Story(Reason.PLAN_CHANGED, edited(), F, "acme/erp", {"move": "geo-site", "fence": True}),
+    Story(Reason.PLAN_CHANGED, edited(run="r1"), A, "r1"),
+    Story(Reason.PLAN_CHANGED, edited(run="r1", over=True), A, "r1"),
     Story(Reason.NO_TIER_LEFT, two_down, F, "acme/erp"),
     Story(Reason.NO_TIER_LEFT, nothing_declared, F, "acme/erp"),
     Story(Reason.ALREADY_THERE, at_geo, F, "acme/erp", {"move": "geo-site"}),
