@@ -17,6 +17,7 @@ It is a matter of arguments alone: nothing of Ansible is imported here.
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import os
@@ -50,8 +51,14 @@ _NEUTRAL = frozenset(
         "serveraliveinterval", "setenv", "tcpkeepalive",
     }
 )  # fmt: skip
-# A proxy that is ssh itself, as `-o ProxyCommand=ssh …` or `-oProxyCommand=ssh …`.
-_SSH_PROXY = re.compile(r"^(?:-o)?\s*proxycommand\s*[= ]\s*\"?\s*(?:exec\s+)?(?:/\S*/)?ssh\s+", re.IGNORECASE)
+# A proxy that is ssh itself, as `-o ProxyCommand=ssh …` or `-oProxyCommand=ssh …`; or that is started by one of these.
+_STARTS_IT = (
+    r"exec\s+|env\s+|\w+=\S*\s+|nice\s+(?:-\S+\s+(?:\d+\s+)?)?|setsid\s+(?:-\w+\s+)*"
+    r"|timeout\s+(?:-\S+\s+(?:[\w.]+\s+)?)*[\d.]+[smhd]?\s+|sshpass\s+(?:-\S+\s+(?:\S+\s+)?)?|(?:ba|da)?sh\s+-c\s+[\"']?\s*"
+)
+_SSH_PROXY = re.compile(
+    rf"^(?:-o)?\s*proxycommand\s*[= ]\s*\"?\s*(?:(?:/\S*/)?(?:{_STARTS_IT}))*(?:/\S*/)?ssh\s+", re.IGNORECASE
+)
 _NEUTRAL_FLAGS = frozenset({"-C", "-q", "-t", "-tt", "-T"})
 _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWwP")  # letters of ssh, scp and sftp that a word follows
 _INCLUDES_MAX = 64  # files
@@ -182,18 +189,31 @@ def path_for(arguments: Arguments, name: str, *, ansibles_own: str, program: str
 
 def _in_configuration(arguments: Arguments, program: str, host: str) -> str | None:
     """A path that only ssh's own files name, asked of ssh itself, and only where a file speaks of one."""
-    texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file)).lower()
-    if "controlpath" not in texts or os.path.basename(program) not in SSH_PROGRAMS:
+    if os.path.basename(program) not in SSH_PROGRAMS:
         return None
-    asked = [word for word in arguments.kept if word not in ("-b", "-")]
+    return _as_ssh_has_it(arguments, host, "controlpath")
+
+
+def _as_ssh_has_it(arguments: Arguments, host: str, name: str) -> str | None:
+    """The value of an option, asked of ssh itself; None where none of its files speaks of it."""
+    files = files_of_ssh(arguments.file)
+    if name not in "".join(_text_of(Path(path)) for path, _, _ in files).lower():
+        return None
+    asked = tuple(word for word in arguments.kept if word not in ("-b", "-"))
+    said = _asked_of_ssh(asked, host, tuple(files)).get(name)
+    return None if said in (None, "none") else said
+
+
+@functools.lru_cache(maxsize=256)
+def _asked_of_ssh(words: tuple[str, ...], host: str, _files: tuple[tuple[str, int, int], ...]) -> dict[str, str]:
+    """Its options as `ssh -G` tells them; asked again when one of these files was changed."""
     try:
         found = subprocess.run(
-            ["ssh", *asked, "-G", host], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=5, check=True
+            ["ssh", *words, "-G", host], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=5, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
-        return None
-    said = next((line.partition(" ")[2] for line in found.splitlines() if line.startswith("controlpath ")), None)
-    return None if said in (None, "none") else said
+        return {}
+    return {name: value for name, _, value in (line.partition(" ") for line in reversed(found.splitlines()))}
 
 
 def is_private(directory: str) -> bool:
@@ -231,7 +251,7 @@ def _own_directory() -> str:
     return ""
 
 
-def leave_jumps_unshared(arguments: Arguments, program: str) -> None:
+def leave_jumps_unshared(arguments: Arguments, program: str, host: str) -> None:
     """Have ssh make the way to the jump hosts anew, whatever the operator's files share by name.
 
     Behind jump hosts of their own two clients have jump hosts of one address; and what ssh starts to reach them knows
@@ -240,7 +260,10 @@ def leave_jumps_unshared(arguments: Arguments, program: str) -> None:
     """
     if os.path.basename(program) not in SSH_PROGRAMS:
         return
-    arguments.kept = [_SSH_PROXY.sub(r"\g<0>-o ControlPath=none ", word) for word in arguments.kept]
+    arguments.kept = [_unshared(word) for word in arguments.kept]
+    if arguments.first("proxycommand") is None and (way := _as_ssh_has_it(arguments, host, "proxycommand")):
+        way = f"ProxyCommand={way}"
+        arguments.kept = [*(["-o", _unshared(way)] if _unshared(way) != way else []), *arguments.kept]
     jumps = any(words[0].startswith("-J") for words in arguments.others) or arguments.first("proxyjump") is not None
     texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file)).lower()
     if not jumps and "proxyjump" not in texts:
@@ -262,6 +285,11 @@ def leave_jumps_unshared(arguments: Arguments, program: str) -> None:
             elif word == "-F":
                 next(left, None)
         arguments.file = file
+
+
+def _unshared(word: str) -> str:
+    """A word that says a proxy which is ssh, with that sharing nothing."""
+    return _SSH_PROXY.sub(r"\g<0>-o ControlPath=none ", word)
 
 
 def aliveness(arguments: Arguments, program: str) -> list[str]:

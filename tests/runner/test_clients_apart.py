@@ -530,9 +530,19 @@ async def test_plain_calls_find_connections_by_their_inventories(twins: Twins) -
         assert told.read_text().split() == [client]
 
 
-async def test_jump_hosts_of_one_name_are_reached_anew(
-    twins: Twins,
-) -> None:
+BY_SSH = "ssh -F {file} -W %h:%p bastion"
+
+
+@pytest.mark.parametrize(
+    ("in_file", "args"),
+    [
+        ("", "-J bastion"),
+        ("", f"-o ProxyCommand='timeout 30 {BY_SSH}'"),
+        (f"Host 127.0.0.1\n  ProxyCommand {BY_SSH}\n", ""),
+        (f"Host 127.0.0.1\n  ProxyCommand exec env A=b {BY_SSH}\n", ""),
+    ],
+)
+async def test_jump_hosts_of_one_name_are_reached_anew(twins: Twins, in_file: str, args: str) -> None:
     """What the operator's ssh shares by name (ControlMaster in his file) is not shared on the way to a client."""
     place = tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp")  # a socket's path is short
     for client in CLIENTS:
@@ -541,17 +551,17 @@ async def test_jump_hosts_of_one_name_are_reached_anew(
         key = variables["ansible_ssh_private_key_file"]
         proxy = re.search(r"ProxyCommand='([^']+)'", common)
         assert proxy is not None
-        (twins.workspace / f"ssh-{client}").write_text(
-            f"Host bastion\n  ProxyCommand {proxy[1]}\n  User root\n  IdentityFile {key}\n"
+        file = twins.workspace / f"ssh-{client}"
+        file.write_text(
+            f"{in_file.format(file=file)}Host bastion\n  ProxyCommand {proxy[1]}\n  User root\n  IdentityFile {key}\n"
             "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
             f"  ControlMaster auto\n  ControlPersist 60\n  ControlPath {place}/%r@%h:%p\n"
         )
-        args = f"-F {twins.workspace}/ssh-{client} -J bastion"
         twins.inventory(
             client,
             ansible_host="127.0.0.1",
             ansible_port=twins.hosts[client].port,
-            ansible_ssh_common_args=args,
+            ansible_ssh_common_args=f"-F {file} {args.format(file=file)}",
         )
     try:
         for client in CLIENTS:

@@ -103,6 +103,37 @@ def paths_below(tmp_path: Path) -> None:
     assert not where(private).startswith(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "ssh -W %h:%p jump",
+        "exec /usr/bin/ssh -W %h:%p jump",
+        "timeout -k 1 5s ssh -W %h:%p jump",
+        "sshpass -e ssh -W %h:%p jump",
+        "sshpass -f /secret ssh -W %h:%p jump",
+        "env A=b C= ssh -W %h:%p jump",
+        "A=b ssh -W %h:%p jump",
+        "/bin/sh -c 'ssh -W %h:%p jump'",
+    ],
+)
+@pytest.mark.parametrize("by", ["argument", "file"])
+def test_a_proxy_that_is_ssh_shares_nothing(tmp_path: Path, proxy: str, by: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(f"Host 10.*\n  ProxyCommand {proxy}\n" if by == "file" else "")
+    found = read(["-F", str(file), *USUAL, *(["-o", f"ProxyCommand={proxy}"] if by == "argument" else [])])
+    connections.leave_jumps_unshared(found, "ssh", "10.10.0.10")
+    told = subprocess.run(["ssh", *found.kept, "-G", "10.10.0.10"], capture_output=True, text=True, check=True).stdout
+    (said,) = (line for line in told.splitlines() if line.startswith("proxycommand "))
+    assert said == f"proxycommand {proxy.replace('ssh -W', 'ssh -o ControlPath=none -W')}"
+
+
+@pytest.mark.parametrize("proxy", ["tsh proxy ssh %r@%h:%p", "gcloud compute ssh jump -- -W %h:%p", "nc %h ssh x"])
+def test_what_only_has_ssh_among_its_words_is_left_as_it_is(proxy: str) -> None:
+    found = read(["-F", "none", *USUAL, "-o", f"ProxyCommand={proxy}"])
+    connections.leave_jumps_unshared(found, "ssh", "10.10.0.10")
+    assert f"ProxyCommand={proxy}" in found.kept
+
+
 def test_who_wants_none_has_none() -> None:
     found = read(["-o", "ControlPath=none"])
     assert path_for(found, "n", ansibles_own="", program="ssh", host="h") == "none"

@@ -166,7 +166,7 @@ def apart(hop: dict[str, Any], theirs: bool) -> dict[str, Any]:
         if waits_s.isdigit():
             found.options.append(("connecttimeout", waits_s))
         program = str(given.get("ssh_path") or "ssh")
-        connections.leave_jumps_unshared(found, program)
+        connections.leave_jumps_unshared(found, program, str(given.get("hostname") or ""))
         alive = [] if theirs else connections.aliveness(found, program)
         files = connections.files_of_ssh(found.file)
         hop["files"] = [list(file) for file in files]
