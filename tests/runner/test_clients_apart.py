@@ -539,7 +539,7 @@ BY_SSH = "ssh -F {file} -W %h:%p bastion"
         ("", "-J bastion"),
         ("", f"-o ProxyCommand='timeout 30 {BY_SSH}'"),
         (f"Host 127.0.0.1\n  ProxyCommand {BY_SSH}\n", ""),
-        (f"Host 127.0.0.1\n  ProxyCommand exec env A=b {BY_SSH}\n", ""),
+        (f"Host 127.0.0.1\n  ProxyCommand env A=b {BY_SSH}\n", ""),
     ],
 )
 async def test_jump_hosts_of_one_name_are_reached_anew(twins: Twins, in_file: str, args: str) -> None:
