@@ -12,7 +12,8 @@ from dataclasses import replace
 from orchestrator.config.domains import Domains
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.patterns import PatternInvalid, match_hosts
-from orchestrator.config.playbooks import Play, Reader
+from orchestrator.config.playbooks import Reader
+from orchestrator.config.plays import Play
 from orchestrator.core.model import Check, Move
 
 PROBE = "login"

@@ -25,6 +25,7 @@ from orchestrator.config.inventory_files import inventory_files, read_by_compute
 from orchestrator.config.inventory_words import programs_named, programs_of_ssh, words_for
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up, words_in
+from orchestrator.config.plays import Play, connects
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
     NO_FILE,
@@ -45,19 +46,6 @@ _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
 YES = ("true", "yes", "on")
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """A play that names hosts; a list of them as one pattern.
-
-    `connection` is None where the inventory alone says how it logs in, "" where it cannot be known from here.
-    `becomes` says whether a task of it, or of a role or file of it, becomes root on the play's own hosts.
-    """
-
-    hosts: str
-    connection: str | None
-    becomes: bool
 
 
 @dataclass(slots=True)
@@ -135,7 +123,7 @@ class Reader:
                 names = hosts.value if isinstance(hosts, yaml.SequenceNode) else [hosts]
                 pattern = ",".join(str(x.value) for x in names if isinstance(x, yaml.ScalarNode))
                 if pattern:
-                    found.append(Play(pattern, _connects(part, play), self._becomes_root(part, play)))
+                    found.append(Play(pattern, connects(part, play), self._becomes_root(part, play)))
         return found
 
     def _played_by(self, path: Path) -> list[Path]:
@@ -382,18 +370,6 @@ class Reader:
 
 def _programs_of(told: Iterable[str]) -> set[Path]:
     return {Path(name.removeprefix(PROGRAM)) for name in told if name.startswith(PROGRAM)}
-
-
-def _connects(path: Path, play: yaml.Node) -> str | None:
-    """How a play itself says that it logs in, as `Play.connection` has it."""
-    if any((path.parent / name).is_dir() for name in ("group_vars", "host_vars")):
-        return ""
-    if get(play, "remote_user", "port", "vars_files", "vars_prompt") is not None:
-        return ""
-    own = get(play, "vars")
-    if isinstance(own, yaml.MappingNode) and any(str(key.value).startswith("ansible_") for key, _ in own.value):
-        return ""
-    return text(connection) if (connection := get(play, "connection")) is not None else None
 
 
 def _words(text: str) -> list[str]:
