@@ -35,7 +35,7 @@ from orchestrator.core.detector import Row
 from orchestrator.core.heard import Heard, awaited, in_sight_at, no_news
 from orchestrator.core.model import Check, Model, Service
 from orchestrator.core.policy import order
-from orchestrator.core.turn import BEGAN, FOREVER, Turn, Watch, blind, reference_at, tell_command
+from orchestrator.core.turn import BEGAN, FOREVER, Turn, Watch, blind, reference_at
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
 ASLEEP_S = 1.5 * doubts.LOOK_S  # a controller that was not called for so long has stood still: nobody looked
@@ -358,8 +358,7 @@ class Engine:
         for unfinished in self.decided.unfinished_runs():
             run.take_over(turn, unfinished)
             turn.ask_now(steps.awaited(turn, unfinished))
-        for notice in self.decided.notices.values():
-            turn.command(tell_command(notice.due, turn.now))
+        notices.resend(turn)
 
     # ---- deciding
 

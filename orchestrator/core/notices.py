@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
+from orchestrator.core.decided import Decided, Notice
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
 from orchestrator.core.turn import Turn, tell_command
 
@@ -16,10 +17,10 @@ AGAIN_S = 60.0  # after the first failure; twice as long after each further one
 AGAIN_MOST_S = 600.0
 
 
-def _over(turn: Turn, due: r.NoticeDue) -> str:
+def over(decided: Decided, due: r.NoticeDue) -> str:
     """Why what it says is not so any more; empty while it is, and of what is told as past."""
     name, _, about = due.notice.partition("/")
-    run = turn.decided.runs.get(name)
+    run = decided.runs.get(name)
     if due.kind is NoticeKind.APPROVAL_NEEDED:
         step = run.current() if run is not None else None
         asked = step is not None and step.kind is r.StepKind.APPROVAL
@@ -27,11 +28,11 @@ def _over(turn: Turn, due: r.NoticeDue) -> str:
     if run is not None and about.startswith("human/"):
         return "" if run.ended is None and run.human is not None else f"{name} is with nobody any more"
     if due.kind is NoticeKind.CANNOT_SEE:
-        known = turn.decided.lacking.get(f"{due.client}#{due.details.get('lack')}")
+        known = decided.lacking.get(f"{due.client}#{due.details.get('lack')}")
         subjects = due.details.get("subjects")
         named = subjects if isinstance(subjects, list | tuple) else ()
         return "" if known and any(x in known.subjects for x in named) else "what it says was lacking is there again"
-    incident = turn.decided.incidents.get(name.partition(".")[0])
+    incident = decided.incidents.get(name.partition(".")[0])
     if incident is None:
         return ""
     same = incident.ended is None and name == f"{incident.id}.{incident.episodes}"
@@ -43,9 +44,7 @@ def repeat(turn: Turn) -> None:
     for notice in list(turn.decided.notices.values()):
         if notice.failed_at is None:
             continue
-        over = _over(turn, notice.due)
-        if over:
-            turn.record(r.NoticeDropped(turn.now, notice.due.notice, over))
+        if _dropped(turn, notice):
             continue
         due = notice.failed_at + min(AGAIN_S * 2.0 ** (notice.failures - 1), AGAIN_MOST_S)
         if turn.now >= due:
@@ -53,6 +52,20 @@ def repeat(turn: Turn) -> None:
             turn.command(tell_command(notice.due, turn.now))
         else:
             turn.wake(due)
+
+
+def resend(turn: Turn) -> None:
+    """After a start: whoever delivered knows nothing any more; tell what is not settled, and still so."""
+    for notice in list(turn.decided.notices.values()):
+        if not _dropped(turn, notice):
+            turn.command(tell_command(notice.due, turn.now))
+
+
+def _dropped(turn: Turn, notice: Notice) -> bool:
+    why = over(turn.decided, notice.due)
+    if why:
+        turn.record(r.NoticeDropped(turn.now, notice.due.notice, why))
+    return bool(why)
 
 
 def settle(turn: Turn, event: NoticeDelivered | NoticeFailed) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from orchestrator.core import decided as d
-from orchestrator.core import endings, failback, plan
+from orchestrator.core import endings, failback, notices, plan
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.incident import IN_THE_DARK
@@ -42,6 +42,7 @@ def status_now(state: d.Decided, model: Model | None, now: float, wall: float, l
     runs = tuple(run_now(x, now, live) for x in state.unfinished_runs())
     found = [] if model is None else [_service(s, state, model, now, wall, runs, live) for s in model.services.values()]
     services = tuple(sorted(found, key=_worst_first))
+    untold = [n.due for n in state.notices.values() if not notices.over(state, n.due)]
     return StatusNow(
         wall=wall,
         epoch=state.epoch,
@@ -51,8 +52,8 @@ def status_now(state: d.Decided, model: Model | None, now: float, wall: float, l
         configuration=state.configuration,
         services=services,
         runs=runs,
-        undelivered=tuple(f"{n.due.kind.value}: {n.due.text}" for n in state.notices.values()),
-        undelivered_of=tuple(n.due.client for n in state.notices.values()),
+        undelivered=tuple(f"{due.kind.value}: {due.text}" for due in untold),
+        undelivered_of=tuple(due.client for due in untold),
         asking=live.asking,
         cannot=tuple(_lacks(state, now, wall, live)),
     )

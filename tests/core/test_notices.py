@@ -6,6 +6,9 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
+from orchestrator.core.model import Mode
+from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
 from tests.core.stage import isp_a_dies, lab
 from tests.core.world import World
 
@@ -82,3 +85,27 @@ def test_an_approval_that_was_given_is_not_asked_for_again() -> None:
     world.hears(e.WordSpoken("w1", WordKind.REJECT, "Ann Example", run.id))
     world.run(700)
     assert [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED and x.id == asked[0].id] == asked[:1]
+
+
+def test_what_is_over_is_not_told_after_a_restart_nor_shown_as_to_be_told() -> None:
+    """The line hung, the run was approved all the same, and the controller died: nothing waits any more."""
+    world = lab(Mode.ASK)
+    world.lines_hang = True
+    isp_a_dies(world)
+    world.run(20)
+    assert _untold(world) >= {"approval needed", "incident opened"}
+    world.say(WordKind.APPROVE, "r1")
+    assert "approval needed" not in _untold(world)
+    world.crash()
+    tried = len(world.told)
+    world.start()
+    assert "approval needed" not in {x.kind.value for x in world.told[tried:]}
+    assert "incident opened" in {x.kind.value for x in world.told[tried:]}
+    dropped = [x for x in world.records(r.NoticeDropped) if isinstance(x, r.NoticeDropped)]
+    assert ("r1/approval", "r1 does not wait for an approval any more") in {(x.notice, x.evidence) for x in dropped}
+
+
+def _untold(world: World) -> set[str]:
+    """The kinds of notices that the status shows as not delivered yet."""
+    shown = status_now(world.decided(), world.model, world.now, 0.0, Live(daemon=True)).undelivered
+    return {text.partition(":")[0] for text in shown}

@@ -157,6 +157,7 @@ class World:
         self.hang: set[str] = set()  # playbooks that never end by themselves
         self.deaf = False  # the runner takes in nothing
         self.nobody_there = False  # no notice reaches anybody
+        self.lines_hang = False  # whether it does is not known yet
         self.cancelled: list[e.StepKey] = []
         self.commanded: list[c.RunPlaybook] = []
         self.running: dict[e.StepKey, str] = {}
@@ -322,7 +323,8 @@ class World:
             heard: e.Event = e.NoticeDelivered(command.id, "test")
             if self.nobody_there:
                 heard = e.NoticeFailed(command.id, "nobody there")
-            self.at(self.now + 0.1, lambda: self._step(heard))
+            if not self.lines_hang:
+                self.at(self.now + 0.1, lambda: self._step(heard))
         elif isinstance(command, c.Answered):
             self.answered.append(command)
 
