@@ -89,7 +89,7 @@ def account(
         rpo_s=rpo_s,
         rta=rta,
         rpa=rpa,
-        rto_met=_rto_met(rta, rto_s, outages, _unseen_s(story)),
+        rto_met=_rto_met(rta, rto_s, outages, _unseen_s(story, unwatched_s or 0.0)),
         rpo_met=_met(rpa, rpo_s),
         milestones=_milestones(story, zero),
         phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
@@ -184,7 +184,7 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
         worked_s = (outages[-1].to_s or 0.0) - outages[0].from_s - total_s
         each = ", ".join(precise(x.seconds) for x in outages)
         several = f", of {len(outages)} outages ({each}); it worked for {precise(worked_s)} in between"
-    if unseen_s := _unseen_s(story):
+    if unseen_s := _unseen_s(story, 0.0):
         unseen = f"at most: nothing was heard of its checks for {precise(unseen_s)} before the first good answer"
         assumed = any(c.assumed_gap_s > 0 for c in story.controllers)
         return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{unseen}{several}")
@@ -194,9 +194,9 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
     return Figure(total_s, Known.MEASURED, f"first bad answer to the good answer that ended it{several}")
 
 
-def _unseen_s(story: Story) -> float:
-    """Of the time without service: so long it may have worked, and nobody looked."""
-    return sum(e.ended.unseen_s for e in story.episodes if e.ended is not None)
+def _unseen_s(story: Story, unwatched_s: float) -> float:
+    """Of the time without service: so long it may have worked, and nobody looked. `unwatched_s`: up to now."""
+    return sum(unwatched_s if e.ended is None else e.ended.unseen_s for e in story.episodes)
 
 
 def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], unseen_s: float) -> bool | None:
@@ -204,8 +204,9 @@ def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], un
 
     Nor is it where it may have come back in time while nobody looked.
     """
-    over = rto_s is not None and sum(x.seconds for x in outages) > rto_s
-    if over and rta.seconds is not None and rto_s is not None and rta.seconds - unseen_s <= rto_s:
+    total_s = sum(x.seconds for x in outages)
+    over = rto_s is not None and total_s > rto_s
+    if over and rto_s is not None and total_s - unseen_s <= rto_s:
         return None
     return False if rta.seconds is None and over else _met(rta, rto_s)
 

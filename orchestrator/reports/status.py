@@ -210,6 +210,7 @@ def _service(
         rto_s=service.rto_s,
         incident=incident.id if incident else None,
         down_s=down_s,
+        unseen_s=(live.silent_s or 0.0) if incident is not None and not live.daemon else 0.0,
         budget_left_s=left_s,
         decision=judged.decision.value if judged else "",
         reason=judged.reason.value if judged else "",

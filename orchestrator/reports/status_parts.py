@@ -109,6 +109,7 @@ class ServiceNow:
     incident: str | None = None
     priority: int = 100
     down_s: float | None = None  # since the first bad answer of the present outage
+    unseen_s: float = 0.0  # of an incident: for so long, up to now, nobody has looked
     budget_left_s: float | None = None  # of the RTO, by the time without service in all outages of the incident
     decision: str = ""
     reason: str = ""

@@ -131,7 +131,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     share = (s.rto_s - left) / s.rto_s if s.rto_s else 1.0
     over = left < 0
     colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
-    budget = f"RTO missed by {_clock(-left)}" if over else f"budget left {_clock(left)}"
+    missed = "RTO perhaps missed, nobody looked" if left + s.unseen_s >= 0 else f"RTO missed by {_clock(-left)}"
+    budget = missed if over else f"budget left {_clock(left)}"
     at = f"   at {_short(s.place)}" if s.place else ""
     yield line(
         Part(s.id, "bold"),

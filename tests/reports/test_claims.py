@@ -577,3 +577,11 @@ def test_an_rto_is_not_missed_for_a_time_in_which_nobody_looked(unseen_s: float,
     assert ("RTO missed" in shown) is (rto_met is False)
     if unseen_s:
         assert a.rta.source.startswith("at most: nothing was heard of its checks for ")
+
+
+@pytest.mark.parametrize(("unwatched_s", "rto_met"), [(None, False), (30.0, False), (600.0, None)])
+def test_nor_is_it_of_an_outage_that_nobody_watches_any_more(unwatched_s: float | None, rto_met: bool | None) -> None:
+    tape = Tape().begin()
+    tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=tape.now - 2.0, last_good=None)
+    stories = tape.after(700.0).read()
+    assert account(stories.stories["i4"], stories.clock, tape.now, unwatched_s=unwatched_s).rto_met is rto_met

@@ -240,3 +240,12 @@ def test_where_too_few_vantages_see_it_down_status_advises_what_the_notice_does(
     assert [t.say for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED] == ["bascule failover acme/shop"]
     now = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=True))
     assert [s.say for s in now.services if s.id == "acme/shop"] == ["bascule failover acme/shop --dry-run"]
+
+
+@pytest.mark.parametrize(("silent_s", "said"), [(30.0, "RTO missed by "), (600.0, "RTO perhaps missed, nobody looked")])
+def test_an_rto_is_not_said_to_be_missed_while_nobody_looks(tape: Tape, silent_s: float, said: str) -> None:
+    """It may have come back since, within it or not."""
+    tape.incident("i1", "acme/hq", "no reply", first_bad=tape.now, last_good=None)
+    tape.after(700.0)
+    assert any(said in x for x in seen(tape, Live(daemon=False, silent_s=silent_s), 200))
+    assert any("RTO missed by " in x for x in seen(tape, Live(daemon=True), 200))
