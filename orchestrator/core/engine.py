@@ -35,10 +35,10 @@ from orchestrator.core.detector import Row
 from orchestrator.core.heard import Heard, awaited, in_sight_at, no_news
 from orchestrator.core.model import Check, Model, Service
 from orchestrator.core.policy import order
-from orchestrator.core.turn import BEGAN, FOREVER, Turn, Watch, blind, reference_at
+from orchestrator.core.turn import FOREVER, Turn, Watch, blind, reference_at
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
-ASLEEP_S = 1.5 * doubts.LOOK_S  # a controller that was not called for so long has stood still: nobody looked
+ASLEEP_S = 1.5 * doubts.LOOK_S  # a controller that was not called for so long has stood still
 SOONEST_S = 0.005  # a wake-up is never sooner: an overdue one must not spin
 
 
@@ -89,9 +89,7 @@ class Engine:
         self._blind: dict[str, bool] = {}
         self._look_at = 0.0 if attends else FOREVER  # at what cannot be seen or done: see `doubts.py`
         self._lacks = doubts.Memory()
-        began = self.decided.controller
-        self._watching = Watch(began.at if began is not None else 0.0)
-        self._configured = began is not None  # by this controller
+        self._watching = Watch(self.decided.controller.at if self.decided.controller is not None else 0.0)
         self._learn(model)
         for check in self.rows:
             self._watch(check)
@@ -123,16 +121,6 @@ class Engine:
     def turn(self, now: float) -> Turn:
         """What is known now, for questions: record nothing through it."""
         return Turn(self.model, self.decided, self.rows, now, self._references, self._watching)
-
-    def objections(self, model: Model) -> list[str]:
-        """Why this model cannot replace the present one now; empty if it can."""
-        incidents = [i for i in self.decided.open_incidents() if i.service not in model.services]
-        started = [x.started for x in self.decided.unfinished_runs()]
-        needed = [x for x in started if x.service not in model.services or x.move not in model.moves]
-        return [
-            *(f"{i.service} has incident {i.id} open and cannot be removed" for i in incidents),
-            *(f"run {x.run} needs {x.service} and {x.move}: they cannot be removed" for x in needed),
-        ]
 
     def step(self, event: e.Event, now: float, *, more: bool = False) -> Outcome:
         """Take one event; see the module's head. Times never fall. `more`: another step follows at once."""
@@ -325,10 +313,7 @@ class Engine:
                 if was is not r.Verdict.UNKNOWN:
                     evidence = f"{name}: {'changed' if name in model.checks else 'removed'} by the configuration"
                     turn.record(r.VerdictChanged(turn.now, name, was, r.Verdict.UNKNOWN, None, evidence))
-        if self._configured:
-            anew = [name for name, check in model.checks.items() if check != before.checks.get(name)]
-            self._watching.read_at.update(dict.fromkeys(anew, turn.now))
-        self._configured = True
+        self._watching.configured(before, model, turn.now)
         self._resting.clear()
         self._askers.clear()
         self._suspended &= self.rows.keys()
@@ -346,7 +331,7 @@ class Engine:
             turn.now, event.controller, event.epoch, event.boot, event.same_boot, event.assumed_gap_s
         )
         turn.record(began)
-        self._watching.at, self._watching.how, self._configured = turn.now, BEGAN, False
+        self._watching.began(turn.now)
         if not event.same_boot:
             dirty.update(dict.fromkeys(self.rows))  # forgotten for good: the next start may be in the same boot
             self.rows.clear()

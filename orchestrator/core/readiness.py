@@ -34,7 +34,7 @@ from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check, Service
 from orchestrator.core.records import Verdict
-from orchestrator.core.turn import Turn
+from orchestrator.core.turn import Turn, blind_since, watched_since
 
 LOGIN = "login"  # the kind of probe that asks whether a playbook could log in
 NAMED = 4  # of what is concerned, so many by name
@@ -187,13 +187,13 @@ def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tupl
     since = blind_since(turn, vantage)
     rows = [turn.rows.get(c) for c in references]
     good = [row.last_good_at for row in rows if row is not None and row.last_good_at is not None]
-    seen = max(good, default=-1.0) >= _began(turn, references)[0]
+    seen = max(good, default=-1.0) >= watched_since(turn, references)[0]
     theirs = [c for c in references if turn.model.checks[c].client == client]
     told = [turn.evidence(c) for c in theirs[:NAMED]]
     more = len(references) - len(theirs)
     told += [f"nor do {more} of other clients"] if more else []
     evidence = f"no reference answers: {'; '.join(told)}"
-    evidence += "" if seen else f"; none has answered since {_began(turn, references)[1]}"
+    evidence += "" if seen else f"; none has answered since {watched_since(turn, references)[1]}"
     counts = f"silence of {named(own)} counts for nothing; " if own else ""
     means = counts + (f"nothing is done by itself for {named(services)}" if services else "nothing is known from there")
     return _item(
@@ -207,27 +207,6 @@ def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tupl
         shlex.join(["bascule", "check", *theirs[:1]]),
         services,
     )
-
-
-def blind_since(turn: Turn, vantage: str) -> float:
-    """Since when no reference of this vantage answers: from the last good answer on, or from the first question.
-
-    For as long as nobody looked nothing was blind: a streak from before counts where it goes on unbroken.
-    """
-    references = turn.references(vantage)
-    rows = [row for c in references if (row := turn.rows.get(c)) is not None]
-    good_at = max((row.last_good_at for row in rows if row.last_good_at is not None), default=None)
-    asked_at = [at for row in rows for at in (row.first_bad_at, row.none_since) if at is not None]
-    first_bad_at = min((at for at in asked_at if good_at is None or at >= good_at), default=None)
-    began_at = _began(turn, references)[0]
-    if good_at is not None and (good_at >= began_at or (first_bad_at is not None and first_bad_at < began_at)):
-        return good_at
-    return first_bad_at if first_bad_at is not None else began_at
-
-
-def _began(turn: Turn, checks: Iterable[str]) -> tuple[float, str]:
-    """Since when the first of these is asked, and what began then."""
-    return min(turn.watched_since(c) for c in checks)
 
 
 def _no_reference(turn: Turn, vantage: str, client: str, services: tuple[str, ...], own: list[str]) -> Item:

@@ -15,7 +15,7 @@ from orchestrator.core.diagnosis import blamed
 from orchestrator.core.model import Service
 from orchestrator.core.readiness import Item
 from orchestrator.core.records import StepKind, Verdict
-from orchestrator.core.turn import Turn
+from orchestrator.core.turn import Turn, blind_since
 
 NAMED = 5  # failing checks of one service, so many with their evidence
 
@@ -80,7 +80,7 @@ def _since(turn: Turn, check: str) -> float | None:
         return turn.watched_since(check)[0]
     vantage = turn.model.checks[check].vantage
     if turn.blind(vantage):
-        return readiness.blind_since(turn, vantage)
+        return blind_since(turn, vantage)
     found = row.first_bad_at if row.first_bad_at is not None else row.none_since
     if row.verdict is Verdict.DOWN or found is None:
         known = turn.decided.verdicts.get(check)

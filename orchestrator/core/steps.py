@@ -349,7 +349,8 @@ def _ask_for_approval(turn: Turn, run: Run) -> None:
     say, no = f"bascule approve {run.id}", f"bascule reject {run.id}"
     places = [s.place.rpartition("/")[2] for s in run.steps if s.kind is r.StepKind.FENCE and s.place]
     by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
-    failed = [f"{s.name} FAILED: {s.evidence}" for s in run.steps if _uncontained(s)]
+    uncontained = [s for s in run.steps if s.kind in CONTAINMENT_STEPS and s.state is r.StepState.FAILED]
+    failed = [f"{s.name} FAILED: {s.evidence}" for s in uncontained]
     why = "; ".join((*started.asks, *failed))
     does = list(consequences(turn, run))
     told = f". If approved: {'; '.join(does)}" if does else ""
@@ -378,8 +379,8 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
         return True
     until = asked_at + started.approval_expires_s
     if turn.now >= until:
-        asked = f"asked for {show_duration(started.approval_expires_s)} in vain"
-        endings.stop(turn, run, step, Reason.APPROVAL_EXPIRED, asked)  # nothing has failed: nobody said a word
+        why = f"asked for {show_duration(started.approval_expires_s)} in vain"
+        endings.stop(turn, run, step, Reason.APPROVAL_EXPIRED, why)  # nothing has failed
         return True
     turn.wake(until)
     return False
@@ -390,10 +391,6 @@ def _to_be_isolated(turn: Turn, run: Run) -> bool:
     service = turn.model.services[run.started.service]
     planned = any(s.kind is r.StepKind.ISOLATE for s in run.steps)
     return not planned and run.started.incident is not None and policy.isolates(turn, service) is not None
-
-
-def _uncontained(step: Step) -> bool:
-    return step.kind in CONTAINMENT_STEPS and step.state is r.StepState.FAILED
 
 
 def _still_asks(turn: Turn, run: Run) -> bool:

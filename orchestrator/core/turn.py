@@ -35,6 +35,18 @@ class Watch:
     at: float
     how: str = BEGAN
     read_at: dict[str, float] = field(default_factory=dict)
+    first: bool = False  # the next model is the one that it begins with
+
+    def began(self, now: float) -> None:
+        """A controller begins."""
+        self.at, self.how, self.first = now, BEGAN, True
+
+    def configured(self, before: Model, after: Model, now: float) -> None:
+        """Another model is in force: checks that it changes are asked anew."""
+        if not self.first:
+            anew = [name for name, check in after.checks.items() if check != before.checks.get(name)]
+            self.read_at.update(dict.fromkeys(anew, now))
+        self.first = False
 
     def of(self, check: str) -> tuple[float, str]:
         """See `Turn.watched_since`."""
@@ -345,6 +357,27 @@ def reference_at(rows: Mapping[str, Row], references: Iterable[str], silent_at: 
         if (silent_at is None or since <= silent_at) and (latest is None or at > latest):
             latest = at
     return latest
+
+
+def blind_since(turn: Turn, vantage: str) -> float:
+    """Since when no reference of this vantage answers: from the last good answer on, or from the first question.
+
+    For as long as nobody looked nothing was blind: a streak from before counts where it goes on unbroken.
+    """
+    references = turn.references(vantage)
+    rows = [row for c in references if (row := turn.rows.get(c)) is not None]
+    good_at = max((row.last_good_at for row in rows if row.last_good_at is not None), default=None)
+    asked_at = [at for row in rows for at in (row.first_bad_at, row.none_since) if at is not None]
+    first_bad_at = min((at for at in asked_at if good_at is None or at >= good_at), default=None)
+    began_at = watched_since(turn, references)[0]
+    if good_at is not None and (good_at >= began_at or (first_bad_at is not None and first_bad_at < began_at)):
+        return good_at
+    return first_bad_at if first_bad_at is not None else began_at
+
+
+def watched_since(turn: Turn, checks: Iterable[str]) -> tuple[float, str]:
+    """Since when the first of these is asked, and what began then."""
+    return min(turn.watched_since(c) for c in checks)
 
 
 def tell_command(due: NoticeDue, now: float) -> TellPeople:

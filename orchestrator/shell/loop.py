@@ -24,6 +24,7 @@ from orchestrator.core.detector import Row, interrupt
 from orchestrator.core.engine import Engine, Outcome
 from orchestrator.core.model import Model
 from orchestrator.core.records import RunEnded, Verdict
+from orchestrator.core.replacing import objections
 from orchestrator.journal.journal import Draft, Entry, Journal, JournalUnwritable, StaleEpoch
 from orchestrator.journal.keeping import Keeping
 from orchestrator.journal.lease import Lease
@@ -113,13 +114,13 @@ class Shell:
 
         Raises JournalUnwritable, StaleEpoch.
         """
-        objections = self.engine.objections(model)
-        if not objections:
+        against = objections(self.engine.decided, model)
+        if not against:
             self._journal.store_model(model.digest, encode(model))
             self.handle(e.ConfigurationLoaded(model))
             if self._broken is not None:
                 return [f"bascule cannot act: {self._broken}"]
-        return objections
+        return against
 
     def handle(self, event: e.Event, *, more: bool = False) -> None:
         """Take one event: step, commit, act. With `more` the next one follows at once, and this one may wait for it.

@@ -26,6 +26,7 @@ from orchestrator.core.codec import decode
 from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import Heartbeat, NotifySettings
 from orchestrator.core.reasons import Reason
+from orchestrator.core.replacing import objections
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
@@ -258,7 +259,7 @@ class Controller:
         """Why the files are not in force, as it is now: what stood against them may have ended meanwhile."""
         if self._refused is None:
             return self.not_in_force
-        against = self.shell.engine.objections(self._refused)
+        against = objections(self.shell.engine.decided, self._refused)
         return against or ["they were refused at the last reload, and nothing stands against them now: bascule reload"]
 
     # ---- words

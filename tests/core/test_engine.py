@@ -17,6 +17,7 @@ from orchestrator.core.events import WordKind
 from orchestrator.core.invariants import InvariantBroken
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
+from orchestrator.core.replacing import objections
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.test_policy import farm
 from tests.core.world import World, check
@@ -107,8 +108,8 @@ def test_a_service_with_an_open_incident_cannot_be_removed() -> None:
     isp_a_dies(world)
     world.run(10)
     without = replace(world.model, digest="2", services={})
-    objections = world.engine.objections(without)
-    assert "acme/erp has incident i2 open and cannot be removed" in objections
+    against = objections(world.engine.decided, without)
+    assert "acme/erp has incident i2 open and cannot be removed" in against
 
 
 def test_what_a_run_needs_cannot_be_removed() -> None:
@@ -118,7 +119,8 @@ def test_what_a_run_needs_cannot_be_removed() -> None:
     world.run(10)
     moves = {k: m for k, m in world.model.moves.items() if k != "acme/backup-isp"}
     assert any(
-        x.startswith("run r1 needs") for x in world.engine.objections(replace(world.model, digest="2", moves=moves))
+        x.startswith("run r1 needs")
+        for x in objections(world.engine.decided, replace(world.model, digest="2", moves=moves))
     )
 
 

@@ -1,0 +1,20 @@
+"""Whether one configuration can replace another.
+
+The one rule it keeps: what an open incident or a run that is on rests upon is not taken away from under it.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core.decided import Decided
+from orchestrator.core.model import Model
+
+
+def objections(decided: Decided, model: Model) -> list[str]:
+    """Why this model cannot replace the present one now; empty if it can."""
+    incidents = [i for i in decided.open_incidents() if i.service not in model.services]
+    started = [x.started for x in decided.unfinished_runs()]
+    needed = [x for x in started if x.service not in model.services or x.move not in model.moves]
+    return [
+        *(f"{i.service} has incident {i.id} open and cannot be removed" for i in incidents),
+        *(f"run {x.run} needs {x.service} and {x.move}: they cannot be removed" for x in needed),
+    ]
