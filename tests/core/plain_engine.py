@@ -15,12 +15,12 @@ from orchestrator.core import events as e
 from orchestrator.core.cadence import Cadence
 from orchestrator.core.commands import ProbeNow, UseCadence
 from orchestrator.core.detector import Row
-from orchestrator.core.engine import Engine, Outcome
+from orchestrator.core.engine import ASLEEP_S, Engine, Outcome
 from orchestrator.core.heard import awaited
 from orchestrator.core.model import Check, Model
 from orchestrator.core.policy import dependencies, order
 from orchestrator.core.records import Verdict
-from orchestrator.core.turn import FOREVER, Turn
+from orchestrator.core.turn import FOREVER, Turn, Watch
 
 Dirty = dict[str, Row | None]
 
@@ -85,11 +85,13 @@ class PlainEngine(Engine):
         self._cadence = PlainCadence(model)
 
     def turn(self, now: float) -> Turn:
-        return PlainTurn(self.model, self.decided, self.rows, now)
+        return PlainTurn(self.model, self.decided, self.rows, now, watch=self._watching)
 
     def step(self, event: e.Event, now: float) -> Outcome:
         if not isinstance(event, e.Observed):
             return super().step(event, now)
+        if self.attends and now - self._now > ASLEEP_S:
+            self._watching = Watch(now, "the controller, which had stood still, went on")
         self._now, turn, dirty = now, self.turn(now), Dirty()
         relevant = self._observed(turn, event, dirty)
         relevant |= self._reconsider(turn, dirty)

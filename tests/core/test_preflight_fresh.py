@@ -37,9 +37,9 @@ def test_after_a_long_preparation_the_preconditions_are_asked_again() -> None:
     world.run(340)
     added = next(iter(world.records(r.RecheckAdded)))
     assert isinstance(added, r.RecheckAdded)
-    assert (added.step, added.before, added.reason) == ("recheck-1", "fence-geo", Reason.PREFLIGHT_OLD)
+    assert (added.step, added.before, added.reason) == ("recheck-1", "hand-over-geo", Reason.PREFLIGHT_OLD)
     assert added.evidence == "asked 5:00 ago, 30s allowed"
-    assert [name for name, _ in steps_of(world, "r2")][:4] == ["preflight", "prepare", "recheck-1", "fence-geo"]
+    assert [name for name, _ in steps_of(world, "r2")][:4] == ["preflight", "prepare", "recheck-1", "hand-over-geo"]
     assert world.decided().services["acme/erp"].place == "acme/hq", "\n".join(story(world))
 
 

@@ -199,7 +199,7 @@ SPEECH = (
         "told: again",
         "what is not so any more is told again",
         SPOKEN,
-        saying(notices, "_over", lambda _turn, _due: ""),
+        saying(notices, "over", lambda _decided, _due: ""),
         needs=("nobody can be reached",),
     ),
     Mutant(
