@@ -16,8 +16,7 @@ setup: ## .venv and the system programs that the lab needs, all below this direc
 demo: setup ## three tiers of failover on the lab, timed against the RTO
 	@.venv/bin/bascule demo $(ARGS)
 
-test: setup ## everything that must hold, with a sample of the long stories; the lab mostly waits, so both at once
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync test-unit test-lab
+test: setup test-unit test-lab ## everything that must hold, with a sample of the long stories
 
 test-unit: ## without the lab, on all cores
 	@$(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder -m "not lab and not long" $(ARGS)
