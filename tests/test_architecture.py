@@ -176,6 +176,23 @@ def test_the_core_is_pure(path: Path) -> None:
         )
 
 
+# Who may name a kind of step: where they are declared, their rows, their order in a plan; the simulator's statements,
+# which are a second opinion on the rows.
+NAME_KINDS = ("core/records.py", "core/kinds.py", "core/plan.py", "sim/")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_what_differs_between_kinds_of_steps_stands_in_their_rows(path: Path) -> None:
+    if name_of(path).startswith(NAME_KINDS):
+        return
+    for node in ast.walk(tree(path)):
+        named = isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("StepKind")
+        assert not named, (
+            f"{name_of(path)}:{getattr(node, 'lineno', 0)} names a kind of step: ask its row (core/kinds.py), which may"
+            " need a column"
+        )
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_what_must_hold_is_raised_and_not_asserted(path: Path) -> None:
     found = [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]

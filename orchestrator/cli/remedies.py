@@ -17,7 +17,7 @@ from orchestrator.core.ladder import to_fence
 from orchestrator.core.model import Model, Move, Service
 from orchestrator.core.overrides import OVERRIDABLE
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import StepKind, TierState
+from orchestrator.core.records import TierState
 from orchestrator.core.state import EVERYTHING
 from orchestrator.core.turn import Turn
 
@@ -174,7 +174,7 @@ def _elsewhere(x: Refused) -> list[Remedy]:
     """The named move does not lead from here: what does."""
     if x.word.kind is WordKind.APPROVE:
         run = x.decided.runs.get(x.word.subject)
-        places = [s.place for s in run.steps if s.place and s.kind is StepKind.FENCE] if run else []
+        places = [s.place for s in run.fences() if s.place] if run else []
         found = [
             Remedy("name a place that it fences", f"bascule approve {x.word.subject} --fenced {p}") for p in places
         ]

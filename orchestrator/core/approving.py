@@ -13,7 +13,6 @@ from orchestrator.core.diagnosis import USABLE
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Move, Service
-from orchestrator.core.records import StepKind
 from orchestrator.core.turn import Turn
 
 
@@ -22,11 +21,11 @@ def consequences(turn: Turn, run: Run) -> Iterator[str]:
     service, move = turn.model.services.get(run.started.service), turn.model.moves.get(run.started.move)
     if service is None or move is None:
         return
-    for step in run.steps:
-        if step.kind is StepKind.FENCE and not step.over and step.place is not None:
+    for step in run.fences():
+        if not step.over and step.place is not None:
             yield _fenced(turn, service, move, step.place, hand_over=step.hand_over)
             yield from _others(turn, service, step.place)
-    if any(step.kind is StepKind.EXECUTE and not step.over for step in run.steps):
+    if run.execute is not None and not run.execute.over:
         yield from _lost(turn, service, move)  # else the data were opened already, as its steps tell
     yield from _at_work(turn, service)
 

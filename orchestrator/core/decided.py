@@ -13,6 +13,7 @@ from orchestrator.core import records as r
 from orchestrator.core import told
 from orchestrator.core.events import WordKind
 from orchestrator.core.kept import KEPT_DURATIONS, KEPT_RUNS, forget, remember
+from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state import (
     EVERYTHING,
@@ -205,7 +206,7 @@ def _recheck_added(d: Decided, x: r.RecheckAdded) -> None:
     before = run.step(x.before)
     if before.state is not r.StepState.PENDING or any(s.name == x.step for s in run.steps):
         raise IllegalRecord(f"cannot add {x.step} before {x.before} of run {x.run}: it is {before.state.value}")
-    run.steps.insert(run.steps.index(before), Step(x.step, r.StepKind.RECHECK))
+    run.steps.insert(run.steps.index(before), Step(x.step, x.planned.kind))
 
 
 def _step_began(d: Decided, x: r.StepBegan) -> None:
@@ -237,7 +238,7 @@ def _step_finished(d: Decided, x: r.StepFinished) -> None:
     step.tasks, step.unguarded = x.tasks, x.unguarded
     if step.began_at is None:
         step.began_at = x.at
-    if x.state is r.StepState.DONE and step.kind is not r.StepKind.APPROVAL:
+    if x.state is r.StepState.DONE and step.row.by is not By.PERSON:
         remember(d.durations, f"{d.runs[x.run].started.move}/{step.kind.value}", x.at - step.began_at)
 
 
@@ -250,15 +251,15 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     run.ended = x
     started = run.started
     if x.ok:
-        waited = sum(s.took_s or 0.0 for s in run.steps if s.kind is r.StepKind.APPROVAL)
+        waited = sum(s.took_s or 0.0 for s in run.steps if s.row.by is By.PERSON)
         remember(d.durations, started.move, x.at - started.at - waited)
     state = d.services[started.service]
-    verify = run.of_kind(r.StepKind.VERIFY)
+    verify = run.verify
     verified = verify is not None and verify.state is r.StepState.DONE
     left = started.from_place if started.to_place else started.move
     if (x.ok or verified) and started.incident and left and left != started.to_place:
         state.left[left] = x.at
-    execute = run.of_kind(r.StepKind.EXECUTE)
+    execute = run.execute
     # A place that nothing was begun at has not failed: the runner had started nothing of an attempt it refused.
     refused = execute is not None and execute.reason is Reason.PLAN_CHANGED
     tried = execute is not None and execute.attempt > (1 if refused else 0)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from orchestrator.core import endings
 from orchestrator.core import records as r
 from orchestrator.core.decided import Run, Step
+from orchestrator.core.kinds import Work
 from orchestrator.core.model import Condition
-from orchestrator.core.plan import LOOK_S, fence_of, isolation_of
+from orchestrator.core.plan import LOOK_S, subject_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -54,24 +55,16 @@ def _judge_look(turn: Turn, run: Run, step: Step, seen: r.Verdict, evidence: str
 
 def done_when_of(turn: Turn, run: Run, step: Step) -> Condition | None:
     """The read-only question that tells whether a step took effect."""
-    move = turn.model.moves.get(run.started.move)
-    if move is None:
-        return None
-    if step.kind is r.StepKind.ISOLATE:
-        isolation = isolation_of(turn, step.place)
-        return isolation.proven_when if isolation else None
-    if step.kind is r.StepKind.FENCE:
-        fence = fence_of(turn, move, step.place, step.hand_over)
-        return fence.proven_when if fence else None
-    return move.done_when if step.kind is r.StepKind.EXECUTE else None
+    work = _work(turn, run, step)
+    return work.done_when if work is not None else None
 
 
 def _repeatable(turn: Turn, run: Run, step: Step) -> bool:
-    move = turn.model.moves[run.started.move]
-    if step.kind is r.StepKind.ISOLATE:
-        isolation = isolation_of(turn, step.place)
-        return isolation is not None and isolation.safe_to_repeat
-    if step.kind is r.StepKind.FENCE:
-        fence = fence_of(turn, move, step.place, step.hand_over)
-        return fence is not None and fence.safe_to_repeat
-    return move.safe_to_repeat
+    work = _work(turn, run, step)
+    return work is not None and work.safe_to_repeat
+
+
+def _work(turn: Turn, run: Run, step: Step) -> Work | None:
+    if run.started.move not in turn.model.moves:
+        return None
+    return step.row.work(subject_of(turn, run, step))

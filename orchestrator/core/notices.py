@@ -22,8 +22,7 @@ def over(decided: Decided, due: r.NoticeDue) -> str:
     name, _, about = due.notice.partition("/")
     run = decided.runs.get(name)
     if due.kind is NoticeKind.APPROVAL_NEEDED:
-        step = run.current() if run is not None else None
-        asked = step is not None and step.kind is r.StepKind.APPROVAL
+        asked = run is not None and run.asks_a_person
         return "" if asked else f"{name} does not wait for an approval any more"
     if run is not None and about.startswith("human/"):
         return "" if run.ended is None and run.human is not None else f"{name} is with nobody any more"

@@ -12,20 +12,11 @@ import hashlib
 from orchestrator.core import ladder
 from orchestrator.core import records as r
 from orchestrator.core.decided import Run, Step
-from orchestrator.core.model import Fence, Isolation, Json, Move, Playbook, Service
+from orchestrator.core.kinds import KINDS, By, Subject, Work
+from orchestrator.core.model import Json, Move, Playbook, Service
 from orchestrator.core.turn import Turn
 
 LOOK_S = 10.0  # how long a look waits for a clear answer
-PLAYBOOK_STEPS = (
-    r.StepKind.ISOLATE,
-    r.StepKind.PREPARE,
-    r.StepKind.FENCE,
-    r.StepKind.EXECUTE,
-    r.StepKind.FINISH,
-)
-CONTAINMENT_STEPS = (r.StepKind.ISOLATE, r.StepKind.CONTAINED)
-DESTRUCTIVE_STEPS = (r.StepKind.FENCE, r.StepKind.EXECUTE)  # something may stop for good: preparing stops nothing yet
-QUESTION_STEPS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)  # the preconditions, asked
 
 
 def plan_steps(
@@ -37,7 +28,7 @@ def plan_steps(
     """
     kind = r.StepKind
     steps = []
-    isolation = isolation_of(turn, isolate)
+    isolation = Subject(turn.model, move, isolate).isolation
     if isolate is not None and isolation is not None:
         short = isolate.rpartition("/")[2]
         steps.append(r.PlannedStep(f"isolate-{short}", kind.ISOLATE, isolate))
@@ -63,8 +54,9 @@ def plan_steps(
 def plan_digest(turn: Turn, service: Service, move: Move, steps: list[r.PlannedStep], place: str | None) -> str:
     """What an approval binds: service, move, places, steps, and every playbook's digest."""
     books = [p.digest for p in (move.prepare, move.playbook, move.finish) if p]
-    books += [f.playbook.digest for s in steps if (f := fence_of(turn, move, s.place, s.hand_over)) is not None]
-    books += [i.playbook.digest for s in steps if s.kind is r.StepKind.ISOLATE and (i := isolation_of(turn, s.place))]
+    of = [(KINDS[s.kind], Subject(turn.model, move, s.place, s.hand_over)) for s in steps]
+    books += [x.fence.playbook.digest for _, x in of if x.fence is not None]
+    books += [x.isolation.playbook.digest for kind, x in of if kind.contains and kind.played and x.isolation]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps), *books]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -74,34 +66,22 @@ def resources(service: Service, move: Move) -> tuple[str, ...]:
     return (*move.holds, f"service:{service.id}")
 
 
-def fence_of(turn: Turn, move: Move, place: str | None, hand_over: bool) -> Fence | None:
-    """The fence that a step uses: the move's own hand-over, or the place's."""
-    if place is None:
-        return None
-    known = turn.model.places.get(place)  # a place taken out of the configuration may still act
-    return move.hand_over if hand_over else known.fence if known else None
-
-
-def isolation_of(turn: Turn, place: str | None) -> Isolation | None:
-    """How this place is cut off, if its author says so."""
-    known = turn.model.places.get(place or "")
-    return known.isolate if known else None
+def subject_of(turn: Turn, run: Run, step: Step) -> Subject:
+    """What this step is of, by the configuration in force. Raises KeyError where that has its move no more."""
+    return Subject(turn.model, turn.model.moves[run.started.move], step.place, step.hand_over)
 
 
 def run_timeout_s(turn: Turn, move: Move, steps: list[r.PlannedStep], approval_s: float) -> float:
     """The whole run's limit: the sum of what its steps may take, with room for one more attempt of each."""
     total = 0.0
     for step in steps:
-        if step.kind in CONTAINMENT_STEPS:
-            isolation = isolation_of(turn, step.place)
-            total += 2 * (isolation.timeout_s if isolation else 0.0) + LOOK_S
-        elif step.kind in PLAYBOOK_STEPS:
-            fence = fence_of(turn, move, step.place, step.hand_over)
-            total += 2 * (fence.timeout_s if fence else move.timeout_s) + LOOK_S
-        elif step.kind is r.StepKind.APPROVAL:
+        kind, subject = KINDS[step.kind], Subject(turn.model, move, step.place, step.hand_over)
+        if kind.by is By.PERSON:
             total += approval_s
-        else:
-            total += 2 * max(move.verify_timeout_s, move.preflight_timeout_s)
+        elif kind.by is By.ANSWERS:
+            total += 2 * max(kind.wanted(subject).timeout_s, move.verify_timeout_s, move.preflight_timeout_s)
+        elif (work := kind.work(subject)) is not None:
+            total += 2 * work.timeout_s + LOOK_S
     return total
 
 
@@ -130,21 +110,13 @@ def beginning(run: Run) -> str:
     return f"{started.service} {started.move} {started.at!r} {started.word or ''}".rstrip()
 
 
-def playbook_of(turn: Turn, run: Run, step: Step) -> tuple[Playbook, float]:
-    """The step's playbook and its time-out. Raises LookupError where the configuration has none any more."""
-    move = turn.model.moves[run.started.move]
-    fence = fence_of(turn, move, step.place, step.hand_over)
-    if step.kind is r.StepKind.ISOLATE:
-        isolation = isolation_of(turn, step.place)
-        if isolation is None:
-            raise LookupError(f"run {run.id}: no isolation is declared for {step.place} any more")
-        return isolation.playbook, isolation.timeout_s
-    if step.kind is r.StepKind.FENCE:
-        if fence is None:
-            raise LookupError(f"run {run.id}: no fence is declared for {step.place}")
-        return fence.playbook, fence.timeout_s
-    book = {r.StepKind.PREPARE: move.prepare, r.StepKind.FINISH: move.finish}.get(step.kind, move.playbook)
-    return book or move.playbook, move.timeout_s
+def work_of(turn: Turn, run: Run, step: Step) -> Work:
+    """What the step plays. Raises LookupError where the configuration has nothing for it any more."""
+    work = step.row.work(subject_of(turn, run, step))
+    if work is None:
+        of = step.place or run.started.move
+        raise LookupError(f"run {run.id}: no {step.row.declared} is declared for {of} any more")
+    return work
 
 
 def changed(turn: Turn, run: Run) -> str:
@@ -162,9 +134,9 @@ def books_of(turn: Turn, run: Run) -> list[Playbook]:
     """The playbooks of what the run has still to do; those that the configuration has no more are left out."""
     found = []
     for step in run.steps:
-        if step.kind in PLAYBOOK_STEPS and not step.over:
+        if step.row.played and not step.over:
             with contextlib.suppress(LookupError):
-                found.append(playbook_of(turn, run, step)[0])
+                found.append(work_of(turn, run, step).playbook)
     return found
 
 

@@ -234,6 +234,11 @@ class RecheckAdded:
     reason: Reason
     evidence: str
 
+    @property
+    def planned(self) -> PlannedStep:
+        """The step that is added."""
+        return PlannedStep(self.step, StepKind.RECHECK)
+
 
 @dataclass(frozen=True, slots=True)
 class StepBegan:

@@ -157,7 +157,7 @@ def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: R
 
 def _how(turn: Turn, service: Service, reason: Reason, by: Run) -> tuple[How, str]:
     """How it came back, and what stands before the checks' own evidence."""
-    execute = by.of_kind(r.StepKind.EXECUTE)
+    execute = by.execute
     done_at = execute.ended_at if execute is not None and execute.state is r.StepState.DONE else None
     if reason is Reason.RECOVERED_UNVERIFIED:
         return How.NOT_VERIFIED, f"{by.id} was tried and not verified; "
@@ -186,12 +186,12 @@ def _own(turn: Turn, service: Service, incident: Incident) -> Run | None:
 
 def _tried(run: Run) -> bool:
     """Whether anything of the move itself was begun; a fence alone brings nothing back."""
-    return any(s.attempt > 0 and s.kind in (r.StepKind.PREPARE, r.StepKind.EXECUTE) for s in run.steps)
+    return any(s.attempt > 0 and s.row.acts_at is not None for s in run.steps)
 
 
 def _verified(turn: Turn, service: Service, incident: Incident, run: Run) -> bool:
     """Whether its verify was answered well, and the service's own checks have not said otherwise since."""
-    verify = run.of_kind(r.StepKind.VERIFY)
+    verify = run.verify
     if verify is None or verify.state is not r.StepState.DONE:
         return False
     ledger = incident.tiers.get(run.started.tier) if run.started.tier is not None else None
@@ -210,7 +210,7 @@ def _well_since(turn: Turn, service: Service) -> float:
 
 def _fresh_after(turn: Turn, service: Service, moved: Run) -> bool:
     """Whether good answers, to questions asked after the move took effect, say that the service works."""
-    execute = moved.of_kind(r.StepKind.EXECUTE)
+    execute = moved.execute
     since = execute.ended_at if execute else None
     return since is not None and turn.fresh(service.healthy_when, since) in USABLE
 

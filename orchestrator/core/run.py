@@ -32,7 +32,8 @@ from orchestrator.core.commands import CancelStep, NoticeKind, SettleStep
 from orchestrator.core.decided import Run, Step, step_key
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded
-from orchestrator.core.plan import PLAYBOOK_STEPS, beginning, books_of, playbook_of
+from orchestrator.core.kinds import By
+from orchestrator.core.plan import beginning, books_of, work_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -91,7 +92,7 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
         detail = event.detail or event.outcome.value
         if event.outcome is Outcome.PLAN_CHANGED:
             with contextlib.suppress(LookupError):
-                see(turn, {playbook_of(turn, run, step)[0].digest: detail})
+                see(turn, {work_of(turn, run, step).playbook.digest: detail})
         endings.fail(turn, run, step, _FAILED_BY[event.outcome], detail, event)
     advance(turn, run)
 
@@ -107,7 +108,7 @@ def see(turn: Turn, found: Mapping[str, str]) -> bool:
     for run in turn.decided.unfinished_runs():
         step = run.current()
         mine = [news[book.digest] for book in books_of(turn, run) if news.get(book.digest)]
-        if step is not None and step.kind is r.StepKind.APPROVAL and step.state is r.StepState.RUNNING and mine:
+        if step is not None and run.asks_a_person and step.state is r.StepState.RUNNING and mine:
             text = f"{run.started.service}: {run.id} cannot be approved as it was shown: {mine[0]}"
             notice = f"{run.id}/edited/{turn.now:.3f}"
             turn.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say="bascule reload")
@@ -117,17 +118,19 @@ def see(turn: Turn, found: Mapping[str, str]) -> bool:
 def take_over(turn: Turn, run: Run) -> None:
     """After a controller's start: what ran is unseen now, and its runner has to account for it."""
     step = run.current()
-    if step is None or step.kind not in PLAYBOOK_STEPS:
+    if step is None or not step.row.played:
         return
     if step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         if step.state is r.StepState.RUNNING:
             turn.record(r.StepLeftUnseen(turn.now, run.id, step.name, step.attempt))
         try:
-            playbook, timeout_s = playbook_of(turn, run, step)
+            work = work_of(turn, run, step)
         except LookupError as gone:  # taken out of the configuration meanwhile
             endings.to_human(turn, run, Reason.PLAN_CHANGED, str(gone.args[0]))
             return
-        turn.command(SettleStep(step_key(run, step), endings.client(run), playbook, timeout_s, beginning(run)))
+        turn.command(
+            SettleStep(step_key(run, step), endings.client(run), work.playbook, work.timeout_s, beginning(run))
+        )
         if run.abort is not None:
             turn.command(CancelStep(step_key(run, step)))
     elif step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
@@ -145,7 +148,7 @@ def step_adopted(turn: Turn, event: StepAdopted) -> None:
 def abort(turn: Turn, run: Run) -> None:
     """An abort was recorded: stop what runs; what waits is stopped by `advance`."""
     step = run.current()
-    if step is not None and step.kind in PLAYBOOK_STEPS and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
+    if step is not None and step.row.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         turn.command(CancelStep(step_key(run, step)))
     elif step is not None and run.abort is not None:
         endings.stop(turn, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
@@ -157,16 +160,15 @@ def _one_step(turn: Turn, run: Run, step: Step) -> bool:
         return steps.begin(turn, run, step)
     if step.state is r.StepState.LOOKING:
         return looks.look(turn, run, step)
-    if step.state is not r.StepState.RUNNING or step.kind in PLAYBOOK_STEPS:
+    if step.state is not r.StepState.RUNNING or step.row.played:
         return False
-    if step.kind is r.StepKind.APPROVAL:
+    if step.row.by is By.PERSON:
         return steps.approval(turn, run, step)
     return steps.wait(turn, run, step)
 
 
 def _verified(run: Run) -> str:
-    verify = run.of_kind(r.StepKind.VERIFY)
-    return verify.evidence if verify else ""
+    return run.verify.evidence if run.verify else ""
 
 
 def _watch_the_clock(turn: Turn, run: Run) -> None:

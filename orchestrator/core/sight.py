@@ -14,7 +14,7 @@ from orchestrator.core.approving import consequences
 from orchestrator.core.diagnosis import blamed
 from orchestrator.core.model import Service
 from orchestrator.core.readiness import Item
-from orchestrator.core.records import StepKind, Verdict
+from orchestrator.core.records import Verdict
 from orchestrator.core.turn import Turn, blind_since
 
 NAMED = 5  # failing checks of one service, so many with their evidence
@@ -45,8 +45,7 @@ def sight(turn: Turn) -> Sight:
     """What is seen now."""
     waiting = {}
     for run in turn.decided.unfinished_runs():
-        step = run.current()
-        if run.human is not None or (step is not None and step.kind is StepKind.APPROVAL):
+        if run.human is not None or run.asks_a_person:
             waiting[run.id] = tuple(consequences(turn, run))
     services = {s.id: _seen(turn, s) for s in turn.model.services.values() if s.id in turn.decided.services}
     moves = {m.id: turn.says(m.viable_when).value for m in turn.model.moves.values() if m.viable_when is not None}

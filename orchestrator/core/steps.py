@@ -12,20 +12,9 @@ from orchestrator.core.approving import consequences
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.durations import show_duration
+from orchestrator.core.kinds import By
 from orchestrator.core.model import Condition, Fence, Json, Mode, Move, Service
-from orchestrator.core.plan import (
-    CONTAINMENT_STEPS,
-    DESTRUCTIVE_STEPS,
-    PLAYBOOK_STEPS,
-    QUESTION_STEPS,
-    beginning,
-    changed,
-    digest_as_started,
-    facts_for,
-    fence_of,
-    isolation_of,
-    playbook_of,
-)
+from orchestrator.core.plan import beginning, changed, digest_as_started, facts_for, subject_of, work_of
 from orchestrator.core.policy import Finding
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import Sentence
@@ -37,24 +26,16 @@ def awaited(turn: Turn, run: Run) -> list[str]:
     step = run.current()
     if run.ended is not None or step is None:
         return []
-    move = turn.model.moves[run.started.move]
-    found: list[str] = []
-    if step.kind in QUESTION_STEPS:
-        found += move.viable_when.checks() if move.viable_when else ()
-        found += [move.data_age] if move.data_age else ()
-    elif step.kind is r.StepKind.VERIFY:
-        found += move.verify.checks()
-    elif step.kind is r.StepKind.CONTAINED:
-        isolation = isolation_of(turn, step.place)
-        found += isolation.proven_when.checks() if isolation and isolation.proven_when else ()
-    elif step.kind is r.StepKind.PROOF:
-        fence = fence_of(turn, move, step.place, step.hand_over)
-        found += fence.proven_when.checks() if fence else ()
-    elif step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
+    kind, subject = step.row, subject_of(turn, run, step)
+    if kind.by is By.ANSWERS:
+        condition = kind.wanted(subject).condition
+        found = list(condition.checks()) if condition else []
+        return [*found, subject.move.data_age] if kind.asks_first and subject.move.data_age else found
+    if step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
         asked = list(done_when.checks())
         vantages = sorted({turn.model.checks[c].vantage for c in asked})
-        found += [*asked, *(c for v in vantages for c in turn.references(v))]  # silence says nothing without them
-    return found
+        return [*asked, *(c for v in vantages for c in turn.references(v))]  # silence says nothing without them
+    return []
 
 
 def begin(turn: Turn, run: Run, step: Step) -> bool:
@@ -64,32 +45,33 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
             return False
         endings.stop(turn, run, step, *stop)
         return True
-    if step.kind is r.StepKind.FENCE and _needs_no_fence(turn, run, step):
-        return True
-    if step.kind is r.StepKind.ISOLATE and _needs_no_isolation(turn, run, step):
-        return True
-    move = turn.model.moves.get(run.started.move)
-    if step.kind is r.StepKind.EXECUTE and (open_ := _still_open(turn, run)):
-        endings.stop(turn, run, step, Reason.FENCE_UNPROVEN, f"{', '.join(open_)} may still act")
-        return True
-    if step.kind in DESTRUCTIVE_STEPS and _asked_too_long_ago(turn, run, step):
+    kind = step.row
+    if _settled_before(turn, run, step) or (kind.destroys and _asked_too_long_ago(turn, run, step)):
         return True
     turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1))
-    at = run.started.to_place or (run.started.from_place if step.kind is r.StepKind.EXECUTE else None)
-    may_act = turn.decided.services[run.started.service].may_act
-    if step.kind in (r.StepKind.PREPARE, r.StepKind.EXECUTE) and at and at not in may_act:
+    at = kind.acts_at(run.started) if kind.acts_at is not None else None
+    if at and at not in turn.decided.services[run.started.service].may_act:
         turn.record(r.MayActAdded(turn.now, run.started.service, at, run.id))
-    if step.kind in PLAYBOOK_STEPS:
-        playbook, timeout_s = playbook_of(turn, run, step)
-        key = step_key(run, step)
-        facts = facts_for(turn, run, step)
-        begun = beginning(run)
-        turn.command(RunPlaybook(key, endings.client(run), playbook, facts, turn.decided.epoch, timeout_s, begun))
-    elif step.kind is r.StepKind.APPROVAL:
+    if kind.by is By.PLAYBOOK:
+        work = work_of(turn, run, step)
+        key, facts, begun = step_key(run, step), facts_for(turn, run, step), beginning(run)
+        epoch = turn.decided.epoch
+        turn.command(RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, begun))
+    elif kind.by is By.PERSON:
         _ask_for_approval(turn, run)
-    elif move is not None:
+    elif run.started.move in turn.model.moves:
         turn.ask_now(awaited(turn, run))
     return True
+
+
+def _settled_before(turn: Turn, run: Run, step: Step) -> bool:
+    """Whether there is nothing left for the step to do, or it must not be done: then it is over already."""
+    kind = step.row
+    if kind.played and kind.contains:
+        return _needs_no_isolation(turn, run, step)
+    if kind.played and kind.fences:
+        return _needs_no_fence(turn, run, step)
+    return kind.moves and _may_not_come_in_yet(turn, run, step)
 
 
 def _has_not_looked_yet(turn: Turn, reason: Reason) -> bool:
@@ -107,13 +89,13 @@ def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | No
     """Why the run must not go on to this step: plan gone, or a hold or maintenance before anything was changed."""
     if run.started.move not in turn.model.moves or run.started.service not in turn.model.services:
         return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
-    if step.kind in PLAYBOOK_STEPS:
+    if step.row.played:
         loaded = run.started.configuration != turn.decided.configuration
         other = loaded and digest_as_started(turn, run) != run.started.plan_digest
         # What is only edited is looked at by the runner itself once a fence has begun: nothing older stops it then.
         if (other or not run.committed) and (told := changed(turn, run)):
             return Reason.PLAN_CHANGED, told
-    if run.started.origin is r.Origin.AUTOMATIC and step.kind in PLAYBOOK_STEPS:
+    if run.started.origin is r.Origin.AUTOMATIC and step.row.played:
         unwanted = None if run.committed else _unwanted(turn, run, step)
         return unwanted or _fence_asks(turn, run, step)
     return None
@@ -132,7 +114,7 @@ def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
         return finding.reason, finding.evidence
     if service.mode is Mode.OBSERVE:
         return Reason.OBSERVE_ONLY, f"{service.id} is in mode observe by now"
-    if step.kind is r.StepKind.ISOLATE:  # it is what comes before asking, in mode auto
+    if step.row.contains:  # it is what comes before asking, in mode auto
         by_itself = service.mode is Mode.AUTO
         return None if by_itself else (Reason.APPROVAL_NEEDED, f"{service.id} is in mode {service.mode.value} by now")
     unasked = policy.asks(turn, service, run.approved_at)
@@ -143,8 +125,8 @@ def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
 
 def _fence_asks(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
     """Why a person must decide after all to fence: the place that was dark answers, or has power again (repmgr#821)."""
-    fenced = any(s.attempt > 0 for s in run.steps if s.kind is r.StepKind.FENCE)
-    if step.kind is not r.StepKind.FENCE or step.hand_over or fenced or run.approved_at is not None:
+    fences = run.fences()
+    if step not in fences or step.hand_over or any(s.attempt > 0 for s in fences) or run.approved_at is not None:
         return None
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
     _, asked = ladder.fence_asks(turn, service, move, turn.now - ladder.PATIENCE_S)
@@ -157,9 +139,9 @@ def _asked_too_long_ago(turn: Turn, run: Run, step: Step) -> bool:
     A preparation of minutes, a controller that was down: what was viable then may not be now (opnsense/core#9789,
     #4160: failed over to nothing viable, and cut the only working link for it).
     """
-    if any(s.attempt > 0 for s in run.steps if s.kind in DESTRUCTIVE_STEPS):
+    if any(s.attempt > 0 for s in run.steps if s.row.destroys):
         return False
-    asked = [s for s in run.steps if s.kind in QUESTION_STEPS]
+    asked = [s for s in run.steps if s.row.asks_first]
     ago_s = turn.now - max((s.ended_at for s in asked if s.ended_at is not None), default=-FOREVER)
     fresh_s = turn.limits(endings.client(run)).preflight_fresh_s
     if ago_s <= fresh_s:
@@ -174,7 +156,7 @@ def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
     """Skip a fence that a named person vouches for, or whose playbook has nothing left to do; settle one that
     is not declared.
     """
-    fence = fence_of(turn, turn.model.moves[run.started.move], step.place, step.hand_over)
+    fence = subject_of(turn, run, step).fence
     stated = run.fenced_by_hand.get(step.place or "")
     if step.place is None or stated is None:
         if fence is None:
@@ -202,7 +184,7 @@ def _needs_no_isolation(turn: Turn, run: Run, step: Step) -> bool:
     """Skip an isolation whose suspicion is gone, or that is there already: proven, or done by an earlier run."""
     service = turn.model.services[run.started.service]
     suspected = any(covers(subject, service.id) for subject in turn.decided.suspected)
-    isolation = isolation_of(turn, step.place)
+    isolation = subject_of(turn, run, step).isolation
     if isolation is None or not suspected:
         gone = f"no isolation of {step.place} is declared" if suspected else "no compromise is suspected"
         why = f"{gone} any more"
@@ -217,10 +199,19 @@ def _needs_no_isolation(turn: Turn, run: Run, step: Step) -> bool:
 
 
 def _left_out(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, *, and_proof: bool = True) -> bool:
-    kinds = CONTAINMENT_STEPS if and_proof else (r.StepKind.ISOLATE,)
-    for each in [s for s in run.steps if s.place == step.place and s.kind in kinds and not s.over]:
+    for each in [s for s in run.steps if s.place == step.place and s.row.contains and not s.over]:
+        if each is not step and not and_proof:
+            continue
         endings.finish(turn, run, each, r.StepState.SKIPPED, reason, evidence)
     return True
+
+
+def _may_not_come_in_yet(turn: Turn, run: Run, step: Step) -> bool:
+    """Stop the run before the move itself where another place might still act."""
+    open_ = _still_open(turn, run)
+    if open_:
+        endings.stop(turn, run, step, Reason.FENCE_UNPROVEN, f"{', '.join(open_)} may still act")
+    return bool(open_)
 
 
 def _still_open(turn: Turn, run: Run) -> list[str]:
@@ -235,18 +226,19 @@ def _still_open(turn: Turn, run: Run) -> list[str]:
 def wait(turn: Turn, run: Run, step: Step) -> bool:
     """A step that waits for answers: preflight, recheck, proof, verify."""
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    condition, since, limit_s = _waits_for(turn, run, step, move)
+    kind = step.row
+    condition, since, limit_s = _waits_for(turn, run, step)
     aside: list[str] = []  # what a named person goes against
     loss: tuple[Reason, str] | None = None
     if condition is not None and turn.fresh(condition, since) not in (r.Verdict.UP, r.Verdict.DEGRADED):
         failed = _out_of_time(turn, step, condition, since, limit_s)
         if failed is None:
             return False
-        if step.kind not in QUESTION_STEPS or _guard_of(failed).value not in run.started.overrides:
+        if not kind.asks_first or _guard_of(failed).value not in run.started.overrides:
             endings.fail(turn, run, step, failed.reason, failed.evidence)
             return True
         aside.append(f"{failed.reason.value}: {failed.evidence}")
-    if step.kind in QUESTION_STEPS:
+    if kind.asks_first:
         until = since + limit_s
         if _age_not_asked(turn, service, move, since) and turn.now < until:
             turn.wake(until)
@@ -262,24 +254,18 @@ def wait(turn: Turn, run: Run, step: Step) -> bool:
         reason = Reason.OVERRIDDEN
         evidence = f"{run.started.who} goes against {'; '.join(aside)} ({run.started.why or 'no reason given'})"
     endings.finish(turn, run, step, state, reason, evidence, measures=_measures(turn, run, step, move))
-    if step.kind is r.StepKind.PROOF and step.place is not None:
+    if kind.fences and step.place is not None:
         endings.out(turn, run, step.place, Reason.CONDITIONS_MET, evidence)
     return True
 
 
-def _waits_for(turn: Turn, run: Run, step: Step, move: Move) -> tuple[Condition | None, float, float]:
+def _waits_for(turn: Turn, run: Run, step: Step) -> tuple[Condition | None, float, float]:
     """What a waiting step waits for, asked since when, for how long."""
+    kind = step.row
+    wanted = kind.wanted(subject_of(turn, run, step))
     began = step.attempt_at if step.attempt_at is not None else turn.now
-    if step.kind is r.StepKind.CONTAINED:
-        isolation = isolation_of(turn, step.place)
-        proven_when = isolation.proven_when if isolation else None
-        return proven_when, _ended_at(run, step, began), isolation.timeout_s if isolation else 0.0
-    if step.kind is r.StepKind.PROOF:
-        fence = fence_of(turn, move, step.place, step.hand_over)
-        return (fence.proven_when if fence else None), _ended_at(run, step, began), (fence.timeout_s if fence else 0.0)
-    if step.kind is r.StepKind.VERIFY:
-        return move.verify, _ended_at(run, step, began), move.verify_timeout_s
-    return move.viable_when, _counts_from(turn, step), move.preflight_timeout_s
+    since = _counts_from(turn, step) if kind.asks_first else _ended_at(run, step, began)
+    return wanted.condition, since, wanted.timeout_s
 
 
 def _ended_at(run: Run, step: Step, default: float) -> float:
@@ -291,22 +277,18 @@ def _ended_at(run: Run, step: Step, default: float) -> float:
 
 def _out_of_time(turn: Turn, step: Step, condition: Condition, since: float, limit_s: float) -> Finding | None:
     """Why the step has failed; None while its time lasts."""
-    quiet = step.kind in QUESTION_STEPS
-    hopeless = quiet and turn.says(condition) is r.Verdict.DOWN
+    kind = step.row
+    hopeless = kind.asks_first and turn.says(condition) is r.Verdict.DOWN
     until = _counts_from(turn, step) + limit_s
     if turn.now < until and not hopeless:
         turn.wake(until)
         return None
     verdict = turn.fresh(condition, since)
     evidence = turn.behind(condition, turn.says(condition))
-    if step.kind is r.StepKind.CONTAINED:
-        return Finding(r.Decision.ASK, Reason.NOT_CONTAINED, evidence)
-    if step.kind is r.StepKind.PROOF:
-        return Finding(r.Decision.ASK, Reason.FENCE_UNPROVEN, evidence)
-    if step.kind is r.StepKind.VERIFY:
-        return Finding(r.Decision.ASK, Reason.VERIFY_FAILED, f"{evidence}; waited {show_duration(limit_s)}")
-    unknown = verdict is r.Verdict.UNKNOWN and not hopeless
-    return Finding(r.Decision.ASK, Reason.VIABILITY_UNKNOWN if unknown else Reason.PREFLIGHT_FAILED, evidence)
+    if kind.asks_first and verdict is r.Verdict.UNKNOWN and not hopeless:
+        return Finding(r.Decision.ASK, Reason.VIABILITY_UNKNOWN, evidence)
+    waited = f"; waited {show_duration(limit_s)}" if kind.verifies else ""
+    return Finding(r.Decision.ASK, kind.fails_as, f"{evidence}{waited}")
 
 
 def _guard_of(failed: Finding) -> Reason:
@@ -336,7 +318,8 @@ def _age_not_asked(turn: Turn, service: Service, move: Move, since: float) -> bo
 
 def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
     """Measurements that a decision used, copied with the time of their sample."""
-    if step.kind in (*QUESTION_STEPS, r.StepKind.PROOF) and move.data_age:
+    kind = step.row
+    if (kind.asks_first or kind.fences) and move.data_age:
         row = turn.rows.get(move.data_age)
         age_s = turn.data_age_s(move.data_age, turn.now)
         if row is not None and row.measured_at is not None and age_s is not None:
@@ -347,9 +330,9 @@ def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
 def _ask_for_approval(turn: Turn, run: Run) -> None:
     started = run.started
     say, no = f"bascule approve {run.id}", f"bascule reject {run.id}"
-    places = [s.place.rpartition("/")[2] for s in run.steps if s.kind is r.StepKind.FENCE and s.place]
+    places = [s.place.rpartition("/")[2] for s in run.fences() if s.place]
     by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
-    uncontained = [s for s in run.steps if s.kind in CONTAINMENT_STEPS and s.state is r.StepState.FAILED]
+    uncontained = [s for s in run.steps if s.row.contains and s.state is r.StepState.FAILED]
     failed = [f"{s.name} FAILED: {s.evidence}" for s in uncontained]
     why = "; ".join((*started.asks, *failed))
     does = list(consequences(turn, run))
@@ -389,7 +372,7 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
 def _to_be_isolated(turn: Turn, run: Run) -> bool:
     """Whether a suspicion has come that this run was not planned for."""
     service = turn.model.services[run.started.service]
-    planned = any(s.kind is r.StepKind.ISOLATE for s in run.steps)
+    planned = any(s.row.contains for s in run.steps)
     return not planned and run.started.incident is not None and policy.isolates(turn, service) is not None
 
 

@@ -273,13 +273,13 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
             why, f"{found.id} ended: {ended.reason.value}" + (f": {ended.evidence}" if ended.reason is why else "")
         )
     step = found.current()
-    waiting = step is not None and step.kind is r.StepKind.APPROVAL
+    waiting = found.asks_a_person
     if step is None or not (waiting or found.human):
         return Refusal(Reason.NOT_WAITING, f"{found.id} is at {step.name if step else 'its end'}")
     if new := plan.changed(turn, found):
         return Refusal(Reason.PLAN_CHANGED, f"{found.id}: {new}")
     fenced = word.options.get("fenced")
-    known = sorted(s.place for s in found.steps if s.place and s.kind is r.StepKind.FENCE)
+    known = sorted(s.place for s in found.fences() if s.place)
     place = _place(str(fenced), known) if fenced else None
     if fenced and place is None:
         return Refusal(Reason.WRONG_PLACE, f"{found.id} fences {', '.join(known) or 'nothing'}, not {fenced!r}")
@@ -298,10 +298,9 @@ def _place(named: str, known: list[str]) -> str | None:
 
 def _reject(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     found = turn.decided.runs.get(word.subject)
-    step = found.current() if found else None
     if found is None:
         return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
-    if step is None or step.kind is not r.StepKind.APPROVAL:
+    if not found.asks_a_person:
         return Refusal(Reason.NOT_WAITING, f"{found.id} is not waiting for an approval")
     consent = Consent(Reason.NOT_APPROVED, f"{found.id} is not approved", found.id)
     _accept(turn, word, consent)

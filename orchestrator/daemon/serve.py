@@ -18,7 +18,6 @@ from pathlib import Path
 
 import structlog
 
-from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordSpoken
 from orchestrator.core.model import Json
@@ -133,7 +132,7 @@ async def _let_fences_end(controller: Controller) -> None:
 
 def _is_fencing(controller: Controller, run: str) -> bool:
     step = controller.shell.engine.decided.runs[run].current()
-    return step is not None and step.began_at is not None and step.kind in (r.StepKind.FENCE, r.StepKind.PROOF)
+    return step is not None and step.began_at is not None and step.row.fences
 
 
 def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:

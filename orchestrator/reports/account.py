@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.core import records as r
 from orchestrator.core.durations import counted
 from orchestrator.core.events import TaskTime
+from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.data_lost import worst_rpa
 from orchestrator.reports.entries import WallClock
-from orchestrator.reports.phases import Phase, milestones, segments, totals
+from orchestrator.reports.phases import milestones, segments, totals
 from orchestrator.reports.remarks import remarks
 from orchestrator.reports.shape import (
     Account,

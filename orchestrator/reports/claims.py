@@ -16,11 +16,12 @@ planned, skipped or over claims nothing; what a named person stated is told as t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
+from orchestrator.core.kinds import Reach
 from orchestrator.core.reasons import Reason
-from orchestrator.core.state import QUIET
 from orchestrator.reports.story import RunStory, StepStory, Story
 
 
@@ -67,15 +68,15 @@ def decided_at(run: RunStory) -> float | None:
     begun = [
         s.began_at
         for s in run.steps.values()
-        if s.planned.kind not in QUIET and s.attempts > 0 and s.began_at is not None
+        if s.row.reach > Reach.QUIET and s.attempts > 0 and s.began_at is not None
     ]
     return min(begun, default=None)
 
 
 def fenced(run: RunStory) -> Fenced | None:
     """When every place that the run was to fence was out; None: not so, or there was none."""
-    places = {s.planned.place for s in run.steps.values() if s.planned.kind is r.StepKind.FENCE}
-    proofs = {s.planned.place: s for s in run.steps.values() if s.planned.kind is r.StepKind.PROOF}
+    places = {s.planned.place for s in run.steps.values() if s.row.fences and s.row.played}
+    proofs = {s.planned.place: s for s in run.steps.values() if s.row.fences and not s.row.played}
     ends: list[float] = []
     by: list[str] = []
     for place in sorted(x for x in places if x is not None):
@@ -97,27 +98,25 @@ def vouched_for(step: StepStory) -> bool:
 
 def acted_at(run: RunStory) -> float | None:
     """When the move's playbook ended well."""
-    return _done_at(run, r.StepKind.EXECUTE)
+    return _done_at(s for s in run.steps.values() if s.row.moves)
 
 
 def verified_at(run: RunStory) -> float | None:
     """When a good answer showed that the move does what it promises."""
-    return _done_at(run, r.StepKind.VERIFY)
+    return _done_at(s for s in run.steps.values() if s.row.verifies)
 
 
 def begun(run: RunStory) -> bool:
     """Whether the move itself was begun."""
-    return any(s.planned.kind is r.StepKind.EXECUTE and s.attempts > 0 for s in run.steps.values())
+    return any(s.row.moves and s.attempts > 0 for s in run.steps.values())
 
 
 def failed(run: RunStory) -> bool:
     """Whether a run that did not end well failed: a step did, or something had been begun. Else it was stopped."""
     return any(
-        s.state is r.StepState.FAILED or (s.attempts > 0 and s.planned.kind not in QUIET) for s in run.steps.values()
+        s.state is r.StepState.FAILED or (s.attempts > 0 and s.row.reach > Reach.QUIET) for s in run.steps.values()
     )
 
 
-def _done_at(run: RunStory, kind: r.StepKind) -> float | None:
-    return next(
-        (s.ended_at for s in run.steps.values() if s.planned.kind is kind and s.state is r.StepState.DONE), None
-    )
+def _done_at(steps: Iterable[StepStory]) -> float | None:
+    return next((s.ended_at for s in steps if s.state is r.StepState.DONE), None)

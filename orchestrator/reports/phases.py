@@ -7,44 +7,15 @@ measured twice, and the time a human was waited for is its own phase, so that no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 
+from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, StepKind
+from orchestrator.core.records import Decision
 from orchestrator.reports import claims
 from orchestrator.reports.story import Episode, RunStory, Story
 
-
-class Phase(StrEnum):
-    """Where a second of an outage went."""
-
-    DETECT = "detect"
-    DECIDE = "decide"
-    ISOLATE = "isolate"
-    HUMAN = "wait for a human"
-    DEPENDENCY = "wait for a dependency"
-    FENCE = "fence"
-    EXECUTE = "execute"
-    VERIFY = "verify"
-
-
 ALWAYS_SHOWN = (Phase.DETECT, Phase.DECIDE, Phase.FENCE, Phase.EXECUTE, Phase.VERIFY)
-
-# A preflight decides whether a tier may be tried; preparing is work that the end user waits for.
-PHASE_OF: dict[StepKind, Phase] = {
-    StepKind.ISOLATE: Phase.ISOLATE,
-    StepKind.CONTAINED: Phase.ISOLATE,
-    StepKind.PREFLIGHT: Phase.DECIDE,
-    StepKind.APPROVAL: Phase.HUMAN,
-    StepKind.RECHECK: Phase.DECIDE,
-    StepKind.PREPARE: Phase.EXECUTE,
-    StepKind.FENCE: Phase.FENCE,
-    StepKind.PROOF: Phase.FENCE,
-    StepKind.EXECUTE: Phase.EXECUTE,
-    StepKind.VERIFY: Phase.VERIFY,
-    StepKind.FINISH: Phase.EXECUTE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +52,7 @@ def episode_segments(episode: Episode, now: float) -> tuple[Segment, ...]:
 
 def run_segments(run: RunStory, now: float) -> tuple[Segment, ...]:
     """A planned move cut into phases: from its start to its verify, or to its end."""
-    verify = next((s for s in run.steps.values() if s.planned.kind is StepKind.VERIFY and s.ended_at is not None), None)
+    verify = next((s for s in run.steps.values() if s.row.verifies and s.ended_at is not None), None)
     end = verify.ended_at if verify else run.ended.at if run.ended else now
     return _cut(run.started.at, end if end is not None else now, [run], None, now)
 
@@ -153,7 +124,7 @@ def _phase_at(
     for run in runs:
         for step in run.steps.values():
             if step.began_at is not None and step.began_at <= at < (now if step.ended_at is None else step.ended_at):
-                return PHASE_OF[step.planned.kind], run.started.run, step.planned.name
+                return step.row.phase, run.started.run, step.planned.name
     if any(run.ended and run.ended.ok and run.ended.at <= at for run in runs):
         return Phase.VERIFY, None, None
     if episode is not None:

@@ -17,7 +17,7 @@ from orchestrator.core.incident import IN_THE_DARK
 from orchestrator.core.model import Model, Service
 from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, StepKind, StepState, TierState, Verdict, WordAccepted
+from orchestrator.core.records import Decision, StepState, TierState, Verdict, WordAccepted
 from orchestrator.core.sight import ServiceSeen
 from orchestrator.core.turn import Turn, percentile
 from orchestrator.reports.status_parts import (
@@ -350,22 +350,21 @@ def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) ->
     run = state.runs.get(ended.run or "")
     if run is None or run.started.to_place in (None, found.place) or any(at > ended.at for at, _ in found.formerly):
         return None
-    acted = any(s.kind is StepKind.EXECUTE and s.state is StepState.DONE for s in run.steps)
+    acted = run.execute is not None and run.execute.state is StepState.DONE
     shared = any(t.move == run.started.move for t in service.ladder)
     return recorded_before(found.place, run.started) if acted and shared else None
 
 
 def _unproven(state: d.Decided, run: str, place: str) -> str:
     """What is to be added where nothing showed that the isolation holds."""
-    proofs = [s for s in state.runs[run].steps if s.kind is StepKind.CONTAINED and s.place == place]
+    proofs = [s for s in state.runs[run].steps if s.row.contains and not s.row.played and s.place == place]
     return "" if proofs and all(s.state is StepState.DONE for s in proofs) else ", which nothing has proven"
 
 
 def _edited(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
     """What waits for an approval that nobody can give, since its files are others by now."""
     run = state.run_for(service.id)
-    step = run.current() if run else None
-    if run is not None and step is not None and step.kind is StepKind.APPROVAL:
+    if run is not None and run.asks_a_person:
         differs = plan.changed(Turn(model, state, {}, now), run)
         if differs:
             yield f"{run.id} cannot be approved as it was shown: {differs}: bascule reload"

@@ -13,6 +13,7 @@ from typing import Self
 from orchestrator.core import decided as d
 from orchestrator.core import records as r
 from orchestrator.core.events import TaskTime
+from orchestrator.core.kinds import KINDS, Kind
 from orchestrator.core.model import Model, Service
 from orchestrator.core.turn import percentile
 from orchestrator.reports.entries import Entry, WallClock
@@ -37,6 +38,11 @@ class StepStory:
     measures: dict[str, float] = field(default_factory=dict)
     looks: list[r.StepLooked | r.StepRetried | r.StepLeftUnseen] = field(default_factory=list)
     unguarded: tuple[str, ...] = ()
+
+    @property
+    def row(self) -> Kind:
+        """What steps of its kind are."""
+        return KINDS[self.planned.kind]
 
 
 @dataclass(slots=True)
@@ -224,9 +230,7 @@ class Stories(State):
         """A run that was begun before the outage, and not only finishes: what it does and brings belongs to both."""
         before = self.decided.run_for(story.service)
         run = self._runs[before.id][1] if before is not None and before.id in self._runs else None
-        if run is None or any(
-            s.planned.kind is r.StepKind.VERIFY and s.state is r.StepState.DONE for s in run.steps.values()
-        ):
+        if run is None or any(s.row.verifies and s.state is r.StepState.DONE for s in run.steps.values()):
             return
         story.episodes[-1].runs.append(run)
         if run not in story.runs:
@@ -253,7 +257,7 @@ class Stories(State):
             case r.RecheckAdded():
                 steps = list(run.steps.items())
                 at = list(run.steps).index(x.before)
-                added = StepStory(r.PlannedStep(x.step, r.StepKind.RECHECK))
+                added = StepStory(x.planned)
                 run.steps = dict([*steps[:at], (x.step, added), *steps[at:]])
             case r.StepBegan():
                 step = run.steps[x.step]

@@ -21,8 +21,8 @@ from orchestrator.core.ansible import playbook_places
 from orchestrator.core.commands import Answered
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.kinds import KINDS, By, Subject
 from orchestrator.core.model import Check, Condition, Move, Playbook, Service
-from orchestrator.core.plan import fence_of, isolation_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 
@@ -192,33 +192,21 @@ def _facts(started: r.RunStarted, planned: r.PlannedStep) -> dict[str, str]:
 def _step(
     turn: Turn, move: Move, started: r.RunStarted, planned: r.PlannedStep, workspace: Path, inventory: Sequence[Path]
 ) -> DryStep:
-    kind = planned.kind
-    fence = fence_of(turn, move, planned.place, planned.hand_over)
-    book: Playbook | None = None
-    condition: Condition | None = None
-    timeout_s: float | None = None
-    isolation = isolation_of(turn, planned.place)
-    if kind is r.StepKind.ISOLATE and isolation:
-        book, timeout_s = isolation.playbook, isolation.timeout_s
-    elif kind is r.StepKind.CONTAINED and isolation:
-        condition, timeout_s = isolation.proven_when, isolation.timeout_s
-    elif kind in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
-        condition, timeout_s = move.viable_when, move.preflight_timeout_s
-    elif kind is r.StepKind.VERIFY:
-        condition, timeout_s = move.verify, move.verify_timeout_s
-    elif kind is r.StepKind.FENCE and fence:
-        book, timeout_s = fence.playbook, fence.timeout_s
-    elif kind is r.StepKind.PROOF and fence:
-        condition, timeout_s = fence.proven_when, fence.timeout_s
-    elif kind is r.StepKind.PREPARE:
-        book, timeout_s = move.prepare, move.timeout_s
-    elif kind is r.StepKind.FINISH:
-        book, timeout_s = move.finish, move.timeout_s
-    elif kind is r.StepKind.EXECUTE:
-        book, timeout_s = move.playbook, move.timeout_s
+    kind, subject = KINDS[planned.kind], Subject(turn.model, move, planned.place, planned.hand_over)
+    work = kind.work(subject)
+    wanted = kind.wanted(subject) if kind.by is By.ANSWERS else None
+    book = work.playbook if work is not None else None
+    timeout_s = work.timeout_s if work is not None else wanted.timeout_s if wanted is not None else None
+    condition = wanted.condition if wanted is not None else None
     hosts, tasks = listed(workspace, book, inventory, _facts(started, planned)) if book else ((), ())
     return DryStep(
-        planned.name, kind.value, book.path if book else None, hosts, tasks, show_condition(condition), timeout_s
+        planned.name,
+        planned.kind.value,
+        book.path if book else None,
+        hosts,
+        tasks,
+        show_condition(condition),
+        timeout_s,
     )
 
 

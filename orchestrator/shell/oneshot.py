@@ -92,8 +92,7 @@ async def _seen_to(controller: Controller) -> None:
 async def _ended(controller: Controller, run: str) -> None:
     def over() -> bool:
         found = controller.shell.engine.decided.runs[run]
-        step = found.current()
-        asking = step is not None and step.kind is r.StepKind.APPROVAL and found.approved is None
+        asking = found.asks_a_person and found.approved is None
         return found.ended is not None or found.human is not None or asking
 
     lost = asyncio.create_task(controller.lost())

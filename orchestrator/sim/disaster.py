@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.core import events as e
-from orchestrator.core import records as r
 from orchestrator.core.model import Json, Model
 from orchestrator.core.state import Run
 from orchestrator.sim.disk import Moment
@@ -325,7 +324,7 @@ class Disasters:
             run = waiting[0]
             subject, about = run.id, run.started.service
             if options.pop("fence", False) and kind is e.WordKind.APPROVE:
-                place = next((s.place for s in run.steps if s.kind is r.StepKind.FENCE and s.place), None)
+                place = next((s.place for s in run.fences() if s.place), None)
                 if place is not None:
                     self._sim.happens(f"{OPERATOR} goes to {place} and switches it off by hand")
                     self._world.switch_off(place)
@@ -338,9 +337,7 @@ class Disasters:
     def _waits(self, run: Run, kind: e.WordKind) -> bool:
         if kind is e.WordKind.ABORT:
             return True
-        step = run.current()
-        at_approval = step is not None and step.kind is r.StepKind.APPROVAL
-        return at_approval or (kind is e.WordKind.APPROVE and run.human is not None)
+        return run.asks_a_person or (kind is e.WordKind.APPROVE and run.human is not None)
 
     def _reload(self, fault: Fault) -> None:
         controller = self._sim.active()

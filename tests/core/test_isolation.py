@@ -12,9 +12,10 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.decided import Run, apply
 from orchestrator.core.events import WordKind
+from orchestrator.core.kinds import Phase
 from orchestrator.core.model import Isolation, Mode
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.phases import Phase, episode_segments, totals
+from orchestrator.reports.phases import episode_segments, totals
 from orchestrator.reports.status import status_now
 from orchestrator.reports.story import Stories
 from orchestrator.shell.dry_run import plan_of

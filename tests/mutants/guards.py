@@ -239,8 +239,8 @@ def without_proof() -> Iterator[None]:
     """A fence whose playbook ended well needs no proof."""
     waits_for = steps._waits_for
 
-    def nothing(turn: Turn, run: Run, step: Step, move: Move) -> tuple[Condition | None, float, float]:
-        condition, since, limit_s = waits_for(turn, run, step, move)
+    def nothing(turn: Turn, run: Run, step: Step) -> tuple[Condition | None, float, float]:
+        condition, since, limit_s = waits_for(turn, run, step)
         return (None if step.kind is r.StepKind.PROOF else condition), since, limit_s
 
     with put(steps, "_waits_for", nothing):

@@ -18,7 +18,7 @@ from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.decided import Decided, Run, Step
 from orchestrator.core.engine import Engine
 from orchestrator.core.ladder import Assessment
-from orchestrator.core.model import Condition, Move, Service
+from orchestrator.core.model import Condition, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
 from orchestrator.journal.lease import Lease
@@ -116,8 +116,8 @@ def verified_by_old_answers() -> Iterator[None]:
     """Any good answer verifies, asked before the step ended or after."""
     waits_for = steps._waits_for
 
-    def since_ever(turn: Turn, at_work: Run, step: Step, move: Move) -> tuple[Condition | None, float, float]:
-        condition, since, limit_s = waits_for(turn, at_work, step, move)
+    def since_ever(turn: Turn, at_work: Run, step: Step) -> tuple[Condition | None, float, float]:
+        condition, since, limit_s = waits_for(turn, at_work, step)
         return condition, (-1.0 if step.kind is r.StepKind.VERIFY else since), limit_s
 
     with put(steps, "_waits_for", since_ever):

@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.account import account
-from orchestrator.reports.phases import Phase, milestones, segments, totals
+from orchestrator.reports.phases import milestones, segments, totals
 from orchestrator.reports.shape import Known
 from tests.reports.sample import Tape, approve, asked_act, first_act, second_act
 

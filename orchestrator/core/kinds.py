@@ -1,0 +1,190 @@
+"""Kinds of steps: one row each, which everything else reads; in the order of `StepKind`, which is that of a run.
+
+The one rule it keeps: how one kind differs from another stands in its row. Whoever plans, waits, looks, shows, times,
+plays or checks a step asks the row, so that a new kind is a new row, and its place in `plan.plan_steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from orchestrator.core.model import Condition, Fence, Isolation, Model, Move, Playbook
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import RunStarted, StepKind
+
+
+class By(StrEnum):
+    """What carries a step out."""
+
+    PLAYBOOK = "playbook"
+    ANSWERS = "answers"  # to questions that are asked after it began
+    PERSON = "person"
+
+
+class Phase(StrEnum):
+    """Where a second of an outage went."""
+
+    DETECT = "detect"
+    DECIDE = "decide"
+    ISOLATE = "isolate"
+    HUMAN = "wait for a human"
+    DEPENDENCY = "wait for a dependency"
+    FENCE = "fence"
+    EXECUTE = "execute"
+    VERIFY = "verify"
+
+
+class Reach(IntEnum):
+    """How far a run has gone once such a step of it has begun."""
+
+    QUIET = 0  # the move can still be left alone: containing a compromise is no part of it
+    PREPARED = 1  # something of the move has been done, and nothing has stopped
+    COMMITTED = 2  # something may have stopped for good: it goes to its end
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a playbook step plays. `done_when`: the read-only question that tells whether it took effect."""
+
+    playbook: Playbook
+    timeout_s: float
+    done_when: Condition | None
+    safe_to_repeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a step that waits for answers wants to hear. `condition` None: there is nothing to ask."""
+
+    condition: Condition | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a step is of: a move of a model, perhaps a place, perhaps by the move's own hand-over."""
+
+    model: Model
+    move: Move
+    place: str | None = None
+    hand_over: bool = False
+
+    @property
+    def fence(self) -> Fence | None:
+        """The fence that is used: the move's own hand-over, or the place's."""
+        if self.place is None:
+            return None
+        known = self.model.places.get(self.place)  # a place taken out of the configuration may still act
+        return self.move.hand_over if self.hand_over else known.fence if known else None
+
+    @property
+    def isolation(self) -> Isolation | None:
+        """How the place is cut off, if its author says so."""
+        known = self.model.places.get(self.place or "")
+        return known.isolate if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row. Of a playbook step `work`, which the configuration calls `declared`; of one that waits for answers
+    `wanted`; either may have nothing (any more).
+
+    `fails_as`: why a wait that ends without its answers fails. `destroys`: something may stop for good, so the move's
+    preconditions are asked before. `contains`: a part of containment, whose failure is for a person to weigh.
+    `asks_first`: it asks the move's preconditions. `fences`: it takes its place out. `moves`: it is the move itself.
+    `verifies`: it waits for what the move promises. `acts_at`: the place that may act once it has begun.
+    """
+
+    by: By
+    phase: Phase
+    reach: Reach = Reach.QUIET
+    declared: str = "playbook"
+    work: Callable[[Subject], Work | None] = lambda _subject: None
+    wanted: Callable[[Subject], Wanted] = lambda _subject: Wanted(None, 0.0)
+    fails_as: Reason = Reason.PREFLIGHT_FAILED
+    destroys: bool = False
+    contains: bool = False
+    asks_first: bool = False
+    fences: bool = False
+    moves: bool = False
+    verifies: bool = False
+    acts_at: Callable[[RunStarted], str | None] | None = None
+
+    @property
+    def played(self) -> bool:
+        """Whether it is a playbook."""
+        return self.by is By.PLAYBOOK
+
+
+def _isolation(x: Subject) -> Work | None:
+    found = x.isolation
+    return Work(found.playbook, found.timeout_s, found.proven_when, found.safe_to_repeat) if found else None
+
+
+def _isolated(x: Subject) -> Wanted:
+    found = x.isolation
+    return Wanted(found.proven_when, found.timeout_s) if found else Wanted(None, 0.0)
+
+
+def _fence(x: Subject) -> Work | None:
+    found = x.fence
+    return Work(found.playbook, found.timeout_s, found.proven_when, found.safe_to_repeat) if found else None
+
+
+def _fenced(x: Subject) -> Wanted:
+    found = x.fence
+    return Wanted(found.proven_when, found.timeout_s) if found else Wanted(None, 0.0)
+
+
+def _beside(playbook: Playbook | None, move: Move) -> Work | None:
+    """What a move plays beside its playbook: whether it took effect shows nowhere."""
+    return Work(playbook, move.timeout_s, None, move.safe_to_repeat) if playbook else None
+
+
+def _preconditions(x: Subject) -> Wanted:
+    return Wanted(x.move.viable_when, x.move.preflight_timeout_s)
+
+
+KINDS: Mapping[StepKind, Kind] = {
+    StepKind.ISOLATE: Kind(By.PLAYBOOK, Phase.ISOLATE, declared="isolation", work=_isolation, contains=True),
+    StepKind.CONTAINED: Kind(By.ANSWERS, Phase.ISOLATE, wanted=_isolated, fails_as=Reason.NOT_CONTAINED, contains=True),
+    StepKind.PREFLIGHT: Kind(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
+    StepKind.APPROVAL: Kind(By.PERSON, Phase.HUMAN),
+    StepKind.RECHECK: Kind(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
+    StepKind.PREPARE: Kind(
+        By.PLAYBOOK,
+        Phase.EXECUTE,
+        Reach.PREPARED,
+        declared="prepare",
+        work=lambda x: _beside(x.move.prepare, x.move),
+        acts_at=lambda started: started.to_place,
+    ),
+    StepKind.FENCE: Kind(
+        By.PLAYBOOK, Phase.FENCE, Reach.COMMITTED, declared="fence", work=_fence, destroys=True, fences=True
+    ),
+    StepKind.PROOF: Kind(
+        By.ANSWERS, Phase.FENCE, Reach.COMMITTED, wanted=_fenced, fails_as=Reason.FENCE_UNPROVEN, fences=True
+    ),
+    StepKind.EXECUTE: Kind(
+        By.PLAYBOOK,
+        Phase.EXECUTE,
+        Reach.COMMITTED,
+        work=lambda x: Work(x.move.playbook, x.move.timeout_s, x.move.done_when, x.move.safe_to_repeat),
+        destroys=True,
+        moves=True,
+        acts_at=lambda started: started.to_place or started.from_place,
+    ),
+    StepKind.VERIFY: Kind(
+        By.ANSWERS,
+        Phase.VERIFY,
+        Reach.COMMITTED,
+        wanted=lambda x: Wanted(x.move.verify, x.move.verify_timeout_s),
+        fails_as=Reason.VERIFY_FAILED,
+        verifies=True,
+    ),
+    StepKind.FINISH: Kind(
+        By.PLAYBOOK, Phase.EXECUTE, Reach.COMMITTED, declared="finish", work=lambda x: _beside(x.move.finish, x.move)
+    ),
+}
