@@ -23,6 +23,7 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.plan import facts_for
 from orchestrator.core.reasons import Reason
 from orchestrator.shell.wiring import option_models
+from scripts import diagrams
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -221,3 +222,8 @@ def test_the_service_file_is_understood_by_systemd(tmp_path: Path) -> None:
     except FileNotFoundError:
         pytest.skip("systemd-analyze is not on this machine")
     assert "bascule.service" not in done.stderr, done.stderr
+
+
+def test_the_diagrams_are_those_of_the_tables() -> None:
+    page = text_of(diagrams.PAGE)
+    assert diagrams.renewed(page) == page, "the tables have changed: run python -m scripts.diagrams"

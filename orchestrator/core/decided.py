@@ -29,6 +29,7 @@ from orchestrator.core.state import (
     isolated_places,
     step_key,
 )
+from orchestrator.core.transitions import ENDED_BY, RUN, STEP, Illegal, RunEvent, StepEvent, next_state
 
 __all__ = [
     "EVERYTHING",
@@ -184,21 +185,24 @@ def _run_started(d: Decided, x: r.RunStarted) -> None:
     forget(d.runs, lambda run: run.ended.at if run.ended else None, KEPT_RUNS)
 
 
-LEGAL: dict[str, tuple[r.StepState, ...]] = {
-    "begin": (r.StepState.PENDING,),
-    "leave unseen": (r.StepState.RUNNING, r.StepState.LOOKING, r.StepState.UNSEEN),
-    "look at": (r.StepState.RUNNING, r.StepState.UNSEEN),
-    "finish": (r.StepState.PENDING, r.StepState.RUNNING, r.StepState.UNSEEN, r.StepState.LOOKING),
-    "retry": (r.StepState.LOOKING, r.StepState.UNSEEN),
-}
-
-
-def _step(d: Decided, run: str, name: str, what: str) -> Step:
+def _step(d: Decided, run: str, name: str, event: StepEvent) -> Step:
+    """The step, in the state that this event takes it to."""
     step = _run(d, run).step(name)
-    if step.state not in LEGAL[what]:
-        wanted = " or ".join(s.value for s in LEGAL[what])
-        raise IllegalRecord(f"cannot {what} step {name} of run {run}: it is {step.state.value}, not {wanted}")
+    try:
+        step.state = next_state(STEP, step.state, event)
+    except Illegal as why:
+        raise IllegalRecord(f"cannot {event.value} step {name} of run {run}: {why}") from None
     return step
+
+
+def _happens(d: Decided, run: str, event: RunEvent) -> Run:
+    """The run, if this can happen to it."""
+    found = _run(d, run)
+    try:
+        next_state(RUN, found.state, event)
+    except Illegal as why:
+        raise IllegalRecord(f"cannot {event.value} run {run}: {why}") from None
+    return found
 
 
 def _recheck_added(d: Decided, x: r.RecheckAdded) -> None:
@@ -210,31 +214,34 @@ def _recheck_added(d: Decided, x: r.RecheckAdded) -> None:
 
 
 def _step_began(d: Decided, x: r.StepBegan) -> None:
-    step = _step(d, x.run, x.step, "begin")
+    step = _run(d, x.run).step(x.step)
     if x.attempt != step.attempt + 1:
         raise IllegalRecord(f"attempt {x.attempt} of {x.run}/{x.step} follows attempt {step.attempt}")
-    step.state, step.attempt, step.attempt_at = r.StepState.RUNNING, x.attempt, x.at
+    step = _step(d, x.run, x.step, StepEvent.BEGIN)
+    step.attempt, step.attempt_at = x.attempt, x.at
     step.began_at = x.at if step.began_at is None else step.began_at
 
 
 def _step_left_unseen(d: Decided, x: r.StepLeftUnseen) -> None:
-    _step(d, x.run, x.step, "leave unseen").state = r.StepState.UNSEEN
+    _step(d, x.run, x.step, StepEvent.LEAVE_UNSEEN)
 
 
 def _step_looked(d: Decided, x: r.StepLooked) -> None:
-    step = _step(d, x.run, x.step, "look at")
-    step.state, step.looked_at, step.reason, step.evidence = r.StepState.LOOKING, x.at, x.reason, x.evidence
+    step = _step(d, x.run, x.step, StepEvent.LOOK_AT)
+    step.looked_at, step.reason, step.evidence = x.at, x.reason, x.evidence
     step.looked_attempt = x.attempt
 
 
 def _step_retried(d: Decided, x: r.StepRetried) -> None:
-    step = _step(d, x.run, x.step, "retry")
-    step.state, step.reason, step.evidence = r.StepState.PENDING, x.reason, x.evidence
+    step = _step(d, x.run, x.step, StepEvent.RETRY)
+    step.reason, step.evidence = x.reason, x.evidence
 
 
 def _step_finished(d: Decided, x: r.StepFinished) -> None:
-    step = _step(d, x.run, x.step, "finish")
-    step.state, step.ended_at, step.reason, step.evidence = x.state, x.at, x.reason, x.evidence
+    if x.state not in ENDED_BY:
+        raise IllegalRecord(f"step {x.step} of run {x.run} cannot finish as {x.state.value}")
+    step = _step(d, x.run, x.step, ENDED_BY[x.state])
+    step.ended_at, step.reason, step.evidence = x.at, x.reason, x.evidence
     step.tasks, step.unguarded = x.tasks, x.unguarded
     if step.began_at is None:
         step.began_at = x.at
@@ -243,11 +250,11 @@ def _step_finished(d: Decided, x: r.StepFinished) -> None:
 
 
 def _run_needs_human(d: Decided, x: r.RunNeedsHuman) -> None:
-    _run(d, x.run).human = x
+    _happens(d, x.run, RunEvent.HAND_OVER).human = x
 
 
 def _run_ended(d: Decided, x: r.RunEnded) -> None:
-    run = _run(d, x.run)
+    run = _happens(d, x.run, RunEvent.END)
     run.ended = x
     started = run.started
     if x.ok:
@@ -268,7 +275,7 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
 
 
 def _run_approved(d: Decided, x: r.RunApproved) -> None:
-    run = _run(d, x.run)
+    run = _happens(d, x.run, RunEvent.APPROVE)
     run.approved, run.human = x, None
     if x.fenced:
         run.fenced_by_hand[x.fenced] = x

@@ -62,7 +62,7 @@ class StepKind(StrEnum):
 
 
 class StepState(StrEnum):
-    """Where one step stands. See the table in `run.py`."""
+    """Where one step stands; what may follow what is in `transitions.py`."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -71,6 +71,14 @@ class StepState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
+
+
+class RunState(StrEnum):
+    """Where one run stands."""
+
+    GOING = "going"
+    WITH_A_PERSON = "with a person"
+    ENDED = "ended"
 
 
 class Origin(StrEnum):

@@ -1,22 +1,8 @@
 """One run, from its plan to its end.
 
 The one rule it keeps: a step begins only after the one before it is over, its intent is recorded before it is
-carried out, and a step whose end was not seen is looked at before it is tried again.
-
-    state      may become   by
-    ---------------------------------------------------------------------------------------------
-    pending    running      its turn has come (`StepBegan`, then the command)
-    running    done         the playbook ended well; the answers waited for came; somebody approved
-               failed       the playbook failed; the answers did not come in time; nobody approved
-               looking      the attempt ended without a result (timed out, lost)
-               unseen       the controller stopped meanwhile
-    unseen     done, failed the runner reports the attempt's true end after all
-               pending      the runner proves that it never began: another attempt
-               looking      the runner proves that it has ended, but not how
-    looking    done         `done_when` answers well to a question asked after the attempt's end
-               pending      it had no effect, or may be repeated: another attempt
-               failed       it had no effect within its time
-    any        skipped      not needed; the run stops here
+carried out, and a step whose end was not seen is looked at before it is tried again. What may follow what is in
+`transitions.py`.
 
 A hold before the fence stops the run there; past it the run finishes, and only an explicit abort stops it.
 """

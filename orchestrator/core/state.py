@@ -74,6 +74,13 @@ class Run:
         """Its id."""
         return self.started.run
 
+    @property
+    def state(self) -> r.RunState:
+        """Where it stands."""
+        if self.ended is not None:
+            return r.RunState.ENDED
+        return r.RunState.GOING if self.human is None else r.RunState.WITH_A_PERSON
+
     def step(self, name: str) -> Step:
         """The step of this name."""
         for step in self.steps:

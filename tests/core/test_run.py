@@ -9,10 +9,11 @@ import pytest
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.decided import LEGAL, Decided, IllegalRecord, Run, Step, apply
+from orchestrator.core.decided import Decided, IllegalRecord, Run, Step, apply
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode, Move, Tier
 from orchestrator.core.reasons import Reason
+from orchestrator.core.transitions import STEP, StepEvent
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, book, story
 
@@ -43,30 +44,52 @@ def ended(world: World, run: str = "r1") -> tuple[bool, Reason]:
 # ---- the table
 
 
-def _record(what: str, attempt: int) -> r.Record:
-    made: dict[str, r.Record] = {
-        "begin": r.StepBegan(1.0, "r1", "execute", attempt + 1),
-        "leave unseen": r.StepLeftUnseen(1.0, "r1", "execute", attempt),
-        "look at": r.StepLooked(1.0, "r1", "execute", attempt, Reason.TIMED_OUT, ""),
-        "finish": r.StepFinished(1.0, "r1", "execute", attempt, r.StepState.DONE, Reason.CONDITIONS_MET, ""),
-        "retry": r.StepRetried(1.0, "r1", "execute", Reason.NOT_NEEDED, ""),
+def _record(event: StepEvent, attempt: int) -> r.Record:
+    def finished(state: r.StepState) -> r.Record:
+        return r.StepFinished(1.0, "r1", "execute", attempt, state, Reason.CONDITIONS_MET, "")
+
+    made: dict[StepEvent, r.Record] = {
+        StepEvent.BEGIN: r.StepBegan(1.0, "r1", "execute", attempt + 1),
+        StepEvent.LEAVE_UNSEEN: r.StepLeftUnseen(1.0, "r1", "execute", attempt),
+        StepEvent.LOOK_AT: r.StepLooked(1.0, "r1", "execute", attempt, Reason.TIMED_OUT, ""),
+        StepEvent.RETRY: r.StepRetried(1.0, "r1", "execute", Reason.NOT_NEEDED, ""),
+        StepEvent.DO: finished(r.StepState.DONE),
+        StepEvent.FAIL: finished(r.StepState.FAILED),
+        StepEvent.SKIP: finished(r.StepState.SKIPPED),
     }
-    return made[what]
+    return made[event]
 
 
-@pytest.mark.parametrize("what", sorted(LEGAL))
+@pytest.mark.parametrize("event", StepEvent)
 @pytest.mark.parametrize("state", STATES)
-def test_illegal_transitions_raise_and_say_what_was_expected(what: str, state: r.StepState) -> None:
+def test_illegal_transitions_raise_and_say_what_was_expected(event: StepEvent, state: r.StepState) -> None:
     started = r.RunStarted(
         0.0, "r1", "acme/erp", "acme/geo-site", r.Origin.MANUAL, (), "digest", "model", Reason.ASKED_BY_OPERATOR
     )
     step = Step("execute", r.StepKind.EXECUTE, state=state, attempt=1, began_at=0.0)
     decided = Decided(runs={"r1": Run(started, [step])})
-    if state in LEGAL[what]:
-        apply(decided, _record(what, 1))
+    if state in STEP[event]:
+        apply(decided, _record(event, 1))
+        assert step.state is STEP[event][state]
     else:
-        with pytest.raises(IllegalRecord, match=f"cannot {what} step execute of run r1: it is {state.value}, not"):
-            apply(decided, _record(what, 1))
+        told = f"cannot {event.value} step execute of run r1: it is {state.value}, not"
+        with pytest.raises(IllegalRecord, match=told):
+            apply(decided, _record(event, 1))
+        assert step.state is state
+
+
+def test_a_step_that_is_over_stays_so() -> None:
+    over = (r.StepState.DONE, r.StepState.FAILED, r.StepState.SKIPPED)
+    assert not [event for event in StepEvent for state in over if state in STEP[event]]
+
+
+def test_a_step_finishes_only_as_what_is_over() -> None:
+    world = lab()
+    isp_a_dies(world)
+    world.run(8)
+    ended = r.StepFinished(world.now, "r1", "execute", 1, r.StepState.LOOKING, Reason.CONDITIONS_MET, "")
+    with pytest.raises(IllegalRecord, match="step execute of run r1 cannot finish as looking"):
+        apply(world.decided(), ended)
 
 
 def test_nothing_happens_in_a_run_that_has_ended() -> None:
