@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.reasons import TEXTS, Reason
+from orchestrator.core.reasons import Against, Reason
 
 PACKAGE = Path(__file__).parents[1] / "orchestrator"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -232,11 +232,24 @@ def test_a_module_opens_with_what_it_is_for(path: Path) -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_has_its_sentence(reason: Reason) -> None:
-    assert TEXTS.get(reason), f"{reason.name} has no row in TEXTS: say in one sentence what an operator should read"
+    assert reason.text, f"{reason.name} has no sentence: say in one what an operator should read"
 
 
 def test_no_two_reasons_read_alike() -> None:
-    assert len(set(TEXTS.values())) == len(TEXTS)
+    assert len({reason.text for reason in Reason}) == len(Reason)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_is_used(reason: Reason) -> None:
+    source = "\n".join(path.read_text() for path in MODULES if name_of(path) != "core/reasons.py")
+    assert f"Reason.{reason.name}" in source, f"nothing happens, and nothing stops, for {reason.name}: take its row out"
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_who_may_go_against_it_is_said_in_full(reason: Reason) -> None:
+    """What a person goes against says what that does; what nobody may, why, and what to do instead."""
+    wanted = reason.against in (Against.PERSON, Against.NOBODY)
+    assert bool(reason.told) is wanted, f"{reason.name}: {reason.against.value}"
 
 
 def test_every_kind_of_notice_is_told_by_somebody() -> None:

@@ -15,7 +15,6 @@ from orchestrator.core.decided import Decided, Run
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.ladder import to_fence
 from orchestrator.core.model import Model, Move, Service
-from orchestrator.core.overrides import OVERRIDABLE
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState
 from orchestrator.core.state import EVERYTHING
@@ -114,8 +113,11 @@ def _length(for_s: float) -> str:
 
 
 def _override(x: Refused) -> list[Remedy]:
-    what = OVERRIDABLE[x.reason]
-    return [Remedy(f"or go against it on record ({what})", x.again("--override", x.reason.value, "--reason", "WHY"))]
+    return [
+        Remedy(
+            f"or go against it on record ({x.reason.told})", x.again("--override", x.reason.value, "--reason", "WHY")
+        )
+    ]
 
 
 def _checks(x: Refused) -> list[Remedy]:

@@ -7,51 +7,11 @@ on one thing, cannot be overridden: it is lifted by a proof, or by a named perso
 
 from __future__ import annotations
 
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import Against, Reason
 
-OVERRIDABLE: dict[Reason, str] = {
-    Reason.BLIND: "you know what this controller cannot see",
-    Reason.TOO_MANY_FAILOVERS: "one more run at a time than the limit",
-    Reason.IN_INCIDENT: "going back although the service is not recovered",
-    Reason.NOT_VIABLE: "the move goes on although its preconditions do not hold",
-    Reason.VIABILITY_UNKNOWN: "the move goes on although nothing answers for its preconditions",
-    Reason.ALREADY_ENGAGED: "the same move once more",
-    Reason.RPO_UNKNOWN: "data of an age that nobody measured",
-    Reason.RPO_EXCEEDED: "the loss of what is newer than the data found",
-}
-
-# These stop automatic action only: a person's own word does not meet them, and may name them without harm.
-AUTOMATIC_ONLY: frozenset[Reason] = frozenset(
-    {
-        Reason.NO_QUORUM,
-        Reason.HEALTH_UNKNOWN,
-        Reason.OBSERVE_ONLY,
-        Reason.IN_MAINTENANCE,
-        Reason.HELD,
-        Reason.COOLING_DOWN,
-        Reason.HOLD_DOWN,
-        Reason.FLAPPING,
-        Reason.MASS_FAILURE,
-        Reason.DEPENDENCY_RECOVERING,
-        Reason.SETTLING,
-        Reason.COMPROMISE_SUSPECTED,
-        Reason.APPROVAL_NEEDED,
-        Reason.BUDGET_TOO_SMALL,
-    }
-)
-
-_FENCE = "say --fence to fence the place, or --fenced PLACE to state that it cannot act"
-NEVER: dict[Reason, str] = {
-    Reason.FENCE_UNPROVEN: f"two places might act at once; {_FENCE}",
-    Reason.FENCE_NOT_AUTOMATIC: f"two places might act at once; {_FENCE}",
-    Reason.NO_FENCE: "two places might act at once; say --fenced PLACE to state that it cannot act",
-    Reason.SEEN_ALIVE: f"two places might act at once; {_FENCE}",
-    Reason.RESOURCE_BUSY: "two runs would work on one thing; wait for the other, or abort it: bascule abort RUN",
-    Reason.ALREADY_THERE: "there is nowhere to go; name another move",
-    Reason.WRONG_PLACE: "the move is written for another place; name another move",
-    Reason.PLAN_CHANGED: "nobody has seen the new plan; look at it with --dry-run and say it again",
-    Reason.STALE_EPOCH: "another controller has acted since; this one must not",
-}
+OVERRIDABLE = tuple(reason for reason in Reason if reason.against is Against.PERSON)
+AUTOMATIC_ONLY = tuple(reason for reason in Reason if reason.against is Against.AUTOMATIC_ONLY)
+NEVER = tuple(reason for reason in Reason if reason.against is Against.NOBODY)
 
 
 def known() -> str:

@@ -1,180 +1,297 @@
-"""Why: the one enum of named reasons, each with the sentence an operator reads.
+"""Why: the one table of named reasons, a row each: the word, the part it plays, the sentence, who may go against it.
 
 The one rule it keeps: every decision, refusal and ending carries a member of `Reason`; the journal, the command
-line, the reports and the messages all show this word. A new guard starts with a row here.
+line, the reports and the messages all show this word. A new guard starts with a row here; what may be overridden, what
+the simulator counts as a guard, and what docs/guards.md says of it follow from the row.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, StrEnum
+
+
+class Part(Enum):
+    """The part that a reason plays."""
+
+    CAUSE = "why something happens"
+    GUARD = "may we act?"
+    TIER = "may this tier?"
+    ENDING = "how things end"
+    REFUSAL = "a word refused for what it says"
+
+
+class Against(Enum):
+    """Who may go against it."""
+
+    NOTHING = "it stops nothing"
+    PERSON = "a named person, on record"
+    AUTOMATIC_ONLY = "nobody has to: a person's own word does not meet it"
+    NOBODY = "nobody: it protects from two places that act at once, or from two runs on one thing"
+
+
+_FENCE = "say --fence to fence the place, or --fenced PLACE to state that it cannot act"
 
 
 class Reason(StrEnum):
-    """One named reason. `text` is its sentence."""
+    """One named reason. `text` is its sentence.
+
+    `told`: what a person does who goes against it; where nobody may, why, and what to do instead.
+    """
+
+    part: Part
+    text: str
+    against: Against
+    told: str
+
+    def __new__(
+        cls, word: str, part: Part = Part.CAUSE, text: str = "", against: Against = Against.NOTHING, told: str = ""
+    ) -> Reason:
+        """A row of the table; or, by its word alone, the one that there is."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.part, member.text, member.against, member.told = part, text, against, told
+        return member
 
     # why something happens
-    SERVICE_DOWN = "service down"
-    TIER_CHOSEN = "tier chosen"
-    ASKED_BY_OPERATOR = "asked by operator"
-    CONDITIONS_MET = "conditions met"
-    APPROVED = "approved"
-    FENCED_BY_HAND = "fenced by hand"
-    OVERRIDDEN = "overridden"
-    ALREADY_DONE = "already done"
-    NOT_NEEDED = "not needed"
+    SERVICE_DOWN = "service down", Part.CAUSE, "the service's checks say it is down"
+    TIER_CHOSEN = "tier chosen", Part.CAUSE, "first tier of the ladder that can help"
+    ASKED_BY_OPERATOR = "asked by operator", Part.CAUSE, "a named operator asked for it"
+    CONDITIONS_MET = "conditions met", Part.CAUSE, "what was waited for has been answered well"
+    APPROVED = "approved", Part.CAUSE, "a named person approved it"
+    FENCED_BY_HAND = "fenced by hand", Part.CAUSE, "a named person states that the place cannot act any more"
+    OVERRIDDEN = "overridden", Part.CAUSE, "a named person goes against it, on record"
+    ALREADY_DONE = "already done", Part.CAUSE, "a look at the target showed that it is done"
+    NOT_NEEDED = "not needed", Part.CAUSE, "nothing to be done here"
     # guards: may we act?
-    BLIND = "blind"
-    NO_QUORUM = "no quorum"
-    HEALTH_UNKNOWN = "health unknown"
-    SEEN_ALIVE = "seen alive"
-    OBSERVE_ONLY = "observe only"
-    IN_MAINTENANCE = "in maintenance"
-    HELD = "held"
-    COOLING_DOWN = "cooling down"
-    HOLD_DOWN = "hold down"
-    FLAPPING = "flapping"
-    MASS_FAILURE = "mass failure"
-    TOO_MANY_FAILOVERS = "too many failovers"
-    DEPENDENCY_RECOVERING = "dependency recovering"
-    SETTLING = "settling"
-    RESOURCE_BUSY = "resource busy"
-    COMPROMISE_SUSPECTED = "compromise suspected"
+    BLIND = (
+        "blind",
+        Part.GUARD,
+        "no reference target answered: it may be this vantage that is cut off",
+        Against.PERSON,
+        "you know what this controller cannot see",
+    )
+    NO_QUORUM = (
+        "no quorum",
+        Part.GUARD,
+        "too few vantages see it down: one alone never triggers",
+        Against.AUTOMATIC_ONLY,
+    )
+    HEALTH_UNKNOWN = (
+        "health unknown",
+        Part.GUARD,
+        "what the service's health rests on is not answered: unknown is not down",
+        Against.AUTOMATIC_ONLY,
+    )
+    SEEN_ALIVE = (
+        "seen alive",
+        Part.GUARD,
+        "the place to be left gave a good answer a moment ago",
+        Against.NOBODY,
+        f"two places might act at once; {_FENCE}",
+    )
+    OBSERVE_ONLY = "observe only", Part.GUARD, "the service is in mode observe", Against.AUTOMATIC_ONLY
+    IN_MAINTENANCE = "in maintenance", Part.GUARD, "an announced maintenance window is open", Against.AUTOMATIC_ONLY
+    HELD = "held", Part.GUARD, "a named person holds automatic action", Against.AUTOMATIC_ONLY
+    COOLING_DOWN = "cooling down", Part.GUARD, "the place failed too recently to go back to it", Against.AUTOMATIC_ONLY
+    HOLD_DOWN = (
+        "hold down",
+        Part.GUARD,
+        "the service has not been healthy for long enough to go back by itself",
+        Against.AUTOMATIC_ONLY,
+    )
+    FLAPPING = (
+        "flapping",
+        Part.GUARD,
+        "too many automatic moves in the window: frozen until a person resumes",
+        Against.AUTOMATIC_ONLY,
+    )
+    MASS_FAILURE = (
+        "mass failure",
+        Part.GUARD,
+        "too many unexplained failure domains at once: it may be the checks",
+        Against.AUTOMATIC_ONLY,
+    )
+    TOO_MANY_FAILOVERS = (
+        "too many failovers",
+        Part.GUARD,
+        "too many failovers are under way",
+        Against.PERSON,
+        "one more run at a time than the limit",
+    )
+    DEPENDENCY_RECOVERING = (
+        "dependency recovering",
+        Part.GUARD,
+        "something this service depends on is recovering first",
+        Against.AUTOMATIC_ONLY,
+    )
+    SETTLING = (
+        "settling",
+        Part.GUARD,
+        "a move has just ended: the service's own checks are given time",
+        Against.AUTOMATIC_ONLY,
+    )
+    RESOURCE_BUSY = (
+        "resource busy",
+        Part.GUARD,
+        "another run holds the resource",
+        Against.NOBODY,
+        "two runs would work on one thing; wait for the other, or abort it: bascule abort RUN",
+    )
+    COMPROMISE_SUSPECTED = (
+        "compromise suspected",
+        Part.GUARD,
+        "a compromise is suspected: isolate and ask",
+        Against.AUTOMATIC_ONLY,
+    )
     # guards: may this tier?
-    NOT_VIABLE = "not viable"
-    VIABILITY_UNKNOWN = "viability unknown"
-    ALREADY_ENGAGED = "already engaged"
-    ALREADY_THERE = "already there"
-    WRONG_PLACE = "wrong place"
-    RPO_UNKNOWN = "RPO unknown"
-    RPO_EXCEEDED = "RPO exceeded"
-    FENCE_UNPROVEN = "fence unproven"
-    FENCE_NOT_AUTOMATIC = "fence not automatic"
-    NO_FENCE = "no fence"
-    APPROVAL_NEEDED = "approval needed"
-    BUDGET_TOO_SMALL = "budget too small"
+    NOT_VIABLE = (
+        "not viable",
+        Part.TIER,
+        "the move's own preconditions do not hold",
+        Against.PERSON,
+        "the move goes on although its preconditions do not hold",
+    )
+    VIABILITY_UNKNOWN = (
+        "viability unknown",
+        Part.TIER,
+        "the move's preconditions could not be checked",
+        Against.PERSON,
+        "the move goes on although nothing answers for its preconditions",
+    )
+    ALREADY_ENGAGED = (
+        "already engaged",
+        Part.TIER,
+        "the move is in effect already",
+        Against.PERSON,
+        "the same move once more",
+    )
+    ALREADY_THERE = (
+        "already there",
+        Part.TIER,
+        "the service is placed there already",
+        Against.NOBODY,
+        "there is nowhere to go; name another move",
+    )
+    WRONG_PLACE = (
+        "wrong place",
+        Part.TIER,
+        "the move starts from another place, or fences another than was named",
+        Against.NOBODY,
+        "the move is written for another place; name another move",
+    )
+    RPO_UNKNOWN = (
+        "RPO unknown",
+        Part.TIER,
+        "the age of the data found there was not measured",
+        Against.PERSON,
+        "data of an age that nobody measured",
+    )
+    RPO_EXCEEDED = (
+        "RPO exceeded",
+        Part.TIER,
+        "the data found there is older than the RPO allows",
+        Against.PERSON,
+        "the loss of what is newer than the data found",
+    )
+    FENCE_UNPROVEN = (
+        "fence unproven",
+        Part.TIER,
+        "the place to be left may still act",
+        Against.NOBODY,
+        f"two places might act at once; {_FENCE}",
+    )
+    FENCE_NOT_AUTOMATIC = (
+        "fence not automatic",
+        Part.TIER,
+        "the place to be left may be alive: a person must decide to fence it",
+        Against.NOBODY,
+        f"two places might act at once; {_FENCE}",
+    )
+    NO_FENCE = (
+        "no fence",
+        Part.TIER,
+        "no fence is declared for a place that may still act",
+        Against.NOBODY,
+        "two places might act at once; say --fenced PLACE to state that it cannot act",
+    )
+    APPROVAL_NEEDED = "approval needed", Part.TIER, "a named approval is needed", Against.AUTOMATIC_ONLY
+    BUDGET_TOO_SMALL = (
+        "budget too small",
+        Part.TIER,
+        "it usually takes longer than the budget left, and another tier fits",
+        Against.AUTOMATIC_ONLY,
+    )
     # how things end
-    VERIFIED = "verified"
-    RECOVERED_BY_ITSELF = "recovered by itself"
-    RECOVERED_WITH_ANOTHER = "recovered with another service"
-    RECOVERED_UNVERIFIED = "recovered, not verified"
-    PREFLIGHT_OLD = "preflight too old"
-    PREFLIGHT_FAILED = "preflight failed"
-    NOT_CONTAINED = "not contained"
-    PLAYBOOK_FAILED = "playbook failed"
-    UNREACHABLE = "unreachable"
-    TIMED_OUT = "timed out"
-    VERIFY_FAILED = "verify failed"
-    CANCELLED = "cancelled"
-    ABORTED = "aborted"
-    NOT_APPROVED = "not approved"
-    APPROVAL_EXPIRED = "approval expired"
-    PLAN_CHANGED = "plan changed"
-    STALE_EPOCH = "stale epoch"
-    END_NOT_SEEN = "end not seen"
-    NEVER_BEGUN = "never begun"
-    UNDETERMINED = "undetermined"
-    COULD_NOT_START = "could not start"
-    NO_TIER_LEFT = "no tier left"
+    VERIFIED = "verified", Part.ENDING, "verified by a good answer after the last step"
+    RECOVERED_BY_ITSELF = (
+        "recovered by itself",
+        Part.ENDING,
+        "the checks are good again, and no move of this service was tried",
+    )
+    RECOVERED_WITH_ANOTHER = (
+        "recovered with another service",
+        Part.ENDING,
+        "the checks are good again after or during a move that another service shares",
+    )
+    RECOVERED_UNVERIFIED = (
+        "recovered, not verified",
+        Part.ENDING,
+        "the checks are good again; a move was tried, and nothing verified it",
+    )
+    PREFLIGHT_OLD = "preflight too old", Part.ENDING, "the preconditions were asked too long ago: they are asked again"
+    PREFLIGHT_FAILED = "preflight failed", Part.TIER, "the preconditions did not hold when asked again"
+    NOT_CONTAINED = "not contained", Part.ENDING, "nothing shows that the place is cut off from the others"
+    PLAYBOOK_FAILED = "playbook failed", Part.ENDING, "the playbook failed"
+    UNREACHABLE = "unreachable", Part.ENDING, "the playbook could not reach a host"
+    TIMED_OUT = "timed out", Part.ENDING, "it took longer than its time-out"
+    VERIFY_FAILED = "verify failed", Part.ENDING, "no good answer came after the move"
+    CANCELLED = "cancelled", Part.ENDING, "cancelled"
+    ABORTED = "aborted", Part.ENDING, "it was aborted; the record says by whom"
+    NOT_APPROVED = "not approved", Part.ENDING, "a named person said no"
+    APPROVAL_EXPIRED = "approval expired", Part.ENDING, "nobody approved in time: no reply is no"
+    PLAN_CHANGED = (
+        "plan changed",
+        Part.ENDING,
+        "the playbook, or something it uses, is not what was decided upon",
+        Against.NOBODY,
+        "nobody has seen the new plan; look at it with --dry-run and say it again",
+    )
+    STALE_EPOCH = (
+        "stale epoch",
+        Part.GUARD,
+        "a later controller has acted on the target",
+        Against.NOBODY,
+        "another controller has acted since; this one must not",
+    )
+    END_NOT_SEEN = "end not seen", Part.ENDING, "the end of the step was not seen"
+    NEVER_BEGUN = "never begun", Part.ENDING, "the controller stopped before the step was carried out"
+    UNDETERMINED = "undetermined", Part.ENDING, "whether the step had its effect could not be determined"
+    COULD_NOT_START = "could not start", Part.ENDING, "the step could not be started"
+    NO_TIER_LEFT = "no tier left", Part.ENDING, "no tier of the ladder is left"
     # words refused for what they say
-    NO_SUCH_SERVICE = "no such service"
-    NO_SUCH_MOVE = "no such move"
-    NO_SUCH_RUN = "no such run"
-    NO_INCIDENT = "no incident"
-    NOT_WAITING = "not waiting for approval"
-    ALREADY_ENDED = "already ended"
-    AT_HOME = "at home"
-    NO_WAY_BACK = "no way back"
-    NOT_HELD = "not held"
-    IN_INCIDENT = "in an incident"
-    NOBODY_NAMED = "nobody named"
-    NO_SUCH_PERSON = "no such person"
-    NOT_THAT_PERSON = "not that person"
-    ID_IN_USE = "id in use"
-    NO_SUCH_GUARD = "no such guard"
-    NOT_OVERRIDABLE = "not overridable"
-    CANNOT_ACT = "cannot act"
-
-    @property
-    def text(self) -> str:
-        """The sentence behind the word."""
-        return TEXTS[self]
-
-
-TEXTS: dict[Reason, str] = {
-    Reason.SERVICE_DOWN: "the service's checks say it is down",
-    Reason.TIER_CHOSEN: "first tier of the ladder that can help",
-    Reason.ASKED_BY_OPERATOR: "a named operator asked for it",
-    Reason.CONDITIONS_MET: "what was waited for has been answered well",
-    Reason.APPROVED: "a named person approved it",
-    Reason.FENCED_BY_HAND: "a named person states that the place cannot act any more",
-    Reason.OVERRIDDEN: "a named person goes against it, on record",
-    Reason.ALREADY_DONE: "a look at the target showed that it is done",
-    Reason.NOT_NEEDED: "nothing to be done here",
-    Reason.BLIND: "no reference target answered: it may be this vantage that is cut off",
-    Reason.NO_QUORUM: "too few vantages see it down: one alone never triggers",
-    Reason.HEALTH_UNKNOWN: "what the service's health rests on is not answered: unknown is not down",
-    Reason.SEEN_ALIVE: "the place to be left gave a good answer a moment ago",
-    Reason.OBSERVE_ONLY: "the service is in mode observe",
-    Reason.IN_MAINTENANCE: "an announced maintenance window is open",
-    Reason.HELD: "a named person holds automatic action",
-    Reason.COOLING_DOWN: "the place failed too recently to go back to it",
-    Reason.HOLD_DOWN: "the service has not been healthy for long enough to go back by itself",
-    Reason.FLAPPING: "too many automatic moves in the window: frozen until a person resumes",
-    Reason.MASS_FAILURE: "too many unexplained failure domains at once: it may be the checks",
-    Reason.TOO_MANY_FAILOVERS: "too many failovers are under way",
-    Reason.DEPENDENCY_RECOVERING: "something this service depends on is recovering first",
-    Reason.SETTLING: "a move has just ended: the service's own checks are given time",
-    Reason.RESOURCE_BUSY: "another run holds the resource",
-    Reason.COMPROMISE_SUSPECTED: "a compromise is suspected: isolate and ask",
-    Reason.NOT_VIABLE: "the move's own preconditions do not hold",
-    Reason.VIABILITY_UNKNOWN: "the move's preconditions could not be checked",
-    Reason.ALREADY_ENGAGED: "the move is in effect already",
-    Reason.ALREADY_THERE: "the service is placed there already",
-    Reason.WRONG_PLACE: "the move starts from another place, or fences another than was named",
-    Reason.RPO_UNKNOWN: "the age of the data found there was not measured",
-    Reason.RPO_EXCEEDED: "the data found there is older than the RPO allows",
-    Reason.FENCE_UNPROVEN: "the place to be left may still act",
-    Reason.FENCE_NOT_AUTOMATIC: "the place to be left may be alive: a person must decide to fence it",
-    Reason.NO_FENCE: "no fence is declared for a place that may still act",
-    Reason.APPROVAL_NEEDED: "a named approval is needed",
-    Reason.BUDGET_TOO_SMALL: "it usually takes longer than the budget left, and another tier fits",
-    Reason.VERIFIED: "verified by a good answer after the last step",
-    Reason.RECOVERED_BY_ITSELF: "the checks are good again, and no move of this service was tried",
-    Reason.RECOVERED_WITH_ANOTHER: "the checks are good again after or during a move that another service shares",
-    Reason.RECOVERED_UNVERIFIED: "the checks are good again; a move was tried, and nothing verified it",
-    Reason.PREFLIGHT_OLD: "the preconditions were asked too long ago: they are asked again",
-    Reason.PREFLIGHT_FAILED: "the preconditions did not hold when asked again",
-    Reason.NOT_CONTAINED: "nothing shows that the place is cut off from the others",
-    Reason.PLAYBOOK_FAILED: "the playbook failed",
-    Reason.UNREACHABLE: "the playbook could not reach a host",
-    Reason.TIMED_OUT: "it took longer than its time-out",
-    Reason.VERIFY_FAILED: "no good answer came after the move",
-    Reason.CANCELLED: "cancelled",
-    Reason.ABORTED: "it was aborted; the record says by whom",
-    Reason.NOT_APPROVED: "a named person said no",
-    Reason.APPROVAL_EXPIRED: "nobody approved in time: no reply is no",
-    Reason.PLAN_CHANGED: "the playbook, or something it uses, is not what was decided upon",
-    Reason.STALE_EPOCH: "a later controller has acted on the target",
-    Reason.END_NOT_SEEN: "the end of the step was not seen",
-    Reason.NEVER_BEGUN: "the controller stopped before the step was carried out",
-    Reason.UNDETERMINED: "whether the step had its effect could not be determined",
-    Reason.COULD_NOT_START: "the step could not be started",
-    Reason.NO_TIER_LEFT: "no tier of the ladder is left",
-    Reason.NO_SUCH_SERVICE: "there is no service of this name",
-    Reason.NO_SUCH_MOVE: "the service's ladder and failback have no such move",
-    Reason.NO_SUCH_RUN: "there is no run of this id",
-    Reason.NO_INCIDENT: "the service has no open incident",
-    Reason.NOT_WAITING: "the run is not waiting for an approval",
-    Reason.ALREADY_ENDED: "it has ended already",
-    Reason.AT_HOME: "the service is where it belongs and no move is in effect",
-    Reason.NO_WAY_BACK: "no declared way back of the service starts from how it is now",
-    Reason.NOT_HELD: "nothing of that name was held, in maintenance or suspected",
-    Reason.IN_INCIDENT: "the service has an open incident",
-    Reason.ID_IN_USE: "another word was said under this id",
-    Reason.NO_SUCH_GUARD: "there is no guard of this name to go against",
-    Reason.NOT_OVERRIDABLE: "nobody may go against this guard",
-    Reason.NOBODY_NAMED: "a word needs the name of the person who says it",
-    Reason.NO_SUCH_PERSON: "nobody of this name is among the people declared",
-    Reason.NOT_THAT_PERSON: "this login does not speak for that person",
-    Reason.CANNOT_ACT: "the journal cannot be written, or the engine met a defect: nothing is done",
-}
+    NO_SUCH_SERVICE = "no such service", Part.REFUSAL, "there is no service of this name"
+    NO_SUCH_MOVE = "no such move", Part.REFUSAL, "the service's ladder and failback have no such move"
+    NO_SUCH_RUN = "no such run", Part.REFUSAL, "there is no run of this id"
+    NOT_WAITING = "not waiting for approval", Part.REFUSAL, "the run is not waiting for an approval"
+    ALREADY_ENDED = "already ended", Part.REFUSAL, "it has ended already"
+    AT_HOME = "at home", Part.REFUSAL, "the service is where it belongs and no move is in effect"
+    NO_WAY_BACK = "no way back", Part.REFUSAL, "no declared way back of the service starts from how it is now"
+    NOT_HELD = "not held", Part.REFUSAL, "nothing of that name was held, in maintenance or suspected"
+    IN_INCIDENT = (
+        "in an incident",
+        Part.REFUSAL,
+        "the service has an open incident",
+        Against.PERSON,
+        "going back although the service is not recovered",
+    )
+    NOBODY_NAMED = "nobody named", Part.REFUSAL, "a word needs the name of the person who says it"
+    NO_SUCH_PERSON = "no such person", Part.REFUSAL, "nobody of this name is among the people declared"
+    NOT_THAT_PERSON = "not that person", Part.REFUSAL, "this login does not speak for that person"
+    ID_IN_USE = "id in use", Part.REFUSAL, "another word was said under this id"
+    NO_SUCH_GUARD = "no such guard", Part.REFUSAL, "there is no guard of this name to go against"
+    NOT_OVERRIDABLE = "not overridable", Part.REFUSAL, "nobody may go against this guard"
+    CANNOT_ACT = (
+        "cannot act",
+        Part.REFUSAL,
+        "the journal cannot be written, or the engine met a defect: nothing is done",
+    )

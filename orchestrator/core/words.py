@@ -255,7 +255,7 @@ def _override_refusal(word: WordSpoken) -> Refusal | None:
         named = overrides_.guards_named(word.options.get("override"))
     except LookupError as unknown:
         return Refusal(Reason.NO_SUCH_GUARD, str(unknown.args[0]))
-    never = [f"{reason.value}: {overrides_.NEVER[reason]}" for reason in named if reason in overrides_.NEVER]
+    never = [f"{reason.value}: {reason.told}" for reason in named if reason in overrides_.NEVER]
     return Refusal(Reason.NOT_OVERRIDABLE, "; ".join(never)) if never else None
 
 

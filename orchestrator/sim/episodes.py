@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orchestrator.core import records as r
 from orchestrator.core.model import Model
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import Part, Reason
 from orchestrator.core.recovery import GOOD_BEFORE
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.faults import Fault, FaultKind
@@ -44,33 +44,7 @@ OF_THE_CONTROLLER = frozenset(
         FaultKind.PLAYBOOK_UNSEEN,
     }
 )  # what does not take a service down, but makes its recovery harder
-GUARDS = frozenset(
-    {
-        Reason.BLIND,
-        Reason.SEEN_ALIVE,
-        Reason.OBSERVE_ONLY,
-        Reason.IN_MAINTENANCE,
-        Reason.HELD,
-        Reason.COOLING_DOWN,
-        Reason.FLAPPING,
-        Reason.MASS_FAILURE,
-        Reason.TOO_MANY_FAILOVERS,
-        Reason.DEPENDENCY_RECOVERING,
-        Reason.SETTLING,
-        Reason.RESOURCE_BUSY,
-        Reason.NOT_VIABLE,
-        Reason.VIABILITY_UNKNOWN,
-        Reason.RPO_UNKNOWN,
-        Reason.RPO_EXCEEDED,
-        Reason.FENCE_UNPROVEN,
-        Reason.FENCE_NOT_AUTOMATIC,
-        Reason.NO_FENCE,
-        Reason.BUDGET_TOO_SMALL,
-        Reason.PREFLIGHT_FAILED,
-        Reason.STALE_EPOCH,
-        Reason.COMPROMISE_SUSPECTED,
-    }
-)
+GUARDS = frozenset(reason for reason in Reason if reason.part in (Part.GUARD, Part.TIER))
 
 
 @dataclass(frozen=True, slots=True)
