@@ -16,15 +16,24 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from orchestrator.core.codec import CodecError, decode, loads
 from orchestrator.journal import queries
 from orchestrator.journal.journal import AxisState, ChainFault, Fault, JournalUnreadable
 from orchestrator.journal.lease import Lease
 
-if TYPE_CHECKING:
-    from orchestrator.journal.store import Store
+
+class Read(Protocol):
+    """A journal's file that is open."""
+
+    @property
+    def version(self) -> int:
+        """The version of its format."""
+
+    def read(self, query: str) -> list[Any]:
+        """The rows that a query finds."""
+
 
 Made = dict[tuple[str, str], str]
 """Kind and name to the statement that makes it."""
@@ -104,7 +113,7 @@ def sound(row: tuple[object, ...] | None) -> AxisState | None:
     return AxisState(row[0], *numbers) if len(numbers) == len(row) - 1 else None
 
 
-def faults(store: Store) -> Iterator[ChainFault]:
+def faults(store: Read) -> Iterator[ChainFault]:
     """Whatever is not as our own statements make it."""
     made, there = _made(store.version), {(k, n): plain(t) for k, n, t in store.read(queries.MADE)}
     for what in sorted(made.keys() | there.keys()):
@@ -143,7 +152,7 @@ def lease_in(row: tuple[int, str | None]) -> tuple[int, Lease | None]:
         raise JournalUnreadable(f"the journal's lease cannot be read: {error}", "Restore a copy.") from error
 
 
-def _epochs(store: Store) -> Iterator[ChainFault]:
+def _epochs(store: Read) -> Iterator[ChainFault]:
     count, first, last, leased = store.read(queries.EPOCHS)[0]
     if leased != (last or 0):
         yield ChainFault(0, Fault.ALTERED, f"its epoch is {leased}, and the latest one taken is {last or 0}", "lease")
@@ -151,7 +160,7 @@ def _epochs(store: Store) -> Iterator[ChainFault]:
         yield ChainFault(0, Fault.MISSING, f"{count} are kept, and the latest is {last}", "epochs")
 
 
-def _index(store: Store) -> Iterator[ChainFault]:
+def _index(store: Read) -> Iterator[ChainFault]:
     done, until, last = store.read(queries.TOLD_DONE_AND_HEAD)[0]
     if not 0 <= done <= until <= last:
         why = f"it says that entries {done} to {until} are to be indexed, and there are {last}"

@@ -7,21 +7,35 @@ everything.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from orchestrator.lab import network
 from orchestrator.lab.errors import LabUsageError
+from orchestrator.lab.host import Machine
 from orchestrator.lab.network import Fault
+from orchestrator.lab.power import PowerBoard
+from orchestrator.lab.spec import Spec
 from orchestrator.lab.topology import HOSTS, LINKS, SITES
 
-if TYPE_CHECKING:
-    from orchestrator.lab.supervisor import Supervisor
+
+class Lab(Protocol):
+    """What words are about: all of the lab that may be asked, switched or broken."""
+
+    spec: Spec
+    environment: dict[str, str]
+    faults: dict[str, Fault]
+    machines: dict[str, Machine]
+    power: PowerBoard
+
+    def follow_power(self) -> None:
+        """Start what has power, and stop what has none."""
+
 
 Answer = tuple[dict[str, Any], frozenset[str]]
 _AT_ONCE: frozenset[str] = frozenset()
 
 
-def answer_power(lab: Supervisor, asked: dict[str, Any], scope: frozenset[str]) -> Answer:
+def answer_power(lab: Lab, asked: dict[str, Any], scope: frozenset[str]) -> Answer:
     """The power protocol of docs/lab.md, within a scope."""
     if asked.get("op") == "status":
         return lab.power.report(scope), _AT_ONCE
@@ -41,7 +55,7 @@ def answer_power(lab: Supervisor, asked: dict[str, Any], scope: frozenset[str]) 
     return {"ok": True}, frozenset({host})
 
 
-def answer_control(lab: Supervisor, asked: dict[str, Any]) -> Answer:
+def answer_control(lab: Lab, asked: dict[str, Any]) -> Answer:
     """What `bascule lab` says."""
     match asked:
         case {"op": "status"}:
@@ -71,7 +85,7 @@ def _known(name: str, among: dict[str, Any], kind: str) -> str:
     return name
 
 
-def _set_fault(lab: Supervisor, link: str, fault: Fault | None) -> Answer:
+def _set_fault(lab: Lab, link: str, fault: Fault | None) -> Answer:
     faults = {name: other for name, other in lab.faults.items() if name != link}
     if fault is not None:
         faults[link] = fault
@@ -80,7 +94,7 @@ def _set_fault(lab: Supervisor, link: str, fault: Fault | None) -> Answer:
     return {"ok": True}, _AT_ONCE
 
 
-def _switch(lab: Supervisor, target: str, *, on: bool) -> Answer:
+def _switch(lab: Lab, target: str, *, on: bool) -> Answer:
     """Power of a site or of one host."""
     if target in SITES:
         lab.power.switch_mains(target, on=on)
@@ -98,21 +112,21 @@ def _switch(lab: Supervisor, target: str, *, on: bool) -> Answer:
     return {"ok": True}, concerned
 
 
-def _revive(lab: Supervisor, names: frozenset[str]) -> None:
+def _revive(lab: Lab, names: frozenset[str]) -> None:
     """Hosts that died with their power on count as off, so that they boot again."""
     for name in names:
         if lab.machines[name].state == "dead":
             lab.machines[name].power_off()
 
 
-def _mend(lab: Supervisor) -> Answer:
+def _mend(lab: Lab) -> Answer:
     """`up` of a lab that is there: boot what has power and does not run."""
     _revive(lab, frozenset(lab.machines))
     lab.follow_power()
     return {"ok": True}, frozenset(lab.machines)
 
 
-def _status(lab: Supervisor) -> dict[str, Any]:
+def _status(lab: Lab) -> dict[str, Any]:
     return {
         "name": lab.spec.name,
         "workspace": str(lab.spec.workspace),

@@ -119,8 +119,7 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     from orchestrator.probes.kinds import asked_from
     from orchestrator.probes.prober import Prober
     from orchestrator.shell.loop import rebuild
-    from orchestrator.shell.oneshot import KNOWN_S
-    from orchestrator.shell.waiting import until
+    from orchestrator.shell.waiting import KNOWN_S, until
     from orchestrator.shell.wiring import read_workspace
 
     loaded = await asyncio.to_thread(read_workspace, workspace)

@@ -22,10 +22,9 @@ from orchestrator.core.commands import Answered
 from orchestrator.core.events import StepProgressed, WordKind, WordSpoken
 from orchestrator.journal.journal import Entry
 from orchestrator.shell.dry_run import DryRun
-from orchestrator.shell.waiting import until
+from orchestrator.shell.waiting import KNOWN_S, until
 from orchestrator.shell.wiring import Controller, Watchers
 
-KNOWN_S = 12.0  # how long to wait for the checks of the word's client to have verdicts
 MOVES = (WordKind.FAILOVER, WordKind.FAILBACK)
 
 

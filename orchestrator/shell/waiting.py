@@ -14,6 +14,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 BEGIN_AGAIN_S = 5.0
+KNOWN_S = 12.0  # how long to wait for the checks of a word's client to have verdicts
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, pause: Callable[[float], Awaitable[None]]) -> bool:

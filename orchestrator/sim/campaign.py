@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from orchestrator.core.model import Mode, Model
 from orchestrator.sim.episodes import Episode, episodes, guards_fired
 from orchestrator.sim.faults import Fault
+from orchestrator.sim.names import Names, names_of
 from orchestrator.sim.nature import Nature, nature_of
 from orchestrator.sim.shrink import Play
 from orchestrator.sim.simulation import WARM_UP_S, Result, Simulation, quiet
-from orchestrator.sim.swarm import Names, names_of, script
+from orchestrator.sim.swarm import script
 from orchestrator.sim.violation import Violation
 
 CALM_S = 1200.0

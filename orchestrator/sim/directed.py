@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING
 
 from orchestrator.core.events import WordKind
 from orchestrator.sim.faults import Fault, FaultKind
+from orchestrator.sim.names import Names
 
-if TYPE_CHECKING:
-    from orchestrator.sim.swarm import Names
-
-Family = Callable[[Random, "Names"], list[Fault]]
+Family = Callable[[Random, Names], list[Fault]]
 
 _PLAYBOOKS = (
     FaultKind.PLAYBOOK_FAILS,

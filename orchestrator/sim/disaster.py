@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from orchestrator.core import events as e
 from orchestrator.core.model import Json, Model
@@ -15,10 +15,8 @@ from orchestrator.core.state import Run
 from orchestrator.sim.disk import Moment
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.nature import host_of
+from orchestrator.sim.stage import Stage
 from orchestrator.sim.targets import Misfortune
-
-if TYPE_CHECKING:
-    from orchestrator.sim.simulation import Simulation
 
 T = TypeVar("T")
 
@@ -37,7 +35,7 @@ PLAYBOOKS = {
 class Disasters:
     """The faults of one simulation: those that last, and how to end them."""
 
-    def __init__(self, simulation: Simulation, changed: Model | None) -> None:
+    def __init__(self, simulation: Stage, changed: Model | None) -> None:
         """Nothing has gone wrong yet."""
         self.begun: Counter[str] = Counter()
         self.active: dict[int, Fault] = {}

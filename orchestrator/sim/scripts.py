@@ -28,7 +28,7 @@ from orchestrator.core.events import WordKind
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
 from orchestrator.sim.faults import Fault, FaultKind
-from orchestrator.sim.swarm import Names
+from orchestrator.sim.names import Names
 
 CUT_HERE = "--- what came of it ---"
 CALM_S = 1200.0

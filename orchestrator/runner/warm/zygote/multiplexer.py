@@ -20,11 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner.warm.zygote import bringing, mending
+from orchestrator.runner.warm.zygote import bringing, mending, standing
 
 SUPPORTED = ((2, 19), (2, 21))  # of ansible-core; what the tests run with
 MITOGEN_FROM = (0, 3, 40)
-SERVICE = "orchestrator.runner.warm.zygote.multiplexer.Standing"
 ANSWER_S = 1.0  # a connection that has not answered for so long is not used
 FRESH_S = 2.0  # one that answered so lately is not asked again
 RETRY_S = (1.0, 5.0, 30.0, 120.0)  # before a host that could not be connected to is tried again
@@ -187,7 +186,7 @@ def _standing() -> Any:
 
         @classmethod
         def name(cls) -> str:
-            return SERVICE
+            return standing.SERVICE
 
         @mitogen.service.expose(mitogen.service.AllowParents())  # type: ignore[untyped-decorator]
         def use(self, stack: list[Any], msg: Any = None) -> dict[str, Any] | None:

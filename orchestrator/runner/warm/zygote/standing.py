@@ -18,9 +18,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.runner import connections, steering
-from orchestrator.runner.warm.zygote import beginning, multiplexer
+from orchestrator.runner.warm.zygote import beginning
 
 LOG = logging.getLogger(__name__)
+SERVICE = "orchestrator.runner.warm.zygote.multiplexer.Standing"  # what answers, in the multiplexer
 CALLED = {"ansible.builtin.ssh": "ansible_collections.ansible.builtin.plugins.connection.ssh"}
 """By the name that a task says: as Ansible's loader calls the plug-in, where that is not `ssh`."""
 GIVE_BACK_S = 3.0  # the multiplexer's limit for it
@@ -216,7 +217,7 @@ def say(connection: Any, method: str, **named: Any) -> Any:
 
     return mitogen.service.call(
         call_context=connection.binding.get_service_context(),
-        service_name=multiplexer.SERVICE,
+        service_name=SERVICE,
         method_name=method,
         **{name: unsafe.cast(value) for name, value in named.items()},
     )
