@@ -5,7 +5,7 @@ The one rule it keeps: a mutant bends what is said and nothing that is done, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from orchestrator.reports import claims, data_lost, phases, status, status_text
 from orchestrator.reports.claims import Fenced, Moved
 from orchestrator.reports.shape import Figure, Known, OutageLine
 from orchestrator.reports.status_parts import ServiceNow
-from orchestrator.reports.story import RunStory, Story
+from orchestrator.reports.story import RunStory, StepStory, Story
 from orchestrator.sim import shown_status
 from tests.mutants.mutant import Mutant, put
 
@@ -39,8 +39,8 @@ def saying(where: object, name: str, instead: Callable[..., object]) -> Callable
     return out
 
 
-def _over(run: RunStory, kind: r.StepKind) -> float | None:
-    return next((s.ended_at for s in run.steps.values() if s.planned.kind is kind and s.ended_at is not None), None)
+def _over(steps: Iterable[StepStory]) -> float | None:
+    return next((s.ended_at for s in steps if s.ended_at is not None), None)
 
 
 def _planned_is_done(story: Story) -> Moved | None:

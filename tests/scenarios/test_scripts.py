@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.sim.faults import Fault, FaultKind
+from orchestrator.sim.names import Names
 from orchestrator.sim.scripts import CUT_HERE, PHRASES, ScriptInvalid, parse, show, write
-from orchestrator.sim.swarm import Names, script
+from orchestrator.sim.swarm import script
 
 NAMES = Names(
     places=("acme/hq",),

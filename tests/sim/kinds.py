@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from orchestrator.core.events import WordKind
 from orchestrator.sim.faults import Fault, FaultKind
-from orchestrator.sim.swarm import Names
+from orchestrator.sim.names import Names
 
 _OF: dict[FaultKind, Callable[[Names], tuple[str, ...]]] = {
     FaultKind.POWER: lambda n: n.places,

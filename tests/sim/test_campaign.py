@@ -12,7 +12,8 @@ import pytest
 from orchestrator.core.model import Mode, Model
 from orchestrator.sim.campaign import Plan, Summary, as_auto, changed, run
 from orchestrator.sim.faults import FaultKind
-from orchestrator.sim.swarm import names_of, script
+from orchestrator.sim.names import names_of
+from orchestrator.sim.swarm import script
 from tests.sim import models
 
 HOURS = 0.1

@@ -13,8 +13,8 @@ from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
 from orchestrator.sim.faults import TOLD, Fault, FaultKind
+from orchestrator.sim.names import names_of
 from orchestrator.sim.simulation import Simulation, quiet
-from orchestrator.sim.swarm import names_of
 from tests.sim import models
 from tests.sim.kinds import NEVER_ENDS, OF_THE_CONTROLLER, one_of, subjects
 from tests.sim.stage import Stage

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from orchestrator.core.records import VerdictChanged
 from orchestrator.probes import kind
+from orchestrator.sim.names import names_of
 from orchestrator.sim.simulation import Result, Simulation, quiet
-from orchestrator.sim.swarm import names_of
 from orchestrator.sim.texts import RULE
 from tests.hostile.corpus import CORPUS
 from tests.mutants.mutant import put
