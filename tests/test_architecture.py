@@ -9,6 +9,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,31 @@ def test_rooms_import_only_what_they_may(path: Path) -> None:
             continue
         place = "nothing imports the faces" if other in ("cli", "daemon") else BETTER_PLACE[room]
         pytest.fail(f"{name_of(path)}:{line} imports {other}: {place}")
+
+
+def modules_imported(path: Path) -> set[str]:
+    """The modules of ours that this one needs, for type checking alone as well."""
+    known = {f"orchestrator.{name_of(p)[:-3].replace('/', '.')}" for p in MODULES}
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom):
+            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)} & known
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & known
+    return found
+
+
+def test_no_module_needs_one_that_needs_it() -> None:
+    needs = {f"orchestrator.{name_of(p)[:-3].replace('/', '.')}": modules_imported(p) for p in MODULES}
+    sorter = TopologicalSorter(needs)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        pytest.fail(
+            f"{' needs '.join(reversed(circle))}: what {circle[0]} and {circle[1]} share belongs in a module apart,"
+            " or the lower one says in a Protocol what it needs of the other"
+        )
 
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)

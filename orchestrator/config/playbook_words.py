@@ -13,16 +13,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import yaml
 
 from orchestrator.config import trees
 from orchestrator.config.surroundings import programs_among, ssh_files_in, text_of
 from orchestrator.config.yaml_nodes import get, pairs, text, texts
-
-if TYPE_CHECKING:
-    from orchestrator.config.playbooks import Reader
 
 LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
 _INNER = ("", *(f"/{inner}" for inner in ("tasks", *LOOKED_UP)))
@@ -127,6 +124,28 @@ def words_of(path: Path) -> frozenset[str]:
         return frozenset()
 
 
+class Followed(Protocol):
+    """Whoever reads playbooks, and follows what they name."""
+
+    workspace: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where playbooks are."""
+
+    def tree(self, path: Path) -> yaml.Node | None:
+        """What a file says; None where it is no YAML, or is encrypted."""
+
+    def walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> bool:
+        """Follow the static references of one file; whether it looks up what is only known when it runs."""
+
+    def whatever_is_looked_up(self, base: Path, found: set[Path]) -> None:
+        """What look-ups find that start there."""
+
+    def role(self, path: Path, node: yaml.Node | None, found: set[Path]) -> None:
+        """Cover a role of this playbook."""
+
+
 class Closure:
     """All that the files of one playbook name, and what that names.
 
@@ -134,7 +153,7 @@ class Closure:
     """
 
     def __init__(
-        self, reader: Reader, names: Names, playbook: Path, played: Iterable[Path], others: Iterable[Path]
+        self, reader: Followed, names: Names, playbook: Path, played: Iterable[Path], others: Iterable[Path]
     ) -> None:
         self._reader = reader
         self._names = names

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from orchestrator.core.events import Answer
 from orchestrator.core.outside import evidence
-from orchestrator.probes.kind import Judged, Kind, NotAsked, Question, Raw, Secrets, Unanswerable
+from orchestrator.probes.kind import Kind, Question, Secrets
 from orchestrator.probes.pulse import Pulse
+from orchestrator.probes.results import Judged, NotAsked, Raw, Unanswerable
 from orchestrator.probes.tools import Tools
 
 _HELD_UP_S = 0.1  # a deadline that is looked at so late says more of this program than of the question

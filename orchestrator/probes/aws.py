@@ -15,7 +15,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
 from orchestrator.probes.dns_values import plain, values_of
-from orchestrator.probes.kind import Duration, Judged, Kind, Options, Question, Raw, Refusal, Text, first_judged
+from orchestrator.probes.kind import Kind, Question, first_judged
+from orchestrator.probes.options import Duration, Options, Text
+from orchestrator.probes.results import Judged, Raw, Refusal
 
 
 def _list_of_one(value: object) -> object:

@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from orchestrator.probes.aws import AwsOptions, Instances, Newest, Record
 from orchestrator.probes.forks import Call
-from orchestrator.probes.kind import NotAsked, Raw, Refusal, Silence
+from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -14,7 +14,8 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 
-from orchestrator.probes.kind import Pinned, Refusal, Silence, Unanswerable
+from orchestrator.probes.options import Pinned
+from orchestrator.probes.results import Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import meaning_of, open_socket
 
 NEXT_AFTER_S = 0.25

@@ -14,8 +14,10 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.dns_values import plain, values_of
-from orchestrator.probes.kind import Judged, Kind, Pinned, Port, Question, Raw, Refusal, Silence, Text, first_judged
+from orchestrator.probes.kind import Kind, Question, first_judged
 from orchestrator.probes.names import NameFailed, exchange
+from orchestrator.probes.options import Pinned, Port, Text
+from orchestrator.probes.results import Judged, Raw, Refusal, Silence
 from orchestrator.probes.sockets import is_address
 
 

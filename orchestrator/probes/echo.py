@@ -22,7 +22,8 @@ from typing import Any
 from icmplib import ICMPv4Socket, ICMPv6Socket
 from icmplib.exceptions import ICMPLibError, SocketPermissionError
 
-from orchestrator.probes.kind import Pinned, Unanswerable
+from orchestrator.probes.options import Pinned
+from orchestrator.probes.results import Unanswerable
 from orchestrator.probes.sockets import family_of, pin
 
 _SO_RCVBUFFORCE = 33

@@ -29,7 +29,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from orchestrator.probes.forks import MESSAGE_MAX_BYTES, Call
-from orchestrator.probes.kind import NotAsked, Raw
+from orchestrator.probes.results import NotAsked, Raw
 
 _PR_SET_PDEATHSIG = 1
 

@@ -19,12 +19,14 @@ import pickle
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orchestrator
-from orchestrator.probes.kind import NotAsked, Question, Raw
+from orchestrator.probes.options import Options
+from orchestrator.probes.results import NotAsked, Raw
 from orchestrator.probes.turns import Turns
 
 START_MAX_S = 30.0
@@ -54,6 +56,26 @@ class _Keeper:
     asked_at: float = 0.0
 
 
+class Asked(Protocol):
+    """What a fork has to know of a question."""
+
+    @property
+    def options(self) -> Options:
+        """What its author wrote."""
+
+    @property
+    def timeout_s(self) -> float:
+        """How long to wait."""
+
+    @property
+    def whom(self) -> str:
+        """The client whose question it is."""
+
+    @property
+    def stamp(self) -> Callable[[], None]:
+        """To be called when it goes out."""
+
+
 class Forks:
     """The template process of one module and the questions that its forks are busy with."""
 
@@ -69,7 +91,7 @@ class Forks:
         self._rest_until = 0.0
         self._why_resting = ""
 
-    async def ask(self, question: Question[Any], secrets: dict[str, str | None] | None = None) -> Raw:
+    async def ask(self, question: Asked, secrets: dict[str, str | None] | None = None) -> Raw:
         """Have one question answered by the module's `answer(call)` in a process of its own."""
         async with self._turns.held(math.inf, question.whom):
             trouble = await self._start()
@@ -93,7 +115,7 @@ class Forks:
                 if not future.done() or future.cancelled():
                     self._send(("kill", number, None))
 
-    async def ask_kept(self, question: Question[Any], secrets: dict[str, str | None] | None = None) -> Raw:
+    async def ask_kept(self, question: Asked, secrets: dict[str, str | None] | None = None) -> Raw:
         """The same by a fork that lasts from question to question of one client with these options (see `keep` there).
 
         A second question while the first is out has a second fork: nobody waits for one that hangs.

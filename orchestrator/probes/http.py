@@ -21,20 +21,10 @@ from orchestrator.probes.domain_names import name_to_ask_for
 from orchestrator.probes.expressions import found
 from orchestrator.probes.http_head import listed
 from orchestrator.probes.http_place import place_of
-from orchestrator.probes.kind import (
-    Addressed,
-    CannotInvent,
-    Done,
-    Judged,
-    Kind,
-    Question,
-    Refusal,
-    Text,
-    Unanswerable,
-    by_launching,
-    first_judged,
-)
+from orchestrator.probes.kind import Done, Kind, Question, by_launching, first_judged
+from orchestrator.probes.options import Addressed, Text
 from orchestrator.probes.patterns import NoDocument, Path, Pattern, another, document_with, mismatches
+from orchestrator.probes.results import CannotInvent, Judged, Refusal, Unanswerable
 from orchestrator.probes.texts import differing, matching, matching_all
 from orchestrator.probes.unpacking import unreadable
 

@@ -18,8 +18,9 @@ from orchestrator.probes.cookies import Cookies
 from orchestrator.probes.http_place import place_of
 from orchestrator.probes.http_response import NoResponse, Response
 from orchestrator.probes.inward import Where, may_lead, where
-from orchestrator.probes.kind import Done, NotAsked, Question, Raw, Refusal, Silence, Unanswerable
+from orchestrator.probes.kind import Done, Question
 from orchestrator.probes.names import Failure
+from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import is_address, meaning_of, to_try
 from orchestrator.probes.trust import days_left_of, told_of_tls, trust_of
 from orchestrator.probes.turns import Turn

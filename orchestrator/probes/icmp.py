@@ -18,21 +18,10 @@ from pydantic import Field, model_validator
 from orchestrator.core.events import Answer
 from orchestrator.probes.domain_names import Target
 from orchestrator.probes.echo import Echo, Ping
-from orchestrator.probes.kind import (
-    Addressed,
-    Done,
-    Duration,
-    Judged,
-    Kind,
-    NotAsked,
-    Question,
-    Raw,
-    Refusal,
-    Text,
-    Unanswerable,
-    by_launching,
-)
+from orchestrator.probes.kind import Done, Kind, Question, by_launching
 from orchestrator.probes.names import Failure
+from orchestrator.probes.options import Addressed, Duration, Text
+from orchestrator.probes.results import Judged, NotAsked, Raw, Refusal, Unanswerable
 from orchestrator.probes.sockets import is_address, meaning_of, to_try
 
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)

@@ -16,107 +16,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-
-from orchestrator.core.durations import parse_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.outside import evidence, measures
 from orchestrator.probes.expressions import TookTooLong
+from orchestrator.probes.options import Options
+from orchestrator.probes.results import Judged, NotAsked, Raw, Refusal, Silence, Unanswerable
 
 if TYPE_CHECKING:
     from orchestrator.probes.tools import Tools
 
-
-def _seconds(value: object) -> object:
-    if isinstance(value, str):
-        return parse_duration(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    raise ValueError(f"{value!r} is no duration: write the unit too, like {value}s")
-
-
-Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
-"""Seconds, written with a unit."""
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Options(BaseModel):
-    """What an author may write for a kind, beside what every check has. Unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    FROM_HOST: ClassVar[bool] = False  # the question is asked from the host it logs in to: a vantage of its own
-
-
-class Pinned(Options):
-    """Options of a question that can be tied to one way out of this machine."""
-
-    source: Text | None = Field(default=None, description="own address to ask from")
-    interface: Text | None = Field(default=None, description="network interface to ask through (needs CAP_NET_RAW)")
-    mark: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = Field(
-        default=None, description="firewall mark for policy routing (needs CAP_NET_ADMIN)"
-    )
-
-
-class Addressed(Pinned):
-    """Options of a question whose target may have several addresses."""
-
-    address_family: Literal["any", "ipv4", "ipv6"] = Field(default="any", description="of the target's addresses")
-    addresses: Literal["any", "first"] = Field(
-        default="any", description="any: all are tried until one answers; first: the first one alone"
-    )
-
-
-UNPINNED = Pinned()
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Asked, and nothing of the asked target came back in time."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The target answered, and the answer is no."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotAsked:
-    """Our own fault: could not ask, crashed, was killed. `way_gone`: there is no interface or address to ask from."""
-
-    why: str
-    way_gone: bool = False
-
-    @classmethod
-    def of(cls, error: Unanswerable) -> NotAsked:
-        """What an error says of the question."""
-        return cls(str(error), isinstance(error, WayGone))
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a raw result means."""
-
-    answer: Answer
-    measures: Mapping[str, float] = field(default_factory=dict)
-    detail: str = ""
-    way_gone: bool = False
-
-
 OptionsT = TypeVar("OptionsT", bound=Options)
 ReplyT = TypeVar("ReplyT")
-
-Raw = Any  # Silence | Refusal | NotAsked | the kind's own reply
 
 
 class Secrets:
@@ -150,23 +65,6 @@ class Secrets:
         if not lines or not lines[0].strip():
             raise Unanswerable(f"secret file {file} is empty")
         return lines[0].strip()
-
-
-class CannotInvent(Exception):
-    """No reply could be thought up for this option; whoever invents replies reports the check as not modelled."""
-
-    def __init__(self, kind: str, option: str, why: str) -> None:
-        super().__init__(f"no reply of {kind} can be invented for its option {option}: {why}")
-        self.kind = kind
-        self.option = option
-
-
-class Unanswerable(Exception):
-    """The question could not be asked, and it is our own fault."""
-
-
-class WayGone(Unanswerable):
-    """This machine does not have the interface, or the address, that the question is to be asked from."""
 
 
 @dataclass(slots=True)

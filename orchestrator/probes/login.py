@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import Judged, Kind, NotAsked, Options, Question, Raw, Refusal, Silence, Text
+from orchestrator.probes.kind import Kind, Question
+from orchestrator.probes.options import Options, Text
+from orchestrator.probes.results import Judged, NotAsked, Raw, Refusal, Silence
 
 _NO_REPLY = re.compile(r"timed out|no route to host|is unreachable|did not answer", re.IGNORECASE)
 

@@ -22,7 +22,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import Judged, Kind, Options, Question, Raw, Text
+from orchestrator.probes.kind import Kind, Question
+from orchestrator.probes.options import Options, Text
+from orchestrator.probes.results import Judged, Raw
 
 _NUMBER = re.compile(r"(-?[0-9.,]{1,40}(?:[eE][+-]?[0-9]{1,3})?)([^;\s0-9]{0,40})(?:;|$)")
 _DATA_MAX = 8192  # characters of performance data that are looked at

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from orchestrator.probes.charsets import plain_text
 from orchestrator.probes.forked import die_with_parent
 from orchestrator.probes.forks import Call
-from orchestrator.probes.kind import NotAsked, Raw
 from orchestrator.probes.nagios import Exited
+from orchestrator.probes.results import NotAsked, Raw
 
 _OUTPUT_MAX = 32768  # of its output that is looked at
 _HEARD_MAX = 1 << 20  # of its output that is waited for: one that prints without end is no plug-in

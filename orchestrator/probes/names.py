@@ -19,7 +19,8 @@ from functools import partial
 from typing import Any
 
 from orchestrator.probes.domain_names import ascii_name
-from orchestrator.probes.kind import NotAsked, Pinned, Refusal, Silence, Unanswerable
+from orchestrator.probes.options import Pinned
+from orchestrator.probes.results import NotAsked, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import is_address, meaning_of, open_socket
 from orchestrator.probes.turns import Turns
 

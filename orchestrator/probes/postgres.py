@@ -37,21 +37,10 @@ from pydantic import Field, model_validator
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
-from orchestrator.probes.kind import (
-    UNPINNED,
-    Duration,
-    Judged,
-    Kind,
-    Options,
-    Port,
-    Question,
-    Raw,
-    Refusal,
-    Silence,
-    Text,
-    first_judged,
-)
+from orchestrator.probes.kind import Kind, Question, first_judged
 from orchestrator.probes.names import NameFailed
+from orchestrator.probes.options import UNPINNED, Duration, Options, Port, Text
+from orchestrator.probes.results import Judged, Raw, Refusal, Silence
 from orchestrator.probes.sockets import is_address
 
 if TYPE_CHECKING:

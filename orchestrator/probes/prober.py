@@ -20,9 +20,11 @@ from orchestrator.core.events import Answer, Observed
 from orchestrator.core.model import Check, Json
 from orchestrator.probes.airspace import Airspace
 from orchestrator.probes.asking import Asking, explain
-from orchestrator.probes.kind import Judged, Kind, Options, Raw, Secrets
+from orchestrator.probes.kind import Kind, Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.lateness import Lateness
+from orchestrator.probes.options import Options
+from orchestrator.probes.results import Judged, Raw
 from orchestrator.probes.schedule import Schedule
 from orchestrator.probes.tools import Logins, Tools
 

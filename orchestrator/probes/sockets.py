@@ -13,7 +13,8 @@ import os
 import socket
 from functools import lru_cache
 
-from orchestrator.probes.kind import Addressed, NotAsked, Pinned, Refusal, Silence, Unanswerable, WayGone
+from orchestrator.probes.options import Addressed, Pinned
+from orchestrator.probes.results import NotAsked, Refusal, Silence, Unanswerable, WayGone
 
 _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED}
 _SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENETDOWN, errno.ENONET}

@@ -33,20 +33,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from orchestrator.core.events import Answer
 from orchestrator.probes.domain_names import Target
 from orchestrator.probes.expressions import found
-from orchestrator.probes.kind import (
-    CannotInvent,
-    Duration,
-    Judged,
-    Kind,
-    Pinned,
-    Port,
-    Question,
-    Raw,
-    Refusal,
-    Silence,
-    Text,
-)
+from orchestrator.probes.kind import Kind, Question
+from orchestrator.probes.options import Duration, Pinned, Port, Text
 from orchestrator.probes.patterns import Pattern
+from orchestrator.probes.results import CannotInvent, Judged, Raw, Refusal, Silence
 from orchestrator.probes.texts import differing, matching
 
 OUTPUT_MAX = 32768  # bytes of a command's output, and as many of its errors

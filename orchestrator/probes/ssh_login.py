@@ -18,7 +18,7 @@ import paramiko
 
 from orchestrator.probes.charsets import plain_text
 from orchestrator.probes.forks import Call
-from orchestrator.probes.kind import NotAsked, Raw, Refusal, Silence, Unanswerable
+from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import family_of, is_address, meaning_of, pin
 from orchestrator.probes.ssh import OUTPUT_MAX, Hop, Ran, SshOptions, hops_of
 

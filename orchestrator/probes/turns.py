@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from orchestrator.probes.deadlines import Deadlines
-from orchestrator.probes.kind import NotAsked, Unanswerable
+from orchestrator.probes.results import NotAsked, Unanswerable
 
 TURNS_MAX = 2048  # of one kind
 _SHARES = 4  # kinds that hold connections

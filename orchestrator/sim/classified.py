@@ -12,8 +12,9 @@ from typing import Any
 
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Model
-from orchestrator.probes.kind import CannotInvent, Judged, Kind, NotAsked, Refusal, Silence
+from orchestrator.probes.kind import Kind
 from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.results import CannotInvent, Judged, NotAsked, Refusal, Silence
 
 _NO = Refusal("what it asks for is not so")
 

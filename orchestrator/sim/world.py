@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from orchestrator.probes.kind import Judged, NotAsked, Silence
+from orchestrator.probes.results import Judged, NotAsked, Silence
 from orchestrator.sim.classified import Classified
 from orchestrator.sim.nature import Asks, Nature, Path, Question
 from orchestrator.sim.timeline import Timeline

@@ -22,12 +22,13 @@ from orchestrator.probes.aws import Instances, Newest, Record
 from orchestrator.probes.dns import Resolved
 from orchestrator.probes.http import Responded
 from orchestrator.probes.icmp import Echoed
-from orchestrator.probes.kind import Judged, NotAsked, Refusal, Secrets, Silence
+from orchestrator.probes.kind import Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.login import LoggedIn
 from orchestrator.probes.nagios import Exited
 from orchestrator.probes.postgres import State
 from orchestrator.probes.prober import Prober
+from orchestrator.probes.results import Judged, NotAsked, Refusal, Silence
 from orchestrator.probes.ssh import Ran
 from orchestrator.probes.tcp import Accepted
 from orchestrator.probes.tools import Tools

@@ -19,9 +19,9 @@ from orchestrator.core.people import AppriseWay
 from orchestrator.daemon.desk import Desk
 from orchestrator.notify.redaction import redacted
 from orchestrator.probes.asking import _own_fault
-from orchestrator.probes.kind import NotAsked, Refusal, Silence
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.nagios import Exited, performance
+from orchestrator.probes.results import NotAsked, Refusal, Silence
 from orchestrator.runner.reading import Reading
 from tests.hostile.corpus import CORPUS, WORDS, acts
 from tests.probes.test_invent import ODD

@@ -19,8 +19,9 @@ import pytest
 import pytest_asyncio
 
 from orchestrator.probes.asking import ask_once
-from orchestrator.probes.kind import Judged, Secrets
+from orchestrator.probes.kind import Secrets
 from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.results import Judged
 from orchestrator.probes.tools import Tools
 
 NOBODY = 65534

@@ -13,7 +13,8 @@ import pytest
 from orchestrator.core.events import Answer
 from orchestrator.probes.echo import Echo, Ping
 from orchestrator.probes.icmp import KIND, Echoed, IcmpOptions
-from orchestrator.probes.kind import UNPINNED, Unanswerable
+from orchestrator.probes.options import UNPINNED
+from orchestrator.probes.results import Unanswerable
 from tests.probes.conftest import ROOT, Ask, NameServer
 
 _ASK = """

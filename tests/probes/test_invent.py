@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from orchestrator.config import load
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check
-from orchestrator.probes.kind import CannotInvent, Judged, Refusal
 from orchestrator.probes.kinds import KINDS
+from orchestrator.probes.results import CannotInvent, Judged, Refusal
 from orchestrator.probes.texts import differing, matching, matching_all
 from tests.probes.conftest import ROOT
 

@@ -13,8 +13,9 @@ import pytest_asyncio
 from orchestrator.core.events import Answer, Observed
 from orchestrator.core.model import Check
 from orchestrator.probes.echo import Echo, Ping
-from orchestrator.probes.kind import UNPINNED, Unanswerable
+from orchestrator.probes.options import UNPINNED
 from orchestrator.probes.prober import Prober
+from orchestrator.probes.results import Unanswerable
 from tests.probes.conftest import Ask
 from tests.probes.test_icmp import ask_in
 

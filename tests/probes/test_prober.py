@@ -17,8 +17,10 @@ import pytest
 
 from orchestrator.core.events import Answer, Observed
 from orchestrator.core.model import Check
-from orchestrator.probes.kind import Judged, Kind, Options, Question, Raw, Silence
+from orchestrator.probes.kind import Kind, Question
+from orchestrator.probes.options import Options
 from orchestrator.probes.prober import Prober
+from orchestrator.probes.results import Judged, Raw, Silence
 from tests.probes.conftest import ROOT
 
 

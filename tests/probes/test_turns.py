@@ -17,9 +17,11 @@ from orchestrator.core.events import Answer
 from orchestrator.probes import forks, names
 from orchestrator.probes.asking import Asking
 from orchestrator.probes.deadlines import Deadlines
-from orchestrator.probes.kind import UNPINNED, Judged, NotAsked, Secrets
+from orchestrator.probes.kind import Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.names import NameFailed, Names
+from orchestrator.probes.options import UNPINNED
+from orchestrator.probes.results import Judged, NotAsked
 from orchestrator.probes.tools import Tools
 from orchestrator.probes.turns import Turn, Turns
 from tests.probes.conftest import ROOT

@@ -11,9 +11,10 @@ import pytest
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check
 from orchestrator.probes import ssh
-from orchestrator.probes.kind import Kind, NotAsked, Refusal, Silence
+from orchestrator.probes.kind import Kind
 from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
+from orchestrator.probes.results import NotAsked, Refusal, Silence
 from orchestrator.probes.ssh import Ran, SshOptions
 from tests.probes.conftest import Login, free_port
 from tests.probes.test_prober import KINDS as SCRIPTED

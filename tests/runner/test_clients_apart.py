@@ -30,8 +30,9 @@ from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.events import Outcome, StepEnded, StepKey
 from orchestrator.core.model import Playbook
 from orchestrator.probes.forks import Forks
-from orchestrator.probes.kind import Pinned, Question, Secrets
+from orchestrator.probes.kind import Question, Secrets
 from orchestrator.probes.names import Names
+from orchestrator.probes.options import Pinned
 from orchestrator.probes.ssh import Ran, SshOptions
 from orchestrator.probes.tools import Tools
 from orchestrator.runner import attempts, connections

@@ -1,0 +1,56 @@
+"""What an author may write for a kind of probe: the options that kinds share, and how their values are written.
+
+The one rule it keeps: a duration says its unit, and a key that nobody knows is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from orchestrator.core.durations import parse_duration
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    raise ValueError(f"{value!r} is no duration: write the unit too, like {value}s")
+
+
+Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+"""Seconds, written with a unit."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Options(BaseModel):
+    """What an author may write for a kind, beside what every check has. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    FROM_HOST: ClassVar[bool] = False  # the question is asked from the host it logs in to: a vantage of its own
+
+
+class Pinned(Options):
+    """Options of a question that can be tied to one way out of this machine."""
+
+    source: Text | None = Field(default=None, description="own address to ask from")
+    interface: Text | None = Field(default=None, description="network interface to ask through (needs CAP_NET_RAW)")
+    mark: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = Field(
+        default=None, description="firewall mark for policy routing (needs CAP_NET_ADMIN)"
+    )
+
+
+class Addressed(Pinned):
+    """Options of a question whose target may have several addresses."""
+
+    address_family: Literal["any", "ipv4", "ipv6"] = Field(default="any", description="of the target's addresses")
+    addresses: Literal["any", "first"] = Field(
+        default="any", description="any: all are tried until one answers; first: the first one alone"
+    )
+
+
+UNPINNED = Pinned()
