@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.reasons import Against, Reason
+from orchestrator.core.reasons import Against, Part, Reason
 
 PACKAGE = Path(__file__).parents[1] / "orchestrator"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -165,6 +165,7 @@ def modules_imported(path: Path) -> set[str]:
 
 
 def test_no_module_needs_one_that_needs_it() -> None:
+    """Rooms' faces (`__init__.py`) apart, which bring together what is in them."""
     needs = {f"orchestrator.{name_of(p)[:-3].replace('/', '.')}": modules_imported(p) for p in MODULES}
     sorter = TopologicalSorter(needs)
     try:
@@ -276,6 +277,8 @@ def test_who_may_go_against_it_is_said_in_full(reason: Reason) -> None:
     """What a person goes against says what that does; what nobody may, why, and what to do instead."""
     wanted = reason.against in (Against.PERSON, Against.NOBODY)
     assert bool(reason.told) is wanted, f"{reason.name}: {reason.against.value}"
+    if reason.part in (Part.GUARD, Part.TIER) and reason is not Reason.PREFLIGHT_FAILED:  # that one ends a run
+        assert reason.against is not Against.NOTHING, f"{reason.name} is a guard: say who may go against it"
 
 
 def test_every_kind_of_notice_is_told_by_somebody() -> None:

@@ -15,7 +15,7 @@ from orchestrator.core.decided import Decided, Run
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.ladder import to_fence
 from orchestrator.core.model import Model, Move, Service
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import Against, Reason
 from orchestrator.core.records import TierState
 from orchestrator.core.state import EVERYTHING
 from orchestrator.core.turn import Turn
@@ -113,6 +113,8 @@ def _length(for_s: float) -> str:
 
 
 def _override(x: Refused) -> list[Remedy]:
+    if x.reason.against is not Against.PERSON:
+        return []
     return [
         Remedy(
             f"or go against it on record ({x.reason.told})", x.again("--override", x.reason.value, "--reason", "WHY")
@@ -176,7 +178,7 @@ def _elsewhere(x: Refused) -> list[Remedy]:
     """The named move does not lead from here: what does."""
     if x.word.kind is WordKind.APPROVE:
         run = x.decided.runs.get(x.word.subject)
-        places = [s.place for s in run.fences() if s.place] if run else []
+        places = [s.place for s in run.fences if s.place] if run else []
         found = [
             Remedy("name a place that it fences", f"bascule approve {x.word.subject} --fenced {p}") for p in places
         ]

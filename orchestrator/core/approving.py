@@ -21,7 +21,7 @@ def consequences(turn: Turn, run: Run) -> Iterator[str]:
     service, move = turn.model.services.get(run.started.service), turn.model.moves.get(run.started.move)
     if service is None or move is None:
         return
-    for step in run.fences():
+    for step in run.fences:
         if not step.over and step.place is not None:
             yield _fenced(turn, service, move, step.place, hand_over=step.hand_over)
             yield from _others(turn, service, step.place)

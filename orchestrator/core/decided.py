@@ -191,18 +191,8 @@ def _step(d: Decided, run: str, name: str, event: StepEvent) -> Step:
     try:
         step.state = next_state(STEP, step.state, event)
     except Illegal as why:
-        raise IllegalRecord(f"cannot {event.value} step {name} of run {run}: {why}") from None
+        raise IllegalRecord(f"step {name} of run {run} cannot {event.value}: {why}") from None
     return step
-
-
-def _happens(d: Decided, run: str, event: RunEvent) -> Run:
-    """The run, if this can happen to it."""
-    found = _run(d, run)
-    try:
-        next_state(RUN, found.state, event)
-    except Illegal as why:
-        raise IllegalRecord(f"cannot {event.value} run {run}: {why}") from None
-    return found
 
 
 def _recheck_added(d: Decided, x: r.RecheckAdded) -> None:
@@ -245,20 +235,20 @@ def _step_finished(d: Decided, x: r.StepFinished) -> None:
     step.tasks, step.unguarded = x.tasks, x.unguarded
     if step.began_at is None:
         step.began_at = x.at
-    if x.state is r.StepState.DONE and step.row.by is not By.PERSON:
+    if x.state is r.StepState.DONE and step.traits.by is not By.PERSON:
         remember(d.durations, f"{d.runs[x.run].started.move}/{step.kind.value}", x.at - step.began_at)
 
 
 def _run_needs_human(d: Decided, x: r.RunNeedsHuman) -> None:
-    _happens(d, x.run, RunEvent.HAND_OVER).human = x
+    _run(d, x.run).human = x
 
 
 def _run_ended(d: Decided, x: r.RunEnded) -> None:
-    run = _happens(d, x.run, RunEvent.END)
+    run = _run(d, x.run)
     run.ended = x
     started = run.started
     if x.ok:
-        waited = sum(s.took_s or 0.0 for s in run.steps if s.row.by is By.PERSON)
+        waited = sum(s.took_s or 0.0 for s in run.steps if s.traits.by is By.PERSON)
         remember(d.durations, started.move, x.at - started.at - waited)
     state = d.services[started.service]
     verify = run.verify
@@ -275,7 +265,7 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
 
 
 def _run_approved(d: Decided, x: r.RunApproved) -> None:
-    run = _happens(d, x.run, RunEvent.APPROVE)
+    run = _run(d, x.run)
     run.approved, run.human = x, None
     if x.fenced:
         run.fenced_by_hand[x.fenced] = x
@@ -355,6 +345,22 @@ def _keep_word(d: Decided, word: str, record: r.WordAccepted | r.WordRefused) ->
     forget(d.words, lambda said: said.at, 5 * KEPT_RUNS)
 
 
+def _happens(event: RunEvent, change: Callable[[Decided, Any], None]) -> Callable[[Decided, Any], None]:
+    """A change that takes a run to the state that the table says, and to no other."""
+
+    def apply_it(d: Decided, x: r.RunNeedsHuman | r.RunApproved | r.RunEnded) -> None:
+        run = _run(d, x.run)
+        try:
+            after = next_state(RUN, run.state, event)
+        except Illegal as why:
+            raise IllegalRecord(f"run {x.run} cannot {event.value}: {why}") from None
+        change(d, x)
+        if run.state is not after:
+            raise IllegalRecord(f"run {x.run} is {run.state.value} once it could {event.value}, not {after.value}")
+
+    return apply_it
+
+
 _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.ControllerBegan: _controller_began,
     r.Configured: _configured,
@@ -371,9 +377,9 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.StepLooked: _step_looked,
     r.StepRetried: _step_retried,
     r.StepFinished: _step_finished,
-    r.RunNeedsHuman: _run_needs_human,
-    r.RunEnded: _run_ended,
-    r.RunApproved: _run_approved,
+    r.RunNeedsHuman: _happens(RunEvent.HAND_OVER, _run_needs_human),
+    r.RunEnded: _happens(RunEvent.END, _run_ended),
+    r.RunApproved: _happens(RunEvent.APPROVE, _run_approved),
     r.AbortAsked: _abort_asked,
     r.PlacementChanged: _placement_changed,
     r.MayActAdded: _may_act_added,

@@ -19,7 +19,7 @@ def playbook_done(
 ) -> None:
     """A playbook step took effect: record it, and what it means for placement."""
     finish(turn, run, step, r.StepState.DONE, reason, evidence, event)
-    if not step.row.moves:
+    if not step.traits.moves:
         return
     started, move = run.started, turn.model.moves.get(run.started.move)
     if started.to_place and turn.decided.services[started.service].place != started.to_place:
@@ -48,9 +48,9 @@ def finish(
 def fail(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, event: StepEnded | None = None) -> None:
     """The step failed, and the run with it; but what could not be contained is asked about, and the person decides."""
     finish(turn, run, step, r.StepState.FAILED, reason, evidence, event)
-    if step.row.contains and reason not in (Reason.PLAN_CHANGED, Reason.STALE_EPOCH):
+    if step.traits.contains and reason not in (Reason.PLAN_CHANGED, Reason.STALE_EPOCH):
         for proof in run.steps:
-            if proof.row.contains and not proof.over:
+            if proof.traits.contains and not proof.over:
                 finish(turn, run, proof, r.StepState.SKIPPED, reason, "the isolation failed")
         return
     end(turn, run, False, reason, f"{step.name}: {evidence}")

@@ -119,21 +119,21 @@ def step_began(turn: Turn, record: r.StepBegan) -> None:
     _never_again(turn, record, run, step)
     before = run.steps[: run.steps.index(step)]
     over = (r.StepState.DONE, r.StepState.SKIPPED)
-    contained = [s for s in before if s.row.contains and s.over]  # what failed there is asked about
+    contained = [s for s in before if s.traits.contains and s.over]  # what failed there is asked about
     unfinished = [s.name for s in before if s.state not in over and s not in contained]
     if unfinished:
         raise InvariantBroken(14, "no step before the ones it rests on", f"{record.run}/{step.name}: {unfinished}")
     begun_at = run.started.to_place or _put_in(turn, run)
-    if step.row.moves and begun_at:
+    if step.traits.moves and begun_at:
         service = turn.model.services[run.started.service]
         others = turn.decided.services[service.id].may_act - {begun_at}
         if service.exclusive and others:
             rule = "activation only with every other place out of may_be_active"
             raise InvariantBroken(16, rule, f"{run.id}: {', '.join(sorted(others))} may still act")
-    begun = [s.row for s in run.steps if s.attempt > 0 and s is not step]
-    if step.row.destroys and record.attempt == 1 and not any(kind.destroys for kind in begun):
+    begun = [s.traits for s in run.steps if s.attempt > 0 and s is not step]
+    if step.traits.destroys and record.attempt == 1 and not any(kind.destroys for kind in begun):
         _after_its_preflight(turn, run)
-    if not step.row.played:
+    if not step.traits.played:
         return
     effects = [kind for kind in begun if kind.played and kind.reach is Reach.COMMITTED]
     if record.attempt == 1 and not effects and run.started.origin is r.Origin.AUTOMATIC:
@@ -159,7 +159,7 @@ def _never_again(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:
 
 def _after_its_preflight(turn: Turn, run: Run) -> None:
     rule = "no destructive step before that move's preflight passed, recently"
-    passed = [s.ended_at for s in run.steps if s.row.asks_first and _passed(run, s)]
+    passed = [s.ended_at for s in run.steps if s.traits.asks_first and _passed(run, s)]
     latest = max((at for at in passed if at is not None), default=None)
     if latest is None:
         raise InvariantBroken(14, rule, f"{run.id}: no preflight of it is done")
@@ -172,7 +172,7 @@ def _still_wanted(turn: Turn, run: Run, step: Step) -> None:
     service = turn.model.services[run.started.service]
     _honoured(turn, run.id, service)
     _in_sight(turn, run.id, service)
-    if step.row.contains:
+    if step.traits.contains:
         if policy.isolates(turn, service) != step.place:
             raise InvariantBroken(19, "a place is isolated by itself on a suspicion alone", f"{run.id}: {step.place}")
         return
@@ -183,7 +183,7 @@ def _still_wanted(turn: Turn, run: Run, step: Step) -> None:
 
 def _intended(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:
     rule = "every effect has its durable intent, and its plan"
-    if step.row.fences and subject_of(turn, run, step).fence is None:
+    if step.traits.fences and subject_of(turn, run, step).fence is None:
         raise InvariantBroken(4, rule, f"{run.id}: no fence for {step.place}")
     sent = [x for x in turn.commands if isinstance(x, RunPlaybook) and (x.key.run, x.key.step) == (run.id, step.name)]
     if [x.key.attempt for x in sent] != [record.attempt]:
@@ -207,7 +207,7 @@ def step_finished(turn: Turn, record: r.StepFinished) -> None:
         return
     run = turn.decided.runs[record.run]
     started = run.started
-    if not run.step(record.step).row.asks_first or started.origin is not r.Origin.AUTOMATIC or not started.to_place:
+    if not run.step(record.step).traits.asks_first or started.origin is not r.Origin.AUTOMATIC or not started.to_place:
         return
     service = turn.model.services[started.service]
     if service.rpo_s is None or any(s.hand_over for s in run.steps):

@@ -1,4 +1,4 @@
-"""Kinds of steps: one row each, which everything else reads; in the order of `StepKind`, which is that of a run.
+"""Kinds of steps: one row of traits each, which everything else reads, in the order that a run has them.
 
 The one rule it keeps: how one kind differs from another stands in its row. Whoever plans, waits, looks, shows, times,
 plays or checks a step asks the row, so that a new kind is a new row, and its place in `plan.plan_steps`.
@@ -87,14 +87,15 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Traits:
     """One row. Of a playbook step `work`, which the configuration calls `declared`; of one that waits for answers
     `wanted`; either may have nothing (any more).
 
     `fails_as`: why a wait that ends without its answers fails. `destroys`: something may stop for good, so the move's
-    preconditions are asked before. `contains`: a part of containment, whose failure is for a person to weigh.
-    `asks_first`: it asks the move's preconditions. `fences`: it takes its place out. `moves`: it is the move itself.
-    `verifies`: it waits for what the move promises. `acts_at`: the place that may act once it has begun.
+    preconditions are asked before. `contains`: it isolates a place, or shows that it is isolated; a failure of it is
+    for a person to weigh. `asks_first`: it asks the move's preconditions. `fences`: it takes its place out, or shows
+    that it is out. `moves`: it is the move itself. `verifies`: it waits for what the move promises. `acts_at`: the
+    place that may act once it has begun.
     """
 
     by: By
@@ -102,7 +103,7 @@ class Kind:
     reach: Reach = Reach.QUIET
     declared: str = "playbook"
     work: Callable[[Subject], Work | None] = lambda _subject: None
-    wanted: Callable[[Subject], Wanted] = lambda _subject: Wanted(None, 0.0)
+    wanted: Callable[[Subject], Wanted | None] = lambda _subject: None
     fails_as: Reason = Reason.PREFLIGHT_FAILED
     destroys: bool = False
     contains: bool = False
@@ -117,15 +118,30 @@ class Kind:
         """Whether it is a playbook."""
         return self.by is By.PLAYBOOK
 
+    @property
+    def isolates(self) -> bool:
+        """Whether it cuts its place off."""
+        return self.contains and self.played
+
+    @property
+    def takes_out(self) -> bool:
+        """Whether it fences its place; what follows shows that it is out."""
+        return self.fences and self.played
+
+    @property
+    def proves(self) -> bool:
+        """Whether it shows that its place is out."""
+        return self.fences and not self.played
+
 
 def _isolation(x: Subject) -> Work | None:
     found = x.isolation
     return Work(found.playbook, found.timeout_s, found.proven_when, found.safe_to_repeat) if found else None
 
 
-def _isolated(x: Subject) -> Wanted:
+def _isolated(x: Subject) -> Wanted | None:
     found = x.isolation
-    return Wanted(found.proven_when, found.timeout_s) if found else Wanted(None, 0.0)
+    return Wanted(found.proven_when, found.timeout_s) if found else None
 
 
 def _fence(x: Subject) -> Work | None:
@@ -133,27 +149,33 @@ def _fence(x: Subject) -> Work | None:
     return Work(found.playbook, found.timeout_s, found.proven_when, found.safe_to_repeat) if found else None
 
 
-def _fenced(x: Subject) -> Wanted:
+def _fenced(x: Subject) -> Wanted | None:
     found = x.fence
-    return Wanted(found.proven_when, found.timeout_s) if found else Wanted(None, 0.0)
+    return Wanted(found.proven_when, found.timeout_s) if found else None
 
 
-def _beside(playbook: Playbook | None, move: Move) -> Work | None:
-    """What a move plays beside its playbook: whether it took effect shows nowhere."""
-    return Work(playbook, move.timeout_s, None, move.safe_to_repeat) if playbook else None
+def _beside(playbook: Playbook | None, move: Move) -> Work:
+    """What a move plays beside its playbook: whether it took effect shows nowhere.
+
+    Where it was taken out of the configuration while it played, its end still counts; nothing is begun by it then, as
+    the plan is another.
+    """
+    return Work(playbook or move.playbook, move.timeout_s, None, move.safe_to_repeat)
 
 
 def _preconditions(x: Subject) -> Wanted:
     return Wanted(x.move.viable_when, x.move.preflight_timeout_s)
 
 
-KINDS: Mapping[StepKind, Kind] = {
-    StepKind.ISOLATE: Kind(By.PLAYBOOK, Phase.ISOLATE, declared="isolation", work=_isolation, contains=True),
-    StepKind.CONTAINED: Kind(By.ANSWERS, Phase.ISOLATE, wanted=_isolated, fails_as=Reason.NOT_CONTAINED, contains=True),
-    StepKind.PREFLIGHT: Kind(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
-    StepKind.APPROVAL: Kind(By.PERSON, Phase.HUMAN),
-    StepKind.RECHECK: Kind(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
-    StepKind.PREPARE: Kind(
+TRAITS: Mapping[StepKind, Traits] = {
+    StepKind.ISOLATE: Traits(By.PLAYBOOK, Phase.ISOLATE, declared="isolation", work=_isolation, contains=True),
+    StepKind.CONTAINED: Traits(
+        By.ANSWERS, Phase.ISOLATE, wanted=_isolated, fails_as=Reason.NOT_CONTAINED, contains=True
+    ),
+    StepKind.PREFLIGHT: Traits(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
+    StepKind.APPROVAL: Traits(By.PERSON, Phase.HUMAN),
+    StepKind.RECHECK: Traits(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
+    StepKind.PREPARE: Traits(
         By.PLAYBOOK,
         Phase.EXECUTE,
         Reach.PREPARED,
@@ -161,13 +183,13 @@ KINDS: Mapping[StepKind, Kind] = {
         work=lambda x: _beside(x.move.prepare, x.move),
         acts_at=lambda started: started.to_place,
     ),
-    StepKind.FENCE: Kind(
+    StepKind.FENCE: Traits(
         By.PLAYBOOK, Phase.FENCE, Reach.COMMITTED, declared="fence", work=_fence, destroys=True, fences=True
     ),
-    StepKind.PROOF: Kind(
+    StepKind.PROOF: Traits(
         By.ANSWERS, Phase.FENCE, Reach.COMMITTED, wanted=_fenced, fails_as=Reason.FENCE_UNPROVEN, fences=True
     ),
-    StepKind.EXECUTE: Kind(
+    StepKind.EXECUTE: Traits(
         By.PLAYBOOK,
         Phase.EXECUTE,
         Reach.COMMITTED,
@@ -176,7 +198,7 @@ KINDS: Mapping[StepKind, Kind] = {
         moves=True,
         acts_at=lambda started: started.to_place or started.from_place,
     ),
-    StepKind.VERIFY: Kind(
+    StepKind.VERIFY: Traits(
         By.ANSWERS,
         Phase.VERIFY,
         Reach.COMMITTED,
@@ -184,7 +206,7 @@ KINDS: Mapping[StepKind, Kind] = {
         fails_as=Reason.VERIFY_FAILED,
         verifies=True,
     ),
-    StepKind.FINISH: Kind(
+    StepKind.FINISH: Traits(
         By.PLAYBOOK, Phase.EXECUTE, Reach.COMMITTED, declared="finish", work=lambda x: _beside(x.move.finish, x.move)
     ),
 }

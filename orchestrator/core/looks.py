@@ -67,4 +67,4 @@ def _repeatable(turn: Turn, run: Run, step: Step) -> bool:
 def _work(turn: Turn, run: Run, step: Step) -> Work | None:
     if run.started.move not in turn.model.moves:
         return None
-    return step.row.work(subject_of(turn, run, step))
+    return step.traits.work(subject_of(turn, run, step))

@@ -12,7 +12,7 @@ import hashlib
 from orchestrator.core import ladder
 from orchestrator.core import records as r
 from orchestrator.core.decided import Run, Step
-from orchestrator.core.kinds import KINDS, By, Subject, Work
+from orchestrator.core.kinds import TRAITS, By, Subject, Work
 from orchestrator.core.model import Json, Move, Playbook, Service
 from orchestrator.core.turn import Turn
 
@@ -54,9 +54,9 @@ def plan_steps(
 def plan_digest(turn: Turn, service: Service, move: Move, steps: list[r.PlannedStep], place: str | None) -> str:
     """What an approval binds: service, move, places, steps, and every playbook's digest."""
     books = [p.digest for p in (move.prepare, move.playbook, move.finish) if p]
-    of = [(KINDS[s.kind], Subject(turn.model, move, s.place, s.hand_over)) for s in steps]
+    of = [(TRAITS[s.kind], Subject(turn.model, move, s.place, s.hand_over)) for s in steps]
     books += [x.fence.playbook.digest for _, x in of if x.fence is not None]
-    books += [x.isolation.playbook.digest for kind, x in of if kind.contains and kind.played and x.isolation]
+    books += [x.isolation.playbook.digest for kind, x in of if kind.isolates and x.isolation]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps), *books]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -75,13 +75,16 @@ def run_timeout_s(turn: Turn, move: Move, steps: list[r.PlannedStep], approval_s
     """The whole run's limit: the sum of what its steps may take, with room for one more attempt of each."""
     total = 0.0
     for step in steps:
-        kind, subject = KINDS[step.kind], Subject(turn.model, move, step.place, step.hand_over)
-        if kind.by is By.PERSON:
+        kind, subject = TRAITS[step.kind], Subject(turn.model, move, step.place, step.hand_over)
+        if kind.contains:
+            total += 2 * (subject.isolation.timeout_s if subject.isolation else 0.0) + LOOK_S
+        elif kind.by is By.PLAYBOOK:
+            work = kind.work(subject)
+            total += 2 * (work.timeout_s if work is not None else move.timeout_s) + LOOK_S
+        elif kind.by is By.PERSON:
             total += approval_s
-        elif kind.by is By.ANSWERS:
-            total += 2 * max(kind.wanted(subject).timeout_s, move.verify_timeout_s, move.preflight_timeout_s)
-        elif (work := kind.work(subject)) is not None:
-            total += 2 * work.timeout_s + LOOK_S
+        else:
+            total += 2 * max(move.verify_timeout_s, move.preflight_timeout_s)
     return total
 
 
@@ -112,10 +115,10 @@ def beginning(run: Run) -> str:
 
 def work_of(turn: Turn, run: Run, step: Step) -> Work:
     """What the step plays. Raises LookupError where the configuration has nothing for it any more."""
-    work = step.row.work(subject_of(turn, run, step))
+    work = step.traits.work(subject_of(turn, run, step))
     if work is None:
         of = step.place or run.started.move
-        raise LookupError(f"run {run.id}: no {step.row.declared} is declared for {of} any more")
+        raise LookupError(f"run {run.id}: no {step.traits.declared} is declared for {of} any more")
     return work
 
 
@@ -134,7 +137,7 @@ def books_of(turn: Turn, run: Run) -> list[Playbook]:
     """The playbooks of what the run has still to do; those that the configuration has no more are left out."""
     found = []
     for step in run.steps:
-        if step.row.played and not step.over:
+        if step.traits.played and not step.over:
             with contextlib.suppress(LookupError):
                 found.append(work_of(turn, run, step).playbook)
     return found

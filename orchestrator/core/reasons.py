@@ -23,10 +23,10 @@ class Part(Enum):
 class Against(Enum):
     """Who may go against it."""
 
-    NOTHING = "it stops nothing"
+    NOTHING = "nobody is asked"
     PERSON = "a named person, on record"
     AUTOMATIC_ONLY = "nobody has to: a person's own word does not meet it"
-    NOBODY = "nobody: it protects from two places that act at once, or from two runs on one thing"
+    NOBODY = "nobody: a proof, another word or another move lifts it"
 
 
 _FENCE = "say --fence to fence the place, or --fenced PLACE to state that it cannot act"
@@ -46,7 +46,7 @@ class Reason(StrEnum):
     def __new__(
         cls, word: str, part: Part = Part.CAUSE, text: str = "", against: Against = Against.NOTHING, told: str = ""
     ) -> Reason:
-        """A row of the table; or, by its word alone, the one that there is."""
+        """A row of the table. The defaults are those of what stops nothing, and are not for guards."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.part, member.text, member.against, member.told = part, text, against, told

@@ -104,7 +104,7 @@ def see(turn: Turn, found: Mapping[str, str]) -> bool:
 def take_over(turn: Turn, run: Run) -> None:
     """After a controller's start: what ran is unseen now, and its runner has to account for it."""
     step = run.current()
-    if step is None or not step.row.played:
+    if step is None or not step.traits.played:
         return
     if step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         if step.state is r.StepState.RUNNING:
@@ -134,7 +134,7 @@ def step_adopted(turn: Turn, event: StepAdopted) -> None:
 def abort(turn: Turn, run: Run) -> None:
     """An abort was recorded: stop what runs; what waits is stopped by `advance`."""
     step = run.current()
-    if step is not None and step.row.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
+    if step is not None and step.traits.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         turn.command(CancelStep(step_key(run, step)))
     elif step is not None and run.abort is not None:
         endings.stop(turn, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
@@ -146,9 +146,9 @@ def _one_step(turn: Turn, run: Run, step: Step) -> bool:
         return steps.begin(turn, run, step)
     if step.state is r.StepState.LOOKING:
         return looks.look(turn, run, step)
-    if step.state is not r.StepState.RUNNING or step.row.played:
+    if step.state is not r.StepState.RUNNING or step.traits.played:
         return False
-    if step.row.by is By.PERSON:
+    if step.traits.by is By.PERSON:
         return steps.approval(turn, run, step)
     return steps.wait(turn, run, step)
 

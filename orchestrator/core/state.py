@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
 from orchestrator.core.events import StepKey, TaskTime
-from orchestrator.core.kinds import KINDS, By, Kind, Reach
+from orchestrator.core.kinds import TRAITS, By, Reach, Traits
 from orchestrator.core.reasons import Reason
 
 EVERYTHING = "*"
@@ -42,9 +42,9 @@ class Step:
     unguarded: tuple[str, ...] = ()  # hosts acted upon without the epoch guard, each with why
 
     @property
-    def row(self) -> Kind:
+    def traits(self) -> Traits:
         """What steps of its kind are."""
-        return KINDS[self.kind]
+        return TRAITS[self.kind]
 
     @property
     def over(self) -> bool:
@@ -92,30 +92,31 @@ class Run:
         """The first step that is not over."""
         return next((s for s in self.steps if not s.over), None)
 
+    @property
     def fences(self) -> list[Step]:
         """Its steps that take a place out."""
-        return [s for s in self.steps if s.row.fences and s.row.played]
+        return [s for s in self.steps if s.traits.takes_out]
 
     @property
     def execute(self) -> Step | None:
         """Its step that is the move itself."""
-        return next((s for s in self.steps if s.row.moves), None)
+        return next((s for s in self.steps if s.traits.moves), None)
 
     @property
     def verify(self) -> Step | None:
         """Its step that waits for what the move promises."""
-        return next((s for s in self.steps if s.row.verifies), None)
+        return next((s for s in self.steps if s.traits.verifies), None)
 
     @property
     def asks_a_person(self) -> bool:
         """Whether it is at a step that a person has to settle."""
         step = self.current()
-        return step is not None and step.row.by is By.PERSON
+        return step is not None and step.traits.by is By.PERSON
 
     @property
     def approved_at(self) -> float | None:
         """When the approval that it asked for was given; None while it was not, or none was needed."""
-        step = next((s for s in self.steps if s.row.by is By.PERSON), None)
+        step = next((s for s in self.steps if s.traits.by is By.PERSON), None)
         return step.ended_at if step is not None and step.state is r.StepState.DONE else None
 
     @property
@@ -127,17 +128,17 @@ class Run:
     @property
     def past_the_fence(self) -> bool:
         """Whether anything of the move has begun that changes the world; containing a compromise is none of it."""
-        return any(s.attempt > 0 and s.row.reach > Reach.QUIET for s in self.steps)  # a skipped step was never begun
+        return any(s.attempt > 0 and s.traits.reach > Reach.QUIET for s in self.steps)  # a skipped step was never begun
 
     @property
     def committed(self) -> bool:
         """Whether a fence, or the move itself, has begun: it goes to its end then. Preparing stops nothing yet."""
-        return any(s.attempt > 0 and s.row.reach is Reach.COMMITTED for s in self.steps)
+        return any(s.attempt > 0 and s.traits.reach is Reach.COMMITTED for s in self.steps)
 
     @property
     def isolating(self) -> bool:
         """Whether a place is being cut off at this moment: nothing else may end the run meanwhile."""
-        return any(s.row.contains and s.row.played and s.attempt > 0 and not s.over for s in self.steps)
+        return any(s.traits.isolates and s.attempt > 0 and not s.over for s in self.steps)
 
 
 @dataclass(slots=True)
@@ -282,7 +283,7 @@ def isolated_places(decided: Decided, service: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for run in decided.runs.values() if spoken else ():
         for step in run.steps:
-            done = step.row.contains and step.row.played and step.state is r.StepState.DONE and step.place is not None
+            done = step.traits.isolates and step.state is r.StepState.DONE and step.place is not None
             if done and step.place and step.ended_at is not None and step.ended_at >= min(spoken):
                 found[step.place] = run.id
     return found

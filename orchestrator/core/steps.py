@@ -26,10 +26,10 @@ def awaited(turn: Turn, run: Run) -> list[str]:
     step = run.current()
     if run.ended is not None or step is None:
         return []
-    kind, subject = step.row, subject_of(turn, run, step)
+    kind, subject = step.traits, subject_of(turn, run, step)
     if kind.by is By.ANSWERS:
-        condition = kind.wanted(subject).condition
-        found = list(condition.checks()) if condition else []
+        wanted = kind.wanted(subject)
+        found = list(wanted.condition.checks()) if wanted is not None and wanted.condition is not None else []
         return [*found, subject.move.data_age] if kind.asks_first and subject.move.data_age else found
     if step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
         asked = list(done_when.checks())
@@ -45,7 +45,7 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
             return False
         endings.stop(turn, run, step, *stop)
         return True
-    kind = step.row
+    kind = step.traits
     if _settled_before(turn, run, step) or (kind.destroys and _asked_too_long_ago(turn, run, step)):
         return True
     turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1))
@@ -66,10 +66,10 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
 
 def _settled_before(turn: Turn, run: Run, step: Step) -> bool:
     """Whether there is nothing left for the step to do, or it must not be done: then it is over already."""
-    kind = step.row
-    if kind.played and kind.contains:
+    kind = step.traits
+    if kind.isolates:
         return _needs_no_isolation(turn, run, step)
-    if kind.played and kind.fences:
+    if kind.takes_out:
         return _needs_no_fence(turn, run, step)
     return kind.moves and _may_not_come_in_yet(turn, run, step)
 
@@ -89,13 +89,13 @@ def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | No
     """Why the run must not go on to this step: plan gone, or a hold or maintenance before anything was changed."""
     if run.started.move not in turn.model.moves or run.started.service not in turn.model.services:
         return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
-    if step.row.played:
+    if step.traits.played:
         loaded = run.started.configuration != turn.decided.configuration
         other = loaded and digest_as_started(turn, run) != run.started.plan_digest
         # What is only edited is looked at by the runner itself once a fence has begun: nothing older stops it then.
         if (other or not run.committed) and (told := changed(turn, run)):
             return Reason.PLAN_CHANGED, told
-    if run.started.origin is r.Origin.AUTOMATIC and step.row.played:
+    if run.started.origin is r.Origin.AUTOMATIC and step.traits.played:
         unwanted = None if run.committed else _unwanted(turn, run, step)
         return unwanted or _fence_asks(turn, run, step)
     return None
@@ -114,7 +114,7 @@ def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
         return finding.reason, finding.evidence
     if service.mode is Mode.OBSERVE:
         return Reason.OBSERVE_ONLY, f"{service.id} is in mode observe by now"
-    if step.row.contains:  # it is what comes before asking, in mode auto
+    if step.traits.contains:  # it is what comes before asking, in mode auto
         by_itself = service.mode is Mode.AUTO
         return None if by_itself else (Reason.APPROVAL_NEEDED, f"{service.id} is in mode {service.mode.value} by now")
     unasked = policy.asks(turn, service, run.approved_at)
@@ -125,7 +125,7 @@ def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
 
 def _fence_asks(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
     """Why a person must decide after all to fence: the place that was dark answers, or has power again (repmgr#821)."""
-    fences = run.fences()
+    fences = run.fences
     if step not in fences or step.hand_over or any(s.attempt > 0 for s in fences) or run.approved_at is not None:
         return None
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
@@ -139,9 +139,9 @@ def _asked_too_long_ago(turn: Turn, run: Run, step: Step) -> bool:
     A preparation of minutes, a controller that was down: what was viable then may not be now (opnsense/core#9789,
     #4160: failed over to nothing viable, and cut the only working link for it).
     """
-    if any(s.attempt > 0 for s in run.steps if s.row.destroys):
+    if any(s.attempt > 0 for s in run.steps if s.traits.destroys):
         return False
-    asked = [s for s in run.steps if s.row.asks_first]
+    asked = [s for s in run.steps if s.traits.asks_first]
     ago_s = turn.now - max((s.ended_at for s in asked if s.ended_at is not None), default=-FOREVER)
     fresh_s = turn.limits(endings.client(run)).preflight_fresh_s
     if ago_s <= fresh_s:
@@ -199,7 +199,7 @@ def _needs_no_isolation(turn: Turn, run: Run, step: Step) -> bool:
 
 
 def _left_out(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, *, and_proof: bool = True) -> bool:
-    for each in [s for s in run.steps if s.place == step.place and s.row.contains and not s.over]:
+    for each in [s for s in run.steps if s.place == step.place and s.traits.contains and not s.over]:
         if each is not step and not and_proof:
             continue
         endings.finish(turn, run, each, r.StepState.SKIPPED, reason, evidence)
@@ -226,7 +226,7 @@ def _still_open(turn: Turn, run: Run) -> list[str]:
 def wait(turn: Turn, run: Run, step: Step) -> bool:
     """A step that waits for answers: preflight, recheck, proof, verify."""
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    kind = step.row
+    kind = step.traits
     condition, since, limit_s = _waits_for(turn, run, step)
     aside: list[str] = []  # what a named person goes against
     loss: tuple[Reason, str] | None = None
@@ -261,11 +261,11 @@ def wait(turn: Turn, run: Run, step: Step) -> bool:
 
 def _waits_for(turn: Turn, run: Run, step: Step) -> tuple[Condition | None, float, float]:
     """What a waiting step waits for, asked since when, for how long."""
-    kind = step.row
+    kind = step.traits
     wanted = kind.wanted(subject_of(turn, run, step))
     began = step.attempt_at if step.attempt_at is not None else turn.now
     since = _counts_from(turn, step) if kind.asks_first else _ended_at(run, step, began)
-    return wanted.condition, since, wanted.timeout_s
+    return (wanted.condition, since, wanted.timeout_s) if wanted is not None else (None, since, 0.0)
 
 
 def _ended_at(run: Run, step: Step, default: float) -> float:
@@ -277,7 +277,7 @@ def _ended_at(run: Run, step: Step, default: float) -> float:
 
 def _out_of_time(turn: Turn, step: Step, condition: Condition, since: float, limit_s: float) -> Finding | None:
     """Why the step has failed; None while its time lasts."""
-    kind = step.row
+    kind = step.traits
     hopeless = kind.asks_first and turn.says(condition) is r.Verdict.DOWN
     until = _counts_from(turn, step) + limit_s
     if turn.now < until and not hopeless:
@@ -318,7 +318,7 @@ def _age_not_asked(turn: Turn, service: Service, move: Move, since: float) -> bo
 
 def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
     """Measurements that a decision used, copied with the time of their sample."""
-    kind = step.row
+    kind = step.traits
     if (kind.asks_first or kind.fences) and move.data_age:
         row = turn.rows.get(move.data_age)
         age_s = turn.data_age_s(move.data_age, turn.now)
@@ -330,9 +330,9 @@ def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
 def _ask_for_approval(turn: Turn, run: Run) -> None:
     started = run.started
     say, no = f"bascule approve {run.id}", f"bascule reject {run.id}"
-    places = [s.place.rpartition("/")[2] for s in run.fences() if s.place]
+    places = [s.place.rpartition("/")[2] for s in run.fences if s.place]
     by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
-    uncontained = [s for s in run.steps if s.row.contains and s.state is r.StepState.FAILED]
+    uncontained = [s for s in run.steps if s.traits.contains and s.state is r.StepState.FAILED]
     failed = [f"{s.name} FAILED: {s.evidence}" for s in uncontained]
     why = "; ".join((*started.asks, *failed))
     does = list(consequences(turn, run))
@@ -372,7 +372,7 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
 def _to_be_isolated(turn: Turn, run: Run) -> bool:
     """Whether a suspicion has come that this run was not planned for."""
     service = turn.model.services[run.started.service]
-    planned = any(s.row.contains for s in run.steps)
+    planned = any(s.traits.contains for s in run.steps)
     return not planned and run.started.incident is not None and policy.isolates(turn, service) is not None
 
 

@@ -13,22 +13,22 @@ from orchestrator.core.records import RunState, StepState
 
 
 class StepEvent(StrEnum):
-    """What can happen to a step, as a verb: `cannot begin step …`."""
+    """What can happen to a step, as a verb: `step execute of run r1 cannot begin`."""
 
     BEGIN = "begin"  # its turn has come: the record, then the command
-    LEAVE_UNSEEN = "leave unseen"  # the controller stopped while it ran
-    LOOK_AT = "look at"  # the attempt has ended, and nobody knows how: timed out, lost
-    RETRY = "retry"  # it had no effect, never began, or may be repeated: another attempt
-    DO = "do"  # the playbook ended well, the answers came, somebody approved, or a look shows its effect
-    FAIL = "fail"  # the playbook failed, the answers did not come in time, nobody approved, it had no effect
-    SKIP = "skip"  # it is not needed, or the run stops here
+    LEAVE_UNSEEN = "be left unseen"  # the controller stopped while it ran
+    LOOK_AT = "be looked at"  # the attempt has ended, and nobody knows how: timed out, lost
+    RETRY = "be tried again"  # it had no effect, never began, or may be repeated: another attempt
+    END_WELL = "end well"  # the playbook did, the answers came, somebody approved, or a look shows its effect
+    FAIL = "fail"  # the playbook failed, the answers did not come in time, it had no effect, no fence is declared
+    SKIP = "be skipped"  # it is not needed, or the run stops here: rejected, expired, aborted
 
 
 class RunEvent(StrEnum):
     """What can happen to a run, as a verb."""
 
-    HAND_OVER = "hand over to a person"  # it cannot go on by itself
-    APPROVE = "approve"  # it goes on
+    HAND_OVER = "be handed to a person"  # it cannot go on by itself
+    APPROVE = "be approved"  # it goes on
     END = "end"
 
 
@@ -51,7 +51,7 @@ STEP: Mapping[StepEvent, Mapping[StepState, StepState]] = {
     StepEvent.LEAVE_UNSEEN: _from(*_LIVE, to=StepState.UNSEEN),
     StepEvent.LOOK_AT: _from(StepState.RUNNING, StepState.UNSEEN, to=StepState.LOOKING),
     StepEvent.RETRY: _from(StepState.UNSEEN, StepState.LOOKING, to=StepState.PENDING),
-    StepEvent.DO: _from(*_LIVE, to=StepState.DONE),
+    StepEvent.END_WELL: _from(*_LIVE, to=StepState.DONE),
     StepEvent.FAIL: _from(StepState.PENDING, *_LIVE, to=StepState.FAILED),
     StepEvent.SKIP: _from(StepState.PENDING, *_LIVE, to=StepState.SKIPPED),
 }
@@ -61,7 +61,7 @@ RUN: Mapping[RunEvent, Mapping[RunState, RunState]] = {
     RunEvent.END: dict.fromkeys((RunState.GOING, RunState.WITH_A_PERSON), RunState.ENDED),
 }
 ENDED_BY: Mapping[StepState, StepEvent] = {
-    StepState.DONE: StepEvent.DO,
+    StepState.DONE: StepEvent.END_WELL,
     StepState.FAILED: StepEvent.FAIL,
     StepState.SKIPPED: StepEvent.SKIP,
 }

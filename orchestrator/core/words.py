@@ -279,7 +279,7 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     if new := plan.changed(turn, found):
         return Refusal(Reason.PLAN_CHANGED, f"{found.id}: {new}")
     fenced = word.options.get("fenced")
-    known = sorted(s.place for s in found.fences() if s.place)
+    known = sorted(s.place for s in found.fences if s.place)
     place = _place(str(fenced), known) if fenced else None
     if fenced and place is None:
         return Refusal(Reason.WRONG_PLACE, f"{found.id} fences {', '.join(known) or 'nothing'}, not {fenced!r}")

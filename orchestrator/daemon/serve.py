@@ -132,7 +132,7 @@ async def _let_fences_end(controller: Controller) -> None:
 
 def _is_fencing(controller: Controller, run: str) -> bool:
     step = controller.shell.engine.decided.runs[run].current()
-    return step is not None and step.began_at is not None and step.row.fences
+    return step is not None and step.began_at is not None and step.traits.fences
 
 
 def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:

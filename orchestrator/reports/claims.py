@@ -68,15 +68,15 @@ def decided_at(run: RunStory) -> float | None:
     begun = [
         s.began_at
         for s in run.steps.values()
-        if s.row.reach > Reach.QUIET and s.attempts > 0 and s.began_at is not None
+        if s.traits.reach > Reach.QUIET and s.attempts > 0 and s.began_at is not None
     ]
     return min(begun, default=None)
 
 
 def fenced(run: RunStory) -> Fenced | None:
     """When every place that the run was to fence was out; None: not so, or there was none."""
-    places = {s.planned.place for s in run.steps.values() if s.row.fences and s.row.played}
-    proofs = {s.planned.place: s for s in run.steps.values() if s.row.fences and not s.row.played}
+    places = {s.planned.place for s in run.steps.values() if s.traits.takes_out}
+    proofs = {s.planned.place: s for s in run.steps.values() if s.traits.proves}
     ends: list[float] = []
     by: list[str] = []
     for place in sorted(x for x in places if x is not None):
@@ -98,23 +98,23 @@ def vouched_for(step: StepStory) -> bool:
 
 def acted_at(run: RunStory) -> float | None:
     """When the move's playbook ended well."""
-    return _done_at(s for s in run.steps.values() if s.row.moves)
+    return _done_at(s for s in run.steps.values() if s.traits.moves)
 
 
 def verified_at(run: RunStory) -> float | None:
     """When a good answer showed that the move does what it promises."""
-    return _done_at(s for s in run.steps.values() if s.row.verifies)
+    return _done_at(s for s in run.steps.values() if s.traits.verifies)
 
 
 def begun(run: RunStory) -> bool:
     """Whether the move itself was begun."""
-    return any(s.row.moves and s.attempts > 0 for s in run.steps.values())
+    return any(s.traits.moves and s.attempts > 0 for s in run.steps.values())
 
 
 def failed(run: RunStory) -> bool:
     """Whether a run that did not end well failed: a step did, or something had been begun. Else it was stopped."""
     return any(
-        s.state is r.StepState.FAILED or (s.attempts > 0 and s.row.reach > Reach.QUIET) for s in run.steps.values()
+        s.state is r.StepState.FAILED or (s.attempts > 0 and s.traits.reach > Reach.QUIET) for s in run.steps.values()
     )
 
 

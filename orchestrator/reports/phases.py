@@ -52,7 +52,7 @@ def episode_segments(episode: Episode, now: float) -> tuple[Segment, ...]:
 
 def run_segments(run: RunStory, now: float) -> tuple[Segment, ...]:
     """A planned move cut into phases: from its start to its verify, or to its end."""
-    verify = next((s for s in run.steps.values() if s.row.verifies and s.ended_at is not None), None)
+    verify = next((s for s in run.steps.values() if s.traits.verifies and s.ended_at is not None), None)
     end = verify.ended_at if verify else run.ended.at if run.ended else now
     return _cut(run.started.at, end if end is not None else now, [run], None, now)
 
@@ -124,7 +124,7 @@ def _phase_at(
     for run in runs:
         for step in run.steps.values():
             if step.began_at is not None and step.began_at <= at < (now if step.ended_at is None else step.ended_at):
-                return step.row.phase, run.started.run, step.planned.name
+                return step.traits.phase, run.started.run, step.planned.name
     if any(run.ended and run.ended.ok and run.ended.at <= at for run in runs):
         return Phase.VERIFY, None, None
     if episode is not None:

@@ -357,7 +357,7 @@ def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) ->
 
 def _unproven(state: d.Decided, run: str, place: str) -> str:
     """What is to be added where nothing showed that the isolation holds."""
-    proofs = [s for s in state.runs[run].steps if s.row.contains and not s.row.played and s.place == place]
+    proofs = [s for s in state.runs[run].steps if s.traits.contains and not s.traits.played and s.place == place]
     return "" if proofs and all(s.state is StepState.DONE for s in proofs) else ", which nothing has proven"
 
 

@@ -13,7 +13,7 @@ from typing import Self
 from orchestrator.core import decided as d
 from orchestrator.core import records as r
 from orchestrator.core.events import TaskTime
-from orchestrator.core.kinds import KINDS, Kind
+from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
 from orchestrator.core.turn import percentile
 from orchestrator.reports.entries import Entry, WallClock
@@ -40,9 +40,9 @@ class StepStory:
     unguarded: tuple[str, ...] = ()
 
     @property
-    def row(self) -> Kind:
+    def traits(self) -> Traits:
         """What steps of its kind are."""
-        return KINDS[self.planned.kind]
+        return TRAITS[self.planned.kind]
 
 
 @dataclass(slots=True)
@@ -230,7 +230,7 @@ class Stories(State):
         """A run that was begun before the outage, and not only finishes: what it does and brings belongs to both."""
         before = self.decided.run_for(story.service)
         run = self._runs[before.id][1] if before is not None and before.id in self._runs else None
-        if run is None or any(s.row.verifies and s.state is r.StepState.DONE for s in run.steps.values()):
+        if run is None or any(s.traits.verifies and s.state is r.StepState.DONE for s in run.steps.values()):
             return
         story.episodes[-1].runs.append(run)
         if run not in story.runs:

@@ -21,7 +21,7 @@ from orchestrator.core.ansible import playbook_places
 from orchestrator.core.commands import Answered
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken
-from orchestrator.core.kinds import KINDS, By, Subject
+from orchestrator.core.kinds import TRAITS, Subject
 from orchestrator.core.model import Check, Condition, Move, Playbook, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
@@ -191,9 +191,9 @@ def _facts(started: r.RunStarted, planned: r.PlannedStep) -> dict[str, str]:
 def _step(
     turn: Turn, move: Move, started: r.RunStarted, planned: r.PlannedStep, workspace: Path, inventory: Sequence[Path]
 ) -> DryStep:
-    kind, subject = KINDS[planned.kind], Subject(turn.model, move, planned.place, planned.hand_over)
+    kind, subject = TRAITS[planned.kind], Subject(turn.model, move, planned.place, planned.hand_over)
     work = kind.work(subject)
-    wanted = kind.wanted(subject) if kind.by is By.ANSWERS else None
+    wanted = kind.wanted(subject)
     book = work.playbook if work is not None else None
     timeout_s = work.timeout_s if work is not None else wanted.timeout_s if wanted is not None else None
     condition = wanted.condition if wanted is not None else None

@@ -322,7 +322,7 @@ class Disasters:
             run = waiting[0]
             subject, about = run.id, run.started.service
             if options.pop("fence", False) and kind is e.WordKind.APPROVE:
-                place = next((s.place for s in run.fences() if s.place), None)
+                place = next((s.place for s in run.fences if s.place), None)
                 if place is not None:
                     self._sim.happens(f"{OPERATOR} goes to {place} and switches it off by hand")
                     self._world.switch_off(place)

@@ -9,11 +9,11 @@ import pytest
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.decided import Decided, IllegalRecord, Run, Step, apply
+from orchestrator.core.decided import Decided, IllegalRecord, Run, ServiceState, Step, apply
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode, Move, Tier
 from orchestrator.core.reasons import Reason
-from orchestrator.core.transitions import STEP, StepEvent
+from orchestrator.core.transitions import RUN, STEP, RunEvent, StepEvent
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, book, story
 
@@ -53,7 +53,7 @@ def _record(event: StepEvent, attempt: int) -> r.Record:
         StepEvent.LEAVE_UNSEEN: r.StepLeftUnseen(1.0, "r1", "execute", attempt),
         StepEvent.LOOK_AT: r.StepLooked(1.0, "r1", "execute", attempt, Reason.TIMED_OUT, ""),
         StepEvent.RETRY: r.StepRetried(1.0, "r1", "execute", Reason.NOT_NEEDED, ""),
-        StepEvent.DO: finished(r.StepState.DONE),
+        StepEvent.END_WELL: finished(r.StepState.DONE),
         StepEvent.FAIL: finished(r.StepState.FAILED),
         StepEvent.SKIP: finished(r.StepState.SKIPPED),
     }
@@ -72,10 +72,65 @@ def test_illegal_transitions_raise_and_say_what_was_expected(event: StepEvent, s
         apply(decided, _record(event, 1))
         assert step.state is STEP[event][state]
     else:
-        told = f"cannot {event.value} step execute of run r1: it is {state.value}, not"
+        told = f"step execute of run r1 cannot {event.value}: it is {state.value}, not"
         with pytest.raises(IllegalRecord, match=told):
             apply(decided, _record(event, 1))
         assert step.state is state
+
+
+RUN_RECORDS: dict[RunEvent, r.Record] = {
+    RunEvent.HAND_OVER: r.RunNeedsHuman(1.0, "r1", Reason.UNDETERMINED, ""),
+    RunEvent.APPROVE: r.RunApproved(1.0, "r1", "Ada", "", None),
+    RunEvent.END: r.RunEnded(1.0, "r1", False, Reason.ABORTED, ""),
+}
+
+
+@pytest.mark.parametrize("event", RunEvent)
+@pytest.mark.parametrize("state", r.RunState)
+def test_a_run_goes_from_state_to_state_as_the_table_says(event: RunEvent, state: r.RunState) -> None:
+    started = r.RunStarted(
+        0.0, "r1", "acme/erp", "acme/geo-site", r.Origin.MANUAL, (), "digest", "model", Reason.ASKED_BY_OPERATOR
+    )
+    run = Run(started, [Step("execute", r.StepKind.EXECUTE)])
+    if state is not r.RunState.GOING:
+        run.human = r.RunNeedsHuman(0.5, "r1", Reason.UNDETERMINED, "")
+    if state is r.RunState.ENDED:
+        run.ended = r.RunEnded(0.7, "r1", False, Reason.ABORTED, "")
+    decided = Decided(runs={"r1": run}, services={"acme/erp": ServiceState(None)})
+    assert run.state is state
+    if state in RUN[event]:
+        apply(decided, RUN_RECORDS[event])
+        assert run.state is RUN[event][state]
+    else:
+        with pytest.raises(IllegalRecord, match="run r1"):
+            apply(decided, RUN_RECORDS[event])
+
+
+def test_what_the_table_of_runs_does_not_say_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = lab()
+    world.hang.add("backup-isp")
+    isp_a_dies(world)
+    world.run(8)
+    monkeypatch.setitem(RUN, RunEvent.END, {r.RunState.GOING: r.RunState.WITH_A_PERSON})  # type: ignore[arg-type]
+    with pytest.raises(IllegalRecord, match="run r1 is ended once it could end, not with a person"):
+        apply(world.decided(), RUN_RECORDS[RunEvent.END])
+
+
+def test_what_is_finished_after_its_playbook_left_the_configuration_still_counts() -> None:
+    """A run that only tidied up is over when that has ended, though nothing of the kind is declared any more."""
+    world = site(finish=book("tidy"))
+    world.hang.add("tidy")
+    hq_loses_power(world)
+    world.run(40)
+    run = world.decided().unfinished_runs()[0]
+    current = run.current()
+    assert current is not None
+    assert current.name == "finish"
+    world.crash()
+    with_move(world, replace(world.model.moves["acme/geo-site"], finish=None))
+    world.start()
+    world.run(5)
+    assert world.decided().runs[run.id].human is None
 
 
 def test_a_step_that_is_over_stays_so() -> None:

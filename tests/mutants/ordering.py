@@ -6,8 +6,8 @@ the mistake, not a word that was left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.decided import Decided, Run, Step
 from orchestrator.core.engine import Engine
+from orchestrator.core.kinds import TRAITS
 from orchestrator.core.ladder import Assessment
 from orchestrator.core.model import Condition, Service
 from orchestrator.core.reasons import Reason
@@ -164,6 +165,11 @@ def out_by_playbook() -> Iterator[None]:
         yield
 
 
+def row(kind: r.StepKind, **traits: object) -> Callable[[], AbstractContextManager[None]]:
+    """A kind of step has these traits in place of its own."""
+    return lambda: put(TRAITS, kind, replace(TRAITS[kind], **traits))  # type: ignore[arg-type]
+
+
 @contextmanager
 def let_go_early() -> Iterator[None]:
     """A run that waits for a person lets go of what it holds."""
@@ -291,6 +297,20 @@ ORDERING = (
     ),
     Mutant("may act", "activates before it is on record", (16,), unannounced, needs=("power cut|cut off",)),
     Mutant("out by proof", "a playbook's end takes a place out", (16,), out_by_playbook, needs=("power cut|cut off",)),
+    Mutant(
+        "row: acts at",
+        "the move is at work nowhere",
+        (16,),
+        row(r.StepKind.EXECUTE, acts_at=None),
+        needs=("power cut|cut off",),
+    ),
+    Mutant(
+        "row: proof",
+        "what proves a fence takes no place out",
+        (16, 20),
+        row(r.StepKind.PROOF, fences=False, wanted=lambda _subject: None),
+        needs=("power cut|cut off",),
+    ),
     Mutant(
         "held resource",
         "a run that waits for a person lets go",
