@@ -205,7 +205,7 @@ def test_the_core_is_pure(path: Path) -> None:
 
 # Who may name a kind of step: where they are declared, their rows, their order in a plan; the simulator's statements,
 # which are a second opinion on the rows.
-NAME_KINDS = ("core/records.py", "core/kinds.py", "core/plan.py", "sim/")
+NAME_KINDS = ("core/kinds.py", "core/plan.py", "core/records.py", "sim/")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

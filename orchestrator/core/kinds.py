@@ -12,7 +12,22 @@ from enum import IntEnum, StrEnum
 
 from orchestrator.core.model import Condition, Fence, Isolation, Model, Move, Playbook
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import RunStarted, StepKind
+
+
+class StepKind(StrEnum):
+    """The parts of a run, in their order. Each is a playbook, a wait for answers, or a wait for a person."""
+
+    ISOLATE = "isolate"  # containment, where a compromise is suspected: before anybody is asked
+    CONTAINED = "contained"  # its proof
+    PREFLIGHT = "preflight"
+    APPROVAL = "approval"
+    RECHECK = "recheck"  # preflight again, after an approval
+    PREPARE = "prepare"
+    FENCE = "fence"
+    PROOF = "proof"
+    EXECUTE = "execute"
+    VERIFY = "verify"
+    FINISH = "finish"
 
 
 class By(StrEnum):
@@ -94,8 +109,8 @@ class Traits:
     `fails_as`: why a wait that ends without its answers fails. `destroys`: something may stop for good, so the move's
     preconditions are asked before. `contains`: it isolates a place, or shows that it is isolated; a failure of it is
     for a person to weigh. `asks_first`: it asks the move's preconditions. `fences`: it takes its place out, or shows
-    that it is out. `moves`: it is the move itself. `verifies`: it waits for what the move promises. `acts_at`: the
-    place that may act once it has begun.
+    that it is out. `moves`: it is the move itself. `verifies`: it waits for what the move promises. `acts_at`: which
+    of the place left and the one that it leads to may act once it has begun.
     """
 
     by: By
@@ -111,7 +126,7 @@ class Traits:
     fences: bool = False
     moves: bool = False
     verifies: bool = False
-    acts_at: Callable[[RunStarted], str | None] | None = None
+    acts_at: Callable[[str | None, str | None], str | None] | None = None
 
     @property
     def played(self) -> bool:
@@ -181,7 +196,7 @@ TRAITS: Mapping[StepKind, Traits] = {
         Reach.PREPARED,
         declared="prepare",
         work=lambda x: _beside(x.move.prepare, x.move),
-        acts_at=lambda started: started.to_place,
+        acts_at=lambda _left, to: to,
     ),
     StepKind.FENCE: Traits(
         By.PLAYBOOK, Phase.FENCE, Reach.COMMITTED, declared="fence", work=_fence, destroys=True, fences=True
@@ -196,7 +211,7 @@ TRAITS: Mapping[StepKind, Traits] = {
         work=lambda x: Work(x.move.playbook, x.move.timeout_s, x.move.done_when, x.move.safe_to_repeat),
         destroys=True,
         moves=True,
-        acts_at=lambda started: started.to_place or started.from_place,
+        acts_at=lambda left, to: to or left,
     ),
     StepKind.VERIFY: Traits(
         By.ANSWERS,

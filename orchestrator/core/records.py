@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import Peer, TaskTime, WordKind
+from orchestrator.core.kinds import StepKind as StepKind
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
 
@@ -43,22 +44,6 @@ class TierState(StrEnum):
     RUNNING = "running"
     FAILED = "failed"
     RECOVERED = "recovered"
-
-
-class StepKind(StrEnum):
-    """The parts of a run, in their order. Each is a playbook, a wait for answers, or a wait for a person."""
-
-    ISOLATE = "isolate"  # containment, where a compromise is suspected: before anybody is asked
-    CONTAINED = "contained"  # its proof
-    PREFLIGHT = "preflight"
-    APPROVAL = "approval"
-    RECHECK = "recheck"  # preflight again, after an approval
-    PREPARE = "prepare"
-    FENCE = "fence"
-    PROOF = "proof"
-    EXECUTE = "execute"
-    VERIFY = "verify"
-    FINISH = "finish"
 
 
 class StepState(StrEnum):

@@ -49,7 +49,7 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
     if _settled_before(turn, run, step) or (kind.destroys and _asked_too_long_ago(turn, run, step)):
         return True
     turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1))
-    at = kind.acts_at(run.started) if kind.acts_at is not None else None
+    at = kind.acts_at(run.started.from_place, run.started.to_place) if kind.acts_at is not None else None
     if at and at not in turn.decided.services[run.started.service].may_act:
         turn.record(r.MayActAdded(turn.now, run.started.service, at, run.id))
     if kind.by is By.PLAYBOOK:
