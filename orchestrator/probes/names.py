@@ -101,14 +101,17 @@ class Names:
             return await self._by_system(name, family, whom)
         return await by_server(name, resolver, pins, family)
 
+    def _why_no_room(self, whom: str) -> str:
+        if self._turns.in_use < self._turns.limit:  # there is some, for other clients
+            return f"{self._turns.held_by(whom)} name look-ups of {whom} hang already: do their name servers answer?"
+        return f"{self._turns.in_use} name look-ups hang already: is this machine's resolver dead?"
+
     async def _by_system(self, name: str, family: int, whom: str) -> list[str]:
         key = (name, family)
         future = self._asked.get(key)
         if future is None:
             if not self._turns.take(whom):
-                raise NameFailed(
-                    NotAsked(f"{self._turns.in_use} name look-ups hang already: is this machine's resolver dead?")
-                )
+                raise NameFailed(NotAsked(self._why_no_room(whom)))
             loop = asyncio.get_running_loop()
             future = loop.create_future()
             self._asked[key] = future

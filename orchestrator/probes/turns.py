@@ -128,6 +128,10 @@ class Turns:
         finally:
             turn.end()
 
+    def held_by(self, whom: str) -> int:
+        """How many of them this client has."""
+        return self._held.get(whom, 0)
+
     def give_back(self, whom: str) -> None:
         """One question has ended: whoever still waits, and has room now, has a turn."""
         self.in_use -= 1

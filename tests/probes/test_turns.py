@@ -256,6 +256,9 @@ async def test_a_client_whose_names_all_hang_leaves_look_ups_to_the_others(monke
             with pytest.raises((TimeoutError, NameFailed)):
                 async with asyncio.timeout(0.02):
                     await looked_up.addresses(f"host{number}.dark.example", None, UNPINNED, whom="acme")
+        with pytest.raises(NameFailed) as failed:
+            await looked_up.addresses("host21.dark.example", None, UNPINNED, whom="acme")
+        assert str(failed.value).endswith("name look-ups of acme hang already: do their name servers answer?")
         assert await looked_up.addresses("shop.globex.example", None, UNPINNED, whom="globex") == ["192.0.2.1"]
     finally:
         over.set()
