@@ -40,6 +40,7 @@ CHECKPOINT_EVERY = 500  # entries
 CHECKPOINT_REST_S = 10.0  # between two: in a flood of entries they would cost more than it does
 FOREVER = float("inf")
 
+SEE_LOG = "what it met is in the log of the daemon, and in bascule status"
 StepCommand = c.RunPlaybook | c.CancelStep | c.SettleStep
 
 
@@ -144,7 +145,8 @@ class Shell:
                 self._break(str(defect), now)
                 return
             log.exception("defect", event_kind=type(event).__name__)
-            self._break(f"defect: {type(defect).__name__}: {defect}", now)
+            why = f"defect: {type(defect).__name__}"
+            self._break(f"{why}: {defect}", now, told=f"{why}: {SEE_LOG}")
             return
         self._batch.append(_Stepped(event, outcome, rows, now, self._wall() if outcome.records else 0.0))
         if not more:
@@ -170,7 +172,8 @@ class Shell:
             if any(stepped.outcome.records for stepped in batch):  # else the rows are kept, and written later
                 for stepped in batch:
                     self._miss(stepped.event)
-            self._break(str(refused), batch[-1].now)
+            told = str(refused) if isinstance(refused, JournalUnwritable) else SEE_LOG
+            self._break(str(refused), batch[-1].now, told=told)
             return False
         self.wake_at = batch[-1].outcome.wake_at
         for stepped in batch:
@@ -255,15 +258,18 @@ class Shell:
         if isinstance(event, e.Observed):
             self._missed.add(event.check)
 
-    def _break(self, why: str, now: float) -> None:
-        """Act on nothing from now on; say so, but not at every try of one that comes back; and try again later."""
+    def _break(self, why: str, now: float, told: str = SEE_LOG) -> None:
+        """Act on nothing from now on; say so, but not at every try of one that comes back; and try again later.
+
+        `told`: what all clients' people may read of why.
+        """
         if self._broken is None:
             log.error("cannot act", why=why)
         if self._broken is None and now >= self._tell_at:
             self._told_broken += 1
             self._tell_at = now + TELL_AGAIN_S
             notice = f"cannot act/{self._lease.epoch}/{self._told_broken}"
-            text = f"bascule cannot act: {why}"
+            text = f"bascule cannot act: {told}"
             self._ports.tell(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
         self._broken = why
         self._retry_at = now + REBUILD_EVERY_S

@@ -216,6 +216,9 @@ def test_any_defect_of_the_engine_discards_it(house: House, monkeypatch: pytest.
     house.shell.handle(e.Ticked())
     assert house.shell.broken is not None
     assert type(defect).__name__ in house.shell.broken
+    (notice,) = house.told()
+    assert type(defect).__name__ in notice.text
+    assert "acme/web" not in notice.text, "all clients' people read it"
     house.now += 3
     house.shell.handle(e.Ticked())
     assert house.shell.broken is None
