@@ -23,6 +23,7 @@ from orchestrator.probes.kind import Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.results import Judged
 from orchestrator.probes.tools import Tools
+from tests.tied import tied
 
 NOBODY = 65534
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,7 +198,7 @@ class Database:
 def _as_nobody() -> list[str]:
     if os.geteuid() != 0:
         return []
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return ["setpriv", "--pdeathsig", "KILL", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
 
 
 def _postgres_programs() -> Path:
@@ -317,7 +318,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
         "mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && mount --bind $0/passwd /etc/passwd && "
         f"exec {program} -D -e -f $0/sshd_config 2>$0/log"
     )
-    process = subprocess.Popen(["unshare", "--mount", "sh", "-c", script, str(room)], env=environment)
+    process = subprocess.Popen([*tied(), "unshare", "--mount", "sh", "-c", script, str(room)], env=environment)
     wait_for_port(port, process)
     public = host_key.with_suffix(".pub").read_text().split()[:2]
     known = room / "known_hosts"
@@ -332,7 +333,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("moto.server")
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [*tied(), sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

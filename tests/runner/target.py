@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.tied import tied
+
 CACHE = Path(__file__).parents[2] / ".bascule-cache" / "system"  # where scripts/system-packages unpacks
 
 _CONFIGURATION = """
@@ -75,7 +77,7 @@ class Target:
         (home / "configuration").write_text(_CONFIGURATION.format(port=port, home=home, more=more))
         (home / "start").write_text(_START)
         can = sudo and (Path("/usr/bin/sudo").exists() or (CACHE / "usr/bin/sudo").exists())
-        isolated = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        isolated = [*tied(), "unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
         process = subprocess.Popen(
             [*isolated, "sh", "start", program, "sudo" if can else "", str(CACHE)],
             cwd=home,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestrator.core import records as r
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from tests.tied import tied
 
 PATIENCE_S = 90.0  # a busy machine takes its time; nothing here waits for so long otherwise
 
@@ -114,7 +115,7 @@ class Small:
         """One more daemon; its log is `daemon-N.log`."""
         with (self.path / f"daemon-{len(self.started) + 1}.log").open("wb") as log:
             program = subprocess.Popen(
-                [sys.executable, "-m", "orchestrator.cli.main", "daemon", "--workspace", str(self.path)],
+                [*tied("TERM"), sys.executable, "-m", "orchestrator.cli.main", "daemon", "--workspace", str(self.path)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.lab.programs import postgres_setup
+from tests.tied import tied
 
 
 def free_port() -> int:
@@ -84,7 +85,7 @@ class Programs:
     def start(self, *argv: str) -> subprocess.Popen[bytes]:
         """Start a command line as it stands."""
         log = self._stack.enter_context((self._directory / f"{time.monotonic_ns()}.log").open("wb"))
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
+        process = subprocess.Popen([*tied(), *argv], stdout=log, stderr=log)
         self._stack.callback(end, process)
         return process
 
@@ -153,6 +154,7 @@ class Cluster:
         log = (self.data.parent / "log").open("ab")
         self.process = subprocess.Popen(
             (
+                *tied(),
                 self.bin / "postgres",
                 "-D",
                 self.data,
