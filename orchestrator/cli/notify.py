@@ -98,6 +98,7 @@ def _person(name: str, settings: NotifySettings) -> str:
 
 
 def _show(tried: list[Tried]) -> None:
+    from orchestrator.core.durations import counted
     from orchestrator.reports.text import Part, line, show
 
     if not tried:
@@ -113,7 +114,8 @@ def _show(tried: list[Tried]) -> None:
     failed = sum(not x.delivered for x in tried)
     rows.append(
         line(
-            f"{len(tried) - failed} of {len(tried)} ways took the message" + ("" if failed else ": see that it arrived")
+            f"{len(tried) - failed} of {counted(len(tried), 'way')} took the message"
+            + ("" if failed else ": see that it arrived")
         )
     )
     show(rows)

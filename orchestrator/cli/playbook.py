@@ -268,6 +268,8 @@ def _table(tasks: Sequence[Timed], took_s: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from orchestrator.core.durations import counted
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (
         ("task", "left"),
@@ -293,7 +295,7 @@ def _table(tasks: Sequence[Timed], took_s: float) -> None:
     console = Console(highlight=False, stderr=True)
     console.print()
     console.print(table)
-    console.print(f"{len(tasks)} results in {took_s:.2f}s")
+    console.print(f"{counted(len(tasks), 'result')} in {took_s:.2f}s")
 
 
 _ORDER = ("skipped", "ok", "changed", "ignored", "failed", "unreachable")

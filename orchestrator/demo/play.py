@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from orchestrator.core.durations import counted
 from orchestrator.core.records import Verdict
 from orchestrator.demo.acts import SCENES, SERVICE, STAFF, Played, Scene, existing_ids, settle_accounts
 from orchestrator.demo.show import Narrator, act_lines
@@ -129,7 +130,7 @@ def _verdict(one: Played) -> str:
     if by != [one.scene.tier]:
         return f"recovered by tier {by}, expected tier {one.scene.tier}"
     if one.user is not None and one.user.fenced_acknowledgements:
-        return f"{len(one.user.fenced_acknowledgements)} transactions were acknowledged by a fenced side"
+        return f"{counted(len(one.user.fenced_acknowledgements), 'transaction')} acknowledged by a fenced side"
     if one.user is not None and not one.user.recovered:
         return "the end user's outage did not end"
     return ""
