@@ -149,23 +149,11 @@ class Traits:
         return self.fences and not self.played
 
 
-def _isolation(x: Subject) -> Work | None:
-    found = x.isolation
+def _work(found: Fence | Isolation | None) -> Work | None:
     return Work(found.playbook, found.timeout_s, found.proven_when, found.safe_to_repeat) if found else None
 
 
-def _isolated(x: Subject) -> Wanted | None:
-    found = x.isolation
-    return Wanted(found.proven_when, found.timeout_s) if found else None
-
-
-def _fence(x: Subject) -> Work | None:
-    found = x.fence
-    return Work(found.playbook, found.timeout_s, found.proven_when, found.safe_to_repeat) if found else None
-
-
-def _fenced(x: Subject) -> Wanted | None:
-    found = x.fence
+def _proof(found: Fence | Isolation | None) -> Wanted | None:
     return Wanted(found.proven_when, found.timeout_s) if found else None
 
 
@@ -183,9 +171,11 @@ def _preconditions(x: Subject) -> Wanted:
 
 
 TRAITS: Mapping[StepKind, Traits] = {
-    StepKind.ISOLATE: Traits(By.PLAYBOOK, Phase.ISOLATE, declared="isolation", work=_isolation, contains=True),
+    StepKind.ISOLATE: Traits(
+        By.PLAYBOOK, Phase.ISOLATE, declared="isolation", work=lambda x: _work(x.isolation), contains=True
+    ),
     StepKind.CONTAINED: Traits(
-        By.ANSWERS, Phase.ISOLATE, wanted=_isolated, fails_as=Reason.NOT_CONTAINED, contains=True
+        By.ANSWERS, Phase.ISOLATE, wanted=lambda x: _proof(x.isolation), fails_as=Reason.NOT_CONTAINED, contains=True
     ),
     StepKind.PREFLIGHT: Traits(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
     StepKind.APPROVAL: Traits(By.PERSON, Phase.HUMAN),
@@ -199,10 +189,21 @@ TRAITS: Mapping[StepKind, Traits] = {
         acts_at=lambda _left, to: to,
     ),
     StepKind.FENCE: Traits(
-        By.PLAYBOOK, Phase.FENCE, Reach.COMMITTED, declared="fence", work=_fence, destroys=True, fences=True
+        By.PLAYBOOK,
+        Phase.FENCE,
+        Reach.COMMITTED,
+        declared="fence",
+        work=lambda x: _work(x.fence),
+        destroys=True,
+        fences=True,
     ),
     StepKind.PROOF: Traits(
-        By.ANSWERS, Phase.FENCE, Reach.COMMITTED, wanted=_fenced, fails_as=Reason.FENCE_UNPROVEN, fences=True
+        By.ANSWERS,
+        Phase.FENCE,
+        Reach.COMMITTED,
+        wanted=lambda x: _proof(x.fence),
+        fails_as=Reason.FENCE_UNPROVEN,
+        fences=True,
     ),
     StepKind.EXECUTE: Traits(
         By.PLAYBOOK,
