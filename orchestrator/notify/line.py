@@ -86,6 +86,7 @@ class Line:
         self._waiting: list[_Waiting] = []
         self._failures = 0  # in a row, by whatever message
         self._refused: dict[Whom, _Refused] = {}
+        self._since: set[Whom] = set()  # for whom it took nothing, since it took anything
         self._alone = 0  # so many go one by one: a combined message was refused
         self._rests_until = 0.0
         self._arrived = asyncio.Event()
@@ -190,8 +191,8 @@ class Line:
 
     @property
     def _down(self) -> bool:
-        """Whether it took nothing, whoever it was for."""
-        return len(self._refused) > 1
+        """Whether it takes nothing, whoever it is for."""
+        return len(self._since) > 1
 
     def _tries(self, whom: Whom) -> int:
         return self._refused[whom].tries if whom in self._refused else 0
@@ -206,12 +207,13 @@ class Line:
     def _worked(self, batch: list[_Waiting]) -> None:
         if self._failures > 1:
             log.info("notices_delivered_again_by", way=self.way.label, waiting=len(self._waiting) - len(batch))
-        again = set(self._refused) if self._down else {x.whom for x in batch}
+        again = self._since if self._down else {x.whom for x in batch}
         for x in self._waiting:
             if x.whom in again:
                 x.due = 0.0
         for whom in again:
             self._refused.pop(whom, None)
+        self._since = set()
         self.why, self.failing_since, self._failures, self._rests_until = "", None, 0, 0.0
         self._leave(batch, lambda _whom: "")
 
@@ -223,6 +225,7 @@ class Line:
         for x in batch:
             self._refused.setdefault(x.whom, _Refused()).messages.add(x.message.id)
         theirs = {whom: self._refused[whom] for whom in {x.whom for x in batch}}
+        self._since.update(theirs)
         for refused in theirs.values():
             refused.tries, refused.why = refused.tries + 1, why
             if len(refused.messages) > 1:

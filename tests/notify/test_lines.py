@@ -17,10 +17,12 @@ import pytest
 
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
+from orchestrator.core.model import Json
 from orchestrator.core.people import AppriseWay, CommandWay, Deliver, NotifySettings, Person, Retry
 from orchestrator.notify import apprise_way
 from orchestrator.notify.in_thread import in_thread
-from orchestrator.notify.line import COMBINE_FROM
+from orchestrator.notify.line import COMBINE_FROM, Line
+from orchestrator.notify.message import Message
 from orchestrator.notify.notifier import Answer, PeopleNotifier
 from tests.notify.receiver import HttpReceiver, http_receiver, until
 
@@ -247,6 +249,32 @@ class TestOneProgramForTheClientsOfAll:
         assert "+00 7" in told["n0"]
         assert "+00 7" not in told["n2"]
         assert "+33 1" in told["n2"], "what it was told of its own"
+
+    async def test_what_was_refused_before_something_was_taken_does_not_count_against_the_way(
+        self, tmp_path: Path
+    ) -> None:
+        """One client's wrong number, a day ago, and another's one refusal today: the third is tried all the same."""
+        once = tmp_path / "once"
+        code = (
+            "import pathlib, sys; to = sys.stdin.read(); once = pathlib.Path(sys.argv[1]); "
+            "'+00' in to and sys.exit('no such number'); "
+            "'+33' in to and once.exists() and (once.unlink(), sys.exit('busy'))"
+        )
+        way = CommandWay((sys.executable, "-c", code, str(once)))
+        line = Line(way, lambda: ONCE)
+
+        async def send(number: int, client: str, phone: str) -> str:
+            data: dict[str, Json] = {"client": client}
+            person = Person(f"{client}/on-call", client, "On call", phone=phone, ways=(way,))
+            return await line.send(Message(f"n{number}", "title", "body", "info", data), person, 1)
+
+        assert "no such number" in await send(0, "acme", "+00 7")
+        assert await send(1, "globex", "+33 1") == ""
+        once.touch()
+        refused, taken = await asyncio.gather(send(2, "globex", "+33 1"), send(3, "initech", "+44 1"))
+        await line.close()
+        assert "busy" in refused
+        assert taken == ""
 
     async def test_a_flood_of_two_clients_is_not_mixed(self, answers: list[Answer], tmp_path: Path) -> None:
         """A program sends on what it is given to whom it is given for."""
