@@ -18,12 +18,9 @@ It is a matter of arguments alone: nothing of Ansible is imported here.
 from __future__ import annotations
 
 import functools
-import glob
 import hashlib
 import os
-import pwd
 import re
-import shlex
 import stat
 import subprocess
 import tempfile
@@ -32,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.core.apart import CACHE_PREFIXES, cache_prefixes, kept_for
+from orchestrator.runner import ssh_files
 
 KEPT_FOR = "BASCULE_KEPT_FOR"
 """Stands in the environment of whatever runs Ansible: for whom connections, facts and the like are kept."""
@@ -61,7 +59,6 @@ _SSH_PROXY = re.compile(
 )
 _NEUTRAL_FLAGS = frozenset({"-C", "-q", "-t", "-tt", "-T"})
 _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWwP")  # letters of ssh, scp and sftp that a word follows
-_INCLUDES_MAX = 64  # files
 
 
 def kept_for_call(options: Sequence[str], directory: str, environment: Mapping[str, str], configured: str) -> str:
@@ -148,7 +145,7 @@ def name_of(arguments: Arguments, host: str, program: str, whom: str, around: Se
     """
     lead = [f"{name}={value}" for name, value in arguments.options if name not in _NEUTRAL]
     flags = [" ".join(words) for words in arguments.others if len(words) > 1 or not _is_neutral(words[0])]
-    state = [f"{path} {size} {changed}" for path, size, changed in files_of_ssh(arguments.file)]
+    state = [f"{path} {size} {changed}" for path, size, changed in ssh_files.files_of_ssh(arguments.file)]
     parts = [
         whom,
         os.path.basename(program) if program in SSH_PROGRAMS else program,
@@ -196,24 +193,25 @@ def _in_configuration(arguments: Arguments, program: str, host: str) -> str | No
 
 def _as_ssh_has_it(arguments: Arguments, host: str, name: str) -> str | None:
     """The value of an option, asked of ssh itself; None where none of its files speaks of it."""
-    files = files_of_ssh(arguments.file)
-    if name not in "".join(_text_of(Path(path)) for path, _, _ in files).lower():
+    if name not in ssh_files.said_in(files := ssh_files.files_of_ssh(arguments.file)):
         return None
     asked = tuple(word for word in arguments.kept if word not in ("-b", "-"))
-    said = _asked_of_ssh(asked, host, tuple(files)).get(name)
+    try:
+        said = _asked_of_ssh(asked, host, tuple(files)).get(name)
+    except (OSError, subprocess.SubprocessError):  # not kept: it may answer the next time
+        return None
     return None if said in (None, "none") else said
 
 
 @functools.lru_cache(maxsize=256)
 def _asked_of_ssh(words: tuple[str, ...], host: str, _files: tuple[tuple[str, int, int], ...]) -> dict[str, str]:
-    """Its options as `ssh -G` tells them; asked again when one of these files was changed."""
-    try:
-        found = subprocess.run(
-            ["ssh", *words, "-G", host], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=5, check=True
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {name: value for name, _, value in (line.partition(" ") for line in reversed(found.splitlines()))}
+    """Its options as `ssh -G` tells them; asked again when one of these files was changed.
+
+    Raises OSError, subprocess.SubprocessError.
+    """
+    asked = ["ssh", *words, "-G", host]
+    found = subprocess.run(asked, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=5, check=True)
+    return {name: value for name, _, value in (line.partition(" ") for line in reversed(found.stdout.splitlines()))}
 
 
 def is_private(directory: str) -> bool:
@@ -265,8 +263,7 @@ def leave_jumps_unshared(arguments: Arguments, program: str, host: str) -> None:
         way = f"ProxyCommand={way}"
         arguments.kept = [*(["-o", _unshared(way)] if _unshared(way) != way else []), *arguments.kept]
     jumps = any(words[0].startswith("-J") for words in arguments.others) or arguments.first("proxyjump") is not None
-    texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file)).lower()
-    if not jumps and "proxyjump" not in texts:
+    if not jumps and "proxyjump" not in ssh_files.said_in(ssh_files.files_of_ssh(arguments.file)):
         return
     given = arguments.file
     if given is None:
@@ -303,8 +300,7 @@ def aliveness(arguments: Arguments, program: str) -> list[str]:
     interval_s, count = _patience(arguments)
     if arguments.file is None and (file := _speaking_last(interval_s, count)):
         return ["-F", file]
-    texts = "".join(_text_of(Path(path)) for path, _, _ in files_of_ssh(arguments.file))
-    if "serveralive" in texts.lower():
+    if "serveralive" in ssh_files.said_in(ssh_files.files_of_ssh(arguments.file)):
         return []
     return ["-o", f"ServerAliveInterval={interval_s}", "-o", f"ServerAliveCountMax={count}"]
 
@@ -332,7 +328,7 @@ def _speaking_last(interval_s: int, count: int) -> str:
 
 
 def _usual_files() -> str:
-    return f'Include "{_home()}/.ssh/config"\nInclude /etc/ssh/ssh_config\n'
+    return f'Include "{ssh_files.home()}/.ssh/config"\nInclude /etc/ssh/ssh_config\n'
 
 
 def _written(text: str) -> str:
@@ -342,7 +338,7 @@ def _written(text: str) -> str:
         return ""
     text = f"# Written by bascule. Of each option ssh takes the first value.\n{text}"
     path = Path(directory, f"config-{hashlib.sha256(os.fsencode(text)).hexdigest()[:12]}")
-    if _text_of(path) == text:
+    if ssh_files.text_of(path) == text:
         return str(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=directory)
@@ -352,49 +348,3 @@ def _written(text: str) -> str:
     except OSError:
         return ""
     return str(path)
-
-
-def files_of_ssh(given: str | None) -> list[tuple[str, int, int]]:
-    """The files that ssh reads, each with its size and the time of its last change."""
-    if given is not None and given.lower() == "none":
-        return []
-    wanted = [os.path.expanduser(given)] if given is not None else [f"{_home()}/.ssh/config", "/etc/ssh/ssh_config"]
-    found: dict[str, tuple[str, int, int]] = {}
-    while wanted and len(found) < _INCLUDES_MAX:
-        path = wanted.pop(0)
-        try:
-            state = os.stat(path)
-        except OSError:
-            continue
-        if path in found or not stat.S_ISREG(state.st_mode):
-            continue
-        found[path] = (path, state.st_size, state.st_mtime_ns)
-        base = "/etc/ssh" if path.startswith("/etc/") else f"{_home()}/.ssh"
-        for line in _text_of(Path(path)).splitlines():
-            word, _, rest = line.strip().replace("=", " ", 1).partition(" ")
-            if word.lower() == "include":
-                for pattern in _words(rest):
-                    wanted += sorted(glob.glob(os.path.join(base, os.path.expanduser(pattern))))
-    return list(found.values())
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return []
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _home() -> str:
-    """As ssh has it: of the password file, whatever HOME says."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_dir
-    except KeyError:
-        return os.path.expanduser("~")

@@ -19,7 +19,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.runner.connections import SSH_PROGRAMS, Arguments, files_of_ssh
+from orchestrator.runner.connections import SSH_PROGRAMS, Arguments
+from orchestrator.runner.ssh_files import files_of_ssh, text_of
 
 AGENTS = ("SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSH_PKCS11_HELPER", "SSH_SK_HELPER", "KRB5CCNAME", "KRB5_CONFIG")
 """Variables of which ssh has its keys."""
@@ -47,7 +48,7 @@ def of_environment(arguments: Arguments, program: str, environment: Mapping[str,
     """The part of it that a process may have otherwise than the one that it was forked from."""
     said = [f"{name} {value}" for name, value in arguments.options]
     said += [" ".join(words) for words in arguments.others]
-    said += [_text_of(path) for path, _, _ in files_of_ssh(arguments.file)]
+    said += [_said(path) for path, _, _ in files_of_ssh(arguments.file)]
     if os.path.basename(program) not in SSH_PROGRAMS or any(_OTHERS.search(text) for text in said):
         names = {name for name in environment if not _SAYS_NOTHING.fullmatch(name)}
     else:
@@ -70,10 +71,6 @@ def _namespace(name: str) -> str:
         return ""
 
 
-def _text_of(path: str) -> str:
+def _said(path: str) -> str:
     """Without remarks, which name nothing."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    return "\n".join(line for line in text_of(Path(path)).splitlines() if not line.lstrip().startswith("#"))

@@ -127,6 +127,23 @@ def test_a_proxy_that_is_ssh_shares_nothing(tmp_path: Path, proxy: str, by: str)
     assert said == f"proxycommand {proxy.replace('ssh -W', 'ssh -o ControlPath=none -W')}"
 
 
+def test_ssh_that_could_not_be_asked_once_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine it may take too long: what was not learnt is not what there is."""
+    file = tmp_path / "config"
+    file.write_text("Host 10.*\n  ProxyCommand ssh -W %h:%p jump\n")
+    asks = subprocess.run
+
+    def busy(words: list[str], **_named: object) -> None:
+        raise subprocess.TimeoutExpired(words, 5)
+
+    monkeypatch.setattr(subprocess, "run", busy)
+    connections.leave_jumps_unshared(read(["-F", str(file), *USUAL]), "ssh", "10.10.0.10")
+    monkeypatch.setattr(subprocess, "run", asks)
+    found = read(["-F", str(file), *USUAL])
+    connections.leave_jumps_unshared(found, "ssh", "10.10.0.10")
+    assert "ProxyCommand=ssh -o ControlPath=none -W %h:%p jump" in found.kept
+
+
 @pytest.mark.parametrize("proxy", ["tsh proxy ssh %r@%h:%p", "gcloud compute ssh jump -- -W %h:%p", "nc %h ssh x"])
 def test_what_only_has_ssh_among_its_words_is_left_as_it_is(proxy: str) -> None:
     found = read(["-F", "none", *USUAL, "-o", f"ProxyCommand={proxy}"])

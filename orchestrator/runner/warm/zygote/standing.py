@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.runner import connections, steering
+from orchestrator.runner import connections, ssh_files, steering
 from orchestrator.runner.warm.zygote import beginning
 
 LOG = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def apart(hop: dict[str, Any], theirs: bool) -> dict[str, Any]:
         program = str(given.get("ssh_path") or "ssh")
         connections.leave_jumps_unshared(found, program, str(given.get("hostname") or ""))
         alive = [] if theirs else connections.aliveness(found, program)
-        files = connections.files_of_ssh(found.file)
+        files = ssh_files.files_of_ssh(found.file)
         hop["files"] = [list(file) for file in files]
         given["ssh_args"] = ["-o", "ControlPath=none", *alive, *found.kept]
         given["keepalive_enabled"] = theirs
