@@ -125,8 +125,8 @@ def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
 
 def _fence_asks(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
     """Why a person must decide after all to fence: the place that was dark answers, or has power again (repmgr#821)."""
-    fences = run.fences
-    if step not in fences or step.hand_over or any(s.attempt > 0 for s in fences) or run.approved_at is not None:
+    begun = any(s.attempt > 0 for s in run.fences)
+    if not step.traits.takes_out or step.hand_over or begun or run.approved_at is not None:
         return None
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
     _, asked = ladder.fence_asks(turn, service, move, turn.now - ladder.PATIENCE_S)
@@ -199,9 +199,8 @@ def _needs_no_isolation(turn: Turn, run: Run, step: Step) -> bool:
 
 
 def _left_out(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, *, and_proof: bool = True) -> bool:
-    for each in [s for s in run.steps if s.place == step.place and s.traits.contains and not s.over]:
-        if each is not step and not and_proof:
-            continue
+    both = [s for s in run.steps if s.place == step.place and s.traits.contains and not s.over]
+    for each in both if and_proof else [step]:
         endings.finish(turn, run, each, r.StepState.SKIPPED, reason, evidence)
     return True
 
