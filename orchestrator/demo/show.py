@@ -11,7 +11,7 @@ from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
 from orchestrator.demo.acts import Played
 from orchestrator.demo.stage import Stage
-from orchestrator.reports.text import Part, line, precise, show
+from orchestrator.reports.text import Part, line, precise, show, value_of
 
 MARKS = {r.StepState.DONE: ("✓", "green"), r.StepState.FAILED: ("✗", "bold red"), r.StepState.SKIPPED: ("–", "dim")}
 
@@ -99,7 +99,7 @@ def act_lines(played: Played) -> None:
     show([line(Part("  phases   ", "bold"), phases)], out)
     rto = f" of {show_duration(a.rto_s)} ({a.rta.seconds / a.rto_s:.1%})" if a.rto_s and a.rta.seconds else ""
     show(
-        [line(Part("  RTA      ", "bold"), precise(a.rta.seconds) if a.rta.seconds is not None else "not known", rto)],
+        [line(Part("  RTA      ", "bold"), value_of(a.rta), rto)],
         out,
     )
     for step in a.steps:

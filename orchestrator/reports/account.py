@@ -186,9 +186,9 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
         each = ", ".join(precise(x.seconds) for x in outages)
         several = f", of {len(outages)} outages ({each}); it worked for {precise(worked_s)} in between"
     if unseen_s := _unseen_s(story, 0.0):
-        unseen = f"at most: nothing was heard of its checks for {precise(unseen_s)} before the first good answer"
+        unseen = f"nothing was heard of its checks for {precise(unseen_s)} before the first good answer"
         assumed = any(c.assumed_gap_s > 0 for c in story.controllers)
-        return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{unseen}{several}")
+        return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{unseen}{several}", at_most=True)
     if any(c.assumed_gap_s > 0 for c in story.controllers):
         source = f"the controller's machine restarted: part is from the wall clock{several}"
         return Figure(total_s, Known.ASSUMED, source)

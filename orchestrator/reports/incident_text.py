@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from orchestrator.core.durations import show_duration
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
-from orchestrator.reports.text import Line, Part, bar, line, precise, wrap
+from orchestrator.reports.text import Line, Part, bar, line, precise, value_of, wrap
 
 TITLES = {
     "last_good": "last good answer",
@@ -35,8 +35,7 @@ def list_lines(accounts: Sequence[Account], width: int = 100) -> list[Line]:
     lines = []
     for a in accounts:
         what = f"{a.from_place or '?'} → {a.to_place}{_unverified(a)}" if a.to_place else _last_move(a)
-        most = "at most " if a.rta.source.startswith("at most") else ""
-        figure = f"RTA {most}{precise(a.rta.seconds)}" if a.rta.seconds is not None else ""
+        figure = f"RTA {value_of(a.rta)}" if a.rta.seconds is not None else ""
         of = f" of RTO {show_duration(a.rto_s)}" if figure and a.rto_s else ""
         missed = "  RTO missed" if a.rto_met is False else ""
         lines.append(
@@ -92,7 +91,7 @@ def figure_text(figure: Figure) -> str:
     """`41s (measured: …)`."""
     if figure.seconds is None:
         return f"{'not known' if figure.known is Known.UNKNOWN else figure.known.value} ({figure.source})"
-    return f"{precise(figure.seconds)} ({figure.known.value}: {figure.source})"
+    return f"{value_of(figure)} ({figure.known.value}: {figure.source})"
 
 
 def offset(seconds: float | None) -> str:
@@ -150,7 +149,7 @@ def _figure(
 ) -> Iterable[Line]:
     """The objective, what was reached, and how that is known."""
     verdict = {True: "  met", False: "  MISSED", None: ""}[met]
-    value = precise(figure.seconds) if figure.seconds is not None else "not known"
+    value = value_of(figure)
     of = f"{objective} {show_duration(of_s)}   " if of_s is not None else ""
     yield line(f"  {of}{actual} ", Part(value, "bold"), Part(verdict, "red" if met is False else "green"))
     known = "" if figure.known is Known.UNKNOWN else f"{figure.known.value}: "

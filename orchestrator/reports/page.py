@@ -15,7 +15,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, stamp
 from orchestrator.reports.shape import Account, Figure, Moment
 from orchestrator.reports.summary import rows
-from orchestrator.reports.text import as_html, precise
+from orchestrator.reports.text import as_html, precise, value_of
 from orchestrator.reports.timeline import CLASSES, timeline
 
 
@@ -122,7 +122,7 @@ def _figures(a: Account) -> str:
 
 
 def _card(name: str, figure: Figure, objective: str, of_s: float | None, met: bool | None) -> str:
-    value = precise(figure.seconds) if figure.seconds is not None else "–"
+    value = value_of(figure, "–")
     verdict = {True: "met", False: "missed", None: ""}[met]
     of = f" of {objective} {show_duration(of_s)}" if of_s is not None else ""
     mark = f" {_state(verdict)}" if verdict else ""

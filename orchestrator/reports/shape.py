@@ -22,11 +22,12 @@ class Known(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of seconds, how it is known, and from where."""
+    """A number of seconds, how it is known, and from where. `at_most`: it may have been less, and nobody looked."""
 
     seconds: float | None
     known: Known
     source: str
+    at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import Phase
 from orchestrator.reports.shape import Account
-from orchestrator.reports.text import precise
+from orchestrator.reports.text import precise, value_of
 
 
 def rows(accounts: Sequence[Account]) -> list[list[str]]:
@@ -29,7 +29,7 @@ def _row(a: Account) -> list[str]:
         a.title or f"{a.service} {a.id}",
         _by(a),
         *(_time(phases.get(p.value) or None) for p in Phase),
-        _time(a.rta.seconds) if a.rta.seconds is not None else a.state,
+        value_of(a.rta, a.state),
         _objective(a.rto_s),
         _time(a.rpa.seconds),
         _objective(a.rpo_s),

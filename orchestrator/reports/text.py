@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.outside import visible
+from orchestrator.reports.shape import Figure
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -70,6 +71,13 @@ def rich_text(lines: Iterable[Line], *, last: bool = True) -> Text:
 def as_html(text: object) -> str:
     """For a page: escaped, and acting on nothing."""
     return escape(visible(str(text), "\n"))
+
+
+def value_of(figure: Figure, unknown: str = "not known") -> str:
+    """Its seconds, as a bound where they are one."""
+    if figure.seconds is None:
+        return unknown
+    return f"{'at most ' if figure.at_most else ''}{precise(figure.seconds)}"
 
 
 def precise(seconds: float) -> str:

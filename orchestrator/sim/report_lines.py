@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 MOVED = re.compile(r"  from (\S+|no place) to (\S+?)( \(not verified\))?")
-FIGURE = re.compile(r"  (?:RTO \S+   )?RTA (\S+|not known)(  met|  MISSED)?")
+FIGURE = re.compile(r"  (?:RTO \S+   )?RTA ((?:at most )?\S+|not known)(  met|  MISSED)?")
 DATA = re.compile(r"  (?:RPO \S+   )?RPA (\S+|not known)(  met|  MISSED)?")
 PHASE = re.compile(r"    ([a-z ]+?)  +(-?[\d:.]+s?) .*")
 INSTANT = re.compile(r"    ([a-z ]+?)  +([-+][\d:.]+)")

@@ -139,6 +139,11 @@ class ShownTruth:
     def _seconds(self, story: Story, now: float) -> float:
         return sum(x.seconds(now) for x in self._outages(story))
 
+    def _rta(self, story: Story) -> str:
+        """Of what is over, and as a bound where a part of it was seen by nobody."""
+        unseen = any(x.ended is not None and x.ended.unseen_s for x in self._outages(story))
+        return f"{'at most ' if unseen else ''}{precise(self._seconds(story, 0.0))}"
+
     def _list(self, story: Story, line: str) -> Iterator[str]:
         found = LISTED.fullmatch(line.rstrip())
         if found is None:
@@ -149,8 +154,7 @@ class ShownTruth:
         yield from _same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
         outages = self._outages(story)
         if outages and outages[-1].ended is not None:
-            most = "at most " if any(x.ended is not None and x.ended.unseen_s for x in outages) else ""
-            wanted = f"RTA {most}{precise(self._seconds(story, 0.0))}"
+            wanted = f"RTA {self._rta(story)}"
             if wanted not in found.group(3):
                 yield f"the list does not say {wanted}: {line}"
         if not outages and "RTA" in found.group(3):
@@ -194,8 +198,8 @@ class ShownTruth:
                 yield f"RTA {rta.group(1)} of an outage that goes on"
             if story.of is not None and (expected > story.of.rto_s) is not ("MISSED" in (rta.group(2) or "")):
                 yield f"RTO{rta.group(2) or ''} of an outage that goes on, after {expected:.1f} s of {story.of.rto_s} s"
-        elif rta.group(1) != precise(expected):
-            yield f"RTA {rta.group(1)}, and its outages were {precise(expected)}"
+        elif rta.group(1) != self._rta(story):
+            yield f"RTA {rta.group(1)}, and its outages were {self._rta(story)}"
         elif rta.group(2) and story.of is not None and (expected <= story.of.rto_s) is not ("met" in rta.group(2)):
             yield f"RTO {rta.group(2).strip()} with {expected:.1f} s"
 
@@ -328,6 +332,8 @@ class ShownTruth:
                 yield f"JSON: the phases add up to {total}, the outages to {expected}"
             if rta["seconds"] is not None and abs(rta["seconds"] - expected) > 1e-6:
                 yield f"JSON: RTA {rta['seconds']}, the outages add up to {expected}"
+            if rta["seconds"] is not None and rta["at_most"] is not self._rta(story).startswith("at most"):
+                yield f"JSON: RTA {rta['seconds']}, {'' if rta['at_most'] else 'no '}bound, in truth {self._rta(story)}"
 
     def _page(self, story: Story, a: Account, now: float) -> Iterator[str]:
         """The page shows the same: its words, without its marks."""
@@ -338,7 +344,7 @@ class ShownTruth:
         shown = re.search(r", (\S+) → (\S+?)( \(not verified\))?,", head)
         yield from _same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
         outages = self._outages(story)
-        if outages and outages[-1].ended is not None and f"RTA {precise(self._seconds(story, now))}" not in head:
+        if outages and outages[-1].ended is not None and f"RTA {self._rta(story)}" not in head:
             yield "the page shows another RTA"
         if "proven unable to act" in head:
             yield from self._proof(story, "proven unable to act")

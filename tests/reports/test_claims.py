@@ -21,6 +21,7 @@ from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories
+from orchestrator.reports.summary import rows
 from orchestrator.reports.text import plain
 from tests.core.stage import lab
 from tests.reports.sample import FAILOVER, WALL, K, Tape, Written, approve, asked_act, first_act, second_act
@@ -574,9 +575,11 @@ def test_an_rto_is_not_missed_for_a_time_in_which_nobody_looked(unseen_s: float,
     assert (a.rta.seconds, a.rto_met) == (200.0, rto_met)
     shown = plain(list_lines([a]))
     assert ("RTA at most 3:20" in shown) is bool(unseen_s)
+    assert ("at most 3:20" in rows([a])[1]) is bool(unseen_s)
     assert ("RTO missed" in shown) is (rto_met is False)
     if unseen_s:
-        assert a.rta.source.startswith("at most: nothing was heard of its checks for ")
+        assert a.rta.at_most
+        assert a.rta.source.startswith("nothing was heard of its checks for ")
 
 
 @pytest.mark.parametrize(("unwatched_s", "rto_met"), [(None, False), (30.0, False), (600.0, None)])

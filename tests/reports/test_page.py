@@ -146,6 +146,7 @@ def test_an_account_is_plain_json() -> None:
         "seconds": told["rta"]["seconds"],
         "known": "measured",
         "source": "first bad answer to the good answer that ended it",
+        "at_most": False,
     }
     assert told["tiers"][0]["reason"] == "not viable"
     assert told["meter"]["lost"] == 3
