@@ -61,6 +61,7 @@ class Reader:
     _runs_here: set[Path] = field(default_factory=set)  # programs elsewhere that are none of a target's
     _usual: list[Path] | None = None  # where roles are
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
+    _words: dict[tuple[Path, ...], frozenset[str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
     _imports: dict[Path, list[Path]] = field(default_factory=dict)  # a playbook to those that it imports, in order
     _names: Names | None = None
@@ -180,11 +181,18 @@ class Reader:
             others = [*inventories, start, self.workspace]
             closure = Closure(reader, self._names, path, folders, others)
             found = set(parts)
-            of_settings = {word for text in said(self.workspace) for word in words_in(text)}
-            closure.name(words_for(sources) | of_settings, [*folders, *others], found)
+            closure.name(self._words_around(sources), [*folders, *others], found)
             closure.close(found)
             self._told[path, sources] = found, closure.programs
         return self._told[path, sources]
+
+    def _words_around(self, sources: tuple[Path, ...]) -> frozenset[str]:
+        """What an inventory, the client's moves and the settings say, which is the same for each playbook."""
+        found = self._words.get(sources)
+        if found is None:
+            of_settings = {word for text in said(self.workspace) for word in words_in(text)}
+            found = self._words[sources] = words_for(sources) | of_settings
+        return found
 
     def covered(self) -> set[Path]:
         """Every file that a digest made so far covers, wherever it is; of programs elsewhere those that run here."""
