@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from orchestrator.core import detector
+from orchestrator.core import detector, steps
 from orchestrator.core.commands import ProbeNow, UseCadence
 from orchestrator.core.detector import Row
 from orchestrator.core.diagnosis import USABLE
@@ -91,4 +91,19 @@ def _resting(model: Model) -> dict[str, list[Service]]:
     for service in model.services.values():
         for check in set(service.healthy_when.checks()) if service.depends_on else ():
             found.setdefault(check, []).append(service)
+    return found
+
+
+def awaited(turn: Turn) -> set[str]:
+    """Whose answers matter at once: what runs and open incidents wait for, and what their services depend on."""
+    found: set[str] = set()
+    for unfinished in turn.decided.unfinished_runs():
+        found.update(steps.awaited(turn, unfinished))
+    for open_ in turn.decided.open_incidents():
+        service = turn.model.services.get(open_.service)
+        if service is None:
+            continue
+        found.update(service.healthy_when.checks())
+        for name in dependencies(turn, service):
+            found.update(turn.model.services[name].healthy_when.checks())
     return found

@@ -25,14 +25,16 @@ LISTED = 5  # in a notice; the rest is counted
 class Memory:
     """What a controller has seen of each lack (client, kind, subject): since when, and until when it was explained."""
 
+    look_at: float = 0.0  # when to look again
     seen: dict[tuple[str, str, str], float] = field(default_factory=dict)
     excused: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
 
-def look(turn: Turn, memory: Memory) -> float:
-    """Tell what is to be told now; when to look again. `memory`: of this controller alone."""
+def look(turn: Turn, memory: Memory) -> None:
+    """Tell what is to be told now, and note when to look again. `memory`: of this controller alone."""
     if not turn.model.checks:
-        return FOREVER
+        memory.look_at = FOREVER
+        return
     again = turn.now + LOOK_S
     groups: dict[tuple[str, Lack], list[Item]] = {}
     for item in readiness.assess(turn):
@@ -44,7 +46,7 @@ def look(turn: Turn, memory: Memory) -> float:
     told = {(key.partition("#")[0], Lack(key.partition("#")[2])) for key in turn.decided.lacking}
     for client, lack in sorted({*groups, *told}):
         again = min(again, _group(turn, client, lack, groups.get((client, lack), []), memory))
-    return again
+    memory.look_at = again
 
 
 def _group(turn: Turn, client: str, lack: Lack, items: list[Item], memory: Memory) -> float:

@@ -20,12 +20,13 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check, Condition, Json, Limits, Model, Service
 from orchestrator.core.records import NoticeDue, Record, Verdict, VerdictChanged
+from orchestrator.core.references import blind, reference_at
 
 FOREVER = float("inf")
 BEGAN = "the controller began"
 LATE_S = 30.0  # a notice that is delivered so long after it was due says so
 
-_GOOD, _DOWN, _UNKNOWN = Answer.GOOD, Verdict.DOWN, Verdict.UNKNOWN  # named once: a member is slow to look up in 3.11
+_DOWN, _UNKNOWN = Verdict.DOWN, Verdict.UNKNOWN  # named once: a member is slow to look up in 3.11
 
 
 @dataclass(slots=True)
@@ -99,6 +100,12 @@ class Turn:
         self._references = references if references is not None else {}
         self._blind: dict[str, bool] = {}
         self._watch = watch if watch is not None else Watch(decided.controller.at if decided.controller else 0.0)
+
+    def configure(self, model: Model, references: dict[str, tuple[str, ...]]) -> None:
+        """Go on with another model, before anything was asked or recorded."""
+        self.model = model
+        self._references = references
+        self._blind.clear()
 
     # ---- what verdicts and the decided state do not say: to ask for it is noted
 
@@ -332,31 +339,6 @@ class Turn:
             return None
         age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
         return None if age_s is None else age_s + max(0.0, until - row.measured_at)
-
-
-def blind(rows: Mapping[str, Row], checks: Mapping[str, Check], references: Iterable[str], now: float) -> bool:
-    """Whether there are references, and none of them answered its last question well, not too long ago."""
-    any_there = False
-    for name in references:
-        any_there = True
-        row = rows.get(name)
-        if row is not None and row.last_answer is _GOOD and now - row.last_sent_at <= checks[name].stale_after_s:
-            return False
-    return any_there
-
-
-def reference_at(rows: Mapping[str, Row], references: Iterable[str], silent_at: float | None) -> float | None:
-    """When the latest question was sent that one of these answered well, and has done so without a break since before
-    the silence of `silent_at`: one that begins to answer again says nothing of what was asked before.
-    """
-    latest: float | None = None
-    for name in references:
-        row = rows.get(name)
-        if row is None or (at := row.last_good_at) is None or (since := row.first_good_at) is None:
-            continue
-        if (silent_at is None or since <= silent_at) and (latest is None or at > latest):
-            latest = at
-    return latest
 
 
 def blind_since(turn: Turn, vantage: str) -> float:

@@ -12,17 +12,15 @@ from collections.abc import Set as AbstractSet
 
 from orchestrator.core import detector, doubts, incident, invariants, run
 from orchestrator.core import events as e
-from orchestrator.core.cadence import Cadence
+from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import ProbeNow, UseCadence
 from orchestrator.core.detector import Row
+from orchestrator.core.detectors import Detectors, Timers
 from orchestrator.core.engine import ASLEEP_S, Engine, Outcome
-from orchestrator.core.heard import awaited
 from orchestrator.core.model import Check, Model
 from orchestrator.core.policy import dependencies, order
 from orchestrator.core.records import Verdict
 from orchestrator.core.turn import FOREVER, Turn, Watch
-
-Dirty = dict[str, Row | None]
 
 
 class PlainTurn(Turn):
@@ -77,8 +75,82 @@ class PlainCadence(Cadence):
             turn.command(ProbeNow(fresh))
 
 
+class PlainTimers(Timers):
+    """Timers that are looked through each time."""
+
+    __slots__ = ()
+
+    def set(self, check: str, at: float) -> None:
+        self._at[check] = at
+        self._heap.append((at, check))
+
+    def next_at(self) -> float:
+        return min(self._heap)[0] if self._heap else FOREVER
+
+    def up(self, now: float) -> str | None:
+        while self._heap and min(self._heap)[0] <= now:
+            at, name = timer = min(self._heap)
+            if self._at.get(name) == at:
+                return name
+            self._heap.remove(timer)
+        return None
+
+    def drop(self) -> None:
+        timer = min(self._heap)
+        self._heap.remove(timer)
+        del self._at[timer[1]]
+
+
+class PlainDetectors(Detectors):
+    """Detectors that leave nothing out."""
+
+    def _make_timers(self) -> Timers:
+        return PlainTimers()
+
+    def observed(self, turn: Turn, seen: e.Observed) -> bool:
+        check = turn.model.checks.get(seen.check)
+        if check is None:
+            return False
+        row = self.rows.get(check.id)
+        if row is None:
+            row = self.rows[check.id] = Row(last_sent_at=math.nextafter(seen.sent_at, -math.inf))
+            self._watch(check.id)
+        was_suspended = row.suspended_at
+        references = [(self.rows[c], turn.model.checks[c]) for c in turn.references(check.vantage) if c in self.rows]
+        in_sight = any(detector.vouches(reference, of, seen.sent_at) for reference, of in references)
+        silent_at = seen.sent_at if seen.answer is e.Answer.SILENT else row.last_silent_at or row.silent_at
+        reference_at = turn.reference_at(check.vantage, silent_at)
+        verdict = detector.observe(row, check, seen, reference_at, turn.now, in_sight=in_sight)
+        self.changed[check.id] = row
+        if row.suspended_at is not None and was_suspended is None:
+            self._watch(check.id)
+            turn.ask_now(turn.references(check.vantage))
+        changed = self._set_verdict(turn, check, row, verdict)
+        if check.reference and seen.answer is e.Answer.GOOD:
+            for name, row in self.rows.items():
+                other = turn.model.checks[name]
+                if row.suspended_at is not None and other.vantage == check.vantage:
+                    changed |= self._confirm(turn, other, row)
+        return changed or check.id in self._resting.awaited or check.reference
+
+    def _confirm(self, turn: Turn, check: Check, row: Row) -> bool:
+        verdict = detector.reconsider(row, check, turn.reference_at(check.vantage, row.last_silent_at), turn.now)
+        self.changed[check.id] = row
+        return self._set_verdict(turn, check, row, verdict)
+
+    def overdue(self, now: float) -> str | None:
+        while (name := self._timers.up(now)) is not None and not (name in self.rows and name in self._checks):
+            self._timers.drop()
+        return name
+
+
 class PlainEngine(Engine):
     """An engine without a short way."""
+
+    _detectors: PlainDetectors
+
+    def _make_detectors(self, model: Model, rows: Mapping[str, Row]) -> Detectors:
+        return PlainDetectors(model, rows, self._resting)
 
     def _learn(self, model: Model) -> None:
         super()._learn(model)
@@ -92,72 +164,19 @@ class PlainEngine(Engine):
             return super().step(event, now)
         if self.attends and now - self._now > ASLEEP_S:
             self._watching = Watch(now, "the controller, which had stood still, went on")
-        self._now, turn, dirty = now, self.turn(now), Dirty()
-        relevant = self._observed(turn, event, dirty)
-        relevant |= self._reconsider(turn, dirty)
-        if relevant or now >= self._decide_at:
+        self._now, turn, changed = now, self.turn(now), self._detectors.begin()
+        relevant = self._detectors.observed(turn, event)
+        relevant |= self._detectors.reconsider(turn)
+        if relevant or now >= self._resting.decide_at:
             self._decide(turn)
-        if now >= self._look_at:
-            self._look_at = doubts.look(turn, self._lacks)
+        if now >= self._lacks.look_at:
+            doubts.look(turn, self._lacks)
         invariants.check(turn)
-        self._cadence.use(turn, dirty, self._awaited)
-        wake_at = min(self._decide_at, self._look_at, min(self._stale)[0] if self._stale else FOREVER)
-        return Outcome(tuple(turn.records), dirty, tuple(turn.commands), max(wake_at, now + 0.005))
-
-    def _observed(self, turn: Turn, seen: e.Observed, dirty: Dirty) -> bool:
-        check = self.model.checks.get(seen.check)
-        if check is None:
-            return False
-        row = self.rows.get(check.id)
-        if row is None:
-            row = self.rows[check.id] = Row(last_sent_at=math.nextafter(seen.sent_at, -math.inf))
-            self._watch(check.id)
-        was_suspended = row.suspended_at
-        references = [(self.rows[c], self.model.checks[c]) for c in turn.references(check.vantage) if c in self.rows]
-        in_sight = any(detector.vouches(reference, of, seen.sent_at) for reference, of in references)
-        silent_at = seen.sent_at if seen.answer is e.Answer.SILENT else row.last_silent_at or row.silent_at
-        reference_at = turn.reference_at(check.vantage, silent_at)
-        verdict = detector.observe(row, check, seen, reference_at, turn.now, in_sight=in_sight)
-        dirty[check.id] = row
-        if row.suspended_at is not None and was_suspended is None:
-            self._watch(check.id)
-            turn.ask_now(turn.references(check.vantage))
-        changed = self._set_verdict(turn, check, row, verdict)
-        if check.reference and seen.answer is e.Answer.GOOD:
-            for name, row in self.rows.items():
-                other = self.model.checks[name]
-                if row.suspended_at is not None and other.vantage == check.vantage:
-                    changed |= self._confirm(turn, other, row, dirty)
-        return changed or check.id in self._awaited or check.reference
-
-    def _confirm(self, turn: Turn, check: Check, row: Row, dirty: Dirty) -> bool:
-        verdict = detector.reconsider(row, check, turn.reference_at(check.vantage, row.last_silent_at), turn.now)
-        dirty[check.id] = row
-        return self._set_verdict(turn, check, row, verdict)
-
-    def _reconsider(self, turn: Turn, dirty: Dirty) -> bool:
-        changed = False
-        while self._stale and min(self._stale)[0] <= turn.now:
-            at, name = timer = min(self._stale)
-            self._stale.remove(timer)
-            row, check = self.rows.get(name), self.model.checks.get(name)
-            if self._watched.get(name) != at or check is None or row is None:
-                continue
-            verdict = detector.reconsider(row, check, turn.reference_at(check.vantage, row.last_silent_at), turn.now)
-            if verdict is not row.verdict:
-                dirty[name] = row
-                changed |= self._set_verdict(turn, check, row, verdict)
-            self._watch(name, not_before=turn.now + check.every_s)
-        return changed
-
-    def _watch(self, check: str, not_before: float = 0.0) -> None:
-        at = max(detector.wake_at(self.rows[check], self.model.checks[check]), not_before)
-        self._watched[check] = at
-        self._stale.append((at, check))
+        self._cadence.use(turn, changed, self._resting.awaited)
+        return Outcome(tuple(turn.records), changed, tuple(turn.commands), self._wake_at(now))
 
     def _wake_at(self, now: float) -> float:
-        stale_at = min(self._stale)[0] if self._stale else FOREVER
-        return max(min(self._decide_at, self._look_at, stale_at), now + 0.005)
+        return max(min(self._resting.decide_at, self._lacks.look_at, self._detectors.due_at()), now + 0.005)
 
     def _decide(self, turn: Turn) -> None:
         for _ in range(20):
@@ -170,5 +189,5 @@ class PlainEngine(Engine):
                     incident.attend(turn, service)
             if len(turn.records) == before:
                 break
-        self._decide_at = turn.wake_at
-        self._awaited = awaited(turn)
+        self._resting.decide_at = turn.wake_at
+        self._resting.awaited = awaited(turn)

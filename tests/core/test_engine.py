@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import replace
 
 import pytest
@@ -217,7 +218,7 @@ def test_one_timer_a_check_however_often_silence_has_to_be_confirmed() -> None:
         world.run(4)
         world.good("web0", "ref")
         world.run(4)
-    assert len(world.engine._stale) <= 12 * len(world.model.checks)
+    assert len(world.engine._detectors._timers) <= 12 * len(world.model.checks)
 
 
 def test_checks_in_doubt_are_asked_faster_and_so_is_what_they_stand_on() -> None:
@@ -330,3 +331,9 @@ def test_the_first_answer_counts_in_a_workspace_of_a_year_too() -> None:
     engine.step(e.ControllerStarted("c", 1, "boot", False), at)
     outcome = engine.step(e.Observed("acme/a", at, e.Answer.GOOD, {}, ""), at + 0.01)
     assert [x.verdict for x in outcome.records if isinstance(x, r.VerdictChanged)] == [r.Verdict.UP]
+
+
+def test_every_kind_of_event_has_its_row() -> None:
+    kinds = set(typing.get_args(e.Event))
+    assert kinds >= {e.Observed, e.Ticked}
+    assert set(farm(1).engine._hear) == kinds - {e.Observed}  # an answer has a way of its own

@@ -1,0 +1,85 @@
+"""What need not be decided again: nothing that it was decided on has changed since.
+
+The one rule it keeps: a service rests only while all that was asked for when it was last attended is as it was. It
+rests if that was verdicts and what is decided, and nothing came of it; then a new verdict that it asked for rouses it,
+and anything that is recorded rouses all. What a vantage sees changes with time, unrecorded: so it is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from orchestrator.core.records import Record, VerdictChanged
+from orchestrator.core.turn import FOREVER
+
+
+class Resting:
+    """What one engine remembers of its last decision."""
+
+    def __init__(self) -> None:
+        """Nothing was decided yet: there is something to decide."""
+        self.decide_at = 0.0  # when time alone may make a difference
+        self.recorded_at = FOREVER  # when anything was recorded last: not known after a start
+        self.awaited: set[str] = set()  # checks whose answers matter at once
+        self.blind: dict[str, bool] = {}  # which vantages were
+        self.all = False  # all services rest, and nothing runs
+        self.put_off = False  # an answer wants a decision, which waits for those that follow it at once
+        self._services: set[str] = set()
+        self._askers: dict[str, set[str]] = {}  # check to the services that asked for its verdict when attended
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to decide, whatever has happened."""
+        return self.put_off or now >= self.decide_at
+
+    def has(self, service: str) -> bool:
+        """Whether this service rests."""
+        return service in self._services
+
+    def attended(self, service: str, asked: Iterable[str], *, rests: bool) -> None:
+        """A service was attended, and asked for the verdicts of these checks; `rests`: for nothing else."""
+        if not rests:
+            self._services.discard(service)
+            return
+        self._services.add(service)
+        for check in asked:
+            self._askers.setdefault(check, set()).add(service)
+
+    def rouse(self, check: str) -> None:
+        """This check's verdict has changed."""
+        self._services.difference_update(self._askers.get(check, ()))
+
+    def rouse_all(self) -> None:
+        """Anything may have changed."""
+        self._services.clear()
+
+    def forget(self) -> None:
+        """Another model is in force: who asks for what is not known."""
+        self._services.clear()
+        self._askers.clear()
+
+    def see(self, blind: dict[str, bool]) -> None:
+        """These vantages are blind in the decision that begins."""
+        if blind != self.blind:
+            self.blind = blind
+            self._services.clear()
+
+    def decided(self, services: Collection[object], decide_at: float, awaited: set[str], *, runs: bool) -> None:
+        """A decision came to rest; `runs`: something still runs."""
+        self.decide_at, self.awaited = decide_at, awaited
+        self.all = len(self._services) == len(services) and not runs
+
+    def recorded(self, records: Collection[Record], now: float) -> None:
+        """These records came of a step."""
+        if records:
+            self.recorded_at = now
+
+    def postpone(self, records: Iterable[Record]) -> None:
+        """The decision that these ask for waits for the answers that follow at once."""
+        self.put_off = True
+        if not only_verdicts(records):
+            self._services.clear()
+
+
+def only_verdicts(records: Iterable[Record]) -> bool:
+    """Whether nothing but verdicts was recorded: whoever asked for one of them was roused by it."""
+    return all(isinstance(x, VerdictChanged) for x in records)
