@@ -34,9 +34,10 @@ def show_duration(seconds: float) -> str:
     """A duration as an operator reads it: `0.2s`, `41s`, `4:10`, `1:02:03`."""
     if seconds < 0:
         return "-" + show_duration(-seconds)
-    if seconds < 10:
+    seconds = round(seconds, 6)  # two sums of the same parts are shown alike
+    if seconds < 9.95:
         return f"{seconds:.1f}s"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.0f}s"
     whole = round(seconds)
     if whole < 3600:

@@ -6,14 +6,14 @@ words, the rows of this step), so that a later reload can never make an earlier 
 
 from __future__ import annotations
 
-from orchestrator.core import endings, policy
+from orchestrator.core import endings
+from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import records as r
 from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.decided import Run, Step, covers
+from orchestrator.core.decided import Run, Step
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import Reach
-from orchestrator.core.model import Mode, Service
 from orchestrator.core.plan import subject_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
@@ -30,83 +30,13 @@ def run_started(turn: Turn, record: r.RunStarted) -> None:
     if record.origin is not r.Origin.AUTOMATIC:
         return
     service = turn.model.services[record.service]
-    _honoured(turn, record.run, service)
-    _in_sight(turn, record.run, service)
-    _braked(turn, record, service)
+    acting.honoured(turn, record.run, service)
+    acting.in_sight(turn, record.run, service)
+    acting.braked(turn, record, service)
     if record.tier is None:
-        _way_back(turn, record, service)
+        acting.way_back(turn, record, service)
     else:
-        _next_tier(turn, record, record.tier, service)
-
-
-def _honoured(turn: Turn, run: str, service: Service) -> None:
-    """A mode, a hold or a window is honoured within one decision."""
-    rule = "holds, maintenance and modes are honoured within one decision"
-    if service.mode is Mode.OBSERVE:
-        raise InvariantBroken(19, rule, f"{run}: {service.id} is in mode observe")
-    for subject, word in turn.decided.holds.items():
-        if covers(subject, service.id):
-            raise InvariantBroken(19, rule, f"{run}: {word.who} holds {subject}")
-    for subject, ends_at in turn.decided.maintenance.items():
-        if covers(subject.partition("#")[0], service.id) and turn.now < ends_at:
-            raise InvariantBroken(19, rule, f"{run}: {subject} is in maintenance")
-
-
-def _in_sight(turn: Turn, run: str, service: Service) -> None:
-    finding = policy.blind(turn, service)
-    if finding is not None:
-        raise InvariantBroken(10, "a blind vantage's verdicts count for nothing", f"{run}: {finding.evidence}")
-    finding = policy.no_quorum(turn, service)
-    if finding is not None:
-        raise InvariantBroken(10, "one of several vantages never triggers alone", f"{run}: {finding.evidence}")
-
-
-def _braked(turn: Turn, record: r.RunStarted, service: Service) -> None:
-    limits, state = turn.limits(service.client), turn.decided.services[service.id]
-    since = max(turn.now - limits.moves_window_s, state.resumed_at)
-    recent = [at for at in state.automatic_moves if at >= since]
-    if len(recent) > limits.moves_per_service:
-        raise InvariantBroken(12, "at most K automatic moves per window", f"{service.id}: {len(recent)}")
-    everyone = [x for x in turn.decided.unfinished_runs() if x.human is None]
-    own = [x for x in everyone if covers(service.client, x.started.service)]
-    for running, most in (
-        (own, limits.concurrent_failovers),
-        (everyone, turn.model.limits.concurrent_failovers),
-    ):
-        if len(running) > most:
-            evidence = f"{record.run}: {len(running)} of {most}: {', '.join(x.id for x in running)}"
-            raise InvariantBroken(13, "at most B failovers at once", evidence)
-    finding = policy.mass_failure(turn, service)
-    if finding is not None:
-        rule = "more than P unexplained failure domains: no automatic action"
-        raise InvariantBroken(13, rule, f"{record.run}: {finding.evidence}")
-
-
-def _way_back(turn: Turn, record: r.RunStarted, service: Service) -> None:
-    state = turn.decided.services[service.id]
-    rule = "no automatic failback in an open incident or a hold-down"
-    if record.incident is not None or state.incident is not None:
-        raise InvariantBroken(18, rule, f"{record.run}: {state.incident or record.incident} is open")
-    since = state.healthy_since
-    if since is None or turn.now < since + service.hold_down_s:
-        well = "not seen healthy" if since is None else f"healthy for {show_duration(turn.now - since)}"
-        raise InvariantBroken(18, rule, f"{record.run}: {well}, {show_duration(service.hold_down_s)} wanted")
-
-
-def _next_tier(turn: Turn, record: r.RunStarted, number: int, service: Service) -> None:
-    incident = turn.decided.incidents[record.incident or ""]
-    for tier in range(1, number):
-        ledger = incident.tiers.get(tier)
-        if ledger is None or ledger.state not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
-            state = ledger.state.value if ledger else "not assessed"
-            rule = "tier n+1 only after tier n failed or is ineligible"
-            raise InvariantBroken(17, rule, f"{record.run}: tier {tier} {state}")
-    left_at = turn.decided.services[service.id].left.get(record.to_place or "")
-    if left_at is not None and turn.now - left_at < service.cool_down_s:
-        rule = "no automatic return to a place within its cool-down"
-        raise InvariantBroken(
-            8, rule, f"{record.run}: {record.to_place} failed {show_duration(turn.now - left_at)} ago"
-        )
+        acting.next_tier(turn, record, record.tier, service)
 
 
 # ---- a step begins
@@ -170,15 +100,10 @@ def _after_its_preflight(turn: Turn, run: Run) -> None:
 def _still_wanted(turn: Turn, run: Run, step: Step) -> None:
     """The first step that changes anything: whatever forbids the run is honoured once more."""
     service = turn.model.services[run.started.service]
-    _honoured(turn, run.id, service)
-    _in_sight(turn, run.id, service)
-    if step.traits.contains:
-        if policy.isolates(turn, service) != step.place:
-            raise InvariantBroken(19, "a place is isolated by itself on a suspicion alone", f"{run.id}: {step.place}")
-        return
-    unasked = policy.asks(turn, service, run.approved_at)
-    if unasked:
-        raise InvariantBroken(19, "nothing is done before it is approved", f"{run.id}: {'; '.join(unasked)}")
+    acting.honoured(turn, run.id, service)
+    acting.in_sight(turn, run.id, service)
+    acting.explained(turn, run.id, service)
+    acting.approved(turn, run, step, service)
 
 
 def _intended(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:

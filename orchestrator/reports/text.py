@@ -82,10 +82,12 @@ def value_of(figure: Figure, unknown: str = "not known") -> str:
 
 def precise(seconds: float) -> str:
     """A duration in an account: tenths of a second up to two minutes, where seconds are compared."""
-    if abs(seconds) < 60:
-        return f"{seconds:.1f}s"
-    if abs(seconds) < 120:
-        return f"{'-' if seconds < 0 else ''}1:{abs(seconds) - 60:04.1f}"
+    tenths = round(round(abs(seconds), 6), 1)
+    sign = "-" if seconds < 0 else ""
+    if tenths < 60:
+        return f"{sign}{tenths:.1f}s"
+    if tenths < 120:
+        return f"{sign}1:{tenths - 60:04.1f}"
     return show_duration(seconds)
 
 

@@ -45,6 +45,7 @@ from orchestrator.sim.spoken_truth import NO_RECORD, STATEMENT
 from orchestrator.sim.violation import Report
 
 LAGS_S = 0.06  # what a figure with one decimal may be away from its value
+WHOLE_S = 0.501  # the same of one in whole seconds
 
 
 class ShownTruth:
@@ -182,13 +183,13 @@ class ShownTruth:
         if together is None:
             yield "the phases are not added up"
             return
-        coarse = max(0.5 if s >= 120 else LAGS_S for s in [*sums, together])
+        coarse = max(WHOLE_S if s >= 120 else LAGS_S for s in [*sums, together])
         if abs(sum(sums) - together) > coarse * (len(sums) + 1):
             yield f"the phases add up to {sum(sums):.1f} s, and together they are {together:.1f} s"
         if not outages:
             return
         expected = self._seconds(story, now)
-        if abs(together - expected) > (0.5 if expected >= 120 else LAGS_S):
+        if abs(together - expected) > (WHOLE_S if expected >= 120 else LAGS_S):
             yield f"the phases together are {together:.1f} s, its outages {expected:.1f} s"
         rta = next((m for x in lines[:12] if (m := FIGURE.fullmatch(x))), None)
         if rta is None:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.core import detector, doubts, endings, engine, failback, incident, ladder, policy, start, steps
+from orchestrator.core import detector, detectors, doubts, endings, failback, incident, ladder, policy, start, steps
 from orchestrator.core import plan as plans
 from orchestrator.core import records as r
 from orchestrator.core import turn as turns
@@ -106,7 +106,7 @@ def always_in_sight() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(put(detector, "vouches", lambda _reference, _check, _sent_at: True))
-        for module in (turns, engine):
+        for module in (turns, detectors):
             stack.enter_context(put(module, "reference_at", whenever))
         yield
 
@@ -365,7 +365,11 @@ KILN = "program crashes of quay/kiln|program hangs of quay/kiln"
 @contextmanager
 def telling_nobody_of_blindness() -> Iterator[None]:
     """What cannot be seen or done is no news."""
-    with put(doubts, "look", lambda _turn, _memory: turns.FOREVER):
+
+    def never(_turn: Turn, memory: doubts.Memory) -> None:
+        memory.look_at = turns.FOREVER
+
+    with put(doubts, "look", never):
         yield
 
 

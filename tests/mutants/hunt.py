@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 
 from orchestrator.core import decided, invariants
@@ -81,20 +82,28 @@ def seeds_for(campaign: Campaign, mutant: Mutant, most: int) -> Iterator[int]:
             return
 
 
-def hunt(campaign: Campaign, mutant: Mutant, world: str, seeds: Iterable[int], *, alone: bool) -> Caught | None:
-    """The first violation with this mutant. `alone`: by the oracles, with the core's own invariants switched off."""
+class By(Enum):
+    """Who is to notice: the simulator's oracles, with the core's own invariants switched off; the core alone; both."""
+
+    ORACLES = "oracles alone"
+    CORE = "core alone"
+    BOTH = "as it is"
+
+
+def hunt(campaign: Campaign, mutant: Mutant, world: str, seeds: Iterable[int], by: By) -> Caught | None:
+    """The first violation with this mutant."""
     with ExitStack() as stack:
-        if alone:
+        if by is By.ORACLES:
             _without_invariants(stack)
         stack.enter_context(mutant.out())
         for count, seed in enumerate(seeds, start=1):
-            found = first_violation(campaign, seed, alone=alone, rest=mutant.rest)
+            found = first_violation(campaign, seed, by, rest=mutant.rest)
             if found is not None:
                 return Caught(world, seed, count, found)
     return None
 
 
-def first_violation(campaign: Campaign, seed: int, *, alone: bool, rest: bool) -> Violation | None:
+def first_violation(campaign: Campaign, seed: int, by: By, *, rest: bool) -> Violation | None:
     """Play one seed until something does not hold."""
     simulation = campaign.simulation(seed, campaign.script(seed))
     length_s = campaign.plan.length_s
@@ -107,24 +116,25 @@ def first_violation(campaign: Campaign, seed: int, *, alone: bool, rest: bool) -
         try:
             simulation.run(until)
         except Exception:  # the world itself may trip over what the mutant does, after the oracles have seen it
-            if (found := _counts(simulation, alone)) is not None:
+            if (found := _counts(simulation, by)) is not None:
                 return found
             raise
-        if (found := _counts(simulation, alone)) is not None:
+        if (found := _counts(simulation, by)) is not None:
             return found
     simulation.disasters.calm()
     simulation.run(until + (REST_S if rest else CALM_S))
     if rest:
         simulation.oracles.at_rest(simulation.timeline.now)
-    return _counts(simulation, alone)
+    return _counts(simulation, by)
 
 
-def _counts(simulation: Simulation, alone: bool) -> Violation | None:
+def _counts(simulation: Simulation, by: By) -> Violation | None:
     found: Sequence[Violation] = simulation.oracles.violations
     broken = next((v for v in found if v.rule == DEFECT and not v.evidence.startswith(OF_ITS_OWN)), None)
     if broken is not None:
         raise BreaksTheEngine(broken.evidence)
-    return next((v for v in found if not (alone and v.rule == DEFECT)), None)
+    wanted = {By.ORACLES: lambda v: v.rule != DEFECT, By.CORE: lambda v: v.rule == DEFECT, By.BOTH: lambda _: True}[by]
+    return next(filter(wanted, found), None)
 
 
 def _without_invariants(stack: ExitStack) -> None:

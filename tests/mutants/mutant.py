@@ -16,6 +16,7 @@ DOWN = "program crashes|program hangs"
 STILL = "controller stands still|controller stands still at an entry"
 DEATHS = f"controller killed|controller killed at an entry|controller's machine restarts|{STILL}"
 PLAYBOOKS = "playbook fails|playbook hangs|playbook half done|playbook without effect|playbook's end unseen"
+OF_THE_CORE = frozenset(range(3, 21))  # the statements that are checked at each step
 BESIDE = 0  # none of the statements: a rule of order beside them
 
 
@@ -25,7 +26,7 @@ class Mutant:
 
     `needs`: kinds of faults (perhaps `of` a subject), or words, without which the rule would have nothing to stop; each
     may name several (`hold|maintenance`). Seeds without them are passed over. `rest`: it takes the end of everything
-    to see.
+    to see. `beyond_the_core`: why the core's own invariants cannot notice, though a statement of theirs does not hold.
     """
 
     name: str
@@ -34,6 +35,12 @@ class Mutant:
     out: Callable[[], AbstractContextManager[None]]
     needs: tuple[str, ...] = ()
     rest: bool = False
+    beyond_the_core: str = ""
+
+    @property
+    def of_the_core(self) -> bool:
+        """Whether the core's own invariants are to notice it, without the simulator."""
+        return bool(OF_THE_CORE.intersection(self.expected)) and not self.beyond_the_core
 
     def could_matter(self, faults: Sequence[Fault]) -> bool:
         """Whether this script gives the rule anything to stop."""

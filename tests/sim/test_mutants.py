@@ -9,7 +9,7 @@ import pytest
 from orchestrator.sim.campaign import Campaign
 from orchestrator.sim.simulation import quiet
 from tests.mutants.__main__ import MUTANTS
-from tests.mutants.hunt import Worlds, first_violation, hunt, seeds_for
+from tests.mutants.hunt import By, Worlds, first_violation, hunt, seeds_for
 from tests.mutants.mutant import Mutant
 
 QUICK = ("fall", "held", "flapping")
@@ -27,24 +27,24 @@ def named(name: str) -> Mutant:
     return next(m for m in MUTANTS if m.name == name)
 
 
-@pytest.mark.parametrize("alone", [True, False], ids=["oracles alone", "as it is"])
+@pytest.mark.parametrize("by", By, ids=lambda by: by.value)
 @pytest.mark.parametrize("name", QUICK)
-def test_a_core_without_the_rule_is_noticed(name: str, alone: bool) -> None:
+def test_a_core_without_the_rule_is_noticed(name: str, by: By) -> None:
     mutant = named(name)
-    caught = hunt(campaign(), mutant, WORLD, seeds_for(campaign(), mutant, SEEDS), alone=alone)
+    caught = hunt(campaign(), mutant, WORLD, seeds_for(campaign(), mutant, SEEDS), by)
     assert caught is not None, f"{SEEDS} seeds, and nobody noticed: {mutant.takes_out}"
     assert caught.violation.statement in mutant.expected
-    with_the_rule = first_violation(campaign(), caught.seed, alone=alone, rest=mutant.rest)
+    with_the_rule = first_violation(campaign(), caught.seed, by, rest=mutant.rest)
     assert with_the_rule is None, "what was noticed was there before the rule was taken out"
 
 
 @pytest.mark.parametrize("name", ["kept connections", "inventories"])
 def test_two_clients_of_equal_addresses_meet_where_the_rule_is_taken_out(name: str) -> None:
     mutant, twins = named(name), Worlds().campaign("twins")
-    caught = hunt(twins, mutant, "twins", seeds_for(twins, mutant, SEEDS), alone=True)
+    caught = hunt(twins, mutant, "twins", seeds_for(twins, mutant, SEEDS), By.ORACLES)
     assert caught is not None, f"{SEEDS} seeds, and nobody noticed: {mutant.takes_out}"
     assert caught.violation.statement == 21
-    assert first_violation(twins, caught.seed, alone=True, rest=False) is None
+    assert first_violation(twins, caught.seed, By.ORACLES, rest=False) is None
 
 
 def test_every_mutant_has_a_name_of_its_own_and_a_statement_that_should_notice() -> None:

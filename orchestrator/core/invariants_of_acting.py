@@ -1,0 +1,186 @@
+"""What must never happen when something goes by itself: statements 8, 10, 12, 13, 17, 18 and 19.
+
+The one rule it keeps: no guard is asked. Each check is written from its statement, and reads the model, the records
+and the rows alone: a guard that is broken would otherwise be held against itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.core import records as r
+from orchestrator.core.broken import InvariantBroken
+from orchestrator.core.decided import Run, Step, covers
+from orchestrator.core.durations import show_duration
+from orchestrator.core.events import Answer
+from orchestrator.core.model import Mode, Service
+from orchestrator.core.turn import Turn
+
+
+def honoured(turn: Turn, run: str, service: Service) -> None:
+    """Statement 19: a mode, a hold or a window is honoured within one decision."""
+    rule = "holds, maintenance and modes are honoured within one decision"
+    if service.mode is Mode.OBSERVE:
+        raise InvariantBroken(19, rule, f"{run}: {service.id} is in mode observe")
+    for subject, word in turn.decided.holds.items():
+        if covers(subject, service.id):
+            raise InvariantBroken(19, rule, f"{run}: {word.who} holds {subject}")
+    for subject, ends_at in turn.decided.maintenance.items():
+        if covers(subject.partition("#")[0], service.id) and turn.now < ends_at:
+            raise InvariantBroken(19, rule, f"{run}: {subject} is in maintenance")
+
+
+def approved(turn: Turn, run: Run, step: Step, service: Service) -> None:
+    """Statement 19: what needs a named person's word has it; a suspicion alone isolates, in mode auto, and no more."""
+    suspected = [(subject, word) for subject, word in turn.decided.suspected.items() if covers(subject, service.id)]
+    if step.traits.contains:
+        here = turn.decided.services[service.id].place
+        if not suspected or service.mode is not Mode.AUTO or step.place != here:
+            raise InvariantBroken(19, "a place is isolated by itself on a suspicion alone", f"{run.id}: {step.place}")
+        return
+    rule = "nothing is done before it is approved"
+    if service.mode is Mode.ASK and run.approved_at is None:
+        raise InvariantBroken(19, rule, f"{run.id}: {service.id} is in mode ask")
+    for subject, word in suspected:
+        if run.approved_at is None or run.approved_at < word.at:
+            raise InvariantBroken(19, rule, f"{run.id}: {word.who} suspects {subject}")
+
+
+# ---- sight
+
+
+def in_sight(turn: Turn, run: str, service: Service) -> None:
+    """Statement 10: somebody sees, and where several look, enough of them see it down."""
+    checks = [turn.model.checks[c] for c in service.healthy_when.checks()]
+    vantages = sorted({c.vantage for c in checks})
+    seeing = [v for v in vantages if _sees(turn, v)]
+    if not seeing:
+        rule = "a blind vantage's verdicts count for nothing"
+        raise InvariantBroken(10, rule, f"{run}: no reference of {', '.join(vantages)} answers")
+    if len(vantages) < 2 or turn.decided.services[service.id].incident is None:
+        return
+    need = max(2, turn.limits(service.client).quorum or len(vantages) // 2 + 1)
+    fell = [v for v in seeing if any(_is_down(turn, c.id) for c in checks if c.vantage == v)]
+    if len(fell) < need:
+        rule = "one of several vantages never triggers alone"
+        raise InvariantBroken(10, rule, f"{run}: {', '.join(fell) or 'nobody'} sees it down, {need} needed")
+
+
+def _sees(turn: Turn, vantage: str) -> bool:
+    """Whether a reference of it answered its last question well, not too long ago; or it has none."""
+    references = [c for c in turn.model.checks.values() if c.reference and c.vantage == vantage]
+    for check in references:
+        row = turn.rows.get(check.id)
+        if row is not None and row.last_answer is Answer.GOOD and turn.now - row.last_sent_at <= check.stale_after_s:
+            return True
+    return not references
+
+
+def _is_down(turn: Turn, check: str) -> bool:
+    known = turn.decided.verdicts.get(check)
+    return known is not None and known.verdict is r.Verdict.DOWN
+
+
+# ---- brakes
+
+
+def braked(turn: Turn, record: r.RunStarted, service: Service) -> None:
+    """Statements 12 and 13: moves in a window, runs at once, and failures that nobody can explain."""
+    limits, state = turn.limits(service.client), turn.decided.services[service.id]
+    since = max(turn.now - limits.moves_window_s, state.resumed_at)
+    recent = [at for at in state.automatic_moves if at >= since]
+    if len(recent) > limits.moves_per_service:
+        raise InvariantBroken(12, "at most K automatic moves per window", f"{service.id}: {len(recent)}")
+    everyone = [x for x in turn.decided.unfinished_runs() if x.human is None]
+    own = [x for x in everyone if covers(service.client, x.started.service)]
+    for running, most in (
+        (own, limits.concurrent_failovers),
+        (everyone, turn.model.limits.concurrent_failovers),
+    ):
+        if len(running) > most:
+            evidence = f"{record.run}: {len(running)} of {most}: {', '.join(x.id for x in running)}"
+            raise InvariantBroken(13, "at most B failovers at once", evidence)
+    explained(turn, record.run, service)
+
+
+def explained(turn: Turn, run: str, service: Service) -> None:
+    """Statement 13: what fell within one window has no more than P causes."""
+    workspace, own = turn.model.limits, turn.limits(service.client)
+    everyone = own if own.failure_domains >= workspace.failure_domains else workspace
+    for limits, client in ((everyone, None), (own, service.client)):
+        falls = _falls(turn, client, limits.failure_window_s, turn.decided.services[service.id].resumed_at)
+        for at, _ in falls:
+            within = {causes for then, causes in falls if at <= then <= at + limits.failure_window_s}
+            if not _explains(list(within), limits.failure_domains):
+                rule = "more than P unexplained failure domains: no automatic action"
+                evidence = f"{run}: no {limits.failure_domains} of {', '.join(sorted(set().union(*within)))}"
+                raise InvariantBroken(13, rule, evidence)
+
+
+def _falls(turn: Turn, client: str | None, window_s: float, since: float) -> list[tuple[float, frozenset[str]]]:
+    """When a check fell that a service's health rests on, and by which causes; of this client's services, or all."""
+    found = []
+    services = [s for s in turn.model.services.values() if client in (None, s.client)]
+    for fall in turn.decided.fell.values():
+        users = [s for s in services if fall.check in s.healthy_when.checks()]
+        row = turn.rows.get(fall.check)
+        if not users or row is None or row.last_good_at is None or fall.first_bad_at is None:
+            continue
+        check = turn.model.checks[fall.check]
+        counts = fall.at > since and (turn.now - fall.at <= window_s or _is_down(turn, fall.check))
+        if counts and row.last_good_at >= fall.first_bad_at - check.stale_after_s:
+            found.append((fall.at, _causes(turn, fall, users)))
+    return found
+
+
+def _causes(turn: Turn, fall: r.VerdictChanged, users: Sequence[Service]) -> frozenset[str]:
+    """What would explain this fall: its host's domains; of what is asked of no host, its services' places then."""
+    check = turn.model.checks[fall.check]
+    causes = set(check.domains)
+    for service in users if not check.host else ():
+        place = turn.model.places.get(turn.decided.services[service.id].place_at(fall.at) or service.home or "")
+        if place is not None:
+            causes |= place.domains or {place.id}
+    return frozenset(causes or {f"{check.client}/{check.host or check.name}"})
+
+
+def _explains(falls: Sequence[frozenset[str]], most: int) -> bool:
+    """Whether so many causes can be chosen that each fall has one of them. Tried, not estimated."""
+    if not falls:
+        return True
+    if most <= 0:
+        return False
+    least = min(falls, key=len)
+    return any(_explains([f for f in falls if cause not in f], most - 1) for cause in least)
+
+
+# ---- order
+
+
+def way_back(turn: Turn, record: r.RunStarted, service: Service) -> None:
+    """Statement 18."""
+    state = turn.decided.services[service.id]
+    rule = "no automatic failback in an open incident or a hold-down"
+    if record.incident is not None or state.incident is not None:
+        raise InvariantBroken(18, rule, f"{record.run}: {state.incident or record.incident} is open")
+    since = state.healthy_since
+    if since is None or turn.now < since + service.hold_down_s:
+        well = "not seen healthy" if since is None else f"healthy for {show_duration(turn.now - since)}"
+        raise InvariantBroken(18, rule, f"{record.run}: {well}, {show_duration(service.hold_down_s)} wanted")
+
+
+def next_tier(turn: Turn, record: r.RunStarted, number: int, service: Service) -> None:
+    """Statements 8 and 17."""
+    incident = turn.decided.incidents[record.incident or ""]
+    for tier in range(1, number):
+        ledger = incident.tiers.get(tier)
+        if ledger is None or ledger.state not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
+            state = ledger.state.value if ledger else "not assessed"
+            rule = "tier n+1 only after tier n failed or is ineligible"
+            raise InvariantBroken(17, rule, f"{record.run}: tier {tier} {state}")
+    left_at = turn.decided.services[service.id].left.get(record.to_place or "")
+    if left_at is not None and turn.now - left_at < service.cool_down_s:
+        rule = "no automatic return to a place within its cool-down"
+        raise InvariantBroken(
+            8, rule, f"{record.run}: {record.to_place} failed {show_duration(turn.now - left_at)} ago"
+        )

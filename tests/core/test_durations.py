@@ -1,0 +1,38 @@
+"""Durations as they are written and read."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.core.durations import parse_duration, show_duration
+from orchestrator.reports.text import precise
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown", "in_an_account"),
+    [
+        (0.0, "0.0s", "0.0s"),
+        (9.94, "9.9s", "9.9s"),
+        (9.96, "10s", "10.0s"),
+        (59.96, "1:00", "1:00.0"),
+        (119.96, "2:00", "2:00"),
+        (744.5, "12:24", "12:24"),
+        (3599.6, "1:00:00", "1:00:00"),
+        (-75.25, "-1:15", "-1:15.2"),
+    ],
+)
+def test_no_duration_is_shown_with_sixty_seconds(seconds: float, shown: str, in_an_account: str) -> None:
+    assert show_duration(seconds) == shown
+    assert precise(seconds) == in_an_account
+
+
+def test_two_sums_of_the_same_parts_are_shown_alike() -> None:
+    """An outage is one difference of two times, and its phases are many of them."""
+    assert show_duration(744.5 - 1e-10) == show_duration(744.5 + 1e-10)
+    assert precise(0.25 - 1e-10) == precise(0.25 + 1e-10)
+
+
+@pytest.mark.parametrize("text", ["5", "5 m 3", "m", "-3s", "1h 2 parsecs"])
+def test_what_is_no_duration_names_the_units(text: str) -> None:
+    with pytest.raises(ValueError, match="write a number with a unit"):
+        parse_duration(text)
