@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import invariants_of_runs as of_runs
 from orchestrator.core import records as r
 from orchestrator.core.broken import InvariantBroken
@@ -40,6 +41,8 @@ def _verdict_changed(turn: Turn, record: r.VerdictChanged) -> None:
     if record.verdict is r.Verdict.DOWN and row.bad_streak < asked.fall and not by_window:
         rule = f"no verdict falls without {asked.fall} bad answers"
         raise InvariantBroken(11, rule, f"{record.check}: {row.bad_streak} bad in a row")
+    if record.verdict is r.Verdict.DOWN and not by_window:
+        acting.confirmed(turn, record)
     rose = record.verdict is not r.Verdict.DOWN and record.was in (r.Verdict.DOWN, r.Verdict.UNKNOWN)
     if rose and row.good_streak < asked.rise:
         rule = f"no verdict rises without {asked.rise} good answers"

@@ -1,4 +1,4 @@
-"""What must never happen when something goes by itself: statements 8, 10, 12, 13, 17, 18 and 19.
+"""What must never happen when something goes by itself: statements 8, 10, 12, 13, 16 to 19.
 
 The one rule it keeps: no guard is asked. Each check is written from its statement, and reads the model, the records
 and the rows alone: a guard that is broken would otherwise be held against itself.
@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from orchestrator.core import records as r
 from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.decided import Run, Step, covers
+from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
-from orchestrator.core.model import Mode, Service
-from orchestrator.core.turn import Turn
+from orchestrator.core.kinds import TRAITS
+from orchestrator.core.model import Condition, Fence, FenceBy, Mode, Place, Service
+from orchestrator.core.turn import FOREVER, Turn
 
 
 def honoured(turn: Turn, run: str, service: Service) -> None:
@@ -79,6 +81,58 @@ def _sees(turn: Turn, vantage: str) -> bool:
 def _is_down(turn: Turn, check: str) -> bool:
     known = turn.decided.verdicts.get(check)
     return known is not None and known.verdict is r.Verdict.DOWN
+
+
+def confirmed(turn: Turn, record: r.VerdictChanged) -> None:
+    """Statement 10: silence takes a check down only if a reference answered a question sent no earlier."""
+    check, row = turn.model.checks[record.check], turn.rows[record.check]
+    if row.spoken_bad >= check.fall or row.last_silent_at is None:
+        return  # it fell by what was answered
+    references = [c.id for c in turn.model.checks.values() if c.reference and c.vantage == check.vantage]
+    good_at = [at for c in references if c in turn.rows and (at := turn.rows[c].last_good_at) is not None]
+    if max(good_at, default=-FOREVER) < row.last_silent_at:
+        rule = "silence is no verdict without a reference that answers"
+        raise InvariantBroken(10, rule, f"{record.check}: no reference of {check.vantage} has answered since")
+
+
+def _verdict(turn: Turn, check: str) -> r.Verdict:
+    """The verdict on record, or unknown where nobody sees."""
+    known = turn.decided.verdicts.get(check)
+    return known.verdict if known is not None and _sees(turn, turn.model.checks[check].vantage) else r.Verdict.UNKNOWN
+
+
+# ---- fences
+
+
+def dark(turn: Turn, record: r.RunStarted) -> None:
+    """Statement 16: a place that may be alive is fenced by a person, or where its author says so."""
+    rule = "what may be alive is not fenced by itself"
+    for step in record.steps if not record.asks else ():
+        if not TRAITS[step.kind].fences or step.hand_over or step.place is None:
+            continue
+        place = turn.model.places[step.place]
+        fence = place.fence
+        if fence is None:
+            raise InvariantBroken(16, rule, f"{record.run}: {place.id} has no fence")
+        if fence.automatic is FenceBy.ALWAYS or _says(turn, fence.proven_when) is r.Verdict.UP:
+            continue
+        dark_when = fence.dark_when if fence.automatic is FenceBy.WHEN_DARK else None
+        if dark_when is None or _says(turn, dark_when) is not r.Verdict.UP:
+            raise InvariantBroken(16, rule, f"{record.run}: nothing says that {place.id} is dark")
+        if _answers(turn, place, fence):
+            raise InvariantBroken(16, rule, f"{record.run}: {place.id} has just answered")
+
+
+def _says(turn: Turn, condition: Condition) -> r.Verdict:
+    return evaluate(condition, lambda check: _verdict(turn, check))
+
+
+def _answers(turn: Turn, place: Place, fence: Fence) -> bool:
+    """Whether anything there has answered well a moment ago, beside what tells of its power."""
+    consoles = {*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when else ())}
+    since = turn.now - turn.limits(place.client).sighting_s
+    there = [c.id for c in turn.model.checks.values() if c.domains & place.domains and c.id not in consoles]
+    return any((at := turn.rows[c].last_good_at) is not None and at >= since for c in there if c in turn.rows)
 
 
 # ---- brakes

@@ -22,7 +22,7 @@ from orchestrator.core.turn import Turn
 
 
 def run_started(turn: Turn, record: r.RunStarted) -> None:
-    """Statements 7, and for what starts by itself 8, 10, 12, 13, 17, 18 and 19."""
+    """Statements 7, and for what starts by itself 8, 10, 12, 13 and 16 to 19."""
     for resource in record.resources:
         holders = [x.id for x in turn.decided.unfinished_runs() if resource in x.started.resources]
         if len(holders) > 1:
@@ -37,6 +37,7 @@ def run_started(turn: Turn, record: r.RunStarted) -> None:
         acting.way_back(turn, record, service)
     else:
         acting.next_tier(turn, record, record.tier, service)
+    acting.dark(turn, record)
 
 
 # ---- a step begins

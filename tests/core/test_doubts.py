@@ -344,7 +344,7 @@ def test_blind_and_unable_to_ask_since_the_return_and_not_for_as_long_as_it_was_
     world.run(50)
     assert _told_after(world, began) == [("blind", 60), ("cannot ask", 60)]
     (notice,) = told(world, Lack.BLIND)
-    assert "vantage local for 60s: no reference answers" in notice.text
+    assert "vantage local for 1:00: no reference answers" in notice.text
     assert "none has answered since the controller began" in notice.text
     assert "acme/backup for 1:00: " in told(world, Lack.CANNOT_ASK)[0].text
 

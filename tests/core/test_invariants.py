@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import invariants, policy, steps
+from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.decided import apply
@@ -190,6 +191,30 @@ def test_10_a_blind_vantage_starts_nothing() -> None:
     assert wrong(world, run_of(world)).startswith("statement 10")
 
 
+def test_10_a_blind_vantage_starts_nothing_whatever_the_guard_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = down_at_hq()
+    world.bad("ref", "ref2")
+    world.run(3)
+    monkeypatch.setattr(policy, "blind", lambda _turn, _service: None)
+    monkeypatch.setattr(Turn, "blind", lambda _turn, _vantage: False)
+    assert wrong(world, run_of(world)).startswith("statement 10: a blind vantage's verdicts count for nothing")
+
+
+def test_10_silence_is_no_verdict_without_a_reference_that_has_answered_since() -> None:
+    world = lab()
+    world.run(10)
+    world.silent("erp-transaction", "ref", "ref2")
+    world.run(20)
+    row = world.engine.rows["acme/erp-transaction"]
+    assert row.verdict is not r.Verdict.DOWN
+    fell = r.VerdictChanged(
+        world.now, "acme/erp-transaction", r.Verdict.UP, r.Verdict.DOWN, row.first_bad_at, "said by a defect"
+    )
+    assert wrong(world, fell).startswith("statement 10: silence is no verdict")
+    row.spoken_bad = 9  # it would have fallen by what was answered
+    right(world, fell)
+
+
 def test_12_a_way_back_counts_as_a_move_too() -> None:
     world = lab()
     world.decided().services["acme/erp"].automatic_moves = [world.now] * 6
@@ -219,6 +244,68 @@ def test_13_nothing_automatic_in_a_mass_failure() -> None:
     for finished in world.decided().unfinished_runs():
         apply(world.decided(), r.RunEnded(world.now, finished.id, False, Reason.ABORTED, ""))
     assert "unexplained failure domains" in wrong(world, record)
+
+
+def test_13_what_few_causes_explain_is_no_mass_failure_and_the_guard_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = farm(8)
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(60)
+    for finished in world.decided().unfinished_runs():
+        apply(world.decided(), r.RunEnded(world.now, finished.id, False, Reason.ABORTED, ""))
+    name = next(i.service for i in world.decided().open_incidents())
+    service, turn = world.model.services[name], world.engine.turn(world.now)
+    monkeypatch.setattr(policy, "unexplained_domains", lambda *_: [])
+    with pytest.raises(InvariantBroken, match="unexplained failure domains"):
+        acting.explained(turn, "r9", service)
+    one = {c: replace(check, domains=frozenset({"farm/site"})) for c, check in world.model.checks.items()}
+    acting.explained(
+        Turn(replace(world.model, checks=one), world.decided(), world.engine.rows, world.now), "r9", service
+    )
+
+
+@pytest.mark.parametrize(
+    ("falls", "most", "explained"),
+    [
+        ([], 0, True),
+        ([{"a"}], 0, False),
+        ([{"a"}, {"b"}], 1, False),
+        ([{"a", "b"}, {"b", "c"}, {"b"}], 1, True),
+        # the one that explains most of them is no part of the fewest that explain all: two suffice
+        ([{"a", "x"}, {"a", "x"}, {"a", "y"}, {"b", "x"}, {"b", "y"}, {"b", "y"}], 2, True),
+        ([{"a"}, {"b"}, {"c", "a"}, {"d"}], 2, False),
+    ],
+)
+def test_13_whether_so_many_causes_explain_what_fell(falls: list[set[str]], most: int, explained: bool) -> None:
+    assert acting._explains([frozenset(f) for f in falls], most) is explained
+
+
+# ---- fences
+
+
+def test_16_what_is_not_said_to_be_dark_is_fenced_by_nobody() -> None:
+    world = down_at_hq()
+    right(world, run_of(world))
+    world = down_at_hq()
+    world.bad("hq-dark")
+    world.run(10)
+    assert "nothing says that acme/hq is dark" in wrong(world, run_of(world))
+    world = down_at_hq()
+    world.bad("hq-dark")
+    world.run(10)
+    right(world, run_of(world, asks=("fence not automatic: acme/hq is not dark",)))  # a person decides
+
+
+def test_16_what_has_just_answered_is_not_dark() -> None:
+    world = down_at_hq()
+    site = frozenset({"acme/hq"})
+    hq = replace(world.model.places["acme/hq"], domains=site)
+    page = replace(world.model.checks["acme/erp-transaction"], domains=site)
+    model = world.model
+    world.engine.model = replace(model, places={**model.places, hq.id: hq}, checks={**model.checks, page.id: page})
+    world.engine.rows[page.id].last_good_at = world.now - 1
+    assert "acme/hq has just answered" in wrong(world, run_of(world))
 
 
 # ---- before a destructive step

@@ -419,6 +419,7 @@ GUARDS = (
         (13,),
         lambda: depending(lambda check, _found: frozenset({check.id})),
         needs=("power cut",),
+        beyond_the_core="it does nothing where it might have acted",
     ),
     Mutant(
         "clients apart",
