@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runner": {"core"},
     "notify": {"core"},
     "journal": {"core"},
-    "reports": {"core"},
+    "reports": {"core", "journal"},  # to read it: `reader.py`
     "drills": {"core"},
     "sim": {"core", "shell", "journal", "runner", "probes", "reports"},  # what is shown is tried, too
     "shell": {"core", "journal"},
@@ -60,7 +60,7 @@ BETTER_PLACE: dict[str, str] = {
     "runner": "what the runner and another room share belongs in core/; what joins them, in shell/wiring.py",
     "notify": "what notify and another room share belongs in core/people.py; what joins them, in shell/wiring.py",
     "journal": "what the journal and another room share belongs in core/; what joins them, in shell/wiring.py",
-    "reports": "a report is a fold over entries: take them as arguments, and open the journal in cli/",
+    "reports": "a report is a fold over entries, which `reports/reader.py` reads: take what else it needs as arguments",
     "drills": "drills choose and schedule: take what they need as arguments, and join rooms in shell/wiring.py",
     "sim": "the simulator takes a model and knows no files: read files in cli/",
     "shell": "only shell/wiring.py joins implementations; take a port or a protocol here",
@@ -176,6 +176,25 @@ def test_no_module_needs_one_that_needs_it() -> None:
             f"{' needs '.join(reversed(circle))}: what {circle[0]} and {circle[1]} share belongs in a module apart,"
             " or the lower one says in a Protocol what it needs of the other"
         )
+
+
+def test_a_store_is_named_in_one_place() -> None:
+    """Every other module asks `journal/stores.py` for a journal, so that another kind of store is one row there."""
+    named = {
+        name_of(path) for path in MODULES for _, module in imported(path) if module == "orchestrator.journal.sqlite"
+    }
+    assert named == {"journal/stores.py"}, "ask journal/stores.py for a journal"
+
+
+def test_one_module_of_the_reports_reads_a_journal() -> None:
+    readers = {
+        name_of(path)
+        for path in MODULES
+        if name_of(path).startswith("reports/")
+        for _, room in rooms(path)
+        if room == "journal"
+    }
+    assert readers == {"reports/reader.py"}, "a report is a fold over what `reports/reader.py` has read"
 
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)

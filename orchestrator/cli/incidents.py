@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from orchestrator.cli.failures import CallWrong
-from orchestrator.cli.workspace import Reading, find_workspace, reading_all
+from orchestrator.cli.workspace import find_workspace
+from orchestrator.reports.reader import Reader, reading_all
 
 if TYPE_CHECKING:
     from orchestrator.reports.story import Stories, Story
@@ -67,7 +68,7 @@ def incidents(
     return 0
 
 
-def story_named(journal: Reading[Stories], name: str) -> Story:
+def story_named(journal: Reader[Stories], name: str) -> Story:
     """The story of an incident or run. Raises CallWrong, with the newest ids."""
     found = journal.state.find(name)
     if found is None:

@@ -15,8 +15,7 @@ from cyclopts import App, Parameter
 from orchestrator.cli.failures import CallWrong
 
 if TYPE_CHECKING:
-    from orchestrator.journal.journal import Head
-    from orchestrator.journal.sqlite import SqliteJournal
+    from orchestrator.journal.journal import Head, Journal
 
 app = App(name="journal", help="The journal: what was remembered, chained by hashes.")
 
@@ -67,7 +66,7 @@ def verify(
         print(fault)
     if not found.faults:
         gone = found.head.seq - found.entries
-        print(f"{journal.path}: {found.head.seq} entries, each as it was written")
+        print(f"{at}: {found.head.seq} entries, each as it was written")
         if gone:
             print(f"  {gone} of them were let go of by retention; each gap is under the chain")
     for note in (*found.notes, *_said_by_the_daemon(at)):
@@ -106,18 +105,15 @@ def head(
 
 
 @contextmanager
-def _opened(workspace: Path) -> Iterator[SqliteJournal | None]:
-    from orchestrator.journal.sqlite import SqliteJournal, journal_path
+def _opened(workspace: Path) -> Iterator[Journal | None]:
+    from orchestrator.journal.stores import read_journal
 
-    path = journal_path(workspace)
-    if not path.exists():
-        yield None
-        return
-    journal = SqliteJournal(path, read_only=True)
+    journal = read_journal(workspace)
     try:
         yield journal
     finally:
-        journal.close()
+        if journal is not None:
+            journal.close()
 
 
 def _heads(given: str, workspace: Path) -> list[Head]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.status import columns
-from orchestrator.cli.workspace import Reading, reading, reading_all
+from orchestrator.cli.workspace import reading
 from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.decided import Run
 from orchestrator.core.durations import show_duration
@@ -22,6 +22,7 @@ from orchestrator.core.endings import failed
 from orchestrator.core.events import TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
+from orchestrator.reports.reader import Reader, reading_all
 from orchestrator.reports.status import run_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import MARK, run_lines
@@ -45,8 +46,8 @@ class Follower:
     """Shows the run that a word started; use it in a `with`."""
 
     def __init__(self, workspace: Path, *, quiet: bool = False) -> None:
-        self._opening: AbstractContextManager[Reading[State]] = reading(workspace)
-        self._journal: Reading[State] | None = None
+        self._opening: AbstractContextManager[Reader[State]] = reading(workspace)
+        self._journal: Reader[State] | None = None
         self._workspace = workspace
         self._quiet = quiet
         self._screen: Screen | None = None
@@ -64,7 +65,7 @@ class Follower:
         self._opening.__exit__(None, None, None)
 
     @property
-    def journal(self) -> Reading[State]:
+    def journal(self) -> Reader[State]:
         """The journal as far as it has been read."""
         if self._journal is None:
             raise RuntimeError("a Follower is used in a `with`")

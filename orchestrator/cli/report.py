@@ -17,7 +17,8 @@ from cyclopts import Parameter
 
 from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.incidents import story_named
-from orchestrator.cli.workspace import find_workspace, reading_all
+from orchestrator.cli.workspace import find_workspace
+from orchestrator.reports.reader import reading_all
 
 
 def report(

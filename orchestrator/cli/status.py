@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from orchestrator.cli.workspace import Reading, find_workspace, reading, subject_named
+from orchestrator.cli.workspace import find_workspace, reading, subject_named
+from orchestrator.reports.reader import Reader
 
 if TYPE_CHECKING:
     from orchestrator.core.model import Json
@@ -51,7 +52,7 @@ def status(
     return 0
 
 
-def named(journal: Reading[State], subjects: tuple[str, ...]) -> list[str]:
+def named(journal: Reader[State], subjects: tuple[str, ...]) -> list[str]:
     """Services and clients by their names. Raises CallWrong."""
     if not subjects:
         return []
@@ -70,7 +71,7 @@ def only_of(now: StatusNow, subjects: list[str]) -> StatusNow:
     return only(now, subjects) if subjects else now
 
 
-def status_of(journal: Reading[State]) -> StatusNow:
+def status_of(journal: Reader[State]) -> StatusNow:
     """The status now, with what the daemon adds if it can be asked."""
     from orchestrator.reports.status import status_now
 
@@ -79,7 +80,7 @@ def status_of(journal: Reading[State]) -> StatusNow:
     return status_now(state.decided, state.model, journal.now(wall), wall, _live(journal, wall))
 
 
-def _live(journal: Reading[State], wall: float) -> Live:
+def _live(journal: Reader[State], wall: float) -> Live:
     from orchestrator.core.codec import CodecError, decode
     from orchestrator.core.events import TaskTime
     from orchestrator.core.sight import Sight
@@ -127,7 +128,7 @@ def _live(journal: Reading[State], wall: float) -> Live:
     )
 
 
-def _unasked(journal: Reading[State], wall: float, silent_s: float | None, lives: bool) -> Live:
+def _unasked(journal: Reader[State], wall: float, silent_s: float | None, lives: bool) -> Live:
     """A daemon that is busy, or another user's: the lease says whether it lives, and its rows what it sees."""
     from orchestrator.core.sight import sight
     from orchestrator.core.turn import Turn
@@ -175,7 +176,7 @@ def _gist(now: StatusNow) -> object:
     return now.daemon, lacks, tuple((s.id, s.condition) for s in now.services)
 
 
-def _watch(journal: Reading[State], wanted: list[str], as_json: bool) -> int:
+def _watch(journal: Reader[State], wanted: list[str], as_json: bool) -> int:
     from orchestrator.reports.status_text import screen_lines, status_lines
     from orchestrator.reports.text import plain, rich_text
 

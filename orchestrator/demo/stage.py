@@ -15,12 +15,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orchestrator.core.codec import decode
-from orchestrator.core.model import Model
 from orchestrator.journal.journal import JournalUnreadable
-from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.lab.lab import Lab
 from orchestrator.lab.meter_log import MeterLog
+from orchestrator.reports.reader import Reader
 from orchestrator.reports.story import Stories
 
 COPIED = ("playbooks", "inventories", "checks", "bascule.yml", "ansible.cfg")
@@ -32,17 +30,21 @@ class StageFailed(Exception):
 
 
 class Stage:
-    """The lab and the daemon of one demo. `stories` are what the journal has told so far."""
+    """The lab and the daemon of one demo."""
 
     def __init__(self, lab: Lab, directory: Path) -> None:
         self.lab = lab
         self.workspace = directory
         self.log = directory / "daemon.log"
-        self.stories = Stories(self._model)
+        self._reader = Reader(directory, Stories)
         self.user = MeterLog(Path("/nonexistent"))
         self.staff = MeterLog(Path("/nonexistent"))
-        self._journal: SqliteJournal | None = None
         self._daemon: subprocess.Popen[bytes] | None = None
+
+    @property
+    def stories(self) -> Stories:
+        """What the journal has told so far."""
+        return self._reader.state
 
     def start(self, progress: Callable[[str], None]) -> None:
         """Build the lab, start the daemon and open what is read of both. Raises LabError, StageFailed."""
@@ -60,13 +62,8 @@ class Stage:
         if self._daemon is not None and self._daemon.poll() is not None:
             last = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
             raise StageFailed(f"the daemon ended with {self._daemon.returncode}: {' | '.join(last)}")
-        path = journal_path(self.workspace)
-        if self._journal is None and path.exists():
-            with contextlib.suppress(JournalUnreadable):  # the daemon is just about to make it
-                self._journal = SqliteJournal(path, read_only=True)
-        if self._journal is not None:
-            seen = self.stories.last.seq if self.stories.last else 0
-            self.stories.read(self._journal.entries(after=seen))
+        with contextlib.suppress(JournalUnreadable):  # the daemon is just about to make it
+            self._reader.more()
         self.user.poll()
         with contextlib.suppress(OSError):  # the staff's desk loses its power in the second act
             self.staff.poll()
@@ -91,13 +88,8 @@ class Stage:
                 self._daemon.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 self._daemon.kill()
-        if self._journal is not None:
-            self._journal.close()
+        self._reader.close()
         self.lab.down()
-
-    def _model(self, digest: str) -> Model | None:
-        stored = self._journal.load_model(digest) if self._journal else None
-        return None if stored is None else decode(Model, stored)
 
 
 @contextlib.contextmanager

@@ -115,7 +115,7 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     from orchestrator.journal.clocks import SystemClocks
     from orchestrator.journal.journal import Journal
     from orchestrator.journal.memory import MemoryJournal
-    from orchestrator.journal.sqlite import SqliteJournal, journal_path
+    from orchestrator.journal.stores import read_journal
     from orchestrator.probes.kinds import asked_from
     from orchestrator.probes.prober import Prober
     from orchestrator.shell.loop import rebuild
@@ -124,8 +124,7 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
 
     loaded = await asyncio.to_thread(read_workspace, workspace)
     secrets, _ = await asyncio.to_thread(loaded.secrets.reveal_all)
-    path = journal_path(loaded.workspace)
-    journal: Journal = SqliteJournal(path, read_only=True) if path.exists() else MemoryJournal(SystemClocks())
+    journal: Journal = read_journal(loaded.workspace) or MemoryJournal(SystemClocks())
     axis = Axis(journal, SystemClocks(), keep=False)
     engine = rebuild(journal, attends=False).copy()
     engine.step(ControllerStarted("dry run", engine.decided.epoch + 1, "", axis.same_boot), axis.now())

@@ -22,7 +22,7 @@ from orchestrator.journal import anchors as anchoring
 from orchestrator.journal.anchors import Anchors
 from orchestrator.journal.journal import Head, Journal, JournalError, JournalUnreadable
 from orchestrator.journal.lease import Lease
-from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.journal.stores import open_journal, read_journal
 
 log = structlog.get_logger(__name__)
 
@@ -188,7 +188,9 @@ class Upkeep:
             return False
         failed: dict[str, str] = {}
         try:
-            journal = SqliteJournal(journal_path(self._workspace), read_only=True)
+            journal = read_journal(self._workspace)
+            if journal is None:
+                return False
             try:
                 head = journal.head()
             finally:
@@ -206,7 +208,7 @@ class Upkeep:
     def _thin(self, lease: Lease) -> bool:
         """Whether it came to its end."""
         try:
-            journal = SqliteJournal(journal_path(self._workspace))
+            journal = open_journal(self._workspace)
         except JournalError as error:
             log.warning("the journal could not be thinned", why=str(error))
             return False

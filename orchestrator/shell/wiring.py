@@ -31,7 +31,7 @@ from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
-from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from orchestrator.journal.stores import has_journal, open_journal
 from orchestrator.notify.apprise_way import trouble_of
 from orchestrator.notify.heartbeat import HeartbeatSender
 from orchestrator.notify.in_thread import in_thread
@@ -116,7 +116,7 @@ class Controller:
             self.loaded, self.secrets = await self._read()
             self.beside = beside(self.loaded)
         except ConfigurationInvalid as invalid:
-            if not journal_path(self.workspace).exists():
+            if not has_journal(self.workspace):
                 raise
             self.invalid = invalid
             self.not_in_force = [str(fault) for fault in invalid.faults]
@@ -131,7 +131,7 @@ class Controller:
         self._intake.take()
 
     def _take_over(self) -> None:
-        self.journal: Journal = SqliteJournal(journal_path(self.workspace))
+        self.journal: Journal = open_journal(self.workspace)
         self._opened.callback(self.journal.close)
         self.upkeep = Upkeep(self.workspace, self.journal, self.loaded.journal if self.loaded else None, in_thread)
         clocks = SystemClocks()

@@ -139,9 +139,11 @@ def daemon_on(workspace: Path) -> Iterator[Daemon]:
 
 def verdicts_down(workspace: Path) -> int:
     """How many verdicts of down stand in the journal."""
-    from orchestrator.journal.sqlite import SqliteJournal, journal_path
+    from orchestrator.journal.stores import read_journal
 
-    journal = SqliteJournal(journal_path(workspace), read_only=True)
+    journal = read_journal(workspace)
+    if journal is None:
+        return 0
     try:
         found = 0
         for entry in journal.entries():

@@ -1,0 +1,46 @@
+"""Where journals are kept: one row for each kind of store, and the only place that opens one.
+
+The one rule it keeps: whoever reads or writes a journal asks here, so that a new kind of store is a module and its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.journal.journal import Journal
+from orchestrator.journal.sqlite import SqliteJournal, journal_path
+
+USUAL = "sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`is_there`: whether a workspace has a journal of this kind. `open`: opens it; makes it unless `read_only`."""
+
+    is_there: Callable[[Path], bool]
+    open: Callable[[Path, bool], Journal]
+
+
+STORES: Mapping[str, Store] = {
+    "sqlite": Store(
+        lambda workspace: journal_path(workspace).exists(),
+        lambda workspace, read_only: SqliteJournal(journal_path(workspace), read_only=read_only),
+    ),
+}
+
+
+def has_journal(workspace: Path, kind: str = USUAL) -> bool:
+    """Whether there is one, readable or not."""
+    return STORES[kind].is_there(workspace)
+
+
+def open_journal(workspace: Path, kind: str = USUAL) -> Journal:
+    """The workspace's journal, to write; made if there is none. Raises JournalUnreadable, JournalUnwritable."""
+    return STORES[kind].open(workspace, False)
+
+
+def read_journal(workspace: Path, kind: str = USUAL) -> Journal | None:
+    """The workspace's journal, to read; None: there is none yet. Raises JournalUnreadable."""
+    return STORES[kind].open(workspace, True) if has_journal(workspace, kind) else None
