@@ -16,7 +16,9 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.kinds import TRAITS
 from orchestrator.core.model import Condition, Fence, FenceBy, Mode, Place, Service
-from orchestrator.core.turn import FOREVER, Turn
+from orchestrator.core.turn import Turn
+
+COOL_DOWN = "no automatic return to what was given up within its cool-down"
 
 
 def honoured(turn: Turn, run: str, service: Service) -> None:
@@ -84,15 +86,22 @@ def _is_down(turn: Turn, check: str) -> bool:
 
 
 def confirmed(turn: Turn, record: r.VerdictChanged) -> None:
-    """Statement 10: silence takes a check down only if a reference answered a question sent no earlier."""
+    """Statement 10: silence takes a check down only if a reference answered, without a break from before it on."""
     check, row = turn.model.checks[record.check], turn.rows[record.check]
     if row.spoken_bad >= check.fall or row.last_silent_at is None:
         return  # it fell by what was answered
     references = [c.id for c in turn.model.checks.values() if c.reference and c.vantage == check.vantage]
-    good_at = [at for c in references if c in turn.rows and (at := turn.rows[c].last_good_at) is not None]
-    if max(good_at, default=-FOREVER) < row.last_silent_at:
+    if not any(_vouches(turn, c, row.last_silent_at) for c in references):
         rule = "silence is no verdict without a reference that answers"
-        raise InvariantBroken(10, rule, f"{record.check}: no reference of {check.vantage} has answered since")
+        raise InvariantBroken(10, rule, f"{record.check}: no reference of {check.vantage} answered then and since")
+
+
+def _vouches(turn: Turn, reference: str, silent_at: float) -> bool:
+    """Whether this reference answered well, without a break, from before a silence to after it."""
+    row = turn.rows.get(reference)
+    if row is None or row.first_good_at is None or row.last_good_at is None:
+        return False
+    return row.first_good_at <= silent_at <= row.last_good_at
 
 
 def _verdict(turn: Turn, check: str) -> r.Verdict:
@@ -212,7 +221,7 @@ def _explains(falls: Sequence[frozenset[str]], most: int) -> bool:
 
 
 def way_back(turn: Turn, record: r.RunStarted, service: Service) -> None:
-    """Statement 18."""
+    """Statements 8 and 18."""
     state = turn.decided.services[service.id]
     rule = "no automatic failback in an open incident or a hold-down"
     if record.incident is not None or state.incident is not None:
@@ -221,6 +230,12 @@ def way_back(turn: Turn, record: r.RunStarted, service: Service) -> None:
     if since is None or turn.now < since + service.hold_down_s:
         well = "not seen healthy" if since is None else f"healthy for {show_duration(turn.now - since)}"
         raise InvariantBroken(18, rule, f"{record.run}: {well}, {show_duration(service.hold_down_s)} wanted")
+    ended = [(x.started, x.ended) for x in turn.decided.runs.values() if x.started.service == service.id]
+    ways_back = [e.at for started, e in ended if started.incident is None and e is not None and not e.ok]
+    given_up = [*state.left.values(), *ways_back]
+    if given_up and turn.now < max(given_up) + service.cool_down_s:
+        ago = show_duration(turn.now - max(given_up))
+        raise InvariantBroken(8, COOL_DOWN, f"{record.run}: something was given up {ago} ago")
 
 
 def next_tier(turn: Turn, record: r.RunStarted, number: int, service: Service) -> None:
@@ -234,7 +249,5 @@ def next_tier(turn: Turn, record: r.RunStarted, number: int, service: Service) -
             raise InvariantBroken(17, rule, f"{record.run}: tier {tier} {state}")
     left_at = turn.decided.services[service.id].left.get(record.to_place or "")
     if left_at is not None and turn.now - left_at < service.cool_down_s:
-        rule = "no automatic return to a place within its cool-down"
-        raise InvariantBroken(
-            8, rule, f"{record.run}: {record.to_place} failed {show_duration(turn.now - left_at)} ago"
-        )
+        ago = show_duration(turn.now - left_at)
+        raise InvariantBroken(8, COOL_DOWN, f"{record.run}: {record.to_place} was given up {ago} ago")

@@ -14,6 +14,7 @@ from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.decided import Run, Step
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import Reach
+from orchestrator.core.model import Move
 from orchestrator.core.plan import subject_of
 from orchestrator.core.reasons import Reason
 from orchestrator.core.turn import Turn
@@ -140,8 +141,17 @@ def step_finished(turn: Turn, record: r.StepFinished) -> None:
         return
     accepted = next((t.accept_loss_s for t in service.ladder if t.move == started.move), None)
     allowed_s = max(service.rpo_s, accepted or 0.0)
-    age_s = record.measures.get("data_age_s")
     rule = "automatic promotion only with measured data age within the RPO or the accepted loss"
-    if age_s is None or age_s > allowed_s:
-        age = "no measured age" if age_s is None else f"data {show_duration(age_s)} old"
-        raise InvariantBroken(15, rule, f"{run.id}/{record.step}: {age}, {show_duration(allowed_s)} allowed")
+    for age_s in (record.measures.get("data_age_s"), _age_found(turn, turn.model.moves[started.move])):
+        if age_s is None or age_s > allowed_s:
+            age = "no measured age" if age_s is None else f"data {show_duration(age_s)} old"
+            raise InvariantBroken(15, rule, f"{run.id}/{record.step}: {age}, {show_duration(allowed_s)} allowed")
+
+
+def _age_found(turn: Turn, move: Move) -> float | None:
+    """How old the data at the move's destination are now: as old as when they were measured, and since then."""
+    row = turn.rows.get(move.data_age or "")
+    if row is None or row.measured_at is None:
+        return None
+    age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
+    return None if age_s is None else age_s + turn.now - row.measured_at

@@ -322,7 +322,7 @@ def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
         row = turn.rows.get(move.data_age)
         age_s = turn.data_age_s(move.data_age, turn.now)
         if row is not None and row.measured_at is not None and age_s is not None:
-            return {"data_age_s": age_s, "sampled_at": row.measured_at, **row.measures}
+            return {**row.measures, "data_age_s": age_s, "sampled_at": row.measured_at}
     return {}
 
 

@@ -181,7 +181,7 @@ def test_7_no_two_unfinished_runs_on_one_resource() -> None:
 def test_8_no_automatic_return_to_what_has_just_failed() -> None:
     world = down_at_hq()
     world.decided().services["acme/erp"].left["acme/geo"] = world.now - 60
-    assert "acme/geo failed 1:00 ago" in wrong(world, run_of(world))
+    assert "acme/geo was given up 1:00 ago" in wrong(world, run_of(world))
 
 
 def test_10_a_blind_vantage_starts_nothing() -> None:
@@ -371,6 +371,15 @@ def test_18_no_automatic_failback_in_a_hold_down(since: float | None) -> None:
     said = wrong(world, home(world))
     assert said.startswith("statement 18")
     assert "5:00 wanted" in said
+
+
+def test_8_no_automatic_way_back_within_the_cool_down() -> None:
+    world = lab()
+    world.run(3600)
+    state = world.decided().services["acme/erp"]
+    state.healthy_since = 0.0
+    state.left["acme/geo"] = world.now - 60
+    assert "statement 8" in wrong(world, home(world))
 
 
 # ---- what people said

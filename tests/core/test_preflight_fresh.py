@@ -115,3 +115,17 @@ def test_14_no_fence_after_an_old_preflight(age_s: float) -> None:
         right(world, record, commands=(command,))
     else:
         assert "statement 14" in wrong(world, record, commands=(command,))
+
+
+def test_data_on_record_are_as_old_as_they_were_when_the_step_ended_and_not_at_their_sample() -> None:
+    world = lab()
+    world.measures["acme/geo-replica"] = {"data_age_s": 0.3}
+    world.run(10)
+    hq_loses_power(world)
+    world.run(60)
+    found = [x for x in world.records(r.StepFinished) if "data_age_s" in x.measures]
+    assert {x.step for x in found} >= {"preflight", "proof-hq"}
+    for step in found:
+        aged_s = step.at - step.measures["sampled_at"]
+        assert step.measures["data_age_s"] == pytest.approx(0.3 + aged_s), step.step
+    assert any(step.at - step.measures["sampled_at"] > 0.5 for step in found)  # or nothing was tried
