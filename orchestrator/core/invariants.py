@@ -63,4 +63,5 @@ _CHECKED: dict[type, Callable[[Turn, Any], None]] = {
     r.RunStarted: of_runs.run_started,
     r.StepBegan: of_runs.step_began,
     r.StepFinished: of_runs.step_finished,
+    r.MayActRemoved: of_runs.place_out,
 }

@@ -12,7 +12,9 @@ from orchestrator.core import records as r
 from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.decided import Run, Step
+from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
+from orchestrator.core.events import Answer
 from orchestrator.core.kinds import Reach
 from orchestrator.core.model import Move
 from orchestrator.core.plan import subject_of
@@ -95,6 +97,8 @@ def _after_its_preflight(turn: Turn, run: Run) -> None:
     latest = max((at for at in passed if at is not None), default=None)
     if latest is None:
         raise InvariantBroken(14, rule, f"{run.id}: no preflight of it is done")
+    if run.approved_at is not None and latest < run.approved_at:
+        raise InvariantBroken(14, rule, f"{run.id}: nothing was asked since it was approved")
     if turn.now - latest > turn.limits(endings.client(run)).preflight_fresh_s:
         raise InvariantBroken(14, rule, f"{run.id}: the last one ended {show_duration(turn.now - latest)} ago")
 
@@ -155,3 +159,29 @@ def _age_found(turn: Turn, move: Move) -> float | None:
         return None
     age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
     return None if age_s is None else age_s + turn.now - row.measured_at
+
+
+def place_out(turn: Turn, record: r.MayActRemoved) -> None:
+    """Statement 16: a place cannot act any more because what proves that has answered since its fence, or by word."""
+    if record.reason is Reason.FENCED_BY_HAND:
+        return
+    rule = "no place is out without its proof"
+    ended = [x for x in turn.records if isinstance(x, r.StepFinished)]
+    runs = [
+        (run, run.step(x.step)) for x in ended if (run := turn.decided.runs[x.run]).started.service == record.service
+    ]
+    proofs = [(run, step) for run, step in runs if step.traits.proves and step.place == record.place]
+    if not proofs:
+        raise InvariantBroken(16, rule, f"{record.service}: {record.place}: no step of a run has proven it")
+    run, step = proofs[-1]
+    fence = subject_of(turn, run, step).fence
+    before = run.steps[: run.steps.index(step)]
+    since = max((x.ended_at for x in before if x.traits.fences and x.ended_at is not None), default=0.0)
+
+    def answered(check: str) -> r.Verdict:
+        row = turn.rows.get(check)
+        well = row is not None and row.last_answer is Answer.GOOD and row.last_sent_at >= since
+        return r.Verdict.UP if well else r.Verdict.DOWN
+
+    if fence is None or evaluate(fence.proven_when, answered) is not r.Verdict.UP:
+        raise InvariantBroken(16, rule, f"{run.id}/{step.name}: {record.place}")

@@ -308,6 +308,35 @@ def test_16_what_has_just_answered_is_not_dark() -> None:
     assert "acme/hq has just answered" in wrong(world, run_of(world))
 
 
+def test_16_no_place_is_out_without_its_proof() -> None:
+    world = lab()
+    hq_loses_power(world)
+    world.run(60)
+    out = next(x for x in world.records(r.MayActRemoved) if x.reason is Reason.CONDITIONS_MET)
+    assert "no step of a run has proven it" in wrong(world, out)
+    proof = next(x for x in world.records(r.StepFinished) if x.step == "proof-hq")
+    turn = world.engine.turn(world.now)
+    turn.records += [proof, out]
+    invariants.check(turn)
+    fence = world.model.places["acme/hq"].fence
+    assert fence is not None
+    console = next(iter(fence.proven_when.checks()))
+    world.engine.rows[console].last_answer = e.Answer.BAD
+    with pytest.raises(InvariantBroken, match="statement 16: no place is out without its proof: r1/proof-hq"):
+        invariants.check(turn)
+
+
+def test_14_what_was_asked_before_an_approval_is_asked_again() -> None:
+    world = down_at_hq()
+    approval = r.PlannedStep("approval", r.StepKind.APPROVAL)
+    planned = run_of(world, PREFLIGHT, approval, FENCE, EXECUTE, asks=("mode ask",))
+    right(world, planned, *passed(world), r.StepBegan(world.now, "r9", "approval", 1))
+    world.now += 1
+    right(world, r.StepFinished(world.now, "r9", "approval", 1, r.StepState.DONE, Reason.APPROVED, "ana"))
+    began, command = begun(world, "fence-hq")
+    assert "nothing was asked since it was approved" in wrong(world, began, commands=(command,))
+
+
 # ---- before a destructive step
 
 
