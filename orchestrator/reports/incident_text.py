@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import show_duration
+from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
 from orchestrator.reports.text import Line, Part, bar, line, precise, value_of, wrap
@@ -26,8 +27,8 @@ TITLES = {
 STATE_STYLE = {"recovered": "bold green", "done": "bold green", "failed": "bold red", "open": "bold red"}
 
 
-def list_lines(accounts: Sequence[Account], width: int = 100) -> list[Line]:
-    """One line each, oldest first."""
+def list_lines(accounts: Sequence[Account], width: int = 100, unwatched_s: float | None = None) -> list[Line]:
+    """One line each, oldest first. `unwatched_s`: for so long no controller has written anything; None: one does."""
     if not accounts:
         return [line("nothing has happened here yet")]
     ids = max(len(a.id) for a in accounts)
@@ -46,6 +47,8 @@ def list_lines(accounts: Sequence[Account], width: int = 100) -> list[Line]:
                 Part(missed, "red"),
             )
         )
+    if unwatched_s is not None and any(a.ended_wall is None for a in accounts):
+        lines += [line(Part(x, "yellow")) for x in wrap("", unwatched(unwatched_s), width)]
     return lines
 
 
