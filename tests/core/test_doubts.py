@@ -250,6 +250,38 @@ def test_an_approval_says_what_it_does_to_what_is_alive() -> None:
     assert notice.details["reject"] == "bascule reject r1"
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (e.Answer.SILENT, "nothing of it answers (1 check)"),
+        (e.Answer.BAD, "nothing of it answers well (1 check): acme/hq-app answered badly "),
+        (e.Answer.NONE, "whether anything of it is alive is not known (1 check)"),
+    ],
+)
+def test_an_approval_tells_what_refuses_from_what_is_silent_and_from_what_nobody_asked(
+    answer: e.Answer, said: str
+) -> None:
+    """Somebody answers there and is not well: whoever approves a fence has to know."""
+    world = World(replace(acme(), checks=_with_hosts(acme())))
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.answers["acme/hq-app-lives"] = answer
+    world.run(30)
+    (notice,) = [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED]
+    assert said in notice.text
+
+
+def test_an_approval_claims_no_silence_of_what_a_blind_vantage_asked() -> None:
+    world = World(replace(acme(), checks=_with_hosts(acme())))
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    world.silent("ref", "ref2", "hq-app-lives")
+    world.run(30)
+    (would,) = sight(world.engine.turn(world.now)).waiting.values()
+    assert "whether anything of it is alive is not known (1 check)" in would[0]
+
+
 def _with_hosts(model: Model) -> dict[str, object]:
     host = check("hq-app-lives", host="hq-app", domains=frozenset({"acme/hq"}))
     return {**model.checks, host.id: host}

@@ -90,9 +90,7 @@ def test_a_place_that_was_never_held_is_not_told_as_given_up() -> None:
     world.run(10)
     assert world.decided().services["acme/erp"].place == "acme/geo"
     erp = world.model.services["acme/erp"]
-    (cooling,) = [
-        w for w in failback.too_soon(world.decided(), erp, world.now) if w.reason is Reason.COOLING_DOWN
-    ]
+    (cooling,) = [w for w in failback.too_soon(world.decided(), erp, world.now) if w.reason is Reason.COOLING_DOWN]
     assert cooling.evidence.startswith("r1 to acme/geo failed"), cooling
     assert "was given up" not in cooling.evidence
 
