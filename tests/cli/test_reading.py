@@ -9,6 +9,8 @@ import pytest
 
 from orchestrator.core.codec import encode
 from orchestrator.core.decided import fold
+from orchestrator.core.detector import Row
+from orchestrator.core.events import Answer
 from tests.cli.conftest import Bascule, Kept, Straw
 from tests.reports.sample import WALL, Tape, asked_act, first_act, second_act
 
@@ -190,3 +192,20 @@ def test_the_last_none_are_none(kept: Kept, bascule: Bascule, capsys: pytest.Cap
     assert capsys.readouterr().out.startswith("i3 ")
     for number in ("0", "-1"):
         assert bascule("incidents", f"--last={number}") == 2
+
+
+def test_a_daemon_that_was_stopped_had_watched_until_then(
+    kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All was well for an hour, so that it wrote no entry: the answers that it kept say how long it was there."""
+    tape = Tape().begin()
+    kept.keep(tape)
+    row = Row(last_sent_at=tape.now + 3000.0, last_answer=Answer.GOOD)
+    kept.journal.write_rows(kept.lease, {"acme/erp-transaction": encode(row)})
+    kept.journal.release(kept.lease)
+    monkeypatch.setattr("orchestrator.cli.status.time.time", lambda: WALL + tape.now + 3600.0)
+    assert bascule("status") == 0
+    assert "silent for 10:00" in capsys.readouterr().out
+    assert bascule("ready", "--json") == 1
+    (nobody,) = (x for x in json.loads(capsys.readouterr().out)["cannot"] if x["kind"] == "nobody watches")
+    assert nobody["for_s"] == pytest.approx(600.0)
