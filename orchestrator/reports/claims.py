@@ -11,6 +11,7 @@ planned, skipped or over claims nothing; what a named person stated is told as t
     acted                          the execute step, done
     verified                       the verify step, done
     works again                    `IncidentEnded`
+    with a person                  `RunNeedsHuman` without an answer; `StepBegan` of an approval without its end
     data opened elsewhere (RPA)    the execute step of a move that leads to a place, done
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
-from orchestrator.core.kinds import Reach
+from orchestrator.core.kinds import By, Reach
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.story import RunStory, StepStory, Story
 
@@ -116,6 +117,14 @@ def failed(run: RunStory) -> bool:
     return any(
         s.state is r.StepState.FAILED or (s.attempts > 0 and s.traits.reach > Reach.QUIET) for s in run.steps.values()
     )
+
+
+def waits_for(run: RunStory) -> tuple[str, str] | None:
+    """What a run that has not ended waits for from a person, reason and evidence: its end not seen, or an approval."""
+    if run.human and run.human[-1][1] is None:
+        return run.human[-1][2].reason.value, run.human[-1][2].evidence
+    asked = any(s.traits.by is By.PERSON and s.state is r.StepState.RUNNING for s in run.steps.values())
+    return (Reason.APPROVAL_NEEDED.value, "; ".join(run.started.asks)) if asked else None
 
 
 def _done_at(steps: Iterable[StepStory]) -> float | None:

@@ -255,7 +255,8 @@ class ShownTruth:
             run, state = self._facts.runs[found.group(1)], found.group(3)
             ended = run.ended
             if ended is None:
-                true = ("with a person",) if run.human is not None else ("running",)
+                asked = any(s.begun_at is not None and s.at is None for s in run.of(r.StepKind.APPROVAL))
+                true = ("with a person",) if run.human is not None or asked else ("running",)
             else:
                 true = ("done",) if ended.ok else ("failed",) if run.changed else ("stopped",)
             if state not in true:

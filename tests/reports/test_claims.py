@@ -588,3 +588,15 @@ def test_nor_is_it_of_an_outage_that_nobody_watches_any_more(unwatched_s: float 
     tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=tape.now - 2.0, last_good=None)
     stories = tape.after(700.0).read()
     assert account(stories.stories["i4"], stories.clock, tape.now, unwatched_s=unwatched_s).rto_met is rto_met
+
+
+def test_a_run_that_waits_for_an_approval_is_told_as_that(tape: Tape) -> None:
+    """Nothing is at work until somebody says so: "running" would have them wait for nothing."""
+    asked_act(tape)
+    now = told(tape, "i3")
+    for state, reason, evidence in ((x.state, x.reason, x.evidence) for x in (now, *now.runs)):
+        assert (state, reason) == ("with a person", Reason.APPROVAL_NEEDED.value)
+        assert evidence == "hq may be alive: its console does not answer"
+    assert all("with a person" in text for text in all_texts(now))
+    approve(tape)
+    assert told(tape, "i3").state == "recovered"
