@@ -5,7 +5,6 @@ The one rule it keeps: what is wrong stands on top, each line with its reason, a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from orchestrator.core.durations import counted, show_duration
@@ -287,9 +286,9 @@ def _foot(status: StatusNow, width: int) -> Iterable[Line]:
             yield from _wrapped("", told, width, "dim")
         return
     since = f" for {show_duration(status.silent_s)}" if status.silent_s is not None else ""
-    stamp = time.strftime("%H:%M:%S", time.localtime(status.wall - (status.silent_s or 0.0)))
-    when = f" (since {stamp})" if status.silent_s is not None else ""
-    yield from _wrapped("", f"{who}: silent{since}{when}; nobody watches. Start it: bascule daemon", width, "bold red")
+    stamp = when(status.wall - (status.silent_s or 0.0), status.wall)
+    since += f" (since {stamp})" if status.silent_s is not None else ""
+    yield from _wrapped("", f"{who}: silent{since}; nobody watches. Start it: bascule daemon", width, "bold red")
 
 
 def _asking(status: StatusNow) -> str:
