@@ -112,6 +112,11 @@ def stamp(wall: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
 
 
+def zoned(wall: float) -> str:
+    """Local date and time, and how far from UTC: whoever reads it may be elsewhere, and some hours come twice."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(wall))
+
+
 def percent(share: float | None) -> str:
     """A share of the RTO."""
     if share is None:
@@ -132,7 +137,7 @@ def _unverified(a: Account) -> str:
 
 def _head(a: Account, width: int) -> Iterable[Line]:
     kind = "planned move" if a.planned else "incident"
-    yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {stamp(a.began_wall)}")
+    yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {zoned(a.began_wall)}")
     why = ": ".join(x for x in (a.reason, a.evidence) if x)
     first, *rest = wrap("  " + a.state + "  ", why, width)
     yield line("  ", Part(a.state, STATE_STYLE.get(a.state, "bold yellow")), first[2 + len(a.state) :])

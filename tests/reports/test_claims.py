@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import asdict, replace
 
 import pytest
@@ -14,7 +15,7 @@ from orchestrator.core.events import ConfigurationLoaded, WordKind
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sight import ServiceSeen, Sight
 from orchestrator.reports.account import account
-from orchestrator.reports.incident_text import account_lines, list_lines
+from orchestrator.reports.incident_text import account_lines, list_lines, zoned
 from orchestrator.reports.page import page
 from orchestrator.reports.shape import Account, Known
 from orchestrator.reports.status import only, status_now
@@ -600,3 +601,19 @@ def test_a_run_that_waits_for_an_approval_is_told_as_that(tape: Tape) -> None:
     assert all("with a person" in text for text in all_texts(now))
     approve(tape)
     assert told(tape, "i3").state == "recovered"
+
+
+def test_a_report_says_of_which_clock_its_times_are(tape: Tape, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read elsewhere, and where clocks are set back an hour comes twice."""
+    first_act(tape)
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        shown = [plain(account_lines(told(tape, "i1"))), page([told(tape, "i1")], wall=WALL + 86400.0 * 180)]
+        assert zoned(1_792_886_400.0) == "2026-10-25 02:00:00 +0200"
+        assert zoned(1_792_890_000.0) == "2026-10-25 02:00:00 +0100"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert all(re.search(r"2026-11-18 \d\d:\d\d:\d\d \+0100", x) for x in shown)
+    assert re.search(r"Made by bascule, 2027-05-17 \d\d:\d\d:\d\d \+0200", shown[1])
