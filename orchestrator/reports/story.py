@@ -216,12 +216,13 @@ class Stories(State):
             digest = self.decided.configuration
             story = Story(x.incident, x.service, model=self._model(digest), configuration=digest)
             self.stories[x.incident] = story
-            relevant = _relevant(story)
-            story.checks.extend(c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0)
         else:
             story = self.stories[x.incident]
             story.placements += self._between.get(story.service, [])
         self._between.pop(story.service, None)
+        relevant, known = _relevant(story), story.checks[-200:]
+        fell = [c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0]
+        story.checks.extend(c for c in fell if c not in known)
         story.episodes.append(Episode(x))
         self._open[story.service] = story
         self._at_work(story)

@@ -617,3 +617,18 @@ def test_a_report_says_of_which_clock_its_times_are(tape: Tape, monkeypatch: pyt
         time.tzset()
     assert all(re.search(r"2026-11-18 \d\d:\d\d:\d\d \+0100", x) for x in shown)
     assert re.search(r"Made by bascule, 2027-05-17 \d\d:\d\d:\d\d \+0200", shown[1])
+
+
+def test_what_fell_for_a_relapse_is_told_with_it_and_once(tape: Tape) -> None:
+    """It fell in the entry that opened the incident again: without it nothing in the report says why."""
+    first_act(tape)
+    tape.after(30.0).verdict("acme/isp-b-path", r.Verdict.UP, "good answers")
+    bad = tape.after(8.0).now
+    tape.after(2.0).verdict("acme/erp-transaction", r.Verdict.DOWN, "no reply 3 times", bad)
+    tape.write(r.IncidentReopened(tape.now, "i1", bad, "acme/hq", "no reply 3 times", bad - 1.0))
+    tape.after(5.0).verdict("acme/erp-transaction", r.Verdict.UP, "HTTP 201")
+    checks = told(tape, "i1").checks
+    fell = [x for x in checks if x.kind == "down" and "acme/erp-transaction" in x.what]
+    assert [x.at_s for x in fell] == [pytest.approx(2.2), pytest.approx(bad + 2.0 - 120.0)]
+    assert len(checks) == len(set(checks))
+    assert checks[-1].kind == "up"
