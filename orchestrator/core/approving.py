@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from orchestrator.core import readiness
+from orchestrator.core import policy, readiness
 from orchestrator.core.decided import Run, covers
 from orchestrator.core.diagnosis import USABLE
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
-from orchestrator.core.model import Move, Service
+from orchestrator.core.model import Mode, Move, Service
+from orchestrator.core.records import Origin
 from orchestrator.core.turn import Turn
 
 
@@ -22,6 +23,9 @@ def consequences(turn: Turn, run: Run) -> Iterator[str]:
     service, move = turn.model.services.get(run.started.service), turn.model.moves.get(run.started.move)
     if service is None or move is None:
         return
+    if why := held_back(turn, run):
+        yield f"as things stand {run.id} ends, and nothing is fenced or moved: {why}"
+        return
     for step in run.fences:
         if not step.over and step.place is not None:
             yield _fenced(turn, service, move, step.place, hand_over=step.hand_over)
@@ -29,6 +33,17 @@ def consequences(turn: Turn, run: Run) -> Iterator[str]:
     if run.execute is not None and not run.execute.over:
         yield from _lost(turn, service, move)  # else the data were opened already, as its steps tell
     yield from _at_work(turn, service)
+
+
+def held_back(turn: Turn, run: Run) -> str:
+    """Why a run would end before it changes anything, though it is approved; empty: nothing known is in its way."""
+    service = turn.model.services.get(run.started.service)
+    if service is None or run.started.origin is not Origin.AUTOMATIC or run.committed:
+        return ""
+    finding = policy.objection(turn, service, policy.BEFORE_ACTING)
+    if finding is not None:
+        return f"{finding.reason.value}: {finding.evidence}"
+    return f"{service.id} is in mode observe by now" if service.mode is Mode.OBSERVE else ""
 
 
 def _fenced(turn: Turn, service: Service, move: Move, place_id: str, *, hand_over: bool) -> str:
