@@ -58,6 +58,7 @@ class ShownTruth:
         self._stories = Stories(self._models.get)
         self._status = ShownStatus(facts, report)
         self._dirty: set[str] = set()  # stories that have changed since they were read last
+        self._fell: dict[str, list[r.VerdictChanged]] = {}  # by incident: with which its outages began
 
     def knows(self, model: Model) -> None:
         """A model that may be put in force."""
@@ -76,9 +77,18 @@ class ShownTruth:
             elif isinstance(x, r.IncidentOpened | r.IncidentReopened | r.IncidentEnded):
                 self._dirty.add(x.incident)
                 over |= {x.incident} if isinstance(x, r.IncidentEnded) else set()
+            if isinstance(x, r.IncidentOpened | r.IncidentReopened):
+                self._began(x.incident, entry)
         if over:
             self._read([self._stories.stories[name] for name in sorted(over)], entry.at)
         self._status.entry(entry, self._stories)
+
+    def _began(self, incident: str, entry: Entry) -> None:
+        """What fell in the very entry that opened it."""
+        service = self._stories.stories[incident].of
+        asked = service.healthy_when.checks() if service is not None else ()
+        fell = [x for x in entry.records if isinstance(x, r.VerdictChanged) and x.verdict is r.Verdict.DOWN]
+        self._fell.setdefault(incident, []).extend(x for x in fell if x.check in asked)
 
     def at_rest(self) -> None:
         """The end of everything: whatever has not been read since it changed."""
@@ -172,6 +182,7 @@ class ShownTruth:
         yield from self._run_states(story, lines)
         yield from self._steps(story, lines)
         yield from self._placement(story, parts.get("placement", []))
+        yield from self._checks(story, parts.get("checks", []))
         yield from self._proof(story, "\n".join(lines[:14]))
 
     def _figures(self, story: Story, lines: list[str], phases: list[str], now: float) -> Iterator[str]:
@@ -298,6 +309,13 @@ class ShownTruth:
                 told = NOTE.fullmatch(line) is not None
             if not told:
                 yield f"no record says: {line.strip()}"
+
+    def _checks(self, story: Story, lines: list[str]) -> Iterator[str]:
+        """What each outage began with stands there, of the first and of a relapse."""
+        for x in self._fell.get(story.id, []):
+            head = f"{offset(x.at - self._outages(story)[0].first_bad_at)}  {x.check} ({x.was.value} → down: "
+            if not any(line.lstrip().startswith(head) for line in lines):
+                yield f"{x.check} fell at {x.at:.1f}, with which an outage began, and that is not told"
 
     def _proof(self, story: Story, text: str) -> Iterator[str]:
         """What the source of the RPA says of the place left, and whether data was opened elsewhere at all."""
