@@ -166,6 +166,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
 def _standing(s: ServiceNow, down_s: float) -> str:
     """What its checks say now; an incident may be open all the same, until what was done about it has ended."""
     several = f" ({_clock(s.down_together_s or 0.0)} in {s.outages} outages)" if s.outages > 1 else ""
+    if s.condition == "down" and s.reason == Reason.NO_QUORUM.value:
+        return f"SEEN DOWN for {_clock(down_s)}{several}, by too few vantages"
     if s.condition == "down":
         return f"DOWN for {_clock(down_s)}{several}"
     if s.condition == "unknown":

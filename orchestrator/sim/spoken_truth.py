@@ -136,15 +136,37 @@ class SpokenTruth:
 
     # ---- one judge a sentence; each answers with what is wrong, or nothing
 
-    def _down(self, slots: Slots, x: r.NoticeDue, _model: Model) -> str:
+    def _down(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
         outage = self._facts.open_of(slots["service"])
         if outage is None:
             return "no incident is open"
+        if few := self._seen_by_few(slots["service"], model):
+            return few
         if slots["outage"] != show_duration(x.at - outage.first_bad_at):
             return f"it is down for {show_duration(x.at - outage.first_bad_at)}"
         if slots["place"] != (self._facts.places.get(slots["service"]) or "its place"):
             return f"it is at {self._facts.places.get(slots['service'])}"
         return self._together(slots, outage, x.at)
+
+    def _seen_by_few(self, name: str, model: Model) -> str:
+        """Of a service that is seen from several vantages: that too few of them have anything of it down."""
+        service = model.services.get(name)
+        asked = service.healthy_when.checks() if service is not None else ()
+        vantages = {model.checks[c].vantage for c in asked}
+        down = {model.checks[c].vantage for c in asked if self._facts.verdicts.get(c) is r.Verdict.DOWN}
+        limits = model.client_limits.get(name.partition("/")[0], model.limits)
+        need = max(2, limits.quorum or len(vantages) // 2 + 1)
+        few = len(vantages) > 1 and len(down) < need
+        return f"{len(down)} of {len(vantages)} vantages see it down, {need} are needed" if few else ""
+
+    def _seen_down(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
+        outage, service = self._facts.open_of(slots["service"]), model.services.get(slots["service"])
+        if outage is None or service is None:
+            return "no incident is open"
+        if len({model.checks[c].vantage for c in service.healthy_when.checks()}) < 2:
+            return "it is seen from one vantage"
+        seconds = show_duration(x.at - outage.first_bad_at)
+        return "" if slots["outage"] == seconds else f"it is seen down for {seconds}"
 
     def _together(self, slots: Slots, outage: OutageFacts, at: float) -> str:
         """What is said of several outages; where there were several, it is said."""
@@ -319,6 +341,7 @@ class SpokenTruth:
 _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
     Sentence.IS_DOWN: SpokenTruth._down,
     Sentence.IS_DOWN_AGAIN: SpokenTruth._down,
+    Sentence.SEEN_DOWN: SpokenTruth._seen_down,
     Sentence.WORKS_AGAIN: SpokenTruth._back,
     Sentence.WORKS_AFTER_SEVERAL: SpokenTruth._back,
     Sentence.MTD: SpokenTruth._mtd,
