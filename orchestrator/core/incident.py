@@ -314,7 +314,8 @@ def _no_tier_left(turn: Turn, service: Service, incident: Incident, assessments:
     _judge(turn, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told))
     text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told)
     notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
-    turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text)
+    say = f"bascule failover {service.id} --dry-run" if service.ladder else f"bascule status {service.id}"
+    turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
     turn.wake(turn.now + RECONSIDER_S)
 
 

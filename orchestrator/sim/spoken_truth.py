@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 
 from orchestrator.core import records as r
+from orchestrator.core.commands import MUST_BE_HEARD
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model
 from orchestrator.core.readiness import Lack
@@ -27,6 +28,7 @@ SLACK_S = 1.0  # between the world's clock and the journal's
 NO_RECORD = "nothing is told without its record"
 UNKNOWN_SENTENCE = "whatever tells of something done is a sentence that can be judged"
 AGAINST_THE_WORLD = "nothing is told that the world knows better"
+NOTHING_TO_TYPE = "whoever is needed is told what to type"
 IN_THE_DARK = "whoever was told that it goes back is told how that ended"
 OVER = re.compile(
     r"\b(works again|recovered|verified|proven|fenced|moved|cannot act|has been|was made|is done|succeeded|healed)\b"
@@ -116,6 +118,8 @@ class SpokenTruth:
             self._report(STATEMENT, NO_RECORD, f"{x.run} {x.step}: it was {who} who stated it: {x.evidence}")
 
     def _notice(self, x: r.NoticeDue, model: Model) -> None:
+        if x.kind in MUST_BE_HEARD and not x.say:
+            self._report(STATEMENT, NOTHING_TO_TYPE, f"{x.notice}: {x.text}")
         found = heard(x.text)
         if found is None:
             if OVER.search(x.text):

@@ -142,6 +142,7 @@ def test_people_are_told_that_it_has_not_gone_back_after_all() -> None:
     ((kind, text),) = over(world)
     assert kind == "human needed", "something was begun there"
     assert text.startswith("acme/erp: acme/return-hq failed, and no incident is open: playbook failed: prepare")
+    assert [t.say for t in world.told if t.text == text] == ["bascule report r2"]
 
 
 def test_a_way_back_that_was_stopped_before_anything_was_begun_was_not_made() -> None:
