@@ -5,7 +5,7 @@ planned, skipped or over claims nothing; what a named person stated is told as t
 
     claim                          the record that must be there
     ---------------------------    -----------------------------------------------------------------------------
-    from one place to another      `PlacementChanged` by a run of the story; verified: that run's verify, done
+    from one place to another      `PlacementChanged` in it, or between its outages; verified: its run's verify, done
     decided                        `StepBegan` of a step that prepares, fences or acts
     a place fenced                 its proof step, done; or its proof left out since a named person vouched for it
     acted                          the execute step, done
@@ -51,7 +51,7 @@ def moved(story: Story) -> Moved | None:
         changes = [x for x in changes if x.run in mine]
     if not changes or changes[-1].place == changes[0].was:
         return None
-    run = mine.get(changes[-1].run)
+    run = mine.get(changes[-1].run) or next((x for x in story.between if x.started.run == changes[-1].run), None)
     return Moved(changes[0].was, changes[-1].place, run is not None and verified_at(run) is not None)
 
 

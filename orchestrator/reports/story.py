@@ -85,6 +85,7 @@ class Story:
     checks: list[r.VerdictChanged] = field(default_factory=list)
     placements: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = field(default_factory=list)
     controllers: list[r.ControllerBegan] = field(default_factory=list)
+    between: list[RunStory] = field(default_factory=list)  # planned ones that led it elsewhere between two outages
     model: Model | None = None
     configuration: str = ""
 
@@ -218,7 +219,10 @@ class Stories(State):
             self.stories[x.incident] = story
         else:
             story = self.stories[x.incident]
-            story.placements += self._between.get(story.service, [])
+            between = self._between.get(story.service, [])
+            story.placements += between
+            led = [x.run for x in between if isinstance(x, r.PlacementChanged) and x.run in self._runs]
+            story.between += [self._runs[name][1] for name in led]
         self._between.pop(story.service, None)
         relevant, known = _relevant(story), story.checks[-200:]
         fell = [c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0]

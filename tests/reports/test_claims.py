@@ -632,3 +632,37 @@ def test_what_fell_for_a_relapse_is_told_with_it_and_once(tape: Tape) -> None:
     assert [x.at_s for x in fell] == [pytest.approx(2.2), pytest.approx(bad + 2.0 - 120.0)]
     assert len(checks) == len(set(checks))
     assert checks[-1].kind == "up"
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_planned_move_between_two_outages_is_told_as_verified_if_it_was(tape: Tape, verified: bool) -> None:
+    first_act(tape)
+    tape.after(30.0).run(
+        "r5", "geo-site", FAILOVER, origin=r.Origin.MANUAL, who="Ann", from_place="acme/hq", to_place="acme/geo"
+    )
+    tape.step("r5", "execute", 2.0)
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r5"))
+    if verified:
+        tape.step("r5", "verify", 1.0)
+    tape.write(r.RunEnded(tape.now, "r5", verified, Reason.VERIFIED if verified else Reason.VERIFY_FAILED, ""))
+    bad = tape.after(20.0).now
+    tape.after(2.0).write(r.IncidentReopened(tape.now, "i1", bad, "acme/geo", "no reply", bad - 1.0))
+    now = told(tape, "i1")
+    assert (now.from_place, now.to_place, now.move_verified) == ("acme/hq", "acme/geo", verified)
+    assert ("(not verified)" in plain(list_lines([now]))) is not verified
+
+
+def test_a_move_in_effect_that_was_renamed_is_not_lost_from_sight(tape: Tape) -> None:
+    """Nothing in the configuration takes it back any more: whoever looks has to know."""
+    first_act(tape)
+    tape.write(r.MoveEngaged(tape.now, "acme/backup-isp", True, "r1"))
+    stories = tape.read()
+    model = stories.model
+    assert model is not None
+    erp = model.services["acme/erp"]
+    left = {name: x for name, x in model.moves.items() if name != "acme/backup-isp"}
+    renamed = replace(model, moves=left, services={**model.services, erp.id: replace(erp, ladder=erp.ladder[1:])})
+    said = "acme/backup-isp is in effect since r1, and is no move of the configuration any more"
+    for known, services in ((model, []), (renamed, ["acme/erp"])):
+        now = status_now(stories.decided, known, tape.now, WALL, Live(daemon=True))
+        assert [s.id for s in now.services if said in s.notes] == services
