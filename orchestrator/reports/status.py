@@ -222,6 +222,7 @@ def _service(
         notes=(
             *braked,
             *_notes(service, found, state),
+            *_undeclared(service, state, model),
             *_edited(service, state, model, now),
             *_going_back(service, state, model, now),
         ),
@@ -346,6 +347,15 @@ def _notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterabl
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)
+
+
+def _undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str]:
+    """Moves in effect that the configuration does not know any more: nothing there takes them back."""
+    for move, name in state.engaged.items():
+        run = state.runs.get(name)
+        whose = run.started.service if run is not None and run.started.service in model.services else service.id
+        if move not in model.moves and move.partition("/")[0] == service.client and whose == service.id:
+            yield f"{move} is in effect since {name}, and is no move of the configuration any more"
 
 
 def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) -> str | None:
