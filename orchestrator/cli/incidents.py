@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.workspace import find_workspace
@@ -27,7 +27,7 @@ def incidents(
     /,
     *,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    last: int = 30,
+    last: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 30,
     workspace: Path | None = None,
 ) -> int:
     """List incidents and planned moves, or tell one in full.
@@ -60,11 +60,12 @@ def incidents(
             else:
                 show(account_lines(one, columns()))
             return 0
-        all_: list[Account] = [account(s, stories.clock, now) for s in list(stories.stories.values())[-last:]]
+        newest = list(stories.stories.values())[-last:]
+        all_: list[Account] = [account(s, stories.clock, now, unwatched_s=unwatched_s) for s in newest]
     if as_json:
         sys.stdout.write(json.dumps([asdict(a) for a in all_], indent=2) + "\n")
     else:
-        show(list_lines(all_, columns()))
+        show(list_lines(all_, columns(), unwatched_s))
     return 0
 
 

@@ -119,7 +119,9 @@ class Follower:
             return
         run = self.journal.state.decided.runs.get(answer.run)
         if not wait or run is None:
-            show([line(f"run {answer.run} has begun; see it: bascule status --watch, bascule report {answer.run}")])
+            begun = word.kind.value in ("failover", "failback")
+            said = f"run {answer.run} has begun" if begun else f"{word.kind.value}: {answer.evidence or answer.run}"
+            show([line(f"{said}; see it: bascule status --watch, bascule report {answer.run}")])
             return
         show(self._last_lines(run))
 

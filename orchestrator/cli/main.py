@@ -42,7 +42,7 @@ app.command("orchestrator.cli.approve:abort", help="Stop a run; what it has done
 app.command("orchestrator.cli.hold:hold", help="Stop automatic action.")
 app.command("orchestrator.cli.hold:resume", help="Allow automatic action again, after a hold or a freeze.")
 app.command("orchestrator.cli.hold:maintenance", help="Announce a maintenance window that begins now.")
-app.command("orchestrator.cli.hold:suspect", help="Say that a compromise is suspected: every move then asks.")
+app.command("orchestrator.cli.hold:suspect", help="Say that a compromise is suspected: every automatic move then asks.")
 app.command("orchestrator.cli.hold:clear", help="Say that a suspected compromise has been cleared up.")
 
 

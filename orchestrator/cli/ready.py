@@ -9,12 +9,17 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from orchestrator.cli.failures import DONE, FAILED
 from orchestrator.cli.workspace import find_workspace, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.reports.status_parts import ServiceNow
 
 
 def ready(
@@ -35,7 +40,7 @@ def ready(
     """
     from orchestrator.cli.status import columns, named, only_of, status_of
     from orchestrator.reports.lacks_text import lack_lines
-    from orchestrator.reports.text import Part, line, show
+    from orchestrator.reports.text import Part, line, show, wrap
 
     with reading(find_workspace(workspace)) as journal:
         wanted = named(journal, clients)
@@ -52,12 +57,16 @@ def ready(
         asked = f", {checks} checks are asked" if checks and not wanted else ""
         about = f" of {', '.join(wanted)}" if wanted else ""
         services = f"{n} service{'' if n == 1 else 's'}{about}"
-        show(
-            [
-                line(
-                    Part("ready: ", "green"),
-                    f"{services}{asked}; everything can be seen and done, and a daemon watches",
-                )
-            ]
-        )
+        besides = [(x.id, why) for x in now.services for why in _besides(x)]
+        all_ = "nothing else lacks" if besides or now.cannot else "everything can be seen and done"
+        show([line(Part("ready: ", "green"), f"{services}{asked}; {all_}, and a daemon watches")])
+        show(line(Part(x, "yellow")) for name, why in besides for x in wrap(f"  {name}: ", why, columns()))
     return FAILED if lacks else DONE
+
+
+def _besides(service: ServiceNow) -> Iterator[str]:
+    """What is no lack, and keeps things from being done all the same: an incident, a hold, a window, a brake."""
+    if service.incident is not None:
+        judged = f" ({service.decision}: {service.reason})" if service.decision else ""
+        yield f"{service.incident} is open{judged}: bascule status {service.id}"
+    yield from service.braked

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from orchestrator.core import failback, speakers
 from orchestrator.core.decided import Decided, Run
 from orchestrator.core.events import WordKind, WordSpoken
-from orchestrator.core.ladder import to_fence
+from orchestrator.core.ladder import books_of, to_fence
 from orchestrator.core.model import Model, Move, Service
 from orchestrator.core.reasons import Against, Reason
 from orchestrator.core.records import TierState
@@ -195,7 +195,8 @@ def _elsewhere(x: Refused) -> list[Remedy]:
 
 
 def _engaged(x: Refused) -> list[Remedy]:
-    return [*(r for r in _elsewhere(x) if r.command.startswith("bascule failback")), *_override(x)]
+    back = [Remedy("go back", r.command) for r in _elsewhere(x) if r.command.startswith("bascule failback")]
+    return [*back, *_override(x)]
 
 
 def _fence(x: Refused) -> list[Remedy]:
@@ -213,6 +214,10 @@ def _no_tier(x: Refused) -> list[Remedy]:
     service = x.service
     if service is None or not service.ladder:
         return [Remedy("declare a move in its ladder in services.yml, then", "bascule validate")]
+    turn = Turn(x.model, x.decided, {}, 0.0)
+    books = [books_of(turn, service, x.model.moves[tier.move]) for tier in service.ladder]
+    if all(any(x.decided.edited.get(book.digest) for book in found) for found in books):
+        return _edited(x)  # whichever is named: before they are read, none of them is played
     return [
         Remedy("see its moves, and what each lacks", f"bascule status {service.id}"),
         Remedy("try one of them by its name", x.again()),
@@ -229,10 +234,13 @@ def _seen(command: str, do: str) -> Callable[[Refused], list[Remedy]]:
 
 def _in_incident(x: Refused) -> list[Remedy]:
     service = x.service
-    return [
-        Remedy("recover it first", f"bascule failover {service.id}" if service else "bascule status"),
-        *_override(x),
-    ]
+    if service is None:
+        return [Remedy("see what is", "bascule status")]
+    if x.decided.run_for(service.id) is not None:
+        return _busy(x)  # nothing else is begun for it meanwhile
+    found = [Remedy("recover it first", f"bascule failover {service.id}")] if service.ladder else []
+    back = _override(x) if failback.candidates(x.decided, x.model, service) else []
+    return [*found, *back] or [Remedy("see where it is, and what is tried", f"bascule status {service.id}")]
 
 
 def _not_waiting(x: Refused) -> list[Remedy]:

@@ -6,13 +6,15 @@ The one rule it keeps: each sentence is of answers that came a moment ago, or sa
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from orchestrator.core import readiness
+from orchestrator.core import policy, readiness
 from orchestrator.core.decided import Run, covers
 from orchestrator.core.diagnosis import USABLE
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
-from orchestrator.core.model import Move, Service
+from orchestrator.core.model import Mode, Move, Service
+from orchestrator.core.records import Origin
 from orchestrator.core.turn import Turn
 
 
@@ -20,6 +22,9 @@ def consequences(turn: Turn, run: Run) -> Iterator[str]:
     """One sentence each: what is fenced or stopped and whether it answers now, what is lost, who is at work."""
     service, move = turn.model.services.get(run.started.service), turn.model.moves.get(run.started.move)
     if service is None or move is None:
+        return
+    if why := held_back(turn, run):
+        yield f"as things stand {run.id} ends, and nothing is fenced or moved: {why}"
         return
     for step in run.fences:
         if not step.over and step.place is not None:
@@ -30,51 +35,82 @@ def consequences(turn: Turn, run: Run) -> Iterator[str]:
     yield from _at_work(turn, service)
 
 
+def held_back(turn: Turn, run: Run) -> str:
+    """Why a run would end before it changes anything, though it is approved; empty: nothing known is in its way."""
+    service = turn.model.services.get(run.started.service)
+    if service is None or run.started.origin is not Origin.AUTOMATIC or run.committed:
+        return ""
+    finding = policy.objection(turn, service, policy.BEFORE_ACTING)
+    if finding is not None:
+        return f"{finding.reason.value}: {finding.evidence}"
+    return f"{service.id} is in mode observe by now" if service.mode is Mode.OBSERVE else ""
+
+
 def _fenced(turn: Turn, service: Service, move: Move, place_id: str, *, hand_over: bool) -> str:
     place = turn.model.places.get(place_id)
-    answering, asked = alive(turn, place_id)
+    found = alive(turn, place_id)
     if hand_over and move.hand_over is not None:
         done = f"{service.id} is stopped at {place_id} by {move.hand_over.playbook.path}"
     elif place is not None and place.fence is not None:
         done = f"{place_id} is fenced by {place.fence.playbook.path}"
     else:
         done = f"{place_id} is left, and nothing in the plan fences it"
-    if not asked:
+    if not found.asked:
         return f"{done}; no check asks whether anything there is alive"
-    if not answering:
-        return f"{done}; nothing of it answers ({counted(asked, 'check')})"
-    said = [f"{name} answered {show_duration(ago_s)} ago" for name, ago_s in sorted(answering.items(), key=_latest)]
-    return f"{done}; it may be alive: {readiness.named(said)}"
+    if found.well:
+        return f"{done}; it may be alive: {readiness.named(_said(found.well, 'answered'))}"
+    if found.unknown == found.asked:
+        return f"{done}; whether anything of it is alive is not known ({counted(found.asked, 'check')})"
+    more = f"; of {found.unknown} more nothing is known" if found.unknown else ""
+    heard = f"({counted(found.asked - found.unknown, 'check')}{more})"
+    if found.badly:
+        return f"{done}; nothing of it answers well {heard}: {readiness.named(_said(found.badly, 'answered badly'))}"
+    return f"{done}; nothing of it answers {heard}"
 
 
-def _latest(answered: tuple[str, float]) -> tuple[float, str]:
-    return answered[1], answered[0]
+def _said(answered: dict[str, float], how: str) -> list[str]:
+    """Who answered how long ago, the latest first."""
+    return [f"{x} {how} {show_duration(ago)} ago" for x, ago in sorted(answered.items(), key=lambda x: (x[1], x[0]))]
 
 
-def alive(turn: Turn, place_id: str) -> tuple[dict[str, float], int]:
-    """What of this place answers well: hosts, or checks without one, and how long ago; and how many checks there are.
+@dataclass(slots=True)
+class Signs:
+    """Signs of life of a place: hosts, or checks without one, and how long ago each answered.
 
-    What proves or tells that it is out is no sign of life.
+    `asked`: how many checks there are; `unknown`: of how many nothing is known: not asked yet or not any more, or
+    silent to a vantage that is blind.
     """
+
+    well: dict[str, float] = field(default_factory=dict)
+    badly: dict[str, float] = field(default_factory=dict)
+    asked: int = 0
+    unknown: int = 0
+
+
+def alive(turn: Turn, place_id: str) -> Signs:
+    """What of this place answers; what proves or tells that it is out is no sign of life."""
+    found = Signs()
     place = turn.model.places.get(place_id)
     if place is None:
-        return {}, 0
+        return found
     domains = place.domains | {place.id}
     fence = place.fence
     about = [*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when else ())] if fence else []
-    found: dict[str, float] = {}
-    asked = 0
     for check in turn.model.checks.values():
         if check.client != place.client or not domains & check.domains or check.id in about or check.reference:
             continue
-        asked += 1
+        found.asked += 1
         row = turn.rows.get(check.id)
-        good = row is not None and row.last_answer is Answer.GOOD
-        if row is not None and good and turn.now - row.last_sent_at <= check.stale_after_s:
+        if row is None or row.last_answer is Answer.NONE or turn.now - row.last_sent_at > check.stale_after_s:
+            found.unknown += 1
+        elif row.last_answer is Answer.SILENT:
+            found.unknown += turn.blind(check.vantage)
+        else:
+            answers = found.well if row.last_answer is Answer.GOOD else found.badly
             name = f"{check.client}/{check.host}" if check.host else check.id
             ago_s = max(0.0, turn.now - row.last_sent_at)
-            found[name] = min(ago_s, found.get(name, ago_s))
-    return found, asked
+            answers[name] = min(ago_s, answers.get(name, ago_s))
+    return found
 
 
 def _others(turn: Turn, service: Service, place_id: str) -> Iterator[str]:

@@ -89,6 +89,8 @@ def _controller_began(d: Decided, x: r.ControllerBegan) -> None:
     if x.epoch <= d.epoch:
         raise IllegalRecord(f"epoch {x.epoch} of {x.controller} is not above {d.epoch}")
     d.controller, d.epoch = x, x.epoch
+    for run in d.unfinished_runs():
+        run.broken_off_at = x.at
     if not x.same_boot:
         d.verdicts.clear()
         d.fell.clear()  # streaks of another boot are void
@@ -235,19 +237,19 @@ def _step_finished(d: Decided, x: r.StepFinished) -> None:
     step.tasks, step.unguarded = x.tasks, x.unguarded
     if step.began_at is None:
         step.began_at = x.at
-    if x.state is r.StepState.DONE and step.traits.by is not By.PERSON:
+    if x.state is r.StepState.DONE and step.traits.by is not By.PERSON and d.runs[x.run].measured_since(step.began_at):
         remember(d.durations, f"{d.runs[x.run].started.move}/{step.kind.value}", x.at - step.began_at)
 
 
 def _run_needs_human(d: Decided, x: r.RunNeedsHuman) -> None:
-    _run(d, x.run).human = x
+    _run(d, x.run).goes_to_a_person(x)
 
 
 def _run_ended(d: Decided, x: r.RunEnded) -> None:
     run = _run(d, x.run)
     run.ended = x
     started = run.started
-    if x.ok:
+    if x.ok and run.measured_since(started.at):
         waited = sum(s.took_s or 0.0 for s in run.steps if s.traits.by is By.PERSON)
         remember(d.durations, started.move, x.at - started.at - waited)
     state = d.services[started.service]

@@ -89,7 +89,8 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
         sentence = Sentence.RUN_FAILED if failed(run) else Sentence.NOT_GONE_BACK
     kind = NoticeKind.NOT_MADE if sentence in (Sentence.NOT_MADE, Sentence.NOT_GONE_BACK) else kind
     slots = {"service": started.service, "move": started.move, "run": run.id, "who": started.who}
-    turn.tell(f"{run.id}/ended", kind, started.service, sentence.say(**slots, evidence=evidence, why=why))
+    say = f"bascule report {run.id}" if kind is NoticeKind.HUMAN_NEEDED else ""
+    turn.tell(f"{run.id}/ended", kind, started.service, sentence.say(**slots, evidence=evidence, why=why), say=say)
 
 
 def failed(run: Run) -> bool:

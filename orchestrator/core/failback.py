@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from orchestrator.core import endings
 from orchestrator.core.decided import Decided
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Mode, Model, Service
@@ -49,9 +50,9 @@ def too_soon(decided: Decided, service: Service, now: float) -> Iterator[Wait]:
     if state.healthy_since is not None and now < (until := state.healthy_since + service.hold_down_s):
         well, wanted = show_duration(now - state.healthy_since), show_duration(service.hold_down_s)
         yield Wait(Reason.HOLD_DOWN, f"healthy for {well} of {wanted}", until)
-    failed = [(f"{name} was given up", at) for name, at in state.left.items()]
+    failed = [(went_wrong(decided, service, name), at) for name, at in state.left.items()]
     failed += [
-        (f"{x.id}, the last way back, failed", x.ended.at)
+        (f"{x.id} ({x.started.move}) {'failed' if endings.failed(x) else 'was not made'}", x.ended.at)
         for x in decided.runs.values()
         if x.started.service == service.id and x.started.incident is None and x.ended and not x.ended.ok
     ]
@@ -59,6 +60,18 @@ def too_soon(decided: Decided, service: Service, now: float) -> Iterator[Wait]:
     if what and now < (until := at + service.cool_down_s):
         evidence = f"{what} {show_duration(now - at)} ago, {show_duration(service.cool_down_s)} wanted"
         yield Wait(Reason.COOLING_DOWN, evidence, until)
+
+
+def went_wrong(decided: Decided, service: Service, name: str) -> str:
+    """What speaks against this place, or move: it was given up, or a run that was to lead there failed."""
+    own = [x for x in decided.runs.values() if x.started.service == service.id and x.ended is not None]
+    for run in sorted(own, key=lambda x: x.ended.at if x.ended else 0.0, reverse=True):
+        started, ok = run.started, (run.ended is not None and run.ended.ok) or run.verified_at is not None
+        if ok and name == (started.from_place if started.to_place else started.move):
+            break
+        if not ok and name == started.to_place and run.execute is not None and run.execute.attempt > 0:
+            return f"{run.id} to {name} failed"
+    return f"{name} was given up"
 
 
 def waits(decided: Decided, model: Model, service: Service, now: float) -> Wait | None:

@@ -22,6 +22,7 @@ from orchestrator.core.start import start_run
 from orchestrator.core.turn import Turn
 
 RECONSIDER_S = 5.0  # how often a ladder without a tier left is assessed again
+SEEN = "seen"  # of a notice: that some vantages see it down, and too few to say so
 MTD_NEAR = 0.8  # share of the maximum tolerable downtime after which people are told
 ASKED_FOR = 3  # runs of a move in one outage that ended since nothing answered for its preconditions
 NOT_THE_TIERS_FAULT = (
@@ -68,6 +69,7 @@ def attend(turn: Turn, service: Service) -> None:
     tidies = at_work is not None and _tidies_up(at_work, incident)
     if recovery.ended(turn, service, incident, None if tidies else at_work):
         return
+    _tell_when_known(turn, service, incident)
     _watch_mtd(turn, service, incident)
     if at_work is not None and _goes_back(at_work) and not at_work.committed and at_work.abort is None:
         why = f"{incident.id} is open: nothing goes back by itself meanwhile"
@@ -132,18 +134,35 @@ def _open(turn: Turn, service: Service) -> Incident:
         name = f"i{turn.decided.incident_count + 1}"
         turn.record(r.IncidentOpened(turn.now, name, service.id, first_bad_at, state.place, evidence, last_good_at))
         incident = turn.decided.incidents[name]
+    seen = policy.no_quorum(turn, service)
+    if seen is None:
+        _tell_down(turn, service, incident, "opened", evidence)
+    else:
+        outage = show_duration(turn.now - incident.episode_first_bad_at)
+        text = Sentence.SEEN_DOWN.say(service=service.id, outage=outage, evidence=seen.evidence)
+        turn.tell(notice_of(incident, SEEN), NoticeKind.INCIDENT_OPENED, service.id, text)
+    return incident
+
+
+def _tell_down(turn: Turn, service: Service, incident: Incident, what: str, evidence: str) -> None:
     sentence = Sentence.IS_DOWN if incident.episodes == 1 else Sentence.IS_DOWN_AGAIN
     text = sentence.say(
         service=service.id,
-        place=state.place or "its place",
+        place=turn.state(service).place or "its place",
         outage=show_duration(turn.now - incident.episode_first_bad_at),
         together=show_duration(turn.now - incident.clock_at),
         outages=incident.episodes,
         incident=incident.id,
         evidence=evidence,
     )
-    turn.tell(notice_of(incident, "opened"), NoticeKind.INCIDENT_OPENED, service.id, text)
-    return incident
+    turn.tell(notice_of(incident, what), NoticeKind.INCIDENT_OPENED, service.id, text)
+
+
+def _tell_when_known(turn: Turn, service: Service, incident: Incident) -> None:
+    """Whoever was told that some see it down is told when enough of them do."""
+    told = notice_of(incident, SEEN) in turn.decided.told
+    if told and turn.health(service) is r.Verdict.DOWN and policy.no_quorum(turn, service) is None:
+        _tell_down(turn, service, incident, "down", turn.behind(service.healthy_when, r.Verdict.DOWN))
 
 
 def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
@@ -159,7 +178,7 @@ def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
         told = word
     if told is not None:
         one = incident.episodes == 1
-        if turn.health(service) is r.Verdict.DOWN:
+        if turn.health(service) is r.Verdict.DOWN and policy.no_quorum(turn, service) is None:
             sentence = Sentence.MTD if one else Sentence.MTD_OF_SEVERAL
         else:  # it may be well and wait for its run, or nobody can say
             sentence = Sentence.MTD_OPEN if one else Sentence.MTD_OPEN_OF_SEVERAL
@@ -295,7 +314,8 @@ def _no_tier_left(turn: Turn, service: Service, incident: Incident, assessments:
     _judge(turn, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told))
     text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told)
     notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
-    turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text)
+    say = f"bascule failover {service.id} --dry-run" if service.ladder else f"bascule status {service.id}"
+    turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
     turn.wake(turn.now + RECONSIDER_S)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from orchestrator.core import failback
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tier
@@ -276,7 +277,8 @@ def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Iterator[
     if left_at is not None and turn.now - left_at < service.cool_down_s:
         turn.wake(left_at + service.cool_down_s)
         # Not how long ago: it stands there for as long as it is so.
-        evidence = f"{move.to} was given up less than {show_duration(service.cool_down_s)} ago"
+        wrong = failback.went_wrong(turn.decided, service, move.to or "")
+        evidence = f"{wrong} less than {show_duration(service.cool_down_s)} ago"
         yield _no(move, Reason.COOLING_DOWN, evidence)
     loss = data_loss(turn, service, move, tier.accept_loss_s)
     if loss is not None:

@@ -54,6 +54,7 @@ class Sentence(_Spoken):
 
     IS_DOWN = "{service} is down at {place} for {outage}: {evidence}"
     IS_DOWN_AGAIN = "{service} is down again at {place} for {outage}, {together}" + _SEVERAL + ": {evidence}"
+    SEEN_DOWN = "{service} is seen down for {outage}, and whether it is down is not known: {evidence}"
     WORKS_AGAIN = "{service} works again {how} after {outage}, {kept} its RTO of {rto}"
     WORKS_AFTER_SEVERAL = (
         "{service} works again {how} after {outage}, {together}" + _SEVERAL + ", {kept} its RTO of {rto}"

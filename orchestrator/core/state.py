@@ -68,6 +68,7 @@ class Run:
     approved: r.RunApproved | None = None
     fenced_by_hand: dict[str, r.RunApproved] = field(default_factory=dict)  # by place: who stated it, and why
     abort: r.AbortAsked | None = None
+    broken_off_at: float | None = None  # last a person was waited for, or nobody watched: no measure of what it takes
 
     @property
     def id(self) -> str:
@@ -80,6 +81,14 @@ class Run:
         if self.ended is not None:
             return r.RunState.ENDED
         return r.RunState.GOING if self.human is None else r.RunState.WITH_A_PERSON
+
+    def goes_to_a_person(self, why: r.RunNeedsHuman) -> None:
+        """It waits, and how long is no measure of it."""
+        self.human, self.broken_off_at = why, why.at
+
+    def measured_since(self, at: float) -> bool:
+        """Whether what it took since then is a measure: somebody watched, and nobody was waited for in its middle."""
+        return self.broken_off_at is None or self.broken_off_at < at
 
     def step(self, name: str) -> Step:
         """The step of this name."""

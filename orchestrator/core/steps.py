@@ -357,7 +357,9 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
         endings.finish(turn, run, step, r.StepState.DONE, reason, f"by {run.approved.who}")
         return True
     if started.origin is r.Origin.AUTOMATIC and not _still_asks(turn, run):
-        endings.finish(turn, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "what had to be asked is proven by now")
+        endings.finish(
+            turn, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "what it asked about is not so any more"
+        )
         return True
     until = asked_at + started.approval_expires_s
     if turn.now >= until:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core import endings, failback, ladder, plan, policy, run, speakers, standing
+from orchestrator.core import approving, endings, failback, ladder, plan, policy, run, speakers, standing
 from orchestrator.core import overrides as overrides_
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
@@ -286,7 +286,10 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     turn.record(r.RunApproved(turn.now, found.id, word.who, word.why, place))
     if step.state is r.StepState.LOOKING:
         turn.record(r.StepRetried(turn.now, found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
-    consent = Consent(Reason.APPROVED, f"{found.id} goes on, plan {found.started.plan_digest}", found.id)
+    ends = approving.held_back(turn, found)
+    told = f"goes on, plan {found.started.plan_digest}"
+    told = f"is approved, and as things stand it ends and changes nothing: {ends}" if ends else told
+    consent = Consent(Reason.APPROVED, f"{found.id} {told}", found.id)
     _accept(turn, word, consent)
     run.advance(turn, found)
     return consent

@@ -153,7 +153,7 @@ def _state(story: Story) -> tuple[str, str, str]:
     ended = story.episodes[-1].ended
     if ended is not None:
         return "recovered", ended.reason.value, ended.evidence
-    waiting = next((x for x in story.runs if x.ended is None and x.human and x.human[-1][1] is None), None)
+    waiting = next((x for x in story.runs if x.ended is None and claims.waits_for(x)), None)
     if waiting is not None:
         return _run_state(waiting)
     judged = story.episodes[-1].judged
@@ -169,8 +169,8 @@ def _run_state(run: RunStory) -> tuple[str, str, str]:
     if run.ended is not None:
         state = "done" if run.ended.ok else "failed" if claims.failed(run) else "stopped"
         return state, run.ended.reason.value, run.ended.evidence
-    if run.human and run.human[-1][1] is None:
-        return "with a person", run.human[-1][2].reason.value, run.human[-1][2].evidence
+    if (waits := claims.waits_for(run)) is not None:
+        return "with a person", *waits
     return "running", run.started.reason.value, ""
 
 

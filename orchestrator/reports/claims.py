@@ -5,12 +5,13 @@ planned, skipped or over claims nothing; what a named person stated is told as t
 
     claim                          the record that must be there
     ---------------------------    -----------------------------------------------------------------------------
-    from one place to another      `PlacementChanged` by a run of the story; verified: that run's verify, done
+    from one place to another      `PlacementChanged` in it, or between its outages; verified: its run's verify, done
     decided                        `StepBegan` of a step that prepares, fences or acts
     a place fenced                 its proof step, done; or its proof left out since a named person vouched for it
     acted                          the execute step, done
     verified                       the verify step, done
     works again                    `IncidentEnded`
+    with a person                  `RunNeedsHuman` without an answer; `StepBegan` of an approval without its end
     data opened elsewhere (RPA)    the execute step of a move that leads to a place, done
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
-from orchestrator.core.kinds import Reach
+from orchestrator.core.kinds import By, Reach
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.story import RunStory, StepStory, Story
 
@@ -50,7 +51,7 @@ def moved(story: Story) -> Moved | None:
         changes = [x for x in changes if x.run in mine]
     if not changes or changes[-1].place == changes[0].was:
         return None
-    run = mine.get(changes[-1].run)
+    run = mine.get(changes[-1].run) or next((x for x in story.between if x.started.run == changes[-1].run), None)
     return Moved(changes[0].was, changes[-1].place, run is not None and verified_at(run) is not None)
 
 
@@ -116,6 +117,14 @@ def failed(run: RunStory) -> bool:
     return any(
         s.state is r.StepState.FAILED or (s.attempts > 0 and s.traits.reach > Reach.QUIET) for s in run.steps.values()
     )
+
+
+def waits_for(run: RunStory) -> tuple[str, str] | None:
+    """What a run that has not ended waits for from a person, reason and evidence: its end not seen, or an approval."""
+    if run.human and run.human[-1][1] is None:
+        return run.human[-1][2].reason.value, run.human[-1][2].evidence
+    asked = any(s.traits.by is By.PERSON and s.state is r.StepState.RUNNING for s in run.steps.values())
+    return (Reason.APPROVAL_NEEDED.value, "; ".join(run.started.asks)) if asked else None
 
 
 def _done_at(steps: Iterable[StepStory]) -> float | None:

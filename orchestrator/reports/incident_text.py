@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import show_duration
+from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
 from orchestrator.reports.text import Line, Part, bar, line, precise, value_of, wrap
@@ -26,8 +27,8 @@ TITLES = {
 STATE_STYLE = {"recovered": "bold green", "done": "bold green", "failed": "bold red", "open": "bold red"}
 
 
-def list_lines(accounts: Sequence[Account], width: int = 100) -> list[Line]:
-    """One line each, oldest first."""
+def list_lines(accounts: Sequence[Account], width: int = 100, unwatched_s: float | None = None) -> list[Line]:
+    """One line each, oldest first. `unwatched_s`: for so long no controller has written anything; None: one does."""
     if not accounts:
         return [line("nothing has happened here yet")]
     ids = max(len(a.id) for a in accounts)
@@ -46,6 +47,8 @@ def list_lines(accounts: Sequence[Account], width: int = 100) -> list[Line]:
                 Part(missed, "red"),
             )
         )
+    if unwatched_s is not None and any(a.ended_wall is None for a in accounts):
+        lines += [line(Part(x, "yellow")) for x in wrap("", unwatched(unwatched_s), width)]
     return lines
 
 
@@ -109,6 +112,11 @@ def stamp(wall: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
 
 
+def zoned(wall: float) -> str:
+    """Local date and time, and how far from UTC: whoever reads it may be elsewhere, and some hours come twice."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(wall))
+
+
 def percent(share: float | None) -> str:
     """A share of the RTO."""
     if share is None:
@@ -129,7 +137,7 @@ def _unverified(a: Account) -> str:
 
 def _head(a: Account, width: int) -> Iterable[Line]:
     kind = "planned move" if a.planned else "incident"
-    yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {stamp(a.began_wall)}")
+    yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {zoned(a.began_wall)}")
     why = ": ".join(x for x in (a.reason, a.evidence) if x)
     first, *rest = wrap("  " + a.state + "  ", why, width)
     yield line("  ", Part(a.state, STATE_STYLE.get(a.state, "bold yellow")), first[2 + len(a.state) :])

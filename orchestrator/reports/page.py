@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 
 from orchestrator.core.durations import show_duration
-from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, stamp
+from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, zoned
 from orchestrator.reports.shape import Account, Figure, Moment
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import as_html, precise, value_of
@@ -22,7 +22,7 @@ from orchestrator.reports.timeline import CLASSES, timeline
 def page(accounts: Sequence[Account], *, wall: float, title: str = "") -> str:
     """The whole document. `wall`: when it is made, seconds since 1970."""
     heading = title or (f"{accounts[0].service}: {accounts[0].id}" if len(accounts) == 1 else "What happened")
-    body = [f"<header><h1>{_t(heading)}</h1><p class=made>Made by bascule, {_t(stamp(wall))}</p></header><main>"]
+    body = [f"<header><h1>{_t(heading)}</h1><p class=made>Made by bascule, {_t(zoned(wall))}</p></header><main>"]
     if len(accounts) > 1:
         body.append(_summary(accounts))
     body += [_section(a, f"a{n}", single=len(accounts) == 1) for n, a in enumerate(accounts, 1)]
@@ -89,7 +89,7 @@ def _section(a: Account, ident: str, *, single: bool) -> str:
         if a.to_place:
             where += f" → {_t(a.to_place)}{'' if a.move_verified else ' (not verified)'}"
     why = _why(a.reason, a.evidence)
-    parts.append(f"<p><b>{_t(a.service)}</b>{where}, {_t(stamp(a.began_wall))}<br>{why}</p>")
+    parts.append(f"<p><b>{_t(a.service)}</b>{where}, {_t(zoned(a.began_wall))}<br>{why}</p>")
     parts.append(_figures(a))
     parts.append(f"<div class=wide>{timeline(a, ident)}</div>{_legend(a)}")
     parts += [_phases(a), _tiers(a), _runs(a)]

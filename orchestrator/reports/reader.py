@@ -98,14 +98,18 @@ class Reader(Generic[StateT]):
     def lease_seen(self, wall: float) -> tuple[float, bool] | None:
         """Seconds since the controller was last heard of, and whether its lease still holds; None: never heard of.
 
-        A lease is renewed at a beat; where it was given back, the last entry tells. One whose process is proven gone
-        holds no more, whatever its time.
+        A lease is renewed at a beat; where it was given back, the last entry tells, or the last answer that was kept
+        with it: who watches for weeks and finds all well writes no entry. One whose process is proven gone holds no
+        more, whatever its time.
         """
 
         lease = self._journal.holder() if self._journal else None
         if lease is None:
-            last = self.state.last
-            return None if last is None else (max(0.0, self.now(wall) - last.at), False)
+            last, model = self.state.last, self.state.model
+            if last is None:
+                return None
+            asked = [row.last_sent_at for row in self.rows(model).values()] if model is not None else []
+            return max(0.0, self.now(wall) - max(last.at, *asked, -1.0)), False
         clocks = SystemClocks()
         if lease.process.boot == clocks.boot():  # then no wall clock that was set can bend it
             left_s = lease.ends_boottime - clocks.boottime()

@@ -5,8 +5,6 @@ The one rule it keeps: a remark is about what is not known, or comes from elsewh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from orchestrator.core.durations import show_duration
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
@@ -36,7 +34,9 @@ def remarks(story: Story, unwatched_s: float | None) -> list[str]:
                     f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
                 )
     found += _led_elsewhere(story)
-    return [*found, *_unwatched(story, unwatched_s)]
+    if unwatched_s is not None and story.ended_at is None:
+        found.append(unwatched(unwatched_s))
+    return found
 
 
 def _unseen_before(story: Story) -> list[str]:
@@ -70,7 +70,6 @@ def _led_elsewhere(story: Story) -> list[str]:
     return [recorded_before(place, run.started)] if shared else []
 
 
-def _unwatched(story: Story, for_s: float | None) -> Iterator[str]:
+def unwatched(for_s: float) -> str:
     """Nothing that is told as open or running is known to be so now."""
-    if for_s is not None and story.ended_at is None:
-        yield f"nobody has watched for {show_duration(for_s)}: what is open or running here was so then"
+    return f"nobody has watched for {show_duration(for_s)}: what is open or running here was so then"

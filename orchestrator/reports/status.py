@@ -200,6 +200,7 @@ def _service(
     since = incident.episode_first_bad_at if incident is not None else seen.since if seen is not None else None
     for_s = None if since is None else max(0.0, now - since)
     judged = incident.judged if incident else None
+    braked = tuple(_braked(service, found, state, now))
     return ServiceNow(
         id=service.id,
         client=service.client,
@@ -219,7 +220,9 @@ def _service(
         run=run,
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
         notes=(
-            *_notes(service, found, state, now),
+            *braked,
+            *_notes(service, found, state),
+            *_undeclared(service, state, model),
             *_edited(service, state, model, now),
             *_going_back(service, state, model, now),
         ),
@@ -232,6 +235,7 @@ def _service(
         say=_next(service, incident, run, found, condition, seen, live),
         moves=tuple(_moves(service, model, state, live)),
         priority=service.priority,
+        braked=braked,
     )
 
 
@@ -320,7 +324,8 @@ def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, move: str, st
     return ledger.state.value
 
 
-def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
+def _braked(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
+    """Why nothing would be done for it by itself, or not without asking."""
     for subject, hold in state.holds.items():
         if d.covers(subject, service.id):
             yield f"held by {_speaker(hold)}" + (f": {hold.why}" if hold.why else "")
@@ -330,15 +335,27 @@ def _notes(service: Service, found: d.ServiceState, state: d.Decided, now: float
     for subject, word in state.suspected.items():
         if d.covers(subject, service.id):
             yield f"compromise suspected by {_speaker(word)}" + (f": {word.why}" if word.why else "")
-    for place, run in d.isolated_places(state, service.id).items():
-        yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
     if found.frozen is not None:
         yield f"frozen ({found.frozen.reason.value}): {found.frozen.evidence}"
+
+
+def _notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable[str]:
+    for place, run in d.isolated_places(state, service.id).items():
+        yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
     if (led := _led_elsewhere(service, found, state)) is not None:
         yield led
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)
+
+
+def _undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str]:
+    """Moves in effect that the configuration does not know any more: nothing there takes them back."""
+    for move, name in state.engaged.items():
+        run = state.runs.get(name)
+        whose = run.started.service if run is not None and run.started.service in model.services else service.id
+        if move not in model.moves and move.partition("/")[0] == service.client and whose == service.id:
+            yield f"{move} is in effect since {name}, and is no move of the configuration any more"
 
 
 def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) -> str | None:

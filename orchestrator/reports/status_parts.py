@@ -126,6 +126,7 @@ class ServiceNow:
     was: str = ""  # the last condition on record, where nobody knows the present one
     say: str = ""  # the command to type next
     moves: tuple[MoveNow, ...] = ()
+    braked: tuple[str, ...] = ()  # of the notes: why nothing would be done by itself, or not without asking
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ The one rule it keeps: what is wrong stands on top, each line with its reason, a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from orchestrator.core.durations import counted, show_duration
@@ -167,6 +166,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
 def _standing(s: ServiceNow, down_s: float) -> str:
     """What its checks say now; an incident may be open all the same, until what was done about it has ended."""
     several = f" ({_clock(s.down_together_s or 0.0)} in {s.outages} outages)" if s.outages > 1 else ""
+    if s.condition == "down" and s.reason == Reason.NO_QUORUM.value:
+        return f"SEEN DOWN for {_clock(down_s)}{several}, by too few vantages"
     if s.condition == "down":
         return f"DOWN for {_clock(down_s)}{several}"
     if s.condition == "unknown":
@@ -287,9 +288,9 @@ def _foot(status: StatusNow, width: int) -> Iterable[Line]:
             yield from _wrapped("", told, width, "dim")
         return
     since = f" for {show_duration(status.silent_s)}" if status.silent_s is not None else ""
-    stamp = time.strftime("%H:%M:%S", time.localtime(status.wall - (status.silent_s or 0.0)))
-    when = f" (since {stamp})" if status.silent_s is not None else ""
-    yield from _wrapped("", f"{who}: silent{since}{when}; nobody watches. Start it: bascule daemon", width, "bold red")
+    stamp = when(status.wall - (status.silent_s or 0.0), status.wall)
+    since += f" (since {stamp})" if status.silent_s is not None else ""
+    yield from _wrapped("", f"{who}: silent{since}; nobody watches. Start it: bascule daemon", width, "bold red")
 
 
 def _asking(status: StatusNow) -> str:

@@ -85,6 +85,7 @@ class Story:
     checks: list[r.VerdictChanged] = field(default_factory=list)
     placements: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = field(default_factory=list)
     controllers: list[r.ControllerBegan] = field(default_factory=list)
+    between: list[RunStory] = field(default_factory=list)  # planned ones that led it elsewhere between two outages
     model: Model | None = None
     configuration: str = ""
 
@@ -216,12 +217,16 @@ class Stories(State):
             digest = self.decided.configuration
             story = Story(x.incident, x.service, model=self._model(digest), configuration=digest)
             self.stories[x.incident] = story
-            relevant = _relevant(story)
-            story.checks.extend(c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0)
         else:
             story = self.stories[x.incident]
-            story.placements += self._between.get(story.service, [])
+            between = self._between.get(story.service, [])
+            story.placements += between
+            led = [x.run for x in between if isinstance(x, r.PlacementChanged) and x.run in self._runs]
+            story.between += [self._runs[name][1] for name in led]
         self._between.pop(story.service, None)
+        relevant, known = _relevant(story), story.checks[-200:]
+        fell = [c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0]
+        story.checks.extend(c for c in fell if c not in known)
         story.episodes.append(Episode(x))
         self._open[story.service] = story
         self._at_work(story)

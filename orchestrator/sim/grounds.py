@@ -77,6 +77,7 @@ class Grounds:
         self._looked: dict[tuple[str, str], float] = {}
         self._vouched: set[tuple[str, str]] = set()  # runs and the places that a named person states to be out
         self._controller_at = 0.0
+        self._broken_off: set[str] = set()  # runs that waited for a person, or that nobody watched for a while
         targets.on_accept.append(self._let_in)
 
     def knows(self, model: Model) -> None:
@@ -299,6 +300,7 @@ class Grounds:
 
     def _controller_began(self, x: r.ControllerBegan) -> None:
         self._controller_at = x.at
+        self._broken_off |= {name for name, run in self._attempts.runs.items() if not run.ended}
 
     def _configured(self, x: r.Configured) -> None:
         self._model = self._models.get(x.digest, self._model)
@@ -332,14 +334,13 @@ class Grounds:
             self._vouched.add((x.run, x.fenced))
 
     def _run_ended(self, x: r.RunEnded) -> None:
-        run = self._attempts.runs[x.run]
-        if not x.ok:
+        if not x.ok or x.run in self._broken_off:
             return
+        run = self._attempts.runs[x.run]
         asked = [(x.run, s.name) for s in run.steps if s.kind is r.StepKind.APPROVAL]
         waited_s = sum(self._ended[k] - self._first[k] for k in asked if k in self._first and k in self._ended)
-        kept = self._durations.setdefault(run.started.move, [])
-        kept.append(x.at - run.started.at - waited_s)
-        del kept[:-KEPT]
+        kept = [*self._durations.get(run.started.move, []), x.at - run.started.at - waited_s]
+        self._durations[run.started.move] = kept[-KEPT:]
 
     def _placed(self, x: r.PlacementChanged) -> None:
         self._services[x.service].place = x.place
@@ -390,6 +391,7 @@ _TOLD: dict[type, Callable[[Grounds, Any], None]] = {
     r.StepRetried: Grounds._step_retried,
     r.StepFinished: Grounds._step_finished,
     r.RunApproved: Grounds._approved,
+    r.RunNeedsHuman: lambda grounds, x: grounds._broken_off.add(x.run),
     r.RunEnded: Grounds._run_ended,
     r.PlacementChanged: Grounds._placed,
     r.MayActAdded: Grounds._may_act,

@@ -59,6 +59,7 @@ class ShownTruth:
         self._stories = Stories(self._models.get)
         self._status = ShownStatus(facts, report)
         self._dirty: set[str] = set()  # stories that have changed since they were read last
+        self._fell: dict[str, list[r.VerdictChanged]] = {}  # by incident: with which its outages began
 
     def knows(self, model: Model) -> None:
         """A model that may be put in force."""
@@ -77,9 +78,18 @@ class ShownTruth:
             elif isinstance(x, r.IncidentOpened | r.IncidentReopened | r.IncidentEnded):
                 self._dirty.add(x.incident)
                 over |= {x.incident} if isinstance(x, r.IncidentEnded) else set()
+            if isinstance(x, r.IncidentOpened | r.IncidentReopened):
+                self._began(x.incident, entry)
         if over:
             self._read([self._stories.stories[name] for name in sorted(over)], entry.at)
         self._status.entry(entry, self._stories)
+
+    def _began(self, incident: str, entry: Entry) -> None:
+        """What fell in the very entry that opened it."""
+        service = self._stories.stories[incident].of
+        asked = service.healthy_when.checks() if service is not None else ()
+        fell = [x for x in entry.records if isinstance(x, r.VerdictChanged) and x.verdict is r.Verdict.DOWN]
+        self._fell.setdefault(incident, []).extend(x for x in fell if x.check in asked)
 
     def at_rest(self) -> None:
         """The end of everything: whatever has not been read since it changed."""
@@ -134,7 +144,7 @@ class ShownTruth:
         if not found or found[-1].place == found[0].was:
             return None
         run = self._facts.runs[found[-1].run]
-        verified = found[-1].run in mine and run.done_at(r.StepKind.VERIFY) is not None
+        verified = run.done_at(r.StepKind.VERIFY) is not None
         return found[0].was, found[-1].place, verified
 
     def _seconds(self, story: Story, now: float) -> float:
@@ -173,6 +183,7 @@ class ShownTruth:
         yield from self._run_states(story, lines)
         yield from self._steps(story, lines)
         yield from self._placement(story, parts.get("placement", []))
+        yield from self._checks(story, parts.get("checks", []))
         yield from self._proof(story, "\n".join(lines[:14]))
 
     def _figures(self, story: Story, lines: list[str], phases: list[str], now: float) -> Iterator[str]:
@@ -256,7 +267,8 @@ class ShownTruth:
             run, state = self._facts.runs[found.group(1)], found.group(3)
             ended = run.ended
             if ended is None:
-                true = ("with a person",) if run.human is not None else ("running",)
+                asked = any(s.begun_at is not None and s.at is None for s in run.of(r.StepKind.APPROVAL))
+                true = ("with a person",) if run.human is not None or asked else ("running",)
             else:
                 true = ("done",) if ended.ok else ("failed",) if run.changed else ("stopped",)
             if state not in true:
@@ -298,6 +310,13 @@ class ShownTruth:
                 told = NOTE.fullmatch(line) is not None
             if not told:
                 yield f"no record says: {line.strip()}"
+
+    def _checks(self, story: Story, lines: list[str]) -> Iterator[str]:
+        """What each outage began with stands there, of the first and of a relapse."""
+        for x in self._fell.get(story.id, []):
+            head = f"{offset(x.at - self._outages(story)[0].first_bad_at)}  {x.check} ({x.was.value} → down: "
+            if not any(line.lstrip().startswith(head) for line in lines):
+                yield f"{x.check} fell at {x.at:.1f}, with which an outage began, and that is not told"
 
     def _proof(self, story: Story, text: str) -> Iterator[str]:
         """What the source of the RPA says of the place left, and whether data was opened elsewhere at all."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 
 from orchestrator.core import records as r
+from orchestrator.core.commands import MUST_BE_HEARD
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model
 from orchestrator.core.readiness import Lack
@@ -27,6 +28,7 @@ SLACK_S = 1.0  # between the world's clock and the journal's
 NO_RECORD = "nothing is told without its record"
 UNKNOWN_SENTENCE = "whatever tells of something done is a sentence that can be judged"
 AGAINST_THE_WORLD = "nothing is told that the world knows better"
+NOTHING_TO_TYPE = "whoever is needed is told what to type"
 IN_THE_DARK = "whoever was told that it goes back is told how that ended"
 OVER = re.compile(
     r"\b(works again|recovered|verified|proven|fenced|moved|cannot act|has been|was made|is done|succeeded|healed)\b"
@@ -116,6 +118,8 @@ class SpokenTruth:
             self._report(STATEMENT, NO_RECORD, f"{x.run} {x.step}: it was {who} who stated it: {x.evidence}")
 
     def _notice(self, x: r.NoticeDue, model: Model) -> None:
+        if x.kind in MUST_BE_HEARD and not x.say:
+            self._report(STATEMENT, NOTHING_TO_TYPE, f"{x.notice}: {x.text}")
         found = heard(x.text)
         if found is None:
             if OVER.search(x.text):
@@ -136,15 +140,37 @@ class SpokenTruth:
 
     # ---- one judge a sentence; each answers with what is wrong, or nothing
 
-    def _down(self, slots: Slots, x: r.NoticeDue, _model: Model) -> str:
+    def _down(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
         outage = self._facts.open_of(slots["service"])
         if outage is None:
             return "no incident is open"
+        if few := self._seen_by_few(slots["service"], model):
+            return few
         if slots["outage"] != show_duration(x.at - outage.first_bad_at):
             return f"it is down for {show_duration(x.at - outage.first_bad_at)}"
         if slots["place"] != (self._facts.places.get(slots["service"]) or "its place"):
             return f"it is at {self._facts.places.get(slots['service'])}"
         return self._together(slots, outage, x.at)
+
+    def _seen_by_few(self, name: str, model: Model) -> str:
+        """Of a service that is seen from several vantages: that too few of them have anything of it down."""
+        service = model.services.get(name)
+        asked = service.healthy_when.checks() if service is not None else ()
+        vantages = {model.checks[c].vantage for c in asked}
+        down = {model.checks[c].vantage for c in asked if self._facts.verdicts.get(c) is r.Verdict.DOWN}
+        limits = model.client_limits.get(name.partition("/")[0], model.limits)
+        need = max(2, limits.quorum or len(vantages) // 2 + 1)
+        few = len(vantages) > 1 and len(down) < need
+        return f"{len(down)} of {len(vantages)} vantages see it down, {need} are needed" if few else ""
+
+    def _seen_down(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
+        outage, service = self._facts.open_of(slots["service"]), model.services.get(slots["service"])
+        if outage is None or service is None:
+            return "no incident is open"
+        if len({model.checks[c].vantage for c in service.healthy_when.checks()}) < 2:
+            return "it is seen from one vantage"
+        seconds = show_duration(x.at - outage.first_bad_at)
+        return "" if slots["outage"] == seconds else f"it is seen down for {seconds}"
 
     def _together(self, slots: Slots, outage: OutageFacts, at: float) -> str:
         """What is said of several outages; where there were several, it is said."""
@@ -319,6 +345,7 @@ class SpokenTruth:
 _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
     Sentence.IS_DOWN: SpokenTruth._down,
     Sentence.IS_DOWN_AGAIN: SpokenTruth._down,
+    Sentence.SEEN_DOWN: SpokenTruth._seen_down,
     Sentence.WORKS_AGAIN: SpokenTruth._back,
     Sentence.WORKS_AFTER_SEVERAL: SpokenTruth._back,
     Sentence.MTD: SpokenTruth._mtd,

@@ -9,8 +9,10 @@ import pytest
 
 from orchestrator.core.codec import encode
 from orchestrator.core.decided import fold
+from orchestrator.core.detector import Row
+from orchestrator.core.events import Answer
 from tests.cli.conftest import Bascule, Kept, Straw
-from tests.reports.sample import Tape, asked_act, first_act, second_act
+from tests.reports.sample import WALL, Tape, asked_act, first_act, second_act
 
 
 def acts() -> Tape:
@@ -78,7 +80,7 @@ def test_incidents_lists_and_tells(kept: Kept, bascule: Bascule, capsys: pytest.
     """Oldest first; one in full by its id, or by its run's."""
     kept.keep(acts())
     assert bascule("incidents") == 0
-    assert [x.split()[0] for x in capsys.readouterr().out.splitlines()] == ["i1", "i2", "i3"]
+    assert [x.split()[0] for x in capsys.readouterr().out.splitlines()][:3] == ["i1", "i2", "i3"]
     assert bascule("incidents", "r2") == 0
     assert "RTA 12.0s" in capsys.readouterr().out
     assert bascule("incidents", "i2", "--json") == 0
@@ -160,3 +162,50 @@ def test_status_begins_at_a_checkpoint_and_says_the_same(
     assert [x["tiers"] for x in before["services"]] == [x["tiers"] for x in with_checkpoint["services"]]
     assert [x["run"]["id"] if x["run"] else "" for x in with_checkpoint["services"]] == ["r3", "", ""]
     assert [x["tiers"] for x in without["services"]] == [x["tiers"] for x in before["services"]]
+
+
+def test_a_list_claims_no_miss_that_nobody_saw(
+    kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether i3 came back in time while nobody looked is not known: the list says no more than the report."""
+    tape = acts()
+    kept.keep(tape)
+    monkeypatch.setattr("orchestrator.cli.incidents.time.time", lambda: WALL + tape.now + 3600.0)
+    monkeypatch.setattr("orchestrator.cli.workspace.Reading.unwatched_s", lambda _self, _wall: 3600.0)
+    assert bascule("incidents") == 0
+    *_, last, below = capsys.readouterr().out.splitlines()
+    assert last.startswith("i3 ")
+    assert "RTO missed" not in last
+    assert below == "nobody has watched for 1:00:00: what is open or running here was so then"
+    assert bascule("incidents", "--json") == 0
+    (listed,) = (x for x in json.loads(capsys.readouterr().out) if x["id"] == "i3")
+    assert bascule("incidents", "i3", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    for name in ("rto_met", "remarks", "state"):
+        assert listed[name] == told[name]
+
+
+def test_the_last_none_are_none(kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not all of them."""
+    kept.keep(acts())
+    assert bascule("incidents", "--last", "1") == 0
+    assert capsys.readouterr().out.startswith("i3 ")
+    for number in ("0", "-1"):
+        assert bascule("incidents", f"--last={number}") == 2
+
+
+def test_a_daemon_that_was_stopped_had_watched_until_then(
+    kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All was well for an hour, so that it wrote no entry: the answers that it kept say how long it was there."""
+    tape = Tape().begin()
+    kept.keep(tape)
+    row = Row(last_sent_at=tape.now + 3000.0, last_answer=Answer.GOOD)
+    kept.journal.write_rows(kept.lease, {"acme/erp-transaction": encode(row)})
+    kept.journal.release(kept.lease)
+    monkeypatch.setattr("orchestrator.cli.status.time.time", lambda: WALL + tape.now + 3600.0)
+    assert bascule("status") == 0
+    assert "silent for 10:00" in capsys.readouterr().out
+    assert bascule("ready", "--json") == 1
+    (nobody,) = (x for x in json.loads(capsys.readouterr().out)["cannot"] if x["kind"] == "nobody watches")
+    assert nobody["for_s"] == pytest.approx(600.0)

@@ -17,8 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.core import records as r
 from orchestrator.core.codec import encode
+from orchestrator.core.events import WordKind
 from orchestrator.core.readiness import Item, Lack
+from orchestrator.core.reasons import Reason
 from orchestrator.core.sight import ServiceSeen, Sight
 from tests.cli.conftest import Bascule, Kept, Straw
 from tests.reports.sample import Tape
@@ -65,6 +68,26 @@ def test_what_lacks_is_listed(kept: Kept, straw: Straw, bascule: Bascule, capsys
     assert "acme" not in text
     assert bascule("ready", "acme", "--json") == 1
     assert [x["subject"] for x in json.loads(capsys.readouterr().out)["cannot"]] == ["acme/login@db"]
+
+
+def test_what_is_no_lack_and_is_not_done_all_the_same(
+    kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In an incident without a tier left, and held, not everything can be done: the exit code is of sight and means."""
+    tape = well()
+    tape.incident("i1", "acme/hq", "no reply", first_bad=tape.now - 2.0, last_good=None)
+    tape.write(r.ServiceJudged(tape.now, "i1", r.Decision.ASK, Reason.NO_TIER_LEFT, "tier 1: not viable"))
+    tape.write(
+        r.WordAccepted(tape.now, "w1", WordKind.HOLD, "Ann", "acme/mail", "cables", Reason.ASKED_BY_OPERATOR, "", None)
+    )
+    kept.keep(tape)
+    sees(straw)
+    assert bascule("ready") == 0
+    text = capsys.readouterr().out
+    assert "everything" not in text
+    assert "ready: 3 services; nothing else lacks, and a daemon watches" in text
+    assert "  acme/erp: i1 is open (ask: no tier left): bascule status acme/erp" in text
+    assert "  acme/mail: held by Ann: cables" in text
 
 
 def test_what_the_daemon_lacks_itself(

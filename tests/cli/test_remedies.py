@@ -193,6 +193,15 @@ def with_people() -> World:
     return world
 
 
+def relapsed() -> World:
+    """It is down again, although a move is in effect that could be taken back."""
+    world = engaged()
+    world.bad("isp-b-path")
+    isp_a_dies(world)
+    world.run(60)
+    return world
+
+
 def held() -> World:
     world = lab()
     world.say(WordKind.HOLD, "acme")
@@ -226,6 +235,9 @@ STORIES = [
     Story(Reason.FENCE_NOT_AUTOMATIC, lab, F, "acme/erp", {"move": "geo-site"}),
     Story(Reason.AT_HOME, lab, B, "acme/erp"),
     Story(Reason.IN_INCIDENT, waiting, B, "acme/erp"),
+    Story(Reason.IN_INCIDENT, failed, B, "acme/erp"),
+    Story(Reason.IN_INCIDENT, relapsed, B, "acme/hq-internet"),
+    Story(Reason.NO_TIER_LEFT, edited(), F, "acme/erp"),
     Story(Reason.NO_SUCH_RUN, lab, A, "r9"),
     Story(Reason.NO_SUCH_RUN, lab, J, "r9"),
     Story(Reason.NO_SUCH_RUN, lab, X, "r9"),
@@ -313,6 +325,23 @@ def works(remedy: Remedy, story: Story) -> bool:
     world.hears(word)
     answer = world.answered[-1]
     return answer.accepted or (answer.reason != story.reason.value and answer.reason != "no such guard")
+
+
+@pytest.mark.parametrize(
+    ("story", "commands"),
+    [
+        (Story(Reason.IN_INCIDENT, waiting, B, "acme/erp"), ["bascule status acme/erp", "bascule abort r1"]),
+        (Story(Reason.IN_INCIDENT, failed, B, "acme/erp"), ["bascule failover acme/erp"]),
+        (Story(Reason.NO_TIER_LEFT, edited(), F, "acme/erp"), ["bascule reload"]),
+    ],
+)
+def test_nothing_is_advised_that_is_known_to_be_refused(story: Story, commands: list[str]) -> None:
+    """A run is at work, there is nothing to take back, no tier may be played: that is known when it is refused."""
+    world = story.world()
+    word = said(story, world)
+    world.hears(word)
+    answer = world.answered[-1]
+    assert [x.command for x in remedies(answer.reason, word, world.decided(), world.model)] == commands
 
 
 def test_a_word_that_was_said_before_under_this_id_may_be_said_under_another() -> None:

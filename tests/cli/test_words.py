@@ -161,6 +161,17 @@ def test_no_wait_says_where_to_look(
     assert "run r1 has begun; see it: bascule status --watch" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("verb", "said"), [("abort", "r3 is being stopped"), ("reject", "r3 is not approved")])
+def test_no_wait_does_not_tell_a_stop_as_a_beginning(
+    tape: Tape, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str], verb: str, said: str
+) -> None:
+    straw.answer = lambda w: Answered(w.id, True, "aborted", said, "r3")
+    assert bascule(verb, "r3", "--no-wait") == 0
+    text = capsys.readouterr().out
+    assert "has begun" not in text
+    assert f"{verb}: {said}; see it: bascule status --watch, bascule report r3" in text
+
+
 def test_a_word_can_be_repeated_by_its_id(tape: Tape, straw: Straw, bascule: Bascule) -> None:
     """The same id reaches the engine, which gives the same answer."""
     assert bascule("hold", "acme", "--word-id", "w-17", "--by", "Bob") == 0

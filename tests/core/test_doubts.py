@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.approving import alive
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode, Model
@@ -248,6 +249,62 @@ def test_an_approval_says_what_it_does_to_what_is_alive() -> None:
     assert "at most the last" in notice.text
     assert "To say no: bascule reject r1" in notice.text
     assert notice.details["reject"] == "bascule reject r1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (e.Answer.SILENT, "nothing of it answers (1 check)"),
+        (e.Answer.BAD, "nothing of it answers well (1 check): acme/hq-app answered badly "),
+        (e.Answer.NONE, "whether anything of it is alive is not known (1 check)"),
+    ],
+)
+def test_an_approval_tells_what_refuses_from_what_is_silent_and_from_what_nobody_asked(
+    answer: e.Answer, said: str
+) -> None:
+    """Somebody answers there and is not well: whoever approves a fence has to know."""
+    world = World(replace(acme(), checks=_with_hosts(acme())))
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.answers["acme/hq-app-lives"] = answer
+    world.run(30)
+    (notice,) = [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED]
+    assert said in notice.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [(WordKind.HOLD, "held: Ada holds acme/erp"), (WordKind.MAINTENANCE, "in maintenance: announced for acme/erp")],
+)
+def test_an_approval_that_changes_nothing_says_so(kind: WordKind, why: str) -> None:
+    """Held, the run ends before its fence: nobody is to think that the place is out, or that it goes on."""
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    assert world.say(kind, "acme/erp", for_s=3600.0).accepted
+    (would,) = sight(world.engine.turn(world.now)).waiting.values()
+    (said,) = would
+    assert said.startswith(f"as things stand r1 ends, and nothing is fenced or moved: {why}")
+    answer = world.say(WordKind.APPROVE, "r1")
+    assert answer.accepted
+    assert "goes on" not in answer.evidence
+    assert why in answer.evidence
+    world.run(10)
+    run = world.decided().runs["r1"]
+    assert run.ended is not None
+    assert not run.past_the_fence
+    assert not world.played
+
+
+def test_an_approval_claims_no_silence_of_what_a_blind_vantage_asked() -> None:
+    world = World(replace(acme(), checks=_with_hosts(acme())))
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(30)
+    world.silent("ref", "ref2", "hq-app-lives")
+    world.run(30)
+    signs = alive(world.engine.turn(world.now), "acme/hq")
+    assert (signs.well, signs.badly, signs.asked, signs.unknown) == ({}, {}, 1, 1)
 
 
 def _with_hosts(model: Model) -> dict[str, object]:

@@ -16,7 +16,7 @@ from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.status import status_now
 from orchestrator.shell.dry_run import plan_of
-from tests.core.stage import geo_loses_power, isp_a_dies
+from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.test_incident import returning
 from tests.core.world import World, acme
 
@@ -61,7 +61,38 @@ def test_a_way_back_that_failed_is_waited_for_too() -> None:
     wait = wait_of(world)
     assert wait is not None
     assert wait.reason is Reason.COOLING_DOWN
-    assert wait.evidence.startswith("r2, the last way back, failed")
+    assert wait.evidence.startswith("r2 (acme/return-hq) failed")
+
+
+def test_a_failover_by_hand_is_not_told_as_a_way_back() -> None:
+    """Nor one that was stopped before anything of it was begun as one that failed."""
+    world = returning()
+    world.run(60)
+    world.hang.add("cloud-instance")
+    world.say(WordKind.FAILOVER, "acme/erp", move="cloud-instance", fence=True)
+    (at_work,) = world.decided().unfinished_runs()
+    world.say(WordKind.ABORT, at_work.id)
+    world.run(10)
+    assert at_work.id not in {x.id for x in world.decided().unfinished_runs()}
+    told = [w.evidence for w in failback.too_soon(world.decided(), world.model.services["acme/erp"], world.now)]
+    assert not any("way back" in x for x in told), told
+    assert any(f"{at_work.id} (acme/cloud-instance) " in x for x in told), told
+
+
+def test_a_place_that_was_never_held_is_not_told_as_given_up() -> None:
+    """The move there failed, and the service is well there: nothing was given up."""
+    world = lab()
+    del world.effects["geo-site"]
+    world.bad("cloud-ready")
+    hq_loses_power(world)
+    world.run(120)
+    world.good("erp-transaction", "erp-at-geo")
+    world.run(10)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    erp = world.model.services["acme/erp"]
+    (cooling,) = [w for w in failback.too_soon(world.decided(), erp, world.now) if w.reason is Reason.COOLING_DOWN]
+    assert cooling.evidence.startswith("r1 to acme/geo failed"), cooling
+    assert "was given up" not in cooling.evidence
 
 
 @pytest.mark.parametrize("changed", [{"automatic_failback": False}, {"mode": Mode.ASK}])
@@ -111,6 +142,7 @@ def test_people_are_told_that_it_has_not_gone_back_after_all() -> None:
     ((kind, text),) = over(world)
     assert kind == "human needed", "something was begun there"
     assert text.startswith("acme/erp: acme/return-hq failed, and no incident is open: playbook failed: prepare")
+    assert [t.say for t in world.told if t.text == text] == ["bascule report r2"]
 
 
 def test_a_way_back_that_was_stopped_before_anything_was_begun_was_not_made() -> None:

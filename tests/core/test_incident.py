@@ -118,6 +118,7 @@ def test_no_tier_left_tells_a_human_once_and_tries_again_when_one_can_help() -> 
     told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED and t.subject == "acme/erp"]
     assert len(told) == 1
     assert "tier 3 acme/cloud-instance: not viable" in told[0].text
+    assert told[0].say == "bascule failover acme/erp --dry-run", "whoever is needed is told what to type"
     world.good("cloud-ready")
     world.run(30)
     assert world.played == ["power_off_hq", "cloud-instance"]

@@ -183,6 +183,17 @@ def test_a_suspicion_that_is_cleared_before_isolates_nothing() -> None:
     assert world.played[-2:] == ["power_off_hq", "geo-site"]
 
 
+def test_a_suspicion_that_is_cleared_while_a_person_is_asked_is_not_told_as_proven() -> None:
+    """It goes on since nothing has to be asked any more; nobody has proven anything."""
+    world = suspected(isolating())
+    (run,) = erp_runs(world)
+    assert world.say(WordKind.CLEAR, "acme").accepted
+    world.run(30)
+    approval = run.step("approval")
+    assert approval.state is r.StepState.SKIPPED
+    assert approval.evidence == "what it asked about is not so any more"
+
+
 def test_an_outage_that_passes_does_not_end_the_run_in_the_middle_of_isolating() -> None:
     world = isolating()
     world.takes["close_hq"] = 30.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from orchestrator.core import events as e
@@ -11,6 +12,10 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Combine, Condition, Dependency, Limits, Mode, Model, Move, Service, Tier
 from orchestrator.core.reasons import Reason
+from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
+from orchestrator.reports.status_text import status_lines
+from orchestrator.reports.text import plain
 from tests.core.test_invariants import run_of, waiting_run, wrong
 from tests.core.test_policy import judged
 from tests.core.world import World, book, check, story
@@ -59,6 +64,44 @@ def test_one_vantage_alone_does_nothing_and_then_a_named_human_is_told() -> None
     assert "too few vantages see it down" in told[0].text
     assert told[0].say == "bascule failover acme/shop"
     assert world.played == []
+
+
+def opened(world: World) -> list[str]:
+    """What people were told of an outage."""
+    return [t.text for t in world.told if t.kind is NoticeKind.INCIDENT_OPENED]
+
+
+def test_what_one_vantage_sees_is_not_told_as_down_until_enough_of_them_see_it() -> None:
+    """Two of three see it up: "is down" would be false. And whoever was told so learns that it is down after all."""
+    world = shop(*VANTAGES)
+    world.say(WordKind.HOLD, "acme")  # nothing else would tell them
+    world.silent("shop-noc")
+    world.run(30)
+    (seen,) = opened(world)
+    assert seen.startswith(
+        "acme/shop is seen down for 2.0s, and whether it is down is not known: 2 of 3 vantages needed"
+    )
+    world.bad("shop-paris")
+    world.run(30)
+    _, down = opened(world)
+    assert down.startswith("acme/shop is down at its place for ")
+    world.run(3600)
+    assert len(opened(world)) == 2
+
+
+def test_the_status_and_the_mtd_say_no_more_than_that_it_is_seen_down() -> None:
+    world = shop(*VANTAGES)
+    service = replace(world.model.services["acme/shop"], mtd_s=100.0)
+    world.model = replace(world.model, digest="m2", services={service.id: service})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.silent("shop-noc")
+    world.run(30)
+    text = plain(status_lines(status_now(world.decided(), world.model, world.now, 0.0, Live(daemon=True))))
+    assert re.search(r"acme/shop  SEEN DOWN for 0:\d\d, by too few vantages", text)
+    world.run(100)
+    mtd = [t.text for t in world.told if "maximum tolerable downtime" in t.text]
+    assert mtd
+    assert all(re.match(r"i1 of acme/shop is open for ", x) for x in mtd), mtd
 
 
 def test_a_majority_acts() -> None:

@@ -255,6 +255,35 @@ def test_a_person_may_have_it_tried_again() -> None:
     assert ended(world) == (True, Reason.VERIFIED)
 
 
+def test_hours_in_which_a_person_was_waited_for_are_no_measure_of_a_move() -> None:
+    """ "Usually 3:00:00" of a playbook of two seconds would have the next outage pass it over."""
+    world = undetermined()
+    world.run(3 * 3600)
+    assert world.say(WordKind.APPROVE, "r1").accepted
+    world.run(30)
+    assert ended(world) == (True, Reason.VERIFIED)
+    kept = world.decided().durations
+    assert "acme/geo-site" not in kept
+    assert max(took_s for found in kept.values() for took_s in found) < 60.0, kept
+
+
+def test_hours_in_which_nobody_watched_are_no_measure_of_a_move() -> None:
+    """The playbook had ended long before anybody looked again."""
+    world = lab()
+    world.takes["geo-site"] = 5.0
+    hq_loses_power(world)
+    world.run(8)
+    assert world.decided().unfinished_runs()
+    world.crash()
+    world.run(3 * 3600)
+    world.start()
+    world.run(60)
+    assert ended(world) == (True, Reason.VERIFIED)
+    kept = world.decided().durations
+    assert "acme/geo-site" not in kept
+    assert max((took_s for found in kept.values() for took_s in found), default=0.0) < 60.0, kept
+
+
 def test_what_one_person_stated_stays_theirs_whoever_has_the_run_go_on() -> None:
     world = lab(Mode.ASK)
     geo = replace(world.model.moves["acme/geo-site"], prepare=book("mount_geo"), safe_to_repeat=False)

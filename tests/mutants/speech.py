@@ -18,6 +18,7 @@ from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.turn import Turn
 from orchestrator.reports import account as accounts
 from orchestrator.reports import claims, data_lost, phases, status, status_text
+from orchestrator.reports import story as stories
 from orchestrator.reports.claims import Fenced, Moved
 from orchestrator.reports.shape import Figure, Known, OutageLine
 from orchestrator.reports.status_parts import ServiceNow
@@ -41,6 +42,10 @@ def saying(where: object, name: str, instead: Callable[..., object]) -> Callable
 
 def _over(steps: Iterable[StepStory]) -> float | None:
     return next((s.ended_at for s in steps if s.ended_at is not None), None)
+
+
+def _nothing(_story: Story) -> frozenset[str]:
+    return frozenset()
 
 
 def _planned_is_done(story: Story) -> Moved | None:
@@ -218,6 +223,7 @@ SPEECH = (
     Mutant("told: by a run", "a recovery is put to whatever ran", SPOKEN, saying(recovery, "_how", _by_whatever_ran)),
     Mutant("told: running", "tiers are told as they were", SPOKEN, saying(accounts, "_tier_state", _as_recorded)),
     Mutant("told: needless", "a tier is not needed in an open incident", SPOKEN, needless_while_open, rest=True),
+    Mutant("told: fell", "no check is told of", SPOKEN, saying(stories, "_relevant", _nothing)),
     Mutant("told: failed", "what was not made is told as failed", SPOKEN, never_stopped),
     Mutant("told: gone back", "how a way back has ended is told to nobody", SPOKEN, gone_back_in_silence),
     Mutant("told: down", "down, while the checks are good", SPOKEN, everything_is_down),

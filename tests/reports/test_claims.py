@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import asdict, replace
 
 import pytest
@@ -14,7 +15,7 @@ from orchestrator.core.events import ConfigurationLoaded, WordKind
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sight import ServiceSeen, Sight
 from orchestrator.reports.account import account
-from orchestrator.reports.incident_text import account_lines, list_lines
+from orchestrator.reports.incident_text import account_lines, list_lines, zoned
 from orchestrator.reports.page import page
 from orchestrator.reports.shape import Account, Known
 from orchestrator.reports.status import only, status_now
@@ -588,3 +589,80 @@ def test_nor_is_it_of_an_outage_that_nobody_watches_any_more(unwatched_s: float 
     tape.after(2.0).incident("i4", "acme/hq", "no reply", first_bad=tape.now - 2.0, last_good=None)
     stories = tape.after(700.0).read()
     assert account(stories.stories["i4"], stories.clock, tape.now, unwatched_s=unwatched_s).rto_met is rto_met
+
+
+def test_a_run_that_waits_for_an_approval_is_told_as_that(tape: Tape) -> None:
+    """Nothing is at work until somebody says so: "running" would have them wait for nothing."""
+    asked_act(tape)
+    now = told(tape, "i3")
+    for state, reason, evidence in ((x.state, x.reason, x.evidence) for x in (now, *now.runs)):
+        assert (state, reason) == ("with a person", Reason.APPROVAL_NEEDED.value)
+        assert evidence == "hq may be alive: its console does not answer"
+    assert all("with a person" in text for text in all_texts(now))
+    approve(tape)
+    assert told(tape, "i3").state == "recovered"
+
+
+def test_a_report_says_of_which_clock_its_times_are(tape: Tape, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read elsewhere, and where clocks are set back an hour comes twice."""
+    first_act(tape)
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        shown = [plain(account_lines(told(tape, "i1"))), page([told(tape, "i1")], wall=WALL + 86400.0 * 180)]
+        assert zoned(1_792_886_400.0) == "2026-10-25 02:00:00 +0200"
+        assert zoned(1_792_890_000.0) == "2026-10-25 02:00:00 +0100"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert all(re.search(r"2026-11-18 \d\d:\d\d:\d\d \+0100", x) for x in shown)
+    assert re.search(r"Made by bascule, 2027-05-17 \d\d:\d\d:\d\d \+0200", shown[1])
+
+
+def test_what_fell_for_a_relapse_is_told_with_it_and_once(tape: Tape) -> None:
+    """It fell in the entry that opened the incident again: without it nothing in the report says why."""
+    first_act(tape)
+    tape.after(30.0).verdict("acme/isp-b-path", r.Verdict.UP, "good answers")
+    bad = tape.after(8.0).now
+    tape.after(2.0).verdict("acme/erp-transaction", r.Verdict.DOWN, "no reply 3 times", bad)
+    tape.write(r.IncidentReopened(tape.now, "i1", bad, "acme/hq", "no reply 3 times", bad - 1.0))
+    tape.after(5.0).verdict("acme/erp-transaction", r.Verdict.UP, "HTTP 201")
+    checks = told(tape, "i1").checks
+    fell = [x for x in checks if x.kind == "down" and "acme/erp-transaction" in x.what]
+    assert [x.at_s for x in fell] == [pytest.approx(2.2), pytest.approx(bad + 2.0 - 120.0)]
+    assert len(checks) == len(set(checks))
+    assert checks[-1].kind == "up"
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_a_planned_move_between_two_outages_is_told_as_verified_if_it_was(tape: Tape, verified: bool) -> None:
+    first_act(tape)
+    tape.after(30.0).run(
+        "r5", "geo-site", FAILOVER, origin=r.Origin.MANUAL, who="Ann", from_place="acme/hq", to_place="acme/geo"
+    )
+    tape.step("r5", "execute", 2.0)
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r5"))
+    if verified:
+        tape.step("r5", "verify", 1.0)
+    tape.write(r.RunEnded(tape.now, "r5", verified, Reason.VERIFIED if verified else Reason.VERIFY_FAILED, ""))
+    bad = tape.after(20.0).now
+    tape.after(2.0).write(r.IncidentReopened(tape.now, "i1", bad, "acme/geo", "no reply", bad - 1.0))
+    now = told(tape, "i1")
+    assert (now.from_place, now.to_place, now.move_verified) == ("acme/hq", "acme/geo", verified)
+    assert ("(not verified)" in plain(list_lines([now]))) is not verified
+
+
+def test_a_move_in_effect_that_was_renamed_is_not_lost_from_sight(tape: Tape) -> None:
+    """Nothing in the configuration takes it back any more: whoever looks has to know."""
+    first_act(tape)
+    tape.write(r.MoveEngaged(tape.now, "acme/backup-isp", True, "r1"))
+    stories = tape.read()
+    model = stories.model
+    assert model is not None
+    erp = model.services["acme/erp"]
+    left = {name: x for name, x in model.moves.items() if name != "acme/backup-isp"}
+    renamed = replace(model, moves=left, services={**model.services, erp.id: replace(erp, ladder=erp.ladder[1:])})
+    said = "acme/backup-isp is in effect since r1, and is no move of the configuration any more"
+    for known, services in ((model, []), (renamed, ["acme/erp"])):
+        now = status_now(stories.decided, known, tape.now, WALL, Live(daemon=True))
+        assert [s.id for s in now.services if said in s.notes] == services

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -129,6 +130,8 @@ def test_a_silent_controller_is_said_in_words(tape: Tape) -> None:
     lines = seen(tape, Live(daemon=False, silent_s=75.0), 200)
     assert lines[-1].startswith("controller noc, epoch 1: silent for 1:15 (since ")
     assert lines[-1].endswith("nobody watches. Start it: bascule daemon")
+    days = seen(tape, Live(daemon=False, silent_s=3 * 86400.0), 200)[-1]
+    assert re.search(r"silent for 72:00:00 \(since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\)", days), "of another day"
 
 
 @pytest.mark.parametrize(
