@@ -11,7 +11,8 @@ beside the name; what the speaker claims is kept, and decides nothing.
                                 any, from elsewhere                          not that person
     nobody                      named with it, or one of DECIDES             no such person
                                 another, under the account's own name        heard; the record names no person
-    anybody                     any, from a login bound to others            not that person
+    anybody                     any, from a login bound to others,           not that person
+                                of another client too
 
 Whoever reaches the controller may stop things, and may do what every guard lets pass: on the worst day nobody is to be
 kept from that by a list. A word about a run or a service is its client's people's business and the workspace's; one
@@ -29,6 +30,7 @@ from orchestrator.core.state import EVERYTHING
 from orchestrator.core.turn import Turn
 
 DECIDES = (WordKind.APPROVE, WordKind.REJECT, WordKind.RESUME, WordKind.MAINTENANCE_END, WordKind.CLEAR)
+OF_RUNS = (WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT)
 AGAINST_GUARDS = ("override", "fence", "fenced")
 
 
@@ -65,16 +67,15 @@ def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] 
         return None
     meant = _meant(declared, word)
     logins = logins_of(word)
-    bound = [speaker for speaker in declared if logins & set(speaker.logins)]
+    bound = [speaker for speaker in turn.model.speakers.values() if logins & set(speaker.logins)]  # of any client
+    others = [] if _meant(bound, word) else bound
     said_by = str(word.peer) if word.peer else "nobody that the kernel knows"
-    if meant and any(not s.logins and (s.tool or not bound) for s in meant):
-        return None
-    if any(speaker in bound for speaker in meant):
+    if any(not s.logins and (s.tool or not others) for s in meant) or any(s in bound for s in meant):
         return None
     if not meant and (word.named or word.kind in DECIDES or any(word.options.get(x) for x in AGAINST_GUARDS)):
         return Reason.NO_SUCH_PERSON, _unknown(word.who, client, declared)
-    if bound:
-        theirs = ", ".join(sorted(s.id for s in bound))
+    if others:
+        theirs = ", ".join(sorted(s.id for s in others if s in declared)) or "somebody of another client"
         return Reason.NOT_THAT_PERSON, f"{said_by} speaks for {theirs} alone, not for {word.who}"
     if meant:
         one = meant[0]
@@ -83,8 +84,8 @@ def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] 
 
 
 def _clients(turn: Turn, word: WordSpoken) -> list[str]:
-    """The clients whom a word is about."""
-    run = turn.decided.runs.get(word.subject)
+    """The clients whom a word is about; a client may be called like a run."""
+    run = turn.decided.runs.get(word.subject) if word.kind in OF_RUNS else None
     subject = run.started.service if run is not None else word.subject
     known = sorted({s.client for s in turn.model.services.values()})
     if subject == EVERYTHING:

@@ -128,3 +128,46 @@ def test_of_people_of_one_name_nobody_is_taken_for_another(who: str, subject: st
     assert answer.accepted, answer
     spoken = [x for x in world.records(r.WordAccepted) if x.kind is WordKind.HOLD]
     assert spoken[-1].person == person
+
+
+def with_a_client_called(name: str, *speakers: Speaker) -> World:
+    """Another client beside acme, whose run r1 waits for a person."""
+    world = with_people(*speakers)
+    other = replace(next(iter(world.model.services.values())), id=f"{name}/erp", client=name, home=None)
+    model = replace(world.engine.model, digest="two clients", services={**world.model.services, other.id: other})
+    world.hears(e.ConfigurationLoaded(model))
+    return world
+
+
+def test_of_a_client_that_is_called_like_a_run_of_another_its_own_people_speak() -> None:
+    world = with_a_client_called("r1", BOB, Speaker("r1/dina", "r1", "Dina Rossi"))
+    assert says(world, WordKind.SUSPECT, "dina", "r1", named=True).accepted
+    assert says(world, WordKind.CLEAR, "bob", "r1", named=True).reason == Reason.NO_SUCH_PERSON
+    assert says(world, WordKind.APPROVE, "dina", "r1", named=True).reason == Reason.NO_SUCH_PERSON
+    assert says(world, WordKind.APPROVE, "bob", "r1", named=True).accepted
+
+
+@pytest.mark.parametrize(
+    ("kind", "who", "named", "refused"),
+    [
+        (WordKind.APPROVE, "bob", False, Reason.NOT_THAT_PERSON),
+        (WordKind.HOLD, "bob", True, Reason.NOT_THAT_PERSON),
+        (WordKind.HOLD, "stranger", False, Reason.NOT_THAT_PERSON),
+        (WordKind.HOLD, "dina", False, None),  # under its own name, as nobody of acme's
+        (WordKind.APPROVE, "dina", False, Reason.NO_SUCH_PERSON),
+        (WordKind.APPROVE, "nina", False, Reason.NOT_THAT_PERSON),  # of the workspace, and bound to nothing
+        (WordKind.SUSPECT, "edr", True, None),  # a tool runs under whatever login it has
+    ],
+)
+def test_a_login_of_another_clients_person_speaks_for_nobody_else(
+    kind: WordKind, who: str, named: bool, refused: Reason | None
+) -> None:
+    world = with_a_client_called("bistro", BOB, NOC, EDR, replace(DINA, logins=("dina",)))
+    answer = says(world, kind, who, "r1" if kind is WordKind.APPROVE else "acme", Peer(7, 1000, "dina"), named)
+    assert answer.reason == (refused or Reason.ASKED_BY_OPERATOR).value, answer
+    assert "bistro" not in answer.evidence, "whose it is, is not for acme's people"
+
+
+def test_one_person_of_two_clients_speaks_for_both_by_the_login_that_one_of_them_declares() -> None:
+    world = with_a_client_called("bistro", BOB, Speaker("bistro/bob", "bistro", "Bob Durand", ("bob",)))
+    assert says(world, WordKind.APPROVE, "bob", "r1", Peer(7, 1000, "bob")).accepted
