@@ -23,14 +23,13 @@ from __future__ import annotations
 
 import difflib
 
-from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import Speaker
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state import EVERYTHING
 from orchestrator.core.turn import Turn
 
 DECIDES = (WordKind.APPROVE, WordKind.REJECT, WordKind.RESUME, WordKind.MAINTENANCE_END, WordKind.CLEAR)
-OF_RUNS = (WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT)
 AGAINST_GUARDS = ("override", "fence", "fenced")
 
 

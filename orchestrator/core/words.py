@@ -332,7 +332,7 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     if word.kind is WordKind.RESUME:
         braked = any(covers(word.subject, s.id) and is_braked(turn, s) for s in turn.model.services.values())
         if word.subject not in turn.decided.holds and not braked:
-            held = ", ".join(turn.decided.holds) or "nothing"
+            held = ", ".join(standing.with_its_client(word.subject, turn.decided.holds)) or "nothing"
             return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
     if word.kind is WordKind.MAINTENANCE:
         for_s = word.options.get("for_s")
@@ -349,8 +349,11 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
 
 
 def _no_such_service(turn: Turn, word: WordSpoken) -> Refusal:
-    known = ", ".join(sorted(turn.model.services)) or "none"
-    return Refusal(Reason.NO_SUCH_SERVICE, f"no service {word.subject!r}; there are {known}")
+    known = sorted(turn.model.services)
+    own = standing.with_its_client(word.subject, known)  # or nobody's, if it is misspelt
+    return Refusal(
+        Reason.NO_SUCH_SERVICE, f"no service {word.subject!r}; there are {', '.join(own or known) or 'none'}"
+    )
 
 
 _HEARD: dict[WordKind, Callable[[Turn, WordSpoken], Refusal | Consent]] = {
