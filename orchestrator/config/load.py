@@ -27,7 +27,7 @@ from orchestrator.config.inventory_files import OURS, inventory_sources
 from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
-from orchestrator.config.names import PLAIN_NAME, check_names
+from orchestrator.config.names import CLIENT_NAME, PLAIN_NAME, check_names, client_fault
 from orchestrator.config.oddities import odd_programs
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
@@ -298,9 +298,9 @@ def _clients(workspace: Path, faults: Faults) -> dict[str, Path]:
         return {}
     below = sorted(top.iterdir()) if top.is_dir() else []
     folders = {p.name: p for p in below if either(p, "services").is_file()}
-    for name in [name for name in folders if name_fault(name)]:
-        at = Position(f"inventories/{visible(name)}")
-        faults.add(at, f"the client's name {name_fault(name)}", PLAIN_NAME)
+    for name in [name for name in folders if client_fault(name)]:
+        wanted = PLAIN_NAME if name_fault(name) else CLIENT_NAME
+        faults.add(Position(f"inventories/{visible(name)}"), f"the client's name {client_fault(name)}", wanted)
         del folders[name]
     if not folders:
         near = nearest("inventories", [p.name for p in workspace.iterdir() if p.is_dir() and p != top])
