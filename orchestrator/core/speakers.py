@@ -11,12 +11,13 @@ beside the name; what the speaker claims is kept, and decides nothing.
                                 any, from elsewhere                          not that person
     nobody                      named with it, or one of DECIDES             no such person
                                 another, under the account's own name        heard; the record names no person
-    anybody                     any, from a login bound to others,           not that person
-                                of another client too
+    anybody                     any, from a login bound to others            not that person
 
 Whoever reaches the controller may stop things, and may do what every guard lets pass: on the worst day nobody is to be
 kept from that by a list. A word about a run or a service is its client's people's business and the workspace's; one
 about all is a matter for somebody whom each of the clients knows. A client for whom nobody is declared takes any name.
+What one client declares of its people and their logins decides nothing for another: neither lets a word in nor keeps
+one out.
 """
 
 from __future__ import annotations
@@ -66,15 +67,16 @@ def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] 
         return None
     meant = _meant(declared, word)
     logins = logins_of(word)
-    bound = [speaker for speaker in turn.model.speakers.values() if logins & set(speaker.logins)]  # of any client
-    others = [] if _meant(bound, word) else bound
+    bound = [speaker for speaker in declared if logins & set(speaker.logins)]
     said_by = str(word.peer) if word.peer else "nobody that the kernel knows"
-    if any(not s.logins and (s.tool or not others) for s in meant) or any(s in bound for s in meant):
+    if meant and any(not s.logins and (s.tool or not bound) for s in meant):
+        return None
+    if any(speaker in bound for speaker in meant):
         return None
     if not meant and (word.named or word.kind in DECIDES or any(word.options.get(x) for x in AGAINST_GUARDS)):
         return Reason.NO_SUCH_PERSON, _unknown(word.who, client, declared)
-    if others:
-        theirs = ", ".join(sorted(s.id for s in others if s in declared)) or "somebody of another client"
+    if bound:
+        theirs = ", ".join(sorted(s.id for s in bound))
         return Reason.NOT_THAT_PERSON, f"{said_by} speaks for {theirs} alone, not for {word.who}"
     if meant:
         one = meant[0]

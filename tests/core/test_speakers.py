@@ -147,27 +147,9 @@ def test_of_a_client_that_is_called_like_a_run_of_another_its_own_people_speak()
     assert says(world, WordKind.APPROVE, "bob", "r1", named=True).accepted
 
 
-@pytest.mark.parametrize(
-    ("kind", "who", "named", "refused"),
-    [
-        (WordKind.APPROVE, "bob", False, Reason.NOT_THAT_PERSON),
-        (WordKind.HOLD, "bob", True, Reason.NOT_THAT_PERSON),
-        (WordKind.HOLD, "stranger", False, Reason.NOT_THAT_PERSON),
-        (WordKind.HOLD, "dina", False, None),  # under its own name, as nobody of acme's
-        (WordKind.APPROVE, "dina", False, Reason.NO_SUCH_PERSON),
-        (WordKind.APPROVE, "nina", False, Reason.NOT_THAT_PERSON),  # of the workspace, and bound to nothing
-        (WordKind.SUSPECT, "edr", True, None),  # a tool runs under whatever login it has
-    ],
-)
-def test_a_login_of_another_clients_person_speaks_for_nobody_else(
-    kind: WordKind, who: str, named: bool, refused: Reason | None
-) -> None:
-    world = with_a_client_called("bistro", BOB, NOC, EDR, replace(DINA, logins=("dina",)))
-    answer = says(world, kind, who, "r1" if kind is WordKind.APPROVE else "acme", Peer(7, 1000, "dina"), named)
-    assert answer.reason == (refused or Reason.ASKED_BY_OPERATOR).value, answer
-    assert "bistro" not in answer.evidence, "whose it is, is not for acme's people"
-
-
-def test_one_person_of_two_clients_speaks_for_both_by_the_login_that_one_of_them_declares() -> None:
-    world = with_a_client_called("bistro", BOB, Speaker("bistro/bob", "bistro", "Bob Durand", ("bob",)))
-    assert says(world, WordKind.APPROVE, "bob", "r1", Peer(7, 1000, "bob")).accepted
+def test_what_one_client_declares_of_logins_keeps_nobody_from_speaking_for_another() -> None:
+    world = with_a_client_called("bistro", BOB, replace(DINA, logins=("root", "dina")))
+    assert says(world, WordKind.HOLD, "bob", "acme").accepted, "root speaks for bob, whatever bistro says of root"
+    refused = says(world, WordKind.HOLD, "bob", "bistro")
+    assert refused.reason == Reason.NOT_THAT_PERSON
+    assert says(world, WordKind.APPROVE, "bob", "r1", Peer(7, 0, "root", "dina")).accepted
