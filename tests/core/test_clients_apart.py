@@ -18,6 +18,7 @@ from orchestrator.core.codec import decode, dumps, encode, loads
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Json, Limits, Model
+from orchestrator.core.reasons import Reason
 from orchestrator.core.sight import sight
 from orchestrator.journal.journal import Entry
 from orchestrator.reports.account import account
@@ -198,3 +199,12 @@ def test_a_client_that_is_called_like_an_incident_or_a_run_of_another_is_told_of
         text = f"{name}: blind"
         world.entries.append((world.now, (r.NoticeDue(world.now, name, NoticeKind.CANNOT_SEE, name, name, text, ""),)))
         assert not any(f"hold {name}" in x or text in x for x in told(world, "acme"))
+
+
+@pytest.mark.parametrize(
+    ("word", "named"), [(WordKind.FAILOVER, "bistro/geo-site"), (WordKind.FAILBACK, "bistro/return-hq")]
+)
+def test_a_move_of_the_other_is_none_of_its_own_of_that_name(word: WordKind, named: str) -> None:
+    world = TwoClients()
+    refused = world.say(word, "acme/erp", move=named, fence=True)
+    assert refused.reason == Reason.NO_SUCH_MOVE
