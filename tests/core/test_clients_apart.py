@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.cli.remedies import remedies
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.codec import decode, dumps, encode, loads
@@ -163,6 +164,9 @@ def test_a_word_that_ends_nothing_does_not_tell_what_stands_for_the_other(said: 
     refused = world.say(ends, "acme")
     assert not refused.accepted
     assert "bistro" not in refused.evidence
+    word = e.WordSpoken("w", ends, "Ada", "acme")
+    remedy = remedies(refused.reason, word, world.decided(), world.model)
+    assert not [x for x in remedy if "bistro" in x.command], "nobody ends for acme what stands for bistro"
     assert "acme/erp is" in world.say(ends, "acme/nothing").evidence.replace("are acme/erp,", "acme/erp is")
     nothing_crosses(world)
 
