@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -320,6 +321,8 @@ def _sources(folder: Path, file: ClientFile | None, faults: Faults) -> list[Path
         found = []
         for index, given in enumerate(file.head.inventory):
             path = folder / given
+            if Path(given).is_absolute() and folder == folder.resolve():
+                path = folder / os.path.relpath(given, folder)  # whose it is, is read off its path: see `words_for`
             if path.exists():
                 found.append(path)
             else:

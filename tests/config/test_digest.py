@@ -13,6 +13,7 @@ from orchestrator.config import surroundings, trees
 from orchestrator.config.comparing import differences, playbook_digest
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
+from orchestrator.config.load import sources_of
 from orchestrator.config.playbooks import Reader
 
 PLAYBOOK = """
@@ -467,6 +468,18 @@ def test_what_a_move_gives_its_playbook_is_covered_wherever_its_inventory_lies(
         write(place / name / "hosts.yml", "all: {hosts: {web: {ansible_connection: local}}}\n")
     write(place / "tools/a.sh")
     sources = [place / "inventories/acme" / inventory]
+    before = playbook_digest(place, "p.yml", sources)
+    write(place / "tools/a.sh", "other")
+    assert playbook_digest(place, "p.yml", sources) != before
+
+
+def test_what_a_move_gives_its_playbook_is_covered_where_its_inventory_is_named_by_a_whole_path(place: Path) -> None:
+    outside = write(place.parent / "estate/hosts.yml", "all: {hosts: {web: {ansible_connection: local}}}\n")
+    said = f"inventory: [{outside}]\nmoves: {{go: {{playbook: p.yml, vars: {{tool: tools/a.sh}}}}}}\n"
+    write(place / "inventories/acme/services.yml", said)
+    write(place / "tools/a.sh")
+    sources = sources_of(place)["acme"]
+    assert [x.resolve() for x in sources] == [outside.resolve()]
     before = playbook_digest(place, "p.yml", sources)
     write(place / "tools/a.sh", "other")
     assert playbook_digest(place, "p.yml", sources) != before
