@@ -1,13 +1,13 @@
 """A login as `bascule check login@HOST` asks for it: by Ansible's own program, once.
 
-The one rule it keeps: the author's inventory, `ansible.cfg`, keys and jump hosts decide, as they do for a step; nothing
-is kept of it.
+The one rule it keeps: the author's inventory, `ansible.cfg`, keys and jump hosts decide, as they do for a step, and a
+connection that Ansible keeps is found for this client alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,22 +16,33 @@ def by_ansible(
     workspace: Path, inventories: Mapping[str, Sequence[Path]]
 ) -> Callable[[str, str, bool], Awaitable[tuple[bool | None, str]]]:
     """Who logs in: client, host and whether to become root, to whether it worked, and why not."""
-    beside = Path(sys.executable).parent / "ansible"
-    program = str(beside) if beside.exists() else "ansible"
+    from orchestrator.config.ansible_programs import environment_to_ask, program
+    from orchestrator.core.apart import kept_for
+    from orchestrator.runner import connections
+    from orchestrator.runner.environment import CALLBACKS
+
+    ansible = program("ansible") or "ansible"
+    start, given = environment_to_ask(workspace, os.environ)
+    # One of ours keeps connections apart. The author's are none of a mere look's.
+    given |= {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_CALLBACKS_ENABLED": "bascule_apart"}
+    given["ANSIBLE_CALLBACK_PLUGINS"] = str(CALLBACKS)
 
     async def log_in(client: str, host: str, become: bool) -> tuple[bool | None, str]:
+        own = dict(given)
+        connections.keep_apart(own, kept_for(str(workspace), client))
         sources = [x for source in inventories.get(client, ()) for x in ("-i", str(source))]
-        argv = [program, host, *sources, "-o", "-m", "ansible.builtin.raw", "-a", "true", *(["-b"] if become else [])]
+        argv = [ansible, host, *sources, "-o", "-m", "ansible.builtin.raw", "-a", "true", *(["-b"] if become else [])]
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
-                cwd=workspace,
+                cwd=start,
+                env=own,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
         except OSError as error:
-            return None, f"cannot run {program}: {error.strerror}"
+            return None, f"cannot run {ansible}: {error.strerror}"
         try:
             out, err = await process.communicate()
         except asyncio.CancelledError:
@@ -41,7 +52,7 @@ def by_ansible(
         if process.returncode == 0:
             return True, ""
         said = (out.strip() or err.strip()).decode(errors="replace").splitlines()
-        line = said[-1] if said else f"{program} ended with {process.returncode}"
+        line = said[-1] if said else f"{ansible} ended with {process.returncode}"
         return False, line.partition("!: ")[2] or line
 
     return log_in

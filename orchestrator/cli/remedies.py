@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from orchestrator.core import failback, speakers
 from orchestrator.core.decided import Decided, Run
-from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.ladder import books_of, to_fence
 from orchestrator.core.model import Model, Move, Service
 from orchestrator.core.reasons import Against, Reason
 from orchestrator.core.records import TierState
+from orchestrator.core.standing import with_its_client
 from orchestrator.core.state import EVERYTHING
 from orchestrator.core.turn import Turn
 
@@ -46,7 +47,7 @@ class Refused:
     @property
     def service(self) -> Service | None:
         """The service that it is about."""
-        run = self.decided.runs.get(self.word.subject)
+        run = self.decided.runs.get(self.word.subject) if self.word.kind in OF_RUNS else None
         return self.model.services.get(run.started.service if run else self.word.subject)
 
     @property
@@ -256,14 +257,16 @@ def _not_waiting(x: Refused) -> list[Remedy]:
 def _not_held(x: Refused) -> list[Remedy]:
     if x.word.kind in (WordKind.MAINTENANCE_END, WordKind.CLEAR):
         return _not_begun(x)
-    held = [shlex.join(["bascule", "resume", *(["--all"] if s == "*" else [s])]) for s in x.decided.holds]
+    names = with_its_client(x.word.subject, x.decided.holds)
+    held = [shlex.join(["bascule", "resume", *(["--all"] if s == "*" else [s])]) for s in names]
     return [Remedy("what is held ends with", c) for c in held] or [Remedy("see what holds it back", "bascule status")]
 
 
 def _not_begun(x: Refused) -> list[Remedy]:
     """What is in maintenance, or suspected, ends by its own name; a calendar's window ends in the calendar."""
     ends = x.word.kind is WordKind.MAINTENANCE_END
-    names = [n for n in (x.decided.maintenance if ends else x.decided.suspected) if "#" not in n]
+    stands = with_its_client(x.word.subject, x.decided.maintenance if ends else x.decided.suspected)
+    names = [n for n in stands if "#" not in n]
     words = ["maintenance"] if ends else ["clear"]
     about = [shlex.join(["bascule", *words, "--all" if n == "*" else n, *(["--end"] if ends else [])]) for n in names]
     return [Remedy("what stands ends with", c) for c in about] or [Remedy("see what stands", "bascule status")]

@@ -182,7 +182,7 @@ def _section(
 ) -> None:
     file.declared[key] = frozenset(data or ())
     for name, item in (data or {}).items():
-        if "/" in name or "@" in name or " " in name or not name:
+        if not name or any(sign in name for sign in "/@# "):
             faults.add(file.document.key(key, name), f"{name!r} is no name", "letters, digits, '-', '_' and '.'")
         taken = take_shape(shape, file.document, (key, name), item, faults, f"{what} {name}")
         if taken is not None:

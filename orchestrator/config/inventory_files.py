@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator.config import trees
 from orchestrator.core.ansible import is_ignored
 
+CLIENTS = "inventories"  # the folder of the clients' folders
 OURS = (
     "services.yml",
     "services.yaml",

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from orchestrator.config.faults import Faults
-from orchestrator.config.inventory_files import OURS, inventory_files
+from orchestrator.config.inventory_files import CLIENTS, OURS, inventory_files
 from orchestrator.config.playbook_words import YAML, apart, words_in, words_of
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
@@ -79,7 +79,10 @@ def programs_of_ssh(workspace: Path, sources: Sequence[Path]) -> set[Path]:
 
 
 def _texts_of_moves(sources: Sequence[Path]) -> Iterator[str]:
-    for folder in dict.fromkeys(source.parent for source in sources):
+    """What the client's moves say; sources are written from its folder, wherever they lie (`acme/../../hosts`)."""
+    for folder in dict.fromkeys(above for source in sources for above in source.parents):
+        if folder.parent.name != CLIENTS:
+            continue
         for name in OURS:
             root = compose(text, name, Faults()) if (text := text_of(folder / name)) else None
             for key, node in pairs(root) if isinstance(root, yaml.Node) else ():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,7 @@ from orchestrator.config.inventory_files import OURS, inventory_sources
 from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
-from orchestrator.config.names import PLAIN_NAME, check_names
+from orchestrator.config.names import CLIENT_NAME, PLAIN_NAME, check_names, client_fault
 from orchestrator.config.oddities import odd_programs
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
@@ -298,9 +299,9 @@ def _clients(workspace: Path, faults: Faults) -> dict[str, Path]:
         return {}
     below = sorted(top.iterdir()) if top.is_dir() else []
     folders = {p.name: p for p in below if either(p, "services").is_file()}
-    for name in [name for name in folders if name_fault(name)]:
-        at = Position(f"inventories/{visible(name)}")
-        faults.add(at, f"the client's name {name_fault(name)}", PLAIN_NAME)
+    for name in [name for name in folders if client_fault(name)]:
+        wanted = PLAIN_NAME if name_fault(name) else CLIENT_NAME
+        faults.add(Position(f"inventories/{visible(name)}"), f"the client's name {client_fault(name)}", wanted)
         del folders[name]
     if not folders:
         near = nearest("inventories", [p.name for p in workspace.iterdir() if p.is_dir() and p != top])
@@ -320,6 +321,8 @@ def _sources(folder: Path, file: ClientFile | None, faults: Faults) -> list[Path
         found = []
         for index, given in enumerate(file.head.inventory):
             path = folder / given
+            if Path(given).is_absolute() and folder == folder.resolve():
+                path = folder / os.path.relpath(given, folder)  # whose it is, is read off its path: see `words_for`
             if path.exists():
                 found.append(path)
             else:

@@ -43,7 +43,7 @@ def login_checks(
             if playbook is None:
                 continue
             for play in reader.plays(reader.file(playbook.path)):
-                for host in _hosts(play, inventory):
+                for host in _hosts(play, playbook.limit, inventory):
                     targets[(move.client, host)] = play.becomes or targets.get((move.client, host), False)
                     needed_by.setdefault((move.client, host), []).append(move.id)
     every_s = max(EVERY_S, len(targets) / LOGINS_A_SECOND)
@@ -70,13 +70,19 @@ def login_checks(
     return found
 
 
-def _hosts(play: Play, inventory: Inventory) -> list[str]:
-    """The hosts that a play names and logs in to by ssh as the inventory says; patterns with templates name none."""
-    if play.connection == "" or "{{" in play.hosts:
+def _hosts(play: Play, limit: str | None, inventory: Inventory) -> list[str]:
+    """The hosts that a play names and logs in to by ssh as the inventory says; patterns with templates name none.
+
+    What the move's limit leaves out may be another client's, where two of them share an inventory: it is let alone, and
+    so is all that nobody knows of before it is played.
+    """
+    if play.connection == "" or "{{" in play.hosts or "{{" in (limit or "") or "@" in (limit or ""):
         return []
     try:
         hosts, _ = match_hosts(play.hosts, inventory.hosts, inventory.groups)
+        within, _ = match_hosts(limit or "all", inventory.hosts, inventory.groups)
     except PatternInvalid:
         return []  # whoever plays it will say so
+    hosts = [x for x in hosts if x in set(within)]
     variables = inventory.host_vars
     return [x for x in hosts if variables.get(x, {}).get("ansible_connection", play.connection) in BY_SSH]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.config.inventory import Inventory
 
 PLAIN_NAME = "a name without control, invisible or direction characters"
+CLIENT_NAME = "a name without '#', and not '*'"
 _TOLD_MAX = 10  # of one client: an inventory that is all wrong is said to be so
 
 
@@ -26,6 +27,11 @@ def spoken(value: Any) -> str:
     if why := name_fault(value):
         raise ValueError(f"{value!r} {why}")
     return value
+
+
+def client_fault(name: str) -> str | None:
+    """What is wrong with a client's name; None: nothing. What we write behind a name begins with `#`; `*` is all."""
+    return name_fault(name) or ("holds '#'" if "#" in name else "means every client" if name == "*" else None)
 
 
 def check_names(workspace: Path, inventory: Inventory, faults: Faults) -> None:

@@ -123,6 +123,10 @@ class WordKind(StrEnum):
     CLEAR = "clear"
 
 
+OF_RUNS = (WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT)
+"""Their subject is a run; that of all others a service, a client or everything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Who spoke, as the kernel says: the process at the other end, its user, and the login its session began with.

@@ -11,9 +11,10 @@ import hashlib
 
 from orchestrator.core import ladder
 from orchestrator.core import records as r
+from orchestrator.core.codec import dumps, encode
 from orchestrator.core.decided import Run, Step
 from orchestrator.core.kinds import TRAITS, By, Subject, Work
-from orchestrator.core.model import Json, Move, Playbook, Service
+from orchestrator.core.model import Fence, Isolation, Json, Move, Playbook, Service
 from orchestrator.core.turn import Turn
 
 LOOK_S = 10.0  # how long a look waits for a clear answer
@@ -52,12 +53,14 @@ def plan_steps(
 
 
 def plan_digest(turn: Turn, service: Service, move: Move, steps: list[r.PlannedStep], place: str | None) -> str:
-    """What an approval binds: service, move, places, steps, and every playbook's digest."""
-    books = [p.digest for p in (move.prepare, move.playbook, move.finish) if p]
+    """What an approval binds: service, move, places, steps, all that is played, and what proves a place out."""
     of = [(TRAITS[s.kind], Subject(turn.model, move, s.place, s.hand_over)) for s in steps]
-    books += [x.fence.playbook.digest for _, x in of if x.fence is not None]
-    books += [x.isolation.playbook.digest for kind, x in of if kind.isolates and x.isolation]
-    parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps), *books]
+    out: list[Fence | Isolation] = [x.fence for _, x in of if x.fence is not None]
+    out += [x.isolation for kind, x in of if kind.isolates and x.isolation]
+    books = [*filter(None, (move.prepare, move.playbook, move.finish)), *(x.playbook for x in out)]
+    bound = [*books, *(x.proven_when for x in out if x.proven_when is not None)]
+    parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps)]
+    parts += [dumps(encode(x)).decode() for x in bound]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

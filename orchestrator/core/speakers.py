@@ -16,13 +16,15 @@ beside the name; what the speaker claims is kept, and decides nothing.
 Whoever reaches the controller may stop things, and may do what every guard lets pass: on the worst day nobody is to be
 kept from that by a list. A word about a run or a service is its client's people's business and the workspace's; one
 about all is a matter for somebody whom each of the clients knows. A client for whom nobody is declared takes any name.
+What one client declares of its people and their logins decides nothing for another: neither lets a word in nor keeps
+one out.
 """
 
 from __future__ import annotations
 
 import difflib
 
-from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import Speaker
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state import EVERYTHING
@@ -83,8 +85,8 @@ def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] 
 
 
 def _clients(turn: Turn, word: WordSpoken) -> list[str]:
-    """The clients whom a word is about."""
-    run = turn.decided.runs.get(word.subject)
+    """The clients whom a word is about; a client may be called like a run."""
+    run = turn.decided.runs.get(word.subject) if word.kind in OF_RUNS else None
     subject = run.started.service if run is not None else word.subject
     known = sorted({s.client for s in turn.model.services.values()})
     if subject == EVERYTHING:

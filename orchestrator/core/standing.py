@@ -5,9 +5,9 @@ The one rule it keeps: nothing is said to have ended that had not begun, and who
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from orchestrator.core.decided import covers, isolated_places
+from orchestrator.core.decided import EVERYTHING, covers, isolated_places
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.turn import Turn
 
@@ -41,7 +41,17 @@ def nothing_to_end(turn: Turn, word: WordSpoken) -> str | None:
     if word.kind not in _ENDS or word.subject in (known := _ENDS[word.kind](turn)):
         return None
     state = "in maintenance" if word.kind is WordKind.MAINTENANCE_END else "suspected"
-    return f"{word.subject} is not {state} by that name; {state}: {', '.join(known) or 'nothing'}"
+    others = ", ".join(with_its_client(word.subject, known))
+    return f"{word.subject} is not {state} by that name; {state}: {others or 'nothing'}"
+
+
+def with_its_client(subject: str, names: Iterable[str]) -> list[str]:
+    """Of these (services, clients, or `*`) those that are of the subject's client: the others are not for its people.
+
+    A word about everything is told of all; reports, which are a client's, leave out what it was answered.
+    """
+    client = subject.partition("/")[0]
+    return [x for x in names if EVERYTHING in (client, x) or x.partition("/")[0].partition("#")[0] == client]
 
 
 def goes_on(turn: Turn, subject: str) -> str:

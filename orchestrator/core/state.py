@@ -287,10 +287,12 @@ def covers(subject: str, service: str) -> bool:
 
 
 def isolated_places(decided: Decided, service: str) -> dict[str, str]:
-    """Places that were cut off for this service since its suspicion was spoken, and the run that did it."""
+    """Places that were cut off for this service's client since its suspicion was spoken, and the run that did it."""
     spoken = [word.at for subject, word in decided.suspected.items() if covers(subject, service)]
-    found: dict[str, str] = {}
+    client, found = service.partition("/")[0], dict[str, str]()
     for run in decided.runs.values() if spoken else ():
+        if not covers(client, run.started.service):
+            continue
         for step in run.steps:
             done = step.traits.isolates and step.state is r.StepState.DONE and step.place is not None
             if done and step.place and step.ended_at is not None and step.ended_at >= min(spoken):

@@ -117,13 +117,18 @@ def _failover(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     named = word.options.get("move")
     if named is None:
         return _first_that_can(turn, word, service)
-    move_id = str(named) if "/" in str(named) else f"{service.client}/{named}"
+    move_id = _move_id(service, named)
     tiers = [*service.ladder, *(Tier(m) for m in service.failback)]
     tier = next((t for t in tiers if t.move == move_id), None)
     if tier is None:
         known = ", ".join(t.move.rpartition("/")[2] for t in tiers)
         return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no move {named!r}; it has {known}")
     return _move(turn, word, service, tier, again=True)
+
+
+def _move_id(service: Service, named: object) -> str:
+    """Which move a word names: the service's client's own, or one by its whole id."""
+    return str(named) if "/" in str(named) else f"{service.client}/{named}"
 
 
 def _first_that_can(turn: Turn, word: WordSpoken, service: Service) -> Refusal | Consent:
@@ -150,8 +155,7 @@ def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:
         return Refusal(Reason.IN_INCIDENT, f"{service.id}: {turn.state(service).incident} is open; recover first")
     candidates = failback.candidates(turn.decided, turn.model, service)
     if word.options.get("move") is not None:
-        wanted = str(word.options["move"]).rpartition("/")[2]
-        candidates = [c for c in candidates if c.rpartition("/")[2] == wanted]
+        candidates = [c for c in candidates if c == _move_id(service, word.options["move"])]
     if not candidates:
         return _no_way_back(turn, service, word)
     return _move(turn, word, service, Tier(candidates[0]))
@@ -161,7 +165,7 @@ def _no_way_back(turn: Turn, service: Service, word: WordSpoken) -> Refusal:
     """Why no way back applies: it is at home only where its placement and the moves in effect say so."""
     place, named = turn.state(service).place, word.options.get("move")
     declared = ", ".join(service.failback) or "none"
-    if named is not None and str(named).rpartition("/")[2] not in {m.rpartition("/")[2] for m in service.failback}:
+    if named is not None and _move_id(service, named) not in service.failback:
         return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no way back {str(named)!r}; it has {declared}")
     engaged = [t.move for t in service.ladder if t.move in turn.decided.engaged]
     stands = f"{service.id} is at {place or 'no place that was recorded'}"
@@ -335,7 +339,7 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     if word.kind is WordKind.RESUME:
         braked = any(covers(word.subject, s.id) and is_braked(turn, s) for s in turn.model.services.values())
         if word.subject not in turn.decided.holds and not braked:
-            held = ", ".join(turn.decided.holds) or "nothing"
+            held = ", ".join(standing.with_its_client(word.subject, turn.decided.holds)) or "nothing"
             return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
     if word.kind is WordKind.MAINTENANCE:
         for_s = word.options.get("for_s")
@@ -352,8 +356,11 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
 
 
 def _no_such_service(turn: Turn, word: WordSpoken) -> Refusal:
-    known = ", ".join(sorted(turn.model.services)) or "none"
-    return Refusal(Reason.NO_SUCH_SERVICE, f"no service {word.subject!r}; there are {known}")
+    known = sorted(turn.model.services)
+    own = standing.with_its_client(word.subject, known)  # or nobody's, if it is misspelt
+    return Refusal(
+        Reason.NO_SUCH_SERVICE, f"no service {word.subject!r}; there are {', '.join(own or known) or 'none'}"
+    )
 
 
 _HEARD: dict[WordKind, Callable[[Turn, WordSpoken], Refusal | Consent]] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core import records as r
+from orchestrator.core.decided import EVERYTHING
 from orchestrator.core.durations import counted
 from orchestrator.core.events import TaskTime
 from orchestrator.core.kinds import Phase
@@ -337,8 +338,9 @@ def _word(w: r.WordAccepted | r.WordRefused, zero: float) -> Moment:
     accepted = isinstance(w, r.WordAccepted)
     what = f"{w.kind.value} {w.subject}" + (f": {w.why}" if w.why else "")
     outcome = w.reason.value if accepted else f"refused: {w.reason.value}"
-    said = f"; said by {w.peer}" if w.peer else ""
-    return Moment(w.at - zero, what, outcome, w.evidence + said, w.who, "accepted" if accepted else "refused")
+    answered = "" if w.subject == EVERYTHING else w.evidence  # it tells of all clients, and this is one's report
+    said = "; ".join(filter(None, (answered, f"said by {w.peer}" if w.peer else "")))
+    return Moment(w.at - zero, what, outcome, said, w.who, "accepted" if accepted else "refused")
 
 
 def _notice(n: r.NoticeDue, settled: r.NoticeSettled | None, zero: float) -> Moment:

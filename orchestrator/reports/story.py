@@ -12,7 +12,7 @@ from typing import Self
 
 from orchestrator.core import decided as d
 from orchestrator.core import records as r
-from orchestrator.core.events import TaskTime
+from orchestrator.core.events import OF_RUNS, TaskTime
 from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
 from orchestrator.core.turn import percentile
@@ -304,7 +304,7 @@ class Stories(State):
         return [s for s in self._live() if s.service == service]
 
     def _word(self, x: r.WordAccepted | r.WordRefused) -> None:
-        run = x.run if isinstance(x, r.WordAccepted) and x.run else x.subject
+        run = x.run if isinstance(x, r.WordAccepted) and x.run else x.subject if x.kind in OF_RUNS else ""
         if run in self._runs:
             self._runs[run][0].words.append(x)
             return
@@ -319,10 +319,13 @@ class Stories(State):
             self._notices[x.notice] = (story, len(story.notices) - 1)
 
     def _told_of(self, x: r.NoticeDue) -> Story | None:
-        """The story that a notice is about: what its id begins with, and never just the last one of the service."""
+        """The story that a notice is about: what its id begins with, and never just the last one of the service.
+
+        A client may be called like an incident or a run of another.
+        """
         for name in (x.details.get("incident"), x.notice.partition("/")[0], x.subject):
             story = self.find(name) or self.stories.get(name.partition(".")[0]) if isinstance(name, str) else None
-            if story is not None:
+            if story is not None and d.covers(x.client, story.service):
                 return story
         return self._open.get(x.subject)
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.config.ansible_programs import environment_to_ask, program
 from orchestrator.core import failback, ladder, policy
 from orchestrator.core import records as r
 from orchestrator.core.ansible import playbook_places
+from orchestrator.core.apart import cache_prefixes, kept_for
 from orchestrator.core.commands import Answered
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken
@@ -196,7 +199,8 @@ def _step(
     book = work.playbook if work is not None else None
     timeout_s = work.timeout_s if work is not None else wanted.timeout_s if wanted is not None else None
     condition = wanted.condition if wanted is not None else None
-    hosts, tasks = listed(workspace, book, inventory, _facts(started, planned)) if book else ((), ())
+    facts = _facts(started, planned)
+    hosts, tasks = listed(workspace, move.client, book, inventory, facts) if book is not None else ((), ())
     return DryStep(
         planned.name,
         planned.kind.value,
@@ -220,28 +224,36 @@ def show_condition(condition: Condition | None) -> str | None:
 
 
 def listed(
-    workspace: Path, book: Playbook, inventory: Sequence[Path], facts: Mapping[str, str]
+    workspace: Path, client: str, book: Playbook, inventory: Sequence[Path], facts: Mapping[str, str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The hosts and tasks of a playbook, as `ansible-playbook --list-hosts --list-tasks` tells them; nothing runs."""
-    program = Path(sys.executable).with_name("ansible-playbook")
+    """The hosts and tasks of a playbook, as `ansible-playbook --list-hosts --list-tasks` tells them; nothing runs.
+
+    It is asked as the playbook would be run for this client: by the same settings, with what is cached for it alone,
+    and with variables that nobody sees in a list of processes.
+    """
     places = [workspace / place for place in playbook_places(book.path)]
     file = next((path for path in places if path.is_file()), places[0])
-    argv = [str(program), "--list-hosts", "--list-tasks", str(file)]
+    start, given = environment_to_ask(workspace, os.environ)
+    alone = cache_prefixes(os.environ, kept_for(str(workspace.resolve()), client))
+    argv = [program("ansible-playbook") or "ansible-playbook", "--list-hosts", "--list-tasks", str(file)]
     argv += [part for source in inventory for part in ("-i", str(source))]
     argv += ["--limit", book.limit] if book.limit else []
-    argv += ["-e", json.dumps({**facts, **book.extra_vars})]
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=file.parent,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return (f"could not be listed: {error}",), ()
+    with tempfile.NamedTemporaryFile("w", prefix="bascule-", suffix=".json", encoding="utf-8") as variables:
+        json.dump({**facts, **book.extra_vars}, variables)
+        variables.flush()
+        try:
+            done = subprocess.run(
+                [*argv, "-e", f"@{variables.name}"],
+                cwd=start,
+                env={**given, **alone},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return (f"could not be listed: {error}",), ()
     hosts: list[str] = []
     tasks: list[str] = []
     for line in done.stdout.splitlines():

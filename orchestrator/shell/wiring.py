@@ -7,6 +7,7 @@ it came, and calls the shell when it wants to be woken.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -85,7 +86,7 @@ class Controller:
         self._attends = attends
         self._over = False  # closed, or not the decider any more: nothing is taken in
         self._timer: asyncio.TimerHandle | None = None
-        self._answers: dict[str, asyncio.Future[c.Answered]] = {}
+        self._answers: dict[str, list[asyncio.Future[c.Answered]]] = {}  # by word: of each who says it, in turn
         self._tasks: list[asyncio.Task[None]] = []
         self._beats: Heartbeat | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -272,13 +273,15 @@ class Controller:
         if self._over:
             raise LeaseLost("this controller does not decide any more: say it to the one that does")
         await self.plans.before(word, self.axis.now())
-        answer = self._answers.setdefault(word.id, self._loop.create_future())
+        answer: asyncio.Future[c.Answered] = self._loop.create_future()
+        self._answers.setdefault(word.id, []).append(answer)
         self.emit(word)
         try:
             async with asyncio.timeout(ANSWER_S):
                 return await asyncio.shield(answer)
         finally:
-            self._answers.pop(word.id, None)
+            if all(each.done() for each in self._answers.get(word.id, ())):
+                self._answers.pop(word.id, None)
 
     def emit(self, event: e.Event) -> None:
         """Take in one event, after those that came before it."""
@@ -409,9 +412,9 @@ class Controller:
         self.emit(event)
 
     def _answered(self, answer: c.Answered) -> None:
-        waiting = self._answers.get(answer.word)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
+        waiting = (each for each in self._answers.get(answer.word, ()) if not each.done())
+        if (first := next(waiting, None)) is not None:
+            first.set_result(answer)
 
     def _handle(self, event: e.Event, *, more: bool) -> None:
         began = self._loop.time()
@@ -438,7 +441,7 @@ class Controller:
     def _lose(self, why: str) -> None:
         self._over = self._intake.closed = True
         log.error("the lease is lost: this controller acts no more", why=why)
-        for waiting in (self._lost, *self._answers.values()):
+        for waiting in (self._lost, *itertools.chain.from_iterable(self._answers.values())):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(LeaseLost(why))
 

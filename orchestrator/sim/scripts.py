@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from orchestrator.core.durations import parse_duration
-from orchestrator.core.events import WordKind
+from orchestrator.core.events import OF_RUNS, WordKind
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
 from orchestrator.sim.faults import Fault, FaultKind
@@ -92,7 +92,6 @@ SUBJECTS: dict[FaultKind, Callable[[Names], Iterable[str]]] = {
     FaultKind.LATE: lambda n: n.checks,
 }
 
-_OF_RUNS = (WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT)  # of the one that waits for a person then
 _DURATION = r"\d[\d.]* ?[a-z]+(?: ?\d[\d.]* ?[a-z]+)*"
 _WORDS = "|".join(sorted((re.escape(k.value) for k in WordKind), key=len, reverse=True))
 _PARTS: dict[str, str] = {
@@ -242,8 +241,8 @@ def _options(parts: Mapping[str, str], for_s: float | None) -> dict[str, Json]:
         raise ValueError(f"`say {word}` takes nothing of the kind: that is for `say {of[odd]}`")
     if word == WordKind.MAINTENANCE and for_s is None:
         raise ValueError("maintenance needs its end: `say maintenance SERVICE for 10 min`")
-    if (word in _OF_RUNS) == ("what" in parts):
-        wants = "is about the run that waits: name nothing" if word in _OF_RUNS else "needs a service, a client or *"
+    if (word in OF_RUNS) == ("what" in parts):
+        wants = "is about the run that waits: name nothing" if word in OF_RUNS else "needs a service, a client or *"
         raise ValueError(f"`say {word}` {wants}")
     if word == WordKind.APPROVE:
         return {"fence": "byhand" in parts}
@@ -310,7 +309,7 @@ def _moment(fault: Fault) -> str:
 
 
 def _word(fault: Fault) -> str:
-    told = fault.word if fault.word in _OF_RUNS else f"{fault.word} {fault.subject}"
+    told = fault.word if fault.word in OF_RUNS else f"{fault.word} {fault.subject}"
     if move := fault.options.get("move"):
         told += f" by {move}"
     if isinstance(for_s := fault.options.get("for_s"), int | float):

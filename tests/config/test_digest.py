@@ -13,6 +13,7 @@ from orchestrator.config import surroundings, trees
 from orchestrator.config.comparing import differences, playbook_digest
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
+from orchestrator.config.load import sources_of
 from orchestrator.config.playbooks import Reader
 
 PLAYBOOK = """
@@ -457,13 +458,31 @@ def test_a_script_outside_that_an_interpreter_is_given_is_covered(place: Path, t
     assert before != digest(place)
 
 
+@pytest.mark.parametrize("inventory", ["hosts.yml", "../../estate/hosts.yml", "base/hosts.yml", "base"])
 @pytest.mark.parametrize("key", ["vars: {tool: tools/a.sh}", "limit: '@tools/a.sh'"])
-def test_what_a_move_gives_its_playbook_is_covered(place: Path, key: str) -> None:
+def test_what_a_move_gives_its_playbook_is_covered_wherever_its_inventory_lies(
+    place: Path, key: str, inventory: str
+) -> None:
     write(place / "inventories/acme/services.yml", f"moves: {{go: {{playbook: p.yml, {key}}}}}\n")
+    for name in ("estate", "inventories/acme/base"):
+        write(place / name / "hosts.yml", "all: {hosts: {web: {ansible_connection: local}}}\n")
     write(place / "tools/a.sh")
-    before = digest(place)
+    sources = [place / "inventories/acme" / inventory]
+    before = playbook_digest(place, "p.yml", sources)
     write(place / "tools/a.sh", "other")
-    assert digest(place) != before
+    assert playbook_digest(place, "p.yml", sources) != before
+
+
+def test_what_a_move_gives_its_playbook_is_covered_where_its_inventory_is_named_by_a_whole_path(place: Path) -> None:
+    outside = write(place.parent / "estate/hosts.yml", "all: {hosts: {web: {ansible_connection: local}}}\n")
+    said = f"inventory: [{outside}]\nmoves: {{go: {{playbook: p.yml, vars: {{tool: tools/a.sh}}}}}}\n"
+    write(place / "inventories/acme/services.yml", said)
+    write(place / "tools/a.sh")
+    sources = sources_of(place)["acme"]
+    assert [x.resolve() for x in sources] == [outside.resolve()]
+    before = playbook_digest(place, "p.yml", sources)
+    write(place / "tools/a.sh", "other")
+    assert playbook_digest(place, "p.yml", sources) != before
 
 
 def test_a_role_with_dots_in_its_name_is_covered(place: Path) -> None:

@@ -84,6 +84,18 @@ def test_a_play_that_says_itself_how_it_logs_in_is_left_out(workspace: Path, sai
     assert "quay-gate" not in logins(workspace)
 
 
+@pytest.mark.parametrize(
+    ("limit", "reached"),
+    [("'quay-gate,!quay-db'", True), ("quay-db", False), ("'!quay-gate'", False), ("'{{ whom }}'", False)],
+)
+def test_nobody_logs_in_to_what_the_moves_limit_leaves_out(workspace: Path, limit: str, reached: bool) -> None:
+    """Two clients may share an inventory: what the limit leaves out is the other one's."""
+    services = workspace / "inventories" / "seaport" / "services.yml"
+    named = "    playbook: gate/restart.yml\n"
+    services.write_text(services.read_text().replace(named, f"{named}    limit: {limit}\n"))
+    assert ("quay-gate" in logins(workspace)) is reached
+
+
 def test_variables_beside_a_playbook_may_say_how(workspace: Path) -> None:
     """They are the playbook's alone."""
     (workspace / "playbooks" / "gate" / "host_vars").mkdir()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+
+import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
+from orchestrator.core.model import Move
 from orchestrator.core.reasons import Reason
 from tests.core.stage import lab
-from tests.core.world import World, book
+from tests.core.world import World, all_of, book
 
 EDITED = "playbooks/geo-site.yml was changed since it was loaded"
 
@@ -88,3 +92,30 @@ def test_a_playbook_refused_by_the_runner_makes_its_tier_ineligible_and_no_place
     judged = [t for t in world.records(r.TierJudged) if isinstance(t, r.TierJudged) and t.reason is Reason.PLAN_CHANGED]
     assert [t.state for t in judged] == [r.TierState.WAITING, r.TierState.INELIGIBLE]
     assert world.played.count("geo-site") == 1, "it is not begun again and again"
+
+
+OTHER: dict[str, Callable[[Move], Move]] = {
+    "variables": lambda m: replace(m, playbook=replace(m.playbook, extra_vars={"line": "b"})),
+    "hosts": lambda m: replace(m, playbook=replace(m.playbook, limit="other-hosts")),
+}
+
+
+@pytest.mark.parametrize("change", OTHER.values(), ids=OTHER)
+def test_what_was_approved_is_not_played_with_other_variables_or_on_other_hosts(change: Callable[[Move], Move]) -> None:
+    world = asked()
+    move = world.decided().runs["r1"].started.move
+    new = change(world.model.moves[move])
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="m2", moves={**world.model.moves, move: new})))
+    refused = world.say(WordKind.APPROVE, "r1")
+    assert (refused.accepted, refused.reason) == (False, Reason.PLAN_CHANGED)
+    world.run(5)
+    assert world.decided().runs["r2"].started.move == move, "it is asked about as it is now"
+
+
+def test_what_was_approved_is_not_fenced_by_another_proof() -> None:
+    world = asked()
+    hq = world.model.places["acme/hq"]
+    assert hq.fence is not None
+    new = replace(hq, fence=replace(hq.fence, proven_when=all_of("hq-dark")))
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="m2", places={**world.model.places, hq.id: new})))
+    assert world.say(WordKind.APPROVE, "r1").reason == Reason.PLAN_CHANGED

@@ -128,3 +128,28 @@ def test_of_people_of_one_name_nobody_is_taken_for_another(who: str, subject: st
     assert answer.accepted, answer
     spoken = [x for x in world.records(r.WordAccepted) if x.kind is WordKind.HOLD]
     assert spoken[-1].person == person
+
+
+def with_a_client_called(name: str, *speakers: Speaker) -> World:
+    """Another client beside acme, whose run r1 waits for a person."""
+    world = with_people(*speakers)
+    other = replace(next(iter(world.model.services.values())), id=f"{name}/erp", client=name, home=None)
+    model = replace(world.engine.model, digest="two clients", services={**world.model.services, other.id: other})
+    world.hears(e.ConfigurationLoaded(model))
+    return world
+
+
+def test_of_a_client_that_is_called_like_a_run_of_another_its_own_people_speak() -> None:
+    world = with_a_client_called("r1", BOB, Speaker("r1/dina", "r1", "Dina Rossi"))
+    assert says(world, WordKind.SUSPECT, "dina", "r1", named=True).accepted
+    assert says(world, WordKind.CLEAR, "bob", "r1", named=True).reason == Reason.NO_SUCH_PERSON
+    assert says(world, WordKind.APPROVE, "dina", "r1", named=True).reason == Reason.NO_SUCH_PERSON
+    assert says(world, WordKind.APPROVE, "bob", "r1", named=True).accepted
+
+
+def test_what_one_client_declares_of_logins_keeps_nobody_from_speaking_for_another() -> None:
+    world = with_a_client_called("bistro", BOB, replace(DINA, logins=("root", "dina")))
+    assert says(world, WordKind.HOLD, "bob", "acme").accepted, "root speaks for bob, whatever bistro says of root"
+    refused = says(world, WordKind.HOLD, "bob", "bistro")
+    assert refused.reason == Reason.NOT_THAT_PERSON
+    assert says(world, WordKind.APPROVE, "bob", "r1", Peer(7, 0, "root", "dina")).accepted

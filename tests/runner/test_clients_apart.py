@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cli.login import by_ansible
 from orchestrator.config import load
 from orchestrator.config.faults import Faults
 from orchestrator.config.inventory import read_inventory
@@ -529,6 +530,24 @@ async def test_plain_calls_find_connections_by_their_inventories(twins: Twins) -
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert told.read_text().split() == [client]
+
+
+@pytest.mark.parametrize("kept", ["where Ansible keeps them", "where the author says"])
+async def test_a_login_that_a_person_asks_for_is_its_own_clients(twins: Twins, kept: str) -> None:
+    """`bascule check login@app`: one client after the other, and the second one's host lets nobody in."""
+    (twins.hosts["west"].home / "user.pub").write_text("")
+    place = tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp")  # a socket's path is short
+    if kept == "where the author says":
+        said = f"ssh_args = -o ControlMaster=auto -o ControlPersist=60s -o ControlPath={place}/%h"
+        (twins.workspace / "playbooks" / "ansible.cfg").write_text(f"[ssh_connection]\n{said}\n")
+    asked = by_ansible(twins.workspace, {c: [twins.workspace / f"inventories/{c}/hosts.yml"] for c in CLIENTS})
+    try:
+        for _ in range(2):
+            found = {client: await asked(client, "app", False) for client in CLIENTS}
+            assert {client: fine for client, (fine, _) in found.items()} == {"east": True, "west": False}, found
+        assert len(os.listdir(place)) == (1 if kept == "where the author says" else 0), "by the settings of a step"
+    finally:
+        shutil.rmtree(place)
 
 
 BY_SSH = "ssh -F {file} -W %h:%p bastion"

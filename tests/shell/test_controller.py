@@ -263,3 +263,19 @@ async def test_a_controller_that_lost_its_lease_refuses_words_at_once(controller
     for word in ("w1", "w2"):  # the one that shows it, and one that comes later
         with pytest.raises(LeaseLost):
             await controller.speak(WordSpoken(word, WordKind.HOLD, "Ada", "*"))
+
+
+async def test_of_two_words_under_one_id_each_has_its_own_answer(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said at the same moment, before either is heard: a tool may count its findings for each client from one."""
+    with monkeypatch.context() as patch:
+        patch.setattr(controller._intake, "take", lambda: None)
+        about = ("acme", "acme/web")
+        words = [WordSpoken("edr-1", WordKind.SUSPECT, "edr", subject) for subject in about]
+        said = [asyncio.create_task(controller.speak(word)) for word in words]
+        await asyncio.sleep(0.5)
+    controller._intake.take()
+    first, second = await asyncio.gather(*said)
+    assert (first.accepted, second.accepted, second.reason) == (True, False, Reason.ID_IN_USE)
+    assert controller._answers == {}
