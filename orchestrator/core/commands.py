@@ -22,7 +22,8 @@ class RunPlaybook:
     playbook. `facts` are given to the playbook as extra variables: `bascule_incident`, `bascule_run`,
     `bascule_epoch`, `bascule_move`, `bascule_drill`, `bascule_deadline`, `bascule_place`, `bascule_from`, `bascule_to`.
     `beginning` tells the run from one that had the same id in another journal, or in a copy of this one: what is kept
-    of that one's attempts says nothing of this one. Empty: not known.
+    of that one's attempts says nothing of this one. Empty: not known. `workspace`: what its
+    epochs are known by on targets.
     """
 
     key: StepKey
@@ -32,6 +33,7 @@ class RunPlaybook:
     epoch: int
     timeout_s: float
     beginning: str = ""
+    workspace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class SettleStep:
     """After a restart: prove that this attempt has ended, here and on the target, or adopt it.
 
     Answer with `StepEnded` (the outcome on record, NEVER_BEGUN or LOST), or with `StepAdopted` and a later `StepEnded`.
+    NEVER_BEGUN only where `machine`, which was to carry it out, is the one that answers: any other cannot know. Empty:
+    not on record.
     """
 
     key: StepKey
@@ -53,6 +57,7 @@ class SettleStep:
     playbook: Playbook
     timeout_s: float
     beginning: str = ""
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

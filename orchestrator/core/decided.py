@@ -89,6 +89,7 @@ def _controller_began(d: Decided, x: r.ControllerBegan) -> None:
     if x.epoch <= d.epoch:
         raise IllegalRecord(f"epoch {x.epoch} of {x.controller} is not above {d.epoch}")
     d.controller, d.epoch = x, x.epoch
+    d.workspace = d.workspace or x.workspace
     for run in d.unfinished_runs():
         run.broken_off_at = x.at
     if not x.same_boot:
@@ -210,7 +211,7 @@ def _step_began(d: Decided, x: r.StepBegan) -> None:
     if x.attempt != step.attempt + 1:
         raise IllegalRecord(f"attempt {x.attempt} of {x.run}/{x.step} follows attempt {step.attempt}")
     step = _step(d, x.run, x.step, StepEvent.BEGIN)
-    step.attempt, step.attempt_at = x.attempt, x.at
+    step.attempt, step.attempt_at, step.machine = x.attempt, x.at, x.machine
     step.began_at = x.at if step.began_at is None else step.began_at
 
 

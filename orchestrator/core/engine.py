@@ -200,7 +200,14 @@ class Engine:
 
     def _controller_started(self, turn: Turn, event: e.ControllerStarted) -> None:
         began = r.ControllerBegan(
-            turn.now, event.controller, event.epoch, event.boot, event.same_boot, event.assumed_gap_s
+            turn.now,
+            event.controller,
+            event.epoch,
+            event.boot,
+            event.same_boot,
+            event.assumed_gap_s,
+            event.machine,
+            self.decided.workspace or event.workspace,
         )
         turn.record(began)
         self._watching.began(turn.now)

@@ -186,7 +186,8 @@ class ConfigurationLoaded:
 class ControllerStarted:
     """A controller took the lease. `same_boot`: the machine has not restarted, so detector streaks still count.
 
-    `assumed_gap_s`: how much of the axis was taken from the wall clock, and so expires nothing.
+    `assumed_gap_s`: how much of the axis was taken from the wall clock, and so expires nothing. `machine`: the one that
+    carries out what it begins. `workspace`: what its epochs are to be known by on targets, if nothing is on record.
     """
 
     controller: str
@@ -194,6 +195,8 @@ class ControllerStarted:
     boot: str
     same_boot: bool
     assumed_gap_s: float = 0.0
+    machine: str = ""
+    workspace: str = ""
 
 
 NOT_BY = "; not, or not yet: "  # in what is said of a delivery, before the ways that have not worked

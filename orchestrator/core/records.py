@@ -85,7 +85,11 @@ class PlannedStep:
 
 @dataclass(frozen=True, slots=True)
 class ControllerBegan:
-    """A controller took over with this epoch; steps that were running are unseen from now on."""
+    """A controller took over with this epoch; steps that were running are unseen from now on.
+
+    `machine`: the one that carries out what it begins. `workspace`: what its epochs are known by on targets; empty in
+    records of versions that kept it in a file.
+    """
 
     at: float
     controller: str
@@ -93,6 +97,8 @@ class ControllerBegan:
     boot: str
     same_boot: bool
     assumed_gap_s: float
+    machine: str = ""
+    workspace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +241,13 @@ class RecheckAdded:
 
 @dataclass(frozen=True, slots=True)
 class StepBegan:
-    """The durable intent: one attempt of one step is about to be carried out."""
+    """The durable intent: one attempt of one step is about to be carried out, by this machine (empty: not known)."""
 
     at: float
     run: str
     step: str
     attempt: int
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,27 +59,30 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
     live = (r.StepState.RUNNING, r.StepState.UNSEEN)
     if step is None or step.attempt != event.key.attempt or step.state not in live:
         return
-    if event.outcome is Outcome.OK:
+    outcome = event.outcome
+    if outcome is Outcome.NEVER_BEGUN and step.machine not in ("", turn.decided.machine):
+        outcome = Outcome.LOST  # whoever was not to carry it out cannot know
+    if outcome is Outcome.OK:
         endings.playbook_done(turn, run, step, Reason.CONDITIONS_MET, event.detail or "playbook ended well", event)
-    elif event.outcome is Outcome.NEVER_BEGUN and step.state is r.StepState.UNSEEN:
+    elif outcome is Outcome.NEVER_BEGUN and step.state is r.StepState.UNSEEN:
         turn.record(r.StepRetried(turn.now, run.id, step.name, Reason.NEVER_BEGUN, event.detail))
-    elif event.outcome in (Outcome.TIMED_OUT, Outcome.LOST):
-        reason = _FAILED_BY[event.outcome]
+    elif outcome in (Outcome.TIMED_OUT, Outcome.LOST):
+        reason = _FAILED_BY[outcome]
         turn.record(r.StepLooked(turn.now, run.id, step.name, step.attempt, reason, event.detail))
         done_when = looks.done_when_of(turn, run, step)
         turn.ask_now(done_when.checks() if done_when else ())
-    elif event.outcome is Outcome.CANCELLED and run.abort is not None:
+    elif outcome is Outcome.CANCELLED and run.abort is not None:
         endings.finish(
             turn, run, step, r.StepState.FAILED, Reason.ABORTED, event.detail or f"by {run.abort.who}", event
         )
         why = run.abort.why or "no reason given"
         endings.end(turn, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {why}")
     else:
-        detail = event.detail or event.outcome.value
-        if event.outcome is Outcome.PLAN_CHANGED:
+        detail = event.detail or outcome.value
+        if outcome is Outcome.PLAN_CHANGED:
             with contextlib.suppress(LookupError):
                 see(turn, {work_of(turn, run, step).playbook.digest: detail})
-        endings.fail(turn, run, step, _FAILED_BY[event.outcome], detail, event)
+        endings.fail(turn, run, step, _FAILED_BY[outcome], detail, event)
     advance(turn, run)
 
 
@@ -114,9 +117,8 @@ def take_over(turn: Turn, run: Run) -> None:
         except LookupError as gone:  # taken out of the configuration meanwhile
             endings.to_human(turn, run, Reason.PLAN_CHANGED, str(gone.args[0]))
             return
-        turn.command(
-            SettleStep(step_key(run, step), endings.client(run), work.playbook, work.timeout_s, beginning(run))
-        )
+        key, client = step_key(run, step), endings.client(run)
+        turn.command(SettleStep(key, client, work.playbook, work.timeout_s, beginning(run), step.machine))
         if run.abort is not None:
             turn.command(CancelStep(step_key(run, step)))
     elif step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):

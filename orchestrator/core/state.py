@@ -33,6 +33,7 @@ class Step:
     attempt: int = 0
     began_at: float | None = None  # of the first attempt
     attempt_at: float | None = None  # of this attempt
+    machine: str = ""  # that was to carry this attempt out
     looked_at: float | None = None
     looked_attempt: int = 0  # the latest attempt whose effect was looked at
     ended_at: float | None = None
@@ -243,6 +244,7 @@ class Decided:
     configuration: str = ""
     controller: r.ControllerBegan | None = None
     epoch: int = 0
+    workspace: str = ""  # what its epochs are known by on targets
     services: dict[str, ServiceState] = field(default_factory=dict)
     verdicts: dict[str, r.VerdictChanged] = field(default_factory=dict)
     fell: dict[str, r.VerdictChanged] = field(default_factory=dict)  # each check's latest down, also after it ended
@@ -261,6 +263,11 @@ class Decided:
     unheard: dict[str, Unheard] = field(default_factory=dict)  # client: its last notice, where it did not reach all
     incident_count: int = 0
     run_count: int = 0
+
+    @property
+    def machine(self) -> str:
+        """The machine that carries out what begins now; empty: not known."""
+        return self.controller.machine if self.controller is not None else ""
 
     def open_incidents(self) -> list[Incident]:
         """Incidents without an end, oldest first."""

@@ -48,15 +48,17 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
     kind = step.traits
     if _settled_before(turn, run, step) or (kind.destroys and _asked_too_long_ago(turn, run, step)):
         return True
-    turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1))
+    turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1, turn.decided.machine))
     at = kind.acts_at(run.started.from_place, run.started.to_place) if kind.acts_at is not None else None
     if at and at not in turn.decided.services[run.started.service].may_act:
         turn.record(r.MayActAdded(turn.now, run.started.service, at, run.id))
     if kind.by is By.PLAYBOOK:
         work = work_of(turn, run, step)
         key, facts, begun = step_key(run, step), facts_for(turn, run, step), beginning(run)
-        epoch = turn.decided.epoch
-        turn.command(RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, begun))
+        epoch, known_by = turn.decided.epoch, turn.decided.workspace
+        turn.command(
+            RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, begun, known_by)
+        )
     elif kind.by is By.PERSON:
         _ask_for_approval(turn, run)
     elif run.started.move in turn.model.moves:

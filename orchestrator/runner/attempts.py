@@ -57,6 +57,7 @@ class Attempt:
         self.key = key
         self.path = private / safe_name(key.run) / f"{safe_name(key.step)}.{key.attempt}"
         self.beginning = self.path / "beginning"
+        self.machine = self.path / "machine"
         self.lock = self.path / "lock"
         self.worker = self.path / "worker.json"
         self.events = self.path / "events.jsonl"
@@ -87,12 +88,22 @@ class Attempt:
                 self.path.rename(aside)
                 return
 
-    def create(self, beginning: str = "") -> None:
+    def is_on(self, machine: str) -> bool:
+        """Whether this machine carried it out; where nothing says which, it is taken to have."""
+        try:
+            known = self.machine.read_text(encoding="utf-8", errors="replace").strip("\0")
+        except OSError:
+            return True
+        return not known or known == machine
+
+    def create(self, beginning: str = "", machine: str = "") -> None:
         """Make the directory, durably. Raises FileExistsError if the attempt has been begun before."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.mkdir(mode=0o700)
         if beginning:
             self.beginning.write_text(beginning, encoding="utf-8")
+        if machine:
+            self.machine.write_text(machine, encoding="utf-8")
         for directory in (self.path.parent.parent, self.path.parent):
             sync_directory(directory)
 

@@ -23,6 +23,7 @@ from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, S
 from orchestrator.core.model import Playbook
 from orchestrator.runner import attempts, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
+from orchestrator.runner.machine import machine_of
 from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
 from orchestrator.runner.warm.owner import Zygote
@@ -39,7 +40,6 @@ class PlaybookRunner:
     """Runs playbooks of a workspace through ansible-runner, out of process.
 
     `inventories`: by client. `differs(client, playbook)`: what is not as its digest says, in a sentence, or nothing.
-    `workspace_id` names the epoch file on targets; it belongs to the journal: a new journal needs a new one.
     `private`: attempt directories, 0700. Events go to `emit` in the event loop's thread.
     """
 
@@ -50,7 +50,6 @@ class PlaybookRunner:
         emit: Emit,
         *,
         differs: Differs,
-        workspace_id: str,
         private: Path | None = None,
     ) -> None:
         self.workspace = workspace.resolve()
@@ -58,9 +57,9 @@ class PlaybookRunner:
         self.private = (private or workspace / ".bascule" / "runs").resolve()
         self._remembers = self.private.is_dir()  # else whatever ran before has left no trace: nothing is proven by that
         self.private.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.machine = machine_of(self.private)
         self._emit = emit
         self._differs = differs
-        self._workspace_id = safe_name(workspace_id)
         self._following: dict[StepKey, asyncio.Task[None]] = {}
         self._cancelled: set[StepKey] = set()
         self._workers: dict[StepKey, int] = {}  # pidfd
@@ -148,7 +147,7 @@ class PlaybookRunner:
             self._end(command.key, refusal)
             return
         try:
-            attempt.create(command.beginning)
+            attempt.create(command.beginning, self.machine)
             lock = attempt.take_lock()
         except OSError as error:
             self._end(command.key, _not_started(f"no place for the attempt: {error}"))
@@ -216,7 +215,7 @@ class PlaybookRunner:
             limit=command.playbook.limit,
             timeout_s=command.timeout_s,
             epoch=command.epoch,
-            workspace_id=self._workspace_id,
+            workspace_id=safe_name(command.workspace),
             kept_for=kept_for(str(self.workspace), command.client),
         )
 
@@ -274,6 +273,12 @@ class PlaybookRunner:
         attempt = Attempt(self.private, command.key)
         if attempt.exists() and not attempt.is_of(command.beginning):
             why = f"nothing is known of it: what is kept in {attempt.path} is of another run that had the same id"
+            self._end(command.key, Result(Outcome.LOST, why, ()))
+            return
+        elsewhere = command.machine not in ("", self.machine)
+        if self._remembers and (elsewhere if not attempt.exists() else not attempt.is_on(self.machine)):
+            by = command.machine or "another machine"
+            why = f"it was begun by {by}, and this is {self.machine}: what came of it there is not known here"
             self._end(command.key, Result(Outcome.LOST, why, ()))
             return
         await self._settle(command.key)

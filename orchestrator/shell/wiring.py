@@ -40,7 +40,7 @@ from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
-from orchestrator.shell.identity import identity_of
+from orchestrator.shell.identity import identity_for
 from orchestrator.shell.intake import Intake
 from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_lease
 from orchestrator.shell.loop import Ports, Shell
@@ -159,7 +159,15 @@ class Controller:
         self._ask(model)
         self._began = True
         self.shell.begin(
-            e.ControllerStarted(self.name, lease.epoch, clocks.boot(), self.axis.same_boot, self.axis.assumed_gap_s)
+            e.ControllerStarted(
+                self.name,
+                lease.epoch,
+                clocks.boot(),
+                self.axis.same_boot,
+                self.axis.assumed_gap_s,
+                self.runner.machine,
+                identity_for(self.workspace, lease.epoch),
+            )
         )
         for objection in self._configure(model):
             log.error("the new configuration cannot be put in force", why=objection)
@@ -332,7 +340,6 @@ class Controller:
             {},
             self._progressed,
             differs=self._differs,
-            workspace_id=identity_of(self.workspace, self.lease.epoch),
         )
         self._opened.push_async_callback(self.runner.close)
         self.sources = in_force.Sources(self.workspace)

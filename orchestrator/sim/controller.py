@@ -28,6 +28,7 @@ from orchestrator.sim.world import World
 
 TAKE_AGAIN_S = 2.0  # how often a controller without the lease asks for it again
 DELIVERY_S = 0.5  # of a notice
+MACHINE = "noc"  # it keeps its attempts over a restart
 HAIR_S = 1e-6  # more than two clocks differ by rounding
 FOREVER = float("inf")
 
@@ -128,7 +129,10 @@ class Controller:
         self._handling = True
         try:
             boot, axis = self._clocks.boot(), self._axis
-            self.shell.begin(e.ControllerStarted(self.name, lease.epoch, boot, axis.same_boot, axis.assumed_gap_s))
+            began = e.ControllerStarted(
+                self.name, lease.epoch, boot, axis.same_boot, axis.assumed_gap_s, MACHINE, "simulated"
+            )
+            self.shell.begin(began)
             self.shell.configure(self.model)
         finally:
             self._handling = False

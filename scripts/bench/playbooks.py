@@ -207,7 +207,6 @@ def _bascule(place: Path, executor: str) -> Iterator[Run]:
             {"bench": (place / "hosts.json",)},
             lambda event: ended.put_nowait(event) if isinstance(event, StepEnded) else None,
             differs=differs,
-            workspace_id="bench",
         )
         runner.warm_up(executor)
         if runner.zygote is None or not await runner.zygote.until_ready(READY_S):
@@ -217,7 +216,8 @@ def _bascule(place: Path, executor: str) -> Iterator[Run]:
     async def once(file: str) -> float:
         run_id = f"bench/run-{next(numbers)}"
         key = StepKey(run_id, "execute", 1)
-        command = RunPlaybook(key, "bench", Playbook(file, digest(file)), {"bascule_run": run_id}, 1, 120.0)
+        book, facts = Playbook(file, digest(file)), {"bascule_run": run_id}
+        command = RunPlaybook(key, "bench", book, facts, 1, 120.0, workspace="bench")
         began = time.perf_counter()
         runner.carry_out(command)
         end = await ended.get()

@@ -67,7 +67,6 @@ class Stage:
             {"acme": (self.inventory,)},
             self.heard.append,
             differs=self._differs,
-            workspace_id=self.workspace_id,
         )
 
     async def warmed(self) -> None:
@@ -101,16 +100,16 @@ class Stage:
         """Say RunPlaybook."""
         key = StepKey("acme/run-1", step, 1)
         facts = {"bascule_run": "acme/run-1"}
-        self.runner.carry_out(RunPlaybook(key, "acme", playbook, facts, epoch, timeout_s, beginning))
+        self.runner.carry_out(RunPlaybook(key, "acme", playbook, facts, epoch, timeout_s, beginning, self.workspace_id))
         return key
 
     def cancel(self, key: StepKey) -> None:
         """Say CancelStep."""
         self.runner.carry_out(CancelStep(key))
 
-    def settle(self, key: StepKey, playbook: Playbook, beginning: str = "") -> None:
+    def settle(self, key: StepKey, playbook: Playbook, beginning: str = "", machine: str = "") -> None:
         """Say SettleStep."""
-        self.runner.carry_out(SettleStep(key, "acme", playbook, 60.0, beginning))
+        self.runner.carry_out(SettleStep(key, "acme", playbook, 60.0, beginning, machine))
 
     async def end_of(self, key: StepKey) -> StepEnded:
         """Wait for the end of an attempt."""

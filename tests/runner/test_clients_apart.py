@@ -119,7 +119,6 @@ class Twins:
             {c: (self.workspace / "inventories" / c / "hosts.yml",) for c in CLIENTS},
             self.heard.append,
             differs=lambda _client, _book: "",
-            workspace_id="twins",
         )
 
     async def warmed(self, executor: str) -> None:
@@ -136,7 +135,7 @@ class Twins:
         (self.workspace / "playbooks" / name).write_text(text)
         key = StepKey(f"{client}/run-{self.count}", "go", 1)
         book = Playbook(name, digest(self.workspace / "playbooks" / name), extra_vars=variables)
-        self.runner.carry_out(RunPlaybook(key, client, book, {}, epoch, 60.0))
+        self.runner.carry_out(RunPlaybook(key, client, book, {}, epoch, 60.0, workspace="twins"))
 
         def ended() -> StepEnded | None:
             return next((e for e in self.heard if isinstance(e, StepEnded) and e.key == key), None)

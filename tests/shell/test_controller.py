@@ -19,7 +19,7 @@ from orchestrator.journal.journal import JournalUnwritable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.shell import waiting, wiring
-from orchestrator.shell.identity import identity_of
+from orchestrator.shell.identity import identity_for
 from orchestrator.shell.lease import LeaseLost, LeaseRefused
 from orchestrator.shell.wiring import Controller
 from tests.shell.small import PATIENCE_S, SERVICES, Small, write
@@ -200,29 +200,15 @@ async def test_a_second_controller_leaves_the_first_ones_lease_alone(small: Smal
     assert found.epoch == controller.lease.epoch
 
 
-def test_a_workspace_keeps_its_identity_with_its_journal(tmp_path: Path) -> None:
-    first = identity_of(tmp_path, 1)
-    assert identity_of(tmp_path, 2) == first
-    assert identity_of(tmp_path, 1) != first  # a new journal, whose epochs begin again
-
-
-def test_an_identity_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = identity_of(tmp_path, 1)
-
-    def cut(*_: object) -> None:
-        raise OSError("the power is gone")
-
-    monkeypatch.setattr("os.fsync", cut)
-    with pytest.raises(OSError, match="power"):
-        identity_of(tmp_path, 1)
-    assert identity_of(tmp_path, 2) == first
-
-
-def test_an_empty_identity_is_none(tmp_path: Path) -> None:
+def test_what_older_versions_kept_in_a_file_is_kept_and_a_new_journal_has_a_new_name(tmp_path: Path) -> None:
+    first = identity_for(tmp_path, 1)
+    assert len(first) == 16
+    assert identity_for(tmp_path, 1) != first
+    write(tmp_path / ".bascule/identity", "of-old\n")
+    assert identity_for(tmp_path, 7) == "of-old"
+    assert identity_for(tmp_path, 1) != "of-old"  # a new journal, whose epochs begin again
     write(tmp_path / ".bascule/identity", "")
-    found = identity_of(tmp_path, 7)
-    assert len(found) == 16
-    assert identity_of(tmp_path, 8) == found
+    assert len(identity_for(tmp_path, 7)) == 16
 
 
 async def test_a_word_that_cannot_be_remembered_is_refused_at_once(
