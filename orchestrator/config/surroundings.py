@@ -191,7 +191,7 @@ def _named(workspace: Path, setting: str, value: str, base: Path, start: Path) -
         value += "," + ",".join(_of_a_folder_above(workspace, value, base))
     tops = [p for p in paths_in(value, base, start) if p.exists() and not workspace.is_relative_to(p)]
     if _SECRET.search(setting):
-        return {label(workspace, top): trees.look_digest(top) for top in tops}
+        return {label(workspace, top): trees.look_digest(top, secret=True) for top in tops}
     return cover(workspace, tops)
 
 

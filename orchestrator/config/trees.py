@@ -130,10 +130,19 @@ def read_digest(path: Path, found: os.stat_result | None = None) -> str:
     return told
 
 
-def look_digest(path: Path) -> str:
-    """What a path is by its size and times alone, unread: for what is large and not the workspace's, or secret."""
+def look_digest(path: Path, *, secret: bool = False) -> str:
+    """What a path is by its size and times alone, unread: for what is large and not the workspace's, or `secret`.
+
+    A file with several names (installers and backups link them) is read all the same, unless it is secret: its time of
+    change is that of the others, too, and a name made or removed elsewhere would make it another file.
+    """
     digest = hashlib.sha256()
     for inner, found in walk(path):
-        told = "" if found is None else f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
+        if found is None:
+            told = ""
+        elif found.st_nlink > 1 and stat.S_ISREG(found.st_mode) and not secret:
+            told = read_digest(inner, found)
+        else:
+            told = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
         digest.update(f"{inner}\0{told}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]

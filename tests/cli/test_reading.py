@@ -171,7 +171,7 @@ def test_a_list_claims_no_miss_that_nobody_saw(
     tape = acts()
     kept.keep(tape)
     monkeypatch.setattr("orchestrator.cli.incidents.time.time", lambda: WALL + tape.now + 3600.0)
-    monkeypatch.setattr("orchestrator.cli.workspace.Reading.unwatched_s", lambda _self, _wall: 3600.0)
+    monkeypatch.setattr("orchestrator.reports.reader.Reader.unwatched_s", lambda _self, _wall: 3600.0)
     assert bascule("incidents") == 0
     *_, last, below = capsys.readouterr().out.splitlines()
     assert last.startswith("i3 ")

@@ -661,3 +661,26 @@ def test_a_cache_that_ansible_writes_does_not_make_it_another_one(place: Path, w
         write(place / top / "state/hosts/x", "{1}")
         write(place / top / ".cache/x", "{1}")
     assert digest(place) == before
+
+
+@pytest.mark.parametrize("where", ["package", "collection of the user"])
+def test_a_name_made_or_removed_elsewhere_does_not_change_what_is_installed(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Installers (uv, pnpm) and backups (`cp -al`, rsync) link files: another environment made or removed elsewhere
+    changes the time of change of this one's, and voided its approvals."""
+    monkeypatch.setattr(surroundings.sysconfig, "get_path", lambda _name: str(tmp_path / "site-packages"))
+    installed = {
+        "package": write(tmp_path / "site-packages/ansible_core-2.19.0.dist-info/RECORD", "ansible/a.py,sha256=1,9\n"),
+        "collection of the user": write(tmp_path / "home/.ansible/collections/ansible_collections/a/b/plugins/m.py"),
+    }[where]
+    os.link(installed, tmp_path / "cache")
+    before = digest(place)
+    os.link(installed, tmp_path / "another environment")
+    assert digest(place) == before
+    (tmp_path / "another environment").unlink()
+    assert digest(place) == before
+    kept = installed.stat()
+    installed.write_bytes(installed.read_bytes().replace(b"1", b"2"))
+    os.utime(installed, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    assert digest(place) != before
