@@ -13,6 +13,7 @@ def daemon(
     workspace: Annotated[Path | None, Parameter(name=["--workspace", "-w"])] = None,
     log_format: Annotated[str | None, Parameter(name="--log")] = None,
     wait_for_lease: bool = True,
+    new_epochs: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Run the daemon in the foreground. SIGTERM ends it, SIGHUP reloads the configuration.
 
@@ -24,6 +25,9 @@ def daemon(
         text or json; else text on a terminal and JSON otherwise.
     wait_for_lease
         Stand by while another controller holds the lease, and take over when it lapses.
+    new_epochs
+        Have the targets count this workspace's epochs anew. Once, after an older journal was restored, and only when it
+        is certain that no other controller of this workspace runs anywhere: nothing would refuse it.
     """
     import asyncio
     import sys
@@ -38,7 +42,7 @@ def daemon(
     chosen = find_workspace(workspace)
     outlet = set_up_logs(log_format or ("text" if sys.stderr.isatty() else "json"))
     try:
-        return asyncio.run(serve(chosen, wait_for_lease=wait_for_lease, log_state=outlet.state))
+        return asyncio.run(serve(chosen, wait_for_lease=wait_for_lease, new_epochs=new_epochs, log_state=outlet.state))
     except (Exception, KeyboardInterrupt) as error:
         return explain(error)  # here: after the last line of the log nothing more can be said
     finally:

@@ -16,7 +16,6 @@ from orchestrator.core.kept import KEPT_DURATIONS, KEPT_RUNS, forget, remember
 from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state import (
-    EVERYTHING,
     Decided,
     IllegalRecord,
     Incident,
@@ -26,13 +25,11 @@ from orchestrator.core.state import (
     Step,
     TierLedger,
     covers,
-    isolated_places,
     step_key,
 )
 from orchestrator.core.transitions import ENDED_BY, RUN, STEP, Illegal, RunEvent, StepEvent, next_state
 
 __all__ = [
-    "EVERYTHING",
     "Decided",
     "IllegalRecord",
     "Incident",
@@ -44,7 +41,6 @@ __all__ = [
     "apply",
     "covers",
     "fold",
-    "isolated_places",
     "step_key",
 ]
 
@@ -89,7 +85,7 @@ def _controller_began(d: Decided, x: r.ControllerBegan) -> None:
     if x.epoch <= d.epoch:
         raise IllegalRecord(f"epoch {x.epoch} of {x.controller} is not above {d.epoch}")
     d.controller, d.epoch = x, x.epoch
-    d.workspace = d.workspace or x.workspace
+    d.workspace = x.workspace or d.workspace
     for run in d.unfinished_runs():
         run.broken_off_at = x.at
     if not x.same_boot:

@@ -207,7 +207,7 @@ class Engine:
             event.same_boot,
             event.assumed_gap_s,
             event.machine,
-            self.decided.workspace or event.workspace,
+            event.workspace if event.anew else self.decided.workspace or event.workspace,
         )
         turn.record(began)
         self._watching.began(turn.now)

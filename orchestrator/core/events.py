@@ -187,7 +187,8 @@ class ControllerStarted:
     """A controller took the lease. `same_boot`: the machine has not restarted, so detector streaks still count.
 
     `assumed_gap_s`: how much of the axis was taken from the wall clock, and so expires nothing. `machine`: the one that
-    carries out what it begins. `workspace`: what its epochs are to be known by on targets, if nothing is on record.
+    carries out what it begins. `workspace`: what its epochs are to be known by on targets, if nothing is on record, or
+    if an operator wants them counted `anew`.
     """
 
     controller: str
@@ -197,6 +198,7 @@ class ControllerStarted:
     assumed_gap_s: float = 0.0
     machine: str = ""
     workspace: str = ""
+    anew: bool = False
 
 
 NOT_BY = "; not, or not yet: "  # in what is said of a delivery, before the ways that have not worked

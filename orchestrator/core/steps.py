@@ -10,7 +10,7 @@ from orchestrator.core import endings, ladder, looks, policy
 from orchestrator.core import records as r
 from orchestrator.core.approving import consequences
 from orchestrator.core.commands import NoticeKind, RunPlaybook
-from orchestrator.core.decided import Run, Step, covers, isolated_places, step_key
+from orchestrator.core.decided import Run, Step, covers, step_key
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import By
 from orchestrator.core.model import Condition, Fence, Json, Mode, Move, Service
@@ -18,6 +18,7 @@ from orchestrator.core.plan import beginning, changed, digest_as_started, facts_
 from orchestrator.core.policy import Finding
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import Sentence
+from orchestrator.core.state import isolated_places
 from orchestrator.core.turn import FOREVER, Turn
 
 

@@ -13,13 +13,14 @@ from orchestrator.core import approving, endings, failback, ladder, plan, policy
 from orchestrator.core import overrides as overrides_
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
-from orchestrator.core.decided import EVERYTHING, covers
+from orchestrator.core.decided import covers
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.incident import is_braked
 from orchestrator.core.model import Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.start import is_planned, start_run
+from orchestrator.core.state import EVERYTHING
 from orchestrator.core.turn import Turn
 
 LONGEST_S = 10 * 365 * 86400.0  # of a maintenance

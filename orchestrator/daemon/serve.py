@@ -36,8 +36,16 @@ FENCE_PATIENCE_S = 120.0  # how long a stop waits for a fence that has begun
 FILES_WANTED = 16384  # each question that needs a connection has one open
 
 
-async def serve(workspace: Path, *, wait_for_lease: bool = True, log_state: Callable[[], Json] = lambda: None) -> int:
+async def serve(
+    workspace: Path,
+    *,
+    wait_for_lease: bool = True,
+    new_epochs: bool = False,
+    log_state: Callable[[], Json] = lambda: None,
+) -> int:
     """Run until told to stop; the exit code: 0 stopped, 1 lost the lease. `log_state` tells how its log does.
+
+    `new_epochs`: see `Controller`.
 
     Raises ConfigurationInvalid, LeaseRefused (without `wait_for_lease`), JournalError.
     """
@@ -47,7 +55,7 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True, log_state: Call
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, hang_up.set)
     _allow_files()
-    controller = await _started(workspace, wait_for_lease, stop)
+    controller = await _started(workspace, wait_for_lease, new_epochs, stop)
     if controller is None:
         return 0
     desk = _desk(controller, log_state)
@@ -70,11 +78,11 @@ async def serve(workspace: Path, *, wait_for_lease: bool = True, log_state: Call
         log.info("daemon has stopped")
 
 
-async def _started(workspace: Path, wait: bool, stop: asyncio.Event) -> Controller | None:
+async def _started(workspace: Path, wait: bool, new_epochs: bool, stop: asyncio.Event) -> Controller | None:
     """A controller that holds the lease; None when told to stop before."""
     told = False
     while not stop.is_set():
-        controller = Controller(workspace)
+        controller = Controller(workspace, new_epochs=new_epochs)
         try:
             await controller.start()
         except LeaseRefused as refused:

@@ -19,6 +19,7 @@ from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, StepState, TierState, Verdict, WordAccepted
 from orchestrator.core.sight import ServiceSeen
+from orchestrator.core.state import isolated_places
 from orchestrator.core.turn import Turn, percentile
 from orchestrator.reports.status_parts import (
     NOT_MADE,
@@ -340,7 +341,7 @@ def _braked(service: Service, found: d.ServiceState, state: d.Decided, now: floa
 
 
 def _notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable[str]:
-    for place, run in d.isolated_places(state, service.id).items():
+    for place, run in isolated_places(state, service.id).items():
         yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
     if (led := _led_elsewhere(service, found, state)) is not None:
         yield led

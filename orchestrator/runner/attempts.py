@@ -88,13 +88,13 @@ class Attempt:
                 self.path.rename(aside)
                 return
 
-    def is_on(self, machine: str) -> bool:
-        """Whether this machine carried it out; where nothing says which, it is taken to have."""
+    def begun_by(self, on_record: str) -> str:
+        """The machine that carried it out, as it says itself, else as the journal says; empty: nobody says."""
         try:
             known = self.machine.read_text(encoding="utf-8", errors="replace").strip("\0")
         except OSError:
-            return True
-        return not known or known == machine
+            known = ""
+        return known or on_record
 
     def create(self, beginning: str = "", machine: str = "") -> None:
         """Make the directory, durably. Raises FileExistsError if the attempt has been begun before."""

@@ -271,17 +271,15 @@ class PlaybookRunner:
 
     async def _settle_known(self, command: SettleStep) -> None:
         attempt = Attempt(self.private, command.key)
+        by = attempt.begun_by(command.machine)
         if attempt.exists() and not attempt.is_of(command.beginning):
             why = f"nothing is known of it: what is kept in {attempt.path} is of another run that had the same id"
-            self._end(command.key, Result(Outcome.LOST, why, ()))
-            return
-        elsewhere = command.machine not in ("", self.machine)
-        if self._remembers and (elsewhere if not attempt.exists() else not attempt.is_on(self.machine)):
-            by = command.machine or "another machine"
+        elif self._remembers and by not in ("", self.machine):
             why = f"it was begun by {by}, and this is {self.machine}: what came of it there is not known here"
-            self._end(command.key, Result(Outcome.LOST, why, ()))
+        else:
+            await self._settle(command.key)
             return
-        await self._settle(command.key)
+        self._end(command.key, Result(Outcome.LOST, why, ()))
 
     async def _settle(self, key: StepKey, announce: bool = True) -> None:
         attempt = Attempt(self.private, key)

@@ -77,13 +77,22 @@ class Controller:
     """One controller of one workspace, in one event loop. `start`, then `run`, then `close`."""
 
     def __init__(
-        self, workspace: Path, *, name: str = "", attends: bool = True, watchers: Watchers | None = None
+        self,
+        workspace: Path,
+        *,
+        name: str = "",
+        attends: bool = True,
+        watchers: Watchers | None = None,
+        new_epochs: bool = False,
     ) -> None:
-        """With `attends=False` (one-shot commands) incidents are left alone: only words and runs go on."""
+        """With `attends=False` (one-shot commands) incidents are left alone: only words and runs go on.
+
+        `new_epochs`: targets are to count this workspace's epochs anew, under another name.
+        """
         self.workspace = workspace.resolve()
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.watchers = watchers or Watchers()
-        self._attends = attends
+        self._attends, self._new_epochs = attends, new_epochs
         self._over = False  # closed, or not the decider any more: nothing is taken in
         self._timer: asyncio.TimerHandle | None = None
         self._answers: dict[str, list[asyncio.Future[c.Answered]]] = {}  # by word: of each who says it, in turn
@@ -166,7 +175,8 @@ class Controller:
                 self.axis.same_boot,
                 self.axis.assumed_gap_s,
                 self.runner.machine,
-                identity_for(self.workspace, lease.epoch),
+                identity_for(self.workspace, 1 if self._new_epochs else lease.epoch),
+                anew=self._new_epochs,
             )
         )
         for objection in self._configure(model):

@@ -66,3 +66,12 @@ def test_what_epochs_are_known_by_is_on_record_and_stays() -> None:
         e.ControllerStarted("c3", 3, "boot", True, 0.0, "noc", "proposed"), 2.0
     )
     assert [x.workspace for x in outcome.records if isinstance(x, r.ControllerBegan)] == ["kept"]
+
+
+def test_an_operator_has_epochs_counted_anew() -> None:
+    """After an older journal was restored, targets have seen larger epochs under the name that it knows."""
+    engine = Engine(Model(""), fold([r.ControllerBegan(0.0, "c1", 1, "boot", False, 0.0, "noc", "kept")]))
+    engine.step(e.ControllerStarted("c2", 2, "boot", True, 0.0, "noc", "new", anew=True), 1.0)
+    assert engine.decided.workspace == "new"
+    engine.step(e.ControllerStarted("c3", 3, "boot", True, 0.0, "noc", "proposed"), 2.0)
+    assert engine.decided.workspace == "new"

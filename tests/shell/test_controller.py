@@ -200,6 +200,18 @@ async def test_a_second_controller_leaves_the_first_ones_lease_alone(small: Smal
     assert found.epoch == controller.lease.epoch
 
 
+async def test_what_epochs_are_known_by_is_kept_in_the_journal_until_an_operator_says_otherwise(small: Small) -> None:
+    known = []
+    for new_epochs in (False, False, True, False):
+        found = Controller(small.path, new_epochs=new_epochs)
+        await found.start()
+        known.append(found.shell.engine.decided.workspace)
+        await found.close()
+    assert known[0] == known[1] != known[2] == known[3]
+    assert all(len(name) == 16 for name in known)
+    assert not (small.path / ".bascule/identity").exists()
+
+
 def test_what_older_versions_kept_in_a_file_is_kept_and_a_new_journal_has_a_new_name(tmp_path: Path) -> None:
     first = identity_for(tmp_path, 1)
     assert len(first) == 16
