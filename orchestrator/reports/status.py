@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from orchestrator.core import decided as d
-from orchestrator.core import endings, failback, notices, plan
+from orchestrator.core import endings, notices
 from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.incident import IN_THE_DARK
 from orchestrator.core.model import Model, Service
 from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, StepState, TierState, Verdict, WordAccepted
+from orchestrator.core.records import Decision, StepState, TierState, Verdict
 from orchestrator.core.sight import ServiceSeen
-from orchestrator.core.state import isolated_places
-from orchestrator.core.turn import Turn, percentile
+from orchestrator.core.turn import percentile
+from orchestrator.reports.status_notes import brakes, edited, going_back, notes, undeclared
 from orchestrator.reports.status_parts import (
     NOT_MADE,
     SETTLING,
@@ -33,7 +33,6 @@ from orchestrator.reports.status_parts import (
     StatusNow,
     StepNow,
     TierNow,
-    recorded_before,
 )
 
 
@@ -201,7 +200,7 @@ def _service(
     since = incident.episode_first_bad_at if incident is not None else seen.since if seen is not None else None
     for_s = None if since is None else max(0.0, now - since)
     judged = incident.judged if incident else None
-    braked = tuple(_braked(service, found, state, now))
+    braked = tuple(brakes(service, found, state, now))
     return ServiceNow(
         id=service.id,
         client=service.client,
@@ -222,10 +221,10 @@ def _service(
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
         notes=(
             *braked,
-            *_notes(service, found, state),
-            *_undeclared(service, state, model),
-            *_edited(service, state, model, now),
-            *_going_back(service, state, model, now),
+            *notes(service, found, state),
+            *undeclared(service, state, model),
+            *edited(service, state, model, now),
+            *going_back(service, state, model, now),
         ),
         bad_checks=bad,
         outages=incident.episodes if incident else 0,
@@ -323,79 +322,3 @@ def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, move: str, st
     if ledger.state is TierState.RUNNING and not any(x.ended is None for x in runs):
         return SETTLING if runs and runs[-1].ended is not None and runs[-1].ended.ok else TierState.WAITING.value
     return ledger.state.value
-
-
-def _braked(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
-    """Why nothing would be done for it by itself, or not without asking."""
-    for subject, hold in state.holds.items():
-        if d.covers(subject, service.id):
-            yield f"held by {_speaker(hold)}" + (f": {hold.why}" if hold.why else "")
-    for name, ends_at in state.maintenance.items():
-        if d.covers(name.partition("#")[0], service.id) and ends_at > now:
-            yield f"in maintenance for another {show_duration(ends_at - now)}"
-    for subject, word in state.suspected.items():
-        if d.covers(subject, service.id):
-            yield f"compromise suspected by {_speaker(word)}" + (f": {word.why}" if word.why else "")
-    if found.frozen is not None:
-        yield f"frozen ({found.frozen.reason.value}): {found.frozen.evidence}"
-
-
-def _notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable[str]:
-    for place, run in isolated_places(state, service.id).items():
-        yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
-    if (led := _led_elsewhere(service, found, state)) is not None:
-        yield led
-    others = sorted(found.may_act - ({found.place} if found.place else set()))
-    if others:
-        yield "may also be acting: " + ", ".join(others)
-
-
-def _undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str]:
-    """Moves in effect that the configuration does not know any more: nothing there takes them back."""
-    for move, name in state.engaged.items():
-        run = state.runs.get(name)
-        whose = run.started.service if run is not None and run.started.service in model.services else service.id
-        if move not in model.moves and move.partition("/")[0] == service.client and whose == service.id:
-            yield f"{move} is in effect since {name}, and is no move of the configuration any more"
-
-
-def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) -> str | None:
-    """Of a service that came back with another's move, which it has too: its own place is as recorded before."""
-    last = state.incidents.get(found.last_incident or "")
-    ended = last.ended if last is not None else None
-    if ended is None or ended.reason is not Reason.RECOVERED_WITH_ANOTHER:
-        return None
-    run = state.runs.get(ended.run or "")
-    if run is None or run.started.to_place in (None, found.place) or any(at > ended.at for at, _ in found.formerly):
-        return None
-    acted = run.execute is not None and run.execute.state is StepState.DONE
-    shared = any(t.move == run.started.move for t in service.ladder)
-    return recorded_before(found.place, run.started) if acted and shared else None
-
-
-def _unproven(state: d.Decided, run: str, place: str) -> str:
-    """What is to be added where nothing showed that the isolation holds."""
-    proofs = [s for s in state.runs[run].steps if s.traits.contains and not s.traits.played and s.place == place]
-    return "" if proofs and all(s.state is StepState.DONE for s in proofs) else ", which nothing has proven"
-
-
-def _edited(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
-    """What waits for an approval that nobody can give, since its files are others by now."""
-    run = state.run_for(service.id)
-    if run is not None and run.asks_a_person:
-        differs = plan.changed(Turn(model, state, {}, now), run)
-        if differs:
-            yield f"{run.id} cannot be approved as it was shown: {differs}: bascule reload"
-
-
-def _speaker(word: WordAccepted) -> str:
-    """A name, and the login that it was said from where that is another."""
-    login = (word.peer.session or word.peer.login or str(word.peer.uid)) if word.peer else ""
-    return f"{word.who} (login {login})" if login and login != word.who else word.who
-
-
-def _going_back(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
-    wait = failback.waits(state, model, service, now)
-    if wait is not None:
-        left = show_duration(wait.until - now)
-        yield f"goes back by itself in {left} at the earliest: {wait.reason.value}: {wait.evidence}"

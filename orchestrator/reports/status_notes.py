@@ -1,0 +1,97 @@
+"""What is said beside a service's status: what holds it back, what stands, what waits for files, when it goes back.
+
+The one rule it keeps: each sentence is one record's, or a few; where there is none, nothing is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator.core import decided as d
+from orchestrator.core import failback, plan
+from orchestrator.core.durations import show_duration
+from orchestrator.core.model import Model, Service
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import StepState, WordAccepted
+from orchestrator.core.state import isolated_places
+from orchestrator.core.turn import Turn
+from orchestrator.reports.status_parts import recorded_before
+
+
+def brakes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
+    """What keeps bascule from acting for it by itself."""
+    """Why nothing would be done for it by itself, or not without asking."""
+    for subject, hold in state.holds.items():
+        if d.covers(subject, service.id):
+            yield f"held by {_speaker(hold)}" + (f": {hold.why}" if hold.why else "")
+    for name, ends_at in state.maintenance.items():
+        if d.covers(name.partition("#")[0], service.id) and ends_at > now:
+            yield f"in maintenance for another {show_duration(ends_at - now)}"
+    for subject, word in state.suspected.items():
+        if d.covers(subject, service.id):
+            yield f"compromise suspected by {_speaker(word)}" + (f": {word.why}" if word.why else "")
+    if found.frozen is not None:
+        yield f"frozen ({found.frozen.reason.value}): {found.frozen.evidence}"
+
+
+def notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable[str]:
+    """What was done to its places, or around it, and still stands."""
+    for place, run in isolated_places(state, service.id).items():
+        yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
+    if (led := _led_elsewhere(service, found, state)) is not None:
+        yield led
+    others = sorted(found.may_act - ({found.place} if found.place else set()))
+    if others:
+        yield "may also be acting: " + ", ".join(others)
+
+
+def undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str]:
+    """Moves in effect that the configuration does not know any more: nothing there takes them back."""
+    for move, name in state.engaged.items():
+        run = state.runs.get(name)
+        whose = run.started.service if run is not None and run.started.service in model.services else service.id
+        if move not in model.moves and move.partition("/")[0] == service.client and whose == service.id:
+            yield f"{move} is in effect since {name}, and is no move of the configuration any more"
+
+
+def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) -> str | None:
+    """Of a service that came back with another's move, which it has too: its own place is as recorded before."""
+    last = state.incidents.get(found.last_incident or "")
+    ended = last.ended if last is not None else None
+    if ended is None or ended.reason is not Reason.RECOVERED_WITH_ANOTHER:
+        return None
+    run = state.runs.get(ended.run or "")
+    if run is None or run.started.to_place in (None, found.place) or any(at > ended.at for at, _ in found.formerly):
+        return None
+    acted = run.execute is not None and run.execute.state is StepState.DONE
+    shared = any(t.move == run.started.move for t in service.ladder)
+    return recorded_before(found.place, run.started) if acted and shared else None
+
+
+def _unproven(state: d.Decided, run: str, place: str) -> str:
+    """What is to be added where nothing showed that the isolation holds."""
+    proofs = [s for s in state.runs[run].steps if s.traits.contains and not s.traits.played and s.place == place]
+    return "" if proofs and all(s.state is StepState.DONE for s in proofs) else ", which nothing has proven"
+
+
+def edited(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
+    """What waits for an approval that nobody can give, since its files are others by now."""
+    run = state.run_for(service.id)
+    if run is not None and run.asks_a_person:
+        differs = plan.changed(Turn(model, state, {}, now), run)
+        if differs:
+            yield f"{run.id} cannot be approved as it was shown: {differs}: bascule reload"
+
+
+def _speaker(word: WordAccepted) -> str:
+    """A name, and the login that it was said from where that is another."""
+    login = (word.peer.session or word.peer.login or str(word.peer.uid)) if word.peer else ""
+    return f"{word.who} (login {login})" if login and login != word.who else word.who
+
+
+def going_back(service: Service, state: d.Decided, model: Model, now: float) -> Iterable[str]:
+    """When it goes back by itself, where it would."""
+    wait = failback.waits(state, model, service, now)
+    if wait is not None:
+        left = show_duration(wait.until - now)
+        yield f"goes back by itself in {left} at the earliest: {wait.reason.value}: {wait.evidence}"
