@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": {"core", "journal"},  # to read it: `reader.py`
     "drills": {"core"},
     "sim": {"core", "shell", "journal", "runner", "probes", "reports"},  # what is shown is tried, too
+    "testing": {"core", "shell"},  # for people who test their own: nothing here imports it
     "shell": {"core", "journal"},
     "lab": set(),
     "syntax": set(),
@@ -63,6 +64,7 @@ BETTER_PLACE: dict[str, str] = {
     "reports": "a report is a fold over entries, which `reports/reader.py` reads: take what else it needs as arguments",
     "drills": "drills choose and schedule: take what they need as arguments, and join rooms in shell/wiring.py",
     "sim": "the simulator takes a model and knows no files: read files in cli/",
+    "testing": "it is what others import: the engine, and a workspace's model as shell/wiring.py reads it",
     "shell": "only shell/wiring.py joins implementations; take a port or a protocol here",
     "demo": "the demo plays acts on the lab and reads the journal as anybody may; it runs bascule as a program",
     "lab": "the lab is the world outside: it imports nothing of ours, or it would prove us with ourselves",

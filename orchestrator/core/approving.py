@@ -100,15 +100,15 @@ def alive(turn: Turn, place_id: str) -> Signs:
         if check.client != place.client or not domains & check.domains or check.id in about or check.reference:
             continue
         found.asked += 1
-        row = turn.rows.get(check.id)
-        if row is None or row.last_answer is Answer.NONE or turn.now - row.last_sent_at > check.stale_after_s:
+        row = turn.rows().get(check.id)
+        if row is None or row.last_answer is Answer.NONE or turn.now() - row.last_sent_at > check.stale_after_s:
             found.unknown += 1
         elif row.last_answer is Answer.SILENT:
             found.unknown += turn.blind(check.vantage)
         else:
             answers = found.well if row.last_answer is Answer.GOOD else found.badly
             name = f"{check.client}/{check.host}" if check.host else check.id
-            ago_s = max(0.0, turn.now - row.last_sent_at)
+            ago_s = max(0.0, turn.now() - row.last_sent_at)
             answers[name] = min(ago_s, answers.get(name, ago_s))
     return found
 
@@ -130,7 +130,7 @@ def _others(turn: Turn, service: Service, place_id: str) -> Iterator[str]:
 def _lost(turn: Turn, service: Service, move: Move) -> Iterator[str]:
     if move.to is None:
         return
-    age_s = turn.data_age_s(move.data_age, turn.now) if move.data_age is not None else None
+    age_s = turn.data_age_s(move.data_age, turn.now()) if move.data_age is not None else None
     if age_s is not None:
         yield f"at most the last {show_duration(age_s)} of data are lost: the age of what is at {move.to}"
     elif service.rpo_s is not None or move.data_age is not None:
@@ -143,6 +143,6 @@ def _at_work(turn: Turn, service: Service) -> Iterator[str]:
             yield f"{word.who} holds {subject}" + (f": {word.why}" if word.why else "")
     for name, ends_at in turn.decided.maintenance.items():
         subject = name.partition("#")[0]
-        if covers(subject, service.id) and turn.now < ends_at:
-            left = show_duration(ends_at - turn.now)
+        if covers(subject, service.id) and turn.now() < ends_at:
+            left = show_duration(ends_at - turn.now())
             yield f"{subject} is in maintenance for another {left}: somebody may be at work"

@@ -38,7 +38,7 @@ class Cadence:
 
     def use(self, turn: Turn, changed: Mapping[str, Row | None], awaited: AbstractSet[str]) -> None:
         """Say what changes in the cadence, now that these rows have changed and these checks are awaited."""
-        rows, checks, fast = turn.rows, turn.model.checks, self.fast
+        rows, checks, fast = turn.rows(), turn.model.checks, self.fast
         looked_at = {c for c in changed if self._look(c, rows.get(c))}
         waits = awaited | self._needed_by(turn) if self._doubtful else awaited
         if waits != self._waits:

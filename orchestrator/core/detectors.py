@@ -175,7 +175,7 @@ class Detectors:
             if row.suspended_at is None:
                 self._suspended.discard(name)
             elif check.vantage == vantage:
-                verdict = detector.reconsider(row, check, turn.reference_at(vantage, row.last_silent_at), turn.now)
+                verdict = detector.reconsider(row, check, turn.reference_at(vantage, row.last_silent_at), turn.now())
                 self.changed[name] = row
                 changed |= self._set_verdict(turn, check, row, verdict)
         return changed
@@ -202,15 +202,15 @@ class Detectors:
     def reconsider(self, turn: Turn) -> bool:
         """Let time tell: silences that no reference confirmed, and checks without any answer for too long."""
         changed = False
-        while (name := self.overdue(turn.now)) is not None:
+        while (name := self.overdue(turn.now())) is not None:
             self._timers.drop()
             row, check = self.rows[name], self._checks[name]
             confirmed_at = turn.reference_at(check.vantage, row.last_silent_at)
-            verdict = detector.reconsider(row, check, confirmed_at, turn.now)
+            verdict = detector.reconsider(row, check, confirmed_at, turn.now())
             if verdict is not row.verdict:
                 self.changed[name] = row
                 changed |= self._set_verdict(turn, check, row, verdict)
-            self._watch(name, not_before=turn.now + check.every_s)
+            self._watch(name, not_before=turn.now() + check.every_s)
         return changed
 
     def _watch(self, check: str, not_before: float = 0.0) -> None:
@@ -224,9 +224,9 @@ class Detectors:
         self._resting.rouse(check.id)
         first_bad_at = row.first_bad_at
         if verdict is r.Verdict.DOWN and first_bad_at is None:  # by its window
-            first_bad_at = next((at for at, rtt_s in row.window if rtt_s < 0), turn.now)
-        evidence = detector.evidence(row, check, turn.now)
-        turn.record(r.VerdictChanged(turn.now, check.id, was, verdict, first_bad_at, evidence, dict(row.measures)))
+            first_bad_at = next((at for at, rtt_s in row.window if rtt_s < 0), turn.now())
+        evidence = detector.evidence(row, check, turn.now())
+        turn.record(r.VerdictChanged(turn.now(), check.id, was, verdict, first_bad_at, evidence, dict(row.measures)))
         return True
 
     # ---- models and controllers
@@ -242,7 +242,7 @@ class Detectors:
                 self.changed[name] = None
                 if was is not r.Verdict.UNKNOWN:
                     evidence = f"{name}: {'changed' if name in model.checks else 'removed'} by the configuration"
-                    turn.record(r.VerdictChanged(turn.now, name, was, r.Verdict.UNKNOWN, None, evidence))
+                    turn.record(r.VerdictChanged(turn.now(), name, was, r.Verdict.UNKNOWN, None, evidence))
         self._suspended &= self.rows.keys()
         self._timers.clear()
         for name in self.rows:

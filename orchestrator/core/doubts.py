@@ -35,7 +35,7 @@ def look(turn: Turn, memory: Memory) -> None:
     if not turn.model.checks:
         memory.look_at = FOREVER
         return
-    again = turn.now + LOOK_S
+    again = turn.now() + LOOK_S
     groups: dict[tuple[str, Lack], list[Item]] = {}
     for item in readiness.assess(turn):
         if item.lack is Lack.UNHEARD and not turn.decided.unheard[item.client].delivered:
@@ -61,20 +61,20 @@ def _group(turn: Turn, client: str, lack: Lack, items: list[Item], memory: Memor
             continue
         key = (client, lack.value, item.subject)
         if item.excused:
-            memory.excused[key] = turn.now
+            memory.excused[key] = turn.now()
             continue
-        since = memory.seen.setdefault(key, turn.now)  # it outlives a reload, which gives changed checks new rows
+        since = memory.seen.setdefault(key, turn.now())  # it outlives a reload, which gives changed checks new rows
         since = since if item.since is None else min(since, item.since)
         at = max(since, memory.excused.get(key, 0.0)) + _patience_s(turn, item, doubt_s)
         at = max(at, quiet_until)
         waits.append((at, item))
         again = min(again, at)
-    if turn.now >= again:
-        _tell(turn, client, lack, [item for at, item in waits if at <= turn.now + TOGETHER_S])
-        return min((at for at, _ in waits if at > turn.now + TOGETHER_S), default=FOREVER)
+    if turn.now() >= again:
+        _tell(turn, client, lack, [item for at, item in waits if at <= turn.now() + TOGETHER_S])
+        return min((at for at, _ in waits if at > turn.now() + TOGETHER_S), default=FOREVER)
     there = {item.subject for item in items}
     ended = [x for x in known.subjects if x not in there and readiness.over(turn, lack, x)] if known else []
-    if ended and turn.now >= quiet_until:
+    if ended and turn.now() >= quiet_until:
         _tell_over(turn, client, lack, ended, [x for x in known.subjects if x not in ended] if known else [])
     elif ended:
         again = min(again, quiet_until)
@@ -90,7 +90,7 @@ def _patience_s(turn: Turn, item: Item, doubt_s: float) -> float:
 def _tell(turn: Turn, client: str, lack: Lack, items: list[Item]) -> None:
     said = []
     for item in items[:LISTED]:
-        for_s = f" for {show_duration(turn.now - item.since)}" if item.since is not None else ""
+        for_s = f" for {show_duration(turn.now() - item.since)}" if item.since is not None else ""
         subject = f"vantage {item.subject}" if lack in (Lack.BLIND, Lack.NO_REFERENCE) else item.subject
         said.append(f"{subject}{for_s}: {item.evidence}; {item.means}")
     more = f"; and {len(items) - LISTED} more" if len(items) > LISTED else ""
@@ -107,5 +107,5 @@ def _tell_over(turn: Turn, client: str, lack: Lack, ended: list[str], left: list
 
 
 def _due(turn: Turn, kind: NoticeKind, client: str, lack: Lack, subjects: list[str], text: str, say: str) -> None:
-    notice = f"{kind.value}/{client}/{lack.value}/{turn.now:.3f}"
+    notice = f"{kind.value}/{client}/{lack.value}/{turn.now():.3f}"
     turn.tell(notice, kind, client, text, say=say, details={"lack": lack.value, "subjects": list(subjects)})

@@ -23,11 +23,11 @@ def playbook_done(
         return
     started, move = run.started, turn.model.moves.get(run.started.move)
     if started.to_place and turn.decided.services[started.service].place != started.to_place:
-        turn.record(r.PlacementChanged(turn.now, started.service, started.from_place, started.to_place, run.id))
+        turn.record(r.PlacementChanged(turn.now(), started.service, started.from_place, started.to_place, run.id))
     elif move is not None and move.undoes:
-        turn.record(r.MoveEngaged(turn.now, move.undoes, False, run.id))
+        turn.record(r.MoveEngaged(turn.now(), move.undoes, False, run.id))
     elif move is not None and move.to is None:
-        turn.record(r.MoveEngaged(turn.now, move.id, True, run.id))
+        turn.record(r.MoveEngaged(turn.now(), move.id, True, run.id))
 
 
 def finish(
@@ -42,7 +42,7 @@ def finish(
 ) -> None:
     tasks, unguarded = (event.tasks, event.unguarded) if event else ((), ())
     ended = (state, reason, evidence, tasks, measures or {}, unguarded)
-    turn.record(r.StepFinished(turn.now, run.id, step.name, step.attempt, *ended))
+    turn.record(r.StepFinished(turn.now(), run.id, step.name, step.attempt, *ended))
 
 
 def fail(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, event: StepEnded | None = None) -> None:
@@ -73,7 +73,7 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
     for step in run.steps:
         if not step.over:
             finish(turn, run, step, r.StepState.SKIPPED, reason, "the run ended before")
-    turn.record(r.RunEnded(turn.now, run.id, ok, reason, evidence))
+    turn.record(r.RunEnded(turn.now(), run.id, ok, reason, evidence))
     started, kind = run.started, NoticeKind.TIER_FAILED
     why = f"{reason.value}: {evidence}"
     if started.origin is r.Origin.MANUAL:
@@ -105,16 +105,16 @@ def _left(turn: Turn, run: Run) -> bool:
 
 
 def to_human(turn: Turn, run: Run, reason: Reason, evidence: str) -> None:
-    turn.record(r.RunNeedsHuman(turn.now, run.id, reason, evidence))
+    turn.record(r.RunNeedsHuman(turn.now(), run.id, reason, evidence))
     why, service = f"{reason.text}: {evidence}", run.started.service
     text = Sentence.CANNOT_GO_ON.say(service=service, run=run.id, move=run.started.move, why=why)
-    notice = f"{run.id}/human/{turn.now:.3f}"  # each time is a thing of its own: somebody had it go on in between
+    notice = f"{run.id}/human/{turn.now():.3f}"  # each time is a thing of its own: somebody had it go on in between
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say=f"bascule abort {run.id}")
 
 
 def out(turn: Turn, run: Run, place: str, reason: Reason, evidence: str) -> None:
     if place in turn.decided.services[run.started.service].may_act:
-        turn.record(r.MayActRemoved(turn.now, run.started.service, place, reason, evidence))
+        turn.record(r.MayActRemoved(turn.now(), run.started.service, place, reason, evidence))
 
 
 def client(run: Run) -> str:

@@ -30,7 +30,7 @@ from orchestrator.core.detectors import Detectors, Heard
 from orchestrator.core.model import Model, Service
 from orchestrator.core.policy import order
 from orchestrator.core.resting import Resting, only_verdicts
-from orchestrator.core.turn import FOREVER, Turn, Watch
+from orchestrator.core.turn import FOREVER, Basis, Turn, Watch
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
 ASLEEP_S = 1.5 * doubts.LOOK_S  # a controller that was not called for so long has stood still
@@ -55,11 +55,11 @@ class Outcome(NamedTuple):
 
 
 def _open_window(turn: Turn, event: e.MaintenanceBegan) -> None:
-    turn.record(r.WindowOpened(turn.now, event.subject, event.window, event.ends_at))
+    turn.record(r.WindowOpened(turn.now(), event.subject, event.window, event.ends_at))
 
 
 def _close_window(turn: Turn, event: e.MaintenanceEnded) -> None:
-    turn.record(r.WindowClosed(turn.now, event.subject, event.window))
+    turn.record(r.WindowClosed(turn.now(), event.subject, event.window))
 
 
 Hear = Mapping[type[e.Event], Callable[[Turn, Any], bool | None]]
@@ -192,15 +192,15 @@ class Engine:
         self.model = model
         self._learn(model)
         self._detectors.configure(turn, model)
-        self._watching.configured(before, model, turn.now)
+        self._watching.configured(before, model, turn.now())
         self._resting.forget()
         homes = {s.id: s.home for s in model.services.values() if s.id not in self.decided.services}
         if model.digest != self.decided.configuration or homes:
-            turn.record(r.Configured(turn.now, model.digest, homes))
+            turn.record(r.Configured(turn.now(), model.digest, homes))
 
     def _controller_started(self, turn: Turn, event: e.ControllerStarted) -> None:
         began = r.ControllerBegan(
-            turn.now,
+            turn.now(),
             event.controller,
             event.epoch,
             event.boot,
@@ -210,7 +210,7 @@ class Engine:
             event.workspace if event.anew else self.decided.workspace or event.workspace,
         )
         turn.record(began)
-        self._watching.began(turn.now)
+        self._watching.began(turn.now())
         if not event.same_boot:
             self._detectors.forget()
         self._resend(turn)
@@ -236,7 +236,7 @@ class Engine:
         if self._order is None:
             self._order = order(turn)
         services = self._order if self.attends else []
-        resting.see(self._detectors.sight(turn.now))
+        resting.see(self._detectors.sight(turn.now()))
         for _ in range(ROUNDS):
             before = len(turn.records)
             turn.wake_at = FOREVER
@@ -255,6 +255,6 @@ class Engine:
         resting.decided(services, turn.wake_at, awaited(turn), runs=bool(self.decided.unfinished_runs()))
 
     def _attend(self, turn: Turn, service: Service) -> None:
-        turn.looked_closer, turn.asked = False, set()
+        basis = turn.basis = Basis()
         incident.attend(turn, service)
-        self._resting.attended(service.id, turn.asked, rests=not turn.looked_closer)
+        self._resting.attended(service.id, basis)

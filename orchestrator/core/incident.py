@@ -73,7 +73,7 @@ def attend(turn: Turn, service: Service) -> None:
     _watch_mtd(turn, service, incident)
     if at_work is not None and _goes_back(at_work) and not at_work.committed and at_work.abort is None:
         why = f"{incident.id} is open: nothing goes back by itself meanwhile"
-        turn.record(r.AbortAsked(turn.now, at_work.id, "bascule", why))
+        turn.record(r.AbortAsked(turn.now(), at_work.id, "bascule", why))
         run.abort(turn, at_work)
         at_work = turn.decided.run_for(service.id)
     if at_work is None:
@@ -96,7 +96,7 @@ def _fails_by_itself(turn: Turn, service: Service, at_work: Run | None) -> bool:
         return False
     settled_at = at_work.verified_at + service.settle_s  # its own checks are given time, as after any run
     turn.wake(settled_at)
-    return turn.now >= settled_at or turn.first_bad(service.healthy_when, turn.now) > at_work.verified_at
+    return turn.now() >= settled_at or turn.first_bad(service.healthy_when, turn.now()) > at_work.verified_at
 
 
 def _tidies_up(at_work: Run, incident: Incident) -> bool:
@@ -121,24 +121,24 @@ def is_braked(turn: Turn, service: Service) -> bool:
 
 def _open(turn: Turn, service: Service) -> Incident:
     state = turn.state(service)
-    first_bad_at = turn.first_bad(service.healthy_when, turn.now)
+    first_bad_at = turn.first_bad(service.healthy_when, turn.now())
     last_good_at = turn.last_good(service.healthy_when)
     evidence = turn.behind(service.healthy_when, r.Verdict.DOWN)
     last = turn.decided.incidents.get(state.last_incident or "")
     relapse_s = turn.limits(service.client).relapse_s
-    if last is not None and last.ended is not None and turn.now - last.ended.recovered_at <= relapse_s:
+    if last is not None and last.ended is not None and turn.now() - last.ended.recovered_at <= relapse_s:
         first_bad_at = max(first_bad_at, last.ended.recovered_at)  # it worked then: no second is counted twice
-        turn.record(r.IncidentReopened(turn.now, last.id, first_bad_at, state.place, evidence, last_good_at))
+        turn.record(r.IncidentReopened(turn.now(), last.id, first_bad_at, state.place, evidence, last_good_at))
         incident = last
     else:
         name = f"i{turn.decided.incident_count + 1}"
-        turn.record(r.IncidentOpened(turn.now, name, service.id, first_bad_at, state.place, evidence, last_good_at))
+        turn.record(r.IncidentOpened(turn.now(), name, service.id, first_bad_at, state.place, evidence, last_good_at))
         incident = turn.decided.incidents[name]
     seen = policy.no_quorum(turn, service)
     if seen is None:
         _tell_down(turn, service, incident, "opened", evidence)
     else:
-        outage = show_duration(turn.now - incident.episode_first_bad_at)
+        outage = show_duration(turn.now() - incident.episode_first_bad_at)
         text = Sentence.SEEN_DOWN.say(service=service.id, outage=outage, evidence=seen.evidence)
         turn.tell(notice_of(incident, SEEN), NoticeKind.INCIDENT_OPENED, service.id, text)
     return incident
@@ -149,8 +149,8 @@ def _tell_down(turn: Turn, service: Service, incident: Incident, what: str, evid
     text = sentence.say(
         service=service.id,
         place=turn.state(service).place or "its place",
-        outage=show_duration(turn.now - incident.episode_first_bad_at),
-        together=show_duration(turn.now - incident.clock_at),
+        outage=show_duration(turn.now() - incident.episode_first_bad_at),
+        together=show_duration(turn.now() - incident.clock_at),
         outages=incident.episodes,
         incident=incident.id,
         evidence=evidence,
@@ -172,7 +172,7 @@ def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
     told = None
     for share, word in ((MTD_NEAR, "near"), (1.0, "over")):
         at = incident.clock_at + share * service.mtd_s
-        if turn.now < at:
+        if turn.now() < at:
             turn.wake(at)
             break
         told = word
@@ -184,7 +184,7 @@ def _watch_mtd(turn: Turn, service: Service, incident: Incident) -> None:
             sentence = Sentence.MTD_OPEN if one else Sentence.MTD_OPEN_OF_SEVERAL
         text = sentence.say(
             service=service.id,
-            down=show_duration(turn.now - incident.clock_at),
+            down=show_duration(turn.now() - incident.clock_at),
             outages=incident.episodes,
             incident=incident.id,
             mtd=show_duration(service.mtd_s),
@@ -211,7 +211,7 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
             let_go(turn, incident, last)
             return
         failed = Assessment(last.started.move, r.TierState.FAILED, last.ended.reason, last.ended.evidence)
-    elif turn.now >= last.ended.at + service.settle_s and turn.health(service) not in USABLE:
+    elif turn.now() >= last.ended.at + service.settle_s and turn.health(service) not in USABLE:
         evidence = turn.behind(service.healthy_when, r.Verdict.DOWN)
         failed = Assessment(last.started.move, r.TierState.FAILED, Reason.VERIFY_FAILED, evidence)
     else:
@@ -255,9 +255,9 @@ def _settling(turn: Turn, service: Service, incident: Incident) -> Finding | Non
     ended = [x for x in (own, moved_for_another(turn, service, incident)) if x and x.ended and x.ended.ok]
     for moved in ended:
         until = (moved.ended.at if moved.ended else 0.0) + service.settle_s
-        if turn.now < until:
+        if turn.now() < until:
             turn.wake(until)
-        if turn.now < until or turn.health(service) in USABLE:  # well by what was asked before: the next answer tells
+        if turn.now() < until or turn.health(service) in USABLE:  # well by what was asked before: the next answer tells
             return Finding(r.Decision.WAIT, Reason.SETTLING, f"{moved.started.move} ({moved.id}) has just ended")
     return None
 
@@ -316,14 +316,14 @@ def _no_tier_left(turn: Turn, service: Service, incident: Incident, assessments:
     notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
     say = f"bascule failover {service.id} --dry-run" if service.ladder else f"bascule status {service.id}"
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
-    turn.wake(turn.now + RECONSIDER_S)
+    turn.wake(turn.now() + RECONSIDER_S)
 
 
 def _freeze(turn: Turn, service: Service, incident: Incident, finding: Finding) -> None:
     if finding.reason is Reason.FLAPPING and turn.state(service).frozen is None:
-        turn.record(r.ServiceFrozen(turn.now, service.id, finding.reason, finding.evidence))
+        turn.record(r.ServiceFrozen(turn.now(), service.id, finding.reason, finding.evidence))
     else:
-        turn.wake(turn.now + RECONSIDER_S)
+        turn.wake(turn.now() + RECONSIDER_S)
     text = _not_done(turn, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{turn.state(service).resumed_at:.3f}")
     braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
@@ -343,7 +343,7 @@ def _judge(turn: Turn, incident: Incident, finding: Finding) -> None:
     """Record policy's answer, if decision or reason are new, or who or what is named in it."""
     last = incident.judged
     if last is None or (last.decision, last.reason) != (finding.decision, finding.reason) or _renamed(last, finding):
-        turn.record(r.ServiceJudged(turn.now, incident.id, finding.decision, finding.reason, finding.evidence))
+        turn.record(r.ServiceJudged(turn.now(), incident.id, finding.decision, finding.reason, finding.evidence))
 
 
 def _renamed(last: r.ServiceJudged, finding: Finding) -> bool:
@@ -364,7 +364,7 @@ def _failback_by_itself(turn: Turn, service: Service) -> None:
     state, ways = turn.state(service), failback.candidates(turn.decided, turn.model, service)
     if not ways or state.healthy_since is None or policy.objection(turn, service) is not None:
         return
-    wait = failback.waits(turn.decided, turn.model, service, turn.now)
+    wait = failback.waits(turn.decided, turn.model, service, turn.now())
     if wait is not None:
         turn.wake(wait.until)
         return
@@ -374,7 +374,7 @@ def _failback_by_itself(turn: Turn, service: Service) -> None:
         return
     asks = tuple(policy.asks(turn, service))
     going = start_run(turn, service, move.id, origin=r.Origin.AUTOMATIC, reason=Reason.CONDITIONS_MET, asks=asks)
-    well = show_duration(turn.now - state.healthy_since)
+    well = show_duration(turn.now() - state.healthy_since)
     text = Sentence.GOES_BACK.say(service=service.id, move=move.id, run=going.id, well=well)
     turn.tell(f"{going.id}/chosen", NoticeKind.TIER_CHOSEN, service.id, text)
     run.advance(turn, going)

@@ -31,7 +31,7 @@ def check(turn: Turn) -> None:
 
 
 def _verdict_changed(turn: Turn, record: r.VerdictChanged) -> None:
-    row = turn.rows.get(record.check)
+    row = turn.rows().get(record.check)
     if record.verdict is r.Verdict.UNKNOWN:
         return
     if row is None or (record.verdict is r.Verdict.DOWN and record.first_bad_at is None):

@@ -30,7 +30,7 @@ def honoured(turn: Turn, run: str, service: Service) -> None:
         if covers(subject, service.id):
             raise InvariantBroken(19, rule, f"{run}: {word.who} holds {subject}")
     for subject, ends_at in turn.decided.maintenance.items():
-        if covers(subject.partition("#")[0], service.id) and turn.now < ends_at:
+        if covers(subject.partition("#")[0], service.id) and turn.now() < ends_at:
             raise InvariantBroken(19, rule, f"{run}: {subject} is in maintenance")
 
 
@@ -74,8 +74,8 @@ def _sees(turn: Turn, vantage: str) -> bool:
     """Whether a reference of it answered its last question well, not too long ago; or it has none."""
     references = [c for c in turn.model.checks.values() if c.reference and c.vantage == vantage]
     for check in references:
-        row = turn.rows.get(check.id)
-        if row is not None and row.last_answer is Answer.GOOD and turn.now - row.last_sent_at <= check.stale_after_s:
+        row = turn.rows().get(check.id)
+        if row is not None and row.last_answer is Answer.GOOD and turn.now() - row.last_sent_at <= check.stale_after_s:
             return True
     return not references
 
@@ -87,7 +87,7 @@ def _is_down(turn: Turn, check: str) -> bool:
 
 def confirmed(turn: Turn, record: r.VerdictChanged) -> None:
     """Statement 10: silence takes a check down only if a reference answered, without a break from before it on."""
-    check, row = turn.model.checks[record.check], turn.rows[record.check]
+    check, row = turn.model.checks[record.check], turn.rows()[record.check]
     if row.spoken_bad >= check.fall or row.last_silent_at is None:
         return  # it fell by what was answered
     references = [c.id for c in turn.model.checks.values() if c.reference and c.vantage == check.vantage]
@@ -98,7 +98,7 @@ def confirmed(turn: Turn, record: r.VerdictChanged) -> None:
 
 def _vouches(turn: Turn, reference: str, silent_at: float) -> bool:
     """Whether this reference answered well, without a break, from before a silence to after it."""
-    row = turn.rows.get(reference)
+    row = turn.rows().get(reference)
     if row is None or row.first_good_at is None or row.last_good_at is None:
         return False
     return row.first_good_at <= silent_at <= row.last_good_at
@@ -139,9 +139,9 @@ def _says(turn: Turn, condition: Condition) -> r.Verdict:
 def _answers(turn: Turn, place: Place, fence: Fence) -> bool:
     """Whether anything there has answered well a moment ago, beside what tells of its power."""
     consoles = {*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when else ())}
-    since = turn.now - turn.limits(place.client).sighting_s
+    since = turn.now() - turn.limits(place.client).sighting_s
     there = [c.id for c in turn.model.checks.values() if c.domains & place.domains and c.id not in consoles]
-    return any((at := turn.rows[c].last_good_at) is not None and at >= since for c in there if c in turn.rows)
+    return any((at := turn.rows()[c].last_good_at) is not None and at >= since for c in there if c in turn.rows())
 
 
 # ---- brakes
@@ -150,7 +150,7 @@ def _answers(turn: Turn, place: Place, fence: Fence) -> bool:
 def braked(turn: Turn, record: r.RunStarted, service: Service) -> None:
     """Statements 12 and 13: moves in a window, runs at once, and failures that nobody can explain."""
     limits, state = turn.limits(service.client), turn.decided.services[service.id]
-    since = max(turn.now - limits.moves_window_s, state.resumed_at)
+    since = max(turn.now() - limits.moves_window_s, state.resumed_at)
     recent = [at for at in state.automatic_moves if at >= since]
     if len(recent) > limits.moves_per_service:
         raise InvariantBroken(12, "at most K automatic moves per window", f"{service.id}: {len(recent)}")
@@ -186,11 +186,11 @@ def _falls(turn: Turn, client: str | None, window_s: float, since: float) -> lis
     services = [s for s in turn.model.services.values() if client in (None, s.client)]
     for fall in turn.decided.fell.values():
         users = [s for s in services if fall.check in s.healthy_when.checks()]
-        row = turn.rows.get(fall.check)
+        row = turn.rows().get(fall.check)
         if not users or row is None or row.last_good_at is None or fall.first_bad_at is None:
             continue
         check = turn.model.checks[fall.check]
-        counts = fall.at > since and (turn.now - fall.at <= window_s or _is_down(turn, fall.check))
+        counts = fall.at > since and (turn.now() - fall.at <= window_s or _is_down(turn, fall.check))
         if counts and row.last_good_at >= fall.first_bad_at - check.stale_after_s:
             found.append((fall.at, _causes(turn, fall, users)))
     return found
@@ -227,14 +227,14 @@ def way_back(turn: Turn, record: r.RunStarted, service: Service) -> None:
     if record.incident is not None or state.incident is not None:
         raise InvariantBroken(18, rule, f"{record.run}: {state.incident or record.incident} is open")
     since = state.healthy_since
-    if since is None or turn.now < since + service.hold_down_s:
-        well = "not seen healthy" if since is None else f"healthy for {show_duration(turn.now - since)}"
+    if since is None or turn.now() < since + service.hold_down_s:
+        well = "not seen healthy" if since is None else f"healthy for {show_duration(turn.now() - since)}"
         raise InvariantBroken(18, rule, f"{record.run}: {well}, {show_duration(service.hold_down_s)} wanted")
     ended = [(x.started, x.ended) for x in turn.decided.runs.values() if x.started.service == service.id]
     ways_back = [e.at for started, e in ended if started.incident is None and e is not None and not e.ok]
     given_up = [*state.left.values(), *ways_back]
-    if given_up and turn.now < max(given_up) + service.cool_down_s:
-        ago = show_duration(turn.now - max(given_up))
+    if given_up and turn.now() < max(given_up) + service.cool_down_s:
+        ago = show_duration(turn.now() - max(given_up))
         raise InvariantBroken(8, COOL_DOWN, f"{record.run}: something was given up {ago} ago")
 
 
@@ -248,6 +248,6 @@ def next_tier(turn: Turn, record: r.RunStarted, number: int, service: Service) -
             rule = "tier n+1 only after tier n failed or is ineligible"
             raise InvariantBroken(17, rule, f"{record.run}: tier {tier} {state}")
     left_at = turn.decided.services[service.id].left.get(record.to_place or "")
-    if left_at is not None and turn.now - left_at < service.cool_down_s:
-        ago = show_duration(turn.now - left_at)
+    if left_at is not None and turn.now() - left_at < service.cool_down_s:
+        ago = show_duration(turn.now() - left_at)
         raise InvariantBroken(8, COOL_DOWN, f"{record.run}: {record.to_place} was given up {ago} ago")

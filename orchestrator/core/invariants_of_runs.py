@@ -99,8 +99,8 @@ def _after_its_preflight(turn: Turn, run: Run) -> None:
         raise InvariantBroken(14, rule, f"{run.id}: no preflight of it is done")
     if run.approved_at is not None and latest < run.approved_at:
         raise InvariantBroken(14, rule, f"{run.id}: nothing was asked since it was approved")
-    if turn.now - latest > turn.limits(endings.client(run)).preflight_fresh_s:
-        raise InvariantBroken(14, rule, f"{run.id}: the last one ended {show_duration(turn.now - latest)} ago")
+    if turn.now() - latest > turn.limits(endings.client(run)).preflight_fresh_s:
+        raise InvariantBroken(14, rule, f"{run.id}: the last one ended {show_duration(turn.now() - latest)} ago")
 
 
 def _still_wanted(turn: Turn, run: Run, step: Step) -> None:
@@ -154,11 +154,11 @@ def step_finished(turn: Turn, record: r.StepFinished) -> None:
 
 def _age_found(turn: Turn, move: Move) -> float | None:
     """How old the data at the move's destination are now: as old as when they were measured, and since then."""
-    row = turn.rows.get(move.data_age or "")
+    row = turn.rows().get(move.data_age or "")
     if row is None or row.measured_at is None:
         return None
     age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
-    return None if age_s is None else age_s + turn.now - row.measured_at
+    return None if age_s is None else age_s + turn.now() - row.measured_at
 
 
 def place_out(turn: Turn, record: r.MayActRemoved) -> None:
@@ -179,7 +179,7 @@ def place_out(turn: Turn, record: r.MayActRemoved) -> None:
     since = max((x.ended_at for x in before if x.traits.fences and x.ended_at is not None), default=0.0)
 
     def answered(check: str) -> r.Verdict:
-        row = turn.rows.get(check)
+        row = turn.rows().get(check)
         well = row is not None and row.last_answer is Answer.GOOD and row.last_sent_at >= since
         return r.Verdict.UP if well else r.Verdict.DOWN
 

@@ -138,17 +138,17 @@ def fence_asks(
         dark = turn.says(fence.dark_when)
         if dark is Verdict.UP:
             sighted = _sighted(turn, place_id, fence)
-            if sighted and turn.now < since + PATIENCE_S:
+            if sighted and turn.now() < since + PATIENCE_S:
                 turn.wake(since + PATIENCE_S)
                 return sighted, []
             asked += [sighted] if sighted else []
             continue
         evidence = turn.behind(fence.dark_when, dark)
-        coming = any((row := turn.rows.get(c)) and row.good_streak for c in fence.dark_when.checks())
-        if (dark is Verdict.UNKNOWN or coming) and turn.now < since + PATIENCE_S:
+        coming = any((row := turn.rows().get(c)) and row.good_streak for c in fence.dark_when.checks())
+        if (dark is Verdict.UNKNOWN or coming) and turn.now() < since + PATIENCE_S:
             turn.wake(since + PATIENCE_S)
             return f"waiting for word of {place_id}'s power: {evidence}", []
-        said = [turn.rows[c].last_answer for c in fence.dark_when.checks() if c in turn.rows]
+        said = [turn.rows()[c].last_answer for c in fence.dark_when.checks() if c in turn.rows()]
         if dark is Verdict.UNKNOWN or (said and all(a is Answer.SILENT for a in said)):  # a silent console says nothing
             asked.append(f"{Reason.FENCE_UNPROVEN.value}: whether {place_id} has power is unknown: {evidence}")
         else:
@@ -160,12 +160,12 @@ def _sighted(turn: Turn, place_id: str, fence: Fence) -> str:
     """A place said to be dark that has just answered is not dark: a fresh positive sighting vetoes (repmgr#821)."""
     place = turn.model.places[place_id]
     spoken = {*(fence.dark_when.checks() if fence.dark_when else ()), *fence.proven_when.checks()}
-    since = turn.now - turn.limits(place.client).sighting_s
-    for name, row in turn.rows.items():
+    since = turn.now() - turn.limits(place.client).sighting_s
+    for name, row in turn.rows().items():
         check = turn.model.checks[name]
         if name in spoken or not place.domains & check.domains or row.last_good_at is None or row.last_good_at < since:
             continue
-        ago = show_duration(turn.now - row.last_good_at)
+        ago = show_duration(turn.now() - row.last_good_at)
         return (
             f"{Reason.SEEN_ALIVE.value}: {place_id} is said to be dark, and answered {ago} ago: {turn.evidence(name)}"
         )
@@ -181,7 +181,7 @@ def data_loss(turn: Turn, service: Service, move: Move, accept_loss_s: float | N
         return None
     if move.data_age is None:
         return Reason.RPO_UNKNOWN, f"{move.id} names no check for the age of its data"
-    age_s = turn.data_age_s(move.data_age, turn.now)
+    age_s = turn.data_age_s(move.data_age, turn.now())
     if age_s is None:
         return Reason.RPO_UNKNOWN, turn.evidence(move.data_age)
     allowed_s = max(service.rpo_s, accept_loss_s or 0.0)
@@ -252,12 +252,12 @@ def _not_viable(turn: Turn, move: Move, since: float) -> Iterator[Assessment]:
         yield _no(move, Reason.NOT_VIABLE, turn.behind(move.viable_when, Verdict.DOWN))
         return
     doubtful = [c for c in move.viable_when.checks() if turn.in_doubt(c)]
-    if doubtful and turn.now < since + PATIENCE_S:  # its verdict is about to fall: do not choose it a moment before
+    if doubtful and turn.now() < since + PATIENCE_S:  # its verdict is about to fall: do not choose it a moment before
         turn.wake(since + PATIENCE_S)
         yield Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, turn.evidence(doubtful[0]))
     if verdict is Verdict.UNKNOWN:
         evidence = turn.behind(move.viable_when, Verdict.UNKNOWN)
-        if turn.now < since + PATIENCE_S:
+        if turn.now() < since + PATIENCE_S:
             turn.wake(since + PATIENCE_S)
             yield Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, evidence)
         else:
@@ -274,7 +274,7 @@ def _engaged(turn: Turn, move: Move) -> Iterator[Assessment]:
 def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Iterator[Assessment]:
     """No return by itself to what just failed (GitHub, September 2012), and no promotion of data that is too old."""
     left_at = turn.state(service).left.get(move.to or "")
-    if left_at is not None and turn.now - left_at < service.cool_down_s:
+    if left_at is not None and turn.now() - left_at < service.cool_down_s:
         turn.wake(left_at + service.cool_down_s)
         # Not how long ago: it stands there for as long as it is so.
         wrong = failback.went_wrong(turn.decided, service, move.to or "")
@@ -288,7 +288,7 @@ def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Iterator[
 def _left_s(turn: Turn, service: Service) -> float | None:
     """What is left of the RTO; None without an incident."""
     incident = turn.incident(service)
-    return incident.clock_at + service.rto_s - turn.now if incident is not None else None
+    return incident.clock_at + service.rto_s - turn.now() if incident is not None else None
 
 
 def _prospect(turn: Turn, move: Move, left_s: float | None) -> str:

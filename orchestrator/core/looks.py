@@ -21,13 +21,13 @@ ATTEMPTS = 3  # of one step
 def look(turn: Turn, run: Run, step: Step) -> bool:
     """The attempt has ended without a result: decide by what the target shows."""
     done_when = done_when_of(turn, run, step)
-    looked_at = step.looked_at if step.looked_at is not None else turn.now
+    looked_at = step.looked_at if step.looked_at is not None else turn.now()
     seen = turn.fresh(done_when, looked_at) if done_when else r.Verdict.UNKNOWN
     if seen in (r.Verdict.UP, r.Verdict.DEGRADED) and done_when:
         endings.playbook_done(turn, run, step, Reason.ALREADY_DONE, turn.behind(done_when, r.Verdict.UP))
         return True
     until = max(looked_at, turn.decided.controller.at if turn.decided.controller else 0.0) + LOOK_S
-    if done_when is not None and turn.now < until:
+    if done_when is not None and turn.now() < until:
         turn.wake(until)
         return False
     return _judge_look(turn, run, step, seen, turn.behind(done_when, turn.says(done_when)) if done_when else "")
@@ -44,7 +44,7 @@ def _judge_look(turn: Turn, run: Run, step: Step, seen: r.Verdict, evidence: str
             return True
         why = Reason.NOT_NEEDED if seen is r.Verdict.DOWN else Reason.UNDETERMINED
         text = "it had no effect" if seen is r.Verdict.DOWN else "it is declared safe to repeat"
-        turn.record(r.StepRetried(turn.now, run.id, step.name, why, f"{text}: {what}"))
+        turn.record(r.StepRetried(turn.now(), run.id, step.name, why, f"{text}: {what}"))
     elif timed_out and _repeatable(turn, run, step):
         endings.fail(turn, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")
     else:

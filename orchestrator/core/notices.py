@@ -46,9 +46,9 @@ def repeat(turn: Turn) -> None:
         if _dropped(turn, notice):
             continue
         due = notice.failed_at + min(AGAIN_S * 2.0 ** (notice.failures - 1), AGAIN_MOST_S)
-        if turn.now >= due:
-            turn.record(r.NoticeRepeated(turn.now, notice.due.notice))
-            turn.command(tell_command(notice.due, turn.now))
+        if turn.now() >= due:
+            turn.record(r.NoticeRepeated(turn.now(), notice.due.notice))
+            turn.command(tell_command(notice.due, turn.now()))
         else:
             turn.wake(due)
 
@@ -57,13 +57,13 @@ def resend(turn: Turn) -> None:
     """After a start: whoever delivered knows nothing any more; tell what is not settled, and still so."""
     for notice in list(turn.decided.notices.values()):
         if not _dropped(turn, notice):
-            turn.command(tell_command(notice.due, turn.now))
+            turn.command(tell_command(notice.due, turn.now()))
 
 
 def _dropped(turn: Turn, notice: Notice) -> bool:
     why = over(turn.decided, notice.due)
     if why:
-        turn.record(r.NoticeDropped(turn.now, notice.due.notice, why))
+        turn.record(r.NoticeDropped(turn.now(), notice.due.notice, why))
     return bool(why)
 
 
@@ -72,4 +72,4 @@ def settle(turn: Turn, event: NoticeDelivered | NoticeFailed) -> None:
     delivered = isinstance(event, NoticeDelivered)
     if event.notice in turn.decided.notices:
         evidence = event.through if isinstance(event, NoticeDelivered) else event.detail
-        turn.record(r.NoticeSettled(turn.now, event.notice, delivered, evidence))
+        turn.record(r.NoticeSettled(turn.now(), event.notice, delivered, evidence))

@@ -97,7 +97,7 @@ def _in_doubt(turn: Turn, service: Service) -> Decision:
         return Decision.WAIT
     began = turn.decided.controller.at if turn.decided.controller else 0.0  # before, nobody could look
     until = max(began, incident.episode_opened_at) + turn.limits(service.client).doubt_s
-    if turn.now >= until:
+    if turn.now() >= until:
         return Decision.ASK
     turn.wake(until)
     return Decision.WAIT
@@ -115,7 +115,7 @@ def held(turn: Turn, service: Service) -> Finding | None:
 def in_maintenance(turn: Turn, service: Service) -> Finding | None:
     """Announced work is not a disaster, and must not be taken for one."""
     for subject, ends_at in turn.decided.maintenance.items():
-        if covers(subject.partition("#")[0], service.id) and turn.now < ends_at:
+        if covers(subject.partition("#")[0], service.id) and turn.now() < ends_at:
             turn.wake(ends_at)
             # How long yet is for whoever shows it to say: this is read later, and a window may be made longer.
             return Finding(Decision.REFRAIN, Reason.IN_MAINTENANCE, f"announced for {subject}")
@@ -128,7 +128,7 @@ def frozen(turn: Turn, service: Service) -> Finding | None:
     if state.frozen is not None:
         return Finding(Decision.ASK, state.frozen.reason, state.frozen.evidence)
     limits = turn.limits(service.client)
-    since = max(turn.now - limits.moves_window_s, state.resumed_at)
+    since = max(turn.now() - limits.moves_window_s, state.resumed_at)
     recent = [at for at in state.automatic_moves if at >= since]
     if len(recent) >= limits.moves_per_service:
         window = show_duration(limits.moves_window_s)
@@ -147,11 +147,11 @@ def mass_failure(turn: Turn, service: Service) -> Finding | None:
     everyone = max(own, turn.model.limits, key=lambda x: x.failure_domains)
     for limits, client in ((everyone, ""), (own, service.client)):
         asked = (client, limits.failure_window_s, resumed_at)
-        if asked not in turn.fallen:  # no verdict changes while deciding: the same for every service that asks
+        if asked not in turn.fallen():  # no verdict changes while deciding: the same for every service that asks
             leave_at = (x.at + limits.failure_window_s for x in turn.decided.fell.values())
-            leaves_at = min((at for at in leave_at if at >= turn.now), default=FOREVER)
-            turn.fallen[asked] = unexplained_domains(turn, *asked), leaves_at
-        domains, leaves_at = turn.fallen[asked]
+            leaves_at = min((at for at in leave_at if at >= turn.now()), default=FOREVER)
+            turn.fallen()[asked] = unexplained_domains(turn, *asked), leaves_at
+        domains, leaves_at = turn.fallen()[asked]
         if len(domains) > limits.failure_domains:
             turn.wake(leaves_at + MOMENT_S)
             told = [name for name in domains if is_of(service.client, name)]
@@ -191,7 +191,7 @@ def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
                 patience_s = max((turn.model.checks[c].timeout_s for c in doubtful), default=0.0) + 1.0
                 until = incident.episode_opened_at + min(service.settle_s, patience_s)
                 why = f": no answer since {service.name} failed; the last one"
-            if doubtful and turn.now < until:
+            if doubtful and turn.now() < until:
                 turn.wake(until)
                 return Finding(
                     Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name}{why}: {turn.evidence(doubtful[0])}"
@@ -293,7 +293,7 @@ def unexplained_domains(turn: Turn, client: str, window_s: float, since: float) 
         for name in service.healthy_when.checks() if client in ("", service.client) else ():
             watched.setdefault(name, []).append(service)
     for verdict in turn.decided.fell.values():
-        counts = turn.now - verdict.at <= window_s or turn.decided.verdicts[verdict.check].verdict is Verdict.DOWN
+        counts = turn.now() - verdict.at <= window_s or turn.decided.verdicts[verdict.check].verdict is Verdict.DOWN
         if counts and verdict.at > since and verdict.check in watched:
             if not turn.worked_before(verdict):
                 continue  # never seen working: not a failure that has just happened

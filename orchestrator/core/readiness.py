@@ -100,7 +100,7 @@ def over(turn: Turn, lack: Lack, subject: str) -> bool:
     if lack in (Lack.LOGIN, Lack.REFERENCE, Lack.CANNOT_ASK, Lack.NOT_ANSWERED):
         if subject not in turn.model.checks:
             return True
-        row = turn.rows.get(subject)
+        row = turn.rows().get(subject)
         if row is None:
             return False
         good = row.last_answer is Answer.GOOD
@@ -117,7 +117,7 @@ def over(turn: Turn, lack: Lack, subject: str) -> bool:
 def excuse(turn: Turn, client: str, services: tuple[str, ...]) -> str:
     """The announced maintenance that explains what these services, or else the whole client, lack; empty: none."""
     windows = [(x.partition("#")[0], ends_at) for x, ends_at in turn.decided.maintenance.items()]
-    now_open = [(subject, ends_at) for subject, ends_at in windows if turn.now < ends_at]
+    now_open = [(subject, ends_at) for subject, ends_at in windows if turn.now() < ends_at]
     if not now_open:
         return ""
     asked = services or tuple(x.id for x in turn.model.services.values() if x.client == client)
@@ -130,7 +130,7 @@ def excuse(turn: Turn, client: str, services: tuple[str, ...]) -> str:
     if not last:
         return ""
     ends_at, subject = min(last)  # with the first of these the explanation is over
-    return f"in maintenance ({subject}) for another {show_duration(ends_at - turn.now)}"
+    return f"in maintenance ({subject}) for another {show_duration(ends_at - turn.now())}"
 
 
 def named(names: Iterable[str]) -> str:
@@ -185,7 +185,7 @@ def _vantages(turn: Turn) -> Iterator[Item]:
 def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tuple[str, ...]) -> Item:
     references = turn.references(vantage)
     since = blind_since(turn, vantage)
-    rows = [turn.rows.get(c) for c in references]
+    rows = [turn.rows().get(c) for c in references]
     good = [row.last_good_at for row in rows if row is not None and row.last_good_at is not None]
     seen = max(good, default=-1.0) >= watched_since(turn, references)[0]
     theirs = [c for c in references if turn.model.checks[c].client == client]
@@ -218,7 +218,7 @@ def _no_reference(turn: Turn, vantage: str, client: str, services: tuple[str, ..
 
 def _silent_references(turn: Turn, vantage: str, references: tuple[str, ...]) -> Iterator[Item]:
     for name in references:
-        row = turn.rows.get(name)
+        row = turn.rows().get(name)
         if row is None or row.verdict is not Verdict.DOWN:
             continue
         check = turn.model.checks[name]
@@ -231,7 +231,7 @@ def _silent_references(turn: Turn, vantage: str, references: tuple[str, ...]) ->
 
 
 def _is_down(turn: Turn, check: str) -> bool:
-    row = turn.rows.get(check)
+    row = turn.rows().get(check)
     return row is not None and row.verdict is Verdict.DOWN
 
 
@@ -257,10 +257,10 @@ def _quorums(turn: Turn) -> Iterator[Item]:
 
 def _checks(turn: Turn) -> Iterator[Item]:
     for check in turn.model.checks.values():
-        row = turn.rows.get(check.id)
+        row = turn.rows().get(check.id)
         say = f"bascule check {check.id}"
         began_at, began = turn.watched_since(check.id)
-        late = row is not None and turn.now > row.last_sent_at + check.stale_after_s
+        late = row is not None and turn.now() > row.last_sent_at + check.stale_after_s
         if row is None or (late and row.last_sent_at < began_at):
             evidence = f"{check.id} has not been answered since {began}"
             yield _about(turn, Lack.NOT_ANSWERED, check, began_at, evidence, say)
@@ -268,7 +268,7 @@ def _checks(turn: Turn) -> Iterator[Item]:
             since = row.none_since if row.none_since is not None else row.last_good_at
             yield _about(turn, Lack.CANNOT_ASK, check, since, turn.evidence(check.id), say)
         elif late:
-            ago = show_duration(turn.now - row.last_sent_at)
+            ago = show_duration(turn.now() - row.last_sent_at)
             evidence = f"{check.id} was answered {ago} ago for the last time"
             yield _about(turn, Lack.NOT_ANSWERED, check, row.last_sent_at, evidence, say)
         elif check.probe == LOGIN and turn.verdict(check.id) is Verdict.DOWN:
@@ -360,16 +360,16 @@ def _tier(
 
 def _down_since(turn: Turn, check: str) -> float | None:
     """From the first bad answer of the streak that goes on, else (by its window) since its verdict fell."""
-    row, known = turn.rows[check], turn.decided.verdicts.get(check)
+    row, known = turn.rows()[check], turn.decided.verdicts.get(check)
     return row.first_bad_at if row.first_bad_at is not None or known is None else known.at
 
 
 def _too_old_since(turn: Turn, service: Service, check: str | None, accept_loss_s: float | None) -> float | None:
     """Since when the data there is older than allowed; of no known age, since it is asked."""
-    age_s = turn.data_age_s(check, turn.now) if check is not None else None
+    age_s = turn.data_age_s(check, turn.now()) if check is not None else None
     if age_s is None or service.rpo_s is None:
         return turn.watched_since(check)[0] if check is not None else None
-    return turn.now - (age_s - max(service.rpo_s, accept_loss_s or 0.0))
+    return turn.now() - (age_s - max(service.rpo_s, accept_loss_s or 0.0))
 
 
 # ---- telling

@@ -91,7 +91,7 @@ def judge_tier(turn: Turn, incident: Incident, tier: int, found: Assessment) -> 
     new = last is None or (last.move, last.state, last.reason) != (found.move, found.state, found.reason)
     held = last is not None and found.reason is Reason.RESOURCE_BUSY and last.evidence != found.evidence
     if new or held:
-        turn.record(r.TierJudged(turn.now, incident.id, tier, found.move, found.state, found.reason, found.evidence))
+        turn.record(r.TierJudged(turn.now(), incident.id, tier, found.move, found.state, found.reason, found.evidence))
 
 
 def notice_of(incident: Incident, what: str) -> str:
@@ -114,7 +114,7 @@ def _unseen_s(turn: Turn, service: Service, incident: Incident) -> float:
     """
     began, unseen_s = turn.decided.controller, 0.0
     for name in dict.fromkeys(service.healthy_when.checks()):
-        row = turn.rows.get(name)
+        row = turn.rows().get(name)
         bad_at = row.last_bad_at if row is not None else None
         if bad_at is None and began is not None and not began.same_boot and began.at > incident.episode_opened_at:
             bad_at = incident.episode_opened_at  # what was heard in another boot is forgotten: it was bad then
@@ -135,11 +135,11 @@ def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: R
     if by is not None and reason is Reason.VERIFIED and by.started.tier is not None:
         found = Assessment(by.started.move, r.TierState.RECOVERED, reason, evidence)
         judge_tier(turn, incident, by.started.tier, found)
-    outage_s, down_s = turn.now - incident.episode_first_bad_at, turn.now - incident.clock_at
-    rta_s = turn.now - incident.first_bad_at
+    outage_s, down_s = turn.now() - incident.episode_first_bad_at, turn.now() - incident.clock_at
+    rta_s = turn.now() - incident.first_bad_at
     run, unseen_s = by.id if by is not None else None, _unseen_s(turn, service, incident)
     turn.record(
-        r.IncidentEnded(turn.now, incident.id, reason, evidence, turn.now, rta_s, outage_s, down_s, run, unseen_s)
+        r.IncidentEnded(turn.now(), incident.id, reason, evidence, turn.now(), rta_s, outage_s, down_s, run, unseen_s)
     )
     sentence = Sentence.WORKS_AGAIN if incident.episodes == 1 else Sentence.WORKS_AFTER_SEVERAL
     text = sentence.say(
@@ -198,14 +198,14 @@ def _verified(turn: Turn, service: Service, incident: Incident, run: Run) -> boo
     failed = ledger is not None and ledger.move == run.started.move and ledger.state is r.TierState.FAILED
     if failed and ledger is not None and ledger.at > run.started.at:  # before it: of an earlier run of the same tier
         return False
-    until = turn.now if run.ended is None else run.ended.at + service.settle_s
-    return turn.now <= until or (turn.health(service) in USABLE and _well_since(turn, service) <= until)
+    until = turn.now() if run.ended is None else run.ended.at + service.settle_s
+    return turn.now() <= until or (turn.health(service) in USABLE and _well_since(turn, service) <= until)
 
 
 def _well_since(turn: Turn, service: Service) -> float:
     """When the last of its checks changed its verdict: since then they say what they say."""
     known = [v.at for c in service.healthy_when.checks() if (v := turn.decided.verdicts.get(c)) is not None]
-    return max(known, default=turn.now)
+    return max(known, default=turn.now())
 
 
 def _fresh_after(turn: Turn, service: Service, moved: Run) -> bool:

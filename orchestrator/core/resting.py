@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from orchestrator.core.records import Record, VerdictChanged
-from orchestrator.core.turn import FOREVER
+from orchestrator.core.turn import FOREVER, Basis
 
 
 class Resting:
@@ -35,13 +35,13 @@ class Resting:
         """Whether this service rests."""
         return service in self._services
 
-    def attended(self, service: str, asked: Iterable[str], *, rests: bool) -> None:
-        """A service was attended, and asked for the verdicts of these checks; `rests`: for nothing else."""
-        if not rests:
+    def attended(self, service: str, basis: Basis) -> None:
+        """A service was attended on this basis; it rests where verdicts and what is decided were all of it."""
+        if basis.more:
             self._services.discard(service)
             return
         self._services.add(service)
-        for check in asked:
+        for check in basis.verdicts:
             self._askers.setdefault(check, set()).add(service)
 
     def rouse(self, check: str) -> None:

@@ -65,10 +65,10 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
     if outcome is Outcome.OK:
         endings.playbook_done(turn, run, step, Reason.CONDITIONS_MET, event.detail or "playbook ended well", event)
     elif outcome is Outcome.NEVER_BEGUN and step.state is r.StepState.UNSEEN:
-        turn.record(r.StepRetried(turn.now, run.id, step.name, Reason.NEVER_BEGUN, event.detail))
+        turn.record(r.StepRetried(turn.now(), run.id, step.name, Reason.NEVER_BEGUN, event.detail))
     elif outcome in (Outcome.TIMED_OUT, Outcome.LOST):
         reason = _FAILED_BY[outcome]
-        turn.record(r.StepLooked(turn.now, run.id, step.name, step.attempt, reason, event.detail))
+        turn.record(r.StepLooked(turn.now(), run.id, step.name, step.attempt, reason, event.detail))
         done_when = looks.done_when_of(turn, run, step)
         turn.ask_now(done_when.checks() if done_when else ())
     elif outcome is Outcome.CANCELLED and run.abort is not None:
@@ -93,13 +93,13 @@ def see(turn: Turn, found: Mapping[str, str]) -> bool:
     """
     news = {digest: told for digest, told in found.items() if digest and told != turn.decided.edited.get(digest, "")}
     for digest, told in news.items():
-        turn.record(r.PlaybookSeen(turn.now, digest, told))
+        turn.record(r.PlaybookSeen(turn.now(), digest, told))
     for run in turn.decided.unfinished_runs():
         step = run.current()
         mine = [news[book.digest] for book in books_of(turn, run) if news.get(book.digest)]
         if step is not None and run.asks_a_person and step.state is r.StepState.RUNNING and mine:
             text = f"{run.started.service}: {run.id} cannot be approved as it was shown: {mine[0]}"
-            notice = f"{run.id}/edited/{turn.now:.3f}"
+            notice = f"{run.id}/edited/{turn.now():.3f}"
             turn.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say="bascule reload")
     return bool(news)
 
@@ -111,7 +111,7 @@ def take_over(turn: Turn, run: Run) -> None:
         return
     if step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         if step.state is r.StepState.RUNNING:
-            turn.record(r.StepLeftUnseen(turn.now, run.id, step.name, step.attempt))
+            turn.record(r.StepLeftUnseen(turn.now(), run.id, step.name, step.attempt))
         try:
             work = work_of(turn, run, step)
         except LookupError as gone:  # taken out of the configuration meanwhile
@@ -165,7 +165,7 @@ def _watch_the_clock(turn: Turn, run: Run) -> None:
         return
     began = turn.decided.controller.at if turn.decided.controller else 0.0  # its time does not run unattended
     until = max(began, run.approved.at if run.approved else run.started.at) + run.started.timeout_s
-    if turn.now >= until:
+    if turn.now() >= until:
         endings.to_human(turn, run, Reason.TIMED_OUT, f"longer than {show_duration(run.started.timeout_s)}")
     else:
         turn.wake(until)

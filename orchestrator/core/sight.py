@@ -49,7 +49,7 @@ def sight(turn: Turn) -> Sight:
             waiting[run.id] = tuple(consequences(turn, run))
     services = {s.id: _seen(turn, s) for s in turn.model.services.values() if s.id in turn.decided.services}
     moves = {m.id: turn.says(m.viable_when).value for m in turn.model.moves.values() if m.viable_when is not None}
-    return Sight(turn.now, tuple(readiness.assess(turn)), services, waiting, moves)
+    return Sight(turn.now(), tuple(readiness.assess(turn)), services, waiting, moves)
 
 
 def _seen(turn: Turn, service: Service) -> ServiceSeen:
@@ -74,7 +74,7 @@ def _unheeded(turn: Turn, check: str) -> str:
 
 
 def _since(turn: Turn, check: str) -> float | None:
-    row = turn.rows.get(check)
+    row = turn.rows().get(check)
     if row is None:
         return turn.watched_since(check)[0]
     vantage = turn.model.checks[check].vantage

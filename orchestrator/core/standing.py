@@ -13,7 +13,7 @@ from orchestrator.core.state import EVERYTHING, isolated_places
 from orchestrator.core.turn import Turn
 
 _ENDS: dict[WordKind, Callable[[Turn], list[str]]] = {
-    WordKind.MAINTENANCE_END: lambda turn: [name for name, at in turn.decided.maintenance.items() if turn.now < at],
+    WordKind.MAINTENANCE_END: lambda turn: [name for name, at in turn.decided.maintenance.items() if turn.now() < at],
     WordKind.CLEAR: lambda turn: list(turn.decided.suspected),
 }
 """What the words that end something can end."""

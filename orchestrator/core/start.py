@@ -35,7 +35,7 @@ def start_run(
     planned = is_planned(turn, service)
     steps = plan_steps(turn, service, move, asks, planned, isolate)
     started = r.RunStarted(
-        at=turn.now,
+        at=turn.now(),
         run=f"r{turn.decided.run_count + 1}",
         service=service.id,
         move=move_id,
@@ -48,7 +48,7 @@ def start_run(
         tier=tier,
         from_place=state.place,
         to_place=move.to,
-        deadline=incident.clock_at + service.rto_s if incident else turn.now + service.rto_s,
+        deadline=incident.clock_at + service.rto_s if incident else turn.now() + service.rto_s,
         who=who,
         why=why,
         word=word,
@@ -60,7 +60,7 @@ def start_run(
     )
     turn.record(started)
     if fenced is not None:
-        turn.record(r.RunApproved(turn.now, started.run, who, why, fenced))
+        turn.record(r.RunApproved(turn.now(), started.run, who, why, fenced))
     return turn.decided.runs[started.run]
 
 

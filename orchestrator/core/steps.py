@@ -49,10 +49,10 @@ def begin(turn: Turn, run: Run, step: Step) -> bool:
     kind = step.traits
     if _settled_before(turn, run, step) or (kind.destroys and _asked_too_long_ago(turn, run, step)):
         return True
-    turn.record(r.StepBegan(turn.now, run.id, step.name, step.attempt + 1, turn.decided.machine))
+    turn.record(r.StepBegan(turn.now(), run.id, step.name, step.attempt + 1, turn.decided.machine))
     at = kind.acts_at(run.started.from_place, run.started.to_place) if kind.acts_at is not None else None
     if at and at not in turn.decided.services[run.started.service].may_act:
-        turn.record(r.MayActAdded(turn.now, run.started.service, at, run.id))
+        turn.record(r.MayActAdded(turn.now(), run.started.service, at, run.id))
     if kind.by is By.PLAYBOOK:
         work = work_of(turn, run, step)
         key, facts, begun = step_key(run, step), facts_for(turn, run, step), beginning(run)
@@ -82,7 +82,7 @@ def _has_not_looked_yet(turn: Turn, reason: Reason) -> bool:
     if reason not in (Reason.BLIND, Reason.NO_QUORUM) or turn.decided.controller is None:
         return False
     until = turn.decided.controller.at + ladder.PATIENCE_S
-    if turn.now >= until:
+    if turn.now() >= until:
         return False
     turn.wake(until)
     return True
@@ -132,7 +132,7 @@ def _fence_asks(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
     if not step.traits.takes_out or step.hand_over or begun or run.approved_at is not None:
         return None
     service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    _, asked = ladder.fence_asks(turn, service, move, turn.now - ladder.PATIENCE_S)
+    _, asked = ladder.fence_asks(turn, service, move, turn.now() - ladder.PATIENCE_S)
     return (Reason.FENCE_NOT_AUTOMATIC, "; ".join(asked)) if asked else None
 
 
@@ -145,13 +145,13 @@ def _asked_too_long_ago(turn: Turn, run: Run, step: Step) -> bool:
     if any(s.attempt > 0 for s in run.steps if s.traits.destroys):
         return False
     asked = [s for s in run.steps if s.traits.asks_first]
-    ago_s = turn.now - max((s.ended_at for s in asked if s.ended_at is not None), default=-FOREVER)
+    ago_s = turn.now() - max((s.ended_at for s in asked if s.ended_at is not None), default=-FOREVER)
     fresh_s = turn.limits(endings.client(run)).preflight_fresh_s
     if ago_s <= fresh_s:
         return False
     evidence = f"asked {show_duration(ago_s)} ago, {show_duration(fresh_s)} allowed"
     name = f"recheck-{len(asked)}"
-    turn.record(r.RecheckAdded(turn.now, run.id, name, step.name, Reason.PREFLIGHT_OLD, evidence))
+    turn.record(r.RecheckAdded(turn.now(), run.id, name, step.name, Reason.PREFLIGHT_OLD, evidence))
     return True
 
 
@@ -242,7 +242,7 @@ def wait(turn: Turn, run: Run, step: Step) -> bool:
         aside.append(f"{failed.reason.value}: {failed.evidence}")
     if kind.asks_first:
         until = since + limit_s
-        if _age_not_asked(turn, service, move, since) and turn.now < until:
+        if _age_not_asked(turn, service, move, since) and turn.now() < until:
             turn.wake(until)
             return False
         loss = _loss(turn, run, service, move)
@@ -265,7 +265,7 @@ def _waits_for(turn: Turn, run: Run, step: Step) -> tuple[Condition | None, floa
     """What a waiting step waits for, asked since when, for how long."""
     kind = step.traits
     wanted = kind.wanted(subject_of(turn, run, step))
-    began = step.attempt_at if step.attempt_at is not None else turn.now
+    began = step.attempt_at if step.attempt_at is not None else turn.now()
     since = _counts_from(turn, step) if kind.asks_first else _ended_at(run, step, began)
     return (wanted.condition, since, wanted.timeout_s) if wanted is not None else (None, since, 0.0)
 
@@ -282,7 +282,7 @@ def _out_of_time(turn: Turn, step: Step, condition: Condition, since: float, lim
     kind = step.traits
     hopeless = kind.asks_first and turn.says(condition) is r.Verdict.DOWN
     until = _counts_from(turn, step) + limit_s
-    if turn.now < until and not hopeless:
+    if turn.now() < until and not hopeless:
         turn.wake(until)
         return None
     verdict = turn.fresh(condition, since)
@@ -322,8 +322,8 @@ def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
     """Measurements that a decision used, copied with the time of their sample."""
     kind = step.traits
     if (kind.asks_first or kind.fences) and move.data_age:
-        row = turn.rows.get(move.data_age)
-        age_s = turn.data_age_s(move.data_age, turn.now)
+        row = turn.rows().get(move.data_age)
+        age_s = turn.data_age_s(move.data_age, turn.now())
         if row is not None and row.measured_at is not None and age_s is not None:
             return {**row.measures, "data_age_s": age_s, "sampled_at": row.measured_at}
     return {}
@@ -354,7 +354,7 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
     if run.started.configuration != turn.decided.configuration and (new := changed(turn, run)):
         endings.stop(turn, run, step, Reason.PLAN_CHANGED, new)  # nobody was asked about what there is now
         return True
-    asked_at = step.began_at if step.began_at is not None else turn.now
+    asked_at = step.began_at if step.began_at is not None else turn.now()
     if run.approved is not None and run.approved.at >= asked_at:  # an earlier one was of something else
         reason = Reason.FENCED_BY_HAND if run.approved.fenced else Reason.APPROVED
         endings.finish(turn, run, step, r.StepState.DONE, reason, f"by {run.approved.who}")
@@ -365,7 +365,7 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
         )
         return True
     until = asked_at + started.approval_expires_s
-    if turn.now >= until:
+    if turn.now() >= until:
         why = f"asked for {show_duration(started.approval_expires_s)} in vain"
         endings.stop(turn, run, step, Reason.APPROVAL_EXPIRED, why)  # nothing has failed
         return True

@@ -1,8 +1,7 @@
 """One call of the engine: what is known now, and what comes of it.
 
 The one rule it keeps: everything below the engine reads and writes through a turn, so that a record is applied
-in the moment it is written and the next question sees it; and a turn knows whether it was asked for more than
-verdicts and what is decided, since only that can turn out differently while those stay the same.
+in the moment it is written and the next question sees it; and what is asked of a turn is noted in its `basis`.
 """
 
 from __future__ import annotations
@@ -27,6 +26,17 @@ BEGAN = "the controller began"
 LATE_S = 30.0  # a notice that is delivered so long after it was due says so
 
 _DOWN, _UNKNOWN = Verdict.DOWN, Verdict.UNKNOWN  # named once: a member is slow to look up in 3.11
+
+
+@dataclass(slots=True)
+class Basis:
+    """What was asked for beside what is decided: whose `verdicts`, and whether there was `more`, or anything recorded.
+
+    Only where there was more can it turn out differently while verdicts and the decided state stay as they are.
+    """
+
+    verdicts: set[str] = field(default_factory=set)
+    more: bool = False
 
 
 @dataclass(slots=True)
@@ -68,10 +78,9 @@ class Turn:
         "_references",
         "_rows",
         "_watch",
-        "asked",
+        "basis",
         "commands",
         "decided",
-        "looked_closer",
         "model",
         "records",
         "wake_at",
@@ -92,8 +101,7 @@ class Turn:
         self.records: list[Record] = []
         self.commands: list[Command] = []
         self.wake_at = FOREVER
-        self.looked_closer = False  # see the properties below; whoever wants to know sets it back first
-        self.asked: set[str] = set()  # whose verdicts were asked for; whoever wants to know empties it first
+        self.basis = Basis()  # of what comes next: whoever wants to know puts another one there first
         self._rows = rows
         self._now = now
         self._fallen: dict[tuple[str, float, float], tuple[list[str], float]] = {}
@@ -107,42 +115,39 @@ class Turn:
         self._references = references
         self._blind.clear()
 
-    # ---- what verdicts and the decided state do not say: to ask for it is noted
+    # ---- what verdicts and the decided state do not say: each call is noted in `basis`
 
-    @property
     def now(self) -> float:
         """What time it is."""
-        self.looked_closer = True
+        self.basis.more = True
         return self._now
 
-    @property
     def rows(self) -> Mapping[str, Row]:
         """All that is known of the checks' answers."""
-        self.looked_closer = True
+        self.basis.more = True
         return self._rows
 
-    @property
     def fallen(self) -> dict[tuple[str, float, float], tuple[list[str], float]]:
         """What `policy.mass_failure` has found so far; it depends on the time."""
-        self.looked_closer = True
+        self.basis.more = True
         return self._fallen
 
     # ---- what comes of it
 
     def record(self, record: Record) -> None:
         """Remember it, and let it take effect."""
-        self.looked_closer = True
+        self.basis.more = True
         apply(self.decided, record)
         self.records.append(record)
 
     def command(self, command: Command) -> None:
         """Have it done, once the entry is durable."""
-        self.looked_closer = True
+        self.basis.more = True
         self.commands.append(command)
 
     def wake(self, at: float) -> None:
         """Be called at this time if nothing happens before."""
-        self.looked_closer = True
+        self.basis.more = True
         self.wake_at = min(self.wake_at, at)
 
     def ask_now(self, checks: Iterable[str]) -> None:
@@ -167,16 +172,16 @@ class Turn:
         service = self.model.services.get(subject)
         client = service.client if service else subject.partition("/")[0]
         due = NoticeDue(
-            self.now, notice, kind, client, subject, text, say, service.owners if service else (), details or {}
+            self.now(), notice, kind, client, subject, text, say, service.owners if service else (), details or {}
         )
         self.record(due)
-        self.command(tell_command(due, self.now))
+        self.command(tell_command(due, self.now()))
 
     # ---- what is known
 
     def verdict(self, check: str) -> Verdict:
         """The check's verdict, or unknown while its vantage is blind."""
-        self.asked.add(check)
+        self.basis.verdicts.add(check)
         row = self._rows.get(check)
         if row is None or self.blind(self.model.checks[check].vantage):
             return _UNKNOWN
@@ -199,7 +204,7 @@ class Turn:
 
     def reference_at(self, vantage: str, silent_at: float | None) -> float | None:
         """See `reference_at` below."""
-        return reference_at(self.rows, self.references(vantage), silent_at)
+        return reference_at(self.rows(), self.references(vantage), silent_at)
 
     def says(self, condition: Condition | None) -> Verdict:
         """The condition over verdicts; up where there is none."""
@@ -216,7 +221,7 @@ class Turn:
 
         A silence that no reference has answered for, before it and since, may be mine: unknown, not down.
         """
-        row = self.rows.get(check)
+        row = self.rows().get(check)
         if row is None or row.last_sent_at < since or row.last_answer is Answer.NONE:
             return Verdict.UNKNOWN
         if row.last_answer is Answer.SILENT:
@@ -238,14 +243,14 @@ class Turn:
         return evaluate(service.healthy_when, ask)
 
     def _renewed(self, check: Check, recovered_at: float, settle_s: float) -> Verdict:
-        row = self.rows[check.id]
+        row = self.rows()[check.id]
         rising_s = (check.rise + 1) * (check.every_s + check.timeout_s)
         windows_s = (w.over_s for w in (check.loss, check.latency) if w is not None)
         old_s = max(settle_s, rising_s, *windows_s)
         since_recovery = row.first_bad_at is not None and row.first_bad_at > recovered_at
         if since_recovery and row.bad_streak >= check.fall:
             return Verdict.DOWN
-        if self.now - recovered_at >= old_s:
+        if self.now() - recovered_at >= old_s:
             return Verdict.DOWN
         self.wake(recovered_at + old_s)
         return Verdict.UNKNOWN
@@ -257,19 +262,19 @@ class Turn:
 
     def evidence_of_down(self, check: str) -> str:
         """The same of a check that is down; where its last answers are good, that they do not suffice yet."""
-        row, rise = self.rows.get(check), self.model.checks[check].rise
+        row, rise = self.rows().get(check), self.model.checks[check].rise
         if row is None or row.verdict is not _DOWN or not 0 < row.good_streak < rise:
             return self.evidence(check)
         return f"{self.evidence(check)} (down until {rise} good in a row, {row.good_streak} so far)"
 
     def evidence(self, check: str) -> str:
         """What is known of one check, in one line."""
-        row = self.rows.get(check)
+        row = self.rows().get(check)
         return detector.evidence(row, self.model.checks[check], self._now) if row else f"{check}: never asked"
 
     def in_doubt(self, check: str) -> bool:
         """Whether a bad streak has begun although its verdict has not fallen yet."""
-        row = self.rows.get(check)
+        row = self.rows().get(check)
         return row is not None and row.bad_streak > 0 and row.verdict in (Verdict.UP, Verdict.DEGRADED)
 
     def first_bad(self, condition: Condition, default: float) -> float:
@@ -287,12 +292,12 @@ class Turn:
 
     def _first_bad(self, check: str) -> float | None:
         """Of the streak that goes on, else of the one behind the verdict (a window's down has no streak)."""
-        row, verdict = self.rows[check], self.decided.verdicts.get(check)
+        row, verdict = self.rows()[check], self.decided.verdicts.get(check)
         return row.first_bad_at if row.first_bad_at is not None or verdict is None else verdict.first_bad_at
 
     def worked_before(self, verdict: VerdictChanged) -> bool:
         """Whether the check was seen working shortly before the streak behind this down."""
-        row = self.rows.get(verdict.check)
+        row = self.rows().get(verdict.check)
         good_at = row.last_good_at if row else None
         if good_at is None or verdict.first_bad_at is None:
             return False
@@ -307,13 +312,13 @@ class Turn:
 
     def last_asked(self, check: str) -> float:
         """When the latest question was sent that has been answered; before all time if none was."""
-        row = self.rows.get(check)
+        row = self.rows().get(check)
         return row.last_sent_at if row is not None else -FOREVER
 
     def last_good(self, condition: Condition) -> float | None:
         """The latest good answer of the checks that are down, or None."""
         down = blamed(condition, self.verdict, Verdict.DOWN)
-        return max((t for c in down if (t := self.rows[c].last_good_at) is not None), default=None)
+        return max((t for c in down if (t := self.rows()[c].last_good_at) is not None), default=None)
 
     def state(self, service: Service) -> ServiceState:
         """What was decided of the service."""
@@ -334,7 +339,7 @@ class Turn:
 
     def data_age_s(self, check: str, until: float) -> float | None:
         """The measured age of the data found by this check, aged by its sample time; None when never measured."""
-        row = self.rows.get(check)
+        row = self.rows().get(check)
         if row is None or row.measured_at is None:
             return None
         age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
@@ -347,7 +352,7 @@ def blind_since(turn: Turn, vantage: str) -> float:
     For as long as nobody looked nothing was blind: a streak from before counts where it goes on unbroken.
     """
     references = turn.references(vantage)
-    rows = [row for c in references if (row := turn.rows.get(c)) is not None]
+    rows = [row for c in references if (row := turn.rows().get(c)) is not None]
     good_at = max((row.last_good_at for row in rows if row.last_good_at is not None), default=None)
     asked_at = [at for row in rows for at in (row.first_bad_at, row.none_since) if at is not None]
     first_bad_at = min((at for at in asked_at if good_at is None or at >= good_at), default=None)

@@ -53,7 +53,7 @@ def hear(turn: Turn, word: WordSpoken) -> None:
         if isinstance(result, Refusal):
             turn.record(
                 r.WordRefused(
-                    turn.now,
+                    turn.now(),
                     word.id,
                     word.kind,
                     word.who,
@@ -80,7 +80,7 @@ def hear(turn: Turn, word: WordSpoken) -> None:
 def _accept(turn: Turn, word: WordSpoken, said: Consent) -> None:
     turn.record(
         r.WordAccepted(
-            turn.now,
+            turn.now(),
             word.id,
             word.kind,
             word.who,
@@ -195,7 +195,7 @@ def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: boo
         against += [f"{finding.reason.value}: {finding.evidence}"] if finding else []
     handed = move.hand_over is not None and is_planned(turn, service)
     free = {Reason.COOLING_DOWN, *((Reason.RPO_UNKNOWN, Reason.RPO_EXCEEDED) if handed else ())}
-    since = turn.now - ladder.PATIENCE_S
+    since = turn.now() - ladder.PATIENCE_S
     assessment = ladder.assess(turn, service, tier, since, again=again, aside=overrides | free)
     if assessment.state is r.TierState.FAILED and assessment.reason is Reason.FENCE_UNPROVEN:  # it may be by now
         assessment = ladder.assess(turn, service, tier, since, again=True, aside=overrides | free)
@@ -211,7 +211,7 @@ def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: boo
     if refusal is not None:
         return refusal
     if move.id in service.failback:
-        soon = (f"{w.reason.value}: {w.evidence}" for w in failback.too_soon(turn.decided, service, turn.now))
+        soon = (f"{w.reason.value}: {w.evidence}" for w in failback.too_soon(turn.decided, service, turn.now()))
         against += soon
     said = {a.partition(":")[0] for a in against} | {x.value for x in free if x is not Reason.COOLING_DOWN}
     against += (a for a in assessment.against if a.partition(":")[0] not in said)
@@ -241,7 +241,7 @@ def _rung(service: Service, move: Move) -> int | None:
 
 def _fence_refusal(turn: Turn, service: Service, move: Move, fenced: str | None) -> Refusal | None:
     """A place that may be alive is fenced only when the word says so."""
-    waiting, asked = ladder.fence_asks(turn, service, move, turn.now - ladder.PATIENCE_S, fenced)
+    waiting, asked = ladder.fence_asks(turn, service, move, turn.now() - ladder.PATIENCE_S, fenced)
     if not waiting and not asked:
         return None
     remedy = "say --fence to fence it, or --fenced PLACE to state that it cannot act"
@@ -288,9 +288,9 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     place = _place(str(fenced), known) if fenced else None
     if fenced and place is None:
         return Refusal(Reason.WRONG_PLACE, f"{found.id} fences {', '.join(known) or 'nothing'}, not {fenced!r}")
-    turn.record(r.RunApproved(turn.now, found.id, word.who, word.why, place))
+    turn.record(r.RunApproved(turn.now(), found.id, word.who, word.why, place))
     if step.state is r.StepState.LOOKING:
-        turn.record(r.StepRetried(turn.now, found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
+        turn.record(r.StepRetried(turn.now(), found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
     ends = approving.held_back(turn, found)
     told = f"goes on, plan {found.started.plan_digest}"
     told = f"is approved, and as things stand it ends and changes nothing: {ends}" if ends else told
@@ -324,7 +324,7 @@ def _abort(turn: Turn, word: WordSpoken) -> Refusal | Consent:
         return Refusal(Reason.ALREADY_ENDED, f"{found.id} ended: {found.ended.reason.value}")
     consent = Consent(Reason.ABORTED, f"{found.id} is being stopped", found.id)
     _accept(turn, word, consent)
-    turn.record(r.AbortAsked(turn.now, found.id, word.who, word.why))
+    turn.record(r.AbortAsked(turn.now(), found.id, word.who, word.why))
     run.abort(turn, found)
     return consent
 
@@ -347,7 +347,7 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
         if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s < LONGEST_S:
             return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length of less than ten years: --for 2h")
         told = f"{word.subject} for {show_duration(for_s)}{standing.goes_on(turn, word.subject)}"
-        return Consent(Reason.IN_MAINTENANCE, told, ends_at=turn.now + for_s)
+        return Consent(Reason.IN_MAINTENANCE, told, ends_at=turn.now() + for_s)
     if (nothing := standing.nothing_to_end(turn, word)) is not None:
         return Refusal(Reason.NOT_HELD, nothing)
     still = standing.still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""

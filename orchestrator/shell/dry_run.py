@@ -169,7 +169,7 @@ def _soon(turn: Turn, service: Service, word: WordSpoken) -> Iterable[GuardAnswe
     """What a way back by itself would still wait for; a named person may go all the same."""
     if word.kind is not WordKind.FAILBACK:
         return
-    found = {wait.reason: wait.evidence for wait in failback.too_soon(turn.decided, service, turn.now)}
+    found = {wait.reason: wait.evidence for wait in failback.too_soon(turn.decided, service, turn.now())}
     for reason in (Reason.HOLD_DOWN, Reason.COOLING_DOWN):
         yield GuardAnswer(
             reason.value, reason not in found, reason.value if reason in found else "passes", found.get(reason, "")
@@ -177,7 +177,7 @@ def _soon(turn: Turn, service: Service, word: WordSpoken) -> Iterable[GuardAnswe
 
 
 def _tiers(turn: Turn, service: Service) -> Iterable[TierAnswer]:
-    found = ladder.assess_ladder(turn, service, turn.now - ladder.PATIENCE_S)
+    found = ladder.assess_ladder(turn, service, turn.now() - ladder.PATIENCE_S)
     for number, a in enumerate(found, start=1):
         fits = a.reason.value if a.state is r.TierState.INELIGIBLE else "; ".join((a.reason.value, *a.asks))
         state = "eligible" if a.state is r.TierState.WAITING else a.state.value

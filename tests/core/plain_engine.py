@@ -40,7 +40,7 @@ class PlainTurn(Turn):
         return row is not None and row.last_answer is e.Answer.GOOD and self._now - row.last_sent_at <= stale_s
 
     def reference_at(self, vantage: str, silent_at: float | None) -> float | None:
-        rows = [self.rows[c] for c in self.references(vantage) if c in self.rows]
+        rows = [self.rows()[c] for c in self.references(vantage) if c in self.rows()]
         since_before = [
             row
             for row in rows
@@ -55,7 +55,7 @@ class PlainCadence(Cadence):
     __slots__ = ()
 
     def use(self, turn: Turn, changed: Mapping[str, Row | None], awaited: AbstractSet[str]) -> None:
-        rows, checks, fast = turn.rows, turn.model.checks, self.fast
+        rows, checks, fast = turn.rows(), turn.model.checks, self.fast
         wanted = {c for c in fast | set(changed) if c in rows and detector.suspicious(rows[c])}
         needed = {
             name
@@ -120,7 +120,7 @@ class PlainDetectors(Detectors):
         in_sight = any(detector.vouches(reference, of, seen.sent_at) for reference, of in references)
         silent_at = seen.sent_at if seen.answer is e.Answer.SILENT else row.last_silent_at or row.silent_at
         reference_at = turn.reference_at(check.vantage, silent_at)
-        verdict = detector.observe(row, check, seen, reference_at, turn.now, in_sight=in_sight)
+        verdict = detector.observe(row, check, seen, reference_at, turn.now(), in_sight=in_sight)
         self.changed[check.id] = row
         if row.suspended_at is not None and was_suspended is None:
             self._watch(check.id)
@@ -134,7 +134,7 @@ class PlainDetectors(Detectors):
         return changed or check.id in self._resting.awaited or check.reference
 
     def _confirm(self, turn: Turn, check: Check, row: Row) -> bool:
-        verdict = detector.reconsider(row, check, turn.reference_at(check.vantage, row.last_silent_at), turn.now)
+        verdict = detector.reconsider(row, check, turn.reference_at(check.vantage, row.last_silent_at), turn.now())
         self.changed[check.id] = row
         return self._set_verdict(turn, check, row, verdict)
 

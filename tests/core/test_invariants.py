@@ -483,8 +483,8 @@ def test_what_changed_during_the_preflight_is_honoured_before_the_fence(change: 
     hq_loses_power(world)
     turn = waiting_run(world)
     if change == "power":
-        turn.rows["acme/hq-dark"].verdict = r.Verdict.DOWN  # type: ignore[index]
-        turn.rows["acme/hq-dark"].last_answer = e.Answer.BAD  # type: ignore[index]
+        turn.rows()["acme/hq-dark"].verdict = r.Verdict.DOWN  # type: ignore[index]
+        turn.rows()["acme/hq-dark"].last_answer = e.Answer.BAD  # type: ignore[index]
     else:
         erp = replace(world.model.services["acme/erp"], mode=Mode(change))
         turn.model = replace(turn.model, services={**turn.model.services, erp.id: erp})

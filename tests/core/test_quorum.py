@@ -203,7 +203,7 @@ def test_a_quorum_lost_during_the_preflight_stops_the_run_and_blames_no_tier() -
     world = shop("noc", "branch", gated=True)
     world.silent("shop-noc", "shop-branch")
     turn = waiting_run(world)
-    turn.rows["acme/shop-branch"].verdict = r.Verdict.UP
+    turn.rows()["acme/shop-branch"].verdict = r.Verdict.UP
     run = turn.decided.runs["r1"]
     assert steps.begin(turn, run, run.step("execute"))
     assert run.ended is not None

@@ -11,14 +11,14 @@ from orchestrator.core.commands import ProbeNow
 from orchestrator.core.policy import mass_failure, objection
 from orchestrator.core.records import Verdict
 from orchestrator.core.sight import sight
-from orchestrator.core.turn import Turn
+from orchestrator.core.turn import Basis, Turn
 from tests.core.stage import isp_a_dies, lab
 from tests.core.world import World
 
 CLOSER: dict[str, Callable[[Turn], object]] = {
-    "the time": lambda turn: turn.now,
-    "a check's answers": lambda turn: turn.rows["acme/ref"],
-    "what fell together": lambda turn: turn.fallen,
+    "the time": lambda turn: turn.now(),
+    "a check's answers": lambda turn: turn.rows()["acme/ref"],
+    "what fell together": lambda turn: turn.fallen(),
     "a fresh answer": lambda turn: turn.fresh(turn.model.services["acme/erp"].healthy_when, 0.0),
     "evidence": lambda turn: turn.evidence("acme/ref"),
     "doubt": lambda turn: turn.in_doubt("acme/ref"),
@@ -50,14 +50,14 @@ def healthy() -> World:
 def test_what_can_change_without_a_verdict_is_noted(healthy: World, asked: str) -> None:
     turn = healthy.engine.turn(healthy.now)
     CLOSER[asked](turn)
-    assert turn.looked_closer
+    assert turn.basis.more
 
 
 @pytest.mark.parametrize("asked", ALIKE)
 def test_verdicts_and_what_is_decided_are_not(healthy: World, asked: str) -> None:
     turn = healthy.engine.turn(healthy.now)
     ALIKE[asked](turn)
-    assert not turn.looked_closer
+    assert not turn.basis.more
 
 
 def test_an_answer_that_another_service_was_given_before_is_noted_too() -> None:
@@ -67,9 +67,9 @@ def test_an_answer_that_another_service_was_given_before_is_noted_too() -> None:
     world.run(5)
     turn = world.engine.turn(world.now)
     mass_failure(turn, world.model.services["acme/hq-internet"])
-    turn.looked_closer = False
+    turn.basis = Basis()
     mass_failure(turn, world.model.services["acme/erp"])
-    assert turn.looked_closer
+    assert turn.basis.more
 
 
 def test_a_down_from_before_the_last_recovery_depends_on_the_time() -> None:
@@ -82,7 +82,7 @@ def test_a_down_from_before_the_last_recovery_depends_on_the_time() -> None:
         world.run(0.1)
     turn = world.engine.turn(world.now)
     turn.health(world.model.services["acme/erp"])
-    assert turn.looked_closer
+    assert turn.basis.more
 
 
 def test_what_is_down_and_answers_well_again_is_not_told_by_that_answer_alone() -> None:
@@ -90,7 +90,7 @@ def test_what_is_down_and_answers_well_again_is_not_told_by_that_answer_alone() 
     world = lab()
     turn = world.engine.turn(world.now)
     erp = turn.model.services["acme/erp"]
-    row, rise = turn.rows["acme/erp-transaction"], turn.model.checks["acme/erp-transaction"].rise
+    row, rise = turn.rows()["acme/erp-transaction"], turn.model.checks["acme/erp-transaction"].rise
     row.verdict, row.good_streak = Verdict.DOWN, rise - 1
     told = f"(down until {rise} good in a row, {rise - 1} so far)"
     assert turn.behind(erp.healthy_when, Verdict.DOWN).endswith(told)

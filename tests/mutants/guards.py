@@ -204,7 +204,7 @@ def age_at_its_sample() -> Iterator[None]:
     age = Turn.data_age_s
 
     def data_age_s(turn: Turn, check: str, until: float) -> float | None:
-        row = turn.rows.get(check)
+        row = turn.rows().get(check)
         return age(turn, check, row.measured_at if row and row.measured_at is not None else until)
 
     with put(Turn, "data_age_s", data_age_s):

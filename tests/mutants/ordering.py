@@ -89,7 +89,7 @@ def retry_unlooked() -> Iterator[None]:
         if step.attempt >= looks.ATTEMPTS:
             endings.fail(turn, at_work, step, Reason.UNDETERMINED, "tried often enough")
         else:
-            turn.record(r.StepRetried(turn.now, at_work.id, step.name, Reason.NOT_NEEDED, "taken to have failed"))
+            turn.record(r.StepRetried(turn.now(), at_work.id, step.name, Reason.NOT_NEEDED, "taken to have failed"))
         return True
 
     with put(looks, "look", look):
