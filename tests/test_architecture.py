@@ -19,7 +19,7 @@ from orchestrator.core.reasons import Against, Part, Reason
 
 PACKAGE = Path(__file__).parents[1] / "orchestrator"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = sorted((PACKAGE / "core").glob("*.py"))
+CORE = sorted((PACKAGE / "core").rglob("*.py"))
 
 # Room: the rooms it may import, beside itself.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -226,7 +226,7 @@ def test_the_core_is_pure(path: Path) -> None:
 
 # Who may name a kind of step: where they are declared, their rows, their order in a plan; the simulator's statements,
 # which are a second opinion on the rows.
-NAME_KINDS = ("core/kinds.py", "core/plan.py", "core/records.py", "sim/")
+NAME_KINDS = ("core/runs/kinds.py", "core/runs/plan.py", "core/records.py", "sim/")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -236,8 +236,8 @@ def test_what_differs_between_kinds_of_steps_stands_in_their_rows(path: Path) ->
     for node in ast.walk(tree(path)):
         named = isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("StepKind")
         assert not named, (
-            f"{name_of(path)}:{getattr(node, 'lineno', 0)} names a kind of step: ask its row (core/kinds.py), which may"
-            " need a column"
+            f"{name_of(path)}:{getattr(node, 'lineno', 0)} names a kind of step: ask its row (core/runs/kinds.py),"
+            " which may need a column"
         )
 
 

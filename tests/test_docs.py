@@ -20,8 +20,8 @@ from cyclopts import App
 from orchestrator.cli.main import app
 from orchestrator.config import ConfigurationInvalid, load
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.plan import facts_for
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs.plan import facts_for
 from orchestrator.shell.wiring import option_models
 from scripts import diagrams
 
@@ -151,7 +151,7 @@ def test_every_notice_is_explained() -> None:
 def test_every_variable_that_playbooks_receive_is_explained() -> None:
     source = Path(facts_for.__code__.co_filename).read_text(encoding="utf-8")
     given = set(re.findall(r'"(bascule_\w+)"', source))
-    assert given, "core/plan.py was expected to name the variables of playbooks"
+    assert given, "core/runs/plan.py was expected to name the variables of playbooks"
     missing = given - set(re.findall(r"`(bascule_\w+)`", text_of(ROOT / "docs" / "playbooks.md")))
     assert not missing, f"docs/playbooks.md does not explain {', '.join(sorted(missing))}"
 

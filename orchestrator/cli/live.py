@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from orchestrator.cli.status import columns
 from orchestrator.cli.workspace import reading
 from orchestrator.core.codec import CodecError, decode
-from orchestrator.core.decided import Run
 from orchestrator.core.durations import show_duration
-from orchestrator.core.endings import failed
 from orchestrator.core.events import TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
+from orchestrator.core.runs.endings import failed
+from orchestrator.core.state.decided import Run
 from orchestrator.reports.reader import Reader, reading_all
 from orchestrator.reports.status import run_now
 from orchestrator.reports.status_parts import Live

@@ -10,15 +10,14 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core import failback, speakers
-from orchestrator.core.decided import Decided, Run
+from orchestrator.core.deciding import failback, speakers
+from orchestrator.core.deciding.ladder import books_of, to_fence
+from orchestrator.core.deciding.standing_words import with_its_client
 from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
-from orchestrator.core.ladder import books_of, to_fence
 from orchestrator.core.model import Model, Move, Service
 from orchestrator.core.reasons import Against, Reason
 from orchestrator.core.records import TierState
-from orchestrator.core.standing import with_its_client
-from orchestrator.core.state import EVERYTHING
+from orchestrator.core.state.decided import EVERYTHING, Decided, Run
 from orchestrator.core.turn import Turn
 
 VERBS: dict[WordKind, str] = {WordKind.MAINTENANCE_END: "maintenance"}  # the others are their own word

@@ -21,9 +21,9 @@ from orchestrator.config.inventory import read_inventory
 from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.keeping import Beside, keep
 from orchestrator.config.load import Loaded
-from orchestrator.core.decided import Decided
 from orchestrator.core.events import StepEnded
 from orchestrator.core.model import Json
+from orchestrator.core.state.decided import Decided
 
 JUST_NOW_S = 10.0  # an inventory that was read so lately is not asked again for each step
 WAITS_S = 10.0  # for a source that does not answer: a step waits as long

@@ -19,17 +19,20 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from orchestrator.core import doubts, incident, invariants, notices, run, steps, words
 from orchestrator.core import events as e
+from orchestrator.core import invariants, notices
 from orchestrator.core import records as r
-from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import Command, UseCadence
-from orchestrator.core.decided import Decided
-from orchestrator.core.detector import Row
-from orchestrator.core.detectors import Detectors, Heard
+from orchestrator.core.deciding import incident, words
+from orchestrator.core.deciding.policy import order
+from orchestrator.core.health import doubts
+from orchestrator.core.health.cadence import Cadence, awaited
+from orchestrator.core.health.detector import Row
+from orchestrator.core.health.detectors import Detectors, Heard
 from orchestrator.core.model import Model, Service
-from orchestrator.core.policy import order
 from orchestrator.core.resting import Resting, only_verdicts
+from orchestrator.core.runs import run, steps
+from orchestrator.core.state.decided import Decided
 from orchestrator.core.turn import FOREVER, Basis, Turn, Watch
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from orchestrator.core import records as r
 from orchestrator.core.broken import InvariantBroken
-from orchestrator.core.decided import Run, Step, covers
-from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
-from orchestrator.core.kinds import TRAITS
+from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.model import Condition, Fence, FenceBy, Mode, Place, Service
+from orchestrator.core.runs.kinds import TRAITS
+from orchestrator.core.state.decided import Run, Step, covers
 from orchestrator.core.turn import Turn
 
 COOL_DOWN = "no automatic return to what was given up within its cool-down"

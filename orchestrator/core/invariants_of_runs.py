@@ -6,19 +6,19 @@ words, the rows of this step), so that a later reload can never make an earlier 
 
 from __future__ import annotations
 
-from orchestrator.core import endings
 from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import records as r
 from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.decided import Run, Step
-from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
-from orchestrator.core.kinds import Reach
+from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.model import Move
-from orchestrator.core.plan import subject_of
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import endings
+from orchestrator.core.runs.kinds import Reach
+from orchestrator.core.runs.plan import subject_of
+from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.turn import Turn
 
 # ---- a run starts

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.decided import Decided, Notice
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
+from orchestrator.core.state.decided import Decided, Notice
 from orchestrator.core.turn import Turn, tell_command
 
 AGAIN_S = 60.0  # after the first failure; twice as long after each further one

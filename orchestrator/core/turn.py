@@ -10,16 +10,17 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.core import detector
 from orchestrator.core.commands import Command, NoticeKind, ProbeNow, TellPeople
-from orchestrator.core.decided import Decided, Incident, ServiceState, apply
-from orchestrator.core.detector import Row
-from orchestrator.core.diagnosis import blamed, evaluate
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
+from orchestrator.core.health import detector
+from orchestrator.core.health.detector import Row
+from orchestrator.core.health.diagnosis import blamed, evaluate
+from orchestrator.core.health.references import blind, reference_at
 from orchestrator.core.model import Check, Condition, Json, Limits, Model, Service
 from orchestrator.core.records import NoticeDue, Record, Verdict, VerdictChanged
-from orchestrator.core.references import blind, reference_at
+from orchestrator.core.state.decided import Decided, Incident, ServiceState
+from orchestrator.core.state.fold import apply
 
 FOREVER = float("inf")
 BEGAN = "the controller began"

@@ -20,9 +20,9 @@ import structlog
 
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordSpoken
+from orchestrator.core.health.sight import sight
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
-from orchestrator.core.sight import sight
 from orchestrator.daemon.address import leave, where_to_listen
 from orchestrator.daemon.desk import Desk
 from orchestrator.daemon.socket import Message, WordsSocket

@@ -12,8 +12,8 @@ from operator import attrgetter
 from typing import Any
 
 from orchestrator.core.codec import encode
-from orchestrator.core.detector import Row
 from orchestrator.core.events import Answer
+from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Json
 
 Taken = tuple[tuple[Any, ...], tuple[tuple[float, float], ...]]

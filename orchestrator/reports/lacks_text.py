@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import show_duration
-from orchestrator.core.readiness import Lack
+from orchestrator.core.health.readiness import Lack
 from orchestrator.reports.status_parts import LackNow
 from orchestrator.reports.text import Line, Part, line, wrap
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from orchestrator.core.codec import CodecError, decode
-from orchestrator.core.decided import Decided
-from orchestrator.core.detector import Row
+from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Model
+from orchestrator.core.state.decided import Decided
 from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import PassedOver, ignore
 from orchestrator.journal.lease import is_gone

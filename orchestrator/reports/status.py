@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from orchestrator.core import decided as d
-from orchestrator.core import endings, notices
-from orchestrator.core.diagnosis import evaluate
+from orchestrator.core import notices
+from orchestrator.core.deciding.incident import IN_THE_DARK
 from orchestrator.core.durations import show_duration
-from orchestrator.core.incident import IN_THE_DARK
+from orchestrator.core.health.diagnosis import evaluate
+from orchestrator.core.health.readiness import Item, Lack
+from orchestrator.core.health.sight import ServiceSeen
 from orchestrator.core.model import Model, Service
-from orchestrator.core.readiness import Item, Lack
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, StepState, TierState, Verdict
-from orchestrator.core.sight import ServiceSeen
+from orchestrator.core.runs import endings
+from orchestrator.core.state import decided as d
 from orchestrator.core.turn import percentile
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, undeclared
 from orchestrator.reports.status_parts import (

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.core import decided as d
-from orchestrator.core import failback, plan
+from orchestrator.core.deciding import failback
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import StepState, WordAccepted
-from orchestrator.core.state import isolated_places
+from orchestrator.core.runs import plan
+from orchestrator.core.state import decided as d
+from orchestrator.core.state.decided import isolated_places
 from orchestrator.core.turn import Turn
 from orchestrator.reports.status_parts import recorded_before
 

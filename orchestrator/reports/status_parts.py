@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.core.events import TaskTime
+from orchestrator.core.health.sight import Sight
 from orchestrator.core.model import Json
 from orchestrator.core.records import RunStarted
-from orchestrator.core.sight import Sight
 
 NOT_MADE = "not made"  # of a tier: its run ended before anything of it had been begun
 UNWATCHED = "nobody watches: whether it still runs is not known"

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from orchestrator.core import decided as d
 from orchestrator.core import records as r
 from orchestrator.core.events import OF_RUNS, TaskTime
-from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
+from orchestrator.core.runs.kinds import TRAITS, Traits
+from orchestrator.core.state import decided as d
+from orchestrator.core.state.fold import apply
 from orchestrator.core.turn import percentile
 from orchestrator.reports.entries import Entry, WallClock
 
@@ -130,7 +131,7 @@ class State:
             self.clock.add(entry)
             for record in entry.records:
                 self._collect(record)
-                d.apply(self.decided, record)
+                apply(self.decided, record)
         return self
 
     @property

@@ -19,12 +19,13 @@ import structlog
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import CodecError, decode, encode
-from orchestrator.core.decided import Decided, apply
-from orchestrator.core.detector import Row, interrupt
 from orchestrator.core.engine import Engine, Outcome
+from orchestrator.core.health.detector import Row, interrupt
 from orchestrator.core.model import Model
 from orchestrator.core.records import RunEnded, Verdict
-from orchestrator.core.replacing import objections
+from orchestrator.core.runs.replacing import objections
+from orchestrator.core.state.decided import Decided
+from orchestrator.core.state.fold import apply
 from orchestrator.journal.journal import Draft, Entry, Journal, JournalUnwritable, StaleEpoch
 from orchestrator.journal.keeping import Keeping
 from orchestrator.journal.lease import Lease

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 import structlog
 
 from orchestrator.core import events as e
-from orchestrator.core import ladder, plan
+from orchestrator.core.deciding import ladder
 from orchestrator.core.engine import Engine
 from orchestrator.core.model import Playbook
+from orchestrator.core.runs import plan
 
 log = structlog.get_logger(__name__)
 

@@ -27,7 +27,7 @@ from orchestrator.core.codec import decode
 from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import Heartbeat, NotifySettings
 from orchestrator.core.reasons import Reason
-from orchestrator.core.replacing import objections
+from orchestrator.core.runs.replacing import objections
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
-from orchestrator.core.diagnosis import evaluate
 from orchestrator.core.events import Answer, Observed
+from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.model import Condition, Limits, Model, Service
 from orchestrator.sim.violation import Report
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
+from orchestrator.core.health.readiness import Lack
 from orchestrator.core.model import Model
-from orchestrator.core.readiness import Lack
-from orchestrator.core.state import covers
+from orchestrator.core.state.decided import covers
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.violation import BESIDE, Report
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from orchestrator.core import events as e
 from orchestrator.core.model import Json, Model
-from orchestrator.core.state import Run
+from orchestrator.core.state.decided import Run
 from orchestrator.sim.disk import Moment
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.nature import host_of

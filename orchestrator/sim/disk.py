@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.decided import fold
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
+from orchestrator.core.state.fold import fold
 from orchestrator.journal.chain import entry_of, sha256
 from orchestrator.journal.examining import KeptCheckpoint
 from orchestrator.journal.journal import Entry

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
+from orchestrator.core.deciding.recovery import GOOD_BEFORE
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Part, Reason
-from orchestrator.core.recovery import GOOD_BEFORE
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.nature import host_of

@@ -28,7 +28,7 @@ from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Condition, Fence, FenceBy, Model, Move, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.state import covers
+from orchestrator.core.state.decided import covers
 from orchestrator.core.turn import percentile
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import CHANGES, Attempts, RunSeen, books_of, fence_of

@@ -16,7 +16,7 @@ from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Limits, Mode, Model, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.state import covers
+from orchestrator.core.state.decided import covers
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import CHANGES, DESTROYS, Attempts

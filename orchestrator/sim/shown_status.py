@@ -12,8 +12,8 @@ from dataclasses import asdict
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.diagnosis import USABLE, evaluate
 from orchestrator.core.durations import show_duration
+from orchestrator.core.health.diagnosis import USABLE, evaluate
 from orchestrator.core.model import Model
 from orchestrator.journal.journal import Entry
 from orchestrator.reports.status import status_now

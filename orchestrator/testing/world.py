@@ -23,9 +23,10 @@ from pathlib import Path
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core import records as r
-from orchestrator.core.decided import Decided, fold
 from orchestrator.core.engine import Engine
 from orchestrator.core.model import Model
+from orchestrator.core.state.decided import Decided
+from orchestrator.core.state.fold import fold
 
 
 def model_of(workspace: Path) -> Model:

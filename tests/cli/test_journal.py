@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.decided import fold
 from orchestrator.core.records import Verdict, VerdictChanged
+from orchestrator.core.state.fold import fold
 from orchestrator.journal import chain, queries
 from orchestrator.journal.journal import JournalError
 from orchestrator.journal.sqlite import SqliteJournal

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.codec import encode
-from orchestrator.core.decided import fold
-from orchestrator.core.detector import Row
 from orchestrator.core.events import Answer
+from orchestrator.core.health.detector import Row
+from orchestrator.core.state.fold import fold
 from tests.cli.conftest import Bascule, Kept, Straw
 from tests.reports.sample import WALL, Tape, asked_act, first_act, second_act
 

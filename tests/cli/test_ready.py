@@ -20,9 +20,9 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordKind
-from orchestrator.core.readiness import Item, Lack
+from orchestrator.core.health.readiness import Item, Lack
+from orchestrator.core.health.sight import ServiceSeen, Sight
 from orchestrator.core.reasons import Reason
-from orchestrator.core.sight import ServiceSeen, Sight
 from tests.cli.conftest import Bascule, Kept, Straw
 from tests.reports.sample import Tape
 

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.cli.main import app
 from orchestrator.cli.remedies import FAILED_TIERS, ROWS, Remedy, remedies
 from orchestrator.core import events as e
-from orchestrator.core import words
+from orchestrator.core.deciding import words
 from orchestrator.core.durations import parse_duration
 from orchestrator.core.events import Peer, WordKind, WordSpoken
 from orchestrator.core.model import Playbook, Speaker, Tier

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.codec import CodecError, dumps, encode
-from orchestrator.core.decided import fold
-from orchestrator.core.detector import Row
+from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import (
@@ -27,6 +26,7 @@ from orchestrator.core.records import (
     Verdict,
     VerdictChanged,
 )
+from orchestrator.core.state.fold import fold
 from orchestrator.journal.anchors import heads_in, line_of
 from orchestrator.journal.chain import GENESIS, Gap, body_of, link, no_gaps, sha256
 from orchestrator.journal.examining import Beside, Examination, KeptCheckpoint

@@ -10,16 +10,19 @@ import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-from orchestrator.core import detector, doubts, incident, invariants, run
 from orchestrator.core import events as e
-from orchestrator.core.cadence import Cadence, awaited
+from orchestrator.core import invariants
 from orchestrator.core.commands import ProbeNow, UseCadence
-from orchestrator.core.detector import Row
-from orchestrator.core.detectors import Detectors, Timers
+from orchestrator.core.deciding import incident
+from orchestrator.core.deciding.policy import dependencies, order
 from orchestrator.core.engine import ASLEEP_S, Engine, Outcome
+from orchestrator.core.health import detector, doubts
+from orchestrator.core.health.cadence import Cadence, awaited
+from orchestrator.core.health.detector import Row
+from orchestrator.core.health.detectors import Detectors, Timers
 from orchestrator.core.model import Check, Model
-from orchestrator.core.policy import dependencies, order
 from orchestrator.core.records import Verdict
+from orchestrator.core.runs import run
 from orchestrator.core.turn import FOREVER, Turn, Watch
 
 

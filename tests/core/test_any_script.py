@@ -13,8 +13,8 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.codec import decode_tagged, dumps, encode_tagged, loads
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.decided import fold
 from orchestrator.core.events import WordKind
+from orchestrator.core.state.fold import fold
 from tests.core.test_isolation import isolating
 from tests.core.world import World, story
 

@@ -18,9 +18,9 @@ from orchestrator.core import records as r
 from orchestrator.core.codec import decode, dumps, encode, loads
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.events import WordKind
+from orchestrator.core.health.sight import sight
 from orchestrator.core.model import Json, Limits, Model
 from orchestrator.core.reasons import Reason
-from orchestrator.core.sight import sight
 from orchestrator.journal.journal import Entry
 from orchestrator.reports.account import account
 from orchestrator.reports.status import only, status_now

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orchestrator.core import detector
-from orchestrator.core.detector import Row
 from orchestrator.core.events import Answer, Observed
+from orchestrator.core.health import detector
+from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Check, LatencyWindow, LossWindow
 from orchestrator.core.records import Verdict
 from tests.core.world import check

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from orchestrator.core.diagnosis import blamed, evaluate
+from orchestrator.core.health.diagnosis import blamed, evaluate
 from orchestrator.core.model import Combine, Condition
 from orchestrator.core.records import Verdict
 

@@ -12,13 +12,14 @@ from orchestrator.core import invariants
 from orchestrator.core import records as r
 from orchestrator.core.codec import decode, decode_tagged, dumps, encode, encode_tagged, loads
 from orchestrator.core.commands import ProbeNow, UseCadence
-from orchestrator.core.decided import Decided, IllegalRecord, apply, fold
 from orchestrator.core.engine import Engine, TimeFell
 from orchestrator.core.events import WordKind
 from orchestrator.core.invariants import InvariantBroken
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
-from orchestrator.core.replacing import objections
+from orchestrator.core.runs.replacing import objections
+from orchestrator.core.state.decided import Decided, IllegalRecord
+from orchestrator.core.state.fold import apply, fold
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.test_policy import farm
 from tests.core.world import World, check

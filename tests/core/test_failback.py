@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import events as e
-from orchestrator.core import failback
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
+from orchestrator.core.deciding import failback
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import shapes
-from orchestrator.core import failback, ladder, overrides, policy, steps
+from orchestrator.core.deciding import failback, ladder, overrides, policy
 from orchestrator.core.reasons import Against, Part, Reason
+from orchestrator.core.runs import steps
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guards.md").read_text(encoding="utf-8")
 ROWS = [[c.strip() for c in line.strip("|").split("|")] for line in PAGE.splitlines() if re.match(r"\| \w", line)]

@@ -10,15 +10,17 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core import events as e
-from orchestrator.core import invariants, policy, steps
+from orchestrator.core import invariants
 from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.decided import apply
+from orchestrator.core.deciding import policy
 from orchestrator.core.events import StepKey, WordKind
 from orchestrator.core.invariants import InvariantBroken
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import steps
+from orchestrator.core.state.fold import apply
 from orchestrator.core.turn import Turn
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.test_policy import farm

@@ -5,11 +5,11 @@ from __future__ import annotations
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook, SettleStep
-from orchestrator.core.decided import fold
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import Outcome
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
+from orchestrator.core.state.fold import fold
 from tests.core.stage import isp_a_dies, lab
 from tests.core.world import World
 

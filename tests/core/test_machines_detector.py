@@ -14,9 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
-from orchestrator.core.decided import fold
 from orchestrator.core.engine import Engine
 from orchestrator.core.model import Mode, Model, Service
+from orchestrator.core.state.fold import fold
 from tests.core.world import all_of, check
 
 GOOD, BAD, SILENT, NONE = e.Answer.GOOD, e.Answer.BAD, e.Answer.SILENT, e.Answer.NONE

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
-from orchestrator.core.decided import Run
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
+from orchestrator.core.state.decided import Run
 from tests.core.outside import NAMES, Outside, two_sites
 
 ENDS = [

@@ -14,16 +14,16 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from orchestrator.core import detector
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import UseCadence
-from orchestrator.core.decided import Decided
-from orchestrator.core.detector import Row
+from orchestrator.core.deciding.incident import attend
 from orchestrator.core.engine import Engine, Outcome
 from orchestrator.core.events import WordKind
-from orchestrator.core.incident import attend
+from orchestrator.core.health import detector
+from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Combine, Condition, LatencyWindow, LossWindow, Model, Service
+from orchestrator.core.state.decided import Decided
 from orchestrator.core.turn import Turn
 from tests.core.plain_engine import PlainEngine
 from tests.core.stage import lab

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core import events as e
-from orchestrator.core import overrides, policy
 from orchestrator.core import records as r
+from orchestrator.core.deciding import overrides, policy
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Limits
 from orchestrator.core.reasons import Reason

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.core import events as e
-from orchestrator.core import policy, readiness
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
+from orchestrator.core.deciding import policy
 from orchestrator.core.events import WordKind
+from orchestrator.core.health import readiness
 from orchestrator.core.model import Condition, Dependency, Limits, Mode, Model, Move, Place, Service, Tier
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab

@@ -9,11 +9,12 @@ import pytest
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.decided import Decided, IllegalRecord, Run, ServiceState, Step, apply
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode, Move, Tier
 from orchestrator.core.reasons import Reason
-from orchestrator.core.transitions import RUN, STEP, RunEvent, StepEvent
+from orchestrator.core.runs.transitions import RUN, STEP, RunEvent, StepEvent
+from orchestrator.core.state.decided import Decided, IllegalRecord, Run, ServiceState, Step
+from orchestrator.core.state.fold import apply
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, book, story
 

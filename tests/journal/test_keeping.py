@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.core.detector import Row
 from orchestrator.core.events import Answer
+from orchestrator.core.health.detector import Row
 from orchestrator.core.records import Verdict
 from orchestrator.journal.keeping import Keeping
 from orchestrator.journal.taken import TakenRows

@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from orchestrator.core import detector
 from orchestrator.core.codec import CodecError, encode
-from orchestrator.core.detector import Row
 from orchestrator.core.events import Answer, Observed
+from orchestrator.core.health import detector
+from orchestrator.core.health.detector import Row
 from orchestrator.core.model import LatencyWindow, LossWindow
 from orchestrator.journal.taken import TakenRows
 from tests.core.world import check

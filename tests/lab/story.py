@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import decode
-from orchestrator.core.decided import Decided
 from orchestrator.core.model import Model
 from orchestrator.core.records import Record, Verdict
+from orchestrator.core.state.decided import Decided
 from orchestrator.journal.journal import Entry
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.lab.account import Act, ActAccount, Attempt, Fence, account, attempts_of

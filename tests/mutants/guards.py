@@ -11,16 +11,18 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.core import detector, detectors, doubts, endings, failback, incident, ladder, policy, start, steps
-from orchestrator.core import plan as plans
 from orchestrator.core import records as r
 from orchestrator.core import turn as turns
-from orchestrator.core.decided import Decided, Incident, Run, Step
+from orchestrator.core.deciding import failback, incident, ladder, policy
+from orchestrator.core.deciding.ladder import Assessment
+from orchestrator.core.deciding.policy import Finding, Guard
 from orchestrator.core.events import Observed
-from orchestrator.core.ladder import Assessment
+from orchestrator.core.health import detector, detectors, doubts
 from orchestrator.core.model import Check, Condition, Mode, Move, Service
-from orchestrator.core.policy import Finding, Guard
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import endings, starting, steps
+from orchestrator.core.runs import plan as plans
+from orchestrator.core.state.decided import Decided, Incident, Run, Step
 from orchestrator.core.turn import Turn
 from tests.mutants.mutant import BESIDE, DEATHS, DOWN, PLAYBOOKS, Mutant, put
 
@@ -314,7 +316,7 @@ def approved_for_good() -> Iterator[None]:
         planned: list[r.PlannedStep] = plan(*asked)
         return [s for s in planned if s.kind is not r.StepKind.RECHECK]
 
-    with put(start, "plan_steps", fewer):
+    with put(starting, "plan_steps", fewer):
         yield
 
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from orchestrator.core import decided, invariants
+from orchestrator.core import invariants
 from orchestrator.core import records as r
 from orchestrator.core.model import Model
+from orchestrator.core.state import fold
+from orchestrator.core.state.decided import Decided
 from orchestrator.sim.campaign import Campaign, Plan
 from orchestrator.sim.oracles import DEFECT
 from orchestrator.sim.simulation import WARM_UP_S, Simulation
@@ -140,14 +142,14 @@ def _counts(simulation: Simulation, by: By) -> Violation | None:
 def _without_invariants(stack: ExitStack) -> None:
     """Nothing that the core checks of itself is checked: neither its invariants, nor what its fold refuses."""
     stack.enter_context(put(invariants, "check", lambda _turn: None))
-    stack.enter_context(put(decided, "next_state", lambda table, _state, event: next(iter(table[event].values()))))
-    started = decided._APPLY[r.RunStarted]
+    stack.enter_context(put(fold, "next_state", lambda table, _state, event: next(iter(table[event].values()))))
+    started = fold._APPLY[r.RunStarted]
 
-    def apply(d: decided.Decided, x: r.RunStarted) -> None:
+    def apply(d: Decided, x: r.RunStarted) -> None:
         started(d, replace(x, resources=()))
         d.runs[x.run].started = x
 
-    stack.enter_context(put(decided._APPLY, r.RunStarted, apply))
+    stack.enter_context(put(fold._APPLY, r.RunStarted, apply))
 
 
 def _lab() -> Model:

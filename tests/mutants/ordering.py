@@ -11,16 +11,18 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.core import endings, engine, incident, ladder, looks, policy, run, steps
+from orchestrator.core import engine
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.decided import Decided, Run, Step
+from orchestrator.core.deciding import incident, ladder, policy
+from orchestrator.core.deciding.ladder import Assessment
 from orchestrator.core.engine import Engine
-from orchestrator.core.kinds import TRAITS
-from orchestrator.core.ladder import Assessment
 from orchestrator.core.model import Condition, Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import endings, looking, run, steps
+from orchestrator.core.runs.kinds import TRAITS
+from orchestrator.core.state.decided import Decided, Run, Step
 from orchestrator.core.turn import Turn
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.memory import MemoryJournal
@@ -86,13 +88,13 @@ def retry_unlooked() -> Iterator[None]:
     """An attempt whose end was not seen is simply made again."""
 
     def look(turn: Turn, at_work: Run, step: Step) -> bool:
-        if step.attempt >= looks.ATTEMPTS:
+        if step.attempt >= looking.ATTEMPTS:
             endings.fail(turn, at_work, step, Reason.UNDETERMINED, "tried often enough")
         else:
             turn.record(r.StepRetried(turn.now(), at_work.id, step.name, Reason.NOT_NEEDED, "taken to have failed"))
         return True
 
-    with put(looks, "look", look):
+    with put(looking, "look", look):
         yield
 
 

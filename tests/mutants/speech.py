@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
-from orchestrator.core import endings, incident, notices, recovery
+from orchestrator.core import notices
 from orchestrator.core import records as r
-from orchestrator.core.decided import Incident, Run
+from orchestrator.core.deciding import incident, recovery
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import endings
 from orchestrator.core.sentences import How, Sentence
+from orchestrator.core.state.decided import Incident, Run
 from orchestrator.core.turn import Turn
 from orchestrator.reports import account as accounts
 from orchestrator.reports import claims, data_lost, phases, status, status_text

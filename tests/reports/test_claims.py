@@ -12,8 +12,8 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import ConfigurationLoaded, WordKind
+from orchestrator.core.health.sight import ServiceSeen, Sight
 from orchestrator.core.reasons import Reason
-from orchestrator.core.sight import ServiceSeen, Sight
 from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, zoned
 from orchestrator.reports.page import page

@@ -10,9 +10,9 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import TaskTime, WordKind
-from orchestrator.core.readiness import Item, Lack
+from orchestrator.core.health.readiness import Item, Lack
+from orchestrator.core.health.sight import ServiceSeen, Sight
 from orchestrator.core.reasons import Reason
-from orchestrator.core.sight import ServiceSeen, Sight
 from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import screen_lines, status_lines

@@ -12,10 +12,11 @@ from typing import TypeVar
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core import records as r
-from orchestrator.core.decided import Decided, fold
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Json, Model
 from orchestrator.core.records import Record, Verdict
+from orchestrator.core.state.decided import Decided
+from orchestrator.core.state.fold import fold
 from orchestrator.sim.disaster import operator
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.nature import Nature

@@ -12,7 +12,8 @@ import pytest
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import encode
-from orchestrator.core.decided import IllegalRecord, fold
+from orchestrator.core.state.decided import IllegalRecord
+from orchestrator.core.state.fold import fold
 from orchestrator.journal import memory
 from orchestrator.journal.chain import entry_of
 from orchestrator.journal.journal import Entry

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.core.decided import covers
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, Verdict, VerdictChanged
+from orchestrator.core.state.decided import covers
 from orchestrator.core.turn import FOREVER, Turn
 
 MOMENT_S = 0.001  # after the last moment in which something counts

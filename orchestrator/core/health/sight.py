@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.core import readiness
-from orchestrator.core.approving import consequences
-from orchestrator.core.diagnosis import blamed
+from orchestrator.core.deciding.approving import consequences
+from orchestrator.core.health import readiness
+from orchestrator.core.health.diagnosis import blamed
+from orchestrator.core.health.readiness import Item
 from orchestrator.core.model import Service
-from orchestrator.core.readiness import Item
 from orchestrator.core.records import Verdict
 from orchestrator.core.turn import Turn, blind_since
 

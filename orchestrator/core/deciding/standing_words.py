@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from orchestrator.core.decided import covers
 from orchestrator.core.events import WordKind, WordSpoken
-from orchestrator.core.state import EVERYTHING, isolated_places
+from orchestrator.core.state.decided import EVERYTHING, covers, isolated_places
 from orchestrator.core.turn import Turn
 
 _ENDS: dict[WordKind, Callable[[Turn], list[str]]] = {

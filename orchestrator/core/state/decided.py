@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
 from orchestrator.core.events import StepKey, TaskTime
-from orchestrator.core.kinds import TRAITS, By, Reach, Traits
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs.kinds import TRAITS, By, Reach, Traits
 
 EVERYTHING = "*"
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 
-from orchestrator.core import ladder
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.decided import Run, Step
-from orchestrator.core.kinds import TRAITS, By, Subject, Work
+from orchestrator.core.deciding import ladder
 from orchestrator.core.model import Fence, Isolation, Json, Move, Playbook, Service
+from orchestrator.core.runs.kinds import TRAITS, By, Subject, Work
+from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.turn import Turn
 
 LOOK_S = 10.0  # how long a look waits for a clear answer

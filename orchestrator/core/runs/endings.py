@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.decided import Run, Step
 from orchestrator.core.events import StepEnded
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import Sentence
+from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.turn import Turn
 
 

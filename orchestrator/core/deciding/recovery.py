@@ -13,16 +13,17 @@ or before it had ended, is told as just that. No tier stays `running` whose run 
 
 from __future__ import annotations
 
-from orchestrator.core import endings, policy
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.decided import Incident, Run
-from orchestrator.core.diagnosis import USABLE
+from orchestrator.core.deciding import policy
+from orchestrator.core.deciding.ladder import Assessment
 from orchestrator.core.durations import show_duration
-from orchestrator.core.ladder import Assessment
+from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import endings
 from orchestrator.core.sentences import How, Sentence
+from orchestrator.core.state.decided import Incident, Run
 from orchestrator.core.turn import Turn
 
 GOOD_BEFORE = "good before "  # in the evidence of an end: its checks were, when its run had not ended yet

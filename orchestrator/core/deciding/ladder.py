@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from orchestrator.core import failback
+from orchestrator.core.deciding import failback
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tier

@@ -6,19 +6,19 @@ the moment it would begin.
 
 from __future__ import annotations
 
-from orchestrator.core import endings, ladder, looks, policy
 from orchestrator.core import records as r
-from orchestrator.core.approving import consequences
 from orchestrator.core.commands import NoticeKind, RunPlaybook
-from orchestrator.core.decided import Run, Step, covers, step_key
+from orchestrator.core.deciding import ladder, policy
+from orchestrator.core.deciding.approving import consequences
+from orchestrator.core.deciding.policy import Finding
 from orchestrator.core.durations import show_duration
-from orchestrator.core.kinds import By
 from orchestrator.core.model import Condition, Fence, Json, Mode, Move, Service
-from orchestrator.core.plan import beginning, changed, digest_as_started, facts_for, subject_of, work_of
-from orchestrator.core.policy import Finding
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import endings, looking
+from orchestrator.core.runs.kinds import By
+from orchestrator.core.runs.plan import beginning, changed, digest_as_started, facts_for, subject_of, work_of
 from orchestrator.core.sentences import Sentence
-from orchestrator.core.state import isolated_places
+from orchestrator.core.state.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.turn import FOREVER, Turn
 
 
@@ -32,7 +32,7 @@ def awaited(turn: Turn, run: Run) -> list[str]:
         wanted = kind.wanted(subject)
         found = list(wanted.condition.checks()) if wanted is not None and wanted.condition is not None else []
         return [*found, subject.move.data_age] if kind.asks_first and subject.move.data_age else found
-    if step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
+    if step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(turn, run, step)):
         asked = list(done_when.checks())
         vantages = sorted({turn.model.checks[c].vantage for c in asked})
         return [*asked, *(c for v in vantages for c in turn.references(v))]  # silence says nothing without them

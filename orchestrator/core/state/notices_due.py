@@ -8,8 +8,8 @@ from __future__ import annotations
 from orchestrator.core import records as r
 from orchestrator.core.commands import MUST_BE_HEARD, NoticeKind
 from orchestrator.core.events import NOT_BY
-from orchestrator.core.kept import KEPT_RUNS, forget
-from orchestrator.core.state import Decided, IllegalRecord, Lacking, Notice, Unheard
+from orchestrator.core.state.decided import Decided, IllegalRecord, Lacking, Notice, Unheard
+from orchestrator.core.state.retention import KEPT_RUNS, forget
 
 
 def notice_due(d: Decided, x: r.NoticeDue) -> None:

@@ -12,15 +12,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
-from orchestrator.core import endings, looks, steps
 from orchestrator.core import records as r
 from orchestrator.core.commands import CancelStep, NoticeKind, SettleStep
-from orchestrator.core.decided import Run, Step, step_key
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded
-from orchestrator.core.kinds import By
-from orchestrator.core.plan import beginning, books_of, work_of
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import endings, looking, steps
+from orchestrator.core.runs.kinds import By
+from orchestrator.core.runs.plan import beginning, books_of, work_of
+from orchestrator.core.state.decided import Run, Step, step_key
 from orchestrator.core.turn import Turn
 
 _FAILED_BY: dict[Outcome, Reason] = {
@@ -69,7 +69,7 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
     elif outcome in (Outcome.TIMED_OUT, Outcome.LOST):
         reason = _FAILED_BY[outcome]
         turn.record(r.StepLooked(turn.now(), run.id, step.name, step.attempt, reason, event.detail))
-        done_when = looks.done_when_of(turn, run, step)
+        done_when = looking.done_when_of(turn, run, step)
         turn.ask_now(done_when.checks() if done_when else ())
     elif outcome is Outcome.CANCELLED and run.abort is not None:
         endings.finish(
@@ -121,7 +121,7 @@ def take_over(turn: Turn, run: Run) -> None:
         turn.command(SettleStep(key, client, work.playbook, work.timeout_s, beginning(run), step.machine))
         if run.abort is not None:
             turn.command(CancelStep(step_key(run, step)))
-    elif step.state is r.StepState.LOOKING and (done_when := looks.done_when_of(turn, run, step)):
+    elif step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(turn, run, step)):
         turn.ask_now(done_when.checks())
 
 
@@ -147,7 +147,7 @@ def _one_step(turn: Turn, run: Run, step: Step) -> bool:
     if step.state is r.StepState.PENDING:
         return steps.begin(turn, run, step)
     if step.state is r.StepState.LOOKING:
-        return looks.look(turn, run, step)
+        return looking.look(turn, run, step)
     if step.state is not r.StepState.RUNNING or step.traits.played:
         return False
     if step.traits.by is By.PERSON:

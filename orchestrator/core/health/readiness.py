@@ -27,13 +27,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.core import ladder, policy
-from orchestrator.core.decided import covers
-from orchestrator.core.diagnosis import USABLE, blamed
+from orchestrator.core.deciding import ladder, policy
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
+from orchestrator.core.health.diagnosis import USABLE, blamed
 from orchestrator.core.model import Check, Service
 from orchestrator.core.records import Verdict
+from orchestrator.core.state.decided import covers
 from orchestrator.core.turn import Turn, blind_since, watched_since
 
 LOGIN = "login"  # the kind of probe that asks whether a playbook could log in

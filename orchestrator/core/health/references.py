@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from orchestrator.core import detector
-from orchestrator.core.detector import Row
 from orchestrator.core.events import Answer
+from orchestrator.core.health import detector
+from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Check
 
 _GOOD = Answer.GOOD  # named once: a member is slow to look up in 3.11

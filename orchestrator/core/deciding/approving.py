@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from orchestrator.core import policy, readiness
-from orchestrator.core.decided import Run, covers
-from orchestrator.core.diagnosis import USABLE
+from orchestrator.core.deciding import policy
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
+from orchestrator.core.health import readiness
+from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Move, Service
 from orchestrator.core.records import Origin
+from orchestrator.core.state.decided import Run, covers
 from orchestrator.core.turn import Turn
 
 

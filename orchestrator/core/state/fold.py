@@ -10,40 +10,22 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core import told
 from orchestrator.core.events import WordKind
-from orchestrator.core.kept import KEPT_DURATIONS, KEPT_RUNS, forget, remember
-from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
-from orchestrator.core.state import (
+from orchestrator.core.runs.kinds import By
+from orchestrator.core.runs.transitions import ENDED_BY, RUN, STEP, Illegal, RunEvent, StepEvent, next_state
+from orchestrator.core.state import notices_due
+from orchestrator.core.state.decided import (
     Decided,
     IllegalRecord,
     Incident,
-    Notice,
     Run,
     ServiceState,
     Step,
     TierLedger,
     covers,
-    step_key,
 )
-from orchestrator.core.transitions import ENDED_BY, RUN, STEP, Illegal, RunEvent, StepEvent, next_state
-
-__all__ = [
-    "Decided",
-    "IllegalRecord",
-    "Incident",
-    "Notice",
-    "Run",
-    "ServiceState",
-    "Step",
-    "TierLedger",
-    "apply",
-    "covers",
-    "fold",
-    "step_key",
-]
-
+from orchestrator.core.state.retention import KEPT_DURATIONS, KEPT_RUNS, forget, remember
 
 FORMERLY = 8  # former placements that a service remembers: enough to tell where it was when something fell
 
@@ -390,8 +372,8 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.PlaybookSeen: _playbook_seen,
     r.WindowOpened: _window_opened,
     r.WindowClosed: _window_closed,
-    r.NoticeDue: told.notice_due,
-    r.NoticeSettled: told.notice_settled,
-    r.NoticeRepeated: told.notice_repeated,
-    r.NoticeDropped: told.notice_dropped,
+    r.NoticeDue: notices_due.notice_due,
+    r.NoticeSettled: notices_due.notice_settled,
+    r.NoticeRepeated: notices_due.notice_repeated,
+    r.NoticeDropped: notices_due.notice_dropped,
 }

@@ -27,7 +27,7 @@ import difflib
 from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import Speaker
 from orchestrator.core.reasons import Reason
-from orchestrator.core.state import EVERYTHING
+from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.core.turn import Turn
 
 DECIDES = (WordKind.APPROVE, WordKind.REJECT, WordKind.RESUME, WordKind.MAINTENANCE_END, WordKind.CLEAR)

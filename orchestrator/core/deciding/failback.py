@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.core import endings
-from orchestrator.core.decided import Decided
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Mode, Model, Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import endings
+from orchestrator.core.state.decided import Decided
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core import approving, endings, failback, ladder, plan, policy, run, speakers, standing
-from orchestrator.core import overrides as overrides_
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
-from orchestrator.core.decided import covers
+from orchestrator.core.deciding import approving, failback, ladder, policy, speakers, standing_words
+from orchestrator.core.deciding import overrides as overrides_
+from orchestrator.core.deciding.incident import is_braked
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordKind, WordSpoken
-from orchestrator.core.incident import is_braked
 from orchestrator.core.model import Move, Service, Tier
 from orchestrator.core.reasons import Reason
-from orchestrator.core.start import is_planned, start_run
-from orchestrator.core.state import EVERYTHING
+from orchestrator.core.runs import endings, plan, run
+from orchestrator.core.runs.starting import is_planned, start_run
+from orchestrator.core.state.decided import EVERYTHING, covers
 from orchestrator.core.turn import Turn
 
 LONGEST_S = 10 * 365 * 86400.0  # of a maintenance
@@ -340,25 +340,25 @@ def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     if word.kind is WordKind.RESUME:
         braked = any(covers(word.subject, s.id) and is_braked(turn, s) for s in turn.model.services.values())
         if word.subject not in turn.decided.holds and not braked:
-            held = ", ".join(standing.with_its_client(word.subject, turn.decided.holds)) or "nothing"
+            held = ", ".join(standing_words.with_its_client(word.subject, turn.decided.holds)) or "nothing"
             return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
     if word.kind is WordKind.MAINTENANCE:
         for_s = word.options.get("for_s")
         if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s < LONGEST_S:
             return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length of less than ten years: --for 2h")
-        told = f"{word.subject} for {show_duration(for_s)}{standing.goes_on(turn, word.subject)}"
+        told = f"{word.subject} for {show_duration(for_s)}{standing_words.goes_on(turn, word.subject)}"
         return Consent(Reason.IN_MAINTENANCE, told, ends_at=turn.now() + for_s)
-    if (nothing := standing.nothing_to_end(turn, word)) is not None:
+    if (nothing := standing_words.nothing_to_end(turn, word)) is not None:
         return Refusal(Reason.NOT_HELD, nothing)
-    still = standing.still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
-    still += standing.still_stands(turn, word)
-    still += standing.goes_on(turn, word.subject) if word.kind is WordKind.HOLD else ""
+    still = standing_words.still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
+    still += standing_words.still_stands(turn, word)
+    still += standing_words.goes_on(turn, word.subject) if word.kind is WordKind.HOLD else ""
     return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}{still}")
 
 
 def _no_such_service(turn: Turn, word: WordSpoken) -> Refusal:
     known = sorted(turn.model.services)
-    own = standing.with_its_client(word.subject, known)  # or nobody's, if it is misspelt
+    own = standing_words.with_its_client(word.subject, known)  # or nobody's, if it is misspelt
     return Refusal(
         Reason.NO_SUCH_SERVICE, f"no service {word.subject!r}; there are {', '.join(own or known) or 'none'}"
     )

@@ -11,13 +11,13 @@ import math
 from collections.abc import Container, Mapping
 from typing import NamedTuple
 
-from orchestrator.core import detector
 from orchestrator.core import events as e
 from orchestrator.core import records as r
-from orchestrator.core.detector import Row
 from orchestrator.core.events import Answer
+from orchestrator.core.health import detector
+from orchestrator.core.health.detector import Row
+from orchestrator.core.health.references import blind, in_sight_at, reference_at
 from orchestrator.core.model import Check, Model
-from orchestrator.core.references import blind, in_sight_at, reference_at
 from orchestrator.core.resting import Resting
 from orchestrator.core.turn import FOREVER, Turn
 

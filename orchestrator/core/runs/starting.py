@@ -6,11 +6,11 @@ The one rule it keeps: whoever starts a run has asked the guards before; here no
 from __future__ import annotations
 
 from orchestrator.core import records as r
-from orchestrator.core.decided import Run
-from orchestrator.core.diagnosis import USABLE
+from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Service
-from orchestrator.core.plan import plan_digest, plan_steps, resources, run_timeout_s
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs.plan import plan_digest, plan_steps, resources, run_timeout_s
+from orchestrator.core.state.decided import Run
 from orchestrator.core.turn import Turn
 
 

@@ -6,19 +6,20 @@ or a named human who has been told.
 
 from __future__ import annotations
 
-from orchestrator.core import endings, failback, ladder, policy, recovery, run
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.decided import Incident, Run
-from orchestrator.core.diagnosis import USABLE
+from orchestrator.core.deciding import failback, ladder, policy, recovery
+from orchestrator.core.deciding.ladder import Assessment
+from orchestrator.core.deciding.policy import Finding
+from orchestrator.core.deciding.recovery import judge_tier, last_run, let_go, moved_for_another, notice_of
 from orchestrator.core.durations import show_duration
-from orchestrator.core.ladder import Assessment
+from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Service
-from orchestrator.core.policy import Finding
 from orchestrator.core.reasons import Reason
-from orchestrator.core.recovery import judge_tier, last_run, let_go, moved_for_another, notice_of
+from orchestrator.core.runs import endings, run
+from orchestrator.core.runs.starting import start_run
 from orchestrator.core.sentences import Sentence
-from orchestrator.core.start import start_run
+from orchestrator.core.state.decided import Incident, Run
 from orchestrator.core.turn import Turn
 
 RECONSIDER_S = 5.0  # how often a ladder without a tier left is assessed again

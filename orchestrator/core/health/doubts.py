@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.core import readiness
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
-from orchestrator.core.readiness import Item, Lack, named
+from orchestrator.core.health import readiness
+from orchestrator.core.health.readiness import Item, Lack, named
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.turn import FOREVER, Turn
 

@@ -5,8 +5,8 @@ The one rule it keeps: what an open incident or a run that is on rests upon is n
 
 from __future__ import annotations
 
-from orchestrator.core.decided import Decided
 from orchestrator.core.model import Model
+from orchestrator.core.state.decided import Decided
 
 
 def objections(decided: Decided, model: Model) -> list[str]:

@@ -1,0 +1,1 @@
+"""What is decided: a fold over records."""
