@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from orchestrator.core.records import RunState, StepState
-from orchestrator.core.runs.transitions import RUN, STEP
+from orchestrator.core.state.transitions import RUN, STEP
 
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 DIAGRAMS = {"step": (STEP, StepState.PENDING), "run": (RUN, RunState.GOING)}

@@ -199,6 +199,26 @@ def test_one_module_of_the_reports_reads_a_journal() -> None:
     assert readers == {"reports/reader.py"}, "a report is a fold over what `reports/reader.py` has read"
 
 
+# The core's rooms, each of which may need only those before it. What stands in no room is what all of them speak of
+# (`model`, `events`, `records`, …), or what runs them (`engine`, `turn`, `resting`, `cadence`, the invariants).
+CORE_ROOMS = ("state", "health", "rules", "runs", "deciding", "awareness")
+
+
+@pytest.mark.parametrize("path", [p for p in CORE if p.parent.name in CORE_ROOMS], ids=name_of)
+def test_the_cores_rooms_are_needed_one_way(path: Path) -> None:
+    mine = CORE_ROOMS.index(path.parent.name)
+    for line, module in imported(path):
+        room = module.split(".")[2] if module.startswith("orchestrator.core.") else ""
+        assert room not in CORE_ROOMS[mine + 1 :], (
+            f"{name_of(path)}:{line} needs core/{room}/, which stands above core/{path.parent.name}/: what both need"
+            " belongs lower, or this belongs higher"
+        )
+
+
+def test_the_core_has_no_other_rooms() -> None:
+    assert {p.parent.name for p in CORE} == {"core", *CORE_ROOMS}
+
+
 @pytest.mark.parametrize("path", CORE, ids=name_of)
 def test_the_core_needs_the_standard_library_alone(path: Path) -> None:
     for line, module in imported(path):
@@ -226,7 +246,7 @@ def test_the_core_is_pure(path: Path) -> None:
 
 # Who may name a kind of step: where they are declared, their rows, their order in a plan; the simulator's statements,
 # which are a second opinion on the rows.
-NAME_KINDS = ("core/runs/kinds.py", "core/runs/plan.py", "core/records.py", "sim/")
+NAME_KINDS = ("core/kinds.py", "core/runs/plan.py", "core/records.py", "sim/")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -236,7 +256,7 @@ def test_what_differs_between_kinds_of_steps_stands_in_their_rows(path: Path) ->
     for node in ast.walk(tree(path)):
         named = isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("StepKind")
         assert not named, (
-            f"{name_of(path)}:{getattr(node, 'lineno', 0)} names a kind of step: ask its row (core/runs/kinds.py),"
+            f"{name_of(path)}:{getattr(node, 'lineno', 0)} names a kind of step: ask its row (core/kinds.py),"
             " which may need a column"
         )
 

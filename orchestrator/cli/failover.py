@@ -95,7 +95,7 @@ def _guard(name: str) -> str:
     import difflib
 
     from orchestrator.cli.failures import CallWrong
-    from orchestrator.core.deciding.overrides import guards_named, known
+    from orchestrator.core.rules.overrides import guards_named, known
 
     try:
         return guards_named([name])[0].value

@@ -20,7 +20,6 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.events import TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
-from orchestrator.core.runs.endings import failed
 from orchestrator.core.state.decided import Run
 from orchestrator.reports.reader import Reader, reading_all
 from orchestrator.reports.status import run_now
@@ -207,7 +206,7 @@ class Follower:
         took = show_duration(run.ended.at - run.started.at)
         if run.ended.ok:
             return [line(Part(f"done in {took}: ", "bold green"), _why(run.ended.reason, run.ended.evidence))]
-        if not failed(run):
+        if not run.failed:
             return [line(Part(f"stopped after {took}: ", "bold yellow"), _why(run.ended.reason, run.ended.evidence))]
         return [
             line(Part(f"failed after {took}: ", "bold red"), _why(run.ended.reason, run.ended.evidence)),

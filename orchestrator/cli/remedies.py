@@ -10,13 +10,13 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.core.deciding import failback, speakers
-from orchestrator.core.deciding.ladder import books_of, to_fence
-from orchestrator.core.deciding.standing_words import with_its_client
 from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import Model, Move, Service
 from orchestrator.core.reasons import Against, Reason
 from orchestrator.core.records import TierState
+from orchestrator.core.rules import failback, speakers
+from orchestrator.core.rules.ladder import books_of, to_fence
+from orchestrator.core.rules.standing_words import with_its_client
 from orchestrator.core.state.decided import EVERYTHING, Decided, Run
 from orchestrator.core.turn import Turn
 

@@ -81,9 +81,9 @@ def status_of(journal: Reader[State]) -> StatusNow:
 
 
 def _live(journal: Reader[State], wall: float) -> Live:
+    from orchestrator.core.awareness.sight import Sight
     from orchestrator.core.codec import CodecError, decode
     from orchestrator.core.events import TaskTime
-    from orchestrator.core.health.sight import Sight
     from orchestrator.daemon.address import owner_of, where_to_speak
     from orchestrator.daemon.client import NobodyListens, NoReply, Rejected, ask
     from orchestrator.reports.status_parts import Live
@@ -130,7 +130,7 @@ def _live(journal: Reader[State], wall: float) -> Live:
 
 def _unasked(journal: Reader[State], wall: float, silent_s: float | None, lives: bool) -> Live:
     """A daemon that is busy, or another user's: the lease says whether it lives, and its rows what it sees."""
-    from orchestrator.core.health.sight import sight
+    from orchestrator.core.awareness.sight import sight
     from orchestrator.core.turn import Turn
     from orchestrator.reports.status_parts import Live
 

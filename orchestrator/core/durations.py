@@ -6,8 +6,10 @@ The one rule it keeps: a number without a unit is not a duration.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+NAMED = 4  # of what is concerned, so many by name
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|m|h|d|w)")
 
 
@@ -28,6 +30,13 @@ def parse_duration(text: str) -> float:
 def counted(number: int, noun: str) -> str:
     """`1 run`, `3 runs`, `no run`."""
     return f"{number or 'no'} {noun}" + ("s" if number > 1 else "")
+
+
+def named(names: Iterable[str]) -> str:
+    """A few of these names, and how many more there are."""
+    found = list(dict.fromkeys(names))
+    more = len(found) - NAMED
+    return ", ".join(found[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def show_duration(seconds: float) -> str:

@@ -22,15 +22,15 @@ from typing import Any, NamedTuple
 from orchestrator.core import events as e
 from orchestrator.core import invariants, notices
 from orchestrator.core import records as r
+from orchestrator.core.awareness import doubts
+from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import Command, UseCadence
 from orchestrator.core.deciding import incident, words
-from orchestrator.core.deciding.policy import order
-from orchestrator.core.health import doubts
-from orchestrator.core.health.cadence import Cadence, awaited
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.detectors import Detectors, Heard
 from orchestrator.core.model import Model, Service
 from orchestrator.core.resting import Resting, only_verdicts
+from orchestrator.core.rules.policy import order
 from orchestrator.core.runs import run, steps
 from orchestrator.core.state.decided import Decided
 from orchestrator.core.turn import FOREVER, Basis, Turn, Watch

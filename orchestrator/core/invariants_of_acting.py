@@ -13,8 +13,8 @@ from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import evaluate
+from orchestrator.core.kinds import TRAITS
 from orchestrator.core.model import Condition, Fence, FenceBy, Mode, Place, Service
-from orchestrator.core.runs.kinds import TRAITS
 from orchestrator.core.state.decided import Run, Step, covers
 from orchestrator.core.turn import Turn
 

@@ -13,10 +13,10 @@ from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import evaluate
+from orchestrator.core.kinds import Reach
 from orchestrator.core.model import Move
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import endings
-from orchestrator.core.runs.kinds import Reach
 from orchestrator.core.runs.plan import subject_of
 from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.turn import Turn

@@ -13,9 +13,9 @@ from enum import StrEnum
 
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import Peer, TaskTime, WordKind
+from orchestrator.core.kinds import StepKind as StepKind
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.kinds import StepKind as StepKind
 
 
 class Verdict(StrEnum):

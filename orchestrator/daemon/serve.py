@@ -18,9 +18,9 @@ from pathlib import Path
 
 import structlog
 
+from orchestrator.core.awareness.sight import sight
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordSpoken
-from orchestrator.core.health.sight import sight
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
 from orchestrator.daemon.address import leave, where_to_listen

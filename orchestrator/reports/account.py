@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.core import records as r
 from orchestrator.core.durations import counted
 from orchestrator.core.events import TaskTime
+from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.kinds import Phase
 from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.reports import claims
 from orchestrator.reports.data_lost import worst_rpa

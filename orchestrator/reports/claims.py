@@ -21,8 +21,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
+from orchestrator.core.kinds import By, Reach
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.kinds import By, Reach
 from orchestrator.reports.story import RunStory, StepStory, Story
 
 

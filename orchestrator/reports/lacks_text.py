@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.durations import show_duration
-from orchestrator.core.health.readiness import Lack
 from orchestrator.reports.status_parts import LackNow
 from orchestrator.reports.text import Line, Part, line, wrap
 

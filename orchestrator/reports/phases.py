@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision
-from orchestrator.core.runs.kinds import Phase
 from orchestrator.reports import claims
 from orchestrator.reports.story import Episode, RunStory, Story
 

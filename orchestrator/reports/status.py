@@ -10,15 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from orchestrator.core import notices
+from orchestrator.core.awareness.readiness import Item, Lack
+from orchestrator.core.awareness.sight import ServiceSeen
 from orchestrator.core.deciding.incident import IN_THE_DARK
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import evaluate
-from orchestrator.core.health.readiness import Item, Lack
-from orchestrator.core.health.sight import ServiceSeen
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, StepState, TierState, Verdict
-from orchestrator.core.runs import endings
 from orchestrator.core.state import decided as d
 from orchestrator.core.turn import percentile
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, undeclared
@@ -319,7 +318,7 @@ def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, move: str, st
     if ledger is None:
         return TierState.WAITING.value
     if ledger.state is TierState.FAILED and runs and runs[-1].ended is not None and not runs[-1].ended.ok:
-        return ledger.state.value if endings.failed(runs[-1]) else NOT_MADE
+        return ledger.state.value if runs[-1].failed else NOT_MADE
     if ledger.state is TierState.RUNNING and not any(x.ended is None for x in runs):
         return SETTLING if runs and runs[-1].ended is not None and runs[-1].ended.ok else TierState.WAITING.value
     return ledger.state.value

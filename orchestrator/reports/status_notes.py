@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.core.deciding import failback
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import StepState, WordAccepted
+from orchestrator.core.rules import failback
 from orchestrator.core.runs import plan
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.decided import isolated_places

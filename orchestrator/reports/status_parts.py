@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orchestrator.core.awareness.sight import Sight
 from orchestrator.core.events import TaskTime
-from orchestrator.core.health.sight import Sight
 from orchestrator.core.model import Json
 from orchestrator.core.records import RunStarted
 

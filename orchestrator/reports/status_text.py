@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.durations import counted, show_duration
-from orchestrator.core.health.readiness import Lack
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.lacks_text import lack_lines, when
 from orchestrator.reports.status_parts import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow

@@ -12,8 +12,8 @@ from typing import Self
 
 from orchestrator.core import records as r
 from orchestrator.core.events import OF_RUNS, TaskTime
+from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
-from orchestrator.core.runs.kinds import TRAITS, Traits
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.fold import apply
 from orchestrator.core.turn import percentile

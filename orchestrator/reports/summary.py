@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.core.durations import show_duration
-from orchestrator.core.runs.kinds import Phase
+from orchestrator.core.kinds import Phase
 from orchestrator.reports.shape import Account
 from orchestrator.reports.text import precise, value_of
 

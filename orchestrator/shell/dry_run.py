@@ -21,12 +21,12 @@ from orchestrator.core import records as r
 from orchestrator.core.ansible import playbook_places
 from orchestrator.core.apart import cache_prefixes, kept_for
 from orchestrator.core.commands import Answered
-from orchestrator.core.deciding import failback, ladder, policy
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.kinds import TRAITS, Subject
 from orchestrator.core.model import Check, Condition, Move, Playbook, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.kinds import TRAITS, Subject
+from orchestrator.core.rules import failback, ladder, policy
 from orchestrator.core.turn import Turn
 
 

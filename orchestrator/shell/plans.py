@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 import structlog
 
 from orchestrator.core import events as e
-from orchestrator.core.deciding import ladder
 from orchestrator.core.engine import Engine
 from orchestrator.core.model import Playbook
+from orchestrator.core.rules import ladder
 from orchestrator.core.runs import plan
 
 log = structlog.get_logger(__name__)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.core import records as r
+from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
-from orchestrator.core.health.readiness import Lack
 from orchestrator.core.model import Model
 from orchestrator.core.state.decided import covers
 from orchestrator.sim.answers import Answers

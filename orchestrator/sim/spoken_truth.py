@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from math import inf
 
 from orchestrator.core import records as r
+from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.commands import MUST_BE_HEARD
 from orchestrator.core.durations import show_duration
-from orchestrator.core.health.readiness import Lack
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import How, Sentence, heard, how_heard

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.awareness.readiness import Item, Lack
+from orchestrator.core.awareness.sight import ServiceSeen, Sight
 from orchestrator.core.codec import encode
 from orchestrator.core.events import WordKind
-from orchestrator.core.health.readiness import Item, Lack
-from orchestrator.core.health.sight import ServiceSeen, Sight
 from orchestrator.core.reasons import Reason
 from tests.cli.conftest import Bascule, Kept, Straw
 from tests.reports.sample import Tape

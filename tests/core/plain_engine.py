@@ -12,16 +12,17 @@ from collections.abc import Set as AbstractSet
 
 from orchestrator.core import events as e
 from orchestrator.core import invariants
+from orchestrator.core.awareness import doubts
+from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import ProbeNow, UseCadence
 from orchestrator.core.deciding import incident
-from orchestrator.core.deciding.policy import dependencies, order
 from orchestrator.core.engine import ASLEEP_S, Engine, Outcome
-from orchestrator.core.health import detector, doubts
-from orchestrator.core.health.cadence import Cadence, awaited
+from orchestrator.core.health import detector
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.detectors import Detectors, Timers
 from orchestrator.core.model import Check, Model
 from orchestrator.core.records import Verdict
+from orchestrator.core.rules.policy import dependencies, order
 from orchestrator.core.runs import run
 from orchestrator.core.turn import FOREVER, Turn, Watch
 

@@ -12,7 +12,6 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs import endings
 from orchestrator.core.state.fold import fold
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, story
@@ -133,7 +132,7 @@ def test_what_nobody_approved_was_not_made_and_has_not_failed() -> None:
         "acme/erp: tier 2 acme/geo-site was not made: approval expired: asked for 1:00 in vain",
     )
     assert not [t for t in world.told if t.kind is NoticeKind.TIER_FAILED]
-    assert not endings.failed(next(x for x in world.decided().runs.values() if x.started.move == "acme/geo-site"))
+    assert not next(x for x in world.decided().runs.values() if x.started.move == "acme/geo-site").failed
 
 
 def test_observe_writes_what_it_would_have_done_and_does_nothing() -> None:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from orchestrator.cli.remedies import remedies
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.awareness.sight import sight
 from orchestrator.core.codec import decode, dumps, encode, loads
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.events import WordKind
-from orchestrator.core.health.sight import sight
 from orchestrator.core.model import Json, Limits, Model
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.journal import Entry

@@ -8,12 +8,12 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.awareness.readiness import Lack, assess
+from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import NoticeKind, TellPeople
-from orchestrator.core.deciding.approving import alive
 from orchestrator.core.events import WordKind
-from orchestrator.core.health.readiness import Lack, assess
-from orchestrator.core.health.sight import sight
 from orchestrator.core.model import Mode, Model
+from orchestrator.core.rules.approving import alive
 from tests.core.stage import lab
 from tests.core.world import World, acme, check
 

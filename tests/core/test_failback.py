@@ -10,10 +10,10 @@ import pytest
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.deciding import failback
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import failback
 from orchestrator.reports.status import status_now
 from orchestrator.shell.dry_run import plan_of
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab

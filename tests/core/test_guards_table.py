@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import shapes
-from orchestrator.core.deciding import failback, ladder, overrides, policy
 from orchestrator.core.reasons import Against, Part, Reason
+from orchestrator.core.rules import failback, ladder, overrides, policy
 from orchestrator.core.runs import steps
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guards.md").read_text(encoding="utf-8")

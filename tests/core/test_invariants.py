@@ -14,11 +14,11 @@ from orchestrator.core import invariants
 from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.deciding import policy
 from orchestrator.core.events import StepKey, WordKind
 from orchestrator.core.invariants import InvariantBroken
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import policy
 from orchestrator.core.runs import steps
 from orchestrator.core.state.fold import apply
 from orchestrator.core.turn import Turn

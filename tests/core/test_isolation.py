@@ -11,9 +11,9 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.events import WordKind
+from orchestrator.core.kinds import Phase
 from orchestrator.core.model import Isolation, Mode
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.kinds import Phase
 from orchestrator.core.state.decided import Run
 from orchestrator.core.state.fold import apply
 from orchestrator.reports.phases import episode_segments, totals

@@ -9,12 +9,12 @@ import pytest
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.deciding import ladder
 from orchestrator.core.deciding.incident import ASKED_FOR
-from orchestrator.core.deciding.ladder import Assessment
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import FenceBy, Model, Move, Tier
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import ladder
+from orchestrator.core.rules.ladder import Assessment
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, all_of, book, story
 

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
-from orchestrator.core.deciding import overrides, policy
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Limits
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import overrides, policy
 from tests.core.stage import geo_loses_power, lab
 from tests.core.test_words import at_geo
 from tests.core.world import World, story

@@ -8,12 +8,12 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.awareness import readiness
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.deciding import policy
 from orchestrator.core.events import WordKind
-from orchestrator.core.health import readiness
 from orchestrator.core.model import Condition, Dependency, Limits, Mode, Model, Move, Place, Service, Tier
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import policy
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, all_of, book, check, story
 

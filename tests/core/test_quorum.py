@@ -8,10 +8,11 @@ from dataclasses import replace
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.deciding import incident, policy
+from orchestrator.core.deciding import incident
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Combine, Condition, Dependency, Limits, Mode, Model, Move, Service, Tier
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import policy
 from orchestrator.core.runs import steps
 from orchestrator.reports.status import status_now
 from orchestrator.reports.status_parts import Live

@@ -12,9 +12,9 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode, Move, Tier
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.transitions import RUN, STEP, RunEvent, StepEvent
 from orchestrator.core.state.decided import Decided, IllegalRecord, Run, ServiceState, Step
 from orchestrator.core.state.fold import apply
+from orchestrator.core.state.transitions import RUN, STEP, RunEvent, StepEvent
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, book, story
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import ProbeNow
-from orchestrator.core.deciding.policy import mass_failure, objection
-from orchestrator.core.health.sight import sight
 from orchestrator.core.records import Verdict
+from orchestrator.core.rules.policy import mass_failure, objection
 from orchestrator.core.turn import Basis, Turn
 from tests.core.stage import isp_a_dies, lab
 from tests.core.world import World

@@ -13,13 +13,15 @@ from typing import Any
 
 from orchestrator.core import records as r
 from orchestrator.core import turn as turns
-from orchestrator.core.deciding import failback, incident, ladder, policy
-from orchestrator.core.deciding.ladder import Assessment
-from orchestrator.core.deciding.policy import Finding, Guard
+from orchestrator.core.awareness import doubts
+from orchestrator.core.deciding import incident
 from orchestrator.core.events import Observed
-from orchestrator.core.health import detector, detectors, doubts
+from orchestrator.core.health import detector, detectors
 from orchestrator.core.model import Check, Condition, Mode, Move, Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import failback, ladder, policy
+from orchestrator.core.rules.ladder import Assessment
+from orchestrator.core.rules.policy import Finding, Guard
 from orchestrator.core.runs import endings, starting, steps
 from orchestrator.core.runs import plan as plans
 from orchestrator.core.state.decided import Decided, Incident, Run, Step

@@ -15,13 +15,14 @@ from orchestrator.core import engine
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.deciding import incident, ladder, policy
-from orchestrator.core.deciding.ladder import Assessment
+from orchestrator.core.deciding import incident
 from orchestrator.core.engine import Engine
+from orchestrator.core.kinds import TRAITS
 from orchestrator.core.model import Condition, Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import ladder, policy
+from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.runs import endings, looking, run, steps
-from orchestrator.core.runs.kinds import TRAITS
 from orchestrator.core.state.decided import Decided, Run, Step
 from orchestrator.core.turn import Turn
 from orchestrator.journal.lease import Lease

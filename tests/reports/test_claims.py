@@ -10,9 +10,9 @@ from dataclasses import asdict, replace
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.awareness.sight import ServiceSeen, Sight
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import ConfigurationLoaded, WordKind
-from orchestrator.core.health.sight import ServiceSeen, Sight
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, zoned

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.kinds import Phase
 from orchestrator.reports.account import account
 from orchestrator.reports.phases import milestones, segments, totals
 from orchestrator.reports.shape import Known

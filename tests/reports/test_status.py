@@ -8,10 +8,10 @@ import time
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.awareness.readiness import Item, Lack
+from orchestrator.core.awareness.sight import ServiceSeen, Sight
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import TaskTime, WordKind
-from orchestrator.core.health.readiness import Item, Lack
-from orchestrator.core.health.sight import ServiceSeen, Sight
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live

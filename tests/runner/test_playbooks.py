@@ -235,7 +235,7 @@ class TestStopping:
         assert "here: rewind" in ended.detail
         assert running_command("sleep 4322") == []
         names = {path.name for path in Attempt(stage.runner.private, key).path.iterdir()}
-        assert names == {"lock", "worker.json", "events.jsonl", "result.json"}
+        assert names == {"lock", "machine", "worker.json", "events.jsonl", "result.json"}
 
     async def test_cancelled_before_it_began(self, stage: Stage) -> None:
         """Nothing is started for an attempt that is no longer wanted."""

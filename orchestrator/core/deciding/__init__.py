@@ -1,1 +1,1 @@
-"""Whether to act, by which tier; what people say; when an outage is over."""
+"""What is done: incidents from their opening to their end, and what people say."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.deciding import failback, ladder, policy, recovery
-from orchestrator.core.deciding.ladder import Assessment
-from orchestrator.core.deciding.policy import Finding
+from orchestrator.core.deciding import recovery
 from orchestrator.core.deciding.recovery import judge_tier, last_run, let_go, moved_for_another, notice_of
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs import endings, run
+from orchestrator.core.rules import failback, ladder, policy
+from orchestrator.core.rules.ladder import Assessment
+from orchestrator.core.rules.policy import Finding
+from orchestrator.core.runs import run
 from orchestrator.core.runs.starting import start_run
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Incident, Run
@@ -218,7 +219,7 @@ def _book_failures(turn: Turn, service: Service, incident: Incident) -> None:
     else:
         return
     judge_tier(turn, incident, tier, failed)
-    sentence = Sentence.TIER_FAILED if last.ended.ok or endings.failed(last) else Sentence.TIER_NOT_MADE
+    sentence = Sentence.TIER_FAILED if last.ended.ok or last.failed else Sentence.TIER_NOT_MADE
     why = f"{failed.reason.value}: {failed.evidence}"
     text = sentence.say(service=service.id, tier=tier, move=failed.move, why=why)
     kind = NoticeKind.TIER_FAILED if sentence is Sentence.TIER_FAILED else NoticeKind.NOT_MADE

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.deciding import policy
-from orchestrator.core.deciding.ladder import Assessment
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import policy
+from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.runs import endings
 from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.state.decided import Incident, Run

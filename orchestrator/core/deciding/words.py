@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
-from orchestrator.core.deciding import approving, failback, ladder, policy, speakers, standing_words
-from orchestrator.core.deciding import overrides as overrides_
 from orchestrator.core.deciding.incident import is_braked
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.model import Move, Service, Tier
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import approving, failback, ladder, policy, speakers, standing_words
+from orchestrator.core.rules import overrides as overrides_
 from orchestrator.core.runs import endings, plan, run
 from orchestrator.core.runs.starting import is_planned, start_run
 from orchestrator.core.state.decided import EVERYTHING, covers

@@ -1,1 +1,1 @@
-"""What is known of checks and services, and what cannot be seen."""
+"""What is known of checks and services."""

@@ -77,7 +77,7 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
     started, kind = run.started, NoticeKind.TIER_FAILED
     why = f"{reason.value}: {evidence}"
     if started.origin is r.Origin.MANUAL:
-        sentence = Sentence.DONE if ok else Sentence.FAILED if failed(run) else Sentence.NOT_MADE
+        sentence = Sentence.DONE if ok else Sentence.FAILED if run.failed else Sentence.NOT_MADE
         kind = NoticeKind.MOVE_DONE if ok else kind
     elif started.incident is not None and (ok or not _left(turn, run)):
         return  # its incident tells of it
@@ -86,16 +86,11 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
     elif run.past_the_fence and turn.state(turn.model.services[started.service]).incident is None:
         kind, sentence = NoticeKind.HUMAN_NEEDED, Sentence.LEFT_FAILED
     else:
-        sentence = Sentence.RUN_FAILED if failed(run) else Sentence.NOT_GONE_BACK
+        sentence = Sentence.RUN_FAILED if run.failed else Sentence.NOT_GONE_BACK
     kind = NoticeKind.NOT_MADE if sentence in (Sentence.NOT_MADE, Sentence.NOT_GONE_BACK) else kind
     slots = {"service": started.service, "move": started.move, "run": run.id, "who": started.who}
     say = f"bascule report {run.id}" if kind is NoticeKind.HUMAN_NEEDED else ""
     turn.tell(f"{run.id}/ended", kind, started.service, sentence.say(**slots, evidence=evidence, why=why), say=say)
-
-
-def failed(run: Run) -> bool:
-    """Whether a step of it failed, or it had begun to change anything: else it was not made at all."""
-    return run.past_the_fence or any(s.state is r.StepState.FAILED for s in run.steps)
 
 
 def _left(turn: Turn, run: Run) -> bool:

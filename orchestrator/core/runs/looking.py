@@ -7,10 +7,10 @@ step safe to repeat; what remains undetermined is a person's to decide.
 from __future__ import annotations
 
 from orchestrator.core import records as r
+from orchestrator.core.kinds import Work
 from orchestrator.core.model import Condition
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import endings
-from orchestrator.core.runs.kinds import Work
 from orchestrator.core.runs.plan import LOOK_S, subject_of
 from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.turn import Turn

@@ -11,9 +11,9 @@ import hashlib
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.deciding import ladder
+from orchestrator.core.kinds import TRAITS, By, Subject, Work
 from orchestrator.core.model import Fence, Isolation, Json, Move, Playbook, Service
-from orchestrator.core.runs.kinds import TRAITS, By, Subject, Work
+from orchestrator.core.rules import ladder
 from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.turn import Turn
 

@@ -16,9 +16,9 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import CancelStep, NoticeKind, SettleStep
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Outcome, StepAdopted, StepEnded
+from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import endings, looking, steps
-from orchestrator.core.runs.kinds import By
 from orchestrator.core.runs.plan import beginning, books_of, work_of
 from orchestrator.core.state.decided import Run, Step, step_key
 from orchestrator.core.turn import Turn

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, RunPlaybook
-from orchestrator.core.deciding import ladder, policy
-from orchestrator.core.deciding.approving import consequences
-from orchestrator.core.deciding.policy import Finding
 from orchestrator.core.durations import show_duration
+from orchestrator.core.kinds import By
 from orchestrator.core.model import Condition, Fence, Json, Mode, Move, Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules import ladder, policy
+from orchestrator.core.rules.approving import consequences
+from orchestrator.core.rules.policy import Finding
 from orchestrator.core.runs import endings, looking
-from orchestrator.core.runs.kinds import By
 from orchestrator.core.runs.plan import beginning, changed, digest_as_started, facts_for, subject_of, work_of
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Run, Step, covers, isolated_places, step_key

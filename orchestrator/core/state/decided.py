@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
 from orchestrator.core.events import StepKey, TaskTime
+from orchestrator.core.kinds import TRAITS, By, Reach, Traits
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.kinds import TRAITS, By, Reach, Traits
 
 EVERYTHING = "*"
 
@@ -128,6 +128,11 @@ class Run:
         """When the approval that it asked for was given; None while it was not, or none was needed."""
         step = next((s for s in self.steps if s.traits.by is By.PERSON), None)
         return step.ended_at if step is not None and step.state is r.StepState.DONE else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step of it failed, or it had begun to change anything: else it was not made at all."""
+        return self.past_the_fence or any(s.state is r.StepState.FAILED for s in self.steps)
 
     @property
     def verified_at(self) -> float | None:

@@ -11,9 +11,8 @@ from typing import Any
 
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
+from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.kinds import By
-from orchestrator.core.runs.transitions import ENDED_BY, RUN, STEP, Illegal, RunEvent, StepEvent, next_state
 from orchestrator.core.state import notices_due
 from orchestrator.core.state.decided import (
     Decided,
@@ -26,6 +25,7 @@ from orchestrator.core.state.decided import (
     covers,
 )
 from orchestrator.core.state.retention import KEPT_DURATIONS, KEPT_RUNS, forget, remember
+from orchestrator.core.state.transitions import ENDED_BY, RUN, STEP, Illegal, RunEvent, StepEvent, next_state
 
 FORMERLY = 8  # former placements that a service remembers: enough to tell where it was when something fell
 

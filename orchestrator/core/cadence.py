@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from orchestrator.core.commands import ProbeNow, UseCadence
-from orchestrator.core.deciding.policy import dependencies
 from orchestrator.core.health import detector
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Model, Service
+from orchestrator.core.rules.policy import dependencies
 from orchestrator.core.runs import steps
 from orchestrator.core.turn import Turn
 

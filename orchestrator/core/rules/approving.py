@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from orchestrator.core.deciding import policy
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import counted, named, show_duration
 from orchestrator.core.events import Answer
-from orchestrator.core.health import readiness
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Move, Service
 from orchestrator.core.records import Origin
+from orchestrator.core.rules import policy
 from orchestrator.core.state.decided import Run, covers
 from orchestrator.core.turn import Turn
 
@@ -59,13 +58,13 @@ def _fenced(turn: Turn, service: Service, move: Move, place_id: str, *, hand_ove
     if not found.asked:
         return f"{done}; no check asks whether anything there is alive"
     if found.well:
-        return f"{done}; it may be alive: {readiness.named(_said(found.well, 'answered'))}"
+        return f"{done}; it may be alive: {named(_said(found.well, 'answered'))}"
     if found.unknown == found.asked:
         return f"{done}; whether anything of it is alive is not known ({counted(found.asked, 'check')})"
     more = f"; of {found.unknown} more nothing is known" if found.unknown else ""
     heard = f"({counted(found.asked - found.unknown, 'check')}{more})"
     if found.badly:
-        return f"{done}; nothing of it answers well {heard}: {readiness.named(_said(found.badly, 'answered badly'))}"
+        return f"{done}; nothing of it answers well {heard}: {named(_said(found.badly, 'answered badly'))}"
     return f"{done}; nothing of it answers {heard}"
 
 
@@ -125,7 +124,7 @@ def _others(turn: Turn, service: Service, place_id: str) -> Iterator[str]:
         and turn.health(s) in USABLE
     ]
     if well:
-        yield f"at {place_id} {readiness.named(well)} {'works' if len(well) == 1 else 'work'} too"
+        yield f"at {place_id} {named(well)} {'works' if len(well) == 1 else 'work'} too"
 
 
 def _lost(turn: Turn, service: Service, move: Move) -> Iterator[str]:

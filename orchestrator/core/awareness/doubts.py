@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from orchestrator.core.awareness import readiness
+from orchestrator.core.awareness.readiness import Item, Lack
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.durations import show_duration
-from orchestrator.core.health import readiness
-from orchestrator.core.health.readiness import Item, Lack, named
+from orchestrator.core.durations import named, show_duration
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.turn import FOREVER, Turn
 

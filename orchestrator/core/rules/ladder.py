@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from orchestrator.core.deciding import failback
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState, Verdict
+from orchestrator.core.rules import failback
 from orchestrator.core.turn import Turn
 
 PATIENCE_S = 3.0  # how long an unknown precondition may delay the choice of a tier

@@ -27,17 +27,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.core.deciding import ladder, policy
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import NAMED, counted, named, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import USABLE, blamed
 from orchestrator.core.model import Check, Service
 from orchestrator.core.records import Verdict
+from orchestrator.core.rules import ladder, policy
 from orchestrator.core.state.decided import covers
 from orchestrator.core.turn import Turn, blind_since, watched_since
 
 LOGIN = "login"  # the kind of probe that asks whether a playbook could log in
-NAMED = 4  # of what is concerned, so many by name
 
 
 class Lack(StrEnum):
@@ -131,13 +130,6 @@ def excuse(turn: Turn, client: str, services: tuple[str, ...]) -> str:
         return ""
     ends_at, subject = min(last)  # with the first of these the explanation is over
     return f"in maintenance ({subject}) for another {show_duration(ends_at - turn.now())}"
-
-
-def named(names: Iterable[str]) -> str:
-    """A few of these names, and how many more there are."""
-    found = list(dict.fromkeys(names))
-    more = len(found) - NAMED
-    return ", ".join(found[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _item(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Mode, Model, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs import endings
 from orchestrator.core.state.decided import Decided
 
 
@@ -52,7 +51,7 @@ def too_soon(decided: Decided, service: Service, now: float) -> Iterator[Wait]:
         yield Wait(Reason.HOLD_DOWN, f"healthy for {well} of {wanted}", until)
     failed = [(went_wrong(decided, service, name), at) for name, at in state.left.items()]
     failed += [
-        (f"{x.id} ({x.started.move}) {'failed' if endings.failed(x) else 'was not made'}", x.ended.at)
+        (f"{x.id} ({x.started.move}) {'failed' if x.failed else 'was not made'}", x.ended.at)
         for x in decided.runs.values()
         if x.started.service == service.id and x.started.incident is None and x.ended and not x.ended.ok
     ]

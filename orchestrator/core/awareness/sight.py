@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.core.deciding.approving import consequences
-from orchestrator.core.health import readiness
+from orchestrator.core.awareness import readiness
+from orchestrator.core.awareness.readiness import Item
 from orchestrator.core.health.diagnosis import blamed
-from orchestrator.core.health.readiness import Item
 from orchestrator.core.model import Service
 from orchestrator.core.records import Verdict
+from orchestrator.core.rules.approving import consequences
 from orchestrator.core.turn import Turn, blind_since
 
 NAMED = 5  # failing checks of one service, so many with their evidence
