@@ -25,7 +25,7 @@ def approve(run: str, /, *, fenced: str | None = None, speaker: Speaker = NOBODY
     fenced
         The place (client/name) that you state cannot act any more: you have seen it dark.
     """
-    from orchestrator.cli.speaking import say
+    from orchestrator.cli.words import say
     from orchestrator.core.events import WordKind
 
     options: dict[str, Json] = {"fenced": fenced} if fenced else {}
@@ -40,7 +40,7 @@ def reject(run: str, /, *, speaker: Speaker = NOBODY) -> int:
     run
         The run's id.
     """
-    from orchestrator.cli.speaking import say
+    from orchestrator.cli.words import say
     from orchestrator.core.events import WordKind
 
     return say(WordKind.REJECT, run, speaker, about="run")
@@ -54,7 +54,7 @@ def abort(run: str, /, *, speaker: Speaker = NOBODY) -> int:
     run
         The run's id.
     """
-    from orchestrator.cli.speaking import say
+    from orchestrator.cli.words import say
     from orchestrator.core.events import WordKind
 
     return say(WordKind.ABORT, run, speaker, about="run")

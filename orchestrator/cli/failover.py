@@ -75,7 +75,7 @@ def _say(
     override: list[str] | None,
     speaker: Speaker,
 ) -> int:
-    from orchestrator.cli.speaking import say
+    from orchestrator.cli.words import say
     from orchestrator.core.events import WordKind
 
     options: dict[str, Json] = {}

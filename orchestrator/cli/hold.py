@@ -72,7 +72,7 @@ def _subject(subject: str | None, everything: bool) -> str:
 
 
 def _say(kind: str, subject: str, speaker: Speaker, for_s: float | None = None) -> int:
-    from orchestrator.cli.speaking import say
+    from orchestrator.cli.words import say
     from orchestrator.core.events import WordKind
 
     return say(WordKind(kind), subject, speaker, {} if for_s is None else {"for_s": for_s}, about="subject")

@@ -17,7 +17,7 @@ def by_ansible(
 ) -> Callable[[str, str, bool], Awaitable[tuple[bool | None, str]]]:
     """Who logs in: client, host and whether to become root, to whether it worked, and why not."""
     from orchestrator.config.ansible_programs import environment_to_ask, program
-    from orchestrator.core.apart import kept_for
+    from orchestrator.core.client_keys import kept_for
     from orchestrator.runner import connections
     from orchestrator.runner.environment import CALLBACKS
 

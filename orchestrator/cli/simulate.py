@@ -187,8 +187,8 @@ def _speaks(record: object, reason: str) -> bool:
 
 def _story(plan: Plan, result: Result, seed: int, length_s: float, checks: bool, as_json: bool) -> None:
     """A script that can be kept and changed, and what came of it."""
+    from orchestrator.sim.narration import tell, that_matter, wrapped
     from orchestrator.sim.scripts import CUT_HERE, write
-    from orchestrator.sim.telling import tell, that_matter, wrapped
 
     lines = tell(result, checks=True if checks else that_matter(plan.model))
     written = write(result.faults, seed, length_s)

@@ -1,6 +1,6 @@
 """What is in force beside the model: which plan a playbook is of, how an inventory is had, what is to be said of it.
 
-The one rule it keeps: it changes nothing. What is used is decided where the files are read (`config/keeping.py`).
+The one rule it keeps: it changes nothing. What is used is decided where the files are read (`config/beside_model.py`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import structlog
 
 from orchestrator.config import last_read
 from orchestrator.config.ansible_process import Ansible
+from orchestrator.config.beside_model import Beside, keep
 from orchestrator.config.comparing import differences, playbook_digest
 from orchestrator.config.faults import Fault, Faults
 from orchestrator.config.inventory import read_inventory
 from orchestrator.config.inventory_files import is_computed, parts_of
-from orchestrator.config.keeping import Beside, keep
 from orchestrator.config.load import Loaded
 from orchestrator.core.events import StepEnded
 from orchestrator.core.model import Json

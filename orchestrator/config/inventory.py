@@ -27,7 +27,7 @@ from orchestrator.config.inventory_files import encrypted_files, inventory_files
 from orchestrator.config.inventory_values import from_cache, hide, to_cache
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import computes_variables, surroundings
-from orchestrator.core.apart import cache_prefixes, kept_for
+from orchestrator.core.client_keys import cache_prefixes, kept_for
 
 READ_TIMEOUT_S = 120.0
 PATIENCE_S = 20.0  # with one that can be used as it was last read

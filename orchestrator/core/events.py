@@ -39,7 +39,7 @@ class Observed(NamedTuple):
     way_gone: bool = False  # it could not be asked for want of the interface or the address to ask from
 
 
-class Outcome(StrEnum):
+class AttemptEnd(StrEnum):
     """How a step attempt ended, as the runner saw it."""
 
     OK = "ok"
@@ -94,7 +94,7 @@ class StepEnded:
     """
 
     key: StepKey
-    outcome: Outcome
+    outcome: AttemptEnd
     detail: str = ""
     tasks: tuple[TaskTime, ...] = ()
     unguarded: tuple[str, ...] = ()

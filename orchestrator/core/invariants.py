@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import invariants_of_runs as of_runs
 from orchestrator.core import records as r
-from orchestrator.core.broken import InvariantBroken
+from orchestrator.core.invariant_broken import InvariantBroken
 from orchestrator.core.turn import Turn
 
 __all__ = ["InvariantBroken", "check"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.core import records as r
-from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import evaluate
+from orchestrator.core.invariant_broken import InvariantBroken
 from orchestrator.core.kinds import TRAITS
 from orchestrator.core.model import Condition, Fence, FenceBy, Mode, Place, Service
 from orchestrator.core.state.decided import Run, Step, covers

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import records as r
-from orchestrator.core.broken import InvariantBroken
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import evaluate
+from orchestrator.core.invariant_broken import InvariantBroken
 from orchestrator.core.kinds import Reach
 from orchestrator.core.model import Move
 from orchestrator.core.reasons import Reason

@@ -24,7 +24,7 @@ from orchestrator.core.events import WordSpoken
 from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
 from orchestrator.daemon.address import leave, where_to_listen
-from orchestrator.daemon.desk import Desk
+from orchestrator.daemon.request_handler import Desk
 from orchestrator.daemon.socket import Message, WordsSocket
 from orchestrator.shell.dry_run import DryRun, plan_of
 from orchestrator.shell.lease import LeaseLost, LeaseRefused

@@ -47,7 +47,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One atomic step of the story: the records of one Outcome, and the detector rows that changed with them.
+    """One atomic step of the story: the records of one AttemptEnd, and the detector rows that changed with them.
 
     `seq` counts from 1 without gaps; `at` is on the journal's axis, `wall` the stamp attached outside.
     """

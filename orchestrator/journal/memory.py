@@ -32,7 +32,7 @@ from orchestrator.journal.journal import (
     ignore,
 )
 from orchestrator.journal.lease import Asker, Lease, Process, Refused
-from orchestrator.journal.taken import Taken, TakenRows, written
+from orchestrator.journal.row_changes import Taken, TakenRows, written
 
 
 def _seq(link: chain.Link) -> int:

@@ -16,15 +16,15 @@ USUAL = "sqlite"
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class StoreKind:
     """`is_there`: whether a workspace has a journal of this kind. `open`: opens it; makes it unless `read_only`."""
 
     is_there: Callable[[Path], bool]
     open: Callable[[Path, bool], Journal]
 
 
-STORES: Mapping[str, Store] = {
-    "sqlite": Store(
+STORES: Mapping[str, StoreKind] = {
+    "sqlite": StoreKind(
         lambda workspace: journal_path(workspace).exists(),
         lambda workspace, read_only: SqliteJournal(journal_path(workspace), read_only=read_only),
     ),

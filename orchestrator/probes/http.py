@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.domain_names import name_to_ask_for
+from orchestrator.probes.example_texts import differing, matching, matching_all
 from orchestrator.probes.expressions import found
 from orchestrator.probes.http_head import listed
 from orchestrator.probes.http_place import place_of
@@ -25,7 +26,6 @@ from orchestrator.probes.kind import Done, Kind, Question, by_launching, first_j
 from orchestrator.probes.options import Addressed, Text
 from orchestrator.probes.patterns import NoDocument, Path, Pattern, another, document_with, mismatches
 from orchestrator.probes.results import CannotInvent, Judged, Refusal, Unanswerable
-from orchestrator.probes.texts import differing, matching, matching_all
 from orchestrator.probes.unpacking import unreadable
 
 _HEADERS = {

@@ -1,7 +1,7 @@
 """Asks checks on their beat and hands over what came of it.
 
 The one rule it keeps: every question gives exactly one observation, stamped when the question went out, and no
-question waits for another check's. How many of one check may be in the air stands in `airspace.py`, how many that need
+question waits for another check's. How many of one check may be in the air stands in `in_flight.py`, how many that need
 a connection in `turns.py`, when a check's beat comes in `schedule.py`; asking now does not move the beat. One timer
 serves all beats; what is due within a hundredth of the shortest interval goes out together.
 """
@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from orchestrator.core.events import Answer, Observed
 from orchestrator.core.model import Check, Json
-from orchestrator.probes.airspace import Airspace
 from orchestrator.probes.asking import Asking, explain
+from orchestrator.probes.in_flight import InFlight
 from orchestrator.probes.kind import Kind, Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.lateness import Lateness
@@ -51,7 +51,7 @@ class _Asked:
     kind: Kind[Any, Any] | None
     options: Options | None
     fault: str = ""
-    air: Airspace = field(default_factory=Airspace)
+    air: InFlight = field(default_factory=InFlight)
     questions: set[Asking] = field(default_factory=set)  # in the air
     answered: Callable[[Asking, Judged], None] = field(default=lambda _asking, _judged: None)
 

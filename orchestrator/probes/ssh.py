@@ -32,12 +32,12 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.domain_names import Target
+from orchestrator.probes.example_texts import differing, matching
 from orchestrator.probes.expressions import found
 from orchestrator.probes.kind import Kind, Question
 from orchestrator.probes.options import Duration, Pinned, Port, Text
 from orchestrator.probes.patterns import Pattern
 from orchestrator.probes.results import CannotInvent, Judged, Raw, Refusal, Silence
-from orchestrator.probes.texts import differing, matching
 
 OUTPUT_MAX = 32768  # bytes of a command's output, and as many of its errors
 _HOP = re.compile(r"(?:(?P<user>[^@\s]+)@)?(?P<host>\[[0-9a-fA-F:.%]+\]|[^:\s@\[\]]+)(?::(?P<port>\d{1,5}))?")

@@ -16,6 +16,7 @@ from orchestrator.core.events import Answer
 from orchestrator.probes.charsets import plain_text
 from orchestrator.probes.connecting import Connecting
 from orchestrator.probes.domain_names import Target
+from orchestrator.probes.example_texts import differing, matching
 from orchestrator.probes.expressions import TookTooLong, found
 from orchestrator.probes.kind import Done, Kind, Question, by_launching
 from orchestrator.probes.names import Failure
@@ -23,7 +24,6 @@ from orchestrator.probes.options import Addressed, Port, Text
 from orchestrator.probes.patterns import Pattern
 from orchestrator.probes.results import CannotInvent, Judged, NotAsked, Raw, Refusal, Silence, Unanswerable
 from orchestrator.probes.sockets import is_address, meaning_of, to_try
-from orchestrator.probes.texts import differing, matching
 from orchestrator.probes.turns import Turn
 
 _BANNER_MAX_BYTES = 65536

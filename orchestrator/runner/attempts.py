@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from orchestrator.core.events import Outcome, StepKey, TaskTime
+from orchestrator.core.events import AttemptEnd, StepKey, TaskTime
 
 MEMORY = Path("/dev/shm")  # noqa: S108  (names in it cannot be guessed, and must be new)
 ROOM = 2**30  # bytes that have to be free there
@@ -44,7 +44,7 @@ def safe_name(text: str) -> str:
 class Result:
     """How an attempt ended."""
 
-    outcome: Outcome
+    outcome: AttemptEnd
     detail: str
     tasks: tuple[TaskTime, ...]
     unguarded: tuple[str, ...] = ()  # hosts acted upon without the epoch guard, and why
@@ -127,7 +127,7 @@ class Attempt:
         if not found:
             return None
         tasks = tuple(TaskTime(**task) for task in found["tasks"])
-        return Result(Outcome(found["outcome"]), found["detail"], tasks, tuple(found.get("unguarded", ())))
+        return Result(AttemptEnd(found["outcome"]), found["detail"], tasks, tuple(found.get("unguarded", ())))
 
     def write_result(self, result: Result) -> None:
         """Put the end on record, atomically and durably."""

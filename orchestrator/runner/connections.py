@@ -28,7 +28,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.core.apart import CACHE_PREFIXES, cache_prefixes, kept_for
+from orchestrator.core.client_keys import CACHE_PREFIXES, cache_prefixes, kept_for
 from orchestrator.runner import ssh_files
 
 KEPT_FOR = "BASCULE_KEPT_FOR"

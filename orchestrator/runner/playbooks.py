@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.core import ansible
-from orchestrator.core.apart import kept_for
+from orchestrator.core.client_keys import kept_for
 from orchestrator.core.commands import CancelStep, RunPlaybook, SettleStep
-from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed
+from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded, StepKey, StepProgressed
 from orchestrator.core.model import Playbook
 from orchestrator.runner import attempts, leftovers, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
@@ -128,7 +128,7 @@ class PlaybookRunner:
             if not self._following and not done.cancelled():
                 self.readied.refill()
             if not done.cancelled() and (error := done.exception()) is not None:
-                self._emit(StepEnded(key, Outcome.LOST, f"the runner failed: {type(error).__name__}: {error}"))
+                self._emit(StepEnded(key, AttemptEnd.LOST, f"the runner failed: {type(error).__name__}: {error}"))
 
         task.add_done_callback(over)
 
@@ -157,7 +157,7 @@ class PlaybookRunner:
             return
         if command.key in self._cancelled:
             os.close(lock)
-            self._end(command.key, Result(Outcome.CANCELLED, "cancelled before it was started", ()))
+            self._end(command.key, Result(AttemptEnd.CANCELLED, "cancelled before it was started", ()))
             return
         try:
             worker = self.readied.hire(self._job(command), lock)
@@ -196,8 +196,8 @@ class PlaybookRunner:
         try:
             found = self._differs(command.client, playbook)
         except (OSError, ValueError) as error:
-            return Result(Outcome.PLAN_CHANGED, f"{playbook.path} cannot be read any more: {error}", ())
-        return Result(Outcome.PLAN_CHANGED, found, ()) if found else None
+            return Result(AttemptEnd.PLAN_CHANGED, f"{playbook.path} cannot be read any more: {error}", ())
+        return Result(AttemptEnd.PLAN_CHANGED, found, ()) if found else None
 
     def _file_of(self, name: str) -> Path:
         places = [self.workspace / place for place in ansible.playbook_places(name)]
@@ -279,17 +279,17 @@ class PlaybookRunner:
         else:
             await self._settle(command.key)
             return
-        self._end(command.key, Result(Outcome.LOST, why, ()))
+        self._end(command.key, Result(AttemptEnd.LOST, why, ()))
 
     async def _settle(self, key: StepKey, announce: bool = True) -> None:
         attempt = Attempt(self.private, key)
         if not attempt.exists():
             cancelled = key in self._cancelled
             if self._remembers:  # its directory is made before anything of it starts
-                outcome, why = Outcome.NEVER_BEGUN, "there is no trace of it here: it had not been started"
+                outcome, why = AttemptEnd.NEVER_BEGUN, "there is no trace of it here: it had not been started"
             else:
-                outcome, why = Outcome.LOST, f"nothing is known of it: {self.private} was gone"
-            self._end(key, Result(Outcome.CANCELLED if cancelled else outcome, why, ()))
+                outcome, why = AttemptEnd.LOST, f"nothing is known of it: {self.private} was gone"
+            self._end(key, Result(AttemptEnd.CANCELLED if cancelled else outcome, why, ()))
             return
         lock = attempt.take_lock()
         if lock is None:
@@ -341,9 +341,9 @@ class PlaybookRunner:
         if not found:
             # A worker says who it is before it starts anything. For whoever has just said "run", that is a failure to
             # start; for whoever looks back, an end without a result, which is looked at and may be tried again.
-            outcome = Outcome.LOST if looking_back else Outcome.COULD_NOT_START
+            outcome = AttemptEnd.LOST if looking_back else AttemptEnd.COULD_NOT_START
             if attempt.key in self._cancelled:
-                outcome = Outcome.CANCELLED
+                outcome = AttemptEnd.CANCELLED
             result = Result(outcome, "its worker ended before it had started anything", tasks)
             attempt.write_result(result)
             return result
@@ -372,7 +372,7 @@ class PlaybookRunner:
         )
         shutil.rmtree(temporary, ignore_errors=True)
         attempt.drop_work()
-        result = Result(Outcome.LOST, "; ".join(filter(None, why)), tasks)
+        result = Result(AttemptEnd.LOST, "; ".join(filter(None, why)), tasks)
         attempt.write_result(result)
         return result
 
@@ -390,7 +390,7 @@ def _unfinished(events: list[dict[str, object]]) -> dict[str, str]:
 
 
 def _not_started(why: str) -> Result:
-    return Result(Outcome.COULD_NOT_START, why, ())
+    return Result(AttemptEnd.COULD_NOT_START, why, ())
 
 
 def _signal(worker: int, number: signal.Signals) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.events import Outcome, TaskTime
+from orchestrator.core.events import AttemptEnd, TaskTime
 from orchestrator.core.outside import evidence
 from orchestrator.runner import guard
 from orchestrator.runner.guard_answers import Answer, Verdict, answer_in
@@ -209,30 +209,33 @@ class Reading:
             text = text.replace(secret, "***")
         return text
 
-    def outcome(self, return_code: int | None) -> tuple[Outcome, str]:
+    def outcome(self, return_code: int | None) -> tuple[AttemptEnd, str]:
         """How the playbook ended by itself, and its own error."""
         if (refused := self.refused_by_guard()) is not None:
             return refused
         if self.asked:
             why = f"the playbook asks for {self.asked!r} (vars_prompt): give it as an extra variable"
-            return Outcome.FAILED if self.acted_on else Outcome.COULD_NOT_START, why
+            return AttemptEnd.FAILED if self.acted_on else AttemptEnd.COULD_NOT_START, why
         if return_code == 0:
             worked = any(not task.name.startswith(guard.PLAY) for task in self.tasks)
             if self.empty_plays and not worked:
-                return Outcome.COULD_NOT_START, f"no host matched, so nothing was done. {self._said()}".rstrip()
-            return Outcome.OK, ""
+                return AttemptEnd.COULD_NOT_START, f"no host matched, so nothing was done. {self._said()}".rstrip()
+            return AttemptEnd.OK, ""
         failed, dark = self._what_ended_it()
         if not self.begun and not self.guard_failed and not self.bad:
-            return Outcome.COULD_NOT_START, self._said() or f"ansible-playbook ended with {return_code} before any task"
+            return (
+                AttemptEnd.COULD_NOT_START,
+                self._said() or f"ansible-playbook ended with {return_code} before any task",
+            )
         if failed or self.guard_failed:
-            return Outcome.FAILED, self._join([*self.guard_failed, *failed, *dark])
+            return AttemptEnd.FAILED, self._join([*self.guard_failed, *failed, *dark])
         if dark:
-            return Outcome.UNREACHABLE, self._join(dark)
-        return Outcome.FAILED, self._said() or f"ansible-playbook ended with {return_code} and named no task"
+            return AttemptEnd.UNREACHABLE, self._join(dark)
+        return AttemptEnd.FAILED, self._said() or f"ansible-playbook ended with {return_code} and named no task"
 
-    def refused_by_guard(self) -> tuple[Outcome, str] | None:
+    def refused_by_guard(self) -> tuple[AttemptEnd, str] | None:
         """What a host said that refuses this action, if one does."""
-        for verdict, outcome in ((Verdict.STALE, Outcome.STALE_EPOCH), (Verdict.REFUSED, Outcome.FAILED)):
+        for verdict, outcome in ((Verdict.STALE, AttemptEnd.STALE_EPOCH), (Verdict.REFUSED, AttemptEnd.FAILED)):
             said = [(host, answer.text) for host, answer in self.answers.items() if answer.verdict is verdict]
             if verdict is Verdict.STALE and said:
                 return outcome, self._join(f"{host} {text.removeprefix('it ')}" for host, text in said)

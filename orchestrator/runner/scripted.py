@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
-from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed, TaskTime
+from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded, StepKey, StepProgressed, TaskTime
 from orchestrator.runner.runner import Emit, StepCommand, StepEvent
 
 
@@ -26,7 +26,7 @@ from orchestrator.runner.runner import Emit, StepCommand, StepEvent
 class Ending:
     """How a playbook ends: at once, or (`hangs`) only when it is cancelled or let end."""
 
-    outcome: Outcome = Outcome.OK
+    outcome: AttemptEnd = AttemptEnd.OK
     detail: str = ""
     tasks: tuple[TaskTime, ...] = ()
     hangs: bool = False
@@ -98,7 +98,7 @@ class ScriptedRunner:
         running = self.ledger.get(key)
         if not isinstance(running, Ending):
             return False
-        self._end(key, replace(running, outcome=Outcome.LOST, detail="its worker was killed"))
+        self._end(key, replace(running, outcome=AttemptEnd.LOST, detail="its worker was killed"))
         return True
 
     def forget(self, run: str) -> None:
@@ -122,9 +122,9 @@ class ScriptedRunner:
 
     def _cancel(self, key: StepKey, known: Ending | StepEnded | None) -> None:
         if isinstance(known, Ending):
-            self._end(key, replace(known, outcome=Outcome.CANCELLED, detail="cancelled"))
+            self._end(key, replace(known, outcome=AttemptEnd.CANCELLED, detail="cancelled"))
         elif known is None:
-            self._tell(StepEnded(key, Outcome.CANCELLED, "it had not been started"))
+            self._tell(StepEnded(key, AttemptEnd.CANCELLED, "it had not been started"))
         else:
             self._tell(known)
 
@@ -132,7 +132,7 @@ class ScriptedRunner:
         if isinstance(known, Ending):
             self._tell(StepAdopted(key))
         elif known is None:
-            self._tell(StepEnded(key, Outcome.NEVER_BEGUN, "there is no trace of it here"))
+            self._tell(StepEnded(key, AttemptEnd.NEVER_BEGUN, "there is no trace of it here"))
         else:
             self._tell(known)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-from orchestrator.core.events import Outcome, StepKey, TaskTime
+from orchestrator.core.events import AttemptEnd, StepKey, TaskTime
 from orchestrator.runner import environment, first_reach, guard, leftovers, sentences, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, write_once
 from orchestrator.runner.reading import Reading, Started, secrets_in
@@ -65,7 +65,7 @@ class Worker:
             outcome, detail = self._play()
         except Exception as error:  # whatever ansible-runner raises: its own sentence, no stack trace
             self._end_here()
-            outcome = Outcome.FAILED if self.reading.begun else Outcome.COULD_NOT_START
+            outcome = AttemptEnd.FAILED if self.reading.begun else AttemptEnd.COULD_NOT_START
             detail = f"ansible-runner: {type(error).__name__}: {error}"[:600]
         self.attempt.drop_work()
         return Result(outcome, detail, tuple(self.reading.tasks), self.reading.unguarded())
@@ -87,7 +87,7 @@ class Worker:
     def _cancel(self, number: int, frame: FrameType | None) -> None:
         self.cancelled = True
 
-    def _play(self) -> tuple[Outcome, str]:
+    def _play(self) -> tuple[AttemptEnd, str]:
         from ansible_runner import runner as ansible_runner_runner
 
         from orchestrator.runner.own_events import OwnEvents
@@ -136,7 +136,7 @@ class Worker:
             self.reading.guard_path, self.reading.guard_epoch = str(guard_path), self.job.epoch
             self.again = guard_path.parent / guard.AGAIN
         elif here is not None and here.stops:
-            return self.reading.refused_by_guard() or (Outcome.FAILED, here.text)
+            return self.reading.refused_by_guard() or (AttemptEnd.FAILED, here.text)
         ansible_runner_runner.pexpect = calling.Pexpect(
             calling.spawner(self.warm, self._served_warm, self._served_cold)
         )
@@ -221,16 +221,16 @@ class Worker:
         self.log.write(json.dumps(line) + "\n")
         self.log.flush()
 
-    def _stopped(self) -> tuple[Outcome, str]:
+    def _stopped(self) -> tuple[AttemptEnd, str]:
         remain = self._end_here()
         if self.cancelled:
-            outcome, why = Outcome.CANCELLED, "cancelled"
+            outcome, why = AttemptEnd.CANCELLED, "cancelled"
         elif (refused := self.reading.refused_by_guard()) is not None:
             outcome, why = refused
         elif self.flooded:
-            outcome, why = Outcome.FAILED, "stopped: its tasks print more than this machine should hold"
+            outcome, why = AttemptEnd.FAILED, "stopped: its tasks print more than this machine should hold"
         else:
-            outcome, why = Outcome.TIMED_OUT, f"not done after {self.job.timeout_s:g}s"
+            outcome, why = AttemptEnd.TIMED_OUT, f"not done after {self.job.timeout_s:g}s"
         if during := self.reading.interrupted():
             why += f", during {during}"
         hosts = sorted({host for _, host in self.reading.running})
@@ -245,7 +245,7 @@ class Worker:
             why += "; " + found
         if remain:
             why += f"; {remain} of its processes on this machine could not be ended"
-        if outcome is Outcome.TIMED_OUT:  # it is looked at, and its end is the look's: here it is told
+        if outcome is AttemptEnd.TIMED_OUT:  # it is looked at, and its end is the look's: here it is told
             why += "".join(f"; not guarded: {host}" for host in self.reading.unguarded()[:3])
         return outcome, why
 
@@ -289,7 +289,7 @@ def main() -> None:
         os.dup2(quiet, descriptor)
     worker = Worker(job, warm)
     try:
-        result = worker.run() if broken is None else Result(Outcome.COULD_NOT_START, broken, ())
+        result = worker.run() if broken is None else Result(AttemptEnd.COULD_NOT_START, broken, ())
     except FileExistsError:  # an attempt has one worker: the result is the first one's to tell
         os._exit(1)
     worker.attempt.write_result(result)

@@ -19,7 +19,7 @@ from pathlib import Path
 from orchestrator.config.ansible_programs import environment_to_ask, program
 from orchestrator.core import records as r
 from orchestrator.core.ansible import playbook_places
-from orchestrator.core.apart import cache_prefixes, kept_for
+from orchestrator.core.client_keys import cache_prefixes, kept_for
 from orchestrator.core.commands import Answered
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken

@@ -27,9 +27,9 @@ from orchestrator.core.runs.replacing import objections
 from orchestrator.core.state.decided import Decided
 from orchestrator.core.state.fold import apply
 from orchestrator.journal.journal import Draft, Entry, Journal, JournalUnwritable, StaleEpoch
-from orchestrator.journal.keeping import Keeping
 from orchestrator.journal.lease import Lease
-from orchestrator.journal.taken import TakenRows
+from orchestrator.journal.row_changes import TakenRows
+from orchestrator.journal.row_writes import Keeping
 
 log = structlog.get_logger(__name__)
 

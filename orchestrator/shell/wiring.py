@@ -19,7 +19,7 @@ import structlog
 from pydantic import BaseModel
 
 from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, in_force, load
-from orchestrator.config.keeping import Beside, beside, kept
+from orchestrator.config.beside_model import Beside, beside, kept
 from orchestrator.config.ownership import unsafe
 from orchestrator.core import commands as c
 from orchestrator.core import events as e

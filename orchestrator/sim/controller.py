@@ -16,7 +16,7 @@ from orchestrator.core.model import Check, Model
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.journal import Entry, JournalError, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
-from orchestrator.probes.airspace import Airspace
+from orchestrator.probes.in_flight import InFlight
 from orchestrator.probes.schedule import Schedule
 from orchestrator.runner.scripted import ScriptedRunner
 from orchestrator.shell.lease import LEASE_S
@@ -86,7 +86,7 @@ class Controller:
         self._ahead_s = 0.0
         self._next_beat = FOREVER
         self._schedule = Schedule()
-        self._airspace: dict[str, Airspace] = {}
+        self._in_flight: dict[str, InFlight] = {}
         self._asked: dict[str, Check] = {}
         self._commands = 0  # of the present entry
         self.runner = ScriptedRunner(self._emit_step, ledger=ledger.ledger, plays=targets.plays, later=self._soon)
@@ -302,12 +302,12 @@ class Controller:
         now, wanted = self._timeline.now, model.checks
         before = self._asked
         self._asked = dict(wanted)
-        for name in [n for n in self._airspace if wanted.get(n) != before.get(n)]:
+        for name in [n for n in self._in_flight if wanted.get(n) != before.get(n)]:
             self._schedule.remove(name)
-            del self._airspace[name]
+            del self._in_flight[name]
         for name, check in wanted.items():
-            if name not in self._airspace:
-                self._airspace[name] = Airspace()
+            if name not in self._in_flight:
+                self._in_flight[name] = InFlight()
                 self._schedule.add(name, check.every_s, now)
         self._beat_later()
 
@@ -317,9 +317,9 @@ class Controller:
 
     def _probe_now(self, checks: tuple[str, ...]) -> None:
         for name in checks:
-            airspace = self._airspace.get(name)
-            if airspace is not None and airspace.now():
-                self._ask_soon(name, airspace)
+            in_flight = self._in_flight.get(name)
+            if in_flight is not None and in_flight.now():
+                self._ask_soon(name, in_flight)
 
     def _beat_later(self) -> None:
         at = self._schedule.next_at()
@@ -335,37 +335,37 @@ class Controller:
             return
         self._next_beat = FOREVER
         for name, _ in self._schedule.due(self._timeline.now):
-            airspace = self._airspace.get(name)
-            if airspace is not None and airspace.beat():
-                self._ask(name, airspace)
+            in_flight = self._in_flight.get(name)
+            if in_flight is not None and in_flight.beat():
+                self._ask(name, in_flight)
                 if not self.alive:
                     return
         self._beat_later()
 
-    def _ask_soon(self, name: str, airspace: Airspace) -> None:
-        self._soon(lambda: self._ask(name, airspace))
+    def _ask_soon(self, name: str, in_flight: InFlight) -> None:
+        self._soon(lambda: self._ask(name, in_flight))
 
-    def _ask(self, name: str, airspace: Airspace) -> None:
-        if not self.alive or self._airspace.get(name) is not airspace:
+    def _ask(self, name: str, in_flight: InFlight) -> None:
+        if not self.alive or self._in_flight.get(name) is not in_flight:
             return  # taken out of the configuration meanwhile, or changed
         sent_at = self._axis.now()
         judged, delay_s = self._world.ask(name)
         seen = e.Observed(name, sent_at, judged.answer, judged.measures, judged.detail)
         if delay_s <= 0.0:
-            self._arrive(name, seen, airspace)
+            self._arrive(name, seen, in_flight)
         else:
-            self._timeline.after(delay_s, lambda: self._arrive(name, seen, airspace))
+            self._timeline.after(delay_s, lambda: self._arrive(name, seen, in_flight))
 
-    def _arrive(self, name: str, seen: e.Observed, airspace: Airspace) -> None:
+    def _arrive(self, name: str, seen: e.Observed, in_flight: InFlight) -> None:
         if not self.alive:
             return
         if self.frozen:
-            self._late.append(lambda: self._arrive(name, seen, airspace))
+            self._late.append(lambda: self._arrive(name, seen, in_flight))
             return
-        if self._airspace.get(name) is not airspace:
+        if self._in_flight.get(name) is not in_flight:
             return  # taken out of the configuration, or changed
-        again = airspace.ended()
+        again = in_flight.ended()
         self._watch.observed(seen, self._axis.now())
         self._emit(seen)
         if again:
-            self._ask_soon(name, airspace)
+            self._ask_soon(name, in_flight)

@@ -23,11 +23,11 @@ from orchestrator.sim.attempts import CHANGES, DESTROYS, Attempts
 from orchestrator.sim.blindness import Blindness
 from orchestrator.sim.controller import People
 from orchestrator.sim.facts import Facts
-from orchestrator.sim.grounds import Grounds
+from orchestrator.sim.justifications import Grounds
 from orchestrator.sim.shown_truth import ShownTruth
 from orchestrator.sim.spoken_truth import SpokenTruth
 from orchestrator.sim.targets import Targets
-from orchestrator.sim.texts import Texts
+from orchestrator.sim.text_judge import Texts
 from orchestrator.sim.violation import BESIDE, Violation
 from orchestrator.sim.world import World
 

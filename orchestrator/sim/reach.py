@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.core.apart import kept_for
+from orchestrator.core.client_keys import kept_for
 from orchestrator.runner import connections
 from orchestrator.sim.world import World
 

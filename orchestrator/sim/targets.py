@@ -25,7 +25,7 @@ from random import Random
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.core.model import Move
 from orchestrator.runner.scripted import Ending
 from orchestrator.sim.reach import Reach, twin_of
@@ -97,7 +97,7 @@ class Targets:
             timeline.after(REFUSED_S, lambda: self._finish(key, ending))
             return Ending(hangs=True)
         if move is None or (why := self._out_of_reach(started, step, move)):
-            said = Ending(Outcome.UNREACHABLE, why if move is not None else "the move is not known any more")
+            said = Ending(AttemptEnd.UNREACHABLE, why if move is not None else "the move is not known any more")
             timeline.after(min(UNREACHABLE_S, command.timeout_s), lambda: self._finish(key, said))
             return Ending(hangs=True)
         luck = self._misfortune(started, step, noise)
@@ -145,7 +145,7 @@ class Targets:
         """The epoch guard before the author's playbook."""
         if command.epoch < self.epochs.get(target, 0):
             seen = self.epochs[target]
-            return Ending(Outcome.STALE_EPOCH, f"{target} has seen epoch {seen}; this is {command.epoch}")
+            return Ending(AttemptEnd.STALE_EPOCH, f"{target} has seen epoch {seen}; this is {command.epoch}")
         self.epochs[target] = command.epoch
         if not self.keeps_epochs(target):
             self.unguarded[command.key] = (f"{target}: no shell answered",)
@@ -203,14 +203,14 @@ class Targets:
         if takes_effect:
             timeline.at(effect_at, lambda: self._take_effect(key, started, step, move, follow))
         if luck == "hangs":
-            out = Ending(Outcome.TIMED_OUT, f"longer than {command.timeout_s:g} s")
+            out = Ending(AttemptEnd.TIMED_OUT, f"longer than {command.timeout_s:g} s")
             timeline.after(command.timeout_s, lambda: self._finish(key, out))
         elif luck == "unseen":
             timeline.after(took_s, lambda: self.lose(key))
         elif luck in ("fails", "half"):
-            timeline.after(took_s, lambda: self._finish(key, Ending(Outcome.FAILED, "a task failed")))
+            timeline.after(took_s, lambda: self._finish(key, Ending(AttemptEnd.FAILED, "a task failed")))
         else:
-            timeline.after(took_s, lambda: self._finish(key, Ending(Outcome.OK, "playbook ended well")))
+            timeline.after(took_s, lambda: self._finish(key, Ending(AttemptEnd.OK, "playbook ended well")))
 
     def _finish(self, key: StepKey, ending: Ending) -> None:
         self.end(key, replace(ending, unguarded=self.unguarded.get(key, ())))

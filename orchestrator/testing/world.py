@@ -56,7 +56,7 @@ class World:
         self.answers: dict[str, e.Answer] = dict(answers or {})
         self.measures: dict[str, dict[str, float]] = {c: dict(m) for c, m in (measures or {}).items()}
         self.takes: dict[str, float] = {}
-        self.outcomes: dict[str, e.Outcome] = {}
+        self.outcomes: dict[str, e.AttemptEnd] = {}
         self.effects: dict[str, Callable[[], None]] = {}
         self.entries: list[tuple[float, tuple[r.Record, ...]]] = []
         self.played: list[str] = []
@@ -227,10 +227,10 @@ class World:
             self._play(command)
         elif isinstance(command, c.SettleStep):
             key = command.key
-            self.at(self.now + 0.1, lambda: self._step(e.StepEnded(key, e.Outcome.LOST, "the runner was killed")))
+            self.at(self.now + 0.1, lambda: self._step(e.StepEnded(key, e.AttemptEnd.LOST, "the runner was killed")))
         elif isinstance(command, c.CancelStep):
             self.cancelled.append(command.key)
-            self._end(command.key, e.Outcome.CANCELLED)
+            self._end(command.key, e.AttemptEnd.CANCELLED)
         elif isinstance(command, c.ProbeNow):
             for name in command.checks:
                 self.at(self.now, partial(self._ask, name))
@@ -251,17 +251,17 @@ class World:
         self.played.append(name)
         self.running[command.key] = name
         if name in self.hang:
-            self.at(self.now + command.timeout_s, lambda: self._end(command.key, e.Outcome.TIMED_OUT))
+            self.at(self.now + command.timeout_s, lambda: self._end(command.key, e.AttemptEnd.TIMED_OUT))
             return
         self.at(self.now + self.takes.get(name, 2.0), lambda: self._end(command.key, self.outcomes.get(name)))
 
-    def _end(self, key: e.StepKey, outcome: e.Outcome | None) -> None:
+    def _end(self, key: e.StepKey, outcome: e.AttemptEnd | None) -> None:
         name = self.running.pop(key, None)
         if name is None:
             return
-        if outcome in (None, e.Outcome.OK) and name in self.effects:
+        if outcome in (None, e.AttemptEnd.OK) and name in self.effects:
             self.effects[name]()
-        self._step(e.StepEnded(key, outcome or e.Outcome.OK, "" if outcome is None else f"{name}: {outcome.value}"))
+        self._step(e.StepEnded(key, outcome or e.AttemptEnd.OK, "" if outcome is None else f"{name}: {outcome.value}"))
 
 
 def story(world: World) -> list[str]:

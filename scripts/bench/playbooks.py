@@ -187,7 +187,7 @@ def _bascule(place: Path, executor: str) -> Iterator[Run]:
     `executor` as in `daemon: {playbooks: …}`.
     """
     from orchestrator.core.commands import RunPlaybook
-    from orchestrator.core.events import Outcome, StepEnded, StepKey
+    from orchestrator.core.events import AttemptEnd, StepEnded, StepKey
     from orchestrator.core.model import Playbook
     from orchestrator.runner.attempts import Attempt
     from orchestrator.runner.playbooks import PlaybookRunner
@@ -222,7 +222,7 @@ def _bascule(place: Path, executor: str) -> Iterator[Run]:
         runner.carry_out(command)
         end = await ended.get()
         took_s = time.perf_counter() - began
-        if end.outcome is not Outcome.OK:
+        if end.outcome is not AttemptEnd.OK:
             raise RuntimeError(f"{end.outcome.value}: {end.detail}")
         attempt = Attempt(runner.private, key)
         cold = [event.get("because") for event in attempt.read_events() if event.get("executor") == "cold"]

@@ -16,7 +16,7 @@ from orchestrator.core.commands import Answered
 from orchestrator.core.events import WordSpoken
 from orchestrator.core.model import Json
 from orchestrator.daemon.address import where_to_listen
-from orchestrator.daemon.desk import Desk
+from orchestrator.daemon.request_handler import Desk
 from orchestrator.daemon.socket import WordsSocket
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal

@@ -64,7 +64,7 @@ def edited(*, run: str = "", over: bool = False) -> Callable[[], World]:
 def failed() -> World:
     """The first tier failed, and has been mended since; nothing else is left."""
     world = lab()
-    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    world.outcomes["backup-isp"] = e.AttemptEnd.FAILED
     world.bad("cloud-ready", "geo-ready")
     isp_a_dies(world)
     world.run(60)

@@ -11,7 +11,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
 from orchestrator.core.events import StepKey, StepProgressed, TaskTime, WordKind
 from orchestrator.core.reasons import Reason
-from orchestrator.daemon.desk import Desk
+from orchestrator.daemon.request_handler import Desk
 from tests.cli.conftest import Bascule, Kept, Straw
 from tests.reports.sample import FAILOVER, Tape
 
@@ -245,7 +245,7 @@ def test_an_unexpected_failure_is_kept_and_named(
     def oh(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("orchestrator.cli.speaking.say", oh)
+    monkeypatch.setattr("orchestrator.cli.words.say", oh)
     assert bascule("hold", "acme") == 1
     first, second = capsys.readouterr().err.splitlines()
     assert first == "bascule: unexpected: ZeroDivisionError: oh"

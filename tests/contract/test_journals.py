@@ -42,8 +42,8 @@ from orchestrator.journal.journal import (
 )
 from orchestrator.journal.lease import Lease, Process, Refused
 from orchestrator.journal.memory import MemoryJournal
+from orchestrator.journal.row_changes import TakenRows
 from orchestrator.journal.sqlite import SqliteJournal
-from orchestrator.journal.taken import TakenRows
 from tests.journal.clocks import HandClocks
 
 

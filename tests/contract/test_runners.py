@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.commands import CancelStep, RunPlaybook, SettleStep
-from orchestrator.core.events import Outcome, StepAdopted, StepEnded, StepKey, StepProgressed, TaskTime
+from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded, StepKey, StepProgressed, TaskTime
 from orchestrator.core.model import Playbook
 from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.runner import Runner, StepEvent
@@ -31,7 +31,7 @@ class Case:
         self.good = stage.write("good.yml", "    - name: switch\n      ansible.builtin.command: 'true'\n")
         self.bad = stage.write("bad.yml", "    - name: switch\n      ansible.builtin.command: 'false'\n")
         self.slow = stage.write("slow.yml", "    - name: switch\n      ansible.builtin.command: sleep 60\n")
-        table = {"bad.yml": Ending(Outcome.FAILED, "here: switch: return code 1"), "slow.yml": Ending(hangs=True)}
+        table = {"bad.yml": Ending(AttemptEnd.FAILED, "here: switch: return code 1"), "slow.yml": Ending(hangs=True)}
         ledger: Ledger = {}
 
         def open_runner() -> Runner:
@@ -101,14 +101,14 @@ async def test_a_playbook_ends_once(case: Case) -> None:
     case.say(case.good)
     assert case.heard == []  # carry_out returns before anything is told
     ended = await case.end()
-    assert (ended.key, ended.outcome) == (KEY, Outcome.OK)
+    assert (ended.key, ended.outcome) == (KEY, AttemptEnd.OK)
 
 
 async def test_a_failure_has_its_reason(case: Case) -> None:
     """The playbook's own."""
     case.say(case.bad)
     ended = await case.end()
-    assert ended.outcome is Outcome.FAILED
+    assert ended.outcome is AttemptEnd.FAILED
     assert "here: switch" in ended.detail
 
 
@@ -117,7 +117,7 @@ async def test_cancel(case: Case) -> None:
     case.say(case.slow)
     await asyncio.sleep(0.2)
     case.cancel()
-    assert (await case.end()).outcome is Outcome.CANCELLED
+    assert (await case.end()).outcome is AttemptEnd.CANCELLED
 
 
 async def test_said_twice_while_it_runs(case: Case) -> None:
@@ -128,7 +128,7 @@ async def test_said_twice_while_it_runs(case: Case) -> None:
     case.say(case.slow)
     case.cancel()
     case.cancel()
-    assert (await case.end()).outcome is Outcome.CANCELLED
+    assert (await case.end()).outcome is AttemptEnd.CANCELLED
 
 
 async def test_said_twice_is_begun_once(case: Case) -> None:
@@ -137,7 +137,7 @@ async def test_said_twice_is_begun_once(case: Case) -> None:
     await case.end()
     await case.restart()
     case.say(case.good)
-    assert (await case.end()).outcome is Outcome.OK
+    assert (await case.end()).outcome is AttemptEnd.OK
 
 
 async def test_settle_what_has_ended(case: Case) -> None:
@@ -146,7 +146,7 @@ async def test_settle_what_has_ended(case: Case) -> None:
     await case.end()
     await case.restart()
     case.settle(case.bad)
-    assert (await case.end()).outcome is Outcome.FAILED
+    assert (await case.end()).outcome is AttemptEnd.FAILED
 
 
 async def test_settle_what_still_runs(case: Case) -> None:
@@ -158,7 +158,7 @@ async def test_settle_what_still_runs(case: Case) -> None:
     await until(lambda: case.heard)
     assert case.heard == [StepAdopted(KEY)]
     case.cancel()
-    assert (await case.end()).outcome is Outcome.CANCELLED
+    assert (await case.end()).outcome is AttemptEnd.CANCELLED
 
 
 async def test_cancel_what_still_runs_without_settling_it(case: Case) -> None:
@@ -167,7 +167,7 @@ async def test_cancel_what_still_runs_without_settling_it(case: Case) -> None:
     await case.running()
     await case.restart()
     case.cancel()
-    assert (await case.end()).outcome is Outcome.CANCELLED
+    assert (await case.end()).outcome is AttemptEnd.CANCELLED
     assert StepAdopted(KEY) not in case.heard
 
 
@@ -176,7 +176,7 @@ async def test_killed_while_somebody_follows(case: Case) -> None:
     case.say(case.slow)
     await case.running()
     case.kill_worker(KEY)
-    assert (await case.end()).outcome is Outcome.LOST
+    assert (await case.end()).outcome is AttemptEnd.LOST
 
 
 async def test_killed_with_its_machine(case: Case) -> None:
@@ -185,17 +185,17 @@ async def test_killed_with_its_machine(case: Case) -> None:
     await case.running()
     await case.restart(meanwhile=lambda: case.kill_worker(KEY))
     case.settle(case.slow)
-    assert (await case.end()).outcome is Outcome.LOST
+    assert (await case.end()).outcome is AttemptEnd.LOST
     await case.restart()
     case.say(case.slow)
-    assert (await case.end()).outcome is Outcome.LOST
+    assert (await case.end()).outcome is AttemptEnd.LOST
 
 
 async def test_settle_what_nobody_knows(case: Case) -> None:
     """A runner that was here before knows that it never began."""
     await case.restart()
     case.settle(case.good)
-    assert (await case.end()).outcome is Outcome.NEVER_BEGUN
+    assert (await case.end()).outcome is AttemptEnd.NEVER_BEGUN
 
 
 async def test_what_never_began_can_begin(case: Case) -> None:
@@ -205,13 +205,13 @@ async def test_what_never_began_can_begin(case: Case) -> None:
     await case.end()
     case.heard.clear()
     case.say(case.good)
-    assert (await case.end()).outcome is Outcome.OK
+    assert (await case.end()).outcome is AttemptEnd.OK
 
 
 async def test_cancel_what_nobody_knows(case: Case) -> None:
     """It is not running."""
     case.cancel()
-    assert (await case.end()).outcome is Outcome.CANCELLED
+    assert (await case.end()).outcome is AttemptEnd.CANCELLED
 
 
 async def test_forgotten(case: Case) -> None:
@@ -221,7 +221,7 @@ async def test_forgotten(case: Case) -> None:
     case.runner.forget(KEY.run)
     await case.restart()
     case.settle(case.good)
-    assert (await case.end()).outcome is Outcome.NEVER_BEGUN
+    assert (await case.end()).outcome is AttemptEnd.NEVER_BEGUN
 
 
 class TestScripted:
@@ -244,14 +244,18 @@ class TestScripted:
 
         def plays(command: RunPlaybook) -> Ending:
             seen.append(command.key)
-            return Ending(Outcome.FAILED if command.key.attempt == 1 else Outcome.OK)
+            return Ending(AttemptEnd.FAILED if command.key.attempt == 1 else AttemptEnd.OK)
 
         runner = self.open(heard, plays=plays)
         second = StepKey(KEY.run, KEY.step, 2)
         for key in (KEY, KEY, second):
             self.say(runner, key)
         assert seen == [KEY, second]
-        assert heard == [StepEnded(KEY, Outcome.FAILED), StepEnded(KEY, Outcome.FAILED), StepEnded(second, Outcome.OK)]
+        assert heard == [
+            StepEnded(KEY, AttemptEnd.FAILED),
+            StepEnded(KEY, AttemptEnd.FAILED),
+            StepEnded(second, AttemptEnd.OK),
+        ]
 
     def test_answers_come_when_the_scheduler_says(self) -> None:
         """No event loop is needed; and what was on its way when the runner was closed does not arrive."""
@@ -272,10 +276,10 @@ class TestScripted:
         self.say(runner)
         assert heard == []
         switch = TaskTime("switch", "edge", "changed", 0.0, 2.0)
-        assert runner.let_end(KEY, Ending(Outcome.UNREACHABLE, "edge went dark", (switch,)))
+        assert runner.let_end(KEY, Ending(AttemptEnd.UNREACHABLE, "edge went dark", (switch,)))
         assert heard == [
             StepProgressed(KEY, switch),
-            StepEnded(KEY, Outcome.UNREACHABLE, "edge went dark", (switch,)),
+            StepEnded(KEY, AttemptEnd.UNREACHABLE, "edge went dark", (switch,)),
         ]
 
     def test_an_end_that_comes_too_late_is_none(self) -> None:
@@ -287,7 +291,7 @@ class TestScripted:
         assert not runner.let_end(KEY)
         assert not runner.lose(KEY)
         assert not runner.let_end(StepKey("acme/run-2", "go", 1))
-        assert heard == [StepEnded(KEY, Outcome.CANCELLED, "cancelled")]
+        assert heard == [StepEnded(KEY, AttemptEnd.CANCELLED, "cancelled")]
 
     async def test_it_ends_while_no_controller_is_there(self) -> None:
         """The old one hears nothing; the new one only when it asks."""
@@ -301,7 +305,7 @@ class TestScripted:
         second = self.open(new, ledger)
         assert (old, new) == ([], [])
         second.carry_out(SettleStep(KEY, "acme", Playbook("go.yml", "0"), 120.0))
-        assert (old, new) == ([], [StepEnded(KEY, Outcome.OK)])
+        assert (old, new) == ([], [StepEnded(KEY, AttemptEnd.OK)])
 
     async def test_it_ends_before_the_next_controller_has_asked(self) -> None:
         """Nothing is told of what nobody follows."""
@@ -314,7 +318,7 @@ class TestScripted:
         assert second.let_end(KEY)
         assert new == []
         second.carry_out(SettleStep(KEY, "acme", Playbook("go.yml", "0"), 120.0))
-        assert new == [StepEnded(KEY, Outcome.OK)]
+        assert new == [StepEnded(KEY, AttemptEnd.OK)]
 
     async def test_it_is_adopted_and_ends_later(self) -> None:
         """For the controller that has asked, and for no other."""
@@ -327,7 +331,7 @@ class TestScripted:
         second = self.open(new, ledger)
         second.carry_out(SettleStep(KEY, "acme", Playbook("go.yml", "0"), 120.0))
         second.let_end(KEY)
-        assert (old, new) == ([], [StepAdopted(KEY), StepEnded(KEY, Outcome.OK)])
+        assert (old, new) == ([], [StepAdopted(KEY), StepEnded(KEY, AttemptEnd.OK)])
 
     def test_a_run_is_not_forgotten_while_an_attempt_runs(self) -> None:
         """None of it."""

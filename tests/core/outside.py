@@ -135,7 +135,7 @@ class Outside(World):
     def __init__(self, model: Model) -> None:
         self.book = Book(model)
         self.truly: dict[e.StepKey, c.RunPlaybook] = {}  # attempts that run
-        self.results: dict[e.StepKey, e.Outcome] = {}  # of those that have ended
+        self.results: dict[e.StepKey, e.AttemptEnd] = {}  # of those that have ended
         self.followed: set[e.StepKey] = set()  # by the present controller
         self.dies_next = False
         super().__init__(model)
@@ -193,12 +193,12 @@ class Outside(World):
         self.truly[key] = command
         self.followed.add(key)
 
-    def ends(self, key: e.StepKey, outcome: e.Outcome) -> None:
+    def ends(self, key: e.StepKey, outcome: e.AttemptEnd) -> None:
         """An attempt ends; whoever follows it is told."""
         command = self.truly.pop(key)
         self.results[key] = outcome
         name = command.playbook.path.removesuffix(".yml")
-        if outcome in (e.Outcome.OK, e.Outcome.TIMED_OUT) and name in self.effects:
+        if outcome in (e.AttemptEnd.OK, e.AttemptEnd.TIMED_OUT) and name in self.effects:
             self.effects[name]()
         if key in self.followed:
             self.followed.discard(key)
@@ -209,12 +209,12 @@ class Outside(World):
             self.followed.add(key)
             self._step(e.StepAdopted(key))
         else:
-            self._step(e.StepEnded(key, self.results.get(key, e.Outcome.NEVER_BEGUN), "looked up"))
+            self._step(e.StepEnded(key, self.results.get(key, e.AttemptEnd.NEVER_BEGUN), "looked up"))
 
     def _cancels(self, key: e.StepKey) -> None:
         if key in self.truly:
             self.followed.add(key)
-            self.ends(key, e.Outcome.CANCELLED)
+            self.ends(key, e.AttemptEnd.CANCELLED)
         elif key not in self.results:
-            self.results[key] = e.Outcome.CANCELLED
-            self._step(e.StepEnded(key, e.Outcome.CANCELLED, "it had not been started"))
+            self.results[key] = e.AttemptEnd.CANCELLED
+            self._step(e.StepEnded(key, e.AttemptEnd.CANCELLED, "it had not been started"))

@@ -169,7 +169,7 @@ def test_an_unreported_replica_blocks_the_promotion() -> None:
 
 def test_a_failed_tier_hands_over_to_the_next() -> None:
     world = lab()
-    world.outcomes["geo-site"] = e.Outcome.FAILED
+    world.outcomes["geo-site"] = e.AttemptEnd.FAILED
     hq_loses_power(world)
     world.run(20)
     world.good("geo-dark")
@@ -246,7 +246,7 @@ def test_a_step_that_never_began_is_simply_begun() -> None:
     world.crash()
     world.start()
     key = e.StepKey("r1", "execute", 1)
-    world._step(e.StepEnded(key, e.Outcome.NEVER_BEGUN, "there is no trace of it"))
+    world._step(e.StepEnded(key, e.AttemptEnd.NEVER_BEGUN, "there is no trace of it"))
     assert world.decided().runs["r1"].step("execute").attempt == 2
     assert world.played == ["backup-isp", "backup-isp"]
 
@@ -260,7 +260,7 @@ def test_a_place_said_to_be_dark_that_answers_is_not_fenced_by_itself() -> None:
     world.bad("hq-dark")
     world.run(20)
     world.silent("erp-transaction", "hq-internet")
-    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    world.outcomes["backup-isp"] = e.AttemptEnd.FAILED
     world.good("hq-dark")
     world.run(60)
     assert "power_off_hq" not in world.played

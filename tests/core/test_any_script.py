@@ -30,7 +30,13 @@ BOOKS = [
     "return-hq",
     "hand_over",
 ]
-ENDS = [e.Outcome.OK, e.Outcome.FAILED, e.Outcome.UNREACHABLE, e.Outcome.PLAN_CHANGED, e.Outcome.COULD_NOT_START]
+ENDS = [
+    e.AttemptEnd.OK,
+    e.AttemptEnd.FAILED,
+    e.AttemptEnd.UNREACHABLE,
+    e.AttemptEnd.PLAN_CHANGED,
+    e.AttemptEnd.COULD_NOT_START,
+]
 WORDS = [WordKind.FAILOVER, WordKind.FAILBACK, WordKind.HOLD, WordKind.RESUME, WordKind.SUSPECT, WordKind.CLEAR]
 
 answers = st.tuples(st.just("answers"), st.sampled_from(CHECKS), st.sampled_from(list(e.Answer)))

@@ -31,7 +31,7 @@ from tests.core.world import World
 
 OTHER = {"acme": "bistro", "bistro": "acme"}
 AT_HQ = ("erp-transaction", "hq-internet", "isp-b-path", "edge-uses-isp-b")
-ENDS = (e.Outcome.OK, e.Outcome.OK, e.Outcome.FAILED, e.Outcome.PLAN_CHANGED)
+ENDS = (e.AttemptEnd.OK, e.AttemptEnd.OK, e.AttemptEnd.FAILED, e.AttemptEnd.PLAN_CHANGED)
 SUBJECTS = ("{}", "{}/erp", "{}/hq-internet", "{}/nothing", "*")
 
 
@@ -56,7 +56,7 @@ class TwoClients(World):
         super().__init__(both(isolating().model))
         self.answers |= {name.replace("acme/", "bistro/"): answer for name, answer in self.answers.items()}
         self.measures |= {name.replace("acme/", "bistro/"): found for name, found in self.measures.items()}
-        self.ends = e.Outcome.OK
+        self.ends = e.AttemptEnd.OK
         for client in OTHER:
             self.answer(client, e.Answer.BAD, "hq-closed")
         self.run(20)
@@ -70,7 +70,7 @@ class TwoClients(World):
         outcome = self.ends
 
         def end() -> None:
-            if outcome is e.Outcome.OK and command.playbook.path in done:
+            if outcome is e.AttemptEnd.OK and command.playbook.path in done:
                 self.answer(command.client, e.Answer.GOOD, done[command.playbook.path])
             self._step(e.StepEnded(command.key, outcome, f"{command.client}: {outcome.value}"))
 

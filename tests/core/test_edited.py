@@ -84,7 +84,7 @@ def test_after_a_reload_the_move_is_asked_about_anew_and_its_place_has_not_faile
 
 def test_a_playbook_refused_by_the_runner_makes_its_tier_ineligible_and_no_place_fails() -> None:
     world = asked()
-    world.outcomes["geo-site"] = e.Outcome.PLAN_CHANGED
+    world.outcomes["geo-site"] = e.AttemptEnd.PLAN_CHANGED
     assert world.say(WordKind.APPROVE, "r1", fenced="acme/hq").accepted
     world.run(30)
     assert world.decided().runs["r1"].ended is not None

@@ -56,7 +56,7 @@ def test_where_it_goes_back_to_has_just_failed_and_it_says_so() -> None:
 
 def test_a_way_back_that_failed_is_waited_for_too() -> None:
     world = returning()
-    world.outcomes["rebuild_hq"] = e.Outcome.FAILED
+    world.outcomes["rebuild_hq"] = e.AttemptEnd.FAILED
     world.run(1100)
     wait = wait_of(world)
     assert wait is not None
@@ -137,7 +137,7 @@ def test_people_are_told_that_it_has_gone_back() -> None:
 
 def test_people_are_told_that_it_has_not_gone_back_after_all() -> None:
     world = returning()
-    world.outcomes["rebuild_hq"] = e.Outcome.FAILED
+    world.outcomes["rebuild_hq"] = e.AttemptEnd.FAILED
     world.run(1200)
     ((kind, text),) = over(world)
     assert kind == "human needed", "something was begun there"

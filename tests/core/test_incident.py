@@ -88,7 +88,7 @@ def test_a_recovery_by_itself_cancels_a_run_that_has_changed_nothing() -> None:
 
 def test_a_failing_dependency_gives_way_to_the_services_own_ladder() -> None:
     world = lab()
-    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    world.outcomes["backup-isp"] = e.AttemptEnd.FAILED
     isp_a_dies(world)
     world.run(20)
     world.good("hq-dark")
@@ -127,7 +127,7 @@ def test_no_tier_left_tells_a_human_once_and_tries_again_when_one_can_help() -> 
 def test_whoever_was_told_is_told_again_after_a_move_in_vain() -> None:
     world = lab()
     world.bad("isp-b-path", "geo-ready", "cloud-ready")
-    world.outcomes["cloud-instance"] = e.Outcome.FAILED
+    world.outcomes["cloud-instance"] = e.AttemptEnd.FAILED
     world.run(10)
     hq_loses_power(world)
     world.run(60)
@@ -206,7 +206,7 @@ def test_it_goes_home_by_itself_after_hold_down_and_cool_down() -> None:
 
 def test_a_failed_way_home_is_not_tried_at_once_again_and_leaves_the_brake_alone() -> None:
     world = returning()
-    world.outcomes["rebuild_hq"] = e.Outcome.FAILED
+    world.outcomes["rebuild_hq"] = e.AttemptEnd.FAILED
     world.run(1100)
     assert world.played.count("rebuild_hq") == 1
     world.run(1800)

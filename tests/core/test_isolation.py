@@ -109,7 +109,7 @@ def test_in_mode_ask_nobody_isolates_by_itself() -> None:
 
 def test_what_could_not_be_contained_is_told_in_the_question_and_the_person_decides() -> None:
     world = isolating()
-    world.outcomes["close_hq"] = e.Outcome.UNREACHABLE
+    world.outcomes["close_hq"] = e.AttemptEnd.UNREACHABLE
     suspected(world)
     (run,) = erp_runs(world)
     assert steps_of(run)[:3] == [("isolate-hq", "failed"), ("contained-hq", "skipped"), ("preflight", "done")]
@@ -134,8 +134,8 @@ def test_an_isolation_that_shows_no_effect_is_told_too() -> None:
     assert "contained-hq FAILED: acme/hq-closed: bad" in asked(world)
 
 
-@pytest.mark.parametrize("outcome", [e.Outcome.PLAN_CHANGED, e.Outcome.STALE_EPOCH])
-def test_a_changed_playbook_or_another_controller_ends_the_run_all_the_same(outcome: e.Outcome) -> None:
+@pytest.mark.parametrize("outcome", [e.AttemptEnd.PLAN_CHANGED, e.AttemptEnd.STALE_EPOCH])
+def test_a_changed_playbook_or_another_controller_ends_the_run_all_the_same(outcome: e.AttemptEnd) -> None:
     world = isolating()
     world.outcomes["close_hq"] = outcome
     suspected(world)

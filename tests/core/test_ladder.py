@@ -181,7 +181,7 @@ def test_a_resource_that_a_person_keeps_is_not_waited_for() -> None:
 
 def test_a_shared_move_that_failed_for_another_is_not_run_again() -> None:
     world = lab()
-    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    world.outcomes["backup-isp"] = e.AttemptEnd.FAILED
     isp_a_dies(world)
     world.run(60)
     assert world.played.count("backup-isp") == 1
@@ -318,7 +318,7 @@ def two_rungs() -> World:
 
 def test_what_was_fenced_for_a_promotion_that_failed_half_way_is_not_started_again_beside_it() -> None:
     world = two_rungs()
-    world.outcomes["geo-site"] = e.Outcome.FAILED
+    world.outcomes["geo-site"] = e.AttemptEnd.FAILED
     hq_loses_power(world)
     world.run(100)
     assert world.decided().services["acme/erp"].may_act == {"acme/geo"}

@@ -6,7 +6,7 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook, SettleStep
 from orchestrator.core.engine import Engine
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.fold import fold
@@ -30,7 +30,7 @@ def broken_off(first: str, second: str) -> tuple[World, RunPlaybook, SettleStep]
 
 def told(world: World, key: e.StepKey) -> list[r.Record]:
     """What the engine records of a runner that has found no trace of the attempt."""
-    return list(world.engine.step(e.StepEnded(key, Outcome.NEVER_BEGUN, "no trace"), world.now).records)
+    return list(world.engine.step(e.StepEnded(key, AttemptEnd.NEVER_BEGUN, "no trace"), world.now).records)
 
 
 def test_the_machine_is_on_record_and_asked_by_its_name() -> None:

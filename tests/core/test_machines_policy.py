@@ -245,7 +245,7 @@ class Street(RuleBasedStateMachine):
     def a_playbook(self, name: str, what: str) -> None:
         """From now on."""
         playbook = f"mend-{name}"
-        self.world.outcomes[playbook] = e.Outcome.FAILED if what == "fails" else e.Outcome.OK
+        self.world.outcomes[playbook] = e.AttemptEnd.FAILED if what == "fails" else e.AttemptEnd.OK
         self.world.takes[playbook] = 40.0 if what == "takes long" else 2.0
         self.world.effects[playbook] = (lambda: None) if what == "is useless" else lambda: self.world.good(name)
 

@@ -18,13 +18,13 @@ from orchestrator.core.state.decided import Run
 from tests.core.outside import NAMES, Outside, two_sites
 
 ENDS = [
-    e.Outcome.OK,
-    e.Outcome.OK,
-    e.Outcome.OK,
-    e.Outcome.FAILED,
-    e.Outcome.UNREACHABLE,
-    e.Outcome.TIMED_OUT,
-    e.Outcome.LOST,
+    e.AttemptEnd.OK,
+    e.AttemptEnd.OK,
+    e.AttemptEnd.OK,
+    e.AttemptEnd.FAILED,
+    e.AttemptEnd.UNREACHABLE,
+    e.AttemptEnd.TIMED_OUT,
+    e.AttemptEnd.LOST,
 ]
 
 
@@ -66,7 +66,7 @@ class Runs(RuleBasedStateMachine):
 
     @precondition(lambda self: self.world.truly)
     @rule(data=st.data(), outcome=st.sampled_from(ENDS))
-    def an_attempt_ends(self, data: st.DataObject, outcome: e.Outcome) -> None:
+    def an_attempt_ends(self, data: st.DataObject, outcome: e.AttemptEnd) -> None:
         self.world.ends(data.draw(st.sampled_from(sorted(self.world.truly))), outcome)
         self.world.run(0.5)
 
@@ -85,7 +85,7 @@ class Runs(RuleBasedStateMachine):
         """After a while, in which much may have changed."""
         self.world.run(for_s)
         for key in [x for x in sorted(self.world.truly) if x.step == "prepare"]:
-            self.world.ends(key, e.Outcome.OK)
+            self.world.ends(key, e.AttemptEnd.OK)
         self.world.run(1)
 
     @precondition(lambda self: self.world.up and self.world.truly)
@@ -94,7 +94,7 @@ class Runs(RuleBasedStateMachine):
         """Controller and workers: what they began is over, and nobody knows how."""
         self.world.crash()
         for key in sorted(self.world.truly):
-            self.world.ends(key, e.Outcome.LOST)
+            self.world.ends(key, e.AttemptEnd.LOST)
         self.world.start(same_boot)
         self.world.run(1)
 
@@ -121,8 +121,8 @@ class Runs(RuleBasedStateMachine):
         self.world.run(0.5)
 
     @precondition(lambda self: self.world.up and self.world.book.begun)
-    @rule(data=st.data(), outcome=st.sampled_from(list(e.Outcome)))
-    def old_news(self, data: st.DataObject, outcome: e.Outcome) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from(list(e.AttemptEnd)))
+    def old_news(self, data: st.DataObject, outcome: e.AttemptEnd) -> None:
         """News of an attempt that is not the present one, or that has been heard already, changes no run."""
         begun = [
             e.StepKey(run, step, n) for (run, step), last in self.world.book.begun.items() for n in range(1, last + 1)
@@ -133,13 +133,13 @@ class Runs(RuleBasedStateMachine):
         self.hears_again(data.draw(st.sampled_from(sorted(old))), outcome)
 
     @precondition(lambda self: self.world.up and any(key.attempt > 1 for key in self.world.truly))
-    @rule(outcome=st.sampled_from(list(e.Outcome)))
-    def old_news_of_the_attempt_before(self, outcome: e.Outcome) -> None:
+    @rule(outcome=st.sampled_from(list(e.AttemptEnd)))
+    def old_news_of_the_attempt_before(self, outcome: e.AttemptEnd) -> None:
         """It is no news of the attempt that runs now."""
         key = next(k for k in sorted(self.world.truly) if k.attempt > 1)
         self.hears_again(e.StepKey(key.run, key.step, key.attempt - 1), outcome)
 
-    def hears_again(self, key: e.StepKey, outcome: e.Outcome) -> None:
+    def hears_again(self, key: e.StepKey, outcome: e.AttemptEnd) -> None:
         """An end that was heard, or that nobody waits for."""
         self.world.hears(e.Ticked())
         if not self.world.up or self.is_live(key):

@@ -62,7 +62,7 @@ def test_what_the_run_brought_back_is_put_down_to_it() -> None:
 
 def test_what_came_back_after_a_run_that_was_not_verified_did_not_come_back_by_itself() -> None:
     world = farm(1)
-    world.outcomes["restart_web0"] = e.Outcome.FAILED
+    world.outcomes["restart_web0"] = e.AttemptEnd.FAILED
     world.effects["restart_web0"] = lambda: None
     world.bad("web0")
     world.run(30)
@@ -76,7 +76,7 @@ def test_what_came_back_after_a_run_that_was_not_verified_did_not_come_back_by_i
 def test_a_tier_that_failed_and_was_tried_again_by_hand_is_what_brought_it_back() -> None:
     """The tier's earlier failure says nothing of the run that was verified after it."""
     world = farm(1)
-    world.outcomes["restart_web0"] = e.Outcome.FAILED
+    world.outcomes["restart_web0"] = e.AttemptEnd.FAILED
     repaired = world.effects.pop("restart_web0")
     world.effects["restart_web0"] = lambda: None
     world.bad("web0")
@@ -95,7 +95,7 @@ def test_a_tier_that_failed_and_was_tried_again_by_hand_is_what_brought_it_back(
 def test_a_run_that_fails_while_its_service_comes_back_leaves_no_tier_running() -> None:
     """Both in one moment: the tier has failed, whatever the checks say then."""
     world = farm(1)
-    world.outcomes["restart_web0"] = e.Outcome.FAILED
+    world.outcomes["restart_web0"] = e.AttemptEnd.FAILED
     world.takes["restart_web0"] = 20.0
     world.bad("web0")
     world.at(world.now + 12.0, lambda: world.good("web0"))

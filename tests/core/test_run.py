@@ -162,7 +162,7 @@ def test_late_news_of_another_attempt_changes_nothing() -> None:
     world.run(30)
     before = len(world.entries)
     for key in (e.StepKey("r1", "execute", 1), e.StepKey("r1", "nosuch", 1), e.StepKey("r9", "execute", 1)):
-        world.hears(e.StepEnded(key, e.Outcome.FAILED, "late"))
+        world.hears(e.StepEnded(key, e.AttemptEnd.FAILED, "late"))
     assert len(world.entries) == before
 
 
@@ -475,7 +475,7 @@ def test_another_change_of_the_configuration_does_not_stop_the_run() -> None:
 
 def test_a_playbook_edited_on_disk_fails_its_tier_once_and_does_not_burn_the_brake() -> None:
     world = lab()
-    world.outcomes["geo-site"] = e.Outcome.PLAN_CHANGED
+    world.outcomes["geo-site"] = e.AttemptEnd.PLAN_CHANGED
     hq_loses_power(world)
     world.run(20)
     world.good("geo-dark")
@@ -526,7 +526,7 @@ def test_verify_wants_an_answer_to_a_question_asked_after_the_step() -> None:
 
 def test_a_clean_up_that_fails_after_the_recovery_is_told() -> None:
     world = lab()
-    world.outcomes["tidy"] = e.Outcome.FAILED
+    world.outcomes["tidy"] = e.AttemptEnd.FAILED
     with_move(world, replace(world.model.moves["acme/geo-site"], finish=book("tidy")))
     hq_loses_power(world)
     world.run(60)
@@ -540,7 +540,7 @@ def test_a_clean_up_that_fails_after_the_recovery_is_told() -> None:
 
 def test_a_stale_epoch_at_the_target_fails_the_step() -> None:
     world = lab()
-    world.outcomes["backup-isp"] = e.Outcome.STALE_EPOCH
+    world.outcomes["backup-isp"] = e.AttemptEnd.STALE_EPOCH
     isp_a_dies(world)
     world.run(30)
     assert ended(world) == (False, Reason.STALE_EPOCH)

@@ -202,7 +202,7 @@ def test_old_data_refuses_and_can_be_overridden_by_name() -> None:
 
 def test_a_person_may_try_a_failed_tier_again_by_naming_it() -> None:
     world = lab()
-    world.outcomes["backup-isp"] = e.Outcome.FAILED
+    world.outcomes["backup-isp"] = e.AttemptEnd.FAILED
     world.bad("geo-ready", "cloud-ready")
     world.run(10)
     isp_a_dies(world)

@@ -23,7 +23,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.daemon import address, client
 from orchestrator.daemon import socket as words
 from orchestrator.daemon.address import UnsafeDirectory, where_to_listen, where_to_speak
-from orchestrator.daemon.desk import Desk
+from orchestrator.daemon.request_handler import Desk
 from orchestrator.daemon.socket import Message, SocketInUse, WordsSocket
 from tests.reports.sample import Tape, Written
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from tests.runner.stage import Stage
 
 FORGED = {
@@ -58,7 +58,7 @@ async def test_a_warning_of_a_module(stage: Stage) -> None:
 """,
     )
     ended = await stage.run(playbook)
-    assert (ended.outcome, ended.detail) == (Outcome.OK, "")
+    assert (ended.outcome, ended.detail) == (AttemptEnd.OK, "")
     assert [task.name for task in ended.tasks[1:]] == ["look", "switch", "done"]  # after the guard
 
 
@@ -81,5 +81,5 @@ async def test_a_playbook_that_asks_after_it_has_acted_has_started(stage: Stage)
 """,
     )
     ended = await stage.run(playbook)
-    assert ended.outcome is Outcome.FAILED
+    assert ended.outcome is AttemptEnd.FAILED
     assert "'sure'" in ended.detail

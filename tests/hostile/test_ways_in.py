@@ -16,7 +16,7 @@ from orchestrator.core.commands import Answered
 from orchestrator.core.events import Peer, WordKind, WordSpoken
 from orchestrator.core.outside import EVIDENCE_MAX, NAME_MAX, evidence, is_visible, measures, name_fault, visible
 from orchestrator.core.people import AppriseWay
-from orchestrator.daemon.desk import Desk
+from orchestrator.daemon.request_handler import Desk
 from orchestrator.notify.redaction import redacted
 from orchestrator.probes.asking import _own_fault
 from orchestrator.probes.kinds import KINDS

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core import records as r
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from orchestrator.demo.acts import Scene
 from orchestrator.journal.sqlite import journal_path
 from orchestrator.runner.guard import PLAY
@@ -111,7 +111,7 @@ def test_frozen_between_intent_and_worker_it_acts_late(ground: Ground) -> None:
         _refused_at_the_journal(story, sleeper)
         result = json.loads(_wait_for(story.workspace, "execute.1/result.json").read_text())
         assert story_of_late.parent.name == "execute.1"
-        assert result["outcome"] == Outcome.STALE_EPOCH.value
+        assert result["outcome"] == AttemptEnd.STALE_EPOCH.value
         assert "geo-db has accepted epoch" in result["detail"]
         assert "a later controller acts" in result["detail"]
         lines = [x for x in crash.ledger(story)[written:] if x.step == "execute"]

@@ -27,7 +27,7 @@ from orchestrator.core.state.decided import Decided, Run, Step
 from orchestrator.core.turn import Turn
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.memory import MemoryJournal
-from orchestrator.journal.taken import TakenRows
+from orchestrator.journal.row_changes import TakenRows
 from orchestrator.runner import connections
 from orchestrator.runner.scripted import Ending
 from orchestrator.shell.loop import Shell, _Stepped
@@ -108,8 +108,8 @@ def lost_as_never_begun() -> Iterator[None]:
         known = turn.decided.runs.get(event.key.run)
         step = next((s for s in known.steps if s.name == event.key.step), None) if known else None
         unseen = step is not None and step.state is r.StepState.UNSEEN
-        lost = event.outcome is e.Outcome.LOST and unseen
-        ended(turn, replace(event, outcome=e.Outcome.NEVER_BEGUN) if lost else event)
+        lost = event.outcome is e.AttemptEnd.LOST and unseen
+        ended(turn, replace(event, outcome=e.AttemptEnd.NEVER_BEGUN) if lost else event)
 
     with put(run, "step_ended", step_ended):
         yield

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from orchestrator.config import load
 from orchestrator.core.events import Answer
 from orchestrator.core.model import Check
+from orchestrator.probes.example_texts import differing, matching, matching_all
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.results import CannotInvent, Judged, Refusal
-from orchestrator.probes.texts import differing, matching, matching_all
 from tests.probes.conftest import ROOT
 
 NO_FACTS: Mapping[str, float] = {}

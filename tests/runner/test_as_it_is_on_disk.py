@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from tests.runner.stage import Stage
 from tests.runner.target import Target
 
@@ -56,7 +56,7 @@ async def test_what_is_compiled_beside_a_plug_in_does_not_run_in_its_place(
         await stage.warmed()
         for number in range(2):
             ended = await stage.run(stage.write("p.yml", SAID), f"go {number}")
-            assert ended.outcome is Outcome.OK, ended.detail
+            assert ended.outcome is AttemptEnd.OK, ended.detail
     finally:
         await stage.runner.close()
 
@@ -78,6 +78,6 @@ async def test_what_was_changed_between_two_runs_is_not_played_as_it_was(tmp_pat
             (playbooks / "files" / "word").write_text(word)
             (playbooks / "files" / "tell.sh").write_text(f"#!/bin/sh\necho {word}\n")
             ended = await stage.run(stage.write("p.yml", USES), f"go {number}")
-            assert ended.outcome is Outcome.OK, ended.detail
+            assert ended.outcome is AttemptEnd.OK, ended.detail
     finally:
         await stage.runner.close()

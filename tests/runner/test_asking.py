@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from tests.runner.stage import Stage
 
 MUCH_S = 60.0  # the step's time-out: whoever waits for a person comes to it
@@ -23,11 +23,11 @@ async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
 
 
 ASKING = {
-    "pause": ("    - ansible.builtin.pause:\n", Outcome.OK),
-    "prompt": ("    - ansible.builtin.pause: {prompt: Is the switch green?, echo: false}\n", Outcome.OK),
-    "read": ('    - ansible.builtin.shell: read answer; test -z "$answer"\n', Outcome.OK),
-    "terminal": ("    - ansible.builtin.shell: read answer </dev/tty\n", Outcome.FAILED),
-    "password": ("    - ansible.builtin.command: python3 -c 'import getpass; getpass.getpass()'\n", Outcome.FAILED),
+    "pause": ("    - ansible.builtin.pause:\n", AttemptEnd.OK),
+    "prompt": ("    - ansible.builtin.pause: {prompt: Is the switch green?, echo: false}\n", AttemptEnd.OK),
+    "read": ('    - ansible.builtin.shell: read answer; test -z "$answer"\n', AttemptEnd.OK),
+    "terminal": ("    - ansible.builtin.shell: read answer </dev/tty\n", AttemptEnd.FAILED),
+    "password": ("    - ansible.builtin.command: python3 -c 'import getpass; getpass.getpass()'\n", AttemptEnd.FAILED),
 }
 
 
@@ -40,9 +40,9 @@ async def test_nobody_answers(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("asks", "outcome"),
-    [("ask_pass", Outcome.OK), ("become_ask_pass", Outcome.OK), ("ask_vault_pass", Outcome.COULD_NOT_START)],
+    [("ask_pass", AttemptEnd.OK), ("become_ask_pass", AttemptEnd.OK), ("ask_vault_pass", AttemptEnd.COULD_NOT_START)],
 )
-async def test_an_ansible_cfg_that_asks(stage: Stage, asks: str, outcome: Outcome) -> None:
+async def test_an_ansible_cfg_that_asks(stage: Stage, asks: str, outcome: AttemptEnd) -> None:
     """As with `ansible-playbook` in a script: a password that is not needed is empty, a vault is not opened."""
     section = "privilege_escalation" if asks.startswith("become") else "defaults"
     (stage.workspace / "playbooks" / "ansible.cfg").write_text(f"[{section}]\n{asks} = True\n")

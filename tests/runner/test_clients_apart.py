@@ -28,7 +28,7 @@ from orchestrator.config import load
 from orchestrator.config.faults import Faults
 from orchestrator.config.inventory import read_inventory
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.events import Outcome, StepEnded, StepKey
+from orchestrator.core.events import AttemptEnd, StepEnded, StepKey
 from orchestrator.core.model import Playbook
 from orchestrator.probes.forks import Forks
 from orchestrator.probes.kind import Question, Secrets
@@ -149,7 +149,7 @@ class Twins:
         """On whose host a playbook of this client runs."""
         told = self.workspace / f"told-{self.count}"
         ended = await self.play(client, text, told=str(told))
-        assert ended.outcome is Outcome.OK, ended.detail
+        assert ended.outcome is AttemptEnd.OK, ended.detail
         return told.read_text().split()[-1]
 
     def accepted(self, client: str) -> int:
@@ -205,7 +205,7 @@ async def by_mitogen(twins: Twins) -> None:
         for client in CLIENTS:
             told = twins.workspace / f"told-{twins.count}"
             ended = await twins.play(client, text, told=str(told))
-            assert ended.outcome is Outcome.OK, ended.detail
+            assert ended.outcome is AttemptEnd.OK, ended.detail
             words = told.read_text().split()
             assert words[-1] == client
             served[client] += "mitogen" in words
@@ -378,9 +378,9 @@ async def epochs(twins: Twins) -> None:
     (twins.workspace / "port-west").write_text(str(twins.hosts["east"].port))
     twins.inventory("west")
     await twins.warmed("warm")
-    assert (await twins.play("east", told=str(twins.workspace / "told"), epoch=5)).outcome is Outcome.OK
-    assert (await twins.play("west", told=str(twins.workspace / "told"), epoch=4)).outcome is Outcome.STALE_EPOCH
-    assert (await twins.play("west", told=str(twins.workspace / "told"), epoch=5)).outcome is Outcome.OK
+    assert (await twins.play("east", told=str(twins.workspace / "told"), epoch=5)).outcome is AttemptEnd.OK
+    assert (await twins.play("west", told=str(twins.workspace / "told"), epoch=4)).outcome is AttemptEnd.STALE_EPOCH
+    assert (await twins.play("west", told=str(twins.workspace / "told"), epoch=5)).outcome is AttemptEnd.OK
 
 
 async def known_hosts(twins: Twins) -> None:
@@ -397,7 +397,7 @@ async def known_hosts(twins: Twins) -> None:
     assert await twins.whose("west") == "west"
     (twins.workspace / "known-west").write_text((twins.workspace / "known-east").read_text())
     twins.inventory("west", ansible_ssh_common_args=common + " -o GlobalKnownHostsFile=/dev/null")
-    assert (await twins.play("west", told="/dev/null")).outcome is Outcome.UNREACHABLE
+    assert (await twins.play("west", told="/dev/null")).outcome is AttemptEnd.UNREACHABLE
 
 
 async def points_of_view(twins: Twins) -> None:
@@ -481,7 +481,7 @@ async def test_two_hosts_of_one_client_with_one_address(twins: Twins, executor: 
     for _ in range(3):
         told = twins.workspace / f"told-{twins.count}"
         ended = await twins.play("east", text, told=str(told))
-        assert ended.outcome is Outcome.OK, ended.detail
+        assert ended.outcome is AttemptEnd.OK, ended.detail
         assert sorted(told.read_text().split()) == ["east=east", "west=west"]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from orchestrator.runner import connections, steering
 from orchestrator.runner.connections import aliveness, kept_for_call, name_of, path_for, read
 from tests.runner.stage import Stage
@@ -301,19 +301,19 @@ async def test_a_host_that_falls_silent_under_a_kept_connection_is_unreachable(
         "p.yml", "- hosts: edge\n  gather_facts: false\n  tasks:\n    - ansible.builtin.command: hostname\n"
     )
     for number in range(3):
-        assert (await stage.run(book, f"go {number}")).outcome is Outcome.OK
+        assert (await stage.run(book, f"go {number}")).outcome is AttemptEnd.OK
     await asyncio.sleep(1.0)
     held = processes_below(target.process.pid)
     for pid in held:
         os.kill(pid, signal.SIGSTOP)
     try:
         ended = await stage.run(book, "silent", timeout_s=90.0)
-        assert ended.outcome is Outcome.UNREACHABLE, ended.detail
+        assert ended.outcome is AttemptEnd.UNREACHABLE, ended.detail
     finally:
         for pid in reversed(held):
             os.kill(pid, signal.SIGCONT)
     for number in range(3):
-        assert (await stage.run(book, f"again {number}")).outcome is Outcome.OK
+        assert (await stage.run(book, f"again {number}")).outcome is AttemptEnd.OK
 
 
 def processes_below(pid: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from orchestrator.runner import first_reach
 from tests.runner.stage import Stage
 from tests.runner.target import CannotServe, Target
@@ -71,7 +71,7 @@ async def test_a_host_that_the_playbook_makes_reachable(stage: Stage, target: Ta
     """It is acted upon as without us, and the epoch is kept before it is."""
     way = behind_a_way(stage, target)
     ended = await stage.run(stage.write("move.yml", OPENS.format(way=way)), "go", epoch=12)
-    assert (ended.outcome, ended.unguarded) == (Outcome.OK, ())
+    assert (ended.outcome, ended.unguarded) == (AttemptEnd.OK, ())
     assert target.run("cat /run/done /var/lib/bascule/epoch-stage") == "done\n12\n"
 
 
@@ -83,7 +83,7 @@ async def test_a_host_that_refuses_when_it_is_reached(stage: Stage, target: Targ
     waits = "  ignore_unreachable: true\n- hosts: here\n  gather_facts: false\n  tasks:\n"
     more = waits + f"    - ansible.builtin.command: sleep 30\n    - ansible.builtin.command: touch {later}\n"
     ended = await stage.run(stage.write("move.yml", OPENS.format(way=way) + more), "go", epoch=11)
-    assert ended.outcome is Outcome.STALE_EPOCH
+    assert ended.outcome is AttemptEnd.STALE_EPOCH
     assert "edge has accepted epoch 12" in ended.detail
     assert target.run("cat /run/done") == ""
     assert not later.exists()
@@ -93,7 +93,7 @@ async def test_a_host_that_never_answers(stage: Stage) -> None:
     """Unreachable, in the author's own task; nothing was done there that could be unguarded."""
     playbook = stage.write("move.yml", "- hosts: dark\n  gather_facts: false\n  tasks: [{ansible.builtin.ping: }]\n")
     ended = await stage.run(playbook)
-    assert (ended.outcome, ended.unguarded) == (Outcome.UNREACHABLE, ())
+    assert (ended.outcome, ended.unguarded) == (AttemptEnd.UNREACHABLE, ())
     assert ended.detail.startswith("dark: ansible.builtin.ping: ")
     assert "bascule" not in ended.detail
 
@@ -105,7 +105,7 @@ async def test_a_play_that_stays_here_needs_no_answer(stage: Stage) -> None:
         "- hosts: dark\n  connection: local\n  gather_facts: false\n  tasks: [{ansible.builtin.command: 'true'}]\n",
     )
     ended = await stage.run(playbook)
-    assert (ended.outcome, ended.unguarded) == (Outcome.OK, ())
+    assert (ended.outcome, ended.unguarded) == (AttemptEnd.OK, ())
 
 
 @pytest.mark.parametrize("unknown", ["echo bad command name; exit 1", "echo % Invalid input", "kill -9 $PPID"])
@@ -117,7 +117,7 @@ async def test_a_device_without_a_shell(stage: Stage, tmp_path: Path, unknown: s
         stage.write_inventory({"edge": router.variables})
         act = "- hosts: edge\n  gather_facts: false\n  tasks: [{ansible.builtin.raw: /ip route set isp-a}]\n"
         ended = await stage.run(stage.write("move.yml", act))
-    assert ended.outcome is Outcome.OK, ended.detail
+    assert ended.outcome is AttemptEnd.OK, ended.detail
     assert did.read_text() == "/ip route set isp-a\n"
     (said,) = ended.unguarded
     assert said.startswith("edge: no shell answered (return code ")
@@ -131,7 +131,7 @@ async def test_a_host_on_which_the_guard_is_broken_off(stage: Stage, tmp_path: P
         stage.write_inventory({"edge": host.variables})
         act = "- hosts: edge\n  gather_facts: false\n  tasks: [{ansible.builtin.raw: act}]\n"
         ended = await stage.run(stage.write("move.yml", act))
-    assert ended.outcome is Outcome.FAILED
+    assert ended.outcome is AttemptEnd.FAILED
     assert "edge refuses the action: its epoch guard broke off (return code 137)" in ended.detail
     assert not did.exists()
 
@@ -159,5 +159,5 @@ async def test_hosts_that_only_the_playbook_names(stage: Stage, target: Target) 
         "    - {ansible.builtin.raw: 'true', delegate_to: edge}\n",
     )
     ended = await stage.run(playbook)
-    assert ended.outcome is Outcome.OK
+    assert ended.outcome is AttemptEnd.OK
     assert ended.unguarded == ("127.0.0.1: it is named only in the course of the playbook",)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from orchestrator.runner import epoch_script, guard
 from orchestrator.runner.guard_answers import Verdict, answer_of
 from tests.runner.stage import Stage
@@ -206,21 +206,21 @@ class TestInPlaybooks:
         """The earlier controller is refused, and told by whom; the later one goes on."""
         marker = stage.workspace / "done"
         playbook = stage.write("move.yml", f"    - ansible.builtin.shell: echo x >> {marker}\n")
-        assert (await stage.run(playbook, "later", epoch=7)).outcome is Outcome.OK
+        assert (await stage.run(playbook, "later", epoch=7)).outcome is AttemptEnd.OK
         ended = await stage.run(playbook, "earlier", epoch=6)
-        assert ended.outcome is Outcome.STALE_EPOCH
+        assert ended.outcome is AttemptEnd.STALE_EPOCH
         assert "epoch 7" in ended.detail
         assert marker.read_text() == "x\n"
-        assert (await stage.run(playbook, "again", epoch=7)).outcome is Outcome.OK
+        assert (await stage.run(playbook, "again", epoch=7)).outcome is AttemptEnd.OK
 
     async def test_another_workspace_counts_for_itself(self, stage: Stage) -> None:
         """Epochs of two workspaces are not compared."""
         playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
-        assert (await stage.run(playbook, "one", epoch=7)).outcome is Outcome.OK
+        assert (await stage.run(playbook, "one", epoch=7)).outcome is AttemptEnd.OK
         await stage.runner.close()
         stage.workspace_id = "other"
         stage.open()
-        assert (await stage.run(playbook, "two", epoch=1)).outcome is Outcome.OK
+        assert (await stage.run(playbook, "two", epoch=1)).outcome is AttemptEnd.OK
 
     @pytest.mark.lab
     @pytest.mark.long
@@ -234,6 +234,6 @@ class TestInPlaybooks:
         act = f"  gather_facts: false\n  tasks:\n    - ansible.builtin.raw: echo x >>{marker}\n"
         playbook = stage.write("move.yml", f"- hosts: [edge, here]\n{act}- hosts: here:!edge\n{act}")
         ended = await stage.run(playbook, "late", epoch=11)
-        assert ended.outcome is Outcome.STALE_EPOCH
+        assert ended.outcome is AttemptEnd.STALE_EPOCH
         assert "edge has accepted epoch 12" in ended.detail
         assert not marker.exists()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from tests.runner.stage import until
 from tests.runner.test_clients_apart import CLIENTS, Twins, twins
 
@@ -107,7 +107,7 @@ async def served(twins: Twins) -> Twins:
     for _ in range(20):
         for client in CLIENTS:
             ended = await twins.play(client, SERVED)
-            assert ended.outcome is Outcome.OK, ended.detail
+            assert ended.outcome is AttemptEnd.OK, ended.detail
         if all(twins.hosts[client].run("ls /run/served") for client in CLIENTS):
             return twins
         await asyncio.sleep(0.5)
@@ -119,7 +119,7 @@ async def test_what_is_brought_to_one_clients_host_is_not_given_to_anothers(serv
     path = served.workspace / "inventories" / "west" / "dump"
     path.write_bytes(b"x" * 500_000)
     brought = await served.play("west", BRINGS, path=str(path))
-    assert brought.outcome is Outcome.OK, brought.detail
+    assert brought.outcome is AttemptEnd.OK, brought.detail
     assert served.hosts["west"].run("wc -c </run/brought").strip() == "500000"
     for client in CLIENTS:
         theirs = await asked(served, client, str(path))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome, StepEnded
+from orchestrator.core.events import AttemptEnd, StepEnded
 from tests.runner.stage import Stage
 from tests.runner.target import CannotServe, Target
 
@@ -76,12 +76,12 @@ async def test_sudo_is_lost_and_had_again(login: Login) -> None:
     assert login.target.run("cat /var/lib/bascule/epoch-stage") == "7\n"
     login.sudo(False)
     ended = await login.act(8)
-    assert ended.outcome is Outcome.OK, ended.detail
+    assert ended.outcome is AttemptEnd.OK, ended.detail
     assert ended.unguarded == ("edge: /var/lib/bascule belongs to user 0: what is kept there was not compared",)
     login.sudo(True)
     forget_here(login.stage)
     ended = await login.act(7)
-    assert (ended.outcome, login.acted()) == (Outcome.STALE_EPOCH, 2), ended.detail
+    assert (ended.outcome, login.acted()) == (AttemptEnd.STALE_EPOCH, 2), ended.detail
     assert (await login.act(8)).unguarded == ()
 
 
@@ -91,7 +91,7 @@ async def test_an_inventory_that_has_tasks_become_root(login: Login, said: dict[
     login.sudo(True)
     login.inventory(ansible_become=True, **said)
     ended = await login.act(7)
-    assert (ended.outcome, ended.unguarded) == (Outcome.OK, ()), ended.detail
+    assert (ended.outcome, ended.unguarded) == (AttemptEnd.OK, ()), ended.detail
     assert login.target.run("cat /run/work/acted /var/lib/bascule/epoch-stage") == "root\n7\n"
 
 
@@ -100,11 +100,11 @@ async def test_what_is_no_login_to_act_with_any_more(login: Login) -> None:
     assert (await login.act(1)).unguarded == ()
     login.target.run("rm -r /run/ops/.bascule; chown root /run/ops")
     ended = await login.act(2)
-    assert (ended.outcome, login.acted()) == (Outcome.OK, 2), ended.detail
+    assert (ended.outcome, login.acted()) == (AttemptEnd.OK, 2), ended.detail
     assert ended.unguarded == ("edge: /run/ops/.bascule cannot be made",)
     login.target.run("sed 's,/run/ops:/bin/sh,/run/ops:/bin/false,' /etc/passwd >/run/p; cat /run/p >/etc/passwd")
     ended = await login.act(3)
-    assert (ended.outcome, login.acted()) == (Outcome.FAILED, 2), ended.detail
+    assert (ended.outcome, login.acted()) == (AttemptEnd.FAILED, 2), ended.detail
     assert ended.unguarded == ("edge: no shell answered (return code 1)",)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.runner import machine
 from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.machine import machine_of
@@ -53,7 +53,7 @@ async def test_a_second_machine_with_no_attempts_of_its_own_knows_nothing_of_one
     playbook = stage.write("move.yml", ADD.format(stage.workspace))
     first = stage.runner.machine
     key = stage.start(playbook)
-    assert (await stage.end_of(key)).outcome is Outcome.OK
+    assert (await stage.end_of(key)).outcome is AttemptEnd.OK
     assert Attempt(stage.runner.private, key).machine.read_text() == first
     await stage.runner.close()
     runs = stage.runner.private
@@ -64,7 +64,7 @@ async def test_a_second_machine_with_no_attempts_of_its_own_knows_nothing_of_one
     assert stage.runner.machine != first
     stage.settle(key, playbook, machine=first)
     ended = await stage.end_of(key)
-    assert ended.outcome is Outcome.LOST
+    assert ended.outcome is AttemptEnd.LOST
     assert f"begun by {first}, and this is {stage.runner.machine}" in ended.detail
     assert (stage.workspace / "done").read_text() == "once\n"
 
@@ -75,7 +75,7 @@ async def test_the_same_machine_does_know(stage: Stage) -> None:
     await stage.runner.close()
     stage.open()
     stage.settle(key, playbook, machine=first)
-    assert (await stage.end_of(key)).outcome is Outcome.NEVER_BEGUN
+    assert (await stage.end_of(key)).outcome is AttemptEnd.NEVER_BEGUN
 
 
 async def test_a_copy_of_another_machines_attempts_is_not_believed(
@@ -85,7 +85,7 @@ async def test_a_copy_of_another_machines_attempts_is_not_believed(
     playbook = stage.write("move.yml", ADD.format(stage.workspace))
     first = stage.runner.machine
     key = stage.start(playbook)
-    assert (await stage.end_of(key)).outcome is Outcome.OK
+    assert (await stage.end_of(key)).outcome is AttemptEnd.OK
     await stage.runner.close()
     shutil.copytree(stage.runner.private, tmp_path / "backup")
     machine_id = tmp_path / "machine-id"
@@ -96,4 +96,4 @@ async def test_a_copy_of_another_machines_attempts_is_not_believed(
     for named in (first, ""):  # of a version that put no machine on record, the attempt itself tells
         stage.heard.clear()
         stage.settle(key, playbook, machine=named)
-        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        assert (await stage.end_of(key)).outcome is AttemptEnd.LOST

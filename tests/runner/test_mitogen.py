@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.core.model import Playbook
 from orchestrator.runner import leftovers
 from tests.runner.stage import Stage, until
@@ -49,7 +49,7 @@ async def standing(stage: Stage) -> None:
     playbook = stage.write("who.yml", BY_MITOGEN)
     for number in range(20):
         ended = await stage.run(playbook, f"who {number}")
-        if ended.outcome is Outcome.OK:
+        if ended.outcome is AttemptEnd.OK:
             return
     pytest.fail(f"Mitogen serves nothing: {ended.detail}")
 
@@ -65,7 +65,7 @@ async def cancelled(stage: Stage, target: Target, playbook: Playbook, sign: str)
     await until(lambda: sign in target.run("ps -eo args"))
     stage.cancel(key)
     ended = await stage.end_of(key)
-    assert ended.outcome is Outcome.CANCELLED
+    assert ended.outcome is AttemptEnd.CANCELLED
     return ended.detail
 
 
@@ -81,19 +81,19 @@ async def test_a_connection_that_was_reset_is_not_used_again(stage: Stage) -> No
     await standing(stage)
     again = BY_MITOGEN.replace("  tasks:\n", "  tasks:\n    - ansible.builtin.meta: reset_connection\n")
     ended = await stage.run(stage.write("reset.yml", again), "reset")
-    assert ended.outcome is Outcome.FAILED, "its commands' parent is Mitogen's"
-    assert (await stage.run(stage.write("who.yml", BY_MITOGEN), "then")).outcome is Outcome.OK
+    assert ended.outcome is AttemptEnd.FAILED, "its commands' parent is Mitogen's"
+    assert (await stage.run(stage.write("who.yml", BY_MITOGEN), "then")).outcome is AttemptEnd.OK
 
 
 async def test_the_epoch_guard_goes_by_it_too_and_refuses_as_ever(stage: Stage, target: Target) -> None:
     """Its shell there is Mitogen's; what it stores and what it refuses is the same."""
     await standing(stage)
     playbook = stage.write("p.yml", on("    - ansible.builtin.command: touch /run/acted\n"))
-    assert (await stage.run(playbook, "later", epoch=12)).outcome is Outcome.OK
+    assert (await stage.run(playbook, "later", epoch=12)).outcome is AttemptEnd.OK
     assert target.run("cat /var/lib/bascule/epoch-stage") == "12\n"
     target.run("rm /run/acted")
     ended = await stage.run(playbook, "earlier", epoch=11)
-    assert ended.outcome is Outcome.STALE_EPOCH
+    assert ended.outcome is AttemptEnd.STALE_EPOCH
     assert "edge has accepted epoch 12" in ended.detail
     assert target.run("ls /run/acted") == ""
 
@@ -120,7 +120,7 @@ async def test_a_cancelled_module_is_ended_on_the_target(stage: Stage, target: T
     key = stage.start(playbook, "long")
     await until(lambda: "wait" in str(stage.running(key)))
     stage.cancel(key)
-    assert (await stage.end_of(key)).outcome is Outcome.CANCELLED
+    assert (await stage.end_of(key)).outcome is AttemptEnd.CANCELLED
     await until(lambda: not before & set(target.run("pgrep -f mitogen").split()))
 
 
@@ -139,7 +139,7 @@ async def test_a_multiplexer_that_dies_is_no_failure(stage: Stage) -> None:
     multiplexer = multiplexer_of(zygote)
     os.kill(multiplexer, signal.SIGKILL)
     playbook = stage.write("p.yml", on("    - ansible.builtin.command: 'true'\n"))
-    assert (await stage.run(playbook, "after")).outcome is Outcome.OK
+    assert (await stage.run(playbook, "after")).outcome is AttemptEnd.OK
     await until(lambda: not leftovers.alive(zygote))
     await standing(stage)
 
@@ -168,7 +168,7 @@ async def test_a_multiplexer_that_hangs_is_no_failure(stage: Stage) -> None:
     os.kill(multiplexer, signal.SIGSTOP)
     try:
         playbook = stage.write("p.yml", on("    - ansible.builtin.command: 'true'\n"))
-        assert (await stage.run(playbook, "after")).outcome is Outcome.OK
+        assert (await stage.run(playbook, "after")).outcome is AttemptEnd.OK
         assert stage.executors(StepKey("acme/run-1", "after", 1)) == ["warm"]
     finally:
         os.kill(multiplexer, signal.SIGCONT)
@@ -179,7 +179,7 @@ async def test_a_dark_host_is_unreachable_as_ever(stage: Stage) -> None:
     playbook = stage.write("p.yml", on("    - ansible.builtin.command: 'true'\n").replace("edge", "dark"))
     for number in range(2):
         ended = await stage.run(playbook, f"dark {number}")
-        assert ended.outcome is Outcome.UNREACHABLE, ended.detail
+        assert ended.outcome is AttemptEnd.UNREACHABLE, ended.detail
         assert "dark" in ended.detail
 
 
@@ -192,7 +192,7 @@ async def test_hosts_are_kept_ready(stage: Stage, target: Target) -> None:
     assert (await stage.runner.can_log_in("acme", "no such host"))[0] is None
     await until(lambda: "mitogen" in target.run("ps -eo args"))
     await asyncio.sleep(3.0)  # it has begun there, and is sent the rest of itself
-    assert (await stage.run(stage.write("who.yml", BY_MITOGEN))).outcome is Outcome.OK
+    assert (await stage.run(stage.write("who.yml", BY_MITOGEN))).outcome is AttemptEnd.OK
 
 
 TELLER = """
@@ -220,7 +220,7 @@ async def test_the_authors_callbacks_are_not_told_of_logins(
         await stage.warmed()
         assert await stage.runner.can_log_in("acme", "edge") == (True, "")
         assert not told.exists()
-        assert (await stage.run(stage.write("p.yml", on("    - ansible.builtin.raw: ':'\n")))).outcome is Outcome.OK
+        assert (await stage.run(stage.write("p.yml", on("    - ansible.builtin.raw: ':'\n")))).outcome is AttemptEnd.OK
         assert "edge" in told.read_text()
     finally:
         await stage.runner.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.core.model import Playbook
 from orchestrator.runner import leftovers, playbooks
 from orchestrator.runner.attempts import Attempt
@@ -54,7 +54,7 @@ class TestEndings:
 """,
         )
         ended = await stage.run(playbook)
-        assert (ended.outcome, ended.detail) == (Outcome.OK, "")
+        assert (ended.outcome, ended.detail) == (AttemptEnd.OK, "")
         told = {task.name: (task.host, task.status) for task in ended.tasks}
         assert told["look"] == ("here", "ok")
         assert told["switch"] == ("here", "changed")
@@ -75,7 +75,7 @@ class TestEndings:
 """,
         )
         ended = await stage.run(playbook)
-        assert ended.outcome is Outcome.FAILED
+        assert ended.outcome is AttemptEnd.FAILED
         assert ended.detail == (
             "here: promote the standby: return code 3: standby is not in recovery (playbooks/move.yml:5)"
         )
@@ -93,7 +93,7 @@ class TestEndings:
 """,
         )
         ended = await stage.run(playbook)
-        assert ended.outcome is Outcome.UNREACHABLE
+        assert ended.outcome is AttemptEnd.UNREACHABLE
         assert "dark" in ended.detail
         assert "refused" in ended.detail
         assert ("here", "changed") in {(task.host, task.status) for task in ended.tasks if task.name == "switch"}
@@ -110,7 +110,7 @@ class TestEndings:
     - ansible.builtin.command: "true"
 """,
         )
-        assert (await stage.run(tolerant, "tolerant")).outcome is Outcome.OK
+        assert (await stage.run(tolerant, "tolerant")).outcome is AttemptEnd.OK
         strict = stage.write(
             "strict.yml",
             """
@@ -127,25 +127,25 @@ class TestEndings:
 """,
         )
         ended = await stage.run(strict, "strict")
-        assert ended.outcome is Outcome.UNREACHABLE
+        assert ended.outcome is AttemptEnd.UNREACHABLE
         assert "promote" not in {task.name for task in ended.tasks}
 
     async def test_what_ansible_cannot_read_could_not_start(self, stage: Stage) -> None:
         """Its own message, with the place; nothing had run."""
         playbook = stage.write("move.yml", "    - name: [unclosed\n")
         ended = await stage.run(playbook, "syntax")
-        assert ended.outcome is Outcome.COULD_NOT_START
+        assert ended.outcome is AttemptEnd.COULD_NOT_START
         assert "playbooks/move.yml:" in ended.detail
         playbook = stage.write("move.yml", "    - no_such_module_here: {}\n")
         ended = await stage.run(playbook, "module")
-        assert ended.outcome is Outcome.COULD_NOT_START
+        assert ended.outcome is AttemptEnd.COULD_NOT_START
         assert "no_such_module_here" in ended.detail
 
     async def test_no_host_is_no_success(self, stage: Stage) -> None:
         """Ansible calls it a success when nothing matched; a step that did nothing has not succeeded."""
         playbook = stage.write("move.yml", "- hosts: nowhere\n  tasks:\n    - ansible.builtin.command: 'true'\n")
         ended = await stage.run(playbook)
-        assert ended.outcome is Outcome.COULD_NOT_START
+        assert ended.outcome is AttemptEnd.COULD_NOT_START
         assert "no host matched" in ended.detail
 
     async def test_a_question_is_not_waited_for(self, stage: Stage) -> None:
@@ -162,7 +162,7 @@ class TestEndings:
 """,
         )
         ended = await stage.run(playbook)
-        assert ended.outcome is Outcome.COULD_NOT_START
+        assert ended.outcome is AttemptEnd.COULD_NOT_START
         assert "target" in ended.detail
         assert ended.tasks == ()
 
@@ -170,9 +170,9 @@ class TestEndings:
         """What was decided is what is run."""
         playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
         stage.write("move.yml", "    - ansible.builtin.command: 'false'\n")
-        assert (await stage.run(playbook)).outcome is Outcome.PLAN_CHANGED
+        assert (await stage.run(playbook)).outcome is AttemptEnd.PLAN_CHANGED
         gone = await stage.run(Playbook("gone.yml", "digest"), "gone")
-        assert gone.outcome is Outcome.PLAN_CHANGED
+        assert gone.outcome is AttemptEnd.PLAN_CHANGED
         assert "gone.yml" in gone.detail
 
     async def test_vault_and_configuration_are_the_authors(self, stage: Stage) -> None:
@@ -202,10 +202,10 @@ class TestEndings:
 """,
         )
         ended = await stage.run(playbook, "right")
-        assert ended.outcome is Outcome.OK
+        assert ended.outcome is AttemptEnd.OK
         password.write_text("another")
         ended = await stage.run(playbook, "wrong")
-        assert ended.outcome in (Outcome.FAILED, Outcome.COULD_NOT_START)
+        assert ended.outcome in (AttemptEnd.FAILED, AttemptEnd.COULD_NOT_START)
         assert "decrypt" in ended.detail.lower()
 
 
@@ -218,7 +218,7 @@ class TestStopping:
             "move.yml", "    - name: wait\n      ansible.builtin.shell: sleep 43210 & setsid sleep 43211\n"
         )
         ended = await stage.run(playbook, timeout_s=6.0)
-        assert ended.outcome is Outcome.TIMED_OUT
+        assert ended.outcome is AttemptEnd.TIMED_OUT
         assert "6s" in ended.detail
         assert running_command("sleep 4321") == []
 
@@ -231,7 +231,7 @@ class TestStopping:
         await until(lambda: running_command("sleep 43221"))
         stage.cancel(key)
         ended = await stage.end_of(key)
-        assert ended.outcome is Outcome.CANCELLED
+        assert ended.outcome is AttemptEnd.CANCELLED
         assert "here: rewind" in ended.detail
         assert running_command("sleep 4322") == []
         names = {path.name for path in Attempt(stage.runner.private, key).path.iterdir()}
@@ -242,7 +242,7 @@ class TestStopping:
         playbook = stage.write("move.yml", f"    - ansible.builtin.command: touch {stage.workspace}/done\n")
         key = stage.start(playbook)
         stage.cancel(key)
-        assert (await stage.end_of(key)).outcome is Outcome.CANCELLED
+        assert (await stage.end_of(key)).outcome is AttemptEnd.CANCELLED
         assert not (stage.workspace / "done").exists()
 
 
@@ -268,7 +268,7 @@ class TestCrashes:
         stage.settle(key, playbook)
         ended = await stage.end_of(key)
         assert type(stage.heard[0]).__name__ == "StepAdopted"
-        assert ended.outcome is Outcome.OK
+        assert ended.outcome is AttemptEnd.OK
         assert [task.name for task in ended.tasks][-2:] == ["first", "second"]
         assert (stage.workspace / "done").read_text() == "once\n"
 
@@ -295,7 +295,7 @@ class TestCrashes:
         stage.settle(key, playbook)
         ended = await stage.end_of(key)
         assert type(stage.heard[0]).__name__ == "StepAdopted"
-        assert ended.outcome is Outcome.OK
+        assert ended.outcome is AttemptEnd.OK
         assert (stage.workspace / "done").read_text() == "once\n"
 
     async def test_a_controller_that_was_away_finds_the_end(self, stage: Stage) -> None:
@@ -308,10 +308,10 @@ class TestCrashes:
         stage.heard.clear()
         stage.open()
         stage.settle(key, playbook)
-        assert (await stage.end_of(key)).outcome is Outcome.OK
+        assert (await stage.end_of(key)).outcome is AttemptEnd.OK
         stage.heard.clear()
         stage.start(playbook)
-        assert (await stage.end_of(key)).outcome is Outcome.OK
+        assert (await stage.end_of(key)).outcome is AttemptEnd.OK
         assert (stage.workspace / "done").read_text() == "once\n"
 
     async def test_what_another_run_of_this_id_has_left_says_nothing_of_this_one(self, stage: Stage) -> None:
@@ -322,11 +322,11 @@ class TestCrashes:
         stage.heard.clear()
         stage.settle(key, playbook, beginning="acme/erp afterwards")
         ended = await stage.end_of(key)
-        assert ended.outcome is Outcome.LOST
+        assert ended.outcome is AttemptEnd.LOST
         assert "is of another run that had the same id" in ended.detail
         stage.heard.clear()
         stage.start(playbook, beginning="acme/erp afterwards")
-        assert (await stage.end_of(key)).outcome is Outcome.OK
+        assert (await stage.end_of(key)).outcome is AttemptEnd.OK
         assert (stage.workspace / "done").read_text() == "done\n" * 2, "it has run"
         await until(lambda: key not in stage.runner._following)
         stage.heard.clear()
@@ -346,7 +346,7 @@ class TestCrashes:
         stage.open()
         stage.start(slow, beginning="acme/erp afterwards")
         ended = await stage.end_of(key)
-        assert ended.outcome is Outcome.COULD_NOT_START
+        assert ended.outcome is AttemptEnd.COULD_NOT_START
         assert "which this journal does not know, still runs here (process " in ended.detail
         stage.heard.clear()
         stage.cancel(key)
@@ -361,7 +361,7 @@ class TestCrashes:
         await until(lambda: running_command("sleep 43231"))
         os.kill(Attempt(stage.runner.private, key).read_worker()["pid"], signal.SIGKILL)
         ended = await stage.end_of(key)
-        assert ended.outcome is Outcome.LOST
+        assert ended.outcome is AttemptEnd.LOST
         assert "here: rewind" in ended.detail
         assert running_command("sleep 4323") == []
 
@@ -376,7 +376,7 @@ class TestCrashes:
         os.kill(Attempt(stage.runner.private, key).read_worker()["pid"], signal.SIGKILL)
         stage.open()
         stage.settle(key, playbook)
-        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        assert (await stage.end_of(key)).outcome is AttemptEnd.LOST
         assert running_command("sleep 4324") == []
 
     async def test_killed_between_its_directory_and_its_worker(self, stage: Stage) -> None:
@@ -385,10 +385,10 @@ class TestCrashes:
         key = StepKey("acme/run-1", "go", 1)
         Attempt(stage.runner.private, key).create()
         stage.settle(key, playbook)
-        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        assert (await stage.end_of(key)).outcome is AttemptEnd.LOST
         stage.heard.clear()
         stage.start(playbook)
-        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        assert (await stage.end_of(key)).outcome is AttemptEnd.LOST
         assert not (stage.workspace / "done").exists()
 
     async def test_a_hung_worker_is_ended(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,7 +399,7 @@ class TestCrashes:
         await until(lambda: running_command("sleep 43251"))
         os.kill(Attempt(stage.runner.private, key).read_worker()["pid"], signal.SIGSTOP)
         stage.cancel(key)
-        assert (await stage.end_of(key)).outcome is Outcome.LOST
+        assert (await stage.end_of(key)).outcome is AttemptEnd.LOST
         assert running_command("sleep 43251") == []
 
 
@@ -429,7 +429,7 @@ class TestSecrets:
             seen += running_command(canary)
             await asyncio.sleep(0.02)
         ended = await stage.end_of(key)
-        assert ended.outcome is Outcome.FAILED
+        assert ended.outcome is AttemptEnd.FAILED
         assert seen == []
         assert canary not in repr(stage.heard)
         kept = b"".join(path.read_bytes() for path in stage.runner.private.rglob("*") if path.is_file())
@@ -447,7 +447,7 @@ class TestSecrets:
 """,
         )
         ended = await stage.run(playbook)
-        assert ended.outcome is Outcome.FAILED
+        assert ended.outcome is AttemptEnd.FAILED
         assert "set the password" in ended.detail
         assert "CANARY-55" not in repr(stage.heard)
         assert "no_log" in ended.detail
@@ -476,5 +476,5 @@ class TestTogether:
         await until(lambda: running_command("sleep 43261"))
         stage.cancel(keys[2])
         ends = [(await stage.end_of(key)).outcome for key in keys]
-        assert ends == [Outcome.OK, Outcome.FAILED, Outcome.CANCELLED, Outcome.OK]
+        assert ends == [AttemptEnd.OK, AttemptEnd.FAILED, AttemptEnd.CANCELLED, AttemptEnd.OK]
         assert {thread.name.split("_")[0] for thread in threading.enumerate()} <= before | {"asyncio"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from tests.runner.stage import Stage
 from tests.runner.target import CannotServe, Target
 
@@ -65,7 +65,7 @@ async def test_a_stale_action_elsewhere_is_refused_or_on_record(
         epoch=5,
     )
     if other.run("ls /run/acted"):
-        assert ended.outcome is Outcome.OK, ended.detail
+        assert ended.outcome is AttemptEnd.OK, ended.detail
         assert ended.unguarded, "nothing is said"
     else:
-        assert ended.outcome is Outcome.STALE_EPOCH, ended.detail
+        assert ended.outcome is AttemptEnd.STALE_EPOCH, ended.detail

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from orchestrator.runner.reading import Reading, secrets_in
 
 
@@ -23,7 +23,7 @@ def told(result: dict[str, Any], **more: Any) -> str:
     reading.read({"event": "playbook_on_start", "event_data": {"playbook": "/w/p.yml"}}, 0.0)
     reading.read(failed(result, **more), 1.0)
     outcome, detail = reading.outcome(2)
-    assert outcome is Outcome.FAILED
+    assert outcome is AttemptEnd.FAILED
     return detail
 
 
@@ -102,8 +102,8 @@ def stats(**counts: dict[str, int]) -> dict[str, Any]:
     return {"event": "playbook_on_stats", "event_data": {"failures": {}, "dark": {}, **counts}}
 
 
-def told_at_the_end(*events: dict[str, Any]) -> tuple[Outcome, str]:
-    """Outcome and sentence of a playbook with these events."""
+def told_at_the_end(*events: dict[str, Any]) -> tuple[AttemptEnd, str]:
+    """AttemptEnd and sentence of a playbook with these events."""
     reading = Reading(base=Path("/w"))
     reading.read({"event": "playbook_on_start", "event_data": {"playbook": "/w/p.yml"}}, 0.0)
     for event in events:
@@ -120,11 +120,11 @@ def test_a_failure_that_was_rescued_did_not_end_it() -> None:
     """What came after it did."""
     quick, slow = failed({"msg": "no"}, task="quick"), failed({"msg": "nor this"}, task="slow")
     assert told_at_the_end(quick, dark("far"), stats(dark={"far": 1}, rescued={"edge": 1})) == (
-        Outcome.UNREACHABLE,
+        AttemptEnd.UNREACHABLE,
         "far: switch: timed out",
     )
     assert told_at_the_end(quick, slow, stats(failures={"edge": 1}, rescued={"edge": 1})) == (
-        Outcome.FAILED,
+        AttemptEnd.FAILED,
         "edge: slow: nor this",
     )
 
@@ -133,7 +133,7 @@ def test_a_host_that_was_ignored_did_not_end_it() -> None:
     """Neither a failure that was."""
     ignored = failed({"msg": "no"}, task="try", ignore_errors=True)
     assert told_at_the_end(dark("far"), ignored, failed({"msg": "no"}), stats(failures={"edge": 1})) == (
-        Outcome.FAILED,
+        AttemptEnd.FAILED,
         "edge: switch: no",
     )
 
@@ -159,7 +159,7 @@ def test_what_a_host_prints_is_no_refusal(printed: str) -> None:
     reading.read({"event": "playbook_on_start", "event_data": {"playbook": "/w/p.yml"}}, 1.0)
     for host in ("evil", "good"):
         reading.read({**failed({"changed": True}, host=host), "event": "runner_on_ok"}, 2.0)
-    assert reading.outcome(0) == (Outcome.OK, "")
+    assert reading.outcome(0) == (AttemptEnd.OK, "")
     assert [said.partition(":")[0] for said in reading.unguarded()] == ["evil", "good"]
 
 
@@ -179,7 +179,7 @@ def test_ansible_that_is_missing_could_not_start() -> None:
         {"event": "verbose", "stdout": "The command was not found or was not executable: ansible-playbook."}, 0.0
     )
     outcome, detail = reading.outcome(127)
-    assert outcome is Outcome.COULD_NOT_START
+    assert outcome is AttemptEnd.COULD_NOT_START
     assert "ansible-playbook" in detail
 
 

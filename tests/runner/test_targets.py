@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from orchestrator.runner import settings
 from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.sweep import sweep
@@ -40,10 +40,10 @@ async def test_the_epoch_is_kept_on_the_target(stage: Stage, target: Target) -> 
     """And refuses there, whoever asks."""
     stage.write_inventory({"edge": target.variables})
     playbook = stage.write("move.yml", on("    - ansible.builtin.raw: echo done >>/run/done\n"))
-    assert (await stage.run(playbook, "later", epoch=12)).outcome is Outcome.OK
+    assert (await stage.run(playbook, "later", epoch=12)).outcome is AttemptEnd.OK
     assert target.run("cat /var/lib/bascule/epoch-stage") == "12\n"
     ended = await stage.run(playbook, "earlier", epoch=11)
-    assert ended.outcome is Outcome.STALE_EPOCH
+    assert ended.outcome is AttemptEnd.STALE_EPOCH
     assert "edge has accepted epoch 12" in ended.detail
     assert target.run("cat /run/done") == "done\n"
 
@@ -93,7 +93,7 @@ async def test_a_cancelled_step_leaves_nothing_on_the_target(stage: Stage, targe
     await until(lambda: "43290" in target.run("pgrep -a sleep"))
     stage.cancel(key)
     ended = await stage.end_of(key)
-    assert ended.outcome is Outcome.CANCELLED
+    assert ended.outcome is AttemptEnd.CANCELLED
     assert "edge: rewind" in ended.detail
     assert "43290" not in target.run("pgrep -a sleep")
 
@@ -109,7 +109,7 @@ async def test_after_a_kill_of_everything_the_target_is_looked_at(stage: Stage, 
     stage.open()
     stage.settle(key, playbook)
     ended = await stage.end_of(key)
-    assert ended.outcome is Outcome.LOST
+    assert ended.outcome is AttemptEnd.LOST
     assert "edge: rewind" in ended.detail
     assert "43291" not in target.run("pgrep -a sleep")
 
@@ -143,5 +143,5 @@ async def test_a_target_that_dies_in_the_middle(stage: Stage, target: Target) ->
     await until(lambda: "sleep 3" in target.run("pgrep -a sleep"))
     target.stop()
     ended = await stage.end_of(key)
-    assert ended.outcome is Outcome.UNREACHABLE
+    assert ended.outcome is AttemptEnd.UNREACHABLE
     assert ended.detail.startswith("edge: ")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome
+from orchestrator.core.events import AttemptEnd
 from tests.runner.stage import Stage, until
 from tests.runner.target import Target
 from tests.runner.test_mitogen import standing
@@ -86,7 +86,7 @@ async def told(stage: Stage, target: Target, text: str, step: str) -> list[tuple
     """What the tasks of a playbook told: name and process."""
     target.run("rm -f /run/told")
     ended = await stage.run(stage.write(f"{step}.yml", text), step)
-    assert ended.outcome is Outcome.OK, ended.detail
+    assert ended.outcome is AttemptEnd.OK, ended.detail
     return [(what, pid) for what, _, pid in (line.partition("=") for line in target.run("cat /run/told").splitlines())]
 
 
@@ -124,5 +124,5 @@ async def test_what_is_interrupted_is_ended_on_its_host(stage: Stage, target: Ta
     await until(lambda: "wait_for" in str(stage.running(key)))
     player = int(target.run("cat /run/told").strip().removeprefix("me="))
     os.kill(player, signal.SIGINT)
-    assert (await stage.end_of(key)).outcome is not Outcome.OK
+    assert (await stage.end_of(key)).outcome is not AttemptEnd.OK
     await until(lambda: not before & set(target.run("pgrep -f mitogen").split()))

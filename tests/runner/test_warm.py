@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.runner import leftovers
 from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.warm import keeper
@@ -49,10 +49,10 @@ def parent_of(pid: int) -> int:
 async def test_a_playbook_is_forked(warm: Stage) -> None:
     """And several, one after another and at once."""
     playbook = warm.write("p.yml", SAY)
-    assert (await warm.run(playbook)).outcome is Outcome.OK
+    assert (await warm.run(playbook)).outcome is AttemptEnd.OK
     keys = [warm.start(playbook, f"step {n}") for n in range(4)]
     ends = [await warm.end_of(key) for key in keys]
-    assert [end.outcome for end in ends] == [Outcome.OK] * 4
+    assert [end.outcome for end in ends] == [AttemptEnd.OK] * 4
     for key in keys:
         assert warm.executors(key) == ["warm"]
 
@@ -66,7 +66,7 @@ async def test_variables_beside_the_inventory_are_read(warm: Stage) -> None:
     said = "    - ansible.builtin.assert: {that: [from_group_vars == 'read', from_host_vars == 'read']}\n"
     key = warm.start(warm.write("p.yml", said))
     ended = await warm.end_of(key)
-    assert (ended.outcome, warm.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+    assert (ended.outcome, warm.executors(key)) == (AttemptEnd.OK, ["warm"]), ended.detail
 
 
 async def test_its_processes_carry_the_mark_of_the_attempt(warm: Stage) -> None:
@@ -78,7 +78,7 @@ async def test_its_processes_carry_the_mark_of_the_attempt(warm: Stage) -> None:
     parents = {parent_of(pid) for pid in leftovers.marked(mark)}
     assert zygote_pid(warm) in parents
     warm.cancel(key)
-    assert (await warm.end_of(key)).outcome is Outcome.CANCELLED
+    assert (await warm.end_of(key)).outcome is AttemptEnd.CANCELLED
     assert leftovers.marked(mark) == []
 
 
@@ -87,10 +87,10 @@ async def test_a_killed_zygote_is_replaced_and_nobody_waits(warm: Stage) -> None
     playbook = warm.write("p.yml", SAY)
     os.kill(zygote_pid(warm), signal.SIGKILL)
     key = warm.start(playbook)
-    assert (await warm.end_of(key)).outcome is Outcome.OK
+    assert (await warm.end_of(key)).outcome is AttemptEnd.OK
     assert "cold" in warm.executors(key)[0]
     await warm.warmed()
-    assert (await warm.run(playbook, "again")).outcome is Outcome.OK
+    assert (await warm.run(playbook, "again")).outcome is AttemptEnd.OK
     assert warm.executors(StepKey("acme/run-1", "again", 1)) == ["warm"]
 
 
@@ -101,7 +101,7 @@ async def test_a_zygote_that_hangs_is_waited_for_briefly(warm: Stage) -> None:
     os.kill(stopped, signal.SIGSTOP)
     try:
         ended = await warm.run(playbook)
-        assert ended.outcome is Outcome.OK
+        assert ended.outcome is AttemptEnd.OK
         assert "did not answer in time" in ended.detail
         await until(lambda: not leftovers.alive(stopped))
         await warm.warmed()
@@ -148,7 +148,7 @@ async def test_a_spare_child_that_was_killed_is_not_missed(warm: Stage) -> None:
         os.kill(killed, signal.SIGKILL)
         await until(lambda killed=killed: killed not in spares_of(warm))
         key = warm.start(playbook, step)
-        assert (await warm.end_of(key)).outcome is Outcome.OK
+        assert (await warm.end_of(key)).outcome is AttemptEnd.OK
         assert warm.executors(key) == ["warm"]
 
 
@@ -171,7 +171,7 @@ async def test_a_changed_configuration_makes_it_stale(warm: Stage) -> None:
     (warm.workspace / "ansible.cfg").write_text("[defaults]\ntimeout = 77\n")
     key = warm.start(playbook)
     ended = await warm.end_of(key)
-    assert ended.outcome is Outcome.OK
+    assert ended.outcome is AttemptEnd.OK
     assert warm.executors(key)[0].startswith("cold")
     await warm.warmed()
     await warm.run(playbook, "again")
@@ -190,7 +190,7 @@ async def test_without_an_owner_it_ends(warm: Stage) -> None:
     await until(lambda: attempt.read_result() is not None)
     result = attempt.read_result()
     assert result is not None
-    assert result.outcome is Outcome.OK
+    assert result.outcome is AttemptEnd.OK
 
 
 async def test_a_controller_that_is_killed_leaves_no_zygote(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ async def many(warm: Stage, runs: int) -> None:
     for start in range(0, runs, 4):
         keys = [warm.start(playbook, f"step {n}") for n in range(start, min(start + 4, runs))]
         for key in keys:
-            assert (await warm.end_of(key)).outcome is Outcome.OK
+            assert (await warm.end_of(key)).outcome is AttemptEnd.OK
             assert warm.executors(key) == ["warm"]
         warm.heard.clear()
     await until(lambda: standing_of(pids)[:2] <= (files + 2, below + 1))
@@ -326,7 +326,7 @@ async def test_a_module_on_this_machine_is_forked_and_meets_what_a_new_interpret
     )
     key = warm.start(warm.write("p.yml", said))
     ended = await warm.end_of(key)
-    assert (ended.outcome, warm.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+    assert (ended.outcome, warm.executors(key)) == (AttemptEnd.OK, ["warm"]), ended.detail
 
 
 async def test_collections_beside_the_playbook_come_first(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ async def test_collections_beside_the_playbook_come_first(tmp_path: Path) -> Non
     key = stage.start(playbook)
     ended = await stage.end_of(key)
     await stage.runner.close()
-    assert (ended.outcome, stage.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+    assert (ended.outcome, stage.executors(key)) == (AttemptEnd.OK, ["warm"]), ended.detail
 
 
 async def test_a_forked_module_that_breaks_breaks_alone(warm: Stage) -> None:
@@ -366,7 +366,7 @@ async def test_a_forked_module_that_breaks_breaks_alone(warm: Stage) -> None:
         "          - kill_forked.failed and kill_forked.rc == kill_started.rc\n"
     )
     ended = await warm.run(warm.write("p.yml", said))
-    assert ended.outcome is Outcome.OK, ended.detail
+    assert ended.outcome is AttemptEnd.OK, ended.detail
 
 
 async def test_a_host_that_does_not_answer_keeps_no_other_from_being_told(warm: Stage) -> None:
@@ -436,7 +436,7 @@ async def test_a_forked_module_leaves_what_a_started_one_would(tmp_path: Path) -
     key = warm.start(warm.write("p.yml", said))
     ended = await warm.end_of(key)
     await warm.runner.close()
-    assert (ended.outcome, warm.executors(key)) == (Outcome.OK, ["warm"]), ended.detail
+    assert (ended.outcome, warm.executors(key)) == (AttemptEnd.OK, ["warm"]), ended.detail
     assert "bascule: logins" not in (tmp_path / "ansible.log").read_text()
     left = [path.name for path in (tmp_path / "playbooks").iterdir() if path.name.startswith(("kept", "late"))]
     assert sorted(left) == ["late-forked", "late-started"]

@@ -22,9 +22,9 @@ import pytest
 from orchestrator.config import load
 from orchestrator.shell.wiring import option_models
 from orchestrator.sim.campaign import Campaign, Plan
+from orchestrator.sim.narration import tell, that_matter, wrapped
 from orchestrator.sim.scripts import CUT_HERE, Script, parse
 from orchestrator.sim.simulation import Result, quiet
-from orchestrator.sim.telling import tell, that_matter, wrapped
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import keeping, last_read
+from orchestrator.config import beside_model, last_read
 from orchestrator.core import records as r
 from orchestrator.core.people import AppriseWay, CommandWay
 from orchestrator.shell.wiring import Controller
@@ -175,7 +175,7 @@ async def test_people_ways_and_secrets_are_kept_by_where_they_are_never_what_the
 
 async def test_what_is_kept_is_for_its_owner_alone(small: Small) -> None:
     await begun_once(small)
-    for folder in (keeping.FOLDER, last_read.FOLDER):
+    for folder in (beside_model.FOLDER, last_read.FOLDER):
         assert stat.S_IMODE((small.path / folder).stat().st_mode) == 0o700
         assert all(stat.S_IMODE(p.stat().st_mode) & 0o077 == 0 for p in (small.path / folder).iterdir())
 

@@ -192,13 +192,13 @@ def test_an_outage_of_the_journal_in_the_middle_of_a_run_loses_nothing(house: Ho
     house.goes_down()
     key = next(x.key for x in house.commands(c.RunPlaybook) if isinstance(x, c.RunPlaybook))
     house.journal.refuses = "disk full"
-    house.shell.handle(e.StepEnded(key, e.Outcome.OK))  # its end cannot be written
+    house.shell.handle(e.StepEnded(key, e.AttemptEnd.OK))  # its end cannot be written
     house.journal.refuses = ""
     house.now += 3
     house.shell.handle(e.Ticked())
     assert house.done[-1][0] != house.commands(c.RunPlaybook)[-1]
     assert [x.key for x in house.commands(c.SettleStep) if isinstance(x, c.SettleStep)] == [key]
-    house.shell.handle(e.StepEnded(key, e.Outcome.OK))
+    house.shell.handle(e.StepEnded(key, e.AttemptEnd.OK))
     house.hears(e.Answer.GOOD, 2)
     assert house.shell.engine.decided.open_incidents() == []
     assert len(house.commands(c.RunPlaybook)) == 1

@@ -19,9 +19,9 @@ from orchestrator.core.state.decided import Decided
 from orchestrator.core.state.fold import fold
 from orchestrator.sim.disaster import operator
 from orchestrator.sim.faults import Fault, FaultKind
+from orchestrator.sim.narration import tell
 from orchestrator.sim.nature import Nature
 from orchestrator.sim.simulation import Simulation
-from orchestrator.sim.telling import tell
 
 BEAT_S = 0.25
 WAIT_S = 150.0

@@ -10,8 +10,8 @@ import sys
 from orchestrator.sim.campaign import Campaign, Plan
 from orchestrator.sim.faults import FaultKind
 from orchestrator.sim.names import names_of
+from orchestrator.sim.narration import tell
 from orchestrator.sim.simulation import Result, Simulation, quiet
-from orchestrator.sim.telling import tell
 from tests.lab.story import REPOSITORY
 from tests.sim import models
 from tests.sim.kinds import all_kinds

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.events import Outcome, StepKey
+from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.core.model import Playbook
 from orchestrator.core.reasons import Reason
 from orchestrator.runner.scripted import Ending
@@ -61,7 +61,7 @@ class Playing:
         return self.ends[key]
 
     def _lost(self, key: StepKey) -> None:
-        self._ended(key, Ending(Outcome.LOST))
+        self._ended(key, Ending(AttemptEnd.LOST))
 
     def _ended(self, key: StepKey, ending: Ending) -> bool:
         self.ends.setdefault(key, ending)
@@ -75,92 +75,92 @@ def stage() -> Playing:
 
 
 def test_a_fence_switches_its_place_off(stage: Playing) -> None:
-    assert stage.play("lab/geo-site", "fence-hq").outcome is Outcome.OK
+    assert stage.play("lab/geo-site", "fence-hq").outcome is AttemptEnd.OK
     assert stage.world.off == {HQ}
 
 
 def test_a_fence_needs_what_proves_it_and_not_the_place_itself(stage: Playing) -> None:
     stage.world.cut_power(HQ)
-    assert stage.play("lab/geo-site", "fence-hq").outcome is Outcome.OK
+    assert stage.play("lab/geo-site", "fence-hq").outcome is AttemptEnd.OK
     stage.world.kill("host lab/hq-oob")
-    assert stage.play("lab/geo-site", "fence-hq").outcome is Outcome.UNREACHABLE
+    assert stage.play("lab/geo-site", "fence-hq").outcome is AttemptEnd.UNREACHABLE
 
 
 def test_a_hand_over_stops_the_service_there_and_nothing_else(stage: Playing) -> None:
     stage.world.start_at(ERP, GEO)
-    assert stage.play("lab/return-hq", "hand-over").outcome is Outcome.OK
+    assert stage.play("lab/return-hq", "hand-over").outcome is AttemptEnd.OK
     assert stage.world.acting(ERP) == [HQ]
     stage.world.start_at(ERP, GEO)
     stage.world.kill(GEO)
-    assert stage.play("lab/return-hq", "hand-over").outcome is Outcome.UNREACHABLE
+    assert stage.play("lab/return-hq", "hand-over").outcome is AttemptEnd.UNREACHABLE
     assert GEO in stage.world.acting(ERP)
 
 
 def test_a_move_starts_the_service_there_and_leads_its_users(stage: Playing) -> None:
-    assert stage.play("lab/geo-site", "execute").outcome is Outcome.OK
+    assert stage.play("lab/geo-site", "execute").outcome is AttemptEnd.OK
     assert stage.world.services[ERP].place == GEO
     assert GEO in stage.world.acting(ERP)
 
 
 def test_a_move_needs_its_destination(stage: Playing) -> None:
     stage.world.cut_power(GEO)
-    assert stage.play("lab/geo-site", "execute").outcome is Outcome.UNREACHABLE
+    assert stage.play("lab/geo-site", "execute").outcome is AttemptEnd.UNREACHABLE
     stage.world.cut_power(GEO, -1)
     stage.world.broken["lab/geo-site"] = 1
-    assert stage.play("lab/geo-site", "execute").outcome is Outcome.FAILED
+    assert stage.play("lab/geo-site", "execute").outcome is AttemptEnd.FAILED
     assert stage.world.services[ERP].place == HQ
 
 
 def test_a_path_is_led_and_led_back_also_where_the_first_way_is_cut(stage: Playing) -> None:
     stage.world.kill("lab/isp-a")
-    assert stage.play("lab/backup-isp", "execute", STAFF).outcome is Outcome.OK
+    assert stage.play("lab/backup-isp", "execute", STAFF).outcome is AttemptEnd.OK
     assert stage.world.engaged == {"lab/backup-isp"}
     assert stage.world.works(STAFF)
-    assert stage.play("lab/backup-isp.back", "execute", STAFF).outcome is Outcome.OK
+    assert stage.play("lab/backup-isp.back", "execute", STAFF).outcome is AttemptEnd.OK
     assert not stage.world.engaged
 
 
 def test_a_restart_needs_its_place_and_mends_a_crash(stage: Playing) -> None:
     stage.world.crash(TILL)
     stage.world.kill(HQ)
-    assert stage.play("lab/restart", "execute", TILL).outcome is Outcome.UNREACHABLE
+    assert stage.play("lab/restart", "execute", TILL).outcome is AttemptEnd.UNREACHABLE
     stage.world.kill(HQ, -1)
-    assert stage.play("lab/restart", "execute", TILL).outcome is Outcome.OK
+    assert stage.play("lab/restart", "execute", TILL).outcome is AttemptEnd.OK
     assert stage.world.works(TILL)
 
 
 def test_preparing_and_finishing_change_nothing_yet(stage: Playing) -> None:
-    assert stage.play("lab/geo-site", "prepare").outcome is Outcome.OK
-    assert stage.play("lab/geo-site", "finish").outcome is Outcome.OK
+    assert stage.play("lab/geo-site", "prepare").outcome is AttemptEnd.OK
+    assert stage.play("lab/geo-site", "finish").outcome is AttemptEnd.OK
     assert stage.world.acting(ERP) == [HQ]
     assert stage.world.services[ERP].place == HQ
 
 
 def test_a_target_lets_in_no_smaller_epoch_than_it_has_seen(stage: Playing) -> None:
-    assert stage.play("lab/geo-site", "fence-hq", epoch=3).outcome is Outcome.OK
+    assert stage.play("lab/geo-site", "fence-hq", epoch=3).outcome is AttemptEnd.OK
     stage.world.off.clear()
     late = stage.play("lab/geo-site", "fence-hq", epoch=2)
-    assert late.outcome is Outcome.STALE_EPOCH
+    assert late.outcome is AttemptEnd.STALE_EPOCH
     assert late.detail == "lab/hq has seen epoch 3; this is 2"
     assert stage.world.off == set()
-    assert stage.play("lab/geo-site", "execute", epoch=2).outcome is Outcome.OK, "another target has not seen it"
+    assert stage.play("lab/geo-site", "execute", epoch=2).outcome is AttemptEnd.OK, "another target has not seen it"
     assert [x.epoch for x in stage.targets.accepted] == [3, 2]
 
 
 def test_from_a_blind_controller_no_playbook_reaches_anything(stage: Playing) -> None:
     stage.world.blind["local"] = 1
-    assert stage.play("lab/geo-site", "execute").outcome is Outcome.UNREACHABLE
+    assert stage.play("lab/geo-site", "execute").outcome is AttemptEnd.UNREACHABLE
 
 
 @pytest.mark.parametrize(
     ("luck", "ends", "moved"),
     [
-        ("fails", Outcome.FAILED, False),
-        ("useless", Outcome.OK, False),
-        ("unseen", Outcome.LOST, True),
+        ("fails", AttemptEnd.FAILED, False),
+        ("useless", AttemptEnd.OK, False),
+        ("unseen", AttemptEnd.LOST, True),
     ],
 )
-def test_bad_luck_of_a_playbook(luck: str, ends: Outcome, moved: bool) -> None:
+def test_bad_luck_of_a_playbook(luck: str, ends: AttemptEnd, moved: bool) -> None:
     stage = Playing()
     stage.targets.misfortunes["lab/geo-site"] = [Misfortune(luck)]
     assert stage.play("lab/geo-site", "execute").outcome is ends
@@ -173,7 +173,7 @@ def test_half_a_move_starts_the_service_at_most_and_never_leads_its_users() -> N
         stage = Playing()
         stage.targets.seed = f"half-{chance}"
         stage.targets.misfortunes["lab/geo-site"] = [Misfortune("half")]
-        assert stage.play("lab/geo-site", "execute").outcome is Outcome.FAILED
+        assert stage.play("lab/geo-site", "execute").outcome is AttemptEnd.FAILED
         assert stage.world.services[ERP].place == HQ
         began.add(GEO in stage.world.acting(ERP))
     assert began == {True, False}
@@ -185,7 +185,7 @@ def test_one_that_hangs_ends_with_its_time_out(stage: Playing) -> None:
     stage.world.timeline.run_until(59.0)
     assert key not in stage.ends
     stage.world.timeline.run_until(61.0)
-    assert stage.ends[key].outcome is Outcome.TIMED_OUT
+    assert stage.ends[key].outcome is AttemptEnd.TIMED_OUT
 
 
 def test_a_playbook_that_was_cancelled_changes_nothing_any_more(stage: Playing) -> None:
@@ -225,4 +225,4 @@ def test_a_move_taken_out_of_the_configuration_reaches_nothing() -> None:
     gone = StepKey("r9", "execute", 1)
     stage.targets.plays(RunPlaybook(gone, "lab", Playbook("p.yml", "d"), {}, 1, 60.0))
     stage.world.timeline.run_until(100.0)
-    assert stage.ends[gone].outcome is Outcome.UNREACHABLE
+    assert stage.ends[gone].outcome is AttemptEnd.UNREACHABLE

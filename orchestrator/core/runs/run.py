@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from orchestrator.core import records as r
 from orchestrator.core.commands import CancelStep, NoticeKind, SettleStep
 from orchestrator.core.durations import show_duration
-from orchestrator.core.events import Outcome, StepAdopted, StepEnded
+from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded
 from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import endings, looking, steps
@@ -23,16 +23,16 @@ from orchestrator.core.runs.plan import beginning, books_of, work_of
 from orchestrator.core.state.decided import Run, Step, step_key
 from orchestrator.core.turn import Turn
 
-_FAILED_BY: dict[Outcome, Reason] = {
-    Outcome.FAILED: Reason.PLAYBOOK_FAILED,
-    Outcome.UNREACHABLE: Reason.UNREACHABLE,
-    Outcome.CANCELLED: Reason.CANCELLED,
-    Outcome.COULD_NOT_START: Reason.COULD_NOT_START,
-    Outcome.PLAN_CHANGED: Reason.PLAN_CHANGED,
-    Outcome.STALE_EPOCH: Reason.STALE_EPOCH,
-    Outcome.TIMED_OUT: Reason.TIMED_OUT,
-    Outcome.NEVER_BEGUN: Reason.NEVER_BEGUN,
-    Outcome.LOST: Reason.END_NOT_SEEN,
+_FAILED_BY: dict[AttemptEnd, Reason] = {
+    AttemptEnd.FAILED: Reason.PLAYBOOK_FAILED,
+    AttemptEnd.UNREACHABLE: Reason.UNREACHABLE,
+    AttemptEnd.CANCELLED: Reason.CANCELLED,
+    AttemptEnd.COULD_NOT_START: Reason.COULD_NOT_START,
+    AttemptEnd.PLAN_CHANGED: Reason.PLAN_CHANGED,
+    AttemptEnd.STALE_EPOCH: Reason.STALE_EPOCH,
+    AttemptEnd.TIMED_OUT: Reason.TIMED_OUT,
+    AttemptEnd.NEVER_BEGUN: Reason.NEVER_BEGUN,
+    AttemptEnd.LOST: Reason.END_NOT_SEEN,
 }
 
 
@@ -60,18 +60,18 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
     if step is None or step.attempt != event.key.attempt or step.state not in live:
         return
     outcome = event.outcome
-    if outcome is Outcome.NEVER_BEGUN and step.machine not in ("", turn.decided.machine):
-        outcome = Outcome.LOST  # whoever was not to carry it out cannot know
-    if outcome is Outcome.OK:
+    if outcome is AttemptEnd.NEVER_BEGUN and step.machine not in ("", turn.decided.machine):
+        outcome = AttemptEnd.LOST  # whoever was not to carry it out cannot know
+    if outcome is AttemptEnd.OK:
         endings.playbook_done(turn, run, step, Reason.CONDITIONS_MET, event.detail or "playbook ended well", event)
-    elif outcome is Outcome.NEVER_BEGUN and step.state is r.StepState.UNSEEN:
+    elif outcome is AttemptEnd.NEVER_BEGUN and step.state is r.StepState.UNSEEN:
         turn.record(r.StepRetried(turn.now(), run.id, step.name, Reason.NEVER_BEGUN, event.detail))
-    elif outcome in (Outcome.TIMED_OUT, Outcome.LOST):
+    elif outcome in (AttemptEnd.TIMED_OUT, AttemptEnd.LOST):
         reason = _FAILED_BY[outcome]
         turn.record(r.StepLooked(turn.now(), run.id, step.name, step.attempt, reason, event.detail))
         done_when = looking.done_when_of(turn, run, step)
         turn.ask_now(done_when.checks() if done_when else ())
-    elif outcome is Outcome.CANCELLED and run.abort is not None:
+    elif outcome is AttemptEnd.CANCELLED and run.abort is not None:
         endings.finish(
             turn, run, step, r.StepState.FAILED, Reason.ABORTED, event.detail or f"by {run.abort.who}", event
         )
@@ -79,7 +79,7 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
         endings.end(turn, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {why}")
     else:
         detail = event.detail or outcome.value
-        if outcome is Outcome.PLAN_CHANGED:
+        if outcome is AttemptEnd.PLAN_CHANGED:
             with contextlib.suppress(LookupError):
                 see(turn, {work_of(turn, run, step).playbook.digest: detail})
         endings.fail(turn, run, step, _FAILED_BY[outcome], detail, event)

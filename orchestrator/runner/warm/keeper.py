@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.core.apart import kept_for
+from orchestrator.core.client_keys import kept_for
 from orchestrator.runner.warm.owner import Zygote
 
 LIMIT_S = 15.0  # for one look at all hosts of a client

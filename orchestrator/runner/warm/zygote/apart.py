@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from orchestrator.core.apart import kept_for
+from orchestrator.core.client_keys import kept_for
 from orchestrator.runner import connections, steering
 from orchestrator.runner.warm.zygote import places
 

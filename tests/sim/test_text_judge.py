@@ -6,7 +6,7 @@ from orchestrator.core.records import VerdictChanged
 from orchestrator.probes import kind
 from orchestrator.sim.names import names_of
 from orchestrator.sim.simulation import Result, Simulation, quiet
-from orchestrator.sim.texts import RULE
+from orchestrator.sim.text_judge import RULE
 from tests.hostile.corpus import CORPUS
 from tests.mutants.mutant import put
 from tests.sim import models

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.probes.airspace import IN_AIR_MAX, Airspace
+from orchestrator.probes.in_flight import IN_AIR_MAX, InFlight
 
 
 def test_a_target_that_answers_is_asked_on_every_beat() -> None:
-    air = Airspace()
+    air = InFlight()
     for _ in range(3):
         assert air.beat()
         assert not air.ended()
@@ -18,7 +18,7 @@ def test_a_target_that_answers_is_asked_on_every_beat() -> None:
 
 
 def test_a_beat_that_finds_a_question_in_the_air_waits_for_its_end() -> None:
-    air = Airspace()
+    air = InFlight()
     assert air.beat()
     assert not air.beat()
     assert air.ended(), "the beat that waited is asked now"
@@ -28,7 +28,7 @@ def test_a_beat_that_finds_a_question_in_the_air_waits_for_its_end() -> None:
 
 def test_further_beats_are_skipped_and_counted() -> None:
     """A target that takes ten beats to answer is asked twice, and not eleven times."""
-    air = Airspace()
+    air = InFlight()
     assert air.beat()
     assert [air.beat() for _ in range(10)] == [False] * 10
     assert air.skipped == 9
@@ -37,7 +37,7 @@ def test_further_beats_are_skipped_and_counted() -> None:
 
 
 def test_who_cannot_wait_is_asked_beside_a_question_that_hangs() -> None:
-    air = Airspace()
+    air = InFlight()
     assert air.beat()
     assert air.now()
     assert air.in_air == IN_AIR_MAX
@@ -51,7 +51,7 @@ def test_who_cannot_wait_is_asked_beside_a_question_that_hangs() -> None:
 
 def test_asked_for_out_of_the_beat() -> None:
     """Nothing is in the air: it goes out at once, and the beat that follows waits for it."""
-    air = Airspace()
+    air = InFlight()
     assert air.now()
     assert not air.beat()
     assert air.ended()
@@ -59,13 +59,13 @@ def test_asked_for_out_of_the_beat() -> None:
 
 def test_an_end_without_a_question_is_told() -> None:
     with pytest.raises(ValueError, match="none was in the air"):
-        Airspace().ended()
+        InFlight().ended()
 
 
 @given(st.lists(st.sampled_from(["beat", "now", "ended"])))
 def test_never_more_than_two_and_nobody_waits_for_nothing(script: list[str]) -> None:
     """Whatever comes in whatever order."""
-    air = Airspace()
+    air = InFlight()
     sent = ended = beats = 0
     for word in script:
         if word == "ended" and not air.in_air:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from orchestrator.core.events import Answer
 from orchestrator.core.records import Verdict
-from orchestrator.journal.taken import ROW_FIELDS, Taken, TakenRows
+from orchestrator.journal.row_changes import ROW_FIELDS, Taken, TakenRows
 
 _VERDICT, _BAD, _NONE, _ANSWER, _SENT_AT = (
     ROW_FIELDS.index(name) for name in ("verdict", "bad_streak", "none_streak", "last_answer", "last_sent_at")

@@ -21,7 +21,7 @@ IN_AIR_MAX = 2  # the beat's, and one that was asked for
 
 
 @dataclass(slots=True)
-class Airspace:
+class InFlight:
     """Of one check. Whoever is answered True sends a question at once, and says `ended` when that has its answer."""
 
     in_air: int = 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from orchestrator.core.events import Answer
 from orchestrator.core.health.detector import Row
 from orchestrator.core.records import Verdict
-from orchestrator.journal.keeping import Keeping
-from orchestrator.journal.taken import TakenRows
+from orchestrator.journal.row_changes import TakenRows
+from orchestrator.journal.row_writes import Keeping
 
 PATIENCE_S = 2.0
 

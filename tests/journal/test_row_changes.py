@@ -12,7 +12,7 @@ from orchestrator.core.events import Answer, Observed
 from orchestrator.core.health import detector
 from orchestrator.core.health.detector import Row
 from orchestrator.core.model import LatencyWindow, LossWindow
-from orchestrator.journal.taken import TakenRows
+from orchestrator.journal.row_changes import TakenRows
 from tests.core.world import check
 
 WEB = check("web")
