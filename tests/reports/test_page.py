@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass, replace
 from html.parser import HTMLParser
 
 from orchestrator.core import records as r
@@ -150,3 +150,25 @@ def test_an_account_is_plain_json() -> None:
     }
     assert told["tiers"][0]["reason"] == "not viable"
     assert told["meter"]["lost"] == 3
+
+
+def test_whatever_an_account_says_acts_on_nothing_in_the_page() -> None:
+    """Each text of each account, whatever it is joined with: escaped, and without control or direction characters."""
+    hostile = "<b>\x1b]0;OWNED\x07\u202eevil\u009b31m"
+
+    def spoilt(value: object) -> object:
+        if isinstance(value, str):
+            return hostile
+        if isinstance(value, tuple):
+            return tuple(spoilt(x) for x in value)
+        if is_dataclass(value) and not isinstance(value, type):
+            keep = ("id", "phase", "known", "kind")  # ours, and looked up
+            return replace(
+                value, **{f.name: spoilt(getattr(value, f.name)) for f in fields(value) if f.name not in keep}
+            )
+        return value
+
+    said = page([spoilt(a) for a in three_acts()], wall=WALL, title=hostile)  # type: ignore[misc]
+    assert said.count("&lt;b&gt;") > 100
+    assert "<b>\\x1b" not in said
+    assert not [c for c in "\x1b\x07\u202e\u009b" if c in said]
