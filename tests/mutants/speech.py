@@ -14,7 +14,6 @@ from orchestrator.core import records as r
 from orchestrator.core.deciding import incident, recovery
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs import endings
 from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.state.decided import Incident, Run
 from orchestrator.core.turn import Turn
@@ -147,7 +146,7 @@ def without_detection() -> Iterator[None]:
 @contextmanager
 def never_stopped() -> Iterator[None]:
     """A run that was stopped before anything of it was begun is told as failed."""
-    with put(endings, "failed", lambda _run: True), put(claims, "failed", lambda _run: True):
+    with put(Run, "failed", property(lambda _run: True)), put(claims, "failed", lambda _run: True):
         yield
 
 

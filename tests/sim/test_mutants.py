@@ -50,3 +50,9 @@ def test_two_clients_of_equal_addresses_meet_where_the_rule_is_taken_out(name: s
 def test_every_mutant_has_a_name_of_its_own_and_a_statement_that_should_notice() -> None:
     assert len({m.name for m in MUTANTS}) == len(MUTANTS)
     assert all(m.expected and m.takes_out for m in MUTANTS)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_what_a_mutant_takes_out_is_there(mutant: Mutant) -> None:
+    with mutant.out():
+        pass
