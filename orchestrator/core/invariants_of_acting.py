@@ -230,9 +230,9 @@ def way_back(turn: Turn, record: r.RunStarted, service: Service) -> None:
     if since is None or turn.now() < since + service.hold_down_s:
         well = "not seen healthy" if since is None else f"healthy for {show_duration(turn.now() - since)}"
         raise InvariantBroken(18, rule, f"{record.run}: {well}, {show_duration(service.hold_down_s)} wanted")
-    ended = [(x.started, x.ended) for x in turn.decided.runs.values() if x.started.service == service.id]
-    ways_back = [e.at for started, e in ended if started.incident is None and e is not None and not e.ok]
-    given_up = [*state.left.values(), *ways_back]
+    others = [x for x in turn.decided.runs.values() if x.started.service == service.id and x.id != record.run]
+    failed = [x.ended.at for x in others if x.started.incident is None and x.ended is not None and not x.ended.ok]
+    given_up = [*state.left.values(), *failed]
     if given_up and turn.now() < max(given_up) + service.cool_down_s:
         ago = show_duration(turn.now() - max(given_up))
         raise InvariantBroken(8, COOL_DOWN, f"{record.run}: something was given up {ago} ago")

@@ -413,6 +413,19 @@ def test_8_no_automatic_way_back_within_the_cool_down() -> None:
     assert "statement 8" in wrong(world, home(world))
 
 
+def test_8_a_way_back_that_ends_in_the_moment_it_starts_does_not_speak_against_itself() -> None:
+    """Its plan was edited, say: it is refused at its first step, in the step of the engine in which it began."""
+    world = lab()
+    world.run(3600)
+    world.decided().services["acme/erp"].healthy_since = 0.0
+    hand_over = r.PlannedStep("hand-over-geo", r.StepKind.FENCE, "acme/geo", hand_over=True)
+    ended = r.RunEnded(world.now, "r9", False, Reason.PLAN_CHANGED, "edited")
+    started = replace(home(world), steps=(PREFLIGHT, hand_over, EXECUTE))
+    right(world, started, ended)
+    again = replace(started, run="r10", at=world.now)
+    assert "statement 8" in wrong(world, again)
+
+
 # ---- what people said
 
 

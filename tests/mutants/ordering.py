@@ -111,7 +111,7 @@ def lost_as_never_begun() -> Iterator[None]:
         lost = event.outcome is e.AttemptEnd.LOST and unseen
         ended(turn, replace(event, outcome=e.AttemptEnd.NEVER_BEGUN) if lost else event)
 
-    with put(run, "step_ended", step_ended):
+    with put(engine.HEAR, e.StepEnded, step_ended):
         yield
 
 
@@ -275,13 +275,16 @@ ORDERING = (
         needs=("program crashes|program hangs|power cut",),
     ),
     Mutant("steps", "the playbook before its fence", (14, 16), execute_first, needs=("power cut",)),
-    Mutant("journal first", "acts, then writes", (4,), act_then_write),
+    Mutant(
+        "journal first", "acts, then writes", (4,), act_then_write, beyond_the_core="the shell writes, and carries out"
+    ),
     Mutant(
         "look first",
         "tries again without a look",
         (5, 6),
         retry_unlooked,
         needs=("playbook's end unseen|playbook hangs|" + DEATHS,),
+        beyond_the_core="that a look began is on record, and not what it saw",
     ),
     Mutant("never begun", "an end unseen is taken for no beginning", (5, 6), lost_as_never_begun, needs=(DEATHS,)),
     Mutant(
@@ -313,6 +316,7 @@ ORDERING = (
         (16, 20),
         row(r.StepKind.PROOF, fences=False, wanted=lambda _subject: None),
         needs=("power cut|cut off",),
+        beyond_the_core="nothing comes in then, and a person is asked",
     ),
     Mutant(
         "held resource",
@@ -338,6 +342,7 @@ ORDERING = (
         (3,),
         target_of_any_epoch,
         needs=("controller stands still at an entry",),
+        beyond_the_core="what a target lets in is not the core's to know",
     ),
     Mutant(
         "not guarded",
@@ -345,6 +350,7 @@ ORDERING = (
         (3,),
         silent_of_unguarded,
         needs=("power cut|cut off",),
+        beyond_the_core="what the runner leaves out is not the core's to know",
     ),
     Mutant(
         "notices",
@@ -353,6 +359,7 @@ ORDERING = (
         telling_once,
         needs=("controller killed at an entry|controller stands still at an entry",),
         rest=True,
+        beyond_the_core="it takes the end of everything to see",
     ),
     Mutant("kept connections", "connections are found by address alone", (21,), found_by_address),
     Mutant("inventories", "one client's playbook with another's inventory", (21,), of_the_first_client),
