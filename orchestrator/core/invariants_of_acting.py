@@ -6,7 +6,7 @@ and the rows alone: a guard that is broken would otherwise be held against itsel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
@@ -174,9 +174,9 @@ def explained(turn: Turn, run: str, service: Service) -> None:
         falls = _falls(turn, client, limits.failure_window_s, turn.decided.services[service.id].resumed_at)
         for at, _ in falls:
             within = {causes for then, causes in falls if at <= then <= at + limits.failure_window_s}
-            if not _explains(list(within), limits.failure_domains):
+            if (apart := _apart(within)) > limits.failure_domains:
                 rule = "more than P unexplained failure domains: no automatic action"
-                evidence = f"{run}: no {limits.failure_domains} of {', '.join(sorted(set().union(*within)))}"
+                evidence = f"{run}: {apart} with no cause in common: {', '.join(sorted(set().union(*within)))}"
                 raise InvariantBroken(13, rule, evidence)
 
 
@@ -207,14 +207,18 @@ def _causes(turn: Turn, fall: r.VerdictChanged, users: Sequence[Service]) -> fro
     return frozenset(causes or {f"{check.client}/{check.host or check.name}"})
 
 
-def _explains(falls: Sequence[frozenset[str]], most: int) -> bool:
-    """Whether so many causes can be chosen that each fall has one of them. Tried, not estimated."""
-    if not falls:
-        return True
-    if most <= 0:
-        return False
-    least = min(falls, key=len)
-    return any(_explains([f for f in falls if cause not in f], most - 1) for cause in least)
+def _apart(falls: Iterable[frozenset[str]]) -> int:
+    """How many of these falls share no cause with each other: so many causes there are at least.
+
+    Counted greedily, the fewest causes first: it may be too few, and is never too many.
+    """
+    taken: set[str] = set()
+    found = 0
+    for causes in sorted(falls, key=lambda causes: (len(causes), sorted(causes))):
+        if not causes & taken:
+            taken |= causes
+            found += 1
+    return found
 
 
 # ---- order
