@@ -6,6 +6,7 @@ and the rows alone: a guard that is broken would otherwise be held against itsel
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core import records as r
@@ -172,28 +173,42 @@ def explained(turn: Turn, run: str, service: Service) -> None:
     everyone = own if own.failure_domains >= workspace.failure_domains else workspace
     for limits, client in ((everyone, None), (own, service.client)):
         falls = _falls(turn, client, limits.failure_window_s, turn.decided.services[service.id].resumed_at)
-        for at, _ in falls:
-            within = {causes for then, causes in falls if at <= then <= at + limits.failure_window_s}
-            if (apart := _apart(within)) > limits.failure_domains:
+        within: Counter[frozenset[str]] = Counter()
+        ends = 0
+        for at, gone in falls:
+            known = len(within)
+            while ends < len(falls) and falls[ends][0] <= at + limits.failure_window_s:
+                within[falls[ends][1]] += 1
+                ends += 1
+            if len(within) > known and (apart := _apart(within)) > limits.failure_domains:
                 rule = "more than P unexplained failure domains: no automatic action"
                 evidence = f"{run}: {apart} with no cause in common: {', '.join(sorted(set().union(*within)))}"
                 raise InvariantBroken(13, rule, evidence)
+            within[gone] -= 1
+            if not within[gone]:
+                del within[gone]
 
 
 def _falls(turn: Turn, client: str | None, window_s: float, since: float) -> list[tuple[float, frozenset[str]]]:
-    """When a check fell that a service's health rests on, and by which causes; of this client's services, or all."""
+    """When a check fell that a service's health rests on, and by which causes, oldest first.
+
+    Of this client's services, or of all.
+    """
     found = []
-    services = [s for s in turn.model.services.values() if client in (None, s.client)]
+    resting_on: dict[str, list[Service]] = {}
+    for service in turn.model.services.values():
+        for check in set(service.healthy_when.checks()) if client in (None, service.client) else ():
+            resting_on.setdefault(check, []).append(service)
     for fall in turn.decided.fell.values():
-        users = [s for s in services if fall.check in s.healthy_when.checks()]
+        users = resting_on.get(fall.check, [])
         row = turn.rows().get(fall.check)
         if not users or row is None or row.last_good_at is None or fall.first_bad_at is None:
             continue
-        check = turn.model.checks[fall.check]
+        stale_s = turn.model.checks[fall.check].stale_after_s
         counts = fall.at > since and (turn.now() - fall.at <= window_s or _is_down(turn, fall.check))
-        if counts and row.last_good_at >= fall.first_bad_at - check.stale_after_s:
+        if counts and row.last_good_at >= fall.first_bad_at - stale_s:
             found.append((fall.at, _causes(turn, fall, users)))
-    return found
+    return sorted(found, key=lambda fall: fall[0])
 
 
 def _causes(turn: Turn, fall: r.VerdictChanged, users: Sequence[Service]) -> frozenset[str]:
