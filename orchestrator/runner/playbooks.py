@@ -104,7 +104,7 @@ class PlaybookRunner:
 
     def forget(self, run: str) -> None:
         """Drop what is kept of a run that is over; does nothing while one of its attempts still runs."""
-        if any(key.run == run for key in self._following):
+        if any(key.run == run and not task.done() for key, task in self._following.items()):
             return
         attempts.forget(self.private, run)
 
