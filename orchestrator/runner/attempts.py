@@ -88,13 +88,13 @@ class Attempt:
                 self.path.rename(aside)
                 return
 
-    def begun_by(self, on_record: str) -> str:
-        """The machine that carried it out, as it says itself, else as the journal says; empty: nobody says."""
+    def begun_by(self, here: str) -> str:
+        """The machine that carried it out; `here` where nothing says which."""
         try:
             known = self.machine.read_text(encoding="utf-8", errors="replace").strip("\0")
         except OSError:
             known = ""
-        return known or on_record
+        return known or here
 
     def create(self, beginning: str = "", machine: str = "") -> None:
         """Make the directory, durably. Raises FileExistsError if the attempt has been begun before."""
@@ -223,6 +223,18 @@ def write_once(path: Path, content: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     sync_directory(path.parent)
+
+
+def unfinished(events: list[dict[str, object]]) -> dict[str, str]:
+    """Host to the task that had begun there and was not seen to end."""
+    running: dict[str, str] = {}
+    for event in events:
+        started, task = event.get("started"), event.get("task")
+        if isinstance(started, dict):
+            running[started["host"]] = started["name"]
+        elif isinstance(task, dict):
+            running.pop(task["host"], None)
+    return running
 
 
 def write_atomically(path: Path, content: Mapping[str, Any]) -> None:

@@ -271,10 +271,10 @@ class PlaybookRunner:
 
     async def _settle_known(self, command: SettleStep) -> None:
         attempt = Attempt(self.private, command.key)
-        by = attempt.begun_by(command.machine)
-        if attempt.exists() and not attempt.is_of(command.beginning):
+        by, known = command.machine, attempt.exists()
+        if known and not attempt.is_of(command.beginning):
             why = f"nothing is known of it: what is kept in {attempt.path} is of another run that had the same id"
-        elif self._remembers and by not in ("", self.machine):
+        elif not known and self._remembers and by not in ("", self.machine):
             why = f"it was begun by {by}, and this is {self.machine}: what came of it there is not known here"
         else:
             await self._settle(command.key)
@@ -347,13 +347,16 @@ class PlaybookRunner:
             result = Result(outcome, "its worker ended before it had started anything", tasks)
             attempt.write_result(result)
             return result
-        why = ["its worker was killed"]
+        by = attempt.begun_by(self.machine)
+        why = [
+            "its worker was killed" if by == self.machine else f"it was begun by {by}, and no end of it is known here"
+        ]
         remain = 0
         if found["boot"] == leftovers.boot_id():
             remain = leftovers.end_all(mark=found["mark"])
         if remain:
             why.append(f"{remain} of its processes on this machine could not be ended")
-        running = _unfinished(events)
+        running = attempts.unfinished(events)
         if running:
             why[0] += ", during " + "; ".join(f"{host}: {name}" for host, name in running.items())
         chosen = settings.Settings.find(self.workspace, os.environ)
@@ -375,18 +378,6 @@ class PlaybookRunner:
         result = Result(AttemptEnd.LOST, "; ".join(filter(None, why)), tasks)
         attempt.write_result(result)
         return result
-
-
-def _unfinished(events: list[dict[str, object]]) -> dict[str, str]:
-    """Host to the task that had begun there and was not seen to end."""
-    running: dict[str, str] = {}
-    for event in events:
-        started, task = event.get("started"), event.get("task")
-        if isinstance(started, dict):
-            running[started["host"]] = started["name"]
-        elif isinstance(task, dict):
-            running.pop(task["host"], None)
-    return running
 
 
 def _not_started(why: str) -> Result:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from orchestrator.core.events import AttemptEnd, StepKey
-from orchestrator.runner import machine
+from orchestrator.core.events import AttemptEnd, StepAdopted, StepKey
+from orchestrator.runner import leftovers, machine
 from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.machine import machine_of
-from tests.runner.stage import Stage
+from tests.runner.stage import Stage, until
 
 ADD = "    - ansible.builtin.shell: echo once >> {}/done\n"
 
@@ -78,22 +77,54 @@ async def test_the_same_machine_does_know(stage: Stage) -> None:
     assert (await stage.end_of(key)).outcome is AttemptEnd.NEVER_BEGUN
 
 
-async def test_a_copy_of_another_machines_attempts_is_not_believed(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From here on this is another machine."""
+    machine_id = tmp_path / "machine-id"
+    machine_id.write_text("another\n")
+    monkeypatch.setattr(machine, "MACHINE_ID", machine_id)
+
+
+@pytest.mark.parametrize("on_record", [True, False])
+async def test_of_a_copy_the_ends_that_are_in_it_are_known_and_nothing_else(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_record: bool
 ) -> None:
-    """A backup that was restored elsewhere says "still running", and the first machine may have ended it."""
+    """What a restored backup tells as still running, the first machine may have ended. Nothing here is ended for it."""
     playbook = stage.write("move.yml", ADD.format(stage.workspace))
     first = stage.runner.machine
     key = stage.start(playbook)
     assert (await stage.end_of(key)).outcome is AttemptEnd.OK
     await stage.runner.close()
-    shutil.copytree(stage.runner.private, tmp_path / "backup")
-    machine_id = tmp_path / "machine-id"
-    machine_id.write_text("another\n")
-    monkeypatch.setattr(machine, "MACHINE_ID", machine_id)
-    stage.heard.clear()
+    if not on_record:
+        Attempt(stage.runner.private, key).result.unlink()
+    ended: list[object] = []
+    monkeypatch.setattr(leftovers, "boot_id", lambda: "of another boot")
+    monkeypatch.setattr(leftovers, "end_all", lambda **given: ended.append(given) or 0)
+    moved(monkeypatch, tmp_path)
     stage.open()
     for named in (first, ""):  # of a version that put no machine on record, the attempt itself tells
         stage.heard.clear()
         stage.settle(key, playbook, machine=named)
-        assert (await stage.end_of(key)).outcome is AttemptEnd.LOST
+        found = await stage.end_of(key)
+        assert found.outcome is (AttemptEnd.OK if on_record else AttemptEnd.LOST)
+        assert on_record or f"it was begun by {first}, and no end of it is known here" in found.detail
+    assert not ended
+
+
+async def test_what_runs_here_is_adopted_whatever_the_machine_is_called(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine-id was made anew, say: a worker that lives here is no attempt whose end is not known."""
+    act = f"sleep 4; echo once >> {stage.workspace}/done"
+    playbook = stage.write("move.yml", f"    - ansible.builtin.shell: {act}\n")
+    first = stage.runner.machine
+    key = stage.start(playbook)
+    await until(lambda: bool(stage.running(key)))
+    await stage.runner.close()
+    moved(monkeypatch, tmp_path)
+    stage.open()
+    assert stage.runner.machine != first
+    stage.heard.clear()
+    stage.settle(key, playbook, machine=first)
+    assert (await stage.end_of(key)).outcome is AttemptEnd.OK
+    assert isinstance(stage.heard[0], StepAdopted)
+    assert (stage.workspace / "done").read_text() == "once\n"
