@@ -73,10 +73,10 @@ def in_sight(turn: Turn, run: str, service: Service) -> None:
 
 def _sees(turn: Turn, vantage: str) -> bool:
     """Whether a reference of it answered its last question well, not too long ago; or it has none."""
-    references = [c for c in turn.model.checks.values() if c.reference and c.vantage == vantage]
-    for check in references:
-        row = turn.rows().get(check.id)
-        if row is not None and row.last_answer is Answer.GOOD and turn.now() - row.last_sent_at <= check.stale_after_s:
+    references = turn.references(vantage)
+    for name in references:
+        row, stale_s = turn.rows().get(name), turn.model.checks[name].stale_after_s
+        if row is not None and row.last_answer is Answer.GOOD and turn.now() - row.last_sent_at <= stale_s:
             return True
     return not references
 
@@ -91,8 +91,7 @@ def confirmed(turn: Turn, record: r.VerdictChanged) -> None:
     check, row = turn.model.checks[record.check], turn.rows()[record.check]
     if row.spoken_bad >= check.fall or row.last_silent_at is None:
         return  # it fell by what was answered
-    references = [c.id for c in turn.model.checks.values() if c.reference and c.vantage == check.vantage]
-    if not any(_vouches(turn, c, row.last_silent_at) for c in references):
+    if not any(_vouches(turn, c, row.last_silent_at) for c in turn.references(check.vantage)):
         rule = "silence is no verdict without a reference that answers"
         raise InvariantBroken(10, rule, f"{record.check}: no reference of {check.vantage} answered then and since")
 
