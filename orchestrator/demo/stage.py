@@ -62,8 +62,11 @@ class Stage:
         if self._daemon is not None and self._daemon.poll() is not None:
             last = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
             raise StageFailed(f"the daemon ended with {self._daemon.returncode}: {' | '.join(last)}")
-        with contextlib.suppress(JournalUnreadable):  # the daemon is just about to make it
+        try:
             self._reader.more()
+        except JournalUnreadable:
+            if not self._reader.empty:
+                raise  # else the daemon is just about to make it
         self.user.poll()
         with contextlib.suppress(OSError):  # the staff's desk loses its power in the second act
             self.staff.poll()
