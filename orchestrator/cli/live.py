@@ -17,7 +17,7 @@ from orchestrator.cli.status import columns
 from orchestrator.cli.workspace import reading
 from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.durations import show_duration
-from orchestrator.core.events import TaskTime
+from orchestrator.core.events import OF_RUNS, TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
 from orchestrator.core.state.decided import Run
@@ -118,8 +118,8 @@ class Follower:
             return
         run = self.journal.state.decided.runs.get(answer.run)
         if not wait or run is None:
-            begun = word.kind.value in ("failover", "failback")
-            said = f"run {answer.run} has begun" if begun else f"{word.kind.value}: {answer.evidence or answer.run}"
+            about = word.kind in OF_RUNS  # it was there before
+            said = f"{word.kind.value}: {answer.evidence or answer.run}" if about else f"run {answer.run} has begun"
             show([line(f"{said}; see it: bascule status --watch, bascule report {answer.run}")])
             return
         show(self._last_lines(run))

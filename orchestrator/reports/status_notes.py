@@ -20,7 +20,6 @@ from orchestrator.reports.status_parts import recorded_before
 
 
 def brakes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
-    """What keeps bascule from acting for it by itself."""
     """Why nothing would be done for it by itself, or not without asking."""
     for subject, hold in state.holds.items():
         if d.covers(subject, service.id):
