@@ -15,7 +15,7 @@ from orchestrator.core.records import Record
 THREE_ACTS = Path(__file__).parent / "conformance" / "three_acts.txt"  # of tests/lab/test_failover_story.py
 BEGAN = "IncidentOpened or IncidentReopened"  # which of the two: how long ago the last one was
 SHORT_WAITS = (Reason.VIABILITY_UNKNOWN, Reason.DEPENDENCY_RECOVERING)  # whether there is one: how fast answers come
-BACK_WITH_ANOTHER = f"IncidentEnded: {Reason.RECOVERED_WITH_ANOTHER.value}"
+BACK_UNAIDED = {f"IncidentEnded: {x.value}" for x in (Reason.RECOVERED_WITH_ANOTHER, Reason.RECOVERED_BY_ITSELF)}
 
 
 def sequence(records: Iterable[Record]) -> list[str]:
@@ -36,14 +36,15 @@ def sequence(records: Iterable[Record]) -> list[str]:
 
 
 def _decisions(lines: list[str]) -> list[str]:
-    """Without the episodes in which a service only waited, and was back with what it rests on.
+    """Without the episodes in which a service only waited, and was back with what it rests on, or by itself.
 
-    Whether it falls at all, before that has been mended, hangs on the moments at which its checks happen to ask.
+    Whether it falls at all, before that has been mended or while its own run tidies up on a busy machine, hangs on the
+    moments at which its checks happen to ask.
     """
     kept: list[str] = []
     for line in lines:
         kept.append(line)
-        if line == BACK_WITH_ANOTHER:
+        if line in BACK_UNAIDED:
             began = max(n for n, x in enumerate(kept) if x.startswith(BEGAN))
             if all(x.startswith("ServiceJudged wait: ") for x in kept[began + 1 : -1]):
                 del kept[began:]

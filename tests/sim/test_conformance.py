@@ -27,11 +27,12 @@ def test_the_acts_of_the_lab_come_to_the_same_records_and_reasons(seed: str) -> 
     assert "\n".join(sequence(stage.records)) + "\n" == THREE_ACTS.read_text()
 
 
-def test_who_only_waited_for_another_is_left_out_and_who_did_more_is_not() -> None:
+@pytest.mark.parametrize("why", [Reason.RECOVERED_WITH_ANOTHER, Reason.RECOVERED_BY_ITSELF])
+def test_who_only_waited_is_left_out_and_who_did_more_is_not(why: Reason) -> None:
     opened = r.IncidentOpened(1.0, "i1", "lab/erp", 0.0, "lab/hq", "down")
     waited = r.ServiceJudged(1.0, "i1", r.Decision.WAIT, Reason.SETTLING, "…")
     acted = r.ServiceJudged(2.0, "i1", r.Decision.ACT, Reason.TIER_CHOSEN, "…")
-    ended = r.IncidentEnded(3.0, "i1", Reason.RECOVERED_WITH_ANOTHER, "…", 3.0, 3.0)
+    ended = r.IncidentEnded(3.0, "i1", why, "…", 3.0, 3.0)
     assert sequence([opened, waited, ended]) == ["lab/erp:"]
     assert len(sequence([opened, waited, acted, ended])) == 5
 
