@@ -18,7 +18,7 @@ from orchestrator.lab.spec import Spec
 from orchestrator.lab.topology import HOSTS, LINKS, SITES
 
 
-class Lab(Protocol):
+class LabParts(Protocol):
     """What words are about: all of the lab that may be asked, switched or broken."""
 
     spec: Spec
@@ -35,7 +35,7 @@ Answer = tuple[dict[str, Any], frozenset[str]]
 _AT_ONCE: frozenset[str] = frozenset()
 
 
-def answer_power(lab: Lab, asked: dict[str, Any], scope: frozenset[str]) -> Answer:
+def answer_power(lab: LabParts, asked: dict[str, Any], scope: frozenset[str]) -> Answer:
     """The power protocol of docs/lab.md, within a scope."""
     if asked.get("op") == "status":
         return lab.power.report(scope), _AT_ONCE
@@ -55,7 +55,7 @@ def answer_power(lab: Lab, asked: dict[str, Any], scope: frozenset[str]) -> Answ
     return {"ok": True}, frozenset({host})
 
 
-def answer_control(lab: Lab, asked: dict[str, Any]) -> Answer:
+def answer_control(lab: LabParts, asked: dict[str, Any]) -> Answer:
     """What `bascule lab` says."""
     match asked:
         case {"op": "status"}:
@@ -85,7 +85,7 @@ def _known(name: str, among: dict[str, Any], kind: str) -> str:
     return name
 
 
-def _set_fault(lab: Lab, link: str, fault: Fault | None) -> Answer:
+def _set_fault(lab: LabParts, link: str, fault: Fault | None) -> Answer:
     faults = {name: other for name, other in lab.faults.items() if name != link}
     if fault is not None:
         faults[link] = fault
@@ -94,7 +94,7 @@ def _set_fault(lab: Lab, link: str, fault: Fault | None) -> Answer:
     return {"ok": True}, _AT_ONCE
 
 
-def _switch(lab: Lab, target: str, *, on: bool) -> Answer:
+def _switch(lab: LabParts, target: str, *, on: bool) -> Answer:
     """Power of a site or of one host."""
     if target in SITES:
         lab.power.switch_mains(target, on=on)
@@ -112,21 +112,21 @@ def _switch(lab: Lab, target: str, *, on: bool) -> Answer:
     return {"ok": True}, concerned
 
 
-def _revive(lab: Lab, names: frozenset[str]) -> None:
+def _revive(lab: LabParts, names: frozenset[str]) -> None:
     """Hosts that died with their power on count as off, so that they boot again."""
     for name in names:
         if lab.machines[name].state == "dead":
             lab.machines[name].power_off()
 
 
-def _mend(lab: Lab) -> Answer:
+def _mend(lab: LabParts) -> Answer:
     """`up` of a lab that is there: boot what has power and does not run."""
     _revive(lab, frozenset(lab.machines))
     lab.follow_power()
     return {"ok": True}, frozenset(lab.machines)
 
 
-def _status(lab: Lab) -> dict[str, Any]:
+def _status(lab: LabParts) -> dict[str, Any]:
     return {
         "name": lab.spec.name,
         "workspace": str(lab.spec.workspace),

@@ -8,7 +8,7 @@ without the guard is named in the step's end.
 
 What it cannot do: it refuses at the start of a playbook, not in the middle of one; it does not see hosts that a
 playbook only names later (`delegate_to`, a group that `add_host` fills), nor where variables of the playbook have a
-host lead elsewhere than the inventory says (that is noted, see `warm/zygote/places.py`); and it lets an equal epoch
+host lead elsewhere than the inventory says (`warm/zygote/guarded_places.py` notes that); and it lets an equal epoch
 through, since the same controller comes again with every step: of two copies of a journal it cannot tell which is the
 original.
 

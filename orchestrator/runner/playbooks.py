@@ -26,7 +26,7 @@ from orchestrator.runner.attempts import Attempt, Result, safe_name, task_of
 from orchestrator.runner.machine import machine_of
 from orchestrator.runner.readied import Readied
 from orchestrator.runner.runner import Emit, StepCommand
-from orchestrator.runner.warm.owner import Zygote
+from orchestrator.runner.warm.owner import ZygoteOwner
 from orchestrator.runner.workers import Job
 
 FOLLOW_S = 0.1  # how late progress may be shown; the end is told at once
@@ -66,7 +66,7 @@ class PlaybookRunner:
         self.readied = Readied(self.workspace, lambda client: self.inventories.get(client, ()))
 
     @property
-    def zygote(self) -> Zygote | None:
+    def zygote(self) -> ZygoteOwner | None:
         """The warm executor, if there is to be one."""
         return self.readied.zygote
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from orchestrator.core.events import StepKey
 from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.warm.keeper import Keeper, Login
-from orchestrator.runner.warm.owner import Zygote
+from orchestrator.runner.warm.owner import ZygoteOwner
 from orchestrator.runner.workers import Job, Waiting, start_worker
 
 
@@ -24,7 +24,7 @@ class Readied:
     def __init__(self, workspace: Path, sources: Callable[[str], Sequence[Path]]) -> None:
         """`sources`: the inventory sources of a client, as they are when asked."""
         self.workspace = workspace
-        self.zygote: Zygote | None = None
+        self.zygote: ZygoteOwner | None = None
         self._sources = sources
         self._wanted = False
         self._spare: Waiting | None = None
@@ -36,7 +36,7 @@ class Readied:
         self._wanted = True
         self.refill()
         if self.zygote is None and executor != "cold":
-            self.zygote = Zygote(self.workspace, mitogen=executor == "fast")
+            self.zygote = ZygoteOwner(self.workspace, mitogen=executor == "fast")
             self.zygote.start()
 
     def refill(self) -> None:

@@ -22,7 +22,7 @@ from ansible_runner import runner as ansible_runner_runner
 
 from orchestrator.runner import environment, settings
 from orchestrator.runner.warm import calling
-from orchestrator.runner.warm.owner import Zygote
+from orchestrator.runner.warm.owner import ZygoteOwner
 from tests.runner.target import Target
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -83,19 +83,19 @@ class House:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        self.zygotes: dict[str, Zygote] = {}
+        self.zygotes: dict[str, ZygoteOwner] = {}
 
-    def zygote(self, way: str) -> Zygote:
+    def zygote(self, way: str) -> ZygoteOwner:
         """The one that plays this way; started when it is first wanted."""
         if way not in self.zygotes:
-            self.zygotes[way] = Zygote(self.workspace, mitogen=way == "fast")
+            self.zygotes[way] = ZygoteOwner(self.workspace, mitogen=way == "fast")
             self._in_loop(self._start(self.zygotes[way]))
         found = self.zygotes[way]
         assert self._in_loop(found.until_ready(READY_S)), found.why_not
         return found
 
     @staticmethod
-    async def _start(zygote: Zygote) -> None:
+    async def _start(zygote: ZygoteOwner) -> None:
         zygote.start()
 
     def _in_loop(self, work: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.runner.warm.zygote import here
+from orchestrator.runner.warm.zygote import local_modules
 
 # Builds the archives of the modules that it is given, thrice, and prints what is in each: first by Ansible alone.
 BUILD = """
@@ -97,10 +97,19 @@ def test_a_source_that_is_known_is_not_compiled_for_being_asked_twice(monkeypatc
         compiled.append(path)
         return compile(code, path, "exec")
 
-    monkeypatch.setattr(here, "_compile_anew", anew)
-    monkeypatch.setattr(here, "_placed", {})
-    monkeypatch.setattr(here, "_compiled", {here.hashlib.sha256(source).digest(): compile(source, "early", "exec")})
-    first, second = here._compile("a.zip/here.py", source), here._compile("a.zip/here.py", source)
+    monkeypatch.setattr(local_modules, "_compile_anew", anew)
+    monkeypatch.setattr(local_modules, "_placed", {})
+    monkeypatch.setattr(
+        local_modules, "_compiled", {local_modules.hashlib.sha256(source).digest(): compile(source, "early", "exec")}
+    )
+    first, second = (
+        local_modules._compile("a.zip/here.py", source),
+        local_modules._compile("a.zip/here.py", source),
+    )
     assert (first is second, first.co_filename, compiled) == (True, "a.zip/here.py", [])
-    other = here._compile("a.zip/there.py", source)  # the same bytes elsewhere are another module
-    assert (other.co_filename, first.co_filename, compiled) == ("a.zip/there.py", "a.zip/here.py", ["a.zip/there.py"])
+    other = local_modules._compile("a.zip/there.py", source)  # the same bytes elsewhere are another module
+    assert (other.co_filename, first.co_filename, compiled) == (
+        "a.zip/there.py",
+        "a.zip/here.py",
+        ["a.zip/there.py"],
+    )

@@ -39,7 +39,7 @@ from orchestrator.probes.tools import Tools
 from orchestrator.runner import attempts, connections
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.runner.runner import StepEvent
-from orchestrator.runner.warm.zygote import standing
+from orchestrator.runner.warm.zygote import task_connection
 from tests.config.probe_kinds import PROBE_KINDS
 from tests.runner.stage import PATIENCE_S, digest, until
 from tests.runner.target import CannotServe, Target
@@ -216,7 +216,7 @@ async def by_mitogen(twins: Twins) -> None:
     for whom in _each_whom(twins):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(connections.KEPT_FOR, whom)
-            seen.append(standing.apart(hop, False))
+            seen.append(task_connection.apart(hop, False))
     assert seen[0] != seen[1], "arguments that are equal do not make them one"
 
 

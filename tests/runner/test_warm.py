@@ -18,8 +18,8 @@ from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.runner import leftovers
 from orchestrator.runner.attempts import Attempt
 from orchestrator.runner.warm import keeper
-from orchestrator.runner.warm.owner import Zygote
-from orchestrator.runner.warm.zygote import here
+from orchestrator.runner.warm.owner import ZygoteOwner
+from orchestrator.runner.warm.zygote import local_modules
 from tests.runner.stage import Stage, until
 
 SAY = "    - name: say\n      ansible.builtin.command: echo done\n"
@@ -197,9 +197,9 @@ async def test_a_controller_that_is_killed_leaves_no_zygote(tmp_path: Path) -> N
     """It ends by itself, and takes its directory with it."""
     program = (
         "import asyncio, sys, pathlib\n"
-        "from orchestrator.runner.warm.owner import Zygote\n"
+        "from orchestrator.runner.warm.owner import ZygoteOwner\n"
         "async def main():\n"
-        "    zygote = Zygote(pathlib.Path(sys.argv[1])); zygote.start(); await zygote.until_ready(120)\n"
+        "    zygote = ZygoteOwner(pathlib.Path(sys.argv[1])); zygote.start(); await zygote.until_ready(120)\n"
         "    print(zygote.ready['pid'], zygote._directory, flush=True); await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
@@ -258,7 +258,7 @@ async def many(warm: Stage, runs: int) -> None:
 async def test_no_room_for_a_zygote_is_a_reason_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full or missing temporary directory: it is said, tried again, and the daemon starts all the same."""
     monkeypatch.setattr(tempfile, "tempdir", "/no-such-directory")
-    zygote = Zygote(tmp_path)
+    zygote = ZygoteOwner(tmp_path)
     zygote.start()
     assert zygote.call() is None
     assert "it cannot be started" in zygote.why_not
@@ -444,15 +444,15 @@ async def test_a_forked_module_leaves_what_a_started_one_would(tmp_path: Path) -
 
 def test_a_collection_that_is_named_and_not_there_is_left_to_whoever_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a comment; it is no reason to have no zygote."""
-    monkeypatch.setattr(here, "_named", ["nobody.at_home."])
-    assert "basic.py" in [path.name for path in here._sources()]
+    monkeypatch.setattr(local_modules, "_named", ["nobody.at_home."])
+    assert "basic.py" in [path.name for path in local_modules._sources()]
 
 
 def test_a_library_that_is_broken_is_left_to_whoever_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it raises when it is imported."""
     (tmp_path / "broken_library.py").write_text("raise AttributeError('as of another version')\n")
     for name in ("_named", "_fresh_path", "_fresh_finders", "_fresh_hooks"):
-        monkeypatch.setattr(here, name, [])
+        monkeypatch.setattr(local_modules, name, [])
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(here, "LIBRARIES", {"nobody.at_home.": ("broken_library",)})
-    here.prepare("# nobody.at_home.thing\n")
+    monkeypatch.setattr(local_modules, "LIBRARIES", {"nobody.at_home.": ("broken_library",)})
+    local_modules.prepare("# nobody.at_home.thing\n")

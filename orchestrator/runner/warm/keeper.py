@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.client_keys import kept_for
-from orchestrator.runner.warm.owner import Zygote
+from orchestrator.runner.warm.owner import ZygoteOwner
 
 LIMIT_S = 15.0  # for one look at all hosts of a client
 TOGETHER_S = 0.05
@@ -32,7 +32,7 @@ class Login:
 class Keeper:
     """Hosts of a client that are asked for within a moment are looked at together. `close` ends what is under way."""
 
-    def __init__(self, zygote: Zygote, sources: Callable[[str], Sequence[Path]]) -> None:
+    def __init__(self, zygote: ZygoteOwner, sources: Callable[[str], Sequence[Path]]) -> None:
         """`sources`: the inventory sources of a client."""
         self._zygote = zygote
         self._sources = sources

@@ -25,7 +25,7 @@ AGAIN_S = (0.2, 1.0, 5.0, 30.0)  # how long after the last one a new zygote is s
 END_S = 2.0
 
 
-class Zygote:
+class ZygoteOwner:
     """At most one zygote of a workspace at a time, in one event loop; `start` once, `close` at the end."""
 
     def __init__(self, workspace: Path, *, mitogen: bool = True, environment: Mapping[str, str] | None = None) -> None:

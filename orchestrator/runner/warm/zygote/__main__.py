@@ -263,10 +263,10 @@ def main() -> None:
     os.dup2(quiet, 1)
     os.umask(0o077)
     tempfile.tempdir = str(directory)
-    from orchestrator.runner.warm.zygote import building
+    from orchestrator.runner.warm.zygote import fingerprint
 
     try:
-        built = building.build(workspace, directory, mitogen, as_it_is=bool(one))
+        built = fingerprint.build(workspace, directory, mitogen, as_it_is=bool(one))
     except Exception as error:
         if one:
             os._exit(1)

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner.warm.zygote import forked, mending
+from orchestrator.runner.warm.zygote import forked, upstream_fixes
 
 # What action plug-ins send beside the module of their own name, or for plays that gather facts.
 SENT = ("command", "copy", "file", "setup", "slurp", "stat")
@@ -73,7 +73,7 @@ def install(text: str) -> None:
             _imports[key] = frozenset(self.submodules), frozenset(self.optional_imports)
 
     module_common._compile_module_ast = lambda name, code: Source(name, code, parse)
-    module_common._slurp = lambda path: mending.mended(path, slurp(path))
+    module_common._slurp = lambda path: upstream_fixes.mended(path, slurp(path))
     finder.__init__ = remember
     named = {*_NAME.findall(text), *(f"ansible.builtin.{name}" for name in SENT)}
     _imports.update(forked.elsewhere(lambda: look_at(named)) or {})

@@ -6,7 +6,7 @@ one (dark, without Python, never asked before) is served as ever, by ssh; and is
 So a dark host costs what it always did, and what Mitogen cannot connect to works all the same.
 
 Rejected: the strategies mitogen_*, which take every task of a play, and an author's own strategy away. Here each task
-is looked at by itself (`choosing`), and strategies are the author's.
+is looked at by itself (`mitogen_tasks`), and strategies are the author's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator.runner.warm.zygote import bringing, mending, standing
+from orchestrator.runner.warm.zygote import file_service, task_connection, upstream_fixes
 
 SUPPORTED = ((2, 19), (2, 21))  # of ansible-core; what the tests run with
 MITOGEN_FROM = (0, 3, 40)
@@ -96,10 +96,10 @@ def start() -> Multiplexer | None:
         add_services(pool)
         standing = _standing()(pool)
         pool.add(standing)
-        bringing.only_to_whom_it_is_for(pool, standing)
-        for module in mending.LINES:
-            if file := mending.path(module):
-                source = mending.mended(file, Path(file).read_bytes())
+        file_service.only_to_whom_it_is_for(pool, standing)
+        for module in upstream_fixes.LINES:
+            if file := upstream_fixes.path(module):
+                source = upstream_fixes.mended(file, Path(file).read_bytes())
                 pool.router.responder.add_source_override(module, file, source, False)
 
     ansible_mitogen.process.setup_pool = setup_pool
@@ -111,11 +111,11 @@ def start() -> Multiplexer | None:
     ansible_mitogen.loaders.connection_loader.get("mitogen_ssh", class_only=True)
     from ansible.executor.process.worker import WorkerProcess
 
-    from orchestrator.runner.warm.zygote import choosing, loading, unforked
+    from orchestrator.runner.warm.zygote import loading, mitogen_tasks, unforked
 
     loading.load_plugins()  # again: Mitogen has added directories
     run = WorkerProcess._run  # before a worker's end is added to it
-    unforked.install(model, run, choosing.install(model))
+    unforked.install(model, run, mitogen_tasks.install(model))
     return Multiplexer(model, version)
 
 
@@ -186,7 +186,7 @@ def _standing() -> Any:
 
         @classmethod
         def name(cls) -> str:
-            return standing.SERVICE
+            return task_connection.SERVICE
 
         @mitogen.service.expose(mitogen.service.AllowParents())  # type: ignore[untyped-decorator]
         def use(self, stack: list[Any], msg: Any = None) -> dict[str, Any] | None:

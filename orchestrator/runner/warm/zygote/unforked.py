@@ -22,7 +22,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.runner.warm.zygote import beginning, choosing
+from orchestrator.runner.warm.zygote import mitogen_tasks, restartable
 
 # Action plug-ins that template all of a task before they speak to its host, and start no process here.
 ACTIONS = frozenset({"assert", "command", "copy", "debug", "fail", "set_fact", "shell"})
@@ -69,7 +69,7 @@ def install(model: Any, run: Callable[[Any], None], forget: Callable[[], None]) 
     def has_ended_here(self: Any) -> bool:
         try:
             within(self)
-        except beginning.NeedsFork:
+        except restartable.NeedsFork:
             return False
         except (KeyboardInterrupt, AnsibleError):
             raise
@@ -96,19 +96,19 @@ def install(model: Any, run: Callable[[Any], None], forget: Callable[[], None]) 
             if create is not None
             else _task.TaskContext(task)
         )
-        beginning.begin(stand_in)
+        restartable.begin(stand_in)
         its_sys, worker.sys = worker.sys, SimpleNamespace(stdout=io.StringIO(), stderr=io.StringIO())
         try:
             with context:
                 run(stand_in)
         finally:
-            beginning.end()
+            restartable.end()
             worker.sys, worker.current_worker = its_sys, None
             forget()
 
     def close_for_fork() -> None:
         """Mitogen's thread, and what it has locked, are not in a fork; who is in the middle of a task keeps it."""
-        if used_by == os.getpid() and beginning.under_way() is None and model.broker is not None:
+        if used_by == os.getpid() and restartable.under_way() is None and model.broker is not None:
             with suppress(Exception):
                 model.on_binding_close()
 
@@ -125,7 +125,7 @@ def suits(task: Any) -> bool:
     if task.async_val or task.timeout or task.module_defaults:
         return False
     try:
-        return acts_plainly(task) and (choosing.guards(task) or looks_back_plainly(task))
+        return acts_plainly(task) and (mitogen_tasks.guards(task) or looks_back_plainly(task))
     except Exception:  # it is Ansible's to say what is wrong with it
         return False
 
@@ -153,10 +153,10 @@ def acts_plainly(task: Any) -> bool:
     short = name.rpartition(".")[2]
     if name not in (short, *(prefix + short for prefix in CORE)):
         return False
-    if short in ACTIONS or (short == "raw" and choosing.guards(task)):
+    if short in ACTIONS or (short == "raw" and mitogen_tasks.guards(task)):
         return True
     return (
-        short not in choosing.NEVER
+        short not in mitogen_tasks.NEVER
         and not action_loader.has_plugin(name, collection_list=task.collections)
         and module_loader.has_plugin(name, collection_list=task.collections)
     )
@@ -210,7 +210,7 @@ def say_by_queue(display: Any) -> None:
     of_process = "_final_q of the process"
 
     def queue(self: Any) -> Any:
-        if (worker := beginning.under_way()) is not None:
+        if (worker := restartable.under_way()) is not None:
             return worker._final_q
         return self.__dict__.get(of_process)
 
@@ -230,22 +230,22 @@ def keep_authors_code_out(intercept: Any, jinja_loader: Any, lookup_loader: Any)
 
     def invoke_own(instance: Any, *args: Any, **named: Any) -> Any:
         path = getattr(instance, "_original_path", None)
-        if beginning.under_way() is not None and not comes_with_ansible(path):
-            beginning.in_a_fork()
+        if restartable.under_way() is not None and not comes_with_ansible(path):
+            restartable.in_a_fork()
         return invoke(instance, *args, **named)
 
     def get_own(self: Any, name: str, *args: Any, **named: Any) -> Any:
         if "." in name and not name.startswith(CORE):
-            beginning.in_a_fork()
+            restartable.in_a_fork()
         return get_plugin(self, name, *args, **named)
 
     def get_own_lookup(name: str, *args: Any, **named: Any) -> Any:
-        if beginning.under_way() is None:
+        if restartable.under_way() is None:
             return get_lookup(name, *args, **named)
         short = name.rpartition(".")[2]
         place = lookup_loader.find_plugin_with_context(name) if short in LOOKUPS else None
-        if place is None or not place.resolved or not choosing.within_core(place.plugin_resolved_path):
-            beginning.in_a_fork()
+        if place is None or not place.resolved or not mitogen_tasks.within_core(place.plugin_resolved_path):
+            restartable.in_a_fork()
         found = get_lookup(name, *args, **named)
         if short == "file" and found.object is not None:
             found.object.run = reads_files(found.object.run)
@@ -262,7 +262,7 @@ def reads_files(run: Callable[..., Any]) -> Callable[..., Any]:
     def run_again(terms: Any, *args: Any, **named: Any) -> Any:
         for path in map(str, terms):
             if os.path.isabs(path) and os.path.exists(path) and not os.path.isfile(path):
-                beginning.in_a_fork()
+                restartable.in_a_fork()
         return run(terms, *args, **named)
 
     return run_again
@@ -272,4 +272,4 @@ def comes_with_ansible(path: str | None) -> bool:
     """Whether a filter or a test is ansible-core's or Jinja's."""
     import jinja2
 
-    return path is None or choosing.within_core(path) or os.path.dirname(path) == os.path.dirname(jinja2.__file__)
+    return path is None or mitogen_tasks.within_core(path) or os.path.dirname(path) == os.path.dirname(jinja2.__file__)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from ansible.plugins.callback import CallbackBase
 
 try:
-    from orchestrator.runner.warm.zygote import apart
+    from orchestrator.runner.warm.zygote import connection_names
 
-    apart.install()
+    connection_names.install()
 except Exception as error:
     raise SystemExit(
         f"bascule cannot keep the connections of clients apart with this ansible-core: {error!r}"

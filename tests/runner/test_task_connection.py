@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.runner.warm.zygote import multiplexer, standing
+from orchestrator.runner.warm.zygote import multiplexer, task_connection
 
 pytest.importorskip("mitogen", reason="Mitogen is not installed: pip install 'bascule[fast]'")
 
@@ -67,9 +67,9 @@ def test_what_is_lent_is_given_back_once(
 ) -> None:
     """Whether the task has used it, or had no need to, or has gone on to another item of its loop."""
     one, contexts = service
-    monkeypatch.setattr(standing, "say", lambda _, method, **named: getattr(one, method)(msg=TASK, **named))
+    monkeypatch.setattr(task_connection, "say", lambda _, method, **named: getattr(one, method)(msg=TASK, **named))
     connection: Any = SimpleNamespace(context=None, chain=None, become=None)
-    standing.lend(connection, "edge", (), one.use(stack=STACK, msg=TASK))
+    task_connection.lend(connection, "edge", (), one.use(stack=STACK, msg=TASK))
     assert (contexts.held, one.users) == (1, {7: {LOGIN}})
     if way != "not used":
         assert connection._build_stack() == ("edge", ())
@@ -78,7 +78,7 @@ def test_what_is_lent_is_given_back_once(
     if way == "put back and taken anew":
         contexts.put(LOGIN)
         contexts._refs_by_context[LOGIN] += 1
-    standing.give_back(connection)
+    task_connection.give_back(connection)
     assert (contexts.held, one.users, connection.context) == (0, {}, None)
 
 
@@ -98,9 +98,9 @@ def test_what_the_item_before_was_lent_is_given_back_too() -> None:
     def close() -> None:
         closed.append("closed")
 
-    standing.leave(None)
-    standing.leave(SimpleNamespace(close=close))
-    standing.leave(SimpleNamespace(close=close, lent=LOGIN, binding=None))
+    task_connection.leave(None)
+    task_connection.leave(SimpleNamespace(close=close))
+    task_connection.leave(SimpleNamespace(close=close, lent=LOGIN, binding=None))
     assert closed == []
-    standing.leave(SimpleNamespace(close=close, lent=LOGIN, binding=object()))
+    task_connection.leave(SimpleNamespace(close=close, lent=LOGIN, binding=object()))
     assert closed == ["closed"]

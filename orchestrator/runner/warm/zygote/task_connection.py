@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.runner import connections, ssh_files, steering
-from orchestrator.runner.warm.zygote import beginning
+from orchestrator.runner.warm.zygote import restartable
 
 LOG = logging.getLogger(__name__)
 SERVICE = "orchestrator.runner.warm.zygote.multiplexer.Standing"  # what answers, in the multiplexer
@@ -188,7 +188,7 @@ def lend(connection: Any, name: str, stack: Any, found: Any) -> None:
         return name, stack
 
     def connect_stack(_stack: Any) -> None:
-        beginning.reaches_host()
+        restartable.reaches_host()
         del connection._connect_stack
         connection.context = found["context"]
         connection.chain = CallChain(connection, connection.context, pipelined=True)

@@ -83,13 +83,13 @@ def build(workspace: Path, directory: Path, mitogen: bool, *, as_it_is: bool = F
     os.chdir(cwd)
     sys.pycache_prefix = given.get("PYTHONPYCACHEPREFIX") or None
     sys.argv = ["ansible-playbook"]
-    from orchestrator.runner.warm.zygote import apart, archives, here, loading
+    from orchestrator.runner.warm.zygote import archives, connection_names, loading, local_modules
 
     text = "\n".join(map(_text_of, sorted((workspace / "playbooks").rglob("*.y*ml"))))
-    here.prepare(text)
+    local_modules.prepare(text)
     loading.load()
-    apart.install()
-    here.install()
+    connection_names.install()
+    local_modules.install()
     archives.install(text)
     built = Built(directory, cwd, given, mark_at)
     if mitogen:
@@ -98,9 +98,9 @@ def build(workspace: Path, directory: Path, mitogen: bool, *, as_it_is: bool = F
         built.mitogen = multiplexer.start()
     loading.settle()
     if built.mitogen:
-        from orchestrator.runner.warm.zygote import choosing
+        from orchestrator.runner.warm.zygote import mitogen_tasks
 
-        choosing.know_its_own()
+        mitogen_tasks.know_its_own()
     return built
 
 

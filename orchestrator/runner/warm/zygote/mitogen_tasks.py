@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from orchestrator.runner import guard, settings
-from orchestrator.runner.warm.zygote import beginning, standing
+from orchestrator.runner.warm.zygote import restartable, task_connection
 
 LOG = logging.getLogger(__name__)
 
@@ -60,26 +60,26 @@ def install(model: Any) -> Callable[[], None]:
         executor.__dict__.pop("_set_connection_options", None)  # see `standing.taken`
 
     def get_connection(self: Any, cvars: Any, templar: Any, current_connection: str) -> Any:
-        standing.leave(self._connection)  # of the item before, in a loop
+        task_connection.leave(self._connection)  # of the item before, in a loop
         forget(self)
         if not suits(self, cvars, current_connection) or asks_for_more(self._task, cvars, templar):
-            beginning.in_a_fork()
+            restartable.in_a_fork()
             return by_ssh(self, cvars, templar, current_connection)
         switch(True)
         theirs = None
         asked_with = as_patient(self, cvars, templar) if guards(self._task) else cvars
         try:
-            with standing.within(ANSWER_S):
+            with task_connection.within(ANSWER_S):
                 theirs = by_ssh(self, asked_with, templar, "ssh")  # Mitogen does not know it by its full name
                 theirs.said = current_connection
-                if standing.taken(self, asked_with, templar, theirs):
+                if task_connection.taken(self, asked_with, templar, theirs):
                     return theirs
         except Exception as why:  # whatever Mitogen has against it: nothing has begun
             LOG.info("%s goes by ssh: %r", self._task.action, why)
         if (binding := getattr(theirs, "binding", None)) is not None:
             binding.close()
         forget(self)
-        beginning.in_a_fork()
+        restartable.in_a_fork()
         return by_ssh(self, cvars, templar, current_connection)
 
     TaskExecutor._get_connection = get_connection
@@ -109,7 +109,7 @@ def install(model: Any) -> Callable[[], None]:
         return execute(self, f"env {settings.MARK}={os.environ.get(settings.MARK, '')} {cmd}", *args, **named)
 
     connection_class.exec_command = exec_marked
-    standing.install(model)
+    task_connection.install(model)
     return lambda: switch(False)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.core.client_keys import kept_for
 from orchestrator.runner import connections, steering
-from orchestrator.runner.warm.zygote import places
+from orchestrator.runner.warm.zygote import guarded_places
 
 
 def install() -> None:
@@ -53,7 +53,7 @@ def install() -> None:
                 os.environ[connections.PERSISTENT] = before
 
     task_executor.start_connection = start_apart
-    places.install()
+    guarded_places.install()
 
 
 def apart(words: list[str], subsystem: str, host: str, program: str, ansibles_own: str) -> list[str]:

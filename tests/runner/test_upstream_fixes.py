@@ -6,15 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orchestrator.runner.warm.zygote import mending
+from orchestrator.runner.warm.zygote import upstream_fixes
 
 # A program whose pipes are closed is found running at the first look, and ended at the second.
 RUN = """
 import selectors, subprocess, sys
-from orchestrator.runner.warm.zygote import mending
-source = open(mending.path(), "rb").read()
+from orchestrator.runner.warm.zygote import upstream_fixes
+source = open(upstream_fixes.path(), "rb").read()
 if sys.argv[1] == "mended":
-    source = mending.mended(mending.path(), source)
+    source = upstream_fixes.mended(upstream_fixes.path(), source)
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 exec(compile(source, "basic.py", "exec"), basic.__dict__)
@@ -56,11 +56,13 @@ def test_ansible_itself_still_needs_it() -> None:
 
 def test_nothing_else_is_changed() -> None:
     """One line of ansible-core's own file; not a file of the author's that looks like it."""
-    source = Path(mending.path()).read_bytes()
+    source = Path(upstream_fixes.path()).read_bytes()
     changed = [
         (before.strip(), after.strip())
-        for before, after in zip(source.splitlines(), mending.mended(mending.path(), source).splitlines(), strict=True)
+        for before, after in zip(
+            source.splitlines(), upstream_fixes.mended(upstream_fixes.path(), source).splitlines(), strict=True
+        )
         if before != after
     ]
-    assert changed == [(mending.LOOKS_TWICE, mending.LOOKS_ONCE)]
-    assert mending.mended("/home/author/module_utils/basic.py", source) == source
+    assert changed == [(upstream_fixes.LOOKS_TWICE, upstream_fixes.LOOKS_ONCE)]
+    assert upstream_fixes.mended("/home/author/module_utils/basic.py", source) == source

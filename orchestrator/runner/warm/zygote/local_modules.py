@@ -37,7 +37,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
-from orchestrator.runner.warm.zygote import mending
+from orchestrator.runner.warm.zygote import upstream_fixes
 from orchestrator.runner.warm.zygote.forked import elsewhere, exit_code
 
 # What modules and look-ups import, slowly, by their names in a playbook; each of these libraries only defines things.
@@ -84,7 +84,7 @@ def install() -> None:
     for path in _sources():
         with contextlib.suppress(OSError, SyntaxError, ImportError):
             as_it_is = path.read_bytes()
-            source = mending.mended(str(path), as_it_is)
+            source = upstream_fixes.mended(str(path), as_it_is)
             loader_of_it = SourceFileLoader(path.stem, str(path))
             code = loader_of_it.get_code(path.stem) if source == as_it_is else loader_of_it.source_to_code(source, path)
             if code is not None:
