@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from orchestrator.core.canonical import CodecError, dumps, loads, shown
-from orchestrator.core.codec_compiler import TAG, decoder, encoder, tagged_decoder, tagged_encoder
+from orchestrator.core.codec_types import TAG, decoder, encoder
 from orchestrator.core.model import Json
 
 __all__ = ["CodecError", "decode", "decode_tagged", "dumps", "encode", "encode_tagged", "loads"]
@@ -36,7 +36,7 @@ def decode(cls: type[T], value: Json) -> T:
 
 def encode_tagged(value: Any) -> dict[str, Json]:
     """A dataclass instance as a JSON object whose `kind` is the name of its class."""
-    return typing.cast(dict[str, Json], tagged_encoder(value.__class__)(value))
+    return typing.cast(dict[str, Json], encoder(value.__class__, tagged=True)(value))
 
 
 def decode_tagged(kinds: Mapping[str, type[T]], value: Json) -> T:
@@ -47,4 +47,4 @@ def decode_tagged(kinds: Mapping[str, type[T]], value: Json) -> T:
     cls = kinds.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise CodecError(f"unknown {TAG} {kind!r}: this version knows {', '.join(sorted(kinds))}")
-    return typing.cast(T, tagged_decoder(cls)(value))
+    return typing.cast(T, decoder(cls, tagged=True)(value))
