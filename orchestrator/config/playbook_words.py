@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import yaml
 
@@ -55,13 +56,20 @@ _TOLD = re.compile(r"\b(\w+)\s*(?:\.\s*|\[\s*['\"])(?:dest|path|results)\b")  # 
 _GLOB = re.compile(r"[*?]")
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 _known: dict[str, frozenset[str]] = {}  # by the digest of a file: its words
+_apart: WeakKeyDictionary[yaml.Node, tuple[set[str], set[str]]] = WeakKeyDictionary()  # what `apart` found in a file
 
 
 class Names:
-    """The last parts of every path in a workspace: what is none of them names nothing, and costs no look."""
+    """The last parts of every path in a workspace: what is none of them names nothing, and costs no look.
+
+    What was looked for once is remembered: a role's files name the same for every playbook.
+    """
 
     def __init__(self, workspace: Path) -> None:
         self._names: set[str] = set()
+        self._spelled: dict[str, list[str]] = {}
+        self._there: dict[str, str] = {}
+        self._inside = f"{workspace}/"
         for top in workspace.iterdir() if workspace.is_dir() else ():
             self._names.add(top.name)
             if not top.name.startswith("."):  # tools and state: .git, .venv, .bascule
@@ -70,10 +78,21 @@ class Names:
     def __contains__(self, word: str) -> bool:
         return word.rstrip("/").rpartition("/")[2] in self._names
 
+    def there(self, path: str) -> str:
+        """What is at this path of the workspace, by its plain path; empty where nothing is."""
+        found = self._there.get(path)
+        if found is None:
+            plain = os.path.normpath(path)
+            found = self._there[path] = plain if plain.startswith(self._inside) and os.path.lexists(plain) else ""
+        return found
+
     def spelled(self, word: str) -> list[str]:
         """A word, and a path with what may be put behind it: those of which there is something of that name."""
-        longer = [f"{word.rstrip('/')}{suffix}" for suffix in _SUFFIXES] if "/" in word else []
-        return [name for name in (word, *longer) if name in self]
+        found = self._spelled.get(word)
+        if found is None:
+            longer = [f"{word.rstrip('/')}{suffix}" for suffix in _SUFFIXES] if "/" in word else []
+            found = self._spelled[word] = [name for name in (word, *longer) if name in self]
+        return found
 
 
 def words_in(text: str) -> Iterator[str]:
@@ -180,7 +199,6 @@ class Closure:
         `tops`: also one of the workspace's own, if it is named as one (`../site`, `tools/`): a bare `state` is hardly
         that, nor what stands in a remark.
         """
-        here = str(self._reader.workspace)
         starts = [f"{top}{inner}" for top in map(str, dict.fromkeys(bases)) for inner in _INNER]
         for word in words:
             glob = _GLOB.search(word)
@@ -192,11 +210,10 @@ class Closure:
             whole = (folders or glob is not None or "/" in plain, at_top)
             places = [f"{start}/{name}" for name in names for start in starts]
             for place in (word, *places) if word.startswith("/") else places:
-                there = os.path.normpath(place)
-                if (there, whole) not in self._looked and there.startswith(f"{here}/"):
+                there = self._names.there(place)
+                if there and (there, whole) not in self._looked:
                     self._looked.add((there, whole))
-                    if os.path.lexists(there):
-                        self._one(Path(there), found, *whole)
+                    self._one(Path(there), found, *whole)
 
     def bases(self, path: Path) -> list[Path]:
         """From where names in a file may start."""
@@ -220,7 +237,9 @@ class Closure:
             if self._reader.walk(path, root, base, found):
                 for top in looked_up:
                     self._reader.whatever_is_looked_up(top, found)
-            written, values = apart(root, _written(root))
+            if root not in _apart:  # a role's files are those of many playbooks
+                _apart[root] = apart(root, _written(root))
+            written, values = _apart[root]
             words -= written - values
             self.name(values, bases, found, folders=True)
             self._roles(values, bases, found)
