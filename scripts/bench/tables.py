@@ -78,7 +78,7 @@ def text_table(comparison: Comparison) -> str:
 
 
 def markdown_table(comparisons: Sequence[Comparison]) -> list[str]:
-    """For a document: one table of all comparisons that are meant for docs/benchmarks.md, and which targets were met."""
+    """For a document: one table of all that docs/benchmarks.md quotes, and which targets were met."""
     lines = ["| measured side by side | | median (middle half) | times better |", "|---|---|---|---|"]
     for comparison in comparisons:
         if not comparison.readme:
