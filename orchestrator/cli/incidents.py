@@ -1,6 +1,5 @@
-"""`bascule incidents`: what has happened, newest last; with an id, that one in full.
-
-The one rule it keeps: it reads the journal and nothing else.
+"""`bascule incidents`: what has happened, newest last; with an id, that one in full. It reads the journal and nothing
+else.
 """
 
 from __future__ import annotations

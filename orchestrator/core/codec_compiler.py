@@ -1,7 +1,7 @@
 """The codec's compiler: for each class one encoder and one decoder, as Python source made from its type hints.
 
-The one rule it keeps: source text is made of field names, class names and numbers of this program only, never of
-data. Compiled when a class is first met, as `dataclasses` itself does it, since an encoder is on the path of every
+The one rule it keeps: the source text contains only field names, class names and numbers of this program, never data.
+It is compiled when a class is first used, as `dataclasses` itself does it, because an encoder is on the path of every
 journal entry and of every simulated one.
 """
 
