@@ -1,5 +1,6 @@
-"""`bascule incidents`: what has happened, newest last; with an id, that one in full. It reads the journal and nothing
-else.
+"""`bascule incidents`: what has happened, newest last; with an id, that one in full.
+
+It reads the journal and nothing else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The automatic checks of logins: can a playbook still log in to each host that a move's playbooks name, and become
-root?
+"""The automatic checks of logins.
 
-The one rule it keeps: a check of the author's own about the same host replaces the automatic one. The number of logins
-a second is limited, however many hosts there are.
+They ask whether a playbook can still log in to each host that a move's playbooks name, and become root there. The one
+rule it keeps: a check of the author's own about the same host replaces the automatic one, and the number of logins a
+second is limited, however many hosts there are.
 """
 
 from __future__ import annotations
