@@ -1,6 +1,8 @@
-"""Draws docs/demo.svg and the figures in README.md from the demo's own JSON: `scripts/demo_picture.py out.json`.
+"""Writes the demo's figures into the documents: `scripts/demo_picture.py out.json`.
 
-The one rule it keeps: no figure in the documents is typed by hand. Both come from one run of
+It draws docs/demo.svg, writes the table in docs/benchmarks.md, and the three headlines in README.md.
+
+The one rule it keeps: no figure in the documents is typed by hand. All come from one run of
 `make demo ARGS="--json out.json"`, and the machine is named (`--machine "2 cores, shared"`).
 """
 
@@ -26,7 +28,7 @@ COLOURS = {
 }
 USER = "#8c2d04"
 WIDTH, LEFT, TOP, ACT, BAR = 960, 24, 66, 96, 22
-BEGIN, END = "<!-- demo figures: begin", "<!-- demo figures: end -->"
+WRITTEN = "(written by scripts/demo_picture.py from the demo's JSON)"
 
 
 def shown(seconds: float | None) -> str:
@@ -108,11 +110,10 @@ def _text(
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{fill}"{more}>{escape(text)}</text>'
 
 
-def figures(told: dict[str, Any], machine: str) -> str:
-    """The block for README.md, as the demo's own summary has it."""
+def figures(told: dict[str, Any], machine: str) -> list[str]:
+    """The table for docs/benchmarks.md, as the demo's own summary has it."""
     heading, *body = told["summary"]
-    lines = [
-        f"{BEGIN} (written by scripts/demo_picture.py from the demo's JSON) -->",
+    return [
         f"Measured by the demo itself on {machine}; the whole demo took {shown(told['took_s'])}.",
         "",
         "| " + " | ".join(heading) + " |",
@@ -120,16 +121,37 @@ def figures(told: dict[str, Any], machine: str) -> str:
         *("| " + " | ".join(row) + " |" for row in body),
         "",
         "RTA, RPA: recovery time and recovery point *actual*. The last three columns are the end user's own account.",
-        END,
     ]
-    return "\n".join(lines)
+
+
+def headlines(told: dict[str, Any], machine: str) -> list[str]:
+    """Three figures for README.md: one line an act."""
+    heading, *body = told["summary"]
+    acts = [dict(zip(heading, row, strict=True)) for row in body]
+    return [
+        f"Measured by the demo itself on {machine}:",
+        "",
+        *(
+            f"{act['']}. Recovered in **{act['RTA']}** by {act['by']} (RTO {act['RTO']}).\n"
+            f"   The end user: {act['user: outage']} without service, {act['lost']} acknowledged transactions lost."
+            for act in acts
+        ),
+    ]
+
+
+def replaced(text: str, name: str, lines: list[str]) -> str:
+    """A document with its block of this name written anew. Raises ValueError unless it has exactly one."""
+    begin, end = f"<!-- {name}: begin", f"<!-- {name}: end -->"
+    new = "\n".join([f"{begin} {WRITTEN} -->", *lines, end])
+    text, count = re.subn(re.escape(begin) + ".*?" + re.escape(end), lambda _: new, text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"expected one block between {begin} … --> and {end}, found {count}")
+    return text
 
 
 def main() -> None:
-    """Write both."""
-    parser = argparse.ArgumentParser(
-        description="Draw docs/demo.svg and the figures in README.md from the demo's JSON."
-    )
+    """Write them."""
+    parser = argparse.ArgumentParser(description="Write the demo's figures into the documents, from the demo's JSON.")
     parser.add_argument("json", type=Path)
     parser.add_argument("--machine", default=f"a machine with {os.cpu_count()} cores, shared with other work")
     given = parser.parse_args()
@@ -137,12 +159,11 @@ def main() -> None:
     if not told["ok"]:
         parser.error(f"{given.json}: not every act recovered; no picture of that")
     (HOME / "docs" / "demo.svg").write_text(picture(told, given.machine), encoding="utf-8")
-    readme = HOME / "README.md"
-    block = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    text, count = block.subn(lambda _: figures(told, given.machine), readme.read_text(encoding="utf-8"))
-    if count != 1:
-        parser.error(f"{readme} has {count} blocks of figures, expected one between {BEGIN} … --> and {END}")
-    readme.write_text(text, encoding="utf-8")
+    for page, name, lines in (
+        (HOME / "README.md", "demo headlines", headlines(told, given.machine)),
+        (HOME / "docs" / "benchmarks.md", "demo figures", figures(told, given.machine)),
+    ):
+        page.write_text(replaced(page.read_text(encoding="utf-8"), name, lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,17 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+WRITTEN_BY_A_PROGRAM = re.compile(r"^<!-- [\w ]+: begin .*?^<!-- [\w ]+: end -->$", re.MULTILINE | re.DOTALL)
+LINE_LENGTH_MAX = 140
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "CHANGELOG.md"], ids=name_of)
+def test_lines_are_short_enough_to_be_read(page: Path) -> None:
+    """A table that does not fit is a list."""
+    for line in WRITTEN_BY_A_PROGRAM.sub("", prose(page)).splitlines():
+        assert len(line) <= LINE_LENGTH_MAX, f"{name_of(page)}: longer than {LINE_LENGTH_MAX} characters:\n{line}"
+
+
 def verbs() -> list[str]:
     """Every verb, and every verb of a family: "status", "playbook run"."""
     found: list[str] = []
@@ -144,7 +155,7 @@ def test_every_notice_is_explained() -> None:
     page = text_of(ROOT / "docs" / "operating.md")
     # Named in the core, and sent by nothing yet.
     silent: set[NoticeKind] = set()
-    missing = [kind.value for kind in NoticeKind if kind not in silent and f"| {kind.value} |" not in page]
+    missing = [kind.value for kind in NoticeKind if kind not in silent and f"* **{kind.value}**:" not in page]
     assert not missing, f"docs/operating.md does not say what to do on: {', '.join(missing)}"
 
 
@@ -165,7 +176,7 @@ def test_guards_that_can_be_overridden_by_example_exist() -> None:
 
 def test_the_statements_are_all_there() -> None:
     page = text_of(ROOT / "docs" / "architecture.md")
-    assert re.findall(r"^\| (\d+) \|", page, re.MULTILINE) == [str(n) for n in range(1, 23)]
+    assert re.findall(r"^### (\d+)\. ", page, re.MULTILINE) == [str(n) for n in range(1, 23)]
     for test in re.findall(r"`(tests/[^`]+)`", page):
         assert (ROOT / test).exists(), f"docs/architecture.md names {test}, which is not there"
 

@@ -1,6 +1,6 @@
 """`bascule approve`, `reject`, `abort`: what a named person says to a run.
 
-The one rule it keeps: an approval is of the run that was named, as it was planned; the engine checks the digest.
+The one rule it keeps: an approval is of the run that was named, as it was planned. The engine checks the digest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`bascule failover` and `bascule failback`: bring a service elsewhere, and home again.
+"""`bascule failover` and `bascule failback`: move a service elsewhere, and back home.
 
-The one rule it keeps: these are words like any other: the engine decides, with every guard, and says why not.
+The one rule it keeps: these are words like any other. The engine decides, with every guard, and says why not.
 """
 
 from __future__ import annotations

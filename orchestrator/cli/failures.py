@@ -1,7 +1,7 @@
 """What a user sees when something does not work: what is wrong, what can be done, and the right exit code.
 
-The one rule it keeps: a traceback is for us, never for a user. What we know how to explain is one row in `KNOWN`; what
-we do not is written to a file, and its first line and that file's name are shown.
+The one rule it keeps: a user never sees a traceback. A failure that we can explain is one row in `KNOWN`. Any other is
+written to a file; the user sees its first line and the file's name.
 """
 
 from __future__ import annotations

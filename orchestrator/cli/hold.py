@@ -1,6 +1,6 @@
 """`bascule hold`, `resume`, `maintenance`, `suspect`, `clear`: what a named person says about automatic action.
 
-The one rule it keeps: each is about a service, a client or everything, and is honoured from the next decision on.
+The one rule it keeps: each is about a service, a client or everything. It takes effect at the next decision.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`bascule incidents`: what has happened, newest last; with an id, that one in full.
 
-The one rule it keeps: it reads the journal and nothing else.
+It reads the journal and nothing else.
 """
 
 from __future__ import annotations

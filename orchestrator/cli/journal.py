@@ -1,6 +1,6 @@
-"""`bascule journal`: is the journal as it was written, and what to keep elsewhere so that this can be told.
+"""`bascule journal`: whether the journal is as it was written, and what to keep elsewhere so that this can be checked.
 
-The one rule it keeps: it reads, also while a daemon writes; and what no look at the file alone can show, it says.
+The one rule it keeps: it only reads, also while a daemon writes. It says what the file alone cannot show.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`bascule lab`: build the laboratory, break it, look at it.
+"""`bascule lab`: build the lab, break it, look at it.
 
-The one rule it keeps: every command can be repeated, and a mistake of the person at the keyboard is a sentence, never a
-traceback.
+The one rule it keeps: every command can be repeated. A mistake of the person at the keyboard is answered by a sentence,
+never by a traceback.
 """
 
 from __future__ import annotations

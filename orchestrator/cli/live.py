@@ -1,8 +1,10 @@
-"""A run as it happens, for the person who asked for it.
+"""Shows a run as it happens, to the person who asked for it.
 
-The one rule it keeps: what is shown comes from the journal; a message only says that there is something new in it,
-and what a playbook does between two entries. On a terminal the same lines are drawn again; anywhere else each step
-gets a line when it begins and one when it ends, so that a log of it reads well.
+The one rule it keeps: what is shown comes from the journal. A message from the daemon only says that the journal has
+something new, and what a playbook does between two entries.
+
+On a terminal the same lines are drawn again. Elsewhere each step gets a line when it begins and one when it ends, so
+that a log of it reads well.
 """
 
 from __future__ import annotations

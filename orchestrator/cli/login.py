@@ -1,6 +1,6 @@
 """A login as `bascule check login@HOST` asks for it: by Ansible's own program, once.
 
-The one rule it keeps: the author's inventory, `ansible.cfg`, keys and jump hosts decide, as they do for a step, and a
+The one rule it keeps: the author's inventory, `ansible.cfg`, keys and jump hosts decide, as they do for a step. A
 connection that Ansible keeps is found for this client alone.
 """
 

@@ -1,7 +1,7 @@
-"""The `bascule` command: one row a verb, imported only when it is called.
+"""The `bascule` command: one row for each verb, imported only when it is called.
 
-The one rule it keeps: nothing but cyclopts, the streams and the locale is looked at before the verb is known, so that
-`bascule --help` and every refusal come at once.
+The one rule it keeps: until the verb is known, only cyclopts, the streams and the locale are imported. So `bascule
+--help` and every refusal come at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`bascule notify test`: does a message reach people, by each way there is?
+"""`bascule notify test`: does a message reach people by each configured way?
 
-The one rule it keeps: it is no word. It decides nothing and changes nothing, so it needs no lease, is not recorded and
-works with a daemon, without one, and while the journal's disk is full. What it shows is what the ways answered.
+The one rule it keeps: it is no word. It decides nothing and changes nothing. So it needs no lease and is not recorded.
+It works with a daemon, without one, and while the journal's disk is full. It shows what the ways answered.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Standard output and error of a command: closed, full, or with nobody at their other end.
+"""Standard output and error of a command: closed, full, or with nobody at the other end.
 
-The one rule it keeps: no output is a reason for a traceback, and none hides how the verb itself ended.
+The one rule it keeps: no state of the output causes a traceback, and none hides how the verb itself ended.
 """
 
 from __future__ import annotations

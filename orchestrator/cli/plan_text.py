@@ -1,6 +1,6 @@
 """A dry run as an operator reads it: what would run where, in which order, and what each guard says.
 
-The one rule it keeps: it shows what the plan says and nothing else; a field that it does not know is shown as it is.
+It shows what the plan says and nothing else. A field that it does not know is shown as it is.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """`bascule playbook run FILE`: any playbook, with ansible-playbook's own options, each task timed.
 
-The one rule it keeps: it is `ansible-playbook` with a stopwatch. Options, questions, output and exit code are
-ansible-playbook's own; inventory, configuration and vault are found as Ansible finds them, and no workspace is needed.
-The times are said at the end, on standard error. What was started from the same place a moment ago has left a program
-that has Ansible loaded (`runner/warm/alone.py`): that one plays it, with the same outcome.
+The one rule it keeps: it is `ansible-playbook` with a stopwatch. Options, questions, output and exit code are those of
+ansible-playbook. Inventory, configuration and vault are found as Ansible finds them, and no workspace is needed.
+
+The times are printed at the end, on standard error. A call leaves a program behind that has Ansible loaded
+(`runner/warm/alone.py`). The next calls from the same place are served by it, with the same outcome.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`bascule ready`: can everything be seen and done now that the plan rests on?
+"""`bascule ready`: can everything on which the plan rests be seen and done now?
 
-The one rule it keeps: exit code 0 means that a running daemon says so; nobody watching is the first thing that lacks.
+The one rule it keeps: exit code 0 means that a running daemon says so. If no daemon runs, that is the first lack.
 """
 
 from __future__ import annotations

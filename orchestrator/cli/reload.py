@@ -1,6 +1,6 @@
 """`bascule reload`: have the daemon read the configuration and the playbooks again.
 
-The one rule it keeps: what is invalid changes nothing, and is named fault by fault.
+The one rule it keeps: an invalid configuration changes nothing; each of its faults is named.
 """
 
 from __future__ import annotations

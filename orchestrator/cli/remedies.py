@@ -1,7 +1,7 @@
-"""What to type when a word was refused: one row a reason that can refuse one.
+"""What to type when a word was refused: one row for each reason that can refuse one.
 
 The one rule it keeps: a remedy ends with a command that works: it changes the answer, or shows what it is about. It is
-made from the word that was said and from what is decided, so that it names the run, the move and the place.
+made from the word that was said and from the decided state, so that it names the run, the move and the place.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`bascule report ID`: the whole account of an incident or a planned move, as text, page or data.
 
-The one rule it keeps: a file is written whole or not at all.
+A file is written whole or not at all.
 """
 
 from __future__ import annotations

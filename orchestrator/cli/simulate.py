@@ -1,7 +1,7 @@
 """`bascule simulate`: thousands of seeded disasters on the workspace's own plan, before it is trusted.
 
-The one rule it keeps: it touches nothing. What it finds of the plan stands apart from what it would mean if bascule
-itself broke one of its statements; and what was not modelled or only assumed is said with every result.
+The one rule it keeps: it touches nothing. What it finds about the plan stands apart from violations, which are defects
+of bascule. Every result says what was not modelled or only assumed.
 """
 
 from __future__ import annotations

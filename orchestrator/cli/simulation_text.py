@@ -1,7 +1,7 @@
 """What a campaign of simulations found, for a terminal and as data.
 
-The one rule it keeps: figures of disasters that came alone stand apart from mixtures; a figure stands with its count,
-and what was assumed is called so.
+The one rule it keeps: figures of disasters that came alone stand apart from mixtures. A figure stands with its count,
+and an assumed figure says so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The parameters that every word has: who says it, why, where, and whether to wait.
+"""The parameters of every word: who says it, why, in which workspace, and whether to wait.
 
-The one rule it keeps: a word bears a person's name. It is `--by`, else $BASCULE_OPERATOR, else the login name (behind
-sudo: of whoever called it); a bare `root` is nobody's name.
+The one rule it keeps: a word bears a person's name. It is `--by`, else $BASCULE_OPERATOR, else the login name (under
+sudo, that of the caller). A bare `root` is nobody's name.
 """
 
 from __future__ import annotations

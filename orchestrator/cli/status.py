@@ -1,6 +1,6 @@
-"""`bascule status`: what is the case now.
+"""`bascule status`: the present state.
 
-The one rule it keeps: it reads the journal, asks the daemon only for what no journal has, and works without one.
+The one rule it keeps: it reads the journal. It asks the daemon only for what no journal has, and works without one.
 """
 
 from __future__ import annotations

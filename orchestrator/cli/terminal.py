@@ -1,8 +1,8 @@
-"""Where words leave for a terminal or a pipe: the streams that every verb writes to.
+"""The streams to which every verb writes: where text leaves for a terminal or a pipe.
 
-The one rule it keeps: nothing that somebody else wrote acts on the terminal that shows it. Bascule's own colours and
-cursor movements (rich's) pass on a terminal; every other control character is written out, and into a pipe or a file
-all of them are. It stands behind whoever prints, so it also holds for what nobody thought of.
+The one rule it keeps: text that somebody else wrote never acts on the terminal that shows it. On a terminal, bascule's
+own colours and cursor movements (rich's) pass, and every other control character is written out. Into a pipe or a file,
+all control characters are written out. All printing passes here, so this also holds for code that did not think of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether apprise takes a URL, asked in a fork that imports apprise while this process reads the files.
+"""Asks apprise whether it accepts a URL, in a fork that imports apprise while this process reads the files.
 
-The one rule it keeps: the answer is that of `apprise_way.trouble_of`, wherever it was found. A URL is a secret: it goes
-through a pair of sockets that nobody else has, and to no file.
+The one rule it keeps: the answer is that of `apprise_way.trouble_of`, whoever asks it. A URL is a secret: it goes
+through a pair of sockets that nobody else has, and into no file.
 """
 
 from __future__ import annotations

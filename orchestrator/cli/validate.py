@@ -1,7 +1,7 @@
 """`bascule validate`: read everything, start nothing, say everything that is wrong.
 
-The one rule it keeps: faults go to standard error as `file:line:column: …`, one a line, so that an editor can jump to
-them; with `--json` everything goes to standard output as one object.
+The one rule it keeps: faults go to standard error as `file:line:column: …`, one for each line, so that an editor can
+jump to them. With `--json` everything goes to standard output as one object.
 """
 
 from __future__ import annotations

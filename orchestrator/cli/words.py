@@ -1,7 +1,7 @@
-"""Saying a word: to the daemon if one listens, else by taking the lease for this one word.
+"""Says a word: to the daemon if one listens, else by taking the lease for this one word.
 
-The one rule it keeps: a word is said once. Whether it was heard when the daemon hung up is not guessed: the message
-gives the id to repeat it with, and a repeated word only returns its first answer.
+The one rule it keeps: a word is said once. If the daemon hangs up, it is not known whether it heard the word. The
+message then gives the id with which to repeat it. A repeated word only returns its first answer.
 """
 
 from __future__ import annotations

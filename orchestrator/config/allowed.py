@@ -1,7 +1,7 @@
 """What templates may use: methods of plain values, parts of Jinja2's own, filters.
 
-The one rule it keeps: what is not named here is not there. Nothing here reads an attribute of anything, and nothing
-makes a value before it is known to be small.
+The one rule it keeps: a template can use only what is named here. Nothing here reads an attribute of an object, and no
+value is made before it is known to be small.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""One process of Ansible's that many things are asked of while files are read: `orchestrator/syntax`.
+"""One process of Ansible that answers many questions while files are read: `orchestrator/syntax`.
 
-The one rule it keeps: it has the environment and the directory that Ansible's own programs are given to be asked
-(`ansible_programs.py`). Where it cannot be had, or has no answer, whoever asks starts Ansible's own program instead.
+The one rule it keeps: it has the same environment and directory as Ansible's own programs (`ansible_programs.py`). If
+it cannot be started, or has no answer, the caller starts Ansible's own program instead.
 
-It is started with the first question, or before there is one (`start`): its import takes longer than most answers.
+It is started with the first question or earlier (`start`), because its import takes longer than most answers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Asks Ansible's own programs: where they are, the environment they have, and what they said in one line.
+"""Asks Ansible's own programs: where they are, the environment they get, and what they said in one line.
 
-The one rule it keeps: they are asked as a playbook would be run, by `core/ansible.py`: the same configuration file,
-directory, home and locale. Only what would stand between the lines of the answer is silenced.
+The one rule it keeps: they are asked as a playbook would be run, by `core/ansible.py`: with the same configuration
+file, directory, home and locale. Only output that would stand between the lines of the answer is silenced.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a controller needs beside the model, kept while it is in force: inventories, people and ways, its own settings.
 
-The one rule it keeps: it holds where a secret is kept, never the secret. A way whose URL stands in the file itself is
-found again only in that file.
+The one rule it keeps: it stores where a secret is kept, never the secret. If a way's URL stands in the file itself, it
+is found again only in that file.
 
     kept                                          for
     -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""What the rendering of a template may take: steps, processor time, the size of any value on the way.
+"""The limits of rendering a template: steps, processor time, the size of any value on the way.
 
-The one rule it keeps: no value is made before it is known to be small, and each step is paid for; so a template ends
-soon, in little memory, whatever is written.
+The one rule it keeps: no value is made before it is known to be small, and each step is paid for. So every template
+ends soon and in little memory.
 """
 
 from __future__ import annotations

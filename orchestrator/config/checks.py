@@ -1,7 +1,7 @@
 """Files under checks/, compiled to one `Check` for each client, check and host.
 
-The one rule it keeps: a check applies wherever its pattern matches; matching nowhere at all is a fault, as is a name
-in the pattern that no inventory knows.
+The one rule it keeps: a check applies wherever its pattern matches. It is a fault if it matches nowhere, or if a name
+in the pattern is in no inventory.
 """
 
 from __future__ import annotations

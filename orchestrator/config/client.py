@@ -1,7 +1,7 @@
 """One client's `services.yml`: places, moves and services, compiled to the core's model.
 
-The one rule it keeps: shapes first (`read_client`), names afterwards (`compile_client`), when every file has been
-read; a name that is declared but faulty still counts as declared, so that one fault does not cause others.
+The one rule it keeps: shapes come first (`read_client`), names afterwards (`compile_client`), when every file has been
+read. A name that is declared but faulty still counts as declared, so that one fault does not cause others.
 """
 
 from __future__ import annotations

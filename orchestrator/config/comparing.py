@@ -1,6 +1,6 @@
-"""Whether what a plan is made of is still on disk as it was loaded.
+"""Compares the files of a plan on disk with those that were loaded.
 
-The one rule it keeps: it is read anew each time, by the same reader; what differs is told by its name.
+The one rule it keeps: the same reader reads them anew each time. A difference is told by its name.
 """
 
 from __future__ import annotations

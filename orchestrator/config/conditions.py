@@ -1,7 +1,7 @@
 """Conditions, from what authors write to the core's `Condition` over check ids.
 
-The one rule it keeps: a name means all of its hosts. In `all` it is spread out; in `any` and `quorum` it stays one
-term, an inner `all`.
+The one rule it keeps: a name means all of its hosts. In `all` it is expanded to them. In `any` and `quorum` it stays
+one term, an inner `all`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is wrong with a configuration, where, and what was expected instead.
 
-The one rule it keeps: a fault is collected, never raised where it is found, so that an author sees all of them at
-once; only `Faults.raise_if_any` raises, at the end.
+The one rule it keeps: a fault is collected, not raised where it is found, so that an author sees all of them at once.
+Only `Faults.raise_if_any` raises, at the end.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What is in force beside the model: which plan a playbook is of, how an inventory is had, what is to be said of it.
+"""The configuration in force, beside the model.
 
-The one rule it keeps: it changes nothing. What is used is decided where the files are read (`config/beside_model.py`).
+It tells to which plan a playbook belongs, where its inventory comes from, and what has to be said about it. It changes
+nothing: what is used is decided where the files are read (`config/beside_model.py`).
 """
 
 from __future__ import annotations

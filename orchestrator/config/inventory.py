@@ -1,7 +1,7 @@
 """Reads a client's Ansible inventory through `ansible-inventory --list`.
 
-The one rule it keeps: Ansible stays Ansible. Whatever inventory, plug-in, `ansible.cfg` and vault setting the user
-has is used unchanged, by Ansible's own program in a process of its own; ansible-core is never imported here.
+The one rule it keeps: Ansible stays Ansible. Ansible's own program, in a process of its own, uses the user's inventory,
+plug-ins, `ansible.cfg` and vault settings unchanged. ansible-core is never imported here.
 
 Inline vaulted values arrive encrypted and stay so. Values of files encrypted as a whole arrive in clear: their names
 are asked from `ansible-vault view`, they are kept as `Vaulted` in memory, and such an inventory is not cached.

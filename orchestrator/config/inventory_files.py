@@ -1,7 +1,7 @@
-"""Which files an inventory consists of: its sources, variables beside them, and what a program among them may load.
+"""The files of an inventory: its sources, the variables beside them, and what a program among them may load.
 
-The one rule it keeps: what Ansible would read is found, through the path by which Ansible reads it; what it passes over
-(an editor's copy) is not.
+The one rule it keeps: it finds what Ansible would read, through the same path. It ignores what Ansible ignores (an
+editor's copy).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Values of an inventory as `ansible-inventory` writes them: secrets, verbatim texts, and the cache of both.
 
-The one rule it keeps: a secret is `Vaulted` from the moment it is read; its clear text reaches no file.
+The one rule it keeps: a secret is `Vaulted` from the moment it is read. Its clear text reaches no file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What words of an inventory, and of the variables that a move gives its playbook, name on this machine.
+"""Files of this machine that an inventory names, or the variables that a move gives its playbook.
 
-The one rule it keeps: a jump's program, a wrapper of ssh, a script in a variable runs here with the controller's rights
-as a playbook's own does; so it counts as that does.
+The one rule it keeps: a jump's program, a wrapper of ssh or a script in a variable runs here with the controller's
+rights, as a playbook's own files do. So it counts for the digest as they do.
 """
 
 from __future__ import annotations

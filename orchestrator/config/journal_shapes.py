@@ -1,6 +1,6 @@
-"""The shape of `journal` in `bascule.yml`: how long what is kept, and where the head is kept as well.
+"""The shape of `journal` in `bascule.yml`: how long it keeps what, and where its head is kept as well.
 
-The one rule it keeps: as in `shapes.py`, a shape says what may be written and nothing of what it means.
+As in `shapes.py`, a shape says what may be written, and not what it means.
 """
 
 from __future__ import annotations

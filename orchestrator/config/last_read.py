@@ -1,7 +1,7 @@
-"""An inventory as it was last read: kept for the day on which it cannot be read any more.
+"""Keeps an inventory as it was last read, for the time when it cannot be read.
 
-The one rule it keeps: it is what Ansible said itself, with inline vaulted values still encrypted; of an inventory with
-files that are encrypted as a whole nothing is kept, since Ansible says those in clear.
+The one rule it keeps: it stores what Ansible itself printed, with inline vaulted values still encrypted. If an
+inventory has files that are encrypted as a whole, nothing is stored, because Ansible prints those in clear.
 """
 
 from __future__ import annotations

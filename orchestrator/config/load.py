@@ -1,6 +1,6 @@
 """Reads a workspace and compiles it to a model, or says everything that is wrong with it.
 
-The one rule it keeps: nothing is half loaded. Either there is a whole, consistent model, or `ConfigurationInvalid` with
+The one rule it keeps: nothing is half loaded. The result is a whole, consistent model, or `ConfigurationInvalid` with
 every fault of every file.
 """
 

@@ -1,7 +1,8 @@
-"""Checks that nobody has to write: can a playbook still log in to each host that a move's playbooks name, and become?
+"""The automatic checks of logins.
 
-The one rule it keeps: a check of the author's own, about the same host, comes first; and however many hosts there are,
-so many logins a second and no more are asked for.
+They ask whether a playbook can still log in to each host that a move's playbooks name, and become root there. The one
+rule it keeps: a check of the author's own about the same host replaces the automatic one, and the number of logins a
+second is limited, however many hosts there are.
 """
 
 from __future__ import annotations

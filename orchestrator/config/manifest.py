@@ -1,4 +1,4 @@
-"""What a plan is made of: each thing that counts under a label, so that a change is told by its name.
+"""The parts of a plan, each under a label, so that a change is told by its name.
 
 The one rule it keeps: two manifests have the same digest if and only if nothing that counts differs.
 """

@@ -1,7 +1,7 @@
-"""Names that others give: hosts and groups of an inventory, people.
+"""Checks names from outside: hosts and groups of an inventory, people.
 
-The one rule it keeps: a name that cannot be shown, said and compared as it is, is a fault where it stands; so nothing
-behind has to fear it.
+The one rule it keeps: a name that cannot be shown, said and compared as it is, is a fault where it stands. So later
+code can rely on it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What is allowed and will disappoint: moves that cannot help where they are listed, services that never come back.
+"""Warnings about what is allowed but will disappoint.
 
-The one rule it keeps: these are warnings. Each names what will happen, at the key that makes it so, and what to write.
+Such are moves that cannot help where they are listed, and services that never come back. Each warning stands at the key
+that causes it, and says what will happen and what to write.
 """
 
 from __future__ import annotations

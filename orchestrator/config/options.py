@@ -1,7 +1,7 @@
-"""Options of a probe, as one check on one host has them: rendered, without secrets, held against the probe's schema.
+"""The options of a probe for one check on one host: rendered, without secrets, validated by the probe's schema.
 
-The one rule it keeps: what comes out may be stored for ever. An option that would contain a secret is a fault, and
-options that name secrets (`..._secret`, `..._secrets`) come out as references.
+The one rule it keeps: the result may be stored for ever. An option that would contain a secret is a fault. Options that
+name secrets (`..._secret`, `..._secrets`) become references.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Who else may write to what is read and run here: refused as ssh refuses a key that others may write to.
+"""Who else may write to what is read and run here.
 
 The one rule it keeps: what runs with this user's rights was put there by this user or by root. Whoever may write to a
-file, to a directory on the way to it, or to what a link leads to, decides what runs.
+file, to a directory on the way to it, or to a link's target, decides what runs. So a workspace is refused as ssh
+refuses a key to which others may write.
 
     what                                              refused where
     -------------------------------------------------------------------------------------------------

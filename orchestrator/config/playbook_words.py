@@ -1,9 +1,10 @@
-"""What words name: files that count for a plan's digest however a task, a variable, a template or a script says them.
+"""Files that words name: they count for a plan's digest, whatever the form of the task, variable, template or script.
 
-The one rule it keeps: of what a word names nobody knows whether it will be read as that, so it counts and is no fault;
-and what a file that counts names counts, too. What a word could name is looked for wherever Ansible, or a program that
-it starts, would begin to look; an absolute path is tried from there as well, since what a template puts before it
-(`{{ playbook_dir }}/tools/run.sh`) is known only when it runs.
+The one rule it keeps: nobody knows whether a word will be read as a file name. So the file counts, and it is no fault
+if there is none. What a counted file names counts, too.
+
+A file is looked for wherever Ansible, or a program that it starts, would begin to look. An absolute path is tried from
+there as well, because what a template puts before it (`{{ playbook_dir }}/tools/run.sh`) is known only when it runs.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
-"""Playbook files: are they there, are they playbooks, and what is the digest of all they are made of.
+"""Playbook files: are they there, are they playbooks, and what is the digest of everything that they consist of?
 
-The one rule it keeps: a digest covers everything that would change what the playbook does and can be known without
-running it: the file, imported playbooks, roles and their dependencies, task, variable and template files, plug-ins
-and collections beside it, through whatever links; the client's inventory; and what Ansible loads beside them
-(`surroundings`). Where a name has a template in it, all that it could name beside the playbook is covered. And however
-a task is written (`copy: src=a`, `action: script a`, `command: "{{ playbook_dir }}/a"`): each word in it, in variables,
-templates and scripts that is the name of something in the workspace stands for that (`playbook_words`).
+The one rule it keeps: a digest covers everything that would change what the playbook does and that can be known without
+running it:
+
+* the file, imported playbooks, roles and their dependencies, task, variable and template files, plug-ins and
+  collections beside it, through any links;
+* the client's inventory, and what Ansible loads beside them (`surroundings`);
+* if a name has a template in it: everything that it could name beside the playbook;
+* whatever in the workspace a word in a task, variable, template or script names, however the task is written
+  (`copy: src=a`, `action: script a`, `command: "{{ playbook_dir }}/a"`): see `playbook_words`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a play of a playbook says of its hosts, and of how they are logged in to.
+"""What a play says about its hosts, and about how to log in to them.
 
-The one rule it keeps: where that depends on what only Ansible can know, it says so, and does not guess.
+The one rule it keeps: if only Ansible can know, it says so, and does not guess.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where templates run: Jinja2 over plain text, numbers, lists and mappings, and nothing else; no longer than it may.
+"""Where templates run: Jinja2 over plain text, numbers, lists and mappings, and nothing else, with limits.
 
 The one rule it keeps: an inventory's strings are a stranger's program. It sees values and what stands in `METHODS`,
-`FILTERS` and `_GLOBALS`; no attribute of any object of ours or of Python's. Every step is paid for from one `Budget`,
-and no value is made before it is known to be small: time and memory have a bound, whatever is written.
+`FILTERS` and `_GLOBALS`, but no attribute of any object of ours or of Python's. Every step is paid for from one
+`Budget`, and no value is made before it is known to be small. So time and memory are bounded.
 
 Rejected: Jinja2's own sandbox alone (it hands out every public attribute, and `'x' * 10 ** 9`); a process of its own
 for each string (there are thousands, and most are `{{ ansible_host }}`).

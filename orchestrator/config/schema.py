@@ -1,6 +1,6 @@
 """JSON Schemas of every file, for editors.
 
-The one rule it keeps: they are made from the shapes themselves, so they never tell another story than `validate`.
+The one rule it keeps: they are made from the shapes themselves, so they always agree with `validate`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Services of one client: objectives, ladders, dependencies, ways back.
 
-The one rule it keeps: what an author did not write is derived in one place, here, and the result is in the model: the
-core derives nothing from names.
+The one rule it keeps: what an author left out is derived here, in one place, and the result is in the model. The core
+derives nothing from names.
 """
 
 from __future__ import annotations

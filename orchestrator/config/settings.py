@@ -1,7 +1,7 @@
-"""`bascule.yml` and people files: limits, persons, ways to tell them, heartbeat, the daemon's own places.
+"""`bascule.yml` and people files: limits, persons, ways to tell them, heartbeat, the daemon's own settings.
 
-The one rule it keeps: a text that may be secret is read from where it is kept, and one that is not there on this
-machine is a warning and not a fault: an engineer's machine has no business knowing it.
+The one rule it keeps: a text that may be secret is read from where it is kept. If it is missing on this machine, that
+is a warning and no fault, because an engineer's machine should not have it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The shape of every file an author writes: keys, types and units, one pydantic model a mapping.
+"""The shape of every file that an author writes: keys, types and units, one pydantic model for each mapping.
 
-The one rule it keeps: a shape knows nothing of names. Every field is optional to pydantic and the truly required ones
-stand in `REQUIRED`: so the rest of a mapping with a broken key is still read, and its other faults are found as well.
+The one rule it keeps: a shape knows nothing of names. Every field is optional to pydantic, and the required ones stand
+in `REQUIRED`. So the rest of a mapping with a broken key is still read, and its other faults are found as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Holds plain data against a shape, and turns pydantic's complaints into faults with positions.
+"""Validates plain data against a shape, and turns pydantic's errors into faults with positions.
 
 The one rule it keeps: a broken key costs that key only. It is reported and left out, and the rest of the mapping is
-held against the shape again, until what remains is sound.
+validated again, until what remains is valid.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Files of ours may end in `.yml` or `.yaml`.
+"""The endings of our files: `.yml` or `.yaml`.
 
-The one rule it keeps: no file of ours is passed over without a word because of how its name ends.
+The one rule it keeps: no file of ours is ignored silently because of how its name ends.
 """
 
 from __future__ import annotations

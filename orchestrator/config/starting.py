@@ -1,10 +1,10 @@
 """Whether playbooks can start: Ansible's own syntax check of each, with the inventory that it will have.
 
-The one rule it keeps: what Ansible would refuse at once is a fault, what it can only know when it runs is a warning
-that says so. ansible-core is not imported here: `orchestrator/syntax` is a program that is run.
+The one rule it keeps: what Ansible would refuse at once is a fault. What it can only know at run time is a warning that
+says so. ansible-core is not imported here: `orchestrator/syntax` is a program that is run.
 
-An answer is kept by the digest of all that it depends on. Where something was lacking it is asked again: that may have
-come since, from where no digest looks.
+An answer is cached by the digest of everything on which it depends. If something was lacking, Ansible is asked again,
+because it may have come since from where no digest looks.
 """
 
 from __future__ import annotations

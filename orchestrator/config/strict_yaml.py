@@ -1,10 +1,10 @@
 """YAML read strictly, on PyYAML's node tree, with the position of every key and value kept.
 
-The one rule it keeps: what an author wrote is what the program reads. Duplicate keys, `no` read as false, `010`
-read as eight and `1e3` read as text are faults here, and not surprises during a disaster.
+The one rule it keeps: the program reads what the author wrote. Duplicate keys, `no` read as false, `010` read as eight
+and `1e3` read as text are faults here, and not surprises during a disaster.
 
-Read: mappings with text keys, sequences, text, true/false, null, decimal integers and floats, anchors, aliases,
-merge keys. Refused: tags, several documents in one file, aliases that contain themselves.
+Read: mappings with text keys, sequences, text, true/false, null, decimal integers and floats, anchors, aliases, merge
+keys. Refused: tags, several documents in one file, aliases that contain themselves.
 """
 
 from __future__ import annotations

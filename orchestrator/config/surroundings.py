@@ -1,7 +1,7 @@
 """What Ansible loads beside the playbook: its configuration, what that names, its environment, what is installed.
 
-The one rule it keeps: whatever could make other code run, or other variables hold, without the playbook being touched,
-is covered. Each thing has a label and a digest, so that a change can be told by its name.
+The one rule it keeps: everything is covered that could make other code run, or other variables apply, without a change
+to the playbook. Each thing has a label and a digest, so that a change can be told by its name.
 
     what                                                  covered by
     ---------------------------------------------------------------------------------------------------------------
@@ -12,8 +12,8 @@ is covered. Each thing has a label and a digest, so that a change can be told by
     ~/.ansible, /usr/share/ansible, /etc/ansible          size and times of each plug-in, role, collection file
     installed packages of Ansible and Mitogen             their version's record, by size and times
 
-Left out: what Ansible itself writes (logs, caches, temporary files, known hosts, control sockets) and how it looks on
-a terminal.
+Left out: what Ansible itself writes (logs, caches, temporary files, known hosts, control sockets) and how it looks on a
+terminal.
 """
 
 from __future__ import annotations

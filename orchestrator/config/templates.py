@@ -1,12 +1,12 @@
 """Renders option values over a host's variables: Jinja2, sandboxed, with native results.
 
-The one rule it keeps: a secret never becomes part of a rendered value here. A template that touches one (a vaulted
+The one rule it keeps: a secret never becomes part of a rendered value here. A template that uses one (a vaulted
 variable, `lookup('file', …)`, `lookup('env', …)`) says so, and only `Secrets`, in the process that asks the question,
 renders it in full. The model holds the reference of a secret, never the secret.
 
-What Ansible marks as no template (`!unsafe`, what an inventory plug-in was told by others) is none here either.
-Variables are rendered lazily, each only when a template reads it, as Ansible does; so a variable that nobody reads
-may use filters and lookups that exist in Ansible alone.
+What Ansible marks as no template (`!unsafe`, what others told an inventory plug-in) is no template here either.
+Variables are rendered lazily, each only when a template reads it, as Ansible does. So a variable that nobody reads may
+use filters and lookups that exist in Ansible alone.
 """
 
 from __future__ import annotations

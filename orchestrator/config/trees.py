@@ -1,15 +1,15 @@
 """Files of a tree as Ansible would find them: links followed, and each file known by a digest.
 
-The one rule it keeps: whatever could be read through a path is found through that path. A linked directory is looked
-into, a loop of links is walked once, and what is no ordinary file is named and never opened (a pipe would wait for
-ever). Passed over is only what nothing reads, or what is read by nobody but its maker:
+The one rule it keeps: whatever could be read through a path is found through that path. A linked directory is entered,
+a loop of links is walked once, and a file that is not regular is named and never opened (a pipe would wait for ever).
+Only what nothing reads, or what only its maker reads, is left out:
 
     compiled Python in `__pycache__`     the runner has Python keep and look for it elsewhere
     `.git`, if git made it               unless somebody names the folder that it is in: then all of it is meant
     `.bascule` of a workspace            the controller's own state: beside `inventories`, or beside `playbooks`
 
-A file is read once and then known by its signature (device, inode, size, both times): a look at thousands of files
-that did not change is as many calls of stat. A signature that is younger than the clock's grain is not relied on.
+A file is read once and then known by its signature (device, inode, size, both times). So a look at thousands of
+unchanged files is as many calls of stat. A signature that is younger than the clock's resolution is not relied on.
 """
 
 from __future__ import annotations

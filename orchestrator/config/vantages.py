@@ -1,7 +1,7 @@
-"""From where things are seen: what an author should know of vantages before the day they are needed.
+"""Finds mistakes about vantages before an outage does.
 
-The one rule it keeps: whether a vantage could be told from the world (its references), whether anybody asks its checks,
-and whether a quorum can be reached at all are found here, and not in an outage.
+It finds out whether a vantage could be told to be blind (its references), whether anybody asks its checks, and whether
+a quorum can be reached at all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Ways to tell people that cannot work, found before they are needed: asked of `validate`, and at each start.
+"""Finds ways to tell people that cannot work, before they are needed: for `validate`, and at each start.
 
-The one rule it keeps: it sends nothing and connects to nothing. What can be known from the files and this machine is
-known; whether a message arrives, `bascule notify test` tells.
+The one rule it keeps: it sends nothing and connects to nothing. It finds what the files and this machine can show.
+Whether a message arrives, `bascule notify test` tells.
 """
 
 from __future__ import annotations

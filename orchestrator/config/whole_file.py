@@ -1,7 +1,7 @@
-"""Writes a file as a whole or not at all, for nobody else's eyes.
+"""Writes a file as a whole or not at all, readable by nobody else.
 
-The one rule it keeps: whoever reads it finds what was there before or what is there now, also after a crash or on a
-full disk; and of a write that failed nothing is left beside it.
+The one rule it keeps: a reader finds the old content or the new content, also after a crash or on a full disk. A failed
+write leaves nothing beside the file.
 """
 
 from __future__ import annotations

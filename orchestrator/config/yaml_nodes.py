@@ -1,6 +1,6 @@
-"""Looks into composed YAML, whose nodes know where they stand.
+"""Looks into composed YAML, whose nodes know their position.
 
-The one rule it keeps: what has another shape than asked for is passed over; what it means is Ansible's to say.
+A node of another shape than asked for is ignored; Ansible decides what it means.
 """
 
 from __future__ import annotations

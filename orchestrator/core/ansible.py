@@ -1,7 +1,8 @@
 """How Ansible is started, whoever starts it: to read an inventory, to check a playbook, to run one.
 
-The one rule it keeps: there is one answer. Which ansible.cfg holds, in which directory Ansible starts, what its paths
-mean and which locale it has is told here, from texts alone; reading and running look on disk and then ask here.
+The one rule it keeps: there is one answer. Which ansible.cfg applies, in which directory Ansible starts, what its paths
+mean and which locale it has is decided here, from texts alone. Code that reads or runs looks on disk and then asks
+here.
 
     which ansible.cfg                                               where Ansible starts
     ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
-"""Which checks are asked faster now: where a streak has begun, where somebody waits, and what those stand on.
+"""Which checks are asked faster now.
 
-The one rule it keeps: a cadence is said only when it changes, and who is awaited for the first time is asked at once.
-A look costs as much as has changed, however many checks are asked faster already: thousands may fail in one second.
+These are the checks with a streak that has begun, those for which somebody waits, and those on which these depend. The
+one rule it keeps: a cadence is told only when it changes, and a check that somebody begins to wait for is asked at
+once.
+
+The cost depends on what has changed, not on how many checks are asked faster: thousands may fail in one second.
 """
 
 from __future__ import annotations

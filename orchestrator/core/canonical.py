@@ -1,7 +1,7 @@
 """JSON values, checked: their canonical bytes, and what a value must be to be written or read.
 
-The one rule it keeps: nothing is bent to fit. What is no JSON, or not what a field declares, is refused with its
-place; only an int where a float is declared, and an enum's member where its text is, pass.
+The one rule it keeps: no value is converted to fit. What is no JSON, or not what a field declares, is refused with its
+position. Two exceptions: an int where a float is declared, and an enum's member where its text is.
 """
 
 from __future__ import annotations

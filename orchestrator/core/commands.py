@@ -1,7 +1,7 @@
 """What the core wants done: imperative, frozen, each carried out only after its entry is durable.
 
-The one rule it keeps: a command is a value, and carrying it out again is safe or is decided by the core. Whoever
-carries one out returns at once; what comes of it comes back as an event.
+The one rule it keeps: a command is a value. Carrying it out again is safe, or is decided by the core. Whoever carries
+one out returns at once; the result comes back as an event.
 """
 
 from __future__ import annotations

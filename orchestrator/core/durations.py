@@ -1,4 +1,4 @@
-"""Durations with units, as authors write them and operators read them; and how many there are of a thing.
+"""Durations with units, as authors write them and operators read them; also counts with their noun.
 
 The one rule it keeps: a number without a unit is not a duration.
 """

@@ -2,14 +2,14 @@
 
     engine.step(event, now) -> Outcome(records, rows, commands, wake_at)
 
-The one rule it keeps: it is told the time and everything else, and it does nothing; its outcome must be durable
-before any of its commands is carried out. If that fails, throw the engine away and rebuild it from the journal.
+The one rule it keeps: it is told the time and everything else, and it does nothing. Its outcome must be durable before
+any of its commands is carried out. If that fails, throw the engine away and rebuild it from the journal.
 
-Most answers only confirm what is known. Each goes through its detector all the same (`detectors.py`); what is spared is
-the work whose inputs are as they were when it was last done: see `resting.py`, and `steady` in `cadence.py`.
+Most answers only confirm what is known. Each still goes through its detector (`detectors.py`). Only work is skipped
+whose inputs have not changed since it was last done: see `resting.py`, and `steady` in `cadence.py`.
 
-Where many answers have come at once (`more`), each goes through the detector, and a changed verdict is recorded, in a
-step of its own; deciding waits for the last of them, as it would have if they had come a moment later.
+If many answers have come at once (`more`), each goes through the detector in a step of its own, with its changed
+verdict recorded. Deciding waits for the last of them, as it would have if they had come a moment later.
 """
 
 from __future__ import annotations

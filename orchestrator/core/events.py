@@ -1,7 +1,7 @@
 """What the world tells the core: frozen, past tense, each with the time axis of the journal.
 
-The one rule it keeps: an event carries what was seen and when it was asked; it never carries an opinion. Times
-called `..._at` are seconds on the journal's axis (see `docs/architecture.md`), durations are seconds.
+The one rule it keeps: an event carries what was seen and when it was asked. It never carries an opinion. Times called
+`..._at` are seconds on the journal's axis (see `docs/architecture.md`), durations are seconds.
 """
 
 from __future__ import annotations

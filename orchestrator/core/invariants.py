@@ -1,7 +1,7 @@
 """What must never happen, checked on every step, always on.
 
-The one rule it keeps: a check here reads only the records of the step and the state they led to, and raises; it
-never mends. Statements are numbered as in `docs/architecture.md`; `invariants_of_runs.py` has those of a run's start
+The one rule it keeps: a check here reads only the records of the step and the state to which they led, and raises. It
+never repairs. Statements are numbered as in `docs/architecture.md`; `invariants_of_runs.py` has those of a run's start
 and steps. A check costs nothing until a record of its kind appears.
 """
 

@@ -1,7 +1,7 @@
-"""What must never happen when something goes by itself: statements 8, 10, 12, 13, 16 to 19.
+"""What must never happen when bascule acts automatically: statements 8, 10, 12, 13, 16 to 19.
 
-The one rule it keeps: no guard is asked. Each check is written from its statement, and reads the model, the records
-and the rows alone: a guard that is broken would otherwise be held against itself.
+The one rule it keeps: no guard is asked. Each check is written from its statement, and reads only the model, the
+records and the rows. Otherwise a broken guard would be compared with itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What must never happen when a run starts, and when one of its steps begins or ends.
 
 The one rule it keeps: each check compares with what the guards could see in the same instant (the configuration, the
-words, the rows of this step), so that a later reload can never make an earlier decision look wrong.
+words, the rows of this step). So a later reload can never make an earlier decision look wrong.
 """
 
 from __future__ import annotations

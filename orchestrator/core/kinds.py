@@ -1,7 +1,7 @@
 """Kinds of steps: one row of traits each, which everything else reads, in the order that a run has them.
 
-The one rule it keeps: how one kind differs from another stands in its row. Whoever plans, waits, looks, shows, times,
-plays or checks a step asks the row, so that a new kind is a new row, and its place in `plan.plan_steps`.
+The one rule it keeps: how one kind differs from another stands in its row. Code that plans, waits, looks, shows, times,
+runs or checks a step reads the row. So a new kind is a new row, and its place in `plan.plan_steps`.
 """
 
 from __future__ import annotations

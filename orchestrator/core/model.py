@@ -1,8 +1,8 @@
 """What a configuration compiles to: checks, places, moves, services and limits, all frozen.
 
-The one rule it keeps: a model is complete and consistent before the core sees it (every name resolved, every
-duration in seconds, every playbook with its digest), so nothing in the core has to ask "is it there?".
-Ids are `client/name`; a check on several hosts is `client/name@host` each.
+The one rule it keeps: a model is complete and consistent before the core sees it: every name resolved, every duration
+in seconds, every playbook with its digest. So the core never has to ask whether something exists. Ids are
+`client/name`; a check on several hosts is `client/name@host` each.
 """
 
 from __future__ import annotations

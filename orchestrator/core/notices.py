@@ -1,8 +1,8 @@
-"""Notices that reached nobody: told again until somebody has been told, or until they are not so any more.
+"""Notices that reached nobody: told again until somebody has been told, or until they are no longer true.
 
 The one rule it keeps: what waits for a person is not forgotten because a line was down, and nobody is told that
-something waits when it does not. Whoever delivers has retried by then; this goes on at a slower beat, for what needs
-somebody to act (`commands.MUST_BE_HEARD`).
+something waits when it does not. The delivery has done its own retries by then. This goes on at a slower beat, for
+notices that need somebody to act (`commands.MUST_BE_HEARD`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Text from outside: what targets, plug-ins, playbooks, inventories and people say, made fit to keep and to show.
+r"""Text from outside, made fit to keep and to show: what targets, plug-ins, playbooks, inventories and people say.
 
-The one rule it keeps: whatever comes in passes `evidence` (or `name_fault`) once, where it comes in, and what goes out
-passes `visible` again, whatever its way. Then no record is without bounds or undecodable, and nothing that somebody
-else wrote moves a cursor, hides, turns or forges a line. What cannot be shown as it is, is shown as Python writes it
-(`\\x1b`, `\\u202e`): nothing is lost but its effect. Showing twice changes nothing.
+The one rule it keeps: whatever comes in passes `evidence` (or `name_fault`) once, where it comes in. What goes out
+passes `visible` again, by every way. So every record is bounded and decodable, and text of others never moves a cursor,
+hides, turns or forges a line. A character that cannot be shown as it is, is shown as Python writes it (`\x1b`,
+`\u202e`). Nothing is lost except its effect. Showing a text twice changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who is told, and by which ways: what `people.yml` and the workspace's `notify:` compile to.
 
-The one rule it keeps: a way may hold a secret (an apprise URL contains passwords, a command's arguments tokens), so
-its representation and its label never show more than the kind of way and, for a command, the program's name.
+The one rule it keeps: a way may hold a secret (an apprise URL contains passwords, a command's arguments tokens). So its
+representation and its label never show more than the kind of way and, for a command, the program's name.
 """
 
 from __future__ import annotations

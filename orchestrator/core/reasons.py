@@ -1,8 +1,8 @@
-"""Why: the one table of named reasons, a row each: the word, the part it plays, the sentence, who may go against it.
+"""Why: the one table of named reasons. A row has the word, the part it plays, the sentence, and who may go against it.
 
-The one rule it keeps: every decision, refusal and ending carries a member of `Reason`; the journal, the command
-line, the reports and the messages all show this word. A new guard starts with a row here; what may be overridden, what
-the simulator counts as a guard, and what docs/guards.md says of it follow from the row.
+The one rule it keeps: every decision, refusal and ending carries a member of `Reason`. The journal, the command line,
+the reports and the messages all show this word. A new guard starts with a row here. From the row follow what may be
+overridden, what the simulator counts as a guard, and what docs/guards.md has to say.
 """
 
 from __future__ import annotations

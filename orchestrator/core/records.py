@@ -1,8 +1,8 @@
 """What is remembered: the records whose fold is the decided state, and whose list is the story of an incident.
 
-The one rule it keeps: a record says what happened or was decided, why (`reason`) and on what evidence, so that
-it can be read years later without the program; it is never changed, and its fields only grow, with defaults.
-Every record is stamped with `at`, seconds on the journal's axis; wall stamps stand beside it in the entry.
+The one rule it keeps: a record says what happened or was decided, why (`reason`) and on what evidence, so that it can
+be read years later without the program. It is never changed, and its fields only grow, with defaults. Every record is
+stamped with `at`, seconds on the journal's axis. Wall stamps stand beside it in the entry.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What need not be decided again: nothing that it was decided on has changed since.
+"""What need not be decided again, because nothing on which the decision rested has changed.
 
-The one rule it keeps: a service rests only while all that was asked for when it was last attended is as it was. It
-rests if that was verdicts and what is decided, and nothing came of it; then a new verdict that it asked for rouses it,
-and anything that is recorded rouses all. What a vantage sees changes with time, unrecorded: so it is compared.
+The one rule it keeps: a service rests only while everything is unchanged that was asked for when it was last
+considered. It rests if that was verdicts and decided state, and nothing came of it. A new verdict that it asked for
+wakes it, and any record wakes all. What a vantage sees changes with time without a record, so it is compared.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What people are told of services and runs: every sentence that a notice may consist of, and how it is read back.
+"""What people are told of services and runs: every sentence of which a notice may consist, and how it is read back.
 
-The one rule it keeps: a sentence that says that something is over, moved, fenced, proven or well again stands here, so
-that whoever judges it (`sim/spoken_truth.py`) can hold each of its parts against the records. What is free text (an
-evidence, a person's reason) stands last in its sentence, or between words of its own.
+The one rule it keeps: a sentence that says that something is over, moved, fenced, proven or well again stands here. So
+its judge (`sim/spoken_truth.py`) can compare each of its parts with the records. Free text (an evidence, a person's
+reason) stands last in its sentence, or between fixed words.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One call of the engine: what is known now, and what comes of it.
 
-The one rule it keeps: everything below the engine reads and writes through a turn, so that a record is applied
-in the moment it is written and the next question sees it; and what is asked of a turn is noted in its `basis`.
+The one rule it keeps: everything below the engine reads and writes through a turn. So a record is applied as soon as it
+is written, and the next question sees it. What is asked of a turn is noted in its `basis`.
 """
 
 from __future__ import annotations

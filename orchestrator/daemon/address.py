@@ -1,11 +1,12 @@
 """Where the daemon of a workspace listens.
 
-The one rule it keeps: both sides find the same socket from the workspace alone, and nobody else can take its place. It
-is `.bascule/socket` in the workspace. A Unix socket's path may be 107 bytes long at most; where the workspace lies too
+The one rule it keeps: both sides find the same socket from the workspace alone, and nobody else can take its place.
+
+It is `.bascule/socket` in the workspace. A Unix socket's path may be 107 bytes long at most. If the workspace lies too
 deep for that, the socket goes to a private directory named after the workspace: `/run/bascule-HASH` for root, else
-`$XDG_RUNTIME_DIR/bascule-HASH`, else `/tmp/bascule-UID-HASH`. What is there already and is not private is left to
-whoever made it: then a name is taken that nobody can foresee. `.bascule/socket.path` says it to clients of any user.
-Clients ask the kernel who listens before they say anything.
+`$XDG_RUNTIME_DIR/bascule-HASH`, else `/tmp/bascule-UID-HASH`. If that exists and is not private, it is left alone, and
+a name is taken that nobody can foresee. `.bascule/socket.path` tells it to clients of any user. Clients ask the kernel
+who listens before they say anything.
 """
 
 from __future__ import annotations

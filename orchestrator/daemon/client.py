@@ -1,7 +1,7 @@
 """The other end of the local socket, for commands: ask one thing, or watch.
 
-The one rule it keeps: "nobody listens" is told apart from "it said no" and from "it did not say anything in time",
-since a command does different things then.
+The one rule it keeps: "nobody listens", "it said no" and "it did not answer in time" are told apart, because a command
+does different things then.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How the daemon logs: readable on a terminal, one JSON object a line otherwise; always to standard error.
 
-The one rule it keeps: a log is no reason to stop or to wait (`outlet.py`), and secrets are never handed to it: what is
-logged was recorded or is about to be noticed by a person, and records and models hold none.
+The one rule it keeps: a log never stops or delays anything (`outlet.py`), and it never gets a secret: what is logged
+was recorded, or a person is about to be told of it, and records and models hold no secrets.
 """
 
 from __future__ import annotations

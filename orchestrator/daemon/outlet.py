@@ -1,8 +1,8 @@
-"""Where text goes out without anybody waiting for it: a log, or the progress of a run, written by a thread of its own.
+"""Writes text by a thread of its own, so that nobody waits for it: a log, or the progress of a run.
 
-The one rule it keeps: whoever writes to it never waits and never fails. A reader that is gone, a terminal that stands
-still, a disk that is full: what cannot be written is kept up to a bound, then counted; when it can be written again,
-what was kept comes first, and how much is missing is said at the place where it is missing.
+The one rule it keeps: whoever writes to it never waits and never fails. If a reader is gone, a terminal stands still or
+a disk is full, text is kept up to a bound, and then counted. When writing works again, the kept text comes first, and
+the number of missing lines is said at the place where they are missing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The desk behind the socket: turns requests into words for the engine, and what happens into messages.
+"""The desk behind the socket: turns requests into words for the engine, and events into messages.
 
-The one rule it keeps: it decides nothing and remembers nothing that matters; of a running step it keeps the last task,
+The one rule it keeps: it decides nothing and keeps no state that matters. Of a running step it keeps the last task,
 which no journal needs.
 """
 

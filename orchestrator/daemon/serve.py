@@ -1,6 +1,6 @@
-"""The always-on daemon: a controller, its socket, and the signals it lives by.
+"""The always-on daemon: a controller, its socket, and the signals that control it.
 
-The one rule it keeps: it ends cleanly. SIGTERM and SIGINT let a fence that has begun come to its proof, then stop; a
+The one rule it keeps: it ends cleanly. SIGTERM and SIGINT let a fence that has begun come to its proof, then stop. A
 playbook that runs goes on in its own process and is adopted by the next controller. SIGHUP reloads a valid
 configuration and keeps the old one otherwise. A lost lease ends it at once.
 """

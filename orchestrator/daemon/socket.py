@@ -1,7 +1,7 @@
 """The local socket: how words reach a running daemon, and how it shows what it is doing.
 
-The one rule it keeps: nobody on the other side can hold up the loop. Lines are bounded, a reader that does not keep
-up is dropped, a request that is none gets an error, and only root or the daemon's own user is listened to.
+The one rule it keeps: nobody on the other side can hold up the loop. Lines are bounded. A reader that does not keep up
+is dropped. An invalid request gets an error. Only root and the daemon's own user may speak.
 
 One request a line, one reply a line, both JSON objects:
 
@@ -13,8 +13,8 @@ One request a line, one reply a line, both JSON objects:
     {"op": "watch"}                    {"watching": true}, then {"entry": {...}} and {"progress": {...}} as they happen
     anything wrong                     {"error": "what is wrong"}
 
-`word` and records are as `core.codec` writes them. What an op means is the business of `handle`; this file knows
-only `watch`.
+`word` and records are as `core.codec` writes them. What an op means is the business of `handle`. This file knows only
+`watch`.
 """
 
 from __future__ import annotations

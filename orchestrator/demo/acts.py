@@ -1,7 +1,7 @@
-"""The three acts: what fails, which tier is expected, and how their accounts are drawn from journal and meter.
+"""The three acts: what fails, which tier is expected, and how their accounts are made from journal and meter.
 
-The one rule it keeps: ours and the end user's figures come from different clocks' stories, the journal and the
-meter's log, and neither is corrected by the other.
+The one rule it keeps: our figures come from the journal, the end user's from the meter's log, and neither is corrected
+by the other.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Plays the three acts, one after the other, and tells what came of them.
+"""Runs the three acts, one after the other, and tells their results.
 
-The one rule it keeps: the daemon is never helped: after a fault is injected, the demo only watches.
+The one rule it keeps: the daemon is never helped. After a fault is injected, the demo only watches.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the demo says while it runs: a line for everything that is decided or done, as it happens.
+"""What the demo prints while it runs: a line for everything that is decided or done, as it happens.
 
-The one rule it keeps: every line comes from a record of the journal or from the meter; times count from the fault.
+The one rule it keeps: every line comes from a record of the journal or from the meter. Times count from the fault.
 """
 
 from __future__ import annotations

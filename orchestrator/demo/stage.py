@@ -1,6 +1,6 @@
 """The stage of the demo: a fresh copy of the workspace, a lab, a daemon at the operations centre, and their end.
 
-The one rule it keeps: whatever happens, nothing is left behind: no process, namespace, mount or file.
+The one rule it keeps: nothing is left behind, whatever happens: no process, namespace, mount or file.
 """
 
 from __future__ import annotations

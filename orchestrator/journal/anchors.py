@@ -1,7 +1,7 @@
-"""Keeps the chain's head outside the journal: a file elsewhere, a git repository, a command.
+"""Keeps the chain's head outside the journal: in a file elsewhere, in a git repository, by a command.
 
-The one rule it keeps: only whoever cannot write there as the journal's owner can, makes an anchor worth anything; so
-each way may fail without anything else waiting for it, and what failed is told.
+The one rule it keeps: each way may fail without anything else waiting for it, and a failure is told. An anchor is worth
+something only if the journal's owner cannot rewrite it.
 """
 
 from __future__ import annotations

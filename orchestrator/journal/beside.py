@@ -1,7 +1,7 @@
 """What the SQLite journal keeps beside its entries, and whether it may be used: checkpoints, models, gaps.
 
-The one rule it keeps: nothing from beside the entries is used unless an entry names it by the hash of its bytes, and
-that entry itself is one of the chain.
+The one rule it keeps: nothing beside the entries is used unless an entry of the chain names it by the hash of its
+bytes.
 """
 
 from __future__ import annotations

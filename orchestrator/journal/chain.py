@@ -2,8 +2,8 @@
 
 The one rule it keeps: `hash = SHA-256(hash of the entry before + canonical bytes)`, over everything an entry says, its
 number included. So a changed, removed, inserted or reordered entry shows. What stands beside the entries (checkpoints,
-models, which entries were let go of) is under the chain where an entry `binds` it by the hash of its bytes. Somebody
-who cuts the end off, or rewrites the chain with new hashes, is found only by a head that was kept elsewhere: `anchors`.
+models, which entries were removed) is under the chain if an entry `binds` it by the hash of its bytes. If somebody cuts
+the end off, or rewrites the chain with new hashes, only a head that was kept elsewhere shows it: `anchors`.
 """
 
 from __future__ import annotations

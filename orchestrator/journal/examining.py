@@ -1,7 +1,7 @@
-"""Looks at a whole journal: is everything in it, and beside its entries, as it was written?
+"""Examines a whole journal: is everything in it, and beside its entries, as it was written?
 
-The one rule it keeps: it lists every fault, in one pass that holds a few entries at a time; and what no chain of hashes
-can show (an end cut off, a chain made anew) it does not pretend to have seen.
+The one rule it keeps: it lists every fault, in one pass that holds a few entries at a time. It does not claim to see
+what no chain of hashes can show (an end cut off, a chain made anew).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The form of a journal's file: which tables and programs are in it, which rows, and of what kind.
+"""The form of a journal's file: its tables, triggers and indexes, its rows, and their kinds.
 
-The one rule it keeps: whatever is not as our own statements make it is told by its name, and nobody who reads on meets
-a value of another kind than was written.
+The one rule it keeps: whatever is not as our own statements make it is told by its name. Later reads never meet a value
+of another kind than was written.
 
     a row without which nothing can be read       is refused when the file is opened
     a trigger or index of ours that is gone       is put back by the next one to write, and the index made anew

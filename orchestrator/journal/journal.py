@@ -1,7 +1,7 @@
-"""What the journal promises, whatever it is kept in.
+"""What the journal promises, in whatever it is kept.
 
-The one rule it keeps: when `append` returns, the entry outlives the machine; when it raises, nothing was promised,
-and the caller discards its engine, acts on nothing, and rebuilds from what `entries` says.
+The one rule it keeps: when `append` returns, the entry survives a crash of the machine. When it raises, nothing was
+promised: the caller discards its engine, acts on nothing, and rebuilds from `entries`.
 """
 
 from __future__ import annotations

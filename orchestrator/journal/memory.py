@@ -1,8 +1,8 @@
 """A journal in memory, for the simulator and for tests.
 
-The one rule it keeps: what is read was bytes, through the same codec and chain as the one on disk, so that a value
-which would not survive a restart does not survive here either. The same calls give the same bytes. Only rows that were
-taken (they do not change any more) become bytes when they are read: most are replaced before.
+The one rule it keeps: what is read was bytes, through the same codec and chain as on disk. So a value that would not
+survive a restart does not survive here either. The same calls give the same bytes. Rows that were taken (they do not
+change any more) become bytes only when they are read, because most are replaced before.
 """
 
 from __future__ import annotations

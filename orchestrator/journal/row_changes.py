@@ -1,7 +1,7 @@
 """Detector rows on their way to the journal: taken at every answer, written once a beat or with an entry.
 
-The one rule it keeps: what was taken can be written, and says what the row said then, whatever its check answers
-later. So a row whose answer is not plainly as declared goes through the codec at once, which passes or refuses it.
+The one rule it keeps: what was taken can be written, and says what the row said then, whatever its check answers later.
+So a row whose answer is not plainly as declared goes through the codec at once, which accepts or refuses it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Which detector rows are to be written, and when: most say no more than "one more good answer".
+"""Which detector rows are to be written, and when. Most say no more than "one more good answer".
 
-The one rule it keeps: what a killed program may lose is some last good answers of a check that was up, and good, when
-its row was written last, and no more of them than a third of the time after which its verdict would be stale. A row
-that says anything else (a bad answer, none, the first good one after them, a window) is due at the next beat, and goes
-with the next entry. At ten thousand checks this is the difference between a disk that is always busy and one at rest.
+The one rule it keeps: a killed program may lose only some last good answers of a check that was up, and good, when its
+row was written last, and no more of them than a third of the time after which its verdict would be stale. A row that
+says anything else (a bad answer, none, the first good one after them, a window) is due at the next beat, and goes with
+the next entry. At ten thousand checks this is the difference between a disk that is always busy and one at rest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which entries tell of incidents and moves: what reports read, and what is kept when the rest is let go of.
+"""Which entries tell of incidents and moves: what reports read, and what is kept when the rest is removed.
 
-The one rule it keeps: an entry with anything but verdict changes in it is always told; of those with nothing else (a
-check that flaps writes millions), the ones before an incident's beginning are, and while one is open those near an
-entry that is told anyway. Reading and thinning go by the same plan, so what a report says does not change by thinning.
+The one rule it keeps: an entry with anything but verdict changes is always told. Of entries with only verdict changes
+(a check that flaps writes millions), those before an incident's beginning are told, and during an incident those near
+an entry that is told anyway. Reading and thinning follow the same plan. So thinning does not change what a report says.
 
     an entry's records                               told
     -----------------------------------------------------------------------------------

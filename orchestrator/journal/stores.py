@@ -1,6 +1,6 @@
 """Where journals are kept: one row for each kind of store, and the only place that opens one.
 
-The one rule it keeps: whoever reads or writes a journal asks here, so that a new kind of store is a module and its row.
+The one rule it keeps: whoever reads or writes a journal opens it here. So a new kind of store is a module and its row.
 """
 
 from __future__ import annotations

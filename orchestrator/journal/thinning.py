@@ -1,11 +1,12 @@
-"""Letting go of what nobody needs any more: a check that flaps writes millions of entries a month.
+"""Removes old entries that nobody needs any more: a check that flaps writes millions of entries a month.
 
-The one rule it keeps: the fold of what stays is the fold of everything, and every report says what it said. Only
-entries go that hold nothing but verdict changes, that no story tells of (`slices.py`), that bind nothing still in use,
-and that are neither the latest verdict nor the latest "down" of a check among those looked at together.
+The one rule it keeps: the fold of what stays is the fold of everything, and every report says the same. An entry is
+removed only if all of this holds: it has only verdict changes; no story tells of it (`slices.py`); it binds nothing
+still in use; and it is neither the latest verdict nor the latest "down" of a check, among those that are looked at
+together.
 
-What is gone leaves a gap: the hash before it, the hash of its last entry, and an entry that binds both. So the chain
-goes on through it: entries on either side cannot be changed, and nobody can add a gap of their own.
+A gap takes their place: the hash before it, the hash of its last entry, and an entry that binds both. So the chain goes
+on through it. Entries on either side cannot be changed, and nobody can add a gap of their own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the end user's meter has to say about each act of a disaster. Pure: records in, account out.
+"""What the end user's meter says about each act of a disaster. Pure: records in, account out.
 
-Times are epoch seconds of one machine's clock. The one rule: a loss is an *acknowledged* transaction that does not
-exist any more; it belongs to the first act after which it is missing and is counted once. What was refused or unknown
-was never promised.
+Times are epoch seconds of one machine's clock. The one rule it keeps: a loss is an *acknowledged* transaction that does
+not exist any more. It belongs to the first act after which it is missing and is counted once. A refused or unknown
+transaction was never promised.
 """
 
 from __future__ import annotations

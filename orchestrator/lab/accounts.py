@@ -1,6 +1,6 @@
 """The users of a lab's hosts: the machine's own names, and the lab's `ansible`, `postgres` and `sshd`.
 
-The one rule it keeps: numbers are the lab's own, so that a file's owner is the same on every host and every machine.
+Their numbers are the lab's own, so that a file's owner is the same on every host and every machine.
 """
 
 from __future__ import annotations

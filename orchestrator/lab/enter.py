@@ -2,9 +2,9 @@
 
     python enter.py PID DIRECTORY PROGRAM ARGUMENT...
 
-The one rule it keeps: the command ends with whoever called it. Signals sent to the caller's side are passed on; if that
-side is killed outright, so is the command. It is a program of its own because joining namespaces is done per
-process, which must not be a test or a demo with threads.
+The one rule it keeps: the command ends with its caller. Signals sent to the caller's side are passed on. If that side
+is killed outright, so is the command. It is a program of its own because joining namespaces changes a whole process,
+and a test or a demo with threads must not be changed.
 """
 
 from __future__ import annotations

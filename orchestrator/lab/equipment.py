@@ -1,6 +1,6 @@
-"""What runs on each host, and the files that belong to it: the wiring of `programs` into the topology.
+"""What runs on each host, and the files that belong to it: it connects `programs` with the topology.
 
-The one rule it keeps: a host's own files are all here, as text; `disk` writes them, nothing else does.
+A host's own files are all here, as text. Only `disk` writes them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can go wrong in the lab, told so that the person at the keyboard knows what to do next."""
+"""What can go wrong in the lab. Each error tells the person at the keyboard what to do next."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A host as its supervisor sees it: off, booting, up, or dead though it has power.
 
-The one rule it keeps: a host that is off is nothing but its disk. Its network namespace goes with its processes, so
-that it answers no ping, and forgets routes and rules that were only in the kernel, as a real machine does.
+The one rule it keeps: a host that is off is nothing but its disk. Its network namespace ends with its processes. So it
+answers no ping, and forgets routes and rules that were only in the kernel, as a real machine does.
 
     off --boot--> booting --booted--> up
     booting, up --power_off--> off

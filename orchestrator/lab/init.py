@@ -1,4 +1,4 @@
-"""A host's own init, process 1 of its PID namespace: mounts, network, services, and then it collects orphans.
+"""A host's own init, process 1 of its PID namespace: mounts, network, services. Then it collects orphans.
 
 The one rule it keeps: it never ends by itself. Killing it is the power cut: the kernel then kills everything on the
 host at once. It is forked from the lab's supervisor rather than started as a program: nineteen Pythons would take

@@ -1,6 +1,6 @@
 """The few Linux calls that Python 3.11 does not have: namespaces, mounts, host name, process name.
 
-The one rule it keeps: every failure is an OSError that names the call and what it was about.
+Every failure is an OSError that names the call and its object.
 """
 
 from __future__ import annotations

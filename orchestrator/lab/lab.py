@@ -1,8 +1,8 @@
 """A lab from the outside: up, down, faults, power, commands on its hosts. For `bascule lab`, the demo and tests.
 
 Everything of a lab called NAME is below /run/bascule-lab/NAME and lives in one process, the supervisor. The one rule
-this side keeps: it remembers nothing. Whether a lab is there is what the kernel says of the lock that the supervisor
-holds, so every call can be repeated, and repeated after a crash of whoever called before.
+this side keeps: it remembers nothing. The supervisor holds a lock, and the kernel tells whether it is held: then the
+lab is there. So every call can be repeated, also after a crash of the last caller.
 """
 
 from __future__ import annotations

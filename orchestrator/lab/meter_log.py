@@ -1,6 +1,6 @@
 """Follows a meter's log while it grows, and says in a line how the end user is doing.
 
-The one rule: it reads what is new and nothing twice, so that a live display costs nothing.
+It reads what is new, and nothing twice, so that a live display costs nothing.
 """
 
 from __future__ import annotations

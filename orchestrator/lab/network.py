@@ -1,10 +1,10 @@
 """The lab's wires, and what each host does with its end of them.
 
-Every wire is a bridge in the lab's own network namespace (the supervisor's), every plug a veth pair between a bridge
+Every wire is a bridge in the lab's own network namespace (the supervisor's). Every plug is a veth pair between a bridge
 and a host. The one rule it keeps: **faults are made on the wire, never on a host**. A cut is a bridge rule that drops
-every IP packet in both directions, so it also stops what the routers at either end send themselves, no interface loses
-its carrier, and no host sees a rule of ours. ARP still passes: otherwise, half a minute later, the router before the
-cut would begin to answer "host unreachable", and a silent failure would not be silent any more.
+every IP packet in both directions. So it also stops what the routers at either end send themselves, no interface loses
+its carrier, and no host sees a rule of ours. ARP still passes. Otherwise, half a minute later, the router before the
+cut would begin to answer "host unreachable", and the failure would not be silent any more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether this machine lets us build a lab, and if not, precisely why and what would permit it.
 
-The one rule it keeps: nothing is left behind; each question is asked by a child that ends at once.
+The one rule it keeps: nothing is left behind. Each question is asked by a child that ends at once.
 """
 
 from __future__ import annotations

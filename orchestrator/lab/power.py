@@ -1,7 +1,7 @@
-"""Who has power: mains of the sites, outlets, the cloud instance's virtual switch. Pure: it says, the supervisor does.
+"""Who has power: mains of the sites, outlets, the cloud instance's virtual switch. Pure: the supervisor acts on it.
 
-The one rule it keeps: **a latched outlet stays off until somebody says on**. Mains that return start nothing behind it;
-that is what a fence needs.
+The one rule it keeps: **a latched outlet stays off until somebody says on**. Returning mains start nothing behind it. A
+fence needs exactly that.
 
     energised = mains of its site (always, without one) and outlet on
 """

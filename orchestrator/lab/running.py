@@ -1,6 +1,6 @@
 """What runs on a host, seen from outside through /proc, without asking the host anything.
 
-The one rule it keeps: looking changes nothing, and a host that goes away while it is looked at has nothing running.
+The one rule it keeps: looking changes nothing. If a host disappears during the look, nothing runs on it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A program that runs on a host of the lab, and the SysV script that starts and stops it.
 
-The one rule it keeps: `service NAME status` tells the truth. The process that the pid file names is the program
-itself (no shell stays between), so a program that died reads as stopped.
+The one rule it keeps: `service NAME status` tells the truth. The process that the pid file names is the program itself
+(no shell stays between), so a program that died reads as stopped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a lab is built from, as one JSON argument from `lab up` to the supervisor.
 
-The one rule it keeps: everything about the machine (where Python, workspace and programs are) is found out once,
-outside the lab, and handed in.
+Everything about the machine (where Python, workspace and programs are) is found out once, outside the lab, and passed
+in.
 """
 
 from __future__ import annotations

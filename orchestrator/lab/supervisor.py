@@ -2,7 +2,7 @@
 
 It is process 1 of a PID namespace that contains the whole lab, and has the mount and network namespaces that hold the
 lab's disks and wires. The one rule it keeps: **nothing of the lab outlives it**. Whatever kills it, at whatever moment,
-the kernel kills all hosts and takes back every namespace, mount and cable; only the lab's directory remains.
+the kernel kills all hosts and takes back every namespace, mount and cable. Only the lab's directory remains.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Finds the system programs the lab needs: the machine's own, or those that scripts/system-packages has unpacked.
 
-The one rule it keeps: nothing is installed; what is missing is named together with the command that brings it.
+The one rule it keeps: nothing is installed. What is missing is named, with the command that brings it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the lab consists of: hosts, wires, addresses, sites. `docs/lab.md` is the contract, this is the same as data.
 
-The one rule it keeps: data only. How a wire is laid is `network`'s, what runs on a host is `equipment`'s.
+It is data only. `network` lays the wires, `equipment` says what runs on a host.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What can be said to a running lab, and what it answers: a dictionary in, a dictionary and the hosts to wait for out.
 
-The one rule it keeps: a program on a host has a scope, and hears and moves nothing outside it. A console's socket
-speaks for its own site, the hypervisor's for the cloud instance; only `control.sock`, outside the hosts, may say
+The one rule it keeps: a program on a host has a scope, and sees and changes nothing outside it. A console's socket
+speaks for its own site, the hypervisor's for the cloud instance. Only `control.sock`, outside the hosts, may say
 everything.
 """
 

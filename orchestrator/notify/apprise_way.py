@@ -1,7 +1,7 @@
 """Sends a message through apprise: mail, chat, SMS and some hundred more, each named by a URL.
 
-The one rule it keeps: what apprise and the HTTP library below it log about a delivery stays here, for it may show a URL
-and so its password or token.
+The one rule it keeps: what apprise and its HTTP library log about a delivery stays here, because it may show a URL and
+so its password or token.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Many notices as one message, for a way that has a flood before it.
+"""Many notices as one message, for a way with very many waiting notices.
 
-The one rule it keeps: each notice stands in it whole, with its own id; nothing is cut off and nothing left out.
+The one rule it keeps: each notice stands in it whole, with its own id. Nothing is cut off and nothing left out.
 """
 
 from __future__ import annotations

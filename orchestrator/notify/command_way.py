@@ -1,7 +1,7 @@
-"""Hands a message to a program: one JSON object on its standard input, no shell, exit 0 means delivered.
+"""Passes a message to a program: one JSON object on its standard input, no shell, exit 0 means delivered.
 
-The one rule it keeps: nothing of a program outlasts its time: one that hangs is killed with everything it started, one
-that prints without end is read without being kept, and one whose children live on is not waited for.
+The one rule it keeps: nothing of a program outlasts its time. A program that hangs is killed with everything it
+started. One that prints without end is read without being kept. One whose children live on is not waited for.
 """
 
 from __future__ import annotations

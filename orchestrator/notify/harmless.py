@@ -1,8 +1,8 @@
-"""What may be sent through other people's mail and chat: text that acts on none of them.
+"""What may be sent through other people's mail and chat: text that triggers nothing in them.
 
-The one rule it keeps: a notice quotes strangers, and whoever reads it trusts it. So nothing in it calls a channel,
-is a link that says something else than where it leads, fetches a picture, or looks like mark-up to any of apprise's
-services: each has its own, and the text is the same for all of them.
+The one rule it keeps: a notice quotes strangers, and its reader trusts it. So nothing in it calls a channel, is a link
+that leads elsewhere than it says, fetches a picture, or looks like mark-up to any of apprise's services. Each service
+has its own mark-up, and the text is the same for all of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The outbound heartbeat: a URL fetched on a beat, so that somebody else notices a controller that cannot act.
+"""The outbound heartbeat: a URL fetched on a beat, so that another service notices a controller that cannot act.
 
-The one rule it keeps: it beats only while `alive()` says that the controller can act; a program that runs but cannot
+The one rule it keeps: it beats only while `alive()` says that the controller can act. A program that runs but cannot
 write its journal falls silent, and is noticed like a dead one.
 """
 

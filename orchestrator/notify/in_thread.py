@@ -1,7 +1,7 @@
-"""Runs one blocking call in a thread of its own, and gives it up when it does not come back.
+"""Runs one blocking call in a thread of its own, and abandons it if it does not come back.
 
-The one rule it keeps: a call that hangs (a name server that does not answer, a library without a time limit) costs
-its own thread and nothing else: no pool that others wait for, and no end of the program.
+The one rule it keeps: a call that hangs (a name server that does not answer, a library without a time limit) costs its
+own thread and nothing else. No pool waits for it, nor does the end of the program.
 """
 
 from __future__ import annotations

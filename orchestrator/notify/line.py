@@ -1,9 +1,9 @@
-"""The line before one way to tell people: what is to be sent by it waits there, in order, and nowhere else.
+"""The queue before one way to tell people: notices for it wait there, in order, and nowhere else.
 
-The one rule it keeps: no way waits for another one, and nobody for what others are refused. Each way has a line, a
-worker and threads of its own; one that hangs, refuses or floods is given up by its own tries, and what waits behind it
-is told why. A program may refuse one person (a number that is none) and take what is for another; so what counts is
-for whom a message is, and of which client.
+The one rule it keeps: no way waits for another one, and no receiver waits for the refusals of another. Each way has a
+queue, a worker and threads of its own. A way that hangs, refuses or is flooded is given up after its own tries, and
+what waits behind it is told why. A program may refuse one person (an invalid number) and accept a message for another.
+So what counts is for whom a message is, and of which client.
 
     what the way did                what becomes of it
     -----------------------------------------------------------------------------------------------------------

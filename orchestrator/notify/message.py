@@ -1,6 +1,6 @@
 """What a notice says, as a subject and a body for people, and as JSON for programs.
 
-The one rule it keeps: whoever reads it knows which client and service, what happened, whom it is for, and what to type.
+It tells which client and service, what happened, for whom it is, and what to type.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Tells people: carries out `TellPeople`, by every way that is configured, until somebody has been told.
+"""Tells people: carries out `TellPeople`, by every configured way, until somebody has been told.
 
-The one rule it keeps: one notice, one answer. `NoticeDelivered` once everybody was tried and at least one way worked;
-`NoticeFailed` when no way worked after all retries. Who could not be reached stands in the answer or in the log.
+The one rule it keeps: one notice, one answer. `NoticeDelivered` once everybody was tried and at least one way worked.
+`NoticeFailed` when no way worked after all retries. The answer or the log says who could not be reached.
 
-A notice that was delivered is not sent again in this process; after a crash between sending and recording it may be
-sent a second time, with the same notice id: silence would be worse.
+A notice that was delivered is not sent again in this process. After a crash between sending and recording it may be
+sent a second time, with the same notice id, because silence would be worse.
 """
 
 from __future__ import annotations

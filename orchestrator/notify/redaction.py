@@ -1,7 +1,7 @@
-"""Takes secrets out of error texts before anybody reads them.
+"""Removes secrets from error texts before anybody reads them.
 
 The one rule it keeps: any part of a way that could be a secret (user, password, token in path or query, argument) is
-replaced wherever it appears; host names stay, since an operator needs them.
+replaced wherever it appears. Host names stay, because an operator needs them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Tries the ways to tell people: one message, marked as a test, by each of them, all at once.
 
-The one rule it keeps: each way is tried once, by the very code that notices go by, and nothing is told to nobody: a
-person without a way is an answer, too.
+The one rule it keeps: each way is tried once, by the same code that sends notices. A person without a way is a result,
+too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Asking one question, whatever becomes of it: always one judged answer, never an exception, never for ever.
+"""Asking one question: the result is always one judged answer, never an exception, and never takes for ever.
 
 The one rule it keeps: our own faults are never the target's. A crash, a hang, a question that could not be sent, and a
-silence that this program slept through, are all "no answer", not a bad one.
+silence during which this program was held up, are all "no answer", and not a bad one.
 """
 
 from __future__ import annotations

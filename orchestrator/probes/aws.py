@@ -1,7 +1,7 @@
 """aws: is the instance there, how old is the newest backup or snapshot, what does the DNS record say?
 
-The one rule it keeps: the API's silence is silence, its "no" to our credentials is our own fault (none), and the age
-of a backup is counted from when its data was read, not from when the upload ended, wherever that is on record.
+The one rule it keeps: the API's silence is silence. If it refuses our credentials, that is our own fault (none). The
+age of a backup is counted from when its data was read, not from when the upload ended, if that is on record.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Asks AWS with boto3, inside a fork.
 
-The one rule it keeps: one question is few calls, each with a time-out and no retries of boto's own: the check's next
+The one rule it keeps: one question is few calls, each with a time-out and without boto's own retries. The check's next
 beat is the retry.
 """
 

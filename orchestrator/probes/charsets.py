@@ -1,7 +1,7 @@
-"""The text of a document, in the character set that it is written in.
+"""The text of a document, in the character set in which it is written.
 
-The one rule it keeps: as a browser finds it: a byte order mark, else what the response says, else what the document
-says of itself, else UTF-8, and where it is none of that, what the web was written in before.
+The character set is found as a browser finds it: a byte order mark, else what the response says, else what the document
+says of itself, else UTF-8, and if it is none of these, the old default of the web.
 """
 
 from __future__ import annotations

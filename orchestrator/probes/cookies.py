@@ -1,8 +1,8 @@
-"""Cookies within one question: what a redirect sets is sent on, and forgotten with the answer.
+"""Cookies within one question: a cookie that a redirect sets is sent on, and forgotten with the answer.
 
-The one rule it keeps: a cookie goes where a browser would send it: back to the very host that set it; also to others of
-a domain only where that host is in it and asked for that; and never out of TLS if it is `Secure`. Parsing is
-http.cookiejar's.
+The one rule it keeps: a cookie goes where a browser would send it: back to the very host that set it; to other hosts of
+a domain only if the first host is in it and asked for that; and never out of TLS if it is `Secure`. http.cookiejar
+parses them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""When questions have had their time: one queue for each length of time, one timer for each queue.
+"""When the time of questions is over: one queue for each length of time, one timer for each queue.
 
-The one rule it keeps: whoever waits is told once, never early, and not at all once it is over. Questions with the same
-time-out end in the order in which they began, so a queue needs no sorting; and most are over long before their time,
+The one rule it keeps: whoever waits is told once, never early, and not at all if the question has ended. Questions with
+the same time-out expire in the order in which they began, so a queue needs no sorting. Most end long before their time,
 so ending one costs nothing. (A timer of the event loop for each question costs ten times as much.)
 """
 

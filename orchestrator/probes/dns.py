@@ -1,6 +1,6 @@
 """dns: what does this name server answer for a name?
 
-The one rule it keeps: the question goes to the server that is named, never to this machine's resolver or a cache of it.
+The one rule it keeps: the question goes to the server that is named, never to this machine's resolver or its cache.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Values of DNS records: compared as values, not as spellings; and invented, for replies that nobody gave.
+"""Values of DNS records: compared as values, not as spellings; and made up, for invented replies.
 
-The one rule it keeps: what is invented has only names and addresses that belong to documentation (RFC 2606, RFC 5737,
-RFC 3849), so that no invented value is ever somebody's.
+The one rule it keeps: invented values have only names and addresses that belong to documentation (RFC 2606, RFC 5737,
+RFC 3849). So no invented value is ever somebody's.
 """
 
 from __future__ import annotations

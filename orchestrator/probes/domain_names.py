@@ -1,7 +1,8 @@
-"""Names as they are asked for: those of other scripts in ASCII, as today's browsers write them.
+"""Names as they are asked for: names in other scripts become ASCII, as today's browsers do it.
 
-The one rule it keeps: IDNA 2008 (UTS 46, non-transitional). Python's own codec knows the older rules alone, and asks
-for fass.example where faß.example is written, another name. What the newer ones leave out (emoji) goes by the older.
+The one rule it keeps: IDNA 2008 (UTS 46, non-transitional). Python's own codec knows only the older rules, and asks for
+fass.example, another name, if faß.example is written. Names that the newer rules leave out (emoji) follow the older
+ones.
 """
 
 from __future__ import annotations

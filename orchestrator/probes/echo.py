@@ -1,10 +1,11 @@
 """ICMP echo on one shared raw socket for each way out of this machine.
 
-The one rule it keeps: a reply counts only for the question it belongs to. It must come from the address that was
-asked, with that question's id and sequence number and with this process's own cookie in its payload; a router's
-"unreachable" is no reply, and only annotates the silence. When it came is the kernel's word: this loop may read late.
-(icmplib's own asynchronous ping opens a socket a host and took another host's reply for a dead one's, and its `send`
-looks the address up and sets two options for each packet: its sockets are used here, its sending and waiting are not.)
+The one rule it keeps: a reply counts only for the question to which it belongs. It must come from the address that was
+asked, with that question's id and sequence number and with this process's own cookie in its payload. A router's
+"unreachable" is no reply; it is only added to the silence as a remark. The kernel tells when a reply came, because this
+loop may read late. (icmplib's own asynchronous ping opens a socket for each host and took another host's reply for a
+dead one's. Its `send` looks the address up and sets two options for each packet. So its sockets are used here, its
+sending and waiting are not.)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Texts that match a regular expression, and texts that do not: what an invented reply says.
 
-The one rule it keeps: no text is handed out that was not tried on the pattern itself. How it was found does not matter
-then: by writing one along the pattern as the standard library parses it, first in the plainest way, then with one
-choice made otherwise, then with two, until one matches or the patience is over.
+The one rule it keeps: every text that is returned was tried on the pattern itself. A text is written along the pattern
+as the standard library parses it: first in the plainest way, then with one choice made otherwise, then with two, until
+one matches or a limit is reached.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Authors' regular expressions over what others say: found or not, in a time that the text cannot stretch.
+r"""Authors' regular expressions over texts of others: found or not, in a time that the text cannot stretch.
 
-The one rule it keeps: a pattern means what it means to Python's `re`, and its time grows with the length of the text
-alone. RE2 finds it, written anew from Python's own reading of the pattern. What RE2 does not know (what lies ahead or
-behind, references to groups, atomic groups, `\\b` beside letters that are not ASCII, `$` in the middle) the
-backtracking `regex` finds, for at most `PATIENCE_S`; `TookTooLong` after that: then nothing is known of the text.
+The one rule it keeps: a pattern means what it means to Python's `re`, and its time grows only with the length of the
+text. RE2 finds it, rewritten from Python's own reading of the pattern. RE2 does not know what lies ahead or behind,
+references to groups, atomic groups, `\b` beside letters that are not ASCII, and `$` in the middle. For these the
+backtracking `regex` is used, for at most `PATIENCE_S`. After that it raises `TookTooLong`: nothing is known of the
+text.
 
 Rejected: `re` itself (`erp.*ok` over one long line of `erp` takes a minute, and nothing else runs meanwhile); a thread
 (`re` lets no other one run); RE2 alone (`(?!.*error)` is what people write).

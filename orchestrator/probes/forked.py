@@ -1,8 +1,8 @@
 """The template process: imports one module, then forks for every question. See `forks.py`.
 
-The one rule it keeps: no fork outlives it, and it does not outlive the program that started it. It ends when its
-socket is closed or when the kernel tells it that its parent is dead (the socket's other end may have been inherited
-by somebody), and it kills each fork's whole process group before it reaps the fork.
+The one rule it keeps: no fork outlives it, and it does not outlive the program that started it. It ends when its socket
+is closed, or when the kernel tells it that its parent is dead (somebody may have inherited the socket's other end). It
+kills each fork's whole process group before it reaps the fork.
 
     from the parent   ("ask", number, Call)   ("kill", number, None)
                       ("keep", number, None) with a socket: a fork that answers question after question there, in

@@ -1,13 +1,13 @@
 """Processes for kinds whose libraries block: one process of its own for every question.
 
-The one rule it keeps: whatever hangs, leaks or crashes in there is killed with everything it started, and nothing of
-it outlives this program. For each such kind a template process (`forked.py`) imports the library once and forks for
-every question, which costs milliseconds; a fork has no state of an earlier question and can be killed at any time.
+The one rule it keeps: whatever hangs, leaks or crashes in there is killed with everything it started, and nothing of it
+outlives this program. For each such kind a template process (`forked.py`) imports the library once and forks for every
+question, which costs milliseconds. A fork has no state of an earlier question and can be killed at any time.
 
-Rejected: threads (cannot be killed, and a hung one keeps its socket and its turn), a pool of lasting workers for
-everybody (they must be replaced after every kill, carry state over, and a few hung ones hold up everybody else's
-questions). Where the state is what is wanted (a login that is kept), a fork lasts: it is one check's own, answers one
-question at a time, and is killed like any other when it hangs; the next question then starts another.
+Rejected: threads (cannot be killed, and a hung one keeps its socket and its turn); a shared pool of lasting workers
+(they must be replaced after every kill, carry state over, and a few hung ones hold up everybody else's questions). If
+the state is wanted (a login that is kept), a fork lasts. It belongs to one check, answers one question at a time, and
+is killed like any other when it hangs. The next question then starts another.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A body that comes in chunks (RFC 9112, 7.1).
 
-The one rule it keeps: what is between the chunks has an end: a line of it that is longer than the limit is none.
+The one rule it keeps: what stands between the chunks is bounded. A line of it that is longer than the limit is invalid.
 """
 
 from __future__ import annotations

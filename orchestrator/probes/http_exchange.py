@@ -1,7 +1,7 @@
-"""One HTTP question on its way: turn, look-up, connection, TLS, request, response; and again where it is redirected.
+"""One HTTP question on its way: turn, look-up, connection, TLS, request, response; and again after a redirect.
 
 The one rule it keeps: each question is a newcomer's. The name is looked up anew, the connection and the TLS session are
-new, and nothing is kept for the next one but the compiled trust in authorities, as long as its file is the same.
+new. Only the compiled trust in authorities is kept for the next one, as long as its file is the same.
 """
 
 from __future__ import annotations

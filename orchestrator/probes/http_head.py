@@ -1,8 +1,8 @@
 """The head of an HTTP response, as a person's program reads it.
 
-The one rule it keeps: what browsers and curl understand is understood. Parsers for programs refuse a blank before a
-colon, a carriage return too many, a letter that no name may have, the same length said twice; the pages of such servers
-are shown all the same, and it is that way which is asked about.
+The one rule it keeps: what browsers and curl understand is understood. Strict parsers refuse a blank before a colon, an
+extra carriage return, a letter that no name may have, the same length said twice. Browsers show the pages of such
+servers all the same, and a check asks about the way that browsers take.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Where a URL leads: the address that is connected to, the name that is asked for, the path.
+"""Where a URL leads: the address to connect to, the name to ask for, the path.
 
-The one rule it keeps: what is asked for is what a browser asks for that is given the same URL.
+The one rule it keeps: the request is the one that a browser makes for the same URL.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One HTTP response as it comes in: head, body up to a limit, and when it is whole.
+"""One HTTP response as it comes in: head, body up to a limit, and when it is complete.
 
-The one rule it keeps: it is fed bytes and asked what they came to; it knows neither sockets nor time. No library's
-parser stands behind it: llhttp, which Node.js and aiohttp stand on, refuses what browsers show (see `http_head.py`).
+The one rule it keeps: it gets bytes and is asked for the result. It knows neither sockets nor time. It uses no
+library's parser: llhttp, which Node.js and aiohttp use, refuses what browsers show (see `http_head.py`).
 """
 
 from __future__ import annotations

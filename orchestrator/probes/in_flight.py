@@ -1,7 +1,7 @@
-"""How many questions of one check may be in the air, and what becomes of a beat that finds one there.
+"""How many questions of one check may be in the air, and what a beat does that finds one there.
 
-The one rule it keeps: it only counts. When a beat comes, who asks and how long an answer takes is the caller's affair:
-the prober's with real questions, the simulator's with invented ones; both obey the same rule.
+The one rule it keeps: it only counts. The caller decides when a beat comes, who asks and how long an answer takes: the
+prober with real questions, the simulator with invented ones. Both obey the same rule.
 
     in the air    beat comes                    asked for now               one ends
     ----------    --------------------------    ------------------------    ------------------------------
@@ -9,7 +9,7 @@ the prober's with real questions, the simulator's with invented ones; both obey 
     one           waits; if one waits: skip     ask, beside the other       ask if something waits
     two           waits; if one waits: skip     waits                       ask if something waits
 
-So a slow target is asked as fast as it answers and never floods, and whoever wants an answer to a question sent from
+So a slow target is asked as fast as it answers and is never flooded. Whoever wants an answer to a question sent from
 now on need not wait for one that hangs.
 """
 

@@ -1,9 +1,9 @@
 """How far inside an address lies: where a redirect of somebody else may lead this machine, and where not.
 
 The one rule it keeps: a redirect never leads further inside than the place that was asked for. From the internet it
-leads to the internet alone; from a private network also to private networks; to this machine, or to what only this
-link reaches (169.254.169.254, where clouds tell secrets), only from there. An address that carries another one inside
-(IPv4 in IPv6, NAT64, 6to4, Teredo) lies where that one lies.
+leads only to the internet. From a private network it leads also to private networks. To this machine, or to what only
+this link reaches (169.254.169.254, where clouds tell secrets), it leads only from there. An address that carries
+another one inside (IPv4 in IPv6, NAT64, 6to4, Teredo) lies where that one lies.
 """
 
 from __future__ import annotations

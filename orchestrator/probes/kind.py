@@ -1,8 +1,8 @@
 """What a kind of probe is: its options, how it asks, and what an answer means.
 
-The one rule it keeps: asking and judging are apart. `ask` talks to the world and brings back a raw result; `classify`
-is pure and says what it means, so that the simulator judges invented results with the same code. A raw result is one
-of three that every kind shares (`Silence`, `Refusal`, `NotAsked`) or the kind's own reply:
+The one rule it keeps: asking and judging are apart. `ask` talks to the world and brings back a raw result. `classify`
+is pure and says what it means, so that the simulator judges invented results with the same code. A raw result is one of
+three that every kind shares (`Silence`, `Refusal`, `NotAsked`) or the kind's own reply:
 
     raw        what happened                                              answer
     -------    ---------------------------------------------------------  ------------------------

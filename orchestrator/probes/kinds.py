@@ -1,6 +1,6 @@
-"""The table of kinds: one row each, and nothing else in the package names them.
+"""The table of kinds: one row each. Nothing else in the package names them.
 
-The one rule it keeps: a row costs nothing until its kind is asked. The heavy libraries are imported by then.
+The one rule it keeps: a row costs nothing until its kind is asked. Only then are heavy libraries imported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """How late questions go out: a histogram over all time, and over the last minute.
 
-The one rule it keeps: noting one costs less than a microsecond, however many there are. A share is read from buckets
-that are a quarter wider each, so it is an upper bound that is at most a quarter too large; the largest is exact.
+The one rule it keeps: noting one costs less than a microsecond, however many there are. A share is read from buckets,
+each a quarter wider than the one before. So it is an upper bound that is at most a quarter too large. The largest value
+is exact.
 """
 
 from __future__ import annotations

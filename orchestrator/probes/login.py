@@ -1,10 +1,10 @@
 """login: could a playbook log in to this host now, and become root there?
 
 The one rule it keeps: Ansible itself is asked, with the author's inventory, keys and jump hosts, by whoever runs the
-playbooks here (`bascule check` runs `ansible` itself). Where nobody does (a daemon whose playbooks are cold), nobody is
+playbooks here (`bascule check` runs `ansible` itself). If nobody does (a daemon whose playbooks are cold), nobody is
 asked.
 
-Asking keeps the connection open, so that a step finds it made.
+Asking keeps the connection open, so that the next step finds it ready.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """nagios: any monitoring plug-in, by its protocol (exit 0 to 3, one line of text, performance data).
 
-The one rule it keeps: a plug-in speaks about its target only by its exit code. Killed by time or signal, not there, or
-any other exit code: that is our fault and no answer. (A plug-in's own time-out is its own answer; give the check more
-time than the plug-in's.)
+The one rule it keeps: a plug-in speaks about its target only by its exit code. If it is killed by time or signal, is
+not there, or has any other exit code, that is our fault and no answer. (A plug-in's own time-out is its own answer.
+Give the check more time than the plug-in's.)
 
     exit 0 OK        good
     exit 1 WARNING   good, or bad with `warning: bad`

@@ -1,11 +1,12 @@
 """From a host name to its addresses, by this machine's resolver or by a name server of the author's choice.
 
-The one rule it keeps: a look-up that hangs holds up nobody else. The system's resolver can only be asked by a thread
-that waits, so each look-up has a daemon thread to itself (shared by everybody who asks for the same name meanwhile).
-A thread that is done waits for the next look-up; there are as many as look-ups have ever been on their way at once. An
-abandoned one ends when the resolver gives up, and the end of the program does not wait for it. Nothing is remembered.
-How many may be on their way at once is shared out among clients as turns are: the names of a client whose site is dark
-hang long after their questions, and leave a third to the others.
+The one rule it keeps: a look-up that hangs delays nobody else. Only a thread that waits can ask the system's resolver.
+So each look-up has a daemon thread to itself, shared by everybody who asks for the same name meanwhile. A thread that
+is done waits for the next look-up; there are as many as look-ups were ever under way at once. An abandoned one ends
+when the resolver gives up, and the end of the program does not wait for it. Nothing is remembered.
+
+The number under way at once is shared out among clients as turns are. The names of a client whose site is dark hang
+long after their questions, and leave a third to the others.
 """
 
 from __future__ import annotations

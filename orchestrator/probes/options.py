@@ -1,6 +1,6 @@
 """What an author may write for a kind of probe: the options that kinds share, and how their values are written.
 
-The one rule it keeps: a duration says its unit, and a key that nobody knows is an error.
+The one rule it keeps: a duration has its unit, and an unknown key is an error.
 """
 
 from __future__ import annotations

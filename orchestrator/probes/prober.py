@@ -1,9 +1,9 @@
-"""Asks checks on their beat and hands over what came of it.
+"""Asks checks on their beat and passes on the answers.
 
-The one rule it keeps: every question gives exactly one observation, stamped when the question went out, and no
-question waits for another check's. How many of one check may be in the air stands in `in_flight.py`, how many that need
-a connection in `turns.py`, when a check's beat comes in `schedule.py`; asking now does not move the beat. One timer
-serves all beats; what is due within a hundredth of the shortest interval goes out together.
+The one rule it keeps: every question gives exactly one observation, stamped when the question went out, and no question
+waits for another check's. `in_flight.py` says how many of one check may be in the air, `turns.py` how many that need a
+connection, `schedule.py` when a check's beat comes. Asking now does not move the beat. One timer serves all beats. What
+is due within a hundredth of the shortest interval goes out together.
 """
 
 from __future__ import annotations

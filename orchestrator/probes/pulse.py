@@ -1,7 +1,7 @@
 """For how long this program has been held up: busy, starved of processor time, or stopped.
 
-The one rule it keeps: time in which nobody here could listen is not held against a target. A timer that is due again
-and again notes how late it comes; what a question lost in that way between its start and its end is the sum of it.
+The one rule it keeps: time in which nobody here could listen is not counted against a target. A timer notes, again and
+again, how late it comes. A question lost the sum of these delays between its start and its end.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What comes of a question, before anybody has judged it; and what a judgement is.
+"""The raw result of a question, before it is judged; and what a judgement is.
 
-The one rule it keeps: what the target said, that it said nothing, and that nobody could ask are three things.
+The one rule it keeps: "the target said this", "it said nothing" and "nobody could ask" are three different things.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """When each check is asked next: a pure schedule of due times.
 
 The one rule it keeps: beats do not drift. A check's next beat is counted from its last beat, not from when it was
-really asked; beats that were missed (the machine slept, the loop was busy) are skipped, never caught up in a bunch.
+really asked. Missed beats (the machine slept, the loop was busy) are skipped, never caught up in a bunch.
 
     add        the first beat lies within one interval, at a place that the check's id decides, so that a thousand
                checks of 1 s start as a steady stream and always in the same order

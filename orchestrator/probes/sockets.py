@@ -1,7 +1,7 @@
 """Plain sockets: tied to one way out, connected in time, and what an error of theirs means.
 
-The one rule it keeps: "unreachable", wherever it was found out, is no reply of the target, so it is silence; only
-what this machine refuses by itself (no such source address, not permitted) is "could not ask".
+The one rule it keeps: "unreachable" is no reply of the target, wherever it was found out. So it is silence. Only what
+this machine refuses by itself (no such source address, not permitted) is "could not ask".
 """
 
 from __future__ import annotations

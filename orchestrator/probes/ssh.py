@@ -1,7 +1,7 @@
-"""ssh: log in and run a read-only command, by jump hosts where that is the way.
+"""ssh: log in and run a read-only command, through jump hosts if there are any.
 
-The one rule it keeps: only what the asked host itself said counts as its answer. A jump host that is dead, that does
-not let us in, or that we do not know, means that nobody was asked.
+The one rule it keeps: only what the asked host itself said counts as its answer. If a jump host is dead, does not let
+us in, or is unknown to us, nobody was asked.
 
     what happened                                              answer
     ---------------------------------------------------------  ---------------------------
@@ -13,12 +13,12 @@ not let us in, or that we do not know, means that nobody was asked.
     no jump host let us through                                none
     key file or secret missing, host key not known             none
 
-With `keep` one login lasts from question to question, and a question is one command in it. A kept connection that has
-broken, or that does not take the question in its share of the time (`jump_timeout`, or as if it were one more way), is
-made anew within the question's time, and that login decides as above.
+With `keep` one login lasts from question to question, and a question is one command in it. A kept connection may be
+broken, or may not take the question in its share of the time (`jump_timeout`, or as if it were one more way). Then a
+new login is made within the question's time, and that login decides as above.
 
-As the witness of another vantage (`Check.vantage`), the host is not what is asked of: that it does not let us in, or
-that its command does not end in time, is silence, and the vantage's references then tell that it is blind.
+As the witness of another vantage (`Check.vantage`), the host is not what the question is about. If it does not let us
+in, or its command does not end in time, that is silence, and the vantage's references then tell that it is blind.
 """
 
 from __future__ import annotations

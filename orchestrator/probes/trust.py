@@ -1,7 +1,7 @@
 """TLS as a check's author wants it: which certificates are accepted, what is shown, how old it may be.
 
-The one rule it keeps: where the certificate is verified, only what the author wrote makes TLS weaker than usual; where
-it is not, any console that a person's program gets into is got into.
+The one rule it keeps: if the certificate is verified, only what the author wrote makes TLS weaker than usual. If it is
+not verified, the probe connects to every console to which a person's program can connect.
 """
 
 from __future__ import annotations

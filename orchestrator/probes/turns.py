@@ -1,10 +1,11 @@
 """How many questions that each need a connection may be in the air at once, kind by kind.
 
-The one rule it keeps: what waits for its turn has not been asked. It is stamped when its turn comes, and when that has
-not come within the question's own time-out it is "not asked", never "silent". Each kind has its own share of this
-program's files, so that a thousand hung questions of one kind take no turn of another kind. Nor of another client:
-while there are several, each has at most twice as many as are left, so that one whose questions all hang leaves a third
-to the others, two leave a fifth. What becomes free goes to who has the fewest.
+The one rule it keeps: what waits for its turn has not been asked. It is stamped when its turn comes. If that has not
+come within the question's own time-out, it is "not asked", never "silent". Each kind has its own share of this
+program's files, so that a thousand hung questions of one kind take no turn of another kind.
+
+Nor of another client: if there are several, each has at most twice as many as are left. So one client whose questions
+all hang leaves a third to the others, two leave a fifth. What becomes free goes to whoever has the fewest.
 """
 
 from __future__ import annotations

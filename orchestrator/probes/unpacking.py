@@ -1,6 +1,6 @@
-"""The body of a response, unpacked: gzip and deflate, one in the other where a response says so.
+"""The body of a response, unpacked: gzip and deflate, one in the other if a response says so.
 
-The one rule it keeps: one call gives back little more than the limit, however small what came was.
+The one rule it keeps: one call returns little more than the limit, however small the packed body was.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The account of one incident or planned move: everything that a report shows, worked out once.
 
-The one rule it keeps: text, JSON and page are drawn from this and work out nothing themselves, so they cannot differ.
-Times are seconds after the first bad answer (after the start, for a planned move); each figure says what it is:
+The one rule it keeps: text, JSON and page are made from this and compute nothing themselves, so they cannot differ.
+Times are seconds after the first bad answer (after the start, for a planned move). Each figure says what it is:
 measured, predicted or assumed.
 """
 

@@ -1,7 +1,7 @@
 """What a report may claim of a move, and from which record: moved, fenced, acted, verified, data opened.
 
-The one rule it keeps: each claim is made from a record of that very thing, here and nowhere else. That a step was
-planned, skipped or over claims nothing; what a named person stated is told as their statement.
+The one rule it keeps: each claim is made here, from a record of that very thing. That a step was planned, skipped or
+over claims nothing. What a named person stated is told as their statement.
 
     claim                          the record that must be there
     ---------------------------    -----------------------------------------------------------------------------

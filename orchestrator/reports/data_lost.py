@@ -1,6 +1,7 @@
-"""RPA: how old the data were that a service was opened with elsewhere.
+"""RPA: how old the data were with which a service was opened elsewhere.
 
-The one rule it keeps: it is claimed of data that were opened, from a measurement before that; else it is not known.
+The one rule it keeps: it is claimed only of data that were opened, from a measurement before that. Otherwise it is
+unknown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What a report reads: entries of the journal, in order.
 
-The one rule it keeps: a report needs no more of the journal than this, so it can be told from a file, from memory
-or from a test.
+A report needs no more of the journal than this. So it can be made from a file, from memory or from a test.
 """
 
 from __future__ import annotations

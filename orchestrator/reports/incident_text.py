@@ -1,6 +1,6 @@
 """An account as text: the split clock, every step, tier, word and notice, for a terminal or a log.
 
-The one rule it keeps: a figure never stands without what it is (measured, predicted, assumed) and from where.
+The one rule it keeps: a figure always says what it is (measured, predicted, assumed) and where it is from.
 """
 
 from __future__ import annotations

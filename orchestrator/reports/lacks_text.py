@@ -1,6 +1,6 @@
-"""What bascule cannot see or do, as lines: on top of the status, and alone in `bascule ready`.
+"""What bascule cannot see or do, as lines: at the top of the status, and alone in `bascule ready`.
 
-The one rule it keeps: each line says what it is about, since when, why, what follows from it, and what to type; what is
+The one rule it keeps: each line says what it is about, since when, why, what follows from it, and what to type. What is
 left out of a long list is counted, with the command that shows it.
 """
 

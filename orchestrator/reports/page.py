@@ -1,7 +1,7 @@
 """One HTML page for one or several accounts: no script, no font, no picture from anywhere else.
 
 The one rule it keeps: everything that came from a journal, a playbook or a person is escaped by the template's
-environment, and acts on nothing; the page can be mailed, printed and read in ten years.
+environment. So it triggers nothing, and the page can be mailed, printed and read in ten years.
 """
 
 from __future__ import annotations

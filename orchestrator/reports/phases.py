@@ -1,7 +1,7 @@
 """The split clock: every second between the first bad answer and the verified recovery belongs to one phase.
 
-The one rule it keeps: the phases of an outage add up to it exactly. They are cut from the records' own times, never
-measured twice, and the time a human was waited for is its own phase, so that nobody's thinking hides in "decide".
+The one rule it keeps: the phases of an outage add up to it exactly. They are cut from the records' own times and never
+measured twice. Waiting for a human is its own phase, so that nobody's thinking hides in "decide".
 """
 
 from __future__ import annotations

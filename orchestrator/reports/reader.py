@@ -1,6 +1,6 @@
-"""A workspace's journal for whoever reads it: opened, read up to its end and folded into a state.
+"""A workspace's journal for reading: opened, read up to its end and folded into a state.
 
-The one rule it keeps: who reads leaves no trace; where no journal is, there is nothing in it yet, and none is made.
+The one rule it keeps: a reader leaves no trace. If there is no journal, it counts as empty, and none is made.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What has to be added to an account, so that nobody takes its figures for more than they are.
+"""Remarks on an account, so that nobody takes its figures for more than they are.
 
-The one rule it keeps: a remark is about what is not known, or comes from elsewhere than a measurement.
+A remark is about what is unknown, or does not come from a measurement.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The shape of an account: what every report of an incident or a planned move consists of.
+"""The shape of an account: the parts of every report of an incident or a planned move.
 
-The one rule it keeps: each figure carries how it is known; times are seconds after the account's zero (the first bad
+The one rule it keeps: each figure carries how it is known. Times are seconds after the account's zero (the first bad
 answer, or the start of a planned move), so that an account can be compared with another.
 """
 

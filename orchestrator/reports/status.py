@@ -1,7 +1,7 @@
-"""What is the case now: a fold of the decided state, for people in a hurry.
+"""The present state: a fold of the decided state, for people in a hurry.
 
-The one rule it keeps: it is told the state, the model and the time, and decides nothing; a word that it shows about
-a tier is the engine's own (`Reason`), and what it works out itself (does a waiting tier fit?) says what it is from.
+The one rule it keeps: it is given the state, the model and the time, and decides nothing. The word that it shows for a
+tier is the engine's own (`Reason`). What it works out itself (does a waiting tier fit?) says from what.
 """
 
 from __future__ import annotations

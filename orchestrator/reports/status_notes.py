@@ -1,6 +1,6 @@
-"""What is said beside a service's status: what holds it back, what stands, what waits for files, when it goes back.
+"""Notes beside a service's status: what holds it back, what stands, what waits for files, when it goes back.
 
-The one rule it keeps: each sentence is one record's, or a few; where there is none, nothing is said.
+The one rule it keeps: each sentence comes from one record or a few. Without a record there is no sentence.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a status consists of: the workspace, its services, tiers, runs and lacks as they stand at one moment.
+"""The parts of a status: the workspace, its services, tiers, runs and lacks at one moment.
 
-The one rule it keeps: these are values; how each is found stands in `status.py`, how it is told in `status_text.py`.
+These are values. `status.py` finds them, `status_text.py` shows them.
 """
 
 from __future__ import annotations

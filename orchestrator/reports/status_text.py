@@ -1,6 +1,6 @@
 """The status as an operator reads it at three in the morning.
 
-The one rule it keeps: what is wrong stands on top, each line with its reason, and what is to be typed stands in full.
+The one rule it keeps: what is wrong stands at the top, each line with its reason. What is to be typed stands in full.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Collects what belongs together: each incident, and each planned move, with everything that was done and said.
 
-The one rule it keeps: it reads records and adds nothing; what a story says was written when it happened. The one
-thing derived is what was *usual* when a run began (the history up to then), which the engine also went by.
+The one rule it keeps: it reads records and adds nothing. What a story says was written when it happened. One thing is
+derived: what was *usual* when a run began (the history up to then), which the engine also used.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The summary table over several accounts: one row an act, the same for terminal, page and demo.
 
-The one rule it keeps: ours and the end user's figures stand in columns of their own, and an unknown is a dash.
+The one rule it keeps: our figures and the end user's stand in separate columns. An unknown is a dash.
 """
 
 from __future__ import annotations

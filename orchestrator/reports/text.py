@@ -1,7 +1,7 @@
-"""Lines of text with a style each: what the status, a report and a live run look like in a terminal.
+"""Lines of text, each part with a style: the status, a report and a live run in a terminal.
 
-The one rule it keeps: without colour the text says the same; a style only helps the eye. Each part is of one line and
-shows as it is (`visible`), so that no evidence forges a line, a colour or a direction of writing.
+The one rule it keeps: without colour the text says the same. Each part is one line and shows as it is (`visible`), so
+that no evidence forges a line, a colour or a direction of writing.
 """
 
 from __future__ import annotations

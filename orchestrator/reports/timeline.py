@@ -1,4 +1,4 @@
-"""The timeline of one account as inline SVG, by hand: people, playbooks and checks on one axis of seconds.
+"""The timeline of one account as inline SVG, written by hand: people, playbooks and checks on one axis of seconds.
 
 The one rule it keeps: every coloured stretch also has words (a label, or a title to point at), and every text is
 escaped where it is written.

@@ -1,10 +1,10 @@
 """`ansible-playbook` for a person: with the terminal, the pipes and the descriptors of whoever started it.
 
-The one rule it keeps: its options, its output, its questions and its exit code are `ansible-playbook`'s own. Where a
-zygote can play it, that is not noticed; where it cannot, the program itself is started in this process's place.
+The one rule it keeps: its options, its output, its questions and its exit code are those of `ansible-playbook`. If a
+zygote can run it, nobody notices. If not, the program itself is started in this process's place.
 
-Where standard input is a terminal, it has a terminal of its own, and this process passes keystrokes and output on: what
-targets have said then acts on nobody's terminal. Pipes and files are handed over as they are.
+If standard input is a terminal, the playbook has a terminal of its own, and this process passes keystrokes and output
+on. So what targets print acts on nobody's terminal. Pipes and files are handed over as they are.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The private directory of one attempt: what a later controller finds of it.
 
-The one rule it keeps: the lock is taken before the worker exists and is held until the worker is gone, so "nobody
-holds the lock" proves that no worker runs or ever will. Process ids alone cannot prove that (they are reused, and a
-controller may die before it has written one down).
+The one rule it keeps: the lock is taken before the worker exists and is held until the worker is gone. So if nobody
+holds the lock, no worker runs or ever will. Process ids alone cannot prove that: they are reused, and a controller may
+die before it has written one down.
 
     <private>/<run>/<step>.<attempt>/   mode 0700
         beginning     of which run it is, where ids were given twice

@@ -1,8 +1,8 @@
-"""Under which name a connection is kept, and after what silence it is given up.
+"""Under which name a connection is kept, and after how much silence it is given up.
 
-The one rule it keeps: a kept connection is found by all that decides where it leads, and by the client that it was
-made for. Ansible names its shared connections by address, port and user alone; and two clients have the same address
-behind jump hosts of their own.
+The one rule it keeps: a kept connection is found by everything that decides where it leads, and by the client for which
+it was made. Ansible names its shared connections by address, port and user alone; and two clients may have the same
+address behind jump hosts of their own.
 
     what decides                              where it is found
     ----------------------------------------  -----------------------------------------------------------------------
@@ -12,7 +12,7 @@ behind jump hosts of their own.
     what the operator's ssh files say         their size and time of change, of those that they include, too
     where, and by whose keys, ssh is started  `steering`, which whoever starts it asks
 
-It is a matter of arguments alone: nothing of Ansible is imported here.
+It depends on arguments alone: nothing of Ansible is imported here.
 """
 
 from __future__ import annotations

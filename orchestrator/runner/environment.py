@@ -1,6 +1,7 @@
 """The environment in which ansible-runner starts `ansible-playbook` for an attempt.
 
-The one rule it keeps: worker and zygote ask here, so that what the zygote was built with is what a worker calls for.
+The one rule it keeps: worker and zygote ask here. So a worker calls for the same environment with which the zygote was
+built.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What the epoch guard runs on a target: a script for any `sh`.
 
-The one rule it keeps: it fails closed. A smaller epoch is refused before anything is locked or written; and what
-another login of the target could have put in its way (a lock that is held, a directory, link or file of somebody
-else's) refuses too. Only what nobody stands behind (a file system that is full or read-only, a host without a home
-directory) lets the playbook run, and is said.
+The one rule it keeps: it fails closed. A smaller epoch is refused before anything is locked or written. What another
+login of the target could have put in its way (a lock that is held, a directory, link or file of somebody else's)
+refuses too. Only faults that nobody can have caused on purpose (a file system that is full or read-only, a host without
+a home directory) let the playbook run, and are reported.
 
     it prints                     exit code   meaning
     --------------------------    ---------   --------------------------------------------------------------
@@ -14,11 +14,11 @@ directory) lets the playbook run, and is said.
     bascule-unguarded WHY         0           a remark; without `kept` the epoch is not kept here
     begun, and no end             any         it was broken off
 
-A login may gain or lose sudo from one call to the next, and then keeps its number elsewhere. So what it has kept at
-home counts where it has sudo, too; and where it has none, a directory of root's that it cannot look into is a remark.
+A login may gain or lose sudo from one call to the next, and then keeps its number elsewhere. So if it has sudo, the
+number in its home counts, too. If it has none, a directory of root's into which it cannot look is a remark.
 
-The directory is the login's own with mode 0700, so that nobody else can open the lock: whoever can open it, if only
-to read, can hold it. Directories of earlier versions (0755) are tightened, and their lock is made anew, since it may
+The directory is the login's own with mode 0700, so that nobody else can open the lock: whoever can open it, even only
+to read, can hold it. Directories of earlier versions (0755) are tightened, and their lock is made anew, because it may
 have been opened before.
 """
 

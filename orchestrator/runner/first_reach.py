@@ -1,10 +1,10 @@
 """The epoch guard of a host that did not answer at the beginning: asked when the playbook first reaches it.
 
-The one rule it keeps: the author's playbook meets such a host as it would without us. Whether it answers by then, how
-long that may take and as whom to log in are the author's; the guard goes before the first command, over the same
+The one rule it keeps: the author's playbook meets such a host as it would without us. The author decides whether it
+answers by then, how long that may take and as whom to log in. The guard goes before the first command, over the same
 connection. A host that refuses ends the call.
 
-A small program stands in for ssh on such a host (`ansible_ssh_executable`). The first time it asks the guard:
+A small program replaces ssh on such a host (`ansible_ssh_executable`). The first time it asks the guard:
 
     the host                          what the stand-in does
     -----------------------------    ------------------------------------------------------------------

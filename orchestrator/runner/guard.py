@@ -1,19 +1,23 @@
 """The epoch guard: a play put before the author's playbook, in the same `ansible-playbook` call.
 
-The one rule it keeps: a host that refuses the epoch ends the call before the author's first task; and a host that
-cannot be asked is met by the author's plays as it would be without us. One that does not answer yet (the playbook
-itself switches it on, or opens the way to it) is asked again when it is first reached: `first_reach.py`. One that has
-no shell, or is not reached by ssh (a container, by docker's own connection), is not guarded. Whatever was acted upon
-without the guard is named in the step's end.
+The one rule it keeps: a host that refuses the epoch ends the call before the author's first task. A host that cannot be
+asked is met by the author's plays as it would be without us:
 
-What it cannot do: it refuses at the start of a playbook, not in the middle of one; it does not see hosts that a
-playbook only names later (`delegate_to`, a group that `add_host` fills), nor where variables of the playbook have a
-host lead elsewhere than the inventory says (`warm/zygote/guarded_places.py` notes that); and it lets an equal epoch
-through, since the same controller comes again with every step: of two copies of a journal it cannot tell which is the
-original.
+* One that does not answer yet (the playbook itself switches it on, or opens the way to it) is asked again when it is
+  first reached: `first_reach.py`.
+* One that has no shell, or is not reached by ssh (a container, by docker's own connection), is not guarded.
 
-Rejected: `ansible-playbook --list-hosts` to learn the hosts (a second, and blind to extra variables); instead the
-guard has the author's own `hosts:` patterns, with what a play says of its connection.
+Whatever was done without the guard is named in the step's end. What it cannot do:
+
+* It refuses at the start of a playbook, not in the middle of one.
+* It does not see hosts that a playbook only names later (`delegate_to`, a group that `add_host` fills), nor where
+  variables of the playbook have a host lead elsewhere than the inventory says (that is recorded, see
+  `warm/zygote/guarded_places.py`).
+* It lets an equal epoch through, because the same controller comes again with every step. It cannot tell which of two
+  copies of a journal is the original.
+
+Rejected: `ansible-playbook --list-hosts` to learn the hosts (it takes a second, and does not see extra variables).
+Instead the guard has the author's own `hosts:` patterns, with what a play says of its connection.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What a host answered to the epoch guard.
 
 The one rule it keeps: an answer speaks for the host that gave it, and says no more than it holds in the guard's own
-form: *stale* is exit code 79 and two whole numbers, *kept* a line of its own. Where a shell began the guard and did
-not end it, somebody may have stopped it: refused. Where none began it (a router, a console), there is nothing that
-could be kept: not guarded, and the author's task runs.
+form. *Stale* is exit code 79 and two whole numbers, *kept* a line of its own. If a shell began the guard and did not
+end it, somebody may have stopped it: refused. If no shell began it (a router, a console), nothing could be kept: not
+guarded, and the author's task runs.
 """
 
 from __future__ import annotations

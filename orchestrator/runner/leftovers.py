@@ -1,9 +1,9 @@
 """Finds and ends what an attempt left running: here by /proc, on targets by one short look through Ansible.
 
-The one rule it keeps: only what belongs to the attempt is ended, and only what still hangs on it. Every process of an
-attempt carries its mark in the environment. A service that the playbook started carries it too, so on a target only
-those count whose standard files are pipes, sockets or terminals: a service has let go of them. Shared ssh masters
-are left alone.
+The one rule it keeps: only processes of the attempt are ended, and only those that still depend on it. Every process of
+an attempt carries its mark in the environment. A service that the playbook started carries it too. So on a target only
+those count whose standard files are pipes, sockets or terminals: a service has let go of them. Shared ssh masters are
+left alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What names the machine that carries out playbooks, together with its memory of them.
+"""Names the machine that carries out playbooks, together with its memory of them.
 
-The one rule it keeps: whoever cannot have seen what came of an attempt has another name. So the name is kept where the
-attempts are: where that folder is new, or was copied to another machine, there is a new one.
+The one rule it keeps: a machine that cannot have seen the result of an attempt has another name. So the name is kept
+where the attempts are. If that folder is new, or was copied to another machine, there is a new name.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Takes Ansible's events out of what is printed, and leaves what a target has printed that looks like one.
+"""Takes Ansible's events out of printed output, and leaves what a target has printed that looks like one.
 
-The one rule it keeps: an event is what stands in a file of the attempt that the callback has written. Into the output
-it prints the event's id alone, between signs that a terminal does not show; so does whoever has a warning printed.
-ansible-runner takes a whole event from there, if it finds no file.
+The one rule it keeps: an event is what stands in a file of the attempt that the callback has written. In the output the
+callback prints only the event's id, between signs that a terminal does not show; so does whoever has a warning printed.
+ansible-runner would take a whole event from the output if it finds no file.
 """
 
 from __future__ import annotations

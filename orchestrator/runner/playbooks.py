@@ -1,6 +1,6 @@
 """Playbook steps for real: each attempt is a worker process that runs ansible-runner.
 
-The one rule it keeps: an attempt is begun once. Its directory comes before its process, its lock before both; whatever
+The one rule it keeps: an attempt is begun once. Its directory comes before its process, its lock before both. Whatever
 is found of an earlier attempt is settled (its result, or adopted, or proven over and LOST), never started again.
 """
 

@@ -1,7 +1,7 @@
-"""What an attempt would have to wait for, made before: a worker that has done its imports, a zygote, logins.
+"""Prepares what an attempt would have to wait for: a worker that has done its imports, a zygote, logins.
 
-The one rule it keeps: nothing here is needed. A worker is started where there is no spare one, and a playbook runs
-cold, saying so, where there is no zygote.
+The one rule it keeps: an attempt needs nothing of this. Without a spare worker a new one is started. Without a zygote a
+playbook runs cold, and says so.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Reads ansible-runner's events: task times as they happen, and at the end what ended the playbook, in one line.
 
-The one rule it keeps: what is told is what ended it. A failure that a rescue took care of, or that the author has
-ignored, did not; which ones those are is known from Ansible's own counts by host. And a result speaks for the host
-that Ansible has it from, whatever stands in it. The values of extra variables that are named like secrets are struck
-out.
+The one rule it keeps: it tells what ended the playbook. A failure that a rescue handled, or that the author ignored,
+did not; Ansible's own counts by host show which failures those are. A result speaks for the host from which Ansible has
+it, whatever stands in it. The values of extra variables that are named like secrets are removed.
 """
 
 from __future__ import annotations

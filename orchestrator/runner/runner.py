@@ -1,7 +1,7 @@
 """What carries out playbook steps: the protocol.
 
-The one rule it keeps: `carry_out` returns at once and never raises for what a playbook does; everything that comes
-of a command comes back through the `emit` that the implementation was built with, in the event loop's thread.
+The one rule it keeps: `carry_out` returns at once and never raises for what a playbook does. Every result of a command
+comes back through the `emit` with which the implementation was built, in the event loop's thread.
 
 | command | answers |
 |---|---|

@@ -1,8 +1,8 @@
 """A runner whose playbooks end as it is told: for tests, for a shell without Ansible, and for a virtual world.
 
-The one rule it keeps: the same answers in the same order as the real one, and nothing of its own. What would be on disk
-is in `ledger`; hand the same ledger to a second runner to play a restart of the controller. A runner speaks of an
-attempt only while it follows it: from its command until its end is told, and never after `close`.
+The one rule it keeps: it gives the same answers in the same order as the real one, and nothing of its own. What would
+be on disk is in `ledger`. To simulate a restart of the controller, give the same ledger to a second runner. A runner
+speaks of an attempt only while it follows it: from its command until its end is told, and never after `close`.
 
     ledger has     RunPlaybook       SettleStep      CancelStep                  let_end, lose
     -----------    --------------    ------------    ------------------------    ---------------------------

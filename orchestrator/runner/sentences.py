@@ -1,6 +1,6 @@
 """One failed result of Ansible as one sentence.
 
-The one rule it keeps: of a result only its message is taken, never its arguments, facts or output as a whole; what
+The one rule it keeps: only the message of a result is used, never its arguments, facts or output as a whole. What
 `no_log` hides stays hidden.
 """
 

@@ -1,7 +1,7 @@
-"""The environment that Ansible runs in.
+"""The environment in which Ansible runs.
 
 The one rule it keeps: what the author's `ansible.cfg` or the operator's environment says, stands. We only add what is
-needed to watch a playbook, and a few defaults (pipelining, long-lived connections) where nobody said anything.
+needed to watch a playbook, and a few defaults (pipelining, long-lived connections) if nobody said anything.
 """
 
 from __future__ import annotations

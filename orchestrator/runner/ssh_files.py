@@ -1,6 +1,6 @@
-"""The files that ssh reads its options from, by itself or where it is told to.
+"""The files from which ssh reads its options, by default or where it is told to.
 
-The one rule it keeps: as ssh finds them, so that what is known of them is what ssh acts on.
+The one rule it keeps: they are found as ssh finds them, so that what is known of them is what ssh uses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What of the surroundings in which ssh is started decides where it leads, and by whose keys.
+"""What in the surroundings in which ssh is started decides where it leads, and by whose keys.
 
-The one rule it keeps: two calls whose arguments are equal to the letter, but whose surroundings differ in this, have no
-connection in common; and nobody makes a connection for another in surroundings of his own.
+The one rule it keeps: two calls with the same arguments but different surroundings never share a connection, and nobody
+makes a connection for another in surroundings of his own.
 
     what decides                          where
     ------------------------------------  -------------------------------------------------------------------------

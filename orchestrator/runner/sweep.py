@@ -2,7 +2,7 @@
 
 The one rule it keeps: it says what it knows. A target that cannot be asked, or on which the mark did not arrive, is
 named as unknown, never as clean. All answers come as one text, so each host signs its own with a word that no other
-host has: what one prints says nothing of another.
+host has. So what one host prints says nothing of another.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The program that runs one playbook: `python -m orchestrator.runner.worker`, out of the controller's process.
 
 The one rule it keeps: it outlives the controller, and writes how the attempt ended only when nothing of it runs here
-any more. Its job comes through a socket (standard input), so nothing of it shows in a process list; the attempt's
-lock comes with it. SIGTERM cancels.
+any more. Its job comes through a socket (standard input), so nothing of it shows in a process list; the attempt's lock
+comes with it. SIGTERM cancels.
 
-It is a session of its own and the reaper of everything below it, so that what Ansible detaches (it gives each of its
-forks a session) is found and ended too.
+It is a session of its own and the reaper of everything below it. So what Ansible detaches (it gives each of its forks a
+session) is found and ended too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Starts worker programs and hands them their job.
+"""Starts worker programs and gives them their job.
 
-The one rule it keeps: a job, and the lock of its attempt, go through a socket and nothing else, so that neither shows
-in a process list, an environment or a file. A worker whose socket closes before it has a job ends.
+The one rule it keeps: a job, and the lock of its attempt, go only through a socket, so that neither shows in a process
+list, an environment or a file. A worker whose socket closes before it has a job ends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A dry run: the very step the engine would take, on a copy, with nothing written and nothing carried out.
+"""A dry run: the same step that the engine would take, on a copy, with nothing written and nothing carried out.
 
-The one rule it keeps: it shows what a run would do, computed by the same code, and each guard's answer; where the
-engine would refuse, so does the dry run.
+The one rule it keeps: it shows what a run would do, computed by the same code, and each guard's answer. If the engine
+would refuse, so does the dry run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a workspace's epochs are known by on targets: they keep the largest epoch seen under this name.
+"""The name under which targets keep the largest epoch that they have seen of a workspace.
 
-The one rule it keeps: it is on record with the epochs themselves. A new journal, whose epochs begin at 1 again, has a
-new one; a journal that was taken elsewhere keeps its own.
+The one rule it keeps: it is recorded with the epochs themselves. A new journal, whose epochs begin at 1 again, has a
+new name. A journal that was moved elsewhere keeps its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Events on their way to the shell: taken in in the order they came, those that come together together.
+"""Events on their way to the shell, in the order in which they came; events that come together are taken together.
 
-The one rule it keeps: it holds up nobody for long. Answers that wait already are handed over as a batch, for which one
-decision is made; after a turn of them questions go out and clients are answered before more is taken in.
+The one rule it keeps: it holds up nobody for long. Answers that wait already are passed on as a batch, for which one
+decision is made. After each batch, questions go out and clients are answered before more is taken in.
 """
 
 from __future__ import annotations

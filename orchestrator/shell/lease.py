@@ -1,6 +1,6 @@
 """How long a controller's lease lasts, and how it is kept.
 
-The one rule it keeps: whoever cannot be sure of its lease any more is told at once, and acts no more.
+The one rule it keeps: a controller that cannot be sure of its lease any more is told at once, and acts no more.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The one loop around the core: journal, then act, then sleep until it wants to be woken.
 
 The one rule it keeps: no command is carried out before its entry is durable. When the journal refuses, the engine is
-thrown away, nothing is acted on, somebody is told, and the engine is rebuilt from what the journal says. The daemon,
-one-shot commands and the simulator run this same loop; they differ in their ports and in who calls `handle`.
+thrown away, nothing is acted on, somebody is told, and the engine is rebuilt from the journal. The daemon, one-shot
+commands and the simulator run this same loop. They differ in their ports and in who calls `handle`.
 
-Where answers come faster than they are handled, those that are there already are taken together (`more`): each is a
-step of its own, their entries share one commit, what there is to decide is decided once, and the commands follow.
+If answers come faster than they are handled, those that are there already are taken together (`more`): each is a step
+of its own, their entries share one commit, the decision is made once, and the commands follow.
 """
 
 from __future__ import annotations

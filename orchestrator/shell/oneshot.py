@@ -1,7 +1,7 @@
-"""One word without a daemon: take the lease, adopt what is unfinished, ask what the move needs, act, give it back.
+"""One word without a daemon: take the lease, adopt what is unfinished, ask what the move needs, act, release it.
 
 The one rule it keeps: it acts on that word alone, and a word that may stop a run never waits for that run. Before a
-move, what a daemon left unfinished is seen to its end; incidents of other services are left to the daemon.
+move, it sees to its end what a daemon left unfinished. Incidents of other services are left to the daemon.
 
     word                     before it is said                   after it
     -------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Who is at the other end of a local socket, or who runs this command: as the kernel says.
 
-The one rule it keeps: only what the kernel keeps is taken as said: the process, its user, and the login that its
-session began with (which `sudo` and `su` do not change). $SUDO_USER is what a process says of itself.
+The one rule it keeps: only what the kernel keeps is trusted: the process, its user, and the login with which its
+session began (which `sudo` and `su` do not change). $SUDO_USER is only what a process says of itself.
 """
 
 from __future__ import annotations

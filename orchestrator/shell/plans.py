@@ -1,8 +1,8 @@
-"""Looks whether what runs, and tiers of open incidents, would play is still on disk as it was loaded.
+"""Compares with the disk what runs, and tiers of open incidents, would play: is it still as it was loaded?
 
-The one rule it keeps: nobody approves, and nobody begins, what is not there any more. It looks before such a word is
-heard, and every few seconds while somebody is asked or an incident is open; what it finds goes to the engine as an
-event. The runner looks once more in the moment a step begins.
+The one rule it keeps: nobody approves, and nobody begins, what has changed. It looks before such a word is handled, and
+every few seconds while somebody is asked or an incident is open. What it finds goes to the engine as an event. The
+runner looks once more at the moment a step begins.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Inventories whose source may stop answering: asked again, so that what was last read acts before a step has to wait.
+"""Inventories whose source may stop answering: asked again, so that no step has to wait for one that does not answer.
 
-The one rule it keeps: it decides nothing of what is used instead; whoever is asked says that.
+It does not decide what is used instead; the reader that it asks does.
 """
 
 from __future__ import annotations

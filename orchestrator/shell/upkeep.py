@@ -1,7 +1,7 @@
-"""Keeps the journal itself in order while a daemon runs: its head anchored elsewhere, what nobody needs let go of.
+"""Keeps the journal itself in order while a daemon runs: anchors its head elsewhere, removes what nobody needs.
 
 The one rule it keeps: nothing here holds the decider up. It works in a thread, in transactions of some tens of
-milliseconds, and what fails is told and tried again. Only a graceful end waits for it, and not for long.
+milliseconds. A failure is told and tried again. Only a graceful end waits for it, and not for long.
 """
 
 from __future__ import annotations

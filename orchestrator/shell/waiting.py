@@ -1,7 +1,7 @@
 """Waiting for something that nothing announces, and work that goes on as long as a controller lives.
 
-The one rule it keeps: nothing ends in silence. A wait has an end and says whether what was waited for came; work that
-breaks is told in the log and begun again.
+The one rule it keeps: nothing ends silently. A wait has an end and says whether the awaited thing came. Work that
+breaks is logged and begun again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one place where rooms are joined: configuration, journal, probes, runner and notifier around one shell.
 
-The one rule it keeps: it decides nothing. It reads, opens and connects, hands every event to the shell in the order
-it came, and calls the shell when it wants to be woken.
+The one rule it keeps: it decides nothing. It reads, opens and connects, passes every event to the shell in the order in
+which it came, and calls the shell when it wants to be woken.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the oracles know of answers: the streaks behind each verdict, who is blind, what fell together.
 
-The one rule it keeps: it counts the answers that reached a controller, by itself and in the plainest way.
+The one rule it keeps: it counts the answers that reached a controller, independently and in the plainest way.
 """
 
 from __future__ import annotations

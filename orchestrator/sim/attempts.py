@@ -1,4 +1,4 @@
-"""What the oracles know of runs, steps and attempts: nothing twice, nothing unlooked, nothing without its intent.
+"""What the oracles know of runs, steps and attempts: none twice, none without a look, none without its intent.
 
 The one rule it keeps: an attempt is what a target let in, a step is what the journal says, and the two must agree.
 """

@@ -1,7 +1,7 @@
-"""Who cannot see is told: a vantage that is blind for long is news, with or without an incident.
+"""A vantage that is blind for long is news, with or without an incident: people must be told.
 
 The one rule it keeps: it counts by the answers that reached a controller that could write, and by the notices in the
-journal; how the core finds it out is none of its business.
+journal. It does not use how the core finds it out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Many seeds over several processes, and what they came to together.
+"""Many seeds over several processes, and their results together.
 
 The one rule it keeps: a seed's result does not depend on its neighbours: the same seed alone gives the same.
 """

@@ -1,7 +1,7 @@
 """What production makes of the world's answers: every invented reply goes through its probe kind's own judgement.
 
 The one rule it keeps: no answer is made up here. A kind invents the reply that its target would give, and the same
-`classify` as in production says what it means; being pure, it is asked once for the same reply.
+`classify` as in production says what it means. Because it is pure, it is asked once for the same reply.
 """
 
 from __future__ import annotations

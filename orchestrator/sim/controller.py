@@ -1,7 +1,7 @@
 """One simulated controller: the real shell, journal and schedule, with the world in place of sockets and Ansible.
 
-The one rule it keeps: it may die or stand still before and after any entry and after any command, and whatever it had
-not handed on by then is lost, or late.
+The one rule it keeps: it may die or stand still before and after any entry and after any command. Whatever it had not
+passed on by then is lost, or late.
 """
 
 from __future__ import annotations

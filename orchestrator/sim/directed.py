@@ -1,7 +1,7 @@
 """Scripts with a purpose: faults that follow each other so closely that one guard alone is left to stop a mistake.
 
-The one rule it keeps: a purpose is a family of scripts, never one script; who, when and for how long is left to chance,
-so that no guard is only tried in the one way that somebody thought of.
+The one rule it keeps: a purpose is a family of scripts, never one script. Who, when and for how long is left to chance,
+so that no guard is tried only in the one way that somebody thought of.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How each kind of fault begins and ends in a simulated world.
 
-The one rule it keeps: a fault that ends takes back exactly what it brought; what playbooks and people changed stays.
+The one rule it keeps: a fault that ends takes back exactly what it brought. What playbooks and people changed stays.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The disk under the journal, and the moments at which a controller may die or stand still.
 
-The one rule it keeps: an entry is durable, or it is not; a death is before the one moment in which that changes, or
+The one rule it keeps: an entry is durable, or it is not. A death comes before the one moment in which that changes, or
 after it.
 """
 

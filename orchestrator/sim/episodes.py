@@ -1,6 +1,6 @@
-"""What a simulation came to for each service: every outage, what caused it, which tier ended it, and what guards did.
+"""The result of a simulation for each service: every outage, what caused it, which tier ended it, and what guards did.
 
-The one rule it keeps: it counts what the journal says; an outage that nobody's move ended is not a recovery.
+The one rule it keeps: it counts what the journal says. An outage that no move ended is not a recovery.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What the records alone say of runs, outages and placements, for whoever judges what is told of them.
+"""What the records alone say of runs, outages and placements, for those who judge what is told of them.
 
-The one rule it keeps: it is a fold of its own, as plain as it can be: neither the engine's state nor a report's.
+The one rule it keeps: it is a fold of its own, as plain as it can be: it uses neither the engine's state nor a
+report's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What can go wrong in a simulated world: one row a kind of fault, with what it is told as.
+"""What can go wrong in a simulated world: one row for each kind of fault, with its wording.
 
 The one rule it keeps: a fault is a value. A list of faults is a whole script: it can be kept, shortened, read by a
-person and played again.
+person and run again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the oracles know of grounds: nothing begins by itself, and nothing counts as done, without what it rests on.
+"""What the oracles know of grounds: nothing begins automatically, and nothing counts as done, without what it rests on.
 
-The one rule it keeps: it works every ground out again, from answers and records alone, in the moment in which the
-journal says that something begins or is done; where it cannot be sure it says nothing.
+The one rule it keeps: it works every ground out again, from answers and records alone, at the moment in which the
+journal says that something begins or is done. If it cannot be sure, it says nothing.
 
     what the journal says           what must be so in that moment
     ----------------------------    --------------------------------------------------------------------------------

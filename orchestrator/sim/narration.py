@@ -1,7 +1,7 @@
-"""A simulation as a story that an operator can read: what happened in the world, and what was made of it.
+"""A simulation as a story that an operator can read: what happened in the world, and what bascule did.
 
-The one rule it keeps: every decision stands with its named reason and its evidence; nothing is told that is not in
-the journal or in the script.
+The one rule it keeps: every decision stands with its named reason and its evidence. Nothing is told that is not in the
+journal or in the script.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a model declares of the world: what each check really asks, and what each service really rests on.
 
 The one rule it keeps: nothing is guessed. Everything follows from failure domains, `via`, `home`, `to` and from where
-the plan uses a check; whatever does not follow is listed as not modelled, and the list is part of every result.
+the plan uses a check. Whatever does not follow is listed as not modelled, and the list is part of every result.
 
     a check in                    asks, beside the life of its vantage, `via`, host and the host's domains
     --------------------------    ------------------------------------------------------------------------
@@ -15,8 +15,8 @@ the plan uses a check; whatever does not follow is listed as not modelled, and t
     nothing                       nothing more
 
 The first row that applies counts. A move in place with `via` leads a path: while it is engaged its services need that
-domain, otherwise those that the `viable_when` of the move undoing it goes `via`. A move in place without `via` restarts
-what has crashed.
+domain. Otherwise they need those that the `viable_when` of the move undoing it goes `via`. A move in place without
+`via` restarts what has crashed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The statements of what must never happen, tried on every entry and every change of a simulated world.
 
-The one rule it keeps: it reads the journal's records and the world's truth, never the engine's state, and it counts for
-itself. Statements are numbered as in `docs/architecture.md`; the ones about attempts and steps are in `attempts.py`.
+The one rule it keeps: it reads the journal's records and the world's truth, never the engine's state, and it counts
+independently. Statements are numbered as in `docs/architecture.md`; the ones about attempts and steps are in
+`attempts.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whose hosts a playbook reaches: by the inventory that it is given, and over the connections that are kept.
 
-The one rule it keeps: places of one name have one address, whichever client they belong to, as every provider's
-clients do; so a connection leads to the right one only if it was found by more than its address. It is found as the
-runner finds it, by `orchestrator.runner.connections`.
+The one rule it keeps: places of one name have one address, whichever client they belong to, as with every provider's
+clients. So a connection leads to the right one only if it was found by more than its address. It is found as the runner
+finds it, by `orchestrator.runner.connections`.
 """
 
 from __future__ import annotations

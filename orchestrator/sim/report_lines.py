@@ -1,6 +1,6 @@
 """The lines of a report as they are read back: what each looks like, and in which section it stands.
 
-The one rule it keeps: it knows how a report is written and nothing of what it says.
+It knows how a report is written, and not what it says.
 """
 
 from __future__ import annotations

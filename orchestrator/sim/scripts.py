@@ -1,7 +1,7 @@
 """Scripts of faults that a person writes and reads: one line a fault, `at 10 s: cut off lab/isp-a for 43 s`.
 
-The one rule it keeps: what is printed can be parsed again and is the same fault; what cannot be understood is an error
-with file, line and what would be understood, never a fault left out.
+The one rule it keeps: what is printed can be parsed again and is the same fault. A line that cannot be understood is an
+error with file, line and the forms that would be understood. No fault is left out silently.
 
     # A line that begins with # is a comment.
     seed: 1                 chances (noise of durations, lost packets); 0 if not said

@@ -1,6 +1,6 @@
 """Statement 22, of the status: what it says of services and runs, with a controller at work and with none.
 
-The one rule it keeps: it reads what was rendered, not what it was rendered from, and holds it against `facts`.
+The one rule it keeps: it reads what was rendered, not what it was rendered from, and compares it with `facts`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Statement 22, of what is shown: the report as text, page and data, and the list of incidents.
 
-The one rule it keeps: it reads what was rendered, not what it was rendered from, and holds each figure and each claim
-against `facts`; a figure that it cannot find where it belongs is a violation too.
+The one rule it keeps: it reads what was rendered, not what it was rendered from, and compares each figure and each
+claim with `facts`. A figure that it cannot find where it belongs is a violation too.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The shortest script that still shows a violation.
 
-The one rule it keeps: what it gives back has been played, and broke the same statement.
+The one rule it keeps: the script that it returns was run, and broke the same statement.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Statement 22: what people are told, held against the records and the world: every sentence of every notice.
+"""Statement 22: what people are told, compared with the records and the world: every sentence of every notice.
 
-The one rule it keeps: a sentence is read back by the table that it was made from (`core/sentences.py`), and each of
-its parts must follow from a record of that very thing; a sentence of completion that the table does not know is a
-violation by itself. What is shown (status, list, report, page, data) is read in `shown_truth.py`.
+The one rule it keeps: a sentence is read back by the table from which it was made (`core/sentences.py`), and each of
+its parts must follow from a record of that very thing. A sentence of completion that the table does not know is itself
+a violation. `shown_truth.py` reads what is shown (status, list, report, page, data).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What disasters befall: the simulation, as those see it who break something in it.
+"""The simulation as seen by the code that breaks something in it.
 
-The one rule it keeps: whoever breaks something knows what there is to break, and nothing of how it is played.
+That code knows what there is to break, and not how it is simulated.
 """
 
 from __future__ import annotations

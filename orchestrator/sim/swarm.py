@@ -1,7 +1,7 @@
 """From a seed to a script of faults: every seed allows another mixture of kinds.
 
 The one rule it keeps: a script depends on the model's names, the seed and the length alone. Mixing all kinds in every
-seed was rejected: faults hide one another (a controller that is always blind never errs), so that each seed leaves some
+seed was rejected: faults hide one another (a controller that is always blind never errs). So each seed leaves some
 kinds out (swarm testing, Groce et al. 2012).
 
     seeds            scripts

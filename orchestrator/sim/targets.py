@@ -1,8 +1,8 @@
-"""What playbooks come to in a simulated world: how long they take, what they change, and how they end.
+"""What playbooks do in a simulated world: how long they take, what they change, and how they end.
 
-The one rule it keeps: a playbook changes the world at its own moment, whatever becomes of the controller that started
-it; and a target lets in only an epoch at least as large as the largest it has seen. Some targets can keep none (a
-console without a shell), and the step's end says so; that a stale action is let in there is a known limit, not tried.
+The one rule it keeps: a playbook changes the world at its own moment, whatever happens to the controller that started
+it. A target lets in only an epoch at least as large as the largest it has seen. Some targets can keep none (a console
+without a shell), and the step's end says so. A stale action can get in there: this is a known limit, and not tried.
 
     step              needs                                                  changes
     --------------    ---------------------------------------------------    -------------------------------------------

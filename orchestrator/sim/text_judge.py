@@ -1,6 +1,7 @@
 """The judge of texts: what targets, playbooks and people say, as the journal keeps it.
 
-The one rule it keeps: a record's text has a bound, is whole, and acts on nothing that shows it, whoever wrote it.
+The one rule it keeps: a record's text is bounded, complete, and triggers nothing in whatever shows it, whoever wrote
+it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A statement that did not hold, as it is told.
-
-The one rule it keeps: it names the statement's number, the rule and what was seen.
-"""
+"""A statement that did not hold, as it is told: the statement's number, the rule and what was seen."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The truth of a simulated world: what lives, what acts where, what users have, and what a question would find.
 
-The one rule it keeps: it knows nothing of any controller. Faults, playbooks and people change it; checks and oracles
+The one rule it keeps: it knows nothing of any controller. Faults, playbooks and people change it. Checks and oracles
 read it.
 """
 

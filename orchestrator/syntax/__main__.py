@@ -12,9 +12,9 @@
 
 An answer {"id", "broken": WHY} says that there is none. Answers come in the order in which they are ready.
 
-The one rule it keeps: it is Ansible's own code, `ansible-inventory` (`reading.py`) and `ansible-playbook
---syntax-check` (`checking.py`). Nothing is run. Each question has a process of its own, since what one has Ansible
-load (a role's modules and plug-ins) would else be there for the next one.
+The one rule it keeps: it is Ansible's own code, `ansible-inventory` (`reading.py`) and
+`ansible-playbook --syntax-check` (`checking.py`). Nothing is run. Each question has a process of its own. Otherwise
+what one question has Ansible load (a role's modules and plug-ins) would be there for the next one.
 
 It is a program of its own, with the licence of the ansible-core that it imports; no other part of bascule imports it.
 """

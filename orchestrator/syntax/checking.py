@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ansible's own syntax check of one playbook, with the hosts and groups that it will have.
 
-The one rule it keeps: it is `ansible-playbook --syntax-check`, with Ansible's own code for it. What it adds: it goes on
+The one rule it keeps: it is `ansible-playbook --syntax-check`, with Ansible's own code for it. In addition it goes on
 after a fault, follows what is included by a plain name, and tells which hosts the plays name.
 """
 

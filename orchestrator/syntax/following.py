@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Follows what is included when a playbook runs, as far as its name is known now.
 
-The one rule it keeps: it is read as Ansible reads it when it comes to it; what may never be included is no fault.
+The one rule it keeps: a file is read as Ansible reads it when it comes to it. What may never be included is no fault.
 """
 
 from __future__ import annotations

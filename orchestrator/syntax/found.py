@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is found in one playbook: what is wrong, which hosts its plays name, what it adds to them.
+"""What is found in one playbook: faults, the hosts that its plays name, the hosts that it adds.
 
-The one rule it keeps: a fault has the file, line and column that Ansible's own reader has noted.
+A fault has the file, line and column that Ansible's own reader has noted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`ansible-inventory --list` and `ansible-inventory --list --export` of one inventory that is parsed once.
 
-The one rule it keeps: what is told, and how, is Ansible's: its own program runs, with its exit code and complaints.
-A computed inventory is thus asked once, and both answers are of the same moment.
+The one rule it keeps: content and form of the answer are Ansible's: its own program runs, with its exit code and
+messages. So a computed inventory is asked once, and both answers are of the same moment.
 """
 
 from __future__ import annotations

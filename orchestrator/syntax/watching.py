@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Has Ansible's readers of tasks, roles and plays tell what they find, and go on after a fault.
 
-The one rule it keeps: what is refused, and with which words, Ansible says; here it is only noted.
+The one rule it keeps: Ansible decides what is refused, and with which words. Here it is only noted.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
     world.run(300)
     assert world.decided().services["acme/erp"].place == "acme/geo"
 
-The one rule it keeps: the engine is the real one, and what stands around it is plain. Checks answer what `answers` says
-at the moment they are asked; playbooks take `takes` seconds and end as `outcomes` says, after which `effects` change
-the world. Times are seconds from the start.
+The one rule it keeps: the engine is the real one, and everything around it is plain. Checks answer what `answers` says
+at the moment they are asked. Playbooks take `takes` seconds and end as `outcomes` says; then `effects` change the
+world. Times are seconds from the start.
 """
 
 from __future__ import annotations

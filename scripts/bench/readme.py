@@ -1,4 +1,4 @@
-"""Writes the table of figures in README.md from the JSON of `make bench`: `python -m scripts.bench.readme out.json`.
+"""Writes the table of docs/benchmarks.md from the JSON of `make bench`: `python -m scripts.bench.readme out.json`.
 
 The one rule it keeps: no figure in the documents is typed by hand. They come from one run of
 `make bench ARGS="--json out.json"`, and the machine is named.
@@ -24,12 +24,12 @@ BEGIN, END = "<!-- bench figures: begin", "<!-- bench figures: end -->"
 
 
 def block(told: dict[str, Any]) -> str:
-    """The block for README.md."""
+    """The block for docs/benchmarks.md."""
     comparisons = [Comparison.from_json(comparison) for comparison in told["comparisons"]]
     loads = told["loads"]
     busy = f"load average when they began: {min(loads):.1f}" + (f" to {max(loads):.1f}" if len(loads) > 1 else "")
     lines = [
-        f"{BEGIN} (written by scripts/bench/readme.py from the JSON of make bench) -->",
+        f"{BEGIN} (written by scripts.bench.readme.py from the JSON of make bench) -->",
         f"Measured by `make bench` on {described(told['machine'])};",
         f"{told['machine']['date']}; {busy}.",
         "",
@@ -57,7 +57,7 @@ def replaced(text: str, told: dict[str, Any]) -> str:
 
 def main() -> None:
     """Write it."""
-    parser = argparse.ArgumentParser(description="Write the figures of `make bench` into README.md.")
+    parser = argparse.ArgumentParser(description="Write the figures of `make bench` into docs/benchmarks.md.")
     parser.add_argument(
         "json", type=Path, nargs="+", help="of one run, or of several that measured one after the other"
     )
@@ -70,8 +70,8 @@ def main() -> None:
         for name, why in runs[-1]["failed"].items():  # what had been compared before it failed was compared whole
             print(f"{path}: {name}: not all was measured: {why}", file=sys.stderr)
     told = runs[-1] | {"comparisons": joined(runs), "loads": [run["machine"]["load_1min"] for run in runs]}
-    readme = home() / "README.md"
-    readme.write_text(replaced(readme.read_text(encoding="utf-8"), told), encoding="utf-8")
+    page = home() / "docs" / "benchmarks.md"
+    page.write_text(replaced(page.read_text(encoding="utf-8"), told), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Comparison:
     """What was measured in the same rounds.
 
     `ratios`: pairs (ours, peer) of row names; how many times better ours was is shown, round by round. `targets` are
-    shown as met or missed. `note`: what the figures are not. `readme`: whether the table of README.md quotes it.
+    shown as met or missed. `note`: what the figures are not. `readme`: whether docs/benchmarks.md has it.
     """
 
     measurement: str

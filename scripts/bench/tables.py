@@ -1,4 +1,4 @@
-"""Comparisons as text for a terminal, and as Markdown for README.md; pure.
+"""Comparisons as text for a terminal, and as Markdown for docs/benchmarks.md; pure.
 
 The one rule it keeps: no median without its spread, no ratio without the peer that it is against.
 """
@@ -78,7 +78,7 @@ def text_table(comparison: Comparison) -> str:
 
 
 def markdown_table(comparisons: Sequence[Comparison]) -> list[str]:
-    """For a document: one table of all comparisons that are meant for README.md, and which targets were met."""
+    """For a document: one table of all that docs/benchmarks.md quotes, and which targets were met."""
     lines = ["| measured side by side | | median (middle half) | times better |", "|---|---|---|---|"]
     for comparison in comparisons:
         if not comparison.readme:
@@ -92,5 +92,5 @@ def markdown_table(comparisons: Sequence[Comparison]) -> list[str]:
             title = ""
     verdicts = [(c.title, verdict) for c in comparisons if c.readme for verdict in _verdicts(c)]
     if verdicts:
-        lines += ["", "What we had set out to reach:", "", *(f"* {title}: {verdict}" for title, verdict in verdicts)]
+        lines += ["", "Targets:", "", *(f"* {title}: {verdict}" for title, verdict in verdicts)]
     return lines

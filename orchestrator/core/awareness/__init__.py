@@ -1,1 +1,1 @@
-"""What a controller sees, and what it cannot see or do; who is told of that."""
+"""What a controller sees, what it cannot see or do, and who is told of that."""

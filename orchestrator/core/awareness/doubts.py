@@ -1,8 +1,9 @@
-"""Not being able to see or act is news: a person is told after `doubt`, without any incident.
+"""Not being able to see or act is news: a person is told after `doubt`, also without an incident.
 
-The one rule it keeps: each lack is told once until it is over, and its end once; one notice a client and kind, however
-many things lack it, and no sooner than `doubt` after the last one of that kind. What an announced maintenance explains
-is not told. Which ones were told is decided state, so that a restart neither repeats nor forgets one.
+The one rule it keeps: each lack is told once until it is over, and its end once. There is one notice for each client
+and kind, however many things are concerned, and no sooner than `doubt` after the last one of that kind. What an
+announced maintenance explains is not told. Which lacks were told is decided state, so that a restart neither repeats
+nor forgets one.
 """
 
 from __future__ import annotations

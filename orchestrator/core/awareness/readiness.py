@@ -1,7 +1,7 @@
-"""What bascule cannot see or do now: blind, locked out, without an answer, without a way to go or to tell.
+"""What bascule cannot see or do now: blind, locked out, without an answer, without a way to act or to tell.
 
-The one rule it keeps: an item is there only while something known says so, and it says what follows from it for the
-plan; whoever shows it, tells of it or ends with exit code 1 for it reads this one list.
+The one rule it keeps: an item exists only while something known says so, and it says what follows for the plan. Whoever
+shows it, tells of it or ends with exit code 1 for it reads this one list.
 
     lack              there while                                              over only when
     ----------------  -------------------------------------------------------  -------------------------------------
@@ -16,8 +16,8 @@ plan; whoever shows it, tells of it or ends with exit code 1 for it reads this o
     data too old      data at a tier's destination: too old, or of no known age   it is young enough
     telling failed    the last notice did not reach everybody                  one does
 
-What a running controller cannot know of itself (nobody watches, the disk is full, the files are invalid) comes from
-whoever reads the journal: `reports/status.py`.
+A running controller cannot know some lacks of its own (nobody watches, the disk is full, the files are invalid). These
+come from whoever reads the journal: `reports/status.py`.
 """
 
 from __future__ import annotations

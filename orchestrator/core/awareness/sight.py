@@ -1,6 +1,6 @@
 """What a controller sees at this moment, for people who ask: services' conditions with why, and what it cannot see.
 
-The one rule it keeps: a condition is what the engine itself would decide by, blindness included; nothing here comes
+The one rule it keeps: a condition is what the engine itself would decide by, blindness included. Nothing here comes
 from an older verdict.
 """
 

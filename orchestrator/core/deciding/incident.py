@@ -1,7 +1,7 @@
 """One service's incident: opened by its diagnosis, judged by policy and ladder, ended by good answers.
 
-The one rule it keeps: an open incident is always in somebody's hands: a run's, a wait with a reason and an end,
-or a named human who has been told.
+The one rule it keeps: an open incident is always in somebody's hands: those of a run, of a wait with a reason and an
+end, or of a named human who has been told.
 """
 
 from __future__ import annotations

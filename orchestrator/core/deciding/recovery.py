@@ -1,7 +1,7 @@
-"""How an incident ends: what the records show a recovery to have come from, and what is said of it.
+"""How an incident ends: the cause of the recovery that the records show, and what is said of it.
 
-The one rule it keeps: a recovery is put down to a run only where that run was verified; what came back beside a run,
-or before it had ended, is told as just that. No tier stays `running` whose run has ended.
+The one rule it keeps: a recovery is attributed to a run only if that run was verified. If a service came back beside a
+run, or before it had ended, exactly that is told. No tier stays `running` when its run has ended.
 
     the service's checks are good again, and                              reason                          tier
     -----------------------------------------------------------------    ----------------------------    -----------

@@ -1,7 +1,7 @@
 """What operators say: each word yields exactly one `WordAccepted` or `WordRefused`, with rule and evidence.
 
-The one rule it keeps: a refusal names the guard that refused and what would lift it; a repeated word gets the
-answer it got before.
+The one rule it keeps: a refusal names the guard that refused and what would lift it. A repeated word gets its first
+answer again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The detectors of all checks together: their rows, and what answers and time make of them.
+"""The detectors of all checks together: their rows, and how answers and time change them.
 
-The one rule it keeps: each answer goes through its check's detector (`detector.py`). What is left out afterwards is
-only what could not turn out differently.
+The one rule it keeps: each answer goes through its check's detector (`detector.py`). Only work is skipped that could
+not have another result.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What many checks together say: three-valued conditions over verdicts, or over fresh answers.
 
-The one rule it keeps: unknown propagates, and degraded is usable. `all` with one down is down whatever the others
-say; `all` with an unknown is never up.
+The one rule it keeps: unknown propagates, and degraded is usable. `all` with one down is down whatever the others say.
+`all` with an unknown is never up.
 """
 
 from __future__ import annotations

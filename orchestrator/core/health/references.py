@@ -1,4 +1,4 @@
-"""What reference targets tell of the vantage that asks them: whether it sees, and for which moments they vouch.
+"""What reference targets tell of their vantage: whether it sees, and for which moments they vouch.
 
 The one rule it keeps: a reference that begins to answer again says nothing of what was asked before.
 """

@@ -1,6 +1,6 @@
-"""What an approval would do to what is alive: said to whoever is to give it.
+"""What an approval would do to what is alive, told to the person who is to give it.
 
-The one rule it keeps: each sentence is of answers that came a moment ago, or says that nothing is known.
+The one rule it keeps: each sentence rests on answers that came a moment ago, or says that nothing is known.
 """
 
 from __future__ import annotations

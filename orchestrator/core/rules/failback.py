@@ -1,8 +1,8 @@
-"""Going back: which ways back apply now, and why a failback by itself still waits.
+"""Going back: which ways back apply now, and why an automatic failback still waits.
 
-The one rule it keeps: nothing goes back by itself before the service has been healthy for its hold-down, nor to what
-failed within its cool-down; a named person may, and is told what they go against. It reads what is decided and nothing
-else, so that a status shows the very wait that the engine keeps.
+The one rule it keeps: no automatic failback happens before the service has been healthy for its hold-down, nor to what
+failed within its cool-down. A named person may go back, and is told which wait this goes against. This module reads
+only decided state, so that a status shows the same wait that the engine keeps.
 """
 
 from __future__ import annotations

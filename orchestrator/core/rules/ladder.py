@@ -1,7 +1,7 @@
 """Which move next: every tier of a service is assessed, in the author's order, and the first that can help is taken.
 
-The one rule it keeps: tier n+1 is looked at only after tier n is recorded failed or ineligible, with its reason;
-and nothing is destroyed to find out whether a tier can help.
+The one rule it keeps: tier n+1 is considered only after tier n is recorded failed or ineligible, with its reason.
+Nothing is destroyed to find out whether a tier can help.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a named person may go against, and what nobody may.
 
-The one rule it keeps: an override names one guard by its reason word, it stands in the record with the person and
-their reason, and it puts aside that guard and no other. What protects from two places acting at once, or from two runs
-on one thing, cannot be overridden: it is lifted by a proof, or by a named person's own statement.
+The one rule it keeps: an override names one guard by its reason word. It stands in the record with the person and their
+reason, and puts aside that guard and no other. A guard against two places acting at once, or two runs on one thing,
+cannot be overridden: a proof lifts it, or a named person's own statement.
 """
 
 from __future__ import annotations

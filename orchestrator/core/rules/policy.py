@@ -1,7 +1,7 @@
 """May we act? The guards over a service in an incident, one function each, asked in the order of `GUARDS`.
 
-The one rule it keeps: a guard answers with its reason and its evidence or not at all, and every guard names the
-accident that it prevents. A new guard is one function and one row.
+The one rule it keeps: a guard answers with its reason and its evidence, or not at all. Every guard names the accident
+that it prevents. A new guard is one function and one row.
 """
 
 from __future__ import annotations

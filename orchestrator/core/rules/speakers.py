@@ -1,8 +1,8 @@
-"""Who says a word: whom a name means, and whether whoever speaks may speak for them.
+"""Who says a word: whom a name means, and whether the speaker may speak for them.
 
-The one rule it keeps: where people are declared, what lets something go on against a guard or a question is said by one
-of them, and a person who is bound to logins is spoken for by these alone. What the kernel says of the speaker stands
-beside the name; what the speaker claims is kept, and decides nothing.
+The one rule it keeps: where people are declared, only one of them can let something go on against a guard or answer a
+question. A person who is bound to logins is spoken for by these alone. What the kernel says of the speaker stands
+beside the name. What the speaker claims is recorded, and decides nothing.
 
     the name means              the word                                     answer
     ------------------------------------------------------------------------------------------------
@@ -13,11 +13,10 @@ beside the name; what the speaker claims is kept, and decides nothing.
                                 another, under the account's own name        heard; the record names no person
     anybody                     any, from a login bound to others            not that person
 
-Whoever reaches the controller may stop things, and may do what every guard lets pass: on the worst day nobody is to be
-kept from that by a list. A word about a run or a service is its client's people's business and the workspace's; one
-about all is a matter for somebody whom each of the clients knows. A client for whom nobody is declared takes any name.
-What one client declares of its people and their logins decides nothing for another: neither lets a word in nor keeps
-one out.
+Anybody who reaches the controller may stop things, and may do what every guard allows: on the worst day no list keeps
+them from that. A word about a run or a service is the business of its client's people and of the workspace's. A word
+about all is for somebody whom each of the clients knows. A client for whom nobody is declared takes any name. What one
+client declares of its people and their logins decides nothing for another client.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What stands by a person's word: which of it a word can end, and what goes on all the same when it has.
+"""What stands by a person's word, which of it a word can end, and what goes on all the same after that.
 
-The one rule it keeps: nothing is said to have ended that had not begun, and whoever lets go is told what still holds.
+The one rule it keeps: nothing is said to have ended that had not begun. Whoever ends something is told what still
+holds.
 """
 
 from __future__ import annotations

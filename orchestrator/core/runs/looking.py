@@ -1,7 +1,7 @@
 """Looks: what a step did whose end was not seen.
 
-The one rule it keeps: nothing is tried again before the target has been looked at, or the author has declared the
-step safe to repeat; what remains undetermined is a person's to decide.
+The one rule it keeps: nothing is tried again before the target has been looked at, or the author has declared the step
+safe to repeat. What remains undetermined is for a person to decide.
 """
 
 from __future__ import annotations

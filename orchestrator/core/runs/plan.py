@@ -1,7 +1,7 @@
-"""What a run will do: its steps, what binds an approval to them, what they hold, and what playbooks are told.
+"""What a run will do: its steps, what binds an approval to them, what they hold, and which variables playbooks get.
 
-The one rule it keeps: a plan is computed from the model and the placement alone, before anything is done, so that
-a dry run shows exactly what a run would do.
+The one rule it keeps: a plan is computed from the model and the placement alone, before anything is done. So a dry run
+shows exactly what a run would do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether one configuration can replace another.
 
-The one rule it keeps: what an open incident or a run that is on rests upon is not taken away from under it.
+The one rule it keeps: a configuration does not take away what an open incident or a run under way rests on.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """One run, from its plan to its end.
 
-The one rule it keeps: a step begins only after the one before it is over, its intent is recorded before it is
-carried out, and a step whose end was not seen is looked at before it is tried again. What may follow what is in
-`transitions.py`.
+The one rule it keeps: a step begins only after the one before it is over. Its intent is recorded before it is carried
+out. A step whose end was not seen is looked at before it is tried again. What may follow what is in `transitions.py`.
 
-A hold before the fence stops the run there; past it the run finishes, and only an explicit abort stops it.
+A hold before the fence stops the run there. Past the fence the run finishes, and only an explicit abort stops it.
 """
 
 from __future__ import annotations

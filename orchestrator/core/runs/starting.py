@@ -1,6 +1,6 @@
-"""How a run starts: its plan, what it holds and its limits, on record before anything of it begins.
+"""How a run starts: its plan, what it holds and its limits are recorded before anything of it begins.
 
-The one rule it keeps: whoever starts a run has asked the guards before; here nothing is decided.
+The one rule it keeps: the caller has asked the guards before. Nothing is decided here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The steps of a run: how each kind begins, and what the waiting ones wait for.
 
-The one rule it keeps: a step's intent is recorded before its command, and whatever forbids a step is asked again in
-the moment it would begin.
+The one rule it keeps: a step's intent is recorded before its command. Whatever forbids a step is asked again at the
+moment it would begin.
 """
 
 from __future__ import annotations

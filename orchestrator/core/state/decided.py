@@ -1,8 +1,8 @@
 """What is decided of steps, runs, incidents, services and the whole workspace: the nouns of the decided state.
 
-The one rule it keeps: nothing here changes anything; `decided.apply` alone does, so that `decided == fold(records)`.
-It is mutable for speed; whoever wants to try something works on `copy.deepcopy`. Detector rows are not in here:
-they are raw answers, and live in `detector.py`.
+The one rule it keeps: nothing here changes anything. `decided.apply` alone does, so that `decided == fold(records)`.
+The state is mutable for speed; to try something, work on `copy.deepcopy`. Detector rows are not in here: they are raw
+answers, and live in `detector.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The decided state as a fold over its records: everything bascule knows by decision.
 
 The one rule it keeps: `apply` alone changes the state, one record at a time, so that `decided == fold(records)`
-exactly; a record that cannot follow what came before raises.
+exactly. A record that cannot follow what came before raises.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What people are told: notices due, what they were told that is lacking, whom they did not reach: a part of the fold.
+"""The part of the fold about notices: which are due, which lacks people were told of, whom a notice did not reach.
 
 The one rule it keeps: it is called by `decided.apply` alone.
 """

@@ -1,6 +1,7 @@
 """What may follow what, of a step and of a run: the tables that the fold runs on, and the diagrams in the docs.
 
-The one rule it keeps: `next_state` is the one way from a state to another; what has no row cannot follow, and raises.
+The one rule it keeps: `next_state` is the only way from one state to another. What has no row cannot follow, and
+raises.
 """
 
 from __future__ import annotations

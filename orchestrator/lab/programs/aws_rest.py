@@ -1,7 +1,7 @@
 """Plain HTTP to the lab's stand-in for AWS, for programs that cannot afford to import boto3.
 
-The one rule: this speaks to moto only. moto routes a request by the service named in its `Authorization` header and
-never verifies the signature, so none is made; the real AWS would refuse every one of these requests.
+It speaks to moto only. moto routes a request by the service named in its `Authorization` header and never verifies the
+signature, so none is made. The real AWS would refuse every one of these requests.
 """
 
 from __future__ import annotations

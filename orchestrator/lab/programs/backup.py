@@ -3,10 +3,10 @@
     python -m orchestrator.lab.programs.backup --api URL --bucket acme-backups --prefix erp/ --host NAME --every 5
     --keep 20 --programs /opt/postgresql/bin [--socket /run/postgresql] [--port 5432] [--database erp]
 
-Objects are called `erp/<UTC timestamp>-<host>.dump` (`pg_dump -Fc`), the timestamp and the metadata `snapshot-time`
-(epoch seconds) taken before the dump's snapshot: data is never younger than it claims. The one rule: an object is
-whole or not there, and nothing is shipped from a standby or from a database without the application's table (an
-instance waiting for its restore would otherwise offer an empty dump as the newest). A missed beat is skipped, never
+Objects are called `erp/<UTC timestamp>-<host>.dump` (`pg_dump -Fc`). The timestamp and the metadata `snapshot-time`
+(epoch seconds) are taken before the dump's snapshot: data is never younger than it claims. The one rule it keeps: an
+object is whole or not there. Nothing is shipped from a standby, nor from a database without the application's table (an
+instance that waits for its restore would otherwise offer an empty dump as the newest). A missed beat is skipped, never
 caught up.
 """
 

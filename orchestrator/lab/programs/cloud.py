@@ -5,11 +5,12 @@
         [--boot-delay 3]
 
 `GET /lab/changed?after=N` answers with the number of changes to the zone, as soon as it is not N any more, or after
-some seconds: the name server follows without asking on a beat. (AWS has no such thing: its own name servers take up to
-a minute.) The instance is found by its tag `Name`; it is stopped at the start. The one rule: the port opens only when
-everything is seeded and each service has answered once, because moto imports a service at its first request (a second
-or two).
-State lives in memory: after a power cut the seed is what there is.
+some seconds. So the name server follows without polling. (AWS has no such thing: its own name servers take up to a
+minute.) The instance is found by its tag `Name`. It is stopped at the start.
+
+The one rule it keeps: the port opens only when everything is seeded and each service has answered once, because moto
+imports a service at its first request (a second or two). State lives in memory: after a power cut only the seed is
+there.
 """
 
 from __future__ import annotations

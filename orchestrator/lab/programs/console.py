@@ -3,8 +3,9 @@
     python -m orchestrator.lab.programs.console --listen ADDRESS --port PORT --token-file FILE --socket POWER_SOCKET
 
 `GET /status`, `GET /outlets/NAME`, `PUT /outlets/NAME` with `{"power": "on"|"off", "latched": true|false}` (absent
-`latched`: true for off, false for on). The one rule: it answers 200 to a PUT only after the power process said that it
-has happened; where that cannot be asked, 502 with its words, so that nobody takes silence for a fence.
+`latched`: true for off, false for on). The one rule it keeps: it answers 200 to a PUT only after the power process said
+that it has happened. If the power process cannot be asked, it answers 502 with the error, so that nobody takes silence
+for a fence.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""The authoritative name server of the client's zone; it takes the zone from Route 53.
+"""The authoritative name server of the client's zone. It takes the zone from Route 53.
 
     python -m orchestrator.lab.programs.dns --listen ADDRESS --port 53 --zone acme.example --api URL --store FILE
     [--every 0.2]
 
-The API's own word that something has changed is waited for; where it has none, the zone is read every so often.
+It waits until the API says that something has changed. If the API cannot say so, the zone is read every `--every`
+seconds.
 
-The one rule: it always serves the last zone it has seen. The API may be gone for as long as it likes, and after a
-restart the zone comes from FILE; before the very first zone the answer is SERVFAIL, never a false NXDOMAIN.
+The one rule it keeps: it always serves the last zone it has seen. The API may be gone for any time. After a restart the
+zone comes from FILE. Before the very first zone the answer is SERVFAIL, never a false NXDOMAIN.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     python -m orchestrator.lab.programs.erp --settings /etc/erp/erp.env --ready
 
 `POST /transactions`, `GET /transactions/ID`, `GET /transactions?since=EPOCH_S`, `GET /health`, `GET /ready`, as
-`docs/lab.md` has them. The one rule: 201 is said only after COMMIT came back. What certainly did not happen is 503,
-what may have happened is 504. Settings are read at the start; a changed file takes effect at the next. `--ready` prints
-what `GET /ready` would say, and ends.
+`docs/lab.md` has them. The one rule it keeps: 201 is said only after COMMIT came back. What certainly did not happen is
+503, what may have happened is 504. Settings are read at the start; a changed file takes effect at the next start.
+`--ready` prints what `GET /ready` would say, and ends.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The application's way to its database: a few connections that come back by themselves.
 
-The one rule: nobody waits longer than `LIMIT_S`. While the database is known to be away, callers are told at once and
-one background task tries again every `RETRY_S`; a call that never came back is left to die in the background (psycopg
-waits up to 5 s when it cancels a statement on a dead line) and its connection is thrown away.
+The one rule it keeps: nobody waits longer than `LIMIT_S`. While the database is known to be away, callers are told at
+once and one background task tries again every `RETRY_S`. A call that never came back is left to die in the background
+(psycopg waits up to 5 s when it cancels a statement on a dead line) and its connection is thrown away.
 """
 
 from __future__ import annotations

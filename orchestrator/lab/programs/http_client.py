@@ -1,7 +1,7 @@
 """A very small HTTP/1.1 client: one request, one connection, one time limit for everything.
 
-The one rule: it tells *not sent* from *sent, no answer seen* apart, because whoever measures acknowledged work must
-never take the second for a refusal.
+The one rule it keeps: *not sent* and *sent, no answer seen* are told apart, because a measurement of acknowledged work
+must never take the second for a refusal.
 """
 
 from __future__ import annotations

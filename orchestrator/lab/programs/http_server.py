@@ -1,7 +1,7 @@
 """A very small HTTP/1.1 server: one request a connection, then close.
 
-What the lab's web page, application, console and receiver need and no more. The one rule: it stays small enough to
-start in a tenth of a second, because a dozen of them share two cores (aiohttp takes half a second to import).
+It has what the lab's web page, application, console and receiver need, and no more. So it starts in a tenth of a
+second; a dozen of them share two cores (aiohttp takes half a second to import).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The end user's meter: open-loop, a new transaction on a fixed beat whatever became of the last.
+"""The end user's meter: open-loop, a new transaction on a fixed beat, whatever the result of the last.
 
     python -m orchestrator.lab.programs.meter --mode transaction URL --resolver ADDRESS --log FILE [--beat 0.02]
     python -m orchestrator.lab.programs.meter --mode fetch URL --log FILE [--resolver ADDRESS] [--beat 0.02]
@@ -6,8 +6,8 @@
 
 Each attempt is a new connection with a 250 ms limit, name resolution included, and one line in FILE (`docs/lab.md`,
 "Meter's log"): acknowledged, refused (certainly not done) or unknown (sent, and no clear answer). `ids` prints which
-transactions exist now. The one rule: a slow service never slows the beat down, else the meter would look away exactly
-when it matters.
+transactions exist now. The one rule it keeps: a slow service never slows the beat down. Otherwise the meter would not
+look exactly when it matters.
 """
 
 from __future__ import annotations

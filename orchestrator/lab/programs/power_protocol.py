@@ -1,7 +1,7 @@
 """What a console or the cloud's hypervisor says to the lab's power process, over a Unix socket.
 
-A line of JSON asked, a line of JSON answered; `docs/lab.md` ("Power socket") is the contract. The one rule: an answer
-other than the agreed one is an error, never read as success.
+Each request is a line of JSON, each reply is a line of JSON; `docs/lab.md` ("Power socket") is the contract. The one
+rule it keeps: an answer other than the agreed one is an error, never read as success.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python -m orchestrator.lab.programs.receiver --listen ADDRESS --port PORT --log FILE
 
 `POST /notify` (any body, any path below it) and `GET|POST /heartbeat/NAME` are appended to FILE as JSON lines and
-answered 200; `GET /log` returns them all, `GET /heartbeats` when each name was last heard. The one rule: an entry is in
-the file before the sender is told that it was received.
+answered 200. `GET /log` returns them all, `GET /heartbeats` when each name was last heard. The one rule it keeps: an
+entry is in the file before the sender is told that it was received.
 """
 
 from __future__ import annotations

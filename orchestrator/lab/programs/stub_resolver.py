@@ -1,7 +1,7 @@
 """A stub resolver with a cache, as an end user's machine has one: an answer is kept for its TTL and no longer.
 
-The one rule: an address older than its TTL is never used. A name server that does not answer is an error, not a
-reason to serve what was true a minute ago.
+The one rule it keeps: an address older than its TTL is never used. If a name server does not answer, that is an error,
+and no reason to serve what was true a minute ago.
 """
 
 from __future__ import annotations

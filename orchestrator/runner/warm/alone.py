@@ -1,9 +1,9 @@
 """A zygote that nobody owns: for playbooks that a person starts, one after another, from one place.
 
 The one rule it keeps: it serves only what would have been the same without it. It has a name in a directory of the
-user's own, made of all that a playbook takes over from where it is started (who starts it, in which directory, with
-which environment, in which namespaces), so that whoever finds it would have made the same one. What cannot be served
-is played by `ansible-playbook` itself.
+user's own. The name is made of everything that a playbook inherits from where it is started: who starts it, in which
+directory, with which environment, in which namespaces. So whoever finds it would have made the same one.
+`ansible-playbook` itself runs what it cannot serve.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Calls a zygote in the place of a process: what ansible-runner would spawn, a zygote forks.
 
-The one rule it keeps: a call that cannot be served within its time has done nothing, and is then served by the real
-program. Only a child that was told "go" plays; it is told once, when nothing can fall back any more.
+The one rule it keeps: a call that cannot be served within its time has done nothing, and the real program serves it
+then. Only a child that was told "go" runs a playbook. It is told once, when nothing can fall back any more.
 
     caller -> child   {"argv", "env", "cwd", "umask", "files"} and the terminal; then "g"
     child  -> caller  {"refused": WHY}, or {"ready": PID}; then {"ended": CODE}

@@ -1,6 +1,7 @@
-"""Temporary directories of zygotes and of playbooks that a person starts, and what becomes of those that were killed.
+"""Temporary directories of zygotes and of playbooks that a person starts.
 
-The one rule it keeps: a directory belongs to whoever holds its lock; one that nobody holds is removed.
+The one rule it keeps: a directory belongs to whoever holds its lock. One that nobody holds, because its program was
+killed, is removed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Logs in to hosts when asked, and so keeps connections to them ready.
 
-The one rule it keeps: what nobody could ask is unknown, not fine. It asks through the zygote, as a playbook would;
-where there is none, it knows nothing and says why.
+The one rule it keeps: what nobody could ask is unknown, not fine. It asks through the zygote, as a playbook would. If
+there is none, it knows nothing and says why.
 """
 
 from __future__ import annotations

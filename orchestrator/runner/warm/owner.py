@@ -1,7 +1,7 @@
-"""Owns a zygote: starts it, hands callers to it, replaces it when it is stale or gone.
+"""Owns a zygote: starts it, passes callers to it, replaces it when it is stale or gone.
 
-The one rule it keeps: a zygote has one owner and hears nobody else. Between them is a pair of sockets without a name,
-so no other user, and no other process, can speak to it; when the owner is gone, so is the zygote, after its last
+The one rule it keeps: a zygote has one owner and listens to nobody else. Between them is a pair of sockets without a
+name, so no other user, and no other process, can speak to it. When the owner is gone, the zygote ends after its last
 playbook.
 """
 

@@ -4,16 +4,16 @@
     python -m orchestrator.runner.warm.zygote WORKSPACE DIRECTORY mitogen|plain LOCK [ONE]
 
 The one rule it keeps: it belongs to whoever holds the other end of its standard input, and to one configuration. When
-the owner is gone it takes no more calls and ends with its last playbook; when its configuration is not what it was, it
-says so, takes no more calls and ends likewise.
+the owner is gone it takes no more calls and ends with its last playbook. When its configuration has changed, it says
+so, takes no more calls and ends likewise.
 
     owner  -> zygote   {"call": true} with one end of a stream: the caller's (see `calling`)
     owner  -> zygote   {"logins": true} with one end of a stream: what is asked and answered there, see `logins`
     zygote -> owner    {"ready": …} once; {"stale": WHY} at most once
 
-With ONE (the lock of the only one of its kind) nobody owns it: standard input is a socket with a name, whoever may
-connect there calls (see `warm.alone`), and what it is built from is the environment and the directory that it was
-started in. It ends when nobody has called for ten minutes.
+With ONE (the lock of the only one of its kind) nobody owns it. Standard input is a socket with a name, and whoever may
+connect there calls (see `warm.alone`). It is built from the environment and the directory in which it was started. It
+ends when nobody has called for ten minutes.
 
 It is a program of its own, with the licence of the ansible-core that it imports; no other part of bascule imports it.
 """

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module imports is looked up once. Ansible sends a module as an archive of it and of all that it imports, and
-for each parses some eighty files to see what they import; in every playbook anew.
+"""Remembers what a module imports, so that it is looked up once.
 
-The one rule it keeps: an archive is put together by Ansible, for each playbook, from the files as they are found then.
-Only what a source imports is remembered, and by the digest of the source, so that no file can be taken for another.
+Ansible sends a module as an archive of it and of all that it imports. For each module, in every playbook anew, it
+parses some eighty files to see what they import. The one rule it keeps: Ansible puts an archive together for each
+playbook, from the files as they are found then. Only what a source imports is remembered, by the digest of the source,
+so that no file can be taken for another.
 
-Modules are looked at early in a fork: to find one imports its collection, and a child must meet the collections that
-are beside its playbook, as they are then.
+Modules are looked at early, in a fork: to find a module imports its collection, and a child must meet the collections
+that are beside its playbook, as they are then.
 
-Rejected: keeping archives. Whether one is still the right one hangs on every directory that Ansible looks in.
+Rejected: keeping archives. Whether one is still right depends on every directory in which Ansible looks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Has Ansible's ssh find a shared connection by all that decides where it leads, and by the client.
+"""Has Ansible's ssh find a shared connection by everything that decides where it leads, and by the client.
 
-The one rule it keeps: it changes what a connection is called and how long it may be silent, and nothing of how it is
-made. Names are worked out in `orchestrator.runner.connections`, from the arguments that Ansible has put together and
-what is around them.
+The one rule it keeps: it changes the name of a connection and how long it may be silent, and nothing of how it is made.
+Names are worked out in `orchestrator.runner.connections`, from the arguments that Ansible has put together and their
+surroundings.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which files of the controller a host may fetch: Mitogen has hosts fetch the large ones themselves.
 
-The one rule it keeps: a host gets a file while a task brings it there, and no other host gets it. Mitogen's own service
-gives what was once brought anywhere to whoever asks for the path; and it serves the hosts of all clients.
+The one rule it keeps: a host gets a file only while a task brings it there, and no other host gets it. Mitogen's own
+service would give a file that was once brought anywhere to whoever asks for the path; and it serves the hosts of all
+clients.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a zygote is built from, and whether that has changed since.
 
-The one rule it keeps: whatever ansible-core freezes when it is imported is compared with each call, so that a child
-never plays by a configuration that its caller does not have.
+The one rule it keeps: whatever ansible-core freezes when it is imported is compared with each call. So a child never
+runs under a configuration that its caller does not have.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where tasks go, beside where the epoch guard has asked.
+"""Where tasks go, compared with where the epoch guard has asked.
 
-The one rule it keeps: a host's name says nothing of where it leads: variables of a play, a role or a task, a fact, a
+The one rule it keeps: a host's name does not say where it leads. Variables of a play, a role or a task, a fact, or a
 file of variables may have it lead elsewhere than when the guard was there. So the place of each task is compared with
-the guard's, and what goes elsewhere is on record before it begins.
+the guard's. A task that goes elsewhere is recorded before it begins.
 
     ASKED, a directory:
         PLACE         empty: the guard has asked there

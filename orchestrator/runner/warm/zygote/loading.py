@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Imports ansible-core and its plug-ins once, and makes them new again in each child.
 
-The one rule it keeps: what is loaded early is only what cannot differ between two playbooks of one configuration.
-Whatever a fresh process would have drawn, made or looked up for itself (random numbers, temporary directories, plug-in
-files outside of ansible-core) is drawn, made or looked up again in the child.
+The one rule it keeps: only what cannot differ between two playbooks of one configuration is loaded early. Whatever a
+fresh process would have drawn, made or looked up for itself (random numbers, temporary directories, plug-in files
+outside of ansible-core) is drawn, made or looked up again in the child.
 """
 
 from __future__ import annotations

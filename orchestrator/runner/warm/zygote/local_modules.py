@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Modules that run on this machine itself are forked, not started: an interpreter is here already, with what they
-would import first.
+"""Forks modules that run on this machine itself, instead of starting them.
 
-The one rule it keeps: the module meets what a new interpreter would show it. Everything of ansible-core is taken out
-of the fork and comes from the module's own archive, as ever (a source that is known by its digest is not compiled once
-more); what stays are the interpreter, its standard library, libraries of others that ansible-core has imported, and
-those that were named (`LIBRARIES`). Whatever is not exactly the usual case (another interpreter, a become, an
-environment of its own, no pipelining) is started as ever.
+An interpreter is here already, with what they would import first. The one rule it keeps: the module meets what a new
+interpreter would show it. Everything of ansible-core is taken out of the fork and comes from the module's own archive,
+as usual (a source that is known by its digest is not compiled again). What stays are the interpreter, its standard
+library, other libraries that ansible-core has imported, and those that were named (`LIBRARIES`). In any other than the
+usual case (another interpreter, a become, an environment of its own, no pipelining) a module is started as usual.
 
 Rejected: Mitogen for these. It would run an author's collections in ways that their authors never saw.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Logs in to hosts as a playbook would, and so keeps their connections open.
 
-The one rule it keeps: it is a playbook like any other, forked like any other; so what it finds is what the next step
-would find, with the author's inventory, configuration, keys and jump hosts.
+The one rule it keeps: it is a playbook like any other, forked like any other. So it finds what the next step would
+find, with the author's inventory, configuration, keys and jump hosts.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which tasks Mitogen serves: a look at each, in the process that is about to run it.
 
-The one rule it keeps: where a task might end otherwise than by ssh, it goes by ssh. Mitogen serves ansible-core's own
-modules on hosts reached by ssh, with a known Python, as the login or as root by sudo without a password, and nothing
-else.
+The one rule it keeps: a task that might end otherwise than by ssh goes by ssh. Mitogen serves only ansible-core's own
+modules on hosts reached by ssh, with a known Python, as the login or as root by sudo without a password.
 """
 
 from __future__ import annotations

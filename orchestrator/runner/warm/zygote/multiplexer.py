@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Mitogen's multiplexer in the zygote, where Mitogen is installed and supports the ansible-core at hand.
+"""Mitogen's multiplexer in the zygote, if Mitogen is installed and supports the ansible-core at hand.
 
 The one rule it keeps: Mitogen serves a task only over a connection that is already there and answers. A host without
-one (dark, without Python, never asked before) is served as ever, by ssh; and is connected to meanwhile, for next time.
-So a dark host costs what it always did, and what Mitogen cannot connect to works all the same.
+one (dark, without Python, never asked before) is served as usual, by ssh; and it is connected to meanwhile, for next
+time. So a dark host costs what it always did, and a host to which Mitogen cannot connect works all the same.
 
-Rejected: the strategies mitogen_*, which take every task of a play, and an author's own strategy away. Here each task
+Rejected: the strategies mitogen_*, which take every task of a play and replace an author's own strategy. Here each task
 is looked at by itself (`mitogen_tasks`), and strategies are the author's.
 """
 

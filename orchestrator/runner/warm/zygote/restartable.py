@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a task that has begun in its playbook's own process may still be begun anew, in a fork: see `unforked`.
+"""Whether a task that has begun in its playbook's own process may still begin anew, in a fork: see `unforked`.
 
-The one rule it keeps: not once something of it has reached its host.
+The one rule it keeps: not after something of it has reached its host.
 """
 
 from __future__ import annotations

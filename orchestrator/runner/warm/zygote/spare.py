@@ -2,7 +2,7 @@
 """A child that was forked before its call came, and has its memory to itself by then.
 
 The one rule it keeps: it is the child that would be forked now, only earlier. It has read nothing that can change
-meanwhile, and begins as any other does when it is given a call; when the zygote goes, so does it.
+meanwhile. When it is given a call, it begins like any other child. It ends with the zygote.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A task's end of a connection that stands: taken at the beginning, given back at the end, in one question each.
+"""A task's end of a standing connection: taken at the beginning, given back at the end, with one question each.
 
-The one rule it keeps: what a task is served over is what was found standing for it. Mitogen would work out the
-connection a second time, ask for it once more, and give it back with another question; and each question is one
-millisecond of every task.
+The one rule it keeps: a task is served over the connection that was found standing for it. Mitogen would work out the
+connection a second time, ask for it again, and give it back with another question. Each question costs every task one
+millisecond.
 """
 
 from __future__ import annotations

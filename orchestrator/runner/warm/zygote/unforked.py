@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A task on one host runs in its playbook's own process, where Mitogen serves it: Ansible forks for each, and a fork of
-this size is half of such a task.
+"""Runs a task on one host in its playbook's own process, if Mitogen serves the task.
 
-The one rule it keeps: nothing may tell a task in here from one in a fork. Ansible's own worker runs it, on copies of
-all that it writes to; what it says goes through the same queue. Only what is known to touch nothing else is begun
-here, and what turns out, before anything has reached the host, to need more (ssh itself, code of the author's, a
-look-up that acts) begins again in a fork, as ever. And only where a play has no other host to wait for: hosts one after
-another would wait for each other's modules.
+Ansible forks for each task, and a fork of this size is half of such a task. The one rule it keeps: nothing may
+distinguish a task in here from one in a fork. Ansible's own worker runs it, on copies of everything to which it writes,
+and its messages go through the same queue. Only tasks that are known to touch nothing else begin here. A task that
+turns out to need more (ssh itself, code of the author's, a look-up that acts), before anything has reached the host,
+begins again in a fork. And a task runs here only if a play has no other host to wait for: otherwise hosts would wait
+for each other's modules.
 
 Rejected: threads, for several hosts. Ansible, and Mitogen in it, switch what belongs to the whole process.
 """

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A line of ansible-core's and one of Mitogen's, mended in what hosts are given of them.
+"""Corrects one line of ansible-core and one of Mitogen, in what hosts are given of them.
 
-`AnsibleModule.run_command` looks twice whether its program has ended, once its pipes are closed. A program that ends
-between the two looks is neither running nor ended; Ansible then waits for pipes of which there are none, for its whole
-second. Seen in 1 to 4 of 100 playbooks with two commands, target and controller on the same processors. One look is
+`AnsibleModule.run_command` looks twice whether its program has ended, once its pipes are closed. If a program ends
+between the two looks, it is neither running nor ended. Ansible then waits its whole second for pipes that do not exist.
+This was seen in 1 to 4 of 100 playbooks with two commands, target and controller on the same processors. One look is
 enough: to wait for a program that has ended takes no time.
 
-A module that breaks is told of by Ansible's wrapper around it, as a result with the error in it. Mitogen has no
-wrapper, and leaves a stack trace; it is given Ansible's own words for it.
+If a module breaks, Ansible's wrapper around it reports a result with the error in it. Mitogen has no wrapper, and
+leaves a stack trace. It is given Ansible's own words instead.
 
-The one rule it keeps: nothing is changed but these lines of these files. An author's `basic` stays his.
+The one rule it keeps: nothing is changed except these lines of these files. An author's `basic` is left as it is.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loaded by Ansible as a callback, for what it does then: connections are kept apart in this program, too.
+"""Loaded by Ansible as a callback, only for its side effect: connections are kept apart in this program, too.
 
-The one rule it keeps: a program that cannot keep them apart does not play. (Of a callback that fails Ansible only
-warns.)
+The one rule it keeps: a program that cannot keep them apart runs no playbook. (Ansible itself only warns of a callback
+that fails.)
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes down when each task of each host began and how it ended, for `bascule playbook run`.
 
-The one rule it keeps: it only watches. It prints nothing, and what cannot be written down is left out.
+The one rule it keeps: it only watches. It prints nothing. What cannot be written down is left out.
 """
 
 from __future__ import annotations
