@@ -36,20 +36,28 @@ class Reason(StrEnum):
     """One named reason. `text` is its sentence.
 
     `told`: what a person does who goes against it; where nobody may, why, and what to do instead.
+    `accident`: of a guard, what happened to somebody who had none, with the source.
     """
 
     part: Part
     text: str
     against: Against
     told: str
+    accident: str
 
     def __new__(
-        cls, word: str, part: Part = Part.CAUSE, text: str = "", against: Against = Against.NOTHING, told: str = ""
+        cls,
+        word: str,
+        part: Part = Part.CAUSE,
+        text: str = "",
+        against: Against = Against.NOTHING,
+        told: str = "",
+        accident: str = "",
     ) -> Reason:
         """A row of the table. The defaults are those of what stops nothing, and are not for guards."""
         member = str.__new__(cls, word)
         member._value_ = word
-        member.part, member.text, member.against, member.told = part, text, against, told
+        member.part, member.text, member.against, member.told, member.accident = part, text, against, told, accident
         return member
 
     # why something happens
@@ -69,18 +77,23 @@ class Reason(StrEnum):
         "no reference target answered: it may be this vantage that is cut off",
         Against.PERSON,
         "you know what this controller cannot see",
+        "the controller itself was cut off (openark/orchestrator#737, #808; Checkmate#3937; gatus#1722)",
     )
     NO_QUORUM = (
         "no quorum",
         Part.GUARD,
         "too few vantages see it down: one alone never triggers",
         Against.AUTOMATIC_ONLY,
+        "",
+        "a witness that was cut off alone (Checkmate#3937, gatus#1722)",
     )
     HEALTH_UNKNOWN = (
         "health unknown",
         Part.GUARD,
         "what the service's health rests on is not answered: unknown is not down",
         Against.AUTOMATIC_ONLY,
+        "",
+        "streaks lost at a restart (gatus#1792)",
     )
     SEEN_ALIVE = (
         "seen alive",
@@ -88,28 +101,63 @@ class Reason(StrEnum):
         "the place to be left gave a good answer a moment ago",
         Against.NOBODY,
         f"two places might act at once; {_FENCE}",
+        "the witness had seen the primary 1 s before; promoted anyway (repmgr#821)",
     )
-    OBSERVE_ONLY = "observe only", Part.GUARD, "the service is in mode observe", Against.AUTOMATIC_ONLY
-    IN_MAINTENANCE = "in maintenance", Part.GUARD, "an announced maintenance window is open", Against.AUTOMATIC_ONLY
-    HELD = "held", Part.GUARD, "a named person holds automatic action", Against.AUTOMATIC_ONLY
-    COOLING_DOWN = "cooling down", Part.GUARD, "the place failed too recently to go back to it", Against.AUTOMATIC_ONLY
+    OBSERVE_ONLY = (
+        "observe only",
+        Part.GUARD,
+        "the service is in mode observe",
+        Against.AUTOMATIC_ONLY,
+        "",
+        "it acted before anybody trusted it",
+    )
+    IN_MAINTENANCE = (
+        "in maintenance",
+        Part.GUARD,
+        "an announced maintenance window is open",
+        Against.AUTOMATIC_ONLY,
+        "",
+        "announced work was taken for a disaster",
+    )
+    HELD = (
+        "held",
+        Part.GUARD,
+        "a named person holds automatic action",
+        Against.AUTOMATIC_ONLY,
+        "",
+        "somebody was at work on it, and the machine acted as well",
+    )
+    COOLING_DOWN = (
+        "cooling down",
+        Part.GUARD,
+        "the place failed too recently to go back to it",
+        Against.AUTOMATIC_ONLY,
+        "",
+        "load, failover, overload, failback, again (GitHub, September 2012)",
+    )
     HOLD_DOWN = (
         "hold down",
         Part.GUARD,
         "the service has not been healthy for long enough to go back by itself",
         Against.AUTOMATIC_ONLY,
+        "",
+        "failback flapping (opnsense/core#5786)",
     )
     FLAPPING = (
         "flapping",
         Part.GUARD,
         "too many automatic moves in the window: frozen until a person resumes",
         Against.AUTOMATIC_ONLY,
+        "",
+        "load, failover, overload of the new node, failback, again (GitHub, September 2012)",
     )
     MASS_FAILURE = (
         "mass failure",
         Part.GUARD,
         "too many unexplained failure domains at once: it may be the checks",
         Against.AUTOMATIC_ONLY,
+        "",
+        "the health checks themselves failed (AWS, October 2025)",
     )
     TOO_MANY_FAILOVERS = (
         "too many failovers",
@@ -117,18 +165,23 @@ class Reason(StrEnum):
         "too many failovers are under way",
         Against.PERSON,
         "one more run at a time than the limit",
+        "four recoveries at once on one cluster (openark/orchestrator#1217)",
     )
     DEPENDENCY_RECOVERING = (
         "dependency recovering",
         Part.GUARD,
         "something this service depends on is recovering first",
         Against.AUTOMATIC_ONLY,
+        "",
+        "one host down, thirty alerts (uptime-kuma#1089, gatus#1708)",
     )
     SETTLING = (
         "settling",
         Part.GUARD,
         "a move has just ended: the service's own checks are given time",
         Against.AUTOMATIC_ONLY,
+        "",
+        "one host down, thirty alerts (uptime-kuma#1089, gatus#1708)",
     )
     RESOURCE_BUSY = (
         "resource busy",
@@ -136,12 +189,15 @@ class Reason(StrEnum):
         "another run holds the resource",
         Against.NOBODY,
         "two runs would work on one thing; wait for the other, or abort it: bascule abort RUN",
+        "recoveries outlived the block: four at once on one cluster (openark/orchestrator#1217)",
     )
     COMPROMISE_SUSPECTED = (
         "compromise suspected",
         Part.GUARD,
         "a compromise is suspected: isolate and ask",
         Against.AUTOMATIC_ONLY,
+        "",
+        "the failover carried the intruder along",
     )
     # guards: may this tier?
     NOT_VIABLE = (
@@ -150,6 +206,7 @@ class Reason(StrEnum):
         "the move's own preconditions do not hold",
         Against.PERSON,
         "the move goes on although its preconditions do not hold",
+        "failed over to nothing viable, and killed states on the only working link (opnsense/core#9789, #4160)",
     )
     VIABILITY_UNKNOWN = (
         "viability unknown",
@@ -157,6 +214,7 @@ class Reason(StrEnum):
         "the move's preconditions could not be checked",
         Against.PERSON,
         "the move goes on although nothing answers for its preconditions",
+        "failed over to nothing viable, and killed states on the only working link (opnsense/core#9789, #4160)",
     )
     ALREADY_ENGAGED = (
         "already engaged",
@@ -164,6 +222,7 @@ class Reason(StrEnum):
         "the move is in effect already",
         Against.PERSON,
         "the same move once more",
+        "the same failover twice",
     )
     ALREADY_THERE = (
         "already there",
@@ -171,6 +230,7 @@ class Reason(StrEnum):
         "the service is placed there already",
         Against.NOBODY,
         "there is nowhere to go; name another move",
+        "the same failover twice",
     )
     WRONG_PLACE = (
         "wrong place",
@@ -178,6 +238,7 @@ class Reason(StrEnum):
         "the move starts from another place, or fences another than was named",
         Against.NOBODY,
         "the move is written for another place; name another move",
+        "the same failover twice",
     )
     RPO_UNKNOWN = (
         "RPO unknown",
@@ -185,6 +246,7 @@ class Reason(StrEnum):
         "the age of the data found there was not measured",
         Against.PERSON,
         "data of an age that nobody measured",
+        "43 s network cut, cross-country promotion, a day to repair (GitHub, October 2018)",
     )
     RPO_EXCEEDED = (
         "RPO exceeded",
@@ -192,6 +254,7 @@ class Reason(StrEnum):
         "the data found there is older than the RPO allows",
         Against.PERSON,
         "the loss of what is newer than the data found",
+        "43 s network cut, cross-country promotion, a day to repair (GitHub, October 2018)",
     )
     FENCE_UNPROVEN = (
         "fence unproven",
@@ -199,6 +262,7 @@ class Reason(StrEnum):
         "the place to be left may still act",
         Against.NOBODY,
         f"two places might act at once; {_FENCE}",
+        "a paused process wakes up and acts (keepalived#2066, #2238)",
     )
     FENCE_NOT_AUTOMATIC = (
         "fence not automatic",
@@ -206,6 +270,7 @@ class Reason(StrEnum):
         "the place to be left may be alive: a person must decide to fence it",
         Against.NOBODY,
         f"two places might act at once; {_FENCE}",
+        "nodes shot each other after a 90 s freeze (GitHub, December 2012)",
     )
     NO_FENCE = (
         "no fence",
@@ -213,13 +278,23 @@ class Reason(StrEnum):
         "no fence is declared for a place that may still act",
         Against.NOBODY,
         "two places might act at once; say --fenced PLACE to state that it cannot act",
+        "nodes shot each other after a 90 s freeze (GitHub, December 2012)",
     )
-    APPROVAL_NEEDED = "approval needed", Part.TIER, "a named approval is needed", Against.AUTOMATIC_ONLY
+    APPROVAL_NEEDED = (
+        "approval needed",
+        Part.TIER,
+        "a named approval is needed",
+        Against.AUTOMATIC_ONLY,
+        "",
+        "it acted before anybody trusted it",
+    )
     BUDGET_TOO_SMALL = (
         "budget too small",
         Part.TIER,
         "it usually takes longer than the budget left, and another tier fits",
         Against.AUTOMATIC_ONLY,
+        "",
+        "the RTO was missed waiting for a restore that everybody knew takes hours",
     )
     # how things end
     VERIFIED = "verified", Part.ENDING, "verified by a good answer after the last step"
@@ -238,9 +313,30 @@ class Reason(StrEnum):
         Part.ENDING,
         "the checks are good again; a move was tried, and nothing verified it",
     )
-    PREFLIGHT_OLD = "preflight too old", Part.ENDING, "the preconditions were asked too long ago: they are asked again"
-    PREFLIGHT_FAILED = "preflight failed", Part.TIER, "the preconditions did not hold when asked again"
-    NOT_CONTAINED = "not contained", Part.ENDING, "nothing shows that the place is cut off from the others"
+    PREFLIGHT_OLD = (
+        "preflight too old",
+        Part.ENDING,
+        "the preconditions were asked too long ago: they are asked again",
+        Against.NOTHING,
+        "",
+        "the same: what was viable before a long preparation is not viable after it",
+    )
+    PREFLIGHT_FAILED = (
+        "preflight failed",
+        Part.TIER,
+        "the preconditions did not hold when asked again",
+        Against.NOTHING,
+        "",
+        "failed over to nothing viable, and killed states on the only working link (opnsense/core#9789, #4160)",
+    )
+    NOT_CONTAINED = (
+        "not contained",
+        Part.ENDING,
+        "nothing shows that the place is cut off from the others",
+        Against.NOTHING,
+        "",
+        "the failover carried the intruder along",
+    )
     PLAYBOOK_FAILED = "playbook failed", Part.ENDING, "the playbook failed"
     UNREACHABLE = "unreachable", Part.ENDING, "the playbook could not reach a host"
     TIMED_OUT = "timed out", Part.ENDING, "it took longer than its time-out"
@@ -262,6 +358,7 @@ class Reason(StrEnum):
         "a later controller has acted on the target",
         Against.NOBODY,
         "another controller has acted since; this one must not",
+        "a paused process wakes up and acts (keepalived#2066, #2238)",
     )
     END_NOT_SEEN = "end not seen", Part.ENDING, "the end of the step was not seen"
     NEVER_BEGUN = "never begun", Part.ENDING, "the controller stopped before the step was carried out"

@@ -79,6 +79,16 @@ def test_every_reason_of_a_guard_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("row", GUARDS, ids=lambda row: row[0])
+def test_its_accident_is_that_of_its_reasons(row: list[str]) -> None:
+    assert {WORDS[word].accident for word in re.findall(r"`([^`]+)`", row[1])} <= {row[4]}
+
+
+@pytest.mark.parametrize("reason", [r for r in Reason if r.part in (Part.GUARD, Part.TIER)])
+def test_every_guard_is_there_because_of_an_accident(reason: Reason) -> None:
+    assert reason.accident, f"{reason.value}: what happened to somebody who had no such guard?"
+
+
+@pytest.mark.parametrize("row", GUARDS, ids=lambda row: row[0])
 def test_who_may_go_against_it_is_as_the_reason_says(row: list[str]) -> None:
     said = {
         Against.PERSON: lambda word: f"--override '{word}'" in row[5] or f"--override {word}`" in row[5],
