@@ -23,7 +23,7 @@ from orchestrator.config.shapes import written as text_of
 from orchestrator.config.shaping import show, take_shape
 from orchestrator.config.strict_yaml import Document, Path_, read_yaml
 from orchestrator.config.templates import Secrets, Variables
-from orchestrator.core.model import Check, LatencyWindow, LossWindow
+from orchestrator.core.model import Check, LatencyWindow, LossWindow, default_of
 
 TIMEOUT_MAX_S = 300.0
 _OWN_KEYS = frozenset(f.alias or n for n, f in CheckShape.model_fields.items())
@@ -131,7 +131,7 @@ def _written(
 
 def _thresholds(shape: CheckShape, document: Document, path: Path_, faults: Faults, what: str) -> None:
     """Numbers that make no sense together."""
-    every = shape.every or 1.0
+    every = shape.every or default_of(Check, "every_s")
     for key in ("every", "fast", "timeout"):
         value = getattr(shape, key)
         if value is not None and value <= 0:
@@ -266,7 +266,7 @@ def _check(
         seen_from = f"{client}/{seen_from}"
     if faults.found:
         return None
-    every = shape.every or 1.0
+    every = shape.every or default_of(Check, "every_s")
     loss, latency = shape.loss, shape.latency
     return Check(
         id=target.id,
@@ -276,10 +276,10 @@ def _check(
         probe=shape.probe or "",
         options=options,
         every_s=every,
-        fast_s=shape.fast or min(0.5, every),
-        timeout_s=shape.timeout or 1.0,
-        rise=shape.rise or 2,
-        fall=shape.fall or 3,
+        fast_s=shape.fast or min(default_of(Check, "fast_s"), every),
+        timeout_s=shape.timeout or default_of(Check, "timeout_s"),
+        rise=shape.rise or default_of(Check, "rise"),
+        fall=shape.fall or default_of(Check, "fall"),
         loss=LossWindow(loss.down or 0.0, loss.up or 0.0, loss.over or 0.0) if loss else None,
         latency=LatencyWindow(latency.high or 0.0, latency.low or 0.0, latency.over or 0.0, latency.fails)
         if latency

@@ -34,7 +34,19 @@ from orchestrator.config.shapes import (
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.starting import LATER, Use, facts
 from orchestrator.config.strict_yaml import Document, Path_
-from orchestrator.core.model import Check, Condition, Fence, FenceBy, Isolation, Json, Limits, Move, Place, Playbook
+from orchestrator.core.model import (
+    Check,
+    Condition,
+    Fence,
+    FenceBy,
+    Isolation,
+    Json,
+    Limits,
+    Move,
+    Place,
+    Playbook,
+    default_of,
+)
 
 S = TypeVar("S", bound=Shape)
 
@@ -233,7 +245,7 @@ def compile_places(c: Compiler, inventory_groups: set[str]) -> dict[str, Place]:
 def _isolation(c: Compiler, shape: IsolateShape, path: Path_, what: str) -> Isolation | None:
     playbook = c.playbook(shape, path)
     proven = c.condition(shape.proven_when, (*path, "proven_when"), f"{what}: proven_when")
-    timeout = _positive(c, shape.timeout, (*path, "timeout"), what, 60.0)
+    timeout = _seconds(c, Isolation, "timeout", path, what, shape)
     return Isolation(playbook, proven, timeout, shape.safe_to_repeat) if playbook else None
 
 
@@ -252,7 +264,7 @@ def _fence(c: Compiler, shape: FenceShape | HandOverShape, path: Path_, what: st
             )
         if automatic is not FenceBy.WHEN_DARK and shape.dark_when is not None:
             c.faults.warn(c.at(*path, "dark_when"), f"{what}: dark_when is not used", "automatic: when_dark")
-    timeout = _positive(c, shape.timeout, (*path, "timeout"), what, 60.0)
+    timeout = _seconds(c, Fence, "timeout", path, what, shape)
     if playbook is None or proven is None:
         return None
     return Fence(playbook, proven, automatic, dark, timeout, shape.safe_to_repeat)
@@ -268,10 +280,13 @@ def _dark_from_outside(c: Compiler, place: str, dark_when: Condition) -> None:
             c.faults.add(c.at("places", place, "fence", "dark_when"), message, "a check of a console outside of it")
 
 
-def _positive(c: Compiler, value: float | None, path: Path_, what: str, default: float) -> float:
-    if value is not None and value <= 0:
-        c.faults.add(c.at(*path), f"{what}: {path[-1]} is zero", "a duration longer than 0s")
-    return value or default
+def _seconds(c: Compiler, of: type, key: str, path: Path_, what: str, *shapes: Any) -> float:
+    """A duration longer than zero: of the first of these shapes that says one, else the model's own default."""
+    first = getattr(shapes[0], key)
+    if first is not None and first <= 0:
+        c.faults.add(c.at(*path, key), f"{what}: {key} is zero", "a duration longer than 0s")
+    given = next((x for shape in shapes if (x := getattr(shape, key))), None)
+    return float(given if given is not None else default_of(of, f"{key}_s"))
 
 
 def compile_moves(c: Compiler) -> dict[str, Move]:
@@ -321,9 +336,9 @@ def _move(c: Compiler, name: str, shape: MoveShape) -> Move | None:
         )
     if shape.to is not None and shape.to in (shape.leaves or ()):
         c.faults.add(c.at(*path, "to"), f"{what} goes where it comes from", "a place that is not in 'from'")
-    timeout = _positive(c, shape.timeout, (*path, "timeout"), what, 300.0)
-    preflight = _positive(c, shape.preflight_timeout, (*path, "preflight_timeout"), what, 5.0)
-    verify_timeout = _positive(c, shape.verify_timeout, (*path, "verify_timeout"), what, 30.0)
+    timeout = _seconds(c, Move, "timeout", path, what, shape)
+    preflight = _seconds(c, Move, "preflight_timeout", path, what, shape)
+    verify_timeout = _seconds(c, Move, "verify_timeout", path, what, shape)
     if playbook is None or verify is None:
         return None
     return Move(
@@ -358,11 +373,9 @@ def _back(c: Compiler, name: str, outer: MoveShape, shape: BackShape, forth: Mov
     verify = c.condition(shape.verify, (*path, "verify"), f"{what}: verify")
     done = c.condition(shape.done_when, (*path, "done_when"), f"{what}: done_when")
     via = c.domain(shape.via, (*path, "via"))
-    timeout = _positive(c, shape.timeout, (*path, "timeout"), what, outer.timeout or 300.0)
-    preflight = _positive(
-        c, shape.preflight_timeout, (*path, "preflight_timeout"), what, outer.preflight_timeout or 5.0
-    )
-    until = _positive(c, shape.verify_timeout, (*path, "verify_timeout"), what, outer.verify_timeout or 30.0)
+    timeout = _seconds(c, Move, "timeout", path, what, shape, outer)
+    preflight = _seconds(c, Move, "preflight_timeout", path, what, shape, outer)
+    until = _seconds(c, Move, "verify_timeout", path, what, shape, outer)
     verify = verify or (forth.verify if forth else None)
     if playbook is None or verify is None:
         return None

@@ -14,7 +14,7 @@ from orchestrator.config.faults import Faults
 from orchestrator.config.oddities import odd_proofs, odd_services
 from orchestrator.config.shapes import ServiceShape, written
 from orchestrator.config.strict_yaml import Path_
-from orchestrator.core.model import Dependency, Mode, Move, Place, Service, Tier
+from orchestrator.core.model import Dependency, Mode, Move, Place, Service, Tier, default_of
 
 
 def compile_services(
@@ -78,7 +78,7 @@ def _service(
         )
     if healthy is None or shape.rto is None:
         return None
-    cost, currency = shape.downtime_cost or (0.0, "EUR")
+    cost, currency = shape.downtime_cost or (default_of(Service, "downtime_cost"), default_of(Service, "currency"))
     return Service(
         id=c.id(name),
         client=c.client,
@@ -89,7 +89,7 @@ def _service(
         rpo_s=shape.rpo,
         mtd_s=shape.mtd,
         mode=Mode(shape.mode),
-        priority=100 if shape.priority is None else shape.priority,
+        priority=int(_or(shape.priority, "priority")),
         downtime_cost=cost,
         currency=currency,
         home=home,
@@ -97,16 +97,17 @@ def _service(
         depends_on=depends_on,
         failback=failback,
         automatic_failback=shape.automatic_failback,
-        hold_down_s=_or(shape.hold_down, 300.0),
-        cool_down_s=_or(shape.cool_down, 900.0),
-        settle_s=_or(shape.settle, 15.0),
-        approval_expires_s=_or(shape.approval_expires, 900.0),
+        hold_down_s=_or(shape.hold_down, "hold_down_s"),
+        cool_down_s=_or(shape.cool_down, "cool_down_s"),
+        settle_s=_or(shape.settle, "settle_s"),
+        approval_expires_s=_or(shape.approval_expires, "approval_expires_s"),
         owners=tuple(owners),
     )
 
 
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
+def _or(value: float | None, name: str) -> float:
+    found: float = default_of(Service, name) if value is None else value
+    return found
 
 
 def _ladder(c: Compiler, name: str, shape: ServiceShape) -> tuple[Tier, ...]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from orchestrator.config.names import spoken
 from orchestrator.core.durations import parse_duration
+from orchestrator.core.model import Check, Fence, Isolation, LatencyWindow, Move, Service, default_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -109,7 +110,7 @@ class LatencyShape(Shape):
     high: Duration | None = None
     low: Duration | None = None
     over: Duration | None = None
-    fails: Flag = False
+    fails: Flag = default_of(LatencyWindow, "fails")
 
 
 class CheckShape(Shape):
@@ -129,7 +130,7 @@ class CheckShape(Shape):
     latency: LatencyShape | None = None
     via: Text | None = None
     vantage: Text | None = None
-    reference: Flag = False
+    reference: Flag = default_of(Check, "reference")
 
 
 class ChecksFileShape(Shape):
@@ -160,10 +161,10 @@ class FenceShape(Shape):
     vars: dict[str, Any] | None = None
     limit: Text | None = None
     proven_when: ConditionShape = None
-    automatic: Literal["never", "when_dark", "always"] = "never"
+    automatic: Literal["never", "when_dark", "always"] = default_of(Fence, "automatic").value
     dark_when: ConditionShape = None
     timeout: Duration | None = None
-    safe_to_repeat: Flag = True
+    safe_to_repeat: Flag = default_of(Fence, "safe_to_repeat")
 
 
 class HandOverShape(Shape):
@@ -175,7 +176,7 @@ class HandOverShape(Shape):
     limit: Text | None = None
     proven_when: ConditionShape = None
     timeout: Duration | None = None
-    safe_to_repeat: Flag = True
+    safe_to_repeat: Flag = default_of(Fence, "safe_to_repeat")
 
 
 class IsolateShape(Shape):
@@ -187,7 +188,7 @@ class IsolateShape(Shape):
     limit: Text | None = None
     proven_when: ConditionShape = None
     timeout: Duration | None = None
-    safe_to_repeat: Flag = True
+    safe_to_repeat: Flag = default_of(Isolation, "safe_to_repeat")
 
 
 class PlaceShape(Shape):
@@ -235,7 +236,7 @@ class MoveShape(Shape):
     prepare: PlaybookRef | None = None
     hand_over: HandOverShape | None = None
     finish: PlaybookRef | None = None
-    safe_to_repeat: Flag = False
+    safe_to_repeat: Flag = default_of(Move, "safe_to_repeat")
     data_age: Text | None = None
     timeout: Duration | None = None
     preflight_timeout: Duration | None = None
@@ -262,10 +263,10 @@ class ServiceShape(Shape):
     """What the client would notice."""
 
     REQUIRED = ("healthy_when", "rto")
-    mode: Literal["observe", "ask", "auto"] = "observe"
+    mode: Literal["observe", "ask", "auto"] = default_of(Service, "mode").value
     priority: Annotated[int, Field(strict=True, ge=0)] | None = None
     home: Name | None = None
-    exclusive: Flag = False
+    exclusive: Flag = default_of(Service, "exclusive")
     rto: Duration | None = None
     rpo: Duration | None = None
     mtd: Duration | None = None
@@ -274,7 +275,7 @@ class ServiceShape(Shape):
     healthy_when: ConditionShape = None
     ladder: list[Annotated[TierShape, BeforeValidator(_move)]] | None = None
     failback: list[Name] | None = None
-    automatic_failback: Flag = False
+    automatic_failback: Flag = default_of(Service, "automatic_failback")
     hold_down: Duration | None = None
     cool_down: Duration | None = None
     settle: Duration | None = None
