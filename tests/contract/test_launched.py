@@ -15,7 +15,8 @@ import pytest
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.asking import Asking
-from orchestrator.probes.echo import Echo
+from orchestrator.probes.connecting import Connecting
+from orchestrator.probes.echo import Echo, Echoes
 from orchestrator.probes.kind import Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.launched import Launched
@@ -339,3 +340,16 @@ class TestNotAsked:
         house.ask(name, ASKS[name](HERE, deaf) | {"source": "192.0.2.7"})
         await house.answers(Answer.NONE)
         assert house.told[0].way_gone
+
+    @each_kind
+    async def test_it_crashes_as_it_begins(self, name: str, deaf: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A fault of ours: a turn that stayed taken would be one less for ever."""
+
+        def crashes(*_: object) -> None:
+            raise ZeroDivisionError("division by zero")
+
+        monkeypatch.setattr(Connecting, "begin", crashes)
+        monkeypatch.setattr(Echoes, "towards", crashes)
+        house = House()
+        house.ask(name, ASKS[name](HERE, deaf))
+        assert "crashed: ZeroDivisionError" in await house.answers(Answer.NONE)
