@@ -214,7 +214,7 @@ class MemoryJournal:
         self._writable()
         known = self._axis
         if known is not None and known.boot == state.boot:
-            state = AxisState(known.boot, known.offset_s, state.at, state.wall, known.gap_s)
+            state = AxisState(known.boot, known.offset_s, max(known.at, state.at), state.wall, known.gap_s)
         self._axis = state
         return state
 

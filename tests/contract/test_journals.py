@@ -502,6 +502,15 @@ class TestTheAxis:
             seen.append(axis.now())
         assert seen == sorted(seen)
 
+    def test_a_mark_of_one_whose_clock_was_set_back_takes_nothing_back(self, world: World) -> None:
+        one, other = world.open(1).open_axis(), world.open(2).open_axis()
+        world.clocks.pass_s(100.0)
+        one.mark()
+        world.clocks.up -= 50.0
+        other.mark()
+        world.clocks.reboot(0.0)
+        assert world.open(3).open_axis().now() >= 100.0
+
     def test_who_only_reads_keeps_nothing(self, world: World) -> None:
         reader = world.open(1).open_axis(keep=False)
         reader.mark()
