@@ -201,6 +201,23 @@ def test_a_store_is_named_in_one_place() -> None:
     assert named == {"journal/stores.py"}, "ask journal/stores.py for a journal"
 
 
+# What one machine knows of its boots and processes, and the stores that are kept on one.
+OF_A_MACHINE = {"process", "machine_lease", "machine_axis"}
+ON_A_MACHINE = {"form", "memory", "sqlite"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_stores_on_a_machine_ask_for_its_boots_and_processes(path: Path) -> None:
+    """So that a store which several machines share owes nobody a process or a boot."""
+    if name_of(path) in {f"journal/{name}.py" for name in OF_A_MACHINE | ON_A_MACHINE}:
+        return
+    theirs = tuple(f"orchestrator.journal.{name}" for name in OF_A_MACHINE)
+    for line, module in imported(path):
+        assert not module.startswith(theirs), (
+            f"{name_of(path)}:{line} imports {module}: what every store tells stands in journal/lease.py and axis.py"
+        )
+
+
 def test_one_module_of_the_reports_reads_a_journal() -> None:
     readers = {
         name_of(path)

@@ -7,11 +7,12 @@ bytes.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 from orchestrator.core.codec import loads
 from orchestrator.core.model import Json
-from orchestrator.journal import chain, queries
+from orchestrator.journal import chain, queries, thinning
 from orchestrator.journal.examining import (
     NOT_BOUND,
     Beside,
@@ -21,6 +22,7 @@ from orchestrator.journal.examining import (
     model_fault,
 )
 from orchestrator.journal.journal import Bind, Bound, ChainFault, JournalUnreadable, PassedOver
+from orchestrator.journal.lease import Lease
 from orchestrator.journal.store import Store
 
 _TOLD_WINDOW = 5000
@@ -69,6 +71,40 @@ def gap_over(store: Store, seq: int) -> chain.Gap | None:
         return None
     found = store.read(queries.GAP_AT, (seq,))
     return chain.Gap(*found[0]) if found and isinstance(found[0][1], int) and found[0][1] >= seq else None
+
+
+def latest_stamp(db: sqlite3.Connection) -> chain.Stamp:
+    """When and under which epoch the latest entry was made."""
+    found = db.execute(queries.BODIES_BACK, (db.execute(queries.HEAD).fetchone()[0],)).fetchone()
+    return chain.stamped(found[0]) if found else chain.Stamp(0.0, 0.0, 0)
+
+
+def add_binding(db: sqlite3.Connection, lease: Lease, binds: Sequence[Bind]) -> int:
+    """An entry that remembers nothing and binds these; its number."""
+    seq, digest = db.execute(queries.HEAD).fetchone()
+    latest = latest_stamp(db)
+    body = chain.body_of(seq + 1, latest.at, latest.wall, lease.epoch, (), {}, binds)
+    digest = chain.link(digest, body)
+    db.execute(queries.ADD_ENTRY, (seq + 1, body.decode("ascii"), digest))
+    db.execute(queries.MOVE_HEAD, (seq + 1, digest))
+    return cast(int, seq) + 1
+
+
+def let_go(db: sqlite3.Connection, lease: Lease, gone: Sequence[int]) -> None:
+    """Delete these entries, and put in their place the gaps that stand for them."""
+
+    def hash_at(seq: int) -> bytes:
+        return cast(bytes, db.execute(queries.ENTRY_HASH, (seq,)).fetchone()[0]) if seq else chain.GENESIS
+
+    def gap_at(seq: int) -> chain.Gap | None:
+        found = db.execute(queries.GAP_AT, (seq,)).fetchone()
+        return chain.Gap(*found) if found and found[1] >= seq else None
+
+    made, taken_in = thinning.gaps_for(gone, hash_at, gap_at)
+    bound = add_binding(db, lease, [gap.bind for gap in made])
+    db.executemany(queries.DROP_GAP, [(gap.first,) for gap in taken_in])
+    db.executemany(queries.PUT_GAP, [(g.first, g.last, g.before, g.after, bound) for g in made])
+    db.executemany(queries.DROP_ENTRY, [(seq,) for seq in gone])
 
 
 def last_before(store: Store, at: float, last: int) -> int:

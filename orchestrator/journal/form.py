@@ -20,8 +20,9 @@ from typing import Any, Protocol
 
 from orchestrator.core.codec import CodecError, decode, loads
 from orchestrator.journal import queries
-from orchestrator.journal.journal import AxisState, ChainFault, Fault, JournalUnreadable
-from orchestrator.journal.lease import Lease
+from orchestrator.journal.journal import ChainFault, Fault, JournalUnreadable
+from orchestrator.journal.machine_axis import AxisState
+from orchestrator.journal.machine_lease import MachineLease
 
 
 class Read(Protocol):
@@ -143,11 +144,11 @@ def faults(store: Read) -> Iterator[ChainFault]:
         yield ChainFault(0, Fault.ALTERED, "it is no time; it is not used", "axis")
 
 
-def lease_in(row: tuple[int, str | None]) -> tuple[int, Lease | None]:
+def lease_in(row: tuple[int, str | None]) -> tuple[int, MachineLease | None]:
     """The largest epoch of the lease's row, and the lease while it is held."""
     epoch, held = row
     try:
-        return epoch, decode(Lease, loads(held)) if held is not None else None
+        return epoch, decode(MachineLease, loads(held)) if held is not None else None
     except CodecError as error:
         raise JournalUnreadable(f"the journal's lease cannot be read: {error}", "Restore a copy.") from error
 

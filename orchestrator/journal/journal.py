@@ -13,7 +13,8 @@ from typing import Protocol
 
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
-from orchestrator.journal.lease import Lease, Refused
+from orchestrator.journal.axis import Axis
+from orchestrator.journal.lease import Lease, Leases
 
 
 class Bound(StrEnum):
@@ -59,20 +60,6 @@ class Entry:
     records: tuple[Record, ...]
     rows: Mapping[str, Json]  # by check id
     binds: tuple[Bind, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AxisState:
-    """The time axis within one boot: `axis = CLOCK_BOOTTIME + offset_s`; and the latest moment known of it.
-
-    `gap_s`: how much of the axis was taken from the wall clock when this boot began.
-    """
-
-    boot: str
-    offset_s: float
-    at: float
-    wall: float
-    gap_s: float = 0.0
 
 
 class Fault(StrEnum):
@@ -160,27 +147,8 @@ def ignore(_why: str) -> None:
     """Nobody wants to know."""
 
 
-class Journal(Protocol):
-    """Entries, detector rows, lease, checkpoints, models and the time axis of one workspace."""
-
-    def acquire(self, holder: str, now_wall: float, ttl_s: float) -> Lease | Refused:
-        """Take the lease with the next epoch, or say who holds it. Raises JournalUnwritable."""
-        ...
-
-    def renew(self, lease: Lease, now_wall: float) -> bool:
-        """Hold it for another `ttl_s`. False: it is lost. A lapsed lease that nobody took is renewed.
-
-        Raises JournalUnwritable: then it was not renewed.
-        """
-        ...
-
-    def release(self, lease: Lease) -> None:
-        """Give it back; the next one need not wait. Nothing happens if it was lost before."""
-        ...
-
-    def holder(self) -> Lease | None:
-        """Who holds it (perhaps lapsed), or None."""
-        ...
+class Journal(Leases, Protocol):
+    """Lease, entries, detector rows, checkpoints, models and the time axis of one workspace."""
 
     def append(
         self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
@@ -255,12 +223,11 @@ class Journal(Protocol):
         """
         ...
 
-    def axis(self) -> AxisState | None:
-        """The time axis as it was last put; None: the workspace is new."""
-        ...
+    def open_axis(self, *, keep: bool = True) -> Axis:
+        """The time axis, which goes on where the journal left off. `keep=False` for readers, who write nothing.
 
-    def put_axis(self, state: AxisState) -> AxisState:
-        """Keep it. A boot's offset is decided once: if another process did so first, its state is returned."""
+        Raises JournalUnwritable, JournalUnreadable.
+        """
         ...
 
     def examine(self, anchored: Sequence[Head] = ()) -> Examined:

@@ -17,7 +17,6 @@ from orchestrator.journal import chain, slices, thinning
 from orchestrator.journal.clocks import Clocks
 from orchestrator.journal.examining import Beside, Examination, KeptCheckpoint, checkpoint_fault, model_fault
 from orchestrator.journal.journal import (
-    AxisState,
     Bind,
     Bound,
     ChainFault,
@@ -31,7 +30,10 @@ from orchestrator.journal.journal import (
     StaleEpoch,
     ignore,
 )
-from orchestrator.journal.lease import Asker, Lease, Process, Refused
+from orchestrator.journal.lease import Heard, Lease, Refused
+from orchestrator.journal.machine_axis import AxisState, MachineAxis
+from orchestrator.journal.machine_lease import Asker, MachineLease
+from orchestrator.journal.process import Process
 from orchestrator.journal.row_changes import Taken, TakenRows, written
 
 
@@ -57,7 +59,7 @@ class MemoryJournal:
         self._asker = Asker(Process(clocks.boot(), "", 0, 0), clocks, gone)
         self._links: list[chain.Link] = []
         self._rows: dict[str, bytes | Taken] = {}
-        self._lease: Lease | None = None
+        self._lease: MachineLease | None = None
         self._epoch = 0
         self.checkpoints: dict[int, KeptCheckpoint] = {}
         self.models: dict[str, bytes] = {}
@@ -67,24 +69,24 @@ class MemoryJournal:
         self._axis: AxisState | None = None
         self.refuses = ""
 
-    def acquire(self, holder: str, now_wall: float, ttl_s: float) -> Lease | Refused:
+    def acquire(self, holder: str, ttl_s: float) -> Lease | Refused:
         """Take the lease with the next epoch, or say who holds it."""
         self._writable()
         self._asker.process = Process(self._clocks.boot(), "", 0, 0)
         if self._lease is not None:
-            left_s = self._asker.remaining_s(self._lease, holder, now_wall)
+            left_s = self._asker.remaining_s(self._lease, holder)
             if left_s > 0:
                 return Refused(self._lease, left_s)
         self._epoch += 1
-        self._lease = self._asker.grant(holder, self._epoch, now_wall, ttl_s)
+        self._lease = self._asker.grant(holder, self._epoch, ttl_s)
         return self._lease
 
-    def renew(self, lease: Lease, now_wall: float) -> bool:
+    def renew(self, lease: Lease) -> bool:
         """Hold it for another `ttl_s`."""
         self._writable()
         if self._lease is None or self._lease.epoch != lease.epoch:
             return False
-        self._lease = self._asker.extended(self._lease, now_wall)
+        self._lease = self._asker.extended(self._lease)
         return True
 
     def release(self, lease: Lease) -> None:
@@ -96,6 +98,10 @@ class MemoryJournal:
     def holder(self) -> Lease | None:
         """Who holds it."""
         return self._lease
+
+    def heard(self) -> Heard | None:
+        """When its holder was last heard of."""
+        return self._asker.heard(self._lease) if self._lease is not None else None
 
     def append(
         self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
@@ -195,6 +201,10 @@ class MemoryJournal:
             raise JournalUnreadable(f"the configuration {digest} in the journal is refused: {why}", "Restore a copy.")
         return loads(text)
 
+    def open_axis(self, *, keep: bool = True) -> MachineAxis:
+        """The time axis by this machine's clocks."""
+        return MachineAxis(self, self._clocks, keep=keep)
+
     def axis(self) -> AxisState | None:
         """The time axis as it was last put."""
         return self._axis
@@ -204,7 +214,7 @@ class MemoryJournal:
         self._writable()
         known = self._axis
         if known is not None and known.boot == state.boot:
-            state = AxisState(known.boot, known.offset_s, state.at, state.wall, known.gap_s)
+            state = AxisState(known.boot, known.offset_s, max(known.at, state.at), state.wall, known.gap_s)
         self._axis = state
         return state
 

@@ -18,7 +18,6 @@ from orchestrator.journal import beside, chain, form, queries, slices, thinning
 from orchestrator.journal.clocks import Clocks, SystemClocks
 from orchestrator.journal.examining import Examination
 from orchestrator.journal.journal import (
-    AxisState,
     Bind,
     Bound,
     ChainFault,
@@ -32,7 +31,10 @@ from orchestrator.journal.journal import (
     StaleEpoch,
     ignore,
 )
-from orchestrator.journal.lease import Asker, Lease, Process, Refused, Watch, is_gone, this_process
+from orchestrator.journal.lease import Heard, Lease, Refused
+from orchestrator.journal.machine_axis import AxisState, MachineAxis
+from orchestrator.journal.machine_lease import Asker, MachineLease, Watch
+from orchestrator.journal.process import Process, is_gone, this_process
 from orchestrator.journal.store import Store
 
 _BATCH = 500  # entries a read, so that a long fold holds no read transaction open
@@ -68,29 +70,29 @@ class SqliteJournal:
 
     # ---- the lease
 
-    def acquire(self, holder: str, now_wall: float, ttl_s: float) -> Lease | Refused:
+    def acquire(self, holder: str, ttl_s: float) -> Lease | Refused:
         """Take the lease with the next epoch, or say who holds it."""
         with self._store.writing() as db:
             epoch, held = form.lease_in(db.execute(queries.LEASE).fetchone())
             if held is not None:
-                left_s = self._asker.remaining_s(held, holder, now_wall)
+                left_s = self._asker.remaining_s(held, holder)
                 if left_s > 0:
                     return Refused(held, left_s)
             (noted,) = db.execute(queries.LAST_EPOCH).fetchone()
-            epoch = max(epoch, noted or 0, _latest(db).epoch) + 1
-            lease = self._asker.grant(holder, epoch, now_wall, ttl_s)
+            epoch = max(epoch, noted or 0, beside.latest_stamp(db).epoch) + 1
+            lease = self._asker.grant(holder, epoch, ttl_s)
             db.execute(queries.TAKE_LEASE, (lease.epoch, _text(encode(lease))))
-            db.execute(queries.ADD_EPOCH, (lease.epoch, holder, lease.process.pid, now_wall))
+            db.execute(queries.ADD_EPOCH, (lease.epoch, holder, lease.process.pid, self._asker.clocks.wall()))
         self._lease = lease
         return lease
 
-    def renew(self, lease: Lease, now_wall: float) -> bool:
+    def renew(self, lease: Lease) -> bool:
         """Hold it for another `ttl_s`."""
         with self._store.writing() as db:
             _, held = form.lease_in(db.execute(queries.LEASE).fetchone())
             if held is None or held.epoch != lease.epoch:
                 return False
-            db.execute(queries.KEEP_LEASE, (_text(encode(self._asker.extended(held, now_wall))),))
+            db.execute(queries.KEEP_LEASE, (_text(encode(self._asker.extended(held))),))
         return True
 
     def release(self, lease: Lease) -> None:
@@ -102,6 +104,14 @@ class SqliteJournal:
 
     def holder(self) -> Lease | None:
         """Who holds it."""
+        return self._held()
+
+    def heard(self) -> Heard | None:
+        """When its holder was last heard of."""
+        held = self._held()
+        return self._asker.heard(held) if held is not None else None
+
+    def _held(self) -> MachineLease | None:
         return form.lease_in(self._store.read(queries.LEASE)[0])[1]
 
     # ---- entries and rows
@@ -192,7 +202,7 @@ class SqliteJournal:
             if found is None:
                 raise ValueError(f"checkpoint of entry {seq}: there is no such entry")
             own = chain.sha256(text)
-            bound = _add_binding(db, self._lease, [Bind(Bound.CHECKPOINT, str(seq), own)])
+            bound = beside.add_binding(db, self._lease, [Bind(Bound.CHECKPOINT, str(seq), own)])
             row = (seq, text.decode("ascii"), found[0], bytes.fromhex(own), bound)
             db.execute(queries.PUT_CHECKPOINT, row)
             db.execute(queries.DROP_OLD_CHECKPOINTS)
@@ -212,6 +222,10 @@ class SqliteJournal:
         """A configuration stored earlier."""
         pending = self._to_bind.get(digest)
         return beside.load_model(self._store, digest, pending.sha256 if pending else None)
+
+    def open_axis(self, *, keep: bool = True) -> MachineAxis:
+        """The time axis by this machine's clocks."""
+        return MachineAxis(self, self._asker.clocks, keep=keep)
 
     def axis(self) -> AxisState | None:
         """The time axis as it was last put."""
@@ -282,7 +296,7 @@ class SqliteJournal:
             if gone:
                 with self._store.writing() as db:
                     _refuse_stale(db, lease)
-                    _let_go(db, lease, gone)
+                    beside.let_go(db, lease, gone)
             yield len(gone)
 
     def close(self) -> None:
@@ -358,37 +372,3 @@ def _refuse_stale(db: sqlite3.Connection, lease: Lease) -> None:
 def _keep(db: sqlite3.Connection, rows: Mapping[str, Json]) -> None:
     db.executemany(queries.PUT_ROW, [(check, _text(row)) for check, row in rows.items() if row is not None])
     db.executemany(queries.FORGET_ROW, [(check,) for check, row in rows.items() if row is None])
-
-
-def _latest(db: sqlite3.Connection) -> chain.Stamp:
-    """When and under which epoch the latest entry was made."""
-    found = db.execute(queries.BODIES_BACK, (db.execute(queries.HEAD).fetchone()[0],)).fetchone()
-    return chain.stamped(found[0]) if found else chain.Stamp(0.0, 0.0, 0)
-
-
-def _add_binding(db: sqlite3.Connection, lease: Lease, binds: Sequence[Bind]) -> int:
-    """An entry that remembers nothing and binds these; its number."""
-    seq, digest = db.execute(queries.HEAD).fetchone()
-    latest = _latest(db)
-    body = chain.body_of(seq + 1, latest.at, latest.wall, lease.epoch, (), {}, binds)
-    digest = chain.link(digest, body)
-    db.execute(queries.ADD_ENTRY, (seq + 1, body.decode("ascii"), digest))
-    db.execute(queries.MOVE_HEAD, (seq + 1, digest))
-    return cast(int, seq) + 1
-
-
-def _let_go(db: sqlite3.Connection, lease: Lease, gone: Sequence[int]) -> None:
-    """Delete these entries, and put in their place the gaps that stand for them."""
-
-    def hash_at(seq: int) -> bytes:
-        return cast(bytes, db.execute(queries.ENTRY_HASH, (seq,)).fetchone()[0]) if seq else chain.GENESIS
-
-    def gap_at(seq: int) -> chain.Gap | None:
-        found = db.execute(queries.GAP_AT, (seq,)).fetchone()
-        return chain.Gap(*found) if found and found[1] >= seq else None
-
-    made, taken_in = thinning.gaps_for(gone, hash_at, gap_at)
-    bound = _add_binding(db, lease, [gap.bind for gap in made])
-    db.executemany(queries.DROP_GAP, [(gap.first,) for gap in taken_in])
-    db.executemany(queries.PUT_GAP, [(g.first, g.last, g.before, g.after, bound) for g in made])
-    db.executemany(queries.DROP_ENTRY, [(seq,) for seq in gone])

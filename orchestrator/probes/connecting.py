@@ -21,7 +21,8 @@ from orchestrator.probes.sockets import meaning_of, open_socket
 NEXT_AFTER_S = 0.25
 _IN_PROGRESS = (0, 115)  # EINPROGRESS
 _TCP_INFO_BYTES = 104
-_RTT_US, _RETRANSMITTED = 68, 100  # where they are in struct tcp_info (linux/tcp.h)
+_RTT_US = 68  # where it is in struct tcp_info (linux/tcp.h)
+_RTT_AND_RETRANSMITTED = struct.Struct("=I28xI")
 
 Connected = Callable[[socket.socket | OSError | Unanswerable, float], None]
 """The socket and its round-trip in seconds; or an error and 0: of several the one that says most of the target."""
@@ -122,5 +123,5 @@ def _round_trip_s(sock: socket.socket, waited_s: float) -> float:
         return waited_s
     if len(info) < _TCP_INFO_BYTES:
         return waited_s
-    rtt_us, again = struct.unpack_from("=I", info, _RTT_US)[0], struct.unpack_from("=I", info, _RETRANSMITTED)[0]
+    rtt_us, again = _RTT_AND_RETRANSMITTED.unpack_from(info, _RTT_US)
     return min(waited_s, rtt_us / 1e6) if rtt_us and not again else waited_s

@@ -93,7 +93,6 @@ class HttpOptions(Addressed):
         default_factory=dict, alias="json", description="dotted path in a JSON body, to the value it must have"
     )
     header_matches: Mapping[str, Pattern] = Field(default_factory=dict, description="response header, to its pattern")
-    resolver: Text | None = Field(default=None, description="name server to ask for the host's address")
     token_file: Text | None = Field(default=None, description="file with a bearer token")
     token_secret: Text | None = Field(default=None, description="name of the secret with a bearer token")
     redirects: Annotated[int, Field(ge=0, le=10)] = Field(default=0, description="redirects to follow")
@@ -154,9 +153,7 @@ def launch(question: Question[HttpOptions], done: Done) -> Callable[[], None]:
     if token is not None and not token.isprintable():
         raise Unanswerable("the token has a line break or another character that no header can carry")
     password = question.secrets.get(options.tls_client_key_secret, None)
-    exchange = Exchange(question, {**_HEADERS, **options.headers}, token, password, Responded, done)
-    exchange.begin()
-    return exchange.abandon
+    return Exchange(question, {**_HEADERS, **options.headers}, token, password, Responded, done).launch()
 
 
 def judge(options: HttpOptions, reply: Responded) -> Judged:

@@ -6,33 +6,56 @@ new. Only the compiled trust in authorities is kept for the next one, as long as
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
 
-from orchestrator.probes.connecting import Connecting
 from orchestrator.probes.cookies import Cookies
 from orchestrator.probes.http_place import place_of
 from orchestrator.probes.http_response import NoResponse, Response
 from orchestrator.probes.inward import Where, may_lead, where
 from orchestrator.probes.kind import Done, Question
+from orchestrator.probes.launched import Connected
 from orchestrator.probes.names import Failure
-from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence, Unanswerable
-from orchestrator.probes.sockets import is_address, meaning_of, to_try
+from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence
+from orchestrator.probes.sockets import meaning_of
 from orchestrator.probes.trust import days_left_of, told_of_tls, trust_of
-from orchestrator.probes.turns import Turn
 
 _AT_ONCE_BYTES = 65536
 _FOR_ALL = ("user-agent", "accept", "accept-encoding", "accept-language", "connection", "content-type")
 _MOVED = (301, 302, 303, 307, 308)
 
 
-class Exchange:
+class Exchange(Connected[Any]):
     """One question. `finish` makes the kind's own reply of a response: status, text, seconds, headers, if whole,
     whether redirects led out of TLS, whether the body was cut at the limit, and the days left of the certificate."""
+
+    TURNS = "http"
+
+    __slots__ = (
+        "_asked",
+        "_body",
+        "_connected_once",
+        "_cookies",
+        "_days_left",
+        "_first",
+        "_head_s",
+        "_headers",
+        "_hops",
+        "_method",
+        "_out",
+        "_password",
+        "_place",
+        "_plain",
+        "_reply",
+        "_response",
+        "_seen",
+        "_started",
+        "_token",
+        "_url",
+    )
 
     def __init__(
         self,
@@ -43,13 +66,11 @@ class Exchange:
         finish: Callable[[int, str, float, Mapping[str, str], bool, bool, bool, float | None], Raw],
         done: Done,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._question = question
+        super().__init__(question, done)
         self._headers = headers
         self._token = token
         self._password = password  # of the client's key
         self._reply = finish
-        self._done = done
         self._url: str = question.options.url
         self._method: str = question.options.method
         self._body: bytes | None = None if question.options.body is None else question.options.body.encode()
@@ -59,65 +80,45 @@ class Exchange:
         self._cookies: Cookies | None = None  # if there were redirects
         self._days_left: float | None = None  # of the certificate of the place that was asked for last
         self._plain = False  # whether a redirect led from TLS to none
-        self._turn: Turn | None = None
-        self._finding: Callable[[], None] | None = None
-        self._connecting: Connecting | None = None
-        self._sock: socket.socket | None = None
-        self._watched = False  # whether the loop watches the socket
         self._out = memoryview(b"")
         self._response: Response | None = None
         self._seen: dict[str, str] = {}  # names, and the addresses that they led to
         self._connected_once = False
         self._started = 0.0
         self._head_s = 0.0
-        self.over = False
 
-    def begin(self) -> None:
-        """Ask, as soon as it is this question's turn."""
-        question = self._question
-        turn = question.tools.turns("http").enter(question.timeout_s, self._go, self._finish, question.whom)
-        if self.over:
-            turn.end()
-        else:
-            self._turn = turn
+    @property
+    def _host(self) -> str:
+        return self._place.host
+
+    @property
+    def _port(self) -> int:
+        return self._place.port
+
+    def _begin(self) -> None:
+        self._take_turn()
 
     def _go(self) -> None:
-        question = self._question
-        question.stamp()
+        self._set_out()
         self._started = self._loop.time()
-        question.tools.deadlines.add(question.timeout_s, self)
-        self._find()
+        self._hop()
 
     # ---- one hop
 
-    def _find(self) -> None:
-        options, host = self._question.options, self._place.host
+    def _hop(self) -> None:
         self._response = None
-        if is_address(host):
-            self._found([host])
-        else:
-            left_s = max(0.001, self._started + self._question.timeout_s - self._loop.time())
-            names, whom = self._question.tools.names, self._question.whom
-            self._finding = names.find(host, options.resolver, options, left_s, self._found, whom)
+        self._find(max(0.001, self._started + self._question.timeout_s - self._loop.time()))
 
     def _found(self, found: list[str] | Failure) -> None:
-        self._finding = None
-        if not isinstance(found, list):
-            self._fail(found)
-            return
-        host = self._place.host
-        if found[0] != host:
-            self._seen[host] = ", ".join(found[:8])
-        found = to_try(found, self._question.options)
-        if not found:
-            self._fail(Refusal(f"{host} has no {self._question.options.address_family} address"))
-            return
+        if isinstance(found, list) and found and found[0] != self._place.host:
+            self._seen[self._place.host] = ", ".join(found[:8])
+        super()._found(found)
+
+    def _reach(self, addresses: list[str]) -> None:
         if self._hops:
-            found = self._reachable(found)
-            if not found:
-                return
-        self._connecting = Connecting(found, self._place.port, self._question.options, self._connected)
-        self._connecting.begin()
+            addresses = self._reachable(addresses)
+        if addresses:
+            self._connect(addresses)
 
     def _reachable(self, found: list[str]) -> list[str]:
         """Of the addresses that a redirect led to, those that it may lead to; if there is none, that was the answer."""
@@ -130,16 +131,9 @@ class Exchange:
             self._fail(Refusal(f"{why}: not followed, unless redirects_inward is true"))
         return outward
 
-    def _connected(self, sock: socket.socket | OSError | Unanswerable, _rtt_s: float) -> None:
-        self._connecting = None
-        if isinstance(sock, Unanswerable):
-            self._finish(NotAsked.of(sock))
-            return
-        if isinstance(sock, OSError):
-            self._fail(meaning_of(sock, f"{self._place.host} port {self._place.port}"))
-            return
-        self._sock, self._connected_once, self._days_left = sock, True, None
-        if self._first is None:
+    def _talk(self, sock: socket.socket, rtt_s: float) -> None:
+        self._connected_once, self._days_left = True, None
+        if self._first is None and self._question.options.redirects:
             self._first = where(sock.getpeername()[0])
         if not self._place.secure:
             self._write()
@@ -289,7 +283,7 @@ class Exchange:
             return
         self._url, self._place, self._head_s = place.url, place, 0.0
         self._hang_up()
-        self._find()
+        self._hop()
 
     # ---- ends
 
@@ -306,54 +300,14 @@ class Exchange:
         told = (response.status, response.text, took_s, response.headers, complete, self._plain)
         self._finish(self._reply(*told, response.cut, self._days_left))
 
-    def _fail(self, meaning: Silence | Refusal | NotAsked) -> None:
+    def _fail(self, meaning: Failure) -> None:
         """With the addresses that names led to: half of what an operator wants to know."""
         named = [f"{host} is {addresses}" for host, addresses in self._seen.items()]
         self._finish(type(meaning)(meaning.why + f" ({'; '.join(named)})") if named else meaning)
 
-    def _finish(self, raw: Raw) -> None:
-        if not self.over:
-            self.abandon()
-            self._done(raw)
-
-    def abandon(self) -> None:
-        """Nobody waits any more. Nothing happens the second time."""
-        if self.over:
-            return
-        self.over = True
-        if self._finding is not None:
-            self._finding()
-        if self._connecting is not None:
-            self._connecting.abandon()
-            self._connecting = None  # it knows this question, as the others do: no work for the garbage collector
-        self._hang_up()
+    def _let_go(self) -> None:
+        super()._let_go()
         self._response = None
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            turn.end()
-
-    def _hang_up(self) -> None:
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            self._unwatch(sock)
-            sock.close()
-
-    def _watch(self, reading: Callable[[], None] | None = None, writing: Callable[[], None] | None = None) -> None:
-        sock = self._sock
-        if sock is None:
-            return
-        self._unwatch(sock)
-        if reading is not None:
-            self._loop.add_reader(sock.fileno(), reading)
-        if writing is not None:
-            self._loop.add_writer(sock.fileno(), writing)
-        self._watched = True
-
-    def _unwatch(self, sock: socket.socket) -> None:
-        if self._watched:
-            self._watched = False
-            self._loop.remove_reader(sock.fileno())
-            self._loop.remove_writer(sock.fileno())
 
 
 def _told(none: NoResponse) -> str:

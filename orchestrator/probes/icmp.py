@@ -7,7 +7,6 @@ are never added up.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ from orchestrator.core.events import Answer
 from orchestrator.probes.domain_names import Target
 from orchestrator.probes.echo import Echo, Ping
 from orchestrator.probes.kind import Done, Kind, Question, by_launching
-from orchestrator.probes.names import Failure
-from orchestrator.probes.options import Addressed, Duration, Text
+from orchestrator.probes.launched import Launched
+from orchestrator.probes.options import Addressed, Duration
 from orchestrator.probes.results import Judged, NotAsked, Raw, Refusal, Unanswerable
-from orchestrator.probes.sockets import is_address, meaning_of, to_try
+from orchestrator.probes.sockets import meaning_of
 
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 
@@ -34,7 +33,6 @@ class IcmpOptions(Addressed):
     """Options of `probe: icmp`."""
 
     target: Target
-    resolver: Text | None = Field(default=None, description="name server to ask for the target's address")
     count: Annotated[int, Field(ge=1, le=100)] = Field(default=1, description="packets a question")
     gap: Duration = Field(default=0.05, description="between the packets of one question")
     need: Annotated[int, Field(ge=1)] = Field(default=1, description="replies for a good answer")
@@ -81,51 +79,38 @@ class _Asked:
         return [p.rtt_s for p in self.pings if p.rtt_s is not None and p.sent_ns / 1e9 + p.rtt_s <= most_s]
 
 
-class _Asking:
+class _Asking(Launched[IcmpOptions]):
     """One question on its way: its packets, and what came of each."""
 
-    __slots__ = ("_asked", "_done", "_finding", "_question", "_sent", "_several", "_timer", "_trouble", "over")
+    __slots__ = ("_asked", "_sent", "_several", "_trouble")
 
     def __init__(self, question: Question[IcmpOptions], done: Done) -> None:
-        self._question = question
-        self._done = done
+        super().__init__(question, done)
         self._asked: list[_Asked] = []
         self._several = False
         self._trouble: Raw | None = None  # of an address that cannot be asked, where others can
         self._sent = 0  # packets tried
-        self._timer: asyncio.TimerHandle | None = None
-        self._finding: Callable[[], None] | None = None
-        self.over = False
 
-    def begin(self) -> None:
-        options = self._question.options
-        if is_address(options.target):
-            self._go([options.target])
-        else:
-            names = self._question.tools.names
-            within_s, whom = self._question.timeout_s, self._question.whom
-            self._finding = names.find(options.target, options.resolver, options, within_s, self._go, whom)
+    @property
+    def _host(self) -> str:
+        return self._question.options.target
 
-    def _go(self, found: list[str] | Failure) -> None:
-        if not isinstance(found, list):
-            self._finish(found)
-            return
-        question, options = self._question, self._question.options
-        addresses = to_try(found, options)[:MOST_ADDRESSES]
-        if not addresses:
-            self._finish(Refusal(f"{options.target} has no {options.address_family} address"))
-            return
+    def _begin(self) -> None:
+        self._find(self._question.timeout_s)
+
+    def _reach(self, addresses: list[str]) -> None:
+        options, echoes = self._question.options, self._question.tools.echoes
+        addresses = addresses[:MOST_ADDRESSES]
         self._several = len(addresses) > 1
         for address in addresses:
             try:
-                self._asked.append(_Asked(address, question.tools.echoes.towards(address, options)))
+                self._asked.append(_Asked(address, echoes.towards(address, options)))
             except Unanswerable as error:
                 self._trouble = self._trouble or NotAsked.of(error)
         if not self._asked:
             self._finish(self._trouble or NotAsked("there is no way to ask"))
             return
-        question.stamp()
-        question.tools.deadlines.add(question.timeout_s, self)
+        self._set_out()
         self._send()
 
     def _send(self) -> None:
@@ -147,7 +132,7 @@ class _Asking:
             return
         if self._sent < options.count:
             gap_s = min(options.gap, question.timeout_s / options.count)
-            self._timer = asyncio.get_running_loop().call_later(gap_s, self._send)
+            self._timer = self._loop.call_later(gap_s, self._send)
         else:
             self._timer = None
             self._look()
@@ -182,7 +167,7 @@ class _Asking:
         count = self._question.options.count
         open_ = False
         for asked in self._asked:
-            if any(ping.rtt_s is None for ping in asked.pings):
+            if None in [ping.rtt_s for ping in asked.pings]:
                 open_ = True
             elif len(asked.pings) == count:
                 self._tell()
@@ -210,34 +195,19 @@ class _Asking:
                 best, rtts = asked, found
         notes = []
         for asked in (best,) if rtts else self._asked:
-            said = [*asked.notes, *(note for ping in asked.pings for note in ping.notes)]
+            said = asked.notes + [note for ping in asked.pings for note in ping.notes]
             notes += [f"{asked.address}: {note}" for note in said] if self._several else said
         address = best.address if self._several and rtts else ""
         self._finish(Echoed(self._question.options.count, tuple(rtts), tuple(dict.fromkeys(notes)), address))
 
-    def _finish(self, raw: Raw) -> None:
-        if not self.over:
-            self.abandon()
-            self._done(raw)
-
-    def abandon(self) -> None:
-        """Nobody waits any more. Nothing happens the second time."""
-        if self.over:
-            return
-        self.over = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._finding is not None:
-            self._finding()
+    def _let_go(self) -> None:
         for asked in self._asked:
             asked.forget()
 
 
 def launch(question: Question[IcmpOptions], done: Done) -> Callable[[], None]:
     """Send `count` packets on the shared socket; all replies, or the end of the time, make the answer."""
-    asking = _Asking(question, done)
-    asking.begin()
-    return asking.abandon
+    return _Asking(question, done).launch()
 
 
 def judge(options: IcmpOptions, reply: Echoed) -> Judged:

@@ -154,7 +154,7 @@ class Kind(Generic[OptionsT, ReplyT]):
             judged = self.judge(options, raw)
         except TookTooLong as unknown:
             return Judged(Answer.NONE, {}, evidence(str(unknown)))
-        return replace(judged, measures=measures(judged.measures), detail=evidence(judged.detail))
+        return Judged(judged.answer, measures(judged.measures), evidence(judged.detail), judged.way_gone)
 
 
 def by_launching(launch: Launch[OptionsT]) -> Callable[[Question[OptionsT]], Awaitable[Raw]]:

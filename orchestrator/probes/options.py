@@ -51,6 +51,7 @@ class Addressed(Pinned):
     addresses: Literal["any", "first"] = Field(
         default="any", description="any: all are tried until one answers; first: the first one alone"
     )
+    resolver: Text | None = Field(default=None, description="name server to ask for the target's address")
 
 
 UNPINNED = Pinned()

@@ -16,6 +16,7 @@ from functools import lru_cache
 from orchestrator.probes.options import Addressed, Pinned
 from orchestrator.probes.results import NotAsked, Refusal, Silence, Unanswerable, WayGone
 
+_FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED}
 _SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENETDOWN, errno.ENONET}
 
@@ -48,8 +49,8 @@ def is_address(text: str) -> bool:
 
 def to_try(found: list[str], options: Addressed) -> list[str]:
     """Those of the addresses of a name that the author wants to be asked."""
-    wanted = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}.get(options.address_family)
-    fitting = [address for address in found if wanted is None or family_of(address) == wanted]
+    wanted = _FAMILIES.get(options.address_family)
+    fitting = found if wanted is None else [address for address in found if family_of(address) == wanted]
     return fitting[:1] if options.addresses == "first" else fitting
 
 
@@ -78,11 +79,10 @@ def pin(sock: socket.socket, pins: Pinned) -> None:
 def open_socket(address: str, kind: socket.SocketKind, pins: Pinned) -> socket.socket:
     """A non-blocking socket towards an address, tied to its way out. Raises `Unanswerable`."""
     try:
-        sock = socket.socket(family_of(address), kind)
+        sock = socket.socket(family_of(address), kind | socket.SOCK_NONBLOCK)
     except OSError as error:
         raise Unanswerable(f"cannot open a socket: {error.strerror or error}") from error
     try:
-        sock.setblocking(False)
         pin(sock, pins)
     except BaseException:
         sock.close()

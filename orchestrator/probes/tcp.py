@@ -5,7 +5,6 @@ The one rule it keeps: a refusal is an answer (bad), a time-out is none (silent)
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,17 +13,14 @@ from pydantic import Field
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.charsets import plain_text
-from orchestrator.probes.connecting import Connecting
 from orchestrator.probes.domain_names import Target
 from orchestrator.probes.example_texts import differing, matching
 from orchestrator.probes.expressions import TookTooLong, found
 from orchestrator.probes.kind import Done, Kind, Question, by_launching
-from orchestrator.probes.names import Failure
-from orchestrator.probes.options import Addressed, Port, Text
+from orchestrator.probes.launched import Connected
+from orchestrator.probes.options import Addressed, Port
 from orchestrator.probes.patterns import Pattern
-from orchestrator.probes.results import CannotInvent, Judged, NotAsked, Raw, Refusal, Silence, Unanswerable
-from orchestrator.probes.sockets import is_address, meaning_of, to_try
-from orchestrator.probes.turns import Turn
+from orchestrator.probes.results import CannotInvent, Judged, Refusal, Silence
 
 _BANNER_MAX_BYTES = 65536
 _LOOK_EVERY_S = 0.02
@@ -39,7 +35,6 @@ class TcpOptions(Addressed):
     expect: Pattern | None = Field(
         default=None, description="regular expression that the first text received must match"
     )
-    resolver: Text | None = Field(default=None, description="name server to ask for the target's address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,113 +46,73 @@ class Accepted:
     complete: bool = True  # False: the time was over before it said enough
 
 
-class _Asking:
+class _Asking(Connected[TcpOptions]):
     """One question on its way: look-up, turn, connection, talk."""
 
-    __slots__ = (
-        "_connecting",
-        "_doing",
-        "_done",
-        "_finding",
-        "_look",
-        "_looked_at",
-        "_loop",
-        "_question",
-        "_rtt_s",
-        "_said",
-        "_sock",
-        "_turn",
-        "over",
-    )
+    TURNS = "tcp"
+
+    __slots__ = ("_addresses", "_looked_at", "_rest", "_rtt_s", "_said")
 
     def __init__(self, question: Question[TcpOptions], done: Done) -> None:
-        self._question = question
-        self._done = done
-        self._loop = asyncio.get_running_loop()
-        self._finding: Callable[[], None] | None = None
-        self._turn: Turn | None = None
-        self._connecting: Connecting | None = None
-        self._sock: socket.socket | None = None
-        self._doing = "connection"
+        super().__init__(question, done)
+        self._addresses: list[str] = []
         self._rtt_s = 0.0
+        self._rest = memoryview(b"")  # of what is to be sent
         self._said = bytearray()
-        self._look: asyncio.TimerHandle | None = None
         self._looked_at = 0
-        self.over = False
 
-    def begin(self) -> None:
-        options, tools = self._question.options, self._question.tools
-        if is_address(options.target):
-            self._found([options.target])
-        else:
-            within_s, whom = self._question.timeout_s, self._question.whom
-            self._finding = tools.names.find(options.target, options.resolver, options, within_s, self._found, whom)
+    @property
+    def _host(self) -> str:
+        return self._question.options.target
 
-    def _found(self, found: list[str] | Failure) -> None:
-        if not isinstance(found, list):
-            self._finish(found)
-            return
-        question, options = self._question, self._question.options
-        found = to_try(found, options)
-        if not found:
-            self._finish(Refusal(f"{options.target} has no {options.address_family} address"))
-            return
-        self._connecting = Connecting(found, options.port, options, self._connected)
-        turns = question.tools.turns("tcp")
-        # may come, and end, before it is known here
-        turn = turns.enter(question.timeout_s, self._go, self._finish, question.whom)
-        if self.over:
-            turn.end()
-        else:
-            self._turn = turn
+    @property
+    def _port(self) -> int:
+        return self._question.options.port
+
+    def _begin(self) -> None:
+        self._find(self._question.timeout_s)
+
+    def _reach(self, addresses: list[str]) -> None:
+        self._addresses = addresses
+        self._take_turn()
 
     def _go(self) -> None:
-        question = self._question
-        question.stamp()
-        question.tools.deadlines.add(question.timeout_s, self)
-        if self._connecting is not None:
-            self._connecting.begin()
+        self._set_out()
+        self._connect(self._addresses)
 
-    def _connected(self, sock: socket.socket | OSError | Unanswerable, rtt_s: float) -> None:
-        options = self._question.options
-        if isinstance(sock, Unanswerable):
-            self._finish(NotAsked.of(sock))
-        elif isinstance(sock, OSError):
-            self._finish(meaning_of(sock, self._where))
+    def _talk(self, sock: socket.socket, rtt_s: float) -> None:
+        options, self._rtt_s = self._question.options, rtt_s
+        if options.send is None and options.expect is None:
+            self._finish(Accepted(rtt_s))
+            return
+        self._rest = memoryview((options.send or "").encode())
+        if self._rest:
+            self._write()
         else:
-            self._sock, self._rtt_s = sock, rtt_s
-            if options.send is None and options.expect is None:
-                self._finish(Accepted(rtt_s))
-            else:
-                self._doing = "talk"
-                self._talk(sock, options)
+            self._watch(reading=self._read)
 
-    def _talk(self, sock: socket.socket, options: TcpOptions) -> None:
-        rest = memoryview((options.send or "").encode())
-
-        def write() -> None:
-            nonlocal rest
-            try:
-                rest = rest[sock.send(rest) :]
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError as error:
-                self._broken(error)
-                return
-            self._loop.remove_writer(sock.fileno())
-            if rest:
-                self._loop.add_writer(sock.fileno(), write)
-            elif options.expect is None:
-                self._finish(Accepted(self._rtt_s, ""))
-            else:
-                self._loop.add_reader(sock.fileno(), self._read, sock, options.expect)
-
-        if rest:
-            write()
+    def _write(self) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            self._rest = self._rest[sock.send(self._rest) :]
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            self._broken(error)
+            return
+        if self._rest:
+            self._watch(writing=self._write)
+        elif self._question.options.expect is None:
+            self._finish(Accepted(self._rtt_s, ""))
         else:
-            self._loop.add_reader(sock.fileno(), self._read, sock, options.expect)
+            self._watch(reading=self._read)
 
-    def _read(self, sock: socket.socket, expect: str | None) -> None:
+    def _read(self) -> None:
+        sock = self._sock
+        if sock is None:
+            return
         try:
             more = sock.recv(4096)
         except (BlockingIOError, InterruptedError):
@@ -168,30 +123,26 @@ class _Asking:
         self._said += more
         if not more or len(self._said) >= _BANNER_MAX_BYTES:
             self._finish(Accepted(self._rtt_s, self._text))
-        elif self._look is None:  # at once, then on a beat: whoever sends letter by letter is not looked at each time
-            self._look_now(expect or "")
+        elif self._timer is None:  # at once, then on a beat: whoever sends letter by letter is not looked at each time
+            self._look_now()
 
-    def _look_now(self, expect: str) -> None:
+    def _look_now(self) -> None:
         """Is it there? What comes meanwhile is looked at together."""
-        self._look = None
+        self._timer = None
         if self.over or self._looked_at == len(self._said):
             return
         self._looked_at = len(self._said)
         try:
-            there = found(expect, self._text)
+            there = found(self._question.options.expect or "", self._text)
         except TookTooLong:
             there = True  # the judgement will say so
         if there:
             self._finish(Accepted(self._rtt_s, self._text))
         else:
-            self._look = self._loop.call_later(_LOOK_EVERY_S, self._look_now, expect)
+            self._timer = self._loop.call_later(_LOOK_EVERY_S, self._look_now)
 
     def _broken(self, error: OSError) -> None:
         self._finish(Refusal(f"{self._where}: connected, then {(error.strerror or str(error)).lower()}"))
-
-    @property
-    def _where(self) -> str:
-        return f"{self._question.options.target} port {self._question.options.port}"
 
     @property
     def _text(self) -> str:
@@ -200,46 +151,17 @@ class _Asking:
     def late(self) -> None:
         """The time is up."""
         within = f"within {self._question.timeout_s:g} s"
-        if self._doing == "connection":
+        if self._sock is None:
             self._finish(Silence(f"{self._where}: no connection {within}"))
         elif not self._said:
             self._finish(Silence(f"{self._where}: connected, then nothing {within}"))
         else:
             self._finish(Accepted(self._rtt_s, self._text, complete=False))
 
-    def _finish(self, raw: Raw) -> None:
-        if not self.over:
-            self.abandon()
-            self._done(raw)
-
-    def abandon(self) -> None:
-        """Nobody waits any more. Nothing happens the second time."""
-        if self.over:
-            return
-        self.over = True
-        if self._finding is not None:
-            self._finding()
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        if self._connecting is not None:
-            self._connecting.abandon()
-            self._connecting = None  # it knows this question, as the turn does: no work for the garbage collector
-        if self._sock is not None:
-            if self._doing == "talk":
-                self._loop.remove_reader(self._sock.fileno())
-                self._loop.remove_writer(self._sock.fileno())
-            self._sock.close()
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            turn.end()
-
 
 def launch(question: Question[TcpOptions], done: Done) -> Callable[[], None]:
     """Connect, send, listen, close."""
-    asking = _Asking(question, done)
-    asking.begin()
-    return asking.abandon
+    return _Asking(question, done).launch()
 
 
 def judge(options: TcpOptions, reply: Accepted) -> Judged:

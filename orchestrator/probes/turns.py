@@ -96,7 +96,11 @@ class Turns:
         self._held.setdefault(whom, 0)
         if self._has_room(whom):
             self._take(whom)
-            turn.take()
+            try:
+                turn.take()
+            except BaseException:  # nobody knows of it yet who could give it back
+                turn.end()
+                raise
         else:
             self._waiting.setdefault(whom, deque()).append(turn)
             if self._deadlines is not None:

@@ -14,9 +14,7 @@ from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Model
 from orchestrator.core.state.decided import Decided
-from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import PassedOver, ignore
-from orchestrator.journal.lease import is_gone
 from orchestrator.journal.stores import read_journal
 from orchestrator.reports.story import ModelOf, State, Stories
 
@@ -82,12 +80,9 @@ class Reader(Generic[StateT]):
 
     def now(self, wall: float) -> float:
         """The journal's axis now: by this boot's clock where the axis was put in this boot, else by the wall clock."""
-
-        axis = self._journal.axis() if self._journal else None
-        clocks = SystemClocks()
-        last = self.state.last.at if self.state.last else 0.0
-        if axis is not None and axis.boot == clocks.boot():
-            return max(last, clocks.boottime() + axis.offset_s)
+        axis = self._journal.open_axis(keep=False) if self._journal else None
+        if axis is not None and axis.same_boot:
+            return axis.now()
         return self.state.clock.axis(wall)
 
     def unwatched_s(self, wall: float) -> float | None:
@@ -99,23 +94,16 @@ class Reader(Generic[StateT]):
         """Seconds since the controller was last heard of, and whether its lease still holds; None: never heard of.
 
         A lease is renewed at a beat; where it was given back, the last entry tells, or the last answer that was kept
-        with it: who watches for weeks and finds all well writes no entry. One whose process is proven gone holds no
-        more, whatever its time.
+        with it: who watches for weeks and finds all well writes no entry.
         """
-
-        lease = self._journal.holder() if self._journal else None
-        if lease is None:
+        heard = self._journal.heard() if self._journal else None
+        if heard is None:
             last, model = self.state.last, self.state.model
             if last is None:
                 return None
             asked = [row.last_sent_at for row in self.rows(model).values()] if model is not None else []
             return max(0.0, self.now(wall) - max(last.at, *asked, -1.0)), False
-        clocks = SystemClocks()
-        if lease.process.boot == clocks.boot():  # then no wall clock that was set can bend it
-            left_s = lease.ends_boottime - clocks.boottime()
-        else:
-            left_s = lease.ends_wall - wall
-        return max(0.0, lease.ttl_s - left_s), left_s > 0 and not is_gone(lease.process)
+        return heard.ago_s, heard.holds
 
 
 @contextmanager

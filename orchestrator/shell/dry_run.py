@@ -114,7 +114,6 @@ def plan_of(
 async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     """Without a daemon: read the journal, ask the checks of the client for a while, write nothing."""
     from orchestrator.core.events import ConfigurationLoaded, ControllerStarted, Observed
-    from orchestrator.journal.axis import Axis
     from orchestrator.journal.clocks import SystemClocks
     from orchestrator.journal.journal import Journal
     from orchestrator.journal.memory import MemoryJournal
@@ -128,7 +127,7 @@ async def alone(workspace: Path, word: WordSpoken) -> DryRun:
     loaded = await asyncio.to_thread(read_workspace, workspace)
     secrets, _ = await asyncio.to_thread(loaded.secrets.reveal_all)
     journal: Journal = read_journal(loaded.workspace) or MemoryJournal(SystemClocks())
-    axis = Axis(journal, SystemClocks(), keep=False)
+    axis = journal.open_axis(keep=False)
     engine = rebuild(journal, attends=False).copy()
     engine.step(ControllerStarted("dry run", engine.decided.epoch + 1, "", axis.same_boot), axis.now())
     engine.step(ConfigurationLoaded(loaded.model), axis.now())

@@ -11,8 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from orchestrator.journal.axis import Axis
-from orchestrator.journal.journal import Journal
-from orchestrator.journal.lease import Lease
+from orchestrator.journal.lease import Lease, Leases
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +27,7 @@ class LeaseLost(Exception):
     """Another controller decides for this workspace by now: this one must not act any more."""
 
 
-async def keep_lease(journal: Journal, lease: Lease, axis: Axis, lose: Callable[[str], None]) -> None:
+async def keep_lease(leases: Leases, lease: Lease, axis: Axis, lose: Callable[[str], None]) -> None:
     """Renew it until the end; `lose` is told why where that cannot go on."""
     loop = asyncio.get_running_loop()
     while True:
@@ -40,7 +39,7 @@ async def keep_lease(journal: Journal, lease: Lease, axis: Axis, lose: Callable[
         if axis.carried_over:
             return lose("this process was carried over to another boot: its clock is not the one it went by")
         try:
-            if not journal.renew(lease, axis.wall()):
+            if not leases.renew(lease):
                 lose("another controller holds it")
                 return None
         except Exception as refused:

@@ -28,8 +28,6 @@ from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import Heartbeat, NotifySettings
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.replacing import objections
-from orchestrator.journal.axis import Axis
-from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.stores import has_journal, open_journal
@@ -144,15 +142,14 @@ class Controller:
         self.journal: Journal = open_journal(self.workspace)
         self._opened.callback(self.journal.close)
         self.upkeep = Upkeep(self.workspace, self.journal, self.loaded.journal if self.loaded else None, in_thread)
-        clocks = SystemClocks()
-        lease = self.journal.acquire(self.name, clocks.wall(), LEASE_S)
+        lease = self.journal.acquire(self.name, LEASE_S)
         if isinstance(lease, Refused):
             raise LeaseRefused(str(lease))
         self.lease: Lease = lease
         if self._attends:
             self._opened.push_async_callback(self.upkeep.end)
         self._opened.callback(self._give_back)
-        self.axis = Axis(self.journal, clocks)
+        self.axis = self.journal.open_axis()
         self._make_ports()
         ports = Ports(
             steps=self.runner.carry_out,
@@ -171,7 +168,7 @@ class Controller:
             e.ControllerStarted(
                 self.name,
                 lease.epoch,
-                clocks.boot(),
+                self.axis.boot,
                 self.axis.same_boot,
                 self.axis.assumed_gap_s,
                 self.runner.machine,

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.model import Check, Model
-from orchestrator.journal.axis import Axis
 from orchestrator.journal.journal import Entry, JournalError, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.probes.in_flight import InFlight
@@ -23,7 +22,6 @@ from orchestrator.shell.lease import LEASE_S
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.sim.disk import Disk, Killed
 from orchestrator.sim.targets import Targets
-from orchestrator.sim.timeline import MachineClocks
 from orchestrator.sim.world import World
 
 TAKE_AGAIN_S = 2.0  # how often a controller without the lease asks for it again
@@ -60,7 +58,6 @@ class Controller:
         model: Model,
         world: World,
         disk: Disk,
-        clocks: MachineClocks,
         targets: Targets,
         ledger: ScriptedRunner,
         people: People,
@@ -75,7 +72,6 @@ class Controller:
         self._world = world
         self._timeline = world.timeline
         self._disk = disk
-        self._clocks = clocks
         self._people = people
         self._watch = watch
         self._lease: Lease | None = None
@@ -98,7 +94,7 @@ class Controller:
         if not self.alive or self.frozen:
             return self._or_late(self.start)
         try:
-            taken = self._disk.acquire(self.name, self._clocks.wall(), LEASE_S)
+            taken = self._disk.acquire(self.name, LEASE_S)
             if isinstance(taken, Refused):
                 self._timeline.after(TAKE_AGAIN_S, self.start)
                 return None
@@ -113,7 +109,7 @@ class Controller:
 
     def _begin(self, lease: Lease) -> None:
         self._lease = lease
-        self._axis = Axis(self._disk, self._clocks)
+        self._axis = self._disk.open_axis()
         self._ahead_s = self._timeline.now - self._axis.now()  # of the journal's axis; the same for this boot
         ports = Ports(
             steps=lambda x: self._port(lambda: self.runner.carry_out(x), x),
@@ -128,9 +124,9 @@ class Controller:
         self._use_checks(self.model)
         self._handling = True
         try:
-            boot, axis = self._clocks.boot(), self._axis
+            axis = self._axis
             began = e.ControllerStarted(
-                self.name, lease.epoch, boot, axis.same_boot, axis.assumed_gap_s, MACHINE, "simulated"
+                self.name, lease.epoch, axis.boot, axis.same_boot, axis.assumed_gap_s, MACHINE, "simulated"
             )
             self.shell.begin(began)
             self.shell.configure(self.model)
@@ -285,7 +281,7 @@ class Controller:
             self._or_late(self._renew)
             return
         try:
-            if not self._disk.renew(self._lease, self._clocks.wall()):
+            if not self._disk.renew(self._lease):
                 self.die()
                 return
         except JournalError:

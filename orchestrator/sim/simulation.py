@@ -104,7 +104,6 @@ class Simulation:
             model,
             self.world,
             self.disk,
-            self.clocks,
             self.targets,
             self.ledger,
             self.people,

@@ -82,7 +82,7 @@ def _written(path: Path, records: int) -> Any:
     from orchestrator.journal.sqlite import SqliteJournal
 
     journal = SqliteJournal(path)
-    lease = journal.acquire("bench", time.time(), 3600.0)
+    lease = journal.acquire("bench", 3600.0)
     if not isinstance(lease, Lease):
         raise RuntimeError(str(lease))
     journal.append(lease, 0.0, time.time(), [ControllerBegan(0.0, "bench", lease.epoch, "boot", True, 0.0)], {})

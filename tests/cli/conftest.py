@@ -20,7 +20,7 @@ from orchestrator.daemon.request_handler import Desk
 from orchestrator.daemon.socket import WordsSocket
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal
-from tests.reports.sample import WALL, Tape, Written, small_model
+from tests.reports.sample import Tape, Written, small_model
 
 Bascule = Callable[..., int]
 
@@ -60,7 +60,7 @@ class Kept:
         path = workspace / ".bascule" / "journal.db"
         path.parent.mkdir(mode=0o700)
         self.journal = SqliteJournal(path)
-        lease = self.journal.acquire("noc", WALL, 0.0)  # over at once: nobody watches
+        lease = self.journal.acquire("noc", 0.0)  # over at once: nobody watches
         assert isinstance(lease, Lease)
         self.lease = lease
         self.journal.store_model("m1", encode(small_model()))

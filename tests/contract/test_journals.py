@@ -31,7 +31,6 @@ from orchestrator.journal.anchors import heads_in, line_of
 from orchestrator.journal.chain import GENESIS, Gap, body_of, link, no_gaps, sha256
 from orchestrator.journal.examining import Beside, Examination, KeptCheckpoint
 from orchestrator.journal.journal import (
-    AxisState,
     Bound,
     Draft,
     Fault,
@@ -40,15 +39,18 @@ from orchestrator.journal.journal import (
     JournalUnreadable,
     StaleEpoch,
 )
-from orchestrator.journal.lease import Lease, Process, Refused
+from orchestrator.journal.lease import Heard, Lease, Refused
+from orchestrator.journal.machine_axis import AxisState
 from orchestrator.journal.memory import MemoryJournal
+from orchestrator.journal.process import Process
 from orchestrator.journal.row_changes import TakenRows
 from orchestrator.journal.sqlite import SqliteJournal
 from tests.journal.clocks import HandClocks
+from tests.journal.shared import SharedJournal
 
 
 class World:
-    """One machine, one store, and any number of processes that open it."""
+    """One store, and any number of processes that open it: of one machine, but of a store that is shared by several."""
 
     def __init__(self, kind: str, directory: Path) -> None:
         self.clocks = HandClocks()
@@ -56,11 +58,12 @@ class World:
         self._kind, self._directory = kind, directory
         self._opened: list[Journal] = []
         self._taken: list[tuple[Any, ...]] = []
-        self._memory = MemoryJournal(self.clocks, self._is_gone)
+        shared = kind == "shared"
+        self._memory = SharedJournal(self.clocks.wall) if shared else MemoryJournal(self.clocks, self._is_gone)
 
     def open(self, pid: int = 1) -> Journal:
         """The journal, as process `pid` sees it."""
-        if self._kind == "memory":
+        if self._kind != "sqlite":
             return self._memory
         process = Process(self.clocks.boot(), "simulated", pid, 0)
         path = self._directory / "journal.db"
@@ -76,7 +79,7 @@ class World:
 
     def alter_checkpoint(self, seq: int, state: bytes) -> None:
         """Another state, with a hash of its own that fits."""
-        if self._kind == "memory":
+        if self._kind != "sqlite":
             kept = self._memory.checkpoints[seq]
             self._memory.checkpoints[seq] = replace(kept, state=state, own=bytes.fromhex(sha256(state)))
         else:
@@ -86,7 +89,7 @@ class World:
     def add_checkpoint(self, seq: int, state: bytes) -> None:
         """A checkpoint that nobody made."""
         own = bytes.fromhex(sha256(state))
-        if self._kind == "memory":
+        if self._kind != "sqlite":
             self._memory.checkpoints[seq] = KeptCheckpoint(seq, self._memory._links[seq - 1][2], own, state)
         else:
             with_hash = "SELECT ?, ?, hash, ? FROM entries WHERE seq = ?"
@@ -95,7 +98,7 @@ class World:
 
     def alter_model(self, digest: str, model: bytes | None) -> None:
         """Other bytes under the same digest; None: taken away."""
-        if self._kind == "memory":
+        if self._kind != "sqlite":
             self._memory.models.pop(digest)
             if model is not None:
                 self._memory.models[digest] = model
@@ -106,7 +109,7 @@ class World:
 
     def alter_hash(self, seq: int) -> None:
         """Another body, with the hash that it would have: what follows does not fit any more."""
-        if self._kind == "memory":
+        if self._kind != "sqlite":
             at = [x[0] for x in self._memory._links].index(seq)
             previous = self._memory._links[at - 1][2] if at else GENESIS
             body = self._memory._links[at][1].replace(b'"wall":1', b'"wall":2')
@@ -121,7 +124,7 @@ class World:
 
     def take_away(self, first: int, last: int) -> None:
         """Entries, without a trace."""
-        if self._kind == "memory":
+        if self._kind != "sqlite":
             self._taken = [x for x in self._memory._links if first - 1 <= x[0] <= last]
             self._memory._links = [x for x in self._memory._links if not first <= x[0] <= last]
         else:
@@ -131,7 +134,7 @@ class World:
     def add_gap(self, first: int, last: int) -> None:
         """As if they had been let go of."""
         before, after = self._taken[0][2], self._taken[-1][2]
-        if self._kind == "memory":
+        if self._kind != "sqlite":
             self._memory._gaps[first] = Gap(first, last, before, after)
         else:
             query = "INSERT INTO gaps (first, last, before, after, bound) VALUES (?, ?, ?, ?, 1)"
@@ -160,9 +163,13 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
-def taken(journal: Journal, world: World, holder: str = "noc", ttl_s: float = 20.0) -> Lease:
+each_store = pytest.mark.parametrize("world", ["memory", "sqlite", "shared"], indirect=True)
+"""Also one that no machine's processes and clocks mean anything to."""
+
+
+def taken(journal: Journal, holder: str = "noc", ttl_s: float = 20.0) -> Lease:
     """The lease, which the test expects to get."""
-    lease = journal.acquire(holder, world.clocks.wall(), ttl_s)
+    lease = journal.acquire(holder, ttl_s)
     assert isinstance(lease, Lease), str(lease)
     return lease
 
@@ -181,7 +188,7 @@ class TestEntries:
 
     def test_what_was_appended_is_read_back_by_whoever_opens_it_next(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         frozen = ServiceFrozen(2.5, "acme/erp", Reason.FLAPPING, "6 moves in 1 h — \udcff")
         first = journal.append(lease, 1.0, 1_800_000_000.5, [ControllerBegan(1.0, "noc", 1, "b", True, 0.0)], {})
         second = journal.append(lease, 2.5, 1_800_000_002.0, [began(), frozen], {"acme/icmp": {"bad": 3}})
@@ -196,12 +203,12 @@ class TestEntries:
 
     def test_an_entry_without_records_counts(self, world: World) -> None:
         journal = world.open()
-        entry = journal.append(taken(journal, world), 1.0, 2.0, [], {})
+        entry = journal.append(taken(journal), 1.0, 2.0, [], {})
         assert list(journal.entries()) == [entry]
 
     def test_a_record_that_could_not_be_read_back_is_refused_and_leaves_nothing(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         with pytest.raises(CodecError, match=r"StepBegan\.at"):
             journal.append(lease, 1.0, 2.0, [StepBegan("now", "r", "s", 1)], {"acme/icmp": {"bad": 3}})  # type: ignore[arg-type]
         with pytest.raises(CodecError, match="not JSON"):
@@ -211,7 +218,7 @@ class TestEntries:
 
     def test_many_entries_are_read_in_order(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         for n in range(60):
             journal.append(lease, float(n), float(n), [began(n)], {f"c{n % 7}": n})
         assert [e.seq for e in journal.entries()] == list(range(1, 61))
@@ -224,7 +231,7 @@ class TestRows:
 
     def test_rows_without_records_are_kept_without_an_entry(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         journal.write_rows(lease, {"a": {"n": 1}, "b": [1]})
         journal.write_rows(lease, {"a": {"n": 2}})
         assert world.open(2).rows() == {"a": {"n": 2}, "b": [1]}
@@ -232,14 +239,14 @@ class TestRows:
 
     def test_a_row_of_none_is_forgotten(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         journal.append(lease, 1.0, 1.0, [], {"a": 1, "b": 2})
         journal.append(lease, 1.0, 1.0, [], {"a": None})
         assert journal.rows() == {"b": 2}
 
     def test_rows_that_were_taken_are_read_as_they_were_then(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         row, rows = Row(Verdict.UP, window=[(1.0, 0.02)], measures={"rtt_s": 0.02}), TakenRows()
         rows.take({"a": row, "b": row})
         journal.write_rows(lease, rows)
@@ -255,6 +262,7 @@ class TestRows:
         assert journal.rows() == {"b": 1}
 
 
+@each_store
 class TestLease:
     """One decider at a time."""
 
@@ -262,9 +270,9 @@ class TestLease:
         assert world.open().holder() is None
 
     def test_a_second_one_is_refused_and_told_who_holds_it_and_for_how_long(self, world: World) -> None:
-        taken(world.open(1), world, "noc", ttl_s=20.0)
+        taken(world.open(1), "noc", ttl_s=20.0)
         world.clocks.pass_s(5.0)
-        answer = world.open(2).acquire("laptop", world.clocks.wall(), 20.0)
+        answer = world.open(2).acquire("laptop", 20.0)
         assert isinstance(answer, Refused)
         assert (answer.held_by.holder, answer.ends_in_s) == ("noc", 15.0)
         assert "noc" in str(answer)
@@ -272,16 +280,16 @@ class TestLease:
 
     def test_after_its_time_another_takes_it_and_the_first_can_write_nothing_more(self, world: World) -> None:
         first, second = world.open(1), world.open(2)
-        old = taken(first, world, "noc")
+        old = taken(first, "noc")
         entry = first.append(old, 1.0, 1.0, [began()], {})
         world.clocks.pass_s(20.1)
-        new = taken(second, world, "twin")
+        new = taken(second, "twin")
         assert new.epoch == old.epoch + 1
         with pytest.raises(StaleEpoch, match="twin holds it with epoch 2"):
             first.append(old, 2.0, 2.0, [began(2)], {})
         with pytest.raises(StaleEpoch):
             first.write_rows(old, {"a": 1})
-        assert not first.renew(old, world.clocks.wall())
+        assert not first.renew(old)
         first.release(old)  # must not take the twin's away
         holder = second.holder()
         assert holder is not None
@@ -290,64 +298,138 @@ class TestLease:
 
     def test_renewed_it_lasts(self, world: World) -> None:
         journal, other = world.open(1), world.open(2)
-        lease = taken(journal, world)
+        lease = taken(journal)
         for _ in range(5):
             world.clocks.pass_s(15.0)
-            assert journal.renew(lease, world.clocks.wall())
-        assert isinstance(other.acquire("twin", world.clocks.wall(), 20.0), Refused)
+            assert journal.renew(lease)
+        assert isinstance(other.acquire("twin", 20.0), Refused)
         journal.append(lease, 1.0, 1.0, [began()], {})
 
     def test_lapsed_but_taken_by_nobody_it_goes_on(self, world: World) -> None:
         journal = world.open(1)
-        lease = taken(journal, world)
+        lease = taken(journal)
         world.clocks.pass_s(3600.0)
         journal.append(lease, 1.0, 1.0, [began()], {})
-        assert journal.renew(lease, world.clocks.wall())
-        assert isinstance(world.open(2).acquire("twin", world.clocks.wall(), 20.0), Refused)
+        assert journal.renew(lease)
+        assert isinstance(world.open(2).acquire("twin", 20.0), Refused)
 
     def test_given_back_the_next_need_not_wait_and_the_epoch_grows(self, world: World) -> None:
         first, second = world.open(1), world.open(2)
-        old = taken(first, world)
+        old = taken(first)
         first.release(old)
         assert second.holder() is None
         with pytest.raises(StaleEpoch, match="the latest epoch is 1"):
             first.append(old, 1.0, 1.0, [began()], {})
-        assert taken(second, world, "laptop").epoch == 2
+        assert taken(second, "laptop").epoch == 2
 
     def test_the_same_process_takes_its_own_again_with_a_larger_epoch(self, world: World) -> None:
         journal = world.open(1)
-        assert [taken(journal, world).epoch for _ in range(3)] == [1, 2, 3]
+        assert [taken(journal).epoch for _ in range(3)] == [1, 2, 3]
+
+    def test_who_was_refused_can_have_it_when_it_was_told_that_it_ends(self, world: World) -> None:
+        lease = taken(world.open(1), ttl_s=30.0)
+        world.clocks.pass_s(12.0)
+        assert world.open(1).renew(lease)
+        world.clocks.pass_s(4.0)
+        answer = world.open(2).acquire("twin", 20.0)
+        assert isinstance(answer, Refused)
+        assert 0.0 < answer.ends_in_s <= 30.0
+        world.clocks.pass_s(answer.ends_in_s)
+        assert taken(world.open(2), "twin").epoch == lease.epoch + 1
+
+    def test_epochs_grow_whoever_takes_it_and_however_it_ended(self, world: World) -> None:
+        epochs = []
+        for n in range(1, 7):
+            journal = world.open(n)
+            lease = taken(journal, f"c{n}")
+            epochs.append(lease.epoch)
+            if n % 2:
+                journal.release(lease)
+            else:
+                world.clocks.pass_s(lease.ttl_s + 0.1)
+        assert epochs == list(range(1, 7))
+
+    def test_under_a_lease_that_was_lost_nothing_at_all_is_written(self, world: World) -> None:
+        first, second = world.open(1), world.open(2)
+        old = taken(first, "noc")
+        world.clocks.pass_s(20.1)
+        new = taken(second, "twin")
+        for write in (
+            lambda: first.append(old, 1.0, 1.0, [began()], {}),
+            lambda: first.append_all(old, [Draft(1.0, 1.0, [began()], {"a": 1})]),
+            lambda: first.append_all(old, []),
+            lambda: first.write_rows(old, {"a": 1}),
+        ):
+            with pytest.raises(StaleEpoch):
+                write()
+        assert (second.last_seq(), second.rows()) == (0, {})
+        second.append(new, 1.0, 1.0, [began()], {})
+
+    def test_given_back_it_is_neither_renewed_nor_given_back_again(self, world: World) -> None:
+        journal = world.open(1)
+        lease = taken(journal)
+        for _ in range(2):
+            journal.release(lease)
+            assert not journal.renew(lease)
+            assert journal.holder() is None
+
+    def test_when_its_holder_was_last_heard_of(self, world: World) -> None:
+        journal, reader = world.open(1), world.open(2)
+        assert reader.heard() is None
+        lease = taken(journal)
+        assert reader.heard() == Heard(0.0, True)
+        world.clocks.pass_s(5.0)
+        assert reader.heard() == Heard(5.0, True)
+        assert journal.renew(lease)
+        assert reader.heard() == Heard(0.0, True)
+        world.clocks.pass_s(21.0)
+        assert reader.heard() == Heard(21.0, False)
+        journal.release(lease)
+        assert reader.heard() is None
+
+
+class TestLeaseOfOneMachine:
+    """What a machine knows of its own processes and clocks."""
+
+    def test_of_a_process_that_is_gone_nobody_hears_any_more(self, world: World) -> None:
+        taken(world.open(1))
+        world.gone.add("boot-1")
+        assert world.open(2).heard() == Heard(0.0, False)
+
+    def test_the_process_is_named_to_whoever_is_refused(self, world: World) -> None:
+        taken(world.open(1), "noc")
+        assert "noc (process " in str(world.open(2).acquire("laptop", 20.0))
 
     def test_of_a_process_that_is_gone_it_is_taken_at_once(self, world: World) -> None:
-        taken(world.open(1), world)
+        taken(world.open(1))
         world.gone.add("boot-1")
-        assert taken(world.open(2), world, "twin").epoch == 2
+        assert taken(world.open(2), "twin").epoch == 2
 
     def test_a_wall_clock_that_jumps_changes_nothing_within_a_boot(self, world: World) -> None:
-        taken(world.open(1), world)
+        taken(world.open(1))
         world.clocks.utc += 86400.0
-        assert isinstance(world.open(2).acquire("twin", world.clocks.wall(), 20.0), Refused)
+        assert isinstance(world.open(2).acquire("twin", 20.0), Refused)
 
     def test_after_a_reboot_the_wall_clock_says_when_it_is_over(self, world: World) -> None:
-        taken(world.open(1), world)
+        taken(world.open(1))
         world.clocks.reboot(down_s=8.0)
-        answer = world.open(2).acquire("twin", world.clocks.wall(), 20.0)
+        answer = world.open(2).acquire("twin", 20.0)
         assert isinstance(answer, Refused)
         assert answer.ends_in_s == pytest.approx(12.0)
         world.clocks.pass_s(12.1)
-        taken(world.open(2), world, "twin")
+        taken(world.open(2), "twin")
 
     def test_after_a_reboot_into_the_past_it_is_over_when_nobody_renewed_it_for_its_own_length(
         self, world: World
     ) -> None:
-        taken(world.open(1), world)
+        taken(world.open(1))
         world.clocks.reboot(down_s=-1e6)
         waiting = world.open(2)
-        answer = waiting.acquire("twin", world.clocks.wall(), 20.0)
+        answer = waiting.acquire("twin", 20.0)
         assert isinstance(answer, Refused)
         assert answer.ends_in_s == pytest.approx(20.0)
         world.clocks.pass_s(20.0)
-        assert isinstance(waiting.acquire("twin", world.clocks.wall(), 20.0), Lease)
+        assert isinstance(waiting.acquire("twin", 20.0), Lease)
 
 
 class TestBesideTheEntries:
@@ -355,7 +437,7 @@ class TestBesideTheEntries:
 
     def test_the_latest_checkpoint_is_found(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         assert journal.latest_checkpoint() is None
         for n in range(1, 5):
             journal.append(lease, float(n), 1.0, [began(n)], {})
@@ -369,16 +451,83 @@ class TestBesideTheEntries:
         journal.store_model("d1", {"checks": {}})
         journal.store_model("d2", {})
         assert journal.load_model("d1") == {"checks": {"a": [1, None]}}
-        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})  # which binds them
+        journal.append(taken(journal), 1.0, 1.0, [began()], {})  # which binds them
         assert world.open(2).load_model("d1") == {"checks": {"a": [1, None]}}
         assert journal.load_model("d2") == {}
 
+
+@each_store
+class TestTheAxis:
+    """Seconds that never fall, whoever opens it."""
+
+    def test_it_begins_at_zero_with_the_workspace(self, world: World) -> None:
+        axis = world.open().open_axis()
+        assert (axis.now(), axis.assumed_gap_s, axis.same_boot) == (0.0, 0.0, False)
+        world.clocks.pass_s(7.5)
+        assert axis.now() == 7.5
+
+    def test_whoever_opens_it_meanwhile_has_the_same(self, world: World) -> None:
+        daemon = world.open(1).open_axis()
+        world.clocks.pass_s(3.0)
+        reader = world.open(2).open_axis(keep=False)
+        world.clocks.pass_s(4.0)
+        assert daemon.now() == reader.now() == 7.0
+        assert daemon.wall() == world.clocks.wall()
+
+    @pytest.mark.parametrize("noted", ["mark", "entry"])
+    @pytest.mark.parametrize("down_s", [-1e6, 0.0, 60.0])
+    def test_it_never_falls_over_a_restart(self, world: World, noted: str, down_s: float) -> None:
+        journal = world.open(1)
+        axis, lease = journal.open_axis(), taken(journal)
+        world.clocks.pass_s(100.0)
+        if noted == "mark":
+            axis.mark()
+        else:
+            journal.append(lease, axis.now(), world.clocks.wall(), [began()], {})
+        world.clocks.reboot(down_s)
+        after = world.open(2).open_axis()
+        assert 100.0 <= after.now() <= 100.0 + max(0.0, down_s)
+        before = after.now()
+        world.clocks.pass_s(1.0)
+        assert after.now() >= before
+        assert not after.same_boot
+
+    def test_it_never_falls_while_it_is_open(self, world: World) -> None:
+        axis = world.open().open_axis()
+        seen = [axis.now()]
+        for clock, by_s in [("up", -50.0), ("utc", -1e6), ("up", 30.0), ("utc", 1e6), ("up", -3.0)]:
+            setattr(world.clocks, clock, getattr(world.clocks, clock) + by_s)
+            seen.append(axis.now())
+            world.clocks.pass_s(1.0)
+            seen.append(axis.now())
+        assert seen == sorted(seen)
+
+    def test_a_mark_of_one_whose_clock_was_set_back_takes_nothing_back(self, world: World) -> None:
+        one, other = world.open(1).open_axis(), world.open(2).open_axis()
+        world.clocks.pass_s(100.0)
+        one.mark()
+        world.clocks.up -= 50.0
+        other.mark()
+        world.clocks.reboot(0.0)
+        assert world.open(3).open_axis().now() >= 100.0
+
+    def test_who_only_reads_keeps_nothing(self, world: World) -> None:
+        reader = world.open(1).open_axis(keep=False)
+        reader.mark()
+        world.clocks.pass_s(5.0)
+        assert world.open(2).open_axis().now() == 0.0
+
+
+class TestAxisOfOneMachine:
+    """What is kept of a boot."""
+
     def test_the_axis_of_a_boot_is_decided_by_the_first_who_puts_it(self, world: World) -> None:
-        journal = world.open()
+        journal: Any = world.open()
+        other: Any = world.open(2)
         assert journal.axis() is None
         first = AxisState("boot-1", -100.0, 0.0, 1e9)
         assert journal.put_axis(first) == first
-        assert world.open(2).put_axis(AxisState("boot-1", -99.0, 4.0, 1e9 + 4)).offset_s == -100.0
+        assert other.put_axis(AxisState("boot-1", -99.0, 4.0, 1e9 + 4)).offset_s == -100.0
         assert journal.axis() == AxisState("boot-1", -100.0, 4.0, 1e9 + 4)
         later = AxisState("boot-2", 50.0, 60.0, 1e9 + 60, gap_s=10.0)
         assert journal.put_axis(later) == journal.axis() == later
@@ -406,7 +555,7 @@ class TestUnderTheChain:
 
     def test_a_checkpoint_has_an_entry_that_names_it(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         journal.append(lease, 1.0, 1.0, [began()], {})
         journal.checkpoint(1, {"state": 1})
         entry = list(journal.entries())[-1]
@@ -421,7 +570,7 @@ class TestUnderTheChain:
 
     def test_an_altered_checkpoint_is_passed_over_and_found(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         for n in (1, 2):
             entry = journal.append(lease, float(n), 1.0, [began(n)], {})
             journal.checkpoint(entry.seq, {"state": n})
@@ -435,7 +584,7 @@ class TestUnderTheChain:
 
     def test_a_checkpoint_put_there_from_outside_is_passed_over(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         for n in (1, 2):
             journal.append(lease, float(n), 1.0, [began(n)], {})
         journal.checkpoint(1, {"state": 1})
@@ -448,7 +597,7 @@ class TestUnderTheChain:
     def test_an_altered_model_is_refused_and_found(self, world: World) -> None:
         journal = world.open()
         journal.store_model("d1", {"checks": {}})
-        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        journal.append(taken(journal), 1.0, 1.0, [began()], {})
         world.alter_model("d1", b'{"checks":{"a":1}}')
         with pytest.raises(JournalUnreadable, match="d1 in the journal is refused: it was changed"):
             world.open(2).load_model("d1")
@@ -466,14 +615,14 @@ class TestUnderTheChain:
     def test_a_model_that_the_chain_names_is_missed(self, world: World) -> None:
         journal = world.open()
         journal.store_model("d1", {})
-        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        journal.append(taken(journal), 1.0, 1.0, [began()], {})
         world.alter_model("d1", None)
         assert [f.fault for f in world.open(2).verify()] == [Fault.MISSING]
 
     def test_epochs_never_fall(self, world: World) -> None:
         journal = world.open()
-        first = taken(journal, world)
-        second = taken(journal, world)
+        first = taken(journal)
+        second = taken(journal)
         journal.append(second, 1.0, 1.0, [began()], {})
         look = Examination(Beside(epoch=9), no_gaps, ())
         bodies = [body_of(1, 1.0, 1.0, second.epoch, [], {}), body_of(2, 1.0, 1.0, first.epoch, [], {})]
@@ -488,14 +637,14 @@ class TestTheHead:
     def test_it_is_the_latest_entry(self, world: World) -> None:
         journal = world.open()
         assert journal.head() == Head(0, bytes(32).hex())
-        journal.append(taken(journal, world), 1.0, FIRST, [began()], {})
+        journal.append(taken(journal), 1.0, FIRST, [began()], {})
         head = world.open(2).head()
         assert (head.seq, len(head.hash), head.wall) == (1, 64, FIRST)
         assert heads_in(line_of(head)) == [Head(1, head.hash)]
 
     def test_an_earlier_head_of_the_same_journal_is_found_in_it(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         journal.append(lease, 1.0, 1.0, [began()], {})
         head = journal.head()
         journal.append(lease, 2.0, 2.0, [began(2)], {})
@@ -506,7 +655,7 @@ class TestTheHead:
 
     def test_of_another_journals_head_nothing_is_said_to_fit(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         journal.append(lease, 1.0, 1.0, [began()], {})
         head = journal.head()
         journal.append(lease, 2.0, 2.0, [began(2)], {})
@@ -520,12 +669,12 @@ class TestTheHead:
 
     def test_without_one_it_says_what_cannot_be_seen(self, world: World) -> None:
         journal = world.open()
-        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        journal.append(taken(journal), 1.0, 1.0, [began()], {})
         assert "compared with no head kept elsewhere" in journal.examine().notes[0]
 
     def test_a_journal_that_ends_before_it_was_cut_off(self, world: World) -> None:
         journal = world.open()
-        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        journal.append(taken(journal), 1.0, 1.0, [began()], {})
         gone = Head(3, "ab" * 32)
         (fault,) = journal.examine([gone]).faults
         assert (fault.fault, fault.seq) == (Fault.SHORT, 3)
@@ -533,7 +682,7 @@ class TestTheHead:
 
     def test_another_entry_of_its_number_is_a_rewritten_chain(self, world: World) -> None:
         journal = world.open()
-        journal.append(taken(journal, world), 1.0, 1.0, [began()], {})
+        journal.append(taken(journal), 1.0, 1.0, [began()], {})
         (fault,) = journal.examine([Head(1, "ab" * 32)]).faults
         assert (fault.fault, fault.seq) == (Fault.REWRITTEN, 1)
         assert journal.differs(Head(1, "ab" * 32)) == "entry 1 is not the one that it was"
@@ -545,7 +694,7 @@ class TestGrowth:
     def flapped(self, world: World) -> tuple[Journal, Lease]:
         """Three thousand changes, an incident in their midst, and as many changes while it is open."""
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         n = 0
 
         def flap(times: int) -> None:
@@ -604,7 +753,7 @@ class TestGrowth:
 
     def test_without_a_checkpoint_nothing_goes(self, world: World) -> None:
         journal = world.open()
-        lease = taken(journal, world)
+        lease = taken(journal)
         for n in range(1, 50):
             journal.append(lease, float(n), float(n), [verdict(n)], {})
         assert sum(journal.thin(lease, before=1e9)) == 0

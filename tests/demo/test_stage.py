@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.demo.stage import Stage
-from orchestrator.journal.clocks import SystemClocks
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.lab.lab import Lab
 
@@ -20,7 +19,7 @@ def test_a_journal_that_is_just_being_made_is_waited_for(tmp_path: Path) -> None
     assert stage.stories.last is None
     path.unlink()
     journal = SqliteJournal(path)
-    lease = journal.acquire("test", SystemClocks().wall(), 20.0)
+    lease = journal.acquire("test", 20.0)
     journal.close()
     stage.poll()
     assert stage.stories.last is None

@@ -13,12 +13,12 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.journal.clocks import SystemClocks
-from orchestrator.journal.lease import Process, is_gone, this_process
+from orchestrator.journal.process import Process, is_gone, this_process
 
 SHOW_ITSELF = """
 import sys, time
 from orchestrator.journal.clocks import SystemClocks
-from orchestrator.journal.lease import this_process
+from orchestrator.journal.process import this_process
 print(this_process(SystemClocks().boot()), flush=True)
 time.sleep(60)
 """

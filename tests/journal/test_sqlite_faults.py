@@ -44,7 +44,7 @@ def with_lease(path: Path, entries: int = 0) -> SqliteJournal:
 
 
 def taken(journal: SqliteJournal, holder: str = "noc") -> Lease:
-    lease = journal.acquire(holder, time.time(), 20.0)
+    lease = journal.acquire(holder, 20.0)
     assert isinstance(lease, Lease), str(lease)
     return lease
 
@@ -101,7 +101,7 @@ class TestReaders:
         assert reader.last_seq() == 3
         assert reader.holder() == held
         with pytest.raises(JournalUnwritable, match="read only"):
-            reader.acquire("reader", time.time(), 20.0)
+            reader.acquire("reader", 20.0)
 
     def test_a_fold_that_takes_long_does_not_hold_up_the_daemon(self, path: Path) -> None:
         journal = with_lease(path, 3)
@@ -147,7 +147,7 @@ disk = pathlib.Path(sys.argv[1])
 ballast = disk / "ballast"
 ballast.write_bytes(b"x" * 500_000)
 journal = SqliteJournal(disk / "journal.db")
-lease = journal.acquire("noc", time.time(), 20.0)
+lease = journal.acquire("noc", 20.0)
 done = 0
 try:
     while True:
@@ -237,7 +237,7 @@ class TestTwoWantTheLease:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "seq 1\n"
         journal = SqliteJournal(path)
-        assert not isinstance(journal.acquire("noc", time.time(), 20.0), Lease)
+        assert not isinstance(journal.acquire("noc", 20.0), Lease)
         holder.kill()
         holder.wait()
         holder.communicate()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.journal.clocks import SystemClocks
-from orchestrator.journal.lease import Lease, Process, Refused, this_process
+from orchestrator.journal.lease import Lease, Refused
+from orchestrator.journal.process import Process, this_process
 from orchestrator.journal.sqlite import SqliteJournal
 
 TEN_DAYS_S = "864000"
@@ -56,7 +56,7 @@ def holder(tmp_path: Path) -> Iterator[Path]:
     """A journal whose lease this process holds."""
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path)
-    assert isinstance(journal.acquire("noc", time.time(), 300.0), Lease)
+    assert isinstance(journal.acquire("noc", 300.0), Lease)
     yield path
     journal.close()
 
@@ -66,7 +66,7 @@ def test_a_lease_is_not_taken_from_a_live_process_by_one_that_is_elsewhere(holde
 import sys, time
 from pathlib import Path
 from orchestrator.journal.sqlite import SqliteJournal
-answer = SqliteJournal(Path(sys.argv[1])).acquire("twin", time.time(), 20.0)
+answer = SqliteJournal(Path(sys.argv[1])).acquire("twin", 20.0)
 print(type(answer).__name__, getattr(answer, "ends_in_s", 0.0))
 """
     kind, left_s = elsewhere(program, str(holder)).split()
@@ -78,7 +78,7 @@ def test_a_process_that_is_gone_is_gone_from_there_too() -> None:
     me = this_process(SystemClocks().boot())
     program = """
 import sys
-from orchestrator.journal.lease import Process, is_gone
+from orchestrator.journal.process import Process, is_gone
 boot, space, pid, started = sys.argv[1:]
 print(is_gone(Process(boot, space, int(pid), int(started))))
 """

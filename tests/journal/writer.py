@@ -32,11 +32,11 @@ def main() -> int:
     journal = SqliteJournal(wanted.path)
     if wanted.race:
         sys.stdin.readline()  # everybody starts at once
-        lease = journal.acquire("racer", time.time(), 20.0)
+        lease = journal.acquire("racer", 20.0)
         print(f"epoch {lease.epoch}" if isinstance(lease, Lease) else "refused", flush=True)
         sys.stdin.readline()  # alive until all have asked
         return 0
-    lease = journal.acquire("writer", time.time(), 20.0)
+    lease = journal.acquire("writer", 20.0)
     if not isinstance(lease, Lease):
         print(f"refused: {lease}", flush=True)
         return 3

@@ -256,7 +256,7 @@ async def test_a_refused_word_is_heard_when_it_is_repeated(
 
 async def test_a_controller_that_lost_its_lease_refuses_words_at_once(controller: Controller) -> None:
     controller.journal.release(controller.lease)
-    other = controller.journal.acquire("other", controller.axis.wall(), 20.0)
+    other = controller.journal.acquire("other", 20.0)
     assert isinstance(other, Lease)
     for word in ("w1", "w2"):  # the one that shows it, and one that comes later
         with pytest.raises(LeaseLost):

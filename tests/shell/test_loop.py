@@ -41,7 +41,7 @@ class House:
 
     def started(self) -> Shell:
         """A controller that takes over."""
-        lease = self.journal.acquire("noc", self.clocks.wall(), 20.0)
+        lease = self.journal.acquire("noc", 20.0)
         assert isinstance(lease, Lease)
         self.lease = lease
 
@@ -243,7 +243,7 @@ def test_a_defect_that_comes_back_is_not_told_every_time(house: House, monkeypat
 
 def test_a_lost_lease_is_an_end_and_no_breakage(house: House) -> None:
     house.journal.release(house.lease)
-    assert isinstance(house.journal.acquire("other", house.clocks.wall(), 20.0), Lease)
+    assert isinstance(house.journal.acquire("other", 20.0), Lease)
     with pytest.raises(StaleEpoch):
         house.goes_down()
     assert not house.commands(c.RunPlaybook)
@@ -254,7 +254,7 @@ def test_a_lease_lost_while_broken_is_an_end_too(house: House) -> None:
     house.goes_down()
     house.journal.refuses = ""
     house.journal.release(house.lease)
-    assert isinstance(house.journal.acquire("other", house.clocks.wall(), 20.0), Lease)
+    assert isinstance(house.journal.acquire("other", 20.0), Lease)
     house.now += 5
     with pytest.raises(StaleEpoch):
         house.shell.handle(e.Ticked())
@@ -263,7 +263,7 @@ def test_a_lease_lost_while_broken_is_an_end_too(house: House) -> None:
 def test_a_start_that_could_not_be_written_is_written_later(house: House) -> None:
     """Without its own beginning, a controller would act with the epoch of the one before."""
     house.shell.close()
-    lease = house.journal.acquire("second", house.clocks.wall(), 20.0)
+    lease = house.journal.acquire("second", 20.0)
     assert isinstance(lease, Lease)
     quiet: Callable[..., None] = lambda *_: None  # noqa: E731
     ports = Ports(quiet, quiet, quiet, quiet)
@@ -324,7 +324,7 @@ def test_a_checkpoint_spares_the_entries_before_it(house: House, monkeypatch: py
 def test_after_another_boot_the_rows_are_gone_from_the_journal_too(house: House) -> None:
     house.goes_down()
     house.shell.close()
-    lease = house.journal.acquire("noc", house.clocks.wall(), 20.0)
+    lease = house.journal.acquire("noc", 20.0)
     assert isinstance(lease, Lease)
     quiet: Callable[..., None] = lambda *_: None  # noqa: E731
     again = Shell(house.journal, lease, Ports(quiet, quiet, quiet, quiet), lambda: house.now, house.clocks.wall)

@@ -47,7 +47,7 @@ async def held(small: Small) -> tuple[SqliteJournal, Lease]:
     """The journal of a controller that has ended, and the lease on it."""
     await started_and_stopped(small)
     journal = SqliteJournal(journal_path(small.path))
-    lease = journal.acquire("test", 0.0, 20.0)
+    lease = journal.acquire("test", 20.0)
     assert isinstance(lease, Lease)
     return journal, lease
 

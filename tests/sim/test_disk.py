@@ -27,7 +27,7 @@ class Writing:
     def __init__(self, *moments: Moment) -> None:
         self.timeline = Timeline()
         self.disk = Disk(MachineClocks(self.timeline), self.timeline)
-        lease = self.disk.acquire("c1", 0.0, 20.0)
+        lease = self.disk.acquire("c1", 20.0)
         assert isinstance(lease, Lease)
         self.lease = lease
         self.controller = Stopped()
