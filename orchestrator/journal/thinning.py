@@ -5,7 +5,9 @@ entries go that hold nothing but verdict changes, that no story tells of (`slice
 and that are neither the latest verdict nor the latest "down" of a check among those looked at together.
 
 What is gone leaves a gap: the hash before it, the hash of its last entry, and an entry that binds both. So the chain
-goes on through it: entries on either side cannot be changed, and nobody can add a gap of their own.
+goes on through it by that entry: what is on either side cannot be changed without changing it. A head that was kept
+elsewhere before that entry was written vouches only for what is behind the gap's last entry; so what it is the head of
+stays until a later one is kept.
 """
 
 from __future__ import annotations
