@@ -58,9 +58,11 @@ def plan_digest(turn: Turn, service: Service, move: Move, steps: list[r.PlannedS
     out: list[Fence | Isolation] = [x.fence for _, x in of if x.fence is not None]
     out += [x.isolation for kind, x in of if kind.isolates and x.isolation]
     books = [*filter(None, (move.prepare, move.playbook, move.finish)), *(x.playbook for x in out)]
-    bound = [*books, *(x.proven_when for x in out if x.proven_when is not None)]
+    proofs = [x.proven_when for x in out if x.proven_when is not None]
+    asked = [turn.model.checks.get(check) for proof in proofs for check in proof.checks()]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps)]
-    parts += [dumps(encode(x)).decode() for x in bound]
+    parts += [dumps(encode(x)).decode() for x in (*books, *proofs)]
+    parts += [dumps([x.host, x.probe, x.vantage, dict(x.options)]).decode() for x in asked if x is not None]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
