@@ -18,6 +18,7 @@ from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.turn import Turn
 
 LOOK_S = 10.0  # how long a look waits for a clear answer
+SHOWN = 8  # characters of a plan's digest, where a person is asked
 
 
 def plan_steps(
@@ -110,6 +111,11 @@ def facts_for(turn: Turn, run: Run, step: Step) -> dict[str, Json]:
         "bascule_place": (step.place or started.to_place or started.from_place or "").rpartition("/")[2],
     }
     return names
+
+
+def approving(run: Run) -> str:
+    """What approves this run, and no other one that has its id: of another workspace, or of a journal put back."""
+    return f"bascule approve {run.id} --plan {run.started.plan_digest[:SHOWN]}"
 
 
 def beginning(run: Run) -> str:
