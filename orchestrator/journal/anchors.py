@@ -64,19 +64,24 @@ def keep(head: Head, anchors: Anchors, name: str) -> dict[str, str]:
 
 
 def heads_of(text: str, *names: str) -> list[Head]:
-    """The heads of this workspace: of lines that name none, and of those that name it."""
-    return heads_in("\n".join(line for line in text.splitlines() if not (x := line.split()[2:3]) or x[0] in names))
+    """The heads of this workspace: of lines that name none, and of those that name it, by the first name that is there.
+
+    A later name may be another workspace's as well.
+    """
+    lines = [(line, "".join(line.split()[2:3])) for line in text.splitlines()]
+    named = next((name for name in names if any(name == of for _, of in lines)), "")
+    return heads_in("\n".join(line for line, of in lines if of in ("", named)))
 
 
 def kept(anchors: Anchors, *names: str) -> list[Head]:
     """The heads of this workspace that can be read back: from the file, and from the clone's. In order."""
-    found: list[Head] = []
+    found: list[str] = []
     for path in (anchors.file, *(anchors.git / file_name(name) for name in names if anchors.git)):
         try:
-            found += heads_of(path.read_text(encoding="utf-8", errors="replace"), *names) if path else []
+            found += path.read_text(encoding="utf-8", errors="replace").splitlines() if path else []
         except OSError:
             continue  # not there yet, or not now
-    return sorted(found, key=lambda head: head.seq)
+    return sorted(heads_of("\n".join(found), *names), key=lambda head: head.seq)
 
 
 def name_of(workspace: Path) -> str:
