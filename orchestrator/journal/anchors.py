@@ -68,7 +68,7 @@ def heads_of(text: str, *names: str) -> list[Head]:
 
     A later name may be another workspace's as well.
     """
-    lines = [(line, "".join(line.split()[2:3])) for line in text.splitlines()]
+    lines = [(line, "" if line.startswith("{") else "".join(line.split()[2:3])) for line in text.splitlines()]
     named = next((name for name in names if any(name == of for _, of in lines)), "")
     return heads_in("\n".join(line for line, of in lines if of in ("", named)))
 
