@@ -81,7 +81,7 @@ class Upkeep:
         self._keep_s: float | None = None
         self._stop = threading.Event()
         self._anchored: Head | None = None
-        self._kept_upto: int | None = None  # the newest head that can be read back is this entry's: it stays
+        self._kept_upto = 0  # the newest head that was kept is this entry's: it stays
         self._anchored_at = self._thinned_at = -float("inf")
         self._let_go = 0
         self._failed: dict[str, str] = {}
@@ -98,6 +98,7 @@ class Upkeep:
             keep_s = settings.keep_s
         if anchors != self._anchors:
             self._anchored_at = -float("inf")
+            self._kept_upto = 0
         if keep_s != self._keep_s:
             self._thinned_at = -float("inf")
         self._anchors, self._keep_s = anchors, keep_s

@@ -153,6 +153,25 @@ async def test_a_running_daemon_lets_go_while_another_writes(small: Small, monke
     journal.close()
 
 
+async def test_while_no_head_can_be_kept_elsewhere_nothing_is_let_go_of(small: Small, tmp_path: Path) -> None:
+    """The one that was kept last, and cannot be read now, may be of what would go."""
+    journal, lease = await held(small)
+    verdicts = [VerdictChanged(float(n), "acme/x", Verdict.UP, Verdict.DOWN, None, "") for n in range(600)]
+    journal.append_all(lease, [Draft(x.at, x.at, [x], {}) for x in verdicts])
+    journal.checkpoint(journal.last_seq(), {})
+    away = tmp_path / "mount"
+    kept = Upkeep(small.path, journal, JournalSettings(keep_s=1.0, anchor_file=away / "heads"), in_thread)
+    kept._axis_now = lambda: 1e6
+    assert await kept._anchor_within(kept._anchors)
+    assert kept._thin(lease)
+    assert kept.told()["let_go"] == 0  # type: ignore[index,call-overload]
+    away.mkdir()
+    assert not await kept._anchor_within(kept._anchors)
+    assert kept._thin(lease)
+    assert kept.told()["let_go"] > 500  # type: ignore[index,call-overload,operator]
+    journal.close()
+
+
 async def test_it_ends_though_its_settings_have_just_changed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """Told to end in each instant after a reload: what has just been heard does not make it forget that."""
     monkeypatch.setattr(upkeep, "FIRST_AFTER_S", 0.0)
