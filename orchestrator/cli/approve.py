@@ -15,20 +15,23 @@ if TYPE_CHECKING:
 NOBODY = Speaker()
 
 
-def approve(run: str, /, *, fenced: str | None = None, speaker: Speaker = NOBODY) -> int:
+def approve(run: str, /, *, plan: str | None = None, fenced: str | None = None, speaker: Speaker = NOBODY) -> int:
     """Approve a run that waits for a person.
 
     Parameters
     ----------
     run
         The run's id: `bascule status` shows it.
+    plan
+        The plan that you were shown: a run of this id with another one is not approved.
     fenced
         The place (client/name) that you state cannot act any more: you have seen it dark.
     """
     from orchestrator.cli.words import say
     from orchestrator.core.events import WordKind
 
-    options: dict[str, Json] = {"fenced": fenced} if fenced else {}
+    given = {"plan": plan, "fenced": fenced}
+    options: dict[str, Json] = {name: value for name, value in given.items() if value}
     return say(WordKind.APPROVE, run, speaker, options, about="run")
 
 

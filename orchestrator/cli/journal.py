@@ -118,7 +118,7 @@ def _opened(workspace: Path) -> Iterator[Journal | None]:
 
 def _heads(given: str, workspace: Path) -> list[Head]:
     """The heads of a text, or this workspace's heads in a file. Raises CallWrong where there is none."""
-    from orchestrator.journal.anchors import heads_in, heads_of, name_of
+    from orchestrator.journal.anchors import heads_in, heads_of, names_of
 
     if found := heads_in(given):
         return found
@@ -129,7 +129,7 @@ def _heads(given: str, workspace: Path) -> list[Head]:
             f"--head {given} is no NUMBER:HASH, and no file that can be read: {error.strerror}",
             "Give what `bascule journal head` printed, or the file that it was kept in",
         ) from None
-    found = heads_of(text, name_of(workspace))
+    found = heads_of(text, *names_of(workspace))
     if not found:
         of = " of this workspace" if heads_in(text) else ""
         raise CallWrong(f"{given} holds no head{of}", "It wants a line as `bascule journal head` prints it")

@@ -22,6 +22,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.events import OF_RUNS, TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
+from orchestrator.core.runs.plan import approving
 from orchestrator.core.state.decided import Run
 from orchestrator.reports.reader import Reader, reading_all
 from orchestrator.reports.status import run_now
@@ -200,7 +201,7 @@ class Follower:
                 line(Part(f"run {run.id} needs a person: ", "bold yellow"), now.needs),
                 line(
                     "  it keeps its resources; type: ",
-                    Part(f"bascule approve {run.id}", "bold"),
+                    Part(approving(run), "bold"),
                     " or ",
                     Part(f"bascule abort {run.id}", "bold"),
                 ),

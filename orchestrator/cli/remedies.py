@@ -17,6 +17,7 @@ from orchestrator.core.records import TierState
 from orchestrator.core.rules import failback, speakers
 from orchestrator.core.rules.ladder import books_of, to_fence
 from orchestrator.core.rules.standing_words import with_its_client
+from orchestrator.core.runs.plan import approving
 from orchestrator.core.state.decided import EVERYTHING, Decided, Run
 from orchestrator.core.turn import Turn
 
@@ -78,6 +79,8 @@ class Refused:
             bits += ["--for", _length(for_s)]
         if word.kind is WordKind.MAINTENANCE_END:
             bits.append("--end")
+        if word.kind is WordKind.APPROVE and word.options.get("plan"):
+            bits += ["--plan", str(word.options["plan"])]
         if word.kind is WordKind.APPROVE and fence and word.options.get("fenced"):
             bits += ["--fenced", str(word.options["fenced"])]
         if word.kind in (WordKind.FAILOVER, WordKind.FAILBACK):
@@ -178,11 +181,11 @@ def _elsewhere(x: Refused) -> list[Remedy]:
     """The named move does not lead from here: what does."""
     if x.word.kind is WordKind.APPROVE:
         run = x.decided.runs.get(x.word.subject)
-        places = [s.place for s in run.fences if s.place] if run else []
-        found = [
-            Remedy("name a place that it fences", f"bascule approve {x.word.subject} --fenced {p}") for p in places
-        ]
-        return [*found[:1], Remedy("approve it without", f"bascule approve {x.word.subject}")]
+        if run is None:
+            return []
+        places = [s.place for s in run.fences if s.place]
+        found = [Remedy("name a place that it fences", f"{approving(run)} --fenced {p}") for p in places]
+        return [*found[:1], Remedy("approve it without", approving(run))]
     if x.reason is Reason.WRONG_PLACE and x.word.options.get("fenced"):
         return [Remedy("say it without that place", x.again("--dry-run", fence=False))]
     service = x.service
@@ -230,6 +233,12 @@ def _seen(command: str, do: str) -> Callable[[Refused], list[Remedy]]:
         return [Remedy(do, command.format(subject=x.word.subject, service=service.id if service else "").rstrip())]
 
     return found
+
+
+def _another_plan(x: Refused) -> list[Remedy]:
+    run = x.decided.runs.get(x.word.subject)
+    about = f"bascule status {run.started.service}" if run else "bascule status"
+    return [Remedy("say it in the workspace that asked (--workspace); what this run would do", about)]
 
 
 def _in_incident(x: Refused) -> list[Remedy]:
@@ -334,6 +343,7 @@ ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
     Reason.NO_SUCH_SERVICE: _seen("bascule status", "see what there is"),
     Reason.NO_SUCH_MOVE: _seen("bascule status {service}", "see its moves"),
     Reason.NO_SUCH_RUN: _seen("bascule incidents", "see the runs that there were"),
+    Reason.ANOTHER_PLAN: _another_plan,
     Reason.NOT_WAITING: _not_waiting,
     Reason.ALREADY_ENDED: _seen("bascule report {subject}", "see how"),
     Reason.AT_HOME: _seen("bascule status {service}", "nothing has to go back; see where it is"),

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from orchestrator.core.events import Peer
 from orchestrator.core.model import Json
-from orchestrator.shell.peer import peer_of
+from orchestrator.shell.peer import has_ended, peer_of
 
 Message = dict[str, Json]
 Handle = Callable[[Message, Peer], Awaitable[Message]]
@@ -130,6 +130,8 @@ class WordsSocket:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = peer_of(writer.get_extra_info("socket"))
         refusal = _may_not(peer)
+        if refusal is None and has_ended(writer.get_extra_info("socket"), peer):
+            refusal = f"process {peer.pid}, which connected, has ended: whose login speaks here cannot be told"
         if refusal is None and len(self._tasks) > CLIENTS_MAX:
             refusal = f"{CLIENTS_MAX} clients are connected already"
         if refusal is not None:

@@ -63,29 +63,39 @@ def keep(head: Head, anchors: Anchors, name: str) -> dict[str, str]:
     return failed
 
 
-def heads_of(text: str, name: str) -> list[Head]:
-    """The heads of this workspace: of lines that name none, and of those that name it."""
-    return heads_in("\n".join(line for line in text.splitlines() if line.split()[2:3] in ([], [name])))
+def heads_of(text: str, *names: str) -> list[Head]:
+    """The heads of this workspace: of lines that name none, and of those that name it, by the first name that is there.
+
+    A later name may be another workspace's as well.
+    """
+    lines = [(line, "" if line.startswith("{") else "".join(line.split()[2:3])) for line in text.splitlines()]
+    named = next((name for name in names if any(name == of for _, of in lines)), "")
+    return heads_in("\n".join(line for line, of in lines if of in ("", named)))
 
 
-def kept(anchors: Anchors, name: str) -> list[Head]:
-    """The heads of this workspace that can be read back: from the file, and from the clone's."""
-    found: list[Head] = []
-    for path in (anchors.file, anchors.git / file_name(name) if anchors.git else None):
+def kept(anchors: Anchors, *names: str) -> list[Head]:
+    """The heads of this workspace that can be read back: from the file, and from the clone's. In order."""
+    found: list[str] = []
+    for path in (anchors.file, *(anchors.git / file_name(name) for name in names if anchors.git)):
         try:
-            found += heads_of(path.read_text(encoding="utf-8", errors="replace"), name) if path else []
+            found += path.read_text(encoding="utf-8", errors="replace").splitlines() if path else []
         except OSError:
             continue  # not there yet, or not now
-    return found
+    return sorted(heads_of("\n".join(found), *names), key=lambda head: head.seq)
 
 
 def name_of(workspace: Path) -> str:
     """What tells this workspace's heads from another's in one file: its identity, else its folder's name."""
+    return names_of(workspace)[0]
+
+
+def names_of(workspace: Path) -> list[str]:
+    """Every name that its heads may stand under: whoever can write the journal can write its identity, too."""
     try:
-        found = (workspace / ".bascule" / "identity").read_text(encoding="utf-8").strip()
-    except OSError:
-        found = ""
-    return found or "".join(workspace.name.split()) or "workspace"
+        found = (workspace / ".bascule" / "identity").read_text(encoding="utf-8").split()[:1]
+    except (OSError, ValueError):
+        found = []
+    return list(dict.fromkeys([*found, "".join(workspace.name.split()) or "workspace"]))
 
 
 def file_name(name: str) -> str:

@@ -134,14 +134,15 @@ class Gap:
         return Bind(Bound.GAP, self.name, sha256(self.before + self.after))
 
 
-def difference(head: Head, last: int, there: bytes | None, gap: Gap | None) -> str | None:
-    """Why a journal that ends at `last` is not the one that had this head; `there`: the hash of that entry now."""
+def difference(head: Head, last: int, there: bytes | None, gap: Gap | None, *, newest: bool) -> str | None:
+    """Why a journal that ends at `last` is not the one that had this head; `there`: the hash of that entry now.
+
+    What was let go of since cannot be compared, the hash kept in its place neither: anybody could have put that there.
+    """
     if head.seq > last:
         return f"it ends at entry {last}, and entry {head.seq} was there"
     if there is None and gap is not None:
-        there = gap.after if gap.last == head.seq else None
-        if there is None:
-            return None  # let go of since
+        return f"it says that entry {head.seq} was let go of, and no later head was kept" if newest else None
     return None if there is not None and there.hex() == head.hash else f"entry {head.seq} is not the one that it was"
 
 

@@ -59,12 +59,13 @@ class Examination:
         self._gaps = gaps
         self._anchored: dict[int, list[Head]] = {}
         self._given = len(anchored)
-        self._fit = 0  # how many of these heads are this journal's
-        self._compared = 0  # the latest entry of which one is
+        self._newest = max((head.seq for head in anchored), default=0)
+        self._fits: list[int] = []  # the entries whose heads these are, of this journal
         self.faults: list[ChainFault] = []
         self.notes: list[str] = []
         self._binds: dict[tuple[Bound, str], str] = {}
         self._bound_at: dict[tuple[Bound, str], list[int]] = {}
+        self._gaps_bound_at: dict[tuple[str, str], int] = {}  # name and hash to the first entry that names it so
         self._used: list[chain.Gap] = []
         self._hashes: dict[int, bytes] = {}
         self._wanted = {kept.seq for kept in beside.checkpoints}
@@ -110,12 +111,17 @@ class Examination:
                 self._add(ChainFault(self._after, Fault.ALTERED, "it is not the entry that the gap after it follows"))
             self._used.append(gap)
             for number in [n for n in self._anchored if gap.first <= n <= gap.last]:
-                if number == gap.last:
-                    self._compare(number, gap.after)
-                else:
-                    del self._anchored[number]
-                    self.notes.append(f"entry {number}, which was anchored, was let go of: compare with a later head")
+                self._let_go_of(number)
             self._after, self._previous = gap.last, gap.after
+
+    def _let_go_of(self, number: int) -> None:
+        """There is nothing to compare: anybody could have put a gap there, with the hash that was anchored."""
+        del self._anchored[number]
+        why = f"entry {number}, which was anchored, was let go of: compare with a later head"
+        if number == self._newest:
+            self._add(ChainFault(number, Fault.MISSING, f"no later one was given, and {why}"))
+        else:
+            self.notes.append(why)
 
     def _entry(self, entry: Entry) -> None:
         if entry.epoch < self._epoch:
@@ -131,7 +137,9 @@ class Examination:
             self._add(ChainFault(entry.seq, Fault.ALTERED, why, f"index of entry {entry.seq}"))
         for bind in entry.binds:
             self._binds[bind.kind, bind.name] = bind.sha256
-            if bind.kind is not Bound.GAP:
+            if bind.kind is Bound.GAP:
+                self._gaps_bound_at.setdefault((bind.name, bind.sha256), entry.seq)
+            else:
                 self._bound_at.setdefault((bind.kind, bind.name), []).append(entry.seq)
 
     def _compare(self, seq: int, digest: bytes) -> None:
@@ -140,8 +148,7 @@ class Examination:
                 why = f"it was anchored with hash {head.hash[:16]}…, and has {digest.hex()[:16]}… now"
                 self._add(ChainFault(seq, Fault.REWRITTEN, why))
                 continue
-            self._fit += 1
-            self._compared = max(self._compared, seq)
+            self._fits.append(seq)
 
     def examined(self) -> Examined:
         """Everything that was found. Call it when all entries were looked at."""
@@ -209,6 +216,7 @@ class Examination:
         return self._beside.bound(kind, name) not in self._bound_at[kind, name]
 
     def _say_what_is_not_known(self, last: Head) -> None:
+        compared = max(self._fits, default=0)
         if not last.seq:
             return
         if not self._given:
@@ -216,14 +224,37 @@ class Examination:
                 "compared with no head kept elsewhere: that its end was cut off, or that somebody wrote a whole chain"
                 " anew from some entry on, could not be seen (`bascule journal head`, `journal: {anchor: …}`)"
             )
-        elif self._fit < self._given:  # that is a fault, and more is known than that something could not be seen
-            known = f"up to entry {self._compared} it is" if self._compared else "at no entry is it shown to be"
-            self.notes.append(f"{known} the journal whose head was kept elsewhere")
-        elif self._compared < last.seq:
+            return
+        if len(self._fits) < self._given or compared < last.seq:
+            known = f"up to entry {compared} it is" if compared else "at no entry is it shown to be"
+            after = "; of the entries after it, that some were cut off or written anew could not be seen"
+            more = after if len(self._fits) == self._given else ""  # else that is a fault, or said already
+            self.notes.append(f"{known} the journal whose head was kept elsewhere{more}")
+        if (untold := self._not_shown(compared)) is not None:
+            gap, bound = untold
             self.notes.append(
-                f"up to entry {self._compared} it is the journal whose head was kept elsewhere; of the entries after"
-                " it, that some were cut off or written anew could not be seen"
+                f"of its entries up to {gap.last} that cannot be told: after the head was kept, entry {bound} let go of"
+                f" entries {gap.name}, through which no hash goes; compare with a later head"
             )
+
+    def _not_shown(self, compared: int) -> tuple[chain.Gap, int] | None:
+        """The latest gap, and the entry that names it, behind which no head that fits vouches for anything.
+
+        The hashes on its sides are worth as much as the entry that names them: one that no head covers was written by
+        whoever wrote the gap.
+        """
+        shown: list[range] = []
+        for gap in reversed(self._used):
+            if gap.last > compared:
+                continue
+            shown.append(range(gap.last + 1, compared + 1))
+            compared = gap.first - 1
+            bound = self._gaps_bound_at.get((gap.name, gap.bind.sha256))
+            if bound is not None and not any(bound in each for each in shown):  # one that is not named is a fault
+                compared = max((seq for seq in self._fits if seq < gap.first), default=0)
+                if compared < gap.first - 1:
+                    return gap, bound
+        return None
 
     def _add(self, fault: ChainFault) -> None:
         if len(self.faults) == MOST_FAULTS:

@@ -186,8 +186,11 @@ class Journal(Leases, Protocol):
         """Number, hash and time of the latest entry: what to keep elsewhere, so that a cut or rewritten chain shows."""
         ...
 
-    def differs(self, head: Head) -> str | None:
-        """Why this is not the journal that had this head once; None: it is, as far as it can tell."""
+    def differs(self, head: Head, *, newest: bool = False) -> str | None:
+        """Why this is not the journal that had this head once; None: it is, as far as it can tell.
+
+        `newest`: no later head was kept, so this one's entry has to be there.
+        """
         ...
 
     def story(self, after: int = 0) -> Iterator[Entry]:
@@ -216,9 +219,10 @@ class Journal(Leases, Protocol):
         """A configuration stored earlier, or None. Raises JournalUnreadable where it is not as it was stored."""
         ...
 
-    def thin(self, lease: Lease, before: float) -> Iterator[int]:
+    def thin(self, lease: Lease, before: float, below: int | None = None) -> Iterator[int]:
         """Let go of entries older than `before` (on the axis) that no story and no state needs: see `thinning.py`.
 
+        `below`: only of those before this one, whose head is the latest that was kept elsewhere.
         In small transactions, one each time it is asked for the next: how many entries went. Raises as `append`.
         """
         ...

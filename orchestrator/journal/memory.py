@@ -149,9 +149,10 @@ class MemoryJournal:
         seq, body, digest = self._links[-1]
         return Head(seq, digest.hex(), chain.stamped(body.decode()).wall)
 
-    def differs(self, head: Head) -> str | None:
+    def differs(self, head: Head, *, newest: bool = False) -> str | None:
         """Why this is not the journal that had this head once."""
-        return chain.difference(head, self.last_seq(), self._hash_at(head.seq), self._gap_over(head.seq))
+        there, gap = self._hash_at(head.seq), self._gap_over(head.seq)
+        return chain.difference(head, self.last_seq(), there, gap, newest=newest)
 
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""
@@ -229,11 +230,11 @@ class MemoryJournal:
         """Every fault."""
         return list(self.examine().faults)
 
-    def thin(self, lease: Lease, before: float) -> Iterator[int]:
+    def thin(self, lease: Lease, before: float, below: int | None = None) -> Iterator[int]:
         """Let go of what nobody needs, below the oldest checkpoint."""
         told = self._plan()
         bound = {seq for (kind, _), (_, seq) in self._binds.items() if kind is not Bound.CHECKPOINT}
-        oldest = min(self.checkpoints, default=0)
+        oldest = min(self.checkpoints, default=0) if below is None else min(below, *self.checkpoints, self.last_seq())
         entries = [chain.entry_of(body) for seq, body, _ in self._links if seq < oldest]
         quiet = [e for e in entries if e.at < before and e.seq not in bound and not slices.within(told, e.seq)]
         for at in range(0, len(quiet), thinning.BLOCK):

@@ -176,10 +176,11 @@ class SqliteJournal:
         found = self._store.read(queries.ENTRY, (seq,))
         return Head(seq, digest.hex(), chain.stamped(found[0][0]).wall if found else 0.0)
 
-    def differs(self, head: Head) -> str | None:
+    def differs(self, head: Head, *, newest: bool = False) -> str | None:
         """Why this is not the journal that had this head once."""
         found = self._store.read(queries.ENTRY_HASH, (head.seq,))
-        return chain.difference(head, self.last_seq(), found[0][0] if found else None, self._gap_over(head.seq))
+        there, gap = found[0][0] if found else None, self._gap_over(head.seq)
+        return chain.difference(head, self.last_seq(), there, gap, newest=newest)
 
     def rows(self) -> Mapping[str, Json]:
         """The latest row of every check."""
@@ -283,11 +284,12 @@ class SqliteJournal:
             done = upto
             yield until - done
 
-    def thin(self, lease: Lease, before: float) -> Iterator[int]:
+    def thin(self, lease: Lease, before: float, below: int | None = None) -> Iterator[int]:
         """Let go of what nobody needs, below the oldest checkpoint that may be used."""
         yield from (0 for _ in self.index())
         found = self._store.read(queries.OLDEST_CHECKPOINT)[0][0]
-        last = beside.last_before(self._store, before, 0 if found is None else found - 1)
+        end = 0 if found is None else found - 1
+        last = beside.last_before(self._store, before, end if below is None else min(end, below - 1))
         told, at = self._plan(), 0
         while block := self._store.read(queries.QUIET_AFTER, (at, last, thinning.BLOCK)):
             at = block[-1][0]

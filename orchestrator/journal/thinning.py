@@ -6,7 +6,9 @@ still in use; and it is neither the latest verdict nor the latest "down" of a ch
 together.
 
 A gap takes their place: the hash before it, the hash of its last entry, and an entry that binds both. So the chain goes
-on through it. Entries on either side cannot be changed, and nobody can add a gap of their own.
+on through it by that entry, and entries on either side cannot be changed without changing it. A head that was kept
+elsewhere before that entry was written vouches only for what is behind the gap's last entry. So the entry of the newest
+kept head stays until a later one is kept.
 """
 
 from __future__ import annotations

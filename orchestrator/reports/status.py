@@ -18,6 +18,7 @@ from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, StepState, TierState, Verdict
+from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
 from orchestrator.core.turn import percentile
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, undeclared
@@ -155,11 +156,11 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     needs, say, refuse = "", "", ""
     current = run.current()
     if run.human is not None:
-        needs, say = f"{run.human.reason.value}: {run.human.evidence}", f"bascule approve {run.id}"
+        needs, say = f"{run.human.reason.value}: {run.human.evidence}", approving(run)
         refuse = f"bascule abort {run.id}"
     elif current is not None and current.kind.value == "approval" and run.approved is None:
         needs = "approval: " + ("; ".join(started.asks) or current.evidence or "the service is in mode ask")
-        say, refuse = f"bascule approve {run.id}", f"bascule reject {run.id}"
+        say, refuse = approving(run), f"bascule reject {run.id}"
     task = live.tasks.get((run.id, current.name)) if live and current else None
     shown = f"{task.host}: {task.name}: {task.status} {show_duration(task.took_s)}" if task else ""
     shown = UNWATCHED if unwatched else shown

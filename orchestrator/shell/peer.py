@@ -6,8 +6,10 @@ session began (which `sudo` and `su` do not change). $SUDO_USER is only what a p
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
+import select
 import socket
 import struct
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 from orchestrator.core.events import Peer
 
 NO_SESSION = 4294967295  # of no login: started at boot, or where the kernel keeps no such account
+SO_PEERPIDFD = 77  # Linux 6.5; no name in Python yet
 
 
 def peer_of(connection: socket.socket, claims: str = "") -> Peer:
@@ -22,6 +25,30 @@ def peer_of(connection: socket.socket, claims: str = "") -> Peer:
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _gid = struct.unpack("3i", raw)
     return _peer(pid, uid, claims)
+
+
+def has_ended(connection: socket.socket, peer: Peer) -> bool:
+    """Whether the process that made this connection is gone. Ask after `peer_of`: what that read is then nobody's.
+
+    It may have ended to be taken for one without a session, or for whoever gets its number next.
+    """
+    try:
+        process = connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except ProcessLookupError:
+        return True
+    except OSError:  # an older kernel
+        try:
+            process = os.pidfd_open(peer.pid)
+        except ProcessLookupError:
+            return True
+        except OSError as error:
+            return error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EPERM)  # of another process space; not to ask
+    try:
+        ended = select.poll()
+        ended.register(process, select.POLLIN)
+        return bool(ended.poll(0))
+    finally:
+        os.close(process)
 
 
 def myself() -> Peer:

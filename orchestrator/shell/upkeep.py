@@ -81,6 +81,7 @@ class Upkeep:
         self._keep_s: float | None = None
         self._stop = threading.Event()
         self._anchored: Head | None = None
+        self._kept_upto = 0  # the newest head that was kept is this entry's: it stays
         self._anchored_at = self._thinned_at = -float("inf")
         self._let_go = 0
         self._failed: dict[str, str] = {}
@@ -97,6 +98,7 @@ class Upkeep:
             keep_s = settings.keep_s
         if anchors != self._anchors:
             self._anchored_at = -float("inf")
+            self._kept_upto = 0
         if keep_s != self._keep_s:
             self._thinned_at = -float("inf")
         self._anchors, self._keep_s = anchors, keep_s
@@ -105,8 +107,8 @@ class Upkeep:
     def _refuse_another(self, journal: Journal) -> None:
         where = self._anchors.file or self._anchors.git
         found: list[Head] = []
-        name = anchoring.name_of(self._workspace)
-        reader = threading.Thread(target=lambda: found.extend(anchoring.kept(self._anchors, name)), daemon=True)
+        names = anchoring.names_of(self._workspace)
+        reader = threading.Thread(target=lambda: found.extend(anchoring.kept(self._anchors, *names)), daemon=True)
         reader.start()
         reader.join(READ_WITHIN_S)
         if reader.is_alive():  # a mount that hangs
@@ -114,7 +116,8 @@ class Upkeep:
             self._failed = {str(where): "it did not answer at the start: the journal was not compared with it"}
             return
         for head in found[-COMPARED:]:
-            why = journal.differs(head)
+            self._kept_upto = head.seq
+            why = journal.differs(head, newest=head.seq == found[-1].seq)
             if why is not None:
                 raise JournalUnreadable(
                     f"the journal is not the one whose head was kept in {where}: {why}",
@@ -138,15 +141,18 @@ class Upkeep:
         await asyncio.sleep(FIRST_AFTER_S)
         while True:
             self._changed.clear()
+            if time.monotonic() - self._thinned_at >= DAILY_S:
+                before = self._let_go
+                done = await asyncio.to_thread(self._thin, lease)
+                self._thinned_at = time.monotonic() - (0.0 if done else DAILY_S - AGAIN_S)
+                if self._let_go > before:  # what is behind a gap is covered by a head from after it
+                    self._anchored_at = -float("inf")
             if time.monotonic() - self._anchored_at >= DAILY_S:
                 failed = await self._anchor_within(self._anchors)
                 self._anchored_at = time.monotonic() - (DAILY_S - AGAIN_S if failed else 0.0)
                 self._failures = self._failures + 1 if failed else 0
                 if self._failures == TOLD_AT:
                     tell(self._notice(lease))
-            if time.monotonic() - self._thinned_at >= DAILY_S:
-                done = await asyncio.to_thread(self._thin, lease)
-                self._thinned_at = time.monotonic() - (0.0 if done else DAILY_S - AGAIN_S)
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._changed.wait()
@@ -197,7 +203,8 @@ class Upkeep:
                 journal.close()
             if head.seq:
                 failed = anchoring.keep(head, anchors, anchoring.name_of(self._workspace))
-                self._anchored = head if not failed else self._anchored
+                if not failed:
+                    self._anchored, self._kept_upto = head, head.seq
         except JournalError as error:
             failed = {"journal": error.reason}
         for where, why in failed.items():
@@ -215,7 +222,7 @@ class Upkeep:
         before = self._axis_now() - self._keep_s if self._keep_s is not None else -1.0
         gone = 0
         try:
-            for count in journal.thin(lease, before):
+            for count in journal.thin(lease, before, self._kept_upto if self._anchors else None):
                 gone += count
                 self._let_go += count
                 if self._stop.wait(PAUSE_S):

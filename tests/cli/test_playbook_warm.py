@@ -252,6 +252,21 @@ def test_where_no_socket_can_be_bound_it_is_elsewhere(tmp_path: Path, monkeypatc
         found.door.unlink()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="a directory of another user's is wanted")
+@pytest.mark.parametrize(("owner", "mode"), [(65534, 0o700), (0, 0o777)])
+def test_where_somebody_else_can_replace_its_directory_it_is_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, owner: int, mode: int
+) -> None:
+    """What listens there then would get the environment, secrets and all, and the terminal."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as theirs:  # a socket's path is short
+        Path(theirs).chmod(mode)
+        os.chown(theirs, owner, owner)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", theirs)
+        found = alone.find({})
+        assert found is None or not found.home.is_relative_to(theirs)
+        assert os.listdir(theirs) == []
+
+
 def test_the_one_that_stays_keeps_no_file_of_the_call_that_started_it(tmp_path: Path) -> None:
     """Its temporary files are its own, also where no socket fits into TMPDIR; that call leaves none."""
     found = Place(tmp_path)

@@ -243,6 +243,7 @@ STORIES = [
     Story(Reason.NO_SUCH_RUN, lab, X, "r9"),
     Story(Reason.ALREADY_ENDED, ended, A, "r1"),
     Story(Reason.ALREADY_ENDED, ended, X, "r1"),
+    Story(Reason.ANOTHER_PLAN, waiting, A, "r1", {"plan": "0123456789abcdef"}),
     Story(Reason.NOT_WAITING, at_work, A, "r1"),
     Story(Reason.NOT_WAITING, at_work, J, "r1"),
     Story(Reason.NOT_WAITING, ended, J, "r1"),

@@ -771,9 +771,20 @@ class TestGrowth:
         heads = [Head(e.seq, h) for e, h in zip(journal.entries(), hashes(journal), strict=True)][::400]
         sum(journal.thin(lease, before=1e9))
         found = journal.examine(heads)
+        assert [fault.seq for fault in found.faults] == [heads[-1].seq], "anybody could have put a gap over it"
+        found = journal.examine([*heads, journal.head()])
         assert found.faults == ()
         assert any("was let go of: compare with a later head" in note for note in found.notes)
         assert [journal.differs(head) for head in heads] == [None] * len(heads)
+        assert "was let go of" in (journal.differs(heads[-1], newest=True) or "")
+        assert journal.differs(journal.head(), newest=True) is None
+
+    def test_from_the_latest_head_that_was_kept_elsewhere_on_nothing_goes(self, world: World) -> None:
+        journal, lease = self.flapped(world)
+        sum(journal.thin(lease, before=1e9, below=1500))
+        left = [e.seq for e in journal.entries()]
+        assert [s for s in left if s >= 1500] == list(range(1500, journal.last_seq() + 1))
+        assert len(left) < journal.last_seq() - 1400
 
     def test_what_is_beside_a_gap_cannot_be_changed(self, world: World) -> None:
         journal, lease = self.flapped(world)

@@ -76,7 +76,8 @@ def test_a_console_that_cannot_be_asked_means_a_named_person_must_decide() -> No
     world.run(60)
     assert world.played == []
     asked = [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
-    assert [t.say for t in asked] == ["bascule approve r1"]
+    shown = world.engine.decided.runs["r1"].started.plan_digest[:8]
+    assert [t.say for t in asked] == [f"bascule approve r1 --plan {shown}"]
     assert "unknown" in asked[0].text
     assert world.say(WordKind.APPROVE, "r1", fenced="hq").accepted
     world.run(30)

@@ -61,6 +61,29 @@ def test_what_is_as_it_was_is_no_record() -> None:
     assert len(world.entries) == before
 
 
+@pytest.mark.parametrize(
+    "new", [{"probe": "nagios"}, {"options": {"command": ["true"]}}, {"host": "another"}, {"vantage": "elsewhere"}]
+)
+def test_what_proves_the_place_out_by_another_question_is_another_plan(new: dict[str, object]) -> None:
+    """It was approved that hq is fenced: a proof that is always good would leave that out."""
+    world = asked()
+    shown = world.decided().runs["r1"].started.plan_digest
+    checks = {**world.model.checks, "acme/hq-off": replace(world.model.checks["acme/hq-off"], **new)}  # type: ignore[arg-type]
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="m2", checks=checks)))
+    assert world.say(WordKind.APPROVE, "r1").reason == Reason.PLAN_CHANGED
+    world.run(5)
+    second = world.decided().runs["r2"]
+    assert second.started.move == world.decided().runs["r1"].started.move
+    assert second.started.plan_digest != shown
+
+
+def test_how_often_the_proof_is_asked_is_nothing_of_the_plan() -> None:
+    world = asked()
+    checks = {**world.model.checks, "acme/hq-off": replace(world.model.checks["acme/hq-off"], every_s=7.0)}
+    world.hears(e.ConfigurationLoaded(replace(world.model, digest="m2", checks=checks)))
+    assert world.say(WordKind.APPROVE, "r1").accepted
+
+
 def test_after_a_reload_the_move_is_asked_about_anew_and_its_place_has_not_failed() -> None:
     world = asked()
     move = world.decided().runs["r1"].started.move

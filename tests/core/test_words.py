@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Tier
 from orchestrator.core.reasons import Reason
@@ -264,6 +265,20 @@ def test_approvals_are_for_what_waits() -> None:
     assert world.say(WordKind.APPROVE, "r1").reason == Reason.ALREADY_ENDED.value
     assert world.say(WordKind.ABORT, "r1").reason == Reason.ALREADY_ENDED.value
     assert world.say(WordKind.REJECT, "r1").reason == Reason.NOT_WAITING.value
+
+
+def test_an_approval_of_what_another_workspace_showed_is_none() -> None:
+    """Two workspaces, or an older journal that was put back, have runs of one id: what was shown tells them apart."""
+    world = waiting_for_approval()
+    (asked,) = (told.say for told in world.told if told.kind is NoticeKind.APPROVAL_NEEDED)
+    shown = asked.removeprefix("bascule approve r1 --plan ")
+    assert world.decided().runs["r1"].started.plan_digest.startswith(shown)
+    for other in ("0123456789abcdef", shown[:4], "", 7):
+        answer = world.say(WordKind.APPROVE, "r1", plan=other)
+        assert (answer.accepted, answer.reason) == (False, Reason.ANOTHER_PLAN.value)
+        assert f"r1 is acme/geo-site for acme/erp, plan {shown}, and not plan" in answer.evidence
+    assert world.decided().runs["r1"].approved is None
+    assert world.say(WordKind.APPROVE, "r1", plan=shown, fenced="hq").accepted
 
 
 def test_no_is_an_answer_and_the_next_tier_is_asked_for() -> None:

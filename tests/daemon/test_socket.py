@@ -56,6 +56,30 @@ async def ask(listener: WordsSocket, request: Message) -> Message:
     return await asyncio.to_thread(client.ask, listener.path, request, 5.0)
 
 
+def left_by_another(connection: socket.socket, path: Path, reaped: bool) -> int:
+    """A process makes the connection, and leaves it to us; its number."""
+    process = os.fork()
+    if not process:
+        connection.connect(str(path))
+        os._exit(0)
+    os.waitid(os.P_PID, process, os.WEXITED | (0 if reaped else os.WNOWAIT))
+    return process
+
+
+@pytest.mark.parametrize("reaped", [True, False])
+async def test_who_connects_and_ends_at_once_is_not_heard(desk: tuple[Desk, WordsSocket], reaped: bool) -> None:
+    """Its session's login cannot be looked up any more: a word in it would be nobody's, or the next one's."""
+    _, listener = desk
+    with socket.socket(socket.AF_UNIX) as connection:
+        connecting = left_by_another(connection, listener.path, reaped)
+        connection.settimeout(5.0)
+        connection.sendall(json.dumps({"op": "word", "word": encode(WORD)}).encode() + b"\n")
+        answer = json.loads(await asyncio.to_thread(connection.recv, 65536))
+    assert answer == {
+        "error": f"process {connecting}, which connected, has ended: whose login speaks here cannot be told"
+    }
+
+
 async def test_a_word_gets_its_answer(desk: tuple[Desk, WordsSocket]) -> None:
     """Accepted, with reason and evidence."""
     reply = await ask(desk[1], {"op": "word", "word": encode(WORD)})

@@ -49,6 +49,9 @@ def test_two_workspaces_may_share_a_file(tmp_path: Path) -> None:
     assert len(file.read_text().splitlines()) == 3
     assert len(kept(Anchors(file=file), "a")) == 2
     assert len(heads_of(f"{HEAD}\n", "a")) == 1
+    assert len(heads_of('{"seq": 7, "hash": "' + "ab" * 32 + '", "wall": 1.0}\n', "a")) == 1, "JSON names none"
+    assert len(kept(Anchors(file=file), "b", "a")) == 1, "under its second name are another one's"
+    assert len(kept(Anchors(file=file), "c", "a")) == 2
 
 
 def test_in_git_it_is_committed_and_pushed(clone: Path, tmp_path: Path) -> None:

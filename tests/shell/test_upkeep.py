@@ -15,6 +15,7 @@ from orchestrator.config.settings import JournalSettings
 from orchestrator.core.commands import TellPeople
 from orchestrator.core.records import Verdict, VerdictChanged
 from orchestrator.journal.anchors import Anchors, heads_in
+from orchestrator.journal.chain import Gap
 from orchestrator.journal.journal import Draft, JournalUnreadable
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
@@ -22,6 +23,7 @@ from orchestrator.notify.in_thread import in_thread
 from orchestrator.shell import upkeep
 from orchestrator.shell.upkeep import Upkeep
 from orchestrator.shell.wiring import Controller
+from tests.journal.test_forged_gaps import Forger
 from tests.shell.small import Small, write
 
 pytestmark = pytest.mark.usefixtures("nothing_warm")
@@ -73,6 +75,34 @@ async def test_a_journal_that_was_cut_off_is_not_acted_on(small: Small, tmp_path
     await started_and_stopped(small)
 
 
+async def test_under_another_name_a_journal_that_was_cut_off_is_not_acted_on_either(
+    small: Small, tmp_path: Path
+) -> None:
+    """Whoever can cut the journal off can write beside it what its heads were looked for by."""
+    heads = tmp_path / "elsewhere"
+    write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
+    await started_and_stopped(small)
+    cut_off(journal_path(small.path), 1)
+    (small.path / ".bascule" / "identity").write_text("another\n")
+    with pytest.raises(JournalUnreadable, match="it ends at entry 1"):
+        await Controller(small.path).start()
+
+
+async def test_an_end_that_is_said_to_have_been_let_go_of_is_not_acted_on(small: Small, tmp_path: Path) -> None:
+    heads = tmp_path / "elsewhere"
+    write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
+    await started_and_stopped(small)
+    (head,) = heads_in(heads.read_text())
+    forger = Forger(journal_path(small.path))
+    gap = Gap(2, head.seq, forger.hash(1), forger.hash(head.seq))
+    forger.cut_off(1)
+    forger.write(head.seq + 1, gap.after, (gap,))
+    forger.let_go(gap, head.seq + 1)
+    forger.end(head.seq + 1)
+    with pytest.raises(JournalUnreadable, match=f"it says that entry {head.seq} was let go of"):
+        await Controller(small.path).start()
+
+
 async def test_an_altered_model_is_not_acted_on(small: Small) -> None:
     await started_and_stopped(small)
     db = sqlite3.connect(journal_path(small.path))
@@ -120,6 +150,25 @@ async def test_a_running_daemon_lets_go_while_another_writes(small: Small, monke
     await kept.end()
     assert journal.verify() == []
     assert len(list(journal.entries())) < journal.last_seq() - 5800
+    journal.close()
+
+
+async def test_while_no_head_can_be_kept_elsewhere_nothing_is_let_go_of(small: Small, tmp_path: Path) -> None:
+    """The one that was kept last, and cannot be read now, may be of what would go."""
+    journal, lease = await held(small)
+    verdicts = [VerdictChanged(float(n), "acme/x", Verdict.UP, Verdict.DOWN, None, "") for n in range(600)]
+    journal.append_all(lease, [Draft(x.at, x.at, [x], {}) for x in verdicts])
+    journal.checkpoint(journal.last_seq(), {})
+    away = tmp_path / "mount"
+    kept = Upkeep(small.path, journal, JournalSettings(keep_s=1.0, anchor_file=away / "heads"), in_thread)
+    kept._axis_now = lambda: 1e6
+    assert await kept._anchor_within(kept._anchors)
+    assert kept._thin(lease)
+    assert kept.told()["let_go"] == 0  # type: ignore[index,call-overload]
+    away.mkdir()
+    assert not await kept._anchor_within(kept._anchors)
+    assert kept._thin(lease)
+    assert kept.told()["let_go"] > 500  # type: ignore[index,call-overload,operator]
     journal.close()
 
 

@@ -20,7 +20,7 @@ from orchestrator.core.rules import approving, failback, ladder, policy, speaker
 from orchestrator.core.rules import overrides as overrides_
 from orchestrator.core.runs import endings, plan, run
 from orchestrator.core.runs.starting import is_planned, start_run
-from orchestrator.core.state.decided import EVERYTHING, covers
+from orchestrator.core.state.decided import EVERYTHING, Run, covers
 from orchestrator.core.turn import Turn
 
 LONGEST_S = 10 * 365 * 86400.0  # of a maintenance
@@ -271,6 +271,8 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     found = turn.decided.runs.get(word.subject)
     if found is None:
         return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
+    if (another := _another_plan(found, word)) is not None:
+        return another
     if found.ended is not None:
         ended = found.ended
         why = Reason.PLAN_CHANGED if ended.reason is Reason.PLAN_CHANGED else Reason.ALREADY_ENDED
@@ -298,6 +300,15 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     _accept(turn, word, consent)
     run.advance(turn, found)
     return consent
+
+
+def _another_plan(run: Run, word: WordSpoken) -> Refusal | None:
+    """An id is given again in another workspace, and in a journal that was put back: the plan is what was shown."""
+    shown, started = word.options.get("plan"), run.started
+    if shown is None or (len(str(shown)) >= plan.SHOWN and started.plan_digest.startswith(str(shown))):
+        return None
+    its = f"{run.id} is {started.move} for {started.service}, plan {started.plan_digest[: plan.SHOWN]}"
+    return Refusal(Reason.ANOTHER_PLAN, f"{its}, and not plan {str(shown)!r}")
 
 
 def _place(named: str, known: list[str]) -> str | None:

@@ -18,6 +18,7 @@ from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.turn import Turn
 
 LOOK_S = 10.0  # how long a look waits for a clear answer
+SHOWN = 8  # characters of a plan's digest, where a person is asked
 
 
 def plan_steps(
@@ -58,9 +59,11 @@ def plan_digest(turn: Turn, service: Service, move: Move, steps: list[r.PlannedS
     out: list[Fence | Isolation] = [x.fence for _, x in of if x.fence is not None]
     out += [x.isolation for kind, x in of if kind.isolates and x.isolation]
     books = [*filter(None, (move.prepare, move.playbook, move.finish)), *(x.playbook for x in out)]
-    bound = [*books, *(x.proven_when for x in out if x.proven_when is not None)]
+    proofs = [x.proven_when for x in out if x.proven_when is not None]
+    asked = [turn.model.checks.get(check) for proof in proofs for check in proof.checks()]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps)]
-    parts += [dumps(encode(x)).decode() for x in bound]
+    parts += [dumps(encode(x)).decode() for x in (*books, *proofs)]
+    parts += [dumps([x.host, x.probe, x.vantage, dict(x.options)]).decode() for x in asked if x is not None]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -108,6 +111,11 @@ def facts_for(turn: Turn, run: Run, step: Step) -> dict[str, Json]:
         "bascule_place": (step.place or started.to_place or started.from_place or "").rpartition("/")[2],
     }
     return names
+
+
+def approving(run: Run) -> str:
+    """What approves this run, and no other one that has its id: of another workspace, or of a journal put back."""
+    return f"bascule approve {run.id} --plan {run.started.plan_digest[:SHOWN]}"
 
 
 def beginning(run: Run) -> str:

@@ -16,7 +16,7 @@ from orchestrator.core.rules import ladder, policy
 from orchestrator.core.rules.approving import consequences
 from orchestrator.core.rules.policy import Finding
 from orchestrator.core.runs import endings, looking
-from orchestrator.core.runs.plan import beginning, changed, digest_as_started, facts_for, subject_of, work_of
+from orchestrator.core.runs.plan import approving, beginning, changed, digest_as_started, facts_for, subject_of, work_of
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.turn import FOREVER, Turn
@@ -331,7 +331,7 @@ def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
 
 def _ask_for_approval(turn: Turn, run: Run) -> None:
     started = run.started
-    say, no = f"bascule approve {run.id}", f"bascule reject {run.id}"
+    say, no = approving(run), f"bascule reject {run.id}"
     places = [s.place.rpartition("/")[2] for s in run.fences if s.place]
     by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
     uncontained = [s for s in run.steps if s.traits.contains and s.state is r.StepState.FAILED]
