@@ -114,6 +114,7 @@ def account(
         title=title,
         extent=(start_s, end_s),
         outages=outages,
+        taken_out=claims.taken_out(story) is not None,
         move_verified=moved is not None and moved.verified,
         rto_at_s=_rto_at(outages, rto_s),
     )

@@ -6,6 +6,7 @@ planned, skipped or over claims nothing; what a named person stated is told as t
     claim                          the record that must be there
     ---------------------------    -----------------------------------------------------------------------------
     from one place to another      `PlacementChanged` in it, or between its outages; verified: its run's verify, done
+    its place taken out            `MayActRemoved` of the place on record, without one that leads it elsewhere
     decided                        `StepBegan` of a step that prepares, fences or acts
     a place fenced                 its proof step, done; or its proof left out since a named person vouched for it
     acted                          the execute step, done
@@ -53,6 +54,21 @@ def moved(story: Story) -> Moved | None:
         return None
     run = mine.get(changes[-1].run) or next((x for x in story.between if x.started.run == changes[-1].run), None)
     return Moved(changes[0].was, changes[-1].place, run is not None and verified_at(run) is not None)
+
+
+def taken_out(story: Story) -> tuple[str, list[str]] | None:
+    """The place on record, where it was taken out and nothing was led elsewhere since, and where it may act."""
+    may_act = set(story.may_act)
+    place = story.episodes[0].opened.place if story.episodes else story.runs[0].started.from_place
+    for x in story.placements:
+        match x:
+            case r.PlacementChanged():
+                place = x.place
+            case r.MayActAdded():
+                may_act.add(x.place)
+            case r.MayActRemoved():
+                may_act.discard(x.place)
+    return None if place is None or place in may_act else (place, sorted(may_act))
 
 
 def telling(runs: list[RunStory]) -> RunStory | None:

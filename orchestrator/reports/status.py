@@ -235,6 +235,7 @@ def _service(
         say=_next(service, incident, run, found, condition, seen, live),
         moves=tuple(_moves(service, model, state, live)),
         priority=service.priority,
+        taken_out=found.taken_out,
         braked=braked,
     )
 

@@ -16,7 +16,7 @@ from orchestrator.core.runs import plan
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.decided import isolated_places
 from orchestrator.core.turn import Turn
-from orchestrator.reports.status_parts import recorded_before
+from orchestrator.reports.status_parts import recorded_before, taken_out
 
 
 def brakes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
@@ -40,6 +40,9 @@ def notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable
         yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
     if (led := _led_elsewhere(service, found, state)) is not None:
         yield led
+    if found.taken_out:
+        yield taken_out(found.place, found.may_act)
+        return
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)

@@ -5,7 +5,7 @@ The one rule it keeps: these are values; how each is found stands in `status.py`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.core.awareness.sight import Sight
@@ -22,6 +22,13 @@ def recorded_before(place: str | None, started: RunStarted) -> str:
     """That a service's place is the one on record, and that a move made for another may have led it elsewhere."""
     led = f"{started.run} ({started.move}), made for {started.service}, led to {started.to_place}"
     return f"{place or 'no place'} is its place from before, and it came back with {led}: where it is now is not known"
+
+
+def taken_out(place: str | None, may_act: Iterable[str]) -> str:
+    """That a service's place was taken out, and that no record leads it elsewhere."""
+    others = ", ".join(sorted(may_act))
+    led = f"it may be acting: {others}" if others else "no other place may be acting"
+    return f"{place}, its place on record, was taken out, and no move has led it elsewhere; {led}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,7 @@ class ServiceNow:
     was: str = ""  # the last condition on record, where nobody knows the present one
     say: str = ""  # the command to type next
     moves: tuple[MoveNow, ...] = ()
+    taken_out: bool = False  # its place is on record alone: it was taken out, and no move led it elsewhere since
     braked: tuple[str, ...] = ()  # of the notes: why nothing would be done by itself, or not without asking
 
 

@@ -132,7 +132,7 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
     missed = "RTO perhaps missed, nobody looked" if left + s.unseen_s >= 0 else f"RTO missed by {_clock(-left)}"
     budget = missed if over else f"budget left {_clock(left)}"
-    at = f"   at {_short(s.place)}" if s.place else ""
+    at = f"   {_at(s)}" if s.place else ""
     yield line(
         Part(s.id, "bold"),
         "  ",
@@ -174,6 +174,10 @@ def _standing(s: ServiceNow, down_s: float) -> str:
         last = f", {s.was} when last seen" if s.was and s.was != s.condition else ""
         return f"UNKNOWN{last}; {s.incident} not over, for {_clock(down_s)}{several}"
     return f"{s.condition.upper()} again; {s.incident} not over, for {_clock(down_s)}{several}"
+
+
+def _at(s: ServiceNow) -> str:
+    return f"{_short(s.place)} is out" if s.taken_out else f"at {_short(s.place)}"
 
 
 def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Line]:
@@ -251,7 +255,7 @@ def _run_extra(run: RunNow, indent: str, width: int) -> Iterable[Line]:
 
 def _quiet(s: ServiceNow, column: int, width: int, wall: float) -> Iterable[Line]:
     away = f"   (home is {_short(s.home)})" if s.home and s.place and s.place != s.home else ""
-    at = f"at {_short(s.place)}" if s.place else "no place"
+    at = _at(s) if s.place else "no place"
     engaged = "   by " + ", ".join(_short(m) for m in s.engaged) if s.engaged else ""
     mode = "" if s.mode == "auto" else f"   mode {s.mode}"
     was = f" (was {s.was})" if s.was and s.was != s.condition else ""

@@ -89,6 +89,7 @@ class Story:
     between: list[RunStory] = field(default_factory=list)  # planned ones that led it elsewhere between two outages
     model: Model | None = None
     configuration: str = ""
+    may_act: frozenset[str] = frozenset()  # where it might act when it began
 
     @property
     def of(self) -> Service | None:
@@ -216,7 +217,8 @@ class Stories(State):
     def _opened(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
         if isinstance(x, r.IncidentOpened):
             digest = self.decided.configuration
-            story = Story(x.incident, x.service, model=self._model(digest), configuration=digest)
+            may_act = frozenset(self.decided.services[x.service].may_act)
+            story = Story(x.incident, x.service, model=self._model(digest), configuration=digest, may_act=may_act)
             self.stories[x.incident] = story
         else:
             story = self.stories[x.incident]
@@ -249,7 +251,8 @@ class Stories(State):
             story = self.stories[x.incident]
             story.episodes[-1].runs.append(run)
         else:
-            story = Story(x.run, x.service, model=self._model(x.configuration), configuration=x.configuration)
+            model, may_act = self._model(x.configuration), frozenset(self.decided.services[x.service].may_act)
+            story = Story(x.run, x.service, model=model, configuration=x.configuration, may_act=may_act)
             self.stories[x.run] = story
         story.runs.append(run)
         self._runs[x.run] = (story, run)

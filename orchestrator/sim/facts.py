@@ -104,6 +104,7 @@ class Facts:
         self.outages: dict[str, list[OutageFacts]] = {}  # by incident
         self.incidents: dict[str, str] = {}  # service: its latest incident
         self.places: dict[str, str | None] = {}
+        self.may_act: dict[str, set[str]] = {}
         self.changes: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = []
         self.verdicts: dict[str, r.Verdict] = {}
         self.restarts: list[float] = []  # after which time was assumed
@@ -124,6 +125,11 @@ class Facts:
         name = self.incidents.get(service)
         return self.outages[name][-1] if name else None
 
+    def taken_out(self, service: str) -> bool:
+        """Whether the place that it is on record at was taken out, and it was led nowhere else since."""
+        place = self.places.get(service)
+        return place is not None and place not in self.may_act[service]
+
     # ---- inside
 
     def _began(self, x: r.ControllerBegan) -> None:
@@ -135,6 +141,7 @@ class Facts:
     def _configured(self, x: r.Configured) -> None:
         for name, home in x.homes.items():
             self.places.setdefault(name, home)
+            self.may_act.setdefault(name, {home} if home else set())
 
     def _opened(self, x: r.IncidentOpened) -> None:
         self.incidents[x.service] = x.incident
@@ -184,6 +191,10 @@ class Facts:
 
     def _changed(self, x: r.MayActAdded | r.MayActRemoved | r.MoveEngaged) -> None:
         self.changes.append(x)
+        if isinstance(x, r.MayActAdded):
+            self.may_act[x.service].add(x.place)
+        elif isinstance(x, r.MayActRemoved):
+            self.may_act[x.service].discard(x.place)
 
     def _verdict(self, x: r.VerdictChanged) -> None:
         self.verdicts[x.check] = x.verdict

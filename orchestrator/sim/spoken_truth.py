@@ -148,8 +148,11 @@ class SpokenTruth:
             return few
         if slots["outage"] != show_duration(x.at - outage.first_bad_at):
             return f"it is down for {show_duration(x.at - outage.first_bad_at)}"
-        if slots["place"] != (self._facts.places.get(slots["service"]) or "its place"):
-            return f"it is at {self._facts.places.get(slots['service'])}"
+        place = self._facts.places.get(slots["service"]) or "its place"
+        if self._facts.taken_out(slots["service"]):
+            place = " or ".join(sorted(self._facts.may_act[slots["service"]])) or place
+        if slots["place"] != place:
+            return f"it is at {place}"
         return self._together(slots, outage, x.at)
 
     def _seen_by_few(self, name: str, model: Model) -> str:

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.awareness.sight import ServiceSeen, Sight
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.events import ConfigurationLoaded, WordKind
+from orchestrator.core.events import AttemptEnd, ConfigurationLoaded, WordKind
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, zoned
@@ -24,7 +24,8 @@ from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import plain
-from tests.core.stage import lab
+from tests.core.stage import hq_loses_power, lab
+from tests.core.world import World
 from tests.reports.sample import FAILOVER, WALL, K, Tape, Written, approve, asked_act, first_act, second_act
 
 ASKING = (("preflight", K.PREFLIGHT), ("approval", K.APPROVAL), *FAILOVER[1:])
@@ -666,3 +667,44 @@ def test_a_move_in_effect_that_was_renamed_is_not_lost_from_sight(tape: Tape) ->
     for known, services in ((model, []), (renamed, ["acme/erp"])):
         now = status_now(stories.decided, known, tape.now, WALL, Live(daemon=True))
         assert [s.id for s in now.services if said in s.notes] == services
+
+
+def half_promoted() -> World:
+    """hq was fenced, geo's playbook failed half way, and the service works all the same: at geo, if anywhere."""
+    world = lab()
+    hq_loses_power(world)
+    world.outcomes["geo-site"] = AttemptEnd.FAILED
+    world.at(25.0, lambda: world.good("erp-transaction", "erp-at-geo"))
+    world.run(10)
+    return world
+
+
+def test_what_is_out_is_not_told_as_where_the_service_is() -> None:
+    world = half_promoted()
+    now = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=True))
+    lines = plain(status_lines(now, 200)).splitlines()
+    told = "acme/hq, its place on record, was taken out, and no move has led it elsewhere; it may be acting: acme/geo"
+    assert "acme/erp          up        hq is out   RTO 15:00" in lines
+    assert f"  {told}" in lines
+    stories = Stories({world.model.digest: world.model}.get).read(
+        Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
+    )
+    a = account(next(x for x in stories.stories.values() if x.service == "acme/erp"), stories.clock, world.now)
+    text = plain(account_lines(a, 200)).splitlines()
+    assert "  was at acme/hq" in text
+    assert f"  note: {told}" in text
+
+
+def test_nor_is_anybody_told_that_it_is_there_or_at_home() -> None:
+    world = half_promoted()
+    out = "acme/erp is on record at acme/hq, which was taken out, and acme/geo may act"
+    for kind, more, refused in (
+        (WordKind.FAILBACK, {}, Reason.NO_WAY_BACK),
+        (WordKind.FAILOVER, {"move": "return-hq"}, Reason.WRONG_PLACE),
+    ):
+        answer = world.say(kind, "acme/erp", **more)
+        assert (answer.accepted, answer.reason) == (False, refused.value)
+        assert answer.evidence.startswith(out)
+    world.silent("erp-transaction")
+    world.run(5)
+    assert any(x.text.startswith("acme/erp is down again at acme/geo for") for x in world.told)

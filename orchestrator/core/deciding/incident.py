@@ -150,7 +150,7 @@ def _tell_down(turn: Turn, service: Service, incident: Incident, what: str, evid
     sentence = Sentence.IS_DOWN if incident.episodes == 1 else Sentence.IS_DOWN_AGAIN
     text = sentence.say(
         service=service.id,
-        place=turn.state(service).place or "its place",
+        place=_where(turn, service),
         outage=show_duration(turn.now() - incident.episode_first_bad_at),
         together=show_duration(turn.now() - incident.clock_at),
         outages=incident.episodes,
@@ -158,6 +158,13 @@ def _tell_down(turn: Turn, service: Service, incident: Incident, what: str, evid
         evidence=evidence,
     )
     turn.tell(notice_of(incident, what), NoticeKind.INCIDENT_OPENED, service.id, text)
+
+
+def _where(turn: Turn, service: Service) -> str:
+    """The place on record; where that was taken out, those that may act."""
+    state = turn.state(service)
+    where = " or ".join(sorted(state.may_act)) if state.taken_out else ""
+    return where or state.place or "its place"
 
 
 def _tell_when_known(turn: Turn, service: Service, incident: Incident) -> None:

@@ -209,6 +209,19 @@ class ServiceState:
     frozen: r.ServiceFrozen | None = None
     formerly: list[tuple[float, str | None]] = field(default_factory=list)  # until when it was where, the latest last
 
+    @property
+    def taken_out(self) -> bool:
+        """Whether the place on record was taken out, and no record says that it was led elsewhere since."""
+        return self.place is not None and self.place not in self.may_act
+
+    @property
+    def stands(self) -> str:
+        """Where it is, as far as records tell: what follows "the service is"."""
+        if not self.taken_out:
+            return f"at {self.place or 'no place that was recorded'}"
+        others = f"{', '.join(sorted(self.may_act))} may act" if self.may_act else "no other place may act"
+        return f"on record at {self.place}, which was taken out, and {others}"
+
     def place_at(self, at: float) -> str | None:
         """Where it was at that time, as far back as it is remembered."""
         return next((place for until, place in self.formerly if until > at), self.place)
