@@ -155,7 +155,8 @@ class IncidentEnded:
     `rta_s` = recovered − the incident's first bad answer: after a relapse that includes what lay between, when it
     worked. `outage_s`: this outage alone; `down_s`: all outages of the incident together. `run`: the run that it is put
     down to, or beside which it came (`reason` says which). `unseen_s`: for so long before the first good answer nothing
-    was heard of a check that had been bad: it may have worked since.
+    was heard of a check that had been bad: it may have worked since. `well_s`: for so long its checks had been good,
+    while what was at work for it, or waited for a person, had not ended.
     """
 
     at: float
@@ -168,6 +169,12 @@ class IncidentEnded:
     down_s: float | None = None
     run: str | None = None
     unseen_s: float = 0.0
+    well_s: float = 0.0
+
+    @property
+    def perhaps_s(self) -> float:
+        """So long of its outage it may have worked."""
+        return self.unseen_s + self.well_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def account(
         rpo_s=rpo_s,
         rta=rta,
         rpa=rpa,
-        rto_met=_rto_met(rta, rto_s, outages, _unseen_s(story, unwatched_s or 0.0)),
+        rto_met=_rto_met(rta, rto_s, outages, _perhaps_s(story, now, unwatched_s or 0.0)),
         rpo_met=_met(rpa, rpo_s),
         milestones=_milestones(story, zero),
         phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
@@ -187,29 +187,35 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
         worked_s = (outages[-1].to_s or 0.0) - outages[0].from_s - total_s
         each = ", ".join(precise(x.seconds) for x in outages)
         several = f", of {len(outages)} outages ({each}); it worked for {precise(worked_s)} in between"
-    if unseen_s := _unseen_s(story, 0.0):
+    ends = [e.ended for e in story.episodes if e.ended is not None]
+    unseen_s, well_s = sum(e.unseen_s for e in ends), sum(e.well_s for e in ends)
+    if unseen_s or well_s:
         unseen = f"nothing was heard of its checks for {precise(unseen_s)} before the first good answer"
+        well = f"its checks had been good for {precise(well_s)} by then, and what was at work for it had not ended"
+        why = "; ".join([*([unseen] if unseen_s else []), *([well] if well_s else [])])
         assumed = any(c.assumed_gap_s > 0 for c in story.controllers)
-        return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{unseen}{several}", at_most=True)
+        return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{why}{several}", at_most=True)
     if any(c.assumed_gap_s > 0 for c in story.controllers):
         source = f"the controller's machine restarted: part is from the wall clock{several}"
         return Figure(total_s, Known.ASSUMED, source)
     return Figure(total_s, Known.MEASURED, f"first bad answer to the good answer that ended it{several}")
 
 
-def _unseen_s(story: Story, unwatched_s: float) -> float:
-    """Of the time without service: so long it may have worked, and nobody looked. `unwatched_s`: up to now."""
-    return sum(unwatched_s if e.ended is None else e.ended.unseen_s for e in story.episodes)
+def _perhaps_s(story: Story, now: float, unwatched_s: float) -> float:
+    """So long of the time without service it may have worked. `unwatched_s`: nobody looks, up to now."""
+    since = claims.well_since(story)
+    open_s = unwatched_s if since is None else max(unwatched_s, now - since)
+    return sum(open_s if e.ended is None else e.ended.perhaps_s for e in story.episodes)
 
 
-def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], unseen_s: float) -> bool | None:
+def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], perhaps_s: float) -> bool | None:
     """Of an outage that goes on nothing is known, until it is over the objective: that stays so.
 
-    Nor is it where it may have come back in time while nobody looked.
+    Nor is it where it may have come back in time: while nobody looked, or while what was at work went to its end.
     """
     total_s = sum(x.seconds for x in outages)
     over = rto_s is not None and total_s > rto_s
-    if over and rto_s is not None and total_s - unseen_s <= rto_s:
+    if over and rto_s is not None and total_s - perhaps_s <= rto_s:
         return None
     return False if rta.seconds is None and over else _met(rta, rto_s)
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
+from orchestrator.core.health.diagnosis import USABLE, evaluate
 from orchestrator.core.kinds import By, Reach
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.story import RunStory, StepStory, Story
@@ -54,6 +55,22 @@ def moved(story: Story) -> Moved | None:
         return None
     run = mine.get(changes[-1].run) or next((x for x in story.between if x.started.run == changes[-1].run), None)
     return Moved(changes[0].was, changes[-1].place, run is not None and verified_at(run) is not None)
+
+
+def well_since(story: Story) -> float | None:
+    """Since when the checks of a service in an open incident are good again, by their verdicts; None: they are not."""
+    service, episode = story.of, story.episodes[-1] if story.episodes else None
+    if service is None or episode is None or episode.ended is not None:
+        return None
+    since = episode.opened.at
+    restarts = [c.at for c in story.controllers if not c.same_boot and c.at > since]
+    verdicts = {} if restarts else dict(episode.verdicts)
+    asked = set(service.healthy_when.checks())
+    for x in story.checks:
+        if x.at >= max([episode.opened.at, *restarts]) and x.check in asked:
+            verdicts[x.check], since = x.verdict, x.at
+    found = evaluate(service.healthy_when, lambda name: verdicts.get(name, r.Verdict.UNKNOWN))
+    return since if found in USABLE else None
 
 
 def taken_out(story: Story) -> tuple[str, list[str]] | None:

@@ -14,7 +14,7 @@ from orchestrator.core.awareness.readiness import Item, Lack
 from orchestrator.core.awareness.sight import ServiceSeen
 from orchestrator.core.deciding.incident import IN_THE_DARK
 from orchestrator.core.durations import show_duration
-from orchestrator.core.health.diagnosis import evaluate
+from orchestrator.core.health.diagnosis import USABLE, evaluate
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, StepState, TierState, Verdict
@@ -212,6 +212,7 @@ def _service(
         incident=incident.id if incident else None,
         down_s=down_s,
         unseen_s=(live.silent_s or 0.0) if incident is not None and not live.daemon else 0.0,
+        well_s=_well_s(service, condition, incident, state, now) if incident is not None else 0.0,
         budget_left_s=left_s,
         decision=judged.decision.value if judged else "",
         reason=judged.reason.value if judged else "",
@@ -238,6 +239,14 @@ def _service(
         taken_out=found.taken_out,
         braked=braked,
     )
+
+
+def _well_s(service: Service, condition: Verdict, incident: d.Incident, state: d.Decided, now: float) -> float:
+    """How long its checks are good again in an incident that is not over."""
+    if condition not in USABLE:
+        return 0.0
+    changed = [v.at for c in service.healthy_when.checks() if (v := state.verdicts.get(c)) is not None]
+    return max(0.0, now - max([incident.episode_opened_at, *changed]))
 
 
 def _of_check(name: str, evidence: str) -> str:

@@ -6,7 +6,7 @@ thing derived is what was *usual* when a run began (the history up to then), whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -66,6 +66,7 @@ class Episode:
     """One outage: from its first bad answer to its recovery; a relapse is another episode of the same incident."""
 
     opened: r.IncidentOpened | r.IncidentReopened
+    verdicts: Mapping[str, r.Verdict] = field(default_factory=dict)  # then, of the service's own checks
     ended: r.IncidentEnded | None = None
     by: RunStory | None = None  # the run that its end names
     runs: list[RunStory] = field(default_factory=list)
@@ -230,7 +231,9 @@ class Stories(State):
         relevant, known = _relevant(story), story.checks[-200:]
         fell = [c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0]
         story.checks.extend(c for c in fell if c not in known)
-        story.episodes.append(Episode(x))
+        asked = story.of.healthy_when.checks() if story.of is not None else ()
+        verdicts = {c: self.decided.verdicts[c].verdict for c in asked if c in self.decided.verdicts}
+        story.episodes.append(Episode(x, verdicts))
         self._open[story.service] = story
         self._at_work(story)
 

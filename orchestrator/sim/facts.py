@@ -107,6 +107,7 @@ class Facts:
         self.may_act: dict[str, set[str]] = {}
         self.changes: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = []
         self.verdicts: dict[str, r.Verdict] = {}
+        self.changed_at: dict[str, float] = {}  # by check
         self.restarts: list[float] = []  # after which time was assumed
 
     def record(self, x: r.Record) -> None:
@@ -197,7 +198,7 @@ class Facts:
             self.may_act[x.service].discard(x.place)
 
     def _verdict(self, x: r.VerdictChanged) -> None:
-        self.verdicts[x.check] = x.verdict
+        self.verdicts[x.check], self.changed_at[x.check] = x.verdict, x.at
 
 
 _TOLD: dict[type, Callable[[Facts, Any], None]] = {

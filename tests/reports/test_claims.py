@@ -708,3 +708,22 @@ def test_nor_is_anybody_told_that_it_is_there_or_at_home() -> None:
     world.silent("erp-transaction")
     world.run(5)
     assert any(x.text.startswith("acme/erp is down again at acme/geo for") for x in world.told)
+
+
+@pytest.mark.parametrize(
+    ("well", "rto_met", "shown"), [(True, None, "RTO perhaps missed"), (False, False, "RTO missed by")]
+)
+def test_what_works_again_while_its_run_waits_has_not_missed_its_rto(
+    tape: Tape, well: bool, rto_met: bool | None, shown: str
+) -> None:
+    begun(tape)
+    tape.write(r.StepBegan(tape.now, "r4", "execute", 1), r.RunNeedsHuman(tape.now, "r4", Reason.UNDETERMINED, "lost"))
+    if well:
+        rose = r.VerdictChanged(tape.now + 5.0, "acme/erp-transaction", r.Verdict.DOWN, r.Verdict.UP, None, "HTTP 200")
+        tape.after(5.0).write(rose)
+    tape.after(600.0)
+    a = told(tape, "i4")
+    assert (a.state, a.rto_met) == ("with a person", rto_met)
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    assert shown in plain(status_lines(now, 200)).splitlines()[0]
