@@ -100,9 +100,7 @@ def telling(runs: list[RunStory]) -> RunStory | None:
 def decided_at(run: RunStory) -> float | None:
     """When the first thing began that cannot just be left alone any more."""
     begun = [
-        s.began_at
-        for s in run.steps.values()
-        if s.traits.reach > Reach.QUIET and s.attempts > 0 and s.began_at is not None
+        s.began_at for s in run.steps.values() if s.traits.reach > Reach.QUIET and s.begun and s.began_at is not None
     ]
     return min(begun, default=None)
 
@@ -142,13 +140,14 @@ def verified_at(run: RunStory) -> float | None:
 
 def begun(run: RunStory) -> bool:
     """Whether the move itself was begun."""
-    return any(s.traits.moves and s.attempts > 0 for s in run.steps.values())
+    return any(s.traits.moves and s.begun for s in run.steps.values())
 
 
 def failed(run: RunStory) -> bool:
     """Whether a run that did not end well failed: a step did, or something had been begun. Else it was stopped."""
     return any(
-        s.state is r.StepState.FAILED or (s.attempts > 0 and s.traits.reach > Reach.QUIET) for s in run.steps.values()
+        (s.state is r.StepState.FAILED and not s.refused) or (s.begun and s.traits.reach > Reach.QUIET)
+        for s in run.steps.values()
     )
 
 

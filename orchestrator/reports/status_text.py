@@ -305,7 +305,7 @@ def _asking(status: StatusNow) -> str:
         return ""
     p50, p99, most = (1000 * float(str(late.get(name, 0))) for name in ("p50_s", "p99_s", "max_s"))
     asked = counted(int(str(status.asking.get("checks", 0))), "check")
-    return f"{asked}; asked late in the last minute by {p50:.1f} ms (median), {p99:.1f} ms (p99), {most:.0f} ms (most)"
+    return f"{asked}; asked late in the last minute by {p50:.1f} ms (median), {p99:.1f} ms (p99), {most:.1f} ms (most)"
 
 
 def _wrapped(prefix: str, text: str, width: int, style: str) -> Iterable[Line]:

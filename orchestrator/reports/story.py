@@ -14,6 +14,7 @@ from orchestrator.core import records as r
 from orchestrator.core.events import OF_RUNS, TaskTime
 from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
+from orchestrator.core.reasons import Reason
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.fold import apply
 from orchestrator.core.turn import percentile
@@ -44,6 +45,16 @@ class StepStory:
     def traits(self) -> Traits:
         """What steps of its kind are."""
         return TRAITS[self.planned.kind]
+
+    @property
+    def refused(self) -> bool:
+        """Whether its only attempt was refused for a plan that was edited: nothing of it was begun."""
+        return self.reason == Reason.PLAN_CHANGED.value and self.attempts <= 1
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it was begun."""
+        return self.attempts > 0 and not self.refused
 
 
 @dataclass(slots=True)

@@ -22,9 +22,15 @@ class StepFacts:
     kind: r.StepKind
     place: str | None
     begun_at: float | None = None
+    attempts: int = 0
     state: r.StepState = r.StepState.PENDING
     at: float | None = None  # when it was over
     reason: Reason | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing of it was begun: its only attempt was of a plan that had been edited."""
+        return self.reason is Reason.PLAN_CHANGED and self.attempts <= 1
 
     @property
     def done_at(self) -> float | None:
@@ -54,13 +60,13 @@ class RunFacts:
     @property
     def tried(self) -> bool:
         """Whether anything of the move was begun."""
-        return any(s.begun_at is not None for s in self.of(r.StepKind.PREPARE, r.StepKind.EXECUTE))
+        return any(s.begun_at is not None and not s.refused for s in self.of(r.StepKind.PREPARE, r.StepKind.EXECUTE))
 
     @property
     def changed(self) -> bool:
         """Whether it failed, or had begun to change anything."""
-        begun = any(s.begun_at is not None for s in self.of(*CHANGES))
-        return begun or any(s.state is r.StepState.FAILED for s in self.steps.values())
+        begun = any(s.begun_at is not None and not s.refused for s in self.of(*CHANGES))
+        return begun or any(s.state is r.StepState.FAILED and not s.refused for s in self.steps.values())
 
     def out_at(self) -> tuple[float, bool] | None:
         """When every place that it was to fence was out, and whether all of that was proven; None: it was not so."""
@@ -169,7 +175,7 @@ class Facts:
     def _step_began(self, x: r.StepBegan) -> None:
         step = self.runs[x.run].steps[x.step]
         step.begun_at = x.at if step.begun_at is None else step.begun_at
-        step.state = r.StepState.RUNNING
+        step.state, step.attempts = r.StepState.RUNNING, x.attempt
 
     def _step_finished(self, x: r.StepFinished) -> None:
         step = self.runs[x.run].steps[x.step]

@@ -727,3 +727,13 @@ def test_what_works_again_while_its_run_waits_has_not_missed_its_rto(
     stories = tape.read()
     now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
     assert shown in plain(status_lines(now, 200)).splitlines()[0]
+
+
+def test_a_run_whose_plan_was_edited_before_its_first_step_began_decided_and_failed_nothing(tape: Tape) -> None:
+    begun(tape)
+    tape.write(r.StepBegan(tape.now, "r4", "fence:acme/hq", 1))
+    tape.write(r.StepFinished(tape.now, "r4", "fence:acme/hq", 1, r.StepState.FAILED, Reason.PLAN_CHANGED, "edited"))
+    stop(tape, [n for n, _ in FAILOVER[2:]], Reason.PLAN_CHANGED)
+    a = told(tape, "i4")
+    assert [x.state for x in a.runs] == ["stopped"]
+    assert a.milestones["decided"] is None

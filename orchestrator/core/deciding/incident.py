@@ -324,6 +324,7 @@ def _no_tier_left(turn: Turn, service: Service, incident: Incident, assessments:
     text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told)
     notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
     say = f"bascule failover {service.id} --dry-run" if service.ladder else f"bascule status {service.id}"
+    say = "bascule reload" if any(a.reason is Reason.PLAN_CHANGED for a in assessments) else say  # else it is refused
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
     turn.wake(turn.now() + RECONSIDER_S)
 

@@ -198,7 +198,7 @@ def _own(turn: Turn, service: Service, incident: Incident) -> Run | None:
 
 def _tried(run: Run) -> bool:
     """Whether anything of the move itself was begun; a fence alone brings nothing back."""
-    return any(s.attempt > 0 and s.traits.acts_at is not None for s in run.steps)
+    return any(s.begun and s.traits.acts_at is not None for s in run.steps)
 
 
 def _verified(turn: Turn, service: Service, incident: Incident, run: Run) -> bool:

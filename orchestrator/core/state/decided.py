@@ -53,6 +53,16 @@ class Step:
         return self.state in (r.StepState.DONE, r.StepState.FAILED, r.StepState.SKIPPED)
 
     @property
+    def refused(self) -> bool:
+        """Whether its only attempt was refused for a plan that was edited: the runner compares before it begins."""
+        return self.reason is Reason.PLAN_CHANGED and self.attempt <= 1
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it was begun."""
+        return self.attempt > 0 and not self.refused
+
+    @property
     def took_s(self) -> float | None:
         """From the first attempt's start to the end."""
         return None if self.began_at is None or self.ended_at is None else self.ended_at - self.began_at
@@ -132,7 +142,10 @@ class Run:
     @property
     def failed(self) -> bool:
         """Whether a step of it failed, or it had begun to change anything: else it was not made at all."""
-        return self.past_the_fence or any(s.state is r.StepState.FAILED for s in self.steps)
+        return any(
+            (s.state is r.StepState.FAILED and not s.refused) or (s.begun and s.traits.reach > Reach.QUIET)
+            for s in self.steps
+        )
 
     @property
     def verified_at(self) -> float | None:

@@ -238,9 +238,7 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     if (x.ok or verified) and started.incident and left and left != started.to_place:
         state.left[left] = x.at
     execute = run.execute
-    # A place that nothing was begun at has not failed: the runner had started nothing of an attempt it refused.
-    refused = execute is not None and execute.reason is Reason.PLAN_CHANGED
-    tried = execute is not None and execute.attempt > (1 if refused else 0)
+    tried = execute is not None and execute.begun  # a place that nothing was begun at has not failed
     if not x.ok and started.to_place and tried and not verified:
         state.left[started.to_place] = x.at
 
