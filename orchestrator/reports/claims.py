@@ -73,9 +73,9 @@ def well_since(story: Story) -> float | None:
     return since if found in USABLE else None
 
 
-def taken_out(story: Story) -> tuple[str, list[str]] | None:
-    """The place on record, where it was taken out and nothing was led elsewhere since, and where it may act."""
-    may_act = set(story.may_act)
+def taken_out(story: Story) -> tuple[str, str, list[str]] | None:
+    """The place on record where it is out and nothing was led elsewhere since, who states that, where it may act."""
+    may_act, stated = set(story.may_act), ""
     place = story.episodes[0].opened.place if story.episodes else story.runs[0].started.from_place
     for x in story.placements:
         match x:
@@ -85,7 +85,9 @@ def taken_out(story: Story) -> tuple[str, list[str]] | None:
                 may_act.add(x.place)
             case r.MayActRemoved():
                 may_act.discard(x.place)
-    return None if place is None or place in may_act else (place, sorted(may_act))
+                if x.place == place:
+                    stated = x.evidence.partition(" states that ")[0] if x.reason is Reason.FENCED_BY_HAND else ""
+    return None if place is None or place in may_act else (place, stated, sorted(may_act))
 
 
 def telling(runs: list[RunStory]) -> RunStory | None:

@@ -20,7 +20,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, StepState, TierState, Verdict
 from orchestrator.core.state import decided as d
 from orchestrator.core.turn import percentile
-from orchestrator.reports.status_notes import brakes, edited, going_back, notes, undeclared
+from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
     NOT_MADE,
     SETTLING,
@@ -237,6 +237,7 @@ def _service(
         moves=tuple(_moves(service, model, state, live)),
         priority=service.priority,
         taken_out=found.taken_out,
+        stated_out=stated_out(service, found, state) if found.taken_out else "",
         braked=braked,
     )
 

@@ -41,11 +41,20 @@ def notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable
     if (led := _led_elsewhere(service, found, state)) is not None:
         yield led
     if found.taken_out:
-        yield taken_out(found.place, found.may_act)
+        yield taken_out(found.place, stated_out(service, found, state), found.may_act)
         return
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)
+
+
+def stated_out(service: Service, found: d.ServiceState, state: d.Decided) -> str:
+    """Who states that its place cannot act; empty where that was proven."""
+    runs = [x for x in state.runs.values() if x.started.service == service.id]
+    tried = [x for x in runs if any(s.place == found.place and s.traits.takes_out and s.over for s in x.steps)]
+    last = max(tried, key=lambda x: x.started.at, default=None)
+    word = last.fenced_by_hand.get(found.place or "") if last is not None else None
+    return word.who if word is not None else ""
 
 
 def undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str]:

@@ -24,11 +24,12 @@ def recorded_before(place: str | None, started: RunStarted) -> str:
     return f"{place or 'no place'} is its place from before, and it came back with {led}: where it is now is not known"
 
 
-def taken_out(place: str | None, may_act: Iterable[str]) -> str:
-    """That a service's place was taken out, and that no record leads it elsewhere."""
+def taken_out(place: str | None, stated: str, may_act: Iterable[str]) -> str:
+    """That a service's place is out, by proof or as `stated` by a person, and that no record leads it elsewhere."""
     others = ", ".join(sorted(may_act))
     led = f"it may be acting: {others}" if others else "no other place may be acting"
-    return f"{place}, its place on record, was taken out, and no move has led it elsewhere; {led}"
+    out = f"cannot act, as {stated} states" if stated else "was taken out"
+    return f"{place}, its place on record, {out}, and no move has led it elsewhere; {led}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,8 @@ class ServiceNow:
     was: str = ""  # the last condition on record, where nobody knows the present one
     say: str = ""  # the command to type next
     moves: tuple[MoveNow, ...] = ()
-    taken_out: bool = False  # its place is on record alone: it was taken out, and no move led it elsewhere since
+    taken_out: bool = False  # its place is on record alone: it is out, and no move has led it elsewhere since
+    stated_out: str = ""  # who states that; empty: it was proven
     braked: tuple[str, ...] = ()  # of the notes: why nothing would be done by itself, or not without asking
 
 

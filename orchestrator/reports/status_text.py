@@ -178,7 +178,9 @@ def _standing(s: ServiceNow, down_s: float) -> str:
 
 
 def _at(s: ServiceNow) -> str:
-    return f"{_short(s.place)} is out" if s.taken_out else f"at {_short(s.place)}"
+    if not s.taken_out:
+        return f"at {_short(s.place)}"
+    return f"{_short(s.place)} out, {s.stated_out} states" if s.stated_out else f"{_short(s.place)} is out"
 
 
 def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Line]:

@@ -24,7 +24,7 @@ from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import plain
-from tests.core.stage import hq_loses_power, lab
+from tests.core.stage import lab
 from tests.core.world import World
 from tests.reports.sample import FAILOVER, WALL, K, Tape, Written, approve, asked_act, first_act, second_act
 
@@ -669,22 +669,31 @@ def test_a_move_in_effect_that_was_renamed_is_not_lost_from_sight(tape: Tape) ->
         assert [s.id for s in now.services if said in s.notes] == services
 
 
-def half_promoted() -> World:
-    """hq was fenced, geo's playbook failed half way, and the service works all the same: at geo, if anywhere."""
+def half_promoted(fenced: str | None = None) -> World:
+    """hq is out, geo's playbook failed half way, and the service works all the same: at geo, if anywhere."""
     world = lab()
-    hq_loses_power(world)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
     world.outcomes["geo-site"] = AttemptEnd.FAILED
-    world.at(25.0, lambda: world.good("erp-transaction", "erp-at-geo"))
+    if fenced is None:
+        world.good("hq-dark")
+    else:
+        world.run(15)
+        world.say(WordKind.APPROVE, "r1", fenced=fenced)
+    world.at(world.now + 5.0, lambda: world.good("erp-transaction", "erp-at-geo"))
     world.run(10)
     return world
 
 
-def test_what_is_out_is_not_told_as_where_the_service_is() -> None:
-    world = half_promoted()
+@pytest.mark.parametrize(
+    ("fenced", "head", "out"),
+    [(None, "hq is out", "was taken out"), ("hq", "hq out, Ada states", "cannot act, as Ada states")],
+)
+def test_what_is_out_is_not_told_as_where_the_service_is(fenced: str | None, head: str, out: str) -> None:
+    world = half_promoted(fenced)
     now = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=True))
     lines = plain(status_lines(now, 200)).splitlines()
-    told = "acme/hq, its place on record, was taken out, and no move has led it elsewhere; it may be acting: acme/geo"
-    assert "acme/erp          up        hq is out   RTO 15:00" in lines
+    told = f"acme/hq, its place on record, {out}, and no move has led it elsewhere; it may be acting: acme/geo"
+    assert f"acme/erp          up        {head}   RTO 15:00" in lines
     assert f"  {told}" in lines
     stories = Stories({world.model.digest: world.model}.get).read(
         Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
@@ -697,7 +706,7 @@ def test_what_is_out_is_not_told_as_where_the_service_is() -> None:
 
 def test_nor_is_anybody_told_that_it_is_there_or_at_home() -> None:
     world = half_promoted()
-    out = "acme/erp is on record at acme/hq, which was taken out, and acme/geo may act"
+    out = "acme/erp is on record at acme/hq, which counts as out, and acme/geo may act"
     for kind, more, refused in (
         (WordKind.FAILBACK, {}, Reason.NO_WAY_BACK),
         (WordKind.FAILOVER, {"move": "return-hq"}, Reason.WRONG_PLACE),

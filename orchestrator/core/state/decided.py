@@ -224,7 +224,7 @@ class ServiceState:
 
     @property
     def taken_out(self) -> bool:
-        """Whether the place on record was taken out, and no record says that it was led elsewhere since."""
+        """Whether the place on record was proven, or stated, to be out, and nothing was led elsewhere since."""
         return self.place is not None and self.place not in self.may_act
 
     @property
@@ -233,7 +233,7 @@ class ServiceState:
         if not self.taken_out:
             return f"at {self.place or 'no place that was recorded'}"
         others = f"{', '.join(sorted(self.may_act))} may act" if self.may_act else "no other place may act"
-        return f"on record at {self.place}, which was taken out, and {others}"
+        return f"on record at {self.place}, which counts as out, and {others}"
 
     def place_at(self, at: float) -> str | None:
         """Where it was at that time, as far back as it is remembered."""
