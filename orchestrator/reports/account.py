@@ -162,6 +162,9 @@ def _state(story: Story) -> tuple[str, str, str]:
     at_work = next((x.started for x in reversed(story.runs) if x.ended is None), None)
     if at_work is not None and (not judged or judged[-1].at < at_work.at):  # it was judged before
         return "open", at_work.reason.value, f"{at_work.run} ({at_work.move}) is at work"
+    over = story.runs[-1].ended if story.runs else None
+    if over is not None and judged and judged[-1].at < over.at:  # and nobody has judged it since
+        return "open", over.reason.value, f"{over.run} has ended: {over.evidence}"
     if judged:
         return "open", judged[-1].reason.value, judged[-1].evidence
     return "open", "", story.episodes[-1].opened.evidence
@@ -322,7 +325,10 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
         moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
         state = _tier_state(story, last, over)
         reason, evidence = last.reason.value, last.evidence
-        if state == STOPPED and mine and mine[-1].ended is not None:  # why it was chosen says nothing of its end
+        unjudged = last.state is r.TierState.RUNNING and state == r.TierState.WAITING.value
+        if (
+            (state == STOPPED or unjudged) and mine and mine[-1].ended is not None
+        ):  # why it was chosen says nothing of its end
             reason, evidence = mine[-1].ended.reason.value, mine[-1].ended.evidence
         if now and move not in now:
             evidence = f"{evidence}; no tier of the present ladder"

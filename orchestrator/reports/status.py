@@ -15,9 +15,10 @@ from orchestrator.core.awareness.sight import ServiceSeen
 from orchestrator.core.deciding.incident import IN_THE_DARK
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE, evaluate
+from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, StepState, TierState, Verdict
+from orchestrator.core.records import Decision, RunEnded, StepState, TierState, Verdict
 from orchestrator.core.state import decided as d
 from orchestrator.core.turn import percentile
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
@@ -157,6 +158,8 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     if run.human is not None:
         needs, say = f"{run.human.reason.value}: {run.human.evidence}", f"bascule approve {run.id}"
         refuse = f"bascule abort {run.id}"
+    elif current is not None and unwatched and ran_out(current, started.approval_expires_s, now):
+        needs = f"approval, which nobody gave within {show_duration(started.approval_expires_s)}: it is not made"
     elif current is not None and current.kind.value == "approval" and run.approved is None:
         needs = "approval: " + ("; ".join(started.asks) or current.evidence or "the service is in mode ask")
         say, refuse = f"bascule approve {run.id}", f"bascule reject {run.id}"
@@ -168,6 +171,11 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     return RunNow(
         run.id, started.service, started.move, origin, now - started.at, steps, shown, needs, say, refuse, would
     )
+
+
+def ran_out(step: d.Step, expires_s: float, now: float) -> bool:
+    """Whether an approval was asked for in vain, and only nobody has been there to end its run."""
+    return step.traits.by is By.PERSON and step.began_at is not None and now >= step.began_at + expires_s
 
 
 def _service(
@@ -212,7 +220,7 @@ def _service(
         incident=incident.id if incident else None,
         down_s=down_s,
         unseen_s=(live.silent_s or 0.0) if incident is not None and not live.daemon else 0.0,
-        well_s=_well_s(service, condition, incident, state, now) if incident is not None else 0.0,
+        perhaps_s=_perhaps_s(service, condition, incident, state, now, seen) if incident is not None else 0.0,
         budget_left_s=left_s,
         decision=judged.decision.value if judged else "",
         reason=judged.reason.value if judged else "",
@@ -242,12 +250,27 @@ def _service(
     )
 
 
-def _well_s(service: Service, condition: Verdict, incident: d.Incident, state: d.Decided, now: float) -> float:
-    """How long its checks are good again in an incident that is not over."""
-    if condition not in USABLE:
+def _perhaps_s(
+    service: Service,
+    condition: Verdict,
+    incident: d.Incident,
+    state: d.Decided,
+    now: float,
+    seen: ServiceSeen | None,
+) -> float:
+    """How long its checks are good again in an incident that is not over, or for how long nothing is known of them."""
+    if condition is Verdict.DOWN:
         return 0.0
-    changed = [v.at for c in service.healthy_when.checks() if (v := state.verdicts.get(c)) is not None]
-    return max(0.0, now - max([incident.episode_opened_at, *changed]))
+    since = incident.episode_opened_at
+    if condition in USABLE:
+        changed = [v.at for c in service.healthy_when.checks() if (v := state.verdicts.get(c)) is not None]
+        since = max([since, *changed])
+    elif seen is None:
+        return 0.0
+    elif seen.since is not None:
+        began = state.controller.at if state.controller is not None else 0.0
+        since = seen.since if seen.since > began else since  # before it began nobody looked, for who knows how long
+    return max(0.0, now - since)
 
 
 def _of_check(name: str, evidence: str) -> str:
@@ -298,15 +321,16 @@ def _moves(service: Service, model: Model, state: d.Decided, live: Live) -> Iter
 
 def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: float | None) -> Iterable[TierNow]:
     for number, tier in enumerate(service.ladder, 1):
-        ledger = _ledger(incident, number, tier.move)
+        ledger, stopped = _ledger(incident, number, tier.move), _stopped(incident, tier.move, state)
+        judged = ledger is not None and (ledger.state is not TierState.RUNNING or stopped is None)
         kept = state.durations.get(tier.move, [])
         usual = percentile(kept, 0.9)
         yield TierNow(
             tier=number,
             move=tier.move,
             state=_tier_state(incident, ledger, tier.move, state),
-            reason=ledger.reason.value if ledger else "",
-            evidence=ledger.evidence if ledger else "",
+            reason=ledger.reason.value if judged and ledger else stopped.reason.value if stopped else "",
+            evidence=ledger.evidence if judged and ledger else stopped.evidence if stopped else "",
             usual_s=usual,
             usual_runs=len(kept),
             fits=left_s is None or (left_s > 0 if usual is None else usual <= left_s),
@@ -319,6 +343,13 @@ def _ledger(incident: d.Incident, number: int, move: str) -> d.TierLedger | None
     if own is not None and own.move == move:
         return own
     return max((x for x in incident.tiers.values() if x.move == move), key=lambda x: x.at, default=None)
+
+
+def _stopped(incident: d.Incident, move: str, state: d.Decided) -> RunEnded | None:
+    """How the tier's last run ended, if not well."""
+    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move]
+    ended = runs[-1].ended if runs else None
+    return ended if ended is not None and not ended.ok else None
 
 
 def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, move: str, state: d.Decided) -> str:

@@ -131,7 +131,7 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     over = left < 0
     colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
     budget = f"RTO missed by {_clock(-left)}" if over else f"budget left {_clock(left)}"
-    if over and left + s.unseen_s + s.well_s >= 0:
+    if over and left + max(s.unseen_s, s.perhaps_s) >= 0:
         budget = "RTO perhaps missed" + (", nobody looked" if s.unseen_s else "")
     at = f"   {_at(s)}" if s.place else ""
     yield line(
@@ -148,6 +148,7 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     why = "; ".join(s.bad_checks) or silent
     yield from _wrapped(f"  {s.incident}{began}: ", why, width, "red")
     asked = s.run is None or (s.run.origin != "manual" and bool(s.run.needs))  # else it was judged before the run
+    asked = asked and (s.run is not None or s.reason != Reason.TIER_CHOSEN.value)  # that run has ended
     if s.reason and s.decision != "act" and asked:
         below = s.reason == Reason.NO_TIER_LEFT.value  # its evidence is the tiers, which follow
         why = f"{s.reason}: {s.evidence}" if s.evidence and not below else s.reason
@@ -251,7 +252,8 @@ def _run_extra(run: RunNow, indent: str, width: int) -> Iterable[Line]:
         yield from _wrapped(indent + "waits for a person: ", run.needs, width, "bold yellow")
         for sentence in run.would:
             yield from _wrapped(indent + "if approved: ", sentence, width, "yellow")
-        yield line(indent, "type: ", Part(run.say, "bold"))
+        if run.say:
+            yield line(indent, "type: ", Part(run.say, "bold"))
         if run.refuse:
             yield line(indent, "or:   ", Part(run.refuse, "bold"))
 

@@ -80,6 +80,8 @@ class Episode:
     verdicts: Mapping[str, r.Verdict] = field(default_factory=dict)  # then, of the service's own checks
     ended: r.IncidentEnded | None = None
     by: RunStory | None = None  # the run that its end names
+    before: RunStory | None = None  # the run during which it fell, which was over when it was opened
+    fell_at: float | None = None  # when the last of its checks fell
     runs: list[RunStory] = field(default_factory=list)
     judged: list[r.ServiceJudged] = field(default_factory=list)
     tiers: list[r.TierJudged] = field(default_factory=list)
@@ -171,6 +173,7 @@ class Stories(State):
         self._open: dict[str, Story] = {}  # by service
         self._notices: dict[str, tuple[Story, int]] = {}
         self._between: dict[str, list[Placed]] = {}  # by service: since its last incident ended, if that is to go on
+        self._last_runs: dict[str, RunStory] = {}  # by service
         self._recent_checks: list[r.VerdictChanged] = []
 
     def find(self, name: str) -> Story | None:
@@ -242,9 +245,14 @@ class Stories(State):
         relevant, known = _relevant(story), story.checks[-200:]
         fell = [c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0]
         story.checks.extend(c for c in fell if c not in known)
-        asked = story.of.healthy_when.checks() if story.of is not None else ()
+        asked = set(story.of.healthy_when.checks()) if story.of is not None else set()
         verdicts = {c: self.decided.verdicts[c].verdict for c in asked if c in self.decided.verdicts}
-        story.episodes.append(Episode(x, verdicts))
+        falls = [c.at for c in self._recent_checks if c.check in asked and c.verdict is r.Verdict.DOWN]
+        fell_at = max((at for at in falls if at >= x.first_bad_at), default=None)
+        before = self._last_runs.get(story.service)
+        ended_at = before.ended.at if before is not None and before.ended is not None else x.first_bad_at
+        before = before if ended_at > x.first_bad_at else None
+        story.episodes.append(Episode(x, verdicts, before=before, fell_at=fell_at))
         self._open[story.service] = story
         self._at_work(story)
 
@@ -270,6 +278,7 @@ class Stories(State):
             self.stories[x.run] = story
         story.runs.append(run)
         self._runs[x.run] = (story, run)
+        self._last_runs[x.service] = run
 
     def _of_run(self, x: r.Record) -> None:
         name = getattr(x, "run", None)

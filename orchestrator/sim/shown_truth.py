@@ -88,7 +88,7 @@ class ShownTruth:
     def _began(self, incident: str, entry: Entry) -> None:
         """What fell in the very entry that opened it."""
         service = self._stories.stories[incident].of
-        asked = service.healthy_when.checks() if service is not None else ()
+        asked = set(service.healthy_when.checks()) if service is not None else set()
         fell = [x for x in entry.records if isinstance(x, r.VerdictChanged) and x.verdict is r.Verdict.DOWN]
         self._fell.setdefault(incident, []).extend(x for x in fell if x.check in asked)
 

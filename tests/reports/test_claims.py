@@ -13,6 +13,7 @@ from orchestrator.core import records as r
 from orchestrator.core.awareness.sight import ServiceSeen, Sight
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import AttemptEnd, ConfigurationLoaded, WordKind
+from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, zoned
@@ -746,3 +747,66 @@ def test_a_run_whose_plan_was_edited_before_its_first_step_began_decided_and_fai
     a = told(tape, "i4")
     assert [x.state for x in a.runs] == ["stopped"]
     assert a.milestones["decided"] is None
+
+
+def spoken_of(world: World) -> Account:
+    """The account of erp's incident."""
+    stories = Stories({world.model.digest: world.model}.get).read(
+        Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
+    )
+    found = [x for x in stories.stories.values() if x.service == "acme/erp" and x.episodes]
+    return account(found[-1], stories.clock, world.now)
+
+
+def test_what_fell_by_a_run_that_was_asked_for_was_detected_when_it_fell() -> None:
+    """Its incident is opened when that run is over: until then the run was at work, and nobody was still detecting."""
+    world = lab()
+    world.takes["geo-site"] = 30.0
+    world.effects["power_off_hq"] = lambda: (world.good("hq-off"), world.silent("erp-transaction"))  # type: ignore[assignment,return-value]
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.run(15)
+    world.say(WordKind.ABORT, "r1")
+    a = spoken_of(world)
+    seconds = {p.phase: p.seconds for p in a.phases}
+    assert a.milestones["detected"] == seconds["detect"] == pytest.approx(2.0, abs=0.1)
+    assert seconds["execute"] == pytest.approx(10.5, abs=0.1)
+    assert sum(seconds.values()) == pytest.approx(12.5)
+
+
+def test_an_approval_that_ran_out_while_nobody_was_there_is_not_asked_for_any_more() -> None:
+    world = lab(Mode.ASK)
+    world.silent("erp-transaction")
+    world.run(10)
+    world.crash()
+    for away_s, asked in ((800.0, True), (200.0, False)):
+        world.run(away_s)
+        now = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=False, silent_s=away_s))
+        text = plain(status_lines(now, 200))
+        assert ("type: bascule approve r1" in text) is asked
+        assert ("which nobody gave within 15:00: it is not made" in text) is not asked
+
+
+def test_a_tier_whose_run_was_stopped_says_so_until_it_is_judged_again(tape: Tape) -> None:
+    """The word of somebody who was alone with it has stopped the run, and nobody has looked at the ladder since."""
+    begun(tape)
+    stop(tape, [n for n, _ in FAILOVER[1:]], Reason.APPROVAL_EXPIRED)
+    a = told(tape, "i4")
+    assert (a.state, a.reason) == ("open", "approval expired")
+    tier = next(t for t in a.tiers if t.tier == 2)
+    assert (tier.state, tier.reason, tier.evidence) == ("waiting", "approval expired", "because")
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    shown = next(t for s in now.services if s.id == "acme/erp" for t in s.tiers if t.tier == 2)
+    assert (shown.state, shown.reason) == ("waiting", "approval expired")
+
+
+@pytest.mark.parametrize(("since", "shown"), [(20.0, "RTO perhaps missed"), (150.0, "RTO missed by")])
+def test_an_rto_is_not_missed_for_a_time_in_which_nothing_is_known(tape: Tape, since: float, shown: str) -> None:
+    """Blind from some time on: before its RTO of two minutes was over, or after it."""
+    bad = begun(tape)
+    tape.after(300.0)
+    seen = ServiceSeen("unknown", ("acme/erp-transaction: no reply",), bad + since, "acme/erp-transaction")
+    stories = tape.read()
+    live = Live(daemon=True, sight=Sight(tape.now, services={"acme/erp": seen}))
+    now = status_now(stories.decided, stories.model, tape.now, WALL, live)
+    assert shown in plain(status_lines(now, 200)).splitlines()[0]
