@@ -810,3 +810,10 @@ def test_an_rto_is_not_missed_for_a_time_in_which_nothing_is_known(tape: Tape, s
     live = Live(daemon=True, sight=Sight(tape.now, services={"acme/erp": seen}))
     now = status_now(stories.decided, stories.model, tape.now, WALL, live)
     assert shown in plain(status_lines(now, 200)).splitlines()[0]
+
+
+def test_a_move_that_has_not_ended_has_not_ended_badly(tape: Tape) -> None:
+    begun(tape)
+    assert told(tape, "i4").rpa.source == "acme/geo-site has not been made yet"
+    tape.write(r.StepBegan(tape.now, "r4", "execute", 1))
+    assert told(tape, "i4").rpa.source == "acme/geo-site has not ended: what data was opened at acme/geo is not known"
