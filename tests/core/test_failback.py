@@ -302,3 +302,14 @@ def test_what_was_verified_before_a_long_finish_is_told_as_of_then() -> None:
     world.run(80)
     told = [t.text for t in world.told if t.kind is NoticeKind.MOVE_DONE and "return-hq" in t.text]
     assert [t.partition("acme/erp-transaction: ")[2] for t in told] == ["good (1:00 before its end)"]
+
+
+def test_a_dry_run_tells_a_tier_that_was_not_made_from_one_that_failed_and_one_that_waits(tmp_path: Path) -> None:
+    world = lab(Mode.ASK)
+    hq_loses_power(world)
+    world.run(10)
+    world.say(WordKind.REJECT, "r1")
+    world.run(10)
+    word = e.WordSpoken("w", WordKind.FAILOVER, "Ada", "acme/erp")
+    found = plan_of(world.engine, word, world.now, tmp_path, {})
+    assert [(t.tier, t.state) for t in found.tiers] == [(1, "ineligible"), (2, "not made"), (3, "eligible")]

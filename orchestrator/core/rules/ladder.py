@@ -239,7 +239,7 @@ def _failed_elsewhere(turn: Turn, service: Service, move: Move, since: float) ->
         started = run.started
         if started.move != move.id or started.service == service.id or run.ended is None or run.ended.at < since:
             continue
-        if not run.ended.ok and run.past_the_fence:
+        if not run.ended.ok and run.past_the_fence and run.failed:
             return _no(move, run.ended.reason, f"failed for {started.service} ({run.id}): {run.ended.evidence}")
     return None
 
