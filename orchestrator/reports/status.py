@@ -225,7 +225,7 @@ def _service(
         decision=judged.decision.value if judged else "",
         reason=judged.reason.value if judged else "",
         evidence=judged.evidence if judged else "",
-        tiers=tuple(_tiers(service, incident, state, left_s)) if incident else (),
+        tiers=tuple(_tiers(service, incident, state, left_s, live)) if incident else (),
         run=run,
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
         notes=(
@@ -319,22 +319,35 @@ def _moves(service: Service, model: Model, state: d.Decided, live: Live) -> Iter
         yield MoveNow(rung, name, model.moves[name].to, percentile(kept, 0.9), len(kept), viable)
 
 
-def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: float | None) -> Iterable[TierNow]:
+def _tiers(
+    service: Service, incident: d.Incident, state: d.Decided, left_s: float | None, live: Live
+) -> Iterable[TierNow]:
     for number, tier in enumerate(service.ladder, 1):
-        ledger, stopped = _ledger(incident, number, tier.move), _stopped(incident, tier.move, state)
-        judged = ledger is not None and (ledger.state is not TierState.RUNNING or stopped is None)
+        reason, evidence = _why(incident, number, tier.move, state, live)
         kept = state.durations.get(tier.move, [])
         usual = percentile(kept, 0.9)
         yield TierNow(
             tier=number,
             move=tier.move,
-            state=_tier_state(incident, ledger, tier.move, state),
-            reason=ledger.reason.value if judged and ledger else stopped.reason.value if stopped else "",
-            evidence=ledger.evidence if judged and ledger else stopped.evidence if stopped else "",
+            state=_tier_state(incident, _ledger(incident, number, tier.move), tier.move, state),
+            reason=reason,
+            evidence=evidence,
             usual_s=usual,
             usual_runs=len(kept),
             fits=left_s is None or (left_s > 0 if usual is None else usual <= left_s),
         )
+
+
+def _why(incident: d.Incident, number: int, move: str, state: d.Decided, live: Live) -> tuple[str, str]:
+    """Why a tier stands as it does: as it was judged, or how its run was stopped, if nobody has judged it since."""
+    ledger, stopped = _ledger(incident, number, move), _stopped(incident, move, state)
+    if stopped is not None and (ledger is None or ledger.state is TierState.RUNNING):
+        return stopped.reason.value, stopped.evidence
+    if ledger is None:
+        return "", ""
+    viable = live.sight.moves.get(move, "") if live.sight is not None else ""
+    by_now = ledger.reason is Reason.NOT_VIABLE and viable in (Verdict.UP, Verdict.DEGRADED)
+    return ledger.reason.value, ledger.evidence + ("; by now its preconditions hold" if by_now else "")
 
 
 def _ledger(incident: d.Incident, number: int, move: str) -> d.TierLedger | None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from orchestrator.core import records as r
-from orchestrator.core.awareness.sight import ServiceSeen, Sight
+from orchestrator.core.awareness.sight import ServiceSeen, Sight, sight
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import AttemptEnd, ConfigurationLoaded, WordKind
 from orchestrator.core.model import Mode
@@ -25,7 +25,7 @@ from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import plain
-from tests.core.stage import lab
+from tests.core.stage import hq_loses_power, lab
 from tests.core.world import World
 from tests.reports.sample import FAILOVER, WALL, K, Tape, Written, approve, asked_act, first_act, second_act
 
@@ -817,3 +817,18 @@ def test_a_move_that_has_not_ended_has_not_ended_badly(tape: Tape) -> None:
     assert told(tape, "i4").rpa.source == "acme/geo-site has not been made yet"
     tape.write(r.StepBegan(tape.now, "r4", "execute", 1))
     assert told(tape, "i4").rpa.source == "acme/geo-site has not ended: what data was opened at acme/geo is not known"
+
+
+def test_a_tier_that_was_not_viable_when_it_was_judged_is_not_told_as_if_it_was_not_now() -> None:
+    """While another tier's run is at work nobody judges it."""
+    world = lab()
+    hq_loses_power(world)
+    world.takes["geo-site"] = 600.0
+    world.run(20)
+    world.good("isp-b-path")
+    world.run(20)
+    live = Live(daemon=True, sight=sight(world.engine.turn(world.now)))
+    now = status_now(world.decided(), world.model, world.now, WALL, live)
+    tier = next(t for s in now.services if s.id == "acme/erp" for t in s.tiers if t.tier == 1)
+    assert (tier.state, tier.reason) == ("ineligible", "not viable")
+    assert tier.evidence.endswith("; by now its preconditions hold")
