@@ -258,19 +258,20 @@ def _perhaps_s(
     now: float,
     seen: ServiceSeen | None,
 ) -> float:
-    """How long its checks are good again in an incident that is not over, or for how long nothing is known of them."""
+    """How long it may have worked: its checks are good, nothing is known of them, or in outages before this one."""
+    earlier_s = incident.earlier_perhaps_s
     if condition is Verdict.DOWN:
-        return 0.0
+        return earlier_s
     since = incident.episode_opened_at
     if condition in USABLE:
         changed = [v.at for c in service.healthy_when.checks() if (v := state.verdicts.get(c)) is not None]
         since = max([since, *changed])
     elif seen is None:
-        return 0.0
+        return earlier_s
     elif seen.since is not None:
         began = state.controller.at if state.controller is not None else 0.0
         since = seen.since if seen.since > began else since  # before it began nobody looked, for who knows how long
-    return max(0.0, now - since)
+    return earlier_s + max(0.0, now - since)
 
 
 def _of_check(name: str, evidence: str) -> str:

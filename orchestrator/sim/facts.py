@@ -95,6 +95,7 @@ class OutageFacts:
     number: int
     ended: r.IncidentEnded | None = None
     tiers: dict[int, r.TierState] = field(default_factory=dict)
+    earlier_perhaps_s: float = 0.0  # so long of `earlier_s` it may have worked
 
     def seconds(self, now: float) -> float:
         """How long it was, or has been so far."""
@@ -158,7 +159,9 @@ class Facts:
         before = self.outages[x.incident]
         last = before[-1]
         earlier_s = last.earlier_s + last.seconds(x.at)
+        perhaps_s = last.earlier_perhaps_s + (last.ended.perhaps_s if last.ended else 0.0)
         before.append(OutageFacts(x.incident, last.service, x.first_bad_at, x.at, x.place, earlier_s, len(before) + 1))
+        before[-1].earlier_perhaps_s = perhaps_s
 
     def _ended(self, x: r.IncidentEnded) -> None:
         self.outages[x.incident][-1].ended = x

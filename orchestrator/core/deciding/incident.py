@@ -9,7 +9,7 @@ from __future__ import annotations
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding import recovery
-from orchestrator.core.deciding.recovery import judge_tier, last_run, let_go, moved_for_another, notice_of
+from orchestrator.core.deciding.recovery import at_most, judge_tier, last_run, let_go, moved_for_another, notice_of
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Service
@@ -152,7 +152,7 @@ def _tell_down(turn: Turn, service: Service, incident: Incident, what: str, evid
         service=service.id,
         place=_where(turn, service),
         outage=show_duration(turn.now() - incident.episode_first_bad_at),
-        together=show_duration(turn.now() - incident.clock_at),
+        together=at_most(turn.now() - incident.clock_at, incident.earlier_perhaps_s),
         outages=incident.episodes,
         incident=incident.id,
         evidence=evidence,

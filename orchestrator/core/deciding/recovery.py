@@ -103,6 +103,11 @@ def notice_of(incident: Incident, what: str) -> str:
 # ---- inside
 
 
+def at_most(seconds: float, perhaps_s: float) -> str:
+    """A time without service, and that it is a bound where it may have worked for a part of it."""
+    return ("at most " if perhaps_s else "") + show_duration(seconds)
+
+
 def _kept(down_s: float, perhaps_s: float, rto_s: float) -> str:
     """Within its RTO or beyond it, as far as it is known when it came back."""
     return "within" if down_s <= rto_s else "beyond" if down_s - perhaps_s > rto_s else "perhaps beyond"
@@ -153,15 +158,16 @@ def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: R
     figures = (rta_s, outage_s, down_s, by.id if by is not None else None, unseen_s, well_s)
     over = r.IncidentEnded(turn.now(), incident.id, reason, evidence, turn.now(), *figures)
     turn.record(over)
+    perhaps_s = over.perhaps_s + incident.earlier_perhaps_s
     sentence = Sentence.WORKS_AGAIN if incident.episodes == 1 else Sentence.WORKS_AFTER_SEVERAL
     text = sentence.say(
         service=service.id,
         how=how,
-        outage=("at most " if over.perhaps_s else "") + show_duration(outage_s),
-        together=show_duration(down_s),
+        outage=at_most(outage_s, over.perhaps_s),
+        together=at_most(down_s, perhaps_s),
         outages=incident.episodes,
         incident=incident.id,
-        kept=_kept(down_s, over.perhaps_s, service.rto_s),
+        kept=_kept(down_s, perhaps_s, service.rto_s),
         rto=show_duration(service.rto_s),
     )
     turn.tell(notice_of(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)

@@ -199,6 +199,7 @@ class Incident:
     judged: r.ServiceJudged | None = None
     ended: r.IncidentEnded | None = None
     earlier_s: float = 0.0  # without service in the outages before the present one
+    earlier_perhaps_s: float = 0.0  # so long of that it may have worked
 
     @property
     def clock_at(self) -> float:

@@ -122,6 +122,7 @@ def _incident_reopened(d: Decided, x: r.IncidentReopened) -> None:
     if incident.ended is None:
         raise IllegalRecord(f"incident {x.incident} is open: it cannot be reopened")
     incident.earlier_s += max(0.0, incident.ended.recovered_at - incident.episode_first_bad_at)
+    incident.earlier_perhaps_s += incident.ended.perhaps_s
     incident.ended, incident.judged = None, None
     incident.tiers.clear()
     incident.episodes += 1
