@@ -192,10 +192,13 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
         several = f", of {len(outages)} outages ({each}); it worked for {precise(worked_s)} in between"
     ends = [e.ended for e in story.episodes if e.ended is not None]
     unseen_s, well_s = sum(e.unseen_s for e in ends), sum(e.well_s for e in ends)
-    if unseen_s or well_s:
+    doubted_s = sum(e.doubted_s for e in ends)
+    if any(e.perhaps_s for e in ends):
         unseen = f"nothing was heard of its checks for {precise(unseen_s)} before the first good answer"
         well = f"its checks had been good for {precise(well_s)} by then, and what was at work for it had not ended"
-        why = "; ".join([*([unseen] if unseen_s else []), *([well] if well_s else [])])
+        doubted = f"for {precise(doubted_s)} too few vantages saw it down, or none saw anything"
+        found = ((unseen, unseen_s), (well, well_s), (doubted, doubted_s))
+        why = "; ".join(text for text, seconds in found if seconds)
         assumed = any(c.assumed_gap_s > 0 for c in story.controllers)
         return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{why}{several}", at_most=True)
     if any(c.assumed_gap_s > 0 for c in story.controllers):
@@ -208,6 +211,7 @@ def _perhaps_s(story: Story, now: float, unwatched_s: float) -> float:
     """So long of the time without service it may have worked. `unwatched_s`: nobody looks, up to now."""
     since = claims.well_since(story)
     open_s = unwatched_s if since is None else max(unwatched_s, now - since)
+    open_s += claims.doubted_s(story, now - open_s)
     return sum(open_s if e.ended is None else e.ended.perhaps_s for e in story.episodes)
 
 

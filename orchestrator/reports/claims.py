@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from orchestrator.core import records as r
 from orchestrator.core.health.diagnosis import USABLE, evaluate
 from orchestrator.core.kinds import By, Reach
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.reports.story import RunStory, StepStory, Story
 
 
@@ -71,6 +71,13 @@ def well_since(story: Story) -> float | None:
             verdicts[x.check], since = x.verdict, x.at
     found = evaluate(service.healthy_when, lambda name: verdicts.get(name, r.Verdict.UNKNOWN))
     return since if found in USABLE else None
+
+
+def doubted_s(story: Story, now: float) -> float:
+    """How long, of the last outage, it was judged that whether the service is down is not known."""
+    judged = story.episodes[-1].judged if story.episodes else []
+    ends = [*(x.at for x in judged[1:]), now]
+    return sum(max(0.0, min(end, now) - x.at) for x, end in zip(judged, ends, strict=False) if x.reason in UNSEEN)
 
 
 def taken_out(story: Story) -> tuple[str, str, list[str]] | None:

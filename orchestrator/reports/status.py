@@ -12,12 +12,11 @@ from dataclasses import replace
 from orchestrator.core import notices
 from orchestrator.core.awareness.readiness import Item, Lack
 from orchestrator.core.awareness.sight import ServiceSeen
-from orchestrator.core.deciding.incident import IN_THE_DARK
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE, evaluate
 from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import IN_THE_DARK, Reason
 from orchestrator.core.records import Decision, RunEnded, StepState, TierState, Verdict
 from orchestrator.core.state import decided as d
 from orchestrator.core.turn import percentile
@@ -219,8 +218,9 @@ def _service(
         rto_s=service.rto_s,
         incident=incident.id if incident else None,
         down_s=down_s,
+        doubted=incident is not None and incident.doubted_s(now) > 0.0,
         unseen_s=(live.silent_s or 0.0) if incident is not None and not live.daemon else 0.0,
-        perhaps_s=_perhaps_s(service, condition, incident, state, now, seen) if incident is not None else 0.0,
+        perhaps_s=_perhaps_s(service, condition, incident, state, now, seen, live) if incident is not None else 0.0,
         budget_left_s=left_s,
         decision=judged.decision.value if judged else "",
         reason=judged.reason.value if judged else "",
@@ -257,21 +257,19 @@ def _perhaps_s(
     state: d.Decided,
     now: float,
     seen: ServiceSeen | None,
+    live: Live,
 ) -> float:
     """How long it may have worked: its checks are good, nothing is known of them, or in outages before this one."""
-    earlier_s = incident.earlier_perhaps_s
-    if condition is Verdict.DOWN:
-        return earlier_s
-    since = incident.episode_opened_at
+    until = now if live.daemon else now - (live.silent_s or 0.0)
+    since = until
     if condition in USABLE:
         changed = [v.at for c in service.healthy_when.checks() if (v := state.verdicts.get(c)) is not None]
-        since = max([since, *changed])
-    elif seen is None:
-        return earlier_s
-    elif seen.since is not None:
+        since = max([incident.episode_opened_at, *changed])
+    elif condition is Verdict.UNKNOWN and seen is not None:
         began = state.controller.at if state.controller is not None else 0.0
-        since = seen.since if seen.since > began else since  # before it began nobody looked, for who knows how long
-    return earlier_s + max(0.0, now - since)
+        known = seen.since is not None and seen.since > began  # before it began nobody looked, for who knows how long
+        since = seen.since if known and seen.since is not None else incident.episode_opened_at
+    return incident.earlier_perhaps_s + max(0.0, until - since) + max(0.0, incident.doubted_s(min(since, until)))
 
 
 def _of_check(name: str, evidence: str) -> str:

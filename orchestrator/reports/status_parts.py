@@ -117,6 +117,7 @@ class ServiceNow:
     incident: str | None = None
     priority: int = 100
     down_s: float | None = None  # since the first bad answer of the present outage
+    doubted: bool = False  # for a part of `down_s` it was not known to be down
     unseen_s: float = 0.0  # of an incident: for so long, up to now, nobody has looked
     perhaps_s: float = 0.0  # of an incident: so long of its outages it may have worked, with a controller at work
     budget_left_s: float | None = None  # of the RTO, by the time without service in all outages of the incident

@@ -171,7 +171,7 @@ def _standing(s: ServiceNow, down_s: float) -> str:
     if s.condition == "down" and s.reason == Reason.NO_QUORUM.value:
         return f"SEEN DOWN for {_clock(down_s)}{several}, by too few vantages"
     if s.condition == "down":
-        return f"DOWN for {_clock(down_s)}{several}"
+        return f"DOWN for {'at most ' if s.doubted else ''}{_clock(down_s)}{several}"
     if s.condition == "unknown":
         last = f", {s.was} when last seen" if s.was and s.was != s.condition else ""
         return f"UNKNOWN{last}; {s.incident} not over, for {_clock(down_s)}{several}"

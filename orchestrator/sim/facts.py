@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 
 CHANGES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE, r.StepKind.FINISH)
 
@@ -95,11 +96,24 @@ class OutageFacts:
     number: int
     ended: r.IncidentEnded | None = None
     tiers: dict[int, r.TierState] = field(default_factory=dict)
+    dark: list[list[float]] = field(default_factory=list)  # from when to when it was judged not known to be down
     earlier_perhaps_s: float = 0.0  # so long of `earlier_s` it may have worked
 
     def seconds(self, now: float) -> float:
         """How long it was, or has been so far."""
         return (self.ended.recovered_at if self.ended else now) - self.first_bad_at
+
+    def judged(self, x: r.ServiceJudged) -> None:
+        """Whether it is known to be down."""
+        going = bool(self.dark) and self.dark[-1][1] == inf
+        if x.reason not in UNSEEN and going:
+            self.dark[-1][1] = x.at
+        elif x.reason in UNSEEN and not going:
+            self.dark.append([x.at, inf])
+
+    def doubted_s(self, now: float) -> float:
+        """How long it was not known to be down, so far."""
+        return sum(min(until, now) - since for since, until in self.dark)
 
 
 class Facts:
@@ -166,6 +180,9 @@ class Facts:
     def _ended(self, x: r.IncidentEnded) -> None:
         self.outages[x.incident][-1].ended = x
 
+    def _judged(self, x: r.ServiceJudged) -> None:
+        self.outages[x.incident][-1].judged(x)
+
     def _tier(self, x: r.TierJudged) -> None:
         self.outages[x.incident][-1].tiers[x.tier] = x.state
 
@@ -216,6 +233,7 @@ _TOLD: dict[type, Callable[[Facts, Any], None]] = {
     r.IncidentOpened: Facts._opened,
     r.IncidentReopened: Facts._reopened,
     r.IncidentEnded: Facts._ended,
+    r.ServiceJudged: Facts._judged,
     r.TierJudged: Facts._tier,
     r.RunStarted: Facts._run,
     r.RecheckAdded: Facts._recheck,

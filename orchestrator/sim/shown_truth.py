@@ -221,7 +221,8 @@ class ShownTruth:
         elif outages[-1].ended is None:
             if rta.group(1) != "not known":
                 yield f"RTA {rta.group(1)} of an outage that goes on"
-            least = expected - self._well_s(story, now)
+            well_s, before = self._well_s(story, now), outages[-1].earlier_perhaps_s
+            least = expected - well_s - outages[-1].doubted_s(now - well_s) - before
             if story.of is not None and (least > story.of.rto_s) is not ("MISSED" in (rta.group(2) or "")):
                 yield f"RTO{rta.group(2) or ''} of an outage that goes on, after {expected:.1f} s of {story.of.rto_s} s"
         elif rta.group(1) != self._rta(story):

@@ -146,8 +146,9 @@ class SpokenTruth:
             return "no incident is open"
         if few := self._seen_by_few(slots["service"], model):
             return few
-        if slots["outage"] != show_duration(x.at - outage.first_bad_at):
-            return f"it is down for {show_duration(x.at - outage.first_bad_at)}"
+        most = "at most " if outage.doubted_s(x.at) else ""
+        if slots["outage"] != most + show_duration(x.at - outage.first_bad_at):
+            return f"it is down for {most}{show_duration(x.at - outage.first_bad_at)}"
         place = self._facts.places.get(slots["service"]) or "its place"
         if self._facts.taken_out(slots["service"]):
             place = " or ".join(sorted(self._facts.may_act[slots["service"]])) or place
@@ -183,7 +184,7 @@ class SpokenTruth:
         if told != (str(outage.number), outage.incident):
             return f"it is outage {outage.number} of {outage.incident}"
         seconds = show_duration(outage.earlier_s + outage.seconds(at))
-        perhaps_s = outage.earlier_perhaps_s + (outage.ended.perhaps_s if outage.ended else 0.0)
+        perhaps_s = outage.earlier_perhaps_s + (outage.ended.perhaps_s if outage.ended else outage.doubted_s(at))
         seconds = f"at most {seconds}" if perhaps_s and "together" in slots else seconds
         return "" if slots.get("together", slots.get("down")) == seconds else f"together it is {seconds}"
 

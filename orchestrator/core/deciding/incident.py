@@ -13,7 +13,7 @@ from orchestrator.core.deciding.recovery import at_most, judge_tier, last_run, l
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Service
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import IN_THE_DARK, UNSEEN, Reason
 from orchestrator.core.rules import failback, ladder, policy
 from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.rules.policy import Finding
@@ -40,10 +40,6 @@ NOT_THE_TIERS_FAULT = (
     Reason.PLAN_CHANGED,
     Reason.RECOVERED_BY_ITSELF,
 )
-IN_THE_DARK = (Reason.BLIND, Reason.HEALTH_UNKNOWN)
-"""What is to be looked at is what cannot be seen; a move would be refused, or made in the dark."""
-UNSEEN = (*IN_THE_DARK, Reason.NO_QUORUM)
-"""Nobody can say that it is down; but too few vantages are a person's to overrule."""
 NAMED = (
     Reason.HELD,
     Reason.IN_MAINTENANCE,
@@ -52,6 +48,7 @@ NAMED = (
     Reason.TOO_MANY_FAILOVERS,
     Reason.TIER_CHOSEN,
     Reason.OBSERVE_ONLY,
+    Reason.NO_QUORUM,
 )
 """Their evidence names a person, a window, a run or a tier, and does not change with every answer (see `_renamed`)."""
 
@@ -151,8 +148,8 @@ def _tell_down(turn: Turn, service: Service, incident: Incident, what: str, evid
     text = sentence.say(
         service=service.id,
         place=_where(turn, service),
-        outage=show_duration(turn.now() - incident.episode_first_bad_at),
-        together=at_most(turn.now() - incident.clock_at, incident.earlier_perhaps_s),
+        outage=at_most(turn.now() - incident.episode_first_bad_at, incident.doubted_s(turn.now())),
+        together=at_most(turn.now() - incident.clock_at, incident.earlier_perhaps_s + incident.doubted_s(turn.now())),
         outages=incident.episodes,
         incident=incident.id,
         evidence=evidence,

@@ -131,6 +131,18 @@ def _unseen_s(turn: Turn, service: Service, incident: Incident) -> float:
     return unseen_s
 
 
+def _doubted_s(turn: Turn, service: Service, incident: Incident, counted_s: float) -> float:
+    """How long it was not known to be down, beside what is counted already; of a few beats nobody speaks."""
+    now, since = turn.now(), incident.dark_since
+    doubted_s = incident.dark_s + (max(0.0, now - since - counted_s) if since is not None else 0.0)
+    return doubted_s if doubted_s > _beats_s(turn, service) else 0.0
+
+
+def _beats_s(turn: Turn, service: Service) -> float:
+    """How long its checks may be silent before they are not known."""
+    return max((turn.model.checks[c].stale_after_s for c in service.healthy_when.checks()), default=0.0)
+
+
 def _well_s(turn: Turn, service: Service, incident: Incident) -> float:
     """How long its checks have been good, in this outage, while it waited for what was at work; of a few beats nobody
     speaks.
@@ -138,8 +150,7 @@ def _well_s(turn: Turn, service: Service, incident: Incident) -> float:
     if turn.health(service) not in USABLE:
         return 0.0
     well_s = turn.now() - max(_well_since(turn, service), incident.episode_opened_at)
-    checks = (turn.model.checks[c] for c in service.healthy_when.checks())
-    return well_s if well_s > max((c.stale_after_s for c in checks), default=0.0) else 0.0
+    return well_s if well_s > _beats_s(turn, service) else 0.0
 
 
 def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: Run | None) -> None:
@@ -155,7 +166,8 @@ def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: R
     outage_s, down_s = turn.now() - incident.episode_first_bad_at, turn.now() - incident.clock_at
     rta_s = turn.now() - incident.first_bad_at
     unseen_s, well_s = _unseen_s(turn, service, incident), 0.0 if led else _well_s(turn, service, incident)
-    figures = (rta_s, outage_s, down_s, by.id if by is not None else None, unseen_s, well_s)
+    doubted_s = _doubted_s(turn, service, incident, unseen_s + well_s)
+    figures = (rta_s, outage_s, down_s, by.id if by is not None else None, unseen_s, well_s, doubted_s)
     over = r.IncidentEnded(turn.now(), incident.id, reason, evidence, turn.now(), *figures)
     turn.record(over)
     perhaps_s = over.perhaps_s + incident.earlier_perhaps_s

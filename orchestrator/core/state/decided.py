@@ -200,11 +200,17 @@ class Incident:
     ended: r.IncidentEnded | None = None
     earlier_s: float = 0.0  # without service in the outages before the present one
     earlier_perhaps_s: float = 0.0  # so long of that it may have worked
+    dark_since: float | None = None  # since when, unbroken, it is judged that whether it is down is not known
+    dark_s: float = 0.0  # the same, before that, of the present outage
 
     @property
     def clock_at(self) -> float:
         """Where its clock would have begun if its outages were one: what it worked in between counts for nothing."""
         return self.episode_first_bad_at - self.earlier_s
+
+    def doubted_s(self, now: float) -> float:
+        """How long, of the present outage, it was not known to be down."""
+        return self.dark_s + (now - self.dark_since if self.dark_since is not None else 0.0)
 
 
 @dataclass(slots=True)

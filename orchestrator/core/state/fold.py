@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.kinds import By
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.core.state import notices_due
 from orchestrator.core.state.decided import (
     Decided,
@@ -123,7 +123,7 @@ def _incident_reopened(d: Decided, x: r.IncidentReopened) -> None:
         raise IllegalRecord(f"incident {x.incident} is open: it cannot be reopened")
     incident.earlier_s += max(0.0, incident.ended.recovered_at - incident.episode_first_bad_at)
     incident.earlier_perhaps_s += incident.ended.perhaps_s
-    incident.ended, incident.judged = None, None
+    incident.ended, incident.judged, incident.dark_since, incident.dark_s = None, None, None, 0.0
     incident.tiers.clear()
     incident.episodes += 1
     incident.episode_first_bad_at, incident.episode_opened_at = x.first_bad_at, x.at
@@ -144,7 +144,12 @@ def _incident_ended(d: Decided, x: r.IncidentEnded) -> None:
 
 
 def _service_judged(d: Decided, x: r.ServiceJudged) -> None:
-    _incident(d, x.incident).judged = x
+    incident = _incident(d, x.incident)
+    incident.judged = x
+    if x.reason not in UNSEEN:
+        incident.dark_s, incident.dark_since = incident.doubted_s(x.at), None
+    elif incident.dark_since is None:
+        incident.dark_since = x.at
 
 
 def _tier_judged(d: Decided, x: r.TierJudged) -> None:
