@@ -154,13 +154,12 @@ class ShownTruth:
     def _well_s(self, story: Story, now: float) -> float:
         """Of an outage that goes on: how long its service's checks have been good again."""
         service, verdicts = story.of, self._facts.verdicts
-        asked = service.healthy_when.checks() if service is not None else ()
         if (
             service is None
             or evaluate(service.healthy_when, lambda c: verdicts.get(c, r.Verdict.UNKNOWN)) not in USABLE
         ):
             return 0.0
-        changed = [self._facts.changed_at[c] for c in asked if c in verdicts]
+        changed = [self._facts.changed_at[c] for c in service.healthy_when.checks() if c in verdicts]
         return now - max([self._outages(story)[-1].opened_at, *changed])
 
     def _rta(self, story: Story) -> str:
