@@ -393,3 +393,9 @@ class Reason(StrEnum):
         Part.REFUSAL,
         "the journal cannot be written, or the engine met a defect: nothing is done",
     )
+
+
+IN_THE_DARK = (Reason.BLIND, Reason.HEALTH_UNKNOWN)
+"""What is to be looked at is what cannot be seen; a move would be refused, or made in the dark."""
+UNSEEN = (*IN_THE_DARK, Reason.NO_QUORUM)
+"""Nobody can say that it is down; but too few vantages are a person's to overrule."""

@@ -155,7 +155,9 @@ class IncidentEnded:
     `rta_s` = recovered − the incident's first bad answer: after a relapse that includes what lay between, when it
     worked. `outage_s`: this outage alone; `down_s`: all outages of the incident together. `run`: the run that it is put
     down to, or beside which it came (`reason` says which). `unseen_s`: for so long before the first good answer nothing
-    was heard of a check that had been bad: it may have worked since.
+    was heard of a check that had been bad: it may have worked since. `well_s`: for so long its checks had been good,
+    while what was at work for it, or waited for a person, had not ended. `doubted_s`: for so long, beside these, it was
+    judged that whether it is down is not known: too few vantages saw it down, or none saw anything.
     """
 
     at: float
@@ -168,6 +170,13 @@ class IncidentEnded:
     down_s: float | None = None
     run: str | None = None
     unseen_s: float = 0.0
+    well_s: float = 0.0
+    doubted_s: float = 0.0
+
+    @property
+    def perhaps_s(self) -> float:
+        """So long of its outage it may have worked."""
+        return self.unseen_s + self.well_s + self.doubted_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "tier": r"\d+",
     "outages": r"\d+",
     "outage": r"(?:at most )?-?[\d:.]+s?",
-    "together": r"-?[\d:.]+s?",
+    "together": r"(?:at most )?-?[\d:.]+s?",
     "down": r"-?[\d:.]+s?",
     "rto": r"-?[\d:.]+s?",
     "mtd": r"-?[\d:.]+s?",

@@ -91,7 +91,7 @@ def account(
         rpo_s=rpo_s,
         rta=rta,
         rpa=rpa,
-        rto_met=_rto_met(rta, rto_s, outages, _unseen_s(story, unwatched_s or 0.0)),
+        rto_met=_rto_met(rta, rto_s, outages, _perhaps_s(story, now, unwatched_s or 0.0)),
         rpo_met=_met(rpa, rpo_s),
         milestones=_milestones(story, zero),
         phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
@@ -114,6 +114,7 @@ def account(
         title=title,
         extent=(start_s, end_s),
         outages=outages,
+        taken_out=claims.taken_out(story) is not None,
         move_verified=moved is not None and moved.verified,
         rto_at_s=_rto_at(outages, rto_s),
     )
@@ -161,6 +162,9 @@ def _state(story: Story) -> tuple[str, str, str]:
     at_work = next((x.started for x in reversed(story.runs) if x.ended is None), None)
     if at_work is not None and (not judged or judged[-1].at < at_work.at):  # it was judged before
         return "open", at_work.reason.value, f"{at_work.run} ({at_work.move}) is at work"
+    over = story.runs[-1].ended if story.runs else None
+    if over is not None and judged and judged[-1].at < over.at:  # and nobody has judged it since
+        return "open", over.reason.value, f"{over.run} has ended: {over.evidence}"
     if judged:
         return "open", judged[-1].reason.value, judged[-1].evidence
     return "open", "", story.episodes[-1].opened.evidence
@@ -186,29 +190,39 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
         worked_s = (outages[-1].to_s or 0.0) - outages[0].from_s - total_s
         each = ", ".join(precise(x.seconds) for x in outages)
         several = f", of {len(outages)} outages ({each}); it worked for {precise(worked_s)} in between"
-    if unseen_s := _unseen_s(story, 0.0):
+    ends = [e.ended for e in story.episodes if e.ended is not None]
+    unseen_s, well_s = sum(e.unseen_s for e in ends), sum(e.well_s for e in ends)
+    doubted_s = sum(e.doubted_s for e in ends)
+    if any(e.perhaps_s for e in ends):
         unseen = f"nothing was heard of its checks for {precise(unseen_s)} before the first good answer"
+        well = f"its checks had been good for {precise(well_s)} by then, and what was at work for it had not ended"
+        doubted = f"for {precise(doubted_s)} too few vantages saw it down, or none saw anything"
+        found = ((unseen, unseen_s), (well, well_s), (doubted, doubted_s))
+        why = "; ".join(text for text, seconds in found if seconds)
         assumed = any(c.assumed_gap_s > 0 for c in story.controllers)
-        return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{unseen}{several}", at_most=True)
+        return Figure(total_s, Known.ASSUMED if assumed else Known.MEASURED, f"{why}{several}", at_most=True)
     if any(c.assumed_gap_s > 0 for c in story.controllers):
         source = f"the controller's machine restarted: part is from the wall clock{several}"
         return Figure(total_s, Known.ASSUMED, source)
     return Figure(total_s, Known.MEASURED, f"first bad answer to the good answer that ended it{several}")
 
 
-def _unseen_s(story: Story, unwatched_s: float) -> float:
-    """Of the time without service: so long it may have worked, and nobody looked. `unwatched_s`: up to now."""
-    return sum(unwatched_s if e.ended is None else e.ended.unseen_s for e in story.episodes)
+def _perhaps_s(story: Story, now: float, unwatched_s: float) -> float:
+    """So long of the time without service it may have worked. `unwatched_s`: nobody looks, up to now."""
+    since = claims.well_since(story)
+    open_s = unwatched_s if since is None else max(unwatched_s, now - since)
+    open_s += claims.doubted_s(story, now - open_s)
+    return sum(open_s if e.ended is None else e.ended.perhaps_s for e in story.episodes)
 
 
-def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], unseen_s: float) -> bool | None:
+def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], perhaps_s: float) -> bool | None:
     """Of an outage that goes on nothing is known, until it is over the objective: that stays so.
 
-    Nor is it where it may have come back in time while nobody looked.
+    Nor is it where it may have come back in time: while nobody looked, or while what was at work went to its end.
     """
     total_s = sum(x.seconds for x in outages)
     over = rto_s is not None and total_s > rto_s
-    if over and rto_s is not None and total_s - unseen_s <= rto_s:
+    if over and rto_s is not None and total_s - perhaps_s <= rto_s:
         return None
     return False if rta.seconds is None and over else _met(rta, rto_s)
 
@@ -315,7 +329,10 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
         moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
         state = _tier_state(story, last, over)
         reason, evidence = last.reason.value, last.evidence
-        if state == STOPPED and mine and mine[-1].ended is not None:  # why it was chosen says nothing of its end
+        unjudged = last.state is r.TierState.RUNNING and state == r.TierState.WAITING.value
+        if (
+            (state == STOPPED or unjudged) and mine and mine[-1].ended is not None
+        ):  # why it was chosen says nothing of its end
             reason, evidence = mine[-1].ended.reason.value, mine[-1].ended.evidence
         if now and move not in now:
             evidence = f"{evidence}; no tier of the present ladder"

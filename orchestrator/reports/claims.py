@@ -6,6 +6,7 @@ over claims nothing. What a named person stated is told as their statement.
     claim                          the record that must be there
     ---------------------------    -----------------------------------------------------------------------------
     from one place to another      `PlacementChanged` in it, or between its outages; verified: its run's verify, done
+    its place taken out            `MayActRemoved` of the place on record, without one that leads it elsewhere
     decided                        `StepBegan` of a step that prepares, fences or acts
     a place fenced                 its proof step, done; or its proof left out since a named person vouched for it
     acted                          the execute step, done
@@ -21,8 +22,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
+from orchestrator.core.health.diagnosis import USABLE, evaluate
 from orchestrator.core.kinds import By, Reach
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.reports.story import RunStory, StepStory, Story
 
 
@@ -55,6 +57,46 @@ def moved(story: Story) -> Moved | None:
     return Moved(changes[0].was, changes[-1].place, run is not None and verified_at(run) is not None)
 
 
+def well_since(story: Story) -> float | None:
+    """Since when the checks of a service in an open incident are good again, by their verdicts; None: they are not."""
+    service, episode = story.of, story.episodes[-1] if story.episodes else None
+    if service is None or episode is None or episode.ended is not None:
+        return None
+    since = episode.opened.at
+    restarts = [c.at for c in story.controllers if not c.same_boot and c.at > since]
+    verdicts = {} if restarts else dict(episode.verdicts)
+    asked = set(service.healthy_when.checks())
+    for x in story.checks:
+        if x.at >= max([episode.opened.at, *restarts]) and x.check in asked:
+            verdicts[x.check], since = x.verdict, x.at
+    found = evaluate(service.healthy_when, lambda name: verdicts.get(name, r.Verdict.UNKNOWN))
+    return since if found in USABLE else None
+
+
+def doubted_s(story: Story, now: float) -> float:
+    """How long, of the last outage, it was judged that whether the service is down is not known."""
+    judged = story.episodes[-1].judged if story.episodes else []
+    ends = [*(x.at for x in judged[1:]), now]
+    return sum(max(0.0, min(end, now) - x.at) for x, end in zip(judged, ends, strict=False) if x.reason in UNSEEN)
+
+
+def taken_out(story: Story) -> tuple[str, str, list[str]] | None:
+    """The place on record where it is out and nothing was led elsewhere since, who states that, where it may act."""
+    may_act, stated = set(story.may_act), ""
+    place = story.episodes[0].opened.place if story.episodes else story.runs[0].started.from_place
+    for x in story.placements:
+        match x:
+            case r.PlacementChanged():
+                place = x.place
+            case r.MayActAdded():
+                may_act.add(x.place)
+            case r.MayActRemoved():
+                may_act.discard(x.place)
+                if x.place == place:
+                    stated = x.evidence.partition(" states that ")[0] if x.reason is Reason.FENCED_BY_HAND else ""
+    return None if place is None or place in may_act else (place, stated, sorted(may_act))
+
+
 def telling(runs: list[RunStory]) -> RunStory | None:
     """The run that instants and data are told of: the last that ended well, else the last that acted, else the last."""
     for wanted in (lambda x: x.ended is not None and x.ended.ok, lambda x: acted_at(x) is not None):
@@ -67,9 +109,7 @@ def telling(runs: list[RunStory]) -> RunStory | None:
 def decided_at(run: RunStory) -> float | None:
     """When the first thing began that cannot just be left alone any more."""
     begun = [
-        s.began_at
-        for s in run.steps.values()
-        if s.traits.reach > Reach.QUIET and s.attempts > 0 and s.began_at is not None
+        s.began_at for s in run.steps.values() if s.traits.reach > Reach.QUIET and s.begun and s.began_at is not None
     ]
     return min(begun, default=None)
 
@@ -109,13 +149,14 @@ def verified_at(run: RunStory) -> float | None:
 
 def begun(run: RunStory) -> bool:
     """Whether the move itself was begun."""
-    return any(s.traits.moves and s.attempts > 0 for s in run.steps.values())
+    return any(s.traits.moves and s.begun for s in run.steps.values())
 
 
 def failed(run: RunStory) -> bool:
     """Whether a run that did not end well failed: a step did, or something had been begun. Else it was stopped."""
     return any(
-        s.state is r.StepState.FAILED or (s.attempts > 0 and s.traits.reach > Reach.QUIET) for s in run.steps.values()
+        (s.state is r.StepState.FAILED and not s.refused) or (s.begun and s.traits.reach > Reach.QUIET)
+        for s in run.steps.values()
     )
 
 

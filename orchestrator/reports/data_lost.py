@@ -38,6 +38,10 @@ def _rpa(run: RunStory | None) -> Figure:
     acted_at, to_place = claims.acted_at(run), run.started.to_place
     if to_place is None:
         return Figure(None, Known.UNKNOWN, "the service stayed where its data is")
+    if acted_at is None and run.ended is None:
+        begun = f"{run.started.move} has not ended: what data was opened at {to_place} is not known"
+        yet = f"{run.started.move} has not been made yet"
+        return Figure(None, Known.UNKNOWN, begun if claims.begun(run) else yet)
     if acted_at is None:
         begun = f"{run.started.move} was begun and did not end well: what data was opened at {to_place} is not known"
         return Figure(None, Known.UNKNOWN, begun if claims.begun(run) else f"{run.started.move} was not made")

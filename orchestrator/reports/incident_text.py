@@ -145,7 +145,7 @@ def _head(a: Account, width: int) -> Iterable[Line]:
     if a.to_place:
         yield line(f"  from {a.from_place or 'no place'} to {a.to_place}{_unverified(a)}")
     elif a.from_place:
-        yield line(f"  at {a.from_place}")
+        yield line(f"  {'was ' if a.taken_out else ''}at {a.from_place}")
     if not a.planned:
         yield from _figure("RTO", a.rto_s, "RTA", a.rta, a.rto_met, width)
     if a.rpo_s is not None or a.rpa.seconds is not None:

@@ -47,7 +47,18 @@ def episode_segments(episode: Episode, now: float) -> tuple[Segment, ...]:
     """The outage cut into phases, up to its recovery, or to `now` while it lasts."""
     opened = episode.opened
     end = episode.ended.recovered_at if episode.ended else now
-    return _cut(opened.first_bad_at, max(end, opened.first_bad_at), episode.runs, episode, now)
+    runs = [*([episode.before] if episode.before is not None else []), *episode.runs]
+    return _cut(opened.first_bad_at, max(end, opened.first_bad_at), runs, episode, now)
+
+
+def detected_at(episode: Episode) -> float:
+    """When its checks had fallen. What fell while a run was at work for it was opened when that was over."""
+    fell_at = episode.fell_at
+    if fell_at is None:
+        return episode.opened.at
+    runs = [*([episode.before] if episode.before is not None else []), *episode.runs]
+    at_work = any(x.started.at <= fell_at and claims.verified_at(x) is None for x in runs)
+    return fell_at if at_work else episode.opened.at
 
 
 def run_segments(run: RunStory, now: float) -> tuple[Segment, ...]:
@@ -87,7 +98,8 @@ def milestones(story: Story) -> Milestones:
         return Milestones(decided=decided, fenced=fenced, acted=acted, verified=verified)
     opened = episode.opened
     recovered = episode.ended.recovered_at if episode.ended else None
-    return Milestones(opened.last_good_at, opened.first_bad_at, opened.at, decided, fenced, acted, verified, recovered)
+    seen_at = detected_at(episode)
+    return Milestones(opened.last_good_at, opened.first_bad_at, seen_at, decided, fenced, acted, verified, recovered)
 
 
 def _cut(begin: float, end: float, runs: list[RunStory], episode: Episode | None, now: float) -> tuple[Segment, ...]:
@@ -99,7 +111,7 @@ def _cut(begin: float, end: float, runs: list[RunStory], episode: Episode | None
         if run.ended:
             instants.add(run.ended.at)
     if episode is not None:
-        instants.add(episode.opened.at)
+        instants.update((detected_at(episode), episode.opened.at))
         instants.update(j.at for j in episode.judged)
     inside = sorted(x for x in instants if begin <= x <= end)
     parts: list[Segment] = []
@@ -116,7 +128,7 @@ def _cut(begin: float, end: float, runs: list[RunStory], episode: Episode | None
 def _phase_at(
     at: float, runs: list[RunStory], episode: Episode | None, now: float
 ) -> tuple[Phase, str | None, str | None]:
-    if episode is not None and at < episode.opened.at:
+    if episode is not None and at < detected_at(episode):
         return Phase.DETECT, None, None
     for run in runs:
         if any(since <= at < (now if until is None else until) for since, until, _ in run.human):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from orchestrator.core.durations import show_duration
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
-from orchestrator.reports.status_parts import recorded_before
+from orchestrator.reports.status_parts import recorded_before, taken_out
 from orchestrator.reports.story import Story
 
 
@@ -34,6 +34,8 @@ def remarks(story: Story, unwatched_s: float | None) -> list[str]:
                     f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
                 )
     found += _led_elsewhere(story)
+    if (out := claims.taken_out(story)) is not None:
+        found.append(taken_out(*out))
     if unwatched_s is not None and story.ended_at is None:
         found.append(unwatched(unwatched_s))
     return found

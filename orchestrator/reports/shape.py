@@ -197,5 +197,6 @@ class Account:
     title: str = ""
     extent: tuple[float, float] = field(default=(0.0, 0.0))  # of the timeline
     outages: tuple[OutageLine, ...] = ()
+    taken_out: bool = False  # its place on record was taken out, and no move led it elsewhere since
     move_verified: bool = False  # whether a run that led it to `to_place` was verified
     rto_at_s: float | None = None  # when the RTO is (or was) over: later than the RTO where it worked in between

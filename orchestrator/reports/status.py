@@ -12,16 +12,16 @@ from dataclasses import replace
 from orchestrator.core import notices
 from orchestrator.core.awareness.readiness import Item, Lack
 from orchestrator.core.awareness.sight import ServiceSeen
-from orchestrator.core.deciding.incident import IN_THE_DARK
 from orchestrator.core.durations import show_duration
-from orchestrator.core.health.diagnosis import evaluate
+from orchestrator.core.health.diagnosis import USABLE, evaluate
+from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
-from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, StepState, TierState, Verdict
+from orchestrator.core.reasons import IN_THE_DARK, Reason
+from orchestrator.core.records import Decision, RunEnded, StepState, TierState, Verdict
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
 from orchestrator.core.turn import percentile
-from orchestrator.reports.status_notes import brakes, edited, going_back, notes, undeclared
+from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
     NOT_MADE,
     SETTLING,
@@ -158,6 +158,8 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     if run.human is not None:
         needs, say = f"{run.human.reason.value}: {run.human.evidence}", approving(run)
         refuse = f"bascule abort {run.id}"
+    elif current is not None and unwatched and ran_out(current, started.approval_expires_s, now):
+        needs = f"approval, which nobody gave within {show_duration(started.approval_expires_s)}: it is not made"
     elif current is not None and current.kind.value == "approval" and run.approved is None:
         needs = "approval: " + ("; ".join(started.asks) or current.evidence or "the service is in mode ask")
         say, refuse = approving(run), f"bascule reject {run.id}"
@@ -169,6 +171,11 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     return RunNow(
         run.id, started.service, started.move, origin, now - started.at, steps, shown, needs, say, refuse, would
     )
+
+
+def ran_out(step: d.Step, expires_s: float, now: float) -> bool:
+    """Whether an approval was asked for in vain, and only nobody has been there to end its run."""
+    return step.traits.by is By.PERSON and step.began_at is not None and now >= step.began_at + expires_s
 
 
 def _service(
@@ -212,12 +219,14 @@ def _service(
         rto_s=service.rto_s,
         incident=incident.id if incident else None,
         down_s=down_s,
+        doubted=incident is not None and incident.doubted_s(now) > 0.0,
         unseen_s=(live.silent_s or 0.0) if incident is not None and not live.daemon else 0.0,
+        perhaps_s=_perhaps_s(service, condition, incident, state, now, seen, live) if incident is not None else 0.0,
         budget_left_s=left_s,
         decision=judged.decision.value if judged else "",
         reason=judged.reason.value if judged else "",
         evidence=judged.evidence if judged else "",
-        tiers=tuple(_tiers(service, incident, state, left_s)) if incident else (),
+        tiers=tuple(_tiers(service, incident, state, left_s, live)) if incident else (),
         run=run,
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
         notes=(
@@ -236,8 +245,32 @@ def _service(
         say=_next(service, incident, run, found, condition, seen, live),
         moves=tuple(_moves(service, model, state, live)),
         priority=service.priority,
+        taken_out=found.taken_out,
+        stated_out=stated_out(service, found, state) if found.taken_out else "",
         braked=braked,
     )
+
+
+def _perhaps_s(
+    service: Service,
+    condition: Verdict,
+    incident: d.Incident,
+    state: d.Decided,
+    now: float,
+    seen: ServiceSeen | None,
+    live: Live,
+) -> float:
+    """How long it may have worked: its checks are good, nothing is known of them, or in outages before this one."""
+    until = now if live.daemon else now - (live.silent_s or 0.0)
+    since = until
+    if condition in USABLE:
+        changed = [v.at for c in service.healthy_when.checks() if (v := state.verdicts.get(c)) is not None]
+        since = max([incident.episode_opened_at, *changed])
+    elif condition is Verdict.UNKNOWN and seen is not None:
+        began = state.controller.at if state.controller is not None else 0.0
+        known = seen.since is not None and seen.since > began  # before it began nobody looked, for who knows how long
+        since = seen.since if known and seen.since is not None else incident.episode_opened_at
+    return incident.earlier_perhaps_s + max(0.0, until - since) + max(0.0, incident.doubted_s(min(since, until)))
 
 
 def _of_check(name: str, evidence: str) -> str:
@@ -286,21 +319,35 @@ def _moves(service: Service, model: Model, state: d.Decided, live: Live) -> Iter
         yield MoveNow(rung, name, model.moves[name].to, percentile(kept, 0.9), len(kept), viable)
 
 
-def _tiers(service: Service, incident: d.Incident, state: d.Decided, left_s: float | None) -> Iterable[TierNow]:
+def _tiers(
+    service: Service, incident: d.Incident, state: d.Decided, left_s: float | None, live: Live
+) -> Iterable[TierNow]:
     for number, tier in enumerate(service.ladder, 1):
-        ledger = _ledger(incident, number, tier.move)
+        reason, evidence = _why(incident, number, tier.move, state, live)
         kept = state.durations.get(tier.move, [])
         usual = percentile(kept, 0.9)
         yield TierNow(
             tier=number,
             move=tier.move,
-            state=_tier_state(incident, ledger, tier.move, state),
-            reason=ledger.reason.value if ledger else "",
-            evidence=ledger.evidence if ledger else "",
+            state=_tier_state(incident, _ledger(incident, number, tier.move), tier.move, state),
+            reason=reason,
+            evidence=evidence,
             usual_s=usual,
             usual_runs=len(kept),
             fits=left_s is None or (left_s > 0 if usual is None else usual <= left_s),
         )
+
+
+def _why(incident: d.Incident, number: int, move: str, state: d.Decided, live: Live) -> tuple[str, str]:
+    """Why a tier stands as it does: as it was judged, or how its run was stopped, if nobody has judged it since."""
+    ledger, stopped = _ledger(incident, number, move), _stopped(incident, move, state)
+    if stopped is not None and (ledger is None or ledger.state is TierState.RUNNING):
+        return stopped.reason.value, stopped.evidence
+    if ledger is None:
+        return "", ""
+    viable = live.sight.moves.get(move, "") if live.sight is not None else ""
+    by_now = ledger.reason is Reason.NOT_VIABLE and viable in (Verdict.UP, Verdict.DEGRADED)
+    return ledger.reason.value, ledger.evidence + ("; by now its preconditions hold" if by_now else "")
 
 
 def _ledger(incident: d.Incident, number: int, move: str) -> d.TierLedger | None:
@@ -309,6 +356,13 @@ def _ledger(incident: d.Incident, number: int, move: str) -> d.TierLedger | None
     if own is not None and own.move == move:
         return own
     return max((x for x in incident.tiers.values() if x.move == move), key=lambda x: x.at, default=None)
+
+
+def _stopped(incident: d.Incident, move: str, state: d.Decided) -> RunEnded | None:
+    """How the tier's last run ended, if not well."""
+    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move]
+    ended = runs[-1].ended if runs else None
+    return ended if ended is not None and not ended.ok else None
 
 
 def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, move: str, state: d.Decided) -> str:

@@ -16,7 +16,7 @@ from orchestrator.core.runs import plan
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.decided import isolated_places
 from orchestrator.core.turn import Turn
-from orchestrator.reports.status_parts import recorded_before
+from orchestrator.reports.status_parts import recorded_before, taken_out
 
 
 def brakes(service: Service, found: d.ServiceState, state: d.Decided, now: float) -> Iterable[str]:
@@ -40,9 +40,21 @@ def notes(service: Service, found: d.ServiceState, state: d.Decided) -> Iterable
         yield f"{place} was isolated by {run}{_unproven(state, run, place)}; it is opened again by hand"
     if (led := _led_elsewhere(service, found, state)) is not None:
         yield led
+    if found.taken_out:
+        yield taken_out(found.place, stated_out(service, found, state), found.may_act)
+        return
     others = sorted(found.may_act - ({found.place} if found.place else set()))
     if others:
         yield "may also be acting: " + ", ".join(others)
+
+
+def stated_out(service: Service, found: d.ServiceState, state: d.Decided) -> str:
+    """Who states that its place cannot act; empty where that was proven."""
+    runs = [x for x in state.runs.values() if x.started.service == service.id]
+    tried = [x for x in runs if any(s.place == found.place and s.traits.takes_out and s.over for s in x.steps)]
+    last = max(tried, key=lambda x: x.started.at, default=None)
+    word = last.fenced_by_hand.get(found.place or "") if last is not None else None
+    return word.who if word is not None else ""
 
 
 def undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str]:

@@ -5,7 +5,7 @@ These are values. `status.py` finds them, `status_text.py` shows them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.core.awareness.sight import Sight
@@ -22,6 +22,14 @@ def recorded_before(place: str | None, started: RunStarted) -> str:
     """That a service's place is the one on record, and that a move made for another may have led it elsewhere."""
     led = f"{started.run} ({started.move}), made for {started.service}, led to {started.to_place}"
     return f"{place or 'no place'} is its place from before, and it came back with {led}: where it is now is not known"
+
+
+def taken_out(place: str | None, stated: str, may_act: Iterable[str]) -> str:
+    """That a service's place is out, by proof or as `stated` by a person, and that no record leads it elsewhere."""
+    others = ", ".join(sorted(may_act))
+    led = f"it may be acting: {others}" if others else "no other place may be acting"
+    out = f"cannot act, as {stated} states" if stated else "was taken out"
+    return f"{place}, its place on record, {out}, and no move has led it elsewhere; {led}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,9 @@ class ServiceNow:
     incident: str | None = None
     priority: int = 100
     down_s: float | None = None  # since the first bad answer of the present outage
+    doubted: bool = False  # for a part of `down_s` it was not known to be down
     unseen_s: float = 0.0  # of an incident: for so long, up to now, nobody has looked
+    perhaps_s: float = 0.0  # of an incident: so long of its outages it may have worked, with a controller at work
     budget_left_s: float | None = None  # of the RTO, by the time without service in all outages of the incident
     decision: str = ""
     reason: str = ""
@@ -126,6 +136,8 @@ class ServiceNow:
     was: str = ""  # the last condition on record, where nobody knows the present one
     say: str = ""  # the command to type next
     moves: tuple[MoveNow, ...] = ()
+    taken_out: bool = False  # its place is on record alone: it is out, and no move has led it elsewhere since
+    stated_out: str = ""  # who states that; empty: it was proven
     braked: tuple[str, ...] = ()  # of the notes: why nothing would be done by itself, or not without asking
 
 

@@ -130,9 +130,10 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     share = (s.rto_s - left) / s.rto_s if s.rto_s else 1.0
     over = left < 0
     colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
-    missed = "RTO perhaps missed, nobody looked" if left + s.unseen_s >= 0 else f"RTO missed by {_clock(-left)}"
-    budget = missed if over else f"budget left {_clock(left)}"
-    at = f"   at {_short(s.place)}" if s.place else ""
+    budget = f"RTO missed by {_clock(-left)}" if over else f"budget left {_clock(left)}"
+    if over and left + s.unseen_s + s.perhaps_s >= 0:
+        budget = "RTO perhaps missed" + (", nobody looked" if s.unseen_s else "")
+    at = f"   {_at(s)}" if s.place else ""
     yield line(
         Part(s.id, "bold"),
         "  ",
@@ -147,6 +148,7 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     why = "; ".join(s.bad_checks) or silent
     yield from _wrapped(f"  {s.incident}{began}: ", why, width, "red")
     asked = s.run is None or (s.run.origin != "manual" and bool(s.run.needs))  # else it was judged before the run
+    asked = asked and (s.run is not None or s.reason != Reason.TIER_CHOSEN.value)  # that run has ended
     if s.reason and s.decision != "act" and asked:
         below = s.reason == Reason.NO_TIER_LEFT.value  # its evidence is the tiers, which follow
         why = f"{s.reason}: {s.evidence}" if s.evidence and not below else s.reason
@@ -169,11 +171,17 @@ def _standing(s: ServiceNow, down_s: float) -> str:
     if s.condition == "down" and s.reason == Reason.NO_QUORUM.value:
         return f"SEEN DOWN for {_clock(down_s)}{several}, by too few vantages"
     if s.condition == "down":
-        return f"DOWN for {_clock(down_s)}{several}"
+        return f"DOWN for {'at most ' if s.doubted else ''}{_clock(down_s)}{several}"
     if s.condition == "unknown":
         last = f", {s.was} when last seen" if s.was and s.was != s.condition else ""
         return f"UNKNOWN{last}; {s.incident} not over, for {_clock(down_s)}{several}"
     return f"{s.condition.upper()} again; {s.incident} not over, for {_clock(down_s)}{several}"
+
+
+def _at(s: ServiceNow) -> str:
+    if not s.taken_out:
+        return f"at {_short(s.place)}"
+    return f"{_short(s.place)} out, {s.stated_out} states" if s.stated_out else f"{_short(s.place)} is out"
 
 
 def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Line]:
@@ -244,14 +252,15 @@ def _run_extra(run: RunNow, indent: str, width: int) -> Iterable[Line]:
         yield from _wrapped(indent + "waits for a person: ", run.needs, width, "bold yellow")
         for sentence in run.would:
             yield from _wrapped(indent + "if approved: ", sentence, width, "yellow")
-        yield line(indent, "type: ", Part(run.say, "bold"))
+        if run.say:
+            yield line(indent, "type: ", Part(run.say, "bold"))
         if run.refuse:
             yield line(indent, "or:   ", Part(run.refuse, "bold"))
 
 
 def _quiet(s: ServiceNow, column: int, width: int, wall: float) -> Iterable[Line]:
     away = f"   (home is {_short(s.home)})" if s.home and s.place and s.place != s.home else ""
-    at = f"at {_short(s.place)}" if s.place else "no place"
+    at = _at(s) if s.place else "no place"
     engaged = "   by " + ", ".join(_short(m) for m in s.engaged) if s.engaged else ""
     mode = "" if s.mode == "auto" else f"   mode {s.mode}"
     was = f" (was {s.was})" if s.was and s.was != s.condition else ""
@@ -300,7 +309,7 @@ def _asking(status: StatusNow) -> str:
         return ""
     p50, p99, most = (1000 * float(str(late.get(name, 0))) for name in ("p50_s", "p99_s", "max_s"))
     asked = counted(int(str(status.asking.get("checks", 0))), "check")
-    return f"{asked}; asked late in the last minute by {p50:.1f} ms (median), {p99:.1f} ms (p99), {most:.0f} ms (most)"
+    return f"{asked}; asked late in the last minute by {p50:.1f} ms (median), {p99:.1f} ms (p99), {most:.1f} ms (most)"
 
 
 def _wrapped(prefix: str, text: str, width: int, style: str) -> Iterable[Line]:

@@ -6,7 +6,7 @@ derived: what was *usual* when a run began (the history up to then), which the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -14,6 +14,7 @@ from orchestrator.core import records as r
 from orchestrator.core.events import OF_RUNS, TaskTime
 from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
+from orchestrator.core.reasons import Reason
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.fold import apply
 from orchestrator.core.turn import percentile
@@ -45,6 +46,16 @@ class StepStory:
         """What steps of its kind are."""
         return TRAITS[self.planned.kind]
 
+    @property
+    def refused(self) -> bool:
+        """Whether its only attempt was refused for a plan that was edited: nothing of it was begun."""
+        return self.reason == Reason.PLAN_CHANGED.value and self.attempts <= 1
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it was begun."""
+        return self.attempts > 0 and not self.refused
+
 
 @dataclass(slots=True)
 class RunStory:
@@ -66,8 +77,11 @@ class Episode:
     """One outage: from its first bad answer to its recovery; a relapse is another episode of the same incident."""
 
     opened: r.IncidentOpened | r.IncidentReopened
+    verdicts: Mapping[str, r.Verdict] = field(default_factory=dict)  # then, of the service's own checks
     ended: r.IncidentEnded | None = None
     by: RunStory | None = None  # the run that its end names
+    before: RunStory | None = None  # the run during which it fell, which was over when it was opened
+    fell_at: float | None = None  # when the last of its checks fell
     runs: list[RunStory] = field(default_factory=list)
     judged: list[r.ServiceJudged] = field(default_factory=list)
     tiers: list[r.TierJudged] = field(default_factory=list)
@@ -89,6 +103,7 @@ class Story:
     between: list[RunStory] = field(default_factory=list)  # planned ones that led it elsewhere between two outages
     model: Model | None = None
     configuration: str = ""
+    may_act: frozenset[str] = frozenset()  # where it might act when it began
 
     @property
     def of(self) -> Service | None:
@@ -158,6 +173,7 @@ class Stories(State):
         self._open: dict[str, Story] = {}  # by service
         self._notices: dict[str, tuple[Story, int]] = {}
         self._between: dict[str, list[Placed]] = {}  # by service: since its last incident ended, if that is to go on
+        self._last_runs: dict[str, RunStory] = {}  # by service
         self._recent_checks: list[r.VerdictChanged] = []
 
     def find(self, name: str) -> Story | None:
@@ -216,7 +232,8 @@ class Stories(State):
     def _opened(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
         if isinstance(x, r.IncidentOpened):
             digest = self.decided.configuration
-            story = Story(x.incident, x.service, model=self._model(digest), configuration=digest)
+            may_act = frozenset(self.decided.services[x.service].may_act)
+            story = Story(x.incident, x.service, model=self._model(digest), configuration=digest, may_act=may_act)
             self.stories[x.incident] = story
         else:
             story = self.stories[x.incident]
@@ -228,7 +245,14 @@ class Stories(State):
         relevant, known = _relevant(story), story.checks[-200:]
         fell = [c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0]
         story.checks.extend(c for c in fell if c not in known)
-        story.episodes.append(Episode(x))
+        asked = set(story.of.healthy_when.checks()) if story.of is not None else set()
+        verdicts = {c: self.decided.verdicts[c].verdict for c in asked if c in self.decided.verdicts}
+        falls = [c.at for c in self._recent_checks if c.check in asked and c.verdict is r.Verdict.DOWN]
+        fell_at = max((at for at in falls if at >= x.first_bad_at), default=None)
+        before = self._last_runs.get(story.service)
+        ended_at = before.ended.at if before is not None and before.ended is not None else x.first_bad_at
+        before = before if ended_at > x.first_bad_at else None
+        story.episodes.append(Episode(x, verdicts, before=before, fell_at=fell_at))
         self._open[story.service] = story
         self._at_work(story)
 
@@ -249,10 +273,12 @@ class Stories(State):
             story = self.stories[x.incident]
             story.episodes[-1].runs.append(run)
         else:
-            story = Story(x.run, x.service, model=self._model(x.configuration), configuration=x.configuration)
+            model, may_act = self._model(x.configuration), frozenset(self.decided.services[x.service].may_act)
+            story = Story(x.run, x.service, model=model, configuration=x.configuration, may_act=may_act)
             self.stories[x.run] = story
         story.runs.append(run)
         self._runs[x.run] = (story, run)
+        self._last_runs[x.service] = run
 
     def _of_run(self, x: r.Record) -> None:
         name = getattr(x, "run", None)

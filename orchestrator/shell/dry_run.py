@@ -20,7 +20,7 @@ from orchestrator.config.ansible_programs import environment_to_ask, program
 from orchestrator.core import records as r
 from orchestrator.core.ansible import playbook_places
 from orchestrator.core.client_keys import cache_prefixes, kept_for
-from orchestrator.core.commands import Answered
+from orchestrator.core.commands import Answered, NoticeKind
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.kinds import TRAITS, Subject
@@ -179,8 +179,18 @@ def _tiers(turn: Turn, service: Service) -> Iterable[TierAnswer]:
     found = ladder.assess_ladder(turn, service, turn.now() - ladder.PATIENCE_S)
     for number, a in enumerate(found, start=1):
         fits = a.reason.value if a.state is r.TierState.INELIGIBLE else "; ".join((a.reason.value, *a.asks))
-        state = "eligible" if a.state is r.TierState.WAITING else a.state.value
+        state = "eligible" if a.reason is Reason.TIER_CHOSEN else a.state.value
+        if a.state is r.TierState.FAILED and not _failed(turn, service, a.move):
+            state = NoticeKind.NOT_MADE.value
         yield TierAnswer(number, a.move, state, fits, a.evidence)
+
+
+def _failed(turn: Turn, service: Service, move: str) -> bool:
+    """Whether the last run of this move in the open incident had begun anything, or failed."""
+    incident = turn.incident(service)
+    runs = [turn.decided.runs[x] for x in incident.runs if x in turn.decided.runs] if incident is not None else []
+    mine = [x for x in runs if x.started.move == move and x.ended is not None and not x.ended.ok]
+    return not mine or mine[-1].failed
 
 
 def _facts(started: r.RunStarted, planned: r.PlannedStep) -> dict[str, str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 
 CHANGES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE, r.StepKind.FINISH)
 
@@ -23,9 +24,15 @@ class StepFacts:
     kind: r.StepKind
     place: str | None
     begun_at: float | None = None
+    attempts: int = 0
     state: r.StepState = r.StepState.PENDING
     at: float | None = None  # when it was over
     reason: Reason | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing of it was begun: its only attempt was of a plan that had been edited."""
+        return self.reason is Reason.PLAN_CHANGED and self.attempts <= 1
 
     @property
     def done_at(self) -> float | None:
@@ -55,13 +62,13 @@ class RunFacts:
     @property
     def tried(self) -> bool:
         """Whether anything of the move was begun."""
-        return any(s.begun_at is not None for s in self.of(r.StepKind.PREPARE, r.StepKind.EXECUTE))
+        return any(s.begun_at is not None and not s.refused for s in self.of(r.StepKind.PREPARE, r.StepKind.EXECUTE))
 
     @property
     def changed(self) -> bool:
         """Whether it failed, or had begun to change anything."""
-        begun = any(s.begun_at is not None for s in self.of(*CHANGES))
-        return begun or any(s.state is r.StepState.FAILED for s in self.steps.values())
+        begun = any(s.begun_at is not None and not s.refused for s in self.of(*CHANGES))
+        return begun or any(s.state is r.StepState.FAILED and not s.refused for s in self.steps.values())
 
     def out_at(self) -> tuple[float, bool] | None:
         """When every place that it was to fence was out, and whether all of that was proven; None: it was not so."""
@@ -90,10 +97,24 @@ class OutageFacts:
     number: int
     ended: r.IncidentEnded | None = None
     tiers: dict[int, r.TierState] = field(default_factory=dict)
+    dark: list[list[float]] = field(default_factory=list)  # from when to when it was judged not known to be down
+    earlier_perhaps_s: float = 0.0  # so long of `earlier_s` it may have worked
 
     def seconds(self, now: float) -> float:
         """How long it was, or has been so far."""
         return (self.ended.recovered_at if self.ended else now) - self.first_bad_at
+
+    def judged(self, x: r.ServiceJudged) -> None:
+        """Whether it is known to be down."""
+        going = bool(self.dark) and self.dark[-1][1] == inf
+        if x.reason not in UNSEEN and going:
+            self.dark[-1][1] = x.at
+        elif x.reason in UNSEEN and not going:
+            self.dark.append([x.at, inf])
+
+    def doubted_s(self, now: float) -> float:
+        """How long it was not known to be down, so far."""
+        return sum(min(until, now) - since for since, until in self.dark)
 
 
 class Facts:
@@ -105,8 +126,10 @@ class Facts:
         self.outages: dict[str, list[OutageFacts]] = {}  # by incident
         self.incidents: dict[str, str] = {}  # service: its latest incident
         self.places: dict[str, str | None] = {}
+        self.may_act: dict[str, set[str]] = {}
         self.changes: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = []
         self.verdicts: dict[str, r.Verdict] = {}
+        self.changed_at: dict[str, float] = {}  # by check
         self.restarts: list[float] = []  # after which time was assumed
 
     def record(self, x: r.Record) -> None:
@@ -125,6 +148,11 @@ class Facts:
         name = self.incidents.get(service)
         return self.outages[name][-1] if name else None
 
+    def taken_out(self, service: str) -> bool:
+        """Whether the place that it is on record at was taken out, and it was led nowhere else since."""
+        place = self.places.get(service)
+        return place is not None and place not in self.may_act[service]
+
     # ---- inside
 
     def _began(self, x: r.ControllerBegan) -> None:
@@ -136,6 +164,7 @@ class Facts:
     def _configured(self, x: r.Configured) -> None:
         for name, home in x.homes.items():
             self.places.setdefault(name, home)
+            self.may_act.setdefault(name, {home} if home else set())
 
     def _opened(self, x: r.IncidentOpened) -> None:
         self.incidents[x.service] = x.incident
@@ -145,10 +174,15 @@ class Facts:
         before = self.outages[x.incident]
         last = before[-1]
         earlier_s = last.earlier_s + last.seconds(x.at)
+        perhaps_s = last.earlier_perhaps_s + (last.ended.perhaps_s if last.ended else 0.0)
         before.append(OutageFacts(x.incident, last.service, x.first_bad_at, x.at, x.place, earlier_s, len(before) + 1))
+        before[-1].earlier_perhaps_s = perhaps_s
 
     def _ended(self, x: r.IncidentEnded) -> None:
         self.outages[x.incident][-1].ended = x
+
+    def _judged(self, x: r.ServiceJudged) -> None:
+        self.outages[x.incident][-1].judged(x)
 
     def _tier(self, x: r.TierJudged) -> None:
         self.outages[x.incident][-1].tiers[x.tier] = x.state
@@ -162,7 +196,7 @@ class Facts:
     def _step_began(self, x: r.StepBegan) -> None:
         step = self.runs[x.run].steps[x.step]
         step.begun_at = x.at if step.begun_at is None else step.begun_at
-        step.state = r.StepState.RUNNING
+        step.state, step.attempts = r.StepState.RUNNING, x.attempt
 
     def _step_finished(self, x: r.StepFinished) -> None:
         step = self.runs[x.run].steps[x.step]
@@ -185,9 +219,13 @@ class Facts:
 
     def _changed(self, x: r.MayActAdded | r.MayActRemoved | r.MoveEngaged) -> None:
         self.changes.append(x)
+        if isinstance(x, r.MayActAdded):
+            self.may_act[x.service].add(x.place)
+        elif isinstance(x, r.MayActRemoved):
+            self.may_act[x.service].discard(x.place)
 
     def _verdict(self, x: r.VerdictChanged) -> None:
-        self.verdicts[x.check] = x.verdict
+        self.verdicts[x.check], self.changed_at[x.check] = x.verdict, x.at
 
 
 _TOLD: dict[type, Callable[[Facts, Any], None]] = {
@@ -196,6 +234,7 @@ _TOLD: dict[type, Callable[[Facts, Any], None]] = {
     r.IncidentOpened: Facts._opened,
     r.IncidentReopened: Facts._reopened,
     r.IncidentEnded: Facts._ended,
+    r.ServiceJudged: Facts._judged,
     r.TierJudged: Facts._tier,
     r.RunStarted: Facts._run,
     r.RecheckAdded: Facts._recheck,

@@ -79,6 +79,9 @@ class ShownStatus:
             outage, service = self._facts.open_of(name), model.services[name]
             if s["place"] != self._facts.places.get(name):
                 yield f"{name} at {s['place']}, recorded at {self._facts.places.get(name)}"
+            head = next((x for x in text.splitlines() if x.startswith(f"{name}  ")), "")
+            if self._facts.taken_out(name) is bool(re.search(r"  at \S+ ", head)) and s["place"]:
+                yield f"{name} is told as {head!r}, and its place was {'' if s['taken_out'] else 'not '}taken out"
             if (s["incident"] or None) != (outage.incident if outage else None):
                 yield f"{name} in incident {s['incident']}"
             said = evaluate(service.healthy_when, lambda c: self._facts.verdicts.get(c, r.Verdict.UNKNOWN))

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from orchestrator.core import records as r
+from orchestrator.core.health.diagnosis import USABLE, evaluate
 from orchestrator.core.model import Model
 from orchestrator.journal.journal import Entry
 from orchestrator.reports.account import account
@@ -87,7 +88,7 @@ class ShownTruth:
     def _began(self, incident: str, entry: Entry) -> None:
         """What fell in the very entry that opened it."""
         service = self._stories.stories[incident].of
-        asked = service.healthy_when.checks() if service is not None else ()
+        asked = set(service.healthy_when.checks()) if service is not None else set()
         fell = [x for x in entry.records if isinstance(x, r.VerdictChanged) and x.verdict is r.Verdict.DOWN]
         self._fell.setdefault(incident, []).extend(x for x in fell if x.check in asked)
 
@@ -150,9 +151,20 @@ class ShownTruth:
     def _seconds(self, story: Story, now: float) -> float:
         return sum(x.seconds(now) for x in self._outages(story))
 
+    def _well_s(self, story: Story, now: float) -> float:
+        """Of an outage that goes on: how long its service's checks have been good again."""
+        service, verdicts = story.of, self._facts.verdicts
+        if (
+            service is None
+            or evaluate(service.healthy_when, lambda c: verdicts.get(c, r.Verdict.UNKNOWN)) not in USABLE
+        ):
+            return 0.0
+        changed = [self._facts.changed_at[c] for c in service.healthy_when.checks() if c in verdicts]
+        return now - max([self._outages(story)[-1].opened_at, *changed])
+
     def _rta(self, story: Story) -> str:
         """Of what is over, and as a bound where a part of it was seen by nobody."""
-        unseen = any(x.ended is not None and x.ended.unseen_s for x in self._outages(story))
+        unseen = any(x.ended is not None and x.ended.perhaps_s for x in self._outages(story))
         return f"{'at most ' if unseen else ''}{precise(self._seconds(story, 0.0))}"
 
     def _list(self, story: Story, line: str) -> Iterator[str]:
@@ -208,7 +220,9 @@ class ShownTruth:
         elif outages[-1].ended is None:
             if rta.group(1) != "not known":
                 yield f"RTA {rta.group(1)} of an outage that goes on"
-            if story.of is not None and (expected > story.of.rto_s) is not ("MISSED" in (rta.group(2) or "")):
+            well_s, before = self._well_s(story, now), outages[-1].earlier_perhaps_s
+            least = expected - well_s - outages[-1].doubted_s(now - well_s) - before
+            if story.of is not None and (least > story.of.rto_s) is not ("MISSED" in (rta.group(2) or "")):
                 yield f"RTO{rta.group(2) or ''} of an outage that goes on, after {expected:.1f} s of {story.of.rto_s} s"
         elif rta.group(1) != self._rta(story):
             yield f"RTA {rta.group(1)}, and its outages were {self._rta(story)}"

@@ -146,10 +146,14 @@ class SpokenTruth:
             return "no incident is open"
         if few := self._seen_by_few(slots["service"], model):
             return few
-        if slots["outage"] != show_duration(x.at - outage.first_bad_at):
-            return f"it is down for {show_duration(x.at - outage.first_bad_at)}"
-        if slots["place"] != (self._facts.places.get(slots["service"]) or "its place"):
-            return f"it is at {self._facts.places.get(slots['service'])}"
+        most = "at most " if outage.doubted_s(x.at) else ""
+        if slots["outage"] != most + show_duration(x.at - outage.first_bad_at):
+            return f"it is down for {most}{show_duration(x.at - outage.first_bad_at)}"
+        place = self._facts.places.get(slots["service"]) or "its place"
+        if self._facts.taken_out(slots["service"]):
+            place = " or ".join(sorted(self._facts.may_act[slots["service"]])) or place
+        if slots["place"] != place:
+            return f"it is at {place}"
         return self._together(slots, outage, x.at)
 
     def _seen_by_few(self, name: str, model: Model) -> str:
@@ -180,6 +184,8 @@ class SpokenTruth:
         if told != (str(outage.number), outage.incident):
             return f"it is outage {outage.number} of {outage.incident}"
         seconds = show_duration(outage.earlier_s + outage.seconds(at))
+        perhaps_s = outage.earlier_perhaps_s + (outage.ended.perhaps_s if outage.ended else outage.doubted_s(at))
+        seconds = f"at most {seconds}" if perhaps_s and "together" in slots else seconds
         return "" if slots.get("together", slots.get("down")) == seconds else f"together it is {seconds}"
 
     def _back(self, slots: Slots, x: r.NoticeDue, model: Model) -> str:
@@ -187,12 +193,12 @@ class SpokenTruth:
         if outage is None or outage.ended is None or outage.ended.at != x.at:
             return "no incident of it has ended"
         seconds, together_s = outage.seconds(x.at), outage.earlier_s + outage.seconds(x.at)
-        unseen_s = outage.ended.unseen_s
-        if slots["outage"] != ("at most " if unseen_s else "") + show_duration(seconds):
-            return f"it was down for {show_duration(seconds)}, unseen for {unseen_s} s of them"
+        perhaps_s, earlier_s = outage.ended.perhaps_s, outage.earlier_perhaps_s
+        if slots["outage"] != ("at most " if perhaps_s else "") + show_duration(seconds):
+            return f"it was down for {show_duration(seconds)}, and may have worked for {perhaps_s} s of them"
         service = model.services.get(slots["service"])
         if service is not None:
-            most, least = (s <= service.rto_s for s in (together_s, together_s - unseen_s))
+            most, least = (s <= service.rto_s for s in (together_s, together_s - perhaps_s - earlier_s))
             known = "within" if most else "perhaps beyond" if least else "beyond"
             if (slots["kept"], slots["rto"]) != (known, show_duration(service.rto_s)):
                 return f"it was down for {show_duration(together_s)} of {show_duration(service.rto_s)}"

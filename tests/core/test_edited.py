@@ -13,7 +13,7 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Move
 from orchestrator.core.reasons import Reason
-from tests.core.stage import lab
+from tests.core.stage import hq_loses_power, lab
 from tests.core.world import World, all_of, book
 
 EDITED = "playbooks/geo-site.yml was changed since it was loaded"
@@ -142,3 +142,28 @@ def test_what_was_approved_is_not_fenced_by_another_proof() -> None:
     new = replace(hq, fence=replace(hq.fence, proven_when=all_of("hq-dark")))
     world.hears(e.ConfigurationLoaded(replace(world.model, digest="m2", places={**world.model.places, hq.id: new})))
     assert world.say(WordKind.APPROVE, "r1").reason == Reason.PLAN_CHANGED
+
+
+@pytest.mark.parametrize("refused", ["power_off_hq", "geo-site"])
+def test_a_run_that_was_refused_before_its_first_step_began_was_not_made(refused: str) -> None:
+    """The runner compares before it begins: with the fence nothing had begun, with the move itself the fence had."""
+    world = lab()
+    world.outcomes[refused] = e.AttemptEnd.PLAN_CHANGED
+    assert world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True).accepted
+    world.run(10)
+    begun = refused == "geo-site"
+    assert world.decided().runs["r1"].failed is begun
+    sentence = "failed" if begun else "was not made"
+    assert [t.text.partition(", asked by")[0] for t in world.told] == [f"acme/erp: acme/geo-site {sentence}"]
+
+
+def test_with_no_tier_left_for_edited_plans_the_one_thing_to_type_is_to_read_them() -> None:
+    world = lab()
+    for name in ("backup-isp", "power_off_hq"):
+        world.outcomes[name] = e.AttemptEnd.PLAN_CHANGED
+    hq_loses_power(world)
+    world.good("isp-b-path")
+    world.run(10)
+    said = [t for t in world.told if "no tier is left" in t.text and "plan changed" in t.text]
+    assert said
+    assert {t.say for t in said} == {"bascule reload"}

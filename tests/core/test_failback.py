@@ -287,3 +287,29 @@ def test_what_crashed_before_it_was_handed_over_is_handed_over_all_the_same() ->
     world.run(120)
     assert "hand_over" in world.played
     assert world.decided().services["acme/erp"].place == "acme/hq"
+
+
+def test_what_was_verified_before_a_long_finish_is_told_as_of_then() -> None:
+    """It has fallen again since, and whoever hears that the run is done hears nothing of now."""
+    world = lab()
+    world.takes["rebuild_geo"] = 60.0
+    world.effects["power_off_hq"] = lambda: world.good("hq-off")
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.run(10)
+    world.say(WordKind.FAILBACK, "acme/erp")
+    world.run(10)
+    world.silent("erp-transaction")
+    world.run(80)
+    told = [t.text for t in world.told if t.kind is NoticeKind.MOVE_DONE and "return-hq" in t.text]
+    assert [t.partition("acme/erp-transaction: ")[2] for t in told] == ["good (1:00 before its end)"]
+
+
+def test_a_dry_run_tells_a_tier_that_was_not_made_from_one_that_failed_and_one_that_waits(tmp_path: Path) -> None:
+    world = lab(Mode.ASK)
+    hq_loses_power(world)
+    world.run(10)
+    world.say(WordKind.REJECT, "r1")
+    world.run(10)
+    word = e.WordSpoken("w", WordKind.FAILOVER, "Ada", "acme/erp")
+    found = plan_of(world.engine, word, world.now, tmp_path, {})
+    assert [(t.tier, t.state) for t in found.tiers] == [(1, "ineligible"), (2, "not made"), (3, "eligible")]

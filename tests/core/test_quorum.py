@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
@@ -269,3 +271,37 @@ def test_a_stale_down_of_one_vantage_is_no_witness_of_a_new_outage() -> None:
     finding = policy.no_quorum(world.engine.turn(world.now + 4), service)
     assert finding is not None
     assert finding.evidence.endswith("branch sees it down, noc sees it unknown")
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_what_too_few_vantages_saw_down_has_missed_no_rto_for_that_time(others: bool) -> None:
+    """One of three sees it down for longer than its RTO; then a second one does, or it is well for all."""
+    world = shop(*VANTAGES)
+    world.silent("shop-noc")
+    world.run(700)
+    status = status_now(world.decided(), world.model, world.now, 0.0, Live(daemon=True))
+    assert "RTO perhaps missed" in plain(status_lines(status, 200))
+    if others:
+        world.silent("shop-branch")
+        world.run(3)
+        assert [t.text for t in world.told if t.text.startswith("acme/shop is down at its place for at most 11:4")]
+    else:
+        world.good("shop-noc")
+    world.run(30)
+    ended = world.last(r.IncidentEnded)
+    assert isinstance(ended, r.IncidentEnded)
+    assert ended.doubted_s == pytest.approx(698.0, abs=4.0)
+    (told,) = [t.text for t in world.told if t.kind is NoticeKind.RECOVERED]
+    assert "after at most 11:4" in told
+    assert told.endswith("perhaps beyond its RTO of 10:00")
+
+
+def test_who_sees_it_down_is_told_as_of_now() -> None:
+    world = shop(*VANTAGES)
+    world.silent("shop-noc")
+    world.run(30)
+    world.silent("ref-branch", "shop-branch")
+    world.run(10)
+    found = world.last(r.ServiceJudged)
+    assert isinstance(found, r.ServiceJudged)
+    assert (found.reason, "branch is blind" in found.evidence) == (Reason.NO_QUORUM, True)

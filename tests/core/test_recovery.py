@@ -256,3 +256,46 @@ def test_what_was_seen_down_after_the_absence_was_down_for_so_long() -> None:
     (notice,) = [x for x in world.told if x.kind is NoticeKind.RECOVERED]
     assert "at most" not in notice.text
     assert notice.text.endswith(", beyond its RTO of 15:00")
+
+
+@pytest.mark.parametrize(("back_at", "kept"), [(40.0, "perhaps beyond"), (1000.0, "beyond")])
+def test_what_worked_while_its_run_waited_for_a_person_was_down_for_that_long_at_most(
+    back_at: float, kept: str
+) -> None:
+    """hq is out, geo's playbook has no end: whoever looks at it comes when the RTO is over."""
+    world = lab()
+    moves = {k: replace(v, safe_to_repeat=False, done_when=None) for k, v in world.model.moves.items()}
+    world.model = replace(world.model, digest="model-2", moves=moves)
+    world.hears(e.ConfigurationLoaded(world.model))
+    hq_loses_power(world)
+    world.outcomes["geo-site"] = e.AttemptEnd.LOST
+    world.at(back_at, lambda: world.good("erp-transaction", "erp-at-geo"))
+    world.run(1100)
+    run = world.decided().run_for("acme/erp")
+    assert run is not None
+    assert run.human is not None
+    world.say(WordKind.ABORT, run.id)
+    found = ended(world)
+    assert found.well_s == pytest.approx(found.at - back_at, abs=2.0)
+    assert f"after at most 18:20, {kept} its RTO of 15:00" in said(world)[-1]
+
+
+def test_a_relapse_after_an_outage_of_which_only_a_bound_is_known_is_beyond_its_rto_perhaps() -> None:
+    """It was well for a quarter of an hour before its run was stopped, and falls again soon after."""
+    world = lab()
+    moves = {k: replace(v, safe_to_repeat=False, done_when=None) for k, v in world.model.moves.items()}
+    world.model = replace(world.model, digest="model-2", moves=moves)
+    world.hears(e.ConfigurationLoaded(world.model))
+    hq_loses_power(world)
+    world.outcomes["geo-site"] = e.AttemptEnd.LOST
+    world.at(40.0, lambda: world.good("erp-transaction", "erp-at-geo"))
+    world.run(1100)
+    world.say(WordKind.ABORT, "r1")
+    world.run(30)
+    world.silent("erp-transaction")
+    world.run(3)
+    assert [t.text for t in world.told if "down again" in t.text and "at most 18:22 in 2 outages" in t.text]
+    world.good("erp-transaction")
+    world.run(10)
+    assert ", perhaps beyond its RTO of 15:00" in said(world)[-1]
+    assert "at most 18:" in said(world)[-1]

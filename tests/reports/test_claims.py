@@ -10,9 +10,10 @@ from dataclasses import asdict, replace
 import pytest
 
 from orchestrator.core import records as r
-from orchestrator.core.awareness.sight import ServiceSeen, Sight
+from orchestrator.core.awareness.sight import ServiceSeen, Sight, sight
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.events import ConfigurationLoaded, WordKind
+from orchestrator.core.events import AttemptEnd, ConfigurationLoaded, WordKind
+from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, zoned
@@ -24,7 +25,8 @@ from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import plain
-from tests.core.stage import lab
+from tests.core.stage import hq_loses_power, lab
+from tests.core.world import World
 from tests.reports.sample import FAILOVER, WALL, K, Tape, Written, approve, asked_act, first_act, second_act
 
 ASKING = (("preflight", K.PREFLIGHT), ("approval", K.APPROVAL), *FAILOVER[1:])
@@ -666,3 +668,167 @@ def test_a_move_in_effect_that_was_renamed_is_not_lost_from_sight(tape: Tape) ->
     for known, services in ((model, []), (renamed, ["acme/erp"])):
         now = status_now(stories.decided, known, tape.now, WALL, Live(daemon=True))
         assert [s.id for s in now.services if said in s.notes] == services
+
+
+def half_promoted(fenced: str | None = None) -> World:
+    """hq is out, geo's playbook failed half way, and the service works all the same: at geo, if anywhere."""
+    world = lab()
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.outcomes["geo-site"] = AttemptEnd.FAILED
+    if fenced is None:
+        world.good("hq-dark")
+    else:
+        world.run(15)
+        world.say(WordKind.APPROVE, "r1", fenced=fenced)
+    world.at(world.now + 5.0, lambda: world.good("erp-transaction", "erp-at-geo"))
+    world.run(10)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("fenced", "head", "out"),
+    [(None, "hq is out", "was taken out"), ("hq", "hq out, Ada states", "cannot act, as Ada states")],
+)
+def test_what_is_out_is_not_told_as_where_the_service_is(fenced: str | None, head: str, out: str) -> None:
+    world = half_promoted(fenced)
+    now = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=True))
+    lines = plain(status_lines(now, 200)).splitlines()
+    told = f"acme/hq, its place on record, {out}, and no move has led it elsewhere; it may be acting: acme/geo"
+    assert f"acme/erp          up        {head}   RTO 15:00" in lines
+    assert f"  {told}" in lines
+    stories = Stories({world.model.digest: world.model}.get).read(
+        Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
+    )
+    a = account(next(x for x in stories.stories.values() if x.service == "acme/erp"), stories.clock, world.now)
+    text = plain(account_lines(a, 200)).splitlines()
+    assert "  was at acme/hq" in text
+    assert f"  note: {told}" in text
+
+
+def test_nor_is_anybody_told_that_it_is_there_or_at_home() -> None:
+    world = half_promoted()
+    out = "acme/erp is on record at acme/hq, which counts as out, and acme/geo may act"
+    for kind, more, refused in (
+        (WordKind.FAILBACK, {}, Reason.NO_WAY_BACK),
+        (WordKind.FAILOVER, {"move": "return-hq"}, Reason.WRONG_PLACE),
+    ):
+        answer = world.say(kind, "acme/erp", **more)
+        assert (answer.accepted, answer.reason) == (False, refused.value)
+        assert answer.evidence.startswith(out)
+    world.silent("erp-transaction")
+    world.run(5)
+    assert any(x.text.startswith("acme/erp is down again at acme/geo for") for x in world.told)
+
+
+@pytest.mark.parametrize(
+    ("well", "rto_met", "shown"), [(True, None, "RTO perhaps missed"), (False, False, "RTO missed by")]
+)
+def test_what_works_again_while_its_run_waits_has_not_missed_its_rto(
+    tape: Tape, well: bool, rto_met: bool | None, shown: str
+) -> None:
+    begun(tape)
+    tape.write(r.StepBegan(tape.now, "r4", "execute", 1), r.RunNeedsHuman(tape.now, "r4", Reason.UNDETERMINED, "lost"))
+    if well:
+        rose = r.VerdictChanged(tape.now + 5.0, "acme/erp-transaction", r.Verdict.DOWN, r.Verdict.UP, None, "HTTP 200")
+        tape.after(5.0).write(rose)
+    tape.after(600.0)
+    a = told(tape, "i4")
+    assert (a.state, a.rto_met) == ("with a person", rto_met)
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    assert shown in plain(status_lines(now, 200)).splitlines()[0]
+
+
+def test_a_run_whose_plan_was_edited_before_its_first_step_began_decided_and_failed_nothing(tape: Tape) -> None:
+    begun(tape)
+    tape.write(r.StepBegan(tape.now, "r4", "fence:acme/hq", 1))
+    tape.write(r.StepFinished(tape.now, "r4", "fence:acme/hq", 1, r.StepState.FAILED, Reason.PLAN_CHANGED, "edited"))
+    stop(tape, [n for n, _ in FAILOVER[2:]], Reason.PLAN_CHANGED)
+    a = told(tape, "i4")
+    assert [x.state for x in a.runs] == ["stopped"]
+    assert a.milestones["decided"] is None
+
+
+def spoken_of(world: World) -> Account:
+    """The account of erp's incident."""
+    stories = Stories({world.model.digest: world.model}.get).read(
+        Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
+    )
+    found = [x for x in stories.stories.values() if x.service == "acme/erp" and x.episodes]
+    return account(found[-1], stories.clock, world.now)
+
+
+def test_what_fell_by_a_run_that_was_asked_for_was_detected_when_it_fell() -> None:
+    """Its incident is opened when that run is over: until then the run was at work, and nobody was still detecting."""
+    world = lab()
+    world.takes["geo-site"] = 30.0
+    world.effects["power_off_hq"] = lambda: (world.good("hq-off"), world.silent("erp-transaction"))  # type: ignore[assignment,return-value]
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.run(15)
+    world.say(WordKind.ABORT, "r1")
+    a = spoken_of(world)
+    seconds = {p.phase: p.seconds for p in a.phases}
+    assert a.milestones["detected"] == seconds["detect"] == pytest.approx(2.0, abs=0.1)
+    assert seconds["execute"] == pytest.approx(10.5, abs=0.1)
+    assert sum(seconds.values()) == pytest.approx(12.5)
+
+
+def test_an_approval_that_ran_out_while_nobody_was_there_is_not_asked_for_any_more() -> None:
+    world = lab(Mode.ASK)
+    world.silent("erp-transaction")
+    world.run(10)
+    world.crash()
+    for away_s, asked in ((800.0, True), (200.0, False)):
+        world.run(away_s)
+        now = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=False, silent_s=away_s))
+        text = plain(status_lines(now, 200))
+        assert ("type: bascule approve r1" in text) is asked
+        assert ("which nobody gave within 15:00: it is not made" in text) is not asked
+
+
+def test_a_tier_whose_run_was_stopped_says_so_until_it_is_judged_again(tape: Tape) -> None:
+    """The word of somebody who was alone with it has stopped the run, and nobody has looked at the ladder since."""
+    begun(tape)
+    stop(tape, [n for n, _ in FAILOVER[1:]], Reason.APPROVAL_EXPIRED)
+    a = told(tape, "i4")
+    assert (a.state, a.reason) == ("open", "approval expired")
+    tier = next(t for t in a.tiers if t.tier == 2)
+    assert (tier.state, tier.reason, tier.evidence) == ("waiting", "approval expired", "because")
+    stories = tape.read()
+    now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
+    shown = next(t for s in now.services if s.id == "acme/erp" for t in s.tiers if t.tier == 2)
+    assert (shown.state, shown.reason) == ("waiting", "approval expired")
+
+
+@pytest.mark.parametrize(("since", "shown"), [(20.0, "RTO perhaps missed"), (150.0, "RTO missed by")])
+def test_an_rto_is_not_missed_for_a_time_in_which_nothing_is_known(tape: Tape, since: float, shown: str) -> None:
+    """Blind from some time on: before its RTO of two minutes was over, or after it."""
+    bad = begun(tape)
+    tape.after(300.0)
+    seen = ServiceSeen("unknown", ("acme/erp-transaction: no reply",), bad + since, "acme/erp-transaction")
+    stories = tape.read()
+    live = Live(daemon=True, sight=Sight(tape.now, services={"acme/erp": seen}))
+    now = status_now(stories.decided, stories.model, tape.now, WALL, live)
+    assert shown in plain(status_lines(now, 200)).splitlines()[0]
+
+
+def test_a_move_that_has_not_ended_has_not_ended_badly(tape: Tape) -> None:
+    begun(tape)
+    assert told(tape, "i4").rpa.source == "acme/geo-site has not been made yet"
+    tape.write(r.StepBegan(tape.now, "r4", "execute", 1))
+    assert told(tape, "i4").rpa.source == "acme/geo-site has not ended: what data was opened at acme/geo is not known"
+
+
+def test_a_tier_that_was_not_viable_when_it_was_judged_is_not_told_as_if_it_was_not_now() -> None:
+    """While another tier's run is at work nobody judges it."""
+    world = lab()
+    hq_loses_power(world)
+    world.takes["geo-site"] = 600.0
+    world.run(20)
+    world.good("isp-b-path")
+    world.run(20)
+    live = Live(daemon=True, sight=sight(world.engine.turn(world.now)))
+    now = status_now(world.decided(), world.model, world.now, WALL, live)
+    tier = next(t for s in now.services if s.id == "acme/erp" for t in s.tiers if t.tier == 1)
+    assert (tier.state, tier.reason) == ("ineligible", "not viable")
+    assert tier.evidence.endswith("; by now its preconditions hold")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding import recovery
-from orchestrator.core.deciding.recovery import judge_tier, last_run, let_go, moved_for_another, notice_of
+from orchestrator.core.deciding.recovery import at_most, judge_tier, last_run, let_go, moved_for_another, notice_of
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Service
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import IN_THE_DARK, UNSEEN, Reason
 from orchestrator.core.rules import failback, ladder, policy
 from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.rules.policy import Finding
@@ -40,10 +40,6 @@ NOT_THE_TIERS_FAULT = (
     Reason.PLAN_CHANGED,
     Reason.RECOVERED_BY_ITSELF,
 )
-IN_THE_DARK = (Reason.BLIND, Reason.HEALTH_UNKNOWN)
-"""What is to be looked at is what cannot be seen; a move would be refused, or made in the dark."""
-UNSEEN = (*IN_THE_DARK, Reason.NO_QUORUM)
-"""Nobody can say that it is down; but too few vantages are a person's to overrule."""
 NAMED = (
     Reason.HELD,
     Reason.IN_MAINTENANCE,
@@ -52,6 +48,7 @@ NAMED = (
     Reason.TOO_MANY_FAILOVERS,
     Reason.TIER_CHOSEN,
     Reason.OBSERVE_ONLY,
+    Reason.NO_QUORUM,
 )
 """Their evidence names a person, a window, a run or a tier, and does not change with every answer (see `_renamed`)."""
 
@@ -150,14 +147,21 @@ def _tell_down(turn: Turn, service: Service, incident: Incident, what: str, evid
     sentence = Sentence.IS_DOWN if incident.episodes == 1 else Sentence.IS_DOWN_AGAIN
     text = sentence.say(
         service=service.id,
-        place=turn.state(service).place or "its place",
-        outage=show_duration(turn.now() - incident.episode_first_bad_at),
-        together=show_duration(turn.now() - incident.clock_at),
+        place=_where(turn, service),
+        outage=at_most(turn.now() - incident.episode_first_bad_at, incident.doubted_s(turn.now())),
+        together=at_most(turn.now() - incident.clock_at, incident.earlier_perhaps_s + incident.doubted_s(turn.now())),
         outages=incident.episodes,
         incident=incident.id,
         evidence=evidence,
     )
     turn.tell(notice_of(incident, what), NoticeKind.INCIDENT_OPENED, service.id, text)
+
+
+def _where(turn: Turn, service: Service) -> str:
+    """The place on record; where that was taken out, those that may act."""
+    state = turn.state(service)
+    where = " or ".join(sorted(state.may_act)) if state.taken_out else ""
+    return where or state.place or "its place"
 
 
 def _tell_when_known(turn: Turn, service: Service, incident: Incident) -> None:
@@ -317,6 +321,7 @@ def _no_tier_left(turn: Turn, service: Service, incident: Incident, assessments:
     text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told)
     notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
     say = f"bascule failover {service.id} --dry-run" if service.ladder else f"bascule status {service.id}"
+    say = "bascule reload" if any(a.reason is Reason.PLAN_CHANGED for a in assessments) else say  # else it is refused
     turn.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
     turn.wake(turn.now() + RECONSIDER_S)
 

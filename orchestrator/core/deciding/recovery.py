@@ -103,9 +103,14 @@ def notice_of(incident: Incident, what: str) -> str:
 # ---- inside
 
 
-def _kept(down_s: float, unseen_s: float, rto_s: float) -> str:
+def at_most(seconds: float, perhaps_s: float) -> str:
+    """A time without service, and that it is a bound where it may have worked for a part of it."""
+    return ("at most " if perhaps_s else "") + show_duration(seconds)
+
+
+def _kept(down_s: float, perhaps_s: float, rto_s: float) -> str:
     """Within its RTO or beyond it, as far as it is known when it came back."""
-    return "within" if down_s <= rto_s else "beyond" if down_s - unseen_s > rto_s else "perhaps beyond"
+    return "within" if down_s <= rto_s else "beyond" if down_s - perhaps_s > rto_s else "perhaps beyond"
 
 
 def _unseen_s(turn: Turn, service: Service, incident: Incident) -> float:
@@ -126,31 +131,55 @@ def _unseen_s(turn: Turn, service: Service, incident: Incident) -> float:
     return unseen_s
 
 
+def _doubted_s(turn: Turn, service: Service, incident: Incident, counted_s: float) -> float:
+    """How long it was not known to be down, beside what is counted already; of a few beats nobody speaks."""
+    now, since = turn.now(), incident.dark_since
+    doubted_s = incident.dark_s + (max(0.0, now - since - counted_s) if since is not None else 0.0)
+    return doubted_s if doubted_s > _beats_s(turn, service) else 0.0
+
+
+def _beats_s(turn: Turn, service: Service) -> float:
+    """How long its checks may be silent before they are not known."""
+    return max((turn.model.checks[c].stale_after_s for c in service.healthy_when.checks()), default=0.0)
+
+
+def _well_s(turn: Turn, service: Service, incident: Incident) -> float:
+    """How long its checks have been good, in this outage, while it waited for what was at work; of a few beats nobody
+    speaks.
+    """
+    if turn.health(service) not in USABLE:
+        return 0.0
+    well_s = turn.now() - max(_well_since(turn, service), incident.episode_opened_at)
+    return well_s if well_s > _beats_s(turn, service) else 0.0
+
+
 def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: Run | None) -> None:
     evidence = "; ".join(turn.evidence(c) for c in dict.fromkeys(service.healthy_when.checks()))
-    how = How.BY_ITSELF.say()
+    how, led = How.BY_ITSELF.say(), False
     if by is not None:
         kind, before = _how(turn, service, reason, by)
-        evidence = f"{before}{evidence}"
+        evidence, led = f"{before}{evidence}", kind is How.BY_RUN
         how = kind.say(move=by.started.move, run=by.id, other=by.started.service)
     if by is not None and reason is Reason.VERIFIED and by.started.tier is not None:
         found = Assessment(by.started.move, r.TierState.RECOVERED, reason, evidence)
         judge_tier(turn, incident, by.started.tier, found)
     outage_s, down_s = turn.now() - incident.episode_first_bad_at, turn.now() - incident.clock_at
     rta_s = turn.now() - incident.first_bad_at
-    run, unseen_s = by.id if by is not None else None, _unseen_s(turn, service, incident)
-    turn.record(
-        r.IncidentEnded(turn.now(), incident.id, reason, evidence, turn.now(), rta_s, outage_s, down_s, run, unseen_s)
-    )
+    unseen_s, well_s = _unseen_s(turn, service, incident), 0.0 if led else _well_s(turn, service, incident)
+    doubted_s = _doubted_s(turn, service, incident, unseen_s + well_s)
+    figures = (rta_s, outage_s, down_s, by.id if by is not None else None, unseen_s, well_s, doubted_s)
+    over = r.IncidentEnded(turn.now(), incident.id, reason, evidence, turn.now(), *figures)
+    turn.record(over)
+    perhaps_s = over.perhaps_s + incident.earlier_perhaps_s
     sentence = Sentence.WORKS_AGAIN if incident.episodes == 1 else Sentence.WORKS_AFTER_SEVERAL
     text = sentence.say(
         service=service.id,
         how=how,
-        outage=("at most " if unseen_s else "") + show_duration(outage_s),
-        together=show_duration(down_s),
+        outage=at_most(outage_s, over.perhaps_s),
+        together=at_most(down_s, perhaps_s),
         outages=incident.episodes,
         incident=incident.id,
-        kept=_kept(down_s, unseen_s, service.rto_s),
+        kept=_kept(down_s, perhaps_s, service.rto_s),
         rto=show_duration(service.rto_s),
     )
     turn.tell(notice_of(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)
@@ -187,7 +216,7 @@ def _own(turn: Turn, service: Service, incident: Incident) -> Run | None:
 
 def _tried(run: Run) -> bool:
     """Whether anything of the move itself was begun; a fence alone brings nothing back."""
-    return any(s.attempt > 0 and s.traits.acts_at is not None for s in run.steps)
+    return any(s.begun and s.traits.acts_at is not None for s in run.steps)
 
 
 def _verified(turn: Turn, service: Service, incident: Incident, run: Run) -> bool:

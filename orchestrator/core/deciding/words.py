@@ -164,14 +164,14 @@ def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:
 
 def _no_way_back(turn: Turn, service: Service, word: WordSpoken) -> Refusal:
     """Why no way back applies: it is at home only where its placement and the moves in effect say so."""
-    place, named = turn.state(service).place, word.options.get("move")
+    state, named = turn.state(service), word.options.get("move")
     declared = ", ".join(service.failback) or "none"
     if named is not None and _move_id(service, named) not in service.failback:
         return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no way back {str(named)!r}; it has {declared}")
     engaged = [t.move for t in service.ladder if t.move in turn.decided.engaged]
-    stands = f"{service.id} is at {place or 'no place that was recorded'}"
+    stands = f"{service.id} is {state.stands}"
     stands += f", by {', '.join(engaged)}" if engaged else ""
-    if engaged or place != service.home:
+    if engaged or state.taken_out or state.place != service.home:
         away = f"{stands}, home is {service.home or 'not declared'}; ways back declared: {declared}"
         return Refusal(Reason.NO_WAY_BACK, away)
     if service.home is None:  # nothing is in effect, but there is no place of which to say that it belongs there

@@ -121,6 +121,7 @@ def _others(turn: Turn, service: Service, place_id: str) -> Iterator[str]:
         if s.id != service.id
         and (state := turn.decided.services.get(s.id)) is not None
         and state.place == place_id
+        and not state.taken_out
         and turn.health(s) in USABLE
     ]
     if well:

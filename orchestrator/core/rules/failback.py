@@ -68,7 +68,7 @@ def went_wrong(decided: Decided, service: Service, name: str) -> str:
         started, ok = run.started, (run.ended is not None and run.ended.ok) or run.verified_at is not None
         if ok and name == (started.from_place if started.to_place else started.move):
             break
-        if not ok and name == started.to_place and run.execute is not None and run.execute.attempt > 0:
+        if not ok and name == started.to_place and run.execute is not None and run.execute.begun:
             return f"{run.id} to {name} failed"
     return f"{name} was given up"
 

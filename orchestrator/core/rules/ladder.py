@@ -221,12 +221,13 @@ def _objections(turn: Turn, service: Service, tier: Tier, move: Move, since: flo
 
 
 def _cannot_start(turn: Turn, service: Service, move: Move) -> Iterator[Assessment]:
-    place = turn.state(service).place
+    state = turn.state(service)
+    place, stands = state.place, f"{service.id} is {state.stands}"
     if move.to is not None and move.to == place:
-        yield _no(move, Reason.ALREADY_THERE, f"{service.id} is at {place}")
+        yield _no(move, Reason.WRONG_PLACE if state.taken_out else Reason.ALREADY_THERE, stands)
     if move.leaves and place not in move.leaves:
         starts = ", ".join(sorted(move.leaves))
-        yield _no(move, Reason.WRONG_PLACE, f"{service.id} is at {place}, the move starts from {starts}")
+        yield _no(move, Reason.WRONG_PLACE, f"{stands}, the move starts from {starts}")
     if move.to is None and (elsewhere := taken_over(turn, service)):
         evidence = f"{place} is out, and {', '.join(elsewhere)} may act: nothing is started at both"
         yield _no(move, Reason.WRONG_PLACE, evidence)
@@ -238,7 +239,7 @@ def _failed_elsewhere(turn: Turn, service: Service, move: Move, since: float) ->
         started = run.started
         if started.move != move.id or started.service == service.id or run.ended is None or run.ended.at < since:
             continue
-        if not run.ended.ok and run.past_the_fence:
+        if not run.ended.ok and run.past_the_fence and run.failed:
             return _no(move, run.ended.reason, f"failed for {started.service} ({run.id}): {run.ended.evidence}")
     return None
 

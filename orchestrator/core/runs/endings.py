@@ -83,7 +83,7 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
         return  # its incident tells of it
     elif ok:
         kind, sentence = NoticeKind.MOVE_DONE, Sentence.WENT_BACK
-    elif run.past_the_fence and turn.state(turn.model.services[started.service]).incident is None:
+    elif run.past_the_fence and run.failed and turn.state(turn.model.services[started.service]).incident is None:
         kind, sentence = NoticeKind.HUMAN_NEEDED, Sentence.LEFT_FAILED
     else:
         sentence = Sentence.RUN_FAILED if run.failed else Sentence.NOT_GONE_BACK
@@ -96,7 +96,7 @@ def end(turn: Turn, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
 def _left(turn: Turn, run: Run) -> bool:
     """Whether its own incident was over before it, so that nothing there goes on from how it ends."""
     incident = turn.decided.incidents.get(run.started.incident or "")
-    return run.past_the_fence and (incident is None or incident.ended is not None)
+    return run.past_the_fence and run.failed and (incident is None or incident.ended is not None)
 
 
 def to_human(turn: Turn, run: Run, reason: Reason, evidence: str) -> None:

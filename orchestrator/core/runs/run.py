@@ -40,7 +40,7 @@ def advance(turn: Turn, run: Run) -> None:
     while run.ended is None:
         step = run.current()
         if step is None:
-            endings.end(turn, run, True, Reason.VERIFIED, _verified(run))
+            endings.end(turn, run, True, Reason.VERIFIED, _verified(turn, run))
         elif run.abort is not None and step.state in (r.StepState.PENDING, r.StepState.LOOKING):
             endings.stop(turn, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
         elif run.human is not None or not _one_step(turn, run, step):
@@ -154,8 +154,12 @@ def _one_step(turn: Turn, run: Run, step: Step) -> bool:
     return steps.wait(turn, run, step)
 
 
-def _verified(run: Run) -> str:
-    return run.verify.evidence if run.verify else ""
+def _verified(turn: Turn, run: Run) -> str:
+    """What verified it, and when, where its finish came after that: it may not be so any more."""
+    if run.verify is None or run.verified_at is None:
+        return ""
+    ago_s = turn.now() - run.verified_at
+    return run.verify.evidence + (f" ({show_duration(ago_s)} before its end)" if ago_s >= 1.0 else "")
 
 
 def _watch_the_clock(turn: Turn, run: Run) -> None:

@@ -53,6 +53,16 @@ class Step:
         return self.state in (r.StepState.DONE, r.StepState.FAILED, r.StepState.SKIPPED)
 
     @property
+    def refused(self) -> bool:
+        """Whether its only attempt was refused for a plan that was edited: the runner compares before it begins."""
+        return self.reason is Reason.PLAN_CHANGED and self.attempt <= 1
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it was begun."""
+        return self.attempt > 0 and not self.refused
+
+    @property
     def took_s(self) -> float | None:
         """From the first attempt's start to the end."""
         return None if self.began_at is None or self.ended_at is None else self.ended_at - self.began_at
@@ -132,7 +142,10 @@ class Run:
     @property
     def failed(self) -> bool:
         """Whether a step of it failed, or it had begun to change anything: else it was not made at all."""
-        return self.past_the_fence or any(s.state is r.StepState.FAILED for s in self.steps)
+        return any(
+            (s.state is r.StepState.FAILED and not s.refused) or (s.begun and s.traits.reach > Reach.QUIET)
+            for s in self.steps
+        )
 
     @property
     def verified_at(self) -> float | None:
@@ -186,11 +199,18 @@ class Incident:
     judged: r.ServiceJudged | None = None
     ended: r.IncidentEnded | None = None
     earlier_s: float = 0.0  # without service in the outages before the present one
+    earlier_perhaps_s: float = 0.0  # so long of that it may have worked
+    dark_since: float | None = None  # since when, unbroken, it is judged that whether it is down is not known
+    dark_s: float = 0.0  # the same, before that, of the present outage
 
     @property
     def clock_at(self) -> float:
         """Where its clock would have begun if its outages were one: what it worked in between counts for nothing."""
         return self.episode_first_bad_at - self.earlier_s
+
+    def doubted_s(self, now: float) -> float:
+        """How long, of the present outage, it was not known to be down."""
+        return self.dark_s + (now - self.dark_since if self.dark_since is not None else 0.0)
 
 
 @dataclass(slots=True)
@@ -208,6 +228,19 @@ class ServiceState:
     resumed_at: float = 0.0
     frozen: r.ServiceFrozen | None = None
     formerly: list[tuple[float, str | None]] = field(default_factory=list)  # until when it was where, the latest last
+
+    @property
+    def taken_out(self) -> bool:
+        """Whether the place on record was proven, or stated, to be out, and nothing was led elsewhere since."""
+        return self.place is not None and self.place not in self.may_act
+
+    @property
+    def stands(self) -> str:
+        """Where it is, as far as records tell: what follows "the service is"."""
+        if not self.taken_out:
+            return f"at {self.place or 'no place that was recorded'}"
+        others = f"{', '.join(sorted(self.may_act))} may act" if self.may_act else "no other place may act"
+        return f"on record at {self.place}, which counts as out, and {others}"
 
     def place_at(self, at: float) -> str | None:
         """Where it was at that time, as far back as it is remembered."""

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.kinds import By
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.core.state import notices_due
 from orchestrator.core.state.decided import (
     Decided,
@@ -122,7 +122,8 @@ def _incident_reopened(d: Decided, x: r.IncidentReopened) -> None:
     if incident.ended is None:
         raise IllegalRecord(f"incident {x.incident} is open: it cannot be reopened")
     incident.earlier_s += max(0.0, incident.ended.recovered_at - incident.episode_first_bad_at)
-    incident.ended, incident.judged = None, None
+    incident.earlier_perhaps_s += incident.ended.perhaps_s
+    incident.ended, incident.judged, incident.dark_since, incident.dark_s = None, None, None, 0.0
     incident.tiers.clear()
     incident.episodes += 1
     incident.episode_first_bad_at, incident.episode_opened_at = x.first_bad_at, x.at
@@ -143,7 +144,12 @@ def _incident_ended(d: Decided, x: r.IncidentEnded) -> None:
 
 
 def _service_judged(d: Decided, x: r.ServiceJudged) -> None:
-    _incident(d, x.incident).judged = x
+    incident = _incident(d, x.incident)
+    incident.judged = x
+    if x.reason not in UNSEEN:
+        incident.dark_s, incident.dark_since = incident.doubted_s(x.at), None
+    elif incident.dark_since is None:
+        incident.dark_since = x.at
 
 
 def _tier_judged(d: Decided, x: r.TierJudged) -> None:
@@ -238,9 +244,7 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     if (x.ok or verified) and started.incident and left and left != started.to_place:
         state.left[left] = x.at
     execute = run.execute
-    # A place that nothing was begun at has not failed: the runner had started nothing of an attempt it refused.
-    refused = execute is not None and execute.reason is Reason.PLAN_CHANGED
-    tried = execute is not None and execute.attempt > (1 if refused else 0)
+    tried = execute is not None and execute.begun  # a place that nothing was begun at has not failed
     if not x.ok and started.to_place and tried and not verified:
         state.left[started.to_place] = x.at
 
