@@ -31,7 +31,7 @@ app.command("orchestrator.cli.reload:reload", help="Have the daemon read configu
 app.command("orchestrator.cli.journal:app", name="journal", help="Verify the journal, and print its head.")
 app.command("orchestrator.cli.notify:app", name="notify", help="Test the ways to tell people.")
 app.command("orchestrator.cli.status:status", help="The present state, and why: services, incidents, who watches.")
-app.command("orchestrator.cli.ready:ready", name="ready", help="Can everything be seen and done? If not, what is lacking.")
+app.command("orchestrator.cli.ready:ready", name="ready", help="Can everything be seen and done? If not: what lacks?")
 app.command("orchestrator.cli.incidents:incidents", help="What has happened: a list, or one in full.")
 app.command("orchestrator.cli.report:report", help="The whole account of an incident: text, HTML page, JSON.")
 app.command("orchestrator.cli.failover:failover", help="Move a service by one of its moves, or restore it.")
