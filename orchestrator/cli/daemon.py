@@ -38,7 +38,7 @@ def daemon(
     from orchestrator.daemon.serve import serve
 
     if log_format not in (None, "text", "json"):
-        raise CallWrong(f"--log {log_format}: there is text and json", "Leave it out to choose by itself")
+        raise CallWrong(f"--log {log_format}: there is text and json", "Without it, the daemon chooses")
     chosen = find_workspace(workspace)
     outlet = set_up_logs(log_format or ("text" if sys.stderr.isatty() else "json"))
     try:

@@ -61,7 +61,7 @@ def failback(
     override: Override = None,
     speaker: Speaker = NOBODY,
 ) -> int:
-    """Bring a service home, or take back the move that keeps it going."""
+    """Move a service home, or undo the move that is in effect."""
     return _say("failback", service, move, dry_run, fence, fenced, override, speaker)
 
 

@@ -61,7 +61,7 @@ def suspect(subject: Subject = None, /, *, everything: All = False, speaker: Spe
 
 
 def clear(subject: SameSubject = None, /, *, everything: SameAll = False, speaker: Speaker = NOBODY) -> int:
-    """Say that a suspected compromise has been cleared up."""
+    """Report that a suspected compromise is over."""
     return _say("clear", _subject(subject, everything), speaker)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.core.people import NotifySettings
     from orchestrator.notify.trial import Tried
 
-app = App(name="notify", help="Look after the ways by which people are told.")
+app = App(name="notify", help="Test the ways to tell people.")
 
 
 @app.command(name="test")
@@ -24,7 +24,7 @@ def try_all(
     workspace: Annotated[Path | None, Parameter(name=["--workspace", "-w"])] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Send a message that is marked as a test by each way, and tell which ways took it. Exit code 1 if one did not.
+    """Send a message, marked as a test, by each way, and tell which ways accepted it. Exit code 1 if one did not.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def ready(
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     workspace: Path | None = None,
 ) -> int:
-    """Say whether all can be seen and done; else list what cannot. Exit code 0, or 1 with the list.
+    """Say whether everything can be seen and done. If not, list what is lacking. Exit code 0, or 1 with the list.
 
     Parameters
     ----------

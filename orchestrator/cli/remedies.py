@@ -131,7 +131,7 @@ def _checks(x: Refused) -> list[Remedy]:
     if move is None or move.viable_when is None:
         return []
     names = list(dict.fromkeys(move.viable_when.checks()))
-    return [Remedy("mend what the evidence names, and ask again", shlex.join(["bascule", "check", *names]))]
+    return [Remedy("repair what the evidence names, and ask again", shlex.join(["bascule", "check", *names]))]
 
 
 def _blind(x: Refused) -> list[Remedy]:
@@ -151,17 +151,17 @@ def _data(x: Refused) -> list[Remedy]:
 
 
 def _failed(x: Refused) -> list[Remedy]:
-    return [Remedy("mend it, then try it again by its name", x.again())]
+    return [Remedy("repair it, then try it again by its name", x.again())]
 
 
 def _edited(x: Refused) -> list[Remedy]:
     """Files that a plan rests on are others by now: to say it again changes nothing before they are read."""
     run = x.decided.runs.get(x.word.subject)
     if run is None:
-        return [Remedy("put back what changed, or have it read; then say it again", "bascule reload")]
+        return [Remedy("put back what changed, or reload; then say it again", "bascule reload")]
     if run.ended is not None:
-        return [Remedy("it has ended for that; see what is asked now", f"bascule status {run.started.service}")]
-    found = [Remedy("put back what changed, or have it read and be asked anew", "bascule reload")]
+        return [Remedy("it has ended for this reason; see what is asked now", f"bascule status {run.started.service}")]
+    found = [Remedy("put back what changed, or reload and be asked anew", "bascule reload")]
     return [*found, Remedy("or say no", f"bascule reject {run.id}")]
 
 
@@ -209,7 +209,7 @@ def _fence(x: Refused) -> list[Remedy]:
     places = to_fence(Turn(x.model, x.decided, {}, 0.0), service, move)
     declared = all((p := x.model.places.get(name)) is not None and p.fence is not None for name in places)
     found = [Remedy("fence it, although people may be at work there", x.again("--fence"))] if declared else []
-    by_hand = [Remedy(f"or, having seen {p} dark, state it", x.again("--fenced", p, "--reason", "WHY")) for p in places]
+    by_hand = [Remedy(f"or, if you saw {p} dark, state it", x.again("--fenced", p, "--reason", "WHY")) for p in places]
     return [*found, *by_hand[:1]]
 
 
@@ -244,7 +244,7 @@ def _another_plan(x: Refused) -> list[Remedy]:
 def _in_incident(x: Refused) -> list[Remedy]:
     service = x.service
     if service is None:
-        return [Remedy("see what is", "bascule status")]
+        return [Remedy("see the present state", "bascule status")]
     if x.decided.run_for(service.id) is not None:
         return _busy(x)  # nothing else is begun for it meanwhile
     found = [Remedy("recover it first", f"bascule failover {service.id}")] if service.ladder else []
@@ -267,7 +267,7 @@ def _not_held(x: Refused) -> list[Remedy]:
         return _not_begun(x)
     names = with_its_client(x.word.subject, x.decided.holds)
     held = [shlex.join(["bascule", "resume", *(["--all"] if s == "*" else [s])]) for s in names]
-    return [Remedy("what is held ends with", c) for c in held] or [Remedy("see what holds it back", "bascule status")]
+    return [Remedy("to end what is held", c) for c in held] or [Remedy("see what holds it back", "bascule status")]
 
 
 def _not_begun(x: Refused) -> list[Remedy]:
@@ -277,11 +277,11 @@ def _not_begun(x: Refused) -> list[Remedy]:
     names = [n for n in stands if "#" not in n]
     words = ["maintenance"] if ends else ["clear"]
     about = [shlex.join(["bascule", *words, "--all" if n == "*" else n, *(["--end"] if ends else [])]) for n in names]
-    return [Remedy("what stands ends with", c) for c in about] or [Remedy("see what stands", "bascule status")]
+    return [Remedy("to end what is in force", c) for c in about] or [Remedy("see what is in force", "bascule status")]
 
 
 def _not_named(x: Refused) -> list[Remedy]:
-    return [Remedy("see what it would do, without that", _without_override(x, "--dry-run"))]
+    return [Remedy("see what it would do without that", _without_override(x, "--dry-run"))]
 
 
 def _without_override(x: Refused, *more: str) -> str:
@@ -340,24 +340,24 @@ ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
     Reason.FENCE_NOT_AUTOMATIC: _fence,
     Reason.NO_TIER_LEFT: _no_tier,
     Reason.PLAN_CHANGED: _edited,
-    Reason.NO_SUCH_SERVICE: _seen("bascule status", "see what there is"),
+    Reason.NO_SUCH_SERVICE: _seen("bascule status", "see which services there are"),
     Reason.NO_SUCH_MOVE: _seen("bascule status {service}", "see its moves"),
-    Reason.NO_SUCH_RUN: _seen("bascule incidents", "see the runs that there were"),
+    Reason.NO_SUCH_RUN: _seen("bascule incidents", "see earlier runs"),
     Reason.ANOTHER_PLAN: _another_plan,
     Reason.NOT_WAITING: _not_waiting,
-    Reason.ALREADY_ENDED: _seen("bascule report {subject}", "see how"),
+    Reason.ALREADY_ENDED: _seen("bascule report {subject}", "see how it ended"),
     Reason.AT_HOME: _seen("bascule status {service}", "nothing has to go back; see where it is"),
     Reason.NO_WAY_BACK: _seen("bascule status {service}", "declare one in services.yml (failback), or see its moves"),
     Reason.NOT_HELD: _not_held,
     Reason.NOT_NEEDED: _seen("bascule maintenance {subject} --for 2h", "say for how long"),
     Reason.IN_INCIDENT: _in_incident,
-    Reason.ID_IN_USE: lambda x: [Remedy("say it under an id of its own", x.again(named=False))],
+    Reason.ID_IN_USE: lambda x: [Remedy("say it under another id", x.again(named=False))],
     Reason.NOBODY_NAMED: lambda x: [Remedy("say who you are", x.again("--by", "NAME", named=False))],
     Reason.NO_SUCH_PERSON: _no_person,
     Reason.NOT_THAT_PERSON: _no_person,
     Reason.NO_SUCH_GUARD: _not_named,
     Reason.NOT_OVERRIDABLE: _not_named,
-    Reason.CANNOT_ACT: _seen("bascule ready", "mend what the evidence names; it tries again by itself; see what lacks"),
+    Reason.CANNOT_ACT: _seen("bascule ready", "repair what the evidence names; see what is lacking"),
     **dict.fromkeys(FAILED_TIERS, _failed),
 }
 

@@ -85,7 +85,7 @@ def _ladder(c: Compiler, service: Service, tiers: list[tuple[int, Move]]) -> Non
         elif move.to is not None and service.rpo_s is not None and move.data_age is None:
             said = f"service {service.name} has an rpo, and {move.name} does not say how old its data is"
             wanted = f"the key 'data_age' in move {move.name}"
-            c.faults.warn(c.at(*path), f"{said}: it is never taken by itself", wanted)
+            c.faults.warn(c.at(*path), f"{said}: it is never taken automatically", wanted)
 
 
 def _in_place(c: Compiler, service: Service, moves: Iterable[Move], away: list[str]) -> None:

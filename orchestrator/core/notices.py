@@ -25,12 +25,12 @@ def over(decided: Decided, due: r.NoticeDue) -> str:
         asked = run is not None and run.asks_a_person
         return "" if asked else f"{name} does not wait for an approval any more"
     if run is not None and about.startswith("human/"):
-        return "" if run.ended is None and run.human is not None else f"{name} is with nobody any more"
+        return "" if run.ended is None and run.human is not None else f"{name} does not wait for a person any more"
     if due.kind is NoticeKind.CANNOT_SEE:
         known = decided.lacking.get(f"{due.client}#{due.details.get('lack')}")
         subjects = due.details.get("subjects")
         named = subjects if isinstance(subjects, list | tuple) else ()
-        return "" if known and any(x in known.subjects for x in named) else "what it says was lacking is there again"
+        return "" if known and any(x in known.subjects for x in named) else "what was lacking is there again"
     incident = decided.incidents.get(name.partition(".")[0])
     if incident is None:
         return ""

@@ -64,17 +64,17 @@ class Reason(StrEnum):
     SERVICE_DOWN = "service down", Part.CAUSE, "the service's checks say it is down"
     TIER_CHOSEN = "tier chosen", Part.CAUSE, "first tier of the ladder that can help"
     ASKED_BY_OPERATOR = "asked by operator", Part.CAUSE, "a named operator asked for it"
-    CONDITIONS_MET = "conditions met", Part.CAUSE, "what was waited for has been answered well"
+    CONDITIONS_MET = "conditions met", Part.CAUSE, "the conditions that were waited for hold"
     APPROVED = "approved", Part.CAUSE, "a named person approved it"
     FENCED_BY_HAND = "fenced by hand", Part.CAUSE, "a named person states that the place cannot act any more"
     OVERRIDDEN = "overridden", Part.CAUSE, "a named person goes against it, on record"
-    ALREADY_DONE = "already done", Part.CAUSE, "a look at the target showed that it is done"
+    ALREADY_DONE = "already done", Part.CAUSE, "a look at the target showed that it was done"
     NOT_NEEDED = "not needed", Part.CAUSE, "nothing to be done here"
     # guards: may we act?
     BLIND = (
         "blind",
         Part.GUARD,
-        "no reference target answered: it may be this vantage that is cut off",
+        "no reference target answered: this vantage itself may be cut off",
         Against.PERSON,
         "you know what this controller cannot see",
         "the controller itself was cut off (openark/orchestrator#737, #808; Checkmate#3937; gatus#1722)",
@@ -90,7 +90,7 @@ class Reason(StrEnum):
     HEALTH_UNKNOWN = (
         "health unknown",
         Part.GUARD,
-        "what the service's health rests on is not answered: unknown is not down",
+        "the checks of the service's health have no answer: unknown is not down",
         Against.AUTOMATIC_ONLY,
         "",
         "streaks lost at a restart (gatus#1792)",
@@ -138,7 +138,7 @@ class Reason(StrEnum):
     HOLD_DOWN = (
         "hold down",
         Part.GUARD,
-        "the service has not been healthy for long enough to go back by itself",
+        "the service has not been healthy for long enough for an automatic failback",
         Against.AUTOMATIC_ONLY,
         "",
         "failback flapping (opnsense/core#5786)",
@@ -154,7 +154,7 @@ class Reason(StrEnum):
     MASS_FAILURE = (
         "mass failure",
         Part.GUARD,
-        "too many unexplained failure domains at once: it may be the checks",
+        "too many unexplained failure domains at once: the checks themselves may be wrong",
         Against.AUTOMATIC_ONLY,
         "",
         "the health checks themselves failed (AWS, October 2025)",
@@ -348,7 +348,7 @@ class Reason(StrEnum):
     PLAN_CHANGED = (
         "plan changed",
         Part.ENDING,
-        "the playbook, or something it uses, is not what was decided upon",
+        "the playbook, or something it uses, has changed since the decision",
         Against.NOBODY,
         "nobody has seen the new plan; look at it with --dry-run and say it again",
     )
@@ -362,7 +362,7 @@ class Reason(StrEnum):
     )
     END_NOT_SEEN = "end not seen", Part.ENDING, "the end of the step was not seen"
     NEVER_BEGUN = "never begun", Part.ENDING, "the controller stopped before the step was carried out"
-    UNDETERMINED = "undetermined", Part.ENDING, "whether the step had its effect could not be determined"
+    UNDETERMINED = "undetermined", Part.ENDING, "it could not be determined whether the step had its effect"
     COULD_NOT_START = "could not start", Part.ENDING, "the step could not be started"
     NO_TIER_LEFT = "no tier left", Part.ENDING, "no tier of the ladder is left"
     # words refused for what they say
@@ -373,7 +373,7 @@ class Reason(StrEnum):
     NOT_WAITING = "not waiting for approval", Part.REFUSAL, "the run is not waiting for an approval"
     ALREADY_ENDED = "already ended", Part.REFUSAL, "it has ended already"
     AT_HOME = "at home", Part.REFUSAL, "the service is where it belongs and no move is in effect"
-    NO_WAY_BACK = "no way back", Part.REFUSAL, "no declared way back of the service starts from how it is now"
+    NO_WAY_BACK = "no way back", Part.REFUSAL, "no declared way back starts from where the service is now"
     NOT_HELD = "not held", Part.REFUSAL, "nothing of that name was held, in maintenance or suspected"
     IN_INCIDENT = (
         "in an incident",
@@ -383,7 +383,7 @@ class Reason(StrEnum):
         "going back although the service is not recovered",
     )
     NOBODY_NAMED = "nobody named", Part.REFUSAL, "a word needs the name of the person who says it"
-    NO_SUCH_PERSON = "no such person", Part.REFUSAL, "nobody of this name is among the people declared"
+    NO_SUCH_PERSON = "no such person", Part.REFUSAL, "none of the declared people has this name"
     NOT_THAT_PERSON = "not that person", Part.REFUSAL, "this login does not speak for that person"
     ID_IN_USE = "id in use", Part.REFUSAL, "another word was said under this id"
     NO_SUCH_GUARD = "no such guard", Part.REFUSAL, "there is no guard of this name to go against"

@@ -52,18 +52,20 @@ class _Spoken(StrEnum):
 class Sentence(_Spoken):
     """All sentences of notices."""
 
-    IS_DOWN = "{service} is down at {place} for {outage}: {evidence}"
-    IS_DOWN_AGAIN = "{service} is down again at {place} for {outage}, {together}" + _SEVERAL + ": {evidence}"
-    SEEN_DOWN = "{service} is seen down for {outage}, and whether it is down is not known: {evidence}"
+    IS_DOWN = "{service} has been down at {place} for {outage}: {evidence}"
+    IS_DOWN_AGAIN = "{service} has been down again at {place} for {outage}, {together}" + _SEVERAL + ": {evidence}"
+    SEEN_DOWN = "{service} has been seen down for {outage}, but it is not known whether it is down: {evidence}"
     WORKS_AGAIN = "{service} works again {how} after {outage}, {kept} its RTO of {rto}"
     WORKS_AFTER_SEVERAL = (
         "{service} works again {how} after {outage}, {together}" + _SEVERAL + ", {kept} its RTO of {rto}"
     )
-    MTD = "{service} is down for {down}: its maximum tolerable downtime of {mtd} is {near}"
-    MTD_OF_SEVERAL = "{service} is down for {down}" + _SEVERAL + ": its maximum tolerable downtime of {mtd} is {near}"
-    MTD_OPEN = "{incident} of {service} is open for {down}: its maximum tolerable downtime of {mtd} is {near}"
+    MTD = "{service} has been down for {down}: its maximum tolerable downtime of {mtd} is {near}"
+    MTD_OF_SEVERAL = (
+        "{service} has been down for {down}" + _SEVERAL + ": its maximum tolerable downtime of {mtd} is {near}"
+    )
+    MTD_OPEN = "{incident} of {service} has been open for {down}: its maximum tolerable downtime of {mtd} is {near}"
     MTD_OPEN_OF_SEVERAL = (
-        "{incident} of {service} is open for {down} in {outages} outages: "
+        "{incident} of {service} has been open for {down} in {outages} outages: "
         "its maximum tolerable downtime of {mtd} is {near}"
     )
     TIER_CHOSEN = "{service}: tier {tier} {move} chosen ({run}), {prospect}"
@@ -71,10 +73,10 @@ class Sentence(_Spoken):
     TIER_FAILED = "{service}: tier {tier} {move} failed: {why}"
     TIER_NOT_MADE = "{service}: tier {tier} {move} was not made: {why}"
     NO_TIER_LEFT = "{service} is down and no tier is left: {why}"
-    NOTHING_BY_ITSELF = "{service} is down and nothing is done by itself: {why}"
-    NOT_KNOWN = "whether {service} is down is not known, and nothing is done by itself: {why}"
-    GOES_BACK = "{service} goes back by itself: {move} ({run}), after {well} in health"
-    WENT_BACK = "{service} went back by itself: {move} ({run}) done: {evidence}"
+    NOTHING_BY_ITSELF = "{service} is down and nothing is done automatically: {why}"
+    NOT_KNOWN = "it is not known whether {service} is down, and nothing is done automatically: {why}"
+    GOES_BACK = "{service} goes back automatically: {move} ({run}), after {well} in good health"
+    WENT_BACK = "{service} went back automatically: {move} ({run}) done: {evidence}"
     NOT_GONE_BACK = "{service} did not go back: {move} ({run}) was not made: {why}"
     RUN_FAILED = "{service}: {move} ({run}) failed: {why}"
     DONE = "{service}: {move} done, asked by {who}: {evidence}"

@@ -106,4 +106,4 @@ def going_back(service: Service, state: d.Decided, model: Model, now: float) -> 
     wait = failback.waits(state, model, service, now)
     if wait is not None:
         left = show_duration(wait.until - now)
-        yield f"goes back by itself in {left} at the earliest: {wait.reason.value}: {wait.evidence}"
+        yield f"goes back automatically in {left} at the earliest: {wait.reason.value}: {wait.evidence}"

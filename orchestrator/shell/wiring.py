@@ -286,7 +286,7 @@ class Controller:
         Raises LeaseLost; TimeoutError when it cannot answer now.
         """
         if self._over:
-            raise LeaseLost("this controller does not decide any more: say it to the one that does")
+            raise LeaseLost("this controller does not decide any more: say the word to the one that does")
         await self.plans.before(word, self.axis.now())
         answer: asyncio.Future[c.Answered] = self._loop.create_future()
         self._answers.setdefault(word.id, []).append(answer)
@@ -370,7 +370,7 @@ class Controller:
         try:
             self.shell.close() if self._began else self.journal.release(self.lease)
         except JournalError as refused:
-            log.warning("the lease could not be given back: it ends by itself", why=str(refused))
+            log.warning("the lease could not be released: it lapses by itself", why=str(refused))
 
     def _differ(self, books: Books) -> Mapping[str, str]:
         return in_force.differ(self.workspace, self.beside, self.loaded, books)

@@ -104,7 +104,7 @@ def test_a_refusal_names_rule_evidence_and_remedy(
     assert capsys.readouterr().err.splitlines() == [
         "refused: playbook failed (the playbook failed)",
         "  evidence: backup-isp: execute: edge: return code 1",
-        "  remedy:   mend it, then try it again by its name: bascule failover acme/erp --move backup-isp",
+        "  remedy:   repair it, then try it again by its name: bascule failover acme/erp --move backup-isp",
     ]
 
 

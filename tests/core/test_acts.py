@@ -130,7 +130,7 @@ def test_what_nobody_approved_was_not_made_and_has_not_failed() -> None:
     first = next(t for t in told if t.kind is not NoticeKind.HUMAN_NEEDED)
     assert (first.kind, first.text) == (
         NoticeKind.NOT_MADE,
-        "acme/erp: tier 2 acme/geo-site was not made: approval expired: asked for 1:00 in vain",
+        "acme/erp: tier 2 acme/geo-site was not made: approval expired: no reply within 1:00",
     )
     assert not [t for t in world.told if t.kind is NoticeKind.TIER_FAILED]
     assert not next(x for x in world.decided().runs.values() if x.started.move == "acme/geo-site").failed

@@ -39,7 +39,7 @@ def test_it_is_healthy_for_too_short_a_time_and_says_so() -> None:
     assert wait is not None
     assert wait.reason is Reason.HOLD_DOWN
     assert wait.evidence == "healthy for 2:33 of 5:00"
-    assert notes(world) == "goes back by itself in 2:27 at the earliest: hold down: healthy for 2:33 of 5:00"
+    assert notes(world) == "goes back automatically in 2:27 at the earliest: hold down: healthy for 2:33 of 5:00"
     world.run(wait.until - world.now + 30)
     assert world.decided().services["acme/erp"].place == "acme/hq"
 
@@ -108,7 +108,7 @@ def test_people_are_told_that_it_goes_back_by_itself() -> None:
     world = returning()
     world.run(1100)
     told = [t.text for t in world.told if t.kind is NoticeKind.TIER_CHOSEN]
-    assert told[-1].startswith("acme/erp goes back by itself: acme/return-hq (r2), after 15:00 in health")
+    assert told[-1].startswith("acme/erp goes back automatically: acme/return-hq (r2), after 15:00 in good health")
 
 
 def over(world: World) -> list[tuple[str, str]]:
@@ -132,7 +132,7 @@ def test_people_are_told_that_it_has_gone_back() -> None:
     assert world.decided().services["acme/erp"].place == "acme/hq"
     ((kind, text),) = over(world)
     assert kind == "move done"
-    assert text.startswith("acme/erp went back by itself: acme/return-hq (r2) done: acme/erp-transaction")
+    assert text.startswith("acme/erp went back automatically: acme/return-hq (r2) done: acme/erp-transaction")
 
 
 def test_people_are_told_that_it_has_not_gone_back_after_all() -> None:
@@ -170,7 +170,7 @@ def test_a_way_back_that_an_outage_ends_is_not_told_as_if_no_incident_was_open()
     (text,) = [t for _, t in over(world) if "return-hq" in t]
     assert text == (
         f"acme/erp: acme/return-hq (r2) failed: aborted: prepare stopped by bascule: {incident.incident} is open:"
-        " nothing goes back by itself meanwhile"
+        " no automatic failback meanwhile"
     )
 
 

@@ -176,7 +176,7 @@ def test_people_are_told_when_the_maximum_tolerable_downtime_is_near_and_when_it
     world.run(40)
     near = [t for t in world.told if "maximum tolerable downtime" in t.text]
     assert [t.kind for t in near] == [NoticeKind.HUMAN_NEEDED]
-    assert near[0].text.startswith("acme/web0 is down for 13:20: its maximum tolerable downtime of 16:40 is near")
+    assert near[0].text.startswith("acme/web0 has been down for 13:20: its maximum tolerable downtime of 16:40 is near")
     world.run(2000)
     told = [t.text for t in world.told if "maximum tolerable downtime" in t.text]
     assert [text.rpartition(" ")[2] for text in told] == ["near", "over"]
@@ -354,8 +354,8 @@ def test_what_is_not_seen_is_not_told_as_down() -> None:
     world.say(WordKind.RESUME, "acme")
     world.run(5)
     told = [x.text for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED and x.subject == "acme/erp"]
-    assert told[0].startswith("i2 of acme/erp is open for 2:40: its maximum tolerable downtime of 3:20 is near")
-    assert told[1].startswith("whether acme/erp is down is not known, and nothing is done by itself: ")
+    assert told[0].startswith("i2 of acme/erp has been open for 2:40: its maximum tolerable downtime of 3:20 is near")
+    assert told[1].startswith("it is not known whether acme/erp is down, and nothing is done automatically: ")
     assert [x.say for x in world.told if x.text == told[1]] == ["bascule ready acme"]
 
 

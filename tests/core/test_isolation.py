@@ -104,7 +104,7 @@ def test_nothing_is_isolated_without_a_suspicion() -> None:
 def test_in_mode_ask_nobody_isolates_by_itself() -> None:
     world = suspected(isolating(Mode.ASK))
     assert world.played == []
-    assert "in mode ask nobody isolates acme/hq by itself: close_hq.yml" in asked(world)
+    assert "in mode ask nothing isolates acme/hq automatically: close_hq.yml" in asked(world)
 
 
 def test_what_could_not_be_contained_is_told_in_the_question_and_the_person_decides() -> None:
@@ -192,7 +192,7 @@ def test_a_suspicion_that_is_cleared_while_a_person_is_asked_is_not_told_as_prov
     world.run(30)
     approval = run.step("approval")
     assert approval.state is r.StepState.SKIPPED
-    assert approval.evidence == "what it asked about is not so any more"
+    assert approval.evidence == "the reason for asking is gone"
 
 
 def test_an_outage_that_passes_does_not_end_the_run_in_the_middle_of_isolating() -> None:

@@ -83,12 +83,12 @@ def test_what_one_vantage_sees_is_not_told_as_down_until_enough_of_them_see_it()
     world.run(30)
     (seen,) = opened(world)
     assert seen.startswith(
-        "acme/shop is seen down for 2.0s, and whether it is down is not known: 2 of 3 vantages needed"
+        "acme/shop has been seen down for 2.0s, but it is not known whether it is down: 2 of 3 vantages needed"
     )
     world.bad("shop-paris")
     world.run(30)
     _, down = opened(world)
-    assert down.startswith("acme/shop is down at its place for ")
+    assert down.startswith("acme/shop has been down at its place for ")
     world.run(3600)
     assert len(opened(world)) == 2
 
@@ -105,7 +105,7 @@ def test_the_status_and_the_mtd_say_no_more_than_that_it_is_seen_down() -> None:
     world.run(100)
     mtd = [t.text for t in world.told if "maximum tolerable downtime" in t.text]
     assert mtd
-    assert all(re.match(r"i1 of acme/shop is open for ", x) for x in mtd), mtd
+    assert all(re.match(r"i1 of acme/shop has been open for ", x) for x in mtd), mtd
 
 
 def test_a_majority_acts() -> None:
@@ -200,7 +200,7 @@ def test_an_incident_in_which_the_controller_goes_blind_is_told_too() -> None:
     world.run(90)
     assert world.played == []
     told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED]
-    assert "it may be this vantage that is cut off" in told[0].text
+    assert "this vantage itself may be cut off" in told[0].text
 
 
 def test_a_quorum_lost_during_the_preflight_stops_the_run_and_blames_no_tier() -> None:

@@ -187,7 +187,8 @@ def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tupl
     evidence = f"no reference answers: {'; '.join(told)}"
     evidence += "" if seen else f"; none has answered since {watched_since(turn, references)[1]}"
     counts = f"silence of {named(own)} counts for nothing; " if own else ""
-    means = counts + (f"nothing is done by itself for {named(services)}" if services else "nothing is known from there")
+    acts = f"nothing is done automatically for {named(services)}" if services else "nothing is known from there"
+    means = counts + acts
     return _item(
         turn,
         Lack.BLIND,
@@ -215,7 +216,7 @@ def _silent_references(turn: Turn, vantage: str, references: tuple[str, ...]) ->
             continue
         check = turn.model.checks[name]
         others = sum(c != name and not _is_down(turn, c) for c in references)
-        means = f"whether vantage {vantage} is blind rests on {counted(others, 'other reference')}"
+        means = f"whether vantage {vantage} is blind now depends on {counted(others, 'other reference')}"
         since = row.first_bad_at
         yield _item(
             turn, Lack.REFERENCE, check.client, name, since, turn.evidence(name), means, f"bascule check {name}"
@@ -239,7 +240,7 @@ def _quorums(turn: Turn) -> Iterator[Item]:
         since = blind[len(vantages) - need][0]
         evidence = f"{len(vantages) - len(blind)} of {len(vantages)} vantages see anything, {need} are needed"
         evidence += f"; blind: {named(v for _, v in blind)}"
-        means = f"nothing is done by itself for {service.id}"
+        means = f"nothing is done automatically for {service.id}"
         say = f"bascule status {service.id}"
         yield _item(turn, Lack.QUORUM, service.client, service.id, since, evidence, means, say, (service.id,))
 
@@ -261,7 +262,7 @@ def _checks(turn: Turn) -> Iterator[Item]:
             yield _about(turn, Lack.CANNOT_ASK, check, since, turn.evidence(check.id), say)
         elif late:
             ago = show_duration(turn.now() - row.last_sent_at)
-            evidence = f"{check.id} was answered {ago} ago for the last time"
+            evidence = f"{check.id} was last answered {ago} ago"
             yield _about(turn, Lack.NOT_ANSWERED, check, row.last_sent_at, evidence, say)
         elif check.probe == LOGIN and turn.verdict(check.id) is Verdict.DOWN:
             since = row.first_bad_at
@@ -279,7 +280,7 @@ def rests_on(turn: Turn, check: Check) -> tuple[tuple[str, ...], list[str]]:
     seen = _watched(turn, [check.id], check.client)
     means = []
     if seen:
-        means.append(f"whether {named(seen)} is down cannot be known by it")
+        means.append(f"it cannot tell whether {named(seen)} is down")
     tiers, where = [], []
     for service in turn.model.services.values():
         if service.client != check.client:
@@ -299,7 +300,7 @@ def rests_on(turn: Turn, check: Check) -> tuple[tuple[str, ...], list[str]]:
         means.append(f"{named(ways_back)} may not work")
     fenced = [p.id for p in turn.model.places.values() if p.client == check.client and _proves(p, check.id)]
     if fenced:
-        means.append(f"whether {named(fenced)} is out cannot be proven by it")
+        means.append(f"it cannot prove that {named(fenced)} is out")
     if check.reference:
         means.append(f"vantage {check.vantage} may be blind without it")
     if not means:
@@ -346,7 +347,7 @@ def _tier(
     turn: Turn, service: Service, subject: str, means: str, say: str, lack: Lack, since: float | None, evidence: str
 ) -> Item:
     if lack is Lack.DATA:
-        means = f"{means} by itself"
+        means = f"{means} automatically"
     return _item(turn, lack, service.client, subject, since, evidence, means, say, (service.id,))
 
 
@@ -369,6 +370,6 @@ def _too_old_since(turn: Turn, service: Service, check: str | None, accept_loss_
 
 def _unheard(turn: Turn) -> Iterator[Item]:
     for client, last in turn.decided.unheard.items():
-        means = "whoever is told so does not learn of an outage" if last.delivered else "nobody learns of an outage"
+        means = "people who are told so do not learn of an outage" if last.delivered else "nobody learns of an outage"
         evidence = f"the last notice ({last.notice}) did not reach: {last.evidence}"
         yield _item(turn, Lack.UNHEARD, client, client or "workspace", last.at, evidence, means, "bascule validate")

@@ -71,7 +71,7 @@ def attend(turn: Turn, service: Service) -> None:
     _tell_when_known(turn, service, incident)
     _watch_mtd(turn, service, incident)
     if at_work is not None and _goes_back(at_work) and not at_work.committed and at_work.abort is None:
-        why = f"{incident.id} is open: nothing goes back by itself meanwhile"
+        why = f"{incident.id} is open: no automatic failback meanwhile"
         turn.record(r.AbortAsked(turn.now(), at_work.id, "bascule", why))
         run.abort(turn, at_work)
         at_work = turn.decided.run_for(service.id)

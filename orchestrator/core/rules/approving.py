@@ -43,7 +43,7 @@ def held_back(turn: Turn, run: Run) -> str:
     finding = policy.objection(turn, service, policy.BEFORE_ACTING)
     if finding is not None:
         return f"{finding.reason.value}: {finding.evidence}"
-    return f"{service.id} is in mode observe by now" if service.mode is Mode.OBSERVE else ""
+    return f"{service.id} is now in mode observe" if service.mode is Mode.OBSERVE else ""
 
 
 def _fenced(turn: Turn, service: Service, move: Move, place_id: str, *, hand_over: bool) -> str:
@@ -135,7 +135,7 @@ def _lost(turn: Turn, service: Service, move: Move) -> Iterator[str]:
     if age_s is not None:
         yield f"at most the last {show_duration(age_s)} of data are lost: the age of what is at {move.to}"
     elif service.rpo_s is not None or move.data_age is not None:
-        yield f"how much data is lost is not known: nothing has measured what is at {move.to}"
+        yield f"it is not known how much data would be lost: nothing has measured the data at {move.to}"
 
 
 def _at_work(turn: Turn, service: Service) -> Iterator[str]:

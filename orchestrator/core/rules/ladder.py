@@ -147,7 +147,7 @@ def fence_asks(
         coming = any((row := turn.rows().get(c)) and row.good_streak for c in fence.dark_when.checks())
         if (dark is Verdict.UNKNOWN or coming) and turn.now() < since + PATIENCE_S:
             turn.wake(since + PATIENCE_S)
-            return f"waiting for word of {place_id}'s power: {evidence}", []
+            return f"waiting for an answer about {place_id}'s power: {evidence}", []
         said = [turn.rows()[c].last_answer for c in fence.dark_when.checks() if c in turn.rows()]
         if dark is Verdict.UNKNOWN or (said and all(a is Answer.SILENT for a in said)):  # a silent console says nothing
             asked.append(f"{Reason.FENCE_UNPROVEN.value}: whether {place_id} has power is unknown: {evidence}")
@@ -308,7 +308,7 @@ def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list
     left_s = _left_s(turn, service)
     if left_s is None:
         return found
-    left = f"{show_duration(left_s)} of the RTO left" if left_s > 0 else f"the RTO over by {show_duration(-left_s)}"
+    left = f"{show_duration(left_s)} of the RTO left" if left_s > 0 else f"the RTO exceeded by {show_duration(-left_s)}"
 
     def fits(assessment: Assessment) -> bool:
         usual_s = turn.usual_s(assessment.move)

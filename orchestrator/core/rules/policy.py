@@ -268,7 +268,7 @@ def _containment(turn: Turn, service: Service) -> str:
         return f"no isolation is declared for {name or 'its place'}"
     book = place.isolate.playbook.path
     if isolates(turn, service) is None:
-        return f"in mode {service.mode.value} nobody isolates {place.id} by itself: {book}"
+        return f"in mode {service.mode.value} nothing isolates {place.id} automatically: {book}"
     return f"{place.id} is isolated first, by {book}"
 
 

@@ -67,7 +67,7 @@ def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] 
     meant = _meant(declared, word)
     logins = logins_of(word)
     bound = [speaker for speaker in declared if logins & set(speaker.logins)]
-    said_by = str(word.peer) if word.peer else "nobody that the kernel knows"
+    said_by = str(word.peer) if word.peer else "a speaker that the kernel does not know"
     if meant and any(not s.logins and (s.tool or not bound) for s in meant):
         return None
     if any(speaker in bound for speaker in meant):
@@ -76,10 +76,10 @@ def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] 
         return Reason.NO_SUCH_PERSON, _unknown(word.who, client, declared)
     if bound:
         theirs = ", ".join(sorted(s.id for s in bound))
-        return Reason.NOT_THAT_PERSON, f"{said_by} speaks for {theirs} alone, not for {word.who}"
+        return Reason.NOT_THAT_PERSON, f"{said_by} speaks only for {theirs}, not for {word.who}"
     if meant:
         one = meant[0]
-        return Reason.NOT_THAT_PERSON, f"{one.id} is spoken for by {', '.join(one.logins)} alone; this is {said_by}"
+        return Reason.NOT_THAT_PERSON, f"only {', '.join(one.logins)} may speak for {one.id}; this is {said_by}"
     return None
 
 
@@ -118,4 +118,4 @@ def _unknown(who: str, client: str, declared: list[Speaker]) -> str:
     names = {_plain(x): s.id.rpartition("/")[2] for s in declared for x in (s.id.rpartition("/")[2], s.name)}
     near = difflib.get_close_matches(_plain(who), names, 1, 0.6)
     known = ", ".join(sorted({s.id.rpartition("/")[2] for s in declared}))
-    return f"{who!r} is nobody of {client}'s people" + (f"; did you mean {names[near[0]]}?" if near else f": {known}")
+    return f"{who!r} is none of {client}'s people" + (f"; did you mean {names[near[0]]}?" if near else f": {known}")

@@ -140,7 +140,7 @@ def changed(turn: Turn, run: Run) -> str:
         return f"{run.started.move} is not in the configuration any more"
     now = digest_as_started(turn, run) if run.started.configuration != turn.decided.configuration else ""
     if now and now != run.started.plan_digest:
-        return f"{run.started.move} is another since a configuration was loaded: {run.id} was decided on what it was"
+        return f"{run.started.move} is not the one on which {run.id} was decided: a configuration was loaded since"
     return next((told for book in books_of(turn, run) if (told := turn.decided.edited.get(book.digest))), "")
 
 

@@ -116,10 +116,10 @@ def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
     if finding is not None:
         return finding.reason, finding.evidence
     if service.mode is Mode.OBSERVE:
-        return Reason.OBSERVE_ONLY, f"{service.id} is in mode observe by now"
+        return Reason.OBSERVE_ONLY, f"{service.id} is now in mode observe"
     if step.traits.contains:  # it is what comes before asking, in mode auto
         by_itself = service.mode is Mode.AUTO
-        return None if by_itself else (Reason.APPROVAL_NEEDED, f"{service.id} is in mode {service.mode.value} by now")
+        return None if by_itself else (Reason.APPROVAL_NEEDED, f"{service.id} is now in mode {service.mode.value}")
     unasked = policy.asks(turn, service, run.approved_at)
     if unasked:
         return Reason.APPROVAL_NEEDED, "; ".join(unasked)
@@ -360,13 +360,11 @@ def approval(turn: Turn, run: Run, step: Step) -> bool:
         endings.finish(turn, run, step, r.StepState.DONE, reason, f"by {run.approved.who}")
         return True
     if started.origin is r.Origin.AUTOMATIC and not _still_asks(turn, run):
-        endings.finish(
-            turn, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "what it asked about is not so any more"
-        )
+        endings.finish(turn, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "the reason for asking is gone")
         return True
     until = asked_at + started.approval_expires_s
     if turn.now() >= until:
-        why = f"asked for {show_duration(started.approval_expires_s)} in vain"
+        why = f"no reply within {show_duration(started.approval_expires_s)}"
         endings.stop(turn, run, step, Reason.APPROVAL_EXPIRED, why)  # nothing has failed
         return True
     turn.wake(until)
