@@ -76,11 +76,11 @@ BETTER_PLACE: dict[str, str] = {
 # Where implementations are joined, and why there.
 JOINS: dict[str, str] = {
     "shell/wiring.py": "this is what it is for",
+    "shell/files.py": "it reads the configuration again and again, and knows what of it is in force",
     "shell/dry_run.py": "it reads the journal and asks, without taking the lease as a controller does",
 }
 LONG: dict[str, str] = {
     "core/records.py": "the journal's vocabulary, one dataclass after another: it is looked up, not read through",
-    "shell/wiring.py": "it joins all rooms, a line or two for each; reloading is what would go next",
 }
 LINES_MAX = 400
 NO_NAMES = {"utils", "util", "manager", "managers", "common", "helpers", "helper", "base", "misc"}

@@ -147,7 +147,7 @@ def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
     async def dry_run(word: WordSpoken) -> Json:
         if (why := controller.shell.broken) is not None:  # what it would do of itself once it can is no run at work
             return encode(DryRun(False, Reason.CANNOT_ACT.value, why, word.subject))
-        inventories = controller.beside.to_play()
+        inventories = controller.files.beside.to_play()
         engine, now = controller.shell.engine.copy(), controller.axis.now()
         return encode(await asyncio.to_thread(plan_of, engine, word, now, controller.workspace, inventories))
 

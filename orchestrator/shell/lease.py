@@ -1,4 +1,4 @@
-"""How long a controller's lease lasts, and how it is kept.
+"""How long a controller's lease lasts, and how it and the time axis are kept.
 
 The one rule it keeps: a controller that cannot be sure of its lease any more is told at once, and acts no more.
 """
@@ -16,6 +16,7 @@ from orchestrator.journal.lease import Lease, Leases
 log = structlog.get_logger(__name__)
 
 LEASE_S = 20.0  # a write may block for seconds on a slow disk: shorter leases would be lost for nothing
+MARK_EVERY_S = 30.0
 SLOW_S = 1.0  # what takes longer, or comes later, is worth a warning
 
 
@@ -44,3 +45,14 @@ async def keep_lease(leases: Leases, lease: Lease, axis: Axis, lose: Callable[[s
                 return None
         except Exception as refused:
             log.warning("the lease could not be renewed", why=str(refused))
+
+
+async def keep_axis(axis: Axis, look: Callable[[], None]) -> None:
+    """Mark it until the end; `look` is called before each mark."""
+    while True:
+        await asyncio.sleep(MARK_EVERY_S)
+        look()
+        try:
+            axis.mark()
+        except Exception as refused:
+            log.warning("the time axis could not be kept", why=str(refused))

@@ -7,7 +7,6 @@ which it came, and calls the shell when it wants to be woken.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -18,16 +17,14 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel
 
-from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, in_force, load
-from orchestrator.config.beside_model import Beside, beside, kept
-from orchestrator.config.ownership import unsafe
+from orchestrator.config import Loaded, in_force, load
+from orchestrator.config.beside_model import Beside
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
 from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import Heartbeat, NotifySettings
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.replacing import objections
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.stores import has_journal, open_journal
@@ -38,19 +35,18 @@ from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
+from orchestrator.shell.answers import Answers
+from orchestrator.shell.files import Files
 from orchestrator.shell.identity import identity_for
 from orchestrator.shell.intake import Intake
-from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_lease
+from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_axis, keep_lease
 from orchestrator.shell.loop import Ports, Shell
-from orchestrator.shell.plans import Books, Plans
+from orchestrator.shell.plans import Plans
 from orchestrator.shell.unread import ask_again
 from orchestrator.shell.upkeep import Upkeep
 from orchestrator.shell.waiting import keep_going
 
 log = structlog.get_logger(__name__)
-
-MARK_EVERY_S = 30.0
-ANSWER_S = 25.0
 
 
 def option_models() -> Mapping[str, type[BaseModel]]:
@@ -93,21 +89,14 @@ class Controller:
         self._attends, self._new_epochs = attends, new_epochs
         self._over = False  # closed, or not the decider any more: nothing is taken in
         self._timer: asyncio.TimerHandle | None = None
-        self._answers: dict[str, list[asyncio.Future[c.Answered]]] = {}  # by word: of each who says it, in turn
+        self._answers = Answers()
         self._tasks: list[asyncio.Task[None]] = []
         self._beats: Heartbeat | None = None
         self._beating: asyncio.Task[None] | None = None
-        self._keeping: set[asyncio.Task[None]] = set()
-        self._reloading, self._remembering = asyncio.Lock(), asyncio.Lock()
         self._lost: asyncio.Future[None] | None = None
         self._opened = AsyncExitStack()
         self._began = False
-        self.loaded: Loaded | None = None
-        self.beside = Beside()
-        self.secrets: Mapping[str, str] = {}
-        self.invalid: ConfigurationInvalid | None = None  # at the start
-        self._refused: Model | None = None  # that of valid files, which something open stood against
-        self.not_in_force: list[str] = []  # why the files are not, while an older configuration is
+        self.files = Files(self.workspace, lambda: read_workspace(self.workspace))
 
     # ---- life
 
@@ -120,17 +109,7 @@ class Controller:
         self._loop = asyncio.get_running_loop()
         self._lost = self._loop.create_future()
         self._intake = Intake(self._loop, self._handle, self._set_timer)
-        try:
-            self.loaded, self.secrets = await self._read()
-            self.beside = beside(self.loaded)
-        except ConfigurationInvalid as invalid:
-            if not has_journal(self.workspace):
-                raise
-            self.invalid = invalid
-            self.not_in_force = [str(fault) for fault in invalid.faults]
-            self.beside = await asyncio.to_thread(kept, self.workspace)  # before the lease: it may take long
-            if self.beside.secrets is not None:
-                self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
+        await self.files.begin(lambda: has_journal(self.workspace))
         try:
             self._take_over()
         except BaseException:
@@ -141,7 +120,8 @@ class Controller:
     def _take_over(self) -> None:
         self.journal: Journal = open_journal(self.workspace)
         self._opened.callback(self.journal.close)
-        self.upkeep = Upkeep(self.workspace, self.journal, self.loaded.journal if self.loaded else None, in_thread)
+        loaded = self.files.loaded
+        self.upkeep = Upkeep(self.workspace, self.journal, loaded.journal if loaded else None, in_thread)
         lease = self.journal.acquire(self.name, LEASE_S)
         if isinstance(lease, Refused):
             raise LeaseRefused(str(lease))
@@ -156,7 +136,7 @@ class Controller:
             probe_now=self.prober.ask_now,
             use_cadence=self.prober.cadence,
             tell=self.notifier.carry_out,
-            answered=self._answered,
+            answered=self._answers.give,
             forget_run=self.runner.forget,
             entry=lambda entry: self.watchers.entry(entry),  # noqa: PLW0108 -- who watches is exchanged
         )
@@ -178,23 +158,23 @@ class Controller:
         )
         for objection in self._configure(model):
             log.error("the new configuration cannot be put in force", why=objection)
-            self.not_in_force.append(objection)
-        self.plans = Plans(lambda: self.shell.engine, self._differ, self.emit)
+            self.files.not_in_force.append(objection)
+        self.plans = Plans(lambda: self.shell.engine, self.files.differ, self.emit)
         lasting: list[Callable[[], Coroutine[None, None, None]]] = [
             lambda: keep_lease(self.journal, lease, self.axis, self._lose),
-            self._keep_axis,
+            lambda: keep_axis(self.axis, self._say_lateness),
             lambda: self.plans.keep_looking(self.axis.now),
         ]
         if self._attends:
             lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
-            lasting.append(lambda: ask_again(self._valid, self._ask_inventory, self.reload))
+            lasting.append(lambda: ask_again(self.files.valid, self._ask_inventory, self.reload))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
         self._beat()
 
     def _beat(self) -> None:
         """Send the heartbeat that is in force now, and no other."""
-        wanted = self.beside.notify.heartbeat if self._attends else None
+        wanted = self.files.beside.notify.heartbeat if self._attends else None
         if wanted == self._beats:
             return
         if self._beating is not None:
@@ -218,38 +198,23 @@ class Controller:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, *self._keeping, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.files.close()
         await self._opened.aclose()  # the latest first: see `_take_over` and `_make_ports`
 
     async def reload(self) -> list[str]:
-        """Read the files again; keep the old configuration, and return why, where it cannot be put in force now.
-
-        One after the other: whoever began to read later is not overtaken by what was read before.
-        """
-        async with self._reloading:
-            try:
-                why = await self._reload()
-            except Exception as error:  # a fault of ours is no end of a daemon that decides
-                log.exception("the files could not be read again")
-                why = [f"internal fault: {type(error).__name__}: {error}"]
-        for one in why:
-            log.error("not reloaded, the old configuration stays in force", why=one)
+        """Read the files again; keep the old configuration, and return why, where it cannot be put in force now."""
+        why = await self.files.reload(self._put_in_force)
         if not self._over:
-            self.not_in_force = why
+            self.files.not_in_force = why
         return why
 
-    async def _reload(self) -> list[str]:
-        self._refused = None
-        try:
-            loaded, found = await self._read()
-        except WorkspaceUnsafe as refused:
-            return [str(refused)]
-        except ConfigurationInvalid as invalid:
-            return [str(fault) for fault in invalid.faults]
-        before = self.loaded, self.secrets, self.beside
-        model = self.shell.engine.model
+    def _put_in_force(self, loaded: Loaded, found: Mapping[str, str], also: Beside) -> list[str]:
+        """As a whole, or not at all: then why not."""
+        files, model = self.files, self.shell.engine.model
+        before = files.loaded, files.secrets, files.beside
         # First: a step that begins with the new model begins with the new inventories.
-        self._use(loaded, found, beside(loaded))
+        self._use(loaded, found, also)
         try:
             objections = self._configure(loaded.model)
         except JournalUnwritable as refused:
@@ -263,20 +228,13 @@ class Controller:
         if objections:
             self._use(*before)
             self._ask(model)
-            self._refused = loaded.model
+            files.refuse(loaded.model)
             return objections
         self._beat()
         self._intake.take()  # it may want to be woken sooner now
         self._tell_unread()
         log.info("configuration reloaded", digest=loaded.model.digest)
         return []
-
-    def _why_not_in_force(self) -> list[str]:
-        """Why the files are not in force, as it is now: what stood against them may have ended meanwhile."""
-        if self._refused is None:
-            return self.not_in_force
-        against = objections(self.shell.engine.decided, self._refused)
-        return against or ["they were refused at the last reload, and nothing stands against them now: bascule reload"]
 
     # ---- words
 
@@ -288,15 +246,7 @@ class Controller:
         if self._over:
             raise LeaseLost("this controller does not decide any more: say the word to the one that does")
         await self.plans.before(word, self.axis.now())
-        answer: asyncio.Future[c.Answered] = self._loop.create_future()
-        self._answers.setdefault(word.id, []).append(answer)
-        self.emit(word)
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return await asyncio.shield(answer)
-        finally:
-            if all(each.done() for each in self._answers.get(word.id, ())):
-                self._answers.pop(word.id, None)
+        return await self._answers.to(word.id, lambda: self.emit(word))
 
     def emit(self, event: e.Event) -> None:
         """Take in one event, after those that came before it."""
@@ -304,31 +254,25 @@ class Controller:
 
     # ---- inside
 
-    async def _read(self) -> tuple[Loaded, Mapping[str, str]]:
-        """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""
-        if findings := await asyncio.to_thread(unsafe, self.workspace):  # not even the last valid one acts on these
-            raise WorkspaceUnsafe(findings)
-        loaded = await asyncio.to_thread(read_workspace, self.workspace)
-        return loaded, await asyncio.to_thread(in_force.secrets_of, loaded)
-
     def _use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:
         """Take into use what belongs to a model: secrets, inventories, who is told."""
-        self.loaded, self.secrets, self.beside = loaded, found, also
+        self.files.use(loaded, found, also)
         self.notifier.use(also.notify)
         self.runner.use_inventories(also.to_play())
         self.upkeep.use(loaded.journal if loaded else None)
 
     def _model(self) -> Model:
         """The model to be in force: the files', or the last one journaled when the files are invalid."""
-        if self.loaded is not None:
-            return self.loaded.model
+        files = self.files
+        if files.loaded is not None:
+            return files.loaded.model
         digest = self.shell.engine.decided.configuration
         stored = self.journal.load_model(digest) if digest else None
         if stored is None:
-            if self.invalid is None:
+            if files.invalid is None:
                 raise RuntimeError("neither a configuration nor its faults")
-            raise self.invalid
-        in_force.say_invalid(self.beside, digest, self.invalid.faults if self.invalid else ())
+            raise files.invalid
+        in_force.say_invalid(files.beside, digest, files.invalid.faults if files.invalid else ())
         notice = f"invalid configuration/{self.lease.epoch}"
         text = "the configuration is invalid; the last journaled one is in force: `bascule validate`"
         self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
@@ -336,29 +280,25 @@ class Controller:
 
     def _tell_unread(self) -> None:
         """Those on call: what was read of an inventory some other day acts now. Once for each reading."""
-        for client, stale in self.beside.stale.items():
+        for client, stale in self.files.beside.stale.items():
             notice, text = f"inventory unread/{client}/{stale}", f"{client}: inventory unread: it is served by {stale}"
             self.notifier.carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, client, "", text, "bascule validate"))
 
     def _make_ports(self) -> None:
         """What is opened last is closed first: nobody asks and tells any more when the last events are taken in."""
-        self.runner = PlaybookRunner(
-            self.workspace,
-            {},
-            self._progressed,
-            differs=self._differs,
-        )
+        files = self.files
+        self.runner = PlaybookRunner(self.workspace, {}, self._progressed, differs=self._differs)
         self._opened.push_async_callback(self.runner.close)
         self.sources = in_force.Sources(self.workspace)
         self._opened.push_async_callback(asyncio.to_thread, self.sources.close)
         self._opened.callback(self._take_in_the_last)
         self.notifier = PeopleNotifier(NotifySettings(), self.emit)
         self._opened.push_async_callback(self.notifier.close)
-        self.prober = Prober(self.emit, self.axis.now, self.secrets, logins=self.runner.can_log_in)
+        self.prober = Prober(self.emit, self.axis.now, files.secrets, logins=self.runner.can_log_in)
         self._opened.push_async_callback(self.prober.close)
-        self._use(self.loaded, self.secrets, self.beside)
+        self._use(files.loaded, files.secrets, files.beside)
         if self._attends:
-            self.runner.warm_up(self.beside.daemon.playbooks)
+            self.runner.warm_up(files.beside.daemon.playbooks)
 
     def _take_in_the_last(self) -> None:
         if self._began:
@@ -372,63 +312,47 @@ class Controller:
         except JournalError as refused:
             log.warning("the lease could not be released: it lapses by itself", why=str(refused))
 
-    def _differ(self, books: Books) -> Mapping[str, str]:
-        return in_force.differ(self.workspace, self.beside, self.loaded, books)
-
     def _differs(self, client: str, book: Playbook) -> str:
         self._ask_inventory(client)  # this is asked in a thread, before a step begins
-        return self._differ({book.digest: (client, book.path)})[book.digest]
+        return self.files.differ({book.digest: (client, book.path)})[book.digest]
 
     def _ask_inventory(self, client: str) -> None:
-        if (now := self._valid()) is not None and (found := self.sources.unread_now(now, client)):
+        if (now := self.files.valid()) is not None and (found := self.sources.unread_now(now, client)):
             self._loop.call_soon_threadsafe(self._play_with, found)
-
-    def _valid(self) -> Beside | None:
-        return self.beside if self.loaded is not None else None
 
     def _play_with(self, also: Beside) -> None:
         """The same, but for an inventory whose source has gone since the files were read."""
-        if also.digest == self.beside.digest:
-            self._use(self.loaded, self.secrets, also)
+        if also.digest == self.files.beside.digest:
+            self._use(self.files.loaded, self.files.secrets, also)
             self._tell_unread()
 
     def _configure(self, model: Model) -> list[str]:
         before = self.shell.engine.model
         objections = self.shell.configure(model)
-        if not objections and self.loaded is not None:
-            self._keeping.add(keeping := self._loop.create_task(self._remember(self.loaded)))
-            keeping.add_done_callback(self._keeping.discard)
+        if not objections:
+            self.files.remember()
         self._ask(before if objections else model)
         return objections
 
-    async def _remember(self, loaded: Loaded) -> None:
-        async with self._remembering:  # what was put in force last is kept last
-            await asyncio.to_thread(in_force.remember, loaded)
-
     def condition(self) -> dict[str, Json]:
         """What no journal knows of how this controller does: what is in force, and which ways to tell people fail."""
-        found = in_force.condition(self.beside, self.shell.engine.decided.configuration, self._why_not_in_force())
+        found = self.files.condition(self.shell.engine.decided)
         clients = sorted({s.client for s in self.shell.engine.model.services.values()})
         told = {"ways": self.notifier.told(), "untold": self.notifier.untold(clients)}
         return {"configuration": found, **told, "unanchored": self.upkeep.failed()}
 
     def _ask(self, model: Model) -> None:
         """Have the checks asked that can be asked from here, by whatever vantage."""
-        self.prober.here = self.beside.daemon.vantage
-        self.prober.use(asked_from(self.prober.here, model.checks.values()), self.secrets)
+        self.prober.here = self.files.beside.daemon.vantage
+        self.prober.use(asked_from(self.prober.here, model.checks.values()), self.files.secrets)
 
     def _progressed(self, event: e.StepProgressed | e.StepEnded | e.StepAdopted) -> None:
         if isinstance(event, e.StepProgressed):
             self.watchers.progress(event)
             return
         if isinstance(event, e.StepEnded):
-            event = in_force.with_its_inventory(event, self.beside, self.shell.engine.decided)
+            event = in_force.with_its_inventory(event, self.files.beside, self.shell.engine.decided)
         self.emit(event)
-
-    def _answered(self, answer: c.Answered) -> None:
-        waiting = (each for each in self._answers.get(answer.word, ()) if not each.done())
-        if (first := next(waiting, None)) is not None:
-            first.set_result(answer)
 
     def _handle(self, event: e.Event, *, more: bool) -> None:
         began = self._loop.time()
@@ -440,7 +364,7 @@ class Controller:
         if isinstance(event, e.WordSpoken) and self.shell.broken is not None:
             again = f"repeat it safely with --word-id {event.id}"
             why = f"{self.shell.broken}; whether the word was kept is not known: {again}"
-            self._answered(c.Answered(event.id, False, Reason.CANNOT_ACT.value, why))
+            self._answers.give(c.Answered(event.id, False, Reason.CANNOT_ACT.value, why))
         took_s = self._loop.time() - began
         if took_s > SLOW_S:
             log.warning("slow", event_kind=type(event).__name__, took_s=round(took_s, 2), hint="a busy disk?")
@@ -455,18 +379,12 @@ class Controller:
     def _lose(self, why: str) -> None:
         self._over = self._intake.closed = True
         log.error("the lease is lost: this controller acts no more", why=why)
-        for waiting in (self._lost, *itertools.chain.from_iterable(self._answers.values())):
-            if waiting is not None and not waiting.done():
-                waiting.set_exception(LeaseLost(why))
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_exception(LeaseLost(why))
+        self._answers.end(lambda: LeaseLost(why))
 
-    async def _keep_axis(self) -> None:
-        while True:
-            await asyncio.sleep(MARK_EVERY_S)
-            late = self.prober.measured.late.lately(self._loop.time())
-            if late.p99_s > SLOW_S:
-                told = {"p50_s": round(late.p50_s, 3), "p99_s": round(late.p99_s, 3), "max_s": round(late.max_s, 3)}
-                log.warning("checks are asked late", hint="too many for this machine?", **told)
-            try:
-                self.axis.mark()
-            except Exception as refused:
-                log.warning("the time axis could not be kept", why=str(refused))
+    def _say_lateness(self) -> None:
+        late = self.prober.measured.late.lately(self._loop.time())
+        if late.p99_s > SLOW_S:
+            told = {"p50_s": round(late.p50_s, 3), "p99_s": round(late.p99_s, 3), "max_s": round(late.max_s, 3)}
+            log.warning("checks are asked late", hint="too many for this machine?", **told)

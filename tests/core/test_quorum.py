@@ -284,7 +284,9 @@ def test_what_too_few_vantages_saw_down_has_missed_no_rto_for_that_time(others: 
     if others:
         world.silent("shop-branch")
         world.run(3)
-        assert [t.text for t in world.told if t.text.startswith("acme/shop is down at its place for at most 11:4")]
+        assert [
+            t.text for t in world.told if t.text.startswith("acme/shop has been down at its place for at most 11:4")
+        ]
     else:
         world.good("shop-noc")
     world.run(30)

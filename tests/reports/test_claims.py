@@ -717,7 +717,7 @@ def test_nor_is_anybody_told_that_it_is_there_or_at_home() -> None:
         assert answer.evidence.startswith(out)
     world.silent("erp-transaction")
     world.run(5)
-    assert any(x.text.startswith("acme/erp is down again at acme/geo for") for x in world.told)
+    assert any(x.text.startswith("acme/erp has been down again at acme/geo for") for x in world.told)
 
 
 @pytest.mark.parametrize(

@@ -48,14 +48,14 @@ async def controller(small: Small) -> AsyncIterator[Controller]:
 
 
 async def test_files_that_went_invalid_take_nothing_from_what_is_in_force(small: Small, controller: Controller) -> None:
-    loaded, kept, model = controller.loaded, controller.secrets, controller.shell.engine.model
+    loaded, kept, model = controller.files.loaded, controller.files.secrets, controller.shell.engine.model
     assert list(kept.values()) == ["first"]
     write(small.path / "inventories/acme/services.yml", SERVICES.replace("ladder: [restart]", "ladder: [restrat]"))
     assert await controller.reload()
-    assert controller.loaded is loaded
-    assert controller.secrets == kept
+    assert controller.files.loaded is loaded
+    assert controller.files.secrets == kept
     assert controller.shell.engine.model is model
-    assert controller.not_in_force
+    assert controller.files.not_in_force
 
 
 async def test_a_configuration_that_the_engine_refuses_leaves_no_part_of_itself(
@@ -65,11 +65,11 @@ async def test_a_configuration_that_the_engine_refuses_leaves_no_part_of_itself(
     write(small.path / "bascule.yml", "notify: {ways: [{apprise: 'json://192.0.2.1/'}]}\n")
     monkeypatch.setattr(controller.shell, "configure", lambda _model: ["acme/web has incident i1 open"])
     assert await controller.reload()
-    assert list(controller.secrets.values()) == ["first"]
+    assert list(controller.files.secrets.values()) == ["first"]
     assert controller.notifier.settings.ways == ()
     monkeypatch.undo()
     assert await controller.reload() == []
-    assert list(controller.secrets.values()) == ["second"]
+    assert list(controller.files.secrets.values()) == ["second"]
     assert isinstance(controller.notifier.settings.ways[0], AppriseWay)
 
 
@@ -111,7 +111,7 @@ async def test_a_configuration_that_cannot_be_kept_is_not_put_in_force(
     vaulted_by(small, "second")
     monkeypatch.setattr(controller.journal, "store_model", full)
     assert await controller.reload()
-    assert list(controller.secrets.values()) == ["first"]
+    assert list(controller.files.secrets.values()) == ["first"]
 
 
 async def test_what_was_read_before_does_not_overtake_what_was_read_later(
@@ -136,7 +136,7 @@ async def test_what_was_read_before_does_not_overtake_what_was_read_later(
     await asyncio.wait({second}, timeout=3.0)  # without a turn of its own it is through by now
     go_on.set()
     assert await asyncio.gather(first, second) == [[], []]
-    assert list(controller.secrets.values()) == ["third"]
+    assert list(controller.files.secrets.values()) == ["third"]
 
 
 async def test_a_reading_that_breaks_is_no_end_and_says_why(
@@ -230,7 +230,7 @@ async def test_a_word_that_cannot_be_remembered_is_refused_at_once(
         raise JournalUnwritable("no space is left for it", "Free some space.")
 
     monkeypatch.setattr(controller.journal, "append_all", full)
-    monkeypatch.setattr("orchestrator.shell.wiring.ANSWER_S", float("inf"))
+    monkeypatch.setattr("orchestrator.shell.answers.ANSWER_S", float("inf"))
     for word in ("w1", "w2"):  # the one that met the fault, and one that comes while it lasts
         answer = await controller.speak(WordSpoken(word, WordKind.HOLD, "Ada", "*"))
         assert (answer.word, answer.accepted, answer.reason) == (word, False, Reason.CANNOT_ACT.value)
@@ -276,4 +276,4 @@ async def test_of_two_words_under_one_id_each_has_its_own_answer(
     controller._intake.take()
     first, second = await asyncio.gather(*said)
     assert (first.accepted, second.accepted, second.reason) == (True, False, Reason.ID_IN_USE)
-    assert controller._answers == {}
+    assert controller._answers.waited_for == set()

@@ -89,13 +89,13 @@ async def test_while_the_inventorys_source_is_down_it_is_the_one_that_was_last_r
     controller = Controller(small.path)
     await controller.start()
     try:
-        assert controller.not_in_force == [], "the files are valid: they are in force"
+        assert controller.files.not_in_force == [], "the files are valid: they are in force"
         in_force = controller.condition()["configuration"]
         assert isinstance(in_force, dict)
         assert "as it was read on" in str(in_force["as_last_read"])
         answers.touch()
         assert await controller.reload() == []
-        assert controller.beside.stale == {}
+        assert controller.files.beside.stale == {}
     finally:
         await controller.close()
     answers.unlink()
@@ -158,13 +158,13 @@ async def test_people_ways_and_secrets_are_kept_by_where_they_are_never_what_the
     controller = Controller(small.path)
     await controller.start()
     try:
-        assert controller.not_in_force
+        assert controller.files.not_in_force
         ways = controller.notifier.settings.ways
         assert ways == (AppriseWay("json://robot:hush-hush@127.0.0.1:9/"),)
         assert controller.notifier.settings.people["ada"].ways == (CommandWay(("/bin/cat",)),)
         assert controller.notifier.settings.heartbeat is not None
-        assert controller.beside.lost == (), "a way of the same kind is there"
-        assert list(controller.secrets.values()) == ["open-sesame"]
+        assert controller.files.beside.lost == (), "a way of the same kind is there"
+        assert list(controller.files.secrets.values()) == ["open-sesame"]
     finally:
         await controller.close()
     for file in (small.path / ".bascule").rglob("*"):
