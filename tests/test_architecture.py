@@ -230,7 +230,7 @@ def test_one_module_of_the_reports_reads_a_journal() -> None:
 
 
 # The core's rooms, each of which may need only those before it. What stands in no room is what all of them speak of
-# (`model`, `events`, `records`, …), or what runs them (`engine`, `turn`, `resting`, `cadence`, the invariants).
+# (`model`, `events`, `records`, …), or what runs them (`engine`, `transaction`, `resting`, `cadence`, the invariants).
 CORE_ROOMS = ("state", "health", "rules", "runs", "deciding", "awareness")
 
 

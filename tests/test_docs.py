@@ -182,7 +182,7 @@ def test_the_statements_are_all_there() -> None:
 
 
 def test_modules_named_in_the_architecture_exist() -> None:
-    """`policy.frozen`, `Turn.verdict`, `SqliteJournal.acquire`: what guards a statement is found by its name."""
+    """`policy.frozen`, `Transaction.verdict`, `SqliteJournal.acquire`: what guards a statement is found by its name."""
     page = text_of(ROOT / "docs" / "architecture.md")
     for module, name in re.findall(r"`(detector|policy|ladder|incident|steps|words|looking|endings)\.(\w+)`", page):
         if name == "py":

@@ -19,7 +19,7 @@ from orchestrator.core.rules.ladder import books_of, to_fence
 from orchestrator.core.rules.standing_words import with_its_client
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state.decided import EVERYTHING, Decided, Run
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 VERBS: dict[WordKind, str] = {WordKind.MAINTENANCE_END: "maintenance"}  # the others are their own word
 
@@ -206,7 +206,7 @@ def _fence(x: Refused) -> list[Remedy]:
     service, move = x.service, x.move
     if service is None or move is None:
         return []
-    places = to_fence(Turn(x.model, x.decided, {}, 0.0), service, move)
+    places = to_fence(Transaction(x.model, x.decided, {}, 0.0), service, move)
     declared = all((p := x.model.places.get(name)) is not None and p.fence is not None for name in places)
     found = [Remedy("fence it, although people may be at work there", x.again("--fence"))] if declared else []
     by_hand = [Remedy(f"or, if you saw {p} dark, state it", x.again("--fenced", p, "--reason", "WHY")) for p in places]
@@ -217,8 +217,8 @@ def _no_tier(x: Refused) -> list[Remedy]:
     service = x.service
     if service is None or not service.ladder:
         return [Remedy("declare a move in its ladder in services.yml, then", "bascule validate")]
-    turn = Turn(x.model, x.decided, {}, 0.0)
-    books = [books_of(turn, service, x.model.moves[tier.move]) for tier in service.ladder]
+    tx = Transaction(x.model, x.decided, {}, 0.0)
+    books = [books_of(tx, service, x.model.moves[tier.move]) for tier in service.ladder]
     if all(any(x.decided.edited.get(book.digest) for book in found) for found in books):
         return _edited(x)  # whichever is named: before they are read, none of them is played
     return [

@@ -85,7 +85,7 @@ def _plan(workspace: Path | None, clients: tuple[str, ...]) -> tuple[Model, Mapp
     from orchestrator.cli.validate import probe_kinds
     from orchestrator.cli.workspace import find_workspace, reading
     from orchestrator.config import load
-    from orchestrator.core.turn import percentile
+    from orchestrator.core.transaction import percentile
 
     found = find_workspace(workspace)
     model = load(found, probe_kinds=probe_kinds(), clients=clients or None).model

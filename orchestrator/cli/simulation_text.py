@@ -19,7 +19,7 @@ from rich.text import Text
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Json, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.turn import percentile
+from orchestrator.core.transaction import percentile
 from orchestrator.sim.campaign import Plan, Summary
 from orchestrator.sim.episodes import LEFT, SEVERAL, STILL_DOWN, WAKE, Episode
 

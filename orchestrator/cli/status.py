@@ -131,14 +131,14 @@ def _live(journal: Reader[State], wall: float) -> Live:
 def _unasked(journal: Reader[State], wall: float, silent_s: float | None, lives: bool) -> Live:
     """A daemon that is busy, or another user's: the lease says whether it lives, and its rows what it sees."""
     from orchestrator.core.awareness.sight import sight
-    from orchestrator.core.turn import Turn
+    from orchestrator.core.transaction import Transaction
     from orchestrator.reports.status_parts import Live
 
     model = journal.state.model
     if not lives or model is None:
         return Live(lives, silent_s)
-    turn = Turn(model, journal.state.decided, journal.rows(model), journal.now(wall))
-    return Live(True, silent_s, sight=sight(turn))
+    tx = Transaction(model, journal.state.decided, journal.rows(model), journal.now(wall))
+    return Live(True, silent_s, sight=sight(tx))
 
 
 def _part(told: Mapping[str, Json], key: str) -> dict[str, Json]:

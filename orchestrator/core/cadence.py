@@ -19,7 +19,7 @@ from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Model, Service
 from orchestrator.core.rules.policy import dependencies
 from orchestrator.core.runs import steps
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 
 class Cadence:
@@ -40,11 +40,11 @@ class Cadence:
         self._waits: AbstractSet[str] = frozenset()  # whose answers somebody waited for at the last look
         self._rests_on = _resting(model)
 
-    def use(self, turn: Turn, changed: Mapping[str, Row | None], awaited: AbstractSet[str]) -> None:
+    def use(self, tx: Transaction, changed: Mapping[str, Row | None], awaited: AbstractSet[str]) -> None:
         """Say what changes in the cadence, now that these rows have changed and these checks are awaited."""
-        rows, checks, fast = turn.rows(), turn.model.checks, self.fast
+        rows, checks, fast = tx.rows(), tx.model.checks, self.fast
         looked_at = {c for c in changed if self._look(c, rows.get(c))}
-        waits = awaited | self._needed_by(turn) if self._doubtful else awaited
+        waits = awaited | self._needed_by(tx) if self._doubtful else awaited
         if waits != self._waits:
             looked_at |= waits ^ self._waits
             self._waits = frozenset(waits)
@@ -60,10 +60,10 @@ class Cadence:
         fast.difference_update(end)
         cadence = {c: checks[c].fast_s for c in begin} | {c: checks[c].every_s for c in end if c in checks}
         if cadence:
-            turn.command(UseCadence(cadence))
+            tx.command(UseCadence(cadence))
         fresh = tuple(sorted(c for c in begin if c in waits))
         if fresh:
-            turn.command(ProbeNow(fresh))
+            tx.command(ProbeNow(fresh))
 
     def _look(self, check: str, row: Row | None) -> bool:
         """Note what its row says of a check; always true: it was looked at."""
@@ -76,7 +76,7 @@ class Cadence:
             (self._doubtful.add if doubtful else self._doubtful.discard)(check)
         return True
 
-    def _needed_by(self, turn: Turn) -> set[str]:
+    def _needed_by(self, tx: Transaction) -> set[str]:
         """Checks of what the services depend on whose own health has come into doubt.
 
         Asked at once and at the fast interval too, so that the dependency's incident is not opened after theirs.
@@ -84,8 +84,8 @@ class Cadence:
         found: set[str] = set()
         for check in self._doubtful:
             for service in self._rests_on.get(check, ()):
-                for name in dependencies(turn, service):
-                    found.update(turn.model.services[name].healthy_when.checks())
+                for name in dependencies(tx, service):
+                    found.update(tx.model.services[name].healthy_when.checks())
         return found
 
 
@@ -98,16 +98,16 @@ def _resting(model: Model) -> dict[str, list[Service]]:
     return found
 
 
-def awaited(turn: Turn) -> set[str]:
+def awaited(tx: Transaction) -> set[str]:
     """Whose answers matter at once: what runs and open incidents wait for, and what their services depend on."""
     found: set[str] = set()
-    for unfinished in turn.decided.unfinished_runs():
-        found.update(steps.awaited(turn, unfinished))
-    for open_ in turn.decided.open_incidents():
-        service = turn.model.services.get(open_.service)
+    for unfinished in tx.decided.unfinished_runs():
+        found.update(steps.awaited(tx, unfinished))
+    for open_ in tx.decided.open_incidents():
+        service = tx.model.services.get(open_.service)
         if service is None:
             continue
         found.update(service.healthy_when.checks())
-        for name in dependencies(turn, service):
-            found.update(turn.model.services[name].healthy_when.checks())
+        for name in dependencies(tx, service):
+            found.update(tx.model.services[name].healthy_when.checks())
     return found

@@ -33,7 +33,7 @@ from orchestrator.core.resting import Resting, only_verdicts
 from orchestrator.core.rules.policy import order
 from orchestrator.core.runs import run, steps
 from orchestrator.core.state.decided import Decided
-from orchestrator.core.turn import FOREVER, Basis, Turn, Watch
+from orchestrator.core.transaction import FOREVER, Basis, Transaction, Watch
 
 ROUNDS = 20  # of deciding within one step; more means that two rules undo each other
 ASLEEP_S = 1.5 * doubts.LOOK_S  # a controller that was not called for so long has stood still
@@ -57,20 +57,20 @@ class Outcome(NamedTuple):
     wake_at: float = FOREVER
 
 
-def _open_window(turn: Turn, event: e.MaintenanceBegan) -> None:
-    turn.record(r.WindowOpened(turn.now(), event.subject, event.window, event.ends_at))
+def _open_window(tx: Transaction, event: e.MaintenanceBegan) -> None:
+    tx.record(r.WindowOpened(tx.now(), event.subject, event.window, event.ends_at))
 
 
-def _close_window(turn: Turn, event: e.MaintenanceEnded) -> None:
-    turn.record(r.WindowClosed(turn.now(), event.subject, event.window))
+def _close_window(tx: Transaction, event: e.MaintenanceEnded) -> None:
+    tx.record(r.WindowClosed(tx.now(), event.subject, event.window))
 
 
-Hear = Mapping[type[e.Event], Callable[[Turn, Any], bool | None]]
+Hear = Mapping[type[e.Event], Callable[[Transaction, Any], bool | None]]
 HEAR: Hear = {
     e.StepEnded: run.step_ended,
     e.StepAdopted: run.step_adopted,
     e.StepProgressed: lambda _turn, _event: False,
-    e.PlaybooksRead: lambda turn, event: run.see(turn, event.found),
+    e.PlaybooksRead: lambda tx, event: run.see(tx, event.found),
     e.WordSpoken: words.hear,
     e.NoticeDelivered: notices.settle,
     e.NoticeFailed: notices.settle,
@@ -130,17 +130,17 @@ class Engine:
     def recover(self, now: float) -> Outcome:
         """After a rebuild within the same controller's life: what is outstanding has to be accounted for again."""
         self._now, self._watching = now, Watch(now, "the controller could write again")
-        turn = self.turn(now)
-        turn.command(UseCadence({c.id: c.every_s for c in self.model.checks.values()}))  # whatever it was before
-        self._resend(turn)
-        self._decide(turn)
-        invariants.check(turn)
-        self._cadence.use(turn, self.rows, self._resting.awaited)
-        return Outcome(tuple(turn.records), {}, tuple(turn.commands), max(self._resting.decide_at, now + SOONEST_S))
+        tx = self.transaction(now)
+        tx.command(UseCadence({c.id: c.every_s for c in self.model.checks.values()}))  # whatever it was before
+        self._resend(tx)
+        self._decide(tx)
+        invariants.check(tx)
+        self._cadence.use(tx, self.rows, self._resting.awaited)
+        return Outcome(tuple(tx.records), {}, tuple(tx.commands), max(self._resting.decide_at, now + SOONEST_S))
 
-    def turn(self, now: float) -> Turn:
+    def transaction(self, now: float) -> Transaction:
         """What is known now, for questions: record nothing through it."""
-        return Turn(self.model, self.decided, self.rows, now, self._detectors.references, self._watching)
+        return Transaction(self.model, self.decided, self.rows, now, self._detectors.references, self._watching)
 
     def step(self, event: e.Event, now: float, *, more: bool = False) -> Outcome:
         """Take one event; see the module's head. Times never fall. `more`: another step follows at once."""
@@ -161,23 +161,23 @@ class Engine:
         idle = quiet and self._cadence.steady and not overdue and not resting.due(now)
         if idle and now < self._lacks.look_at:
             return Outcome((), changed, (), self._wake_at(now))  # invariants are about records: there is none
-        turn = self.turn(now)
+        tx = self.transaction(now)
         if isinstance(event, e.Observed):
-            relevant = heard is not None and detectors.follow(turn, heard)
+            relevant = heard is not None and detectors.follow(tx, heard)
         else:
-            relevant = not idle and self._hear[type(event)](turn, event) is not False
-        relevant |= detectors.reconsider(turn)
+            relevant = not idle and self._hear[type(event)](tx, event) is not False
+        relevant |= detectors.reconsider(tx)
         if relevant or resting.due(now):
             if more:
-                resting.postpone(turn.records)
+                resting.postpone(tx.records)
             else:
-                self._decide(turn)
+                self._decide(tx)
         if not more and (now >= self._lacks.look_at or isinstance(event, e.ConfigurationLoaded)) and self.attends:
-            doubts.look(turn, self._lacks)
-        resting.recorded(turn.records, now)
-        invariants.check(turn)
-        self._cadence.use(turn, changed, resting.awaited)
-        return Outcome(tuple(turn.records), changed, tuple(turn.commands), self._wake_at(now))
+            doubts.look(tx, self._lacks)
+        resting.recorded(tx.records, now)
+        invariants.check(tx)
+        self._cadence.use(tx, changed, resting.awaited)
+        return Outcome(tuple(tx.records), changed, tuple(tx.commands), self._wake_at(now))
 
     def _wake_at(self, now: float) -> float:
         at, soonest = now if self._resting.put_off else self._resting.decide_at, now + SOONEST_S
@@ -189,21 +189,21 @@ class Engine:
 
     # ---- what changes the engine itself
 
-    def _configure(self, turn: Turn, event: e.ConfigurationLoaded) -> None:
+    def _configure(self, tx: Transaction, event: e.ConfigurationLoaded) -> None:
         """Put a model in force; changed checks start unknown again."""
         before, model = self.model, event.model
         self.model = model
         self._learn(model)
-        self._detectors.configure(turn, model)
-        self._watching.configured(before, model, turn.now())
+        self._detectors.configure(tx, model)
+        self._watching.configured(before, model, tx.now())
         self._resting.forget()
         homes = {s.id: s.home for s in model.services.values() if s.id not in self.decided.services}
         if model.digest != self.decided.configuration or homes:
-            turn.record(r.Configured(turn.now(), model.digest, homes))
+            tx.record(r.Configured(tx.now(), model.digest, homes))
 
-    def _controller_started(self, turn: Turn, event: e.ControllerStarted) -> None:
+    def _controller_started(self, tx: Transaction, event: e.ControllerStarted) -> None:
         began = r.ControllerBegan(
-            turn.now(),
+            tx.now(),
             event.controller,
             event.epoch,
             event.boot,
@@ -212,52 +212,52 @@ class Engine:
             event.machine,
             event.workspace if event.anew else self.decided.workspace or event.workspace,
         )
-        turn.record(began)
-        self._watching.began(turn.now())
+        tx.record(began)
+        self._watching.began(tx.now())
         if not event.same_boot:
             self._detectors.forget()
-        self._resend(turn)
+        self._resend(tx)
 
-    def _resend(self, turn: Turn) -> None:
+    def _resend(self, tx: Transaction) -> None:
         """The commands outstanding, as the decided state has them."""
         for unfinished in self.decided.unfinished_runs():
-            run.take_over(turn, unfinished)
-            turn.ask_now(steps.awaited(turn, unfinished))
-        notices.resend(turn)
+            run.take_over(tx, unfinished)
+            tx.ask_now(steps.awaited(tx, unfinished))
+        notices.resend(tx)
 
     # ---- deciding
 
-    def _decide(self, turn: Turn) -> None:
+    def _decide(self, tx: Transaction) -> None:
         """Take runs and incidents as far as they go now.
 
-        A service that rests is attended again only once something was recorded in this turn, beside verdicts that it
-        did not ask for (the others have roused it): until then all that it asked for last time is as it was, so that
-        the same, nothing, would come of it.
+        A service that rests is attended again only once something was recorded in this transaction, beside verdicts
+        that it did not ask for (the others have roused it): until then all that it asked for last time is as it was,
+        so that the same, nothing, would come of it.
         """
         resting = self._resting
         resting.put_off = False
         if self._order is None:
-            self._order = order(turn)
+            self._order = order(tx)
         services = self._order if self.attends else []
-        resting.see(self._detectors.sight(turn.now()))
+        resting.see(self._detectors.sight(tx.now()))
         for _ in range(ROUNDS):
-            before = len(turn.records)
-            turn.wake_at = FOREVER
-            notices.repeat(turn)
+            before = len(tx.records)
+            tx.wake_at = FOREVER
+            notices.repeat(tx)
             for unfinished in self.decided.unfinished_runs():
-                run.advance(turn, unfinished)
-            news = not only_verdicts(turn.records)
+                run.advance(tx, unfinished)
+            news = not only_verdicts(tx.records)
             for service in services:
-                if not resting.has(service.id) or (news := news or len(turn.records) > before):
-                    self._attend(turn, service)
-            if len(turn.records) == before:
+                if not resting.has(service.id) or (news := news or len(tx.records) > before):
+                    self._attend(tx, service)
+            if len(tx.records) == before:
                 break
         else:
-            last = [type(x).__name__ for x in turn.records[-6:]]
+            last = [type(x).__name__ for x in tx.records[-6:]]
             raise Undecided(f"no rest after {ROUNDS} rounds; the last records: {', '.join(last)}")
-        resting.decided(services, turn.wake_at, awaited(turn), runs=bool(self.decided.unfinished_runs()))
+        resting.decided(services, tx.wake_at, awaited(tx), runs=bool(self.decided.unfinished_runs()))
 
-    def _attend(self, turn: Turn, service: Service) -> None:
-        basis = turn.basis = Basis()
-        incident.attend(turn, service)
+    def _attend(self, tx: Transaction, service: Service) -> None:
+        basis = tx.basis = Basis()
+        incident.attend(tx, service)
         self._resting.attended(service.id, basis)

@@ -14,49 +14,49 @@ from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import invariants_of_runs as of_runs
 from orchestrator.core import records as r
 from orchestrator.core.invariant_broken import InvariantBroken
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 __all__ = ["InvariantBroken", "check"]
 
 
-def check(turn: Turn) -> None:
+def check(tx: Transaction) -> None:
     """Check this step's records.
 
     Raises InvariantBroken; the shell then discards the step, acts on nothing, and tells people.
     """
-    for record in turn.records:
+    for record in tx.records:
         look = _CHECKED.get(type(record))
         if look is not None:
-            look(turn, record)
+            look(tx, record)
 
 
-def _verdict_changed(turn: Turn, record: r.VerdictChanged) -> None:
-    row = turn.rows().get(record.check)
+def _verdict_changed(tx: Transaction, record: r.VerdictChanged) -> None:
+    row = tx.rows().get(record.check)
     if record.verdict is r.Verdict.UNKNOWN:
         return
     if row is None or (record.verdict is r.Verdict.DOWN and record.first_bad_at is None):
         raise InvariantBroken(9, "every down verdict cites fresh answers", record.check)
-    asked = turn.model.checks[record.check]
+    asked = tx.model.checks[record.check]
     by_window = asked.loss is not None or asked.latency is not None
     if record.verdict is r.Verdict.DOWN and row.bad_streak < asked.fall and not by_window:
         rule = f"no verdict falls without {asked.fall} bad answers"
         raise InvariantBroken(11, rule, f"{record.check}: {row.bad_streak} bad in a row")
     if record.verdict is r.Verdict.DOWN and not by_window:
-        acting.confirmed(turn, record)
+        acting.confirmed(tx, record)
     rose = record.verdict is not r.Verdict.DOWN and record.was in (r.Verdict.DOWN, r.Verdict.UNKNOWN)
     if rose and row.good_streak < asked.rise:
         rule = f"no verdict rises without {asked.rise} good answers"
         raise InvariantBroken(11, rule, f"{record.check}: {row.good_streak} good in a row")
 
 
-def _incident_opened(turn: Turn, record: r.IncidentOpened | r.IncidentReopened) -> None:
+def _incident_opened(tx: Transaction, record: r.IncidentOpened | r.IncidentReopened) -> None:
     """In somebody's hands from its first moment: judged, or a run's, or over already."""
-    incident = turn.decided.incidents[record.incident]
-    if incident.judged is None and incident.ended is None and turn.decided.run_for(incident.service) is None:
+    incident = tx.decided.incidents[record.incident]
+    if incident.judged is None and incident.ended is None and tx.decided.run_for(incident.service) is None:
         raise InvariantBroken(20, "no incident is forgotten", f"{incident.id} of {incident.service} was not judged")
 
 
-_CHECKED: dict[type, Callable[[Turn, Any], None]] = {
+_CHECKED: dict[type, Callable[[Transaction, Any], None]] = {
     r.VerdictChanged: _verdict_changed,
     r.IncidentOpened: _incident_opened,
     r.IncidentReopened: _incident_opened,

@@ -19,71 +19,71 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import endings
 from orchestrator.core.runs.plan import subject_of
 from orchestrator.core.state.decided import Run, Step
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 # ---- a run starts
 
 
-def run_started(turn: Turn, record: r.RunStarted) -> None:
+def run_started(tx: Transaction, record: r.RunStarted) -> None:
     """Statements 7, and for what starts by itself 8, 10, 12, 13 and 16 to 19."""
     for resource in record.resources:
-        holders = [x.id for x in turn.decided.unfinished_runs() if resource in x.started.resources]
+        holders = [x.id for x in tx.decided.unfinished_runs() if resource in x.started.resources]
         if len(holders) > 1:
             raise InvariantBroken(7, "at most one unfinished run a resource", f"{resource}: {', '.join(holders)}")
     if record.origin is not r.Origin.AUTOMATIC:
         return
-    service = turn.model.services[record.service]
-    acting.honoured(turn, record.run, service)
-    acting.in_sight(turn, record.run, service)
-    acting.braked(turn, record, service)
+    service = tx.model.services[record.service]
+    acting.honoured(tx, record.run, service)
+    acting.in_sight(tx, record.run, service)
+    acting.braked(tx, record, service)
     if record.tier is None:
-        acting.way_back(turn, record, service)
+        acting.way_back(tx, record, service)
     else:
-        acting.next_tier(turn, record, record.tier, service)
-    acting.dark(turn, record)
+        acting.next_tier(tx, record, record.tier, service)
+    acting.dark(tx, record)
 
 
 # ---- a step begins
 
 
-def step_began(turn: Turn, record: r.StepBegan) -> None:
+def step_began(tx: Transaction, record: r.StepBegan) -> None:
     """Statements 4, 5, 6, 14 and 16, and for what goes by itself 10 and 19."""
-    run = turn.decided.runs[record.run]
+    run = tx.decided.runs[record.run]
     step = run.step(record.step)
-    _never_again(turn, record, run, step)
+    _never_again(tx, record, run, step)
     before = run.steps[: run.steps.index(step)]
     over = (r.StepState.DONE, r.StepState.SKIPPED)
     contained = [s for s in before if s.traits.contains and s.over]  # what failed there is asked about
     unfinished = [s.name for s in before if s.state not in over and s not in contained]
     if unfinished:
         raise InvariantBroken(14, "no step before the ones it rests on", f"{record.run}/{step.name}: {unfinished}")
-    begun_at = run.started.to_place or _put_in(turn, run)
+    begun_at = run.started.to_place or _put_in(tx, run)
     if step.traits.moves and begun_at:
-        service = turn.model.services[run.started.service]
-        others = turn.decided.services[service.id].may_act - {begun_at}
+        service = tx.model.services[run.started.service]
+        others = tx.decided.services[service.id].may_act - {begun_at}
         if service.exclusive and others:
             rule = "activation only with every other place out of may_be_active"
             raise InvariantBroken(16, rule, f"{run.id}: {', '.join(sorted(others))} may still act")
     begun = [s.traits for s in run.steps if s.attempt > 0 and s is not step]
     if step.traits.destroys and record.attempt == 1 and not any(kind.destroys for kind in begun):
-        _after_its_preflight(turn, run)
+        _after_its_preflight(tx, run)
     if not step.traits.played:
         return
     effects = [kind for kind in begun if kind.played and kind.reach is Reach.COMMITTED]
     if record.attempt == 1 and not effects and run.started.origin is r.Origin.AUTOMATIC:
-        _still_wanted(turn, run, step)
-    _intended(turn, record, run, step)
+        _still_wanted(tx, run, step)
+    _intended(tx, record, run, step)
 
 
-def _put_in(turn: Turn, run: Run) -> str | None:
+def _put_in(tx: Transaction, run: Run) -> str | None:
     """The place that this step makes one that may act again."""
-    return next((x.place for x in turn.records if isinstance(x, r.MayActAdded) and x.run == run.id), None)
+    return next((x.place for x in tx.records if isinstance(x, r.MayActAdded) and x.run == run.id), None)
 
 
-def _never_again(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:
+def _never_again(tx: Transaction, record: r.StepBegan, run: Run, step: Step) -> None:
     """What is done is done; what was tried is looked at, or proven never begun, before it is tried again."""
     key = f"{run.id}/{step.name}"
-    ends = [x for x in turn.records if isinstance(x, r.StepFinished) and (x.run, x.step) == (record.run, record.step)]
+    ends = [x for x in tx.records if isinstance(x, r.StepFinished) and (x.run, x.step) == (record.run, record.step)]
     if step.over and not ends:
         raise InvariantBroken(5, "no step that is over begins again", f"{key} is {step.state.value}")
     if record.attempt > 1 and step.reason is not Reason.NEVER_BEGUN and step.looked_attempt != record.attempt - 1:
@@ -91,7 +91,7 @@ def _never_again(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:
         raise InvariantBroken(6, rule, f"{key}: nobody looked at attempt {record.attempt - 1}")
 
 
-def _after_its_preflight(turn: Turn, run: Run) -> None:
+def _after_its_preflight(tx: Transaction, run: Run) -> None:
     rule = "no destructive step before that move's preflight passed, recently"
     passed = [s.ended_at for s in run.steps if s.traits.asks_first and _passed(run, s)]
     latest = max((at for at in passed if at is not None), default=None)
@@ -99,27 +99,27 @@ def _after_its_preflight(turn: Turn, run: Run) -> None:
         raise InvariantBroken(14, rule, f"{run.id}: no preflight of it is done")
     if run.approved_at is not None and latest < run.approved_at:
         raise InvariantBroken(14, rule, f"{run.id}: nothing was asked since it was approved")
-    if turn.now() - latest > turn.limits(endings.client(run)).preflight_fresh_s:
-        raise InvariantBroken(14, rule, f"{run.id}: the last one ended {show_duration(turn.now() - latest)} ago")
+    if tx.now() - latest > tx.limits(endings.client(run)).preflight_fresh_s:
+        raise InvariantBroken(14, rule, f"{run.id}: the last one ended {show_duration(tx.now() - latest)} ago")
 
 
-def _still_wanted(turn: Turn, run: Run, step: Step) -> None:
+def _still_wanted(tx: Transaction, run: Run, step: Step) -> None:
     """The first step that changes anything: whatever forbids the run is honoured once more."""
-    service = turn.model.services[run.started.service]
-    acting.honoured(turn, run.id, service)
-    acting.in_sight(turn, run.id, service)
-    acting.explained(turn, run.id, service)
-    acting.approved(turn, run, step, service)
+    service = tx.model.services[run.started.service]
+    acting.honoured(tx, run.id, service)
+    acting.in_sight(tx, run.id, service)
+    acting.explained(tx, run.id, service)
+    acting.approved(tx, run, step, service)
 
 
-def _intended(turn: Turn, record: r.StepBegan, run: Run, step: Step) -> None:
+def _intended(tx: Transaction, record: r.StepBegan, run: Run, step: Step) -> None:
     rule = "every effect has its durable intent, and its plan"
-    if step.traits.fences and subject_of(turn, run, step).fence is None:
+    if step.traits.fences and subject_of(tx, run, step).fence is None:
         raise InvariantBroken(4, rule, f"{run.id}: no fence for {step.place}")
-    sent = [x for x in turn.commands if isinstance(x, RunPlaybook) and (x.key.run, x.key.step) == (run.id, step.name)]
+    sent = [x for x in tx.commands if isinstance(x, RunPlaybook) and (x.key.run, x.key.step) == (run.id, step.name)]
     if [x.key.attempt for x in sent] != [record.attempt]:
         raise InvariantBroken(4, rule, f"{run.id}/{step.name}: {len(sent)} commands for attempt {record.attempt}")
-    if any(x.epoch != turn.decided.epoch for x in sent):
+    if any(x.epoch != tx.decided.epoch for x in sent):
         raise InvariantBroken(3, "every action carries the present epoch", f"{run.id}/{step.name}")
 
 
@@ -132,54 +132,52 @@ def _passed(run: Run, step: Step) -> bool:
 # ---- a step ends
 
 
-def step_finished(turn: Turn, record: r.StepFinished) -> None:
+def step_finished(tx: Transaction, record: r.StepFinished) -> None:
     """Statement 15: what was asked before a promotion holds the measured age of its data, and it will do."""
     if record.state is not r.StepState.DONE:
         return
-    run = turn.decided.runs[record.run]
+    run = tx.decided.runs[record.run]
     started = run.started
     if not run.step(record.step).traits.asks_first or started.origin is not r.Origin.AUTOMATIC or not started.to_place:
         return
-    service = turn.model.services[started.service]
+    service = tx.model.services[started.service]
     if service.rpo_s is None or any(s.hand_over for s in run.steps):
         return
     accepted = next((t.accept_loss_s for t in service.ladder if t.move == started.move), None)
     allowed_s = max(service.rpo_s, accepted or 0.0)
     rule = "automatic promotion only with measured data age within the RPO or the accepted loss"
-    for age_s in (record.measures.get("data_age_s"), _age_found(turn, turn.model.moves[started.move])):
+    for age_s in (record.measures.get("data_age_s"), _age_found(tx, tx.model.moves[started.move])):
         if age_s is None or age_s > allowed_s:
             age = "no measured age" if age_s is None else f"data {show_duration(age_s)} old"
             raise InvariantBroken(15, rule, f"{run.id}/{record.step}: {age}, {show_duration(allowed_s)} allowed")
 
 
-def _age_found(turn: Turn, move: Move) -> float | None:
+def _age_found(tx: Transaction, move: Move) -> float | None:
     """How old the data at the move's destination are now: as old as when they were measured, and since then."""
-    row = turn.rows().get(move.data_age or "")
+    row = tx.rows().get(move.data_age or "")
     if row is None or row.measured_at is None:
         return None
     age_s = row.measures.get("data_age_s", row.measures.get("lag_s"))
-    return None if age_s is None else age_s + turn.now() - row.measured_at
+    return None if age_s is None else age_s + tx.now() - row.measured_at
 
 
-def place_out(turn: Turn, record: r.MayActRemoved) -> None:
+def place_out(tx: Transaction, record: r.MayActRemoved) -> None:
     """Statement 16: a place cannot act any more because what proves that has answered since its fence, or by word."""
     if record.reason is Reason.FENCED_BY_HAND:
         return
     rule = "no place is out without its proof"
-    ended = [x for x in turn.records if isinstance(x, r.StepFinished)]
-    runs = [
-        (run, run.step(x.step)) for x in ended if (run := turn.decided.runs[x.run]).started.service == record.service
-    ]
+    ended = [x for x in tx.records if isinstance(x, r.StepFinished)]
+    runs = [(run, run.step(x.step)) for x in ended if (run := tx.decided.runs[x.run]).started.service == record.service]
     proofs = [(run, step) for run, step in runs if step.traits.proves and step.place == record.place]
     if not proofs:
         raise InvariantBroken(16, rule, f"{record.service}: {record.place}: no step of a run has proven it")
     run, step = proofs[-1]
-    fence = subject_of(turn, run, step).fence
+    fence = subject_of(tx, run, step).fence
     before = run.steps[: run.steps.index(step)]
     since = max((x.ended_at for x in before if x.traits.fences and x.ended_at is not None), default=0.0)
 
     def answered(check: str) -> r.Verdict:
-        row = turn.rows().get(check)
+        row = tx.rows().get(check)
         well = row is not None and row.last_answer is Answer.GOOD and row.last_sent_at >= since
         return r.Verdict.UP if well else r.Verdict.DOWN
 

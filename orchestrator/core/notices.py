@@ -11,7 +11,7 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
 from orchestrator.core.state.decided import Decided, Notice
-from orchestrator.core.turn import Turn, tell_command
+from orchestrator.core.transaction import Transaction, tell_command
 
 AGAIN_S = 60.0  # after the first failure; twice as long after each further one
 AGAIN_MOST_S = 600.0
@@ -38,38 +38,38 @@ def over(decided: Decided, due: r.NoticeDue) -> str:
     return "" if same else f"the outage that it is about is over: {incident.id}"
 
 
-def repeat(turn: Turn) -> None:
+def repeat(tx: Transaction) -> None:
     """Tell again what is due again."""
-    for notice in list(turn.decided.notices.values()):
+    for notice in list(tx.decided.notices.values()):
         if notice.failed_at is None:
             continue
-        if _dropped(turn, notice):
+        if _dropped(tx, notice):
             continue
         due = notice.failed_at + min(AGAIN_S * 2.0 ** (notice.failures - 1), AGAIN_MOST_S)
-        if turn.now() >= due:
-            turn.record(r.NoticeRepeated(turn.now(), notice.due.notice))
-            turn.command(tell_command(notice.due, turn.now()))
+        if tx.now() >= due:
+            tx.record(r.NoticeRepeated(tx.now(), notice.due.notice))
+            tx.command(tell_command(notice.due, tx.now()))
         else:
-            turn.wake(due)
+            tx.wake(due)
 
 
-def resend(turn: Turn) -> None:
+def resend(tx: Transaction) -> None:
     """After a start: whoever delivered knows nothing any more; tell what is not settled, and still so."""
-    for notice in list(turn.decided.notices.values()):
-        if not _dropped(turn, notice):
-            turn.command(tell_command(notice.due, turn.now()))
+    for notice in list(tx.decided.notices.values()):
+        if not _dropped(tx, notice):
+            tx.command(tell_command(notice.due, tx.now()))
 
 
-def _dropped(turn: Turn, notice: Notice) -> bool:
-    why = over(turn.decided, notice.due)
+def _dropped(tx: Transaction, notice: Notice) -> bool:
+    why = over(tx.decided, notice.due)
     if why:
-        turn.record(r.NoticeDropped(turn.now(), notice.due.notice, why))
+        tx.record(r.NoticeDropped(tx.now(), notice.due.notice, why))
     return bool(why)
 
 
-def settle(turn: Turn, event: NoticeDelivered | NoticeFailed) -> None:
+def settle(tx: Transaction, event: NoticeDelivered | NoticeFailed) -> None:
     """Remember what came of a notice; of one that was settled before nothing more comes."""
     delivered = isinstance(event, NoticeDelivered)
-    if event.notice in turn.decided.notices:
+    if event.notice in tx.decided.notices:
         evidence = event.through if isinstance(event, NoticeDelivered) else event.detail
-        turn.record(r.NoticeSettled(turn.now(), event.notice, delivered, evidence))
+        tx.record(r.NoticeSettled(tx.now(), event.notice, delivered, evidence))

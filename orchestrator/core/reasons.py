@@ -1,8 +1,7 @@
-"""Why: the one table of named reasons. A row has the word, the part it plays, the sentence, and who may go against it.
+"""Why: the one table of named reasons. A row has the word, its part, its sentence, and who may go against it.
 
-The one rule it keeps: every decision, refusal and ending carries a member of `Reason`. The journal, the command line,
-the reports and the messages all show this word. A new guard starts with a row here. From the row follow what may be
-overridden, what the simulator counts as a guard, and what docs/guards.md has to say.
+The one rule it keeps: every decision, refusal and ending carries a member of `Reason`, whose word is shown everywhere.
+From a guard's row follow what may be overridden, what the simulator counts, and what docs/guards.md has to say.
 """
 
 from __future__ import annotations

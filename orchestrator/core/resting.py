@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from orchestrator.core.records import Record, VerdictChanged
-from orchestrator.core.turn import FOREVER, Basis
+from orchestrator.core.transaction import FOREVER, Basis
 
 
 class Resting:

@@ -153,7 +153,7 @@ def _desk(controller: Controller, log_state: Callable[[], Json]) -> Desk:
 
     def seen() -> Message:
         shell = controller.shell
-        found = encode(sight(shell.engine.turn(controller.axis.now()))) if shell.broken is None else None
+        found = encode(sight(shell.engine.transaction(controller.axis.now()))) if shell.broken is None else None
         return {**controller.condition(), "log": log_state(), "sight": found, "broken": shell.broken}
 
     desk = Desk(controller.speak, dry_run, controller.axis.now, controller.prober.told, seen, reload=controller.reload)

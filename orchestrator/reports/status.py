@@ -20,7 +20,7 @@ from orchestrator.core.reasons import IN_THE_DARK, Reason
 from orchestrator.core.records import Decision, RunEnded, StepState, TierState, Verdict
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
-from orchestrator.core.turn import percentile
+from orchestrator.core.transaction import percentile
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
     NOT_MADE,

@@ -15,7 +15,7 @@ from orchestrator.core.rules import failback
 from orchestrator.core.runs import plan
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.decided import isolated_places
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 from orchestrator.reports.status_parts import recorded_before, taken_out
 
 
@@ -90,7 +90,7 @@ def edited(service: Service, state: d.Decided, model: Model, now: float) -> Iter
     """What waits for an approval that nobody can give, since its files are others by now."""
     run = state.run_for(service.id)
     if run is not None and run.asks_a_person:
-        differs = plan.changed(Turn(model, state, {}, now), run)
+        differs = plan.changed(Transaction(model, state, {}, now), run)
         if differs:
             yield f"{run.id} cannot be approved as it was shown: {differs}: bascule reload"
 

@@ -17,7 +17,7 @@ from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.fold import apply
-from orchestrator.core.turn import percentile
+from orchestrator.core.transaction import percentile
 from orchestrator.reports.entries import Entry, WallClock
 
 Placed = r.PlacementChanged | r.MayActAdded | r.MayActRemoved

@@ -27,7 +27,7 @@ from orchestrator.core.kinds import TRAITS, Subject
 from orchestrator.core.model import Check, Condition, Move, Playbook, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback, ladder, policy
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,10 @@ def plan_of(
 ) -> DryRun:
     """Step a copy of the engine with this word and tell what came of it."""
     trial = engine.copy()
-    turn = trial.turn(now)
+    tx = trial.transaction(now)
     service = trial.model.services.get(word.subject)
-    guards = (*_guards(turn, service), *_soon(turn, service, word)) if service else ()
-    tiers = tuple(_tiers(turn, service)) if service else ()
+    guards = (*_guards(tx, service), *_soon(tx, service, word)) if service else ()
+    tiers = tuple(_tiers(tx, service)) if service else ()
     outcome = trial.step(word, now)
     answer = next(x for x in outcome.commands if isinstance(x, Answered))
     run = trial.decided.runs.get(answer.run or "")
@@ -96,7 +96,7 @@ def plan_of(
         return DryRun(answer.accepted, answer.reason, answer.evidence, word.subject, guards=guards, tiers=tiers)
     move = trial.model.moves[run.started.move]
     inventory = inventories.get(service.client, ())
-    steps = [_step(turn, move, run.started, planned, workspace, inventory) for planned in run.started.steps]
+    steps = [_step(tx, move, run.started, planned, workspace, inventory) for planned in run.started.steps]
     return DryRun(
         True,
         answer.reason,
@@ -152,43 +152,43 @@ def _all_known(engine: Engine, checks: Iterable[Check]) -> bool:
     return all(c.id in engine.rows and engine.rows[c.id].verdict is not r.Verdict.UNKNOWN for c in checks)
 
 
-def _guards(turn: Turn, service: Service) -> Iterable[GuardAnswer]:
+def _guards(tx: Transaction, service: Service) -> Iterable[GuardAnswer]:
     for guard in policy.GUARDS:
-        finding = guard(turn, service)
+        finding = guard(tx, service)
         name = guard.__name__.replace("_", " ")
         if finding is None:
             yield GuardAnswer(name, True, "passes", "")
         else:
             yield GuardAnswer(name, False, finding.reason.value, finding.evidence)
-    for asked in policy.asks(turn, service):
+    for asked in policy.asks(tx, service):
         yield GuardAnswer("approval", False, "approval needed", asked)
 
 
-def _soon(turn: Turn, service: Service, word: WordSpoken) -> Iterable[GuardAnswer]:
+def _soon(tx: Transaction, service: Service, word: WordSpoken) -> Iterable[GuardAnswer]:
     """What a way back by itself would still wait for; a named person may go all the same."""
     if word.kind is not WordKind.FAILBACK:
         return
-    found = {wait.reason: wait.evidence for wait in failback.too_soon(turn.decided, service, turn.now())}
+    found = {wait.reason: wait.evidence for wait in failback.too_soon(tx.decided, service, tx.now())}
     for reason in (Reason.HOLD_DOWN, Reason.COOLING_DOWN):
         yield GuardAnswer(
             reason.value, reason not in found, reason.value if reason in found else "passes", found.get(reason, "")
         )
 
 
-def _tiers(turn: Turn, service: Service) -> Iterable[TierAnswer]:
-    found = ladder.assess_ladder(turn, service, turn.now() - ladder.PATIENCE_S)
+def _tiers(tx: Transaction, service: Service) -> Iterable[TierAnswer]:
+    found = ladder.assess_ladder(tx, service, tx.now() - ladder.PATIENCE_S)
     for number, a in enumerate(found, start=1):
         fits = a.reason.value if a.state is r.TierState.INELIGIBLE else "; ".join((a.reason.value, *a.asks))
         state = "eligible" if a.reason is Reason.TIER_CHOSEN else a.state.value
-        if a.state is r.TierState.FAILED and not _failed(turn, service, a.move):
+        if a.state is r.TierState.FAILED and not _failed(tx, service, a.move):
             state = NoticeKind.NOT_MADE.value
         yield TierAnswer(number, a.move, state, fits, a.evidence)
 
 
-def _failed(turn: Turn, service: Service, move: str) -> bool:
+def _failed(tx: Transaction, service: Service, move: str) -> bool:
     """Whether the last run of this move in the open incident had begun anything, or failed."""
-    incident = turn.incident(service)
-    runs = [turn.decided.runs[x] for x in incident.runs if x in turn.decided.runs] if incident is not None else []
+    incident = tx.incident(service)
+    runs = [tx.decided.runs[x] for x in incident.runs if x in tx.decided.runs] if incident is not None else []
     mine = [x for x in runs if x.started.move == move and x.ended is not None and not x.ended.ok]
     return not mine or mine[-1].failed
 
@@ -200,9 +200,14 @@ def _facts(started: r.RunStarted, planned: r.PlannedStep) -> dict[str, str]:
 
 
 def _step(
-    turn: Turn, move: Move, started: r.RunStarted, planned: r.PlannedStep, workspace: Path, inventory: Sequence[Path]
+    tx: Transaction,
+    move: Move,
+    started: r.RunStarted,
+    planned: r.PlannedStep,
+    workspace: Path,
+    inventory: Sequence[Path],
 ) -> DryStep:
-    kind, subject = TRAITS[planned.kind], Subject(turn.model, move, planned.place, planned.hand_over)
+    kind, subject = TRAITS[planned.kind], Subject(tx.model, move, planned.place, planned.hand_over)
     work = kind.work(subject)
     wanted = kind.wanted(subject)
     book = work.playbook if work is not None else None

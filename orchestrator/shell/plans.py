@@ -53,7 +53,7 @@ class Plans:
     def _books(self, now: float, subject: str = "") -> Books:
         """Of the subject (service or run), else of all that waits or may be chosen."""
         engine = self._engine()
-        turn, decided, model = engine.turn(now), engine.decided, engine.model
+        tx, decided, model = engine.transaction(now), engine.decided, engine.model
         found: Books = {}
 
         def add(client: str, books: Iterable[Playbook]) -> None:
@@ -62,12 +62,12 @@ class Plans:
         for run in decided.unfinished_runs():
             service = model.services.get(run.started.service)
             if service is not None and run.started.move in model.moves and subject in ("", run.id, service.id):
-                add(service.client, plan.books_of(turn, run))
+                add(service.client, plan.books_of(tx, run))
         open_ = {incident.service for incident in decided.open_incidents()} if not subject else {subject}
         for service in (model.services[name] for name in open_ if name in model.services):
             moves = (*(tier.move for tier in service.ladder), *service.failback)
             for move in (model.moves[name] for name in moves if name in model.moves):
-                add(service.client, ladder.books_of(turn, service, move))
+                add(service.client, ladder.books_of(tx, service, move))
         return found
 
     async def _look(self, books: Books) -> None:

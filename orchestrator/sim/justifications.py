@@ -29,7 +29,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Condition, Fence, FenceBy, Model, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
-from orchestrator.core.turn import percentile
+from orchestrator.core.transaction import percentile
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import CHANGES, Attempts, RunSeen, books_of, fence_of
 from orchestrator.sim.targets import Attempt, Targets

@@ -24,11 +24,11 @@ from orchestrator.core.model import Check, Model
 from orchestrator.core.records import Verdict
 from orchestrator.core.rules.policy import dependencies, order
 from orchestrator.core.runs import run
-from orchestrator.core.turn import FOREVER, Turn, Watch
+from orchestrator.core.transaction import FOREVER, Transaction, Watch
 
 
-class PlainTurn(Turn):
-    """A turn that looks everything up again."""
+class PlainTurn(Transaction):
+    """A transaction that looks everything up again."""
 
     __slots__ = ()
 
@@ -58,25 +58,25 @@ class PlainCadence(Cadence):
 
     __slots__ = ()
 
-    def use(self, turn: Turn, changed: Mapping[str, Row | None], awaited: AbstractSet[str]) -> None:
-        rows, checks, fast = turn.rows(), turn.model.checks, self.fast
+    def use(self, tx: Transaction, changed: Mapping[str, Row | None], awaited: AbstractSet[str]) -> None:
+        rows, checks, fast = tx.rows(), tx.model.checks, self.fast
         wanted = {c for c in fast | set(changed) if c in rows and detector.suspicious(rows[c])}
         needed = {
             name
             for c in wanted
             if rows[c].bad_streak > 0 and rows[c].verdict in (Verdict.UP, Verdict.DEGRADED)
-            for service in turn.model.services.values()
+            for service in tx.model.services.values()
             if c in service.healthy_when.checks()
-            for other in dependencies(turn, service)
-            for name in turn.model.services[other].healthy_when.checks()
+            for other in dependencies(tx, service)
+            for name in tx.model.services[other].healthy_when.checks()
         }
         wanted |= (awaited | needed) & checks.keys()
         cadence = {c: checks[c].fast_s for c in wanted - fast} | {c: checks[c].every_s for c in fast - wanted}
         self.fast = wanted
         if cadence:
-            turn.command(UseCadence(cadence))
+            tx.command(UseCadence(cadence))
         if fresh := tuple(sorted(c for c in wanted & (awaited | needed) if c in cadence)):
-            turn.command(ProbeNow(fresh))
+            tx.command(ProbeNow(fresh))
 
 
 class PlainTimers(Timers):
@@ -111,8 +111,8 @@ class PlainDetectors(Detectors):
     def _make_timers(self) -> Timers:
         return PlainTimers()
 
-    def observed(self, turn: Turn, seen: e.Observed) -> bool:
-        check = turn.model.checks.get(seen.check)
+    def observed(self, tx: Transaction, seen: e.Observed) -> bool:
+        check = tx.model.checks.get(seen.check)
         if check is None:
             return False
         row = self.rows.get(check.id)
@@ -120,27 +120,27 @@ class PlainDetectors(Detectors):
             row = self.rows[check.id] = Row(last_sent_at=math.nextafter(seen.sent_at, -math.inf))
             self._watch(check.id)
         was_suspended = row.suspended_at
-        references = [(self.rows[c], turn.model.checks[c]) for c in turn.references(check.vantage) if c in self.rows]
+        references = [(self.rows[c], tx.model.checks[c]) for c in tx.references(check.vantage) if c in self.rows]
         in_sight = any(detector.vouches(reference, of, seen.sent_at) for reference, of in references)
         silent_at = seen.sent_at if seen.answer is e.Answer.SILENT else row.last_silent_at or row.silent_at
-        reference_at = turn.reference_at(check.vantage, silent_at)
-        verdict = detector.observe(row, check, seen, reference_at, turn.now(), in_sight=in_sight)
+        reference_at = tx.reference_at(check.vantage, silent_at)
+        verdict = detector.observe(row, check, seen, reference_at, tx.now(), in_sight=in_sight)
         self.changed[check.id] = row
         if row.suspended_at is not None and was_suspended is None:
             self._watch(check.id)
-            turn.ask_now(turn.references(check.vantage))
-        changed = self._set_verdict(turn, check, row, verdict)
+            tx.ask_now(tx.references(check.vantage))
+        changed = self._set_verdict(tx, check, row, verdict)
         if check.reference and seen.answer is e.Answer.GOOD:
             for name, row in self.rows.items():
-                other = turn.model.checks[name]
+                other = tx.model.checks[name]
                 if row.suspended_at is not None and other.vantage == check.vantage:
-                    changed |= self._confirm(turn, other, row)
+                    changed |= self._confirm(tx, other, row)
         return changed or check.id in self._resting.awaited or check.reference
 
-    def _confirm(self, turn: Turn, check: Check, row: Row) -> bool:
-        verdict = detector.reconsider(row, check, turn.reference_at(check.vantage, row.last_silent_at), turn.now())
+    def _confirm(self, tx: Transaction, check: Check, row: Row) -> bool:
+        verdict = detector.reconsider(row, check, tx.reference_at(check.vantage, row.last_silent_at), tx.now())
         self.changed[check.id] = row
-        return self._set_verdict(turn, check, row, verdict)
+        return self._set_verdict(tx, check, row, verdict)
 
     def overdue(self, now: float) -> str | None:
         while (name := self._timers.up(now)) is not None and not (name in self.rows and name in self._checks):
@@ -160,7 +160,7 @@ class PlainEngine(Engine):
         super()._learn(model)
         self._cadence = PlainCadence(model)
 
-    def turn(self, now: float) -> Turn:
+    def tx(self, now: float) -> Transaction:
         return PlainTurn(self.model, self.decided, self.rows, now, watch=self._watching)
 
     def step(self, event: e.Event, now: float) -> Outcome:
@@ -168,30 +168,30 @@ class PlainEngine(Engine):
             return super().step(event, now)
         if self.attends and now - self._now > ASLEEP_S:
             self._watching = Watch(now, "the controller, which had stood still, went on")
-        self._now, turn, changed = now, self.turn(now), self._detectors.begin()
-        relevant = self._detectors.observed(turn, event)
-        relevant |= self._detectors.reconsider(turn)
+        self._now, tx, changed = now, self.transaction(now), self._detectors.begin()
+        relevant = self._detectors.observed(tx, event)
+        relevant |= self._detectors.reconsider(tx)
         if relevant or now >= self._resting.decide_at:
-            self._decide(turn)
+            self._decide(tx)
         if now >= self._lacks.look_at:
-            doubts.look(turn, self._lacks)
-        invariants.check(turn)
-        self._cadence.use(turn, changed, self._resting.awaited)
-        return Outcome(tuple(turn.records), changed, tuple(turn.commands), self._wake_at(now))
+            doubts.look(tx, self._lacks)
+        invariants.check(tx)
+        self._cadence.use(tx, changed, self._resting.awaited)
+        return Outcome(tuple(tx.records), changed, tuple(tx.commands), self._wake_at(now))
 
     def _wake_at(self, now: float) -> float:
         return max(min(self._resting.decide_at, self._lacks.look_at, self._detectors.due_at()), now + 0.005)
 
-    def _decide(self, turn: Turn) -> None:
+    def _decide(self, tx: Transaction) -> None:
         for _ in range(20):
-            before = len(turn.records)
-            turn.wake_at = FOREVER
+            before = len(tx.records)
+            tx.wake_at = FOREVER
             for unfinished in self.decided.unfinished_runs():
-                run.advance(turn, unfinished)
-            for service in order(turn):
+                run.advance(tx, unfinished)
+            for service in order(tx):
                 if self.attends:
-                    incident.attend(turn, service)
-            if len(turn.records) == before:
+                    incident.attend(tx, service)
+            if len(tx.records) == before:
                 break
-        self._resting.decide_at = turn.wake_at
-        self._resting.awaited = awaited(turn)
+        self._resting.decide_at = tx.wake_at
+        self._resting.awaited = awaited(tx)

@@ -79,7 +79,7 @@ class TwoClients(World):
 
 def told(world: World, client: str) -> list[str]:
     """All that this client's people are told and shown."""
-    live = Live(True, 0.0, sight=sight(world.engine.turn(world.now)))
+    live = Live(True, 0.0, sight=sight(world.engine.transaction(world.now)))
     status = status_now(world.decided(), world.model, world.now, world.now, live)
     read = Stories(lambda _digest: world.model)
     read.read(Entry(n, at, at, 1, records, {}) for n, (at, records) in enumerate(world.entries, 1))

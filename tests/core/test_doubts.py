@@ -24,7 +24,7 @@ def told(world: World, lack: Lack, kind: NoticeKind = NoticeKind.CANNOT_SEE) -> 
 
 def lacks(world: World) -> dict[Lack, list[str]]:
     found: dict[Lack, list[str]] = {}
-    for item in assess(world.engine.turn(world.now)):
+    for item in assess(world.engine.transaction(world.now)):
         found.setdefault(item.lack, []).append(item.subject)
     return found
 
@@ -152,7 +152,7 @@ def test_what_a_maintenance_explains_is_shown_and_not_told() -> None:
     world.silent("ref", "ref2")
     world.run(300)
     assert not told(world, Lack.BLIND)
-    (item,) = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.BLIND]
+    (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.BLIND]
     assert "in maintenance (acme)" in item.excused
     world.run(130)
     assert not told(world, Lack.BLIND), "when it is over there is doubt for a while first"
@@ -166,11 +166,11 @@ def test_what_explains_it_is_a_window_of_these_services_and_the_first_of_theirs_
     world.say(WordKind.MAINTENANCE, "acme/erp", for_s=400.0)
     world.bad("geo-ready")
     world.run(100)
-    excused = {x.subject: x.excused for x in assess(world.engine.turn(world.now)) if x.lack is Lack.TIER}
+    excused = {x.subject: x.excused for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.TIER}
     assert excused["acme/erp tier 2"] == "in maintenance (acme/erp) for another 5:00"
     world.silent("ref", "ref2")
     world.run(100)
-    (item,) = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.BLIND]
+    (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.BLIND]
     assert item.excused == "in maintenance (acme/erp) for another 3:20", "then erp's silence is explained no more"
 
 
@@ -181,7 +181,7 @@ def test_a_reference_that_fails_alone_rests_on_those_that_answer() -> None:
     for down, left in (("ref", "2 other references"), ("ref2", "1 other reference")):
         world.bad(down)
         world.run(30)
-        found = {x.subject: x.means for x in assess(world.engine.turn(world.now)) if x.lack is Lack.REFERENCE}
+        found = {x.subject: x.means for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.REFERENCE}
         assert found["acme/ref"] == f"whether vantage local is blind now depends on {left}"
 
 
@@ -211,7 +211,7 @@ def test_telling_that_failed_is_on_the_list() -> None:
 def test_a_way_that_did_not_work_is_told_by_one_that_does() -> None:
     world = lab()
     due = r.NoticeDue(world.now, "n1", NoticeKind.RECOVERED, "acme", "acme/erp", "text")
-    world.engine.turn(world.now).record(due)
+    world.engine.transaction(world.now).record(due)
     world.hears(e.NoticeDelivered("n1", "mail; not, or not yet: on call by chat (refused)"))
     world.run(80)
     assert "on call by chat (refused)" in told(world, Lack.UNHEARD)[0].text
@@ -234,7 +234,7 @@ def test_what_is_seen_is_what_would_be_decided_by() -> None:
     world = lab()
     world.silent("ref", "ref2")
     world.run(30)
-    erp = sight(world.engine.turn(world.now)).services["acme/erp"]
+    erp = sight(world.engine.transaction(world.now)).services["acme/erp"]
     assert erp.condition == "unknown"
     assert "vantage local is blind" in erp.why[0]
 
@@ -282,7 +282,7 @@ def test_an_approval_that_changes_nothing_says_so(kind: WordKind, why: str) -> N
     world.silent("erp-transaction", "hq-internet", "isp-b-path")
     world.run(30)
     assert world.say(kind, "acme/erp", for_s=3600.0).accepted
-    (would,) = sight(world.engine.turn(world.now)).waiting.values()
+    (would,) = sight(world.engine.transaction(world.now)).waiting.values()
     (said,) = would
     assert said.startswith(f"as things stand r1 ends, and nothing is fenced or moved: {why}")
     answer = world.say(WordKind.APPROVE, "r1")
@@ -303,7 +303,7 @@ def test_an_approval_claims_no_silence_of_what_a_blind_vantage_asked() -> None:
     world.run(30)
     world.silent("ref", "ref2", "hq-app-lives")
     world.run(30)
-    signs = alive(world.engine.turn(world.now), "acme/hq")
+    signs = alive(world.engine.transaction(world.now), "acme/hq")
     assert (signs.well, signs.badly, signs.asked, signs.unknown) == ({}, {}, 1, 1)
 
 
@@ -380,8 +380,8 @@ def test_while_nobody_looked_nothing_was_blind_or_silent(same_boot: bool) -> Non
     world.run(7200)
     world.start(same_boot=same_boot)
     began = world.now
-    assert all(x.since in (None, began) for x in assess(world.engine.turn(began)))
-    seen = sight(world.engine.turn(began)).services["acme/erp"]
+    assert all(x.since in (None, began) for x in assess(world.engine.transaction(began)))
+    seen = sight(world.engine.transaction(began)).services["acme/erp"]
     assert (seen.condition, seen.since) == ("unknown", began)
     world.run(600)
     assert not _told_after(world, began)
@@ -410,12 +410,12 @@ def test_a_short_absence_breaks_no_streak() -> None:
     world = lab()
     world.silent("ref", "ref2")
     world.run(30)
-    (before,) = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.BLIND]
+    (before,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.BLIND]
     world.crash()
     world.run(3)
     world.start()
     world.run(3)
-    (item,) = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.BLIND]
+    (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.BLIND]
     assert item.since == before.since
 
 
@@ -425,7 +425,7 @@ def test_a_controller_that_stood_still_was_not_blind_meanwhile() -> None:
     world.run(100)
     world.stand_still(3600)
     began = world.now
-    assert all(x.since == began for x in assess(world.engine.turn(began)))
+    assert all(x.since == began for x in assess(world.engine.transaction(began)))
     world.run(300)
     assert not _told_after(world, began)
 
@@ -437,7 +437,7 @@ def test_a_check_that_was_just_added_is_not_unanswered_since_the_controller_bega
     changed = replace(world.model.checks["acme/backup"], fall=9)
     world.model = replace(world.model, digest="m2", checks={**world.model.checks, added.id: added, changed.id: changed})
     world.hears(e.ConfigurationLoaded(world.model))
-    found = [x for x in assess(world.engine.turn(world.now)) if x.lack is Lack.NOT_ANSWERED]
+    found = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.NOT_ANSWERED]
     assert {(x.subject, x.since, x.evidence) for x in found} == {
         (name, world.now, f"{name} has not been answered since the files were read anew")
         for name in ("acme/backup", "acme/slow")
@@ -450,4 +450,6 @@ def test_what_is_shown_of_a_check_that_is_not_answered_any_more_is_not_its_last_
     world.crash()
     world.run(60)
     world.start()
-    assert world.engine.turn(world.now).evidence("acme/ref") == "acme/ref: nothing heard lately (before that: good)"
+    assert (
+        world.engine.transaction(world.now).evidence("acme/ref") == "acme/ref: nothing heard lately (before that: good)"
+    )

@@ -94,8 +94,8 @@ def test_changed_checks_start_unknown_and_others_keep_their_verdicts() -> None:
     )
     assert outcome.rows == {"acme/geo-ready": None}  # forgotten in the journal too
     assert world.decided().verdicts["acme/geo-ready"].verdict is r.Verdict.UNKNOWN
-    assert world.engine.turn(world.now).verdict("acme/geo-ready") is r.Verdict.UNKNOWN
-    assert world.engine.turn(world.now).verdict("acme/hq-ready") is r.Verdict.UP
+    assert world.engine.transaction(world.now).verdict("acme/geo-ready") is r.Verdict.UNKNOWN
+    assert world.engine.transaction(world.now).verdict("acme/hq-ready") is r.Verdict.UP
 
 
 def test_the_same_configuration_again_is_no_news() -> None:
@@ -162,7 +162,7 @@ def test_verdicts_from_before_a_long_pause_are_not_believed() -> None:
     world.run(3600)
     world.up = True
     world.engine.step(e.ControllerStarted("c2", 2, "boot", True), world.now)
-    assert world.engine.turn(world.now).verdict("acme/erp-transaction") is r.Verdict.UNKNOWN
+    assert world.engine.transaction(world.now).verdict("acme/erp-transaction") is r.Verdict.UNKNOWN
 
 
 def test_an_older_epoch_is_refused() -> None:
@@ -251,11 +251,11 @@ def test_after_a_rebuild_every_cadence_is_said_again() -> None:
 
 def broken(record: r.Record, world: World) -> InvariantBroken:
     """What the invariants say when this record is written after all."""
-    turn = world.engine.turn(world.now)
+    tx = world.engine.transaction(world.now)
     apply(world.decided(), record)
-    turn.records.append(record)
+    tx.records.append(record)
     with pytest.raises(InvariantBroken) as raised:
-        invariants.check(turn)
+        invariants.check(tx)
     return raised.value
 
 
@@ -269,13 +269,13 @@ def started(world: World, **changes: object) -> r.RunStarted:
 
 def test_no_step_before_the_ones_it_rests_on() -> None:
     world = lab()
-    turn = world.engine.turn(world.now)
+    tx = world.engine.transaction(world.now)
     apply(world.decided(), started(world))
     record = r.StepBegan(world.now, "r9", "execute", 1)
     apply(world.decided(), record)
-    turn.records.append(record)
+    tx.records.append(record)
     with pytest.raises(InvariantBroken, match="statement 14"):
-        invariants.check(turn)
+        invariants.check(tx)
 
 
 def test_no_activation_while_another_place_may_act() -> None:

@@ -23,7 +23,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import policy
 from orchestrator.core.runs import steps
 from orchestrator.core.state.fold import apply
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.test_policy import farm
 from tests.core.world import World, acme, book
@@ -35,24 +35,24 @@ EXECUTE = r.PlannedStep("execute", r.StepKind.EXECUTE)
 
 def wrong(world: World, *records: r.Record, commands: tuple[RunPlaybook, ...] = ()) -> str:
     """What the invariants say when these records are written after all."""
-    turn = world.engine.turn(world.now)
-    turn.commands.extend(commands)
+    tx = world.engine.transaction(world.now)
+    tx.commands.extend(commands)
     for record in records:
         apply(world.decided(), record)
-        turn.records.append(record)
+        tx.records.append(record)
     with pytest.raises(InvariantBroken) as raised:
-        invariants.check(turn)
+        invariants.check(tx)
     return str(raised.value)
 
 
 def right(world: World, *records: r.Record, commands: tuple[RunPlaybook, ...] = ()) -> None:
     """The same records are nothing to object to."""
-    turn = world.engine.turn(world.now)
-    turn.commands.extend(commands)
+    tx = world.engine.transaction(world.now)
+    tx.commands.extend(commands)
     for record in records:
         apply(world.decided(), record)
-        turn.records.append(record)
-    invariants.check(turn)
+        tx.records.append(record)
+    invariants.check(tx)
 
 
 def down_at_hq() -> World:
@@ -136,10 +136,10 @@ def test_5_a_step_that_is_done_does_not_begin_again() -> None:
     world = down_at_hq()
     right(world, run_of(world), *passed(world))
     world.run(0)
-    turn = world.engine.turn(world.now)
-    turn.records.append(r.StepBegan(world.now, "r9", "preflight", 2))  # `apply` would refuse it as well
+    tx = world.engine.transaction(world.now)
+    tx.records.append(r.StepBegan(world.now, "r9", "preflight", 2))  # `apply` would refuse it as well
     with pytest.raises(InvariantBroken, match="statement 5"):
-        invariants.check(turn)
+        invariants.check(tx)
 
 
 def test_6_nothing_is_tried_again_before_somebody_looked() -> None:
@@ -176,10 +176,10 @@ def test_7_no_two_unfinished_runs_on_one_resource() -> None:
     right(world, run_of(world, resources=("acme/route",)))
     first = world.decided().runs["r9"]
     world.decided().runs["r8"] = replace(first, started=replace(first.started, run="r8"))
-    turn = world.engine.turn(world.now)
-    turn.records.append(first.started)
+    tx = world.engine.transaction(world.now)
+    tx.records.append(first.started)
     with pytest.raises(InvariantBroken, match="statement 7"):
-        invariants.check(turn)
+        invariants.check(tx)
 
 
 def test_8_no_automatic_return_to_what_has_just_failed() -> None:
@@ -200,7 +200,7 @@ def test_10_a_blind_vantage_starts_nothing_whatever_the_guard_says(monkeypatch: 
     world.bad("ref", "ref2")
     world.run(3)
     monkeypatch.setattr(policy, "blind", lambda _turn, _service: None)
-    monkeypatch.setattr(Turn, "blind", lambda _turn, _vantage: False)
+    monkeypatch.setattr(Transaction, "blind", lambda _turn, _vantage: False)
     assert wrong(world, run_of(world)).startswith("statement 10: a blind vantage's verdicts count for nothing")
 
 
@@ -259,13 +259,13 @@ def test_13_what_few_causes_explain_is_no_mass_failure_and_the_guard_is_not_aske
     for finished in world.decided().unfinished_runs():
         apply(world.decided(), r.RunEnded(world.now, finished.id, False, Reason.ABORTED, ""))
     name = next(i.service for i in world.decided().open_incidents())
-    service, turn = world.model.services[name], world.engine.turn(world.now)
+    service, tx = world.model.services[name], world.engine.transaction(world.now)
     monkeypatch.setattr(policy, "unexplained_domains", lambda *_: [])
     with pytest.raises(InvariantBroken, match="unexplained failure domains"):
-        acting.explained(turn, "r9", service)
+        acting.explained(tx, "r9", service)
     one = {c: replace(check, domains=frozenset({"farm/site"})) for c, check in world.model.checks.items()}
     acting.explained(
-        Turn(replace(world.model, checks=one), world.decided(), world.engine.rows, world.now), "r9", service
+        Transaction(replace(world.model, checks=one), world.decided(), world.engine.rows, world.now), "r9", service
     )
 
 
@@ -325,15 +325,15 @@ def test_16_no_place_is_out_without_its_proof() -> None:
     out = next(x for x in world.records(r.MayActRemoved) if x.reason is Reason.CONDITIONS_MET)
     assert "no step of a run has proven it" in wrong(world, out)
     proof = next(x for x in world.records(r.StepFinished) if x.step == "proof-hq")
-    turn = world.engine.turn(world.now)
-    turn.records += [proof, out]
-    invariants.check(turn)
+    tx = world.engine.transaction(world.now)
+    tx.records += [proof, out]
+    invariants.check(tx)
     fence = world.model.places["acme/hq"].fence
     assert fence is not None
     console = next(iter(fence.proven_when.checks()))
     world.engine.rows[console].last_answer = e.Answer.BAD
     with pytest.raises(InvariantBroken, match="statement 16: no place is out without its proof: r1/proof-hq"):
-        invariants.check(turn)
+        invariants.check(tx)
 
 
 def test_14_what_was_asked_before_an_approval_is_asked_again() -> None:
@@ -504,32 +504,30 @@ def test_what_changed_during_the_preflight_is_honoured_before_the_fence(change: 
     world = World(acme())
     world.run(20)
     hq_loses_power(world)
-    turn = waiting_run(world)
+    tx = waiting_run(world)
     if change == "power":
-        turn.rows()["acme/hq-dark"].verdict = r.Verdict.DOWN  # type: ignore[index]
-        turn.rows()["acme/hq-dark"].last_answer = e.Answer.BAD  # type: ignore[index]
+        tx.rows()["acme/hq-dark"].verdict = r.Verdict.DOWN  # type: ignore[index]
+        tx.rows()["acme/hq-dark"].last_answer = e.Answer.BAD  # type: ignore[index]
     else:
         erp = replace(world.model.services["acme/erp"], mode=Mode(change))
-        turn.model = replace(turn.model, services={**turn.model.services, erp.id: erp})
-    run = turn.decided.runs["r1"]
+        tx.model = replace(tx.model, services={**tx.model.services, erp.id: erp})
+    run = tx.decided.runs["r1"]
     step = run.step("fence-hq")
-    assert steps.begin(turn, run, step)
+    assert steps.begin(tx, run, step)
     assert run.ended is not None
     assert (run.ended.ok, run.ended.reason) == (False, reason)
-    assert not [x for x in turn.commands if isinstance(x, RunPlaybook)]
+    assert not [x for x in tx.commands if isinstance(x, RunPlaybook)]
 
 
-def waiting_run(world: World) -> Turn:
-    """A turn in which the first automatic run has passed its preflight and is about to fence."""
+def waiting_run(world: World) -> Transaction:
+    """A transaction in which the first automatic run has passed its preflight and is about to fence."""
     while not world.decided().runs:
         world.go()
     run = world.decided().runs["r1"]
-    turn = world.engine.turn(world.now)
+    tx = world.engine.transaction(world.now)
     if run.step("preflight").state is r.StepState.RUNNING:
-        turn.record(
-            r.StepFinished(world.now, "r1", "preflight", 1, r.StepState.DONE, Reason.CONDITIONS_MET, "", (), {})
-        )
-    return turn
+        tx.record(r.StepFinished(world.now, "r1", "preflight", 1, r.StepState.DONE, Reason.CONDITIONS_MET, "", (), {}))
+    return tx
 
 
 def test_nothing_is_activated_while_another_place_may_act_whatever_the_plan_says() -> None:
@@ -537,13 +535,13 @@ def test_nothing_is_activated_while_another_place_may_act_whatever_the_plan_says
     world = World(acme())
     world.run(20)
     hq_loses_power(world)
-    turn = waiting_run(world)
-    run = turn.decided.runs["r1"]
-    assert "acme/hq" in turn.decided.services["acme/erp"].may_act
-    assert steps.begin(turn, run, run.step("execute"))
+    tx = waiting_run(world)
+    run = tx.decided.runs["r1"]
+    assert "acme/hq" in tx.decided.services["acme/erp"].may_act
+    assert steps.begin(tx, run, run.step("execute"))
     assert run.ended is not None
     assert (run.ended.reason, run.ended.evidence) == (Reason.FENCE_UNPROVEN, "acme/hq may still act")
-    assert not [x for x in turn.commands if isinstance(x, RunPlaybook)]
+    assert not [x for x in tx.commands if isinstance(x, RunPlaybook)]
 
 
 def test_a_mode_that_became_ask_asks_and_goes_on_when_approved() -> None:
@@ -567,9 +565,9 @@ def test_a_suspicion_after_the_approval_is_not_covered_by_it() -> None:
     world = lab(Mode.ASK)
     isp_a_dies(world)
     world.run(30)
-    turn = world.engine.turn(world.now)
-    service = turn.model.services["acme/hq-internet"]
-    assert policy.asks(turn, service, world.now) == []
+    tx = world.engine.transaction(world.now)
+    service = tx.model.services["acme/hq-internet"]
+    assert policy.asks(tx, service, world.now) == []
     world.say(WordKind.SUSPECT, "acme")
-    assert policy.asks(world.engine.turn(world.now), service, world.now - 1) != []
-    assert policy.asks(world.engine.turn(world.now), service, world.now + 1) == []
+    assert policy.asks(world.engine.transaction(world.now), service, world.now - 1) != []
+    assert policy.asks(world.engine.transaction(world.now), service, world.now + 1) == []

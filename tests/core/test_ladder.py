@@ -27,9 +27,9 @@ def changed(model: Model, *moves: Move, **others: object) -> Model:
 
 def assessed(world: World, move: str, accept_loss_s: float | None = None) -> Assessment:
     """What the ladder says of this move for erp now, patience being over."""
-    turn = world.engine.turn(world.now)
+    tx = world.engine.transaction(world.now)
     tier = Tier(f"acme/{move}", accept_loss_s)
-    return ladder.assess(turn, turn.model.services["acme/erp"], tier, world.now - ladder.PATIENCE_S)
+    return ladder.assess(tx, tx.model.services["acme/erp"], tier, world.now - ladder.PATIENCE_S)
 
 
 def test_a_tier_that_can_help_says_so() -> None:
@@ -264,12 +264,12 @@ def test_every_refusal_has_evidence() -> None:
 
 def test_to_fence_is_every_place_that_might_act_but_the_destination() -> None:
     world = World(acme())
-    turn = world.engine.turn(world.now)
-    erp = turn.model.services["acme/erp"]
-    assert ladder.to_fence(turn, erp, turn.model.moves["acme/geo-site"]) == ["acme/hq"]
-    assert ladder.to_fence(turn, erp, turn.model.moves["acme/return-hq"]) == []
-    assert ladder.to_fence(turn, replace(erp, exclusive=False), turn.model.moves["acme/geo-site"]) == []
-    assert ladder.to_fence(turn, erp, Move("acme/x", "acme", "x", book("x"), all_of("erp-transaction"))) == []
+    tx = world.engine.transaction(world.now)
+    erp = tx.model.services["acme/erp"]
+    assert ladder.to_fence(tx, erp, tx.model.moves["acme/geo-site"]) == ["acme/hq"]
+    assert ladder.to_fence(tx, erp, tx.model.moves["acme/return-hq"]) == []
+    assert ladder.to_fence(tx, replace(erp, exclusive=False), tx.model.moves["acme/geo-site"]) == []
+    assert ladder.to_fence(tx, erp, Move("acme/x", "acme", "x", book("x"), all_of("erp-transaction"))) == []
 
 
 def muted_preflights(monkeypatch: pytest.MonkeyPatch, runs: int) -> World:
@@ -368,5 +368,5 @@ def test_a_place_that_was_given_up_is_told_so_for_as_long_as_it_counts() -> None
     assert world.decided().services["acme/erp"].place == "acme/geo"
     service = world.model.services["acme/erp"]
     back = replace(service, ladder=(*service.ladder, Tier("acme/return-hq")))
-    found = ladder.assess(world.engine.turn(world.now), back, Tier("acme/return-hq"), 0.0)
+    found = ladder.assess(world.engine.transaction(world.now), back, Tier("acme/return-hq"), 0.0)
     assert (found.reason, found.evidence) == (Reason.COOLING_DOWN, "acme/hq was given up less than 15:00 ago")

@@ -277,7 +277,7 @@ class OneCheck(RuleBasedStateMachine):
         account, of = self.accounts[REF], self.model.checks[REF]
         sees = bool(account.heard) and account.heard[-1][1] is GOOD and self.now <= account.asked_at + of.stale_after_s
         if not sees:
-            assert self.engine.turn(self.now).verdict(WEB) is r.Verdict.UNKNOWN
+            assert self.engine.transaction(self.now).verdict(WEB) is r.Verdict.UNKNOWN
 
 
 TestOneCheck = OneCheck.TestCase

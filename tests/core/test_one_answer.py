@@ -24,7 +24,7 @@ from orchestrator.core.health import detector
 from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Combine, Condition, LatencyWindow, LossWindow, Model, Service
 from orchestrator.core.state.decided import Decided
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 from tests.core.plain_engine import PlainEngine
 from tests.core.stage import lab
 from tests.core.test_any_script import play, script
@@ -48,8 +48,8 @@ class Twins:
     def rows(self) -> dict[str, Row]:
         return self.quick.rows
 
-    def turn(self, now: float) -> Turn:
-        return self.quick.turn(now)
+    def tx(self, now: float) -> Transaction:
+        return self.quick.transaction(now)
 
     def step(self, event: e.Event, now: float) -> Outcome:
         quick, plain = self.quick.step(event, now), self.plain.step(event, now)
@@ -63,9 +63,9 @@ class Twins:
     def _count(self, engine: Engine) -> None:
         decide = engine._decide
 
-        def counting(turn: Turn) -> None:
+        def counting(tx: Transaction) -> None:
             self.decisions += 1
-            decide(turn)
+            decide(tx)
 
         engine._decide = counting  # type: ignore[method-assign]
 
@@ -238,9 +238,9 @@ def test_in_an_outage_only_the_services_that_it_concerns_are_attended(monkeypatc
     world.run(70)  # a tier that cannot help, and a person who has been told of that and of what it lacks
     attended: list[str] = []
 
-    def noting(turn: Turn, service: Service) -> None:
+    def noting(tx: Transaction, service: Service) -> None:
         attended.append(service.name)
-        attend(turn, service)
+        attend(tx, service)
 
     monkeypatch.setattr("orchestrator.core.engine.incident.attend", noting)
     world.run(4)

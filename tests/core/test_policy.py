@@ -262,10 +262,10 @@ def test_a_blind_vantage_names_no_other_clients_references() -> None:
     world = two_clients(Limits(failure_domains=9))
     world.silent("ref")
     world.run(3)
-    finding = policy.blind(world.engine.turn(world.now), world.model.services["beta/web3"])
+    finding = policy.blind(world.engine.transaction(world.now), world.model.services["beta/web3"])
     assert finding is not None
     assert finding.evidence == "vantage local: none of 1 of other clients answers"
-    items = [x for x in readiness.assess(world.engine.turn(world.now)) if x.lack is readiness.Lack.BLIND]
+    items = [x for x in readiness.assess(world.engine.transaction(world.now)) if x.lack is readiness.Lack.BLIND]
     told = {x.client: (x.evidence.partition("; none has ever")[0], x.say) for x in items}
     assert "acme/ref" in told["acme"][0]
     assert told["acme"][1] == "bascule check acme/ref"

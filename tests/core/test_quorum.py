@@ -159,8 +159,8 @@ def test_all_blind_is_blind() -> None:
     world.bad("shop-noc", "shop-branch")
     world.silent("ref-noc", "ref-branch")
     world.run(30)
-    turn = world.engine.turn(world.now)
-    finding = policy.blind(turn, turn.model.services["acme/shop"])
+    tx = world.engine.transaction(world.now)
+    finding = policy.blind(tx, tx.model.services["acme/shop"])
     assert finding is not None
     assert finding.evidence == (
         "vantage branch: none of acme/ref-branch answers; vantage noc: none of acme/ref-noc answers"
@@ -206,10 +206,10 @@ def test_an_incident_in_which_the_controller_goes_blind_is_told_too() -> None:
 def test_a_quorum_lost_during_the_preflight_stops_the_run_and_blames_no_tier() -> None:
     world = shop("noc", "branch", gated=True)
     world.silent("shop-noc", "shop-branch")
-    turn = waiting_run(world)
-    turn.rows()["acme/shop-branch"].verdict = r.Verdict.UP
-    run = turn.decided.runs["r1"]
-    assert steps.begin(turn, run, run.step("execute"))
+    tx = waiting_run(world)
+    tx.rows()["acme/shop-branch"].verdict = r.Verdict.UP
+    run = tx.decided.runs["r1"]
+    assert steps.begin(tx, run, run.step("execute"))
     assert run.ended is not None
     assert run.ended.reason is Reason.NO_QUORUM
     assert run.ended.reason in incident.NOT_THE_TIERS_FAULT
@@ -265,10 +265,10 @@ def test_a_stale_down_of_one_vantage_is_no_witness_of_a_new_outage() -> None:
     world.silent("shop-noc", "shop-branch")
     world.run(10)
     service = world.model.services["acme/shop"]
-    assert policy.no_quorum(world.engine.turn(world.now), service) is None
+    assert policy.no_quorum(world.engine.transaction(world.now), service) is None
     world.decided().services["acme/shop"].recovered_at = world.now
     world.engine.rows["acme/shop-branch"].first_bad_at = world.now + 0.5
-    finding = policy.no_quorum(world.engine.turn(world.now + 4), service)
+    finding = policy.no_quorum(world.engine.transaction(world.now + 4), service)
     assert finding is not None
     assert finding.evidence.endswith("branch sees it down, noc sees it unknown")
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core import turn as turns
+from orchestrator.core import tx as turns
 from orchestrator.core.awareness import doubts
 from orchestrator.core.deciding import incident
 from orchestrator.core.events import Observed
@@ -25,7 +25,7 @@ from orchestrator.core.rules.policy import Finding, Guard
 from orchestrator.core.runs import endings, starting, steps
 from orchestrator.core.runs import plan as plans
 from orchestrator.core.state.decided import Decided, Incident, Run, Step
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 from tests.mutants.mutant import BESIDE, DEATHS, DOWN, PLAYBOOKS, Mutant, put
 
 
@@ -34,8 +34,8 @@ def without(*guards: Guard) -> Iterator[None]:
     """No objection of these guards is ever heard."""
     objection = policy.objection
 
-    def fewer(turn: Turn, service: Service, asked: tuple[Guard, ...] = policy.GUARDS) -> Finding | None:
-        return objection(turn, service, tuple(g for g in asked if g not in guards))
+    def fewer(tx: Transaction, service: Service, asked: tuple[Guard, ...] = policy.GUARDS) -> Finding | None:
+        return objection(tx, service, tuple(g for g in asked if g not in guards))
 
     with put(policy, "objection", fewer):
         yield
@@ -51,8 +51,8 @@ def depending(change: Callable[[Check, frozenset[str]], frozenset[str]]) -> Iter
     """A fall counts for other failure domains than those that would explain it."""
     depended_on = policy._depended_on
 
-    def otherwise(turn: Turn, fell: r.VerdictChanged, services: list[Service]) -> frozenset[str]:
-        return change(turn.model.checks[fell.check], depended_on(turn, fell, services))
+    def otherwise(tx: Transaction, fell: r.VerdictChanged, services: list[Service]) -> frozenset[str]:
+        return change(tx.model.checks[fell.check], depended_on(tx, fell, services))
 
     with put(policy, "_depended_on", otherwise):
         yield
@@ -61,7 +61,7 @@ def depending(change: Callable[[Check, frozenset[str]], frozenset[str]]) -> Iter
 @contextmanager
 def seeing_all() -> Iterator[None]:
     """No vantage is ever taken to be blind."""
-    with put(Turn, "blind", lambda _turn, _vantage: False), without(policy.blind):
+    with put(Transaction, "blind", lambda _turn, _vantage: False), without(policy.blind):
         yield
 
 
@@ -144,9 +144,9 @@ def tier_reasons(*reasons: Reason) -> Callable[[], Any]:
             loss = ladder.data_loss
 
             def data_loss(
-                turn: Turn, service: Service, move: Move, accept_s: float | None
+                tx: Transaction, service: Service, move: Move, accept_s: float | None
             ) -> tuple[Reason, str] | None:
-                found = loss(turn, service, move, accept_s)
+                found = loss(tx, service, move, accept_s)
                 return None if found is not None and found[0] in reasons else found
 
             stack.enter_context(put(ladder, "data_loss", data_loss))
@@ -183,12 +183,12 @@ def without_questions() -> Iterator[None]:
     """Preflights are passed without an answer."""
     wait = steps.wait
 
-    def passed(turn: Turn, run: Run, step: Step) -> bool:
+    def passed(tx: Transaction, run: Run, step: Step) -> bool:
         if step.kind not in (r.StepKind.PREFLIGHT, r.StepKind.RECHECK):
-            return wait(turn, run, step)
-        move = turn.model.moves[run.started.move]
-        measures = steps._measures(turn, run, step, move)
-        endings.finish(turn, run, step, r.StepState.DONE, Reason.CONDITIONS_MET, "not asked", None, measures)
+            return wait(tx, run, step)
+        move = tx.model.moves[run.started.move]
+        measures = steps._measures(tx, run, step, move)
+        endings.finish(tx, run, step, r.StepState.DONE, Reason.CONDITIONS_MET, "not asked", None, measures)
         return True
 
     with put(steps, "wait", passed):
@@ -205,13 +205,13 @@ def any_preflight_will_do() -> Iterator[None]:
 @contextmanager
 def age_at_its_sample() -> Iterator[None]:
     """Data stay as old as they were when they were measured."""
-    age = Turn.data_age_s
+    age = Transaction.data_age_s
 
-    def data_age_s(turn: Turn, check: str, until: float) -> float | None:
-        row = turn.rows().get(check)
-        return age(turn, check, row.measured_at if row and row.measured_at is not None else until)
+    def data_age_s(tx: Transaction, check: str, until: float) -> float | None:
+        row = tx.rows().get(check)
+        return age(tx, check, row.measured_at if row and row.measured_at is not None else until)
 
-    with put(Turn, "data_age_s", data_age_s):
+    with put(Transaction, "data_age_s", data_age_s):
         yield
 
 
@@ -228,9 +228,9 @@ def fencing_what_lives() -> Iterator[None]:
     asks = ladder.fence_asks
 
     def fence_asks(
-        turn: Turn, service: Service, move: Move, since: float, vouched: str | None = None
+        tx: Transaction, service: Service, move: Move, since: float, vouched: str | None = None
     ) -> tuple[str, list[str]]:
-        _, asked = asks(turn, service, move, since, vouched)
+        _, asked = asks(tx, service, move, since, vouched)
         alive = (Reason.FENCE_NOT_AUTOMATIC.value, Reason.FENCE_UNPROVEN.value)
         return "", [a for a in asked if not a.startswith(alive)]
 
@@ -243,8 +243,8 @@ def without_proof() -> Iterator[None]:
     """A fence whose playbook ended well needs no proof."""
     waits_for = steps._waits_for
 
-    def nothing(turn: Turn, run: Run, step: Step) -> tuple[Condition | None, float, float]:
-        condition, since, limit_s = waits_for(turn, run, step)
+    def nothing(tx: Transaction, run: Run, step: Step) -> tuple[Condition | None, float, float]:
+        condition, since, limit_s = waits_for(tx, run, step)
         return (None if step.kind is r.StepKind.PROOF else condition), since, limit_s
 
     with put(steps, "_waits_for", nothing):
@@ -256,9 +256,9 @@ def mode_ask_as_auto() -> Iterator[None]:
     """Nobody is asked because of a mode."""
     asks = policy.asks
 
-    def fewer(turn: Turn, service: Service, approved_at: float | None = None) -> list[str]:
+    def fewer(tx: Transaction, service: Service, approved_at: float | None = None) -> list[str]:
         auto = replace(service, mode=Mode.AUTO) if service.mode is Mode.ASK else service
-        return asks(turn, auto, approved_at)
+        return asks(tx, auto, approved_at)
 
     with put(policy, "asks", fewer):
         yield
@@ -270,10 +270,10 @@ def mode_observe_as_auto() -> Iterator[None]:
     decide, unwanted = incident._take, steps._unwanted
 
     def take(
-        turn: Turn, service: Service, about: Incident, tier: int, choice: Assessment, refused: list[Assessment]
+        tx: Transaction, service: Service, about: Incident, tier: int, choice: Assessment, refused: list[Assessment]
     ) -> None:
         auto = replace(service, mode=Mode.AUTO) if service.mode is Mode.OBSERVE else service
-        decide(turn, auto, about, tier, choice, refused)
+        decide(tx, auto, about, tier, choice, refused)
 
     def wanted(*asked: Any) -> tuple[Reason, str] | None:
         found: tuple[Reason, str] | None = unwanted(*asked)
@@ -287,7 +287,7 @@ def mode_observe_as_auto() -> Iterator[None]:
 def any_plan_approved() -> Iterator[None]:
     """An approval, or a start, covers whatever the plan becomes."""
 
-    def started(_turn: Turn, run: Run) -> str:
+    def started(_turn: Transaction, run: Run) -> str:
         return run.started.plan_digest
 
     with put(steps, "digest_as_started", started), put(plans, "digest_as_started", started):
@@ -327,8 +327,8 @@ def unsuspecting() -> Iterator[None]:
     """A suspected compromise stops nobody."""
     asks = policy.asks
 
-    def fewer(turn: Turn, service: Service, approved_at: float | None = None) -> list[str]:
-        found = asks(turn, service, approved_at)
+    def fewer(tx: Transaction, service: Service, approved_at: float | None = None) -> list[str]:
+        found = asks(tx, service, approved_at)
         return [a for a in found if not a.startswith(Reason.COMPROMISE_SUSPECTED.value)]
 
     with put(policy, "asks", fewer):
@@ -356,9 +356,9 @@ def no_fence_needed() -> Iterator[None]:
         yield
 
 
-def _skipped(turn: Turn, run: Run, step: Step) -> bool:
+def _skipped(tx: Transaction, run: Run, step: Step) -> bool:
     for each in [s for s in run.steps if s.place == step.place and not s.over]:
-        endings.finish(turn, run, each, r.StepState.SKIPPED, Reason.NOT_NEEDED, "taken to be out")
+        endings.finish(tx, run, each, r.StepState.SKIPPED, Reason.NOT_NEEDED, "taken to be out")
     return True
 
 
@@ -370,7 +370,7 @@ KILN = "program crashes of quay/kiln|program hangs of quay/kiln"
 def telling_nobody_of_blindness() -> Iterator[None]:
     """What cannot be seen or done is no news."""
 
-    def never(_turn: Turn, memory: doubts.Memory) -> None:
+    def never(_turn: Transaction, memory: doubts.Memory) -> None:
         memory.look_at = turns.FOREVER
 
     with put(doubts, "look", never):

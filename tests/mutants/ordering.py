@@ -24,7 +24,7 @@ from orchestrator.core.rules import ladder, policy
 from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.runs import endings, looking, run, steps
 from orchestrator.core.state.decided import Decided, Run, Step
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.journal.row_changes import TakenRows
@@ -88,11 +88,11 @@ def act_then_write() -> Iterator[None]:
 def retry_unlooked() -> Iterator[None]:
     """An attempt whose end was not seen is simply made again."""
 
-    def look(turn: Turn, at_work: Run, step: Step) -> bool:
+    def look(tx: Transaction, at_work: Run, step: Step) -> bool:
         if step.attempt >= looking.ATTEMPTS:
-            endings.fail(turn, at_work, step, Reason.UNDETERMINED, "tried often enough")
+            endings.fail(tx, at_work, step, Reason.UNDETERMINED, "tried often enough")
         else:
-            turn.record(r.StepRetried(turn.now(), at_work.id, step.name, Reason.NOT_NEEDED, "taken to have failed"))
+            tx.record(r.StepRetried(tx.now(), at_work.id, step.name, Reason.NOT_NEEDED, "taken to have failed"))
         return True
 
     with put(looking, "look", look):
@@ -104,12 +104,12 @@ def lost_as_never_begun() -> Iterator[None]:
     """An attempt that ended unseen is taken never to have begun."""
     ended = run.step_ended
 
-    def step_ended(turn: Turn, event: e.StepEnded) -> None:
-        known = turn.decided.runs.get(event.key.run)
+    def step_ended(tx: Transaction, event: e.StepEnded) -> None:
+        known = tx.decided.runs.get(event.key.run)
         step = next((s for s in known.steps if s.name == event.key.step), None) if known else None
         unseen = step is not None and step.state is r.StepState.UNSEEN
         lost = event.outcome is e.AttemptEnd.LOST and unseen
-        ended(turn, replace(event, outcome=e.AttemptEnd.NEVER_BEGUN) if lost else event)
+        ended(tx, replace(event, outcome=e.AttemptEnd.NEVER_BEGUN) if lost else event)
 
     with put(engine.HEAR, e.StepEnded, step_ended):
         yield
@@ -120,8 +120,8 @@ def verified_by_old_answers() -> Iterator[None]:
     """Any good answer verifies, asked before the step ended or after."""
     waits_for = steps._waits_for
 
-    def since_ever(turn: Turn, at_work: Run, step: Step) -> tuple[Condition | None, float, float]:
-        condition, since, limit_s = waits_for(turn, at_work, step)
+    def since_ever(tx: Transaction, at_work: Run, step: Step) -> tuple[Condition | None, float, float]:
+        condition, since, limit_s = waits_for(tx, at_work, step)
         return condition, (-1.0 if step.kind is r.StepKind.VERIFY else since), limit_s
 
     with put(steps, "_waits_for", since_ever):
@@ -132,8 +132,8 @@ def verified_by_old_answers() -> Iterator[None]:
 def dependants_first() -> Iterator[None]:
     """What stands on others is attended before them."""
 
-    def backwards(turn: Turn) -> list[Service]:
-        return list(reversed(policy.order(turn)))
+    def backwards(tx: Transaction) -> list[Service]:
+        return list(reversed(policy.order(tx)))
 
     with put(engine, "order", backwards):
         yield
@@ -142,13 +142,13 @@ def dependants_first() -> Iterator[None]:
 @contextmanager
 def unannounced() -> Iterator[None]:
     """A place is activated without being on record as one that may act."""
-    record = Turn.record
+    record = Transaction.record
 
-    def fewer(turn: Turn, each: r.Record) -> None:
+    def fewer(tx: Transaction, each: r.Record) -> None:
         if not isinstance(each, r.MayActAdded):
-            record(turn, each)
+            record(tx, each)
 
-    with put(Turn, "record", fewer):
+    with put(Transaction, "record", fewer):
         yield
 
 
@@ -158,11 +158,11 @@ def out_by_playbook() -> Iterator[None]:
     done = endings.playbook_done
 
     def playbook_done(
-        turn: Turn, at_work: Run, step: Step, reason: Reason, evidence: str, event: e.StepEnded | None = None
+        tx: Transaction, at_work: Run, step: Step, reason: Reason, evidence: str, event: e.StepEnded | None = None
     ) -> None:
-        done(turn, at_work, step, reason, evidence, event)
+        done(tx, at_work, step, reason, evidence, event)
         if step.kind is r.StepKind.FENCE and step.place:
-            endings.out(turn, at_work, step.place, Reason.CONDITIONS_MET, evidence)
+            endings.out(tx, at_work, step.place, Reason.CONDITIONS_MET, evidence)
 
     with put(endings, "playbook_done", playbook_done):
         yield
@@ -226,10 +226,10 @@ def silent_of_unguarded() -> Iterator[None]:
 def telling_once() -> Iterator[None]:
     """What was to be told when the controller died is not told by the next one."""
 
-    def resend(self: Engine, turn: Turn) -> None:
+    def resend(self: Engine, tx: Transaction) -> None:
         for unfinished in self.decided.unfinished_runs():
-            run.take_over(turn, unfinished)
-            turn.ask_now(steps.awaited(turn, unfinished))
+            run.take_over(tx, unfinished)
+            tx.ask_now(steps.awaited(tx, unfinished))
 
     with put(Engine, "_resend", resend):
         yield

@@ -16,7 +16,7 @@ from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.state.decided import Incident, Run
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 from orchestrator.reports import account as accounts
 from orchestrator.reports import claims, data_lost, phases, status, status_text
 from orchestrator.reports import story as stories
@@ -107,11 +107,11 @@ def _since_the_first(incident: Incident) -> float:
     return incident.first_bad_at
 
 
-def _by_itself(turn: Turn, service: Service, reason: Reason, by: Run) -> tuple[How, str]:
+def _by_itself(tx: Transaction, service: Service, reason: Reason, by: Run) -> tuple[How, str]:
     return How.BY_ITSELF, ""
 
 
-def _by_whatever_ran(turn: Turn, service: Service, reason: Reason, by: Run) -> tuple[How, str]:
+def _by_whatever_ran(tx: Transaction, service: Service, reason: Reason, by: Run) -> tuple[How, str]:
     return How.BY_RUN, ""
 
 
@@ -180,15 +180,15 @@ def begun_when_over() -> Iterator[None]:
 @contextmanager
 def gone_back_in_silence() -> Iterator[None]:
     """Nobody learns how a way back by itself has ended."""
-    tell = Turn.tell
+    tell = Transaction.tell
 
-    def told(turn: Turn, notice: str, *given: object, **more: object) -> None:
-        run = turn.decided.runs.get(notice.partition("/")[0])
+    def told(tx: Transaction, notice: str, *given: object, **more: object) -> None:
+        run = tx.decided.runs.get(notice.partition("/")[0])
         ended = notice.endswith("/ended") and run is not None and run.started.origin is r.Origin.AUTOMATIC
         if not ended:
-            tell(turn, notice, *given, **more)  # type: ignore[arg-type]
+            tell(tx, notice, *given, **more)  # type: ignore[arg-type]
 
-    with put(Turn, "tell", told):
+    with put(Transaction, "tell", told):
         yield
 
 

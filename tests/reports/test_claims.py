@@ -827,7 +827,7 @@ def test_a_tier_that_was_not_viable_when_it_was_judged_is_not_told_as_if_it_was_
     world.run(20)
     world.good("isp-b-path")
     world.run(20)
-    live = Live(daemon=True, sight=sight(world.engine.turn(world.now)))
+    live = Live(daemon=True, sight=sight(world.engine.transaction(world.now)))
     now = status_now(world.decided(), world.model, world.now, WALL, live)
     tier = next(t for s in now.services if s.id == "acme/erp" for t in s.tiers if t.tier == 1)
     assert (tier.state, tier.reason) == ("ineligible", "not viable")

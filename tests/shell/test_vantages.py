@@ -28,8 +28,8 @@ async def test_a_branch_that_lets_nobody_in_is_silent_and_so_it_is_blind(small: 
         names = ("acme/web-from-branch", "acme/branch-sees")
         assert await until(lambda: all(n in rows and rows[n].bad_streak >= 3 for n in names), 60.0, asyncio.sleep)
         assert {rows[n].last_answer for n in names} == {Answer.SILENT}, "refused here, and silence of a witness there"
-        turn = controller.shell.engine.turn(controller.axis.now())
-        assert turn.blind("acme/branch")
-        assert turn.verdict("acme/web-from-branch") is Verdict.UNKNOWN
+        tx = controller.shell.engine.transaction(controller.axis.now())
+        assert tx.blind("acme/branch")
+        assert tx.verdict("acme/web-from-branch") is Verdict.UNKNOWN
     finally:
         await controller.close()

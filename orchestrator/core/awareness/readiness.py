@@ -34,7 +34,7 @@ from orchestrator.core.model import Check, Service
 from orchestrator.core.records import Verdict
 from orchestrator.core.rules import ladder, policy
 from orchestrator.core.state.decided import covers
-from orchestrator.core.turn import Turn, blind_since, watched_since
+from orchestrator.core.transaction import Transaction, blind_since, watched_since
 
 LOGIN = "login"  # the kind of probe that asks whether a playbook could log in
 
@@ -76,50 +76,50 @@ class Item:
     excused: str = ""  # the announced maintenance that explains it
 
 
-def assess(turn: Turn) -> list[Item]:
+def assess(tx: Transaction) -> list[Item]:
     """Everything that cannot be seen or done now, of all clients, the gravest first."""
     found = [
-        *_vantages(turn),
-        *_quorums(turn),
-        *_checks(turn),
-        *_tiers(turn),
-        *_unheard(turn),
+        *_vantages(tx),
+        *_quorums(tx),
+        *_checks(tx),
+        *_tiers(tx),
+        *_unheard(tx),
     ]
     order = list(Lack)
     return sorted(found, key=lambda x: (x.client, order.index(x.lack), x.subject))
 
 
-def over(turn: Turn, lack: Lack, subject: str) -> bool:
+def over(tx: Transaction, lack: Lack, subject: str) -> bool:
     """Whether something known says that this lack, which is on the list no more, has ended.
 
     After a restart of the machine nothing is known: what was lacking is neither there nor over.
     """
     if lack is Lack.BLIND:
-        return not turn.blind(subject)
+        return not tx.blind(subject)
     if lack in (Lack.LOGIN, Lack.REFERENCE, Lack.CANNOT_ASK, Lack.NOT_ANSWERED):
-        if subject not in turn.model.checks:
+        if subject not in tx.model.checks:
             return True
-        row = turn.rows().get(subject)
+        row = tx.rows().get(subject)
         if row is None:
             return False
         good = row.last_answer is Answer.GOOD
         return good if lack in (Lack.LOGIN, Lack.REFERENCE) else row.last_answer is not Answer.NONE
     if lack is Lack.TIER:
         name, _, number = subject.rpartition(" tier ")
-        service = turn.model.services.get(name)
+        service = tx.model.services.get(name)
         if service is None or int(number) > len(service.ladder):
             return True
-        return turn.says(turn.model.moves[service.ladder[int(number) - 1].move].viable_when) is not Verdict.UNKNOWN
+        return tx.says(tx.model.moves[service.ladder[int(number) - 1].move].viable_when) is not Verdict.UNKNOWN
     return True
 
 
-def excuse(turn: Turn, client: str, services: tuple[str, ...]) -> str:
+def excuse(tx: Transaction, client: str, services: tuple[str, ...]) -> str:
     """The announced maintenance that explains what these services, or else the whole client, lack; empty: none."""
-    windows = [(x.partition("#")[0], ends_at) for x, ends_at in turn.decided.maintenance.items()]
-    now_open = [(subject, ends_at) for subject, ends_at in windows if turn.now() < ends_at]
+    windows = [(x.partition("#")[0], ends_at) for x, ends_at in tx.decided.maintenance.items()]
+    now_open = [(subject, ends_at) for subject, ends_at in windows if tx.now() < ends_at]
     if not now_open:
         return ""
-    asked = services or tuple(x.id for x in turn.model.services.values() if x.client == client)
+    asked = services or tuple(x.id for x in tx.model.services.values() if x.client == client)
     last = []  # of each service: the window of it that ends last
     for name in asked:
         own = [(ends_at, subject) for subject, ends_at in now_open if covers(subject, name)]
@@ -129,11 +129,11 @@ def excuse(turn: Turn, client: str, services: tuple[str, ...]) -> str:
     if not last:
         return ""
     ends_at, subject = min(last)  # with the first of these the explanation is over
-    return f"in maintenance ({subject}) for another {show_duration(ends_at - turn.now())}"
+    return f"in maintenance ({subject}) for another {show_duration(ends_at - tx.now())}"
 
 
 def _item(
-    turn: Turn,
+    tx: Transaction,
     lack: Lack,
     client: str,
     subject: str,
@@ -143,54 +143,54 @@ def _item(
     say: str,
     services: tuple[str, ...] = (),
 ) -> Item:
-    return Item(lack, client, subject, since, evidence, means, say, services, excuse(turn, client, services))
+    return Item(lack, client, subject, since, evidence, means, say, services, excuse(tx, client, services))
 
 
-def _watched(turn: Turn, checks: Iterable[str], client: str) -> tuple[str, ...]:
+def _watched(tx: Transaction, checks: Iterable[str], client: str) -> tuple[str, ...]:
     """The client's services whose health rests on one of these checks."""
     wanted = set(checks)
-    own = (s for s in turn.model.services.values() if s.client == client)
+    own = (s for s in tx.model.services.values() if s.client == client)
     return tuple(s.id for s in own if wanted.intersection(s.healthy_when.checks()))
 
 
 # ---- points of view
 
 
-def _vantages(turn: Turn) -> Iterator[Item]:
+def _vantages(tx: Transaction) -> Iterator[Item]:
     by_vantage: dict[str, list[Check]] = {}
-    for check in turn.model.checks.values():
+    for check in tx.model.checks.values():
         by_vantage.setdefault(check.vantage, []).append(check)
     for vantage, checks in sorted(by_vantage.items()):
-        references = turn.references(vantage)
-        if references and not turn.blind(vantage):
-            yield from _silent_references(turn, vantage, references)
+        references = tx.references(vantage)
+        if references and not tx.blind(vantage):
+            yield from _silent_references(tx, vantage, references)
             continue
         for client in sorted({c.client for c in checks}):
             own = [c.id for c in checks if c.client == client and not c.reference]
-            services = _watched(turn, own, client)
+            services = _watched(tx, own, client)
             if references:
-                yield _blind(turn, vantage, client, own, services)
+                yield _blind(tx, vantage, client, own, services)
             elif services:
-                yield _no_reference(turn, vantage, client, services, own)
+                yield _no_reference(tx, vantage, client, services, own)
 
 
-def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tuple[str, ...]) -> Item:
-    references = turn.references(vantage)
-    since = blind_since(turn, vantage)
-    rows = [turn.rows().get(c) for c in references]
+def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services: tuple[str, ...]) -> Item:
+    references = tx.references(vantage)
+    since = blind_since(tx, vantage)
+    rows = [tx.rows().get(c) for c in references]
     good = [row.last_good_at for row in rows if row is not None and row.last_good_at is not None]
-    seen = max(good, default=-1.0) >= watched_since(turn, references)[0]
-    theirs = [c for c in references if turn.model.checks[c].client == client]
-    told = [turn.evidence(c) for c in theirs[:NAMED]]
+    seen = max(good, default=-1.0) >= watched_since(tx, references)[0]
+    theirs = [c for c in references if tx.model.checks[c].client == client]
+    told = [tx.evidence(c) for c in theirs[:NAMED]]
     more = len(references) - len(theirs)
     told += [f"nor do {more} of other clients"] if more else []
     evidence = f"no reference answers: {'; '.join(told)}"
-    evidence += "" if seen else f"; none has answered since {watched_since(turn, references)[1]}"
+    evidence += "" if seen else f"; none has answered since {watched_since(tx, references)[1]}"
     counts = f"silence of {named(own)} counts for nothing; " if own else ""
     acts = f"nothing is done automatically for {named(services)}" if services else "nothing is known from there"
     means = counts + acts
     return _item(
-        turn,
+        tx,
         Lack.BLIND,
         client,
         vantage,
@@ -202,39 +202,37 @@ def _blind(turn: Turn, vantage: str, client: str, own: list[str], services: tupl
     )
 
 
-def _no_reference(turn: Turn, vantage: str, client: str, services: tuple[str, ...], own: list[str]) -> Item:
+def _no_reference(tx: Transaction, vantage: str, client: str, services: tuple[str, ...], own: list[str]) -> Item:
     evidence = f"no check made from vantage {vantage} is a reference"
     means = f"silence of {named(own)} takes nothing down: a silent {services[0]} stays unknown"
     say = "bascule validate"
-    return _item(turn, Lack.NO_REFERENCE, client, vantage, None, evidence, means, say, services)
+    return _item(tx, Lack.NO_REFERENCE, client, vantage, None, evidence, means, say, services)
 
 
-def _silent_references(turn: Turn, vantage: str, references: tuple[str, ...]) -> Iterator[Item]:
+def _silent_references(tx: Transaction, vantage: str, references: tuple[str, ...]) -> Iterator[Item]:
     for name in references:
-        row = turn.rows().get(name)
+        row = tx.rows().get(name)
         if row is None or row.verdict is not Verdict.DOWN:
             continue
-        check = turn.model.checks[name]
-        others = sum(c != name and not _is_down(turn, c) for c in references)
+        check = tx.model.checks[name]
+        others = sum(c != name and not _is_down(tx, c) for c in references)
         means = f"whether vantage {vantage} is blind now depends on {counted(others, 'other reference')}"
         since = row.first_bad_at
-        yield _item(
-            turn, Lack.REFERENCE, check.client, name, since, turn.evidence(name), means, f"bascule check {name}"
-        )
+        yield _item(tx, Lack.REFERENCE, check.client, name, since, tx.evidence(name), means, f"bascule check {name}")
 
 
-def _is_down(turn: Turn, check: str) -> bool:
-    row = turn.rows().get(check)
+def _is_down(tx: Transaction, check: str) -> bool:
+    row = tx.rows().get(check)
     return row is not None and row.verdict is Verdict.DOWN
 
 
-def _quorums(turn: Turn) -> Iterator[Item]:
-    for service in turn.model.services.values():
-        vantages = policy.vantages_of(turn, service)
+def _quorums(tx: Transaction) -> Iterator[Item]:
+    for service in tx.model.services.values():
+        vantages = policy.vantages_of(tx, service)
         if len(vantages) < 2:
             continue
-        need = max(2, turn.limits(service.client).quorum or len(vantages) // 2 + 1)
-        blind = sorted((blind_since(turn, v), v) for v in vantages if turn.blind(v))
+        need = max(2, tx.limits(service.client).quorum or len(vantages) // 2 + 1)
+        blind = sorted((blind_since(tx, v), v) for v in vantages if tx.blind(v))
         if len(vantages) - len(blind) >= need:
             continue
         since = blind[len(vantages) - need][0]
@@ -242,63 +240,61 @@ def _quorums(turn: Turn) -> Iterator[Item]:
         evidence += f"; blind: {named(v for _, v in blind)}"
         means = f"nothing is done automatically for {service.id}"
         say = f"bascule status {service.id}"
-        yield _item(turn, Lack.QUORUM, service.client, service.id, since, evidence, means, say, (service.id,))
+        yield _item(tx, Lack.QUORUM, service.client, service.id, since, evidence, means, say, (service.id,))
 
 
 # ---- questions
 
 
-def _checks(turn: Turn) -> Iterator[Item]:
-    for check in turn.model.checks.values():
-        row = turn.rows().get(check.id)
+def _checks(tx: Transaction) -> Iterator[Item]:
+    for check in tx.model.checks.values():
+        row = tx.rows().get(check.id)
         say = f"bascule check {check.id}"
-        began_at, began = turn.watched_since(check.id)
-        late = row is not None and turn.now() > row.last_sent_at + check.stale_after_s
+        began_at, began = tx.watched_since(check.id)
+        late = row is not None and tx.now() > row.last_sent_at + check.stale_after_s
         if row is None or (late and row.last_sent_at < began_at):
             evidence = f"{check.id} has not been answered since {began}"
-            yield _about(turn, Lack.NOT_ANSWERED, check, began_at, evidence, say)
+            yield _about(tx, Lack.NOT_ANSWERED, check, began_at, evidence, say)
         elif row.last_answer is Answer.NONE and row.none_streak >= check.fall:
             since = row.none_since if row.none_since is not None else row.last_good_at
-            yield _about(turn, Lack.CANNOT_ASK, check, since, turn.evidence(check.id), say)
+            yield _about(tx, Lack.CANNOT_ASK, check, since, tx.evidence(check.id), say)
         elif late:
-            ago = show_duration(turn.now() - row.last_sent_at)
+            ago = show_duration(tx.now() - row.last_sent_at)
             evidence = f"{check.id} was last answered {ago} ago"
-            yield _about(turn, Lack.NOT_ANSWERED, check, row.last_sent_at, evidence, say)
-        elif check.probe == LOGIN and turn.verdict(check.id) is Verdict.DOWN:
+            yield _about(tx, Lack.NOT_ANSWERED, check, row.last_sent_at, evidence, say)
+        elif check.probe == LOGIN and tx.verdict(check.id) is Verdict.DOWN:
             since = row.first_bad_at
-            yield _about(turn, Lack.LOGIN, check, since, turn.evidence(check.id), say)
+            yield _about(tx, Lack.LOGIN, check, since, tx.evidence(check.id), say)
 
 
-def _about(turn: Turn, lack: Lack, check: Check, since: float | None, evidence: str, say: str) -> Item:
+def _about(tx: Transaction, lack: Lack, check: Check, since: float | None, evidence: str, say: str) -> Item:
     """An item about a check, with what rests on it."""
-    services, means = rests_on(turn, check)
-    return _item(turn, lack, check.client, check.id, since, evidence, "; ".join(means), say, services)
+    services, means = rests_on(tx, check)
+    return _item(tx, lack, check.client, check.id, since, evidence, "; ".join(means), say, services)
 
 
-def rests_on(turn: Turn, check: Check) -> tuple[tuple[str, ...], list[str]]:
+def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]:
     """The services that this check matters to, and in which way."""
-    seen = _watched(turn, [check.id], check.client)
+    seen = _watched(tx, [check.id], check.client)
     means = []
     if seen:
         means.append(f"it cannot tell whether {named(seen)} is down")
     tiers, where = [], []
-    for service in turn.model.services.values():
+    for service in tx.model.services.values():
         if service.client != check.client:
             continue
         for number, tier in enumerate(service.ladder, start=1):
-            move = turn.model.moves[tier.move]
+            move = tx.model.moves[tier.move]
             asked = [c for x in (move.viable_when, move.verify, move.done_when) if x is not None for c in x.checks()]
             if check.id in asked or check.id == move.data_age or move.id in check.needed_by:
                 tiers.append(f"tier {number} {move.name} of {service.id}")
                 where.append(service.id)
-    ways_back = [
-        m for m in check.needed_by if m not in {t.move for s in turn.model.services.values() for t in s.ladder}
-    ]
+    ways_back = [m for m in check.needed_by if m not in {t.move for s in tx.model.services.values() for t in s.ladder}]
     if tiers:
         means.append(f"{named(tiers)} may not work")
     if ways_back:
         means.append(f"{named(ways_back)} may not work")
-    fenced = [p.id for p in turn.model.places.values() if p.client == check.client and _proves(p, check.id)]
+    fenced = [p.id for p in tx.model.places.values() if p.client == check.client and _proves(p, check.id)]
     if fenced:
         means.append(f"it cannot prove that {named(fenced)} is out")
     if check.reference:
@@ -319,57 +315,64 @@ def _proves(place: object, check: str) -> bool:
 # ---- tiers
 
 
-def _tiers(turn: Turn) -> Iterator[Item]:
+def _tiers(tx: Transaction) -> Iterator[Item]:
     """Tiers that could not be taken if their service went down now; in an incident its own notices tell of them."""
-    for service in turn.model.services.values():
-        state = turn.decided.services.get(service.id)
-        if state is None or state.incident is not None or turn.decided.run_for(service.id) is not None:
+    for service in tx.model.services.values():
+        state = tx.decided.services.get(service.id)
+        if state is None or state.incident is not None or tx.decided.run_for(service.id) is not None:
             continue
         for number, tier in enumerate(service.ladder, start=1):
-            move = turn.model.moves[tier.move]
+            move = tx.model.moves[tier.move]
             there = move.to is not None and move.to == state.place
-            if there or (move.leaves and state.place not in move.leaves) or move.id in turn.decided.engaged:
+            if there or (move.leaves and state.place not in move.leaves) or move.id in tx.decided.engaged:
                 continue
             subject, say = f"{service.id} tier {number}", f"bascule failover {service.id} --move {move.name} --dry-run"
             means = f"tier {number} {move.name} of {service.id} cannot run"
-            at = (turn, service, subject, means, say)
-            viable = turn.says(move.viable_when)
+            at = (tx, service, subject, means, say)
+            viable = tx.says(move.viable_when)
             if move.viable_when is not None and viable is Verdict.DOWN:
-                down = blamed(move.viable_when, turn.verdict, Verdict.DOWN)
-                bad = [t for c in down if (t := _down_since(turn, c)) is not None]
-                yield _tier(*at, Lack.TIER, min(bad, default=None), turn.behind(move.viable_when, Verdict.DOWN))
-            loss = ladder.data_loss(turn, service, move, tier.accept_loss_s)
+                down = blamed(move.viable_when, tx.verdict, Verdict.DOWN)
+                bad = [t for c in down if (t := _down_since(tx, c)) is not None]
+                yield _tier(*at, Lack.TIER, min(bad, default=None), tx.behind(move.viable_when, Verdict.DOWN))
+            loss = ladder.data_loss(tx, service, move, tier.accept_loss_s)
             if loss is not None and viable in USABLE:
-                yield _tier(*at, Lack.DATA, _too_old_since(turn, service, move.data_age, tier.accept_loss_s), loss[1])
+                yield _tier(*at, Lack.DATA, _too_old_since(tx, service, move.data_age, tier.accept_loss_s), loss[1])
 
 
 def _tier(
-    turn: Turn, service: Service, subject: str, means: str, say: str, lack: Lack, since: float | None, evidence: str
+    tx: Transaction,
+    service: Service,
+    subject: str,
+    means: str,
+    say: str,
+    lack: Lack,
+    since: float | None,
+    evidence: str,
 ) -> Item:
     if lack is Lack.DATA:
         means = f"{means} automatically"
-    return _item(turn, lack, service.client, subject, since, evidence, means, say, (service.id,))
+    return _item(tx, lack, service.client, subject, since, evidence, means, say, (service.id,))
 
 
-def _down_since(turn: Turn, check: str) -> float | None:
+def _down_since(tx: Transaction, check: str) -> float | None:
     """From the first bad answer of the streak that goes on, else (by its window) since its verdict fell."""
-    row, known = turn.rows()[check], turn.decided.verdicts.get(check)
+    row, known = tx.rows()[check], tx.decided.verdicts.get(check)
     return row.first_bad_at if row.first_bad_at is not None or known is None else known.at
 
 
-def _too_old_since(turn: Turn, service: Service, check: str | None, accept_loss_s: float | None) -> float | None:
+def _too_old_since(tx: Transaction, service: Service, check: str | None, accept_loss_s: float | None) -> float | None:
     """Since when the data there is older than allowed; of no known age, since it is asked."""
-    age_s = turn.data_age_s(check, turn.now()) if check is not None else None
+    age_s = tx.data_age_s(check, tx.now()) if check is not None else None
     if age_s is None or service.rpo_s is None:
-        return turn.watched_since(check)[0] if check is not None else None
-    return turn.now() - (age_s - max(service.rpo_s, accept_loss_s or 0.0))
+        return tx.watched_since(check)[0] if check is not None else None
+    return tx.now() - (age_s - max(service.rpo_s, accept_loss_s or 0.0))
 
 
 # ---- telling
 
 
-def _unheard(turn: Turn) -> Iterator[Item]:
-    for client, last in turn.decided.unheard.items():
+def _unheard(tx: Transaction) -> Iterator[Item]:
+    for client, last in tx.decided.unheard.items():
         means = "people who are told so do not learn of an outage" if last.delivered else "nobody learns of an outage"
         evidence = f"the last notice ({last.notice}) did not reach: {last.evidence}"
-        yield _item(turn, Lack.UNHEARD, client, client or "workspace", last.at, evidence, means, "bascule validate")
+        yield _item(tx, Lack.UNHEARD, client, client or "workspace", last.at, evidence, means, "bascule validate")

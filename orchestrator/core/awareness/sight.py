@@ -15,7 +15,7 @@ from orchestrator.core.health.diagnosis import blamed
 from orchestrator.core.model import Service
 from orchestrator.core.records import Verdict
 from orchestrator.core.rules.approving import consequences
-from orchestrator.core.turn import Turn, blind_since
+from orchestrator.core.transaction import Transaction, blind_since
 
 NAMED = 5  # failing checks of one service, so many with their evidence
 
@@ -41,47 +41,47 @@ class Sight:
     moves: Mapping[str, str] = field(default_factory=dict)  # move: whether its preconditions hold now
 
 
-def sight(turn: Turn) -> Sight:
+def sight(tx: Transaction) -> Sight:
     """What is seen now."""
     waiting = {}
-    for run in turn.decided.unfinished_runs():
+    for run in tx.decided.unfinished_runs():
         if run.human is not None or run.asks_a_person:
-            waiting[run.id] = tuple(consequences(turn, run))
-    services = {s.id: _seen(turn, s) for s in turn.model.services.values() if s.id in turn.decided.services}
-    moves = {m.id: turn.says(m.viable_when).value for m in turn.model.moves.values() if m.viable_when is not None}
-    return Sight(turn.now(), tuple(readiness.assess(turn)), services, waiting, moves)
+            waiting[run.id] = tuple(consequences(tx, run))
+    services = {s.id: _seen(tx, s) for s in tx.model.services.values() if s.id in tx.decided.services}
+    moves = {m.id: tx.says(m.viable_when).value for m in tx.model.moves.values() if m.viable_when is not None}
+    return Sight(tx.now(), tuple(readiness.assess(tx)), services, waiting, moves)
 
 
-def _seen(turn: Turn, service: Service) -> ServiceSeen:
-    condition = turn.health(service)
+def _seen(tx: Transaction, service: Service) -> ServiceSeen:
+    condition = tx.health(service)
     if condition is Verdict.UP:
         return ServiceSeen(condition.value)
-    down = blamed(service.healthy_when, turn.verdict, Verdict.DOWN)
-    other = blamed(service.healthy_when, turn.verdict, Verdict.UNKNOWN)
-    limp = blamed(service.healthy_when, turn.verdict, Verdict.DEGRADED)
+    down = blamed(service.healthy_when, tx.verdict, Verdict.DOWN)
+    other = blamed(service.healthy_when, tx.verdict, Verdict.UNKNOWN)
+    limp = blamed(service.healthy_when, tx.verdict, Verdict.DEGRADED)
     names = {Verdict.DOWN: down, Verdict.UNKNOWN: [*other, *down], Verdict.DEGRADED: [*limp, *down]}[condition]
-    why = [turn.evidence_of_down(c) + _unheeded(turn, c) for c in names[:NAMED]]
+    why = [tx.evidence_of_down(c) + _unheeded(tx, c) for c in names[:NAMED]]
     if len(names) > NAMED:
         why.append(f"and {len(names) - NAMED} more checks")
-    since = [at for c in names if (at := _since(turn, c)) is not None]
+    since = [at for c in names if (at := _since(tx, c)) is not None]
     return ServiceSeen(condition.value, tuple(why), min(since, default=None), names[0] if names else "")
 
 
-def _unheeded(turn: Turn, check: str) -> str:
+def _unheeded(tx: Transaction, check: str) -> str:
     """Why what a check last answered counts for nothing now."""
-    vantage = turn.model.checks[check].vantage
-    return f"; vantage {vantage} is blind, so it counts for nothing" if turn.blind(vantage) else ""
+    vantage = tx.model.checks[check].vantage
+    return f"; vantage {vantage} is blind, so it counts for nothing" if tx.blind(vantage) else ""
 
 
-def _since(turn: Turn, check: str) -> float | None:
-    row = turn.rows().get(check)
+def _since(tx: Transaction, check: str) -> float | None:
+    row = tx.rows().get(check)
     if row is None:
-        return turn.watched_since(check)[0]
-    vantage = turn.model.checks[check].vantage
-    if turn.blind(vantage):
-        return blind_since(turn, vantage)
+        return tx.watched_since(check)[0]
+    vantage = tx.model.checks[check].vantage
+    if tx.blind(vantage):
+        return blind_since(tx, vantage)
     found = row.first_bad_at if row.first_bad_at is not None else row.none_since
     if row.verdict is Verdict.DOWN or found is None:
-        known = turn.decided.verdicts.get(check)
+        known = tx.decided.verdicts.get(check)
         return found if found is not None else known.at if known is not None else row.last_good_at
     return found

@@ -24,50 +24,50 @@ from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.runs import endings
 from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.state.decided import Incident, Run
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 GOOD_BEFORE = "good before "  # in the evidence of an end: its checks were, when its run had not ended yet
 
 
-def ended(turn: Turn, service: Service, incident: Incident, at_work: Run | None) -> bool:
+def ended(tx: Transaction, service: Service, incident: Incident, at_work: Run | None) -> bool:
     """End the incident if good answers say so; whether it ended."""
-    own = _own(turn, service, incident)
-    verified = own is not None and _verified(turn, service, incident, own)
-    if verified and own is not None and _fresh_after(turn, service, own):
-        _end(turn, service, incident, Reason.VERIFIED, own)
+    own = _own(tx, service, incident)
+    verified = own is not None and _verified(tx, service, incident, own)
+    if verified and own is not None and _fresh_after(tx, service, own):
+        _end(tx, service, incident, Reason.VERIFIED, own)
         return True
     if (at_work is not None and (at_work.past_the_fence or at_work.isolating)) or verified:
         return False  # what runs goes to its end; what was verified waits for an answer that was asked for since
-    if turn.health(service) not in USABLE and not _well_after_another(turn, service, incident):
+    if tx.health(service) not in USABLE and not _well_after_another(tx, service, incident):
         return False
-    other = moved_for_another(turn, service, incident)
+    other = moved_for_another(tx, service, incident)
     if at_work is not None:
-        endings.cancel(turn, at_work, Reason.RECOVERED_BY_ITSELF, turn.behind(service.healthy_when, r.Verdict.UP))
-        let_go(turn, incident, at_work)
+        endings.cancel(tx, at_work, Reason.RECOVERED_BY_ITSELF, tx.behind(service.healthy_when, r.Verdict.UP))
+        let_go(tx, incident, at_work)
     tried = own if own is not None and _tried(own) else None
     if other is not None:
-        _end(turn, service, incident, Reason.RECOVERED_WITH_ANOTHER, other)
+        _end(tx, service, incident, Reason.RECOVERED_WITH_ANOTHER, other)
     elif tried is not None:
-        _end(turn, service, incident, Reason.RECOVERED_UNVERIFIED, tried)
+        _end(tx, service, incident, Reason.RECOVERED_UNVERIFIED, tried)
     else:
-        _end(turn, service, incident, Reason.RECOVERED_BY_ITSELF, None)
+        _end(tx, service, incident, Reason.RECOVERED_BY_ITSELF, None)
     return True
 
 
-def last_run(turn: Turn, incident: Incident) -> Run | None:
+def last_run(tx: Transaction, incident: Incident) -> Run | None:
     """The incident's latest run of the present outage."""
     name = incident.runs[-1] if incident.runs else None
-    found = turn.decided.runs.get(name or "")
+    found = tx.decided.runs.get(name or "")
     return found if found is not None and found.started.at >= incident.episode_opened_at else None
 
 
-def moved_for_another(turn: Turn, service: Service, incident: Incident) -> Run | None:
+def moved_for_another(tx: Transaction, service: Service, incident: Incident) -> Run | None:
     """The latest run for another service, verified or still at it, of a dependency or of a move that both share."""
-    needs = set(policy.dependencies(turn, service))
+    needs = set(policy.dependencies(tx, service))
     shared = {tier.move for tier in service.ladder}
     found = [
         x
-        for x in turn.decided.runs.values()
+        for x in tx.decided.runs.values()
         if x.started.service != service.id
         and (x.started.service in needs or x.started.move in shared)
         and x.past_the_fence
@@ -76,23 +76,23 @@ def moved_for_another(turn: Turn, service: Service, incident: Incident) -> Run |
     return max(found, key=lambda x: x.started.at, default=None)
 
 
-def let_go(turn: Turn, incident: Incident, last: Run) -> None:
+def let_go(tx: Transaction, incident: Incident, last: Run) -> None:
     """The tier's run has ended, through no fault of the tier: it is at nothing any more."""
     tier = last.started.tier
     ledger = incident.tiers.get(tier) if tier is not None else None
     if tier is None or last.ended is None or ledger is None or ledger.state is not r.TierState.RUNNING:
         return
     waiting = Assessment(last.started.move, r.TierState.WAITING, last.ended.reason, last.ended.evidence)
-    judge_tier(turn, incident, tier, waiting)
+    judge_tier(tx, incident, tier, waiting)
 
 
-def judge_tier(turn: Turn, incident: Incident, tier: int, found: Assessment) -> None:
+def judge_tier(tx: Transaction, incident: Incident, tier: int, found: Assessment) -> None:
     """Record a tier's state, if state or reason are new, or the run that holds what it needs."""
     last = incident.tiers.get(tier)
     new = last is None or (last.move, last.state, last.reason) != (found.move, found.state, found.reason)
     held = last is not None and found.reason is Reason.RESOURCE_BUSY and last.evidence != found.evidence
     if new or held:
-        turn.record(r.TierJudged(turn.now(), incident.id, tier, found.move, found.state, found.reason, found.evidence))
+        tx.record(r.TierJudged(tx.now(), incident.id, tier, found.move, found.state, found.reason, found.evidence))
 
 
 def notice_of(incident: Incident, what: str) -> str:
@@ -113,63 +113,63 @@ def _kept(down_s: float, perhaps_s: float, rto_s: float) -> str:
     return "within" if down_s <= rto_s else "beyond" if down_s - perhaps_s > rto_s else "perhaps beyond"
 
 
-def _unseen_s(turn: Turn, service: Service, incident: Incident) -> float:
+def _unseen_s(tx: Transaction, service: Service, incident: Incident) -> float:
     """How long, before their first good answers, nothing was heard of the checks that had been bad in this outage.
 
     That is while no controller was there, or while it could not ask; of a few beats nobody speaks.
     """
-    began, unseen_s = turn.decided.controller, 0.0
+    began, unseen_s = tx.decided.controller, 0.0
     for name in dict.fromkeys(service.healthy_when.checks()):
-        row = turn.rows().get(name)
+        row = tx.rows().get(name)
         bad_at = row.last_bad_at if row is not None else None
         if bad_at is None and began is not None and not began.same_boot and began.at > incident.episode_opened_at:
             bad_at = incident.episode_opened_at  # what was heard in another boot is forgotten: it was bad then
         if row is None or row.first_good_at is None or bad_at is None or bad_at < incident.episode_first_bad_at:
             continue
         gap_s = row.first_good_at - bad_at
-        unseen_s = max(unseen_s, gap_s) if gap_s > turn.model.checks[name].stale_after_s else unseen_s
+        unseen_s = max(unseen_s, gap_s) if gap_s > tx.model.checks[name].stale_after_s else unseen_s
     return unseen_s
 
 
-def _doubted_s(turn: Turn, service: Service, incident: Incident, counted_s: float) -> float:
+def _doubted_s(tx: Transaction, service: Service, incident: Incident, counted_s: float) -> float:
     """How long it was not known to be down, beside what is counted already; of a few beats nobody speaks."""
-    now, since = turn.now(), incident.dark_since
+    now, since = tx.now(), incident.dark_since
     doubted_s = incident.dark_s + (max(0.0, now - since - counted_s) if since is not None else 0.0)
-    return doubted_s if doubted_s > _beats_s(turn, service) else 0.0
+    return doubted_s if doubted_s > _beats_s(tx, service) else 0.0
 
 
-def _beats_s(turn: Turn, service: Service) -> float:
+def _beats_s(tx: Transaction, service: Service) -> float:
     """How long its checks may be silent before they are not known."""
-    return max((turn.model.checks[c].stale_after_s for c in service.healthy_when.checks()), default=0.0)
+    return max((tx.model.checks[c].stale_after_s for c in service.healthy_when.checks()), default=0.0)
 
 
-def _well_s(turn: Turn, service: Service, incident: Incident) -> float:
+def _well_s(tx: Transaction, service: Service, incident: Incident) -> float:
     """How long its checks have been good, in this outage, while it waited for what was at work; of a few beats nobody
     speaks.
     """
-    if turn.health(service) not in USABLE:
+    if tx.health(service) not in USABLE:
         return 0.0
-    well_s = turn.now() - max(_well_since(turn, service), incident.episode_opened_at)
-    return well_s if well_s > _beats_s(turn, service) else 0.0
+    well_s = tx.now() - max(_well_since(tx, service), incident.episode_opened_at)
+    return well_s if well_s > _beats_s(tx, service) else 0.0
 
 
-def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: Run | None) -> None:
-    evidence = "; ".join(turn.evidence(c) for c in dict.fromkeys(service.healthy_when.checks()))
+def _end(tx: Transaction, service: Service, incident: Incident, reason: Reason, by: Run | None) -> None:
+    evidence = "; ".join(tx.evidence(c) for c in dict.fromkeys(service.healthy_when.checks()))
     how, led = How.BY_ITSELF.say(), False
     if by is not None:
-        kind, before = _how(turn, service, reason, by)
+        kind, before = _how(tx, service, reason, by)
         evidence, led = f"{before}{evidence}", kind is How.BY_RUN
         how = kind.say(move=by.started.move, run=by.id, other=by.started.service)
     if by is not None and reason is Reason.VERIFIED and by.started.tier is not None:
         found = Assessment(by.started.move, r.TierState.RECOVERED, reason, evidence)
-        judge_tier(turn, incident, by.started.tier, found)
-    outage_s, down_s = turn.now() - incident.episode_first_bad_at, turn.now() - incident.clock_at
-    rta_s = turn.now() - incident.first_bad_at
-    unseen_s, well_s = _unseen_s(turn, service, incident), 0.0 if led else _well_s(turn, service, incident)
-    doubted_s = _doubted_s(turn, service, incident, unseen_s + well_s)
+        judge_tier(tx, incident, by.started.tier, found)
+    outage_s, down_s = tx.now() - incident.episode_first_bad_at, tx.now() - incident.clock_at
+    rta_s = tx.now() - incident.first_bad_at
+    unseen_s, well_s = _unseen_s(tx, service, incident), 0.0 if led else _well_s(tx, service, incident)
+    doubted_s = _doubted_s(tx, service, incident, unseen_s + well_s)
     figures = (rta_s, outage_s, down_s, by.id if by is not None else None, unseen_s, well_s, doubted_s)
-    over = r.IncidentEnded(turn.now(), incident.id, reason, evidence, turn.now(), *figures)
-    turn.record(over)
+    over = r.IncidentEnded(tx.now(), incident.id, reason, evidence, tx.now(), *figures)
+    tx.record(over)
     perhaps_s = over.perhaps_s + incident.earlier_perhaps_s
     sentence = Sentence.WORKS_AGAIN if incident.episodes == 1 else Sentence.WORKS_AFTER_SEVERAL
     text = sentence.say(
@@ -182,10 +182,10 @@ def _end(turn: Turn, service: Service, incident: Incident, reason: Reason, by: R
         kept=_kept(down_s, perhaps_s, service.rto_s),
         rto=show_duration(service.rto_s),
     )
-    turn.tell(notice_of(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)
+    tx.tell(notice_of(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)
 
 
-def _how(turn: Turn, service: Service, reason: Reason, by: Run) -> tuple[How, str]:
+def _how(tx: Transaction, service: Service, reason: Reason, by: Run) -> tuple[How, str]:
     """How it came back, and what stands before the checks' own evidence."""
     execute = by.execute
     done_at = execute.ended_at if execute is not None and execute.state is r.StepState.DONE else None
@@ -196,16 +196,16 @@ def _how(turn: Turn, service: Service, reason: Reason, by: Run) -> tuple[How, st
         evidence = f"{by.id} ({by.started.move}) {'is at work' if at_work else 'was made'} for {by.started.service}; "
         return (How.DURING_ANOTHER if at_work else How.AFTER_ANOTHER), evidence
     stayed = by.started.to_place is None  # one that was led elsewhere, and is well there, is well by that
-    early = stayed and done_at is not None and turn.health(service) in USABLE and _well_since(turn, service) < done_at
+    early = stayed and done_at is not None and tx.health(service) in USABLE and _well_since(tx, service) < done_at
     return (How.DURING_RUN, f"{GOOD_BEFORE}{by.id} had ended; ") if early else (How.BY_RUN, "")
 
 
-def _own(turn: Turn, service: Service, incident: Incident) -> Run | None:
+def _own(tx: Transaction, service: Service, incident: Incident) -> Run | None:
     """The service's latest run of the present outage, whoever wanted it."""
     since = incident.episode_opened_at
     mine = [
         x
-        for x in turn.decided.runs.values()
+        for x in tx.decided.runs.values()
         if x.started.service == service.id
         and (x.started.at >= since or x.ended is None or x.ended.at > since)
         and (x.verified_at is None or x.verified_at > since)  # else it was over but for its finish
@@ -219,7 +219,7 @@ def _tried(run: Run) -> bool:
     return any(s.begun and s.traits.acts_at is not None for s in run.steps)
 
 
-def _verified(turn: Turn, service: Service, incident: Incident, run: Run) -> bool:
+def _verified(tx: Transaction, service: Service, incident: Incident, run: Run) -> bool:
     """Whether its verify was answered well, and the service's own checks have not said otherwise since."""
     verify = run.verify
     if verify is None or verify.state is not r.StepState.DONE:
@@ -228,23 +228,23 @@ def _verified(turn: Turn, service: Service, incident: Incident, run: Run) -> boo
     failed = ledger is not None and ledger.move == run.started.move and ledger.state is r.TierState.FAILED
     if failed and ledger is not None and ledger.at > run.started.at:  # before it: of an earlier run of the same tier
         return False
-    until = turn.now() if run.ended is None else run.ended.at + service.settle_s
-    return turn.now() <= until or (turn.health(service) in USABLE and _well_since(turn, service) <= until)
+    until = tx.now() if run.ended is None else run.ended.at + service.settle_s
+    return tx.now() <= until or (tx.health(service) in USABLE and _well_since(tx, service) <= until)
 
 
-def _well_since(turn: Turn, service: Service) -> float:
+def _well_since(tx: Transaction, service: Service) -> float:
     """When the last of its checks changed its verdict: since then they say what they say."""
-    known = [v.at for c in service.healthy_when.checks() if (v := turn.decided.verdicts.get(c)) is not None]
-    return max(known, default=turn.now())
+    known = [v.at for c in service.healthy_when.checks() if (v := tx.decided.verdicts.get(c)) is not None]
+    return max(known, default=tx.now())
 
 
-def _fresh_after(turn: Turn, service: Service, moved: Run) -> bool:
+def _fresh_after(tx: Transaction, service: Service, moved: Run) -> bool:
     """Whether good answers, to questions asked after the move took effect, say that the service works."""
     execute = moved.execute
     since = execute.ended_at if execute else None
-    return since is not None and turn.fresh(service.healthy_when, since) in USABLE
+    return since is not None and tx.fresh(service.healthy_when, since) in USABLE
 
 
-def _well_after_another(turn: Turn, service: Service, incident: Incident) -> bool:
-    other = moved_for_another(turn, service, incident)
-    return other is not None and _fresh_after(turn, service, other)
+def _well_after_another(tx: Transaction, service: Service, incident: Incident) -> bool:
+    other = moved_for_another(tx, service, incident)
+    return other is not None and _fresh_after(tx, service, other)

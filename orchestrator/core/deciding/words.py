@@ -21,7 +21,7 @@ from orchestrator.core.rules import overrides as overrides_
 from orchestrator.core.runs import endings, plan, run
 from orchestrator.core.runs.starting import is_planned, start_run
 from orchestrator.core.state.decided import EVERYTHING, Run, covers
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 LONGEST_S = 10 * 365 * 86400.0  # of a maintenance
 
@@ -44,16 +44,16 @@ class Consent:
     ends_at: float | None = None
 
 
-def hear(turn: Turn, word: WordSpoken) -> None:
+def hear(tx: Transaction, word: WordSpoken) -> None:
     """Give the word its one answer, and let it take effect."""
-    said = turn.decided.words.get(word.id)
+    said = tx.decided.words.get(word.id)
     if said is None:
-        unheard = _unheard(turn, word)
-        result = _HEARD[word.kind](turn, word) if unheard is None else unheard
+        unheard = _unheard(tx, word)
+        result = _HEARD[word.kind](tx, word) if unheard is None else unheard
         if isinstance(result, Refusal):
-            turn.record(
+            tx.record(
                 r.WordRefused(
-                    turn.now(),
+                    tx.now(),
                     word.id,
                     word.kind,
                     word.who,
@@ -61,70 +61,70 @@ def hear(turn: Turn, word: WordSpoken) -> None:
                     word.why,
                     result.reason,
                     result.evidence,
-                    speakers.person_meant(turn, word),
+                    speakers.person_meant(tx, word),
                     word.peer,
                 )
             )
-        elif word.id not in turn.decided.words:
-            _accept(turn, word, result)
-        said = turn.decided.words[word.id]
+        elif word.id not in tx.decided.words:
+            _accept(tx, word, result)
+        said = tx.decided.words[word.id]
     if (said.kind, said.subject) != (word.kind, word.subject):
         evidence = f"{word.id} is {said.who}'s {said.kind.value} of {said.subject}: nothing else is done under that id"
-        turn.command(Answered(word.id, False, Reason.ID_IN_USE.value, evidence, None))
+        tx.command(Answered(word.id, False, Reason.ID_IN_USE.value, evidence, None))
         return
     accepted = isinstance(said, r.WordAccepted)
     started = said.run if isinstance(said, r.WordAccepted) else None
-    turn.command(Answered(word.id, accepted, said.reason.value, said.evidence, started))
+    tx.command(Answered(word.id, accepted, said.reason.value, said.evidence, started))
 
 
-def _accept(turn: Turn, word: WordSpoken, said: Consent) -> None:
-    turn.record(
+def _accept(tx: Transaction, word: WordSpoken, said: Consent) -> None:
+    tx.record(
         r.WordAccepted(
-            turn.now(),
+            tx.now(),
             word.id,
             word.kind,
             word.who,
             word.subject,
             word.why,
             said.reason,
-            said.evidence + speakers.remark(turn, word),
+            said.evidence + speakers.remark(tx, word),
             said.run,
             said.ends_at,
             _named(word) if said.run and word.kind in (WordKind.FAILOVER, WordKind.FAILBACK) else (),
-            speakers.person_meant(turn, word),
+            speakers.person_meant(tx, word),
             word.peer,
         )
     )
 
 
-def _unheard(turn: Turn, word: WordSpoken) -> Refusal | None:
+def _unheard(tx: Transaction, word: WordSpoken) -> Refusal | None:
     """Why this word is not even considered: nobody says it, or not who it claims."""
     if not word.who.strip():
         return Refusal(Reason.NOBODY_NAMED, f"{word.kind.value}: say who")
-    against = speakers.objection(turn, word)
+    against = speakers.objection(tx, word)
     return Refusal(*against) if against else None
 
 
 # ---- moving services
 
 
-def _failover(turn: Turn, word: WordSpoken) -> Refusal | Consent:
-    service = turn.model.services.get(word.subject)
+def _failover(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
+    service = tx.model.services.get(word.subject)
     if service is None:
-        return _no_such_service(turn, word)
+        return _no_such_service(tx, word)
     refusal = _override_refusal(word)
     if refusal is not None:
         return refusal
     named = word.options.get("move")
     if named is None:
-        return _first_that_can(turn, word, service)
+        return _first_that_can(tx, word, service)
     move_id = _move_id(service, named)
     tiers = [*service.ladder, *(Tier(m) for m in service.failback)]
     tier = next((t for t in tiers if t.move == move_id), None)
     if tier is None:
         known = ", ".join(t.move.rpartition("/")[2] for t in tiers)
         return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no move {named!r}; it has {known}")
-    return _move(turn, word, service, tier, again=True)
+    return _move(tx, word, service, tier, again=True)
 
 
 def _move_id(service: Service, named: object) -> str:
@@ -132,10 +132,10 @@ def _move_id(service: Service, named: object) -> str:
     return str(named) if "/" in str(named) else f"{service.client}/{named}"
 
 
-def _first_that_can(turn: Turn, word: WordSpoken, service: Service) -> Refusal | Consent:
+def _first_that_can(tx: Transaction, word: WordSpoken, service: Service) -> Refusal | Consent:
     refusals = []
     for tier in service.ladder:
-        result = _move(turn, word, service, tier)
+        result = _move(tx, word, service, tier)
         if isinstance(result, Consent):
             return result
         refusals.append((tier, result))
@@ -145,30 +145,30 @@ def _first_that_can(turn: Turn, word: WordSpoken, service: Service) -> Refusal |
     return Refusal(Reason.NO_TIER_LEFT, told)
 
 
-def _failback(turn: Turn, word: WordSpoken) -> Refusal | Consent:
-    service = turn.model.services.get(word.subject)
+def _failback(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
+    service = tx.model.services.get(word.subject)
     if service is None:
-        return _no_such_service(turn, word)
+        return _no_such_service(tx, word)
     refusal = _override_refusal(word)
     if refusal is not None:
         return refusal
-    if turn.incident(service) is not None and Reason.IN_INCIDENT.value not in _named(word):
-        return Refusal(Reason.IN_INCIDENT, f"{service.id}: {turn.state(service).incident} is open; recover first")
-    candidates = failback.candidates(turn.decided, turn.model, service)
+    if tx.incident(service) is not None and Reason.IN_INCIDENT.value not in _named(word):
+        return Refusal(Reason.IN_INCIDENT, f"{service.id}: {tx.state(service).incident} is open; recover first")
+    candidates = failback.candidates(tx.decided, tx.model, service)
     if word.options.get("move") is not None:
         candidates = [c for c in candidates if c == _move_id(service, word.options["move"])]
     if not candidates:
-        return _no_way_back(turn, service, word)
-    return _move(turn, word, service, Tier(candidates[0]))
+        return _no_way_back(tx, service, word)
+    return _move(tx, word, service, Tier(candidates[0]))
 
 
-def _no_way_back(turn: Turn, service: Service, word: WordSpoken) -> Refusal:
+def _no_way_back(tx: Transaction, service: Service, word: WordSpoken) -> Refusal:
     """Why no way back applies: it is at home only where its placement and the moves in effect say so."""
-    state, named = turn.state(service), word.options.get("move")
+    state, named = tx.state(service), word.options.get("move")
     declared = ", ".join(service.failback) or "none"
     if named is not None and _move_id(service, named) not in service.failback:
         return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no way back {str(named)!r}; it has {declared}")
-    engaged = [t.move for t in service.ladder if t.move in turn.decided.engaged]
+    engaged = [t.move for t in service.ladder if t.move in tx.decided.engaged]
     stands = f"{service.id} is {state.stands}"
     stands += f", by {', '.join(engaged)}" if engaged else ""
     if engaged or state.taken_out or state.place != service.home:
@@ -180,48 +180,48 @@ def _no_way_back(turn: Turn, service: Service, word: WordSpoken) -> Refusal:
     return Refusal(Reason.AT_HOME, f"{stands}; ways back declared: {declared}")
 
 
-def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: bool = False) -> Refusal | Consent:
+def _move(tx: Transaction, word: WordSpoken, service: Service, tier: Tier, again: bool = False) -> Refusal | Consent:
     """Begin this move, if the guards let a named operator do so; `override` names the guards put aside."""
     overrides = frozenset(overrides_.guards_named(word.options.get("override")))
-    move = turn.model.moves[tier.move]
-    at_work = turn.decided.run_for(service.id)
+    move = tx.model.moves[tier.move]
+    at_work = tx.decided.run_for(service.id)
     if at_work is not None:
         return Refusal(Reason.RESOURCE_BUSY, f"{at_work.id} ({at_work.started.move}) is at work for {service.id}")
     against = []
     for guard in policy.BY_HAND:
-        finding = guard(turn, service)
+        finding = guard(tx, service)
         if finding is not None and finding.reason not in overrides:
             return Refusal(finding.reason, finding.evidence)
         against += [f"{finding.reason.value}: {finding.evidence}"] if finding else []
-    handed = move.hand_over is not None and is_planned(turn, service)
+    handed = move.hand_over is not None and is_planned(tx, service)
     free = {Reason.COOLING_DOWN, *((Reason.RPO_UNKNOWN, Reason.RPO_EXCEEDED) if handed else ())}
-    since = turn.now() - ladder.PATIENCE_S
-    assessment = ladder.assess(turn, service, tier, since, again=again, aside=overrides | free)
+    since = tx.now() - ladder.PATIENCE_S
+    assessment = ladder.assess(tx, service, tier, since, again=again, aside=overrides | free)
     if assessment.state is r.TierState.FAILED and assessment.reason is Reason.FENCE_UNPROVEN:  # it may be by now
-        assessment = ladder.assess(turn, service, tier, since, again=True, aside=overrides | free)
+        assessment = ladder.assess(tx, service, tier, since, again=True, aside=overrides | free)
     if assessment.reason not in (Reason.TIER_CHOSEN, Reason.FENCE_UNPROVEN):
         return Refusal(assessment.reason, assessment.evidence)
-    places = ladder.to_fence(turn, service, move)
+    places = ladder.to_fence(tx, service, move)
     fenced = _place(str(word.options["fenced"]), places) if word.options.get("fenced") else None
     if word.options.get("fenced") and fenced is None:
         return Refusal(
             Reason.WRONG_PLACE, f"to be fenced: {', '.join(places) or 'nothing'}, not {word.options['fenced']!r}"
         )
-    refusal = None if handed or word.options.get("fence") else _fence_refusal(turn, service, move, fenced)
+    refusal = None if handed or word.options.get("fence") else _fence_refusal(tx, service, move, fenced)
     if refusal is not None:
         return refusal
     if move.id in service.failback:
-        soon = (f"{w.reason.value}: {w.evidence}" for w in failback.too_soon(turn.decided, service, turn.now()))
+        soon = (f"{w.reason.value}: {w.evidence}" for w in failback.too_soon(tx.decided, service, tx.now()))
         against += soon
     said = {a.partition(":")[0] for a in against} | {x.value for x in free if x is not Reason.COOLING_DOWN}
     against += (a for a in assessment.against if a.partition(":")[0] not in said)
     started = start_run(
-        turn,
+        tx,
         service,
         move.id,
         origin=r.Origin.MANUAL,
         reason=Reason.ASKED_BY_OPERATOR,
-        tier=_rung(service, move) if turn.incident(service) else None,
+        tier=_rung(service, move) if tx.incident(service) else None,
         who=word.who,
         why=word.why,
         word=word.id,
@@ -230,8 +230,8 @@ def _move(turn: Turn, word: WordSpoken, service: Service, tier: Tier, again: boo
     )
     told = "".join(f"; against {guard}" for guard in against)
     consent = Consent(Reason.ASKED_BY_OPERATOR, f"{started.id}: {move.id}, {assessment.evidence}{told}", started.id)
-    _accept(turn, word, consent)
-    run.advance(turn, started)
+    _accept(tx, word, consent)
+    run.advance(tx, started)
     return consent
 
 
@@ -239,9 +239,9 @@ def _rung(service: Service, move: Move) -> int | None:
     return next((n for n, t in enumerate(service.ladder, start=1) if t.move == move.id), None)
 
 
-def _fence_refusal(turn: Turn, service: Service, move: Move, fenced: str | None) -> Refusal | None:
+def _fence_refusal(tx: Transaction, service: Service, move: Move, fenced: str | None) -> Refusal | None:
     """A place that may be alive is fenced only when the word says so."""
-    waiting, asked = ladder.fence_asks(turn, service, move, turn.now() - ladder.PATIENCE_S, fenced)
+    waiting, asked = ladder.fence_asks(tx, service, move, tx.now() - ladder.PATIENCE_S, fenced)
     if not waiting and not asked:
         return None
     remedy = "say --fence to fence it, or --fenced PLACE to state that it cannot act"
@@ -267,8 +267,8 @@ def _override_refusal(word: WordSpoken) -> Refusal | None:
 # ---- runs
 
 
-def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
-    found = turn.decided.runs.get(word.subject)
+def _approve(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
+    found = tx.decided.runs.get(word.subject)
     if found is None:
         return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
     if (another := _another_plan(found, word)) is not None:
@@ -283,22 +283,22 @@ def _approve(turn: Turn, word: WordSpoken) -> Refusal | Consent:
     waiting = found.asks_a_person
     if step is None or not (waiting or found.human):
         return Refusal(Reason.NOT_WAITING, f"{found.id} is at {step.name if step else 'its end'}")
-    if new := plan.changed(turn, found):
+    if new := plan.changed(tx, found):
         return Refusal(Reason.PLAN_CHANGED, f"{found.id}: {new}")
     fenced = word.options.get("fenced")
     known = sorted(s.place for s in found.fences if s.place)
     place = _place(str(fenced), known) if fenced else None
     if fenced and place is None:
         return Refusal(Reason.WRONG_PLACE, f"{found.id} fences {', '.join(known) or 'nothing'}, not {fenced!r}")
-    turn.record(r.RunApproved(turn.now(), found.id, word.who, word.why, place))
+    tx.record(r.RunApproved(tx.now(), found.id, word.who, word.why, place))
     if step.state is r.StepState.LOOKING:
-        turn.record(r.StepRetried(turn.now(), found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
-    ends = approving.held_back(turn, found)
+        tx.record(r.StepRetried(tx.now(), found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
+    ends = approving.held_back(tx, found)
     told = f"goes on, plan {found.started.plan_digest}"
     told = f"is approved, and as things stand it ends and changes nothing: {ends}" if ends else told
     consent = Consent(Reason.APPROVED, f"{found.id} {told}", found.id)
-    _accept(turn, word, consent)
-    run.advance(turn, found)
+    _accept(tx, word, consent)
+    run.advance(tx, found)
     return consent
 
 
@@ -315,67 +315,67 @@ def _place(named: str, known: list[str]) -> str | None:
     return next((p for p in known if named in (p, p.rpartition("/")[2])), None)
 
 
-def _reject(turn: Turn, word: WordSpoken) -> Refusal | Consent:
-    found = turn.decided.runs.get(word.subject)
+def _reject(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
+    found = tx.decided.runs.get(word.subject)
     if found is None:
         return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
     if not found.asks_a_person:
         return Refusal(Reason.NOT_WAITING, f"{found.id} is not waiting for an approval")
     consent = Consent(Reason.NOT_APPROVED, f"{found.id} is not approved", found.id)
-    _accept(turn, word, consent)
-    endings.cancel(turn, found, Reason.NOT_APPROVED, f"by {word.who}: {word.why or 'no reason given'}")
+    _accept(tx, word, consent)
+    endings.cancel(tx, found, Reason.NOT_APPROVED, f"by {word.who}: {word.why or 'no reason given'}")
     return consent
 
 
-def _abort(turn: Turn, word: WordSpoken) -> Refusal | Consent:
-    found = turn.decided.runs.get(word.subject)
+def _abort(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
+    found = tx.decided.runs.get(word.subject)
     if found is None:
         return Refusal(Reason.NO_SUCH_RUN, f"no run {word.subject!r}")
     if found.ended is not None:
         return Refusal(Reason.ALREADY_ENDED, f"{found.id} ended: {found.ended.reason.value}")
     consent = Consent(Reason.ABORTED, f"{found.id} is being stopped", found.id)
-    _accept(turn, word, consent)
-    turn.record(r.AbortAsked(turn.now(), found.id, word.who, word.why))
-    run.abort(turn, found)
+    _accept(tx, word, consent)
+    tx.record(r.AbortAsked(tx.now(), found.id, word.who, word.why))
+    run.abort(tx, found)
     return consent
 
 
 # ---- standing words
 
 
-def _standing(turn: Turn, word: WordSpoken) -> Refusal | Consent:
+def _standing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     """Hold, maintenance, suspicion, and their ends; the record itself takes effect."""
-    clients = {s.client for s in turn.model.services.values()}
-    if word.subject not in (EVERYTHING, *turn.model.services, *clients):
-        return _no_such_service(turn, word)
+    clients = {s.client for s in tx.model.services.values()}
+    if word.subject not in (EVERYTHING, *tx.model.services, *clients):
+        return _no_such_service(tx, word)
     if word.kind is WordKind.RESUME:
-        braked = any(covers(word.subject, s.id) and is_braked(turn, s) for s in turn.model.services.values())
-        if word.subject not in turn.decided.holds and not braked:
-            held = ", ".join(standing_words.with_its_client(word.subject, turn.decided.holds)) or "nothing"
+        braked = any(covers(word.subject, s.id) and is_braked(tx, s) for s in tx.model.services.values())
+        if word.subject not in tx.decided.holds and not braked:
+            held = ", ".join(standing_words.with_its_client(word.subject, tx.decided.holds)) or "nothing"
             return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
     if word.kind is WordKind.MAINTENANCE:
         for_s = word.options.get("for_s")
         if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s < LONGEST_S:
             return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length of less than ten years: --for 2h")
-        told = f"{word.subject} for {show_duration(for_s)}{standing_words.goes_on(turn, word.subject)}"
-        return Consent(Reason.IN_MAINTENANCE, told, ends_at=turn.now() + for_s)
-    if (nothing := standing_words.nothing_to_end(turn, word)) is not None:
+        told = f"{word.subject} for {show_duration(for_s)}{standing_words.goes_on(tx, word.subject)}"
+        return Consent(Reason.IN_MAINTENANCE, told, ends_at=tx.now() + for_s)
+    if (nothing := standing_words.nothing_to_end(tx, word)) is not None:
         return Refusal(Reason.NOT_HELD, nothing)
-    still = standing_words.still_isolated(turn, word.subject) if word.kind is WordKind.CLEAR else ""
-    still += standing_words.still_stands(turn, word)
-    still += standing_words.goes_on(turn, word.subject) if word.kind is WordKind.HOLD else ""
+    still = standing_words.still_isolated(tx, word.subject) if word.kind is WordKind.CLEAR else ""
+    still += standing_words.still_stands(tx, word)
+    still += standing_words.goes_on(tx, word.subject) if word.kind is WordKind.HOLD else ""
     return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}{still}")
 
 
-def _no_such_service(turn: Turn, word: WordSpoken) -> Refusal:
-    known = sorted(turn.model.services)
+def _no_such_service(tx: Transaction, word: WordSpoken) -> Refusal:
+    known = sorted(tx.model.services)
     own = standing_words.with_its_client(word.subject, known)  # or nobody's, if it is misspelt
     return Refusal(
         Reason.NO_SUCH_SERVICE, f"no service {word.subject!r}; there are {', '.join(own or known) or 'none'}"
     )
 
 
-_HEARD: dict[WordKind, Callable[[Turn, WordSpoken], Refusal | Consent]] = {
+_HEARD: dict[WordKind, Callable[[Transaction, WordSpoken], Refusal | Consent]] = {
     WordKind.FAILOVER: _failover,
     WordKind.FAILBACK: _failback,
     WordKind.APPROVE: _approve,

@@ -19,7 +19,7 @@ from orchestrator.core.health.detector import Row
 from orchestrator.core.health.references import blind, in_sight_at, reference_at
 from orchestrator.core.model import Check, Model
 from orchestrator.core.resting import Resting
-from orchestrator.core.turn import FOREVER, Turn
+from orchestrator.core.transaction import FOREVER, Transaction
 
 Changed = dict[str, Row | None]
 
@@ -156,28 +156,28 @@ class Detectors:
         again = again and not suspended and (row.bad_streak > check.fall or not row.bad_streak)
         return Heard(check, row, verdict, suspended, seen.answer is Answer.GOOD, again)
 
-    def follow(self, turn: Turn, heard: Heard) -> bool:
+    def follow(self, tx: Transaction, heard: Heard) -> bool:
         """See to what an answer brought; whether anything but its row may have changed."""
         check, row, verdict, suspended, good, again = heard
         if suspended:
             self._suspended.add(check.id)
             self._watch(check.id)
-            turn.ask_now(turn.references(check.vantage))
-        changed = self._set_verdict(turn, check, row, verdict)
+            tx.ask_now(tx.references(check.vantage))
+        changed = self._set_verdict(tx, check, row, verdict)
         if check.reference and good:
-            changed |= self._confirm_silences(turn, check.vantage)
+            changed |= self._confirm_silences(tx, check.vantage)
         return changed or (not again and (check.id in self._resting.awaited or check.reference))
 
-    def _confirm_silences(self, turn: Turn, vantage: str) -> bool:
+    def _confirm_silences(self, tx: Transaction, vantage: str) -> bool:
         changed = False
         for name in [c for c in self.rows if c in self._suspended] if self._suspended else ():
             row, check = self.rows[name], self._checks[name]
             if row.suspended_at is None:
                 self._suspended.discard(name)
             elif check.vantage == vantage:
-                verdict = detector.reconsider(row, check, turn.reference_at(vantage, row.last_silent_at), turn.now())
+                verdict = detector.reconsider(row, check, tx.reference_at(vantage, row.last_silent_at), tx.now())
                 self.changed[name] = row
-                changed |= self._set_verdict(turn, check, row, verdict)
+                changed |= self._set_verdict(tx, check, row, verdict)
         return changed
 
     # ---- time
@@ -199,50 +199,50 @@ class Detectors:
                 self._watch(name, not_before=now + check.every_s)
         return None
 
-    def reconsider(self, turn: Turn) -> bool:
+    def reconsider(self, tx: Transaction) -> bool:
         """Let time tell: silences that no reference confirmed, and checks without any answer for too long."""
         changed = False
-        while (name := self.overdue(turn.now())) is not None:
+        while (name := self.overdue(tx.now())) is not None:
             self._timers.drop()
             row, check = self.rows[name], self._checks[name]
-            confirmed_at = turn.reference_at(check.vantage, row.last_silent_at)
-            verdict = detector.reconsider(row, check, confirmed_at, turn.now())
+            confirmed_at = tx.reference_at(check.vantage, row.last_silent_at)
+            verdict = detector.reconsider(row, check, confirmed_at, tx.now())
             if verdict is not row.verdict:
                 self.changed[name] = row
-                changed |= self._set_verdict(turn, check, row, verdict)
-            self._watch(name, not_before=turn.now() + check.every_s)
+                changed |= self._set_verdict(tx, check, row, verdict)
+            self._watch(name, not_before=tx.now() + check.every_s)
         return changed
 
     def _watch(self, check: str, not_before: float = 0.0) -> None:
         """Reconsider this check when time alone may change its verdict."""
         self._timers.set(check, max(detector.wake_at(self.rows[check], self._checks[check]), not_before))
 
-    def _set_verdict(self, turn: Turn, check: Check, row: Row, verdict: r.Verdict) -> bool:
+    def _set_verdict(self, tx: Transaction, check: Check, row: Row, verdict: r.Verdict) -> bool:
         if verdict is row.verdict:
             return False
         was, row.verdict = row.verdict, verdict
         self._resting.rouse(check.id)
         first_bad_at = row.first_bad_at
         if verdict is r.Verdict.DOWN and first_bad_at is None:  # by its window
-            first_bad_at = next((at for at, rtt_s in row.window if rtt_s < 0), turn.now())
-        evidence = detector.evidence(row, check, turn.now())
-        turn.record(r.VerdictChanged(turn.now(), check.id, was, verdict, first_bad_at, evidence, dict(row.measures)))
+            first_bad_at = next((at for at, rtt_s in row.window if rtt_s < 0), tx.now())
+        evidence = detector.evidence(row, check, tx.now())
+        tx.record(r.VerdictChanged(tx.now(), check.id, was, verdict, first_bad_at, evidence, dict(row.measures)))
         return True
 
     # ---- models and controllers
 
-    def configure(self, turn: Turn, model: Model) -> None:
+    def configure(self, tx: Transaction, model: Model) -> None:
         """Another model is in force: changed checks start unknown again."""
         before = self._checks
         self._learn(model)
-        turn.configure(model, self.references)
+        tx.configure(model, self.references)
         for name in list(self.rows):
             if name not in model.checks or model.checks[name] != before.get(name):
                 was = self.rows.pop(name).verdict
                 self.changed[name] = None
                 if was is not r.Verdict.UNKNOWN:
                     evidence = f"{name}: {'changed' if name in model.checks else 'removed'} by the configuration"
-                    turn.record(r.VerdictChanged(turn.now(), name, was, r.Verdict.UNKNOWN, None, evidence))
+                    tx.record(r.VerdictChanged(tx.now(), name, was, r.Verdict.UNKNOWN, None, evidence))
         self._suspended &= self.rows.keys()
         self._timers.clear()
         for name in self.rows:

@@ -15,40 +15,40 @@ from orchestrator.core.model import Mode, Move, Service
 from orchestrator.core.records import Origin
 from orchestrator.core.rules import policy
 from orchestrator.core.state.decided import Run, covers
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 
-def consequences(turn: Turn, run: Run) -> Iterator[str]:
+def consequences(tx: Transaction, run: Run) -> Iterator[str]:
     """One sentence each: what is fenced or stopped and whether it answers now, what is lost, who is at work."""
-    service, move = turn.model.services.get(run.started.service), turn.model.moves.get(run.started.move)
+    service, move = tx.model.services.get(run.started.service), tx.model.moves.get(run.started.move)
     if service is None or move is None:
         return
-    if why := held_back(turn, run):
+    if why := held_back(tx, run):
         yield f"as things stand {run.id} ends, and nothing is fenced or moved: {why}"
         return
     for step in run.fences:
         if not step.over and step.place is not None:
-            yield _fenced(turn, service, move, step.place, hand_over=step.hand_over)
-            yield from _others(turn, service, step.place)
+            yield _fenced(tx, service, move, step.place, hand_over=step.hand_over)
+            yield from _others(tx, service, step.place)
     if run.execute is not None and not run.execute.over:
-        yield from _lost(turn, service, move)  # else the data were opened already, as its steps tell
-    yield from _at_work(turn, service)
+        yield from _lost(tx, service, move)  # else the data were opened already, as its steps tell
+    yield from _at_work(tx, service)
 
 
-def held_back(turn: Turn, run: Run) -> str:
+def held_back(tx: Transaction, run: Run) -> str:
     """Why a run would end before it changes anything, though it is approved; empty: nothing known is in its way."""
-    service = turn.model.services.get(run.started.service)
+    service = tx.model.services.get(run.started.service)
     if service is None or run.started.origin is not Origin.AUTOMATIC or run.committed:
         return ""
-    finding = policy.objection(turn, service, policy.BEFORE_ACTING)
+    finding = policy.objection(tx, service, policy.BEFORE_ACTING)
     if finding is not None:
         return f"{finding.reason.value}: {finding.evidence}"
     return f"{service.id} is now in mode observe" if service.mode is Mode.OBSERVE else ""
 
 
-def _fenced(turn: Turn, service: Service, move: Move, place_id: str, *, hand_over: bool) -> str:
-    place = turn.model.places.get(place_id)
-    found = alive(turn, place_id)
+def _fenced(tx: Transaction, service: Service, move: Move, place_id: str, *, hand_over: bool) -> str:
+    place = tx.model.places.get(place_id)
+    found = alive(tx, place_id)
     if hand_over and move.hand_over is not None:
         done = f"{service.id} is stopped at {place_id} by {move.hand_over.playbook.path}"
     elif place is not None and place.fence is not None:
@@ -87,63 +87,63 @@ class Signs:
     unknown: int = 0
 
 
-def alive(turn: Turn, place_id: str) -> Signs:
+def alive(tx: Transaction, place_id: str) -> Signs:
     """What of this place answers; what proves or tells that it is out is no sign of life."""
     found = Signs()
-    place = turn.model.places.get(place_id)
+    place = tx.model.places.get(place_id)
     if place is None:
         return found
     domains = place.domains | {place.id}
     fence = place.fence
     about = [*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when else ())] if fence else []
-    for check in turn.model.checks.values():
+    for check in tx.model.checks.values():
         if check.client != place.client or not domains & check.domains or check.id in about or check.reference:
             continue
         found.asked += 1
-        row = turn.rows().get(check.id)
-        if row is None or row.last_answer is Answer.NONE or turn.now() - row.last_sent_at > check.stale_after_s:
+        row = tx.rows().get(check.id)
+        if row is None or row.last_answer is Answer.NONE or tx.now() - row.last_sent_at > check.stale_after_s:
             found.unknown += 1
         elif row.last_answer is Answer.SILENT:
-            found.unknown += turn.blind(check.vantage)
+            found.unknown += tx.blind(check.vantage)
         else:
             answers = found.well if row.last_answer is Answer.GOOD else found.badly
             name = f"{check.client}/{check.host}" if check.host else check.id
-            ago_s = max(0.0, turn.now() - row.last_sent_at)
+            ago_s = max(0.0, tx.now() - row.last_sent_at)
             answers[name] = min(ago_s, answers.get(name, ago_s))
     return found
 
 
-def _others(turn: Turn, service: Service, place_id: str) -> Iterator[str]:
+def _others(tx: Transaction, service: Service, place_id: str) -> Iterator[str]:
     """Other services that run at a place that is about to be fenced, and are well."""
     well = [
         s.id
-        for s in turn.model.services.values()
+        for s in tx.model.services.values()
         if s.id != service.id
-        and (state := turn.decided.services.get(s.id)) is not None
+        and (state := tx.decided.services.get(s.id)) is not None
         and state.place == place_id
         and not state.taken_out
-        and turn.health(s) in USABLE
+        and tx.health(s) in USABLE
     ]
     if well:
         yield f"at {place_id} {named(well)} {'works' if len(well) == 1 else 'work'} too"
 
 
-def _lost(turn: Turn, service: Service, move: Move) -> Iterator[str]:
+def _lost(tx: Transaction, service: Service, move: Move) -> Iterator[str]:
     if move.to is None:
         return
-    age_s = turn.data_age_s(move.data_age, turn.now()) if move.data_age is not None else None
+    age_s = tx.data_age_s(move.data_age, tx.now()) if move.data_age is not None else None
     if age_s is not None:
         yield f"at most the last {show_duration(age_s)} of data are lost: the age of what is at {move.to}"
     elif service.rpo_s is not None or move.data_age is not None:
         yield f"it is not known how much data would be lost: nothing has measured the data at {move.to}"
 
 
-def _at_work(turn: Turn, service: Service) -> Iterator[str]:
-    for subject, word in turn.decided.holds.items():
+def _at_work(tx: Transaction, service: Service) -> Iterator[str]:
+    for subject, word in tx.decided.holds.items():
         if covers(subject, service.id):
             yield f"{word.who} holds {subject}" + (f": {word.why}" if word.why else "")
-    for name, ends_at in turn.decided.maintenance.items():
+    for name, ends_at in tx.decided.maintenance.items():
         subject = name.partition("#")[0]
-        if covers(subject, service.id) and turn.now() < ends_at:
-            left = show_duration(ends_at - turn.now())
+        if covers(subject, service.id) and tx.now() < ends_at:
+            left = show_duration(ends_at - tx.now())
             yield f"{subject} is in maintenance for another {left}: somebody may be at work"

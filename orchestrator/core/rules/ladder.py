@@ -15,7 +15,7 @@ from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tie
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState, Verdict
 from orchestrator.core.rules import failback
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 PATIENCE_S = 3.0  # how long an unknown precondition may delay the choice of a tier
 
@@ -32,10 +32,10 @@ class Assessment:
     against: tuple[str, ...] = ()
 
 
-def assess_ladder(turn: Turn, service: Service, since: float) -> list[Assessment]:
+def assess_ladder(tx: Transaction, service: Service, since: float) -> list[Assessment]:
     """Every tier's prospects, in order. `since`: when patience with unknown preconditions began."""
-    found = [assess(turn, service, tier, since) for tier in service.ladder]
-    return _spend_budget(turn, service, found)
+    found = [assess(tx, service, tier, since) for tier in service.ladder]
+    return _spend_budget(tx, service, found)
 
 
 def chosen(assessments: list[Assessment]) -> int | None:
@@ -47,7 +47,7 @@ def chosen(assessments: list[Assessment]) -> int | None:
 
 
 def assess(
-    turn: Turn,
+    tx: Transaction,
     service: Service,
     tier: Tier,
     since: float,
@@ -60,37 +60,37 @@ def assess(
     `again`: a named person wants this very move, so that having failed before is no objection. `aside`: objections
     that they put aside.
     """
-    move = turn.model.moves[tier.move]
-    incident = turn.incident(service)
+    move = tx.model.moves[tier.move]
+    incident = tx.incident(service)
     if incident is not None and not again:
         for ledger in incident.tiers.values():
             if ledger.move == move.id and ledger.state is TierState.FAILED:
                 return Assessment(move.id, TierState.FAILED, ledger.reason, ledger.evidence)
-        shared = _failed_elsewhere(turn, service, move, incident.episode_first_bad_at)
+        shared = _failed_elsewhere(tx, service, move, incident.episode_first_bad_at)
         if shared is not None:
             return shared
     against: list[str] = []
-    for no in _objections(turn, service, tier, move, since):
+    for no in _objections(tx, service, tier, move, since):
         if no.reason not in aside:
             return no
         against.append(f"{no.reason.value}: {no.evidence}")
-    busy = held_up(turn, move)
+    busy = held_up(tx, move)
     if busy is not None:
         return busy
-    waiting, asked = fence_asks(turn, service, move, since)
+    waiting, asked = fence_asks(tx, service, move, since)
     if waiting:
         return Assessment(move.id, TierState.WAITING, Reason.FENCE_UNPROVEN, waiting, against=tuple(against))
-    evidence = _prospect(turn, move, _left_s(turn, service))
+    evidence = _prospect(tx, move, _left_s(tx, service))
     return Assessment(move.id, TierState.WAITING, Reason.TIER_CHOSEN, evidence, tuple(asked), tuple(against))
 
 
-def held_up(turn: Turn, move: Move) -> Assessment | None:
+def held_up(tx: Transaction, move: Move) -> Assessment | None:
     """Recoveries outlived their block, four at once (openark/orchestrator#1217): time releases nothing.
 
     Asked for a failback by itself too: two services may share a way back, or what it holds.
     """
     for resource in move.holds:
-        holder = turn.decided.holder_of(resource)
+        holder = tx.decided.holder_of(resource)
         if holder is not None:
             evidence = f"{resource} is held by {holder.id} ({holder.started.move} for {holder.started.service})"
             if holder.human is not None:  # waiting here would be for ever
@@ -99,21 +99,21 @@ def held_up(turn: Turn, move: Move) -> Assessment | None:
     return None
 
 
-def to_fence(turn: Turn, service: Service, move: Move) -> list[str]:
+def to_fence(tx: Transaction, service: Service, move: Move) -> list[str]:
     """The places that might be acting and are not where the move leads, in a stable order."""
     if move.to is None or not service.exclusive:
         return []
-    return sorted(turn.state(service).may_act - {move.to})
+    return sorted(tx.state(service).may_act - {move.to})
 
 
-def taken_over(turn: Turn, service: Service) -> list[str]:
+def taken_over(tx: Transaction, service: Service) -> list[str]:
     """Where it may act while the place that it is still counted at was taken out: a promotion failed half way."""
-    place, may_act = turn.state(service).place, turn.state(service).may_act
+    place, may_act = tx.state(service).place, tx.state(service).may_act
     return sorted(may_act) if service.exclusive and place is not None and place not in may_act else []
 
 
 def fence_asks(
-    turn: Turn, service: Service, move: Move, since: float, vouched: str | None = None
+    tx: Transaction, service: Service, move: Move, since: float, vouched: str | None = None
 ) -> tuple[str, list[str]]:
     """What to wait for (or ``), and why a person must decide to fence, for every place to be left.
 
@@ -123,32 +123,32 @@ def fence_asks(
     `vouched`: a place that a named person states to be out.
     """
     asked = []
-    for place_id in to_fence(turn, service, move):
+    for place_id in to_fence(tx, service, move):
         if place_id == vouched:
             continue
-        fence = place.fence if (place := turn.model.places.get(place_id)) else None
+        fence = place.fence if (place := tx.model.places.get(place_id)) else None
         if fence is None:
             asked.append(f"{Reason.NO_FENCE.value}: nothing in the plan can prove that {place_id} is out")
             continue
-        if turn.says(fence.proven_when) is Verdict.UP or fence.automatic is FenceBy.ALWAYS:
+        if tx.says(fence.proven_when) is Verdict.UP or fence.automatic is FenceBy.ALWAYS:
             continue
         if fence.automatic is FenceBy.NEVER or fence.dark_when is None:
             asked.append(f"{Reason.FENCE_NOT_AUTOMATIC.value}: {place_id} may be alive; its fence is never automatic")
             continue
-        dark = turn.says(fence.dark_when)
+        dark = tx.says(fence.dark_when)
         if dark is Verdict.UP:
-            sighted = _sighted(turn, place_id, fence)
-            if sighted and turn.now() < since + PATIENCE_S:
-                turn.wake(since + PATIENCE_S)
+            sighted = _sighted(tx, place_id, fence)
+            if sighted and tx.now() < since + PATIENCE_S:
+                tx.wake(since + PATIENCE_S)
                 return sighted, []
             asked += [sighted] if sighted else []
             continue
-        evidence = turn.behind(fence.dark_when, dark)
-        coming = any((row := turn.rows().get(c)) and row.good_streak for c in fence.dark_when.checks())
-        if (dark is Verdict.UNKNOWN or coming) and turn.now() < since + PATIENCE_S:
-            turn.wake(since + PATIENCE_S)
+        evidence = tx.behind(fence.dark_when, dark)
+        coming = any((row := tx.rows().get(c)) and row.good_streak for c in fence.dark_when.checks())
+        if (dark is Verdict.UNKNOWN or coming) and tx.now() < since + PATIENCE_S:
+            tx.wake(since + PATIENCE_S)
             return f"waiting for an answer about {place_id}'s power: {evidence}", []
-        said = [turn.rows()[c].last_answer for c in fence.dark_when.checks() if c in turn.rows()]
+        said = [tx.rows()[c].last_answer for c in fence.dark_when.checks() if c in tx.rows()]
         if dark is Verdict.UNKNOWN or (said and all(a is Answer.SILENT for a in said)):  # a silent console says nothing
             asked.append(f"{Reason.FENCE_UNPROVEN.value}: whether {place_id} has power is unknown: {evidence}")
         else:
@@ -156,23 +156,21 @@ def fence_asks(
     return "", asked
 
 
-def _sighted(turn: Turn, place_id: str, fence: Fence) -> str:
+def _sighted(tx: Transaction, place_id: str, fence: Fence) -> str:
     """A place said to be dark that has just answered is not dark: a fresh positive sighting vetoes (repmgr#821)."""
-    place = turn.model.places[place_id]
+    place = tx.model.places[place_id]
     spoken = {*(fence.dark_when.checks() if fence.dark_when else ()), *fence.proven_when.checks()}
-    since = turn.now() - turn.limits(place.client).sighting_s
-    for name, row in turn.rows().items():
-        check = turn.model.checks[name]
+    since = tx.now() - tx.limits(place.client).sighting_s
+    for name, row in tx.rows().items():
+        check = tx.model.checks[name]
         if name in spoken or not place.domains & check.domains or row.last_good_at is None or row.last_good_at < since:
             continue
-        ago = show_duration(turn.now() - row.last_good_at)
-        return (
-            f"{Reason.SEEN_ALIVE.value}: {place_id} is said to be dark, and answered {ago} ago: {turn.evidence(name)}"
-        )
+        ago = show_duration(tx.now() - row.last_good_at)
+        return f"{Reason.SEEN_ALIVE.value}: {place_id} is said to be dark, and answered {ago} ago: {tx.evidence(name)}"
     return ""
 
 
-def data_loss(turn: Turn, service: Service, move: Move, accept_loss_s: float | None) -> tuple[Reason, str] | None:
+def data_loss(tx: Transaction, service: Service, move: Move, accept_loss_s: float | None) -> tuple[Reason, str] | None:
     """Why the data found at the move's destination would not do; None when it would (GitHub, October 2018).
 
     The age is that of the last sample plus the time since: nothing is known of what was lost meanwhile.
@@ -181,9 +179,9 @@ def data_loss(turn: Turn, service: Service, move: Move, accept_loss_s: float | N
         return None
     if move.data_age is None:
         return Reason.RPO_UNKNOWN, f"{move.id} names no check for the age of its data"
-    age_s = turn.data_age_s(move.data_age, turn.now())
+    age_s = tx.data_age_s(move.data_age, tx.now())
     if age_s is None:
-        return Reason.RPO_UNKNOWN, turn.evidence(move.data_age)
+        return Reason.RPO_UNKNOWN, tx.evidence(move.data_age)
     allowed_s = max(service.rpo_s, accept_loss_s or 0.0)
     if age_s > allowed_s:
         return Reason.RPO_EXCEEDED, f"data {show_duration(age_s)} old, {show_duration(allowed_s)} allowed"
@@ -194,48 +192,48 @@ def _no(move: Move, reason: Reason, evidence: str) -> Assessment:
     return Assessment(move.id, TierState.INELIGIBLE, reason, evidence)
 
 
-def books_of(turn: Turn, service: Service, move: Move) -> list[Playbook]:
+def books_of(tx: Transaction, service: Service, move: Move) -> list[Playbook]:
     """Every playbook that the move may run for this service now."""
-    places = [turn.model.places.get(name) for name in to_fence(turn, service, move)]
+    places = [tx.model.places.get(name) for name in to_fence(tx, service, move)]
     fences = [move.hand_over, *(place.fence for place in places if place)]
-    here = turn.model.places.get(turn.state(service).place or "")
+    here = tx.model.places.get(tx.state(service).place or "")
     books = [move.prepare, move.playbook, move.finish, *(f.playbook for f in fences if f)]
     return [book for book in (*books, here.isolate.playbook if here and here.isolate else None) if book]
 
 
-def _edited(turn: Turn, service: Service, move: Move) -> Iterator[Assessment]:
+def _edited(tx: Transaction, service: Service, move: Move) -> Iterator[Assessment]:
     """What was approved, or decided upon, is not what would run: files were edited, and not loaded."""
-    for book in books_of(turn, service, move) if turn.decided.edited else ():
-        if evidence := turn.decided.edited.get(book.digest):
+    for book in books_of(tx, service, move) if tx.decided.edited else ():
+        if evidence := tx.decided.edited.get(book.digest):
             yield _no(move, Reason.PLAN_CHANGED, evidence)
             return
 
 
-def _objections(turn: Turn, service: Service, tier: Tier, move: Move, since: float) -> Iterator[Assessment]:
+def _objections(tx: Transaction, service: Service, tier: Tier, move: Move, since: float) -> Iterator[Assessment]:
     """All that speaks against this tier, the first first; whoever asks stops at the first that counts."""
-    yield from _edited(turn, service, move)
-    yield from _cannot_start(turn, service, move)
-    yield from _not_viable(turn, move, since)
-    yield from _engaged(turn, move)
-    yield from _too_late(turn, service, tier, move)
+    yield from _edited(tx, service, move)
+    yield from _cannot_start(tx, service, move)
+    yield from _not_viable(tx, move, since)
+    yield from _engaged(tx, move)
+    yield from _too_late(tx, service, tier, move)
 
 
-def _cannot_start(turn: Turn, service: Service, move: Move) -> Iterator[Assessment]:
-    state = turn.state(service)
+def _cannot_start(tx: Transaction, service: Service, move: Move) -> Iterator[Assessment]:
+    state = tx.state(service)
     place, stands = state.place, f"{service.id} is {state.stands}"
     if move.to is not None and move.to == place:
         yield _no(move, Reason.WRONG_PLACE if state.taken_out else Reason.ALREADY_THERE, stands)
     if move.leaves and place not in move.leaves:
         starts = ", ".join(sorted(move.leaves))
         yield _no(move, Reason.WRONG_PLACE, f"{stands}, the move starts from {starts}")
-    if move.to is None and (elsewhere := taken_over(turn, service)):
+    if move.to is None and (elsewhere := taken_over(tx, service)):
         evidence = f"{place} is out, and {', '.join(elsewhere)} may act: nothing is started at both"
         yield _no(move, Reason.WRONG_PLACE, evidence)
 
 
-def _failed_elsewhere(turn: Turn, service: Service, move: Move, since: float) -> Assessment | None:
+def _failed_elsewhere(tx: Transaction, service: Service, move: Move, since: float) -> Assessment | None:
     """A shared move that failed for another service in this outage is not run again for this one."""
-    for run in turn.decided.runs.values():
+    for run in tx.decided.runs.values():
         started = run.started
         if started.move != move.id or started.service == service.id or run.ended is None or run.ended.at < since:
             continue
@@ -244,74 +242,74 @@ def _failed_elsewhere(turn: Turn, service: Service, move: Move, since: float) ->
     return None
 
 
-def _not_viable(turn: Turn, move: Move, since: float) -> Iterator[Assessment]:
+def _not_viable(tx: Transaction, move: Move, since: float) -> Iterator[Assessment]:
     """Failed over to nothing viable, and killed the only working link for it (opnsense/core#9789, #4160)."""
     if move.viable_when is None:
         return
-    verdict = turn.says(move.viable_when)
+    verdict = tx.says(move.viable_when)
     if verdict is Verdict.DOWN:
-        yield _no(move, Reason.NOT_VIABLE, turn.behind(move.viable_when, Verdict.DOWN))
+        yield _no(move, Reason.NOT_VIABLE, tx.behind(move.viable_when, Verdict.DOWN))
         return
-    doubtful = [c for c in move.viable_when.checks() if turn.in_doubt(c)]
-    if doubtful and turn.now() < since + PATIENCE_S:  # its verdict is about to fall: do not choose it a moment before
-        turn.wake(since + PATIENCE_S)
-        yield Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, turn.evidence(doubtful[0]))
+    doubtful = [c for c in move.viable_when.checks() if tx.in_doubt(c)]
+    if doubtful and tx.now() < since + PATIENCE_S:  # its verdict is about to fall: do not choose it a moment before
+        tx.wake(since + PATIENCE_S)
+        yield Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, tx.evidence(doubtful[0]))
     if verdict is Verdict.UNKNOWN:
-        evidence = turn.behind(move.viable_when, Verdict.UNKNOWN)
-        if turn.now() < since + PATIENCE_S:
-            turn.wake(since + PATIENCE_S)
+        evidence = tx.behind(move.viable_when, Verdict.UNKNOWN)
+        if tx.now() < since + PATIENCE_S:
+            tx.wake(since + PATIENCE_S)
             yield Assessment(move.id, TierState.WAITING, Reason.VIABILITY_UNKNOWN, evidence)
         else:
             yield _no(move, Reason.VIABILITY_UNKNOWN, evidence)
 
 
-def _engaged(turn: Turn, move: Move) -> Iterator[Assessment]:
-    lasts = move.done_when is not None or any(m.undoes == move.id for m in turn.model.moves.values())
-    engaged = lasts and move.id in turn.decided.engaged  # a restart is over when it is done, and may be done again
-    if engaged and not (move.done_when and turn.says(move.done_when) is Verdict.DOWN):  # re-checked, not believed
-        yield _no(move, Reason.ALREADY_ENGAGED, f"in effect since {turn.decided.engaged[move.id]}")
+def _engaged(tx: Transaction, move: Move) -> Iterator[Assessment]:
+    lasts = move.done_when is not None or any(m.undoes == move.id for m in tx.model.moves.values())
+    engaged = lasts and move.id in tx.decided.engaged  # a restart is over when it is done, and may be done again
+    if engaged and not (move.done_when and tx.says(move.done_when) is Verdict.DOWN):  # re-checked, not believed
+        yield _no(move, Reason.ALREADY_ENGAGED, f"in effect since {tx.decided.engaged[move.id]}")
 
 
-def _too_late(turn: Turn, service: Service, tier: Tier, move: Move) -> Iterator[Assessment]:
+def _too_late(tx: Transaction, service: Service, tier: Tier, move: Move) -> Iterator[Assessment]:
     """No return by itself to what just failed (GitHub, September 2012), and no promotion of data that is too old."""
-    left_at = turn.state(service).left.get(move.to or "")
-    if left_at is not None and turn.now() - left_at < service.cool_down_s:
-        turn.wake(left_at + service.cool_down_s)
+    left_at = tx.state(service).left.get(move.to or "")
+    if left_at is not None and tx.now() - left_at < service.cool_down_s:
+        tx.wake(left_at + service.cool_down_s)
         # Not how long ago: it stands there for as long as it is so.
-        wrong = failback.went_wrong(turn.decided, service, move.to or "")
+        wrong = failback.went_wrong(tx.decided, service, move.to or "")
         evidence = f"{wrong} less than {show_duration(service.cool_down_s)} ago"
         yield _no(move, Reason.COOLING_DOWN, evidence)
-    loss = data_loss(turn, service, move, tier.accept_loss_s)
+    loss = data_loss(tx, service, move, tier.accept_loss_s)
     if loss is not None:
         yield _no(move, *loss)
 
 
-def _left_s(turn: Turn, service: Service) -> float | None:
+def _left_s(tx: Transaction, service: Service) -> float | None:
     """What is left of the RTO; None without an incident."""
-    incident = turn.incident(service)
-    return incident.clock_at + service.rto_s - turn.now() if incident is not None else None
+    incident = tx.incident(service)
+    return incident.clock_at + service.rto_s - tx.now() if incident is not None else None
 
 
-def _prospect(turn: Turn, move: Move, left_s: float | None) -> str:
-    usual_s = turn.usual_s(move.id)
+def _prospect(tx: Transaction, move: Move, left_s: float | None) -> str:
+    usual_s = tx.usual_s(move.id)
     if usual_s is None:
         return "no history: assumed to fit" if left_s is None or left_s > 0 else "no history"
-    return f"usually {show_duration(usual_s)} ({counted(len(turn.decided.durations[move.id]), 'run')})"
+    return f"usually {show_duration(usual_s)} ({counted(len(tx.decided.durations[move.id]), 'run')})"
 
 
-def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list[Assessment]:
+def _spend_budget(tx: Transaction, service: Service, found: list[Assessment]) -> list[Assessment]:
     """Pass over tiers that usually take longer than the budget left, while another fits.
 
     The RTO was missed waiting for a restore that everybody knew takes hours: the 90th percentile of a tier's history
     decides, and not its place on the ladder alone.
     """
-    left_s = _left_s(turn, service)
+    left_s = _left_s(tx, service)
     if left_s is None:
         return found
     left = f"{show_duration(left_s)} of the RTO left" if left_s > 0 else f"the RTO exceeded by {show_duration(-left_s)}"
 
     def fits(assessment: Assessment) -> bool:
-        usual_s = turn.usual_s(assessment.move)
+        usual_s = tx.usual_s(assessment.move)
         return usual_s is None or usual_s <= left_s
 
     open_ = [a for a in found if a.state is TierState.WAITING]
@@ -323,7 +321,7 @@ def _spend_budget(turn: Turn, service: Service, found: list[Assessment]) -> list
             a,
             state=TierState.INELIGIBLE,
             reason=Reason.BUDGET_TOO_SMALL,
-            evidence=f"{_prospect(turn, turn.model.moves[a.move], left_s)}, {left}",
+            evidence=f"{_prospect(tx, tx.model.moves[a.move], left_s)}, {left}",
         )
         if a in open_ and not fits(a)
         else a

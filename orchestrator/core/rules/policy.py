@@ -15,7 +15,7 @@ from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, Verdict, VerdictChanged
 from orchestrator.core.state.decided import covers
-from orchestrator.core.turn import FOREVER, Turn
+from orchestrator.core.transaction import FOREVER, Transaction
 
 MOMENT_S = 0.001  # after the last moment in which something counts
 
@@ -29,19 +29,19 @@ class Finding:
     evidence: str
 
 
-Guard = Callable[[Turn, Service], Finding | None]
+Guard = Callable[[Transaction, Service], Finding | None]
 
 
-def blind(turn: Turn, service: Service) -> Finding | None:
+def blind(tx: Transaction, service: Service) -> Finding | None:
     """The controller itself was cut off, and must not act (openark/orchestrator#737, #808; Checkmate#3937; gatus#1722).
 
     Where a service is seen from several vantages, a blind one of them stops nobody: `no_quorum` does not count it.
     """
-    vantages = vantages_of(turn, service)
-    if not all(turn.blind(v) for v in vantages):
+    vantages = vantages_of(tx, service)
+    if not all(tx.blind(v) for v in vantages):
         return None
-    told = (f"vantage {v}: {_none_answers(service.client, turn.references(v))}" for v in vantages)
-    return Finding(_in_doubt(turn, service), Reason.BLIND, "; ".join(told))
+    told = (f"vantage {v}: {_none_answers(service.client, tx.references(v))}" for v in vantages)
+    return Finding(_in_doubt(tx, service), Reason.BLIND, "; ".join(told))
 
 
 def _none_answers(client: str, references: Sequence[str]) -> str:
@@ -51,84 +51,84 @@ def _none_answers(client: str, references: Sequence[str]) -> str:
     return ", ".join([*told, *([f"none of {others} of other clients answers"] if others else [])])
 
 
-def no_quorum(turn: Turn, service: Service) -> Finding | None:
+def no_quorum(tx: Transaction, service: Service) -> Finding | None:
     """A witness that is cut off alone sees everything down (Checkmate#3937, gatus#1722): one of several never triggers.
 
     Of the vantages that the service's health is asked from, a majority (or `quorum`, at least two) must each see
     something of it down; a blind one sees nothing.
     """
-    vantages = vantages_of(turn, service)
-    if turn.incident(service) is None or len(vantages) < 2:
+    vantages = vantages_of(tx, service)
+    if tx.incident(service) is None or len(vantages) < 2:
         return None
-    need = max(2, turn.limits(service.client).quorum or len(vantages) // 2 + 1)
-    seen = {v: Verdict.UNKNOWN if turn.blind(v) else _health_from(turn, service, v) for v in vantages}
+    need = max(2, tx.limits(service.client).quorum or len(vantages) // 2 + 1)
+    seen = {v: Verdict.UNKNOWN if tx.blind(v) else _health_from(tx, service, v) for v in vantages}
     if sum(verdict is Verdict.DOWN for verdict in seen.values()) >= need:
         return None
-    told = ", ".join(f"{v} {'is blind' if turn.blind(v) else f'sees it {seen[v].value}'}" for v in vantages)
-    return Finding(_in_doubt(turn, service), Reason.NO_QUORUM, f"{need} of {len(vantages)} vantages needed: {told}")
+    told = ", ".join(f"{v} {'is blind' if tx.blind(v) else f'sees it {seen[v].value}'}" for v in vantages)
+    return Finding(_in_doubt(tx, service), Reason.NO_QUORUM, f"{need} of {len(vantages)} vantages needed: {told}")
 
 
-def vantages_of(turn: Turn, service: Service) -> list[str]:
+def vantages_of(tx: Transaction, service: Service) -> list[str]:
     """From where the service's health is asked, by name."""
-    return sorted({turn.model.checks[c].vantage for c in service.healthy_when.checks()})
+    return sorted({tx.model.checks[c].vantage for c in service.healthy_when.checks()})
 
 
-def _health_from(turn: Turn, service: Service, vantage: str) -> Verdict:
+def _health_from(tx: Transaction, service: Service, vantage: str) -> Verdict:
     """What one vantage says of the service: down as soon as something of it is."""
-    own = tuple(c for c in service.healthy_when.checks() if turn.model.checks[c].vantage == vantage)
-    return turn.health(replace(service, healthy_when=Condition(Combine.ALL, own)))
+    own = tuple(c for c in service.healthy_when.checks() if tx.model.checks[c].vantage == vantage)
+    return tx.health(replace(service, healthy_when=Condition(Combine.ALL, own)))
 
 
-def health_unknown(turn: Turn, service: Service) -> Finding | None:
+def health_unknown(tx: Transaction, service: Service) -> Finding | None:
     """A service whose own checks are not answered any more is not known to be down still (gatus#1792).
 
     An incident opens by a down verdict; a restart of the machine, a changed check or a mute probe take it away.
     """
-    if turn.incident(service) is None or turn.health(service) is not Verdict.UNKNOWN:
+    if tx.incident(service) is None or tx.health(service) is not Verdict.UNKNOWN:
         return None
-    evidence = turn.behind(service.healthy_when, Verdict.UNKNOWN)
-    return Finding(_in_doubt(turn, service), Reason.HEALTH_UNKNOWN, evidence)
+    evidence = tx.behind(service.healthy_when, Verdict.UNKNOWN)
+    return Finding(_in_doubt(tx, service), Reason.HEALTH_UNKNOWN, evidence)
 
 
-def _in_doubt(turn: Turn, service: Service) -> Decision:
+def _in_doubt(tx: Transaction, service: Service) -> Decision:
     """Wait for a while; if it stays so in an incident, a named human is told: nobody is forgotten."""
-    incident = turn.incident(service)
+    incident = tx.incident(service)
     if incident is None:
         return Decision.WAIT
-    began = turn.decided.controller.at if turn.decided.controller else 0.0  # before, nobody could look
-    until = max(began, incident.episode_opened_at) + turn.limits(service.client).doubt_s
-    if turn.now() >= until:
+    began = tx.decided.controller.at if tx.decided.controller else 0.0  # before, nobody could look
+    until = max(began, incident.episode_opened_at) + tx.limits(service.client).doubt_s
+    if tx.now() >= until:
         return Decision.ASK
-    turn.wake(until)
+    tx.wake(until)
     return Decision.WAIT
 
 
-def held(turn: Turn, service: Service) -> Finding | None:
+def held(tx: Transaction, service: Service) -> Finding | None:
     """A named person stopped automatic action: while somebody is at work on it, the machine must not act as well."""
-    for subject, word in turn.decided.holds.items():
+    for subject, word in tx.decided.holds.items():
         if covers(subject, service.id):
             why = f": {word.why}" if word.why else ""
             return Finding(Decision.REFRAIN, Reason.HELD, f"{word.who} holds {subject}{why}")
     return None
 
 
-def in_maintenance(turn: Turn, service: Service) -> Finding | None:
+def in_maintenance(tx: Transaction, service: Service) -> Finding | None:
     """Announced work is not a disaster, and must not be taken for one."""
-    for subject, ends_at in turn.decided.maintenance.items():
-        if covers(subject.partition("#")[0], service.id) and turn.now() < ends_at:
-            turn.wake(ends_at)
+    for subject, ends_at in tx.decided.maintenance.items():
+        if covers(subject.partition("#")[0], service.id) and tx.now() < ends_at:
+            tx.wake(ends_at)
             # How long yet is for whoever shows it to say: this is read later, and a window may be made longer.
             return Finding(Decision.REFRAIN, Reason.IN_MAINTENANCE, f"announced for {subject}")
     return None
 
 
-def frozen(turn: Turn, service: Service) -> Finding | None:
+def frozen(tx: Transaction, service: Service) -> Finding | None:
     """Load, failover, overload, failback, again: a brake that success does not release (GitHub, September 2012)."""
-    state = turn.state(service)
+    state = tx.state(service)
     if state.frozen is not None:
         return Finding(Decision.ASK, state.frozen.reason, state.frozen.evidence)
-    limits = turn.limits(service.client)
-    since = max(turn.now() - limits.moves_window_s, state.resumed_at)
+    limits = tx.limits(service.client)
+    since = max(tx.now() - limits.moves_window_s, state.resumed_at)
     recent = [at for at in state.automatic_moves if at >= since]
     if len(recent) >= limits.moves_per_service:
         window = show_duration(limits.moves_window_s)
@@ -137,23 +137,23 @@ def frozen(turn: Turn, service: Service) -> Finding | None:
     return None
 
 
-def mass_failure(turn: Turn, service: Service) -> Finding | None:
+def mass_failure(tx: Transaction, service: Service) -> Finding | None:
     """When everything fails at once, it may be the checks (AWS, October 2025); one dark site is one.
 
     What fell with other clients counts against the workspace's limit: a client that wants to be asked sooner is to be
     asked about its own. One that allows more than the workspace does allows it of everybody's.
     """
-    own, resumed_at = turn.limits(service.client), turn.state(service).resumed_at
-    everyone = max(own, turn.model.limits, key=lambda x: x.failure_domains)
+    own, resumed_at = tx.limits(service.client), tx.state(service).resumed_at
+    everyone = max(own, tx.model.limits, key=lambda x: x.failure_domains)
     for limits, client in ((everyone, ""), (own, service.client)):
         asked = (client, limits.failure_window_s, resumed_at)
-        if asked not in turn.fallen():  # no verdict changes while deciding: the same for every service that asks
-            leave_at = (x.at + limits.failure_window_s for x in turn.decided.fell.values())
-            leaves_at = min((at for at in leave_at if at >= turn.now()), default=FOREVER)
-            turn.fallen()[asked] = unexplained_domains(turn, *asked), leaves_at
-        domains, leaves_at = turn.fallen()[asked]
+        if asked not in tx.fallen():  # no verdict changes while deciding: the same for every service that asks
+            leave_at = (x.at + limits.failure_window_s for x in tx.decided.fell.values())
+            leaves_at = min((at for at in leave_at if at >= tx.now()), default=FOREVER)
+            tx.fallen()[asked] = unexplained_domains(tx, *asked), leaves_at
+        domains, leaves_at = tx.fallen()[asked]
         if len(domains) > limits.failure_domains:
-            turn.wake(leaves_at + MOMENT_S)
+            tx.wake(leaves_at + MOMENT_S)
             told = [name for name in domains if is_of(service.client, name)]
             told += [f"{others} of other clients"] if (others := len(domains) - len(told)) else []
             window = show_duration(limits.failure_window_s)
@@ -169,41 +169,39 @@ def is_of(client: str, name: str) -> bool:
     return name.partition("/")[0] == client
 
 
-def dependency_recovering(turn: Turn, service: Service) -> Finding | None:
+def dependency_recovering(tx: Transaction, service: Service) -> Finding | None:
     """One host down, thirty alerts: what stands on it waits for it (uptime-kuma#1089, gatus#1708)."""
-    incident = turn.incident(service)
-    for name in dependencies(turn, service):
-        needed = turn.model.services[name]
-        other = turn.incident(needed)
+    incident = tx.incident(service)
+    for name in dependencies(tx, service):
+        needed = tx.model.services[name]
+        other = tx.incident(needed)
         if other is not None:
-            run = turn.decided.run_for(name)
+            run = tx.decided.run_for(name)
             moving = run is not None and run.human is None
             open_ = other.judged is None or other.judged.decision in (Decision.ACT, Decision.WAIT)
             deciding = run is None and open_
             if moving or deciding:
                 return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is recovering ({other.id})")
-        elif incident is not None and turn.health(needed) is not Verdict.DOWN:
+        elif incident is not None and tx.health(needed) is not Verdict.DOWN:
             asked = list(needed.healthy_when.checks())
-            doubtful = [c for c in asked if turn.in_doubt(c)]
+            doubtful = [c for c in asked if tx.in_doubt(c)]
             until, why = incident.episode_opened_at + service.settle_s, " is in doubt"
             if not doubtful:  # it was asked as soon as this service was in doubt; its answer may be on its way
-                doubtful = [c for c in asked if turn.last_asked(c) < incident.episode_first_bad_at]
-                patience_s = max((turn.model.checks[c].timeout_s for c in doubtful), default=0.0) + 1.0
+                doubtful = [c for c in asked if tx.last_asked(c) < incident.episode_first_bad_at]
+                patience_s = max((tx.model.checks[c].timeout_s for c in doubtful), default=0.0) + 1.0
                 until = incident.episode_opened_at + min(service.settle_s, patience_s)
                 why = f": no answer since {service.name} failed; the last one"
-            if doubtful and turn.now() < until:
-                turn.wake(until)
-                return Finding(
-                    Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name}{why}: {turn.evidence(doubtful[0])}"
-                )
+            if doubtful and tx.now() < until:
+                tx.wake(until)
+                return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name}{why}: {tx.evidence(doubtful[0])}")
     return None
 
 
-def too_many_failovers(turn: Turn, service: Service) -> Finding | None:
+def too_many_failovers(tx: Transaction, service: Service) -> Finding | None:
     """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time."""
-    everyone = [x for x in turn.decided.unfinished_runs() if x.human is None]
+    everyone = [x for x in tx.decided.unfinished_runs() if x.human is None]
     own = [x for x in everyone if covers(service.client, x.started.service)]
-    for running, limits in ((own, turn.limits(service.client)), (everyone, turn.model.limits)):
+    for running, limits in ((own, tx.limits(service.client)), (everyone, tx.model.limits)):
         if len(running) >= limits.concurrent_failovers:
             evidence = f"{len(running)} of {limits.concurrent_failovers}: {', '.join(x.id for x in running)}"
             return Finding(Decision.WAIT, Reason.TOO_MANY_FAILOVERS, evidence)
@@ -225,16 +223,16 @@ BY_HAND: tuple[Guard, ...] = (blind, too_many_failovers)  # what a named operato
 BEFORE_ACTING: tuple[Guard, ...] = (blind, held, in_maintenance, no_quorum, mass_failure)  # again, before any effect
 
 
-def objection(turn: Turn, service: Service, guards: tuple[Guard, ...] = GUARDS) -> Finding | None:
+def objection(tx: Transaction, service: Service, guards: tuple[Guard, ...] = GUARDS) -> Finding | None:
     """The first guard's objection, or None."""
     for guard in guards:
-        finding = guard(turn, service)
+        finding = guard(tx, service)
         if finding is not None:
             return finding
     return None
 
 
-def asks(turn: Turn, service: Service, approved_at: float | None = None) -> list[str]:
+def asks(tx: Transaction, service: Service, approved_at: float | None = None) -> list[str]:
     """Why an automatic move of this service would need a named approval, whatever the tier.
 
     Its mode, or a suspected compromise: a failover can carry the intruder along to the next place.
@@ -244,41 +242,41 @@ def asks(turn: Turn, service: Service, approved_at: float | None = None) -> list
     found = []
     if service.mode is Mode.ASK and approved_at is None:
         found.append(f"{service.id} is in mode ask")
-    for subject, word in turn.decided.suspected.items():
+    for subject, word in tx.decided.suspected.items():
         if covers(subject, service.id) and (approved_at is None or approved_at < word.at):
             why = f": {word.why}" if word.why else ""
-            contained = _containment(turn, service)
+            contained = _containment(tx, service)
             found.append(f"{Reason.COMPROMISE_SUSPECTED.value}: {word.who} on {subject}{why}; {contained}")
     return found
 
 
-def isolates(turn: Turn, service: Service) -> str | None:
+def isolates(tx: Transaction, service: Service) -> str | None:
     """The place to be cut off before anybody is asked, since a compromise is suspected; by itself in mode auto only."""
-    place = turn.model.places.get(turn.state(service).place or "")
-    suspected = any(covers(subject, service.id) for subject in turn.decided.suspected)
+    place = tx.model.places.get(tx.state(service).place or "")
+    suspected = any(covers(subject, service.id) for subject in tx.decided.suspected)
     wanted = suspected and service.mode is Mode.AUTO and place is not None and place.isolate is not None
     return place.id if wanted and place is not None else None
 
 
-def _containment(turn: Turn, service: Service) -> str:
+def _containment(tx: Transaction, service: Service) -> str:
     """What is done about a suspected compromise, in one sentence."""
-    name = turn.state(service).place
-    place = turn.model.places.get(name or "")
+    name = tx.state(service).place
+    place = tx.model.places.get(name or "")
     if place is None or place.isolate is None:
         return f"no isolation is declared for {name or 'its place'}"
     book = place.isolate.playbook.path
-    if isolates(turn, service) is None:
+    if isolates(tx, service) is None:
         return f"in mode {service.mode.value} nothing isolates {place.id} automatically: {book}"
     return f"{place.id} is isolated first, by {book}"
 
 
-def dependencies(turn: Turn, service: Service) -> list[str]:
+def dependencies(tx: Transaction, service: Service) -> list[str]:
     """What the service needs where it is placed now."""
-    place = turn.state(service).place
+    place = tx.state(service).place
     return [d.service for d in service.depends_on if not d.at or place in d.at]
 
 
-def unexplained_domains(turn: Turn, client: str, window_s: float, since: float) -> list[str]:
+def unexplained_domains(tx: Transaction, client: str, window_s: float, since: float) -> list[str]:
     """The most failure domains that fell within one window, of what fell after `since`: down still, or a moment ago.
 
     `client`: of this one alone; empty: of all.
@@ -289,15 +287,15 @@ def unexplained_domains(turn: Turn, client: str, window_s: float, since: float) 
     """
     fell: list[tuple[float, frozenset[str]]] = []
     watched: dict[str, list[Service]] = {}
-    for service in turn.model.services.values():
+    for service in tx.model.services.values():
         for name in service.healthy_when.checks() if client in ("", service.client) else ():
             watched.setdefault(name, []).append(service)
-    for verdict in turn.decided.fell.values():
-        counts = turn.now() - verdict.at <= window_s or turn.decided.verdicts[verdict.check].verdict is Verdict.DOWN
+    for verdict in tx.decided.fell.values():
+        counts = tx.now() - verdict.at <= window_s or tx.decided.verdicts[verdict.check].verdict is Verdict.DOWN
         if counts and verdict.at > since and verdict.check in watched:
-            if not turn.worked_before(verdict):
+            if not tx.worked_before(verdict):
                 continue  # never seen working: not a failure that has just happened
-            fell.append((verdict.at, _depended_on(turn, verdict, watched[verdict.check])))
+            fell.append((verdict.at, _depended_on(tx, verdict, watched[verdict.check])))
     fell.sort(key=lambda fall: fall[0])
     most: list[str] = []
     ends = 0
@@ -310,18 +308,18 @@ def unexplained_domains(turn: Turn, client: str, window_s: float, since: float) 
     return most
 
 
-def _depended_on(turn: Turn, fell: VerdictChanged, services: list[Service]) -> frozenset[str]:
+def _depended_on(tx: Transaction, fell: VerdictChanged, services: list[Service]) -> frozenset[str]:
     """The failure domains of which each would explain that this check fell.
 
     Those of its host, and what it is asked through. A check that is asked of no host, as an end user asks, also
     depends on where its services were at that moment: four services of one dark site are one failure. What has
     neither counts for itself.
     """
-    check = turn.model.checks[fell.check]
+    check = tx.model.checks[fell.check]
     domains = check.domains
     if not check.host:
-        places = {p for s in services if (p := turn.state(s).place_at(fell.at) or s.home) and p in turn.model.places}
-        domains |= {d for p in places for d in turn.model.places[p].domains or {p}}
+        places = {p for s in services if (p := tx.state(s).place_at(fell.at) or s.home) and p in tx.model.places}
+        domains |= {d for p in places for d in tx.model.places[p].domains or {p}}
     return domains or frozenset({f"{check.client}/{check.host or check.name}"})
 
 
@@ -336,14 +334,14 @@ def _explaining(failures: list[frozenset[str]]) -> list[str]:
     return found
 
 
-def order(turn: Turn) -> list[Service]:
+def order(tx: Transaction) -> list[Service]:
     """All services in the order they are to be restored: dependencies, then priority, then cost a minute."""
     depth: dict[str, int] = {}
 
     def deep(name: str, seen: tuple[str, ...] = ()) -> int:
         if name not in depth:
-            needs = [d.service for d in turn.model.services[name].depends_on if d.service not in seen]
+            needs = [d.service for d in tx.model.services[name].depends_on if d.service not in seen]
             depth[name] = 1 + max((deep(n, (*seen, name)) for n in needs), default=-1)
         return depth[name]
 
-    return sorted(turn.model.services.values(), key=lambda s: (deep(s.id), s.priority, -s.downtime_cost, s.id))
+    return sorted(tx.model.services.values(), key=lambda s: (deep(s.id), s.priority, -s.downtime_cost, s.id))

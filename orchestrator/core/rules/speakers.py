@@ -27,41 +27,41 @@ from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import Speaker
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import EVERYTHING
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 DECIDES = (WordKind.APPROVE, WordKind.REJECT, WordKind.RESUME, WordKind.MAINTENANCE_END, WordKind.CLEAR)
 AGAINST_GUARDS = ("override", "fence", "fenced")
 
 
-def objection(turn: Turn, word: WordSpoken) -> tuple[Reason, str] | None:
+def objection(tx: Transaction, word: WordSpoken) -> tuple[Reason, str] | None:
     """Why this speaker is not heard; None if they are."""
-    for client in _clients(turn, word):
-        against = _objection(turn, word, client)
+    for client in _clients(tx, word):
+        against = _objection(tx, word, client)
         if against is not None:
             return against
     return None
 
 
-def person_meant(turn: Turn, word: WordSpoken) -> str:
+def person_meant(tx: Transaction, word: WordSpoken) -> str:
     """The id of the person whom the word's name means; empty where it means nobody declared, or not one person alone.
 
     Of several with that name it is one whom this login may speak for.
     """
     logins, found = logins_of(word), set()
-    for client in _clients(turn, word):
-        if meant := _meant(_declared(turn, client), word):
+    for client in _clients(tx, word):
+        if meant := _meant(_declared(tx, client), word):
             found.add(min(meant, key=lambda s: 0 if logins & set(s.logins) else 1 if not s.logins else 2).id)
     return found.pop() if len(found) == 1 else ""
 
 
-def remark(turn: Turn, word: WordSpoken) -> str:
+def remark(tx: Transaction, word: WordSpoken) -> str:
     """What the answer says of a name that stands for nobody declared."""
-    strange = [c for c in _clients(turn, word) if (known := _declared(turn, c)) and not _meant(known, word)]
+    strange = [c for c in _clients(tx, word) if (known := _declared(tx, c)) and not _meant(known, word)]
     return f"; {word.who} is nobody of {', '.join(strange)}'s people" if strange else ""
 
 
-def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] | None:
-    declared = _declared(turn, client)
+def _objection(tx: Transaction, word: WordSpoken, client: str) -> tuple[Reason, str] | None:
+    declared = _declared(tx, client)
     if not declared:
         return None
     meant = _meant(declared, word)
@@ -83,18 +83,18 @@ def _objection(turn: Turn, word: WordSpoken, client: str) -> tuple[Reason, str] 
     return None
 
 
-def _clients(turn: Turn, word: WordSpoken) -> list[str]:
+def _clients(tx: Transaction, word: WordSpoken) -> list[str]:
     """The clients whom a word is about; a client may be called like a run."""
-    run = turn.decided.runs.get(word.subject) if word.kind in OF_RUNS else None
+    run = tx.decided.runs.get(word.subject) if word.kind in OF_RUNS else None
     subject = run.started.service if run is not None else word.subject
-    known = sorted({s.client for s in turn.model.services.values()})
+    known = sorted({s.client for s in tx.model.services.values()})
     if subject == EVERYTHING:
         return known
     return [client for client in known if client == subject.partition("/")[0]]
 
 
-def _declared(turn: Turn, client: str) -> list[Speaker]:
-    return [s for s in turn.model.speakers.values() if s.client in ("", client)]
+def _declared(tx: Transaction, client: str) -> list[Speaker]:
+    return [s for s in tx.model.speakers.values() if s.client in ("", client)]
 
 
 def _meant(declared: list[Speaker], word: WordSpoken) -> list[Speaker]:

@@ -10,26 +10,26 @@ from collections.abc import Callable, Iterable
 
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.state.decided import EVERYTHING, covers, isolated_places
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
-_ENDS: dict[WordKind, Callable[[Turn], list[str]]] = {
-    WordKind.MAINTENANCE_END: lambda turn: [name for name, at in turn.decided.maintenance.items() if turn.now() < at],
-    WordKind.CLEAR: lambda turn: list(turn.decided.suspected),
+_ENDS: dict[WordKind, Callable[[Transaction], list[str]]] = {
+    WordKind.MAINTENANCE_END: lambda tx: [name for name, at in tx.decided.maintenance.items() if tx.now() < at],
+    WordKind.CLEAR: lambda tx: list(tx.decided.suspected),
 }
 """What the words that end something can end."""
 
 
-def still_stands(turn: Turn, word: WordSpoken) -> str:
+def still_stands(tx: Transaction, word: WordSpoken) -> str:
     """What goes on to cover the same when a hold, a window or a suspicion of it ends."""
     if word.kind is WordKind.RESUME:
-        others = {name: f"{name} is held by {hold.who}" for name, hold in turn.decided.holds.items()}
+        others = {name: f"{name} is held by {hold.who}" for name, hold in tx.decided.holds.items()}
     elif word.kind is WordKind.MAINTENANCE_END:
-        others = {name: f"{name} is in maintenance" for name in _ENDS[word.kind](turn)}
+        others = {name: f"{name} is in maintenance" for name in _ENDS[word.kind](tx)}
     elif word.kind is WordKind.CLEAR:
-        others = {name: f"{name} is suspected by {said.who}" for name, said in turn.decided.suspected.items()}
+        others = {name: f"{name} is suspected by {said.who}" for name, said in tx.decided.suspected.items()}
     else:
         return ""
-    covered = [x for x in turn.model.services if covers(word.subject, x)]
+    covered = [x for x in tx.model.services if covers(word.subject, x)]
     return "".join(
         f"; still: {told}"
         for name, told in others.items()
@@ -37,9 +37,9 @@ def still_stands(turn: Turn, word: WordSpoken) -> str:
     )
 
 
-def nothing_to_end(turn: Turn, word: WordSpoken) -> str | None:
+def nothing_to_end(tx: Transaction, word: WordSpoken) -> str | None:
     """Why this word ends nothing; None where it ends something, or is no word that ends."""
-    if word.kind not in _ENDS or word.subject in (known := _ENDS[word.kind](turn)):
+    if word.kind not in _ENDS or word.subject in (known := _ENDS[word.kind](tx)):
         return None
     state = "in maintenance" if word.kind is WordKind.MAINTENANCE_END else "suspected"
     others = ", ".join(with_its_client(word.subject, known))
@@ -55,19 +55,19 @@ def with_its_client(subject: str, names: Iterable[str]) -> list[str]:
     return [x for x in names if EVERYTHING in (client, x) or x.partition("/")[0].partition("#")[0] == client]
 
 
-def goes_on(turn: Turn, subject: str) -> str:
+def goes_on(tx: Transaction, subject: str) -> str:
     """What a hold or a maintenance does not stop: runs that have begun to change things."""
-    runs = [x for x in turn.decided.unfinished_runs() if covers(subject, x.started.service) and x.committed]
+    runs = [x for x in tx.decided.unfinished_runs() if covers(subject, x.started.service) and x.committed]
     return "".join(f"; {x.id} goes on, to stop it: bascule abort {x.id}" for x in runs)
 
 
-def still_isolated(turn: Turn, subject: str) -> str:
+def still_isolated(tx: Transaction, subject: str) -> str:
     """What was cut off for this suspicion, and is only opened by hand."""
     places = {
         place: run_id
-        for service in turn.model.services
+        for service in tx.model.services
         if covers(subject, service)
-        for place, run_id in isolated_places(turn.decided, service).items()
+        for place, run_id in isolated_places(tx.decided, service).items()
     }
     told = ", ".join(f"{place} (by {run_id})" for place, run_id in sorted(places.items()))
     return f"; still isolated, to be opened by hand: {told}" if told else ""

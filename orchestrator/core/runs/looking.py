@@ -13,58 +13,58 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import endings
 from orchestrator.core.runs.plan import LOOK_S, subject_of
 from orchestrator.core.state.decided import Run, Step
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 ATTEMPTS = 3  # of one step
 
 
-def look(turn: Turn, run: Run, step: Step) -> bool:
+def look(tx: Transaction, run: Run, step: Step) -> bool:
     """The attempt has ended without a result: decide by what the target shows."""
-    done_when = done_when_of(turn, run, step)
-    looked_at = step.looked_at if step.looked_at is not None else turn.now()
-    seen = turn.fresh(done_when, looked_at) if done_when else r.Verdict.UNKNOWN
+    done_when = done_when_of(tx, run, step)
+    looked_at = step.looked_at if step.looked_at is not None else tx.now()
+    seen = tx.fresh(done_when, looked_at) if done_when else r.Verdict.UNKNOWN
     if seen in (r.Verdict.UP, r.Verdict.DEGRADED) and done_when:
-        endings.playbook_done(turn, run, step, Reason.ALREADY_DONE, turn.behind(done_when, r.Verdict.UP))
+        endings.playbook_done(tx, run, step, Reason.ALREADY_DONE, tx.behind(done_when, r.Verdict.UP))
         return True
-    until = max(looked_at, turn.decided.controller.at if turn.decided.controller else 0.0) + LOOK_S
-    if done_when is not None and turn.now() < until:
-        turn.wake(until)
+    until = max(looked_at, tx.decided.controller.at if tx.decided.controller else 0.0) + LOOK_S
+    if done_when is not None and tx.now() < until:
+        tx.wake(until)
         return False
-    return _judge_look(turn, run, step, seen, turn.behind(done_when, turn.says(done_when)) if done_when else "")
+    return _judge_look(tx, run, step, seen, tx.behind(done_when, tx.says(done_when)) if done_when else "")
 
 
-def _judge_look(turn: Turn, run: Run, step: Step, seen: r.Verdict, evidence: str) -> bool:
+def _judge_look(tx: Transaction, run: Run, step: Step, seen: r.Verdict, evidence: str) -> bool:
     timed_out = step.reason is Reason.TIMED_OUT
     what = evidence or f"{step.name} declares no done_when"
     if timed_out and seen is r.Verdict.DOWN:
-        endings.fail(turn, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")
-    elif seen is r.Verdict.DOWN or (_repeatable(turn, run, step) and not timed_out):
+        endings.fail(tx, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")
+    elif seen is r.Verdict.DOWN or (_repeatable(tx, run, step) and not timed_out):
         if step.attempt >= ATTEMPTS:
-            endings.fail(turn, run, step, step.reason or Reason.UNDETERMINED, f"{step.attempt} attempts; {what}")
+            endings.fail(tx, run, step, step.reason or Reason.UNDETERMINED, f"{step.attempt} attempts; {what}")
             return True
         why = Reason.NOT_NEEDED if seen is r.Verdict.DOWN else Reason.UNDETERMINED
         text = "it had no effect" if seen is r.Verdict.DOWN else "it is declared safe to repeat"
-        turn.record(r.StepRetried(turn.now(), run.id, step.name, why, f"{text}: {what}"))
-    elif timed_out and _repeatable(turn, run, step):
-        endings.fail(turn, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")
+        tx.record(r.StepRetried(tx.now(), run.id, step.name, why, f"{text}: {what}"))
+    elif timed_out and _repeatable(tx, run, step):
+        endings.fail(tx, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")
     else:
-        endings.to_human(turn, run, Reason.UNDETERMINED, f"{step.name}: {step.evidence}; {what}")
+        endings.to_human(tx, run, Reason.UNDETERMINED, f"{step.name}: {step.evidence}; {what}")
         return False
     return True
 
 
-def done_when_of(turn: Turn, run: Run, step: Step) -> Condition | None:
+def done_when_of(tx: Transaction, run: Run, step: Step) -> Condition | None:
     """The read-only question that tells whether a step took effect."""
-    work = _work(turn, run, step)
+    work = _work(tx, run, step)
     return work.done_when if work is not None else None
 
 
-def _repeatable(turn: Turn, run: Run, step: Step) -> bool:
-    work = _work(turn, run, step)
+def _repeatable(tx: Transaction, run: Run, step: Step) -> bool:
+    work = _work(tx, run, step)
     return work is not None and work.safe_to_repeat
 
 
-def _work(turn: Turn, run: Run, step: Step) -> Work | None:
-    if run.started.move not in turn.model.moves:
+def _work(tx: Transaction, run: Run, step: Step) -> Work | None:
+    if run.started.move not in tx.model.moves:
         return None
-    return step.traits.work(subject_of(turn, run, step))
+    return step.traits.work(subject_of(tx, run, step))

@@ -15,14 +15,14 @@ from orchestrator.core.kinds import TRAITS, By, Subject, Work
 from orchestrator.core.model import Fence, Isolation, Json, Move, Playbook, Service
 from orchestrator.core.rules import ladder
 from orchestrator.core.state.decided import Run, Step
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 LOOK_S = 10.0  # how long a look waits for a clear answer
 SHOWN = 8  # characters of a plan's digest, where a person is asked
 
 
 def plan_steps(
-    turn: Turn, service: Service, move: Move, asks: tuple[str, ...], planned: bool, isolate: str | None = None
+    tx: Transaction, service: Service, move: Move, asks: tuple[str, ...], planned: bool, isolate: str | None = None
 ) -> list[r.PlannedStep]:
     """The steps of a move for this service, now.
 
@@ -30,7 +30,7 @@ def plan_steps(
     """
     kind = r.StepKind
     steps = []
-    isolation = Subject(turn.model, move, isolate).isolation
+    isolation = Subject(tx.model, move, isolate).isolation
     if isolate is not None and isolation is not None:
         short = isolate.rpartition("/")[2]
         steps.append(r.PlannedStep(f"isolate-{short}", kind.ISOLATE, isolate))
@@ -41,8 +41,8 @@ def plan_steps(
         steps += [r.PlannedStep("approval", kind.APPROVAL), r.PlannedStep("recheck", kind.RECHECK)]
     if move.prepare:
         steps.append(r.PlannedStep("prepare", kind.PREPARE))
-    for place in ladder.to_fence(turn, service, move):
-        hand_over = planned and move.hand_over is not None and place == turn.state(service).place
+    for place in ladder.to_fence(tx, service, move):
+        hand_over = planned and move.hand_over is not None and place == tx.state(service).place
         short = place.rpartition("/")[2]
         name = f"hand-over-{short}" if hand_over else f"fence-{short}"
         steps.append(r.PlannedStep(name, kind.FENCE, place, hand_over))
@@ -53,14 +53,14 @@ def plan_steps(
     return steps
 
 
-def plan_digest(turn: Turn, service: Service, move: Move, steps: list[r.PlannedStep], place: str | None) -> str:
+def plan_digest(tx: Transaction, service: Service, move: Move, steps: list[r.PlannedStep], place: str | None) -> str:
     """What an approval binds: service, move, places, steps, all that is played, and what proves a place out."""
-    of = [(TRAITS[s.kind], Subject(turn.model, move, s.place, s.hand_over)) for s in steps]
+    of = [(TRAITS[s.kind], Subject(tx.model, move, s.place, s.hand_over)) for s in steps]
     out: list[Fence | Isolation] = [x.fence for _, x in of if x.fence is not None]
     out += [x.isolation for kind, x in of if kind.isolates and x.isolation]
     books = [*filter(None, (move.prepare, move.playbook, move.finish)), *(x.playbook for x in out)]
     proofs = [x.proven_when for x in out if x.proven_when is not None]
-    asked = [turn.model.checks.get(check) for proof in proofs for check in proof.checks()]
+    asked = [tx.model.checks.get(check) for proof in proofs for check in proof.checks()]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps)]
     parts += [dumps(encode(x)).decode() for x in (*books, *proofs)]
     parts += [dumps([x.host, x.probe, x.vantage, dict(x.options)]).decode() for x in asked if x is not None]
@@ -72,16 +72,16 @@ def resources(service: Service, move: Move) -> tuple[str, ...]:
     return (*move.holds, f"service:{service.id}")
 
 
-def subject_of(turn: Turn, run: Run, step: Step) -> Subject:
+def subject_of(tx: Transaction, run: Run, step: Step) -> Subject:
     """What this step is of, by the configuration in force. Raises KeyError where that has its move no more."""
-    return Subject(turn.model, turn.model.moves[run.started.move], step.place, step.hand_over)
+    return Subject(tx.model, tx.model.moves[run.started.move], step.place, step.hand_over)
 
 
-def run_timeout_s(turn: Turn, move: Move, steps: list[r.PlannedStep], approval_s: float) -> float:
+def run_timeout_s(tx: Transaction, move: Move, steps: list[r.PlannedStep], approval_s: float) -> float:
     """The whole run's limit: the sum of what its steps may take, with room for one more attempt of each."""
     total = 0.0
     for step in steps:
-        kind, subject = TRAITS[step.kind], Subject(turn.model, move, step.place, step.hand_over)
+        kind, subject = TRAITS[step.kind], Subject(tx.model, move, step.place, step.hand_over)
         if kind.contains:
             total += 2 * (subject.isolation.timeout_s if subject.isolation else 0.0) + LOOK_S
         elif kind.by is By.PLAYBOOK:
@@ -94,13 +94,13 @@ def run_timeout_s(turn: Turn, move: Move, steps: list[r.PlannedStep], approval_s
     return total
 
 
-def facts_for(turn: Turn, run: Run, step: Step) -> dict[str, Json]:
+def facts_for(tx: Transaction, run: Run, step: Step) -> dict[str, Json]:
     """The extra variables every playbook of the run receives."""
     started = run.started
     names: dict[str, Json] = {
         "bascule_run": run.id,
         "bascule_incident": started.incident or "",
-        "bascule_epoch": turn.decided.epoch,
+        "bascule_epoch": tx.decided.epoch,
         "bascule_move": started.move.rpartition("/")[2],
         "bascule_service": started.service.rpartition("/")[2],
         "bascule_step": step.name,
@@ -124,37 +124,37 @@ def beginning(run: Run) -> str:
     return f"{started.service} {started.move} {started.at!r} {started.word or ''}".rstrip()
 
 
-def work_of(turn: Turn, run: Run, step: Step) -> Work:
+def work_of(tx: Transaction, run: Run, step: Step) -> Work:
     """What the step plays. Raises LookupError where the configuration has nothing for it any more."""
-    work = step.traits.work(subject_of(turn, run, step))
+    work = step.traits.work(subject_of(tx, run, step))
     if work is None:
         of = step.place or run.started.move
         raise LookupError(f"run {run.id}: no {step.traits.declared} is declared for {of} any more")
     return work
 
 
-def changed(turn: Turn, run: Run) -> str:
+def changed(tx: Transaction, run: Run) -> str:
     """What of the run's plan is not as it was decided upon, in a sentence; empty if all of it is."""
-    service = turn.model.services.get(run.started.service)
-    if service is None or run.started.move not in turn.model.moves:
+    service = tx.model.services.get(run.started.service)
+    if service is None or run.started.move not in tx.model.moves:
         return f"{run.started.move} is not in the configuration any more"
-    now = digest_as_started(turn, run) if run.started.configuration != turn.decided.configuration else ""
+    now = digest_as_started(tx, run) if run.started.configuration != tx.decided.configuration else ""
     if now and now != run.started.plan_digest:
         return f"{run.started.move} is not the one on which {run.id} was decided: a configuration was loaded since"
-    return next((told for book in books_of(turn, run) if (told := turn.decided.edited.get(book.digest))), "")
+    return next((told for book in books_of(tx, run) if (told := tx.decided.edited.get(book.digest))), "")
 
 
-def books_of(turn: Turn, run: Run) -> list[Playbook]:
+def books_of(tx: Transaction, run: Run) -> list[Playbook]:
     """The playbooks of what the run has still to do; those that the configuration has no more are left out."""
     found = []
     for step in run.steps:
         if step.traits.played and not step.over:
             with contextlib.suppress(LookupError):
-                found.append(work_of(turn, run, step).playbook)
+                found.append(work_of(tx, run, step).playbook)
     return found
 
 
-def digest_as_started(turn: Turn, run: Run) -> str:
+def digest_as_started(tx: Transaction, run: Run) -> str:
     """The digest that the run's plan has by now, as seen from the place it started from."""
-    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    return plan_digest(turn, service, move, list(run.started.steps), run.started.from_place)
+    service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
+    return plan_digest(tx, service, move, list(run.started.steps), run.started.from_place)

@@ -20,7 +20,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import endings, looking, steps
 from orchestrator.core.runs.plan import beginning, books_of, work_of
 from orchestrator.core.state.decided import Run, Step, step_key
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 _FAILED_BY: dict[AttemptEnd, Reason] = {
     AttemptEnd.FAILED: Reason.PLAYBOOK_FAILED,
@@ -35,23 +35,23 @@ _FAILED_BY: dict[AttemptEnd, Reason] = {
 }
 
 
-def advance(turn: Turn, run: Run) -> None:
+def advance(tx: Transaction, run: Run) -> None:
     """Take the run as far as it goes now: begin, settle or end steps until something has to be waited for."""
     while run.ended is None:
         step = run.current()
         if step is None:
-            endings.end(turn, run, True, Reason.VERIFIED, _verified(turn, run))
+            endings.end(tx, run, True, Reason.VERIFIED, _verified(tx, run))
         elif run.abort is not None and step.state in (r.StepState.PENDING, r.StepState.LOOKING):
-            endings.stop(turn, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
-        elif run.human is not None or not _one_step(turn, run, step):
+            endings.stop(tx, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
+        elif run.human is not None or not _one_step(tx, run, step):
             break
     if run.ended is None:
-        _watch_the_clock(turn, run)
+        _watch_the_clock(tx, run)
 
 
-def step_ended(turn: Turn, event: StepEnded) -> None:
+def step_ended(tx: Transaction, event: StepEnded) -> None:
     """A playbook attempt is over; late news of an attempt that is not the present one changes nothing."""
-    run = turn.decided.runs.get(event.key.run)
+    run = tx.decided.runs.get(event.key.run)
     if run is None or run.ended is not None:
         return
     step = next((s for s in run.steps if s.name == event.key.step), None)
@@ -59,116 +59,114 @@ def step_ended(turn: Turn, event: StepEnded) -> None:
     if step is None or step.attempt != event.key.attempt or step.state not in live:
         return
     outcome = event.outcome
-    if outcome is AttemptEnd.NEVER_BEGUN and step.machine not in ("", turn.decided.machine):
+    if outcome is AttemptEnd.NEVER_BEGUN and step.machine not in ("", tx.decided.machine):
         outcome = AttemptEnd.LOST  # whoever was not to carry it out cannot know
     if outcome is AttemptEnd.OK:
-        endings.playbook_done(turn, run, step, Reason.CONDITIONS_MET, event.detail or "playbook ended well", event)
+        endings.playbook_done(tx, run, step, Reason.CONDITIONS_MET, event.detail or "playbook ended well", event)
     elif outcome is AttemptEnd.NEVER_BEGUN and step.state is r.StepState.UNSEEN:
-        turn.record(r.StepRetried(turn.now(), run.id, step.name, Reason.NEVER_BEGUN, event.detail))
+        tx.record(r.StepRetried(tx.now(), run.id, step.name, Reason.NEVER_BEGUN, event.detail))
     elif outcome in (AttemptEnd.TIMED_OUT, AttemptEnd.LOST):
         reason = _FAILED_BY[outcome]
-        turn.record(r.StepLooked(turn.now(), run.id, step.name, step.attempt, reason, event.detail))
-        done_when = looking.done_when_of(turn, run, step)
-        turn.ask_now(done_when.checks() if done_when else ())
+        tx.record(r.StepLooked(tx.now(), run.id, step.name, step.attempt, reason, event.detail))
+        done_when = looking.done_when_of(tx, run, step)
+        tx.ask_now(done_when.checks() if done_when else ())
     elif outcome is AttemptEnd.CANCELLED and run.abort is not None:
-        endings.finish(
-            turn, run, step, r.StepState.FAILED, Reason.ABORTED, event.detail or f"by {run.abort.who}", event
-        )
+        endings.finish(tx, run, step, r.StepState.FAILED, Reason.ABORTED, event.detail or f"by {run.abort.who}", event)
         why = run.abort.why or "no reason given"
-        endings.end(turn, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {why}")
+        endings.end(tx, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {why}")
     else:
         detail = event.detail or outcome.value
         if outcome is AttemptEnd.PLAN_CHANGED:
             with contextlib.suppress(LookupError):
-                see(turn, {work_of(turn, run, step).playbook.digest: detail})
-        endings.fail(turn, run, step, _FAILED_BY[outcome], detail, event)
-    advance(turn, run)
+                see(tx, {work_of(tx, run, step).playbook.digest: detail})
+        endings.fail(tx, run, step, _FAILED_BY[outcome], detail, event)
+    advance(tx, run)
 
 
-def see(turn: Turn, found: Mapping[str, str]) -> bool:
+def see(tx: Transaction, found: Mapping[str, str]) -> bool:
     """Take in what of the playbooks in force differs on disk; whether that is news.
 
     Whoever was asked to approve what there is no more is told.
     """
-    news = {digest: told for digest, told in found.items() if digest and told != turn.decided.edited.get(digest, "")}
+    news = {digest: told for digest, told in found.items() if digest and told != tx.decided.edited.get(digest, "")}
     for digest, told in news.items():
-        turn.record(r.PlaybookSeen(turn.now(), digest, told))
-    for run in turn.decided.unfinished_runs():
+        tx.record(r.PlaybookSeen(tx.now(), digest, told))
+    for run in tx.decided.unfinished_runs():
         step = run.current()
-        mine = [news[book.digest] for book in books_of(turn, run) if news.get(book.digest)]
+        mine = [news[book.digest] for book in books_of(tx, run) if news.get(book.digest)]
         if step is not None and run.asks_a_person and step.state is r.StepState.RUNNING and mine:
             text = f"{run.started.service}: {run.id} cannot be approved as it was shown: {mine[0]}"
-            notice = f"{run.id}/edited/{turn.now():.3f}"
-            turn.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say="bascule reload")
+            notice = f"{run.id}/edited/{tx.now():.3f}"
+            tx.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say="bascule reload")
     return bool(news)
 
 
-def take_over(turn: Turn, run: Run) -> None:
+def take_over(tx: Transaction, run: Run) -> None:
     """After a controller's start: what ran is unseen now, and its runner has to account for it."""
     step = run.current()
     if step is None or not step.traits.played:
         return
     if step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         if step.state is r.StepState.RUNNING:
-            turn.record(r.StepLeftUnseen(turn.now(), run.id, step.name, step.attempt))
+            tx.record(r.StepLeftUnseen(tx.now(), run.id, step.name, step.attempt))
         try:
-            work = work_of(turn, run, step)
+            work = work_of(tx, run, step)
         except LookupError as gone:  # taken out of the configuration meanwhile
-            endings.to_human(turn, run, Reason.PLAN_CHANGED, str(gone.args[0]))
+            endings.to_human(tx, run, Reason.PLAN_CHANGED, str(gone.args[0]))
             return
         key, client = step_key(run, step), endings.client(run)
-        turn.command(SettleStep(key, client, work.playbook, work.timeout_s, beginning(run), step.machine))
+        tx.command(SettleStep(key, client, work.playbook, work.timeout_s, beginning(run), step.machine))
         if run.abort is not None:
-            turn.command(CancelStep(step_key(run, step)))
-    elif step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(turn, run, step)):
-        turn.ask_now(done_when.checks())
+            tx.command(CancelStep(step_key(run, step)))
+    elif step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(tx, run, step)):
+        tx.ask_now(done_when.checks())
 
 
-def step_adopted(turn: Turn, event: StepAdopted) -> None:
+def step_adopted(tx: Transaction, event: StepAdopted) -> None:
     """An attempt goes on that began under an earlier controller; whoever wanted it stopped still does."""
-    run = turn.decided.runs.get(event.key.run)
+    run = tx.decided.runs.get(event.key.run)
     step = run.current() if run else None
     if run is not None and run.abort is not None and step is not None and step_key(run, step) == event.key:
-        turn.command(CancelStep(event.key))
+        tx.command(CancelStep(event.key))
 
 
-def abort(turn: Turn, run: Run) -> None:
+def abort(tx: Transaction, run: Run) -> None:
     """An abort was recorded: stop what runs; what waits is stopped by `advance`."""
     step = run.current()
     if step is not None and step.traits.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
-        turn.command(CancelStep(step_key(run, step)))
+        tx.command(CancelStep(step_key(run, step)))
     elif step is not None and run.abort is not None:
-        endings.stop(turn, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
+        endings.stop(tx, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
 
 
-def _one_step(turn: Turn, run: Run, step: Step) -> bool:
+def _one_step(tx: Transaction, run: Run, step: Step) -> bool:
     """Do what can be done for this step now; whether anything happened."""
     if step.state is r.StepState.PENDING:
-        return steps.begin(turn, run, step)
+        return steps.begin(tx, run, step)
     if step.state is r.StepState.LOOKING:
-        return looking.look(turn, run, step)
+        return looking.look(tx, run, step)
     if step.state is not r.StepState.RUNNING or step.traits.played:
         return False
     if step.traits.by is By.PERSON:
-        return steps.approval(turn, run, step)
-    return steps.wait(turn, run, step)
+        return steps.approval(tx, run, step)
+    return steps.wait(tx, run, step)
 
 
-def _verified(turn: Turn, run: Run) -> str:
+def _verified(tx: Transaction, run: Run) -> str:
     """What verified it, and when, where its finish came after that: it may not be so any more."""
     if run.verify is None or run.verified_at is None:
         return ""
-    ago_s = turn.now() - run.verified_at
+    ago_s = tx.now() - run.verified_at
     return run.verify.evidence + (f" ({show_duration(ago_s)} before its end)" if ago_s >= 1.0 else "")
 
 
-def _watch_the_clock(turn: Turn, run: Run) -> None:
+def _watch_the_clock(tx: Transaction, run: Run) -> None:
     """A run beyond its limit is with a human, and keeps its resources: time never releases them."""
     if run.human is not None:
         return
-    began = turn.decided.controller.at if turn.decided.controller else 0.0  # its time does not run unattended
+    began = tx.decided.controller.at if tx.decided.controller else 0.0  # its time does not run unattended
     until = max(began, run.approved.at if run.approved else run.started.at) + run.started.timeout_s
-    if turn.now() >= until:
-        endings.to_human(turn, run, Reason.TIMED_OUT, f"longer than {show_duration(run.started.timeout_s)}")
+    if tx.now() >= until:
+        endings.to_human(tx, run, Reason.TIMED_OUT, f"longer than {show_duration(run.started.timeout_s)}")
     else:
-        turn.wake(until)
+        tx.wake(until)

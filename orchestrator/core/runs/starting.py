@@ -11,11 +11,11 @@ from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.plan import plan_digest, plan_steps, resources, run_timeout_s
 from orchestrator.core.state.decided import Run
-from orchestrator.core.turn import Turn
+from orchestrator.core.transaction import Transaction
 
 
 def start_run(
-    turn: Turn,
+    tx: Transaction,
     service: Service,
     move_id: str,
     *,
@@ -31,39 +31,39 @@ def start_run(
     isolate: str | None = None,
 ) -> Run:
     """Record a run's plan and begin it."""
-    move, state, incident = turn.model.moves[move_id], turn.state(service), turn.incident(service)
-    planned = is_planned(turn, service)
-    steps = plan_steps(turn, service, move, asks, planned, isolate)
+    move, state, incident = tx.model.moves[move_id], tx.state(service), tx.incident(service)
+    planned = is_planned(tx, service)
+    steps = plan_steps(tx, service, move, asks, planned, isolate)
     started = r.RunStarted(
-        at=turn.now(),
-        run=f"r{turn.decided.run_count + 1}",
+        at=tx.now(),
+        run=f"r{tx.decided.run_count + 1}",
         service=service.id,
         move=move_id,
         origin=origin,
         steps=tuple(steps),
-        plan_digest=plan_digest(turn, service, move, steps, state.place),
-        configuration=turn.decided.configuration,
+        plan_digest=plan_digest(tx, service, move, steps, state.place),
+        configuration=tx.decided.configuration,
         reason=reason,
         incident=incident.id if incident else None,
         tier=tier,
         from_place=state.place,
         to_place=move.to,
-        deadline=incident.clock_at + service.rto_s if incident else turn.now() + service.rto_s,
+        deadline=incident.clock_at + service.rto_s if incident else tx.now() + service.rto_s,
         who=who,
         why=why,
         word=word,
         overrides=overrides,
         resources=resources(service, move),
-        timeout_s=run_timeout_s(turn, move, steps, service.approval_expires_s),
+        timeout_s=run_timeout_s(tx, move, steps, service.approval_expires_s),
         asks=asks,
         approval_expires_s=service.approval_expires_s,
     )
-    turn.record(started)
+    tx.record(started)
     if fenced is not None:
-        turn.record(r.RunApproved(turn.now(), started.run, who, why, fenced))
-    return turn.decided.runs[started.run]
+        tx.record(r.RunApproved(tx.now(), started.run, who, why, fenced))
+    return tx.decided.runs[started.run]
 
 
-def is_planned(turn: Turn, service: Service) -> bool:
+def is_planned(tx: Transaction, service: Service) -> bool:
     """Whether a move now would be a switchover: the source is healthy and can hand over."""
-    return turn.incident(service) is None and turn.health(service) in USABLE
+    return tx.incident(service) is None and tx.health(service) in USABLE

@@ -19,100 +19,98 @@ from orchestrator.core.runs import endings, looking
 from orchestrator.core.runs.plan import approving, beginning, changed, digest_as_started, facts_for, subject_of, work_of
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Run, Step, covers, isolated_places, step_key
-from orchestrator.core.turn import FOREVER, Turn
+from orchestrator.core.transaction import FOREVER, Transaction
 
 
-def awaited(turn: Turn, run: Run) -> list[str]:
+def awaited(tx: Transaction, run: Run) -> list[str]:
     """The checks whose answers the run waits for now; they are asked at the fast interval."""
     step = run.current()
     if run.ended is not None or step is None:
         return []
-    kind, subject = step.traits, subject_of(turn, run, step)
+    kind, subject = step.traits, subject_of(tx, run, step)
     if kind.by is By.ANSWERS:
         wanted = kind.wanted(subject)
         found = list(wanted.condition.checks()) if wanted is not None and wanted.condition is not None else []
         return [*found, subject.move.data_age] if kind.asks_first and subject.move.data_age else found
-    if step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(turn, run, step)):
+    if step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(tx, run, step)):
         asked = list(done_when.checks())
-        vantages = sorted({turn.model.checks[c].vantage for c in asked})
-        return [*asked, *(c for v in vantages for c in turn.references(v))]  # silence says nothing without them
+        vantages = sorted({tx.model.checks[c].vantage for c in asked})
+        return [*asked, *(c for v in vantages for c in tx.references(v))]  # silence says nothing without them
     return []
 
 
-def begin(turn: Turn, run: Run, step: Step) -> bool:
-    stop = _stopped_before(turn, run, step)
+def begin(tx: Transaction, run: Run, step: Step) -> bool:
+    stop = _stopped_before(tx, run, step)
     if stop is not None:
-        if _has_not_looked_yet(turn, stop[0]):
+        if _has_not_looked_yet(tx, stop[0]):
             return False
-        endings.stop(turn, run, step, *stop)
+        endings.stop(tx, run, step, *stop)
         return True
     kind = step.traits
-    if _settled_before(turn, run, step) or (kind.destroys and _asked_too_long_ago(turn, run, step)):
+    if _settled_before(tx, run, step) or (kind.destroys and _asked_too_long_ago(tx, run, step)):
         return True
-    turn.record(r.StepBegan(turn.now(), run.id, step.name, step.attempt + 1, turn.decided.machine))
+    tx.record(r.StepBegan(tx.now(), run.id, step.name, step.attempt + 1, tx.decided.machine))
     at = kind.acts_at(run.started.from_place, run.started.to_place) if kind.acts_at is not None else None
-    if at and at not in turn.decided.services[run.started.service].may_act:
-        turn.record(r.MayActAdded(turn.now(), run.started.service, at, run.id))
+    if at and at not in tx.decided.services[run.started.service].may_act:
+        tx.record(r.MayActAdded(tx.now(), run.started.service, at, run.id))
     if kind.by is By.PLAYBOOK:
-        work = work_of(turn, run, step)
-        key, facts, begun = step_key(run, step), facts_for(turn, run, step), beginning(run)
-        epoch, known_by = turn.decided.epoch, turn.decided.workspace
-        turn.command(
-            RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, begun, known_by)
-        )
+        work = work_of(tx, run, step)
+        key, facts, begun = step_key(run, step), facts_for(tx, run, step), beginning(run)
+        epoch, known_by = tx.decided.epoch, tx.decided.workspace
+        tx.command(RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, begun, known_by))
     elif kind.by is By.PERSON:
-        _ask_for_approval(turn, run)
-    elif run.started.move in turn.model.moves:
-        turn.ask_now(awaited(turn, run))
+        _ask_for_approval(tx, run)
+    elif run.started.move in tx.model.moves:
+        tx.ask_now(awaited(tx, run))
     return True
 
 
-def _settled_before(turn: Turn, run: Run, step: Step) -> bool:
+def _settled_before(tx: Transaction, run: Run, step: Step) -> bool:
     """Whether there is nothing left for the step to do, or it must not be done: then it is over already."""
     kind = step.traits
     if kind.isolates:
-        return _needs_no_isolation(turn, run, step)
+        return _needs_no_isolation(tx, run, step)
     if kind.takes_out:
-        return _needs_no_fence(turn, run, step)
-    return kind.moves and _may_not_come_in_yet(turn, run, step)
+        return _needs_no_fence(tx, run, step)
+    return kind.moves and _may_not_come_in_yet(tx, run, step)
 
 
-def _has_not_looked_yet(turn: Turn, reason: Reason) -> bool:
+def _has_not_looked_yet(tx: Transaction, reason: Reason) -> bool:
     """A controller that has only just begun sees nothing until its first answers: no run is ended for that."""
-    if reason not in (Reason.BLIND, Reason.NO_QUORUM) or turn.decided.controller is None:
+    if reason not in (Reason.BLIND, Reason.NO_QUORUM) or tx.decided.controller is None:
         return False
-    until = turn.decided.controller.at + ladder.PATIENCE_S
-    if turn.now() >= until:
+    until = tx.decided.controller.at + ladder.PATIENCE_S
+    if tx.now() >= until:
         return False
-    turn.wake(until)
+    tx.wake(until)
     return True
 
 
-def _stopped_before(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
+def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | None:
     """Why the run must not go on to this step: plan gone, or a hold or maintenance before anything was changed."""
-    if run.started.move not in turn.model.moves or run.started.service not in turn.model.services:
+    if run.started.move not in tx.model.moves or run.started.service not in tx.model.services:
         return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
     if step.traits.played:
-        loaded = run.started.configuration != turn.decided.configuration
-        other = loaded and digest_as_started(turn, run) != run.started.plan_digest
+        loaded = run.started.configuration != tx.decided.configuration
+        other = loaded and digest_as_started(tx, run) != run.started.plan_digest
         # What is only edited is looked at by the runner itself once a fence has begun: nothing older stops it then.
-        if (other or not run.committed) and (told := changed(turn, run)):
+        if (other or not run.committed) and (told := changed(tx, run)):
             return Reason.PLAN_CHANGED, told
     if run.started.origin is r.Origin.AUTOMATIC and step.traits.played:
-        unwanted = None if run.committed else _unwanted(turn, run, step)
-        return unwanted or _fence_asks(turn, run, step)
+        unwanted = None if run.committed else _unwanted(tx, run, step)
+        return unwanted or _fence_asks(tx, run, step)
     return None
 
 
-def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
+def _unwanted(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | None:
     """Why an automatic run must not change anything after all: what let it start may have changed since.
 
     It may have been prepared for hours. What has recovered meanwhile is left where it is.
     """
-    service = turn.model.services[run.started.service]
-    if run.started.incident is not None and turn.health(service) in (r.Verdict.UP, r.Verdict.DEGRADED):
-        return Reason.RECOVERED_BY_ITSELF, turn.behind(service.healthy_when, r.Verdict.UP)
-    finding = policy.objection(turn, service, policy.BEFORE_ACTING)
+    service = tx.model.services[run.started.service]
+    if run.started.incident is not None and tx.health(service) in (r.Verdict.UP, r.Verdict.DEGRADED):
+        return Reason.RECOVERED_BY_ITSELF, tx.behind(service.healthy_when, r.Verdict.UP)
+    finding = policy.objection(tx, service, policy.BEFORE_ACTING)
     if finding is not None:
         return finding.reason, finding.evidence
     if service.mode is Mode.OBSERVE:
@@ -120,23 +118,23 @@ def _unwanted(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
     if step.traits.contains:  # it is what comes before asking, in mode auto
         by_itself = service.mode is Mode.AUTO
         return None if by_itself else (Reason.APPROVAL_NEEDED, f"{service.id} is now in mode {service.mode.value}")
-    unasked = policy.asks(turn, service, run.approved_at)
+    unasked = policy.asks(tx, service, run.approved_at)
     if unasked:
         return Reason.APPROVAL_NEEDED, "; ".join(unasked)
     return None
 
 
-def _fence_asks(turn: Turn, run: Run, step: Step) -> tuple[Reason, str] | None:
+def _fence_asks(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | None:
     """Why a person must decide after all to fence: the place that was dark answers, or has power again (repmgr#821)."""
     begun = any(s.attempt > 0 for s in run.fences)
     if not step.traits.takes_out or step.hand_over or begun or run.approved_at is not None:
         return None
-    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    _, asked = ladder.fence_asks(turn, service, move, turn.now() - ladder.PATIENCE_S)
+    service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
+    _, asked = ladder.fence_asks(tx, service, move, tx.now() - ladder.PATIENCE_S)
     return (Reason.FENCE_NOT_AUTOMATIC, "; ".join(asked)) if asked else None
 
 
-def _asked_too_long_ago(turn: Turn, run: Run, step: Step) -> bool:
+def _asked_too_long_ago(tx: Transaction, run: Run, step: Step) -> bool:
     """Have the preconditions asked once more before the first destructive step, if that was too long ago.
 
     A preparation of minutes, a controller that was down: what was viable then may not be now (opnsense/core#9789,
@@ -145,128 +143,128 @@ def _asked_too_long_ago(turn: Turn, run: Run, step: Step) -> bool:
     if any(s.attempt > 0 for s in run.steps if s.traits.destroys):
         return False
     asked = [s for s in run.steps if s.traits.asks_first]
-    ago_s = turn.now() - max((s.ended_at for s in asked if s.ended_at is not None), default=-FOREVER)
-    fresh_s = turn.limits(endings.client(run)).preflight_fresh_s
+    ago_s = tx.now() - max((s.ended_at for s in asked if s.ended_at is not None), default=-FOREVER)
+    fresh_s = tx.limits(endings.client(run)).preflight_fresh_s
     if ago_s <= fresh_s:
         return False
     evidence = f"asked {show_duration(ago_s)} ago, {show_duration(fresh_s)} allowed"
     name = f"recheck-{len(asked)}"
-    turn.record(r.RecheckAdded(turn.now(), run.id, name, step.name, Reason.PREFLIGHT_OLD, evidence))
+    tx.record(r.RecheckAdded(tx.now(), run.id, name, step.name, Reason.PREFLIGHT_OLD, evidence))
     return True
 
 
-def _needs_no_fence(turn: Turn, run: Run, step: Step) -> bool:
+def _needs_no_fence(tx: Transaction, run: Run, step: Step) -> bool:
     """Skip a fence that a named person vouches for, or whose playbook has nothing left to do; settle one that
     is not declared.
     """
-    fence = subject_of(turn, run, step).fence
+    fence = subject_of(tx, run, step).fence
     stated = run.fenced_by_hand.get(step.place or "")
     if step.place is None or stated is None:
         if fence is None:
-            endings.fail(turn, run, step, Reason.NO_FENCE, f"nothing in the plan can prove that {step.place} is out")
+            endings.fail(tx, run, step, Reason.NO_FENCE, f"nothing in the plan can prove that {step.place} is out")
             return True
-        if _is_out_already(turn, step, fence):  # the proof step asks again
+        if _is_out_already(tx, step, fence):  # the proof step asks again
             endings.finish(
-                turn, run, step, r.StepState.SKIPPED, Reason.ALREADY_DONE, turn.behind(fence.proven_when, r.Verdict.UP)
+                tx, run, step, r.StepState.SKIPPED, Reason.ALREADY_DONE, tx.behind(fence.proven_when, r.Verdict.UP)
             )
             return True
         return False
     evidence = f"{stated.who} states that {step.place} cannot act: {stated.why or 'no reason given'}"
     for each in [s for s in run.steps if s.place == step.place and not s.over]:
-        endings.finish(turn, run, each, r.StepState.SKIPPED, Reason.FENCED_BY_HAND, evidence)
-    endings.out(turn, run, step.place, Reason.FENCED_BY_HAND, evidence)
+        endings.finish(tx, run, each, r.StepState.SKIPPED, Reason.FENCED_BY_HAND, evidence)
+    endings.out(tx, run, step.place, Reason.FENCED_BY_HAND, evidence)
     return True
 
 
-def _is_out_already(turn: Turn, step: Step, fence: Fence) -> bool:
+def _is_out_already(tx: Transaction, step: Step, fence: Fence) -> bool:
     """Never where the place hands over: what has crashed looks stopped, handed over nothing, and may come back."""
-    return not step.hand_over and turn.says(fence.proven_when) is r.Verdict.UP
+    return not step.hand_over and tx.says(fence.proven_when) is r.Verdict.UP
 
 
-def _needs_no_isolation(turn: Turn, run: Run, step: Step) -> bool:
+def _needs_no_isolation(tx: Transaction, run: Run, step: Step) -> bool:
     """Skip an isolation whose suspicion is gone, or that is there already: proven, or done by an earlier run."""
-    service = turn.model.services[run.started.service]
-    suspected = any(covers(subject, service.id) for subject in turn.decided.suspected)
-    isolation = subject_of(turn, run, step).isolation
+    service = tx.model.services[run.started.service]
+    suspected = any(covers(subject, service.id) for subject in tx.decided.suspected)
+    isolation = subject_of(tx, run, step).isolation
     if isolation is None or not suspected:
         gone = f"no isolation of {step.place} is declared" if suspected else "no compromise is suspected"
         why = f"{gone} any more"
-        return _left_out(turn, run, step, Reason.NOT_NEEDED, why)
+        return _left_out(tx, run, step, Reason.NOT_NEEDED, why)
     if isolation.proven_when is not None:
-        if turn.says(isolation.proven_when) is not r.Verdict.UP:
+        if tx.says(isolation.proven_when) is not r.Verdict.UP:
             return False
-        evidence = turn.behind(isolation.proven_when, r.Verdict.UP)
-        return _left_out(turn, run, step, Reason.ALREADY_DONE, evidence, and_proof=False)  # the proof asks again
-    by = isolated_places(turn.decided, service.id).get(step.place or "")
-    return by is not None and _left_out(turn, run, step, Reason.ALREADY_DONE, f"{step.place} was isolated by {by}")
+        evidence = tx.behind(isolation.proven_when, r.Verdict.UP)
+        return _left_out(tx, run, step, Reason.ALREADY_DONE, evidence, and_proof=False)  # the proof asks again
+    by = isolated_places(tx.decided, service.id).get(step.place or "")
+    return by is not None and _left_out(tx, run, step, Reason.ALREADY_DONE, f"{step.place} was isolated by {by}")
 
 
-def _left_out(turn: Turn, run: Run, step: Step, reason: Reason, evidence: str, *, and_proof: bool = True) -> bool:
+def _left_out(tx: Transaction, run: Run, step: Step, reason: Reason, evidence: str, *, and_proof: bool = True) -> bool:
     both = [s for s in run.steps if s.place == step.place and s.traits.contains and not s.over]
     for each in both if and_proof else [step]:
-        endings.finish(turn, run, each, r.StepState.SKIPPED, reason, evidence)
+        endings.finish(tx, run, each, r.StepState.SKIPPED, reason, evidence)
     return True
 
 
-def _may_not_come_in_yet(turn: Turn, run: Run, step: Step) -> bool:
+def _may_not_come_in_yet(tx: Transaction, run: Run, step: Step) -> bool:
     """Stop the run before the move itself where another place might still act."""
-    open_ = _still_open(turn, run)
+    open_ = _still_open(tx, run)
     if open_:
-        endings.stop(turn, run, step, Reason.FENCE_UNPROVEN, f"{', '.join(open_)} may still act")
+        endings.stop(tx, run, step, Reason.FENCE_UNPROVEN, f"{', '.join(open_)} may still act")
     return bool(open_)
 
 
-def _still_open(turn: Turn, run: Run) -> list[str]:
+def _still_open(tx: Transaction, run: Run) -> list[str]:
     """Places other than the destination that might still act.
 
     A paused process wakes up and acts (keepalived#2066, #2238): only a proof, or a named person, takes a place out.
     """
-    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    return ladder.to_fence(turn, service, move) if move.to is not None else ladder.taken_over(turn, service)
+    service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
+    return ladder.to_fence(tx, service, move) if move.to is not None else ladder.taken_over(tx, service)
 
 
-def wait(turn: Turn, run: Run, step: Step) -> bool:
+def wait(tx: Transaction, run: Run, step: Step) -> bool:
     """A step that waits for answers: preflight, recheck, proof, verify."""
-    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
+    service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
     kind = step.traits
-    condition, since, limit_s = _waits_for(turn, run, step)
+    condition, since, limit_s = _waits_for(tx, run, step)
     aside: list[str] = []  # what a named person goes against
     loss: tuple[Reason, str] | None = None
-    if condition is not None and turn.fresh(condition, since) not in (r.Verdict.UP, r.Verdict.DEGRADED):
-        failed = _out_of_time(turn, step, condition, since, limit_s)
+    if condition is not None and tx.fresh(condition, since) not in (r.Verdict.UP, r.Verdict.DEGRADED):
+        failed = _out_of_time(tx, step, condition, since, limit_s)
         if failed is None:
             return False
         if not kind.asks_first or _guard_of(failed).value not in run.started.overrides:
-            endings.fail(turn, run, step, failed.reason, failed.evidence)
+            endings.fail(tx, run, step, failed.reason, failed.evidence)
             return True
         aside.append(f"{failed.reason.value}: {failed.evidence}")
     if kind.asks_first:
         until = since + limit_s
-        if _age_not_asked(turn, service, move, since) and turn.now() < until:
-            turn.wake(until)
+        if _age_not_asked(tx, service, move, since) and tx.now() < until:
+            tx.wake(until)
             return False
-        loss = _loss(turn, run, service, move)
+        loss = _loss(tx, run, service, move)
         if loss is not None and loss[0].value not in run.started.overrides:
-            endings.fail(turn, run, step, *loss)
+            endings.fail(tx, run, step, *loss)
             return True
     state, reason = (r.StepState.SKIPPED if aside else r.StepState.DONE), Reason.CONDITIONS_MET
     aside += [f"{loss[0].value}: {loss[1]}"] if loss else []
-    evidence = turn.behind(condition, r.Verdict.UP) if condition else "nothing to ask"
+    evidence = tx.behind(condition, r.Verdict.UP) if condition else "nothing to ask"
     if aside:
         reason = Reason.OVERRIDDEN
         evidence = f"{run.started.who} goes against {'; '.join(aside)} ({run.started.why or 'no reason given'})"
-    endings.finish(turn, run, step, state, reason, evidence, measures=_measures(turn, run, step, move))
+    endings.finish(tx, run, step, state, reason, evidence, measures=_measures(tx, run, step, move))
     if kind.fences and step.place is not None:
-        endings.out(turn, run, step.place, Reason.CONDITIONS_MET, evidence)
+        endings.out(tx, run, step.place, Reason.CONDITIONS_MET, evidence)
     return True
 
 
-def _waits_for(turn: Turn, run: Run, step: Step) -> tuple[Condition | None, float, float]:
+def _waits_for(tx: Transaction, run: Run, step: Step) -> tuple[Condition | None, float, float]:
     """What a waiting step waits for, asked since when, for how long."""
     kind = step.traits
-    wanted = kind.wanted(subject_of(turn, run, step))
-    began = step.attempt_at if step.attempt_at is not None else turn.now()
-    since = _counts_from(turn, step) if kind.asks_first else _ended_at(run, step, began)
+    wanted = kind.wanted(subject_of(tx, run, step))
+    began = step.attempt_at if step.attempt_at is not None else tx.now()
+    since = _counts_from(tx, step) if kind.asks_first else _ended_at(run, step, began)
     return (wanted.condition, since, wanted.timeout_s) if wanted is not None else (None, since, 0.0)
 
 
@@ -277,16 +275,16 @@ def _ended_at(run: Run, step: Step, default: float) -> float:
     return before if before is not None else default
 
 
-def _out_of_time(turn: Turn, step: Step, condition: Condition, since: float, limit_s: float) -> Finding | None:
+def _out_of_time(tx: Transaction, step: Step, condition: Condition, since: float, limit_s: float) -> Finding | None:
     """Why the step has failed; None while its time lasts."""
     kind = step.traits
-    hopeless = kind.asks_first and turn.says(condition) is r.Verdict.DOWN
-    until = _counts_from(turn, step) + limit_s
-    if turn.now() < until and not hopeless:
-        turn.wake(until)
+    hopeless = kind.asks_first and tx.says(condition) is r.Verdict.DOWN
+    until = _counts_from(tx, step) + limit_s
+    if tx.now() < until and not hopeless:
+        tx.wake(until)
         return None
-    verdict = turn.fresh(condition, since)
-    evidence = turn.behind(condition, turn.says(condition))
+    verdict = tx.fresh(condition, since)
+    evidence = tx.behind(condition, tx.says(condition))
     if kind.asks_first and verdict is r.Verdict.UNKNOWN and not hopeless:
         return Finding(r.Decision.ASK, Reason.VIABILITY_UNKNOWN, evidence)
     waited = f"; waited {show_duration(limit_s)}" if kind.verifies else ""
@@ -298,38 +296,38 @@ def _guard_of(failed: Finding) -> Reason:
     return Reason.NOT_VIABLE if failed.reason is Reason.PREFLIGHT_FAILED else failed.reason
 
 
-def _counts_from(turn: Turn, step: Step) -> float:
+def _counts_from(tx: Transaction, step: Step) -> float:
     """When this attempt's time began to run: not before this controller could see anything."""
-    started = turn.decided.controller.at if turn.decided.controller else 0.0
+    started = tx.decided.controller.at if tx.decided.controller else 0.0
     return max(step.attempt_at or 0.0, started)
 
 
-def _loss(turn: Turn, run: Run, service: Service, move: Move) -> tuple[Reason, str] | None:
+def _loss(tx: Transaction, run: Run, service: Service, move: Move) -> tuple[Reason, str] | None:
     """The RPO gate, asked again after the preflight's fresh answers; a planned hand-over loses nothing."""
     if any(s.hand_over for s in run.steps):
         return None
     accept_s = next((t.accept_loss_s for t in service.ladder if t.move == move.id), None)
-    return ladder.data_loss(turn, service, move, accept_s)
+    return ladder.data_loss(tx, service, move, accept_s)
 
 
-def _age_not_asked(turn: Turn, service: Service, move: Move, since: float) -> bool:
+def _age_not_asked(tx: Transaction, service: Service, move: Move, since: float) -> bool:
     """Whether the age of the data matters, and no answer has come to a question asked since then."""
     matters = move.to is not None and service.rpo_s is not None
-    return matters and move.data_age is not None and turn.last_asked(move.data_age) < since
+    return matters and move.data_age is not None and tx.last_asked(move.data_age) < since
 
 
-def _measures(turn: Turn, run: Run, step: Step, move: Move) -> dict[str, float]:
+def _measures(tx: Transaction, run: Run, step: Step, move: Move) -> dict[str, float]:
     """Measurements that a decision used, copied with the time of their sample."""
     kind = step.traits
     if (kind.asks_first or kind.fences) and move.data_age:
-        row = turn.rows().get(move.data_age)
-        age_s = turn.data_age_s(move.data_age, turn.now())
+        row = tx.rows().get(move.data_age)
+        age_s = tx.data_age_s(move.data_age, tx.now())
         if row is not None and row.measured_at is not None and age_s is not None:
             return {**row.measures, "data_age_s": age_s, "sampled_at": row.measured_at}
     return {}
 
 
-def _ask_for_approval(turn: Turn, run: Run) -> None:
+def _ask_for_approval(tx: Transaction, run: Run) -> None:
     started = run.started
     say, no = approving(run), f"bascule reject {run.id}"
     places = [s.place.rpartition("/")[2] for s in run.fences if s.place]
@@ -337,49 +335,49 @@ def _ask_for_approval(turn: Turn, run: Run) -> None:
     uncontained = [s for s in run.steps if s.traits.contains and s.state is r.StepState.FAILED]
     failed = [f"{s.name} FAILED: {s.evidence}" for s in uncontained]
     why = "; ".join((*started.asks, *failed))
-    does = list(consequences(turn, run))
+    does = list(consequences(tx, run))
     told = f". If approved: {'; '.join(does)}" if does else ""
     more = f"{why}{by_hand}{told}. To say no: {no}"
     text = Sentence.APPROVAL.say(service=started.service, move=started.move, why=more)
     details: dict[str, Json] = {"approve": say, "reject": no, "if_approved": list(does)}
-    turn.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say, details=details)
+    tx.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say, details=details)
 
 
-def approval(turn: Turn, run: Run, step: Step) -> bool:
+def approval(tx: Transaction, run: Run, step: Step) -> bool:
     started = run.started
-    if started.origin is r.Origin.AUTOMATIC and _to_be_isolated(turn, run):
+    if started.origin is r.Origin.AUTOMATIC and _to_be_isolated(tx, run):
         evidence = "suspected after the run was planned: the place is isolated first"
-        endings.stop(turn, run, step, Reason.COMPROMISE_SUSPECTED, evidence)
+        endings.stop(tx, run, step, Reason.COMPROMISE_SUSPECTED, evidence)
         return True
-    if run.started.configuration != turn.decided.configuration and (new := changed(turn, run)):
-        endings.stop(turn, run, step, Reason.PLAN_CHANGED, new)  # nobody was asked about what there is now
+    if run.started.configuration != tx.decided.configuration and (new := changed(tx, run)):
+        endings.stop(tx, run, step, Reason.PLAN_CHANGED, new)  # nobody was asked about what there is now
         return True
-    asked_at = step.began_at if step.began_at is not None else turn.now()
+    asked_at = step.began_at if step.began_at is not None else tx.now()
     if run.approved is not None and run.approved.at >= asked_at:  # an earlier one was of something else
         reason = Reason.FENCED_BY_HAND if run.approved.fenced else Reason.APPROVED
-        endings.finish(turn, run, step, r.StepState.DONE, reason, f"by {run.approved.who}")
+        endings.finish(tx, run, step, r.StepState.DONE, reason, f"by {run.approved.who}")
         return True
-    if started.origin is r.Origin.AUTOMATIC and not _still_asks(turn, run):
-        endings.finish(turn, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "the reason for asking is gone")
+    if started.origin is r.Origin.AUTOMATIC and not _still_asks(tx, run):
+        endings.finish(tx, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "the reason for asking is gone")
         return True
     until = asked_at + started.approval_expires_s
-    if turn.now() >= until:
+    if tx.now() >= until:
         why = f"no reply within {show_duration(started.approval_expires_s)}"
-        endings.stop(turn, run, step, Reason.APPROVAL_EXPIRED, why)  # nothing has failed
+        endings.stop(tx, run, step, Reason.APPROVAL_EXPIRED, why)  # nothing has failed
         return True
-    turn.wake(until)
+    tx.wake(until)
     return False
 
 
-def _to_be_isolated(turn: Turn, run: Run) -> bool:
+def _to_be_isolated(tx: Transaction, run: Run) -> bool:
     """Whether a suspicion has come that this run was not planned for."""
-    service = turn.model.services[run.started.service]
+    service = tx.model.services[run.started.service]
     planned = any(s.traits.contains for s in run.steps)
-    return not planned and run.started.incident is not None and policy.isolates(turn, service) is not None
+    return not planned and run.started.incident is not None and policy.isolates(tx, service) is not None
 
 
-def _still_asks(turn: Turn, run: Run) -> bool:
+def _still_asks(tx: Transaction, run: Run) -> bool:
     """Whether the reasons for asking still hold; a place that went dark meanwhile needs no person any more."""
-    service, move = turn.model.services[run.started.service], turn.model.moves[run.started.move]
-    waiting, asked = ladder.fence_asks(turn, service, move, run.started.at)
-    return bool(waiting or asked or policy.asks(turn, service))
+    service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
+    waiting, asked = ladder.fence_asks(tx, service, move, run.started.at)
+    return bool(waiting or asked or policy.asks(tx, service))

@@ -1,7 +1,7 @@
 """One call of the engine: what is known now, and what comes of it.
 
-The one rule it keeps: everything below the engine reads and writes through a turn. So a record is applied as soon as it
-is written, and the next question sees it. What is asked of a turn is noted in its `basis`.
+The one rule it keeps: everything below the engine reads and writes through a transaction. So a record is applied
+as soon as it is written, and the next question sees it. What is asked of a transaction is noted in its `basis`.
 """
 
 from __future__ import annotations
@@ -61,15 +61,15 @@ class Watch:
         self.first = False
 
     def of(self, check: str) -> tuple[float, str]:
-        """See `Turn.watched_since`."""
+        """See `Transaction.watched_since`."""
         read_at = self.read_at.get(check, self.at)
         return (read_at, "the files were read anew") if read_at > self.at else (self.at, self.how)
 
 
-class Turn:
+class Transaction:
     """The model, the state, the rows and the time; and the records, commands and wake-up that come of them.
 
-    No check's last answer changes while a turn lasts: the engine takes an answer in before it makes one.
+    No check's last answer changes while a transaction lasts: the engine takes an answer in before it makes one.
     """
 
     __slots__ = (
@@ -189,7 +189,7 @@ class Turn:
         return row.verdict
 
     def blind(self, vantage: str) -> bool:
-        """Whether no reference target of this vantage answered its last question well; looked up once a turn."""
+        """Whether no reference target of this vantage answered its last question well; looked up once a transaction."""
         found = self._blind.get(vantage)
         if found is None:
             found = blind(self._rows, self.model.checks, self.references(vantage), self._now)
@@ -347,25 +347,25 @@ class Turn:
         return None if age_s is None else age_s + max(0.0, until - row.measured_at)
 
 
-def blind_since(turn: Turn, vantage: str) -> float:
+def blind_since(tx: Transaction, vantage: str) -> float:
     """Since when no reference of this vantage answers: from the last good answer on, or from the first question.
 
     For as long as nobody looked nothing was blind: a streak from before counts where it goes on unbroken.
     """
-    references = turn.references(vantage)
-    rows = [row for c in references if (row := turn.rows().get(c)) is not None]
+    references = tx.references(vantage)
+    rows = [row for c in references if (row := tx.rows().get(c)) is not None]
     good_at = max((row.last_good_at for row in rows if row.last_good_at is not None), default=None)
     asked_at = [at for row in rows for at in (row.first_bad_at, row.none_since) if at is not None]
     first_bad_at = min((at for at in asked_at if good_at is None or at >= good_at), default=None)
-    began_at = watched_since(turn, references)[0]
+    began_at = watched_since(tx, references)[0]
     if good_at is not None and (good_at >= began_at or (first_bad_at is not None and first_bad_at < began_at)):
         return good_at
     return first_bad_at if first_bad_at is not None else began_at
 
 
-def watched_since(turn: Turn, checks: Iterable[str]) -> tuple[float, str]:
+def watched_since(tx: Transaction, checks: Iterable[str]) -> tuple[float, str]:
     """Since when the first of these is asked, and what began then."""
-    return min(turn.watched_since(c) for c in checks)
+    return min(tx.watched_since(c) for c in checks)
 
 
 def tell_command(due: NoticeDue, now: float) -> TellPeople:
