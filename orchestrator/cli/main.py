@@ -34,6 +34,7 @@ app.command("orchestrator.cli.status:status", help="What is the case now, and wh
 app.command("orchestrator.cli.ready:ready", name="ready", help="Can all be seen and done? Else what cannot.")
 app.command("orchestrator.cli.incidents:incidents", help="What has happened: a list, or one in full.")
 app.command("orchestrator.cli.report:report", help="The whole account of an incident: text, HTML page, JSON.")
+app.command("orchestrator.cli.evidence:evidence", help="What is proven: every objective measured, predicted or not.")
 app.command("orchestrator.cli.failover:failover", help="Bring a service back, or elsewhere, by one of its moves.")
 app.command("orchestrator.cli.failover:failback", help="Bring a service home, or take back the move in effect.")
 app.command("orchestrator.cli.approve:approve", help="Approve a run that waits for a person.")

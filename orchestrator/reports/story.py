@@ -137,9 +137,10 @@ class State:
     @property
     def model(self) -> Model | None:
         """The model in force at the last entry."""
-        return self._model(self.decided.configuration)
+        return self.model_of(self.decided.configuration)
 
-    def _model(self, digest: str) -> Model | None:
+    def model_of(self, digest: str) -> Model | None:
+        """The model of this digest; None: it is not kept."""
         if digest not in self._models:
             self._models[digest] = self._model_of(digest) if digest else None
         return self._models[digest]
@@ -154,6 +155,7 @@ class Stories(State):
     def __init__(self, model_of: ModelOf = lambda _digest: None) -> None:
         super().__init__(model_of)
         self.stories: dict[str, Story] = {}
+        self.configured: list[tuple[float, str]] = []  # when which model came into force
         self._runs: dict[str, tuple[Story, RunStory]] = {}
         self._open: dict[str, Story] = {}  # by service
         self._notices: dict[str, tuple[Story, int]] = {}
@@ -206,8 +208,9 @@ class Stories(State):
                 for story in self._live():
                     story.controllers.append(x)
             case r.Configured():
+                self.configured.append((x.at, x.digest))
                 for story in self._open.values():  # its RTO and ladder are those that were in force when it ended
-                    model = self._model(x.digest)
+                    model = self.model_of(x.digest)
                     if model is not None and story.service in model.services:
                         story.model, story.configuration = model, x.digest
             case _:
@@ -216,7 +219,7 @@ class Stories(State):
     def _opened(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
         if isinstance(x, r.IncidentOpened):
             digest = self.decided.configuration
-            story = Story(x.incident, x.service, model=self._model(digest), configuration=digest)
+            story = Story(x.incident, x.service, model=self.model_of(digest), configuration=digest)
             self.stories[x.incident] = story
         else:
             story = self.stories[x.incident]
@@ -249,7 +252,7 @@ class Stories(State):
             story = self.stories[x.incident]
             story.episodes[-1].runs.append(run)
         else:
-            story = Story(x.run, x.service, model=self._model(x.configuration), configuration=x.configuration)
+            story = Story(x.run, x.service, model=self.model_of(x.configuration), configuration=x.configuration)
             self.stories[x.run] = story
         story.runs.append(run)
         self._runs[x.run] = (story, run)
