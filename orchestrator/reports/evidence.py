@@ -62,11 +62,12 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class TierEvidence:
-    """One tier; of a service without a ladder tier 0, without a move. `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why.
+    """One tier; of a service without a ladder tier 0, without a move.
 
-    `since`: since when it stands so, seconds since 1970; None: since ever. `times`: how many runs were verified under
-    what is in force. `void`: what has changed since the proof. `trend_s`: how much longer the last run took than the
-    median of those before.
+    `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why. `since`: since
+    when it stands so, seconds since 1970; None: since ever. `times`: how many runs were verified under what is in
+    force. `void`: what has changed since the proof. `trend_s`: how much longer the last run took than the median of
+    those before.
     """
 
     service: str
@@ -93,11 +94,10 @@ def evidence(stories: Stories, model: Model, now: float, wants: Callable[[str], 
     found = []
     for service in model.services.values():
         if wants(service.id):
-            mine = [(s, x) for s, x in runs if x.started.service == service.id]
-            found.append(
-                [_tier(stories, model, service, n, t.move, mine, now) for n, t in enumerate(service.ladder, 1)]
-            )
-    return [tier for tiers in sorted(filter(None, found), key=_worst_first) for tier in tiers]
+            rungs = enumerate(service.ladder, 1)
+            tiers = [_tier(stories, model, service, n, tier.move, runs, now) for n, tier in rungs]
+            found.append(tiers or [_without_a_ladder(service)])
+    return [tier for tiers in sorted(found, key=_worst_first) for tier in tiers]
 
 
 def _worst_first(tiers: Sequence[TierEvidence]) -> tuple[int, int, str]:

@@ -99,6 +99,16 @@ def test_what_it_rests_on_is_edited_and_it_is_void_since_then(tape: Tape, edit: 
     assert found["acme/backup-isp"].rto is Standing.MEASURED  # exactly its proofs
 
 
+def test_the_same_move_of_another_service_proves_nothing(tape: Tape) -> None:
+    second_act(tape)
+    before = small_model()
+    mail = replace(before.services["acme/mail"], ladder=before.services["acme/erp"].ladder)
+    model = replace(before, digest="m2", services={**before.services, "acme/mail": mail})
+    tape.write(r.Configured(tape.now, "m2", {}))
+    assert ledger(tape, model)[GEO].rto is Standing.MEASURED
+    assert ledger(tape, model, wants="acme/mail")[GEO].rto is Standing.UNPROVEN
+
+
 def test_what_is_put_back_holds_again(tape: Tape) -> None:
     second_act(tape)
     model = load(tape, "m2", timeout_s=77.0)
