@@ -121,11 +121,12 @@ def _tier(
     service: Service,
     tier: int,
     move: str,
-    mine: list[tuple[Story, RunStory]],
+    runs: list[Told],
     now: float,
 ) -> TierEvidence:
     clock = stories.clock
-    tried = sorted(((s, x) for s, x in mine if x.started.move == move), key=lambda x: x[1].started.at)
+    mine = [(s, x) for s, x in runs if (x.started.service, x.started.move) == (service.id, move)]
+    tried = sorted(mine, key=lambda x: x[1].started.at)
     verified = [(s, x) for s, x in tried if claims.verified_at(x) is not None and x.ended is not None and x.ended.ok]
     in_force = basis(model, service.id, move)
     holding = [(s, x) for s, x in verified if not changed(_then(stories, x), in_force)]
