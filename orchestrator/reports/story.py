@@ -152,9 +152,10 @@ class State:
     @property
     def model(self) -> Model | None:
         """The model in force at the last entry."""
-        return self._model(self.decided.configuration)
+        return self.model_of(self.decided.configuration)
 
-    def _model(self, digest: str) -> Model | None:
+    def model_of(self, digest: str) -> Model | None:
+        """The model of this digest; None: it is not kept."""
         if digest not in self._models:
             self._models[digest] = self._model_of(digest) if digest else None
         return self._models[digest]
@@ -169,6 +170,7 @@ class Stories(State):
     def __init__(self, model_of: ModelOf = lambda _digest: None) -> None:
         super().__init__(model_of)
         self.stories: dict[str, Story] = {}
+        self.configured: list[tuple[float, str]] = []  # when which model came into force
         self._runs: dict[str, tuple[Story, RunStory]] = {}
         self._open: dict[str, Story] = {}  # by service
         self._notices: dict[str, tuple[Story, int]] = {}
@@ -222,8 +224,9 @@ class Stories(State):
                 for story in self._live():
                     story.controllers.append(x)
             case r.Configured():
+                self.configured.append((x.at, x.digest))
                 for story in self._open.values():  # its RTO and ladder are those that were in force when it ended
-                    model = self._model(x.digest)
+                    model = self.model_of(x.digest)
                     if model is not None and story.service in model.services:
                         story.model, story.configuration = model, x.digest
             case _:
@@ -233,7 +236,7 @@ class Stories(State):
         if isinstance(x, r.IncidentOpened):
             digest = self.decided.configuration
             may_act = frozenset(self.decided.services[x.service].may_act)
-            story = Story(x.incident, x.service, model=self._model(digest), configuration=digest, may_act=may_act)
+            story = Story(x.incident, x.service, model=self.model_of(digest), configuration=digest, may_act=may_act)
             self.stories[x.incident] = story
         else:
             story = self.stories[x.incident]
@@ -273,7 +276,7 @@ class Stories(State):
             story = self.stories[x.incident]
             story.episodes[-1].runs.append(run)
         else:
-            model, may_act = self._model(x.configuration), frozenset(self.decided.services[x.service].may_act)
+            model, may_act = self.model_of(x.configuration), frozenset(self.decided.services[x.service].may_act)
             story = Story(x.run, x.service, model=model, configuration=x.configuration, may_act=may_act)
             self.stories[x.run] = story
         story.runs.append(run)

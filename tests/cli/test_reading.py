@@ -44,7 +44,7 @@ def test_status_without_a_daemon_is_a_fold_of_the_journal(
     text = capsys.readouterr().out
     assert "acme/erp  UNKNOWN, down when last seen" in text
     assert "nobody watches. Start it: bascule daemon" in text.replace("\n", " ")
-    assert "type: bascule approve r3" in text
+    assert "approval, which nobody gave within 15:00: it is not made" in " ".join(text.split())  # days ago, by now
 
 
 def test_status_with_a_daemon(kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,3 +209,20 @@ def test_a_daemon_that_was_stopped_had_watched_until_then(
     assert bascule("ready", "--json") == 1
     (nobody,) = (x for x in json.loads(capsys.readouterr().out)["cannot"] if x["kind"] == "nobody watches")
     assert nobody["for_s"] == pytest.approx(600.0)
+
+
+def test_evidence_says_what_is_proven(kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each tier; only of those who are asked for; as data too; where nothing was in force, a sentence."""
+    assert bascule("evidence") == 2
+    assert "no configuration was ever in force here" in capsys.readouterr().err
+    kept.keep(acts())
+    assert bascule("evidence", "acme/erp") == 0
+    told = capsys.readouterr().out
+    assert "1 backup-isp: measured since" in told
+    assert "RTO: RTA 5.9s in i1" in told
+    assert "3 cloud-instance: unproven" in told
+    assert bascule("evidence", "bistro", "--json") == 0
+    (till,) = json.loads(capsys.readouterr().out)
+    assert (till["tier"], till["rto"], till["rto_said"]) == (0, "unproven", "it has no ladder: nothing restores it")
+    assert bascule("evidence", "nobody") == 2
+    assert "there is no service or client nobody" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""How long a move will take, by order statistics: nothing is assumed of how its durations are spread.
+
+The one rule it keeps: what a few runs cannot show is not claimed. The k-th smallest of n durations is at least the
+90th percentile with the probability that fewer than k of n lie below it: P(B(n, 0.9) < k), B the binomial
+distribution (the distribution-free bound of a quantile; David and Nagaraja, Order Statistics, section 7.1). With fewer
+than 29 runs even the largest is such a bound with less than 95 %; then the forecast says with how much.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.core.durations import counted, show_duration
+
+QUANTILE = 0.9
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Of `runs` durations. `usual_s`: their 90th percentile, by nearest rank. `bound_s`: what the 90th percentile of
+    all such runs is at most, with `confidence`; the largest duration where nothing gives 95 %. `missing`: runs more
+    until something can.
+    """
+
+    runs: int
+    usual_s: float
+    bound_s: float
+    confidence: float
+    missing: int
+
+    @property
+    def basis(self) -> str:
+        """What it rests on, in words: `the largest of 7 runs: bounds the 90th percentile with 52 %`."""
+        if not self.missing:
+            return f"{counted(self.runs, 'run')}: bounds the 90th percentile with {CONFIDENCE:.0%}"
+        only = "1 run" if self.runs == 1 else f"the largest of {self.runs} runs"
+        missing = f"{counted(self.missing, 'run')} missing for {CONFIDENCE:.0%}"
+        return f"{only}: bounds the 90th percentile with {self.confidence:.0%}, {missing}"
+
+    def __str__(self) -> str:
+        """`at most 7:12 (the largest of 7 runs: …)`."""
+        return f"at most {show_duration(self.bound_s)} ({self.basis})"
+
+
+def forecast(durations: Sequence[float], quantile: float = QUANTILE, confidence: float = CONFIDENCE) -> Forecast | None:
+    """What these durations, in seconds, say of the next one. None: there are none."""
+    if not durations:
+        return None
+    ranked, runs = sorted(durations), len(durations)
+    usual_s = ranked[max(0, math.ceil(quantile * runs) - 1)]
+    needed = runs_needed(quantile, confidence)
+    if runs < needed:
+        return Forecast(runs, usual_s, ranked[-1], 1.0 - quantile**runs, needed - runs)
+    rank = next(k for k in range(1, runs + 1) if below(runs, quantile, k) >= confidence)
+    return Forecast(runs, usual_s, ranked[rank - 1], below(runs, quantile, rank), 0)
+
+
+def runs_needed(quantile: float = QUANTILE, confidence: float = CONFIDENCE) -> int:
+    """How many runs there must be until the largest of them bounds the quantile with this confidence."""
+    return math.ceil(math.log(1.0 - confidence) / math.log(quantile))
+
+
+def below(runs: int, quantile: float, rank: int) -> float:
+    """The probability that fewer than `rank` of so many runs lie below the quantile."""
+    return math.fsum(math.comb(runs, i) * quantile**i * (1.0 - quantile) ** (runs - i) for i in range(rank))

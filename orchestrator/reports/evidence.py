@@ -1,0 +1,255 @@
+"""The ledger of what is proven: whether the objectives of each tier are measured, predicted or unproven.
+
+The one rule it keeps: a figure is from a run that ended verified under what is in force now. None can be typed in.
+
+    the tier's last run under what is in force         its RTO
+    ----------------------------------------------     -----------------------------------------------------------
+    ended an incident, verified                        measured: the incident's RTA
+    was verified, without an incident                  predicted: the move alone was measured, and no detection
+    was verified, and what it rests on was changed     void, since that was loaded
+    failed, or there was none                          unproven
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.core import records as r
+from orchestrator.core.durations import show_duration
+from orchestrator.core.forecast import Forecast, forecast
+from orchestrator.core.kinds import By
+from orchestrator.core.model import Model, Service
+from orchestrator.core.reasons import Reason
+from orchestrator.reports import claims
+from orchestrator.reports.account import account
+from orchestrator.reports.entries import WallClock
+from orchestrator.reports.proofs import Basis, basis, changed
+from orchestrator.reports.shape import Figure, Known
+from orchestrator.reports.story import Episode, RunStory, Stories, Story
+from orchestrator.reports.text import precise
+
+
+class Standing(StrEnum):
+    """How an objective stands, the worst first."""
+
+    UNPROVEN = "unproven"
+    VOID = "void"
+    PREDICTED = "predicted"
+    MEASURED = "measured"
+
+
+RANK = list(Standing)
+Told = tuple[Story, RunStory]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The last run of a tier that ended verified. `took_s`: from its start to its verification, without waiting for a
+    person. `rta`, `rpa`: of its incident. `left_out`: steps that were skipped, each with why. `wall`: when it was
+    verified, seconds since 1970.
+    """
+
+    run: str
+    incident: str | None
+    wall: float
+    took_s: float
+    rta: Figure
+    rpa: Figure
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TierEvidence:
+    """One tier; of a service without a ladder tier 0, without a move.
+
+    `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why. `since`: since
+    when it stands so, seconds since 1970; None: since ever. `times`: how many runs were verified under what is in
+    force. `void`: what has changed since the proof. `trend_s`: how much longer the last run took than the median of
+    those before.
+    """
+
+    service: str
+    tier: int
+    move: str
+    rto_s: float
+    rpo_s: float | None
+    mtd_s: float | None
+    rto: Standing
+    rto_said: str
+    rpo: Standing | None
+    rpo_said: str
+    since: float | None
+    proof: Proof | None
+    times: int
+    void: tuple[str, ...]
+    trend_s: float | None
+    forecast: Forecast | None
+
+
+def evidence(stories: Stories, model: Model, now: float, wants: Callable[[str], bool]) -> list[TierEvidence]:
+    """Every tier of the services that are wanted, worst service first. `now`: on the journal's axis."""
+    runs = [(story, run) for story in stories.stories.values() for run in story.runs]
+    found = []
+    for service in model.services.values():
+        if wants(service.id):
+            rungs = enumerate(service.ladder, 1)
+            tiers = [_tier(stories, model, service, n, tier.move, runs, now) for n, tier in rungs]
+            found.append(tiers or [_without_a_ladder(service)])
+    return [tier for tiers in sorted(found, key=_worst_first) for tier in tiers]
+
+
+def _worst_first(tiers: Sequence[TierEvidence]) -> tuple[int, int, str]:
+    ranks = [RANK.index(x.rto) for x in tiers]
+    return max(ranks), sum(ranks), tiers[0].service
+
+
+def _without_a_ladder(service: Service) -> TierEvidence:
+    """Its objective stands all the same, and nothing can meet it."""
+    rpo = Standing.UNPROVEN if service.rpo_s is not None else None
+    return TierEvidence(
+        service=service.id, tier=0, move="", rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
+        rto=Standing.UNPROVEN, rto_said="it has no ladder: nothing restores it", rpo=rpo, rpo_said="", since=None,
+        proof=None, times=0, void=(), trend_s=None, forecast=None,
+    )  # fmt: skip
+
+
+def _tier(
+    stories: Stories,
+    model: Model,
+    service: Service,
+    tier: int,
+    move: str,
+    runs: list[Told],
+    now: float,
+) -> TierEvidence:
+    clock = stories.clock
+    mine = [(s, x) for s, x in runs if (x.started.service, x.started.move) == (service.id, move)]
+    tried = sorted(mine, key=lambda x: x[1].started.at)
+    verified = [(s, x) for s, x in tried if claims.verified_at(x) is not None and x.ended is not None and x.ended.ok]
+    in_force = basis(model, service.id, move)
+    holding = [(s, x) for s, x in verified if not changed(_then(stories, x), in_force)]
+    rows = (holding or verified)[-1:]
+    proof = _proof(*rows[0], clock, now) if rows else None
+    failed = _failed_after(tried, rows[0][1] if rows else None)
+    void = () if holding or not rows else changed(_then(stories, rows[0][1]), in_force)
+    rto, said, since = _rto(proof, void, failed, stories, rows[0][1] if rows else None, in_force)
+    rpo, rpo_said = _rpo(service, model, move, proof, rto)
+    spent = [_took_s(x) for _, x in holding]
+    return TierEvidence(
+        service=service.id, tier=tier, move=move, rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
+        rto=rto, rto_said=said, rpo=rpo, rpo_said=rpo_said, since=since, proof=proof, times=len(holding), void=void,
+        trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
+        forecast=forecast(stories.decided.durations.get(move, [])),
+    )  # fmt: skip
+
+
+def _then(stories: Stories, run: RunStory) -> Basis:
+    """What the run rested on."""
+    return basis(stories.model_of(run.started.configuration), run.started.service, run.started.move)
+
+
+def _proof(story: Story, run: RunStory, clock: WallClock, now: float) -> Proof:
+    at = claims.verified_at(run) or run.started.at
+    by_it = any(_ended_by(e, run) for e in story.episodes)
+    told = account(story, clock, now)
+    left_out = tuple(f"{s.planned.name}: {s.reason}" for s in run.steps.values() if s.state is r.StepState.SKIPPED)
+    return Proof(
+        run.started.run,
+        run.started.incident if by_it else None,
+        clock.wall(at),
+        _took_s(run),
+        told.rta if by_it else Figure(None, Known.UNKNOWN, "nothing had failed"),
+        told.rpa,
+        left_out,
+    )
+
+
+def _ended_by(episode: Episode, run: RunStory) -> bool:
+    """Whether this outage ended verified, by this run; older versions recorded no run with an end."""
+    if episode.ended is None or episode.ended.reason is not Reason.VERIFIED:
+        return False
+    return episode.by is run or (episode.by is None and run is claims.telling(episode.runs))
+
+
+def _rto(
+    proof: Proof | None,
+    void: tuple[str, ...],
+    failed: RunStory | None,
+    stories: Stories,
+    run: RunStory | None,
+    in_force: Basis,
+) -> tuple[Standing, str, float | None]:
+    """How it stands, why, and since when."""
+    if proof is None or run is None:
+        return (Standing.UNPROVEN, *_unproven(failed, stories.clock))
+    if failed is not None:
+        return (Standing.UNPROVEN, *_unproven(failed, stories.clock))
+    if void:
+        return Standing.VOID, f"changed since {proof.run}: {', '.join(void)}", _void_since(stories, run, in_force)
+    if proof.rta.seconds is not None:
+        at_most = "at most " if proof.rta.at_most else ""
+        return Standing.MEASURED, f"RTA {at_most}{precise(proof.rta.seconds)} in {proof.incident}", proof.wall
+    said = f"{proof.run} took {show_duration(proof.took_s)}; no detection is in it, for nothing had failed"
+    return Standing.PREDICTED, said, proof.wall
+
+
+def _unproven(failed: RunStory | None, clock: WallClock) -> tuple[str, float | None]:
+    if failed is None or failed.ended is None:
+        return "no run of it was ever verified", None
+    return f"{failed.started.run} failed: {failed.ended.reason.value}", clock.wall(failed.ended.at)
+
+
+def _rpo(service: Service, model: Model, move: str, proof: Proof | None, rto: Standing) -> tuple[Standing | None, str]:
+    if service.rpo_s is None:
+        return None, ""
+    if model.moves[move].to is None:
+        return None, "the service stays where its data is"
+    if proof is None or rto in (Standing.UNPROVEN, Standing.VOID):
+        return rto, ""
+    if proof.rpa.seconds is None:
+        return Standing.UNPROVEN, proof.rpa.source
+    at_most = "at most " if proof.rpa.at_most else ""
+    known = Standing.MEASURED if proof.rpa.known is Known.MEASURED else Standing.PREDICTED
+    return known, f"RPA {at_most}{precise(proof.rpa.seconds)} in {proof.run}"
+
+
+def _failed_after(tried: list[Told], proven: RunStory | None) -> RunStory | None:
+    """The last run that failed, where none was verified since."""
+    since = proven.started.at if proven is not None else -1.0
+    later = [
+        x for _, x in tried if x.started.at > since and x.ended is not None and not x.ended.ok and claims.failed(x)
+    ]
+    return later[-1] if later else None
+
+
+def _void_since(stories: Stories, run: RunStory, in_force: Basis) -> float | None:
+    """When what differs from the proof was loaded: the beginning of the last stretch of models that differ from it."""
+    then = _then(stories, run)
+    began: float | None = None
+    for at, digest in _later(stories, run):
+        model = stories.model_of(digest)
+        differs = bool(changed(then, basis(model, run.started.service, run.started.move)))
+        began = (at if began is None else began) if differs else None
+    return None if began is None else stories.clock.wall(began)
+
+
+def _later(stories: Stories, run: RunStory) -> Iterator[tuple[float, str]]:
+    return (x for x in stories.configured if x[0] >= run.started.at)
+
+
+def _took_s(run: RunStory) -> float:
+    """From its start to its verification, without what it waited for a person."""
+    until = claims.verified_at(run) or run.started.at
+    waited = sum(
+        (s.ended_at or until) - s.began_at
+        for s in run.steps.values()
+        if s.traits.by is By.PERSON and s.began_at is not None
+    )
+    return max(0.0, until - run.started.at - waited)
+
+
+def _median(values: Sequence[float]) -> float:
+    ranked = sorted(values)
+    return ranked[len(ranked) // 2]

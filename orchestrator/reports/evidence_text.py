@@ -1,0 +1,51 @@
+"""The ledger of evidence as text: a service, then its tiers, worst first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from orchestrator.core.durations import counted, show_duration
+from orchestrator.reports.evidence import Standing, TierEvidence
+from orchestrator.reports.text import Line, Part, line, precise, wrap
+
+STYLES = {Standing.UNPROVEN: "red", Standing.VOID: "red", Standing.PREDICTED: "yellow", Standing.MEASURED: "green"}
+
+
+def evidence_lines(tiers: Sequence[TierEvidence], width: int) -> Iterator[Line]:
+    """All of it. Each tier: how its RTO stands and since when, why, its RPO, and what its next run will take."""
+    for name, mine in groupby(tiers, lambda x: x.service):
+        rows = list(mine)
+        first = rows[0]
+        goals = [("RTO", first.rto_s), ("RPO", first.rpo_s), ("MTD", first.mtd_s)]
+        yield line(Part(name, "bold"), "  " + ", ".join(f"{k} {show_duration(v)}" for k, v in goals if v is not None))
+        for row in rows:
+            yield from _tier(row, width)
+
+
+def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
+    since = f" since {day(x.since)}" if x.since is not None else ""
+    rung = f"{x.tier} {x.move.partition('/')[2]}" if x.move else "no tier"
+    yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}", STYLES[x.rto]))
+    yield from _more("RTO", x.rto_said, width)
+    if x.rpo is not None or x.rpo_said:
+        yield from _more("RPO", ": ".join(filter(None, (x.rpo.value if x.rpo else "", x.rpo_said))), width)
+    if x.proof is not None and x.times:
+        more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before" if x.trend_s else ""
+        yield from _more(
+            "proven", f"{counted(x.times, 'time')}; {x.proof.run} took {precise(x.proof.took_s)}{more}", width
+        )
+        if x.proof.left_out:
+            yield from _more("left out", "; ".join(x.proof.left_out), width)
+    if x.forecast is not None:
+        yield from _more("next run", str(x.forecast), width)
+
+
+def _more(what: str, text: str, width: int) -> Iterator[Line]:
+    return (line(x) for x in wrap(f"      {what}: ", text, width))
+
+
+def day(wall: float) -> str:
+    """Date and minute, by this machine's time zone."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(wall))

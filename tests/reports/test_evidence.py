@@ -1,0 +1,173 @@
+"""The ledger of evidence: measured, predicted, void or unproven; by which run, since when, and because of what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator.core import records as r
+from orchestrator.core.model import Model, Playbook
+from orchestrator.core.reasons import Reason
+from orchestrator.reports.evidence import Standing, TierEvidence, evidence
+from orchestrator.reports.evidence_text import day, evidence_lines
+from orchestrator.reports.proofs import basis, changed
+from orchestrator.reports.story import Stories
+from orchestrator.reports.text import plain
+from tests.reports.sample import FAILOVER, WALL, K, Tape, first_act, second_act, small_model
+
+GEO = "acme/geo-site"
+
+
+@pytest.fixture
+def tape() -> Tape:
+    return Tape().begin().after(20.0)
+
+
+def ledger(tape: Tape, *models: Model, wants: str = "acme/erp") -> dict[str, TierEvidence]:
+    """By move, with the last of these models in force."""
+    kept = {m.digest: m for m in (small_model(), *models)}
+    stories = Stories(kept.get).read(tape.entries)
+    assert stories.model is not None
+    return {x.move: x for x in evidence(stories, stories.model, tape.now, lambda s: s == wants)}
+
+
+def load(tape: Tape, digest: str, **moves: Any) -> Model:
+    """A model in which this move is another one is in force now."""
+    before = small_model()
+    model = replace(before, digest=digest, moves={**before.moves, GEO: replace(before.moves[GEO], **moves)})
+    tape.write(r.Configured(tape.now, digest, {}))
+    return model
+
+
+def test_what_never_ran_is_unproven(tape: Tape) -> None:
+    found = ledger(tape)
+    assert [x.rto for x in found.values()] == [Standing.UNPROVEN] * 3
+    assert found[GEO].since is None
+    assert found[GEO].rto_said == "no run of it was ever verified"
+
+
+def test_an_incident_that_it_ended_measures_rto_and_rpo(tape: Tape) -> None:
+    first_act(tape)
+    tape.after(600.0)
+    second_act(tape)
+    at = WALL + tape.now
+    geo, isp = ledger(tape)[GEO], ledger(tape)["acme/backup-isp"]
+    assert (geo.rto, geo.rto_said, geo.times) == (Standing.MEASURED, "RTA 12.0s in i2", 1)
+    assert geo.since == pytest.approx(at)
+    assert (geo.rpo, geo.rpo_said) == (Standing.MEASURED, "RPA 3.9s in r2")
+    assert (isp.rto, isp.rpo, isp.rpo_said) == (Standing.MEASURED, None, "the service stays where its data is")
+    assert geo.forecast is not None
+    assert geo.forecast.runs == 1
+
+
+def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
+    tape.run("r7", "geo-site", FAILOVER, from_place="acme/hq", to_place="acme/geo", origin=r.Origin.MANUAL, who="Ann")
+    for step, _ in FAILOVER:
+        tape.step("r7", step, 2.0, "good")
+    tape.write(r.RunEnded(tape.now, "r7", True, Reason.VERIFIED, "good"))
+    geo = ledger(tape)[GEO]
+    assert (geo.rto, geo.proof is not None and geo.proof.took_s) == (Standing.PREDICTED, 10.0)
+    assert geo.rto_said == "r7 took 10s; no detection is in it, for nothing had failed"
+    assert (geo.rpo, geo.rpo_said) == (Standing.UNPROVEN, "not measured")
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"playbook": Playbook("geo-site.yml", "1" * 64)}, "the playbook geo-site.yml"),
+        ({"playbook": Playbook("geo-site.yml", "0" * 64, {"x": 1})}, "the playbook geo-site.yml"),
+        ({"timeout_s": 77.0}, "the move geo-site"),
+        ({"viable_when": None}, "what geo-site needs before it begins"),
+        ({"prepare": Playbook("early.yml", "2" * 64)}, "its preparation early.yml"),
+    ],
+)
+def test_what_it_rests_on_is_edited_and_it_is_void_since_then(tape: Tape, edit: dict[str, Any], told: str) -> None:
+    first_act(tape)
+    second_act(tape)
+    tape.after(3600.0)
+    since = WALL + tape.now
+    model = load(tape, "m2", **edit)
+    tape.after(60.0)
+    again = replace(model, digest="m3")  # another reload, which changes nothing of it
+    tape.write(r.Configured(tape.now, "m3", {}))
+    found = ledger(tape, model, again)
+    assert (found[GEO].rto, found[GEO].rpo, found[GEO].since) == (Standing.VOID, Standing.VOID, since)
+    assert told in found[GEO].void
+    assert found[GEO].rto_said.startswith("changed since r2: ")
+    assert found["acme/backup-isp"].rto is Standing.MEASURED  # exactly its proofs
+
+
+def test_the_same_move_of_another_service_proves_nothing(tape: Tape) -> None:
+    second_act(tape)
+    before = small_model()
+    mail = replace(before.services["acme/mail"], ladder=before.services["acme/erp"].ladder)
+    model = replace(before, digest="m2", services={**before.services, "acme/mail": mail})
+    tape.write(r.Configured(tape.now, "m2", {}))
+    assert ledger(tape, model)[GEO].rto is Standing.MEASURED
+    assert ledger(tape, model, wants="acme/mail")[GEO].rto is Standing.UNPROVEN
+
+
+def test_what_is_put_back_holds_again(tape: Tape) -> None:
+    second_act(tape)
+    model = load(tape, "m2", timeout_s=77.0)
+    tape.after(5.0).write(r.Configured(tape.now, "m1", {}))
+    assert ledger(tape, model)[GEO].rto is Standing.MEASURED
+
+
+def test_another_objective_voids_nothing(tape: Tape) -> None:
+    second_act(tape)
+    before = small_model()
+    erp = replace(before.services["acme/erp"], rto_s=5.0)
+    model = replace(before, digest="m2", services={**before.services, "acme/erp": erp})
+    tape.write(r.Configured(tape.now, "m2", {}))
+    geo = ledger(tape, model)[GEO]
+    assert (geo.rto, geo.rto_s) == (Standing.MEASURED, 5.0)
+
+
+def test_a_run_that_failed_since_leaves_it_unproven(tape: Tape) -> None:
+    second_act(tape)
+    tape.run("r9", "geo-site", FAILOVER, from_place="acme/hq", to_place="acme/geo", origin=r.Origin.MANUAL, who="Ann")
+    tape.step("r9", "preflight", 1.0)
+    tape.write(r.StepBegan(tape.now, "r9", "fence:acme/hq", 1))
+    tape.write(r.StepFinished(tape.now, "r9", "fence:acme/hq", 1, r.StepState.FAILED, Reason.PLAYBOOK_FAILED, "rc 2"))
+    tape.write(r.RunEnded(tape.now, "r9", False, Reason.PLAYBOOK_FAILED, "rc 2"))
+    geo = ledger(tape)[GEO]
+    assert (geo.rto, geo.rto_said) == (Standing.UNPROVEN, "r9 failed: playbook failed")
+    assert geo.since == WALL + tape.now
+
+
+def test_a_model_that_is_not_kept_any_more_proves_nothing(tape: Tape) -> None:
+    second_act(tape)
+    now = replace(small_model(), digest="m2")
+    tape.write(r.Configured(tape.now, "m2", {}))
+    stories = Stories({"m2": now}.get).read(tape.entries)
+    (geo,) = [x for x in evidence(stories, now, tape.now, lambda s: s == "acme/erp") if x.move == GEO]
+    assert (geo.rto, geo.void) == (Standing.VOID, ("what it rested on is not kept any more",))
+
+
+def test_the_worst_comes_first_and_the_text_says_it(tape: Tape) -> None:
+    first_act(tape)
+    second_act(tape)
+    told = plain(evidence_lines(list(ledger(tape).values()), 100))
+    assert told.splitlines()[0] == "acme/erp  RTO 2:00, RPO 30s"
+    assert f"  2 geo-site: measured since {day(WALL + tape.now)}" in told.splitlines()
+    assert "      next run: at most 10s (1 run: bounds the 90th percentile with 10%, 28 runs missing for" in told
+    assert "  3 cloud-instance: unproven" in told
+
+
+def test_each_part_of_a_basis_is_compared() -> None:
+    """Everything of the move, of its checks and of the fence that it uses, and nothing of what it does not use."""
+    model = small_model()
+    before = basis(model, "acme/erp", GEO)
+    fence = replace(model.places["acme/hq"], fence=None)
+    unused = replace(model.checks["acme/cloud-ready"], fall=9)
+    assert changed(before, before) == ()
+    assert changed(before, basis(replace(model, places={**model.places, "acme/hq": fence}), "acme/erp", GEO))
+    assert not changed(before, basis(replace(model, checks={**model.checks, unused.id: unused}), "acme/erp", GEO))
+    for name in ("acme/geo-ready", "acme/geo-lag", "acme/erp-transaction", "acme/hq-power-off"):
+        check = replace(model.checks[name], timeout_s=9.0)
+        edited = basis(replace(model, checks={**model.checks, name: check}), "acme/erp", GEO)
+        assert changed(before, edited) == (f"the check {name.partition('/')[2]}",)
+    assert K.FENCE in {kind for _, kind in FAILOVER}
