@@ -95,9 +95,11 @@ def _plan(workspace: Path | None, clients: tuple[str, ...]) -> tuple[Model, Mapp
 
 
 def _planned(model: Model, hours: float, usual_s: Mapping[str, float]) -> Plan:
+    from orchestrator.core.kinds import TRAITS
     from orchestrator.sim.campaign import Plan
 
-    steps = {f"{m}/{kind}" for m in model.moves for kind in ("prepare", "fence", "execute", "finish", "isolate")}
+    played = [kind.value for kind, row in TRAITS.items() if row.played]
+    steps = {f"{m}/{kind}" for m in model.moves for kind in played}
     return Plan(model, hours, {k: v for k, v in usual_s.items() if k in steps})
 
 

@@ -7,7 +7,7 @@ read. A name that is declared but faulty still counts as declared, so that one f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from orchestrator.config.shapes import (
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.starting import LATER, Use, facts
 from orchestrator.config.strict_yaml import Document, Path_
+from orchestrator.core.kinds import BESIDE
 from orchestrator.core.model import (
     Check,
     Condition,
@@ -203,19 +204,8 @@ def _section(
 
 def compile_limits(shape: LimitsShape | None) -> Limits:
     """Brakes, with the core's defaults for what is not written."""
-    names = {
-        "moves_per_service": "moves_per_service",
-        "moves_window": "moves_window_s",
-        "concurrent_failovers": "concurrent_failovers",
-        "failure_domains": "failure_domains",
-        "failure_window": "failure_window_s",
-        "relapse": "relapse_s",
-        "sighting": "sighting_s",
-        "preflight_fresh": "preflight_fresh_s",
-        "quorum": "quorum",
-        "doubt": "doubt_s",
-    }
-    given = {field: getattr(shape, key) for key, field in names.items() if shape and getattr(shape, key) is not None}
+    keys = {f.name.removesuffix("_s"): f.name for f in fields(Limits)}
+    given = {name: x for key, name in keys.items() if shape and (x := getattr(shape, key)) is not None}
     return Limits(**given)
 
 
@@ -313,8 +303,7 @@ def _move(c: Compiler, name: str, shape: MoveShape) -> Move | None:
     path: Path_ = ("moves", name)
     what = f"move {name}"
     playbook = c.playbook(shape, path)
-    prepare = c.playbook(shape.prepare, (*path, "prepare"))
-    finish = c.playbook(shape.finish, (*path, "finish"))
+    beside = {key: c.playbook(getattr(shape, key), (*path, key)) for key in BESIDE}
     verify = c.condition(shape.verify, (*path, "verify"), f"{what}: verify")
     viable = c.condition(shape.viable_when, (*path, "viable_when"), f"{what}: viable_when")
     done = c.condition(shape.done_when, (*path, "done_when"), f"{what}: done_when")
@@ -354,14 +343,13 @@ def _move(c: Compiler, name: str, shape: MoveShape) -> Move | None:
         via=via,
         viable_when=viable,
         done_when=done,
-        prepare=prepare,
         hand_over=hand_over,
-        finish=finish,
         safe_to_repeat=shape.safe_to_repeat,
         data_age=data_age,
         timeout_s=timeout,
         preflight_timeout_s=preflight,
         verify_timeout_s=verify_timeout,
+        **beside,
     )
 
 

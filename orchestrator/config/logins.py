@@ -15,6 +15,7 @@ from orchestrator.config.inventory import Inventory
 from orchestrator.config.patterns import PatternInvalid, match_hosts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.plays import Play
+from orchestrator.core.kinds import declared_by
 from orchestrator.core.model import Check, Move
 
 PROBE = "login"
@@ -40,7 +41,7 @@ def login_checks(
     for move in moves:
         inventory = inventories[move.client]
         hand_over = move.hand_over.playbook if move.hand_over is not None else None
-        for playbook in (move.prepare, move.playbook, move.finish, hand_over):
+        for playbook in (*declared_by(move), hand_over):
             if playbook is None:
                 continue
             for play in reader.plays(reader.file(playbook.path)):

@@ -110,13 +110,15 @@ class Traits:
     preconditions are asked before. `contains`: it isolates a place, or shows that it is isolated; a failure of it is
     for a person to weigh. `asks_first`: it asks the move's preconditions. `fences`: it takes its place out, or shows
     that it is out. `moves`: it is the move itself. `verifies`: it waits for what the move promises. `acts_at`: which
-    of the place left and the one that it leads to may act once it has begun.
+    of the place left and the one that it leads to may act once it has begun. `beside`: it plays what a move declares
+    beside its own playbook, under the key `declared`.
     """
 
     by: By
     phase: Phase
     reach: Reach = Reach.QUIET
     declared: str = "playbook"
+    beside: bool = False
     work: Callable[[Subject], Work | None] = lambda _subject: None
     wanted: Callable[[Subject], Wanted | None] = lambda _subject: None
     fails_as: Reason = Reason.PREFLIGHT_FAILED
@@ -185,6 +187,7 @@ TRAITS: Mapping[StepKind, Traits] = {
         Phase.EXECUTE,
         Reach.PREPARED,
         declared="prepare",
+        beside=True,
         work=lambda x: _beside(x.move.prepare, x.move),
         acts_at=lambda _left, to: to,
     ),
@@ -223,6 +226,19 @@ TRAITS: Mapping[StepKind, Traits] = {
         verifies=True,
     ),
     StepKind.FINISH: Traits(
-        By.PLAYBOOK, Phase.EXECUTE, Reach.COMMITTED, declared="finish", work=lambda x: _beside(x.move.finish, x.move)
+        By.PLAYBOOK,
+        Phase.EXECUTE,
+        Reach.COMMITTED,
+        declared="finish",
+        beside=True,
+        work=lambda x: _beside(x.move.finish, x.move),
     ),
 }
+
+BESIDE = tuple(row.declared for row in TRAITS.values() if row.beside)
+
+
+def declared_by(move: Move) -> tuple[Playbook, ...]:
+    """Every playbook that the move itself declares, in the order of a run, but for its hand-over's."""
+    declared: list[Playbook | None] = [getattr(move, x.declared) for x in TRAITS.values() if x.beside or x.moves]
+    return tuple(book for book in declared if book is not None)

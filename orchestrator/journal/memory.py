@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from orchestrator.core.codec import dumps, loads
+from orchestrator.core.codec import CodecError, dumps, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
 from orchestrator.journal import chain, slices, thinning
@@ -107,23 +107,33 @@ class MemoryJournal:
         self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
     ) -> Entry:
         """Add one entry and the rows."""
-        self._current(lease)
-        said, binds = dict(rows), tuple(self._to_bind.values())
-        entry = self._add(Entry(self.last_seq() + 1, at, wall, lease.epoch, tuple(records), said, binds))
-        self._keep(rows)
-        self._binds |= {(bind.kind, bind.name): (bind.sha256, entry.seq) for bind in binds}
-        self._to_bind.clear()
-        return entry
+        return self.append_all(lease, [Draft(at, wall, records, rows)])[0]
 
     def append_all(self, lease: Lease, drafts: Sequence[Draft]) -> list[Entry]:
-        """Add several entries."""
+        """Add several entries, all of them or none."""
         self._current(lease)
-        return [self.append(lease, draft.at, draft.wall, draft.records, draft.rows) for draft in drafts]
+        binds, before = tuple(self._to_bind.values()), len(self._links)
+        entries: list[Entry] = []
+        try:
+            for x in drafts:
+                said = () if entries else binds
+                entry = Entry(self.last_seq() + 1, x.at, x.wall, lease.epoch, tuple(x.records), dict(x.rows), said)
+                entries.append(self._add(entry))
+            kept = [_bytes_of(x.rows) for x in drafts]
+        except CodecError:
+            del self._links[before:]
+            raise
+        for rows in kept:
+            self._keep(rows)
+        if entries:
+            self._binds |= {(bind.kind, bind.name): (bind.sha256, entries[0].seq) for bind in binds}
+            self._to_bind.clear()
+        return entries
 
     def write_rows(self, lease: Lease, rows: Mapping[str, Json]) -> None:
         """Keep detector rows without an entry."""
         self._current(lease)
-        self._keep(rows)
+        self._keep(_bytes_of(rows))
 
     def entries(self, after: int = 0) -> Iterator[Entry]:
         """The entries with a larger `seq`."""
@@ -305,14 +315,9 @@ class MemoryJournal:
             raise JournalUnreadable(f"there is no entry {after}", "Start from an earlier one.")
         return gap.after, gap.last
 
-    def _keep(self, rows: Mapping[str, Json]) -> None:
-        kept: Mapping[str, bytes | Taken | None]
-        if isinstance(rows, TakenRows):
-            kept = rows.values_taken
-        else:
-            kept = {check: None if row is None else dumps(row) for check, row in rows.items()}
-        self._rows |= {check: row for check, row in kept.items() if row is not None}
-        for check in [check for check, row in kept.items() if row is None]:
+    def _keep(self, rows: Mapping[str, bytes | Taken | None]) -> None:
+        self._rows |= {check: row for check, row in rows.items() if row is not None}
+        for check in [check for check, row in rows.items() if row is None]:
             self._rows.pop(check, None)
 
     def _writable(self) -> None:
@@ -323,3 +328,10 @@ class MemoryJournal:
         self._writable()
         if self._lease is None or self._lease.epoch != lease.epoch:
             raise StaleEpoch(lease.epoch, self._lease, self._epoch)
+
+
+def _bytes_of(rows: Mapping[str, Json]) -> Mapping[str, bytes | Taken | None]:
+    """Rows as they are kept. Raises CodecError."""
+    if isinstance(rows, TakenRows):
+        return rows.values_taken
+    return {check: None if row is None else dumps(row) for check, row in rows.items()}

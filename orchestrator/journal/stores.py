@@ -31,16 +31,21 @@ STORES: Mapping[str, StoreKind] = {
 }
 
 
-def has_journal(workspace: Path, kind: str = USUAL) -> bool:
+def kind_of(workspace: Path) -> str:
+    """The kind of the journal that is there; the usual one where there is none yet."""
+    return next((kind for kind, store in STORES.items() if store.is_there(workspace)), USUAL)
+
+
+def has_journal(workspace: Path) -> bool:
     """Whether there is one, readable or not."""
-    return STORES[kind].is_there(workspace)
+    return STORES[kind_of(workspace)].is_there(workspace)
 
 
-def open_journal(workspace: Path, kind: str = USUAL) -> Journal:
+def open_journal(workspace: Path) -> Journal:
     """The workspace's journal, to write; made if there is none. Raises JournalUnreadable, JournalUnwritable."""
-    return STORES[kind].open(workspace, False)
+    return STORES[kind_of(workspace)].open(workspace, False)
 
 
-def read_journal(workspace: Path, kind: str = USUAL) -> Journal | None:
+def read_journal(workspace: Path) -> Journal | None:
     """The workspace's journal, to read; None: there is none yet. Raises JournalUnreadable."""
-    return STORES[kind].open(workspace, True) if has_journal(workspace, kind) else None
+    return STORES[kind_of(workspace)].open(workspace, True) if has_journal(workspace) else None

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from orchestrator.core.durations import show_duration
+from orchestrator.core.kinds import TRAITS
 from orchestrator.reports.incident_text import offset
 from orchestrator.reports.shape import Account, Moment, StepLine
 from orchestrator.reports.text import as_html, precise
@@ -29,19 +30,7 @@ CLASSES = {
     "execute": "execute",
     "verify": "verify",
 }
-STEP_CLASS = {
-    "isolate": "fence",
-    "contained": "fence",
-    "preflight": "decide",
-    "approval": "human",
-    "recheck": "decide",
-    "prepare": "execute",
-    "fence": "fence",
-    "proof": "fence",
-    "execute": "execute",
-    "verify": "verify",
-    "finish": "execute",
-}
+STEP_CLASS = {kind.value: CLASSES[row.phase.value] for kind, row in TRAITS.items()}
 
 
 class Axis:

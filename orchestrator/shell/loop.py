@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import structlog
 
@@ -42,20 +42,22 @@ CHECKPOINT_REST_S = 10.0  # between two: in a flood of entries they would cost m
 FOREVER = float("inf")
 
 SEE_LOG = "what it met is in the log of the daemon, and in bascule status"
-StepCommand = c.RunPlaybook | c.CancelStep | c.SettleStep
 
 
 @dataclass(slots=True)
 class Ports:
-    """What carries commands out; each returns at once, and what comes of it comes back as events."""
+    """What carries each kind of command out. It returns at once, and what comes of it comes back as events.
 
-    steps: Callable[[StepCommand], None]
-    probe_now: Callable[[tuple[str, ...]], None]
-    use_cadence: Callable[[Mapping[str, float]], None]
-    tell: Callable[[c.TellPeople], None]
-    answered: Callable[[c.Answered], None] = field(default=lambda _answer: None)
+    Raises TypeError for a kind that nobody carries out.
+    """
+
+    carry: Mapping[type[c.Command], Callable[[Any], None]]
     forget_run: Callable[[str], None] = field(default=lambda _run: None)
     entry: Callable[[Entry], None] = field(default=lambda _entry: None)
+
+    def __post_init__(self) -> None:
+        if missing := set(get_args(c.Command)) - self.carry.keys():
+            raise TypeError(f"nobody carries out {', '.join(sorted(kind.__name__ for kind in missing))}")
 
 
 class _Stepped(NamedTuple):
@@ -240,17 +242,7 @@ class Shell:
     # ---- act
 
     def _carry_out(self, command: c.Command) -> None:
-        ports = self._ports
-        if isinstance(command, c.RunPlaybook | c.CancelStep | c.SettleStep):
-            ports.steps(command)
-        elif isinstance(command, c.ProbeNow):
-            ports.probe_now(command.checks)
-        elif isinstance(command, c.UseCadence):
-            ports.use_cadence(command.cadence)
-        elif isinstance(command, c.TellPeople):
-            ports.tell(command)
-        else:
-            ports.answered(command)
+        self._ports.carry[type(command)](command)
 
     # ---- broken and mended
 
@@ -271,7 +263,7 @@ class Shell:
             self._tell_at = now + TELL_AGAIN_S
             notice = f"cannot act/{self._lease.epoch}/{self._told_broken}"
             text = f"bascule cannot act: {told}"
-            self._ports.tell(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
+            self._carry_out(c.TellPeople(notice, c.NoticeKind.CANNOT_ACT, "", "", text))
         self._broken = why
         self._retry_at = now + REBUILD_EVERY_S
         self.wake_at = self._retry_at

@@ -132,11 +132,13 @@ class Controller:
         self.axis = self.journal.open_axis()
         self._make_ports()
         ports = Ports(
-            steps=self.runner.carry_out,
-            probe_now=self.prober.ask_now,
-            use_cadence=self.prober.cadence,
-            tell=self.notifier.carry_out,
-            answered=self._answers.give,
+            {
+                **dict.fromkeys((c.RunPlaybook, c.CancelStep, c.SettleStep), self.runner.carry_out),
+                c.ProbeNow: lambda x: self.prober.ask_now(x.checks),
+                c.UseCadence: lambda x: self.prober.cadence(x.cadence),
+                c.TellPeople: self.notifier.carry_out,
+                c.Answered: self._answers.give,
+            },
             forget_run=self.runner.forget,
             entry=lambda entry: self.watchers.entry(entry),  # noqa: PLW0108 -- who watches is exchanged
         )

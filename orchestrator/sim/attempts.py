@@ -14,12 +14,10 @@ from orchestrator.core import records as r
 from orchestrator.core.events import StepKey
 from orchestrator.core.model import Fence, Mode, Model, Move
 from orchestrator.core.reasons import Reason
+from orchestrator.sim.step_kinds import CHANGES, DESTROYS, OF_MOVES
 from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import Report
 from orchestrator.sim.world import World
-
-CHANGES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE)
-DESTROYS = (r.StepKind.FENCE, r.StepKind.EXECUTE)
 
 
 @dataclass(slots=True)
@@ -67,7 +65,7 @@ def books_of(model: Model, started: r.RunStarted) -> Iterator[str]:
     move = model.moves.get(started.move)
     if move is None:
         return
-    yield from (book.digest for book in (move.prepare, move.playbook, move.finish) if book)
+    yield from (book.digest for key in OF_MOVES if (book := getattr(move, key)))
     for step in started.steps:
         if step.kind is r.StepKind.FENCE and (fence := fence_of(model, move, step)) is not None:
             yield fence.playbook.digest

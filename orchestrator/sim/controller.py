@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
@@ -112,11 +113,17 @@ class Controller:
         self._axis = self._disk.open_axis()
         self._ahead_s = self._timeline.now - self._axis.now()  # of the journal's axis; the same for this boot
         ports = Ports(
-            steps=lambda x: self._port(lambda: self.runner.carry_out(x), x),
-            probe_now=lambda x: self._port(lambda: self._probe_now(x), None),
-            use_cadence=lambda x: self._port(lambda: self._cadence(x), None),
-            tell=lambda x: self._port(lambda: self._tell(x), x),
-            answered=lambda x: self._port(lambda: self._answered(x), x),
+            {
+                **dict.fromkeys(get_args(c.Command), lambda x: self._port(lambda: None, x)),  # it may die after any
+                **dict.fromkeys(
+                    (c.RunPlaybook, c.CancelStep, c.SettleStep),
+                    lambda x: self._port(lambda: self.runner.carry_out(x), x),
+                ),
+                c.ProbeNow: lambda x: self._port(lambda: self._probe_now(x.checks), None),
+                c.UseCadence: lambda x: self._port(lambda: self._cadence(x.cadence), None),
+                c.TellPeople: lambda x: self._port(lambda: self._tell(x), x),
+                c.Answered: lambda x: self._port(lambda: self._answered(x), x),
+            },
             forget_run=self.runner.forget,
             entry=self._entry,
         )

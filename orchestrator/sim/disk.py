@@ -6,17 +6,15 @@ after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.model import Json
-from orchestrator.core.records import Record
 from orchestrator.core.state.fold import fold
 from orchestrator.journal.chain import entry_of, sha256
 from orchestrator.journal.examining import KeptCheckpoint
-from orchestrator.journal.journal import Entry
+from orchestrator.journal.journal import Draft, Entry
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.memory import MemoryJournal
 from orchestrator.sim.timeline import MachineClocks, Timeline
@@ -65,20 +63,19 @@ class Disk(MemoryJournal):
     def __post_init__(self) -> None:
         super().__init__(self.clocks)
 
-    def append(
-        self, lease: Lease, at: float, wall: float, records: Sequence[Record], rows: Mapping[str, Json]
-    ) -> Entry:
-        """Add one entry; see `Moment` for what may happen around it."""
+    def append_all(self, lease: Lease, drafts: Sequence[Draft]) -> list[Entry]:
+        """Add several entries, all of them or none; see `Moment` for what may happen around each."""
         if self.slow_s:
             self.timeline.stall(self.slow_s)
-        number = self.last_seq() + 1
-        for moment in self._due(number, lambda m: m.before):
-            self.on_moment(moment)
-            raise Killed(str(moment))
-        entry = super().append(lease, at, wall, records, rows)
-        for told in self.on_entry:
-            told(entry)
-        return entry
+        for number in range(self.last_seq() + 1, self.last_seq() + 1 + len(drafts)):
+            for moment in self._due(number, lambda m: m.before):
+                self.on_moment(moment)
+                raise Killed(str(moment))
+        entries = super().append_all(lease, drafts)
+        for entry in entries:
+            for told in self.on_entry:
+                told(entry)
+        return entries
 
     def forge_checkpoint(self, of: int) -> None:
         """Somebody puts the state after entry `of` in place of the newest one, with hashes of its own that fit."""

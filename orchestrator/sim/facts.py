@@ -13,8 +13,7 @@ from typing import Any
 
 from orchestrator.core import records as r
 from orchestrator.core.reasons import UNSEEN, Reason
-
-CHANGES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE, r.StepKind.FINISH)
+from orchestrator.sim.step_kinds import EFFECTS, TOWARDS
 
 
 @dataclass(slots=True)
@@ -62,12 +61,12 @@ class RunFacts:
     @property
     def tried(self) -> bool:
         """Whether anything of the move was begun."""
-        return any(s.begun_at is not None and not s.refused for s in self.of(r.StepKind.PREPARE, r.StepKind.EXECUTE))
+        return any(s.begun_at is not None and not s.refused for s in self.of(*TOWARDS))
 
     @property
     def changed(self) -> bool:
         """Whether it failed, or had begun to change anything."""
-        begun = any(s.begun_at is not None and not s.refused for s in self.of(*CHANGES))
+        begun = any(s.begun_at is not None and not s.refused for s in self.of(*EFFECTS))
         return begun or any(s.state is r.StepState.FAILED and not s.refused for s in self.steps.values())
 
     def out_at(self) -> tuple[float, bool] | None:

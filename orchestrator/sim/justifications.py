@@ -31,13 +31,13 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
 from orchestrator.core.transaction import percentile
 from orchestrator.sim.answers import Answers
-from orchestrator.sim.attempts import CHANGES, Attempts, RunSeen, books_of, fence_of
+from orchestrator.sim.attempts import Attempts, RunSeen, books_of, fence_of
+from orchestrator.sim.step_kinds import CHANGES, EFFECTS, TOWARDS
 from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import BESIDE, Report
 
 USABLE = (r.Verdict.UP, r.Verdict.DEGRADED)
 OVER = (r.StepState.DONE, r.StepState.SKIPPED)
-PLAYBOOKS = (*CHANGES, r.StepKind.FINISH)
 QUESTIONS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)
 KEPT = 50  # durations of a move, as the fold keeps them
 RENEWED_S = 180.0  # so long after a recovery a verdict that is down may be the old one
@@ -96,7 +96,7 @@ class Grounds:
         Not when a controller hands it on: one that stood still in between does that late, and its target refuses.
         """
         run = self._attempts.runs.get(attempt.key.run)
-        if run is None or attempt.kind not in (r.StepKind.PREPARE, r.StepKind.EXECUTE):
+        if run is None or attempt.kind not in TOWARDS:
             return
         to, service = run.started.to_place, run.started.service
         if to is not None and to not in self._services[service].may_act:
@@ -167,7 +167,7 @@ class Grounds:
         open_ = [s.name for s in before if run.states.get(s.name) not in OVER]
         if open_:
             self._report(14, "no step before the ones it rests on", f"{x.run}/{x.step}: {', '.join(open_)}")
-        if step.kind in PLAYBOOKS and self._edited(run.started):
+        if step.kind in EFFECTS and self._edited(run.started):
             self._report(BESIDE, "a run goes on under the plan it was started with", f"{x.run}/{x.step}")
         changed = [s for s in run.steps if s.kind in CHANGES and (x.run, s.name) in self._first]
         if step.kind in CHANGES and not changed and run.started.origin is r.Origin.AUTOMATIC:

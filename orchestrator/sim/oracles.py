@@ -20,13 +20,14 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
 from orchestrator.journal.journal import Entry
 from orchestrator.sim.answers import Answers
-from orchestrator.sim.attempts import CHANGES, DESTROYS, Attempts
+from orchestrator.sim.attempts import Attempts
 from orchestrator.sim.blindness import Blindness
 from orchestrator.sim.controller import People
 from orchestrator.sim.facts import Facts
 from orchestrator.sim.justifications import Grounds
 from orchestrator.sim.shown_truth import ShownTruth
 from orchestrator.sim.spoken_truth import SpokenTruth
+from orchestrator.sim.step_kinds import CHANGES, DESTROYS
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.text_judge import Texts
 from orchestrator.sim.violation import BESIDE, Violation

@@ -29,6 +29,7 @@ from orchestrator.core.events import AttemptEnd, StepKey
 from orchestrator.core.model import Move
 from orchestrator.runner.scripted import Ending
 from orchestrator.sim.reach import Reach, twin_of
+from orchestrator.sim.step_kinds import TOWARDS
 from orchestrator.sim.world import World
 
 ASSUMED_SHARE = 0.1  # of a step's time-out, where nothing was measured
@@ -167,7 +168,7 @@ class Targets:
             return f"{dead} does not answer" if dead and place not in {q.inside for q in checks} else ""
         if step.kind is r.StepKind.FENCE:
             return "" if world.has_power(place) and world.connected(place) else f"{place} does not answer"
-        if step.kind in (r.StepKind.PREPARE, r.StepKind.EXECUTE) and move.to is not None:
+        if step.kind in TOWARDS and move.to is not None:
             there = move.to not in world.dark and world.connected(move.to)
             return "" if there else f"{move.to} does not answer"
         if step.kind is r.StepKind.FINISH:
@@ -183,7 +184,7 @@ class Targets:
         for each in self.misfortunes.get(on, []):
             if noise.random() < each.share:
                 return each.kind
-        moving = step.kind in (r.StepKind.EXECUTE, r.StepKind.PREPARE)
+        moving = step.kind in TOWARDS
         return "fails" if moving and started.move in self.world.broken else ""
 
     def _schedule(

@@ -1,8 +1,9 @@
-"""What every journal promises, tested on each kind in turn. A new kind is one row in `JOURNALS`."""
+"""What every journal promises, tested on each kind in turn. A new kind is opened by `World`."""
 
 from __future__ import annotations
 
 import sqlite3
+import typing
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -686,6 +687,21 @@ class TestTheHead:
         (fault,) = journal.examine([Head(1, "ab" * 32)]).faults
         assert (fault.fault, fault.seq) == (Fault.REWRITTEN, 1)
         assert journal.differs(Head(1, "ab" * 32)) == "entry 1 is not the one that it was"
+
+
+def test_several_entries_are_written_all_of_them_or_none(world: World) -> None:
+    """The second cannot be written: the first is not there either, nor are its rows."""
+    journal = world.open()
+    lease = taken(journal)
+    broken = replace(verdict(2), evidence=typing.cast(str, object()))
+    for drafts in (
+        [Draft(1.0, 1.0, [verdict(1)], {"a": 1}), Draft(2.0, 2.0, [broken], {})],
+        [Draft(1.0, 1.0, [verdict(1)], {"a": 1}), Draft(2.0, 2.0, [verdict(2)], {"b": typing.cast(Json, object())})],
+    ):
+        with pytest.raises(CodecError):
+            journal.append_all(lease, drafts)
+        assert (journal.last_seq(), dict(journal.rows())) == (0, {})
+    assert [x.seq for x in journal.append_all(lease, [Draft(3.0, 3.0, [verdict(1)], {"a": 1})])] == [1]
 
 
 class TestGrowth:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
@@ -48,13 +49,7 @@ class House:
         def note(command: c.Command) -> None:
             self.done.append((command, self.journal.last_seq()))
 
-        ports = Ports(
-            steps=note,
-            probe_now=lambda checks: note(c.ProbeNow(checks)),
-            use_cadence=lambda cadence: note(c.UseCadence(cadence)),
-            tell=note,
-            answered=note,
-        )
+        ports = Ports(dict.fromkeys(get_args(c.Command), note))
         shell = Shell(self.journal, lease, ports, lambda: self.now, self.clocks.wall)
         shell.begin(e.ControllerStarted("noc", lease.epoch, "boot", True))
         assert shell.configure(small()) == []
@@ -266,7 +261,7 @@ def test_a_start_that_could_not_be_written_is_written_later(house: House) -> Non
     lease = house.journal.acquire("second", 20.0)
     assert isinstance(lease, Lease)
     quiet: Callable[..., None] = lambda *_: None  # noqa: E731
-    ports = Ports(quiet, quiet, quiet, quiet)
+    ports = Ports(dict.fromkeys(get_args(c.Command), quiet))
     second = Shell(house.journal, lease, ports, lambda: house.now, house.clocks.wall)
     house.journal.refuses = "disk full"
     second.begin(e.ControllerStarted("second", lease.epoch, "boot", True))
@@ -327,6 +322,14 @@ def test_after_another_boot_the_rows_are_gone_from_the_journal_too(house: House)
     lease = house.journal.acquire("noc", 20.0)
     assert isinstance(lease, Lease)
     quiet: Callable[..., None] = lambda *_: None  # noqa: E731
-    again = Shell(house.journal, lease, Ports(quiet, quiet, quiet, quiet), lambda: house.now, house.clocks.wall)
+    again = Shell(
+        house.journal, lease, Ports(dict.fromkeys(get_args(c.Command), quiet)), lambda: house.now, house.clocks.wall
+    )
     again.begin(e.ControllerStarted("noc", lease.epoch, "other", False))
     assert house.journal.rows() == {}
+
+
+def test_a_command_that_nobody_carries_out_is_found_at_once() -> None:
+    every = dict.fromkeys(get_args(c.Command), lambda _command: None)
+    with pytest.raises(TypeError, match="nobody carries out ProbeNow"):
+        Ports({kind: port for kind, port in every.items() if kind is not c.ProbeNow})

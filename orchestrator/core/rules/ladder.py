@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.events import Answer
+from orchestrator.core.kinds import declared_by
 from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState, Verdict
@@ -197,7 +198,7 @@ def books_of(tx: Transaction, service: Service, move: Move) -> list[Playbook]:
     places = [tx.model.places.get(name) for name in to_fence(tx, service, move)]
     fences = [move.hand_over, *(place.fence for place in places if place)]
     here = tx.model.places.get(tx.state(service).place or "")
-    books = [move.prepare, move.playbook, move.finish, *(f.playbook for f in fences if f)]
+    books = [*declared_by(move), *(f.playbook for f in fences if f)]
     return [book for book in (*books, here.isolate.playbook if here and here.isolate else None) if book]
 
 

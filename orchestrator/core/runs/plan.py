@@ -11,7 +11,7 @@ import hashlib
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.kinds import TRAITS, By, Subject, Work
+from orchestrator.core.kinds import TRAITS, By, Subject, Work, declared_by
 from orchestrator.core.model import Fence, Isolation, Json, Move, Playbook, Service
 from orchestrator.core.rules import ladder
 from orchestrator.core.state.decided import Run, Step
@@ -58,7 +58,7 @@ def plan_digest(tx: Transaction, service: Service, move: Move, steps: list[r.Pla
     of = [(TRAITS[s.kind], Subject(tx.model, move, s.place, s.hand_over)) for s in steps]
     out: list[Fence | Isolation] = [x.fence for _, x in of if x.fence is not None]
     out += [x.isolation for kind, x in of if kind.isolates and x.isolation]
-    books = [*filter(None, (move.prepare, move.playbook, move.finish)), *(x.playbook for x in out)]
+    books = [*declared_by(move), *(x.playbook for x in out)]
     proofs = [x.proven_when for x in out if x.proven_when is not None]
     asked = [tx.model.checks.get(check) for proof in proofs for check in proof.checks()]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps)]
