@@ -7,7 +7,7 @@ in seconds, every playbook with its digest. So the core never has to ask whether
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -47,13 +47,12 @@ class Condition:
     terms: tuple[str | Condition, ...]
     need: int = 0  # quorum only
 
-    def checks(self) -> Iterator[str]:
+    def checks(self) -> tuple[str, ...]:
         """Every check id it mentions, in the author's order."""
+        found: list[str] = []
         for term in self.terms:
-            if isinstance(term, Condition):
-                yield from term.checks()
-            else:
-                yield term
+            found += term.checks() if isinstance(term, Condition) else (term,)
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,12 @@ def counted(combine: Combine, verdicts: str, need: int) -> str:
     return "unknown" if usable + verdicts.count("?") >= need else "down"
 
 
+def test_the_checks_of_a_condition_can_be_gone_through_twice() -> None:
+    """Whoever kept an iterator found nothing the second time, and judged by that."""
+    checks = Condition(Combine.ALL, ("a", Condition(Combine.ANY, ("b", "c")))).checks()
+    assert [*checks] == [*checks] == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("combine", list(Combine))
 def test_every_condition_over_up_to_four_checks_is_what_counting_says(combine: Combine) -> None:
     for many in range(1, 5):
