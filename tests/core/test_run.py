@@ -256,10 +256,10 @@ def test_a_person_may_have_it_tried_again() -> None:
     assert ended(world) == (True, Reason.VERIFIED)
 
 
-def test_hours_in_which_a_person_was_waited_for_are_no_measure_of_a_move() -> None:
-    """ "Usually 3:00:00" of a playbook of two seconds would have the next outage pass it over."""
+def test_an_hour_in_which_a_person_was_waited_for_is_no_measure_of_a_move() -> None:
+    """ "Usually 1:00:00" of a playbook of two seconds would have the next outage pass it over."""
     world = undetermined()
-    world.run(3 * 3600)
+    world.run(3600)
     assert world.say(WordKind.APPROVE, "r1").accepted
     world.run(30)
     assert ended(world) == (True, Reason.VERIFIED)
