@@ -64,10 +64,10 @@ class Proof:
 class TierEvidence:
     """One tier; of a service without a ladder tier 0, without a move.
 
-    `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why. `since`: since
-    when it stands so, seconds since 1970; None: since ever. `times`: how many runs were verified under what is in
-    force. `void`: what has changed since the proof. `trend_s`: how much longer the last run took than the median of
-    those before.
+    `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why. `…_met`: whether
+    what was measured is within it; None: that is not known. `since`: since when it stands so, seconds since 1970; None:
+    since ever. `times`: how many runs were verified under what is in force. `void`: what has changed since the proof.
+    `trend_s`: how much longer the last run took than the median of those before.
     """
 
     service: str
@@ -78,8 +78,10 @@ class TierEvidence:
     mtd_s: float | None
     rto: Standing
     rto_said: str
+    rto_met: bool | None
     rpo: Standing | None
     rpo_said: str
+    rpo_met: bool | None
     since: float | None
     proof: Proof | None
     times: int
@@ -101,7 +103,7 @@ def evidence(stories: Stories, model: Model, now: float, wants: Callable[[str], 
 
 
 def _worst_first(tiers: Sequence[TierEvidence]) -> tuple[int, int, str]:
-    ranks = [RANK.index(x.rto) for x in tiers]
+    ranks = [0 if x.rto_met is False else RANK.index(x.rto) for x in tiers]
     return max(ranks), sum(ranks), tiers[0].service
 
 
@@ -110,7 +112,8 @@ def _without_a_ladder(service: Service) -> TierEvidence:
     rpo = Standing.UNPROVEN if service.rpo_s is not None else None
     return TierEvidence(
         service=service.id, tier=0, move="", rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
-        rto=Standing.UNPROVEN, rto_said="it has no ladder: nothing restores it", rpo=rpo, rpo_said="", since=None,
+        rto=Standing.UNPROVEN, rto_said="it has no ladder: nothing restores it", rto_met=None, rpo=rpo, rpo_said="",
+        rpo_met=None, since=None,
         proof=None, times=0, void=(), trend_s=None, forecast=None,
     )  # fmt: skip
 
@@ -139,7 +142,9 @@ def _tier(
     spent = [_took_s(x) for _, x in holding]
     return TierEvidence(
         service=service.id, tier=tier, move=move, rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
-        rto=rto, rto_said=said, rpo=rpo, rpo_said=rpo_said, since=since, proof=proof, times=len(holding), void=void,
+        rto=rto, rto_said=said, rto_met=_met(rto, _rto_figure(proof), service.rto_s),
+        rpo=rpo, rpo_said=rpo_said,
+        rpo_met=_met(rpo, proof.rpa if proof else None, service.rpo_s), since=since, proof=proof, times=len(holding), void=void,
         trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
         forecast=forecast(stories.decided.durations.get(move, [])),
     )  # fmt: skip
@@ -193,6 +198,23 @@ def _rto(
         return Standing.MEASURED, f"RTA {at_most}{precise(proof.rta.seconds)} in {proof.incident}", proof.wall
     said = f"{proof.run} took {show_duration(proof.took_s)}; no detection is in it, for nothing had failed"
     return Standing.PREDICTED, said, proof.wall
+
+
+def _rto_figure(proof: Proof | None) -> Figure | None:
+    """What stands for the RTA: it, or the move alone, which is less than that."""
+    if proof is None or proof.rta.seconds is not None:
+        return proof.rta if proof else None
+    return Figure(proof.took_s, Known.PREDICTED, "the move alone")
+
+
+def _met(standing: Standing | None, figure: Figure | None, objective_s: float | None) -> bool | None:
+    if standing not in (Standing.MEASURED, Standing.PREDICTED) or figure is None or figure.seconds is None:
+        return None
+    if objective_s is None:
+        return None
+    if figure.seconds <= objective_s:
+        return True if standing is Standing.MEASURED else None  # the move alone, or data of an age that was stated
+    return None if figure.at_most else False
 
 
 def _unproven(failed: RunStory | None, clock: WallClock) -> tuple[str, float | None]:

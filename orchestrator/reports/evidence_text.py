@@ -10,6 +10,7 @@ from orchestrator.core.durations import counted, show_duration
 from orchestrator.reports.evidence import Standing, TierEvidence
 from orchestrator.reports.text import Line, Part, line, precise, wrap
 
+KEPT = {True: ", within its {}", False: ", beyond its {}", None: ""}
 STYLES = {Standing.UNPROVEN: "red", Standing.VOID: "red", Standing.PREDICTED: "yellow", Standing.MEASURED: "green"}
 
 
@@ -27,10 +28,12 @@ def evidence_lines(tiers: Sequence[TierEvidence], width: int) -> Iterator[Line]:
 def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     since = f" since {day(x.since)}" if x.since is not None else ""
     rung = f"{x.tier} {x.move.partition('/')[2]}" if x.move else "no tier"
-    yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}", STYLES[x.rto]))
+    style = "red" if False in (x.rto_met, x.rpo_met) else STYLES[x.rto]
+    yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
     yield from _more("RTO", x.rto_said, width)
     if x.rpo is not None or x.rpo_said:
-        yield from _more("RPO", ": ".join(filter(None, (x.rpo.value if x.rpo else "", x.rpo_said))), width)
+        stands = f"{x.rpo.value}{KEPT[x.rpo_met].format('RPO')}" if x.rpo else ""
+        yield from _more("RPO", ": ".join(filter(None, (stands, x.rpo_said))), width)
     if x.proof is not None and x.times:
         more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before" if x.trend_s else ""
         yield from _more(
@@ -39,7 +42,8 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         if x.proof.left_out:
             yield from _more("left out", "; ".join(x.proof.left_out), width)
     if x.forecast is not None:
-        yield from _more("next run", str(x.forecast), width)
+        longer = "; that is longer than the RTO" if x.forecast.bound_s > x.rto_s else ""
+        yield from _more("next run", f"{x.forecast}{longer}", width)
 
 
 def _more(what: str, text: str, width: int) -> Iterator[Line]:

@@ -219,6 +219,7 @@ def test_evidence_says_what_is_proven(kept: Kept, bascule: Bascule, capsys: pyte
     assert bascule("evidence", "acme/erp") == 0
     told = capsys.readouterr().out
     assert "1 backup-isp: measured since" in told
+    assert ", within its RTO" in told
     assert "RTO: RTA 5.9s in i1" in told
     assert "3 cloud-instance: unproven" in told
     assert bascule("evidence", "bistro", "--json") == 0

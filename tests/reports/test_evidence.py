@@ -70,6 +70,7 @@ def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
     geo = ledger(tape)[GEO]
     assert (geo.rto, geo.proof is not None and geo.proof.took_s) == (Standing.PREDICTED, 10.0)
     assert geo.rto_said == "r7 took 10s; no detection is in it, for nothing had failed"
+    assert geo.rto_met is None  # with a detection it may be longer
     assert (geo.rpo, geo.rpo_said) == (Standing.UNPROVEN, "not measured")
 
 
@@ -123,7 +124,10 @@ def test_another_objective_voids_nothing(tape: Tape) -> None:
     model = replace(before, digest="m2", services={**before.services, "acme/erp": erp})
     tape.write(r.Configured(tape.now, "m2", {}))
     geo = ledger(tape, model)[GEO]
-    assert (geo.rto, geo.rto_s) == (Standing.MEASURED, 5.0)
+    assert (geo.rto, geo.rto_s, geo.rto_met) == (Standing.MEASURED, 5.0, False)
+    told = " ".join(plain(evidence_lines([geo], 200)).split())
+    assert ", beyond its RTO RTO: RTA 12.0s in i2" in told
+    assert told.endswith("; that is longer than the RTO")
 
 
 def test_a_run_that_failed_since_leaves_it_unproven(tape: Tape) -> None:
@@ -152,7 +156,8 @@ def test_the_worst_comes_first_and_the_text_says_it(tape: Tape) -> None:
     second_act(tape)
     told = plain(evidence_lines(list(ledger(tape).values()), 100))
     assert told.splitlines()[0] == "acme/erp  RTO 2:00, RPO 30s"
-    assert f"  2 geo-site: measured since {day(WALL + tape.now)}" in told.splitlines()
+    assert f"  2 geo-site: measured since {day(WALL + tape.now)}, within its RTO" in told.splitlines()
+    assert "      RPO: measured, within its RPO: RPA 3.9s in r2" in told.splitlines()
     assert "      next run: at most 10s (1 run: bounds the 90th percentile with 10%, 28 runs missing for" in told
     assert "  3 cloud-instance: unproven" in told
 
