@@ -64,10 +64,10 @@ class Proof:
 class TierEvidence:
     """One tier; of a service without a ladder tier 0, without a move.
 
-    `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why. `…_met`: whether
-    what was measured is within it; None: that is not known. `since`: since when it stands so, seconds since 1970; None:
-    since ever. `times`: how many runs were verified under what is in force. `void`: what has changed since the proof.
-    `trend_s`: how much longer the last run took than the median of those before.
+    `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why. `…_met`:
+    whether what was measured is within it; None: that is not known. `since`: since when it stands so, seconds since
+    1970; None: since ever. `times`: how many runs were verified under what is in force. `void`: what has changed since
+    the proof. `trend_s`: how much longer the last run took than the median of those before.
     """
 
     service: str
@@ -144,7 +144,8 @@ def _tier(
         service=service.id, tier=tier, move=move, rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
         rto=rto, rto_said=said, rto_met=_met(rto, _rto_figure(proof), service.rto_s),
         rpo=rpo, rpo_said=rpo_said,
-        rpo_met=_met(rpo, proof.rpa if proof else None, service.rpo_s), since=since, proof=proof, times=len(holding), void=void,
+        rpo_met=_met(rpo, proof.rpa if proof else None, service.rpo_s), since=since, proof=proof,
+        times=len(holding), void=void,
         trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
         forecast=forecast(stories.decided.durations.get(move, [])),
     )  # fmt: skip

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import show_duration
 from orchestrator.reports.evidence import Standing, TierEvidence
 from orchestrator.reports.text import Line, Part, line, precise, wrap
 
@@ -37,7 +37,9 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     if x.proof is not None and x.times:
         more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before" if x.trend_s else ""
         yield from _more(
-            "proven", f"{counted(x.times, 'time')}; {x.proof.run} took {precise(x.proof.took_s)}{more}", width
+            "proven",
+            f"{'once' if x.times == 1 else f'{x.times} times'}; {x.proof.run} took {precise(x.proof.took_s)}{more}",
+            width,
         )
         if x.proof.left_out:
             yield from _more("left out", "; ".join(x.proof.left_out), width)
