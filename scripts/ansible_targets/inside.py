@@ -23,6 +23,7 @@ _PROGRAMS = {
     "ansible-playbook": f'exec {sys.executable} {Path(__file__).with_name("shim.py")} "$@"\n',
     "virtualenv.sh": _VIRTUALENV,
     "pip": "exit 0\n",
+    "python.py": f'exec {sys.executable} "$@"\n',
 }
 HOME = "/root/home"
 PATIENCE = 10  # times the seconds that a target gives its own calls: it may meet a busy machine
