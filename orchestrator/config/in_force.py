@@ -68,12 +68,7 @@ class Sources:
 
         It is asked for seconds at most, and not if that was done just now. Takes as long as its source does.
         """
-        sources = list(beside.inventories.get(client, ()))
-        if client in beside.stale or not any(map(is_computed, parts_of(sources))):
-            return None
-        kept = self._workspace / last_read.FOLDER
-        before = last_read.last(kept, client)
-        if before is None or 0 <= time.time() - before.at < JUST_NOW_S:
+        if not self.to_be_asked(beside, client):
             return None
         with self._lock:
             if beside.digest != self._asked_for:
@@ -82,10 +77,10 @@ class Sources:
         found = read_inventory(
             self._workspace,
             client,
-            sources,
+            list(beside.inventories[client]),
             Faults(),
             cache=None,
-            kept=kept,
+            kept=self._workspace / last_read.FOLDER,
             ansible=self._ansible,
             patience_s=WAITS_S,
         )
@@ -94,6 +89,14 @@ class Sources:
         self._ansible.close()  # it may be this process that hangs, and not the source: the next question has a new one
         log.warning("inventory cannot be read", client=client, served_by=str(found.stale))
         return replace(beside, stale={**beside.stale, client: found.stale})
+
+    def to_be_asked(self, beside: Beside, client: str) -> bool:
+        """Whether its inventory is computed, was read before, and not just now."""
+        sources = beside.inventories.get(client, ())
+        if client in beside.stale or not any(map(is_computed, parts_of(sources))):
+            return False
+        before = last_read.last(self._workspace / last_read.FOLDER, client)
+        return before is not None and not 0 <= time.time() - before.at < JUST_NOW_S
 
     def close(self) -> None:
         """End its process."""

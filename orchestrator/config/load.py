@@ -44,7 +44,7 @@ from orchestrator.config.settings import (
 from orchestrator.config.spelling import either
 from orchestrator.config.starting import Starting, answers_kept
 from orchestrator.config.strict_yaml import read_yaml
-from orchestrator.config.surroundings import label
+from orchestrator.config.surroundings import files_of, label, surroundings
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
 from orchestrator.config.ways import AskUrl, check_clients
@@ -125,8 +125,10 @@ def _load(
     if clients is not None:
         wanted = set(clients)
         chosen = {name: folder for name, folder in folders.items() if name in wanted}
-    for path, why in unsafe(workspace):
-        faults.add(Position(label(workspace, path)), why)
+    if against := unsafe(workspace) or unsafe_parts(files_of(workspace, surroundings(workspace))):
+        for path, why in against:
+            faults.add(Position(label(workspace, path)), why)
+        faults.raise_if_any()  # to read on is to run: an inventory may be a program
     if starts and not all(cache and answers_kept(workspace / CACHE, name) for name in chosen):
         with contextlib.suppress(OSError):
             ansible.start()  # it will be asked, and its import takes longer than what comes before

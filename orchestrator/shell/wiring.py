@@ -376,8 +376,13 @@ class Controller:
         return in_force.differ(self.workspace, self.beside, self.loaded, books)
 
     def _differs(self, client: str, book: Playbook) -> str:
-        self._ask_inventory(client)  # this is asked in a thread, before a step begins
-        return self._differ({book.digest: (client, book.path)})[book.digest]
+        """Asked in a thread, before a step begins: a computed inventory runs as it was decided upon, or not at all."""
+        books = {book.digest: (client, book.path)}
+        if (now := self._valid()) is not None and self.sources.to_be_asked(now, client):
+            if told := self._differ(books)[book.digest]:
+                return told
+            self._ask_inventory(client)
+        return self._differ(books)[book.digest]
 
     def _ask_inventory(self, client: str) -> None:
         if (now := self._valid()) is not None and (found := self.sources.unread_now(now, client)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 import sys
@@ -190,6 +191,24 @@ def test_a_reading_becomes_an_inventory_with_its_groups_and_its_vaulted_and_unsa
     assert "pin: !vault |" in text
     assert "!unsafe '{{ nobody }}'" in text
     assert last_read.static(exported)["hq"]["hosts"] == {"a": None, "b": None}
+
+
+async def test_an_inventory_that_was_edited_does_not_run_before_a_step(small: Small) -> None:
+    """It is asked before each step whether it still answers: as it was decided upon, or not at all."""
+    computed(small)
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        ran, program = small.path.with_name(small.path.name + "-ran"), small.path / "inventories/acme/hosts.sh"
+        program.write_text(program.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n: >{ran}\n"))
+        reading = small.path / last_read.FOLDER / "acme.json"
+        kept = json.loads(reading.read_text())
+        reading.write_text(json.dumps({**kept, "at": kept["at"] - 3600}))  # it was not read just now
+        (book,) = (m.playbook for m in controller.shell.engine.model.moves.values() if m.name == "restart")
+        assert "hosts.sh was changed" in await asyncio.to_thread(controller._differs, "acme", book)
+        assert not ran.exists()
+    finally:
+        await controller.close()
 
 
 async def test_a_source_that_goes_down_under_a_running_daemon_stops_no_step(small: Small) -> None:
