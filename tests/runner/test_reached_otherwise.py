@@ -15,6 +15,8 @@ ACT = "    - {ansible.builtin.raw: touch /run/acted"
 PLAY = "- hosts: edge\n  gather_facts: false\n"
 OTHERWISE = {
     "play": PLAY + "  vars: {ansible_port: PORT}\n  tasks:\n" + ACT + "}\n",
+    "play, by the other name": PLAY + "  vars: {ansible_ssh_port: PORT}\n  tasks:\n" + ACT + "}\n",
+    "task, by another program": PLAY + "  tasks:\n" + ACT + ", vars: {ansible_ssh_executable: PROGRAM}}\n",
     "play, as a template": PLAY + "  vars: {ansible_port: '{{ other }}', other: PORT}\n  tasks:\n" + ACT + "}\n",
     "task": PLAY + "  tasks:\n" + ACT + ", vars: {ansible_port: PORT}}\n",
     "fact": PLAY + "  tasks:\n    - ansible.builtin.set_fact: {ansible_port: PORT}\n" + ACT + "}\n",
@@ -53,6 +55,8 @@ async def test_a_stale_action_elsewhere_is_refused_or_on_record(
     await made.warmed()
     playbooks = made.workspace / "playbooks"
     (playbooks / "other.yml").write_text(f"ansible_port: {other.port}\n")
+    (playbooks / "other").write_text(f'#!/bin/sh\nexec ssh -p {other.port} "$@"\n')
+    (playbooks / "other").chmod(0o755)
     for name, text in {
         "vars": f"ansible_port: {other.port}\n",
         "tasks": "- {ansible.builtin.raw: touch /run/acted}\n",
@@ -60,10 +64,11 @@ async def test_a_stale_action_elsewhere_is_refused_or_on_record(
         (playbooks / "roles/other" / name).mkdir(parents=True)
         (playbooks / "roles/other" / name / "main.yml").write_text(text)
     other.run("mkdir -p -m 700 /var/lib/bascule && echo 9 >/var/lib/bascule/epoch-stage")
-    ended = await made.run(
-        made.write("p.yml", OTHERWISE[how].replace("PORT", str(other.port)).replace("ARGS", " ".join(other.options))),
-        epoch=5,
-    )
+    said = {"PORT": str(other.port), "ARGS": " ".join(other.options), "PROGRAM": str(playbooks / "other")}
+    text = OTHERWISE[how]
+    for word, meant in said.items():
+        text = text.replace(word, meant)
+    ended = await made.run(made.write("p.yml", text), epoch=5)
     if other.run("ls /run/acted"):
         assert ended.outcome is AttemptEnd.OK, ended.detail
         assert ended.unguarded, "nothing is said"

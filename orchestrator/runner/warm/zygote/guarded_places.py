@@ -20,12 +20,17 @@ from typing import Any
 
 from orchestrator.runner import guard
 
+# Of two names Ansible takes the first of these, whichever was said later.
 _DECIDE = (
-    ("ansible_host", "ansible_ssh_host"),
-    ("ansible_port", "ansible_ssh_port"),
+    ("ansible_ssh_host", "ansible_host"),
+    ("ansible_ssh_port", "ansible_port"),
+    ("ansible_ssh_executable",),
     ("ansible_ssh_common_args",),
     ("ansible_ssh_args",),
     ("ansible_ssh_extra_args",),
+    ("ansible_paramiko_host",),
+    ("ansible_paramiko_port",),
+    ("ansible_paramiko_proxy_command",),
 )
 
 
@@ -58,7 +63,8 @@ def note(directory: str, executor: Any, variables: Any, templar: Any, connection
     if getattr(getattr(task._parent, "_play", None), "name", None) == guard.PLAY:
         _write(place, "")
     else:
-        where = address + (f" port {port}" if port else "") + (f" by {kind}" if kind else "")
+        by = kind or said[2]
+        where = address + (f" port {port}" if port else "") + (f" by {by}" if by else "")
         _write(f"{place}.met", json.dumps({"host": host, "where": where}))
 
 
