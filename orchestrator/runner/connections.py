@@ -57,6 +57,7 @@ _STARTS_IT = (
 _SSH_PROXY = re.compile(
     rf"^(?:-o)?\s*proxycommand\s*[= ]\s*\"?\s*(?:(?:/\S*/)?(?:{_STARTS_IT}))*(?:/\S*/)?ssh\s+", re.IGNORECASE
 )
+_INVENTORY = re.compile(r"-[bkvCDJK]*i")  # behind letters of ansible-playbook that take no value
 _NEUTRAL_FLAGS = frozenset({"-C", "-q", "-t", "-tt", "-T"})
 _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWwP")  # letters of ssh, scp and sftp that a word follows
 
@@ -66,12 +67,11 @@ def kept_for_call(options: Sequence[str], directory: str, environment: Mapping[s
     named: list[str] = []
     words = iter(options)
     for word in words:
-        if word in ("-i", "--inventory", "--inventory-file"):
-            named.append(next(words, ""))
-        elif word.startswith(("--inventory=", "--inventory-file=")):
-            named.append(word.partition("=")[2])
-        elif word.startswith("-i") and not word.startswith("--"):
-            named.append(word[2:])
+        name, said, value = word.partition("=")
+        if name.startswith("--i") and "--inventory-file".startswith(name):  # in short, too
+            named.append(value if said else next(words, ""))
+        elif found := _INVENTORY.match(word):
+            named.append(word[found.end() :] or next(words, ""))
     if not named:
         named = [environment.get("ANSIBLE_INVENTORY") or configured or "/etc/ansible/hosts"]
     places = [

@@ -161,6 +161,8 @@ def test_a_call_without_a_client_is_known_by_its_inventories() -> None:
         return kept_for_call(options, directory, {}, configured)
 
     assert whom("-i", "a/hosts") == whom("--inventory=a/hosts") == whom("-ia/hosts") == whom("-i", "/w/a/hosts")
+    for options in (("-vi", "a/hosts"), ("-vvbKia/hosts",), ("--inventory-f", "a/hosts"), ("--inv=a/hosts",)):
+        assert whom(*options, "-b") == whom("-i", "a/hosts"), options
     assert whom("-i", "a/hosts") == whom(configured="/w/a/hosts")
     assert len({whom("-i", "a/hosts"), whom("-i", "b/hosts"), whom(), whom("-i", "a/hosts", "-i", "b/hosts")}) == 4
     assert whom("-i", "10.10.0.10,") != whom("-i", "10.10.0.10,", directory="/elsewhere")
