@@ -143,9 +143,12 @@ class PlaybookRunner:
         if attempt.exists() and (refusal := await asyncio.to_thread(self._make_room, attempt)) is not None:
             self._end(command.key, refusal)
             return
-        if (refusal := await asyncio.to_thread(self._refusal, command)) is not None:
-            self._end(command.key, refusal)
-            return
+        sources = None
+        while sources is None or sources != self.inventories.get(command.client):  # another was put in force meanwhile
+            sources = self.inventories.get(command.client)
+            if (refusal := await asyncio.to_thread(self._refusal, command)) is not None:
+                self._end(command.key, refusal)
+                return
         try:
             attempt.create(command.beginning, self.machine)
             lock = attempt.take_lock()

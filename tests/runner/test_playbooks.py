@@ -166,6 +166,24 @@ class TestEndings:
         assert "target" in ended.detail
         assert ended.tasks == ()
 
+    async def test_an_inventory_that_is_put_in_force_during_the_look_is_looked_at(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A reload may come between the look and the run: what is played is what was looked at."""
+        playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
+        looks: list[str] = []
+
+        def differs(client: str, book: Playbook) -> str:
+            looks.append(client)
+            if len(looks) > 1:
+                return "hosts.yml was added since it was loaded"
+            stage.runner.use_inventories({client: [stage.workspace / "other.yml"]})
+            return ""
+
+        monkeypatch.setattr(stage.runner, "_differs", differs)
+        assert (await stage.run(playbook)).outcome is AttemptEnd.PLAN_CHANGED
+        assert len(looks) == 2
+
     async def test_a_changed_playbook_is_not_run(self, stage: Stage) -> None:
         """What was decided is what is run."""
         playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
