@@ -166,6 +166,20 @@ class TestEndings:
         assert "target" in ended.detail
         assert ended.tasks == ()
 
+    @pytest.mark.parametrize("known", [{}, {"acme": ()}])
+    async def test_without_an_inventory_of_its_own_nothing_is_played(
+        self, stage: Stage, known: dict[str, tuple[Path, ...]]
+    ) -> None:
+        """Ansible would take its usual one, which may be another client's."""
+        (stage.workspace / "ansible.cfg").write_text("[defaults]\ninventory = usual.ini\n")
+        (stage.workspace / "usual.ini").write_text("here ansible_connection=local\nedge ansible_connection=local\n")
+        done = stage.workspace / "done"
+        playbook = stage.write("move.yml", f"    - ansible.builtin.command: touch {done}\n")
+        stage.runner.use_inventories(known)
+        ended = await stage.run(playbook)
+        assert not done.exists()
+        assert (ended.outcome, ended.detail) == (AttemptEnd.COULD_NOT_START, "client acme has no inventory")
+
     async def test_an_inventory_that_is_put_in_force_during_the_look_is_looked_at(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
