@@ -14,6 +14,7 @@ from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
+from orchestrator.shell.wiring import option_models
 
 ROOT = os.getuid() == 0
 OTHER = 61234
@@ -110,6 +111,31 @@ def test_a_program_elsewhere_that_everybody_may_write_to(place: Path, tmp_path: 
     assert [path for path, _ in unsafe_parts(reader.covered())] == ([jump] if here else [])
     if not here:
         assert [path for path, _ in unsafe_parts(reader.perhaps_run())] == [jump]
+
+
+STARTS_IT = {
+    "a check": ("checks/c.yml", "- {name: c, hosts: web, probe: nagios, command: [PROGRAM, -w, '5']}\n"),
+    "a check's interpreter": ("checks/c.yml", "- {name: c, hosts: web, probe: nagios, command: [sh, PROGRAM]}\n"),
+    "a way": ("bascule.yml", "notify: {ways: [{command: [PROGRAM]}]}\n"),
+    "a client's way": ("inventories/acme/people.yml", "ways: [{command: [PROGRAM]}]\n"),
+    "an anchor": ("bascule.yml", "journal: {anchor: {command: [PROGRAM]}}\n"),
+}
+
+
+@pytest.mark.parametrize("by", STARTS_IT)
+def test_a_program_that_the_controller_starts_and_others_may_write_to(place: Path, tmp_path: Path, by: str) -> None:
+    program = tmp_path / "bin/program.sh"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    (place / "inventories/acme/hosts.yml").write_text("all: {hosts: {web: }}\n")
+    (place / "inventories/acme/services.yml").write_text("services: {}\n")
+    (place / "bascule.yml").write_text("{}\n")
+    file, text = STARTS_IT[by]
+    (place / file).write_text(text.replace("PROGRAM", str(program)))
+    load(place, probe_kinds=option_models())
+    program.chmod(0o777)
+    with pytest.raises(ConfigurationInvalid, match=r"program\.sh: everybody may write to it"):
+        load(place, probe_kinds=option_models())
 
 
 PLUG_IN = r"""
