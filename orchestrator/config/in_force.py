@@ -22,6 +22,8 @@ from orchestrator.config.faults import Fault, Faults
 from orchestrator.config.inventory import read_inventory
 from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.load import Loaded
+from orchestrator.config.ownership import FILES, FOLDERS
+from orchestrator.config.surroundings import cover, surroundings
 from orchestrator.core.events import StepEnded
 from orchestrator.core.model import Json
 from orchestrator.core.state.decided import Decided
@@ -101,6 +103,11 @@ class Sources:
     def close(self) -> None:
         """End its process."""
         self._ansible.close()
+
+
+def as_written(workspace: Path) -> dict[str, str]:
+    """Label to digest of all that is read of a workspace and beside it, but for inventories that lie elsewhere."""
+    return surroundings(workspace) | cover(workspace, (workspace / name for name in (*FOLDERS, *FILES)))
 
 
 def secrets_of(loaded: Loaded) -> dict[str, str]:

@@ -106,6 +106,7 @@ class Controller:
         self.beside = Beside()
         self.secrets: Mapping[str, str] = {}
         self.invalid: ConfigurationInvalid | None = None  # at the start
+        self._written: Mapping[str, str] = {}  # the files that were read, by digest
         self._refused: Model | None = None  # that of valid files, which something open stood against
         self.not_in_force: list[str] = []  # why the files are not, while an older configuration is
 
@@ -121,7 +122,7 @@ class Controller:
         self._lost = self._loop.create_future()
         self._intake = Intake(self._loop, self._handle, self._set_timer)
         try:
-            self.loaded, self.secrets = await self._read()
+            self.loaded, self.secrets, self._written = await self._read()
             self.beside = beside(self.loaded)
         except ConfigurationInvalid as invalid:
             if not has_journal(self.workspace):
@@ -187,7 +188,7 @@ class Controller:
         ]
         if self._attends:
             lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
-            lasting.append(lambda: ask_again(self._valid, self._ask_inventory, self.reload))
+            lasting.append(lambda: ask_again(self._valid, self._ask_inventory, self._read_again))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
         self._beat()
@@ -241,7 +242,7 @@ class Controller:
     async def _reload(self) -> list[str]:
         self._refused = None
         try:
-            loaded, found = await self._read()
+            loaded, found, written = await self._read()
         except WorkspaceUnsafe as refused:
             return [str(refused)]
         except ConfigurationInvalid as invalid:
@@ -265,6 +266,7 @@ class Controller:
             self._ask(model)
             self._refused = loaded.model
             return objections
+        self._written = written
         self._beat()
         self._intake.take()  # it may want to be woken sooner now
         self._tell_unread()
@@ -304,12 +306,20 @@ class Controller:
 
     # ---- inside
 
-    async def _read(self) -> tuple[Loaded, Mapping[str, str]]:
-        """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""
+    async def _read_again(self) -> None:
+        """For an inventory that may answer again. What was edited since waits for somebody to say so."""
+        if await asyncio.to_thread(in_force.as_written, self.workspace) == self._written:
+            await self.reload()
+        else:
+            log.warning("an inventory is not read again: files were edited since they were loaded: bascule reload")
+
+    async def _read(self) -> tuple[Loaded, Mapping[str, str], Mapping[str, str]]:
+        """The files, their secrets and digests, nothing in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""
         if findings := await asyncio.to_thread(unsafe, self.workspace):  # not even the last valid one acts on these
             raise WorkspaceUnsafe(findings)
+        written = await asyncio.to_thread(in_force.as_written, self.workspace)
         loaded = await asyncio.to_thread(read_workspace, self.workspace)
-        return loaded, await asyncio.to_thread(in_force.secrets_of, loaded)
+        return loaded, await asyncio.to_thread(in_force.secrets_of, loaded), written
 
     def _use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:
         """Take into use what belongs to a model: secrets, inventories, who is told."""

@@ -13,6 +13,7 @@ import pytest
 from orchestrator.config import beside_model, last_read
 from orchestrator.core import records as r
 from orchestrator.core.people import AppriseWay, CommandWay
+from orchestrator.shell import unread
 from orchestrator.shell.wiring import Controller
 from tests.shell.small import SERVICES, Small, write
 
@@ -191,6 +192,33 @@ def test_a_reading_becomes_an_inventory_with_its_groups_and_its_vaulted_and_unsa
     assert "pin: !vault |" in text
     assert "!unsafe '{{ nobody }}'" in text
     assert last_read.static(exported)["hq"]["hosts"] == {"a": None, "b": None}
+
+
+async def test_an_inventory_that_answers_again_puts_no_edited_file_in_force(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon reads by itself only what it has read already: what was edited since waits for a word."""
+    monkeypatch.setattr(unread, "ASK_EVERY_S", 0.2)
+    answers = computed(small)
+    await begun_once(small)
+    answers.unlink()
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        digest, book = controller.shell.engine.model.digest, small.path / "playbooks/restart.yml"
+        text = book.read_text()
+        book.write_text(text + "    - ansible.builtin.debug: {msg: half a thought}\n")
+        answers.touch()
+        for _ in range(80):
+            await asyncio.sleep(0.1 if controller.beside.stale else 0.0)
+        assert controller.shell.engine.model.digest == digest
+        book.write_text(text)
+        async with asyncio.timeout(30.0):
+            while controller.beside.stale:  # noqa: ASYNC110  (the daemon's own time)
+                await asyncio.sleep(0.1)
+        assert controller.shell.engine.model.digest == digest
+    finally:
+        await controller.close()
 
 
 async def test_an_inventory_that_was_edited_does_not_run_before_a_step(small: Small) -> None:
