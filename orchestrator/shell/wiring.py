@@ -188,7 +188,7 @@ class Controller:
         ]
         if self._attends:
             lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
-            lasting.append(lambda: ask_again(self._valid, self._ask_inventory, self._read_again))
+            lasting.append(lambda: ask_again(self._valid, self._edited, self._ask_inventory, self.reload))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
         self._beat()
@@ -306,12 +306,9 @@ class Controller:
 
     # ---- inside
 
-    async def _read_again(self) -> None:
-        """For an inventory that may answer again. What was edited since waits for somebody to say so."""
-        if await asyncio.to_thread(in_force.as_written, self.workspace) == self._written:
-            await self.reload()
-        else:
-            log.warning("an inventory is not read again: files were edited since they were loaded: bascule reload")
+    def _edited(self) -> bool:
+        """Whether files are not as they were loaded: what was edited since waits for somebody to say so."""
+        return in_force.as_written(self.workspace) != self._written
 
     async def _read(self) -> tuple[Loaded, Mapping[str, str], Mapping[str, str]]:
         """The files, their secrets and digests, nothing in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""

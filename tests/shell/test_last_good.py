@@ -206,12 +206,16 @@ async def test_an_inventory_that_answers_again_puts_no_edited_file_in_force(
     await controller.start()
     try:
         digest, book = controller.shell.engine.model.digest, small.path / "playbooks/restart.yml"
-        text = book.read_text()
+        text, program = book.read_text(), small.path / "inventories/acme/hosts.sh"
+        said, ran = program.read_text(), small.path.with_name(small.path.name + "-ran")
+        program.write_text(said.replace("#!/bin/sh\n", f"#!/bin/sh\n: >{ran}\n"))
         book.write_text(text + "    - ansible.builtin.debug: {msg: half a thought}\n")
         answers.touch()
         for _ in range(80):
             await asyncio.sleep(0.1 if controller.beside.stale else 0.0)
         assert controller.shell.engine.model.digest == digest
+        assert not ran.exists()
+        program.write_text(said)
         book.write_text(text)
         async with asyncio.timeout(30.0):
             while controller.beside.stale:  # noqa: ASYNC110  (the daemon's own time)
