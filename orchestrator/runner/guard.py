@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import subprocess
 from collections.abc import Collection, Iterator
@@ -102,7 +103,8 @@ def write_guard(
         "ansible_ssh_retries": 0,
     }
     ways = list(dict.fromkeys(aim.how for aim in found))
-    plays = [_play(aim, f"bascule_guard_{ways.index(aim.how)}", named, variables) for aim in found]
+    asked = f"bascule_guard_{secrets.token_hex(4)}"  # no inventory can say that a host was asked already
+    plays = [_play(aim, f"{asked}_{ways.index(aim.how)}", named, variables) for aim in found]
     path = directory / "guard.yml"
     path.write_text(json.dumps(plays, indent=1))  # JSON is YAML, and cannot be misquoted
     return path

@@ -74,3 +74,13 @@ async def test_a_stale_action_elsewhere_is_refused_or_on_record(
         assert ended.unguarded, "nothing is said"
     else:
         assert ended.outcome is AttemptEnd.STALE_EPOCH, ended.detail
+
+
+async def test_no_variable_of_an_inventory_says_that_a_host_was_asked(stage: tuple[Stage, Target]) -> None:
+    """A computed inventory may take names of variables from elsewhere."""
+    made, other = stage
+    made.write_inventory({"edge": {**other.variables, **{f"bascule_guard_{n}": {} for n in (0, 1)}}})
+    other.run("mkdir -p -m 700 /var/lib/bascule && echo 9 >/var/lib/bascule/epoch-stage")
+    ended = await made.run(made.write("p.yml", PLAY + "  tasks:\n" + ACT + "}\n"), epoch=5)
+    assert ended.outcome is AttemptEnd.STALE_EPOCH, (ended.detail, ended.unguarded)
+    assert not other.run("ls /run/acted")
