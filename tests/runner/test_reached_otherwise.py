@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -84,3 +85,12 @@ async def test_no_variable_of_an_inventory_says_that_a_host_was_asked(stage: tup
     ended = await made.run(made.write("p.yml", PLAY + "  tasks:\n" + ACT + "}\n"), epoch=5)
     assert ended.outcome is AttemptEnd.STALE_EPOCH, (ended.detail, ended.unguarded)
     assert not other.run("ls /run/acted")
+
+
+async def test_nor_that_it_is_asked_when_it_is_reached(stage: tuple[Stage, Target]) -> None:
+    made, other = stage
+    given = json.loads(made.inventory.read_text())["all"]["hosts"]["edge"]
+    made.write_inventory({"edge": {**given, "bascule_guard_again": True}})
+    ended = await made.run(made.write("p.yml", OTHERWISE["play"].replace("PORT", str(other.port))), epoch=5)
+    assert ended.outcome is AttemptEnd.OK, ended.detail
+    assert ended.unguarded, "nothing is said"

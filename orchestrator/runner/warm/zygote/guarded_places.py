@@ -51,7 +51,7 @@ def install() -> None:
 def note(directory: str, executor: Any, variables: Any, templar: Any, connection: str) -> None:
     """Put a task's place on record. Raises OSError: what could not be recorded does not run."""
     task, host = executor._task, executor._host.name
-    if task.delegate_to or connection in guard.HERE or variables.get("bascule_guard_again"):
+    if task.delegate_to or connection in guard.HERE or guard.asks_again(variables):
         return  # on record by its own name, under the controller's own number, or asked by ssh itself
     said = [_first(variables, names, templar) for names in _DECIDE]
     address, port = said[0] or host, said[1] or str(executor._play_context.port or "")
