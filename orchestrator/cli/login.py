@@ -28,9 +28,11 @@ def by_ansible(
     given["ANSIBLE_CALLBACK_PLUGINS"] = str(CALLBACKS)
 
     async def log_in(client: str, host: str, become: bool) -> tuple[bool | None, str]:
+        if not inventories.get(client):  # Ansible would take its usual one: another client's
+            return None, f"client {client} has no inventory"
         own = dict(given)
         connections.keep_apart(own, kept_for(str(workspace), client))
-        sources = [x for source in inventories.get(client, ()) for x in ("-i", str(source))]
+        sources = [x for source in inventories[client] for x in ("-i", str(source))]
         argv = [ansible, host, *sources, "-o", "-m", "ansible.builtin.raw", "-a", "true", *(["-b"] if become else [])]
         try:
             process = await asyncio.create_subprocess_exec(

@@ -26,6 +26,7 @@ from orchestrator.config.templates import Secrets, Variables
 from orchestrator.core.model import Check, LatencyWindow, LossWindow, default_of
 
 TIMEOUT_MAX_S = 300.0
+TOLD_FILES = ("token_file", "password_file")  # options that name a file of which the target is told what is in it
 _OWN_KEYS = frozenset(f.alias or n for n, f in CheckShape.model_fields.items())
 
 
@@ -191,6 +192,7 @@ def compile_checks(
         clients = [c for c in inventories if one.clients is None or c in one.clients]
         complete = all_clients & set(one.clients or all_clients) <= set(inventories)
         targets = _targets(one, {c: inventories[c] for c in clients}, faults, complete=complete)
+        mine: list[Check] = []
         for client, hosts in targets.items():
             if not one.sound:
                 compiled.broken.setdefault(client, set()).add(name)
@@ -211,8 +213,23 @@ def compile_checks(
                 else:
                     compiled.checks[check.id] = check
                     compiled.written[check.id] = one
+                    mine.append(check)
             same.tell()
+        _one_secret_for_all(one, mine, faults)
     return compiled
+
+
+def _one_secret_for_all(one: Written, checks: list[Check], faults: Faults) -> None:
+    """A secret that is told to the hosts of several clients, which nobody has named: of one who came later, too."""
+    told: dict[tuple[str, str], set[str]] = {}
+    for check in checks if one.clients is None else ():
+        for key in TOLD_FILES:
+            if isinstance(file := check.options.get(key), str):
+                told.setdefault((key, file), set()).add(check.client)
+    for (key, file), clients in told.items():
+        if len(clients) > 1:
+            message = f"{one.what}: hosts of {', '.join(sorted(clients))} are all told what is in {file}"
+            faults.warn(one.document.at(*one.path, key), message, "the key 'clients', or a file for each client")
 
 
 def _targets(

@@ -22,6 +22,8 @@ from orchestrator.config.faults import Fault, Faults
 from orchestrator.config.inventory import read_inventory
 from orchestrator.config.inventory_files import is_computed, parts_of
 from orchestrator.config.load import Loaded
+from orchestrator.config.ownership import FILES, FOLDERS
+from orchestrator.config.surroundings import cover, surroundings
 from orchestrator.core.events import StepEnded
 from orchestrator.core.model import Json
 from orchestrator.core.state.decided import Decided
@@ -68,12 +70,7 @@ class Sources:
 
         It is asked for seconds at most, and not if that was done just now. Takes as long as its source does.
         """
-        sources = list(beside.inventories.get(client, ()))
-        if client in beside.stale or not any(map(is_computed, parts_of(sources))):
-            return None
-        kept = self._workspace / last_read.FOLDER
-        before = last_read.last(kept, client)
-        if before is None or 0 <= time.time() - before.at < JUST_NOW_S:
+        if not self.to_be_asked(beside, client):
             return None
         with self._lock:
             if beside.digest != self._asked_for:
@@ -82,10 +79,10 @@ class Sources:
         found = read_inventory(
             self._workspace,
             client,
-            sources,
+            list(beside.inventories[client]),
             Faults(),
             cache=None,
-            kept=kept,
+            kept=self._workspace / last_read.FOLDER,
             ansible=self._ansible,
             patience_s=WAITS_S,
         )
@@ -95,9 +92,22 @@ class Sources:
         log.warning("inventory cannot be read", client=client, served_by=str(found.stale))
         return replace(beside, stale={**beside.stale, client: found.stale})
 
+    def to_be_asked(self, beside: Beside, client: str) -> bool:
+        """Whether its inventory is computed, was read before, and not just now."""
+        sources = beside.inventories.get(client, ())
+        if client in beside.stale or not any(map(is_computed, parts_of(sources))):
+            return False
+        before = last_read.last(self._workspace / last_read.FOLDER, client)
+        return before is not None and not 0 <= time.time() - before.at < JUST_NOW_S
+
     def close(self) -> None:
         """End its process."""
         self._ansible.close()
+
+
+def as_written(workspace: Path) -> dict[str, str]:
+    """Label to digest of all that is read of a workspace and beside it, but for inventories that lie elsewhere."""
+    return surroundings(workspace) | cover(workspace, (workspace / name for name in (*FOLDERS, *FILES)))
 
 
 def secrets_of(loaded: Loaded) -> dict[str, str]:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from orchestrator.config import last_read, trees
 from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.ansible_programs import environment_to_ask, note_refusal, program, relative, warnings_in
 from orchestrator.config.faults import Faults, Position
-from orchestrator.config.inventory_files import encrypted_files, inventory_files, is_computed
+from orchestrator.config.inventory_files import encrypted_files, inventory_files, is_computed, read_by_computed
 from orchestrator.config.inventory_values import from_cache, hide, to_cache
+from orchestrator.config.ownership import unsafe_parts
 from orchestrator.config.strict_yaml import compose
-from orchestrator.config.surroundings import computes_variables, surroundings
+from orchestrator.config.surroundings import computes_variables, files_of, label, surroundings
 from orchestrator.core.client_keys import cache_prefixes, kept_for
 
 READ_TIMEOUT_S = 120.0
@@ -68,14 +70,19 @@ def read_inventory(
 
     `ansible`: the process that is asked, else one of its own. `kept`: where readings are kept. A computed inventory
     that cannot be asked now (its source, or one of several, does not answer within `patience_s`) is then the one that
-    was last read, with a warning.
+    was last read, with a warning. To read may be to run: what others may write to is a fault, and is not read.
     """
     if ansible is None:
         with Ansible(workspace) as ansible:
             return read_inventory(
                 workspace, client, sources, faults, cache=cache, kept=kept, ansible=ansible, patience_s=patience_s
             )
-    key = _cache_key(workspace, sources)
+    around = surroundings(workspace, os.environ)
+    if against := unsafe_parts([*files_of(workspace, around), *inventory_files(sources), *read_by_computed(sources)]):
+        for part, why in against:
+            faults.add(Position(label(workspace, part)), why)
+        return None
+    key = _cache_key(workspace, sources, around)
     stored = cache / f"inventory-{client}.json" if cache and key else None
     if stored is not None and key is not None and (cached := from_cache(stored, key)) is not None:
         return _build(client, sources, *cached)
@@ -249,14 +256,13 @@ def _build(
     return Inventory(client, tuple(sources), tuple(hosts), groups, host_vars, group_vars, tuple(warnings))
 
 
-def _cache_key(workspace: Path, sources: list[Path]) -> str | None:
+def _cache_key(workspace: Path, sources: list[Path], around: Mapping[str, str]) -> str | None:
     """Digest of all that a static inventory is made of, and of what Ansible reads it with; None for a computed one.
 
     A plug-in that adds variables may compute them: where there is one beside Ansible's own, nothing is kept.
     """
     if computes_variables(workspace, os.environ):
         return None
-    around = surroundings(workspace, os.environ)
     digest = hashlib.sha256(f"{_CACHE_FORMAT} {workspace}".encode())
     for name, told in sorted(around.items()):
         digest.update(f"{name}\0{told}\0".encode("utf-8", "surrogateescape"))

@@ -6,18 +6,21 @@ rights, as a playbook's own files do. So it counts for the digest as they do.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
+from orchestrator.config import trees
 from orchestrator.config.faults import Faults
 from orchestrator.config.inventory_files import CLIENTS, OURS, inventory_files
 from orchestrator.config.playbook_words import YAML, apart, words_in, words_of
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
     configured,
+    label,
     of_ssh,
     programs,
     programs_in,
@@ -30,6 +33,7 @@ from orchestrator.config.yaml_nodes import get, pairs, texts
 _OF_A_MOVE = ("vars", "limit")
 _KEPT_IN = ("cache_connection", "cache_prefix")  # options of inventory plug-ins
 _OF_SSH = re.compile(r"(?i)proxycommand|knownhostscommand|ansible_(?:ssh|sftp|scp)_executable")
+_FILE_OF_HOSTS = re.compile(r"(?:^|[,:])\s*@([^,:]+)")
 _VARIABLES = frozenset(("group_vars", "host_vars"))
 
 
@@ -54,9 +58,12 @@ def _of_caches(path: Path) -> set[str]:
 
 
 def programs_named(workspace: Path, sources: Sequence[Path]) -> dict[str, str]:
-    """Label to digest of programs, and of files of ssh (-F), that this inventory names outside of the workspace too."""
+    """Label to digest of programs, of files of ssh (-F) and of hosts (`limit: @FILE`), named outside of it too."""
     found: dict[str, str] = {}
     start = start_directory(workspace, configured(workspace, {})[0])
+    for limit in _texts_of_moves(sources, ("limit",)):
+        named = (Path(os.path.normpath(start / name)) for name in _FILE_OF_HOSTS.findall(limit))
+        found |= {label(workspace, path): trees.read_digest(path) for path in named if path.is_file()}
     for text in (*map(text_of, inventory_files(sources)), *_texts_of_moves(sources)):
         for folder in dict.fromkeys((start, *(source.parent for source in sources))):
             found |= of_ssh(workspace, ssh_files_in(text.replace("{{ inventory_dir }}", str(folder)), folder))
@@ -78,7 +85,7 @@ def programs_of_ssh(workspace: Path, sources: Sequence[Path]) -> set[Path]:
     return found
 
 
-def _texts_of_moves(sources: Sequence[Path]) -> Iterator[str]:
+def _texts_of_moves(sources: Sequence[Path], keys: Sequence[str] = _OF_A_MOVE) -> Iterator[str]:
     """What the client's moves say; sources are written from its folder, wherever they lie (`acme/../../hosts`)."""
     for folder in dict.fromkeys(above for source in sources for above in source.parents):
         if folder.parent.name != CLIENTS:
@@ -86,5 +93,5 @@ def _texts_of_moves(sources: Sequence[Path]) -> Iterator[str]:
         for name in OURS:
             root = compose(text, name, Faults()) if (text := text_of(folder / name)) else None
             for key, node in pairs(root) if isinstance(root, yaml.Node) else ():
-                if key in _OF_A_MOVE:
+                if key in keys:
                     yield from texts(node)

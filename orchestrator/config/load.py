@@ -29,7 +29,7 @@ from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.names import CLIENT_NAME, PLAIN_NAME, check_names, client_fault
-from orchestrator.config.oddities import odd_programs
+from orchestrator.config.oddities import odd_programs, programs_here
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.services import compile_services, find_cycles
@@ -44,14 +44,14 @@ from orchestrator.config.settings import (
 from orchestrator.config.spelling import either
 from orchestrator.config.starting import Starting, answers_kept
 from orchestrator.config.strict_yaml import read_yaml
-from orchestrator.config.surroundings import label
+from orchestrator.config.surroundings import files_of, label, surroundings
 from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
 from orchestrator.config.ways import AskUrl, check_clients
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.model import Limits, Model, Move, Place, Service, Speaker
 from orchestrator.core.outside import name_fault, visible
-from orchestrator.core.people import Heartbeat, NotifySettings, Person
+from orchestrator.core.people import CommandWay, Heartbeat, NotifySettings, Person, every_way
 
 CACHE = Path(".bascule") / "cache"
 
@@ -125,8 +125,10 @@ def _load(
     if clients is not None:
         wanted = set(clients)
         chosen = {name: folder for name, folder in folders.items() if name in wanted}
-    for path, why in unsafe(workspace):
-        faults.add(Position(label(workspace, path)), why)
+    if against := unsafe(workspace) or unsafe_parts(files_of(workspace, surroundings(workspace))):
+        for path, why in against:
+            faults.add(Position(label(workspace, path)), why)
+        faults.raise_if_any()  # to read on is to run: an inventory may be a program
     if starts and not all(cache and answers_kept(workspace / CACHE, name) for name in chosen):
         with contextlib.suppress(OSError):
             ansible.start()  # it will be asked, and its import takes longer than what comes before
@@ -208,7 +210,9 @@ def _load(
         faults,
     )
     check_vantages(checks.checks, services, files, limits, probe_kinds, settings.daemon.vantage, faults)
-    for path, why in unsafe_parts(reader.covered()):
+    commands = [*(w.argv for w in every_way(notify) if isinstance(w, CommandWay)), settings.journal.anchor_command]
+    started = programs_here(checks.checks.values(), settings.daemon.vantage, commands)
+    for path, why in unsafe_parts(reader.covered() | started):
         faults.add(Position(label(workspace, path)), why)
     for path, why in unsafe_parts(reader.perhaps_run()):
         faults.warn(Position(str(path)), f"if it runs here, and not on a target: {why}")

@@ -6,12 +6,14 @@ that causes it, and says what will happen and what to write.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from orchestrator.config.client import Compiler
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.patterns import PatternInvalid, match_hosts
 from orchestrator.config.strict_yaml import Path_
+from orchestrator.config.surroundings import programs_among
 from orchestrator.config.ways import program_trouble
 from orchestrator.core.model import Check, Condition, Move, Place, Service
 
@@ -118,6 +120,12 @@ def odd_programs(
         where, trouble = at(check), program_trouble(argv)
         if where is not None and trouble is not None:
             faults.warn(where, f"check {check.name} of {check.client}: {trouble[0]}", trouble[1])
+
+
+def programs_here(checks: Iterable[Check], vantage: str, others: Iterable[Sequence[str]]) -> set[Path]:
+    """Programs and scripts, named by a path, that the controller starts: those of checks, and of these `others`."""
+    commands = [*others, *(command for _, command in _started_here(checks, vantage))]
+    return {path for command in commands for path in programs_among(command)}
 
 
 def _started_here(checks: Iterable[Check], vantage: str) -> Iterator[tuple[Check, tuple[str, ...]]]:

@@ -31,9 +31,9 @@ from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_
 from orchestrator.config.plays import Play, connects
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
-    NO_FILE,
     PROGRAM,
     configured,
+    files_of,
     label,
     programs,
     roles_path,
@@ -200,7 +200,7 @@ class Reader:
     def covered(self) -> set[Path]:
         """Every file that a digest made so far covers, wherever it is; of programs elsewhere those that run here."""
         names = {name for m in self.manifests.values() for name in (*m.around, *m.parts)}
-        return {self.workspace / name for name in names if not name.startswith(NO_FILE)} | self._runs_here
+        return files_of(self.workspace, names) | self._runs_here
 
     def perhaps_run(self) -> set[Path]:
         """Programs elsewhere that digests cover, and that run here unless a target's of the same path are meant."""

@@ -171,6 +171,11 @@ def label(workspace: Path, path: Path) -> str:
     return str(path.relative_to(workspace)) if path.is_relative_to(workspace) else str(path)
 
 
+def files_of(workspace: Path, labels: Iterable[str]) -> set[Path]:
+    """The files and folders among what has a label."""
+    return {workspace / name for name in labels if not name.startswith(NO_FILE)}
+
+
 def cover(workspace: Path, tops: Iterable[Path]) -> dict[str, str]:
     """Label to digest of every file at or below these paths, by its contents."""
     found: dict[str, str] = {}

@@ -61,6 +61,7 @@ class _Scope:
     reveal: Callable[[Vaulted], str] | None
     touched: bool = False
     depth: int = 0
+    told: list[str] = field(default_factory=list, repr=False)  # the secrets that were revealed for it
 
     def lookup(self, name: str) -> Any:
         if name == "lookup":
@@ -120,7 +121,8 @@ class _Scope:
         self.touched = True
         if self.reveal is None:
             return PLACEHOLDER
-        return self.reveal(value)
+        self.told.append(self.reveal(value))
+        return self.told[-1]
 
     def ansible_lookup(self, plugin: str, *terms: str, **options: Any) -> str:
         """`lookup('file', PATH)` and `lookup('env', NAME)`; both may hold secrets, and the machine decides."""
@@ -145,6 +147,7 @@ class _Scope:
                 except (OSError, UnicodeDecodeError) as error:
                     why = getattr(error, "strerror", None) or "no UTF-8 text"
                     raise SecretUnavailable(f"{path} cannot be read: {why}") from None
+        self.told += found
         return ",".join(found)
 
 
@@ -190,7 +193,7 @@ class _RenderedVars(Lazy):
         self.scope, self.variables = scope, variables
 
     def __getitem__(self, name: str) -> Any:
-        inner = _Scope(self.variables, self.scope.reveal, depth=self.scope.depth + 1)
+        inner = _Scope(self.variables, self.scope.reveal, depth=self.scope.depth + 1, told=self.scope.told)
         value = inner.lookup(name)
         self.scope.touched = self.scope.touched or inner.touched
         if value is missing:
@@ -238,8 +241,19 @@ class Variables:
         return _bounded(scope, value), scope.touched
 
     def reveal(self, value: Any, decrypt: Callable[[Vaulted], str]) -> Any:
-        """The rendered value, secrets included. Raises `RenderFailed`, `SecretUnavailable`."""
-        return _bounded(_Scope(self, decrypt), value)
+        """The rendered value, secrets included. Raises `RenderFailed`, `SecretUnavailable`: they hold none."""
+        scope = _Scope(self, decrypt)
+        try:
+            return _bounded(scope, value)
+        except RenderFailed:
+            if not any(scope.told):
+                raise
+            raise RenderFailed("it cannot be rendered with what the secret is") from None
+        except SecretUnavailable as error:
+            why = str(error)
+            for secret in sorted(scope.told, key=len, reverse=True):
+                why = why.replace(secret, "***") if secret else why
+            raise SecretUnavailable(why) from None
 
     def _magic(self, name: str) -> Any:
         if name == "groups":

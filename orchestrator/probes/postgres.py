@@ -46,7 +46,7 @@ from orchestrator.probes.sockets import is_address
 if TYPE_CHECKING:
     import psycopg
 
-_NO_PASSFILE = "/dev/null/none"  # else libpq reads the one in the home directory
+_NO_FILE = "/dev/null/none"  # else libpq reads the one in the home directory, or that of the environment
 _ANSWER_MAX_BYTES = 16 << 20  # of all that comes on one connection
 _LOOK_EVERY_S = 0.05  # at how much has come
 _STATE = """
@@ -76,6 +76,8 @@ class PostgresOptions(Options):
     passfile: Text | None = Field(default=None, description="a .pgpass file")
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
     sslrootcert: Text | None = None
+    sslcert: Text | None = Field(default=None, description="a client certificate; without it none is shown")
+    sslkey: Text | None = None
     role: Literal["primary", "standby", "any"] = "any"
     streaming: bool = Field(default=False, description="a standby must be receiving WAL right now")
     max_lag: Duration | None = Field(default=None, description="largest age of the data (data_age_s)")
@@ -132,7 +134,9 @@ async def ask(question: Question[PostgresOptions]) -> Raw:
         async with asyncio.timeout_at(deadline):
             addresses = await question.tools.names.addresses(options.target, None, UNPINNED, whom=question.whom)
             connection = await psycopg.AsyncConnection.connect(
-                _conninfo(options, addresses[0], question.timeout_s), password=password, autocommit=True
+                _conninfo(options, addresses[0], question.timeout_s),
+                password=password or "",  # none, and not that of the environment, which may be another client's
+                autocommit=True,
             )
     except NameFailed as failed:
         return failed.meaning
@@ -213,9 +217,11 @@ def _conninfo(options: PostgresOptions, address: str, timeout_s: float) -> str:
         port=options.port,
         dbname=options.dbname,
         user=options.user,
-        passfile=options.passfile or _NO_PASSFILE,
+        passfile=options.passfile or _NO_FILE,
         sslmode=options.sslmode,
         sslrootcert=options.sslrootcert,
+        sslcert=options.sslcert or _NO_FILE,
+        sslkey=options.sslkey,
         gssencmode="disable",
         application_name="bascule-probe",
         client_encoding="UTF8",  # whatever the database has: of SQL_ASCII texts would come as bytes

@@ -57,6 +57,7 @@ _STARTS_IT = (
 _SSH_PROXY = re.compile(
     rf"^(?:-o)?\s*proxycommand\s*[= ]\s*\"?\s*(?:(?:/\S*/)?(?:{_STARTS_IT}))*(?:/\S*/)?ssh\s+", re.IGNORECASE
 )
+_INVENTORY = re.compile(r"-[bkvCDJK]*i")  # behind letters of ansible-playbook that take no value
 _NEUTRAL_FLAGS = frozenset({"-C", "-q", "-t", "-tt", "-T"})
 _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWwP")  # letters of ssh, scp and sftp that a word follows
 
@@ -66,12 +67,11 @@ def kept_for_call(options: Sequence[str], directory: str, environment: Mapping[s
     named: list[str] = []
     words = iter(options)
     for word in words:
-        if word in ("-i", "--inventory", "--inventory-file"):
-            named.append(next(words, ""))
-        elif word.startswith(("--inventory=", "--inventory-file=")):
-            named.append(word.partition("=")[2])
-        elif word.startswith("-i") and not word.startswith("--"):
-            named.append(word[2:])
+        name, said, value = word.partition("=")
+        if name.startswith("--i") and "--inventory-file".startswith(name):  # in short, too
+            named.append(value if said else next(words, ""))
+        elif found := _INVENTORY.match(word):
+            named.append(word[found.end() :] or next(words, ""))
     if not named:
         named = [environment.get("ANSIBLE_INVENTORY") or configured or "/etc/ansible/hosts"]
     places = [
@@ -218,9 +218,21 @@ def is_private(directory: str) -> bool:
     """Whether nobody else can put anything there: whoever can may sit where a connection is looked for."""
     try:
         found = os.stat(directory)
+        private = found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        return private and not replaceable(os.path.dirname(os.path.abspath(directory)))
     except OSError:
         return False
-    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def replaceable(above: str | os.PathLike[str]) -> bool:
+    """Whether somebody else could put another directory where one in here was found private.
+
+    `su` keeps a runtime directory and a home. Raises OSError.
+    """
+    found = os.stat(above)
+    if found.st_uid not in (0, os.geteuid()):
+        return True
+    return bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)) and not found.st_mode & stat.S_ISVTX
 
 
 def _elsewhere(name: str) -> str:
@@ -233,7 +245,7 @@ def _elsewhere(name: str) -> str:
 def _own_directory() -> str:
     """A directory that nobody else can read or write, with room for a socket's name; empty: there is none."""
     for base in (os.environ.get("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp"):  # noqa: S108  (looked at below)
-        if not base or not os.path.isdir(base):
+        if not base or not os.path.isdir(base) or replaceable(base):
             continue
         directory = os.path.join(base, f"bascule-ssh-{os.geteuid()}")
         try:

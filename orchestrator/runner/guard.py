@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,11 +99,13 @@ def write_guard(
         "bascule_guard_enter": enter,
         "bascule_guard_ssh": ssh,
         "bascule_guard_timeout": ssh_timeout,
+        "bascule_guard_of": str(directory),
         "ansible_ssh_timeout": _PATIENCE,
         "ansible_ssh_retries": 0,
     }
     ways = list(dict.fromkeys(aim.how for aim in found))
-    plays = [_play(aim, f"bascule_guard_{ways.index(aim.how)}", named, variables) for aim in found]
+    asked = f"bascule_guard_{secrets.token_hex(4)}"  # no inventory can say that a host was asked already
+    plays = [_play(aim, f"{asked}_{ways.index(aim.how)}", named, variables) for aim in found]
     path = directory / "guard.yml"
     path.write_text(json.dumps(plays, indent=1))  # JSON is YAML, and cannot be misquoted
     return path
@@ -163,13 +166,13 @@ def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[s
         {
             "name": "ask again what did not answer, when it is reached",
             "ansible.builtin.set_fact": {
-                "bascule_guard_again": True,
+                "bascule_guard_again": "{{ bascule_guard_of }}",
                 "ansible_ssh_executable": (
                     "{{ lookup('ansible.builtin.pipe', bascule_guard_enter ~ ' ' ~ (inventory_hostname | quote)"
                     " ~ ' ' ~ (ansible_ssh_executable | default(bascule_guard_ssh) | quote)) }}"
                 ),
             },
-            "when": "bascule_guard_again is not defined",
+            "when": "bascule_guard_again | default('') != bascule_guard_of",
         },
     ]
     return {
@@ -185,6 +188,12 @@ def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[s
         "vars": variables,
         "tasks": tasks,
     }
+
+
+def asks_again(variables: Mapping[str, Any]) -> bool:
+    """Whether this host's guard is asked when the playbook reaches it: so this guard said, and no inventory."""
+    said = variables.get("bascule_guard_again")
+    return bool(said) and said == os.path.dirname(os.environ.get(ASKED, ""))
 
 
 def met_elsewhere(directory: Path) -> Iterator[tuple[str, str]]:

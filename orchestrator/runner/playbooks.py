@@ -143,9 +143,12 @@ class PlaybookRunner:
         if attempt.exists() and (refusal := await asyncio.to_thread(self._make_room, attempt)) is not None:
             self._end(command.key, refusal)
             return
-        if (refusal := await asyncio.to_thread(self._refusal, command)) is not None:
-            self._end(command.key, refusal)
-            return
+        sources = None
+        while sources is None or sources != self.inventories.get(command.client):  # another was put in force meanwhile
+            sources = self.inventories.get(command.client)
+            if (refusal := await asyncio.to_thread(self._refusal, command)) is not None:
+                self._end(command.key, refusal)
+                return
         try:
             attempt.create(command.beginning, self.machine)
             lock = attempt.take_lock()
@@ -191,7 +194,7 @@ class PlaybookRunner:
 
     def _refusal(self, command: RunPlaybook) -> Result | None:
         playbook = command.playbook
-        if command.client not in self.inventories:
+        if not self.inventories.get(command.client):  # without any, Ansible would take its usual one
             return _not_started(f"client {command.client} has no inventory")
         try:
             found = self._differs(command.client, playbook)

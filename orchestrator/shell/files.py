@@ -35,6 +35,7 @@ class Files:
         self.secrets: Mapping[str, str] = {}
         self.invalid: ConfigurationInvalid | None = None  # at the start
         self.not_in_force: list[str] = []  # why the files are not, while an older configuration is
+        self._written: Mapping[str, str] = {}  # the files that were read, by digest
         self._refused: Model | None = None  # that of valid files, which something open stood against
         self._reading, self._remembering = asyncio.Lock(), asyncio.Lock()
         self._keeping: set[asyncio.Task[None]] = set()
@@ -42,7 +43,7 @@ class Files:
     async def begin(self, has_older: Callable[[], bool]) -> None:
         """Read them for the first time. Raises ConfigurationInvalid where there is no older configuration."""
         try:
-            self.loaded, self.secrets = await self.read()
+            self.loaded, self.secrets, self._written = await self.read()
             self.beside = beside(self.loaded)
         except ConfigurationInvalid as invalid:
             if not has_older():
@@ -53,12 +54,17 @@ class Files:
             if self.beside.secrets is not None:
                 self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
 
-    async def read(self) -> tuple[Loaded, Mapping[str, str]]:
-        """The files and their secrets, nothing put in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""
+    def edited(self) -> bool:
+        """Whether files are not as they were loaded: what was edited since waits for somebody to say so."""
+        return in_force.as_written(self._workspace) != self._written
+
+    async def read(self) -> tuple[Loaded, Mapping[str, str], Mapping[str, str]]:
+        """The files, their secrets and digests, nothing in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""
         if findings := await asyncio.to_thread(unsafe, self._workspace):  # not even the last valid one acts on these
             raise WorkspaceUnsafe(findings)
+        written = await asyncio.to_thread(in_force.as_written, self._workspace)
         loaded = await asyncio.to_thread(self._load)
-        return loaded, await asyncio.to_thread(in_force.secrets_of, loaded)
+        return loaded, await asyncio.to_thread(in_force.secrets_of, loaded), written
 
     async def reload(self, put: Callable[[Loaded, Mapping[str, str], Beside], list[str]]) -> list[str]:
         """Read them again and `put` them in force; why that cannot be done now, where it cannot.
@@ -78,12 +84,15 @@ class Files:
     async def _again(self, put: Callable[[Loaded, Mapping[str, str], Beside], list[str]]) -> list[str]:
         self._refused = None
         try:
-            loaded, found = await self.read()
+            loaded, found, written = await self.read()
         except WorkspaceUnsafe as refused:
             return [str(refused)]
         except ConfigurationInvalid as invalid:
             return [str(fault) for fault in invalid.faults]
-        return put(loaded, found, beside(loaded))
+        why = put(loaded, found, beside(loaded))
+        if not why:
+            self._written = written
+        return why
 
     def use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:
         """These are in force, with their secrets and what belongs to them."""

@@ -169,7 +169,7 @@ class Controller:
         ]
         if self._attends:
             lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
-            lasting.append(lambda: ask_again(self.files.valid, self._ask_inventory, self.reload))
+            lasting.append(lambda: ask_again(self.files.valid, self.files.edited, self._ask_inventory, self.reload))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
         self._beat()
@@ -315,8 +315,13 @@ class Controller:
             log.warning("the lease could not be released: it lapses by itself", why=str(refused))
 
     def _differs(self, client: str, book: Playbook) -> str:
-        self._ask_inventory(client)  # this is asked in a thread, before a step begins
-        return self.files.differ({book.digest: (client, book.path)})[book.digest]
+        """Asked in a thread, before a step begins: a computed inventory runs as it was decided upon, or not at all."""
+        books = {book.digest: (client, book.path)}
+        if (now := self.files.valid()) is not None and self.sources.to_be_asked(now, client):
+            if told := self.files.differ(books)[book.digest]:
+                return told
+            self._ask_inventory(client)
+        return self.files.differ(books)[book.digest]
 
     def _ask_inventory(self, client: str) -> None:
         if (now := self.files.valid()) is not None and (found := self.sources.unread_now(now, client)):

@@ -262,8 +262,11 @@ def test_where_somebody_else_can_replace_its_directory_it_is_elsewhere(
         Path(theirs).chmod(mode)
         os.chown(theirs, owner, owner)
         monkeypatch.setenv("XDG_RUNTIME_DIR", theirs)
+        monkeypatch.setattr(tempfile, "tempdir", theirs)
         found = alone.find({})
         assert found is None or not found.home.is_relative_to(theirs)
+        with directories.of_a_call() as temporary:
+            assert not temporary.is_relative_to(theirs)
         assert os.listdir(theirs) == []
 
 

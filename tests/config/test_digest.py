@@ -473,6 +473,18 @@ def test_what_a_move_gives_its_playbook_is_covered_wherever_its_inventory_lies(
     assert playbook_digest(place, "p.yml", sources) != before
 
 
+@pytest.mark.parametrize("limit", ["@OUT", "web,@OUT", "@../targets", "web:@../targets"])
+def test_a_file_of_hosts_that_a_limit_names_is_covered_wherever_it_lies(place: Path, limit: str) -> None:
+    out = place.parent / "targets"
+    said = limit.replace("OUT", str(out))
+    write(place / "inventories/acme/services.yml", f"moves: {{go: {{playbook: p.yml, limit: '{said}'}}}}\n")
+    none = digest(place)
+    write(out, "web\n")
+    one = digest(place)
+    write(out, "web\ndb\n")
+    assert len({none, one, digest(place)}) == 3
+
+
 def test_what_a_move_gives_its_playbook_is_covered_where_its_inventory_is_named_by_a_whole_path(place: Path) -> None:
     outside = write(place.parent / "estate/hosts.yml", "all: {hosts: {web: {ansible_connection: local}}}\n")
     said = f"inventory: [{outside}]\nmoves: {{go: {{playbook: p.yml, vars: {{tool: tools/a.sh}}}}}}\n"

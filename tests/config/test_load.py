@@ -14,6 +14,7 @@ from orchestrator.config import ConfigurationInvalid, Loaded, load, playbook_dig
 from orchestrator.config.ansible_programs import program
 from orchestrator.core.codec import decode, dumps, encode
 from orchestrator.core.model import Combine, Condition, Dependency, FenceBy, Mode, Model, Tier
+from orchestrator.shell.wiring import option_models
 from tests.config.probe_kinds import PROBE_KINDS
 
 GOOD = Path(__file__).parent / "good"
@@ -251,6 +252,32 @@ class TestPlaybooks:
 
     def test_a_playbook_that_is_gone_has_none(self, once: Path, loaded: Loaded) -> None:
         assert playbook_digest(once, "site/gone.yml", loaded.inventories["acme"]) is None
+
+
+@pytest.mark.parametrize(
+    ("check", "doubtful"),
+    [
+        ("password_file: /etc/bascule/db", True),
+        ("password_file: '/etc/bascule/{{ inventory_dir | basename }}'", False),
+        ("clients: [acme, bistro], password_file: /etc/bascule/db", False),
+        ("clients: [acme], password_file: /etc/bascule/db", False),
+        ("password_secret: db_password", False),
+    ],
+)
+def test_one_secrets_file_for_clients_that_nobody_named_is_a_warning(
+    tmp_path: Path, check: str, doubtful: bool
+) -> None:
+    """A check applies wherever its pattern matches: to a client's hosts, too, that came later."""
+    for client in ("acme", "bistro"):
+        folder = tmp_path / "inventories" / client
+        folder.mkdir(parents=True)
+        (folder / "hosts.yml").write_text("all: {hosts: {db: {db_password: x}}}\n")
+        (folder / "services.yml").write_text("services: {}\n")
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "checks/db.yml").write_text(f"- {{name: db, hosts: db, probe: postgres, {check}}}\n")
+    told = [str(w) for w in load(tmp_path, probe_kinds=option_models()).warnings if "checks/" in str(w)]
+    expected = "checks/db.yml:1:57: check db: hosts of acme, bistro are all told what is in /etc/bascule/db"
+    assert [w.partition(";")[0] for w in told] == ([expected] if doubtful else [])
 
 
 def test_a_move_that_nothing_leads_to_is_a_warning(once: Path) -> None:

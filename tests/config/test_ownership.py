@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config import ConfigurationInvalid, load
+from orchestrator.config.beside_model import keep, kept
 from orchestrator.config.faults import Faults, Position
+from orchestrator.config.inventory import read_inventory
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
+from orchestrator.shell.wiring import option_models
 
 ROOT = os.getuid() == 0
 OTHER = 61234
@@ -107,6 +111,89 @@ def test_a_program_elsewhere_that_everybody_may_write_to(place: Path, tmp_path: 
     assert [path for path, _ in unsafe_parts(reader.covered())] == ([jump] if here else [])
     if not here:
         assert [path for path, _ in unsafe_parts(reader.perhaps_run())] == [jump]
+
+
+STARTS_IT = {
+    "a check": ("checks/c.yml", "- {name: c, hosts: web, probe: nagios, command: [PROGRAM, -w, '5']}\n"),
+    "a check's interpreter": ("checks/c.yml", "- {name: c, hosts: web, probe: nagios, command: [sh, PROGRAM]}\n"),
+    "a way": ("bascule.yml", "notify: {ways: [{command: [PROGRAM]}]}\n"),
+    "a client's way": ("inventories/acme/people.yml", "ways: [{command: [PROGRAM]}]\n"),
+    "an anchor": ("bascule.yml", "journal: {anchor: {command: [PROGRAM]}}\n"),
+}
+
+
+@pytest.mark.parametrize("by", STARTS_IT)
+def test_a_program_that_the_controller_starts_and_others_may_write_to(place: Path, tmp_path: Path, by: str) -> None:
+    program = tmp_path / "bin/program.sh"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    (place / "inventories/acme/hosts.yml").write_text("all: {hosts: {web: }}\n")
+    (place / "inventories/acme/services.yml").write_text("services: {}\n")
+    (place / "bascule.yml").write_text("{}\n")
+    file, text = STARTS_IT[by]
+    (place / file).write_text(text.replace("PROGRAM", str(program)))
+    load(place, probe_kinds=option_models())
+    program.chmod(0o777)
+    with pytest.raises(ConfigurationInvalid, match=r"program\.sh: everybody may write to it"):
+        load(place, probe_kinds=option_models())
+
+
+PLUG_IN = r"""
+DOCUMENTATION = "name: computed\nshort_description: x\ndescription: [x]\noptions: {}"
+from ansible.plugins.inventory import BaseInventoryPlugin
+class InventoryModule(BaseInventoryPlugin):
+    NAME = "computed"
+    def verify_file(self, path):
+        return True
+    def parse(self, inventory, loader, path, cache=True):
+        open(RAN, "w")
+        inventory.add_host("web")
+"""
+
+
+@pytest.mark.parametrize("what", ["the inventory", "one elsewhere", "a plug-in elsewhere", "a password elsewhere"])
+def test_a_program_that_others_may_write_to_is_not_even_read_with(place: Path, tmp_path: Path, what: str) -> None:
+    """An inventory is asked before anything else is known of it: what answers runs with this user's rights."""
+    ran, elsewhere = tmp_path / "ran", tmp_path / "elsewhere"
+    (place / "bascule.yml").unlink()
+    (elsewhere / "plug_ins").mkdir(parents=True)
+    folder, program = place / "inventories/acme", elsewhere / "program"
+    (folder / "hosts.yml").write_text("all: {hosts: {web: }}\n")
+    (folder / "services.yml").write_text("services: {}\n")
+    said = f"#!/bin/sh\n: >{ran}\n"
+    if what == "a password elsewhere":
+        said += "echo password\n"
+        (place / "ansible.cfg").write_text(f"[defaults]\nvault_password_file = {program}\n")
+    elif what == "a plug-in elsewhere":
+        program, said = elsewhere / "plug_ins/computed.py", PLUG_IN.replace("RAN", repr(str(ran)))
+        (folder / "hosts.yml").write_text("plugin: computed\n")
+        (place / "ansible.cfg").write_text(
+            f"[defaults]\ninventory_plugins = {program.parent}\n[inventory]\nenable_plugins = computed\n"
+        )
+    else:
+        if what == "the inventory":
+            program = folder / "hosts.sh"
+            (folder / "hosts.yml").unlink()
+        else:
+            (folder / "services.yml").write_text(f"inventory: [{program}]\n")
+        said += 'echo \'{"all": {"hosts": ["web"]}}\'\n'
+    program.write_text(said)
+    program.chmod(0o755)
+    loaded = load(place, probe_kinds={})
+    assert loaded.hosts == {"acme": 1}
+    keep(loaded)
+    assert ran.exists(), "it runs where it is ours"
+    ran.unlink()
+    program.chmod(0o777)
+    with pytest.raises(ConfigurationInvalid, match=f"{program.name}: everybody may write to it"):
+        load(place, probe_kinds={}, starts=True)
+    assert not ran.exists()
+    faults = Faults()
+    sources = [program if what == "one elsewhere" else next(folder.glob("hosts.*"))]
+    assert read_inventory(place, "acme", sources, faults, cache=None) is None
+    kept(place)
+    assert faults.found
+    assert not ran.exists(), "nor at a start under the last good configuration, nor before a step"
 
 
 @pytest.mark.skipif(not ROOT, reason="only root gives files away")

@@ -112,3 +112,28 @@ def test_a_secret_is_had_by_its_reference_only(tmp_path: Path, monkeypatch: pyte
         secrets["acme/d:token_secret"]
     with pytest.raises(KeyError):
         secrets["acme/e"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ places[pin] }}",
+        "{{ places[pin | upper] }}",
+        "{{ hostvars[pin].x }}",
+        "{{ hostvars.web.places[hostvars.web.pin] }}",
+        "{{ places[lookup('env', 'PIN')] }}",
+        "{{ lookup('file', '/nowhere/' ~ pin) }}",
+        "{{ lookup('env', pin) }}",
+    ],
+)
+def test_why_a_secret_cannot_be_had_holds_no_secret(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged, and shown by `bascule check`."""
+    monkeypatch.setenv("PIN", "Hush-hush")
+    variables = {"pin": Vaulted(clear="Hush-hush"), "places": {"a": 1}}
+    inventory = Inventory("acme", (Path("/ws"),), ("web",), {"all": ("web",)}, {"web": variables}, {"all": {}})
+    secrets = Secrets(Path("/ws"))
+    secrets.refer("it", template, Variables(inventory, "web", Path("/ws")))
+    clear, failed = secrets.reveal_all()
+    assert clear == {}
+    assert failed["it"].startswith("it: ")
+    assert "hush" not in failed["it"].lower()

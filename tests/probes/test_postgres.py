@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+import struct
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ import pytest
 from orchestrator.core.events import Answer
 from orchestrator.probes.postgres import KIND, PostgresOptions, State, data_age_s
 from tests.probes.conftest import Ask, Database, free_port
+from tests.probes.test_http_wire import _certificate
 
 Pair = tuple[Database, Database]
 
@@ -96,6 +101,55 @@ class TestJudging:
         judged = KIND.classify(PostgresOptions(target="db", role="standby"), state(receiver=None))
         assert judged.answer is Answer.GOOD
         assert judged.measures["data_age_s"] == pytest.approx(60.0)
+
+
+class Asking(threading.Thread):
+    """A server that asks for a certificate and a password in clear, and hangs up; `got` both."""
+
+    def __init__(self, room: Path) -> None:
+        super().__init__(daemon=True)
+        certificate, self._tls = _certificate(room)
+        self._tls.verify_mode = ssl.CERT_OPTIONAL
+        self._tls.load_verify_locations(certificate)
+        self.certificate, self.key = str(certificate), str(certificate.with_name("key.pem"))
+        Path(self.key).chmod(0o600)
+        self.got: list[tuple[bool, bytes]] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self.start()
+
+    async def heard(self, count: int) -> list[tuple[bool, bytes]]:
+        """What it got, once it has been asked so often."""
+        async with asyncio.timeout(10.0):
+            while len(self.got) < count:  # noqa: ASYNC110  (of a thread)
+                await asyncio.sleep(0.02)
+        return self.got
+
+    def run(self) -> None:
+        while True:
+            plain, _ = self._listening.accept()
+            plain.recv(8)  # may it be TLS?
+            plain.sendall(b"S")
+            with self._tls.wrap_socket(plain, server_side=True) as sock:
+                sock.recv(4096)
+                sock.sendall(b"R" + struct.pack("!II", 8, 3))
+                self.got.append((bool(sock.getpeercert(binary_form=True)), sock.recv(4096)[5:-1]))
+
+
+async def test_a_server_is_shown_nothing_that_is_not_its_checks_own(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands in the daemon's environment, or lies in its home, may be another client's."""
+    server = Asking(tmp_path)
+    monkeypatch.setenv("PGPASSWORD", "of another client")
+    monkeypatch.setenv("PGSSLCERT", server.certificate)
+    monkeypatch.setenv("PGSSLKEY", server.key)
+    where: dict[str, Any] = {"target": "127.0.0.1", "port": server.port, "timeout_s": 5.0}
+    await ask("postgres", **where)
+    await ask("postgres", **where, password_secret="p", secrets={"p": "its own"})
+    assert await server.heard(2) == [(False, b""), (False, b"its own")]
+    await ask("postgres", **where, sslcert=server.certificate, sslkey=server.key)
+    assert (await server.heard(3))[2] == (True, b"")
 
 
 class TestRealServers:

@@ -549,6 +549,18 @@ async def test_a_login_that_a_person_asks_for_is_its_own_clients(twins: Twins, k
         shutil.rmtree(place)
 
 
+async def test_a_client_without_an_inventory_is_asked_of_nobody_elses(twins: Twins) -> None:
+    """Ansible, given none, takes its usual one: where a client's folder is gone, that of the client who is left."""
+    usual = "[defaults]\ninventory = ../inventories/east/hosts.yml\n"
+    (twins.workspace / "playbooks" / "ansible.cfg").write_text(usual)
+    await twins.warmed("fast")
+    twins.runner.use_inventories({"east": (twins.workspace / "inventories/east/hosts.yml",)})
+    asked = by_ansible(twins.workspace, {"east": (twins.workspace / "inventories/east/hosts.yml",)})
+    for ask in (twins.runner.can_log_in, asked):
+        assert (await ask("east", "app", False))[0] is True
+        assert await ask("west", "app", False) == (None, "client west has no inventory")
+
+
 BY_SSH = "ssh -F {file} -W %h:%p bastion"
 
 

@@ -161,6 +161,8 @@ def test_a_call_without_a_client_is_known_by_its_inventories() -> None:
         return kept_for_call(options, directory, {}, configured)
 
     assert whom("-i", "a/hosts") == whom("--inventory=a/hosts") == whom("-ia/hosts") == whom("-i", "/w/a/hosts")
+    for options in (("-vi", "a/hosts"), ("-vvbKia/hosts",), ("--inventory-f", "a/hosts"), ("--inv=a/hosts",)):
+        assert whom(*options, "-b") == whom("-i", "a/hosts"), options
     assert whom("-i", "a/hosts") == whom(configured="/w/a/hosts")
     assert len({whom("-i", "a/hosts"), whom("-i", "b/hosts"), whom(), whom("-i", "a/hosts", "-i", "b/hosts")}) == 4
     assert whom("-i", "10.10.0.10,") != whom("-i", "10.10.0.10,", directory="/elsewhere")
@@ -274,6 +276,29 @@ def test_and_what_ssh_reads_of_itself(tmp_path: Path) -> None:
         )
         found = numbers(done.stdout)
         assert (found["serveraliveinterval"], found["port"]) == (interval, 2222)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a directory of another user's is wanted")
+@pytest.mark.parametrize(("owner", "mode"), [(65534, 0o700), (0, 0o777)])
+def test_where_somebody_else_can_replace_it_nothing_of_ours_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, mode: int
+) -> None:
+    """`su` keeps $XDG_RUNTIME_DIR: its owner could put a file of theirs where root's ssh reads its configuration."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "cp").mkdir(mode=0o700)
+    theirs.chmod(mode)
+    os.chown(theirs, owner, owner)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(theirs))
+    option, file = connections.aliveness(connections.read([]), "ssh")
+    assert option == "-F"
+    assert not Path(file).is_relative_to(theirs)
+    own = f"{theirs}/cp/x"
+    kept = connections.read(["-o", f"ControlPath={own}"])
+    path = connections.path_for(kept, "name", ansibles_own=own, program="ssh", host="h")
+    assert path is not None
+    assert not Path(path).is_relative_to(theirs)
+    assert os.listdir(theirs) == ["cp"]
 
 
 def as_ssh_has_it(arguments: list[str]) -> dict[str, int]:

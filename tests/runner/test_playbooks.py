@@ -166,6 +166,38 @@ class TestEndings:
         assert "target" in ended.detail
         assert ended.tasks == ()
 
+    @pytest.mark.parametrize("known", [{}, {"acme": ()}])
+    async def test_without_an_inventory_of_its_own_nothing_is_played(
+        self, stage: Stage, known: dict[str, tuple[Path, ...]]
+    ) -> None:
+        """Ansible would take its usual one, which may be another client's."""
+        (stage.workspace / "ansible.cfg").write_text("[defaults]\ninventory = usual.ini\n")
+        (stage.workspace / "usual.ini").write_text("here ansible_connection=local\nedge ansible_connection=local\n")
+        done = stage.workspace / "done"
+        playbook = stage.write("move.yml", f"    - ansible.builtin.command: touch {done}\n")
+        stage.runner.use_inventories(known)
+        ended = await stage.run(playbook)
+        assert not done.exists()
+        assert (ended.outcome, ended.detail) == (AttemptEnd.COULD_NOT_START, "client acme has no inventory")
+
+    async def test_an_inventory_that_is_put_in_force_during_the_look_is_looked_at(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A reload may come between the look and the run: what is played is what was looked at."""
+        playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
+        looks: list[str] = []
+
+        def differs(client: str, book: Playbook) -> str:
+            looks.append(client)
+            if len(looks) > 1:
+                return "hosts.yml was added since it was loaded"
+            stage.runner.use_inventories({client: [stage.workspace / "other.yml"]})
+            return ""
+
+        monkeypatch.setattr(stage.runner, "_differs", differs)
+        assert (await stage.run(playbook)).outcome is AttemptEnd.PLAN_CHANGED
+        assert len(looks) == 2
+
     async def test_a_changed_playbook_is_not_run(self, stage: Stage) -> None:
         """What was decided is what is run."""
         playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")

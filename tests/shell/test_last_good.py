@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 import sys
@@ -12,6 +13,7 @@ import pytest
 from orchestrator.config import beside_model, last_read
 from orchestrator.core import records as r
 from orchestrator.core.people import AppriseWay, CommandWay
+from orchestrator.shell import unread
 from orchestrator.shell.wiring import Controller
 from tests.shell.small import SERVICES, Small, write
 
@@ -190,6 +192,55 @@ def test_a_reading_becomes_an_inventory_with_its_groups_and_its_vaulted_and_unsa
     assert "pin: !vault |" in text
     assert "!unsafe '{{ nobody }}'" in text
     assert last_read.static(exported)["hq"]["hosts"] == {"a": None, "b": None}
+
+
+async def test_an_inventory_that_answers_again_puts_no_edited_file_in_force(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon reads by itself only what it has read already: what was edited since waits for a word."""
+    monkeypatch.setattr(unread, "ASK_EVERY_S", 0.2)
+    answers = computed(small)
+    await begun_once(small)
+    answers.unlink()
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        digest, book = controller.shell.engine.model.digest, small.path / "playbooks/restart.yml"
+        text, program = book.read_text(), small.path / "inventories/acme/hosts.sh"
+        said, ran = program.read_text(), small.path.with_name(small.path.name + "-ran")
+        program.write_text(said.replace("#!/bin/sh\n", f"#!/bin/sh\n: >{ran}\n"))
+        book.write_text(text + "    - ansible.builtin.debug: {msg: half a thought}\n")
+        answers.touch()
+        for _ in range(80):
+            await asyncio.sleep(0.1 if controller.beside.stale else 0.0)
+        assert controller.shell.engine.model.digest == digest
+        assert not ran.exists()
+        program.write_text(said)
+        book.write_text(text)
+        async with asyncio.timeout(30.0):
+            while controller.beside.stale:  # noqa: ASYNC110  (the daemon's own time)
+                await asyncio.sleep(0.1)
+        assert controller.shell.engine.model.digest == digest
+    finally:
+        await controller.close()
+
+
+async def test_an_inventory_that_was_edited_does_not_run_before_a_step(small: Small) -> None:
+    """It is asked before each step whether it still answers: as it was decided upon, or not at all."""
+    computed(small)
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        ran, program = small.path.with_name(small.path.name + "-ran"), small.path / "inventories/acme/hosts.sh"
+        program.write_text(program.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n: >{ran}\n"))
+        reading = small.path / last_read.FOLDER / "acme.json"
+        kept = json.loads(reading.read_text())
+        reading.write_text(json.dumps({**kept, "at": kept["at"] - 3600}))  # it was not read just now
+        (book,) = (m.playbook for m in controller.shell.engine.model.moves.values() if m.name == "restart")
+        assert "hosts.sh was changed" in await asyncio.to_thread(controller._differs, "acme", book)
+        assert not ran.exists()
+    finally:
+        await controller.close()
 
 
 async def test_a_source_that_goes_down_under_a_running_daemon_stops_no_step(small: Small) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.runner import settings, steering
+from orchestrator.runner.connections import replaceable
 from orchestrator.runner.environment import frozen
 from orchestrator.runner.warm import directories
 
@@ -125,7 +126,7 @@ def _private_directory() -> Path | None:
         if len(os.fsencode(place)) + len("/.socket") + KEY > PATH_MAX:
             continue
         try:
-            if _replaceable(place.parent.stat(), uid):
+            if replaceable(place.parent):
                 continue
             place.mkdir(mode=0o700, exist_ok=True)
             found = place.lstat()
@@ -134,10 +135,3 @@ def _private_directory() -> Path | None:
         if stat.S_ISDIR(found.st_mode) and found.st_uid == uid and not found.st_mode & 0o077:
             return place
     return None
-
-
-def _replaceable(above: os.stat_result, uid: int) -> bool:
-    """Whether somebody else could put another directory where one was found private: `su` keeps a runtime directory."""
-    if above.st_uid not in (0, uid):
-        return True
-    return bool(above.st_mode & 0o022) and not above.st_mode & stat.S_ISVTX

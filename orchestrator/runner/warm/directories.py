@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.runner.connections import replaceable
+
 PREFIX = "bascule-warm-"
 OF_A_CALL = "bascule-playbook-"
 ELSEWHERE = "/tmp"  # noqa: S108 (a private directory is made in it)
@@ -36,11 +38,12 @@ def of_a_call() -> Iterator[Path]:
 def made(prefix: str = PREFIX) -> tuple[Path, int]:
     """A new one, and its lock, to be closed by the caller. Raises OSError.
 
-    Where the path of temporary files is too long for a socket, it is in /tmp.
+    Where the path of temporary files is too long for a socket, or another user's (`su` keeps TMPDIR), it is in /tmp:
+    what a playbook sends to its hosts, and a vault's files in clear, lie in here.
     """
     tidy()
     usual = tempfile.gettempdir()
-    fits = len(os.fsencode(usual)) + len(f"/{prefix}12345678") <= SOCKET_MAX
+    fits = len(os.fsencode(usual)) + len(f"/{prefix}12345678") <= SOCKET_MAX and not replaceable(usual)
     path = Path(tempfile.mkdtemp(prefix=prefix, dir=usual if fits else ELSEWHERE))
     held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     fcntl.flock(held, fcntl.LOCK_EX)

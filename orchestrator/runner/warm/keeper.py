@@ -78,11 +78,13 @@ class Keeper:
             missing.pop(login.host, None)
             heard(login)
 
-        stream = self._zygote.call("logins")
-        if stream is None:
+        sources = [str(p) for p in self._sources(client)]
+        stream = self._zygote.call("logins") if sources else None
+        if not sources:  # without any, Ansible would take its usual one: another client's
+            why = f"client {client} has no inventory"
+        elif stream is None:
             why = f"the warm executor cannot ask: {self._zygote.why_not}"
         else:
-            sources = [str(p) for p in self._sources(client)]
             whom = kept_for(str(self._zygote.workspace), client)
             asked = {
                 "inventories": sources,

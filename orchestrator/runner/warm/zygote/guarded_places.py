@@ -20,12 +20,17 @@ from typing import Any
 
 from orchestrator.runner import guard
 
+# Of two names Ansible takes the first of these, whichever was said later.
 _DECIDE = (
-    ("ansible_host", "ansible_ssh_host"),
-    ("ansible_port", "ansible_ssh_port"),
+    ("ansible_ssh_host", "ansible_host"),
+    ("ansible_ssh_port", "ansible_port"),
+    ("ansible_ssh_executable",),
     ("ansible_ssh_common_args",),
     ("ansible_ssh_args",),
     ("ansible_ssh_extra_args",),
+    ("ansible_paramiko_host",),
+    ("ansible_paramiko_port",),
+    ("ansible_paramiko_proxy_command",),
 )
 
 
@@ -46,7 +51,7 @@ def install() -> None:
 def note(directory: str, executor: Any, variables: Any, templar: Any, connection: str) -> None:
     """Put a task's place on record. Raises OSError: what could not be recorded does not run."""
     task, host = executor._task, executor._host.name
-    if task.delegate_to or connection in guard.HERE or variables.get("bascule_guard_again"):
+    if task.delegate_to or connection in guard.HERE or guard.asks_again(variables):
         return  # on record by its own name, under the controller's own number, or asked by ssh itself
     said = [_first(variables, names, templar) for names in _DECIDE]
     address, port = said[0] or host, said[1] or str(executor._play_context.port or "")
@@ -58,7 +63,8 @@ def note(directory: str, executor: Any, variables: Any, templar: Any, connection
     if getattr(getattr(task._parent, "_play", None), "name", None) == guard.PLAY:
         _write(place, "")
     else:
-        where = address + (f" port {port}" if port else "") + (f" by {kind}" if kind else "")
+        by = kind or said[2]
+        where = address + (f" port {port}" if port else "") + (f" by {by}" if by else "")
         _write(f"{place}.met", json.dumps({"host": host, "where": where}))
 
 

@@ -122,7 +122,7 @@ def suits(executor: Any, cvars: Any, connection: str) -> bool:
         return False
     if os.path.basename(plugin.plugin_resolved_path) != "ssh.py":
         return False
-    if cvars.get("bascule_guard_again"):  # ssh itself asks the epoch guard there
+    if guard.asks_again(cvars):  # ssh itself asks the epoch guard there
         return False
     if task.async_val or task.timeout or not _reset.isdisjoint((executor._host.name, task.delegate_to)):
         return False
