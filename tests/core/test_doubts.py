@@ -12,10 +12,10 @@ from orchestrator.core.awareness.readiness import Lack, assess
 from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode, Model
+from orchestrator.core.model import Isolation, Mode, Model
 from orchestrator.core.rules.approving import alive
 from tests.core.stage import lab
-from tests.core.world import World, acme, check
+from tests.core.world import World, acme, all_of, book, check
 
 
 def told(world: World, lack: Lack, kind: NoticeKind = NoticeKind.CANNOT_SEE) -> list[TellPeople]:
@@ -453,3 +453,25 @@ def test_what_is_shown_of_a_check_that_is_not_answered_any_more_is_not_its_last_
     assert (
         world.engine.transaction(world.now).evidence("acme/ref") == "acme/ref: nothing heard lately (before that: good)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "means"),
+    [
+        ("hq-off", "it cannot prove that acme/hq is out"),
+        ("hq-dark", "it cannot tell whether acme/hq is dark"),
+        ("hq-ready", "way back return-hq of acme/erp may not work"),
+        ("geo-handed-over", "it cannot prove that return-hq has handed over"),
+        ("hq-closed", "it cannot prove that acme/hq is isolated"),
+        ("odd", "nothing in the plan rests on it"),
+    ],
+)
+def test_what_rests_on_a_check_is_everything_that_asks_it_and_what_it_asks_it_for(name: str, means: str) -> None:
+    model = acme()
+    hq = replace(model.places["acme/hq"], isolate=Isolation(book("close_hq"), all_of("hq-closed")))
+    more = {x.id: x for x in (check("hq-closed"), check("odd"))}
+    world = World(replace(model, checks={**model.checks, **more}, places={**model.places, hq.id: hq}))
+    world.nothing(name)
+    world.run(20)
+    (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.CANNOT_ASK]
+    assert item.means == means

@@ -30,7 +30,7 @@ from enum import StrEnum
 from orchestrator.core.durations import NAMED, counted, named, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import USABLE, blamed
-from orchestrator.core.model import Check, Service
+from orchestrator.core.model import Check, Condition, Move, Service
 from orchestrator.core.records import Verdict
 from orchestrator.core.rules import ladder, policy
 from orchestrator.core.state.decided import covers
@@ -279,24 +279,31 @@ def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]
     means = []
     if seen:
         means.append(f"it cannot tell whether {named(seen)} is down")
-    tiers, where = [], []
+    ways: list[str] = []
+    where: list[str] = []
+    listed: set[str] = set()  # moves that some service has
     for service in tx.model.services.values():
         if service.client != check.client:
             continue
-        for number, tier in enumerate(service.ladder, start=1):
-            move = tx.model.moves[tier.move]
-            asked = [c for x in (move.viable_when, move.verify, move.done_when) if x is not None for c in x.checks()]
-            if check.id in asked or check.id == move.data_age or move.id in check.needed_by:
-                tiers.append(f"tier {number} {move.name} of {service.id}")
+        tiers = [(f"tier {number}", tier.move) for number, tier in enumerate(service.ladder, start=1)]
+        for rung, name in (*tiers, *(("way back", name) for name in service.failback)):
+            listed.add(name)
+            if check.id in _asked_by(tx.model.moves[name]) or name in check.needed_by:
+                ways.append(f"{rung} {tx.model.moves[name].name} of {service.id}")
                 where.append(service.id)
-    ways_back = [m for m in check.needed_by if m not in {t.move for s in tx.model.services.values() for t in s.ladder}]
-    if tiers:
-        means.append(f"{named(tiers)} may not work")
-    if ways_back:
-        means.append(f"{named(ways_back)} may not work")
-    fenced = [p.id for p in tx.model.places.values() if p.client == check.client and _proves(p, check.id)]
-    if fenced:
-        means.append(f"it cannot prove that {named(fenced)} is out")
+    ways += [name for name in check.needed_by if name not in listed]
+    if ways:
+        means.append(f"{named(ways)} may not work")
+    places = [p for p in tx.model.places.values() if p.client == check.client]
+    fences = [(p.id, p.fence) for p in places if p.fence is not None]
+    handed = [(m.name, m.hand_over) for m in tx.model.moves.values() if m.hand_over and m.client == check.client]
+    told = (
+        ("prove that {} is out", [x for x, fence in fences if _asks(fence.proven_when, check)]),
+        ("tell whether {} is dark", [x for x, fence in fences if _asks(fence.dark_when, check)]),
+        ("prove that {} is isolated", [p.id for p in places if p.isolate and _asks(p.isolate.proven_when, check)]),
+        ("prove that {} has handed over", [x for x, fence in handed if _asks(fence.proven_when, check)]),
+    )
+    means += [f"it cannot {what.format(named(found))}" for what, found in told if found]
     if check.reference:
         means.append(f"vantage {check.vantage} may be blind without it")
     if not means:
@@ -304,12 +311,14 @@ def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]
     return tuple(dict.fromkeys((*seen, *where))), means
 
 
-def _proves(place: object, check: str) -> bool:
-    fence = getattr(place, "fence", None)
-    if fence is None:
-        return False
-    asked = [*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when is not None else ())]
-    return check in asked
+def _asked_by(move: Move) -> list[str]:
+    """What a move asks on its way, but for the proof that a place has handed over."""
+    asked = [c for x in (move.viable_when, move.verify, move.done_when) if x is not None for c in x.checks()]
+    return [*asked, *([move.data_age] if move.data_age else [])]
+
+
+def _asks(condition: Condition | None, check: Check) -> bool:
+    return condition is not None and check.id in condition.checks()
 
 
 # ---- tiers
