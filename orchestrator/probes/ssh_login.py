@@ -19,7 +19,7 @@ import paramiko
 from orchestrator.probes.charsets import plain_text
 from orchestrator.probes.forks import Call
 from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence, Unanswerable
-from orchestrator.probes.sockets import family_of, is_address, meaning_of, pin
+from orchestrator.probes.sockets import family_of, is_address, meaning_of, meaning_of_look_up, pin
 from orchestrator.probes.ssh import OUTPUT_MAX, Hop, Ran, SshOptions, hops_of
 
 KEEPALIVE_S = 2  # from one word to the next in a login that is kept, if nobody asks
@@ -206,15 +206,13 @@ def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, kno
 
 
 def _direct(attempt: _Attempt, hop: Hop, where: str) -> socket.socket:
+    address = hop.host
     try:
-        address = hop.host
         if not is_address(address):
             address = str(socket.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)[0][4][0])
-        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        if error.errno == socket.EAI_AGAIN:
-            raise _Ended(Silence(f"no answer from this machine's resolver for {hop.host}")) from error
-        raise _Ended(Refusal(f"name {hop.host} does not exist")) from error
+    except (OSError, UnicodeError) as error:
+        raise _Ended(meaning_of_look_up(error, hop.host)) from error
+    sock = socket.socket(family_of(address), socket.SOCK_STREAM)
     try:
         pin(sock, attempt.options)
         if attempt.options.keep:
