@@ -193,16 +193,20 @@ def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, kno
         transport.start_client(timeout=attempt.left_s())
         transport.get_remote_server_key()  # raises if there is none: start_client just returns when its time is over
     except TimeoutError as error:
-        raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
+        raise _Ended(Silence(f"{where}: {_unfinished(transport)} in time")) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
         late = isinstance(error.__context__, TimeoutError) or time.monotonic() >= attempt.deadline - 0.05
         if late or "timeout" in str(error).lower() or "timed out" in str(error).lower():
-            raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
+            raise _Ended(Silence(f"{where}: {_unfinished(transport)} in time")) from error
         text = str(error) or "the connection was closed"
         raise _Ended(Refusal(f"{where}: no SSH session: {text}")) from error
     _check_key(attempt, transport, name, wanted)
     _authenticate(attempt, transport, hop, where)
     return transport
+
+
+def _unfinished(transport: paramiko.Transport) -> str:
+    return "connected and greeted, no SSH session" if transport.remote_version else "connected, no SSH greeting"
 
 
 def _direct(attempt: _Attempt, hop: Hop, where: str) -> socket.socket:
