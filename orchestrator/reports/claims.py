@@ -80,6 +80,25 @@ def doubted_s(story: Story, now: float) -> float:
     return sum(max(0.0, min(end, now) - x.at) for x, end in zip(judged, ends, strict=False) if x.reason in UNSEEN)
 
 
+def unseen_before(story: Story) -> list[float]:
+    """For how long nothing good was heard before each outage's first bad answer; 0 where that is the usual beat.
+
+    What the row of a check has forgotten is not: a relapse comes after the good answers that ended the outage before.
+    """
+    service, model = story.of, story.model
+    if service is None or model is None:
+        return [0.0] * len(story.episodes)
+    asked = [model.checks[c] for c in service.healthy_when.checks() if c in model.checks]
+    usual_s = max((c.stale_after_s for c in asked), default=0.0)
+    gaps, good_at = [], None
+    for episode in story.episodes:
+        known = [at for at in (episode.opened.last_good_at, good_at) if at is not None]
+        gap_s = episode.opened.first_bad_at - max(known) if known else 0.0
+        gaps.append(gap_s if gap_s > usual_s else 0.0)
+        good_at = episode.ended.recovered_at if episode.ended is not None else None
+    return gaps
+
+
 def taken_out(story: Story) -> tuple[str, str, list[str]] | None:
     """The place on record where it is out and nothing was led elsewhere since, who states that, where it may act."""
     may_act, stated = set(story.may_act), ""

@@ -277,6 +277,22 @@ def test_the_rta_of_a_relapse_is_the_sum_of_its_phases_and_says_what_it_includes
     assert a.rto_at_s == pytest.approx(bad - a.outages[0].seconds + 120.0 - (tape.now - 5.0 - 110.0 - 5.9))
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_between_two_outages_it_worked_for_no_longer_than_somebody_looked(tape: Tape, restarted: bool) -> None:
+    """A controller that was away, or whose machine was: the last good answer is from before it, or forgotten."""
+    first_act(tape)
+    well_at = tape.now
+    tape.after(200.0)
+    bad = tape.now
+    last_good = None if restarted else well_at + 1.0
+    tape.after(2.0).write(r.IncidentReopened(tape.now, "i1", bad, "acme/hq", "no reply", last_good))
+    tape.after(3.0).write(r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 210.9))
+    a = told(tape, "i1")
+    assert "it worked for at most 3:20 in between" in a.rta.source
+    gap = "3:20" if restarted else "3:19"
+    assert f"the last good answer came {gap} before the first bad one: whether it worked then is not known" in a.remarks
+
+
 def test_the_status_counts_the_present_outage_and_says_what_came_before(tape: Tape) -> None:
     first_act(tape)
     tape.after(110.0)
