@@ -312,6 +312,18 @@ def test_the_status_and_the_word_that_clears_say_what_is_still_cut_off() -> None
     assert answer.evidence == "clear: acme; still isolated, to be opened by hand: acme/hq (by r1)"
 
 
+@pytest.mark.parametrize(("proven", "opened"), [(True, True), (False, False), (False, True)])
+def test_that_a_place_is_still_cut_off_is_said_where_something_shows_it(proven: bool, opened: bool) -> None:
+    """Somebody has opened it by hand before they say that the suspicion is over; or nothing tells at all."""
+    world = suspected(isolating(proven=proven))
+    if opened:
+        world.bad("hq-closed")
+        world.run(10)
+    answer = world.say(WordKind.CLEAR, "acme")
+    told = "isolated, and nothing shows whether it still is, to be opened by hand: acme/hq (by r1)"
+    assert answer.evidence == f"clear: acme; {told}"
+
+
 def test_a_dry_run_says_that_it_would_be_isolated_first(tmp_path: Path) -> None:
     world = suspected(isolating())
     word = e.WordSpoken("w", WordKind.FAILOVER, "Ada", "acme/erp")
