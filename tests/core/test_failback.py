@@ -313,3 +313,25 @@ def test_a_dry_run_tells_a_tier_that_was_not_made_from_one_that_failed_and_one_t
     word = e.WordSpoken("w", WordKind.FAILOVER, "Ada", "acme/erp")
     found = plan_of(world.engine, word, world.now, tmp_path, {})
     assert [(t.tier, t.state) for t in found.tiers] == [(1, "ineligible"), (2, "not made"), (3, "eligible")]
+
+
+def test_a_way_home_takes_back_the_move_that_it_undoes_too() -> None:
+    """Else the status says `by backup-isp` of a service that is home, and the next way back takes it back once more."""
+    world = lab()
+    home = replace(world.model.moves["acme/return-hq"], undoes="acme/backup-isp")
+    world.model = replace(world.model, digest="undoes", moves={**world.model.moves, home.id: home})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(10)
+    isp_a_dies(world)
+    world.run(60)
+    hq_loses_power(world)
+    world.run(1000)
+    assert (world.decided().services["acme/erp"].place, [*world.decided().engaged]) == ("acme/geo", ["acme/backup-isp"])
+    world.good("hq-internet", "isp-b-path", "erp-transaction", "hq-ready")
+    world.bad("hq-dark", "hq-off")
+    world.run(60)
+    assert world.say(WordKind.FAILBACK, "acme/erp", move="return-hq").accepted
+    world.run(60)
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+    assert not world.decided().engaged
+    assert world.say(WordKind.FAILBACK, "acme/erp").reason == Reason.AT_HOME.value
