@@ -228,7 +228,7 @@ def _service(
         evidence=judged.evidence if judged else "",
         tiers=tuple(_tiers(service, incident, state, left_s, live)) if incident else (),
         run=run,
-        engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
+        engaged=tuple(t.move for t in service.ladder if t.move in state.engaged and model.lasts(t.move)),
         notes=(
             *braked,
             *notes(service, found, state),

@@ -9,16 +9,17 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.awareness.readiness import Lack, assess
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode
+from orchestrator.core.model import Mode, Move, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback
 from orchestrator.reports.status import status_now
 from orchestrator.shell.dry_run import plan_of
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.test_incident import returning
-from tests.core.world import World, acme
+from tests.core.world import World, acme, all_of, book
 
 
 def wait_of(world: World) -> failback.Wait | None:
@@ -335,3 +336,31 @@ def test_a_way_home_takes_back_the_move_that_it_undoes_too() -> None:
     assert world.decided().services["acme/erp"].place == "acme/hq"
     assert not world.decided().engaged
     assert world.say(WordKind.FAILBACK, "acme/erp").reason == Reason.AT_HOME.value
+
+
+def test_a_restart_is_over_when_it_is_done() -> None:
+    """It keeps nothing in place: the service is at home, and where it could not be restarted again that is told."""
+    model = acme(Mode.AUTO)
+    restart = Move(
+        "acme/restart", "acme", "restart", book("restart"), all_of("hq-internet"), viable_when=all_of("hq-ready")
+    )
+    internet = replace(model.services["acme/hq-internet"], ladder=(Tier(restart.id),), failback=())
+    world = World(
+        replace(model, moves={**model.moves, restart.id: restart}, services={**model.services, internet.id: internet})
+    )
+    world.effects["restart"] = lambda: world.good("hq-internet")
+    world.run(20)
+    world.silent("hq-internet")
+    world.run(60)
+    assert world.played == ["restart"]
+    assert not list(world.records(r.MoveEngaged))
+    for engaged in (False, True):  # as journals of before have it
+        if engaged:
+            world.decided().engaged[restart.id] = "r1"
+        status = status_now(world.decided(), world.model, world.now, 0.0)
+        assert next(s for s in status.services if s.id == internet.id).engaged == ()
+        assert world.say(WordKind.FAILBACK, internet.id).reason == Reason.AT_HOME.value
+    world.bad("hq-ready")
+    world.run(20)
+    lacks = [x.subject for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.TIER]
+    assert "acme/hq-internet tier 1" in lacks

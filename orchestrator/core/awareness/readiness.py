@@ -333,7 +333,8 @@ def _tiers(tx: Transaction) -> Iterator[Item]:
         for number, tier in enumerate(service.ladder, start=1):
             move = tx.model.moves[tier.move]
             there = move.to is not None and move.to == state.place
-            if there or (move.leaves and state.place not in move.leaves) or move.id in tx.decided.engaged:
+            engaged = move.id in tx.decided.engaged and tx.model.lasts(move.id)
+            if there or (move.leaves and state.place not in move.leaves) or engaged:
                 continue
             subject, say = f"{service.id} tier {number}", f"bascule failover {service.id} --move {move.name} --dry-run"
             means = f"tier {number} {move.name} of {service.id} cannot run"

@@ -27,7 +27,7 @@ def playbook_done(
         tx.record(r.PlacementChanged(tx.now(), started.service, started.from_place, started.to_place, run.id))
     if move is not None and move.undoes and (stays or move.undoes in tx.decided.engaged):
         tx.record(r.MoveEngaged(tx.now(), move.undoes, False, run.id))
-    elif move is not None and stays:
+    elif move is not None and stays and tx.model.lasts(move.id):
         tx.record(r.MoveEngaged(tx.now(), move.id, True, run.id))
 
 
