@@ -40,15 +40,18 @@ def blind(tx: Transaction, service: Service) -> Finding | None:
     vantages = vantages_of(tx, service)
     if not all(tx.blind(v) for v in vantages):
         return None
-    told = (f"vantage {v}: {_none_answers(service.client, tx.references(v))}" for v in vantages)
+    told = (f"vantage {v}: {_none_answers(tx, service.client, tx.references(v))}" for v in vantages)
     return Finding(_in_doubt(tx, service), Reason.BLIND, "; ".join(told))
 
 
-def _none_answers(client: str, references: Sequence[str]) -> str:
+def _none_answers(tx: Transaction, client: str, references: Sequence[str]) -> str:
+    """Whoever has only just begun to ask cannot say that nobody answers."""
+    begun = any(tx.last_asked(name) >= tx.watched_since(name)[0] for name in references)
+    answers = "answers" if begun else "has answered yet"
     own = [name for name in references if is_of(client, name)]
     others = len(references) - len(own)
-    told = [f"none of {', '.join(own)} answers"] if own else []
-    return ", ".join([*told, *([f"none of {others} of other clients answers"] if others else [])])
+    told = [f"none of {', '.join(own)} {answers}"] if own else []
+    return ", ".join([*told, *([f"none of {others} of other clients {answers}"] if others else [])])
 
 
 def no_quorum(tx: Transaction, service: Service) -> Finding | None:
