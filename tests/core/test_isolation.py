@@ -18,6 +18,7 @@ from orchestrator.core.state.decided import Run
 from orchestrator.core.state.fold import apply
 from orchestrator.reports.phases import episode_segments, totals
 from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
 from orchestrator.reports.story import Stories
 from orchestrator.shell.dry_run import plan_of
 from tests.core.stage import hq_loses_power, lab
@@ -322,6 +323,24 @@ def test_that_a_place_is_still_cut_off_is_said_where_something_shows_it(proven: 
     answer = world.say(WordKind.CLEAR, "acme")
     told = "isolated, and nothing shows whether it still is, to be opened by hand: acme/hq (by r1)"
     assert answer.evidence == f"clear: acme; {told}"
+
+
+def test_what_a_run_asked_for_and_is_over_by_now_is_not_what_it_waits_for() -> None:
+    """One suspicion of two is over: it asks for the other alone."""
+    world = isolating(Mode.ASK)
+    world.say(WordKind.SUSPECT, "acme/erp")
+    suspected(world)
+
+    def waits() -> str:
+        status = status_now(world.decided(), world.model, world.now, 0.0, Live(daemon=True))
+        return next(x.needs for x in status.runs if x.service == "acme/erp")
+
+    assert "acme/erp is in mode ask" in waits()
+    assert "Ada on acme:" in waits()
+    world.say(WordKind.CLEAR, "acme")
+    world.run(1)
+    assert "Ada on acme:" not in waits()
+    assert waits().startswith("approval: acme/erp is in mode ask; compromise suspected: Ada on acme/erp: a reason")
 
 
 def test_a_dry_run_says_that_it_would_be_isolated_first(tmp_path: Path) -> None:
