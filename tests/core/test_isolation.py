@@ -343,6 +343,36 @@ def test_what_a_run_asked_for_and_is_over_by_now_is_not_what_it_waits_for() -> N
     assert waits().startswith("approval: acme/erp is in mode ask; compromise suspected: Ada on acme/erp: a reason")
 
 
+def test_nobody_is_asked_for_what_needs_no_approval_any_more() -> None:
+    """The suspicion is over before the place is cut off: to say that an approval is needed would be false by then."""
+    world = isolating()
+    world.takes["close_hq"] = 8.0
+    world.say(WordKind.SUSPECT, "acme")
+    hq_loses_power(world)
+    world.run(6)
+    assert world.played == ["close_hq"]
+    world.say(WordKind.CLEAR, "acme")
+    world.run(30)
+    (run,) = erp_runs(world)
+    assert steps_of(run)[2:4] == [("preflight", "done"), ("approval", "skipped")]
+    assert not [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+
+
+def test_a_person_is_asked_for_what_is_still_to_be_approved() -> None:
+    """Of two suspicions the first is over while the place is being cut off."""
+    world = isolating()
+    world.takes["close_hq"] = 8.0
+    world.say(WordKind.SUSPECT, "acme")
+    world.say(WordKind.SUSPECT, "acme/erp")
+    hq_loses_power(world)
+    world.run(6)
+    world.say(WordKind.CLEAR, "acme")
+    world.run(30)
+    assert "Ada on acme/erp:" in asked(world)
+    assert "Ada on acme:" not in asked(world)
+
+
 def test_a_dry_run_says_that_it_would_be_isolated_first(tmp_path: Path) -> None:
     world = suspected(isolating())
     word = e.WordSpoken("w", WordKind.FAILOVER, "Ada", "acme/erp")
