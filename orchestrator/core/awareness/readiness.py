@@ -186,9 +186,12 @@ def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services:
     told += [f"nor do {more} of other clients"] if more else []
     evidence = f"no reference answers: {'; '.join(told)}"
     evidence += "" if seen else f"; none has answered since {watched_since(tx, references)[1]}"
-    counts = f"silence of {named(own)} counts for nothing; " if own else ""
-    acts = f"nothing is done automatically for {named(services)}" if services else "nothing is known from there"
-    means = counts + acts
+    stuck = [x for x in services if _too_few(tx, tx.model.services[x])]
+    others = [x for x in services if x not in stuck]
+    means = [f"silence of {named(own)} counts for nothing"] if own else []
+    means += [f"nothing is done automatically for {named(stuck)}"] if stuck else []
+    means += [f"{named(others)} is judged by its other vantages"] if others else []
+    means += [] if services else ["nothing is known from there"]
     return _item(
         tx,
         Lack.BLIND,
@@ -196,7 +199,7 @@ def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services:
         vantage,
         since,
         evidence,
-        means,
+        "; ".join(means),
         shlex.join(["bascule", "check", *theirs[:1]]),
         services,
     )
@@ -204,7 +207,8 @@ def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services:
 
 def _no_reference(tx: Transaction, vantage: str, client: str, services: tuple[str, ...], own: list[str]) -> Item:
     evidence = f"no check made from vantage {vantage} is a reference"
-    means = f"silence of {named(own)} takes nothing down: a silent {services[0]} stays unknown"
+    lone = [s for s in services if not any(map(tx.references, policy.vantages_of(tx, tx.model.services[s])))]
+    means = f"silence of {named(own)} takes nothing down" + (f": a silent {lone[0]} stays unknown" if lone else "")
     say = "bascule validate"
     return _item(tx, Lack.NO_REFERENCE, client, vantage, None, evidence, means, say, services)
 
@@ -226,15 +230,21 @@ def _is_down(tx: Transaction, check: str) -> bool:
     return row is not None and row.verdict is Verdict.DOWN
 
 
+def _too_few(tx: Transaction, service: Service) -> bool:
+    """Whether too few of its vantages see anything for something to be done for it automatically."""
+    sighted = [v for v in policy.vantages_of(tx, service) if not tx.blind(v)]
+    return len(sighted) < policy.needed(tx, service)
+
+
 def _quorums(tx: Transaction) -> Iterator[Item]:
     for service in tx.model.services.values():
         vantages = policy.vantages_of(tx, service)
         if len(vantages) < 2:
             continue
-        need = max(2, tx.limits(service.client).quorum or len(vantages) // 2 + 1)
-        blind = sorted((blind_since(tx, v), v) for v in vantages if tx.blind(v))
-        if len(vantages) - len(blind) >= need:
+        if not _too_few(tx, service):
             continue
+        need = policy.needed(tx, service)
+        blind = sorted((blind_since(tx, v), v) for v in vantages if tx.blind(v))
         since = blind[len(vantages) - need][0]
         evidence = f"{len(vantages) - len(blind)} of {len(vantages)} vantages see anything, {need} are needed"
         evidence += f"; blind: {named(v for _, v in blind)}"

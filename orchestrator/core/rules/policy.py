@@ -63,12 +63,18 @@ def no_quorum(tx: Transaction, service: Service) -> Finding | None:
     vantages = vantages_of(tx, service)
     if tx.incident(service) is None or len(vantages) < 2:
         return None
-    need = max(2, tx.limits(service.client).quorum or len(vantages) // 2 + 1)
+    need = needed(tx, service)
     seen = {v: Verdict.UNKNOWN if tx.blind(v) else _health_from(tx, service, v) for v in vantages}
     if sum(verdict is Verdict.DOWN for verdict in seen.values()) >= need:
         return None
     told = ", ".join(f"{v} {'is blind' if tx.blind(v) else f'sees it {seen[v].value}'}" for v in vantages)
     return Finding(_in_doubt(tx, service), Reason.NO_QUORUM, f"{need} of {len(vantages)} vantages needed: {told}")
+
+
+def needed(tx: Transaction, service: Service) -> int:
+    """How many of its vantages must each see something of the service down; of several one alone never triggers."""
+    several = len(vantages_of(tx, service))
+    return max(2, tx.limits(service.client).quorum or several // 2 + 1) if several > 1 else several
 
 
 def vantages_of(tx: Transaction, service: Service) -> list[str]:
