@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -364,3 +365,14 @@ def test_a_restart_is_over_when_it_is_done() -> None:
     world.run(20)
     lacks = [x.subject for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.TIER]
     assert "acme/hq-internet tier 1" in lacks
+
+
+def test_a_move_in_place_that_is_in_effect_was_not_given_up() -> None:
+    """What it stands in for has failed, and it has not."""
+    world = lab()
+    isp_a_dies(world)
+    world.run(60)
+    assert world.decided().engaged
+    said = world.say(WordKind.FAILBACK, "acme/hq-internet").evidence
+    assert "given up" not in said
+    assert re.search(r"; against cooling down: acme/backup-isp was needed [\d:.]+s? ago, 15:00 wanted$", said), said
