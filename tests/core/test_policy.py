@@ -545,3 +545,12 @@ def test_a_controller_that_has_just_begun_does_not_say_that_no_reference_answers
     world.silent("ref", "ref2")
     world.run(20)
     assert world.last(r.ServiceJudged).evidence == "vantage local: none of acme/ref, acme/ref2 answers"  # type: ignore[attr-defined]
+
+
+def test_what_is_waited_for_is_not_said_to_recover_while_nothing_is_done_for_it() -> None:
+    """It waits for a person's approval, or for something else itself."""
+    world = lab(Mode.ASK)
+    isp_a_dies(world)
+    world.run(10)
+    found = judged(world, Reason.DEPENDENCY_RECOVERING, "acme/erp")
+    assert found.evidence == "acme/hq-internet comes first (i1)"

@@ -190,7 +190,7 @@ def dependency_recovering(tx: Transaction, service: Service) -> Finding | None:
             open_ = other.judged is None or other.judged.decision in (Decision.ACT, Decision.WAIT)
             deciding = run is None and open_
             if moving or deciding:
-                return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is recovering ({other.id})")
+                return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} comes first ({other.id})")
         elif incident is not None and tx.health(needed) is not Verdict.DOWN:
             asked = list(needed.healthy_when.checks())
             doubtful = [c for c in asked if tx.in_doubt(c)]
