@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
-from orchestrator.core.health.diagnosis import USABLE, evaluate
+from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.kinds import By, Reach
 from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.reports.story import RunStory, StepStory, Story
@@ -58,19 +58,26 @@ def moved(story: Story) -> Moved | None:
 
 
 def well_since(story: Story) -> float | None:
-    """Since when the checks of a service in an open incident are good again, by their verdicts; None: they are not."""
+    """Since when the checks of a service in an open incident are not down any more, by their verdicts; None: they are.
+
+    A verdict from long before the outage may not have been read: it is what it must have been for the service to be
+    down then. After a restart of the machine nothing is known, and unknown is not down.
+    """
     service, episode = story.of, story.episodes[-1] if story.episodes else None
     if service is None or episode is None or episode.ended is not None:
         return None
-    since = episode.opened.at
+    condition, since, verdicts = service.healthy_when, episode.opened.at, dict(episode.verdicts)
+    down = evaluate(condition, lambda name: verdicts.get(name, r.Verdict.UP)) is r.Verdict.DOWN
+    unread = r.Verdict.UP if down else r.Verdict.DOWN
     restarts = [c.at for c in story.controllers if not c.same_boot and c.at > since]
-    verdicts = {} if restarts else dict(episode.verdicts)
-    asked = set(service.healthy_when.checks())
+    if restarts:
+        verdicts, unread, since = {}, r.Verdict.UNKNOWN, restarts[-1]
+    asked = set(condition.checks())
     for x in story.checks:
         if x.at >= max([episode.opened.at, *restarts]) and x.check in asked:
             verdicts[x.check], since = x.verdict, x.at
-    found = evaluate(service.healthy_when, lambda name: verdicts.get(name, r.Verdict.UNKNOWN))
-    return since if found in USABLE else None
+    found = evaluate(condition, lambda name: verdicts.get(name, unread))
+    return None if found is r.Verdict.DOWN else since
 
 
 def doubted_s(story: Story, now: float) -> float:
