@@ -211,7 +211,7 @@ def _service(
         for name in dict.fromkeys(service.healthy_when.checks())
         if verdicts.get(name) is Verdict.DOWN
     )
-    bad = seen.why if seen is not None and seen.why else on_record
+    bad = seen.why if seen is not None else on_record
     since = incident.episode_first_bad_at if incident is not None else seen.since if seen is not None else None
     for_s = None if since is None else max(0.0, now - since)
     judged = incident.judged if incident else None

@@ -12,7 +12,7 @@ from orchestrator.core.awareness.readiness import Lack, assess
 from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Isolation, Mode, Model
+from orchestrator.core.model import Combine, Condition, Isolation, Mode, Model
 from orchestrator.core.rules.approving import alive
 from tests.core.stage import lab
 from tests.core.world import World, acme, all_of, book, check
@@ -475,3 +475,44 @@ def test_what_rests_on_a_check_is_everything_that_asks_it_and_what_it_asks_it_fo
     world.run(20)
     (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.CANNOT_ASK]
     assert item.means == means
+
+
+def any_of_two() -> World:
+    """A service that is well while one of two checks is."""
+    model = acme()
+    health = Condition(Combine.ANY, ("acme/hq-internet", "acme/hq-ready"))
+    internet = replace(model.services["acme/hq-internet"], mode=Mode.OBSERVE, healthy_when=health)
+    world = World(replace(model, services={internet.id: internet}))
+    world.run(20)
+    return world
+
+
+def test_a_service_is_not_up_since_the_last_of_what_kept_it_up_went() -> None:
+    world = any_of_two()
+    world.bad("hq-ready")
+    world.run(100)
+    went_at = world.now
+    world.nothing("hq-internet")
+    world.run(60)
+    seen = sight(world.engine.transaction(world.now)).services["acme/hq-internet"]
+    assert seen.condition == "unknown"
+    assert seen.since == pytest.approx(went_at, abs=2.0)
+    world = any_of_two()
+    world.nothing("hq-ready")
+    world.run(100)
+    went_at = world.now
+    world.nothing("hq-internet")
+    world.run(60)
+    seen = sight(world.engine.transaction(world.now)).services["acme/hq-internet"]
+    assert (seen.condition, seen.since) == ("unknown", pytest.approx(went_at, abs=2.0))
+
+
+def test_what_is_bad_about_a_service_that_is_up_is_told_as_it_is_now() -> None:
+    world = any_of_two()
+    world.bad("hq-ready")
+    world.run(100)
+    seen = sight(world.engine.transaction(world.now)).services["acme/hq-internet"]
+    assert (seen.condition, seen.since, seen.check) == ("up", None, "")
+    bad = world.engine.rows["acme/hq-ready"].bad_streak
+    assert bad > 50
+    assert seen.why == (f"acme/hq-ready: bad ({bad} bad in a row)",)
