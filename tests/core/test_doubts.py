@@ -516,3 +516,23 @@ def test_what_is_bad_about_a_service_that_is_up_is_told_as_it_is_now() -> None:
     bad = world.engine.rows["acme/hq-ready"].bad_streak
     assert bad > 50
     assert seen.why == (f"acme/hq-ready: bad ({bad} bad in a row)",)
+
+
+@pytest.mark.parametrize("lack", [Lack.TIER, Lack.DATA])
+def test_that_a_tier_could_not_be_taken_is_not_over_because_it_is_needed(lack: Lack) -> None:
+    """In an incident its own notices tell of the tiers: nobody is told meanwhile that it could be taken again."""
+    world = lab(Mode.OBSERVE)
+    if lack is Lack.TIER:
+        world.bad("geo-ready")
+    else:
+        world.measures["acme/geo-replica"] = {"data_age_s": 900.0}
+    world.run(100)
+    assert told(world, lack)
+    world.silent("erp-transaction")
+    world.run(300)
+    assert world.decided().open_incidents()
+    assert not told(world, lack, NoticeKind.SEES_AGAIN)
+    world.good("erp-transaction", "geo-ready")
+    world.measures["acme/geo-replica"] = {"data_age_s": 0.2}
+    world.run(100)
+    assert told(world, lack, NoticeKind.SEES_AGAIN)

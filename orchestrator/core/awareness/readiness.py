@@ -104,12 +104,15 @@ def over(tx: Transaction, lack: Lack, subject: str) -> bool:
             return False
         good = row.last_answer is Answer.GOOD
         return good if lack in (Lack.LOGIN, Lack.REFERENCE) else row.last_answer is not Answer.NONE
-    if lack is Lack.TIER:
+    if lack in (Lack.TIER, Lack.DATA):  # in an incident it is off the list, and as it was
         name, _, number = subject.rpartition(" tier ")
         service = tx.model.services.get(name)
         if service is None or int(number) > len(service.ladder):
             return True
-        return tx.says(tx.model.moves[service.ladder[int(number) - 1].move].viable_when) is not Verdict.UNKNOWN
+        tier = service.ladder[int(number) - 1]
+        move = tx.model.moves[tier.move]
+        viable = move.viable_when is None or tx.says(move.viable_when) in USABLE
+        return viable if lack is Lack.TIER else ladder.data_loss(tx, service, move, tier.accept_loss_s) is None
     return True
 
 
@@ -177,7 +180,7 @@ def _vantages(tx: Transaction) -> Iterator[Item]:
 def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services: tuple[str, ...]) -> Item:
     references = tx.references(vantage)
     since = blind_since(tx, vantage)
-    rows = [tx.rows().get(c) for c in references]
+    rows = (tx.rows().get(c) for c in references)
     good = [row.last_good_at for row in rows if row is not None and row.last_good_at is not None]
     seen = max(good, default=-1.0) >= watched_since(tx, references)[0]
     theirs = [c for c in references if tx.model.checks[c].client == client]
@@ -289,9 +292,7 @@ def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]
     means = []
     if seen:
         means.append(f"it cannot tell whether {named(seen)} is down")
-    ways: list[str] = []
-    where: list[str] = []
-    listed: set[str] = set()  # moves that some service has
+    ways, where, listed = list[str](), list[str](), set[str]()  # moves that some service has
     for service in tx.model.services.values():
         if service.client != check.client:
             continue
