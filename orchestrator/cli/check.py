@@ -53,7 +53,8 @@ def check(
     found = find_workspace(workspace)
     loaded = load(found, probe_kinds=probe_kinds(), logins=bool(names))  # those that nobody wrote are asked by name
     here = loaded.daemon.vantage
-    wanted = chosen(names, asked_from(here, loaded.model.checks.values()))
+    there = list(loaded.model.checks.values())
+    wanted = chosen(names, there if names else asked_from(here, there))  # one that is named says why nobody asks it
     needs_secrets = any("_secret" in key for one in wanted for key in one.options)
     secrets = _Secrets(*loaded.secrets.reveal_all()) if needs_secrets else {}
     answers = asyncio.run(_ask(wanted, secrets, here, by_ansible(found, loaded.inventories)))

@@ -147,7 +147,7 @@ def _alone_lines(client: str, alone: Mapping[str, list[str]]) -> Iterator[str]:
         counted.setdefault(tuple(homes), []).append(name)
     for places, names in sorted(counted.items()):
         where = " or ".join(places)
-        told = f"counted for the place of their service, now {where}" if places else "each counted for itself"
+        told = f"counted for where their service is, at home {where}" if places else "each counted for itself"
         hint = "" if places else " (give their service a 'home', or the check 'hosts' or 'via')"
         yield f"{client}: no hosts, no via, in a mass failure {told}: {', '.join(names)}{hint}"
 

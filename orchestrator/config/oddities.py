@@ -82,7 +82,9 @@ def _ladder(c: Compiler, service: Service, tiers: list[tuple[int, Move]]) -> Non
     for index, move in tiers:
         path: Path_ = ("services", service.name, "ladder", index, "move")
         if move.to is not None and move.to == service.home:
-            said = f"service {service.name}: {move.name} leads home, where the service is when it fails"
+            said = (
+                f"service {service.name}: {move.name} leads home, and helps only where {service.name} fails elsewhere"
+            )
             c.faults.warn(c.at(*path), said, f"{move.name} under 'failback', and ways out of {_short(move.to)} here")
         elif move.to is not None and service.rpo_s is not None and move.data_age is None:
             said = f"service {service.name} has an rpo, and {move.name} does not say how old its data is"

@@ -161,6 +161,7 @@ class Starting:
         """Plays that name hosts which are not there."""
         unknown: dict[tuple[Position, str], dict[str, str]] = {}  # where and term, to each client's word for it
         users: dict[Position, set[str]] = {}
+        without: set[tuple[Position, str]] = set()  # plays and clients: it goes on with hosts that are there
         for use, answer in found:
             plays = answer.get("plays", ())
             late = self._late(use.client, answer)
@@ -171,6 +172,7 @@ class Starting:
                 hosts, terms = self._hosts(use.client, play["hosts"], at, answer)
                 for term in terms:
                     unknown.setdefault((at, term), {})[use.client] = late
+                without |= {(at, use.client)} if hosts else set()
                 if hosts is not None and not hosts and not terms and len(plays) > 1:
                     why = f"; {late}" if late else ": this play is skipped there"
                     said = f"hosts {','.join(play['hosts'])!r} match no host of client {use.client}"
@@ -181,7 +183,10 @@ class Starting:
                 self.faults.add(self._position(plays[0]["at"]) or use.at, said, "'hosts' with a host of its inventory")
             self._judge_limit(use, late)
         for (at, term), by_client in unknown.items():
-            self._unknown(at, term, by_client, users[at])
+            for goes_on in (False, True):
+                some = {name: late for name, late in by_client.items() if ((at, name) in without) is goes_on}
+                if some:
+                    self._unknown(at, term, some, everywhere=by_client.keys() == users[at], goes_on=goes_on)
 
     def _late(self, client: str, answer: Mapping[str, Any]) -> str:
         """Why hosts may come that are not there now; empty: they may not."""
@@ -221,12 +226,13 @@ class Starting:
             for term in [t for t in wanting if f"!{t}" in terms]:
                 self.faults.warn(at, f"hosts: client {client} has no host or group {term!r}: nothing is left out by it")
                 wanting.remove(term)
-            if not wanting:
-                every += hosts or (["localhost"] if nowhere and nowhere[0] in HERE else [])
+            every += hosts or (["localhost"] if nowhere and nowhere[0] in HERE else [])
             unknown = wanting if index == 0 else unknown and wanting and unknown
         return every, unknown or []
 
-    def _unknown(self, at: Position, term: str, by_client: Mapping[str, str], users: set[str]) -> None:
+    def _unknown(
+        self, at: Position, term: str, by_client: Mapping[str, str], *, everywhere: bool, goes_on: bool
+    ) -> None:
         inventories = [self.inventories[client] for client in by_client]
         names = {n for i in inventories for n in (*i.hosts, *i.groups)} - {"all", "ungrouped"}
         late = next((why for why in by_client.values() if why), "")
@@ -234,8 +240,8 @@ class Starting:
         what = f"hosts: there is no host or group {term!r} in the inventory of {whose}"
         if late:
             self.faults.warn(at, f"{what} now; {late}")
-        elif by_client.keys() != users:
-            self.faults.warn(at, f"{what}: this play is skipped there")
+        elif not everywhere:
+            self.faults.warn(at, f"{what}: this play {'goes on without it' if goes_on else 'is skipped there'}")
         else:
             near = nearest(term, names)
             self.faults.add(at, what, "" if near else "a host or group of it", near)

@@ -281,6 +281,12 @@ class Model:
     client_limits: Mapping[str, Limits] = field(default_factory=dict)
     speakers: Mapping[str, Speaker] = field(default_factory=dict)
 
+    def lasts(self, move: str) -> bool:
+        """Whether a move in place has an effect that stays until it is taken back; a restart is over when it ends."""
+        found = self.moves[move]
+        taken_back = any(m.undoes == move for m in self.moves.values())
+        return found.to is None and (found.via is not None or found.done_when is not None or taken_back)
+
     def references(self, vantage: str) -> tuple[str, ...]:
         """Ids of the checks that tell whether this vantage sees anything at all."""
         return tuple(c.id for c in self.checks.values() if c.reference and c.vantage == vantage)

@@ -169,7 +169,7 @@ class Reason(StrEnum):
     DEPENDENCY_RECOVERING = (
         "dependency recovering",
         Part.GUARD,
-        "something this service depends on is recovering first",
+        "something this service depends on comes first",
         Against.AUTOMATIC_ONLY,
         "",
         "one host down, thirty alerts (uptime-kuma#1089, gatus#1708)",

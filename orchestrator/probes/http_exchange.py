@@ -37,7 +37,6 @@ class Exchange(Connected[Any]):
     __slots__ = (
         "_asked",
         "_body",
-        "_connected_once",
         "_cookies",
         "_days_left",
         "_first",
@@ -49,6 +48,7 @@ class Exchange(Connected[Any]):
         "_password",
         "_place",
         "_plain",
+        "_reached",
         "_reply",
         "_response",
         "_seen",
@@ -83,7 +83,7 @@ class Exchange(Connected[Any]):
         self._out = memoryview(b"")
         self._response: Response | None = None
         self._seen: dict[str, str] = {}  # names, and the addresses that they led to
-        self._connected_once = False
+        self._reached = False  # the place that was asked for last
         self._started = 0.0
         self._head_s = 0.0
 
@@ -132,7 +132,7 @@ class Exchange(Connected[Any]):
         return outward
 
     def _talk(self, sock: socket.socket, rtt_s: float) -> None:
-        self._connected_once, self._days_left = True, None
+        self._reached, self._days_left = True, None
         if self._first is None and self._question.options.redirects:
             self._first = where(sock.getpeername()[0])
         if not self._place.secure:
@@ -281,7 +281,7 @@ class Exchange(Connected[Any]):
         if self._body is not None and (place.host != self._asked.host or self._plain):
             self._fail(Refusal(f"redirected to {place.named}: what is sent is meant for {self._asked.named} alone"))
             return
-        self._url, self._place, self._head_s = place.url, place, 0.0
+        self._url, self._place, self._head_s, self._reached = place.url, place, 0.0, False
         self._hang_up()
         self._hop()
 
@@ -293,7 +293,8 @@ class Exchange(Connected[Any]):
         if response is not None and response.status:
             self._answer(response, self._head_s, complete=False)
             return
-        what = "connected, no response" if self._connected_once else "no connection"
+        what = f"redirected to {self._place.named}: " if self._hops else ""
+        what += "connected, no response" if self._reached else "no connection"
         self._fail(Silence(f"{what} within {self._question.timeout_s:g} s"))
 
     def _answer(self, response: Response, took_s: float, *, complete: bool) -> None:

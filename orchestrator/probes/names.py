@@ -22,7 +22,7 @@ from typing import Any
 from orchestrator.probes.domain_names import ascii_name
 from orchestrator.probes.options import Pinned
 from orchestrator.probes.results import NotAsked, Refusal, Silence, Unanswerable
-from orchestrator.probes.sockets import is_address, meaning_of, open_socket
+from orchestrator.probes.sockets import is_address, meaning_of, meaning_of_look_up, open_socket
 from orchestrator.probes.turns import Turns
 
 Failure = Silence | Refusal | NotAsked
@@ -163,15 +163,8 @@ def _look_up(loop: asyncio.AbstractEventLoop, future: asyncio.Future[list[str]],
             address = str(row[4][0])
             if address not in found:
                 found.append(address)
-    except socket.gaierror as error:
-        if error.errno in (socket.EAI_NONAME, socket.EAI_NODATA):
-            failure = Refusal(f"name {name} does not exist")
-        elif error.errno == socket.EAI_AGAIN:
-            failure = Silence(f"no answer from this machine's resolver for {name}")
-        else:
-            failure = NotAsked(f"cannot look up {name}: {error.strerror}")
     except (OSError, UnicodeError) as error:
-        failure = NotAsked(f"cannot look up {name}: {error}")
+        failure = meaning_of_look_up(error, name)
 
     def tell() -> None:
         if future.done():

@@ -17,6 +17,7 @@ work would be missing here, if this server took over now:
   gap: a keep-alive tells how much was sent, not how much there was to send, so on a congested link it can vouch for
   too much until the next data message, which follows at once, says better.)
 * Neither is known (no transaction replayed since the start, no right to see the receiver): no age is measured.
+  What nobody may see of the receiver (`hidden`) says nothing: neither that it streams, nor that it does not.
 
 `lag_bytes` is WAL the primary is known to have, or that has arrived, and is not replayed yet; `lag_s` is how far back
 a reader of this server looks. A standby whose primary is dead is as good a standby as before: `max_lag` bounds the age
@@ -56,6 +57,7 @@ SELECT pg_is_in_recovery() AS standby,
        CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0')::float8 END AS received,
        CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::float8 END AS replayed,
        r.status AS receiver,
+       r.pid IS NOT NULL AND r.status IS NULL AS hidden,
        pg_wal_lsn_diff(r.flushed_lsn, '0/0')::float8 AS flushed,
        pg_wal_lsn_diff(r.latest_end_lsn, '0/0')::float8 AS primary_end,
        extract(epoch FROM r.last_msg_send_time)::float8 AS message_sent_at,
@@ -105,6 +107,7 @@ class State:
     received: float | None = None
     replayed: float | None = None
     receiver: str | None = None  # "streaming" while it is; None without a receiver, or without the right to see it
+    hidden: bool = False  # there is a receiver, and no right to see what it does
     flushed: float | None = None
     primary_end: float | None = None  # end of the primary's WAL when it sent its last message
     message_sent_at: float | None = None  # on the primary's clock
@@ -302,7 +305,8 @@ def judge(options: PostgresOptions, state: State) -> Judged:
     role = "standby" if state.standby else "primary"
     seen = role
     if state.standby:
-        seen += ", streaming" if state.receiver == "streaming" else ", not streaming"
+        streams = "streaming" if state.receiver == "streaming" else "not streaming"
+        seen += ", whether it streams is not known (that needs pg_monitor)" if state.hidden else f", {streams}"
         age_s = measures.get("data_age_s")
         seen += ", age of data unknown" if age_s is None else f", data {show_duration(age_s)} old"
 
@@ -311,11 +315,13 @@ def judge(options: PostgresOptions, state: State) -> Judged:
 
     if options.role not in ("any", role):
         return bad(f"expected {options.role}")
+    if options.streaming and state.hidden:
+        return Judged(Answer.NONE, measures, seen)
     if options.streaming and state.receiver != "streaming":
-        return bad("expected to be streaming (seeing that needs pg_monitor)")
+        return bad("expected to be streaming")
     if options.max_lag is not None:
         age_s = measures.get("data_age_s")
-        if age_s is None:
+        if age_s is None or (state.hidden and age_s > options.max_lag):  # a bound, and a better one may be hidden
             return Judged(Answer.NONE, measures, f"{seen}: max_lag cannot be judged")
         if age_s > options.max_lag:
             return bad(f"more than {show_duration(options.max_lag)}")

@@ -31,6 +31,18 @@ def meaning_of(error: OSError, target: str) -> Silence | Refusal | NotAsked:
     return NotAsked(f"cannot ask {target}: {why}")
 
 
+def meaning_of_look_up(error: OSError | UnicodeError, name: str) -> Silence | Refusal | NotAsked:
+    """What this machine's resolver says of a name by an error."""
+    code = error.errno if isinstance(error, socket.gaierror) else None
+    if code == socket.EAI_NONAME:
+        return Refusal(f"name {name} does not exist")
+    if code == socket.EAI_NODATA:
+        return Refusal(f"name {name} has no address")
+    if code == socket.EAI_AGAIN:
+        return Silence(f"no answer from this machine's resolver for {name}")
+    return NotAsked(f"cannot look up {name}: {getattr(error, 'strerror', None) or error}")
+
+
 @lru_cache(maxsize=1 << 16)
 def family_of(address: str) -> socket.AddressFamily:
     """AF_INET or AF_INET6. Raises ValueError if it is no address."""

@@ -9,7 +9,7 @@ us in, or is unknown to us, nobody was asked.
     command ended otherwise, did not end in time, or prints    bad (the host let us in)
     without end
     connection refused, no login, other host key, no SSH       bad
-    no connection, or no greeting, in time                     silent
+    no connection, greeting or session in time                 silent
     no jump host let us through                                none
     key file or secret missing, host key not known             none
 

@@ -19,7 +19,7 @@ import paramiko
 from orchestrator.probes.charsets import plain_text
 from orchestrator.probes.forks import Call
 from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence, Unanswerable
-from orchestrator.probes.sockets import family_of, is_address, meaning_of, pin
+from orchestrator.probes.sockets import family_of, is_address, meaning_of, meaning_of_look_up, pin
 from orchestrator.probes.ssh import OUTPUT_MAX, Hop, Ran, SshOptions, hops_of
 
 KEEPALIVE_S = 2  # from one word to the next in a login that is kept, if nobody asks
@@ -193,11 +193,11 @@ def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, kno
         transport.start_client(timeout=attempt.left_s())
         transport.get_remote_server_key()  # raises if there is none: start_client just returns when its time is over
     except TimeoutError as error:
-        raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
+        raise _Ended(Silence(f"{where}: {_unfinished(transport)} in time")) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
         late = isinstance(error.__context__, TimeoutError) or time.monotonic() >= attempt.deadline - 0.05
         if late or "timeout" in str(error).lower() or "timed out" in str(error).lower():
-            raise _Ended(Silence(f"{where}: connected, no SSH greeting in time")) from error
+            raise _Ended(Silence(f"{where}: {_unfinished(transport)} in time")) from error
         text = str(error) or "the connection was closed"
         raise _Ended(Refusal(f"{where}: no SSH session: {text}")) from error
     _check_key(attempt, transport, name, wanted)
@@ -205,16 +205,18 @@ def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, kno
     return transport
 
 
+def _unfinished(transport: paramiko.Transport) -> str:
+    return "connected and greeted, no SSH session" if transport.remote_version else "connected, no SSH greeting"
+
+
 def _direct(attempt: _Attempt, hop: Hop, where: str) -> socket.socket:
+    address = hop.host
     try:
-        address = hop.host
         if not is_address(address):
             address = str(socket.getaddrinfo(hop.host, hop.port, type=socket.SOCK_STREAM)[0][4][0])
-        sock = socket.socket(family_of(address), socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        if error.errno == socket.EAI_AGAIN:
-            raise _Ended(Silence(f"no answer from this machine's resolver for {hop.host}")) from error
-        raise _Ended(Refusal(f"name {hop.host} does not exist")) from error
+    except (OSError, UnicodeError) as error:
+        raise _Ended(meaning_of_look_up(error, hop.host)) from error
+    sock = socket.socket(family_of(address), socket.SOCK_STREAM)
     try:
         pin(sock, attempt.options)
         if attempt.options.keep:

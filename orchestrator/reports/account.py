@@ -189,7 +189,8 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
     if len(outages) > 1:
         worked_s = (outages[-1].to_s or 0.0) - outages[0].from_s - total_s
         each = ", ".join(precise(x.seconds) for x in outages)
-        several = f", of {len(outages)} outages ({each}); it worked for {precise(worked_s)} in between"
+        bound = "at most " if any(claims.unseen_before(story)[1:]) else ""
+        several = f", of {len(outages)} outages ({each}); it worked for {bound}{precise(worked_s)} in between"
     ends = [e.ended for e in story.episodes if e.ended is not None]
     unseen_s, well_s = sum(e.unseen_s for e in ends), sum(e.well_s for e in ends)
     doubted_s = sum(e.doubted_s for e in ends)

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
-from orchestrator.core.health.diagnosis import USABLE, evaluate
+from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.kinds import By, Reach
 from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.reports.story import RunStory, StepStory, Story
@@ -58,19 +58,26 @@ def moved(story: Story) -> Moved | None:
 
 
 def well_since(story: Story) -> float | None:
-    """Since when the checks of a service in an open incident are good again, by their verdicts; None: they are not."""
+    """Since when the checks of a service in an open incident are not down any more, by their verdicts; None: they are.
+
+    A verdict from long before the outage may not have been read: it is what it must have been for the service to be
+    down then. After a restart of the machine nothing is known, and unknown is not down.
+    """
     service, episode = story.of, story.episodes[-1] if story.episodes else None
     if service is None or episode is None or episode.ended is not None:
         return None
-    since = episode.opened.at
+    condition, since, verdicts = service.healthy_when, episode.opened.at, dict(episode.verdicts)
+    down = evaluate(condition, lambda name: verdicts.get(name, r.Verdict.UP)) is r.Verdict.DOWN
+    unread = r.Verdict.UP if down else r.Verdict.DOWN
     restarts = [c.at for c in story.controllers if not c.same_boot and c.at > since]
-    verdicts = {} if restarts else dict(episode.verdicts)
-    asked = set(service.healthy_when.checks())
+    if restarts:
+        verdicts, unread, since = {}, r.Verdict.UNKNOWN, restarts[-1]
+    asked = set(condition.checks())
     for x in story.checks:
         if x.at >= max([episode.opened.at, *restarts]) and x.check in asked:
             verdicts[x.check], since = x.verdict, x.at
-    found = evaluate(service.healthy_when, lambda name: verdicts.get(name, r.Verdict.UNKNOWN))
-    return since if found in USABLE else None
+    found = evaluate(condition, lambda name: verdicts.get(name, unread))
+    return None if found is r.Verdict.DOWN else since
 
 
 def doubted_s(story: Story, now: float) -> float:
@@ -78,6 +85,25 @@ def doubted_s(story: Story, now: float) -> float:
     judged = story.episodes[-1].judged if story.episodes else []
     ends = [*(x.at for x in judged[1:]), now]
     return sum(max(0.0, min(end, now) - x.at) for x, end in zip(judged, ends, strict=False) if x.reason in UNSEEN)
+
+
+def unseen_before(story: Story) -> list[float]:
+    """For how long nothing good was heard before each outage's first bad answer; 0 where that is the usual beat.
+
+    What the row of a check has forgotten is not: a relapse comes after the good answers that ended the outage before.
+    """
+    service, model = story.of, story.model
+    if service is None or model is None:
+        return [0.0] * len(story.episodes)
+    asked = [model.checks[c] for c in service.healthy_when.checks() if c in model.checks]
+    usual_s = max((c.stale_after_s for c in asked), default=0.0)
+    gaps, good_at = [], None
+    for episode in story.episodes:
+        known = [at for at in (episode.opened.last_good_at, good_at) if at is not None]
+        gap_s = episode.opened.first_bad_at - max(known) if known else 0.0
+        gaps.append(gap_s if gap_s > usual_s else 0.0)
+        good_at = episode.ended.recovered_at if episode.ended is not None else None
+    return gaps
 
 
 def taken_out(story: Story) -> tuple[str, str, list[str]] | None:

@@ -42,21 +42,11 @@ def remarks(story: Story, unwatched_s: float | None) -> list[str]:
 
 
 def _unseen_before(story: Story) -> list[str]:
-    """Where nothing was written down before an outage's first bad answer, it may have begun earlier."""
-    service, model = story.of, story.model
-    if service is None or model is None:
-        return []
-    asked = [model.checks[c] for c in service.healthy_when.checks() if c in model.checks]
-    usual_s = max((c.stale_after_s for c in asked), default=0.0)
-    found = []
-    for opened in (e.opened for e in story.episodes):
-        gap_s = 0.0 if opened.last_good_at is None else opened.first_bad_at - opened.last_good_at
-        if gap_s > usual_s:
-            gap = show_duration(gap_s)
-            found.append(
-                f"the last good answer came {gap} before the first bad one: whether it worked then is not known"
-            )
-    return found
+    """Where nothing good was heard before an outage's first bad answer, it may have begun earlier."""
+    gaps = (show_duration(gap_s) for gap_s in claims.unseen_before(story) if gap_s)
+    return [
+        f"the last good answer came {gap} before the first bad one: whether it worked then is not known" for gap in gaps
+    ]
 
 
 def _led_elsewhere(story: Story) -> list[str]:

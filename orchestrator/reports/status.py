@@ -18,9 +18,10 @@ from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import IN_THE_DARK, Reason
 from orchestrator.core.records import Decision, RunEnded, StepState, TierState, Verdict
+from orchestrator.core.rules.approving import still_asked
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
-from orchestrator.core.transaction import percentile
+from orchestrator.core.transaction import Transaction, percentile
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
     NOT_MADE,
@@ -40,7 +41,7 @@ from orchestrator.reports.status_parts import (
 def status_now(state: d.Decided, model: Model | None, now: float, wall: float, live: Live | None = None) -> StatusNow:
     """The status at `now`, seconds on the journal's axis; `wall` is the same instant since 1970."""
     live = live or Live()
-    runs = tuple(run_now(x, now, live) for x in state.unfinished_runs())
+    runs = tuple(run_now(x, now, live, model, state) for x in state.unfinished_runs())
     found = [] if model is None else [_service(s, state, model, now, wall, runs, live) for s in model.services.values()]
     services = tuple(sorted(found, key=_worst_first))
     untold = [n.due for n in state.notices.values() if not notices.over(state, n.due)]
@@ -137,9 +138,14 @@ def _worst_first(s: ServiceNow) -> tuple[bool, int, str, int, str]:
     return (s.incident is None, WORST.index(s.condition), s.client, s.priority, s.id)
 
 
-def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
-    """A run as it stands at `now`."""
+def run_now(
+    run: d.Run, now: float, live: Live | None = None, model: Model | None = None, state: d.Decided | None = None
+) -> RunNow:
+    """A run as it stands at `now`. `model`, `state`: to leave out what it asked for that is over by now."""
     started = run.started
+    asks = list(started.asks)
+    if model is not None and state is not None:
+        asks = still_asked(Transaction(model, state, {}, now), run)
     unwatched = live is not None and not live.daemon
     seen_at = now - (live.silent_s or 0.0) if live is not None and unwatched else now
     steps = tuple(
@@ -161,7 +167,8 @@ def run_now(run: d.Run, now: float, live: Live | None = None) -> RunNow:
     elif current is not None and unwatched and ran_out(current, started.approval_expires_s, now):
         needs = f"approval, which nobody gave within {show_duration(started.approval_expires_s)}: it is not made"
     elif current is not None and current.kind.value == "approval" and run.approved is None:
-        needs = "approval: " + ("; ".join(started.asks) or current.evidence or "the service is in mode ask")
+        gone = "the reason for asking is gone" if started.asks else "the service is in mode ask"
+        needs = "approval: " + ("; ".join(asks) or current.evidence or gone)
         say, refuse = approving(run), f"bascule reject {run.id}"
     task = live.tasks.get((run.id, current.name)) if live and current else None
     shown = f"{task.host}: {task.name}: {task.status} {show_duration(task.took_s)}" if task else ""
@@ -204,7 +211,7 @@ def _service(
         for name in dict.fromkeys(service.healthy_when.checks())
         if verdicts.get(name) is Verdict.DOWN
     )
-    bad = seen.why if seen is not None and seen.why else on_record
+    bad = seen.why if seen is not None else on_record
     since = incident.episode_first_bad_at if incident is not None else seen.since if seen is not None else None
     for_s = None if since is None else max(0.0, now - since)
     judged = incident.judged if incident else None
@@ -228,7 +235,7 @@ def _service(
         evidence=judged.evidence if judged else "",
         tiers=tuple(_tiers(service, incident, state, left_s, live)) if incident else (),
         run=run,
-        engaged=tuple(t.move for t in service.ladder if t.move in state.engaged),
+        engaged=tuple(t.move for t in service.ladder if t.move in state.engaged and model.lasts(t.move)),
         notes=(
             *braked,
             *notes(service, found, state),

@@ -239,6 +239,7 @@ class Targets:
     def _move(self, service: str, move: Move, follow: bool) -> None:
         world = self.world
         if move.to is not None:
+            world.engaged.discard(move.undoes or "")
             world.start_at(service, move.to)
             if follow:
                 world.lead_to(service, move.to)

@@ -72,3 +72,15 @@ def test_answers_of_real_checks(workspace: Path, capsys: pytest.CaptureFixture[s
     assert check(workspace=workspace) == 1
     shown = capsys.readouterr().out
     assert "1 good, 1 bad, 1 no answer" in shown
+
+
+def test_a_check_that_nobody_here_can_ask_is_there_all_the_same(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`bascule ready` says to ask it: nobody is told then that there is none of this name."""
+    with (workspace / "checks" / "all.yml").open("a") as file:
+        file.write("- {name: far, hosts: here, probe: tcp, port: 22, vantage: branch}\n")
+    assert check("acme/far@here", workspace=workspace, as_json=True) == 1
+    row = json.loads(capsys.readouterr().out)["checks"][0]
+    told = "vantage acme/branch is not here (local), and tcp asks from here alone"
+    assert (row["check"], row["answer"], row["detail"]) == ("acme/far@here", "none", told)

@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
+from orchestrator.cli.validate import _alone_lines
+
 ROOT = Path(__file__).parents[2]
 SOUND = ROOT / "tests" / "bad_configs" / "base"
 
@@ -72,3 +74,9 @@ def test_editors_get_schemas_that_accept_what_is_sound() -> None:
         jsonschema.validate(yaml.safe_load((SOUND / file).read_text()), schemas[name])
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"services": {"erp": {"rtoo": "15m"}}}, schemas["services.yml"])
+
+
+def test_where_a_service_is_now_is_not_said_by_who_reads_files_alone() -> None:
+    """It may have moved since: its checks count for where it was when they fell."""
+    (told,) = _alone_lines("acme", {"shop": ["acme/hq"]})
+    assert told == "acme: no hosts, no via, in a mass failure counted for where their service is, at home acme/hq: shop"

@@ -90,6 +90,18 @@ def test_a_group_that_one_client_has_is_missed_for_the_other_and_no_slip(place: 
     assert f"playbooks/primary_isp.yml:1:10: {told}" in map(str, warnings)
 
 
+def test_a_play_whose_other_hosts_are_there_is_not_said_to_be_skipped(place: Path) -> None:
+    shutil.copytree(place / "inventories/acme", place / "inventories/bistro")
+    hosts = place / "inventories/bistro/hosts.yml"
+    hosts.write_text(hosts.read_text().replace("hq-edge:", "hq-gate:"))
+    (place / "playbooks/primary_isp.yml").write_text("- hosts: hq-edge:hq-app\n  tasks: []\n")
+    (place / "playbooks/backup_isp.yml").write_text("- hosts: hq\n  tasks: []\n")
+    faults, warnings = read(place)
+    assert faults == []
+    told = "hosts: there is no host or group 'hq-edge' in the inventory of client bistro: this play goes on without it"
+    assert f"playbooks/primary_isp.yml:1:10: {told}" in map(str, warnings)
+
+
 def test_hosts_of_a_computed_inventory_may_come_later(place: Path) -> None:
     (place / "inventories/acme/hosts.yml").unlink()
     script = place / "inventories/acme/hosts.sh"

@@ -12,10 +12,10 @@ from orchestrator.core.awareness.readiness import Lack, assess
 from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode, Model
+from orchestrator.core.model import Combine, Condition, Isolation, Mode, Model
 from orchestrator.core.rules.approving import alive
 from tests.core.stage import lab
-from tests.core.world import World, acme, check
+from tests.core.world import World, acme, all_of, book, check
 
 
 def told(world: World, lack: Lack, kind: NoticeKind = NoticeKind.CANNOT_SEE) -> list[TellPeople]:
@@ -453,3 +453,86 @@ def test_what_is_shown_of_a_check_that_is_not_answered_any_more_is_not_its_last_
     assert (
         world.engine.transaction(world.now).evidence("acme/ref") == "acme/ref: nothing heard lately (before that: good)"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "means"),
+    [
+        ("hq-off", "it cannot prove that acme/hq is out"),
+        ("hq-dark", "it cannot tell whether acme/hq is dark"),
+        ("hq-ready", "way back return-hq of acme/erp may not work"),
+        ("geo-handed-over", "it cannot prove that return-hq has handed over"),
+        ("hq-closed", "it cannot prove that acme/hq is isolated"),
+        ("odd", "nothing in the plan rests on it"),
+    ],
+)
+def test_what_rests_on_a_check_is_everything_that_asks_it_and_what_it_asks_it_for(name: str, means: str) -> None:
+    model = acme()
+    hq = replace(model.places["acme/hq"], isolate=Isolation(book("close_hq"), all_of("hq-closed")))
+    more = {x.id: x for x in (check("hq-closed"), check("odd"))}
+    world = World(replace(model, checks={**model.checks, **more}, places={**model.places, hq.id: hq}))
+    world.nothing(name)
+    world.run(20)
+    (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.CANNOT_ASK]
+    assert item.means == means
+
+
+def any_of_two() -> World:
+    """A service that is well while one of two checks is."""
+    model = acme()
+    health = Condition(Combine.ANY, ("acme/hq-internet", "acme/hq-ready"))
+    internet = replace(model.services["acme/hq-internet"], mode=Mode.OBSERVE, healthy_when=health)
+    world = World(replace(model, services={internet.id: internet}))
+    world.run(20)
+    return world
+
+
+def test_a_service_is_not_up_since_the_last_of_what_kept_it_up_went() -> None:
+    world = any_of_two()
+    world.bad("hq-ready")
+    world.run(100)
+    went_at = world.now
+    world.nothing("hq-internet")
+    world.run(60)
+    seen = sight(world.engine.transaction(world.now)).services["acme/hq-internet"]
+    assert seen.condition == "unknown"
+    assert seen.since == pytest.approx(went_at, abs=2.0)
+    world = any_of_two()
+    world.nothing("hq-ready")
+    world.run(100)
+    went_at = world.now
+    world.nothing("hq-internet")
+    world.run(60)
+    seen = sight(world.engine.transaction(world.now)).services["acme/hq-internet"]
+    assert (seen.condition, seen.since) == ("unknown", pytest.approx(went_at, abs=2.0))
+
+
+def test_what_is_bad_about_a_service_that_is_up_is_told_as_it_is_now() -> None:
+    world = any_of_two()
+    world.bad("hq-ready")
+    world.run(100)
+    seen = sight(world.engine.transaction(world.now)).services["acme/hq-internet"]
+    assert (seen.condition, seen.since, seen.check) == ("up", None, "")
+    bad = world.engine.rows["acme/hq-ready"].bad_streak
+    assert bad > 50
+    assert seen.why == (f"acme/hq-ready: bad ({bad} bad in a row)",)
+
+
+@pytest.mark.parametrize("lack", [Lack.TIER, Lack.DATA])
+def test_that_a_tier_could_not_be_taken_is_not_over_because_it_is_needed(lack: Lack) -> None:
+    """In an incident its own notices tell of the tiers: nobody is told meanwhile that it could be taken again."""
+    world = lab(Mode.OBSERVE)
+    if lack is Lack.TIER:
+        world.bad("geo-ready")
+    else:
+        world.measures["acme/geo-replica"] = {"data_age_s": 900.0}
+    world.run(100)
+    assert told(world, lack)
+    world.silent("erp-transaction")
+    world.run(300)
+    assert world.decided().open_incidents()
+    assert not told(world, lack, NoticeKind.SEES_AGAIN)
+    world.good("erp-transaction", "geo-ready")
+    world.measures["acme/geo-replica"] = {"data_age_s": 0.2}
+    world.run(100)
+    assert told(world, lack, NoticeKind.SEES_AGAIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +10,17 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.awareness.readiness import Lack, assess
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode
+from orchestrator.core.model import Mode, Move, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback
 from orchestrator.reports.status import status_now
 from orchestrator.shell.dry_run import plan_of
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.test_incident import returning
-from tests.core.world import World, acme
+from tests.core.world import World, acme, all_of, book
 
 
 def wait_of(world: World) -> failback.Wait | None:
@@ -313,3 +315,64 @@ def test_a_dry_run_tells_a_tier_that_was_not_made_from_one_that_failed_and_one_t
     word = e.WordSpoken("w", WordKind.FAILOVER, "Ada", "acme/erp")
     found = plan_of(world.engine, word, world.now, tmp_path, {})
     assert [(t.tier, t.state) for t in found.tiers] == [(1, "ineligible"), (2, "not made"), (3, "eligible")]
+
+
+def test_a_way_home_takes_back_the_move_that_it_undoes_too() -> None:
+    """Else the status says `by backup-isp` of a service that is home, and the next way back takes it back once more."""
+    world = lab()
+    home = replace(world.model.moves["acme/return-hq"], undoes="acme/backup-isp")
+    world.model = replace(world.model, digest="undoes", moves={**world.model.moves, home.id: home})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(10)
+    isp_a_dies(world)
+    world.run(60)
+    hq_loses_power(world)
+    world.run(1000)
+    assert (world.decided().services["acme/erp"].place, [*world.decided().engaged]) == ("acme/geo", ["acme/backup-isp"])
+    world.good("hq-internet", "isp-b-path", "erp-transaction", "hq-ready")
+    world.bad("hq-dark", "hq-off")
+    world.run(60)
+    assert world.say(WordKind.FAILBACK, "acme/erp", move="return-hq").accepted
+    world.run(60)
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+    assert not world.decided().engaged
+    assert world.say(WordKind.FAILBACK, "acme/erp").reason == Reason.AT_HOME.value
+
+
+def test_a_restart_is_over_when_it_is_done() -> None:
+    """It keeps nothing in place: the service is at home, and where it could not be restarted again that is told."""
+    model = acme(Mode.AUTO)
+    restart = Move(
+        "acme/restart", "acme", "restart", book("restart"), all_of("hq-internet"), viable_when=all_of("hq-ready")
+    )
+    internet = replace(model.services["acme/hq-internet"], ladder=(Tier(restart.id),), failback=())
+    world = World(
+        replace(model, moves={**model.moves, restart.id: restart}, services={**model.services, internet.id: internet})
+    )
+    world.effects["restart"] = lambda: world.good("hq-internet")
+    world.run(20)
+    world.silent("hq-internet")
+    world.run(60)
+    assert world.played == ["restart"]
+    assert not list(world.records(r.MoveEngaged))
+    for engaged in (False, True):  # as journals of before have it
+        if engaged:
+            world.decided().engaged[restart.id] = "r1"
+        status = status_now(world.decided(), world.model, world.now, 0.0)
+        assert next(s for s in status.services if s.id == internet.id).engaged == ()
+        assert world.say(WordKind.FAILBACK, internet.id).reason == Reason.AT_HOME.value
+    world.bad("hq-ready")
+    world.run(20)
+    lacks = [x.subject for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.TIER]
+    assert "acme/hq-internet tier 1" in lacks
+
+
+def test_a_move_in_place_that_is_in_effect_was_not_given_up() -> None:
+    """What it stands in for has failed, and it has not."""
+    world = lab()
+    isp_a_dies(world)
+    world.run(60)
+    assert world.decided().engaged
+    said = world.say(WordKind.FAILBACK, "acme/hq-internet").evidence
+    assert "given up" not in said
+    assert re.search(r"; against cooling down: acme/backup-isp was needed [\d:.]+s? ago, 15:00 wanted$", said), said

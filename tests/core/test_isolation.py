@@ -18,6 +18,7 @@ from orchestrator.core.state.decided import Run
 from orchestrator.core.state.fold import apply
 from orchestrator.reports.phases import episode_segments, totals
 from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
 from orchestrator.reports.story import Stories
 from orchestrator.shell.dry_run import plan_of
 from tests.core.stage import hq_loses_power, lab
@@ -310,6 +311,66 @@ def test_the_status_and_the_word_that_clears_say_what_is_still_cut_off() -> None
     assert "acme/hq was isolated by r1; it is opened again by hand" in notes
     answer = world.say(WordKind.CLEAR, "acme")
     assert answer.evidence == "clear: acme; still isolated, to be opened by hand: acme/hq (by r1)"
+
+
+@pytest.mark.parametrize(("proven", "opened"), [(True, True), (False, False), (False, True)])
+def test_that_a_place_is_still_cut_off_is_said_where_something_shows_it(proven: bool, opened: bool) -> None:
+    """Somebody has opened it by hand before they say that the suspicion is over; or nothing tells at all."""
+    world = suspected(isolating(proven=proven))
+    if opened:
+        world.bad("hq-closed")
+        world.run(10)
+    answer = world.say(WordKind.CLEAR, "acme")
+    told = "isolated, and nothing shows whether it still is, to be opened by hand: acme/hq (by r1)"
+    assert answer.evidence == f"clear: acme; {told}"
+
+
+def test_what_a_run_asked_for_and_is_over_by_now_is_not_what_it_waits_for() -> None:
+    """One suspicion of two is over: it asks for the other alone."""
+    world = isolating(Mode.ASK)
+    world.say(WordKind.SUSPECT, "acme/erp")
+    suspected(world)
+
+    def waits() -> str:
+        status = status_now(world.decided(), world.model, world.now, 0.0, Live(daemon=True))
+        return next(x.needs for x in status.runs if x.service == "acme/erp")
+
+    assert "acme/erp is in mode ask" in waits()
+    assert "Ada on acme:" in waits()
+    world.say(WordKind.CLEAR, "acme")
+    world.run(1)
+    assert "Ada on acme:" not in waits()
+    assert waits().startswith("approval: acme/erp is in mode ask; compromise suspected: Ada on acme/erp: a reason")
+
+
+def test_nobody_is_asked_for_what_needs_no_approval_any_more() -> None:
+    """The suspicion is over before the place is cut off: to say that an approval is needed would be false by then."""
+    world = isolating()
+    world.takes["close_hq"] = 8.0
+    world.say(WordKind.SUSPECT, "acme")
+    hq_loses_power(world)
+    world.run(6)
+    assert world.played == ["close_hq"]
+    world.say(WordKind.CLEAR, "acme")
+    world.run(30)
+    (run,) = erp_runs(world)
+    assert steps_of(run)[2:4] == [("preflight", "done"), ("approval", "skipped")]
+    assert not [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+
+
+def test_a_person_is_asked_for_what_is_still_to_be_approved() -> None:
+    """Of two suspicions the first is over while the place is being cut off."""
+    world = isolating()
+    world.takes["close_hq"] = 8.0
+    world.say(WordKind.SUSPECT, "acme")
+    world.say(WordKind.SUSPECT, "acme/erp")
+    hq_loses_power(world)
+    world.run(6)
+    world.say(WordKind.CLEAR, "acme")
+    world.run(30)
+    assert "Ada on acme/erp:" in asked(world)
+    assert "Ada on acme:" not in asked(world)
 
 
 def test_a_dry_run_says_that_it_would_be_isolated_first(tmp_path: Path) -> None:

@@ -528,3 +528,29 @@ def test_a_maintenance_has_an_end() -> None:
     for length_s in (float("inf"), float("nan"), 0.0, -1.0, True):
         answer = world.say(WordKind.MAINTENANCE, "acme/erp", for_s=length_s)
         assert not answer.accepted, length_s
+
+
+def test_a_controller_that_has_just_begun_does_not_say_that_no_reference_answers() -> None:
+    """Nobody has asked one yet: an incident's decisions are read by its client."""
+    world = lab(Mode.OBSERVE)
+    isp_a_dies(world)
+    world.run(20)
+    world.crash()
+    world.run(30)
+    world.start(same_boot=False)
+    world.run(10)
+    judged = [x.evidence for x in world.records(r.ServiceJudged) if x.reason is Reason.BLIND]
+    assert judged
+    assert set(judged) == {"vantage local: none of acme/ref, acme/ref2 has answered yet"}
+    world.silent("ref", "ref2")
+    world.run(20)
+    assert world.last(r.ServiceJudged).evidence == "vantage local: none of acme/ref, acme/ref2 answers"  # type: ignore[attr-defined]
+
+
+def test_what_is_waited_for_is_not_said_to_recover_while_nothing_is_done_for_it() -> None:
+    """It waits for a person's approval, or for something else itself."""
+    world = lab(Mode.ASK)
+    isp_a_dies(world)
+    world.run(10)
+    found = judged(world, Reason.DEPENDENCY_RECOVERING, "acme/erp")
+    assert found.evidence == "acme/hq-internet comes first (i1)"

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.awareness.readiness import Lack, assess
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding import incident
 from orchestrator.core.events import WordKind
@@ -307,3 +308,37 @@ def test_who_sees_it_down_is_told_as_of_now() -> None:
     found = world.last(r.ServiceJudged)
     assert isinstance(found, r.ServiceJudged)
     assert (found.reason, "branch is blind" in found.evidence) == (Reason.NO_QUORUM, True)
+
+
+def lacks(world: World, lack: Lack) -> dict[str, str]:
+    """What follows from each thing of this kind that cannot be seen."""
+    return {x.subject: x.means for x in assess(world.engine.transaction(world.now)) if x.lack is lack}
+
+
+def test_of_a_blind_vantage_it_is_said_that_nothing_is_done_only_where_that_follows() -> None:
+    world = shop(*VANTAGES)
+    world.silent("ref-branch", "shop-branch")
+    world.run(20)
+    counts = "silence of acme/shop-branch counts for nothing"
+    assert lacks(world, Lack.BLIND) == {"branch": f"{counts}; acme/shop is judged by its other vantages"}
+    assert world.played == []
+    world.silent("shop-noc", "shop-paris")
+    world.run(20)
+    assert world.played == ["restart"], "and they do"
+    world.silent("ref-noc", "shop-noc")
+    world.run(60)
+    means = lacks(world, Lack.BLIND)
+    assert means["branch"] == f"{counts}; nothing is done automatically for acme/shop"
+    assert means["noc"].endswith("nothing is done automatically for acme/shop")
+
+
+def test_a_silent_service_is_said_to_stay_unknown_only_where_no_vantage_of_it_has_a_reference() -> None:
+    world = shop(*VANTAGES)
+    without = {name: c for name, c in world.model.checks.items() if name != "acme/ref-branch"}
+    world.model = replace(world.model, digest="one fewer", checks=without)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.run(20)
+    assert lacks(world, Lack.NO_REFERENCE) == {"branch": "silence of acme/shop-branch takes nothing down"}
+    world.silent("shop-noc", "shop-branch", "shop-paris")
+    world.run(20)
+    assert world.played == ["restart"]

@@ -275,6 +275,27 @@ class TestRequests:
         seen = await ask("http", url=url, redirects=3)
         assert (seen.answer, "too many redirects" in seen.detail, len(heard)) == (Answer.BAD, True, 4), seen.detail
 
+    async def test_of_a_place_that_was_led_to_it_is_told_what_that_place_did(
+        self, ask: Ask, serve: Serve, deaf: int
+    ) -> None:
+        """The place that was asked for has answered; whether the other accepts or not is said of the other."""
+        begin, _ = await serve(f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{deaf}/\r\n\r\n".encode())
+        seen = await ask("http", url=begin, redirects=1, timeout_s=0.5)
+        told = f"redirected to 127.0.0.1:{deaf}: connected, no response within 0.5 s"
+        assert (seen.answer, seen.detail) == (Answer.SILENT, told)
+        with socket.socket() as full, contextlib.ExitStack() as waiting:  # whose queue takes nobody any more
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            for _ in range(4):
+                one = waiting.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(full.getsockname())
+            there = f"127.0.0.1:{full.getsockname()[1]}"
+            begin, _ = await serve(f"HTTP/1.1 302 Found\r\nLocation: http://{there}/\r\n\r\n".encode())
+            seen = await ask("http", url=begin, redirects=1, timeout_s=0.5)
+        told = f"redirected to {there}: no connection within 0.5 s"
+        assert (seen.answer, seen.detail) == (Answer.SILENT, told)
+
     async def test_to_no_web_address(self, ask: Ask, serve: Serve) -> None:
         url, _ = await serve(b"HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\n\r\n")
         seen = await ask("http", url=url, redirects=1)

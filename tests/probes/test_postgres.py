@@ -88,6 +88,9 @@ class TestJudging:
             ({"max_lag": "30s"}, state(), Answer.GOOD),
             ({"max_lag": "30s"}, state(receiver=None), Answer.BAD),
             ({"max_lag": "30s"}, state(receiver=None, replayed_at=None), Answer.NONE),
+            ({"streaming": True}, state(receiver=None, hidden=True), Answer.NONE),
+            ({"max_lag": "30s"}, state(receiver=None, hidden=True), Answer.NONE),
+            ({"max_lag": "90s"}, state(receiver=None, hidden=True), Answer.GOOD),
             ({"max_lag_bytes": 10}, state(replayed=400.0), Answer.BAD),
             ({"max_lag_bytes": 100}, state(replayed=400.0), Answer.GOOD),
             ({"query": "SELECT 1", "expect": "1"}, state(value="2"), Answer.BAD),
@@ -199,6 +202,9 @@ class TestRealServers:
         seen = await ask("postgres", target="127.0.0.1", port=standby.port, user="stranger", dbname="postgres")
         assert seen.answer is Answer.GOOD
         assert seen.measures["data_age_s"] > 0
+        assert seen.detail.startswith("standby, whether it streams is not known (that needs pg_monitor), data "), seen
+        asked = await ask("postgres", target="127.0.0.1", port=standby.port, user="stranger", streaming=True)
+        assert asked.answer is Answer.NONE, "nobody has seen that it does not stream"
 
     async def test_the_authors_query(self, ask: Ask, pair: Pair) -> None:
         where: dict[str, Any] = {"target": "127.0.0.1", "port": pair[0].port, "user": "watcher"}

@@ -51,6 +51,18 @@ class TestLogin:
         seen = await ask("ssh", **where(sshd, command="sleep 60"), timeout_s=4.0)
         assert (seen.answer, "did not end" in seen.detail) == (Answer.BAD, True), seen.detail
 
+    async def test_a_host_that_greets_and_says_no_more_has_greeted(self, ask: Ask, sshd: Login) -> None:
+        async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+            await asyncio.sleep(60)
+
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        seen = await ask("ssh", **where(sshd, port=port, check_host_key=False), timeout_s=1.0)
+        server.close()
+        told = f"127.0.0.1 port {port}: connected and greeted, no SSH session in time"
+        assert (seen.answer, seen.detail) == (Answer.SILENT, told)
+
     async def test_much_output_does_not_block(self, ask: Ask, sshd: Login) -> None:
         seen = await ask("ssh", **where(sshd, command="head -c 20000 /dev/zero | tr '\\0' x", match="^x+$"))
         assert seen.answer is Answer.GOOD, seen.detail

@@ -15,6 +15,7 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import AttemptEnd, ConfigurationLoaded, WordKind
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
+from orchestrator.journal import slices
 from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, zoned
 from orchestrator.reports.page import page
@@ -26,7 +27,7 @@ from orchestrator.reports.story import Stories
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import plain
 from tests.core.stage import hq_loses_power, lab
-from tests.core.world import World
+from tests.core.world import World, all_of
 from tests.reports.sample import FAILOVER, WALL, K, Tape, Written, approve, asked_act, first_act, second_act
 
 ASKING = (("preflight", K.PREFLIGHT), ("approval", K.APPROVAL), *FAILOVER[1:])
@@ -275,6 +276,22 @@ def test_the_rta_of_a_relapse_is_the_sum_of_its_phases_and_says_what_it_includes
     assert "of 2 outages (5.9s, 5.0s); it worked for 1:50.0 in between" in a.rta.source
     assert [round(x.seconds, 3) for x in a.outages] == [5.9, 5.0]
     assert a.rto_at_s == pytest.approx(bad - a.outages[0].seconds + 120.0 - (tape.now - 5.0 - 110.0 - 5.9))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_between_two_outages_it_worked_for_no_longer_than_somebody_looked(tape: Tape, restarted: bool) -> None:
+    """A controller that was away, or whose machine was: the last good answer is from before it, or forgotten."""
+    first_act(tape)
+    well_at = tape.now
+    tape.after(200.0)
+    bad = tape.now
+    last_good = None if restarted else well_at + 1.0
+    tape.after(2.0).write(r.IncidentReopened(tape.now, "i1", bad, "acme/hq", "no reply", last_good))
+    tape.after(3.0).write(r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 210.9))
+    a = told(tape, "i1")
+    assert "it worked for at most 3:20 in between" in a.rta.source
+    gap = "3:20" if restarted else "3:19"
+    assert f"the last good answer came {gap} before the first bad one: whether it worked then is not known" in a.remarks
 
 
 def test_the_status_counts_the_present_outage_and_says_what_came_before(tape: Tape) -> None:
@@ -832,3 +849,33 @@ def test_a_tier_that_was_not_viable_when_it_was_judged_is_not_told_as_if_it_was_
     tier = next(t for s in now.services if s.id == "acme/erp" for t in s.tiers if t.tier == 1)
     assert (tier.state, tier.reason) == ("ineligible", "not viable")
     assert tier.evidence.endswith("; by now its preconditions hold")
+
+
+def test_a_report_read_near_what_is_told_says_the_same_of_the_rto() -> None:
+    """Of a check that was well long before, nothing is read; another that flaps has filled the journal since."""
+    world = lab(Mode.ASK, rto_s=60.0, healthy_when=all_of("erp-transaction", "hq-ready"))
+    for _ in range(150):
+        world.bad("geo-handed-over")
+        world.run(5)
+        world.good("geo-handed-over")
+        world.run(5)
+    hq_loses_power(world)
+    world.run(20)
+    (run,) = world.decided().unfinished_runs()
+    assert world.say(WordKind.APPROVE, run.id).accepted
+    world.takes["geo-site"] = 300.0
+    world.run(10)
+    world.good("erp-transaction")
+    world.run(120)
+    entries = [Written(n, at, WALL + at, 1, records) for n, (at, records) in enumerate(world.entries, 1)]
+    spans = slices.Spans()
+    for entry in entries:
+        if slices.opens_or_ends(entry.records):
+            spans.add(entry.seq, entry.records)
+    read = slices.plan([x.seq for x in entries if slices.is_told(x.records)], spans, len(entries))
+    assert len(entries) > sum(last - first + 1 for first, last in read) + 50
+    for chosen in (entries, [x for x in entries if slices.within(read, x.seq)]):
+        stories = Stories(lambda _digest: world.model).read(chosen)
+        story = next(x for x in stories.stories.values() if x.service == "acme/erp")
+        a = account(story, stories.clock, world.now)
+        assert (a.state, a.rto_met) == ("open", None)

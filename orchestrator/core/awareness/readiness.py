@@ -30,7 +30,7 @@ from enum import StrEnum
 from orchestrator.core.durations import NAMED, counted, named, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import USABLE, blamed
-from orchestrator.core.model import Check, Service
+from orchestrator.core.model import Check, Condition, Move, Service
 from orchestrator.core.records import Verdict
 from orchestrator.core.rules import ladder, policy
 from orchestrator.core.state.decided import covers
@@ -104,12 +104,15 @@ def over(tx: Transaction, lack: Lack, subject: str) -> bool:
             return False
         good = row.last_answer is Answer.GOOD
         return good if lack in (Lack.LOGIN, Lack.REFERENCE) else row.last_answer is not Answer.NONE
-    if lack is Lack.TIER:
+    if lack in (Lack.TIER, Lack.DATA):  # in an incident it is off the list, and as it was
         name, _, number = subject.rpartition(" tier ")
         service = tx.model.services.get(name)
         if service is None or int(number) > len(service.ladder):
             return True
-        return tx.says(tx.model.moves[service.ladder[int(number) - 1].move].viable_when) is not Verdict.UNKNOWN
+        tier = service.ladder[int(number) - 1]
+        move = tx.model.moves[tier.move]
+        viable = move.viable_when is None or tx.says(move.viable_when) in USABLE
+        return viable if lack is Lack.TIER else ladder.data_loss(tx, service, move, tier.accept_loss_s) is None
     return True
 
 
@@ -177,7 +180,7 @@ def _vantages(tx: Transaction) -> Iterator[Item]:
 def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services: tuple[str, ...]) -> Item:
     references = tx.references(vantage)
     since = blind_since(tx, vantage)
-    rows = [tx.rows().get(c) for c in references]
+    rows = (tx.rows().get(c) for c in references)
     good = [row.last_good_at for row in rows if row is not None and row.last_good_at is not None]
     seen = max(good, default=-1.0) >= watched_since(tx, references)[0]
     theirs = [c for c in references if tx.model.checks[c].client == client]
@@ -186,9 +189,12 @@ def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services:
     told += [f"nor do {more} of other clients"] if more else []
     evidence = f"no reference answers: {'; '.join(told)}"
     evidence += "" if seen else f"; none has answered since {watched_since(tx, references)[1]}"
-    counts = f"silence of {named(own)} counts for nothing; " if own else ""
-    acts = f"nothing is done automatically for {named(services)}" if services else "nothing is known from there"
-    means = counts + acts
+    stuck = [x for x in services if _too_few(tx, tx.model.services[x])]
+    others = [x for x in services if x not in stuck]
+    means = [f"silence of {named(own)} counts for nothing"] if own else []
+    means += [f"nothing is done automatically for {named(stuck)}"] if stuck else []
+    means += [f"{named(others)} is judged by its other vantages"] if others else []
+    means += [] if services else ["nothing is known from there"]
     return _item(
         tx,
         Lack.BLIND,
@@ -196,7 +202,7 @@ def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services:
         vantage,
         since,
         evidence,
-        means,
+        "; ".join(means),
         shlex.join(["bascule", "check", *theirs[:1]]),
         services,
     )
@@ -204,7 +210,8 @@ def _blind(tx: Transaction, vantage: str, client: str, own: list[str], services:
 
 def _no_reference(tx: Transaction, vantage: str, client: str, services: tuple[str, ...], own: list[str]) -> Item:
     evidence = f"no check made from vantage {vantage} is a reference"
-    means = f"silence of {named(own)} takes nothing down: a silent {services[0]} stays unknown"
+    lone = [s for s in services if not any(map(tx.references, policy.vantages_of(tx, tx.model.services[s])))]
+    means = f"silence of {named(own)} takes nothing down" + (f": a silent {lone[0]} stays unknown" if lone else "")
     say = "bascule validate"
     return _item(tx, Lack.NO_REFERENCE, client, vantage, None, evidence, means, say, services)
 
@@ -226,15 +233,21 @@ def _is_down(tx: Transaction, check: str) -> bool:
     return row is not None and row.verdict is Verdict.DOWN
 
 
+def _too_few(tx: Transaction, service: Service) -> bool:
+    """Whether too few of its vantages see anything for something to be done for it automatically."""
+    sighted = [v for v in policy.vantages_of(tx, service) if not tx.blind(v)]
+    return len(sighted) < policy.needed(tx, service)
+
+
 def _quorums(tx: Transaction) -> Iterator[Item]:
     for service in tx.model.services.values():
         vantages = policy.vantages_of(tx, service)
         if len(vantages) < 2:
             continue
-        need = max(2, tx.limits(service.client).quorum or len(vantages) // 2 + 1)
-        blind = sorted((blind_since(tx, v), v) for v in vantages if tx.blind(v))
-        if len(vantages) - len(blind) >= need:
+        if not _too_few(tx, service):
             continue
+        need = policy.needed(tx, service)
+        blind = sorted((blind_since(tx, v), v) for v in vantages if tx.blind(v))
         since = blind[len(vantages) - need][0]
         evidence = f"{len(vantages) - len(blind)} of {len(vantages)} vantages see anything, {need} are needed"
         evidence += f"; blind: {named(v for _, v in blind)}"
@@ -279,24 +292,29 @@ def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]
     means = []
     if seen:
         means.append(f"it cannot tell whether {named(seen)} is down")
-    tiers, where = [], []
+    ways, where, listed = list[str](), list[str](), set[str]()  # moves that some service has
     for service in tx.model.services.values():
         if service.client != check.client:
             continue
-        for number, tier in enumerate(service.ladder, start=1):
-            move = tx.model.moves[tier.move]
-            asked = [c for x in (move.viable_when, move.verify, move.done_when) if x is not None for c in x.checks()]
-            if check.id in asked or check.id == move.data_age or move.id in check.needed_by:
-                tiers.append(f"tier {number} {move.name} of {service.id}")
+        tiers = [(f"tier {number}", tier.move) for number, tier in enumerate(service.ladder, start=1)]
+        for rung, name in (*tiers, *(("way back", name) for name in service.failback)):
+            listed.add(name)
+            if check.id in _asked_by(tx.model.moves[name]) or name in check.needed_by:
+                ways.append(f"{rung} {tx.model.moves[name].name} of {service.id}")
                 where.append(service.id)
-    ways_back = [m for m in check.needed_by if m not in {t.move for s in tx.model.services.values() for t in s.ladder}]
-    if tiers:
-        means.append(f"{named(tiers)} may not work")
-    if ways_back:
-        means.append(f"{named(ways_back)} may not work")
-    fenced = [p.id for p in tx.model.places.values() if p.client == check.client and _proves(p, check.id)]
-    if fenced:
-        means.append(f"it cannot prove that {named(fenced)} is out")
+    ways += [name for name in check.needed_by if name not in listed]
+    if ways:
+        means.append(f"{named(ways)} may not work")
+    places = [p for p in tx.model.places.values() if p.client == check.client]
+    fences = [(p.id, p.fence) for p in places if p.fence is not None]
+    handed = [(m.name, m.hand_over) for m in tx.model.moves.values() if m.hand_over and m.client == check.client]
+    told = (
+        ("prove that {} is out", [x for x, fence in fences if _asks(fence.proven_when, check)]),
+        ("tell whether {} is dark", [x for x, fence in fences if _asks(fence.dark_when, check)]),
+        ("prove that {} is isolated", [p.id for p in places if p.isolate and _asks(p.isolate.proven_when, check)]),
+        ("prove that {} has handed over", [x for x, fence in handed if _asks(fence.proven_when, check)]),
+    )
+    means += [f"it cannot {what.format(named(found))}" for what, found in told if found]
     if check.reference:
         means.append(f"vantage {check.vantage} may be blind without it")
     if not means:
@@ -304,12 +322,14 @@ def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]
     return tuple(dict.fromkeys((*seen, *where))), means
 
 
-def _proves(place: object, check: str) -> bool:
-    fence = getattr(place, "fence", None)
-    if fence is None:
-        return False
-    asked = [*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when is not None else ())]
-    return check in asked
+def _asked_by(move: Move) -> list[str]:
+    """What a move asks on its way, but for the proof that a place has handed over."""
+    asked = [c for x in (move.viable_when, move.verify, move.done_when) if x is not None for c in x.checks()]
+    return [*asked, *([move.data_age] if move.data_age else [])]
+
+
+def _asks(condition: Condition | None, check: Check) -> bool:
+    return condition is not None and check.id in condition.checks()
 
 
 # ---- tiers
@@ -324,7 +344,8 @@ def _tiers(tx: Transaction) -> Iterator[Item]:
         for number, tier in enumerate(service.ladder, start=1):
             move = tx.model.moves[tier.move]
             there = move.to is not None and move.to == state.place
-            if there or (move.leaves and state.place not in move.leaves) or move.id in tx.decided.engaged:
+            engaged = move.id in tx.decided.engaged and tx.model.lasts(move.id)
+            if there or (move.leaves and state.place not in move.leaves) or engaged:
                 continue
             subject, say = f"{service.id} tier {number}", f"bascule failover {service.id} --move {move.name} --dry-run"
             means = f"tier {number} {move.name} of {service.id} cannot run"

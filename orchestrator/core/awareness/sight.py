@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from orchestrator.core.awareness import readiness
 from orchestrator.core.awareness.readiness import Item
 from orchestrator.core.health.diagnosis import blamed
-from orchestrator.core.model import Service
+from orchestrator.core.model import Combine, Condition, Service
 from orchestrator.core.records import Verdict
 from orchestrator.core.rules.approving import consequences
 from orchestrator.core.transaction import Transaction, blind_since
@@ -22,7 +22,7 @@ NAMED = 5  # failing checks of one service, so many with their evidence
 
 @dataclass(frozen=True, slots=True)
 class ServiceSeen:
-    """One service. `why`: the checks behind a condition that is not up, with evidence; `since` of the oldest one."""
+    """One service. `why`: the checks that are not up, with evidence; `since` when its condition is not up."""
 
     condition: str
     why: tuple[str, ...] = ()
@@ -55,7 +55,8 @@ def sight(tx: Transaction) -> Sight:
 def _seen(tx: Transaction, service: Service) -> ServiceSeen:
     condition = tx.health(service)
     if condition is Verdict.UP:
-        return ServiceSeen(condition.value)
+        bad = blamed(service.healthy_when, tx.verdict, Verdict.DOWN)
+        return ServiceSeen(condition.value, tuple(tx.evidence_of_down(c) for c in bad[:NAMED]))
     down = blamed(service.healthy_when, tx.verdict, Verdict.DOWN)
     other = blamed(service.healthy_when, tx.verdict, Verdict.UNKNOWN)
     limp = blamed(service.healthy_when, tx.verdict, Verdict.DEGRADED)
@@ -63,8 +64,19 @@ def _seen(tx: Transaction, service: Service) -> ServiceSeen:
     why = [tx.evidence_of_down(c) + _unheeded(tx, c) for c in names[:NAMED]]
     if len(names) > NAMED:
         why.append(f"and {len(names) - NAMED} more checks")
-    since = [at for c in names if (at := _since(tx, c)) is not None]
-    return ServiceSeen(condition.value, tuple(why), min(since, default=None), names[0] if names else "")
+    since = _so_since(tx, service.healthy_when, frozenset(names))
+    return ServiceSeen(condition.value, tuple(why), since, names[0] if names else "")
+
+
+def _so_since(tx: Transaction, condition: Condition, names: frozenset[str]) -> float | None:
+    """Since when as many of its terms are not up as it takes: of `any`, the last one. `names`: checks that are not."""
+    terms = condition.terms
+    found = [
+        _so_since(tx, t, names) if isinstance(t, Condition) else _since(tx, t) if t in names else None for t in terms
+    ]
+    known = sorted(at for at in found if at is not None)
+    need = len(terms) if condition.combine is Combine.ALL else 1 if condition.combine is Combine.ANY else condition.need
+    return known[min(len(terms) - need, len(known) - 1)] if known else None
 
 
 def _unheeded(tx: Transaction, check: str) -> str:

@@ -168,7 +168,7 @@ def _no_way_back(tx: Transaction, service: Service, word: WordSpoken) -> Refusal
     declared = ", ".join(service.failback) or "none"
     if named is not None and _move_id(service, named) not in service.failback:
         return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no way back {str(named)!r}; it has {declared}")
-    engaged = [t.move for t in service.ladder if t.move in tx.decided.engaged]
+    engaged = [t.move for t in service.ladder if t.move in tx.decided.engaged and tx.model.lasts(t.move)]
     stands = f"{service.id} is {state.stands}"
     stands += f", by {', '.join(engaged)}" if engaged else ""
     if engaged or state.taken_out or state.place != service.home:

@@ -12,6 +12,7 @@ from orchestrator.core.durations import counted, named, show_duration
 from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Move, Service
+from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Origin
 from orchestrator.core.rules import policy
 from orchestrator.core.state.decided import Run, covers
@@ -33,6 +34,16 @@ def consequences(tx: Transaction, run: Run) -> Iterator[str]:
     if run.execute is not None and not run.execute.over:
         yield from _lost(tx, service, move)  # else the data were opened already, as its steps tell
     yield from _at_work(tx, service)
+
+
+def still_asked(tx: Transaction, run: Run) -> list[str]:
+    """Of what a run asks a person for, what holds yet: a suspicion may be over, and the mode another."""
+    service = tx.model.services.get(run.started.service)
+    if service is None:
+        return list(run.started.asks)
+    now = [told.rpartition("; ")[0] or told for told in policy.asks(tx, service)]
+    its_own = (f"{service.id} is in mode ", f"{Reason.COMPROMISE_SUSPECTED.value}: ")  # the others are about places
+    return [x for x in run.started.asks if not x.startswith(its_own) or any(x.startswith(told) for told in now)]
 
 
 def held_back(tx: Transaction, run: Run) -> str:

@@ -62,12 +62,14 @@ def too_soon(decided: Decided, service: Service, now: float) -> Iterator[Wait]:
 
 
 def went_wrong(decided: Decided, service: Service, name: str) -> str:
-    """What speaks against this place, or move: it was given up, or a run that was to lead there failed."""
+    """What speaks against this place, or move: a place was given up, or a run that was to lead there failed; a move in
+    place was needed, since what it stands in for failed.
+    """
     own = [x for x in decided.runs.values() if x.started.service == service.id and x.ended is not None]
     for run in sorted(own, key=lambda x: x.ended.at if x.ended else 0.0, reverse=True):
         started, ok = run.started, (run.ended is not None and run.ended.ok) or run.verified_at is not None
         if ok and name == (started.from_place if started.to_place else started.move):
-            break
+            return f"{name} was {'given up' if started.to_place else 'needed'}"
         if not ok and name == started.to_place and run.execute is not None and run.execute.begun:
             return f"{run.id} to {name} failed"
     return f"{name} was given up"

@@ -40,15 +40,18 @@ def blind(tx: Transaction, service: Service) -> Finding | None:
     vantages = vantages_of(tx, service)
     if not all(tx.blind(v) for v in vantages):
         return None
-    told = (f"vantage {v}: {_none_answers(service.client, tx.references(v))}" for v in vantages)
+    told = (f"vantage {v}: {_none_answers(tx, service.client, tx.references(v))}" for v in vantages)
     return Finding(_in_doubt(tx, service), Reason.BLIND, "; ".join(told))
 
 
-def _none_answers(client: str, references: Sequence[str]) -> str:
+def _none_answers(tx: Transaction, client: str, references: Sequence[str]) -> str:
+    """Whoever has only just begun to ask cannot say that nobody answers."""
+    begun = any(tx.last_asked(name) >= tx.watched_since(name)[0] for name in references)
+    answers = "answers" if begun else "has answered yet"
     own = [name for name in references if is_of(client, name)]
     others = len(references) - len(own)
-    told = [f"none of {', '.join(own)} answers"] if own else []
-    return ", ".join([*told, *([f"none of {others} of other clients answers"] if others else [])])
+    told = [f"none of {', '.join(own)} {answers}"] if own else []
+    return ", ".join([*told, *([f"none of {others} of other clients {answers}"] if others else [])])
 
 
 def no_quorum(tx: Transaction, service: Service) -> Finding | None:
@@ -60,12 +63,18 @@ def no_quorum(tx: Transaction, service: Service) -> Finding | None:
     vantages = vantages_of(tx, service)
     if tx.incident(service) is None or len(vantages) < 2:
         return None
-    need = max(2, tx.limits(service.client).quorum or len(vantages) // 2 + 1)
+    need = needed(tx, service)
     seen = {v: Verdict.UNKNOWN if tx.blind(v) else _health_from(tx, service, v) for v in vantages}
     if sum(verdict is Verdict.DOWN for verdict in seen.values()) >= need:
         return None
     told = ", ".join(f"{v} {'is blind' if tx.blind(v) else f'sees it {seen[v].value}'}" for v in vantages)
     return Finding(_in_doubt(tx, service), Reason.NO_QUORUM, f"{need} of {len(vantages)} vantages needed: {told}")
+
+
+def needed(tx: Transaction, service: Service) -> int:
+    """How many of its vantages must each see something of the service down; of several one alone never triggers."""
+    several = len(vantages_of(tx, service))
+    return max(2, tx.limits(service.client).quorum or several // 2 + 1) if several > 1 else several
 
 
 def vantages_of(tx: Transaction, service: Service) -> list[str]:
@@ -181,7 +190,7 @@ def dependency_recovering(tx: Transaction, service: Service) -> Finding | None:
             open_ = other.judged is None or other.judged.decision in (Decision.ACT, Decision.WAIT)
             deciding = run is None and open_
             if moving or deciding:
-                return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} is recovering ({other.id})")
+                return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} comes first ({other.id})")
         elif incident is not None and tx.health(needed) is not Verdict.DOWN:
             asked = list(needed.healthy_when.checks())
             doubtful = [c for c in asked if tx.in_doubt(c)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.records import Verdict
 from orchestrator.core.state.decided import EVERYTHING, covers, isolated_places
 from orchestrator.core.transaction import Transaction
 
@@ -62,12 +63,24 @@ def goes_on(tx: Transaction, subject: str) -> str:
 
 
 def still_isolated(tx: Transaction, subject: str) -> str:
-    """What was cut off for this suspicion, and is only opened by hand."""
+    """What was cut off for this suspicion, and is only opened by hand; that it still is where its checks say so."""
     places = {
         place: run_id
         for service in tx.model.services
         if covers(subject, service)
         for place, run_id in isolated_places(tx.decided, service).items()
     }
-    told = ", ".join(f"{place} (by {run_id})" for place, run_id in sorted(places.items()))
-    return f"; still isolated, to be opened by hand: {told}" if told else ""
+    shown, told = {place for place in places if _is_cut_off(tx, place)}, ""
+    for what, those in (
+        ("still isolated", shown),
+        ("isolated, and nothing shows whether it still is", places.keys() - shown),
+    ):
+        listed = ", ".join(f"{place} (by {places[place]})" for place in sorted(those))
+        told += f"; {what}, to be opened by hand: {listed}" if listed else ""
+    return told
+
+
+def _is_cut_off(tx: Transaction, place: str) -> bool:
+    found = tx.model.places.get(place)
+    proof = found.isolate.proven_when if found is not None and found.isolate is not None else None
+    return proof is not None and tx.says(proof) is Verdict.UP

@@ -22,11 +22,12 @@ def playbook_done(
     if not step.traits.moves:
         return
     started, move = run.started, tx.model.moves.get(run.started.move)
+    stays = started.to_place is None
     if started.to_place and tx.decided.services[started.service].place != started.to_place:
         tx.record(r.PlacementChanged(tx.now(), started.service, started.from_place, started.to_place, run.id))
-    elif move is not None and move.undoes:
+    if move is not None and move.undoes and (stays or move.undoes in tx.decided.engaged):
         tx.record(r.MoveEngaged(tx.now(), move.undoes, False, run.id))
-    elif move is not None and move.to is None:
+    elif move is not None and stays and tx.model.lasts(move.id):
         tx.record(r.MoveEngaged(tx.now(), move.id, True, run.id))
 
 

@@ -13,7 +13,7 @@ from orchestrator.core.kinds import By
 from orchestrator.core.model import Condition, Fence, Json, Mode, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import ladder, policy
-from orchestrator.core.rules.approving import consequences
+from orchestrator.core.rules.approving import consequences, still_asked
 from orchestrator.core.rules.policy import Finding
 from orchestrator.core.runs import endings, looking
 from orchestrator.core.runs.plan import approving, beginning, changed, digest_as_started, facts_for, subject_of, work_of
@@ -68,6 +68,8 @@ def begin(tx: Transaction, run: Run, step: Step) -> bool:
 def _settled_before(tx: Transaction, run: Run, step: Step) -> bool:
     """Whether there is nothing left for the step to do, or it must not be done: then it is over already."""
     kind = step.traits
+    if kind.by is By.PERSON:
+        return _needs_no_approval(tx, run, step)
     if kind.isolates:
         return _needs_no_isolation(tx, run, step)
     if kind.takes_out:
@@ -334,7 +336,7 @@ def _ask_for_approval(tx: Transaction, run: Run) -> None:
     by_hand = f" (if you have made sure that {places[0]} cannot act: --fenced {places[0]})" if places else ""
     uncontained = [s for s in run.steps if s.traits.contains and s.state is r.StepState.FAILED]
     failed = [f"{s.name} FAILED: {s.evidence}" for s in uncontained]
-    why = "; ".join((*started.asks, *failed))
+    why = "; ".join((*still_asked(tx, run), *failed))
     does = list(consequences(tx, run))
     told = f". If approved: {'; '.join(does)}" if does else ""
     more = f"{why}{by_hand}{told}. To say no: {no}"
@@ -357,8 +359,7 @@ def approval(tx: Transaction, run: Run, step: Step) -> bool:
         reason = Reason.FENCED_BY_HAND if run.approved.fenced else Reason.APPROVED
         endings.finish(tx, run, step, r.StepState.DONE, reason, f"by {run.approved.who}")
         return True
-    if started.origin is r.Origin.AUTOMATIC and not _still_asks(tx, run):
-        endings.finish(tx, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "the reason for asking is gone")
+    if _needs_no_approval(tx, run, step):
         return True
     until = asked_at + started.approval_expires_s
     if tx.now() >= until:
@@ -367,6 +368,14 @@ def approval(tx: Transaction, run: Run, step: Step) -> bool:
         return True
     tx.wake(until)
     return False
+
+
+def _needs_no_approval(tx: Transaction, run: Run, step: Step) -> bool:
+    """Skip the question where nothing is to be asked any more: also before anybody is asked."""
+    gone = run.started.origin is r.Origin.AUTOMATIC and not _still_asks(tx, run)
+    if gone:
+        endings.finish(tx, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "the reason for asking is gone")
+    return gone
 
 
 def _to_be_isolated(tx: Transaction, run: Run) -> bool:
