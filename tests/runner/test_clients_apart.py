@@ -423,20 +423,20 @@ def _each_whom(twins: Twins) -> Iterator[str]:
 
 
 STORES: dict[str, Callable[[Twins], Awaitable[None]]] = {
-    "connections that ssh shares (ControlMaster)": by_ssh,
-    "Mitogen's connections, and which hosts could not be connected to": by_mitogen,
-    "connections to devices without a shell": to_devices,
-    "look-ups of logins under way": logins,
-    "facts, and the Python found on a host, where the author caches them": facts,
-    "what inventory plug-ins cache": what_inventories_cache,
-    "inventories as read": inventories,
-    "logins that `keep: true` keeps": kept_logins,
-    "look-ups of names under way": names,
-    "attempts": attempts_,
-    "spare worker, spare fork of the zygote": spares,
-    "epochs on targets": epochs,
-    "points of view, and what is said of them (references, blind)": points_of_view,
-    "known hosts": known_hosts,
+    "Connections that ssh shares (ControlMaster)": by_ssh,
+    "Mitogen's connections": by_mitogen,  # and which hosts could not be connected to
+    "Connections to devices without a shell": to_devices,
+    "Look-ups of logins under way": logins,
+    "Logins that `keep: true` keeps": kept_logins,
+    "Look-ups of names under way": names,
+    "Facts, and the Python found on a host": facts,
+    "What inventory plug-ins cache": what_inventories_cache,
+    "Inventories as read": inventories,
+    "Known hosts": known_hosts,
+    "Attempts": attempts_,
+    "Spare worker, spare fork of the zygote": spares,
+    "Epochs on targets": epochs,
+    "Vantages, and what is said of them": points_of_view,
 }
 
 
@@ -447,8 +447,9 @@ async def test_two_clients_never_meet_in(store: str, twins: Twins) -> None:
 
 def test_every_store_is_in_the_book_and_every_one_in_the_book_is_tried() -> None:
     page = (REPOSITORY / "docs" / "architecture.md").read_text()
-    table = page.partition("| what is kept | where | found by |")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| (.+?) \| ", table, re.MULTILINE) == list(STORES)
+    section = page.partition("## What is kept, and by what it is found")[2].partition("\n## ")[0]
+    kept = re.findall(r"^\* \*\*(.+?)\*\*", section, re.MULTILINE)
+    assert kept == list(STORES)
 
 
 # ---- beside the clients: all that decides where a connection leads
