@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core import tx as turns
+from orchestrator.core import transaction as turns
 from orchestrator.core.awareness import doubts
 from orchestrator.core.deciding import incident
 from orchestrator.core.events import Observed
