@@ -84,7 +84,7 @@ def test_a_restart_that_nothing_takes_back_may_be_done_again() -> None:
     world.hears(e.ConfigurationLoaded(replace(world.model, digest="no way back", moves=moves, services=services)))
     isp_a_dies(world)
     world.run(30)
-    assert world.decided().engaged
+    assert not world.decided().engaged
     assert assessed(world, "backup-isp").reason is Reason.TIER_CHOSEN
 
 

@@ -333,7 +333,7 @@ def test_what_stands_on_a_recovering_service_waits_for_it() -> None:
     world = lab()
     isp_a_dies(world)
     world.run(5)
-    assert judged(world, Reason.DEPENDENCY_RECOVERING).evidence.startswith("acme/hq-internet is")
+    assert judged(world, Reason.DEPENDENCY_RECOVERING).evidence == "acme/hq-internet comes first (i1)"
     world.run(30)
     assert world.played == ["backup-isp"]
 
