@@ -212,13 +212,13 @@ async def test_an_inventory_that_answers_again_puts_no_edited_file_in_force(
         book.write_text(text + "    - ansible.builtin.debug: {msg: half a thought}\n")
         answers.touch()
         for _ in range(80):
-            await asyncio.sleep(0.1 if controller.beside.stale else 0.0)
+            await asyncio.sleep(0.1 if controller.files.beside.stale else 0.0)
         assert controller.shell.engine.model.digest == digest
         assert not ran.exists()
         program.write_text(said)
         book.write_text(text)
         async with asyncio.timeout(30.0):
-            while controller.beside.stale:  # noqa: ASYNC110  (the daemon's own time)
+            while controller.files.beside.stale:  # noqa: ASYNC110  (the daemon's own time)
                 await asyncio.sleep(0.1)
         assert controller.shell.engine.model.digest == digest
     finally:
