@@ -273,7 +273,7 @@ def test_judging_never_raises(text: str, number: int, size: float, flag: bool) -
         "http": [Responded(number, text, size, {text: text}, flag)],
         "dns": [Resolved(text, (text,) * (number % 3), size)],
         "ssh": [Ran(number if flag else None, text, text, size, text)],
-        "postgres": [State(flag, size, size, *([size] * 3), text, *([size] * 4), text)],
+        "postgres": [State(flag, size, size, *([size] * 3), text, flag, *([size] * 4), text)],
         "aws": [
             Instances({text: text}, size),
             Newest(text if flag else None, size, size, flag, size),

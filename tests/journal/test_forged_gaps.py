@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     """A journal of a hundred entries."""
     found = tmp_path / "journal.db"
     journal = SqliteJournal(found)
-    lease = journal.acquire("noc", 0.0, 20.0)
+    lease = journal.acquire("noc", 20.0)
     assert isinstance(lease, Lease)
     for n in range(1, COUNT + 1):
         journal.append(lease, float(n), float(n), [StepBegan(float(n), "r1", "execute", n)], {})
@@ -124,7 +124,7 @@ def test_what_was_written_anew_before_a_gap_is_not_said_to_be_what_it_was(path: 
 def test_what_was_let_go_of_before_the_head_was_kept_is_covered_by_it(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path)
-    lease = journal.acquire("noc", 0.0, 20.0)
+    lease = journal.acquire("noc", 20.0)
     assert isinstance(lease, Lease)
     gone = 0
     for _ in range(3):
