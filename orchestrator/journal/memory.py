@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from orchestrator.core.codec import CodecError, dumps, loads
+from orchestrator.core.codec import dumps, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
 from orchestrator.journal import chain, slices, thinning
@@ -120,7 +120,7 @@ class MemoryJournal:
                 entry = Entry(self.last_seq() + 1, x.at, x.wall, lease.epoch, tuple(x.records), dict(x.rows), said)
                 entries.append(self._add(entry))
             kept = [_bytes_of(x.rows) for x in drafts]
-        except CodecError:
+        except BaseException:
             del self._links[before:]
             raise
         for rows in kept:
@@ -244,7 +244,8 @@ class MemoryJournal:
         """Let go of what nobody needs, below the oldest checkpoint."""
         told = self._plan()
         bound = {seq for (kind, _), (_, seq) in self._binds.items() if kind is not Bound.CHECKPOINT}
-        oldest = min(self.checkpoints, default=0) if below is None else min(below, *self.checkpoints, self.last_seq())
+        oldest = min(self.checkpoints, default=0)
+        oldest = oldest if below is None else min(oldest, below)
         entries = [chain.entry_of(body) for seq, body, _ in self._links if seq < oldest]
         quiet = [e for e in entries if e.at < before and e.seq not in bound and not slices.within(told, e.seq)]
         for at in range(0, len(quiet), thinning.BLOCK):

@@ -38,7 +38,7 @@ def kind_of(workspace: Path) -> str:
 
 def has_journal(workspace: Path) -> bool:
     """Whether there is one, readable or not."""
-    return STORES[kind_of(workspace)].is_there(workspace)
+    return any(store.is_there(workspace) for store in STORES.values())
 
 
 def open_journal(workspace: Path) -> Journal:

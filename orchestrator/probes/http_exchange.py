@@ -134,7 +134,11 @@ class Exchange(Connected[Any]):
     def _talk(self, sock: socket.socket, rtt_s: float) -> None:
         self._reached, self._days_left = True, None
         if self._first is None and self._question.options.redirects:
-            self._first = where(sock.getpeername()[0])
+            try:
+                self._first = where(sock.getpeername()[0])
+            except OSError:  # it was open, and has no other end any more
+                self._fail(Refusal("connection: closed as soon as it was open"))
+                return
         if not self._place.secure:
             self._write()
             return

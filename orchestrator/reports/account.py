@@ -331,9 +331,8 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
         state = _tier_state(story, last, over)
         reason, evidence = last.reason.value, last.evidence
         unjudged = last.state is r.TierState.RUNNING and state == r.TierState.WAITING.value
-        if (
-            (state == STOPPED or unjudged) and mine and mine[-1].ended is not None
-        ):  # why it was chosen says nothing of its end
+        if (state == STOPPED or unjudged) and mine and mine[-1].ended is not None:
+            # why it was chosen says nothing of its end
             reason, evidence = mine[-1].ended.reason.value, mine[-1].ended.evidence
         if now and move not in now:
             evidence = f"{evidence}; no tier of the present ladder"

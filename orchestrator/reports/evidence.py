@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
@@ -42,6 +43,8 @@ class Standing(StrEnum):
 
 RANK = list(Standing)
 Told = tuple[Story, RunStory]
+Rested = Callable[[str, str, str], Basis]
+"""Of a configuration's digest, a service and a move: what a proof of that move rested on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +95,19 @@ class TierEvidence:
 
 def evidence(stories: Stories, model: Model, now: float, wants: Callable[[str], bool]) -> list[TierEvidence]:
     """Every tier of the services that are wanted, worst service first. `now`: on the journal's axis."""
-    runs = [(story, run) for story in stories.stories.values() for run in story.runs]
+    runs: dict[tuple[str, str], list[Told]] = {}
+    for story in stories.stories.values():
+        for run in story.runs:
+            runs.setdefault((run.started.service, run.started.move), []).append((story, run))
+    rested = cache(lambda digest, service, move: basis(stories.model_of(digest), service, move))
     found = []
     for service in model.services.values():
         if wants(service.id):
             rungs = enumerate(service.ladder, 1)
-            tiers = [_tier(stories, model, service, n, tier.move, runs, now) for n, tier in rungs]
+            tiers = [
+                _tier(stories, model, service, n, x.move, runs.get((service.id, x.move), []), rested, now)
+                for n, x in rungs
+            ]
             found.append(tiers or [_without_a_ladder(service)])
     return [tier for tiers in sorted(found, key=_worst_first) for tier in tiers]
 
@@ -125,19 +135,19 @@ def _tier(
     tier: int,
     move: str,
     runs: list[Told],
+    rested: Rested,
     now: float,
 ) -> TierEvidence:
     clock = stories.clock
-    mine = [(s, x) for s, x in runs if (x.started.service, x.started.move) == (service.id, move)]
-    tried = sorted(mine, key=lambda x: x[1].started.at)
+    tried = sorted(runs, key=lambda x: x[1].started.at)
     verified = [(s, x) for s, x in tried if claims.verified_at(x) is not None and x.ended is not None and x.ended.ok]
     in_force = basis(model, service.id, move)
-    holding = [(s, x) for s, x in verified if not changed(_then(stories, x), in_force)]
+    holding = [(s, x) for s, x in verified if not changed(_then(rested, x), in_force)]
     rows = (holding or verified)[-1:]
     proof = _proof(*rows[0], clock, now) if rows else None
     failed = _failed_after(tried, rows[0][1] if rows else None)
-    void = () if holding or not rows else changed(_then(stories, rows[0][1]), in_force)
-    rto, said, since = _rto(proof, void, failed, stories, rows[0][1] if rows else None, in_force)
+    void = () if holding or not rows else changed(_then(rested, rows[0][1]), in_force)
+    rto, said, since = _rto(proof, void, failed, stories, rows[0][1] if rows else None, rested)
     rpo, rpo_said = _rpo(service, model, move, proof, rto)
     spent = [_took_s(x) for _, x in holding]
     return TierEvidence(
@@ -151,9 +161,9 @@ def _tier(
     )  # fmt: skip
 
 
-def _then(stories: Stories, run: RunStory) -> Basis:
+def _then(rested: Rested, run: RunStory) -> Basis:
     """What the run rested on."""
-    return basis(stories.model_of(run.started.configuration), run.started.service, run.started.move)
+    return rested(run.started.configuration, run.started.service, run.started.move)
 
 
 def _proof(story: Story, run: RunStory, clock: WallClock, now: float) -> Proof:
@@ -185,7 +195,7 @@ def _rto(
     failed: RunStory | None,
     stories: Stories,
     run: RunStory | None,
-    in_force: Basis,
+    rested: Rested,
 ) -> tuple[Standing, str, float | None]:
     """How it stands, why, and since when."""
     if proof is None or run is None:
@@ -193,7 +203,7 @@ def _rto(
     if failed is not None:
         return (Standing.UNPROVEN, *_unproven(failed, stories.clock))
     if void:
-        return Standing.VOID, f"changed since {proof.run}: {', '.join(void)}", _void_since(stories, run, in_force)
+        return Standing.VOID, f"changed since {proof.run}: {', '.join(void)}", _void_since(stories, run, rested)
     if proof.rta.seconds is not None:
         at_most = "at most " if proof.rta.at_most else ""
         return Standing.MEASURED, f"RTA {at_most}{precise(proof.rta.seconds)} in {proof.incident}", proof.wall
@@ -247,13 +257,12 @@ def _failed_after(tried: list[Told], proven: RunStory | None) -> RunStory | None
     return later[-1] if later else None
 
 
-def _void_since(stories: Stories, run: RunStory, in_force: Basis) -> float | None:
+def _void_since(stories: Stories, run: RunStory, rested: Rested) -> float | None:
     """When what differs from the proof was loaded: the beginning of the last stretch of models that differ from it."""
-    then = _then(stories, run)
+    then = _then(rested, run)
     began: float | None = None
     for at, digest in _later(stories, run):
-        model = stories.model_of(digest)
-        differs = bool(changed(then, basis(model, run.started.service, run.started.move)))
+        differs = bool(changed(then, rested(digest, run.started.service, run.started.move)))
         began = (at if began is None else began) if differs else None
     return None if began is None else stories.clock.wall(began)
 

@@ -701,6 +701,9 @@ def test_several_entries_are_written_all_of_them_or_none(world: World) -> None:
         with pytest.raises(CodecError):
             journal.append_all(lease, drafts)
         assert (journal.last_seq(), dict(journal.rows())) == (0, {})
+    with pytest.raises(TypeError):  # whatever is wrong with it
+        journal.append_all(lease, [drafts[0], Draft(2.0, 2.0, typing.cast(list[Record], None), {})])
+    assert (journal.last_seq(), dict(journal.rows())) == (0, {})
     assert [x.seq for x in journal.append_all(lease, [Draft(3.0, 3.0, [verdict(1)], {"a": 1})])] == [1]
 
 
@@ -772,7 +775,8 @@ class TestGrowth:
         lease = taken(journal)
         for n in range(1, 50):
             journal.append(lease, float(n), float(n), [verdict(n)], {})
-        assert sum(journal.thin(lease, before=1e9)) == 0
+        for below in (None, 40):
+            assert sum(journal.thin(lease, before=1e9, below=below)) == 0
         assert len(list(journal.entries())) == 49
 
     def test_reading_goes_on_from_an_entry_that_was_let_go_of(self, world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gzip
 import socket
 import ssl
@@ -295,6 +296,20 @@ class TestRequests:
             seen = await ask("http", url=begin, redirects=1, timeout_s=0.5)
         told = f"redirected to {there}: no connection within 0.5 s"
         assert (seen.answer, seen.detail) == (Answer.SILENT, told)
+
+    async def test_the_first_place_is_gone_before_it_is_known_who_it_was(
+        self, ask: Ask, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A peer that resets at once has no name any more: that is its answer, and not a question that hangs."""
+
+        def gone(_: socket.socket) -> str:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+        begin, _ = await serve(OK + b"\r\n")
+        monkeypatch.setattr(socket.socket, "getpeername", gone)
+        seen = await ask("http", url=begin, redirects=1)
+        assert seen.answer is Answer.BAD, seen.detail
+        assert "within" not in seen.detail
 
     async def test_to_no_web_address(self, ask: Ask, serve: Serve) -> None:
         url, _ = await serve(b"HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\n\r\n")

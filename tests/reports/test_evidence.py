@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.kinds import BESIDE
 from orchestrator.core.model import Model, Playbook
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.evidence import Standing, TierEvidence, evidence
@@ -82,6 +83,7 @@ def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
         ({"timeout_s": 77.0}, "the move geo-site"),
         ({"viable_when": None}, "what geo-site needs before it begins"),
         ({"prepare": Playbook("early.yml", "2" * 64)}, "its preparation early.yml"),
+        ({"finish": Playbook("late.yml", "2" * 64)}, "its finish late.yml"),
     ],
 )
 def test_what_it_rests_on_is_edited_and_it_is_void_since_then(tape: Tape, edit: dict[str, Any], told: str) -> None:
@@ -98,6 +100,15 @@ def test_what_it_rests_on_is_edited_and_it_is_void_since_then(tape: Tape, edit: 
     assert told in found[GEO].void
     assert found[GEO].rto_said.startswith("changed since r2: ")
     assert found["acme/backup-isp"].rto is Standing.MEASURED  # exactly its proofs
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_every_playbook_that_a_move_declares_is_part_of_its_proofs(name: str) -> None:
+    """A new kind of step that has one is part of them too."""
+    model = small_model()
+    move = replace(model.moves[GEO], **{name: Playbook("new.yml", "2" * 64)})
+    told = changed(basis(model, "acme/erp", GEO), basis(replace(model, moves={GEO: move}), "acme/erp", GEO))
+    assert [x for x in told if x.endswith(" new.yml")] == list(told)
 
 
 def test_the_same_move_of_another_service_proves_nothing(tape: Tape) -> None:
