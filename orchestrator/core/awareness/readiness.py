@@ -293,21 +293,22 @@ def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]
     if seen:
         means.append(f"it cannot tell whether {named(seen)} is down")
     ways, where, listed = list[str](), list[str](), set[str]()  # moves that some service has
-    for service in tx.model.services.values():
-        if service.client != check.client:
-            continue
-        tiers = [(f"tier {number}", tier.move) for number, tier in enumerate(service.ladder, start=1)]
-        for rung, name in (*tiers, *(("way back", name) for name in service.failback)):
-            listed.add(name)
-            if check.id in _asked_by(tx.model.moves[name]) or name in check.needed_by:
+    own = [(name, move) for name, move in tx.model.moves.items() if move.client == check.client]
+    asking = {*check.needed_by, *(name for name, move in own if check.id in _asked_by(move))}
+    served = [s for s in tx.model.services.values() if s.client == check.client] if asking else []
+    for service in served:
+        for number, name in enumerate((*(tier.move for tier in service.ladder), *service.failback), start=1):
+            if name in asking:
+                rung = f"tier {number}" if number <= len(service.ladder) else "way back"
                 ways.append(f"{rung} {tx.model.moves[name].name} of {service.id}")
                 where.append(service.id)
+                listed.add(name)
     ways += [name for name in check.needed_by if name not in listed]
     if ways:
         means.append(f"{named(ways)} may not work")
     places = [p for p in tx.model.places.values() if p.client == check.client]
     fences = [(p.id, p.fence) for p in places if p.fence is not None]
-    handed = [(m.name, m.hand_over) for m in tx.model.moves.values() if m.hand_over and m.client == check.client]
+    handed = [(move.name, move.hand_over) for _, move in own if move.hand_over]
     told = (
         ("prove that {} is out", [x for x, fence in fences if _asks(fence.proven_when, check)]),
         ("tell whether {} is dark", [x for x, fence in fences if _asks(fence.dark_when, check)]),
