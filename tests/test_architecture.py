@@ -81,6 +81,7 @@ JOINS: dict[str, str] = {
 }
 LONG: dict[str, str] = {
     "core/records.py": "the journal's vocabulary, one dataclass after another: it is looked up, not read through",
+    "core/reasons.py": "the table of named reasons, one row after another: it is looked up, not read through",
 }
 LINES_MAX = 400
 NO_NAMES = {"utils", "util", "manager", "managers", "common", "helpers", "helper", "base", "misc"}

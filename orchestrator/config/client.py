@@ -303,7 +303,7 @@ def _move(c: Compiler, name: str, shape: MoveShape) -> Move | None:
     path: Path_ = ("moves", name)
     what = f"move {name}"
     playbook = c.playbook(shape, path)
-    beside = {key: c.playbook(getattr(shape, key), (*path, key)) for key in BESIDE}
+    beside: dict[str, Any] = {key: c.playbook(getattr(shape, key), (*path, key)) for key in BESIDE}
     verify = c.condition(shape.verify, (*path, "verify"), f"{what}: verify")
     viable = c.condition(shape.viable_when, (*path, "viable_when"), f"{what}: viable_when")
     done = c.condition(shape.done_when, (*path, "done_when"), f"{what}: done_when")

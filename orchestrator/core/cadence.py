@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from orchestrator.core.commands import ProbeNow, UseCadence
+from orchestrator.core.deciding import drilling
 from orchestrator.core.health import detector
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.diagnosis import USABLE
@@ -103,6 +104,8 @@ def awaited(tx: Transaction) -> set[str]:
     found: set[str] = set()
     for unfinished in tx.decided.unfinished_runs():
         found.update(steps.awaited(tx, unfinished))
+    for drill in tx.decided.unfinished_drills():
+        found.update(drilling.awaited(tx, drill))
     for open_ in tx.decided.open_incidents():
         service = tx.model.services.get(open_.service)
         if service is None:

@@ -23,7 +23,8 @@ class RunPlaybook:
     `bascule_epoch`, `bascule_move`, `bascule_drill`, `bascule_deadline`, `bascule_place`, `bascule_from`, `bascule_to`.
     `beginning` tells the run from one that had the same id in another journal, or in a copy of this one: what is kept
     of that one's attempts says nothing of this one. Empty: not known. `workspace`: what its
-    epochs are known by on targets.
+    epochs are known by on targets. `simulated`: in check mode, as `ansible-playbook --check`. `stats`: answer with
+    what the playbook publishes by `set_stats`.
     """
 
     key: StepKey
@@ -34,6 +35,8 @@ class RunPlaybook:
     timeout_s: float
     beginning: str = ""
     workspace: str = ""
+    simulated: bool = False
+    stats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class NoticeKind(StrEnum):
     CANNOT_ACT = "cannot act"
     CANNOT_SEE = "cannot see"  # or reach, or do: see `readiness.py`
     SEES_AGAIN = "sees again"
+    DRILL_BEGAN = "drill began"
+    DRILL_ENDED = "drill ended"
 
 
 MUST_BE_HEARD = (

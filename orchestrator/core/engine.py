@@ -25,7 +25,7 @@ from orchestrator.core import records as r
 from orchestrator.core.awareness import doubts
 from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import Command, UseCadence
-from orchestrator.core.deciding import incident, words
+from orchestrator.core.deciding import drilling, incident, words
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.detectors import Detectors, Heard
 from orchestrator.core.model import Model, Service
@@ -246,6 +246,8 @@ class Engine:
             notices.repeat(tx)
             for unfinished in self.decided.unfinished_runs():
                 run.advance(tx, unfinished)
+            for drill in self.decided.unfinished_drills():
+                drilling.attend(tx, drill)
             news = not only_verdicts(tx.records)
             for service in services:
                 if not resting.has(service.id) or (news := news or len(tx.records) > before):
@@ -255,7 +257,8 @@ class Engine:
         else:
             last = [type(x).__name__ for x in tx.records[-6:]]
             raise Undecided(f"no rest after {ROUNDS} rounds; the last records: {', '.join(last)}")
-        resting.decided(services, tx.wake_at, awaited(tx), runs=bool(self.decided.unfinished_runs()))
+        going = bool(self.decided.unfinished_runs() or self.decided.unfinished_drills())
+        resting.decided(services, tx.wake_at, awaited(tx), runs=going)
 
     def _attend(self, tx: Transaction, service: Service) -> None:
         basis = tx.basis = Basis()

@@ -90,7 +90,7 @@ class StepEnded:
     """An attempt is over: nothing of it runs any more on this side.
 
     `detail` is the playbook's own error, with task and host; `tasks` its per-task times; `unguarded` the hosts that it
-    acted upon though no epoch could be kept there, each with why.
+    acted upon though no epoch could be kept there, each with why; `stats` what it published by `set_stats`.
     """
 
     key: StepKey
@@ -98,6 +98,7 @@ class StepEnded:
     detail: str = ""
     tasks: tuple[TaskTime, ...] = ()
     unguarded: tuple[str, ...] = ()
+    stats: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,14 @@ class WordKind(StrEnum):
     MAINTENANCE_END = "maintenance end"
     SUSPECT = "suspect"  # compromise suspected
     CLEAR = "clear"
+    DRILL = "drill"
+    DRILL_CANCEL = "drill cancel"
 
 
 OF_RUNS = (WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT)
-"""Their subject is a run; that of all others a service, a client or everything."""
+"""Their subject is a run; that of all others but these a service, a client or everything."""
+OF_DRILLS = (WordKind.DRILL_CANCEL,)
+"""Their subject is a drill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,8 @@ class Peer:
 class WordSpoken:
     """Something a named person said. `subject`: service id, run id, client, or `*` for all.
 
-    `options`: failover {move, fence: bool, override: [guard…]}; approve {fenced: place id}; maintenance {for_s}.
+    `options`: failover {move, fence: bool, override: [guard…]}; approve {fenced: place id}; maintenance {for_s}; drill
+    {move, kind, fence: bool, stays_s, within_s}.
     `named`: the name was given with the word, and not taken from the account that it came from.
     """
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from orchestrator.core.model import Condition, Fence, Isolation, Model, Move, Playbook
+from orchestrator.core.model import Condition, Fence, Isolation, Model, Move, Playbook, Rehearsal
 from orchestrator.core.reasons import Reason
 
 
@@ -28,6 +28,14 @@ class StepKind(StrEnum):
     EXECUTE = "execute"
     VERIFY = "verify"
     FINISH = "finish"
+    # of a rehearsal
+    SURVEY = "survey"  # what is at the target
+    SET_UP = "set up"
+    APART = "apart"  # that nothing of what serves can be reached from there
+    REHEARSE = "rehearse"
+    CONFIRM = "confirm"
+    CLEAN_UP = "clean up"
+    RESURVEY = "survey again"  # what is at the target now, which is what was there before
 
 
 class By(StrEnum):
@@ -100,6 +108,11 @@ class Subject:
         known = self.model.places.get(self.place or "")
         return known.isolate if known else None
 
+    @property
+    def rehearsal(self) -> Rehearsal | None:
+        """How the move is rehearsed, if its author says so."""
+        return self.move.rehearse
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -111,7 +124,9 @@ class Traits:
     for a person to weigh. `asks_first`: it asks the move's preconditions. `fences`: it takes its place out, or shows
     that it is out. `moves`: it is the move itself. `verifies`: it waits for what the move promises. `acts_at`: which
     of the place left and the one that it leads to may act once it has begun. `beside`: it plays what a move declares
-    beside its own playbook, under the key `declared`.
+    beside its own playbook, under the key `declared`. `rehearses`: it is a part of a rehearsal, which touches nothing
+    that serves; where its end was not seen it has failed. `always`: it is made whatever became of those before.
+    `surveys`: it lists what is at the target.
     """
 
     by: By
@@ -129,6 +144,9 @@ class Traits:
     moves: bool = False
     verifies: bool = False
     acts_at: Callable[[str | None, str | None], str | None] | None = None
+    rehearses: bool = False
+    always: bool = False
+    surveys: bool = False
 
     @property
     def played(self) -> bool:
@@ -166,6 +184,27 @@ def _beside(playbook: Playbook | None, move: Move) -> Work:
     the plan is another.
     """
     return Work(playbook or move.playbook, move.timeout_s, None, move.safe_to_repeat)
+
+
+def _rehearsed(part: str, *, again: bool = False) -> Callable[[Subject], Work | None]:
+    """A playbook of the rehearsal. Without one of its own the move's own playbook is what is played (in check mode)."""
+
+    def work(x: Subject) -> Work | None:
+        of = x.rehearsal
+        book = getattr(of, part) if of is not None else x.move.playbook if part == "playbook" else None
+        return Work(book, of.timeout_s if of is not None else x.move.timeout_s, None, again) if book else None
+
+    return work
+
+
+def _heard(part: str) -> Callable[[Subject], Wanted | None]:
+    """What the rehearsal waits for."""
+
+    def wanted(x: Subject) -> Wanted | None:
+        of = x.rehearsal
+        return Wanted(getattr(of, part), of.verify_timeout_s) if of is not None else None
+
+    return wanted
 
 
 def _preconditions(x: Subject) -> Wanted:
@@ -232,6 +271,41 @@ TRAITS: Mapping[StepKind, Traits] = {
         declared="finish",
         beside=True,
         work=lambda x: _beside(x.move.finish, x.move),
+    ),
+    StepKind.SURVEY: Traits(
+        By.PLAYBOOK,
+        Phase.EXECUTE,
+        declared="survey",
+        work=_rehearsed("survey", again=True),
+        rehearses=True,
+        surveys=True,
+    ),
+    StepKind.SET_UP: Traits(
+        By.PLAYBOOK, Phase.EXECUTE, declared="preparation", work=_rehearsed("prepare"), rehearses=True
+    ),
+    StepKind.APART: Traits(
+        By.ANSWERS, Phase.DECIDE, wanted=_heard("apart_when"), fails_as=Reason.NOT_APART, rehearses=True
+    ),
+    StepKind.REHEARSE: Traits(By.PLAYBOOK, Phase.EXECUTE, work=_rehearsed("playbook"), rehearses=True),
+    StepKind.CONFIRM: Traits(
+        By.ANSWERS, Phase.VERIFY, wanted=_heard("verify"), fails_as=Reason.NOT_CONFIRMED, rehearses=True
+    ),
+    StepKind.CLEAN_UP: Traits(
+        By.PLAYBOOK,
+        Phase.EXECUTE,
+        declared="clean-up",
+        work=_rehearsed("clean_up", again=True),
+        rehearses=True,
+        always=True,
+    ),
+    StepKind.RESURVEY: Traits(
+        By.PLAYBOOK,
+        Phase.EXECUTE,
+        declared="survey",
+        work=_rehearsed("survey", again=True),
+        rehearses=True,
+        always=True,
+        surveys=True,
     ),
 }
 

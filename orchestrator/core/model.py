@@ -23,6 +23,13 @@ class Mode(StrEnum):
     AUTO = "auto"
 
 
+class DrillKind(StrEnum):
+    """How much of a move a drill makes."""
+
+    FUNCTIONAL = "functional"  # rehearsed beside what serves, as its author says, and cleaned up
+    FULL_SCALE = "full-scale"  # the real move, and the real way back
+
+
 class Combine(StrEnum):
     """How a condition joins its terms."""
 
@@ -115,7 +122,7 @@ class Playbook:
     inventory; the runner compares it again before a step starts.
     """
 
-    path: str  # relative to the workspace's playbooks/
+    path: str  # relative to the workspace's playbooks/, or absolute: one that is part of bascule
     digest: str
     extra_vars: Mapping[str, Json] = field(default_factory=dict)
     limit: str | None = None
@@ -164,6 +171,28 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """How a move is rehearsed without touching what serves: a functional drill.
+
+    Steps: preflight, `survey` (what is at the target), `prepare`, `apart_when` (that nothing of what serves can be
+    reached from there), `playbook`, `verify`, `clean_up`, and `survey` again, which must find the same. The last two
+    are made whatever became of those before. Every playbook of it is limited to `hosts`, an Ansible pattern; `places`:
+    ids of the places that some of these are in.
+    """
+
+    playbook: Playbook
+    clean_up: Playbook
+    survey: Playbook
+    hosts: str
+    places: frozenset[str] = frozenset()
+    prepare: Playbook | None = None
+    apart_when: Condition | None = None
+    verify: Condition | None = None
+    timeout_s: float = 300.0
+    verify_timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """One way to bring services back; failback is a move too.
 
@@ -192,6 +221,7 @@ class Move:
     timeout_s: float = 300.0
     preflight_timeout_s: float = 5.0
     verify_timeout_s: float = 30.0
+    rehearse: Rehearsal | None = None
 
 
 @dataclass(frozen=True, slots=True)

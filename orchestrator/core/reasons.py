@@ -15,6 +15,7 @@ class Part(Enum):
     CAUSE = "why something happens"
     GUARD = "may we act?"
     TIER = "may this tier?"
+    DRILL = "may this drill?"
     ENDING = "how things end"
     REFUSAL = "a word refused for what it says"
 
@@ -295,6 +296,47 @@ class Reason(StrEnum):
         "",
         "the RTO was missed waiting for a restore that everybody knew takes hours",
     )
+    # guards: may a drill begin, and go on?
+    NOT_WELL = (
+        "not well",
+        Part.DRILL,
+        "a drill begins only when every check of the service is good",
+        Against.NOBODY,
+        "a drill must not meet a service that ails already; wait until its checks are good",
+        "the experiment broke the application and was told as successful (chaostoolkit-lib#94)",
+    )
+    NOT_AT_HOME = (
+        "not at home",
+        Part.DRILL,
+        "a drill begins where the service belongs, with no move in effect",
+        Against.NOBODY,
+        "there would be no state to return to; bring the service home first",
+        "a drill left its firewall rules behind (azure-docs#35970)",
+    )
+    PLACE_DOWN = (
+        "place down",
+        Part.DRILL,
+        "a place that the service may need is down",
+        Against.NOBODY,
+        "if the drill went wrong there would be nowhere to go; wait until it is up",
+        "the replica was out of step when the primary was lost (GitLab, January 2017)",
+    )
+    DRILL_UNDER_WAY = (
+        "drill under way",
+        Part.DRILL,
+        "another drill of this client, or too many in all, are under way",
+        Against.NOBODY,
+        "two drills at once tell nothing of each; wait, or cancel the other: bascule drill cancel DRILL",
+        "four recoveries at once on one cluster (openark/orchestrator#1217)",
+    )
+    TOUCHES_WHAT_SERVES = (
+        "touches what serves",
+        Part.DRILL,
+        "the rehearsal would play on a host of the place where the service is",
+        Against.NOBODY,
+        "a rehearsal needs hosts of its own: see `rehearse: hosts:` of the move",
+        "the data of the primary were removed, and not the replica's (GitLab, January 2017)",
+    )
     # how things end
     VERIFIED = "verified", Part.ENDING, "verified by a good answer after the last step"
     RECOVERED_BY_ITSELF = (
@@ -364,9 +406,19 @@ class Reason(StrEnum):
     UNDETERMINED = "undetermined", Part.ENDING, "it could not be determined whether the step had its effect"
     COULD_NOT_START = "could not start", Part.ENDING, "the step could not be started"
     NO_TIER_LEFT = "no tier left", Part.ENDING, "no tier of the ladder is left"
+    DRILL_DUE = "drill due", Part.CAUSE, "its schedule says that it is due"
+    STAYED = "stayed", Part.ENDING, "the drill has stayed there for as long as it was to"
+    HARM = "harm", Part.ENDING, "something failed that the drill had not announced"
+    OVERTAKEN = "overtaken", Part.ENDING, "a real incident took over: the service is recovered as such"
+    RETURNED = "returned", Part.ENDING, "everything is as it was before, and the checks are good"
+    NOT_RETURNED = "not returned", Part.ENDING, "it is not shown that everything is as it was before"
+    NOT_APART = "not apart", Part.ENDING, "it is not shown that the rehearsal cannot reach what serves"
+    NOT_CONFIRMED = "not confirmed", Part.ENDING, "no good answer came of what was rehearsed"
+    NOT_CLEAN = "not clean", Part.ENDING, "the target is not as it was before the rehearsal"
     # words refused for what they say
     NO_SUCH_SERVICE = "no such service", Part.REFUSAL, "there is no service of this name"
     NO_SUCH_MOVE = "no such move", Part.REFUSAL, "the service's ladder and failback have no such move"
+    NO_SUCH_DRILL = "no such drill", Part.REFUSAL, "there is no drill of this id"
     NO_SUCH_RUN = "no such run", Part.REFUSAL, "there is no run of this id"
     ANOTHER_PLAN = "another plan", Part.REFUSAL, "the run of this id is not the one that was shown"
     NOT_WAITING = "not waiting for approval", Part.REFUSAL, "the run is not waiting for an approval"

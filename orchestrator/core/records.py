@@ -14,7 +14,7 @@ from enum import StrEnum
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import Peer, TaskTime, WordKind
 from orchestrator.core.kinds import StepKind as StepKind
-from orchestrator.core.model import Json
+from orchestrator.core.model import DrillKind, Json
 from orchestrator.core.reasons import Reason
 
 
@@ -71,6 +71,7 @@ class Origin(StrEnum):
 
     AUTOMATIC = "automatic"
     MANUAL = "manual"
+    DRILL = "drill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class PlannedStep:
     kind: StepKind
     place: str | None = None
     hand_over: bool = False  # fence by the move's own hand-over, not by the place's fence
+    simulated: bool = False  # its playbook is played in check mode: it changes nothing, and proves little
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,7 @@ class RunStarted:
     timeout_s: float = 3600.0
     asks: tuple[str, ...] = ()  # why an approval is needed, one sentence each
     approval_expires_s: float = 900.0
+    drill: str = ""  # the drill that it is a part of
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +288,8 @@ class StepLooked:
 class StepFinished:
     """A step's end, in state done, failed or skipped. `effective_at`: the answer or exit that settled it.
 
-    `unguarded`: hosts that its playbook acted upon though no epoch could be kept there, each with why.
+    `unguarded`: hosts that its playbook acted upon though no epoch could be kept there, each with why. `stats`: what
+    its playbook published by `set_stats`, of the steps of a rehearsal.
     """
 
     at: float
@@ -298,6 +302,7 @@ class StepFinished:
     tasks: tuple[TaskTime, ...] = ()
     measures: Mapping[str, float] = field(default_factory=dict)
     unguarded: tuple[str, ...] = ()
+    stats: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +319,16 @@ class StepRetried:
 @dataclass(frozen=True, slots=True)
 class RunNeedsHuman:
     """The run cannot go on by itself; it keeps its resources until a person aborts or approves it."""
+
+    at: float
+    run: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunBroken:
+    """A rehearsal has failed, or was stopped: what is left of its run is its clean-up, and the proof of that."""
 
     at: float
     run: str
@@ -441,6 +456,59 @@ class WordRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class DrillBegan:
+    """A drill begins. A functional one is one run; a full-scale one is two: there, and `back`.
+
+    `place`: where the service is, and will be again. `stays_s`: how long it stays there before it goes back.
+    `within_s`: for so long, after it has moved, it may take until it is back. `scheduled`: the schedule it is of, and
+    `occurrence`, which of its times (ISO 8601, UTC); empty: a person wanted it. `drawn`: by what it was chosen.
+    """
+
+    at: float
+    drill: str
+    kind: DrillKind
+    service: str
+    move: str
+    configuration: str
+    reason: Reason
+    place: str | None = None
+    back: str | None = None
+    stays_s: float = 0.0
+    within_s: float = 0.0
+    who: str = ""
+    why: str = ""
+    word: str | None = None
+    scheduled: str = ""
+    occurrence: str = ""
+    drawn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillTurnedBack:
+    """From now on the drill is on its way to how things were before: its time is over, or it must not go on."""
+
+    at: float
+    drill: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillEnded:
+    """The drill is over. `ok`: all that it was to show was shown, and things are as they were before.
+
+    `returned`: whether the service is where it was, by records; None: nothing had been moved.
+    """
+
+    at: float
+    drill: str
+    ok: bool
+    reason: Reason
+    evidence: str
+    returned: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybookSeen:
     """What the playbook of this digest is made of differs on disk: it is not run. Without evidence: no more."""
 
@@ -527,6 +595,7 @@ Record = (
     | StepFinished
     | StepRetried
     | RunNeedsHuman
+    | RunBroken
     | RunEnded
     | RunApproved
     | AbortAsked
@@ -537,6 +606,9 @@ Record = (
     | ServiceFrozen
     | WordAccepted
     | WordRefused
+    | DrillBegan
+    | DrillTurnedBack
+    | DrillEnded
     | PlaybookSeen
     | WindowOpened
     | WindowClosed

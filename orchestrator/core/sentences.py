@@ -26,6 +26,8 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "mtd": r"-?[\d:.]+s?",
     "well": r"-?[\d:.]+s?",
     "incident": r"i\d+",
+    "drill": r"d\d+",
+    "kind": r"functional|full-scale",
     "client": r"[^\s:,/]*",
     "lack": r"[a-z][a-z ]*",
     "kept": r"within|beyond|perhaps beyond",
@@ -85,6 +87,11 @@ class Sentence(_Spoken):
     LEFT_FAILED = "{service}: {move} failed, and no incident is open: {why}"
     CANNOT_GO_ON = "{service}: run {run} ({move}) cannot go on: {why}"
     APPROVAL = "{service}: {move} needs a named approval: {why}"
+    DRILL_BEGAN = "{service}: drill {drill} has begun: {kind}, {move} ({run}){by}"
+    DRILL_DONE = "{service}: drill {drill} is over and showed what it was to show: {kind}, {move}: {why}"
+    DRILL_FAILED = "{service}: drill {drill} is over and did not show what it was to show: {kind}, {move}: {why}"
+    DRILL_LEFT = "{service}: drill {drill} is over and something is not as it was before: {kind}, {move}: {why}"
+    DRILL_LATE = "{service}: drill {drill} should be over and cannot go back: the service is {place}: {why}"
     SEES_AGAIN = "{client}: no longer so: {lack}: {what}"
     CANNOT_SEE = "{client}: {lack}: {what}"
 

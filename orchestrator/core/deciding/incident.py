@@ -368,6 +368,8 @@ def _failback_by_itself(tx: Transaction, service: Service) -> None:
     """Only where the author wants it, in mode auto, healthy for long enough, and never in an open incident."""
     if not service.automatic_failback or service.mode is not Mode.AUTO or tx.health(service) not in USABLE:
         return
+    if tx.decided.drill_for(service.id) is not None:
+        return  # which goes back itself
     state, ways = tx.state(service), failback.candidates(tx.decided, tx.model, service)
     if not ways or state.healthy_since is None or policy.objection(tx, service) is not None:
         return

@@ -7,11 +7,12 @@ answer again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
+from orchestrator.core.deciding import drill_words
 from orchestrator.core.deciding.incident import is_braked
+from orchestrator.core.deciding.replies import Consent, Refusal, no_such_service
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.model import Move, Service, Tier
@@ -24,24 +25,6 @@ from orchestrator.core.state.decided import EVERYTHING, Run, covers
 from orchestrator.core.transaction import Transaction
 
 LONGEST_S = 10 * 365 * 86400.0  # of a maintenance
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why not."""
-
-    reason: Reason
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """Done, or begun."""
-
-    reason: Reason
-    evidence: str
-    run: str | None = None
-    ends_at: float | None = None
 
 
 def hear(tx: Transaction, word: WordSpoken) -> None:
@@ -111,7 +94,7 @@ def _unheard(tx: Transaction, word: WordSpoken) -> Refusal | None:
 def _failover(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     service = tx.model.services.get(word.subject)
     if service is None:
-        return _no_such_service(tx, word)
+        return no_such_service(tx, word)
     refusal = _override_refusal(word)
     if refusal is not None:
         return refusal
@@ -148,7 +131,7 @@ def _first_that_can(tx: Transaction, word: WordSpoken, service: Service) -> Refu
 def _failback(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     service = tx.model.services.get(word.subject)
     if service is None:
-        return _no_such_service(tx, word)
+        return no_such_service(tx, word)
     refusal = _override_refusal(word)
     if refusal is not None:
         return refusal
@@ -347,7 +330,7 @@ def _standing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     """Hold, maintenance, suspicion, and their ends; the record itself takes effect."""
     clients = {s.client for s in tx.model.services.values()}
     if word.subject not in (EVERYTHING, *tx.model.services, *clients):
-        return _no_such_service(tx, word)
+        return no_such_service(tx, word)
     if word.kind is WordKind.RESUME:
         braked = any(covers(word.subject, s.id) and is_braked(tx, s) for s in tx.model.services.values())
         if word.subject not in tx.decided.holds and not braked:
@@ -367,14 +350,6 @@ def _standing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     return Consent(Reason.ASKED_BY_OPERATOR, f"{word.kind.value}: {word.subject}{still}")
 
 
-def _no_such_service(tx: Transaction, word: WordSpoken) -> Refusal:
-    known = sorted(tx.model.services)
-    own = standing_words.with_its_client(word.subject, known)  # or nobody's, if it is misspelt
-    return Refusal(
-        Reason.NO_SUCH_SERVICE, f"no service {word.subject!r}; there are {', '.join(own or known) or 'none'}"
-    )
-
-
 _HEARD: dict[WordKind, Callable[[Transaction, WordSpoken], Refusal | Consent]] = {
     WordKind.FAILOVER: _failover,
     WordKind.FAILBACK: _failback,
@@ -387,4 +362,6 @@ _HEARD: dict[WordKind, Callable[[Transaction, WordSpoken], Refusal | Consent]] =
     WordKind.MAINTENANCE_END: _standing,
     WordKind.SUSPECT: _standing,
     WordKind.CLEAR: _standing,
+    WordKind.DRILL: drill_words.begin,
+    WordKind.DRILL_CANCEL: drill_words.cancel,
 }

@@ -23,13 +23,20 @@ from __future__ import annotations
 
 import difflib
 
-from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
+from orchestrator.core.events import OF_DRILLS, OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import Speaker
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.core.transaction import Transaction
 
-DECIDES = (WordKind.APPROVE, WordKind.REJECT, WordKind.RESUME, WordKind.MAINTENANCE_END, WordKind.CLEAR)
+DECIDES = (
+    WordKind.APPROVE,
+    WordKind.REJECT,
+    WordKind.RESUME,
+    WordKind.MAINTENANCE_END,
+    WordKind.CLEAR,
+    WordKind.DRILL,
+)
 AGAINST_GUARDS = ("override", "fence", "fenced")
 
 
@@ -86,7 +93,8 @@ def _objection(tx: Transaction, word: WordSpoken, client: str) -> tuple[Reason, 
 def _clients(tx: Transaction, word: WordSpoken) -> list[str]:
     """The clients whom a word is about; a client may be called like a run."""
     run = tx.decided.runs.get(word.subject) if word.kind in OF_RUNS else None
-    subject = run.started.service if run is not None else word.subject
+    drill = tx.decided.drills.get(word.subject) if word.kind in OF_DRILLS else None
+    subject = run.started.service if run is not None else drill.began.service if drill is not None else word.subject
     known = sorted({s.client for s in tx.model.services.values()})
     if subject == EVERYTHING:
         return known

@@ -42,7 +42,8 @@ def finish(
     measures: dict[str, float] | None = None,
 ) -> None:
     tasks, unguarded = (event.tasks, event.unguarded) if event else ((), ())
-    ended = (state, reason, evidence, tasks, measures or {}, unguarded)
+    stats = event.stats if event is not None and step.traits.rehearses else {}
+    ended = (state, reason, evidence, tasks, measures or {}, unguarded, stats)
     tx.record(r.StepFinished(tx.now(), run.id, step.name, step.attempt, *ended))
 
 
@@ -71,12 +72,19 @@ def cancel(tx: Transaction, run: Run, reason: Reason, evidence: str) -> None:
 
 
 def end(tx: Transaction, run: Run, ok: bool, reason: Reason, evidence: str) -> None:
+    if not ok and _is_cleaned_up_first(tx, run, reason, evidence):
+        return
+    if run.broken is not None:
+        left = [f"{s.name}: {s.evidence}" for s in run.steps if s.traits.always and s.state is r.StepState.FAILED]
+        ok, reason, evidence = False, run.broken.reason, "; ".join([run.broken.evidence, *left])
     for step in run.steps:
         if not step.over:
             finish(tx, run, step, r.StepState.SKIPPED, reason, "the run ended before")
     tx.record(r.RunEnded(tx.now(), run.id, ok, reason, evidence))
     started, kind = run.started, NoticeKind.TIER_FAILED
     why = f"{reason.value}: {evidence}"
+    if started.drill:
+        return  # its drill tells of it
     if started.origin is r.Origin.MANUAL:
         sentence = Sentence.DONE if ok else Sentence.FAILED if run.failed else Sentence.NOT_MADE
         kind = NoticeKind.MOVE_DONE if ok else kind
@@ -92,6 +100,19 @@ def end(tx: Transaction, run: Run, ok: bool, reason: Reason, evidence: str) -> N
     slots = {"service": started.service, "move": started.move, "run": run.id, "who": started.who}
     say = f"bascule report {run.id}" if kind is NoticeKind.HUMAN_NEEDED else ""
     tx.tell(f"{run.id}/ended", kind, started.service, sentence.say(**slots, evidence=evidence, why=why), say=say)
+
+
+def _is_cleaned_up_first(tx: Transaction, run: Run, reason: Reason, evidence: str) -> bool:
+    """Whether a rehearsal that has failed goes on to its clean-up: once anything of it was begun."""
+    left = [s for s in run.steps if s.traits.always and not s.over]
+    if not left or not any(s.begun and s.traits.played and not s.traits.surveys for s in run.steps):
+        return False
+    for step in run.steps:
+        if not step.over and not step.traits.always:
+            finish(tx, run, step, r.StepState.SKIPPED, reason, "the rehearsal is over, and is cleaned up")
+    if run.broken is None:
+        tx.record(r.RunBroken(tx.now(), run.id, reason, evidence))
+    return True
 
 
 def _left(tx: Transaction, run: Run) -> bool:

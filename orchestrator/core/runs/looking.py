@@ -35,6 +35,9 @@ def look(tx: Transaction, run: Run, step: Step) -> bool:
 
 def _judge_look(tx: Transaction, run: Run, step: Step, seen: r.Verdict, evidence: str) -> bool:
     timed_out = step.reason is Reason.TIMED_OUT
+    if step.traits.rehearses and not _repeatable(tx, run, step):  # it served nobody: it is cleaned up
+        endings.fail(tx, run, step, step.reason or Reason.UNDETERMINED, step.evidence)
+        return True
     what = evidence or f"{step.name} declares no done_when"
     if timed_out and seen is r.Verdict.DOWN:
         endings.fail(tx, run, step, Reason.TIMED_OUT, f"{step.evidence}; {what}")

@@ -53,12 +53,27 @@ def plan_steps(
     return steps
 
 
+def rehearsal_steps(move: Move) -> list[r.PlannedStep]:
+    """The steps of a rehearsal: as its author says, else the move's own playbook in check mode, which proves little."""
+    kind, of = r.StepKind, move.rehearse
+    steps = [r.PlannedStep("preflight", kind.PREFLIGHT)]
+    if of is None:
+        return [*steps, r.PlannedStep("rehearse", kind.REHEARSE, simulated=True)]
+    steps.append(r.PlannedStep("survey", kind.SURVEY))
+    steps += [r.PlannedStep("set-up", kind.SET_UP)] if of.prepare else []
+    steps += [r.PlannedStep("apart", kind.APART)] if of.apart_when else []
+    steps.append(r.PlannedStep("rehearse", kind.REHEARSE))
+    steps += [r.PlannedStep("confirm", kind.CONFIRM)] if of.verify else []
+    return [*steps, r.PlannedStep("clean-up", kind.CLEAN_UP), r.PlannedStep("survey-again", kind.RESURVEY)]
+
+
 def plan_digest(tx: Transaction, service: Service, move: Move, steps: list[r.PlannedStep], place: str | None) -> str:
     """What an approval binds: service, move, places, steps, all that is played, and what proves a place out."""
     of = [(TRAITS[s.kind], Subject(tx.model, move, s.place, s.hand_over)) for s in steps]
     out: list[Fence | Isolation] = [x.fence for _, x in of if x.fence is not None]
     out += [x.isolation for kind, x in of if kind.isolates and x.isolation]
     books = [*declared_by(move), *(x.playbook for x in out)]
+    books += [work.playbook for kind, x in of if kind.rehearses and (work := kind.work(x)) is not None]
     proofs = [x.proven_when for x in out if x.proven_when is not None]
     asked = [tx.model.checks.get(check) for proof in proofs for check in proof.checks()]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps)]
@@ -67,9 +82,9 @@ def plan_digest(tx: Transaction, service: Service, move: Move, steps: list[r.Pla
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def resources(service: Service, move: Move) -> tuple[str, ...]:
-    """What the run holds until it ends: the move's resources, and the service itself."""
-    return (*move.holds, f"service:{service.id}")
+def resources(service: Service, move: Move, *, rehearses: bool = False) -> tuple[str, ...]:
+    """What the run holds until it ends: the move's resources, and the service itself; a rehearsal its own hosts."""
+    return (f"rehearsal:{move.id}",) if rehearses else (*move.holds, f"service:{service.id}")
 
 
 def subject_of(tx: Transaction, run: Run, step: Step) -> Subject:
@@ -104,7 +119,7 @@ def facts_for(tx: Transaction, run: Run, step: Step) -> dict[str, Json]:
         "bascule_move": started.move.rpartition("/")[2],
         "bascule_service": started.service.rpartition("/")[2],
         "bascule_step": step.name,
-        "bascule_drill": False,
+        "bascule_drill": bool(started.drill),
         "bascule_deadline": started.deadline if started.deadline is not None else 0,
         "bascule_from": (started.from_place or "").rpartition("/")[2],
         "bascule_to": (started.to_place or "").rpartition("/")[2],

@@ -14,7 +14,14 @@ def objections(decided: Decided, model: Model) -> list[str]:
     incidents = [i for i in decided.open_incidents() if i.service not in model.services]
     started = [x.started for x in decided.unfinished_runs()]
     needed = [x for x in started if x.service not in model.services or x.move not in model.moves]
+    drills = [
+        x.began
+        for x in decided.unfinished_drills()
+        if x.began.service not in model.services
+        or any(m is not None and m not in model.moves for m in (x.began.move, x.began.back))
+    ]
     return [
         *(f"{i.service} has incident {i.id} open and cannot be removed" for i in incidents),
+        *(f"drill {x.drill} needs {x.service}, {x.move}, {x.back}: they cannot be removed" for x in drills),
         *(f"run {x.run} needs {x.service} and {x.move}: they cannot be removed" for x in needed),
     ]

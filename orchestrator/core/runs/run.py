@@ -17,7 +17,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded
 from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs import endings, looking, steps
+from orchestrator.core.runs import endings, looking, rehearsing, steps
 from orchestrator.core.runs.plan import beginning, books_of, work_of
 from orchestrator.core.state.decided import Run, Step, step_key
 from orchestrator.core.transaction import Transaction
@@ -35,13 +35,17 @@ _FAILED_BY: dict[AttemptEnd, Reason] = {
 }
 
 
+_AT_REST = (r.StepState.PENDING, r.StepState.LOOKING)
+
+
 def advance(tx: Transaction, run: Run) -> None:
     """Take the run as far as it goes now: begin, settle or end steps until something has to be waited for."""
     while run.ended is None:
         step = run.current()
         if step is None:
-            endings.end(tx, run, True, Reason.VERIFIED, _verified(tx, run))
-        elif run.abort is not None and step.state in (r.StepState.PENDING, r.StepState.LOOKING):
+            done = Reason.CONDITIONS_MET if run.rehearses else Reason.VERIFIED
+            endings.end(tx, run, True, done, _verified(tx, run))
+        elif run.abort is not None and _may_be_stopped(step) and step.state in _AT_REST:
             endings.stop(tx, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
         elif run.human is not None or not _one_step(tx, run, step):
             break
@@ -61,7 +65,9 @@ def step_ended(tx: Transaction, event: StepEnded) -> None:
     outcome = event.outcome
     if outcome is AttemptEnd.NEVER_BEGUN and step.machine not in ("", tx.decided.machine):
         outcome = AttemptEnd.LOST  # whoever was not to carry it out cannot know
-    if outcome is AttemptEnd.OK:
+    if outcome is AttemptEnd.OK and (why := rehearsing.not_as_before(run, step, event)):
+        endings.fail(tx, run, step, Reason.NOT_CLEAN, why, event)
+    elif outcome is AttemptEnd.OK:
         endings.playbook_done(tx, run, step, Reason.CONDITIONS_MET, event.detail or "playbook ended well", event)
     elif outcome is AttemptEnd.NEVER_BEGUN and step.state is r.StepState.UNSEEN:
         tx.record(r.StepRetried(tx.now(), run.id, step.name, Reason.NEVER_BEGUN, event.detail))
@@ -70,7 +76,7 @@ def step_ended(tx: Transaction, event: StepEnded) -> None:
         tx.record(r.StepLooked(tx.now(), run.id, step.name, step.attempt, reason, event.detail))
         done_when = looking.done_when_of(tx, run, step)
         tx.ask_now(done_when.checks() if done_when else ())
-    elif outcome is AttemptEnd.CANCELLED and run.abort is not None:
+    elif outcome is AttemptEnd.CANCELLED and run.abort is not None and _may_be_stopped(step):
         endings.finish(tx, run, step, r.StepState.FAILED, Reason.ABORTED, event.detail or f"by {run.abort.who}", event)
         why = run.abort.why or "no reason given"
         endings.end(tx, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {why}")
@@ -116,7 +122,7 @@ def take_over(tx: Transaction, run: Run) -> None:
             return
         key, client = step_key(run, step), endings.client(run)
         tx.command(SettleStep(key, client, work.playbook, work.timeout_s, beginning(run), step.machine))
-        if run.abort is not None:
+        if run.abort is not None and _may_be_stopped(step):
             tx.command(CancelStep(step_key(run, step)))
     elif step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(tx, run, step)):
         tx.ask_now(done_when.checks())
@@ -126,13 +132,21 @@ def step_adopted(tx: Transaction, event: StepAdopted) -> None:
     """An attempt goes on that began under an earlier controller; whoever wanted it stopped still does."""
     run = tx.decided.runs.get(event.key.run)
     step = run.current() if run else None
-    if run is not None and run.abort is not None and step is not None and step_key(run, step) == event.key:
+    mine = run is not None and step is not None and step_key(run, step) == event.key
+    if mine and run is not None and run.abort is not None and step is not None and _may_be_stopped(step):
         tx.command(CancelStep(event.key))
+
+
+def _may_be_stopped(step: Step) -> bool:
+    """A clean-up is made though somebody had the run stopped: else something would be left behind."""
+    return not step.traits.always
 
 
 def abort(tx: Transaction, run: Run) -> None:
     """An abort was recorded: stop what runs; what waits is stopped by `advance`."""
     step = run.current()
+    if step is not None and not _may_be_stopped(step):
+        return
     if step is not None and step.traits.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         tx.command(CancelStep(step_key(run, step)))
     elif step is not None and run.abort is not None:

@@ -9,7 +9,7 @@ from orchestrator.core import records as r
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.plan import plan_digest, plan_steps, resources, run_timeout_s
+from orchestrator.core.runs.plan import plan_digest, plan_steps, rehearsal_steps, resources, run_timeout_s
 from orchestrator.core.state.decided import Run
 from orchestrator.core.transaction import Transaction
 
@@ -29,11 +29,13 @@ def start_run(
     overrides: tuple[str, ...] = (),
     fenced: str | None = None,
     isolate: str | None = None,
+    drill: str = "",
+    rehearses: bool = False,
 ) -> Run:
-    """Record a run's plan and begin it."""
+    """Record a run's plan and begin it. `rehearses`: the plan is that of the move's rehearsal."""
     move, state, incident = tx.model.moves[move_id], tx.state(service), tx.incident(service)
     planned = is_planned(tx, service)
-    steps = plan_steps(tx, service, move, asks, planned, isolate)
+    steps = rehearsal_steps(move) if rehearses else plan_steps(tx, service, move, asks, planned, isolate)
     started = r.RunStarted(
         at=tx.now(),
         run=f"r{tx.decided.run_count + 1}",
@@ -44,19 +46,20 @@ def start_run(
         plan_digest=plan_digest(tx, service, move, steps, state.place),
         configuration=tx.decided.configuration,
         reason=reason,
-        incident=incident.id if incident else None,
+        incident=incident.id if incident and not rehearses else None,
         tier=tier,
         from_place=state.place,
-        to_place=move.to,
+        to_place=None if rehearses else move.to,
         deadline=incident.clock_at + service.rto_s if incident else tx.now() + service.rto_s,
         who=who,
         why=why,
         word=word,
         overrides=overrides,
-        resources=resources(service, move),
+        resources=resources(service, move, rehearses=rehearses),
         timeout_s=run_timeout_s(tx, move, steps, service.approval_expires_s),
         asks=asks,
         approval_expires_s=service.approval_expires_s,
+        drill=drill,
     )
     tx.record(started)
     if fenced is not None:

@@ -12,7 +12,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import By
 from orchestrator.core.model import Condition, Fence, Json, Mode, Move, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.rules import ladder, policy
+from orchestrator.core.rules import drilling, ladder, policy
 from orchestrator.core.rules.approving import consequences, still_asked
 from orchestrator.core.rules.policy import Finding
 from orchestrator.core.runs import endings, looking
@@ -57,7 +57,10 @@ def begin(tx: Transaction, run: Run, step: Step) -> bool:
         work = work_of(tx, run, step)
         key, facts, begun = step_key(run, step), facts_for(tx, run, step), beginning(run)
         epoch, known_by = tx.decided.epoch, tx.decided.workspace
-        tx.command(RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, begun, known_by))
+        how = (step.simulated, kind.rehearses)
+        tx.command(
+            RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, begun, known_by, *how)
+        )
     elif kind.by is By.PERSON:
         _ask_for_approval(tx, run)
     elif run.started.move in tx.model.moves:
@@ -101,6 +104,9 @@ def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str]
     if run.started.origin is r.Origin.AUTOMATIC and step.traits.played:
         unwanted = None if run.committed else _unwanted(tx, run, step)
         return unwanted or _fence_asks(tx, run, step)
+    drill = tx.decided.drills.get(run.started.drill)
+    if drill is not None and step.traits.played and not step.traits.always and not run.committed:
+        return drilling.stops(tx, run, drill)
     return None
 
 
@@ -245,7 +251,7 @@ def wait(tx: Transaction, run: Run, step: Step) -> bool:
         if _age_not_asked(tx, service, move, since) and tx.now() < until:
             tx.wake(until)
             return False
-        loss = _loss(tx, run, service, move)
+        loss = _loss(tx, run, service, move) if not run.rehearses else None  # it opens no data to anybody
         if loss is not None and loss[0].value not in run.started.overrides:
             endings.fail(tx, run, step, *loss)
             return True

@@ -7,11 +7,13 @@ answers, and live in `detector.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
 from orchestrator.core.events import StepKey, TaskTime
 from orchestrator.core.kinds import TRAITS, By, Reach, Traits
+from orchestrator.core.model import DrillKind, Json
 from orchestrator.core.reasons import Reason
 
 EVERYTHING = "*"
@@ -41,6 +43,8 @@ class Step:
     evidence: str = ""
     tasks: tuple[TaskTime, ...] = ()
     unguarded: tuple[str, ...] = ()  # hosts acted upon without the epoch guard, each with why
+    simulated: bool = False  # played in check mode
+    stats: Mapping[str, Json] = field(default_factory=dict)  # what its playbook published
 
     @property
     def traits(self) -> Traits:
@@ -75,6 +79,7 @@ class Run:
     started: r.RunStarted
     steps: list[Step]
     ended: r.RunEnded | None = None
+    broken: r.RunBroken | None = None  # it has failed, and is cleaned up
     human: r.RunNeedsHuman | None = None
     approved: r.RunApproved | None = None
     fenced_by_hand: dict[str, r.RunApproved] = field(default_factory=dict)  # by place: who stated it, and why
@@ -111,6 +116,11 @@ class Run:
     def current(self) -> Step | None:
         """The first step that is not over."""
         return next((s for s in self.steps if not s.over), None)
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether it is a rehearsal: it is at nothing that its service stands on."""
+        return any(s.traits.rehearses for s in self.steps)
 
     @property
     def fences(self) -> list[Step]:
@@ -214,6 +224,26 @@ class Incident:
 
 
 @dataclass(slots=True)
+class Drill:
+    """One drill: its run, or its way there and back."""
+
+    began: r.DrillBegan
+    runs: list[str] = field(default_factory=list)
+    turned_back: r.DrillTurnedBack | None = None
+    ended: r.DrillEnded | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.began.drill
+
+    @property
+    def full_scale(self) -> bool:
+        """Whether it makes the real move."""
+        return self.began.kind is DrillKind.FULL_SCALE
+
+
+@dataclass(slots=True)
 class ServiceState:
     """What was decided of one service."""
 
@@ -288,6 +318,7 @@ class Decided:
     fell: dict[str, r.VerdictChanged] = field(default_factory=dict)  # each check's latest down, also after it ended
     incidents: dict[str, Incident] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
+    drills: dict[str, Drill] = field(default_factory=dict)
     engaged: dict[str, str] = field(default_factory=dict)  # move id: the run that engaged it
     holds: dict[str, r.WordAccepted] = field(default_factory=dict)  # service id, client, or `*`
     maintenance: dict[str, float] = field(default_factory=dict)  # the same, or `subject#window`: ends at
@@ -297,10 +328,12 @@ class Decided:
     told: dict[str, float] = field(default_factory=dict)  # ids of notices that were due, and when
     edited: dict[str, str] = field(default_factory=dict)  # digest of a playbook in force: what differs on disk
     durations: dict[str, list[float]] = field(default_factory=dict)  # `move` and `move/step`: live seconds
+    drilled: dict[str, list[float]] = field(default_factory=dict)  # the same, in drills
     lacking: dict[str, Lacking] = field(default_factory=dict)  # `client#kind of lack`: see `readiness.py`
     unheard: dict[str, Unheard] = field(default_factory=dict)  # client: its last notice, where it did not reach all
     incident_count: int = 0
     run_count: int = 0
+    drill_count: int = 0
 
     @property
     def machine(self) -> str:
@@ -318,8 +351,17 @@ class Decided:
         return sorted(found, key=lambda x: (x.started.at, x.id))
 
     def run_for(self, service: str) -> Run | None:
-        """The unfinished run of this service."""
-        return next((x for x in self.unfinished_runs() if x.started.service == service), None)
+        """The unfinished run of this service; a rehearsal is at nothing of it."""
+        return next((x for x in self.unfinished_runs() if x.started.service == service and not x.rehearses), None)
+
+    def unfinished_drills(self) -> list[Drill]:
+        """Drills without an end, oldest first."""
+        found = [x for x in self.drills.values() if x.ended is None]
+        return sorted(found, key=lambda x: (x.began.at, x.id))
+
+    def drill_for(self, service: str) -> Drill | None:
+        """The unfinished drill of this service."""
+        return next((x for x in self.unfinished_drills() if x.began.service == service), None)
 
     def holder_of(self, resource: str) -> Run | None:
         """The unfinished run that holds this resource; time never releases it."""

@@ -13,7 +13,7 @@ from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.kinds import By
 from orchestrator.core.reasons import UNSEEN, Reason
-from orchestrator.core.state import notices_due
+from orchestrator.core.state import drills, notices_due
 from orchestrator.core.state.decided import (
     Decided,
     IllegalRecord,
@@ -162,7 +162,9 @@ def _run_started(d: Decided, x: r.RunStarted) -> None:
         if holder is not None:
             raise IllegalRecord(f"run {x.run} wants {resource}, which run {holder.id} holds")
     d.run_count += 1
-    d.runs[x.run] = Run(x, [Step(s.name, s.kind, s.place, s.hand_over) for s in x.steps])
+    d.runs[x.run] = Run(x, [Step(s.name, s.kind, s.place, s.hand_over, simulated=s.simulated) for s in x.steps])
+    if x.drill:
+        drills.unfinished(d, x.drill).runs.append(x.run)
     state = d.services[x.service]
     if x.origin is r.Origin.AUTOMATIC:
         state.automatic_moves.append(x.at)
@@ -219,11 +221,18 @@ def _step_finished(d: Decided, x: r.StepFinished) -> None:
         raise IllegalRecord(f"step {x.step} of run {x.run} cannot finish as {x.state.value}")
     step = _step(d, x.run, x.step, ENDED_BY[x.state])
     step.ended_at, step.reason, step.evidence = x.at, x.reason, x.evidence
-    step.tasks, step.unguarded = x.tasks, x.unguarded
+    step.tasks, step.unguarded, step.stats = x.tasks, x.unguarded, x.stats
     if step.began_at is None:
         step.began_at = x.at
-    if x.state is r.StepState.DONE and step.traits.by is not By.PERSON and d.runs[x.run].measured_since(step.began_at):
-        remember(d.durations, f"{d.runs[x.run].started.move}/{step.kind.value}", x.at - step.began_at)
+    run = d.runs[x.run]
+    measured = step.traits.by is not By.PERSON and not step.simulated and run.measured_since(step.began_at)
+    if x.state is r.StepState.DONE and measured:
+        remember(_durations(d, run), f"{run.started.move}/{step.kind.value}", x.at - step.began_at)
+
+
+def _durations(d: Decided, run: Run) -> dict[str, list[float]]:
+    """Where what it took is kept: a drill is no measure of a worst day, and is kept apart."""
+    return d.drilled if run.started.origin is r.Origin.DRILL else d.durations
 
 
 def _run_needs_human(d: Decided, x: r.RunNeedsHuman) -> None:
@@ -234,9 +243,9 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     run = _run(d, x.run)
     run.ended = x
     started = run.started
-    if x.ok and run.measured_since(started.at):
+    if x.ok and run.measured_since(started.at) and not run.rehearses:
         waited = sum(s.took_s or 0.0 for s in run.steps if s.traits.by is By.PERSON)
-        remember(d.durations, started.move, x.at - started.at - waited)
+        remember(_durations(d, run), started.move, x.at - started.at - waited)
     state = d.services[started.service]
     verify = run.verify
     verified = verify is not None and verify.state is r.StepState.DONE
@@ -363,6 +372,10 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.StepRetried: _step_retried,
     r.StepFinished: _step_finished,
     r.RunNeedsHuman: _happens(RunEvent.HAND_OVER, _run_needs_human),
+    r.RunBroken: drills.broken,
+    r.DrillBegan: drills.began,
+    r.DrillTurnedBack: drills.turned_back,
+    r.DrillEnded: drills.ended,
     r.RunEnded: _happens(RunEvent.END, _run_ended),
     r.RunApproved: _happens(RunEvent.APPROVE, _run_approved),
     r.AbortAsked: _abort_asked,

@@ -1,0 +1,201 @@
+"""May this drill begin, and may it go on? The guards over a drill, each with its reason and its evidence.
+
+The one rule it keeps: a drill is never worth an outage. Every guard over automatic action stands against it, and those
+of its own: whoever wants it by hand goes against none of them. What a disaster would need must be there while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.core.model import DrillKind, Mode, Model, Move, Service, Tier
+from orchestrator.core.reasons import Reason
+from orchestrator.core.records import Verdict
+from orchestrator.core.rules import ladder, policy
+from orchestrator.core.rules.approving import alive
+from orchestrator.core.state.decided import Drill, Run, covers
+from orchestrator.core.transaction import Transaction
+
+Objection = tuple[Reason, str]
+
+
+def objection(
+    tx: Transaction, service: Service, move: Move, kind: DrillKind, *, by_hand: bool, fence: bool = False
+) -> Objection | None:
+    """The first objection to beginning this drill now, or None. `fence`: a named person wants what it leaves fenced."""
+    return next(_objections(tx, service, move, kind, by_hand=by_hand, fence=fence), None)
+
+
+def _objections(
+    tx: Transaction, service: Service, move: Move, kind: DrillKind, *, by_hand: bool, fence: bool
+) -> Iterator[Objection]:
+    full = kind is DrillKind.FULL_SCALE
+    yield from _trouble(tx, service)
+    yield from _at_work(tx, service, move)
+    for guard in policy.GUARDS:
+        finding = guard(tx, service)
+        if finding is not None:
+            yield finding.reason, finding.evidence
+    if service.mode is Mode.OBSERVE and full and not by_hand:
+        yield Reason.OBSERVE_ONLY, f"{service.id} is in mode observe: nothing moves it but a person's word"
+    yield from _not_at_home(tx, service)
+    yield from not_well(tx, service)
+    yield from _places_down(tx, service, move)
+    if full:
+        yield from _no_way_back(tx, service, move)
+        yield from _would_fence(tx, service, move, fence)
+    else:
+        yield from touches(tx, service, move)
+    yield from _cannot_be_made(tx, service, move, full)
+
+
+def _trouble(tx: Transaction, service: Service) -> Iterator[Objection]:
+    """A drill in an incident takes away what it needs; a suspected intruder is given nothing to do with."""
+    needed = set(policy.dependencies(tx, service))
+    for open_ in tx.decided.open_incidents():
+        if covers(service.client, open_.service) or open_.service in needed:
+            yield Reason.IN_INCIDENT, f"{open_.id} of {open_.service} is open"
+    for subject, word in tx.decided.suspected.items():
+        if covers(subject, service.id):
+            yield Reason.COMPROMISE_SUSPECTED, f"{word.who} suspects {subject}"
+
+
+def _at_work(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:
+    run = tx.decided.run_for(service.id)
+    if run is not None:
+        yield Reason.RESOURCE_BUSY, f"{run.id} ({run.started.move}) is at work for {service.id}"
+    for drill in tx.decided.unfinished_drills():
+        if covers(service.client, drill.began.service):
+            yield Reason.DRILL_UNDER_WAY, f"{drill.id} ({drill.began.kind.value}) of {drill.began.service}"
+
+
+def _not_at_home(tx: Transaction, service: Service) -> Iterator[Objection]:
+    state = tx.state(service)
+    if state.place != service.home or state.taken_out:
+        yield Reason.NOT_AT_HOME, f"{service.id} is {state.stands}, home is {service.home or 'not declared'}"
+    for tier in service.ladder:
+        if tier.move in tx.decided.engaged:
+            yield Reason.NOT_AT_HOME, f"{tier.move} is in effect, since {tx.decided.engaged[tier.move]}"
+
+
+def not_well(tx: Transaction, service: Service) -> Iterator[Objection]:
+    """Any check of the service that does not say up: degraded is not good enough to begin on."""
+    bad = [c for c in dict.fromkeys(service.healthy_when.checks()) if tx.verdict(c) is not Verdict.UP]
+    if bad:
+        yield Reason.NOT_WELL, "; ".join(tx.evidence(c) for c in bad)
+
+
+def _places_down(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:
+    """Every place that its ladder could need, whatever the drill does, has to be up.
+
+    The replica was out of step when the primary was lost (GitLab, January 2017).
+    """
+    moves = [tx.model.moves[t.move] for t in service.ladder]
+    for place in dict.fromkeys(p for p in (service.home, *(m.to for m in moves)) if p):
+        found = alive(tx, place)
+        if found.asked and not found.well and found.unknown < found.asked:
+            yield Reason.PLACE_DOWN, f"nothing of {place} answers well ({found.asked} checks)"
+    for other in moves:
+        if other.id != move.id and other.to and tx.says(other.viable_when) is Verdict.DOWN and other.viable_when:
+            yield Reason.PLACE_DOWN, f"{other.id} could not be made: {tx.behind(other.viable_when, Verdict.DOWN)}"
+
+
+def way_back(model: Model, service: Service, move: Move) -> str | None:
+    """The move that leads back from where this one leads, by its id; None: there is none, or nothing to take back."""
+    for name in service.failback:
+        back = model.moves[name]
+        if move.to is None and back.undoes == move.id:
+            return name
+        if move.to is not None and back.to == service.home and (not back.leaves or move.to in back.leaves):
+            return name
+    return None
+
+
+def _no_way_back(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:
+    """A drill left its firewall rules behind (azure-docs#35970): what cannot be taken back is not drilled."""
+    name = way_back(tx.model, service, move)
+    if name is None:
+        if move.to is not None or tx.model.lasts(move.id):
+            yield Reason.NO_WAY_BACK, f"{service.id} has no way back from {move.id}: see `failback` or `back`"
+        return
+    back = tx.model.moves[name]
+    if back.viable_when is not None and (said := tx.says(back.viable_when)) in (Verdict.DOWN, Verdict.UNKNOWN):
+        reason = Reason.NOT_VIABLE if said is Verdict.DOWN else Reason.VIABILITY_UNKNOWN
+        yield reason, f"the way back, {back.id}: {tx.behind(back.viable_when, said)}"
+
+
+def _would_fence(tx: Transaction, service: Service, move: Move, fence: bool) -> Iterator[Objection]:
+    """A place that works is not switched off for a drill, unless a named person wants exactly that."""
+    places = ladder.to_fence(tx, service, move)
+    if places and move.hand_over is None and not fence:
+        told = f"{', '.join(places)} would be fenced, and {move.id} declares no hand_over"
+        yield Reason.FENCE_NOT_AUTOMATIC, f"{told}; say --fence to have it fenced"
+
+
+def touches(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:
+    """The data of the primary were removed, and not the replica's (GitLab, January 2017): a rehearsal is elsewhere."""
+    state = tx.state(service)
+    serving = {*state.may_act, *([state.place] if state.place else [])}
+    if move.rehearse is not None and (both := sorted(serving & move.rehearse.places)):
+        yield Reason.TOUCHES_WHAT_SERVES, f"{move.rehearse.hosts} has hosts in {', '.join(both)}, where it serves"
+
+
+def _cannot_be_made(tx: Transaction, service: Service, move: Move, full: bool) -> Iterator[Objection]:
+    """What stands against the move itself; a hand-over, or a rehearsal, loses no data."""
+    handed = not full or move.hand_over is not None
+    free = frozenset({Reason.RPO_UNKNOWN, Reason.RPO_EXCEEDED} if handed else ())
+    tier = next((t for t in service.ladder if t.move == move.id), Tier(move.id))
+    found = ladder.assess(tx, service, tier, tx.now() - ladder.PATIENCE_S, again=True, aside=free)
+    if found.reason is not Reason.TIER_CHOSEN and not (found.reason is Reason.FENCE_UNPROVEN and handed):
+        yield found.reason, found.evidence
+
+
+# ---- while it is under way
+
+
+def harm(tx: Transaction, drill: Drill) -> Objection | None:
+    """The first sign of harm that the drill itself did not announce: what has failed since it began.
+
+    Announced is what the move stops for a moment: its own service while a run of the drill is at work for it, and the
+    services that depend on it, or share the move.
+    """
+    began = drill.began
+    own = tx.model.services[began.service]
+    moving = any(
+        run.committed and run.ended is None for x in drill.runs if (run := tx.decided.runs.get(x)) and not run.rehearses
+    )
+    for service in tx.model.services.values():
+        if service.client != own.client or service.id not in tx.decided.services:
+            continue
+        open_ = tx.incident(service)
+        announced = moving and _announced(own, service, began.move)
+        if open_ is not None and open_.episode_opened_at >= began.at and not announced:
+            return Reason.HARM, f"{open_.id} of {service.id} is open"
+    if not moving and tx.health(own) is Verdict.DOWN:
+        return Reason.HARM, tx.behind(own.healthy_when, Verdict.DOWN)
+    return None
+
+
+def _announced(own: Service, service: Service, move: str) -> bool:
+    return (
+        service.id == own.id
+        or any(d.service == own.id for d in service.depends_on)
+        or any(t.move == move for t in service.ladder)
+    )
+
+
+def stops(tx: Transaction, run: Run, drill: Drill) -> Objection | None:
+    """Why a run of a drill must not begin its next playbook, while nothing has been changed yet.
+
+    What leads back is stopped by what forbids any action; what leads away, and a rehearsal, by any harm as well.
+    """
+    service, move = tx.model.services[drill.began.service], tx.model.moves[run.started.move]
+    finding = policy.objection(tx, service, policy.BEFORE_ACTING)
+    if finding is not None:
+        return finding.reason, finding.evidence
+    if run.started.move != drill.began.move:
+        return None
+    found = harm(tx, drill)
+    if found is not None:
+        return found
+    return next(touches(tx, service, move), None) if run.rehearses else next(not_well(tx, service), None)
