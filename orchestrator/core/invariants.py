@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.core import invariants_of_acting as acting
+from orchestrator.core import invariants_of_drills as of_drills
 from orchestrator.core import invariants_of_runs as of_runs
 from orchestrator.core import records as r
 from orchestrator.core.invariant_broken import InvariantBroken
@@ -62,6 +63,7 @@ _CHECKED: dict[type, Callable[[Transaction, Any], None]] = {
     r.IncidentReopened: _incident_opened,
     r.RunStarted: of_runs.run_started,
     r.StepBegan: of_runs.step_began,
+    r.DrillEnded: of_drills.drill_ended,
     r.StepFinished: of_runs.step_finished,
     r.MayActRemoved: of_runs.place_out,
 }

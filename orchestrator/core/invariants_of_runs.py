@@ -7,6 +7,7 @@ words, the rows of this step). So a later reload can never make an earlier decis
 from __future__ import annotations
 
 from orchestrator.core import invariants_of_acting as acting
+from orchestrator.core import invariants_of_drills as of_drills
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.durations import show_duration
@@ -30,6 +31,8 @@ def run_started(tx: Transaction, record: r.RunStarted) -> None:
         holders = [x.id for x in tx.decided.unfinished_runs() if resource in x.started.resources]
         if len(holders) > 1:
             raise InvariantBroken(7, "at most one unfinished run a resource", f"{resource}: {', '.join(holders)}")
+    if record.drill:
+        of_drills.run_started(tx, record)
     if record.origin is not r.Origin.AUTOMATIC:
         return
     service = tx.model.services[record.service]
@@ -53,8 +56,8 @@ def step_began(tx: Transaction, record: r.StepBegan) -> None:
     _never_again(tx, record, run, step)
     before = run.steps[: run.steps.index(step)]
     over = (r.StepState.DONE, r.StepState.SKIPPED)
-    contained = [s for s in before if s.traits.contains and s.over]  # what failed there is asked about
-    unfinished = [s.name for s in before if s.state not in over and s not in contained]
+    allowed = [s for s in before if s.over and (s.traits.contains or (step.traits.always and s.traits.rehearses))]
+    unfinished = [s.name for s in before if s.state not in over and s not in allowed]  # what failed is asked about
     if unfinished:
         raise InvariantBroken(14, "no step before the ones it rests on", f"{record.run}/{step.name}: {unfinished}")
     begun_at = run.started.to_place or _put_in(tx, run)
@@ -70,6 +73,8 @@ def step_began(tx: Transaction, record: r.StepBegan) -> None:
     if not step.traits.played:
         return
     effects = [kind for kind in begun if kind.played and kind.reach is Reach.COMMITTED]
+    if run.started.drill and record.attempt == 1 and not effects and not step.traits.always:
+        of_drills.still_allowed(tx, run)
     if record.attempt == 1 and not effects and run.started.origin is r.Origin.AUTOMATIC:
         _still_wanted(tx, run, step)
     _intended(tx, record, run, step)

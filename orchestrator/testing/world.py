@@ -8,7 +8,7 @@
 
 The one rule it keeps: the engine is the real one, and everything around it is plain. Checks answer what `answers` says
 at the moment they are asked. Playbooks take `takes` seconds and end as `outcomes` says; then `effects` change the
-world. Times are seconds from the start.
+world, and `stats` tells what they publish. Times are seconds from the start.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.engine import Engine
-from orchestrator.core.model import Model
+from orchestrator.core.model import Json, Model
 from orchestrator.core.state.decided import Decided
 from orchestrator.core.state.fold import fold
 
@@ -58,6 +58,7 @@ class World:
         self.takes: dict[str, float] = {}
         self.outcomes: dict[str, e.AttemptEnd] = {}
         self.effects: dict[str, Callable[[], None]] = {}
+        self.stats: dict[str, Callable[[], Mapping[str, Json]]] = {}
         self.entries: list[tuple[float, tuple[r.Record, ...]]] = []
         self.played: list[str] = []
         self.told: list[c.TellPeople] = []
@@ -259,9 +260,12 @@ class World:
         name = self.running.pop(key, None)
         if name is None:
             return
-        if outcome in (None, e.AttemptEnd.OK) and name in self.effects:
+        well = outcome in (None, e.AttemptEnd.OK)
+        if well and name in self.effects:
             self.effects[name]()
-        self._step(e.StepEnded(key, outcome or e.AttemptEnd.OK, "" if outcome is None else f"{name}: {outcome.value}"))
+        stats = self.stats[name]() if well and name in self.stats else {}
+        detail = "" if outcome is None else f"{name}: {outcome.value}"
+        self._step(e.StepEnded(key, outcome or e.AttemptEnd.OK, detail, stats=stats))
 
 
 def story(world: World) -> list[str]:

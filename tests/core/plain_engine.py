@@ -15,7 +15,7 @@ from orchestrator.core import invariants
 from orchestrator.core.awareness import doubts
 from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import ProbeNow, UseCadence
-from orchestrator.core.deciding import incident
+from orchestrator.core.deciding import drilling, incident
 from orchestrator.core.engine import ASLEEP_S, Engine, Outcome
 from orchestrator.core.health import detector
 from orchestrator.core.health.detector import Row
@@ -188,6 +188,8 @@ class PlainEngine(Engine):
             tx.wake_at = FOREVER
             for unfinished in self.decided.unfinished_runs():
                 run.advance(tx, unfinished)
+            for drill in self.decided.unfinished_drills():
+                drilling.attend(tx, drill)
             for service in order(tx):
                 if self.attends:
                     incident.attend(tx, service)

@@ -244,6 +244,8 @@ def _against_going_back(tx: Transaction, service: Service, back: str | None) -> 
     finding = policy.objection(tx, service, policy.BEFORE_ACTING)
     if finding is not None:
         return f"{finding.reason.value}: {finding.evidence}"
+    if tx.health(service) not in USABLE:  # what is not well hands nothing over
+        return f"{Reason.NOT_WELL.value}: {tx.behind(service.healthy_when, tx.health(service))}"
     busy = ladder.held_up(tx, tx.model.moves[back])
     if busy is not None:
         return f"{busy.reason.value}: {busy.evidence}"

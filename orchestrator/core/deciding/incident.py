@@ -88,14 +88,26 @@ def _goes_back(at_work: Run) -> bool:
 
 
 def _fails_by_itself(tx: Transaction, service: Service, at_work: Run | None) -> bool:
-    """Whether a service that is down is so by itself, and not by the run that is at work for it."""
-    if at_work is None or at_work.human is not None or _prepares(at_work):
+    """Whether a service that is down is so by itself, and not by the run that is at work for it, or was until now."""
+    if at_work is None:
+        return _settled(tx, service, _moved_last(tx, service))
+    if at_work.human is not None or _prepares(at_work):
         return True
-    if at_work.verified_at is None:
-        return False
-    settled_at = at_work.verified_at + service.settle_s  # its own checks are given time, as after any run
+    return at_work.verified_at is not None and _settled(tx, service, at_work.verified_at)
+
+
+def _moved_last(tx: Transaction, service: Service) -> float | None:
+    """When a run of the service was last verified that ended well."""
+    ended = [x for x in tx.decided.runs.values() if x.started.service == service.id and x.ended and x.ended.ok]
+    return max((x.verified_at for x in ended if x.verified_at is not None), default=None)
+
+
+def _settled(tx: Transaction, service: Service, verified_at: float | None) -> bool:
+    """Whether what its checks say is of after that: they are given time, as after any run."""
+    if verified_at is None or tx.now() >= (settled_at := verified_at + service.settle_s):
+        return True
     tx.wake(settled_at)
-    return tx.now() >= settled_at or tx.first_bad(service.healthy_when, tx.now()) > at_work.verified_at
+    return tx.first_bad(service.healthy_when, tx.now()) > verified_at
 
 
 def _tidies_up(at_work: Run, incident: Incident) -> bool:
@@ -366,10 +378,9 @@ def _renamed(last: r.ServiceJudged, finding: Finding) -> bool:
 
 def _failback_by_itself(tx: Transaction, service: Service) -> None:
     """Only where the author wants it, in mode auto, healthy for long enough, and never in an open incident."""
-    if not service.automatic_failback or service.mode is not Mode.AUTO or tx.health(service) not in USABLE:
+    drilled = tx.decided.drill_for(service.id) is not None  # which goes back itself
+    if drilled or not service.automatic_failback or service.mode is not Mode.AUTO or tx.health(service) not in USABLE:
         return
-    if tx.decided.drill_for(service.id) is not None:
-        return  # which goes back itself
     state, ways = tx.state(service), failback.candidates(tx.decided, tx.model, service)
     if not ways or state.healthy_since is None or policy.objection(tx, service) is not None:
         return

@@ -171,8 +171,6 @@ def harm(tx: Transaction, drill: Drill) -> Objection | None:
         announced = moving and _announced(own, service, began.move)
         if open_ is not None and open_.episode_opened_at >= began.at and not announced:
             return Reason.HARM, f"{open_.id} of {service.id} is open"
-    if not moving and tx.health(own) is Verdict.DOWN:
-        return Reason.HARM, tx.behind(own.healthy_when, Verdict.DOWN)
     return None
 
 

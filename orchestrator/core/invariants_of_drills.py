@@ -1,0 +1,99 @@
+"""What must never happen in drills: statement 23. A drill never lengthens an outage and leaves nothing behind.
+
+The one rule it keeps: no guard is asked. Each check is written from its statement, and reads only the model, the
+records and the rows. Otherwise a broken guard would be compared with itself.
+"""
+
+from __future__ import annotations
+
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.events import Answer
+from orchestrator.core.invariant_broken import InvariantBroken
+from orchestrator.core.kinds import TRAITS
+from orchestrator.core.runs.rehearsing import SURVEY
+from orchestrator.core.state.decided import Drill, Run, covers
+from orchestrator.core.transaction import Transaction
+
+
+def run_started(tx: Transaction, record: r.RunStarted) -> None:
+    """A drill begins where all is well and nobody said otherwise; a rehearsal has no step that puts a place in."""
+    drill = tx.decided.drills[record.drill]
+    rehearses = any(TRAITS[s.kind].rehearses for s in record.steps)
+    acts = [s.name for s in record.steps if rehearses and TRAITS[s.kind].acts_at is not None]
+    if acts:
+        raise InvariantBroken(23, "a rehearsal touches nothing that serves", f"{record.run}: {', '.join(acts)}")
+    if record.run != drill.runs[0]:
+        return
+    rule = "a drill begins only where all is well"
+    client = record.service.partition("/")[0]
+    trouble = [f"{i.id} is open" for i in tx.decided.open_incidents() if covers(client, i.service)]
+    trouble += [f"{name} is suspected" for name in tx.decided.suspected if covers(name, record.service)]
+    service = tx.model.services[record.service]
+    state = tx.decided.services[record.service]
+    trouble += [f"{state.place} is not its home"] if state.place != service.home else []
+    for check in service.healthy_when.checks():
+        known = tx.decided.verdicts.get(check)
+        if known is None or known.verdict is not r.Verdict.UP:
+            trouble.append(f"{check} is {known.verdict.value if known else 'unknown'}")
+    if trouble:
+        raise InvariantBroken(23, rule, f"{drill.id}: {'; '.join(trouble)}")
+    still_allowed(tx, tx.decided.runs[record.run])
+
+
+def still_allowed(tx: Transaction, run: Run) -> None:
+    """A hold and a window are honoured by a drill too, on its way there and on its way back."""
+    rule = "a drill honours holds and maintenance"
+    for subject, word in tx.decided.holds.items():
+        if covers(subject, run.started.service):
+            raise InvariantBroken(23, rule, f"{run.id}: {word.who} holds {subject}")
+    for subject, ends_at in tx.decided.maintenance.items():
+        if covers(subject.partition("#")[0], run.started.service) and tx.now() < ends_at:
+            raise InvariantBroken(23, rule, f"{run.id}: {subject} is in maintenance")
+
+
+def drill_ended(tx: Transaction, record: r.DrillEnded) -> None:
+    """It leaves nothing behind, or a person is told; what it says to have shown is on record."""
+    drill = tx.decided.drills[record.drill]
+    left = _left(tx, drill)
+    human = [x for x in tx.records if isinstance(x, r.NoticeDue) and x.kind is NoticeKind.HUMAN_NEEDED]
+    if left and record.ok:
+        raise InvariantBroken(23, "a drill leaves nothing behind", f"{drill.id}: {'; '.join(left)}")
+    if left and not human:
+        raise InvariantBroken(23, "whoever can mend what a drill left is told", f"{drill.id}: {'; '.join(left)}")
+    if record.ok and (missing := _not_shown(tx, drill)):
+        raise InvariantBroken(23, "a drill shows what it says", f"{drill.id}: {'; '.join(missing)}")
+
+
+def _left(tx: Transaction, drill: Drill) -> list[str]:
+    """What is not as it was, by records alone."""
+    began = drill.began
+    if drill.full_scale:
+        state = tx.decided.services[began.service]
+        left = [f"{began.service} is at {state.place}"] if state.place != began.place else []
+        left += [f"{began.place} is out"] if began.place and began.place not in state.may_act else []
+        return left + ([f"{began.move} is in effect"] if began.move in tx.decided.engaged else [])
+    found = []
+    for run in (tx.decided.runs[x] for x in drill.runs):
+        begun = [s for s in run.steps if s.begun and s.traits.played and not s.traits.surveys and not s.simulated]
+        surveys = [s for s in run.steps if s.traits.surveys]
+        if not begun:
+            continue
+        last = surveys[-1] if surveys else None
+        if last is None or last.state is not r.StepState.DONE or last.stats.get(SURVEY) != surveys[0].stats.get(SURVEY):
+            found.append(f"{run.id}: nothing shows that the target is as it was")
+    return found
+
+
+def _not_shown(tx: Transaction, drill: Drill) -> list[str]:
+    """What a drill that ended well has not on record."""
+    runs = [tx.decided.runs[x] for x in drill.runs]
+    missing = [f"{x.id} did not end well" for x in runs if x.ended is None or (not x.ended.ok and x is runs[0])]
+    if not drill.full_scale:
+        return missing
+    since = max((x.ended.at for x in runs if x.ended is not None), default=0.0)
+    for check in tx.model.services[drill.began.service].healthy_when.checks():
+        row = tx.rows().get(check)
+        if row is None or row.last_answer is not Answer.GOOD or row.last_sent_at < since:
+            missing.append(f"{check} has not answered well since it went back")
+    return missing
