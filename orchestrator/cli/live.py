@@ -23,7 +23,7 @@ from orchestrator.core.events import OF_RUNS, TaskTime
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
 from orchestrator.core.runs.plan import approving
-from orchestrator.core.state.decided import Run
+from orchestrator.core.state.decided import Drill, Run
 from orchestrator.reports.reader import Reader, reading_all
 from orchestrator.reports.status import run_now
 from orchestrator.reports.status_parts import Live
@@ -82,7 +82,7 @@ class Follower:
             self.journal.more()
             self._draw()
             found = self._found()
-            if found is not None and (found.ended is not None or found.human is not None):
+            if found is not None and (found.human is not None or (found.ended is not None and self._over(found))):
                 return
             try:
                 message = events.receive(REDRAW_S)
@@ -91,6 +91,20 @@ class Follower:
             if message is None:
                 raise NoReply(f"the daemon went away; the run is on record: bascule status, bascule report {run}")
             self._progress_in(message)
+
+    def _over(self, run: Run) -> bool:
+        """Whether nothing follows this run; of a drill that goes on its next run is the one that is shown."""
+        drill = self.drill(run.id)
+        if drill is None or drill.ended is not None:
+            return True
+        if drill.runs[-1] != run.id:
+            self._run = drill.runs[-1]
+        return False
+
+    def drill(self, run: str) -> Drill | None:
+        """The drill that this run is a part of."""
+        found = self.journal.state.decided.runs.get(run)
+        return self.journal.state.decided.drills.get(found.started.drill) if found is not None else None
 
     def entry(self) -> None:
         """Something was written: by this process, when no daemon runs."""
@@ -125,7 +139,8 @@ class Follower:
             said = f"{word.kind.value}: {answer.evidence or answer.run}" if about else f"run {answer.run} has begun"
             show([line(f"{said}; see it: bascule status --watch, bascule report {answer.run}")])
             return
-        show(self._last_lines(run))
+        drill = self.drill(run.id)
+        show(self._drill_lines(drill) if drill is not None else self._last_lines(run))
 
     def account(self, run: str) -> object:
         """The run's account, JSON-able."""
@@ -191,6 +206,20 @@ class Follower:
             self._told.add(("human", 0, run.human.evidence))
             lines.append(line(f"{run.id}  waits for a person  {run.human.reason.value}: {run.human.evidence}"))
         return lines
+
+    def _drill_lines(self, drill: Drill) -> list[Line]:
+        if drill.ended is None:
+            last = self.journal.state.decided.runs.get(drill.runs[-1])
+            more = self._last_lines(last) if last is not None and last.ended is None else []
+            told = f"drill {drill.id} has not ended: "
+            return [*more, line(Part(told, "bold yellow"), f"bascule drill show {drill.id}")]
+        took = show_duration(drill.ended.at - drill.began.at)
+        why = _why(drill.ended.reason, drill.ended.evidence)
+        if drill.ended.ok:
+            head = line(Part(f"{drill.id} done in {took}: ", "bold green"), why)
+        else:
+            head = line(Part(f"{drill.id} failed after {took}: ", "bold red"), why)
+        return [head, line(f"  each step, live, simulated or skipped: bascule drill show {drill.id}")]
 
     def _last_lines(self, run: Run) -> list[Line]:
         if run.ended is None:

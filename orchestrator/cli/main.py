@@ -37,6 +37,7 @@ app.command("orchestrator.cli.report:report", help="The whole account of an inci
 app.command("orchestrator.cli.evidence:evidence", help="What is proven: every objective measured, predicted or not.")
 app.command("orchestrator.cli.failover:failover", help="Move a service by one of its moves, or restore it.")
 app.command("orchestrator.cli.failover:failback", help="Move a service home, or undo the move in effect.")
+app.command("orchestrator.cli.drill:app", name="drill", help="Rehearse a move, or make it and lead it back.")
 app.command("orchestrator.cli.approve:approve", help="Approve a run that waits for a person.")
 app.command("orchestrator.cli.approve:reject", help="Say no to a run that waits for an approval.")
 app.command("orchestrator.cli.approve:abort", help="Stop a run; what it has done stays done.")

@@ -8,115 +8,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from orchestrator.core.events import OF_RUNS, WordKind, WordSpoken
-from orchestrator.core.model import Model, Move, Service
+from orchestrator.cli.drill_remedies import DRILL_ROWS
+from orchestrator.cli.refused import Refused, Remedy
+from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.model import Model
 from orchestrator.core.reasons import Against, Reason
-from orchestrator.core.records import TierState
 from orchestrator.core.rules import failback, speakers
 from orchestrator.core.rules.ladder import books_of, to_fence
 from orchestrator.core.rules.standing_words import with_its_client
 from orchestrator.core.runs.plan import approving
-from orchestrator.core.state.decided import EVERYTHING, Decided, Run
+from orchestrator.core.state.decided import Decided
 from orchestrator.core.transaction import Transaction
-
-VERBS: dict[WordKind, str] = {WordKind.MAINTENANCE_END: "maintenance"}  # the others are their own word
-
-
-@dataclass(frozen=True, slots=True)
-class Remedy:
-    """What to do, and the command that does it."""
-
-    do: str
-    command: str
-
-    def __str__(self) -> str:
-        return f"{self.do}: {self.command}"
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A refused word, and what was known."""
-
-    reason: Reason
-    word: WordSpoken
-    decided: Decided
-    model: Model
-
-    @property
-    def service(self) -> Service | None:
-        """The service that it is about."""
-        run = self.decided.runs.get(self.word.subject) if self.word.kind in OF_RUNS else None
-        return self.model.services.get(run.started.service if run else self.word.subject)
-
-    @property
-    def move(self) -> Move | None:
-        """The move that was named, else the first of the ladder that this reason stands for, else the first."""
-        service = self.service
-        if service is None:
-            return None
-        named = self.word.options.get("move")
-        if named is not None:
-            return self.model.moves.get(str(named) if "/" in str(named) else f"{service.client}/{named}")
-        if self.word.kind is WordKind.FAILBACK:
-            ways = failback.candidates(self.decided, self.model, service)
-            return self.model.moves[ways[0]] if ways else None
-        ids = [tier.move for tier in service.ladder]
-        state = self.decided.services.get(service.id)
-        incident = self.decided.incidents.get(state.incident or "") if state else None
-        ledgers = incident.tiers.values() if incident is not None else ()
-        failed = [x.move for x in ledgers if x.state is TierState.FAILED and x.move in ids]
-        first = next(iter([*failed, *ids]), None)
-        return self.model.moves[first] if first is not None else None
-
-    def again(self, *more: str, named: bool = True, fence: bool = True) -> str:
-        """The same word once more, with more said."""
-        word = self.word
-        about = "--all" if word.subject == EVERYTHING else word.subject
-        bits = ["bascule", VERBS.get(word.kind, word.kind.value), about]
-        if word.kind is WordKind.MAINTENANCE and isinstance(for_s := word.options.get("for_s"), int | float):
-            bits += ["--for", _length(for_s)]
-        if word.kind is WordKind.MAINTENANCE_END:
-            bits.append("--end")
-        if word.kind is WordKind.APPROVE and word.options.get("plan"):
-            bits += ["--plan", str(word.options["plan"])]
-        if word.kind is WordKind.APPROVE and fence and word.options.get("fenced"):
-            bits += ["--fenced", str(word.options["fenced"])]
-        if word.kind in (WordKind.FAILOVER, WordKind.FAILBACK):
-            move = self.move
-            if move is not None and (named or word.options.get("move")):
-                bits += ["--move", move.name]
-            if fence and word.options.get("fence"):
-                bits.append("--fence")
-            if fence and word.options.get("fenced"):
-                bits += ["--fenced", str(word.options["fenced"])]
-            put_aside = word.options.get("override")
-            for guard in put_aside if isinstance(put_aside, list) else ():
-                bits += ["--override", str(guard)]
-        return shlex.join([*bits, *more])
-
-    @property
-    def holder(self) -> Run | None:
-        """The run that is in the way."""
-        service, move = self.service, self.move
-        if service is None:
-            return None
-        own = self.decided.run_for(service.id)
-        held = (self.decided.holder_of(x) for x in (move.holds if move else ()))
-        return own or next((x for x in held if x is not None), None)
-
-
-def _length(for_s: float) -> str:
-    """As `--for` reads it, and exactly this."""
-    for unit, size in (("h", 3600), ("m", 60)):
-        if for_s >= size and for_s % size == 0:
-            return f"{int(for_s // size)}{unit}"
-    return f"{int(for_s) if for_s == int(for_s) else for_s}s"
 
 
 def _override(x: Refused) -> list[Remedy]:
-    if x.reason.against is not Against.PERSON:
+    if x.reason.against is not Against.PERSON or x.word.kind is WordKind.DRILL:
         return []
     return [
         Remedy(
@@ -364,8 +271,9 @@ ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
 
 def remedies(reason: str, word: WordSpoken, decided: Decided, model: Model | None) -> list[Remedy]:
     """What to do about this refusal, the first the nearest; empty for a reason that never refuses a word."""
+    rows = DRILL_ROWS if word.kind in (WordKind.DRILL, WordKind.DRILL_CANCEL) else {}
     try:
-        found = ROWS.get(Reason(reason))
+        found = rows.get(Reason(reason)) or ROWS.get(Reason(reason))
     except ValueError:  # a daemon of another version
         return []
     if found is None or model is None:

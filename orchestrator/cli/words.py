@@ -38,13 +38,17 @@ def say(
     *,
     about: str = "service",
     dry_run: bool = False,
+    daemon_alone: bool = False,
 ) -> int:
-    """Say one word, show what comes of it; the exit code. `about`: service, subject (or client) or run."""
+    """Say one word, show what comes of it; the exit code. `about`: service, subject (or client), run or drill.
+
+    `daemon_alone`: it is said to a daemon, or not at all.
+    """
     from orchestrator.core.events import WordSpoken
     from orchestrator.shell.peer import myself
 
     workspace = find_workspace(speaker.workspace)
-    if about != "run" and subject != "*":
+    if about not in ("run", "drill") and subject != "*":
         subject = _resolved(workspace, subject, about)
     who = speaker.name()
     word_id = speaker.word_id or str(uuid.uuid4())
@@ -54,18 +58,22 @@ def say(
     from orchestrator.cli.live import Follower
 
     with Follower(workspace, quiet=speaker.as_json) as follower:
-        answer = _speak(workspace, word, speaker.wait, follower)
+        answer = _speak(workspace, word, speaker.wait, follower, daemon_alone)
         return _conclude(answer, word, speaker, follower)
 
 
-def _speak(workspace: Path, word: WordSpoken, wait: bool, follower: Follower) -> Answered:
+def _speak(workspace: Path, word: WordSpoken, wait: bool, follower: Follower, daemon_alone: bool) -> Answered:
     """The answer; with `wait`, `follower` has seen the run to its end, or to where it needs a person."""
+    from orchestrator.cli.failures import CallWrong
     from orchestrator.daemon.address import owner_of, where_to_speak
     from orchestrator.daemon.client import Connection, NobodyListens
 
     try:
         events = Connection(where_to_speak(workspace), owner=owner_of(workspace))
     except NobodyListens:
+        if daemon_alone:
+            why = f"{word.kind.value}: no daemon serves {workspace}, and nobody would watch while it lasts"
+            raise CallWrong(why, "Start one: bascule daemon") from None
         return _alone(workspace, word, follower)
     with events:
         return _to_daemon(events, word, wait, follower)
@@ -116,7 +124,8 @@ def _alone(workspace: Path, word: WordSpoken, follower: Follower) -> Answered:
 def _conclude(answer: Answered, word: WordSpoken, speaker: Speaker, follower: Follower) -> int:
     from dataclasses import asdict
 
-    ended = follower.ended(answer.run) if answer.run else None
+    drill = follower.drill(answer.run) if answer.run else None
+    ended = drill.ended if drill is not None else follower.ended(answer.run) if answer.run else None
     code = REFUSED if not answer.accepted else DONE
     if answer.accepted and answer.run and speaker.wait:
         stops = word.kind.value in ("abort", "reject")  # then an end without success is what was asked for

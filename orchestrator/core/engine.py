@@ -246,7 +246,7 @@ class Engine:
             notices.repeat(tx)
             for unfinished in self.decided.unfinished_runs():
                 run.advance(tx, unfinished)
-            for drill in self.decided.unfinished_drills():
+            for drill in self.decided.unfinished_drills() if self.attends else ():
                 drilling.attend(tx, drill)
             news = not only_verdicts(tx.records)
             for service in services:

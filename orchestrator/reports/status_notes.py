@@ -16,6 +16,7 @@ from orchestrator.core.runs import plan
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.decided import isolated_places
 from orchestrator.core.transaction import Transaction
+from orchestrator.reports.drills import stage
 from orchestrator.reports.status_parts import recorded_before, taken_out
 
 
@@ -30,6 +31,9 @@ def brakes(service: Service, found: d.ServiceState, state: d.Decided, now: float
     for subject, word in state.suspected.items():
         if d.covers(subject, service.id):
             yield f"compromise suspected by {_speaker(word)}" + (f": {word.why}" if word.why else "")
+    if (drill := state.drill_for(service.id)) is not None:
+        began, since = drill.began, show_duration(now - drill.began.at)
+        yield f"drill {drill.id} ({began.kind.value}, {began.move}), for {since}: {stage(state, drill)}"
     if found.frozen is not None:
         yield f"frozen ({found.frozen.reason.value}): {found.frozen.evidence}"
 

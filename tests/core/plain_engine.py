@@ -188,7 +188,7 @@ class PlainEngine(Engine):
             tx.wake_at = FOREVER
             for unfinished in self.decided.unfinished_runs():
                 run.advance(tx, unfinished)
-            for drill in self.decided.unfinished_drills():
+            for drill in self.decided.unfinished_drills() if self.attends else ():
                 drilling.attend(tx, drill)
             for service in order(tx):
                 if self.attends:

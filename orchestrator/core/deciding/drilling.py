@@ -296,7 +296,7 @@ def _end(
     sentence = Sentence.DRILL_DONE if ok else Sentence.DRILL_LEFT if by_a_person else Sentence.DRILL_FAILED
     text = sentence.say(**slots, why=f"{reason.value}: {evidence}")
     kind = NoticeKind.HUMAN_NEEDED if by_a_person else NoticeKind.DRILL_ENDED
-    tx.tell(f"{drill.id}/ended", kind, service.id, text, say=f"bascule report {drill.id}")
+    tx.tell(f"{drill.id}/ended", kind, service.id, text, say=f"bascule drill show {drill.id}")
 
 
 def awaited(tx: Transaction, drill: Drill) -> list[str]:

@@ -1,0 +1,173 @@
+"""What drills did: each step live, simulated or skipped, when it began, and how it ended.
+
+The one rule it keeps: only what was live proves anything. What was simulated or skipped is told as exactly that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.core.durations import show_duration
+from orchestrator.core.records import StepState
+from orchestrator.core.state.decided import Decided, Drill, Step
+from orchestrator.reports.entries import WallClock
+from orchestrator.reports.text import Line, Part, line, wrap
+
+
+class Made(StrEnum):
+    """How a step of a drill was made."""
+
+    LIVE = "live"
+    SIMULATED = "simulated"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    GOING = "under way"
+    NOT_YET = "not yet"
+
+
+@dataclass(frozen=True, slots=True)
+class DrillStep:
+    """One step. `took_s`: None where it was not made."""
+
+    run: str
+    name: str
+    made: Made
+    took_s: float | None
+    reason: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillTold:
+    """One drill. `began`, `ended`: seconds since 1970. `ok`: None while it is under way."""
+
+    drill: str
+    kind: str
+    service: str
+    move: str
+    began: float
+    ended: float | None
+    ok: bool | None
+    reason: str
+    evidence: str
+    returned: bool | None
+    stage: str
+    who: str
+    scheduled: str
+    drawn: str
+    runs: tuple[str, ...]
+    steps: tuple[DrillStep, ...]
+
+
+def drills(decided: Decided, clock: WallClock, wants: Callable[[str], bool]) -> list[DrillTold]:
+    """Every drill that is kept of the services that are wanted, the oldest first."""
+    found = sorted(decided.drills.values(), key=lambda x: (x.began.at, x.id))
+    return [told(decided, clock, x) for x in found if wants(x.began.service)]
+
+
+def told(decided: Decided, clock: WallClock, drill: Drill) -> DrillTold:
+    """One drill, by its records."""
+    began, ended = drill.began, drill.ended
+    runs = [decided.runs[x] for x in drill.runs if x in decided.runs]
+    return DrillTold(
+        drill=drill.id,
+        kind=began.kind.value,
+        service=began.service,
+        move=began.move,
+        began=clock.wall(began.at),
+        ended=clock.wall(ended.at) if ended is not None else None,
+        ok=ended.ok if ended is not None else None,
+        reason=ended.reason.value if ended is not None else "",
+        evidence=ended.evidence if ended is not None else "",
+        returned=ended.returned if ended is not None else None,
+        stage=stage(decided, drill),
+        who=began.who,
+        scheduled=began.scheduled,
+        drawn=began.drawn,
+        runs=tuple(drill.runs),
+        steps=tuple(_step(x.id, s) for x in runs for s in x.steps),
+    )
+
+
+def stage(decided: Decided, drill: Drill) -> str:
+    """Where it stands, in a few words."""
+    if drill.ended is not None:
+        return "over"
+    at_work = next((x for x in drill.runs if (run := decided.runs.get(x)) is not None and run.ended is None), None)
+    where = f"{at_work} is at work" if at_work is not None else "nothing is at work"
+    if drill.turned_back is None:
+        return where if at_work is not None or not drill.full_scale else "it stays there"
+    way = "on its way back" if drill.full_scale else "on its way to its end"
+    return f"{way}: {where}"
+
+
+def made(step: Step) -> Made:
+    """How it was made."""
+    if step.state is StepState.DONE:
+        return Made.SIMULATED if step.simulated else Made.LIVE
+    ends = {StepState.SKIPPED: Made.SKIPPED, StepState.FAILED: Made.FAILED, StepState.PENDING: Made.NOT_YET}
+    return ends.get(step.state, Made.GOING)
+
+
+def _step(run: str, step: Step) -> DrillStep:
+    how = made(step)
+    took_s = step.took_s if how in (Made.LIVE, Made.SIMULATED, Made.FAILED) else None
+    return DrillStep(run, step.name, how, took_s, step.reason.value if step.reason else "", step.evidence)
+
+
+# ---- as an operator reads it
+
+_COLOUR = {Made.LIVE: "green", Made.SIMULATED: "yellow", Made.SKIPPED: "yellow", Made.FAILED: "bold red"}
+
+
+def list_lines(found: Sequence[DrillTold], clock: Callable[[float], str]) -> list[Line]:
+    """A line each."""
+    if not found:
+        return [line("no drill was ever made here; to see what one would do: bascule drill plan SERVICE")]
+    lines = []
+    for x in found:
+        how = "under way" if x.ok is None else "ok" if x.ok else "failed"
+        colour = {"ok": "green", "failed": "bold red"}.get(how, "yellow")
+        why = x.stage if x.ok is None else x.reason
+        lines.append(
+            line(
+                f"{x.drill:<5} {clock(x.began)}  ",
+                Part(f"{how:<9}", colour),
+                f" {x.service}  {x.kind}  {x.move}  {why}",
+            )
+        )
+    return lines
+
+
+def one_lines(x: DrillTold, clock: Callable[[float], str], width: int) -> list[Line]:
+    """One drill in full."""
+    lines = [line(Part(f"{x.drill}  {x.kind}  {x.service}  {x.move}", "bold"))]
+    wanted = f"asked by {x.who}" if x.who else f"of the schedule {x.scheduled}" if x.scheduled else ""
+    lines.append(line(f"  began {clock(x.began)}", f", {wanted}" if wanted else ""))
+    lines += [line(text) for text in wrap("  drawn: ", x.drawn, width)] if x.drawn else []
+    run = ""
+    for s in x.steps:
+        if s.run != run:
+            run = s.run
+            lines.append(line(f"  {run}"))
+        took = f"  {show_duration(s.took_s)}" if s.took_s is not None else ""
+        lines.append(line(f"    {s.name:<16} ", Part(f"{s.made.value:<10}", _COLOUR.get(s.made, "")), took))
+        if s.evidence and s.made is not Made.LIVE:
+            lines += [line(text) for text in wrap("      ", f"{s.reason}: {s.evidence}", width)]
+    if x.ok is None:
+        lines.append(
+            line("  ", Part("under way", "yellow"), f": {x.stage}; to stop it: bascule drill cancel {x.drill}")
+        )
+        return lines
+    head = Part("ok", "green") if x.ok else Part("failed", "bold red")
+    back = {True: "; the service is where it was", False: "; the service is NOT where it was", None: ""}[x.returned]
+    lines.append(line(f"  ended {clock(x.ended or x.began)}: ", head, f", {x.reason}{back}"))
+    lines += [line(text) for text in wrap("    ", x.evidence, width)] if x.evidence else []
+    live = [s for s in x.steps if s.made is Made.LIVE]
+    others = [s for s in x.steps if s.made in (Made.SIMULATED, Made.SKIPPED)]
+    if others:
+        named = ", ".join(f"{s.name} ({s.made.value})" for s in others)
+        lines += [line(text) for text in wrap("  ", f"proves nothing of: {named}; live: {len(live)} steps", width)]
+    return lines
