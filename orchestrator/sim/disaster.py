@@ -327,6 +327,11 @@ class Disasters:
                     self._sim.happens(f"{OPERATOR} goes to {place} and switches it off by hand")
                     self._world.switch_off(place)
                     options["fenced"] = place
+        if kind in e.OF_DRILLS:
+            under_way = controller.shell.engine.decided.unfinished_drills()
+            if not under_way:
+                return
+            subject, about = under_way[0].id, under_way[0].began.service
         self._words += 1
         who = operator(controller.model, about)
         word = e.WordSpoken(f"w{self._words}", kind, who, subject, "simulated", options)

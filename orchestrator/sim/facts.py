@@ -130,6 +130,8 @@ class Facts:
         self.verdicts: dict[str, r.Verdict] = {}
         self.changed_at: dict[str, float] = {}  # by check
         self.restarts: list[float] = []  # after which time was assumed
+        self.drills: dict[str, r.DrillBegan] = {}
+        self.drills_over: dict[str, r.DrillEnded] = {}
 
     def record(self, x: r.Record) -> None:
         """One record more."""
@@ -223,6 +225,12 @@ class Facts:
         elif isinstance(x, r.MayActRemoved):
             self.may_act[x.service].discard(x.place)
 
+    def _drill(self, x: r.DrillBegan | r.DrillEnded) -> None:
+        if isinstance(x, r.DrillBegan):
+            self.drills[x.drill] = x
+        else:
+            self.drills_over[x.drill] = x
+
     def _verdict(self, x: r.VerdictChanged) -> None:
         self.verdicts[x.check], self.changed_at[x.check] = x.verdict, x.at
 
@@ -247,4 +255,6 @@ _TOLD: dict[type, Callable[[Facts, Any], None]] = {
     r.MayActRemoved: Facts._changed,
     r.MoveEngaged: Facts._changed,
     r.VerdictChanged: Facts._verdict,
+    r.DrillBegan: Facts._drill,
+    r.DrillEnded: Facts._drill,
 }

@@ -26,6 +26,7 @@ class Names:
     rests: tuple[str, ...] = ()  # domains that services with a ladder rest on, once for each such service
     homes: tuple[tuple[str, str], ...] = ()  # services that have one, and it
     ready: tuple[str, ...] = ()  # checks that moves' preconditions ask
+    tiers: tuple[tuple[str, str], ...] = ()  # services, and each move of their ladders
 
 
 def names_of(model: Model, nature: Nature) -> Names:
@@ -42,6 +43,7 @@ def names_of(model: Model, nature: Nature) -> Names:
         tuple(sorted(d for s in model.services.values() if s.ladder for d in _rests(s, nature))),
         tuple(sorted((s.id, s.home) for s in model.services.values() if s.home)),
         tuple(sorted({c for m in model.moves.values() if m.viable_when for c in m.viable_when.checks()})),
+        tuple(sorted((s.id, t.move) for s in model.services.values() for t in s.ladder)),
     )
 
 

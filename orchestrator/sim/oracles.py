@@ -23,6 +23,7 @@ from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import Attempts
 from orchestrator.sim.blindness import Blindness
 from orchestrator.sim.controller import People
+from orchestrator.sim.drill_truth import DrillTruth
 from orchestrator.sim.facts import Facts
 from orchestrator.sim.justifications import Grounds
 from orchestrator.sim.shown_truth import ShownTruth
@@ -78,6 +79,7 @@ class Oracles:
         self._spoken = SpokenTruth(world, self._facts, self._broken)
         self._shown = ShownTruth(model, self._facts, self._broken)
         self._texts = Texts(self._broken)
+        self._drills = DrillTruth(world, targets, self._broken)
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due: dict[str, float] = {}
         self._said: dict[str, float] = {}  # notices, and when each was due
@@ -124,11 +126,10 @@ class Oracles:
             told = _TRIED.get(type(record))
             if told is not None:
                 told(self, record)
-            self._attempts.record(record)
-            self._grounds.record(record)
-            self._facts.record(record)
+            for judge in (self._attempts, self._grounds, self._facts, self._texts, self._drills):
+                judge.record(record)
             self._spoken.record(record, self._model)
-            self._texts.record(record)
+        self._drills.entry_over()
         self._spoken.entry_over()
         self._shown.entry(entry)
         self._epoch = max(self._epoch, entry.epoch)
@@ -146,6 +147,7 @@ class Oracles:
         for rule, evidence in self.unrest(now):
             self._broken(20, rule, evidence)
         self._shown.at_rest()
+        self._drills.at_rest()
 
     def unrest(self, now: float) -> list[tuple[str, str]]:
         """What has not come to rest: the rule of statement 20 that it would break, and the evidence."""
@@ -174,9 +176,7 @@ class Oracles:
         judged = known.judged
         if self._attempts.waits_for_a_person(service):
             return service in told.values()
-        if self._attempts.unfinished(service) is not None:
-            return False
-        if judged is None:
+        if self._attempts.unfinished(service) is not None or judged is None:
             return False
         if judged.reason in (Reason.HELD, Reason.IN_MAINTENANCE, Reason.OBSERVE_ONLY, Reason.BLIND):
             return True  # a person stopped it, or nothing is seen: people know, or have been told once before

@@ -24,14 +24,15 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from orchestrator.core.durations import parse_duration
-from orchestrator.core.events import OF_RUNS, WordKind
-from orchestrator.core.model import Json
+from orchestrator.core.events import OF_DRILLS, OF_RUNS, WordKind
+from orchestrator.core.model import DrillKind, Json
 from orchestrator.core.reasons import Reason
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.names import Names
 
 CUT_HERE = "--- what came of it ---"
 CALM_S = 1200.0
+UNNAMED = (*OF_RUNS, *OF_DRILLS)  # words about what waits, or is under way, when they are said
 LONGER_S = 60.0
 
 # What each kind is called. {what}: the subject. {for}: "for 43 s" or "for good". {back}, {by}: durations. {share}: 30%.
@@ -105,7 +106,7 @@ _PARTS: dict[str, str] = {
     "jump": rf"(?P<jump>forward|back) by (?P<by>{_DURATION})",
     "word": rf"(?P<word>{_WORDS})(?: (?P<what>[^\s,]+))??(?: by (?P<move>[^\s,]+))?"
     rf"(?: for (?P<for>{_DURATION}))?"
-    r"(?P<byhand>, having fenced the place by hand)?(?P<fence>, and fence the place left)?",
+    r"(?P<byhand>, having fenced the place by hand)?(?P<fence>, and fence the place left)?(?P<full>, at full scale)?",
 }
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -235,17 +236,31 @@ def _made(at: float, kind: FaultKind, parts: Mapping[str, str]) -> Fault:
 
 def _options(parts: Mapping[str, str], for_s: float | None) -> dict[str, Json]:
     word = parts["word"]
-    of = {"for": "maintenance", "move": "failover", "byhand": "approve", "fence": "failover"}
-    odd = next((k for k, only in of.items() if parts.get(k) and word != only), None)
+    of = {
+        "for": ("maintenance", "drill"),
+        "move": ("failover", "drill"),
+        "byhand": ("approve",),
+        "fence": ("failover",),
+        "full": ("drill",),
+    }
+    odd = next((k for k, those in of.items() if parts.get(k) and word not in those), None)
     if odd is not None:
-        raise ValueError(f"`say {word}` takes nothing of the kind: that is for `say {of[odd]}`")
+        raise ValueError(f"`say {word}` takes nothing of the kind: that is for `say {' or '.join(of[odd])}`")
     if word == WordKind.MAINTENANCE and for_s is None:
         raise ValueError("maintenance needs its end: `say maintenance SERVICE for 10 min`")
-    if (word in OF_RUNS) == ("what" in parts):
-        wants = "is about the run that waits: name nothing" if word in OF_RUNS else "needs a service, a client or *"
+    if (word in UNNAMED) == ("what" in parts):
+        wants = (
+            "is about what waits, or is under way: name nothing"
+            if word in UNNAMED
+            else "needs a service, a client or *"
+        )
         raise ValueError(f"`say {word}` {wants}")
     if word == WordKind.APPROVE:
         return {"fence": "byhand" in parts}
+    if word == WordKind.DRILL:
+        found: dict[str, Json] = {"kind": (DrillKind.FULL_SCALE if "full" in parts else DrillKind.FUNCTIONAL).value}
+        found |= {"move": parts["move"]} if "move" in parts else {}
+        return found | ({"stays_s": for_s} if for_s is not None else {})
     if for_s is not None:
         return {"for_s": for_s}
     return ({"move": parts["move"]} if "move" in parts else {}) | ({"fence": True} if "fence" in parts else {})
@@ -309,13 +324,15 @@ def _moment(fault: Fault) -> str:
 
 
 def _word(fault: Fault) -> str:
-    told = fault.word if fault.word in OF_RUNS else f"{fault.word} {fault.subject}"
+    told = fault.word if fault.word in UNNAMED else f"{fault.word} {fault.subject}"
     if move := fault.options.get("move"):
         told += f" by {move}"
-    if isinstance(for_s := fault.options.get("for_s"), int | float):
+    for_s = fault.options.get("stays_s" if fault.word == WordKind.DRILL else "for_s")
+    if isinstance(for_s, int | float):
         told += f" for {seconds(for_s)}"
     how = ", having fenced the place by hand" if fault.word == WordKind.APPROVE else ", and fence the place left"
-    return told + (how if fault.options.get("fence") else "")
+    full = ", at full scale" if fault.options.get("kind") == DrillKind.FULL_SCALE.value else ""
+    return told + (how if fault.options.get("fence") else "") + full
 
 
 def _model_line(template: str) -> str:

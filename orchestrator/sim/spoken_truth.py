@@ -18,6 +18,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
 from orchestrator.core.sentences import How, Sentence, heard, how_heard
+from orchestrator.sim import spoken_drills
 from orchestrator.sim.facts import Facts, OutageFacts, RunFacts
 from orchestrator.sim.violation import Report
 from orchestrator.sim.world import World
@@ -126,7 +127,8 @@ class SpokenTruth:
                 self._report(STATEMENT, UNKNOWN_SENTENCE, f"{x.notice}: {x.text}")
             return
         sentence, slots = found
-        wrong = _JUDGES[sentence](self, slots, x, model)
+        drills = spoken_drills.JUDGES.get(sentence)
+        wrong = drills(self._facts, slots, x) if drills is not None else _JUDGES[sentence](self, slots, x, model)
         if wrong:
             self._report(STATEMENT, NO_RECORD, f"{x.notice}: {wrong}: {x.text}")
 

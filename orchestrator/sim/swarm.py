@@ -8,7 +8,8 @@ kinds out (swarm testing, Groce et al. 2012).
     -------------    -----------------------------------------------------------------------------
     one in four      one disaster alone, of the kinds that the plan is for; nothing else goes wrong
     one in four      a purpose: faults that follow each other so that one guard alone is left (`directed.py`)
-    the others       a mixture: some kinds of faults, 1 to 10 of them, often close to each other
+    the others       a mixture: some kinds of faults, 1 to 10 of them, often close to each other; into half of them,
+                     one to three drills, most of them shortly before a fault
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import replace
 from random import Random
 
 from orchestrator.core.events import WordKind
+from orchestrator.core.model import DrillKind, Json
 from orchestrator.sim.directed import directed
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.names import Names
@@ -47,7 +49,29 @@ def script(names: Names, seed: int, length_s: float) -> tuple[Fault, ...]:
         at += random.expovariate(1 / 20.0) if close else random.uniform(0.0, length_s * 0.4)
         if at > length_s * 0.95:
             break
-    return tuple(sorted(found, key=lambda f: f.at))
+    return tuple(sorted([*found, *_drills(names, seed, found, length_s)], key=lambda f: f.at))
+
+
+def _drills(names: Names, seed: int, faults: Sequence[Fault], length_s: float) -> list[Fault]:
+    """Drills among the faults, from chances of their own: without them the script of a seed is what it always was."""
+    random = Random(f"drills/{seed}")  # noqa: S311 -- a seed must replay
+    if random.random() < 0.5 or not names.tiers:
+        return []
+    found = []
+    for _ in range(random.randint(1, 3)):
+        service, move = random.choice(names.tiers)
+        at = random.uniform(0.0, length_s * 0.7)
+        if faults and random.random() < 0.6:
+            at = max(1.0, random.choice(faults).at - random.uniform(0.2, 60.0))
+        kind = random.choice((DrillKind.FULL_SCALE, DrillKind.FULL_SCALE, DrillKind.FUNCTIONAL))
+        options: dict[str, Json] = {"kind": kind.value, "move": move}
+        options |= {"stays_s": random.choice((1.0, 10.0, 60.0, 600.0))} if kind is DrillKind.FULL_SCALE else {}
+        found.append(Fault(at, FaultKind.WORD, service, None, 1.0, WordKind.DRILL.value, options))
+        if random.random() < 0.2:
+            found.append(
+                Fault(at + random.uniform(1.0, 60.0), FaultKind.WORD, "", None, 1.0, WordKind.DRILL_CANCEL.value)
+            )
+    return found
 
 
 ALONE: tuple[FaultKind, ...] = (

@@ -1,0 +1,83 @@
+"""Statement 22 of drills: every sentence that people are told of them, compared with the records.
+
+The one rule it keeps: each judge answers with what is wrong, or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.model import DrillKind
+from orchestrator.core.reasons import Reason
+from orchestrator.core.sentences import Sentence
+from orchestrator.sim.facts import Facts
+
+Slots = Mapping[str, str]
+Judge = Callable[[Facts, Slots, r.NoticeDue], str]
+
+
+def _same(facts: Facts, slots: Slots) -> str:
+    """Whether there is such a drill, of this service, move and kind."""
+    began = facts.drills.get(slots["drill"])
+    if began is None:
+        return f"there is no drill {slots['drill']}"
+    told = (slots["service"], slots.get("move", began.move), slots.get("kind", began.kind.value))
+    return "" if told == (began.service, began.move, began.kind.value) else f"{slots['drill']} is another: {told}"
+
+
+def _began(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+    run = facts.runs.get(slots["run"])
+    if run is None or run.started.drill != slots["drill"]:
+        return f"{slots['run']} is no run of {slots['drill']}"
+    return _same(facts, slots)
+
+
+def _over(ok: bool, *, left: bool = False) -> Judge:
+    """Of a drill that is told to be over; `left`: with something that a person has to see to."""
+
+    def judge(facts: Facts, slots: Slots, x: r.NoticeDue) -> str:
+        if wrong := _same(facts, slots):
+            return wrong
+        ended = facts.drills_over.get(slots["drill"])
+        if ended is None:
+            return f"{slots['drill']} is not over"
+        if ended.ok is not ok:
+            return f"{slots['drill']} ended {'well' if ended.ok else 'without success'}"
+        if left is not (x.kind is NoticeKind.HUMAN_NEEDED):
+            return "whoever is needed is told so, and nobody else"
+        return _as_it_was(facts, slots["drill"], ended) if not left else ""
+
+    return judge
+
+
+def _as_it_was(facts: Facts, drill: str, ended: r.DrillEnded) -> str:
+    """What nobody is called for is as it was, by the records."""
+    began = facts.drills[drill]
+    if began.kind is DrillKind.FUNCTIONAL:
+        return "it is not clean" if ended.reason is Reason.NOT_CLEAN and not _nothing_made(facts, drill) else ""
+    place = facts.places.get(began.service)
+    return "" if place == began.place else f"{began.service} is at {place}, and was at {began.place}"
+
+
+def _nothing_made(facts: Facts, drill: str) -> bool:
+    """Whether nothing but its surveys was begun."""
+    runs = [x for x in facts.runs.values() if x.started.drill == drill]
+    made = (r.StepKind.SET_UP, r.StepKind.REHEARSE, r.StepKind.CLEAN_UP)
+    return not any(s.begun_at is not None and not s.refused for run in runs for s in run.of(*made))
+
+
+def _late(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+    if wrong := _same(facts, slots):
+        return wrong
+    return f"{slots['drill']} is over" if slots["drill"] in facts.drills_over else ""
+
+
+JUDGES: Mapping[Sentence, Judge] = {
+    Sentence.DRILL_BEGAN: _began,
+    Sentence.DRILL_DONE: _over(ok=True),
+    Sentence.DRILL_FAILED: _over(ok=False),
+    Sentence.DRILL_LEFT: _over(ok=False, left=True),
+    Sentence.DRILL_LATE: _late,
+}
