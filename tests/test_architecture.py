@@ -80,7 +80,6 @@ JOINS: dict[str, str] = {
     "shell/dry_run.py": "it reads the journal and asks, without taking the lease as a controller does",
 }
 LONG: dict[str, str] = {
-    "core/records.py": "the journal's vocabulary, one dataclass after another: it is looked up, not read through",
     "core/reasons.py": "the table of named reasons, one row after another: it is looked up, not read through",
 }
 LINES_MAX = 400
@@ -275,7 +274,7 @@ def test_the_core_is_pure(path: Path) -> None:
 
 # Who may name a kind of step: where they are declared, their rows, their order in a plan; the simulator's statements,
 # which are a second opinion on the rows.
-NAME_KINDS = ("core/kinds.py", "core/runs/plan.py", "core/records.py", "sim/")
+NAME_KINDS = ("core/kinds.py", "core/runs/plan.py", "core/records_of_runs.py", "sim/")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -58,6 +58,7 @@ class _Makers:
 
     known: ClassVar[dict[_Key, Function]]
     themselves: ClassVar[tuple[type, ...]]  # types of which a value in JSON is the value itself
+    verb: ClassVar[str]
 
     def __init__(self) -> None:
         self._under_way: set[_Key] = set()
@@ -78,6 +79,34 @@ class _Makers:
         raise NotImplementedError
 
     def of_type(self, hint: Any, where: str) -> Function:
+        """Of values of this type."""
+        if (own := self.of_value(hint, where)) is not None:
+            return own
+        if dataclasses.is_dataclass(hint):
+            return self.of_class(hint)
+        if (present := _optional(hint)) is not None:
+            function = self.of_type(present, where)
+            return lambda v: None if v is None else function(v)
+        origin, args = typing.get_origin(hint), typing.get_args(hint)
+        if origin in (typing.Union, types.UnionType):
+            return self.of_union(hint, where)
+        if origin in _SEQUENCES:
+            return self.of_sequence(origin, args, where)
+        if origin in (abc.Mapping, dict):
+            return self.of_mapping(args, where)
+        raise CodecError(f"{where}: no way to {self.verb} {hint!r}")
+
+    def of_value(self, hint: Any, where: str) -> Function | None:
+        """Of what holds nothing else, or any JSON."""
+        raise NotImplementedError
+
+    def of_sequence(self, origin: Any, args: tuple[Any, ...], where: str) -> Function:
+        raise NotImplementedError
+
+    def of_mapping(self, args: tuple[Any, ...], where: str) -> Function:
+        raise NotImplementedError
+
+    def of_union(self, hint: Any, where: str) -> Function:
         raise NotImplementedError
 
     def of_field(self, hint: Any, where: str) -> tuple[type | None, Function]:
@@ -98,6 +127,7 @@ class _Writers(_Makers):
 
     known: ClassVar[dict[_Key, Function]] = {}
     themselves = (str, int, bool)
+    verb = "write"
 
     def made(self, cls: Any, tagged: bool) -> Function:
         name = cls.__name__
@@ -117,7 +147,7 @@ class _Writers(_Makers):
 
         return write
 
-    def of_type(self, hint: Any, where: str) -> Function:
+    def of_value(self, hint: Any, where: str) -> Function | None:
         if hint is str:
             return lambda v: v if v.__class__ is str else plain_str(v, where)
         if hint is float:
@@ -128,23 +158,9 @@ class _Writers(_Makers):
             return lambda v: None if v is None else wrong(v, where, "None")
         if isinstance(hint, type) and issubclass(hint, Enum):
             return lambda v: v._value_ if v.__class__ is hint else wrong(v, where, hint.__name__)
-        if dataclasses.is_dataclass(hint):
-            return self.of_class(hint)
-        if _is_json(hint):
-            return lambda v: json_out(v, where)
-        if (present := _optional(hint)) is not None:
-            write = self.of_type(present, where)
-            return lambda v: None if v is None else write(v)
-        origin, args = typing.get_origin(hint), typing.get_args(hint)
-        if origin in (typing.Union, types.UnionType):
-            return self._of_union(hint, where)
-        if origin in _SEQUENCES:
-            return self._of_sequence(origin, args, where)
-        if origin in (abc.Mapping, dict):
-            return self._of_mapping(args, where)
-        raise CodecError(f"{where}: no way to write {hint!r}")
+        return (lambda v: json_out(v, where)) if _is_json(hint) else None
 
-    def _of_sequence(self, origin: Any, args: tuple[Any, ...], where: str) -> Function:
+    def of_sequence(self, origin: Any, args: tuple[Any, ...], where: str) -> Function:
         if origin is tuple and args[-1:] != (Ellipsis,):
             each = self.of_members(args, where)
             return lambda v: [f(x) for f, x in zip(each, _as_many(v, tuple, len(each), where), strict=True)]
@@ -154,13 +170,13 @@ class _Writers(_Makers):
         order = None if _sortable(args[0]) else dumps
         return lambda v: sorted([write(x) for x in checked(v, origin, where)], key=order)
 
-    def _of_mapping(self, args: tuple[Any, ...], where: str) -> Function:
+    def of_mapping(self, args: tuple[Any, ...], where: str) -> Function:
         key, write = self.of_type(args[0], f"{where} key"), self.of_type(args[1], where)
         if _keyed(args[0]):
             return lambda v: {key(k): write(x) for k, x in checked(v, dict, where).items()}
         return lambda v: sorted([[key(k), write(x)] for k, x in checked(v, dict, where).items()], key=dumps)
 
-    def _of_union(self, hint: Any, where: str) -> Function:
+    def of_union(self, hint: Any, where: str) -> Function:
         """Members are told apart by their Python class. One dataclass is written plain, several are tagged."""
         classes, rest = _members(hint, where)
         exact: dict[type, Function] = {c: self.of_class(c, len(classes) > 1) for c in classes}
@@ -189,6 +205,7 @@ class _Readers(_Makers):
 
     known: ClassVar[dict[_Key, Function]] = {}
     themselves = (str, int, bool, float)
+    verb = "read"
 
     def made(self, cls: Any, tagged: bool) -> Function:
         name, fields = cls.__name__, _fields(cls, tagged)
@@ -219,7 +236,7 @@ class _Readers(_Makers):
 
         return read
 
-    def of_type(self, hint: Any, where: str) -> Function:
+    def of_value(self, hint: Any, where: str) -> Function | None:
         if hint is float:
             return lambda v: v if v.__class__ is float else float_in(v, where)
         if hint in (str, int, bool):
@@ -228,36 +245,22 @@ class _Readers(_Makers):
             return lambda v: None if v is None else wrong(v, where, "null")
         if isinstance(hint, type) and issubclass(hint, Enum):
             return _enum_reader(hint, where)
-        if dataclasses.is_dataclass(hint):
-            return self.of_class(hint)
-        if _is_json(hint):
-            return lambda v: v
-        if (present := _optional(hint)) is not None:
-            read = self.of_type(present, where)
-            return lambda v: None if v is None else read(v)
-        origin, args = typing.get_origin(hint), typing.get_args(hint)
-        if origin in (typing.Union, types.UnionType):
-            return self._of_union(hint, where)
-        if origin in _SEQUENCES:
-            return self._of_sequence(origin, args, where)
-        if origin in (abc.Mapping, dict):
-            return self._of_mapping(args, where)
-        raise CodecError(f"{where}: no way to read {hint!r}")
+        return (lambda v: v) if _is_json(hint) else None
 
-    def _of_sequence(self, origin: Any, args: tuple[Any, ...], where: str) -> Function:
+    def of_sequence(self, origin: Any, args: tuple[Any, ...], where: str) -> Function:
         if origin is tuple and args[-1:] != (Ellipsis,):
             each = self.of_members(args, where)
             return lambda v: tuple(f(x) for f, x in zip(each, _as_many(v, list, len(each), where), strict=True))
         read, made = self.of_type(args[0], where), _SEQUENCES[origin]
         return lambda v: made([read(x) for x in checked(v, list, where)])
 
-    def _of_mapping(self, args: tuple[Any, ...], where: str) -> Function:
+    def of_mapping(self, args: tuple[Any, ...], where: str) -> Function:
         key, read = self.of_type(args[0], f"{where} key"), self.of_type(args[1], where)
         if _keyed(args[0]):
             return lambda v: {key(k): read(x) for k, x in checked(v, dict, where).items()}
         return lambda v: {key(k): read(x) for k, x in checked(v, list, where)}
 
-    def _of_union(self, hint: Any, where: str) -> Function:
+    def of_union(self, hint: Any, where: str) -> Function:
         """Members are told apart by the type that they have in JSON, and several dataclasses by their tag."""
         classes, rest = _members(hint, where)
         exact: dict[type, Function] = {}

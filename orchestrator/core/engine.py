@@ -175,7 +175,7 @@ class Engine:
         if not more and (now >= self._lacks.look_at or isinstance(event, e.ConfigurationLoaded)) and self.attends:
             doubts.look(tx, self._lacks)
         resting.recorded(tx.records, now)
-        invariants.check(tx)
+        invariants.check(tx, event)
         self._cadence.use(tx, changed, resting.awaited)
         return Outcome(tuple(tx.records), changed, tuple(tx.commands), self._wake_at(now))
 

@@ -14,18 +14,21 @@ from orchestrator.core import invariants_of_acting as acting
 from orchestrator.core import invariants_of_drills as of_drills
 from orchestrator.core import invariants_of_runs as of_runs
 from orchestrator.core import records as r
+from orchestrator.core.events import Event
 from orchestrator.core.invariant_broken import InvariantBroken
 from orchestrator.core.transaction import Transaction
 
 __all__ = ["InvariantBroken", "check"]
 
 
-def check(tx: Transaction) -> None:
-    """Check this step's records.
+def check(tx: Transaction, heard: Event | None = None) -> None:
+    """Check this step's records. `heard`: the event that led to them; None: nothing was heard.
 
     Raises InvariantBroken; the shell then discards the step, acts on nothing, and tells people.
     """
     for record in tx.records:
+        if isinstance(record, r.StepRetried):
+            of_runs.step_retried(record, heard)
         look = _CHECKED.get(type(record))
         if look is not None:
             look(tx, record)

@@ -11,7 +11,7 @@ from orchestrator.core import invariants_of_drills as of_drills
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.durations import show_duration
-from orchestrator.core.events import Answer
+from orchestrator.core.events import Answer, AttemptEnd, Event, StepEnded
 from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.invariant_broken import InvariantBroken
 from orchestrator.core.kinds import Reach
@@ -67,6 +67,10 @@ def step_began(tx: Transaction, record: r.StepBegan) -> None:
         if service.exclusive and others:
             rule = "activation only with every other place out of may_be_active"
             raise InvariantBroken(16, rule, f"{run.id}: {', '.join(sorted(others))} may still act")
+    acts_at = run.started.to_place or run.started.from_place
+    if step.traits.moves and acts_at and acts_at not in tx.decided.services[run.started.service].may_act:
+        rule = "a place is on record as one that may act before it is activated"
+        raise InvariantBroken(16, rule, f"{run.id}/{step.name}: {acts_at}")
     begun = [s.traits for s in run.steps if s.attempt > 0 and s is not step]
     if step.traits.destroys and record.attempt == 1 and not any(kind.destroys for kind in begun):
         _after_its_preflight(tx, run)
@@ -134,7 +138,17 @@ def _passed(run: Run, step: Step) -> bool:
     return step.state is r.StepState.DONE or (step.state is r.StepState.SKIPPED and aside)
 
 
-# ---- a step ends
+# ---- a step is tried again, and ends
+
+
+def step_retried(record: r.StepRetried, heard: Event | None) -> None:
+    """Statement 6: that an attempt never began is known from whoever was to carry it out, and from nobody else."""
+    if record.reason is not Reason.NEVER_BEGUN:
+        return
+    of = heard.key if isinstance(heard, StepEnded) and heard.outcome is AttemptEnd.NEVER_BEGUN else None
+    if of is None or (of.run, of.step) != (record.run, record.step):
+        rule = "an attempt never began only by the word of who was to carry it out"
+        raise InvariantBroken(6, rule, f"{record.run}/{record.step}")
 
 
 def step_finished(tx: Transaction, record: r.StepFinished) -> None:

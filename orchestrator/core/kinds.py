@@ -1,7 +1,8 @@
 """Kinds of steps: one row of traits each, which everything else reads, in the order that a run has them.
 
 The one rule it keeps: how one kind differs from another stands in its row. Code that plans, waits, looks, shows, times,
-runs or checks a step reads the row. So a new kind is a new row, and its place in `plan.plan_steps`.
+runs or checks a step reads the row. So a new kind is a new row, and its place in `plan.plan_steps`. One that a move
+declares beside its own playbook has its place there by the order of the kinds.
 """
 
 from __future__ import annotations
@@ -177,13 +178,23 @@ def _proof(found: Fence | Isolation | None) -> Wanted | None:
     return Wanted(found.proven_when, found.timeout_s) if found else None
 
 
-def _beside(playbook: Playbook | None, move: Move) -> Work:
-    """What a move plays beside its playbook: whether it took effect shows nowhere.
+def _preconditions(x: Subject) -> Wanted:
+    return Wanted(x.move.viable_when, x.move.preflight_timeout_s)
+
+
+def _beside(key: str, reach: Reach, acts_at: Callable[[str | None, str | None], str | None] | None = None) -> Traits:
+    """The row of what a move plays beside its playbook, and declares under this key. Whether it took effect shows
+    nowhere.
 
     Where it was taken out of the configuration while it played, its end still counts; nothing is begun by it then, as
     the plan is another.
     """
-    return Work(playbook or move.playbook, move.timeout_s, None, move.safe_to_repeat)
+
+    def work(x: Subject) -> Work:
+        declared: Playbook | None = getattr(x.move, key)
+        return Work(declared or x.move.playbook, x.move.timeout_s, None, x.move.safe_to_repeat)
+
+    return Traits(By.PLAYBOOK, Phase.EXECUTE, reach, declared=key, beside=True, work=work, acts_at=acts_at)
 
 
 def _rehearsed(part: str, *, again: bool = False) -> Callable[[Subject], Work | None]:
@@ -207,10 +218,6 @@ def _heard(part: str) -> Callable[[Subject], Wanted | None]:
     return wanted
 
 
-def _preconditions(x: Subject) -> Wanted:
-    return Wanted(x.move.viable_when, x.move.preflight_timeout_s)
-
-
 TRAITS: Mapping[StepKind, Traits] = {
     StepKind.ISOLATE: Traits(
         By.PLAYBOOK, Phase.ISOLATE, declared="isolation", work=lambda x: _work(x.isolation), contains=True
@@ -221,15 +228,7 @@ TRAITS: Mapping[StepKind, Traits] = {
     StepKind.PREFLIGHT: Traits(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
     StepKind.APPROVAL: Traits(By.PERSON, Phase.HUMAN),
     StepKind.RECHECK: Traits(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
-    StepKind.PREPARE: Traits(
-        By.PLAYBOOK,
-        Phase.EXECUTE,
-        Reach.PREPARED,
-        declared="prepare",
-        beside=True,
-        work=lambda x: _beside(x.move.prepare, x.move),
-        acts_at=lambda _left, to: to,
-    ),
+    StepKind.PREPARE: _beside("prepare", Reach.PREPARED, acts_at=lambda _left, to: to),
     StepKind.FENCE: Traits(
         By.PLAYBOOK,
         Phase.FENCE,
@@ -264,14 +263,7 @@ TRAITS: Mapping[StepKind, Traits] = {
         fails_as=Reason.VERIFY_FAILED,
         verifies=True,
     ),
-    StepKind.FINISH: Traits(
-        By.PLAYBOOK,
-        Phase.EXECUTE,
-        Reach.COMMITTED,
-        declared="finish",
-        beside=True,
-        work=lambda x: _beside(x.move.finish, x.move),
-    ),
+    StepKind.FINISH: _beside("finish", Reach.COMMITTED),
     StepKind.SURVEY: Traits(
         By.PLAYBOOK,
         Phase.EXECUTE,

@@ -14,7 +14,6 @@ from orchestrator.core import records as r
 from orchestrator.core.events import OF_RUNS, TaskTime
 from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
-from orchestrator.core.reasons import Reason
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.fold import apply
 from orchestrator.core.transaction import percentile
@@ -48,8 +47,8 @@ class StepStory:
 
     @property
     def refused(self) -> bool:
-        """Whether its only attempt was refused for a plan that was edited: nothing of it was begun."""
-        return self.reason == Reason.PLAN_CHANGED.value and self.attempts <= 1
+        """Whether its only attempt was refused: nothing of it was begun."""
+        return d.was_refused(self.reason, self.attempts)
 
     @property
     def begun(self) -> bool:

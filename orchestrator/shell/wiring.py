@@ -23,7 +23,7 @@ from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.codec import decode
 from orchestrator.core.model import Json, Model, Playbook
-from orchestrator.core.people import Heartbeat, NotifySettings
+from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
@@ -36,6 +36,7 @@ from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.answers import Answers
+from orchestrator.shell.beating import Beating
 from orchestrator.shell.files import Files
 from orchestrator.shell.identity import identity_for
 from orchestrator.shell.intake import Intake
@@ -91,8 +92,7 @@ class Controller:
         self._timer: asyncio.TimerHandle | None = None
         self._answers = Answers()
         self._tasks: list[asyncio.Task[None]] = []
-        self._beats: Heartbeat | None = None
-        self._beating: asyncio.Task[None] | None = None
+        self._beating = Beating(lambda x: HeartbeatSender(x, lambda: self.shell.broken is None).run())
         self._lost: asyncio.Future[None] | None = None
         self._opened = AsyncExitStack()
         self._began = False
@@ -176,17 +176,7 @@ class Controller:
 
     def _beat(self) -> None:
         """Send the heartbeat that is in force now, and no other."""
-        wanted = self.files.beside.notify.heartbeat if self._attends else None
-        if wanted == self._beats:
-            return
-        if self._beating is not None:
-            self._beating.cancel()
-            self._tasks.remove(self._beating)
-        self._beats, self._beating = wanted, None
-        if wanted is not None:
-            sender = HeartbeatSender(wanted, lambda: self.shell.broken is None)
-            self._beating = asyncio.create_task(keep_going(sender.run))
-            self._tasks.append(self._beating)
+        self._beating.use(self.files.beside.notify.heartbeat if self._attends else None)
 
     async def lost(self) -> None:
         """Returns never; raises LeaseLost when another controller has taken over."""
@@ -201,6 +191,7 @@ class Controller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._beating.end()
         await self.files.close()
         await self._opened.aclose()  # the latest first: see `_take_over` and `_make_ports`
 

@@ -175,7 +175,7 @@ class PlainEngine(Engine):
             self._decide(tx)
         if now >= self._lacks.look_at:
             doubts.look(tx, self._lacks)
-        invariants.check(tx)
+        invariants.check(tx, event)
         self._cadence.use(tx, changed, self._resting.awaited)
         return Outcome(tuple(tx.records), changed, tuple(tx.commands), self._wake_at(now))
 

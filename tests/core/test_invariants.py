@@ -45,14 +45,16 @@ def wrong(world: World, *records: r.Record, commands: tuple[RunPlaybook, ...] = 
     return str(raised.value)
 
 
-def right(world: World, *records: r.Record, commands: tuple[RunPlaybook, ...] = ()) -> None:
+def right(
+    world: World, *records: r.Record, commands: tuple[RunPlaybook, ...] = (), heard: e.Event | None = None
+) -> None:
     """The same records are nothing to object to."""
     tx = world.engine.transaction(world.now)
     tx.commands.extend(commands)
     for record in records:
         apply(world.decided(), record)
         tx.records.append(record)
-    invariants.check(tx)
+    invariants.check(tx, heard)
 
 
 def down_at_hq() -> World:
@@ -165,7 +167,24 @@ def test_6_a_look_or_the_proof_that_it_never_began_allows_another_attempt(proof:
     why = Reason.NOT_NEEDED if proof == "a look" else Reason.NEVER_BEGUN
     retried = r.StepRetried(world.now, "r9", "fence-hq", why, proof)
     record, command = begun(world, "fence-hq", 2)
-    right(world, left, *([looked] if proof == "a look" else []), retried, record, commands=(command,))
+    heard = e.StepEnded(StepKey("r9", "fence-hq", 1), e.AttemptEnd.NEVER_BEGUN)
+    right(world, left, *([looked] if proof == "a look" else []), retried, record, commands=(command,), heard=heard)
+
+
+@pytest.mark.parametrize("outcome", [e.AttemptEnd.LOST, None])
+def test_6_that_it_never_began_is_the_runners_word_alone(outcome: e.AttemptEnd | None) -> None:
+    world = down_at_hq()
+    record, command = begun(world, "fence-hq")
+    right(world, run_of(world), *passed(world), record, commands=(command,))
+    tx = world.engine.transaction(world.now)
+    for each in (
+        r.StepLeftUnseen(world.now, "r9", "fence-hq", 1),
+        r.StepRetried(world.now, "r9", "fence-hq", Reason.NEVER_BEGUN, ""),
+    ):
+        apply(world.decided(), each)
+        tx.records.append(each)
+    with pytest.raises(InvariantBroken, match="statement 6: an attempt never began only by the word of who was"):
+        invariants.check(tx, e.StepEnded(StepKey("r9", "fence-hq", 1), outcome) if outcome else None)
 
 
 # ---- one at a time, and brakes
@@ -316,6 +335,19 @@ def test_16_what_has_just_answered_is_not_dark() -> None:
     world.engine.model = replace(model, places={**model.places, hq.id: hq}, checks={**model.checks, page.id: page})
     world.engine.rows[page.id].last_good_at = world.now - 1
     assert "acme/hq has just answered" in wrong(world, run_of(world))
+
+
+def test_16_nothing_is_activated_before_it_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    record, world = Transaction.record, lab()
+
+    def fewer(tx: Transaction, each: r.Record) -> None:
+        if not isinstance(each, r.MayActAdded):
+            record(tx, each)
+
+    monkeypatch.setattr(Transaction, "record", fewer)
+    hq_loses_power(world)
+    with pytest.raises(InvariantBroken, match="statement 16: a place is on record as one that may act before"):
+        world.run(60)
 
 
 def test_16_no_place_is_out_without_its_proof() -> None:

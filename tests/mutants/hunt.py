@@ -141,7 +141,7 @@ def _counts(simulation: Simulation, by: By) -> Violation | None:
 
 def _without_invariants(stack: ExitStack) -> None:
     """Nothing that the core checks of itself is checked: neither its invariants, nor what its fold refuses."""
-    stack.enter_context(put(invariants, "check", lambda _turn: None))
+    stack.enter_context(put(invariants, "check", lambda _tx, _heard=None: None))
     stack.enter_context(put(fold, "next_state", lambda table, _state, event: next(iter(table[event].values()))))
     started = fold._APPLY[r.RunStarted]
 

@@ -39,8 +39,6 @@ def plan_steps(
     steps.append(r.PlannedStep("preflight", kind.PREFLIGHT))
     if asks:
         steps += [r.PlannedStep("approval", kind.APPROVAL), r.PlannedStep("recheck", kind.RECHECK)]
-    if move.prepare:
-        steps.append(r.PlannedStep("prepare", kind.PREPARE))
     for place in ladder.to_fence(tx, service, move):
         hand_over = planned and move.hand_over is not None and place == tx.state(service).place
         short = place.rpartition("/")[2]
@@ -48,8 +46,16 @@ def plan_steps(
         steps.append(r.PlannedStep(name, kind.FENCE, place, hand_over))
         steps.append(r.PlannedStep(f"proof-{short}", kind.PROOF, place, hand_over))
     steps += [r.PlannedStep("execute", kind.EXECUTE), r.PlannedStep("verify", kind.VERIFY)]
-    if move.finish:
-        steps.append(r.PlannedStep("finish", kind.FINISH))
+    return _with_what_stands_beside(move, steps)
+
+
+def _with_what_stands_beside(move: Move, steps: list[r.PlannedStep]) -> list[r.PlannedStep]:
+    """What the move declares beside its own playbook comes where its kind stands among the kinds."""
+    order = list(r.StepKind)
+    for kind, row in TRAITS.items():
+        if row.beside and getattr(move, row.declared) is not None:
+            later = (i for i, step in enumerate(steps) if order.index(step.kind) > order.index(kind))
+            steps.insert(next(later, len(steps)), r.PlannedStep(kind.value, kind))
     return steps
 
 

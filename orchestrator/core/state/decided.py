@@ -23,6 +23,11 @@ class IllegalRecord(Exception):
     """A record that cannot follow what came before: the journal is damaged, or the engine has a defect."""
 
 
+def was_refused(reason: str | None, attempts: int) -> bool:
+    """Whether a step's only attempt was refused for a plan that was edited: the runner compares before it begins."""
+    return reason == Reason.PLAN_CHANGED and attempts <= 1
+
+
 @dataclass(slots=True)
 class Step:
     """One step of a run."""
@@ -58,8 +63,8 @@ class Step:
 
     @property
     def refused(self) -> bool:
-        """Whether its only attempt was refused for a plan that was edited: the runner compares before it begins."""
-        return self.reason is Reason.PLAN_CHANGED and self.attempt <= 1
+        """See `was_refused`."""
+        return was_refused(self.reason, self.attempt)
 
     @property
     def begun(self) -> bool:

@@ -1,0 +1,67 @@
+"""Records of drills: when one began, turned back, and ended. What it did in between are records of runs.
+
+`records.py` brings all records together, and says what holds for each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.core.model import DrillKind
+from orchestrator.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class DrillBegan:
+    """A drill begins. A functional one is one run; a full-scale one is two: there, and `back`.
+
+    `place`: where the service is, and will be again. `stays_s`: how long it stays there before it goes back.
+    `within_s`: for so long, after it has moved, it may take until it is back. `scheduled`: the schedule it is of, and
+    `occurrence`, which of its times (ISO 8601, UTC); empty: a person wanted it. `drawn`: by what it was chosen.
+    """
+
+    at: float
+    drill: str
+    kind: DrillKind
+    service: str
+    move: str
+    configuration: str
+    reason: Reason
+    place: str | None = None
+    back: str | None = None
+    stays_s: float = 0.0
+    within_s: float = 0.0
+    who: str = ""
+    why: str = ""
+    word: str | None = None
+    scheduled: str = ""
+    occurrence: str = ""
+    drawn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrillTurnedBack:
+    """From now on the drill is on its way to how things were before: its time is over, or it must not go on."""
+
+    at: float
+    drill: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillEnded:
+    """The drill is over. `ok`: all that it was to show was shown, and things are as they were before.
+
+    `returned`: whether the service is where it was, by records; None: nothing had been moved.
+    """
+
+    at: float
+    drill: str
+    ok: bool
+    reason: Reason
+    evidence: str
+    returned: bool | None = None
+
+
+OfDrills = DrillBegan | DrillTurnedBack | DrillEnded
