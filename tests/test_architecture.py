@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": {"core", "shell"},  # for people who test their own: nothing here imports it
     "shell": {"core", "journal"},
     "lab": set(),
+    "survey": set(),  # it runs on targets
     "syntax": set(),
     "demo": {"core", "journal", "reports", "lab"},
     "daemon": {"core", "shell", "journal"},
@@ -69,6 +70,7 @@ BETTER_PLACE: dict[str, str] = {
     "shell": "only shell/wiring.py joins implementations; take a port or a protocol here",
     "demo": "the demo plays acts on the lab and reads the journal as anybody may; it runs bascule as a program",
     "lab": "the lab is the world outside: it imports nothing of ours, or it would prove us with ourselves",
+    "survey": "it runs on targets, where nothing else of ours is: it needs the standard library alone",
     "syntax": "it is a program of its own, and Ansible's: what it needs comes by its standard input",
     "daemon": "the daemon is a face: what it needs of another room comes through shell/",
     "cli": "there is no such room",
@@ -390,6 +392,7 @@ SPEAKS = {
     "runner/first_reach.py",
     "runner/warm/zygote",
     "runner/worker.py",
+    "survey/survey.py",  # to whoever has it run there
     "syntax/reading.py",  # to a file, which its caller reads
 }
 

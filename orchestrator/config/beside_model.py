@@ -27,7 +27,7 @@ from orchestrator.config.load import CACHE, Loaded, load_notify, sources_of
 from orchestrator.config.settings import DaemonSettings, kept_text
 from orchestrator.config.templates import Secrets, Variables, is_template
 from orchestrator.config.whole_file import write_whole
-from orchestrator.core.kinds import declared_by
+from orchestrator.core.kinds import declared_by, rehearsed_by
 from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import (
     AppriseWay,
@@ -168,7 +168,7 @@ def playbooks(model: Model, client: str) -> Iterator[Playbook]:
     for move in model.moves.values():
         if move.client == client:
             handed = move.hand_over.playbook if move.hand_over else None
-            yield from (book for book in (*declared_by(move), handed) if book is not None)
+            yield from (book for book in (*declared_by(move), handed, *rehearsed_by(move)) if book is not None)
     for place in model.places.values():
         if place.client == client:
             yield from (declared.playbook for declared in (place.fence, place.isolate) if declared is not None)

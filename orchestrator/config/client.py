@@ -18,6 +18,7 @@ from orchestrator.config.domains import Domains
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.playbooks import Reader
+from orchestrator.config.rehearsal_shapes import RehearseShape
 from orchestrator.config.shapes import (
     BackShape,
     FenceShape,
@@ -63,6 +64,7 @@ class ClientFile:
     moves: dict[str, MoveShape] = field(default_factory=dict)
     services: dict[str, ServiceShape] = field(default_factory=dict)
     declared: dict[str, frozenset[str]] = field(default_factory=dict)  # section to every key in it
+    rehearsals: dict[str, RehearseShape] = field(default_factory=dict)  # of moves, by their names
 
     def back_names(self) -> set[str]:
         """Names of the implicit moves back."""
@@ -70,7 +72,7 @@ class ClientFile:
 
     def playbooks(self) -> list[str]:
         """Every playbook that it names, in the order of the file."""
-        shapes: list[Any] = [*self.places.values(), *self.moves.values()]
+        shapes: list[Any] = [*self.places.values(), *self.moves.values(), *self.rehearsals.values()]
         found: dict[str, None] = {}
         for shape in shapes:
             shapes += [value for _, value in shape if isinstance(value, BaseModel)]
@@ -142,8 +144,9 @@ class Compiler:
         self,
         shape: PlaybookShape | MoveShape | BackShape | FenceShape | HandOverShape | IsolateShape | None,
         path: Path_,
+        limit: str | None = None,
     ) -> Playbook | None:
-        """The playbook a mapping names, with its digest."""
+        """The playbook a mapping names, with its digest. `limit` takes the place of the mapping's own."""
         if shape is None or shape.playbook is None:
             return None
         at = self.at(*path, "playbook")
@@ -153,7 +156,7 @@ class Compiler:
             path=shape.playbook,
             digest=self.playbooks.digest(shape.playbook, self.inventory),
             extra_vars=dict(shape.vars or {}),
-            limit=shape.limit,
+            limit=limit or shape.limit,
         )
         given = {**book.extra_vars, **facts(self._known(path))}
         file = self.playbooks.file(book.path)
@@ -169,7 +172,8 @@ class Compiler:
         to = self.file.moves[name].to
         step = str(path[2]) if len(path) > 2 else "execute"
         about = to if to and step != "hand_over" else LATER
-        return {"move": f"{name}.back" if step == "back" else name, "to": to or "", "place": about}
+        move, drill = f"{name}.back" if step == "back" else name, step == "rehearse"
+        return {"move": move, "to": "" if drill else to or "", "place": LATER if drill else about, "drill": drill}
 
 
 def read_client(document: Document, client: str, faults: Faults) -> ClientFile | None:
@@ -181,6 +185,12 @@ def read_client(document: Document, client: str, faults: Faults) -> ClientFile |
     _section(file, "places", "place", PlaceShape, head.places, file.places, faults)
     _section(file, "moves", "move", MoveShape, head.moves, file.moves, faults)
     _section(file, "services", "service", ServiceShape, head.services, file.services, faults)
+    for name, move in file.moves.items():
+        if move.rehearse is not None:
+            where: Path_ = ("moves", name, "rehearse")
+            taken = take_shape(RehearseShape, document, where, move.rehearse, faults, f"move {name}: rehearse")
+            if taken is not None:
+                file.rehearsals[name] = taken
     return file
 
 
@@ -235,7 +245,7 @@ def compile_places(c: Compiler, inventory_groups: set[str]) -> dict[str, Place]:
 def _isolation(c: Compiler, shape: IsolateShape, path: Path_, what: str) -> Isolation | None:
     playbook = c.playbook(shape, path)
     proven = c.condition(shape.proven_when, (*path, "proven_when"), f"{what}: proven_when")
-    timeout = _seconds(c, Isolation, "timeout", path, what, shape)
+    timeout = seconds(c, Isolation, "timeout", path, what, shape)
     return Isolation(playbook, proven, timeout, shape.safe_to_repeat) if playbook else None
 
 
@@ -254,7 +264,7 @@ def _fence(c: Compiler, shape: FenceShape | HandOverShape, path: Path_, what: st
             )
         if automatic is not FenceBy.WHEN_DARK and shape.dark_when is not None:
             c.faults.warn(c.at(*path, "dark_when"), f"{what}: dark_when is not used", "automatic: when_dark")
-    timeout = _seconds(c, Fence, "timeout", path, what, shape)
+    timeout = seconds(c, Fence, "timeout", path, what, shape)
     if playbook is None or proven is None:
         return None
     return Fence(playbook, proven, automatic, dark, timeout, shape.safe_to_repeat)
@@ -270,7 +280,7 @@ def _dark_from_outside(c: Compiler, place: str, dark_when: Condition) -> None:
             c.faults.add(c.at("places", place, "fence", "dark_when"), message, "a check of a console outside of it")
 
 
-def _seconds(c: Compiler, of: type, key: str, path: Path_, what: str, *shapes: Any) -> float:
+def seconds(c: Compiler, of: type, key: str, path: Path_, what: str, *shapes: Any) -> float:
     """A duration longer than zero: of the first of these shapes that says one, else the model's own default."""
     first = getattr(shapes[0], key)
     if first is not None and first <= 0:
@@ -325,9 +335,9 @@ def _move(c: Compiler, name: str, shape: MoveShape) -> Move | None:
         )
     if shape.to is not None and shape.to in (shape.leaves or ()):
         c.faults.add(c.at(*path, "to"), f"{what} goes where it comes from", "a place that is not in 'from'")
-    timeout = _seconds(c, Move, "timeout", path, what, shape)
-    preflight = _seconds(c, Move, "preflight_timeout", path, what, shape)
-    verify_timeout = _seconds(c, Move, "verify_timeout", path, what, shape)
+    timeout = seconds(c, Move, "timeout", path, what, shape)
+    preflight = seconds(c, Move, "preflight_timeout", path, what, shape)
+    verify_timeout = seconds(c, Move, "verify_timeout", path, what, shape)
     if playbook is None or verify is None:
         return None
     return Move(
@@ -361,9 +371,9 @@ def _back(c: Compiler, name: str, outer: MoveShape, shape: BackShape, forth: Mov
     verify = c.condition(shape.verify, (*path, "verify"), f"{what}: verify")
     done = c.condition(shape.done_when, (*path, "done_when"), f"{what}: done_when")
     via = c.domain(shape.via, (*path, "via"))
-    timeout = _seconds(c, Move, "timeout", path, what, shape, outer)
-    preflight = _seconds(c, Move, "preflight_timeout", path, what, shape, outer)
-    until = _seconds(c, Move, "verify_timeout", path, what, shape, outer)
+    timeout = seconds(c, Move, "timeout", path, what, shape, outer)
+    preflight = seconds(c, Move, "preflight_timeout", path, what, shape, outer)
+    until = seconds(c, Move, "verify_timeout", path, what, shape, outer)
     verify = verify or (forth.verify if forth else None)
     if playbook is None or verify is None:
         return None

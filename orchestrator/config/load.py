@@ -32,6 +32,7 @@ from orchestrator.config.names import CLIENT_NAME, PLAIN_NAME, check_names, clie
 from orchestrator.config.oddities import odd_programs, programs_here
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
+from orchestrator.config.rehearsals import with_rehearsals
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import (
     DaemonSettings,
@@ -190,6 +191,7 @@ def _load(
         places |= compile_places(compiler, set(inventories[name].groups))
         moves |= compile_moves(compiler)
         services |= compile_services(compiler, moves, places, files, _person_ids(settings.people, people, name))
+        moves |= with_rehearsals(compiler, moves, (s for s in services.values() if s.client == name))
         if files[name].head.limits is not None:
             client_limits[name] = compile_limits(files[name].head.limits)
     find_cycles(services, files, faults)

@@ -15,8 +15,8 @@ from orchestrator.config.inventory import Inventory
 from orchestrator.config.patterns import PatternInvalid, match_hosts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.plays import Play
-from orchestrator.core.kinds import declared_by
-from orchestrator.core.model import Check, Move
+from orchestrator.core.kinds import declared_by, rehearsed_by
+from orchestrator.core.model import REHEARSAL, Check, Move
 
 PROBE = "login"
 EVERY_S = 30.0
@@ -41,13 +41,13 @@ def login_checks(
     for move in moves:
         inventory = inventories[move.client]
         hand_over = move.hand_over.playbook if move.hand_over is not None else None
-        for playbook in (*declared_by(move), hand_over):
-            if playbook is None:
-                continue
+        books = [(book, move.id) for book in (*declared_by(move), hand_over) if book is not None]
+        books += [(book, f"{REHEARSAL} {move.id}") for book in rehearsed_by(move)]
+        for playbook, needed in books:
             for play in reader.plays(reader.file(playbook.path)):
                 for host in _hosts(play, playbook.limit, inventory):
                     targets[(move.client, host)] = play.becomes or targets.get((move.client, host), False)
-                    needed_by.setdefault((move.client, host), []).append(move.id)
+                    needed_by.setdefault((move.client, host), []).append(needed)
     every_s = max(EVERY_S, len(targets) / LOGINS_A_SECOND)
     found: dict[str, Check] = {}
     for (client, host), becomes in targets.items():

@@ -29,6 +29,7 @@ from orchestrator.config.inventory_words import programs_named, programs_of_ssh,
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up, words_in
 from orchestrator.config.plays import Play, connects
+from orchestrator.config.shipped import SHIPPED
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
     PROGRAM,
@@ -82,7 +83,7 @@ class Reader:
 
     def check(self, name: str, at: Position) -> bool:
         """Whether NAME is a playbook; a fault at `at` (or in the playbook) says why not."""
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if name not in SHIPPED and (Path(name).is_absolute() or ".." in Path(name).parts):
             wanted = "a path below playbooks/, or below the workspace"
             self.faults.add(at, f"playbook {name!r} is outside of the workspace", wanted)
             return False

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from orchestrator.config.rehearsal_shapes import RehearseShape
 from orchestrator.config.shapes import (
     CheckShape,
     MoveShape,
@@ -51,6 +52,9 @@ def schemas(probe_kinds: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, A
     services = _schema(ServicesFileShape)
     for key, shape in (("places", PlaceShape), ("moves", MoveShape), ("services", ServiceShape)):
         _add(services, key, shape)
+    rehearse = RehearseShape.model_json_schema()
+    services["$defs"] |= rehearse.pop("$defs", {}) | {"RehearseShape": rehearse}
+    services["$defs"]["MoveShape"]["properties"]["rehearse"] = {"$ref": "#/$defs/RehearseShape"}
     people, workspace = _schema(PeopleFileShape), _schema(WorkspaceFileShape)
     _add(people, "people", PersonShape)
     _add(workspace, "people", PersonShape)
@@ -85,6 +89,7 @@ _SHORT = (
     "PlaybookShape",
     "BackShape",
     "IsolateShape",
+    "SurveyShape",
     "TierShape",
     "DependencyShape",
     "SecretShape",

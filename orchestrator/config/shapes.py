@@ -236,6 +236,7 @@ class MoveShape(Shape):
     prepare: PlaybookRef | None = None
     hand_over: HandOverShape | None = None
     finish: PlaybookRef | None = None
+    rehearse: Any = None  # RehearseShape
     safe_to_repeat: Flag = default_of(Move, "safe_to_repeat")
     data_age: Text | None = None
     timeout: Duration | None = None

@@ -80,7 +80,7 @@ def absolute(
 
 def playbook_places(name: str) -> tuple[str, str]:
     """Where in a workspace a playbook of this name may be, first choice first."""
-    return f"playbooks/{name}", name
+    return (name, name) if name.startswith("/") else (f"playbooks/{name}", name)
 
 
 def is_ignored(name: str) -> bool:

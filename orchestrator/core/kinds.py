@@ -308,3 +308,9 @@ def declared_by(move: Move) -> tuple[Playbook, ...]:
     """Every playbook that the move itself declares, in the order of a run, but for its hand-over's."""
     declared: list[Playbook | None] = [getattr(move, x.declared) for x in TRAITS.values() if x.beside or x.moves]
     return tuple(book for book in declared if book is not None)
+
+
+def rehearsed_by(move: Move) -> tuple[Playbook, ...]:
+    """Every playbook of the move's rehearsal, in the order of a run, each once; none where it declares none."""
+    found = [row.work(Subject(Model(""), move)) for row in TRAITS.values() if row.rehearses] if move.rehearse else []
+    return tuple({work.playbook.path: work.playbook for work in found if work is not None}.values())

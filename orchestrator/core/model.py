@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+REHEARSAL = "the rehearsal of"  # before the id of a move, where it is not the move itself
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
@@ -106,7 +107,7 @@ class Check:
     domains: frozenset[str] = frozenset()
     vantage: str = "local"
     reference: bool = False  # answers "is it me?" for its vantage
-    needed_by: tuple[str, ...] = ()  # ids of the moves whose playbooks go to its host, where it asks for a login
+    needed_by: tuple[str, ...] = ()  # of a login: ids of the moves whose playbooks go to its host; `REHEARSAL`, id
 
     @property
     def stale_after_s(self) -> float:
@@ -190,6 +191,11 @@ class Rehearsal:
     verify: Condition | None = None
     timeout_s: float = 300.0
     verify_timeout_s: float = 30.0
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The checks that it waits for."""
+        return tuple(c for x in (self.apart_when, self.verify) if x is not None for c in x.checks())
 
 
 @dataclass(frozen=True, slots=True)

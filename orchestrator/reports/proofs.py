@@ -65,8 +65,12 @@ def _playbooks(move: Move) -> list[tuple[str, Playbook]]:
 
 
 def _without_playbooks(move: Move) -> Move:
-    """The rest of it: where it leads, what it holds, how long it may take. Conditions are compared by themselves."""
+    """The rest of it: where it leads, what it holds, how long it may take. Conditions are compared by themselves.
+
+    How it is rehearsed is no part of how it is made.
+    """
     rest = replace(move, playbook=Playbook("", ""), prepare=None, finish=None, viable_when=None, done_when=None)
+    rest = replace(rest, rehearse=None)
     if rest.hand_over is not None:
         rest = replace(rest, hand_over=replace(rest.hand_over, playbook=Playbook("", "")))
     return replace(rest, verify=replace(move.verify, terms=()))

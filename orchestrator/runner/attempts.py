@@ -22,12 +22,13 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from orchestrator.core.events import AttemptEnd, StepKey, TaskTime
+from orchestrator.core.model import Json
 
 MEMORY = Path("/dev/shm")  # noqa: S108  (names in it cannot be guessed, and must be new)
 ROOM = 2**30  # bytes that have to be free there
@@ -48,6 +49,7 @@ class Result:
     detail: str
     tasks: tuple[TaskTime, ...]
     unguarded: tuple[str, ...] = ()  # hosts acted upon without the epoch guard, and why
+    stats: Mapping[str, Json] = field(default_factory=dict)  # what it published, where that was wanted
 
 
 class Attempt:
@@ -127,7 +129,8 @@ class Attempt:
         if not found:
             return None
         tasks = tuple(TaskTime(**task) for task in found["tasks"])
-        return Result(AttemptEnd(found["outcome"]), found["detail"], tasks, tuple(found.get("unguarded", ())))
+        unguarded = tuple(found.get("unguarded", ()))
+        return Result(AttemptEnd(found["outcome"]), found["detail"], tasks, unguarded, found.get("stats", {}))
 
     def write_result(self, result: Result) -> None:
         """Put the end on record, atomically and durably."""
@@ -136,6 +139,7 @@ class Attempt:
             "detail": result.detail,
             "tasks": [asdict(task) for task in result.tasks],
             "unguarded": list(result.unguarded),
+            "stats": dict(result.stats),
         }
         write_atomically(self.result, content)
 

@@ -43,6 +43,7 @@ def prepared(
     playbook: str = "-",
     inventories: tuple[str, ...] = (),
     limit: str | None = None,
+    simulated: bool = False,
 ) -> Any:
     """ansible-runner's configuration of a run, prepared. `os.environ` has to be `environment` already."""
     from ansible_runner.config.runner import RunnerConfig
@@ -58,6 +59,8 @@ def prepared(
         ident="1",
     )
     config.prepare()
+    if simulated:
+        config.command.insert(1, "--check")
     paths = [*filter(None, config.env.get("ANSIBLE_CALLBACK_PLUGINS", "").split(os.pathsep)), str(CALLBACKS)]
     config.env["ANSIBLE_CALLBACK_PLUGINS"] = os.pathsep.join(paths)
     if "ANSIBLE_HOST_KEY_CHECKING" not in environment:

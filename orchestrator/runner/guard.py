@@ -184,6 +184,7 @@ def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[s
         # begins no further playbook after one that failed. Fatal errors would count the unreachable, too.
         "any_errors_fatal": False,
         "strategy": "ansible.builtin.linear",
+        "check_mode": False,  # a playbook that only looks is refused to whoever is too old all the same
         "tags": ["always"],
         "vars": variables,
         "tasks": tasks,

@@ -133,7 +133,7 @@ class PlaybookRunner:
         task.add_done_callback(over)
 
     def _end(self, key: StepKey, result: Result) -> None:
-        self._emit(StepEnded(key, result.outcome, result.detail, result.tasks, result.unguarded))
+        self._emit(StepEnded(key, result.outcome, result.detail, result.tasks, result.unguarded, result.stats))
 
     async def _run(self, command: RunPlaybook) -> None:
         attempt = Attempt(self.private, command.key)
@@ -220,6 +220,8 @@ class PlaybookRunner:
             epoch=command.epoch,
             workspace_id=safe_name(command.workspace),
             kept_for=kept_for(str(self.workspace), command.client),
+            simulated=command.simulated,
+            stats=command.stats,
         )
 
     async def _watch(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.core.commands import CancelStep, RunPlaybook
 from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded, StepKey, StepProgressed, TaskTime
+from orchestrator.core.model import Json
 from orchestrator.runner.runner import Emit, StepCommand, StepEvent
 
 
@@ -31,6 +32,7 @@ class Ending:
     tasks: tuple[TaskTime, ...] = ()
     hangs: bool = False
     unguarded: tuple[str, ...] = ()
+    stats: Mapping[str, Json] = field(default_factory=dict)  # told where they are wanted
 
 
 Ledger = MutableMapping[StepKey, "Ending | StepEnded"]
@@ -115,6 +117,7 @@ class ScriptedRunner:
 
     def _begin(self, command: RunPlaybook) -> None:
         ending = self.plays(command) if self.plays else self.table.get(command.playbook.path, Ending())
+        ending = ending if command.stats else replace(ending, stats={})
         self.ledger[command.key] = ending
         self._progress(command.key, ending.tasks)
         if not ending.hangs:
@@ -141,7 +144,8 @@ class ScriptedRunner:
             self._tell(StepProgressed(key, task))
 
     def _end(self, key: StepKey, ending: Ending) -> None:
-        ended = StepEnded(key, ending.outcome, ending.detail, ending.tasks, ending.unguarded)
+        stats = {} if ending.outcome in (AttemptEnd.CANCELLED, AttemptEnd.LOST) else ending.stats
+        ended = StepEnded(key, ending.outcome, ending.detail, ending.tasks, ending.unguarded, stats)
         self.ledger[key] = ended
         self._tell(ended)
 

@@ -24,8 +24,10 @@ from types import FrameType
 from typing import IO, Any
 
 from orchestrator.core.events import AttemptEnd, StepKey, TaskTime
+from orchestrator.core.model import Json
 from orchestrator.runner import environment, first_reach, guard, leftovers, sentences, settings, sweep
 from orchestrator.runner.attempts import Attempt, Result, write_once
+from orchestrator.runner.published import Published, TooMuchPublished
 from orchestrator.runner.reading import Reading, Started, secrets_in
 from orchestrator.runner.workers import Job, receive_job
 
@@ -50,6 +52,7 @@ class Worker:
         self.again: Path | None = None  # where hosts are asked that did not answer the guard at first
         self.flooded = False
         self.reading = Reading(base=Path(job.workspace), secrets=secrets_in(job.extra_vars))
+        self.published = Published(self.reading.secrets) if job.stats else None
         self.log: IO[str] = self.attempt.events.open("a", encoding="utf-8")
         self.extra_vars_path = self.attempt.work / "env" / "extravars"
 
@@ -68,7 +71,14 @@ class Worker:
             outcome = AttemptEnd.FAILED if self.reading.begun else AttemptEnd.COULD_NOT_START
             detail = f"ansible-runner: {type(error).__name__}: {error}"[:600]
         self.attempt.drop_work()
-        return Result(outcome, detail, tuple(self.reading.tasks), self.reading.unguarded())
+        stats: Mapping[str, Json] = {}
+        if self.published is not None:
+            try:
+                stats = self.published.found()
+            except TooMuchPublished as why:
+                outcome = AttemptEnd.FAILED if outcome is AttemptEnd.OK else outcome
+                detail = "; ".join(filter(None, (detail, str(why))))
+        return Result(outcome, detail, tuple(self.reading.tasks), self.reading.unguarded(), stats)
 
     def _introduce(self) -> None:
         write_once(
@@ -128,6 +138,7 @@ class Worker:
             playbook=self.job.playbook,
             inventories=self.job.inventories,
             limit=self.job.limit,
+            simulated=self.job.simulated,
         )
         if guard_path is not None:
             config.command.insert(len(config.command) - 1, str(guard_path))
@@ -209,6 +220,8 @@ class Worker:
 
     def _hear(self, event: Mapping[str, Any]) -> bool:
         heard = self.reading.read(event, _now_s() - self.started)
+        if self.published is not None:
+            self.published.read(event)
         if event.get("event") == "playbook_on_start":
             self.extra_vars_path.unlink(missing_ok=True)  # it has been read
         if isinstance(heard, Started):

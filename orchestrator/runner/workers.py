@@ -33,6 +33,8 @@ class Job:
     workspace_id: str = ""
     kept_for: str = ""  # whose connections and facts it finds
     why_cold: str = ""  # why there is no zygote, where one is wanted
+    simulated: bool = False  # in check mode
+    stats: bool = False  # what it publishes is wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import structlog
 
 from orchestrator.core import events as e
 from orchestrator.core.engine import Engine
+from orchestrator.core.kinds import rehearsed_by
 from orchestrator.core.model import Playbook
 from orchestrator.core.rules import ladder
 from orchestrator.core.runs import plan
@@ -21,7 +22,7 @@ from orchestrator.core.runs import plan
 log = structlog.get_logger(__name__)
 
 EVERY_S = 5.0
-MOVING = (e.WordKind.APPROVE, e.WordKind.FAILOVER, e.WordKind.FAILBACK)
+MOVING = (e.WordKind.APPROVE, e.WordKind.FAILOVER, e.WordKind.FAILBACK, e.WordKind.DRILL)
 
 
 Books = dict[str, tuple[str, str]]  # digest in force to client and path
@@ -68,6 +69,7 @@ class Plans:
             moves = (*(tier.move for tier in service.ladder), *service.failback)
             for move in (model.moves[name] for name in moves if name in model.moves):
                 add(service.client, ladder.books_of(tx, service, move))
+                add(service.client, rehearsed_by(move) if subject else ())
         return found
 
     async def _look(self, books: Books) -> None:

@@ -14,13 +14,16 @@ from orchestrator.core.records import StepKind
 @dataclass(frozen=True, slots=True)
 class Played:
     """`towards`: it works at the destination. `first`: it may be the first effect of a run. `destroys`: something may
-    stop for good. `key`: what a move calls its playbook; empty: a place's, or a hand-over's.
+    stop for good. `key`: what a move calls its playbook; empty: a place's, a hand-over's, or a rehearsal's. `apart`: it
+    acts upon a rehearsal's hosts alone. `leaves`: something of it is there until it is cleaned up.
     """
 
     key: str = ""
     towards: bool = False
     first: bool = True
     destroys: bool = False
+    apart: bool = False
+    leaves: bool = False
 
 
 PLAYED: Mapping[StepKind, Played] = {
@@ -29,9 +32,16 @@ PLAYED: Mapping[StepKind, Played] = {
     StepKind.FENCE: Played(destroys=True),
     StepKind.EXECUTE: Played("playbook", towards=True, destroys=True),
     StepKind.FINISH: Played("finish", first=False),
+    StepKind.SURVEY: Played(first=False, apart=True),
+    StepKind.SET_UP: Played(first=False, apart=True, leaves=True),
+    StepKind.REHEARSE: Played(first=False, apart=True, leaves=True),
+    StepKind.CLEAN_UP: Played(first=False, apart=True),
+    StepKind.RESURVEY: Played(first=False, apart=True),
 }
 TOWARDS = tuple(kind for kind, row in PLAYED.items() if row.towards)
 CHANGES = tuple(kind for kind, row in PLAYED.items() if row.first)
 EFFECTS = (*CHANGES, StepKind.FINISH)
 DESTROYS = tuple(kind for kind, row in PLAYED.items() if row.destroys)
+APART = tuple(kind for kind, row in PLAYED.items() if row.apart)
+LEAVES = tuple(kind for kind, row in PLAYED.items() if row.leaves)
 OF_MOVES = tuple(row.key for row in PLAYED.values() if row.key)

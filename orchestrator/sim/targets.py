@@ -15,6 +15,10 @@ without a shell), and the step's end says so. A stale action can get in there: t
     execute, undoing  the place has power                                    users take the path they took before
     execute, else     the place has power and is connected                   what had crashed runs again
     finish            nothing                                                nothing
+    set up, rehearse  the place of the rehearsal's hosts is there            something is left at the rehearsal's hosts
+    survey (again)    the same                                               nothing; it tells what is left there
+    clean up          the same                                               nothing is left there
+    in check mode     the place has power and is connected                   nothing
 """
 
 from __future__ import annotations
@@ -26,10 +30,10 @@ from random import Random
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.events import AttemptEnd, StepKey
-from orchestrator.core.model import Move
+from orchestrator.core.model import Json, Move
 from orchestrator.runner.scripted import Ending
 from orchestrator.sim.reach import Reach, twin_of
-from orchestrator.sim.step_kinds import TOWARDS
+from orchestrator.sim.step_kinds import APART, LEAVES, TOWARDS
 from orchestrator.sim.world import World
 
 ASSUMED_SHARE = 0.1  # of a step's time-out, where nothing was measured
@@ -77,6 +81,7 @@ class Targets:
     lose: Callable[[StepKey], None] = field(default=lambda _key: None)
     end: Callable[[StepKey, Ending], bool] = field(default=lambda _key, _ending: False)
     runs: Callable[[StepKey], bool] = field(default=lambda _key: False)
+    left_behind: dict[str, set[str]] = field(default_factory=dict)  # by move: what rehearsals have left there
     reach: Reach = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +97,8 @@ class Targets:
         took_s = self._duration(started, step, command.timeout_s, noise)
         started, step = self._as_reached(command, started, step)
         move = self.world.nature.model.moves.get(started.move)
-        target = step.place or started.to_place or started.from_place or started.service
+        apart = self._apart(started, step)
+        target = apart or step.place or started.to_place or started.from_place or started.service
         ending = self._refused(command, target, step, timeline.now)
         if ending is not None:
             timeline.after(REFUSED_S, lambda: self._finish(key, ending))
@@ -116,6 +122,7 @@ class Targets:
     ) -> tuple[r.RunStarted, r.PlannedStep]:
         """The same run as the hosts see it that the playbook really reaches."""
         place = step.place or started.to_place or started.from_place or self.world.services[started.service].place
+        place = self._apart(started, step) or place
         client = self.reach.whose(command.client, place or "")
         if client == started.service.partition("/")[0]:
             return started, step
@@ -135,6 +142,12 @@ class Targets:
             to_place=there(to) if to else to,
         )
         return seen, replace(step, place=twin_of(place, client) if place else place)
+
+    def _apart(self, started: r.RunStarted, step: r.PlannedStep) -> str:
+        """Where a rehearsal's playbook acts: the first place of its hosts, else hosts that are in none."""
+        move = self.world.nature.model.moves.get(started.move)
+        of = move.rehearse if move is not None and step.kind in APART and not step.simulated else None
+        return min(of.places, default=f"{started.move}:rehearsal") if of is not None else ""
 
     def _duration(self, started: r.RunStarted, step: r.PlannedStep, timeout_s: float, noise: Random) -> float:
         usual_s = self.usual_s.get(f"{started.move}/{step.kind.value}")
@@ -168,6 +181,9 @@ class Targets:
             return f"{dead} does not answer" if dead and place not in {q.inside for q in checks} else ""
         if step.kind is r.StepKind.FENCE:
             return "" if world.has_power(place) and world.connected(place) else f"{place} does not answer"
+        if apart := self._apart(started, step):
+            there = apart not in world.nature.model.places or (world.has_power(apart) and world.connected(apart))
+            return "" if there else f"{apart} does not answer"
         if step.kind in TOWARDS and move.to is not None:
             there = move.to not in world.dark and world.connected(move.to)
             return "" if there else f"{move.to} does not answer"
@@ -211,7 +227,14 @@ class Targets:
         elif luck in ("fails", "half"):
             timeline.after(took_s, lambda: self._finish(key, Ending(AttemptEnd.FAILED, "a task failed")))
         else:
-            timeline.after(took_s, lambda: self._finish(key, Ending(AttemptEnd.OK, "playbook ended well")))
+            timeline.after(took_s, lambda: self._finish(key, self._ended_well(command, step)))
+
+    def _ended_well(self, command: RunPlaybook, step: r.PlannedStep) -> Ending:
+        """With what it publishes: a survey tells what is there at that moment."""
+        move = self.planned[command.key.run].move
+        here: list[Json] = [*sorted(self.left_behind.get(move, ()))]
+        stats: dict[str, Json] = {"bascule_survey": {"target": {"things": here}}} if command.stats else {}
+        return Ending(AttemptEnd.OK, "playbook ended well", stats=stats)
 
     def _finish(self, key: StepKey, ending: Ending) -> None:
         self.end(key, replace(ending, unguarded=self.unguarded.get(key, ())))
@@ -222,6 +245,8 @@ class Targets:
         if self._out_of_reach(started, step, move):
             return  # what it works on has gone meanwhile
         world, service = self.world, started.service
+        if step.simulated:
+            return
         self.effects.append((world.timeline.now, key, step.kind.value))
         for told in self.on_effect:
             told(key, step.kind)
@@ -232,6 +257,10 @@ class Targets:
                 world.switch_off(step.place)
         elif step.kind is r.StepKind.EXECUTE:
             self._move(service, move, follow)
+        elif step.kind in LEAVES:
+            self.left_behind.setdefault(started.move, set()).add(step.name)
+        elif step.kind.value == "clean up":
+            self.left_behind.pop(started.move, None)
         elif step.kind.value == "isolate" and step.place:
             world.isolated.add(step.place)
             world.changed()

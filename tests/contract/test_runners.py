@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ from tests.runner.stage import Stage, until
 KEY = StepKey("acme/run-1", "go", 1)
 
 
+LOOKS = """
+    - ansible.builtin.set_stats:
+        data: {bascule_survey: "{{ {inventory_hostname: {'ports': ['22']}} }}", seen: "\\e[2J"}
+    - ansible.builtin.set_stats: {data: {hidden: of nobody's business}}
+      no_log: true
+"""
+
+
 class Case:
     """A runner, three playbooks, and all that was heard."""
 
@@ -31,7 +40,16 @@ class Case:
         self.good = stage.write("good.yml", "    - name: switch\n      ansible.builtin.command: 'true'\n")
         self.bad = stage.write("bad.yml", "    - name: switch\n      ansible.builtin.command: 'false'\n")
         self.slow = stage.write("slow.yml", "    - name: switch\n      ansible.builtin.command: sleep 60\n")
-        table = {"bad.yml": Ending(AttemptEnd.FAILED, "here: switch: return code 1"), "slow.yml": Ending(hangs=True)}
+        self.looks = stage.write("looks.yml", LOOKS)
+        self.changes = stage.write(
+            "changes.yml", f"    - ansible.builtin.copy: {{content: x, dest: {stage.workspace}/made}}\n"
+        )
+        published = {"bascule_survey": {"here": {"ports": ["22"]}}, "seen": "\\x1b[2J"}
+        table = {
+            "looks.yml": Ending(stats=published),
+            "bad.yml": Ending(AttemptEnd.FAILED, "here: switch: return code 1"),
+            "slow.yml": Ending(hangs=True),
+        }
         ledger: Ledger = {}
 
         def open_runner() -> Runner:
@@ -57,6 +75,11 @@ class Case:
     def say(self, playbook: Playbook, key: StepKey = KEY) -> None:
         """RunPlaybook."""
         self.runner.carry_out(RunPlaybook(key, "acme", playbook, {"bascule_run": key.run}, 1, 120.0))
+
+    def ask(self, playbook: Playbook, *, simulated: bool = False) -> None:
+        """RunPlaybook of which what it publishes is wanted, perhaps in check mode."""
+        command = RunPlaybook(KEY, "acme", playbook, {"bascule_run": KEY.run}, 1, 120.0)
+        self.runner.carry_out(replace(command, simulated=simulated, stats=True))
 
     def settle(self, playbook: Playbook, key: StepKey = KEY) -> None:
         """SettleStep."""
@@ -212,6 +235,31 @@ async def test_cancel_what_nobody_knows(case: Case) -> None:
     """It is not running."""
     case.cancel()
     assert (await case.end()).outcome is AttemptEnd.CANCELLED
+
+
+async def test_what_it_publishes_comes_back(case: Case) -> None:
+    """As text that shows as it is, and without what its tasks hide; after a restart as well."""
+    case.ask(case.looks)
+    ended = await case.end()
+    assert (ended.outcome, ended.detail) == (AttemptEnd.OK, "")
+    assert ended.stats == {"bascule_survey": {"here": {"ports": ["22"]}}, "seen": "\\x1b[2J"}
+    await case.restart()
+    case.settle(case.looks)
+    assert (await case.end()).stats == ended.stats
+
+
+async def test_what_nobody_wants_is_not_told(case: Case) -> None:
+    """A step that publishes by chance fills no record."""
+    case.say(case.looks)
+    assert (await case.end()).stats == {}
+
+
+async def test_in_check_mode_nothing_is_changed(case: Case) -> None:
+    """The playbook ends well, as it would have; epochs are kept all the same."""
+    case.ask(case.changes, simulated=True)
+    ended = await case.end()
+    assert (ended.outcome, ended.unguarded) == (AttemptEnd.OK, ())
+    assert not (case.stage.workspace / "made").exists()
 
 
 async def test_forgotten(case: Case) -> None:

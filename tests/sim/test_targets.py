@@ -9,7 +9,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.events import AttemptEnd, StepKey
-from orchestrator.core.model import Playbook
+from orchestrator.core.model import Playbook, Rehearsal
 from orchestrator.core.reasons import Reason
 from orchestrator.runner.scripted import Ending
 from orchestrator.sim.targets import Misfortune, Targets
@@ -25,6 +25,11 @@ STEPS = (
     r.PlannedStep("hand-over", r.StepKind.FENCE, GEO, hand_over=True),
     r.PlannedStep("execute", r.StepKind.EXECUTE),
     r.PlannedStep("finish", r.StepKind.FINISH),
+    r.PlannedStep("survey", r.StepKind.SURVEY),
+    r.PlannedStep("set-up", r.StepKind.SET_UP),
+    r.PlannedStep("rehearse", r.StepKind.REHEARSE),
+    r.PlannedStep("looks", r.StepKind.REHEARSE, simulated=True),
+    r.PlannedStep("clean-up", r.StepKind.CLEAN_UP),
 )
 
 
@@ -51,7 +56,9 @@ class Playing:
         )  # fmt: skip
         key = StepKey(run, step, 1)
         self.going.add(key)
-        assert self.targets.plays(RunPlaybook(key, "lab", Playbook("p.yml", "d"), {}, epoch, 60.0)).hangs
+        book = Playbook("p.yml", "d")
+        command = RunPlaybook(key, "lab", book, {}, epoch, 60.0, stats=step == "survey")
+        assert self.targets.plays(command).hangs
         return key
 
     def play(self, move: str, step: str, service: str = ERP, epoch: int = 1) -> Ending:
@@ -226,3 +233,61 @@ def test_a_move_taken_out_of_the_configuration_reaches_nothing() -> None:
     stage.targets.plays(RunPlaybook(gone, "lab", Playbook("p.yml", "d"), {}, 1, 60.0))
     stage.world.timeline.run_until(100.0)
     assert stage.ends[gone].outcome is AttemptEnd.UNREACHABLE
+
+
+class TestRehearsals:
+    """They act upon hosts of their own, and leave something there until it is cleaned up."""
+
+    @pytest.fixture
+    def stage(self) -> Playing:
+        stage = Playing()
+        nature, book = stage.world.nature, Playbook("drill.yml", "d")
+        how = Rehearsal(book, book, book, "geo", frozenset({GEO}))
+        moves = {**nature.model.moves, "lab/geo-site": replace(nature.model.moves["lab/geo-site"], rehearse=how)}
+        stage.world.nature = replace(nature, model=replace(nature.model, moves=moves))
+        return stage
+
+    def there(self, stage: Playing) -> list[str]:
+        """What a survey finds."""
+        ended = stage.play("lab/geo-site", "survey")
+        assert ended.outcome is AttemptEnd.OK
+        return ended.stats["bascule_survey"]["target"]["things"]  # type: ignore[index, call-overload, return-value]
+
+    def test_what_is_left_shows_until_it_is_cleaned_up(self, stage: Playing) -> None:
+        assert self.there(stage) == []
+        for step in ("set-up", "rehearse"):
+            assert stage.play("lab/geo-site", step) == Ending(AttemptEnd.OK, "playbook ended well")
+        assert self.there(stage) == ["rehearse", "set-up"]
+        stage.play("lab/geo-site", "clean-up")
+        assert self.there(stage) == []
+        assert stage.world.services[ERP].place == HQ
+
+    def test_a_clean_up_that_does_nothing_leaves_it(self, stage: Playing) -> None:
+        stage.play("lab/geo-site", "rehearse")
+        stage.targets.misfortunes["lab/geo-site"] = [Misfortune("useless")]
+        assert stage.play("lab/geo-site", "clean-up").outcome is AttemptEnd.OK
+        stage.targets.misfortunes.clear()
+        assert self.there(stage) == ["rehearse"]
+
+    def test_where_its_place_is_dark_nothing_is_reached(self, stage: Playing) -> None:
+        stage.world.cut_power(GEO)
+        assert stage.play("lab/geo-site", "rehearse").outcome is AttemptEnd.UNREACHABLE
+        stage.world.cut_power(HQ)
+        assert stage.targets.left_behind == {}
+
+    def test_in_check_mode_nothing_is_changed(self, stage: Playing) -> None:
+        assert stage.play("lab/geo-site", "looks").outcome is AttemptEnd.OK
+        assert (stage.targets.left_behind, stage.targets.effects) == ({}, [])
+
+    def test_its_hosts_are_a_target_of_their_own(self, stage: Playing) -> None:
+        stage.play("lab/geo-site", "rehearse")
+        stage.play("lab/geo-site", "finish")
+        assert [x.target for x in stage.targets.accepted] == [GEO, GEO]
+
+    def test_its_hosts_may_be_in_no_place(self, stage: Playing) -> None:
+        model, book = stage.world.nature.model, Playbook("drill.yml", "d")
+        moves = {k: replace(m, rehearse=Rehearsal(book, book, book, "scratch")) for k, m in model.moves.items()}
+        stage.world.nature = replace(stage.world.nature, model=replace(model, moves=moves))
+        stage.world.cut_power(GEO)
+        assert stage.play("lab/geo-site", "rehearse").outcome is AttemptEnd.OK
+        assert [x.target for x in stage.targets.accepted] == ["lab/geo-site:rehearsal"]

@@ -314,13 +314,12 @@ def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]
         ("tell whether {} is dark", [x for x, fence in fences if _asks(fence.dark_when, check)]),
         ("prove that {} is isolated", [p.id for p in places if p.isolate and _asks(p.isolate.proven_when, check)]),
         ("prove that {} has handed over", [x for x, fence in handed if _asks(fence.proven_when, check)]),
+        ("rehearse {}", [m.name for _, m in own if m.rehearse and check.id in m.rehearse.asked]),
     )
     means += [f"it cannot {what.format(named(found))}" for what, found in told if found]
     if check.reference:
         means.append(f"vantage {check.vantage} may be blind without it")
-    if not means:
-        means.append("nothing in the plan rests on it")
-    return tuple(dict.fromkeys((*seen, *where))), means
+    return tuple(dict.fromkeys((*seen, *where))), means or ["nothing in the plan rests on it"]
 
 
 def _asked_by(move: Move) -> list[str]:
