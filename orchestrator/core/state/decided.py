@@ -15,6 +15,7 @@ from orchestrator.core.events import StepKey, TaskTime
 from orchestrator.core.kinds import TRAITS, By, Reach, Traits
 from orchestrator.core.model import DrillKind, Json
 from orchestrator.core.reasons import Reason
+from orchestrator.core.schedules import DrillPlan
 
 EVERYTHING = "*"
 
@@ -244,6 +245,27 @@ class Drill:
 
 
 @dataclass(slots=True)
+class DueDrill:
+    """One that is due and has not begun; `held`: what stands against it."""
+
+    came: r.DrillCameDue
+    held: r.DrillHeldUp | None = None
+
+
+@dataclass(slots=True)
+class ScheduleState:
+    """A schedule of drills as it is in force. All its times up to `upto` have been dealt with."""
+
+    plan: DrillPlan
+    since: str
+    upto: str
+    due: DueDrill | None = None
+    seal: r.DrillDrawn | None = None
+    latest: str = ""  # the service that it drilled last
+    drilled: dict[str, str] = field(default_factory=dict)  # service and move, with a space: its last time
+
+
+@dataclass(slots=True)
 class ServiceState:
     """What was decided of one service."""
 
@@ -319,6 +341,7 @@ class Decided:
     incidents: dict[str, Incident] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     drills: dict[str, Drill] = field(default_factory=dict)
+    schedules: dict[str, ScheduleState] = field(default_factory=dict)
     engaged: dict[str, str] = field(default_factory=dict)  # move id: the run that engaged it
     holds: dict[str, r.WordAccepted] = field(default_factory=dict)  # service id, client, or `*`
     maintenance: dict[str, float] = field(default_factory=dict)  # the same, or `subject#window`: ends at
