@@ -25,7 +25,7 @@ class Windows:
 
 
 def look(announced: Mapping[str, float], plans: Mapping[str, MaintenancePlan], wall: float, axis: float) -> Windows:
-    """What opens and closes now. `announced`: as `Decided.maintenance`; windows of calendars have a `#` in their names."""
+    """What opens and closes now. `announced`: as `Decided.maintenance`; what is of a calendar has a `#` in its name."""
     found, now, wanted = Windows(), at(wall), dict[str, tuple[str, str, float]]()
     for plan in plans.values():
         for one in around(plan, now):
