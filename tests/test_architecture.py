@@ -79,6 +79,7 @@ BETTER_PLACE: dict[str, str] = {
 JOINS: dict[str, str] = {
     "shell/wiring.py": "this is what it is for",
     "shell/files.py": "it reads the configuration again and again, and knows what of it is in force",
+    "shell/calendar.py": "it has drills/ and what reports/ knows of proofs work out what is due",
     "shell/dry_run.py": "it reads the journal and asks, without taking the lease as a controller does",
 }
 LONG: dict[str, str] = {

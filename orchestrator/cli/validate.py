@@ -62,6 +62,7 @@ def validate(
 def _validated(workspace: Path, clients: tuple[str, ...], ask_url: AskUrl, *, as_json: bool, cache: bool) -> int:
     """Imported here is what takes time: the question of URLs is on its way already."""
     from orchestrator.config import ConfigurationInvalid, load
+    from orchestrator.drills import judging
 
     try:
         loaded = load(
@@ -71,6 +72,7 @@ def _validated(workspace: Path, clients: tuple[str, ...], ask_url: AskUrl, *, as
             cache=cache,
             starts=True,
             ask_url=ask_url,
+            judge=judging,
         )
     except ConfigurationInvalid as invalid:
         if as_json:

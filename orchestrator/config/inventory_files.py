@@ -20,6 +20,8 @@ OURS = (
     "services.yaml",
     "people.yml",
     "people.yaml",
+    "schedules.yml",
+    "schedules.yaml",
 )  # in a client's folder, and none of Ansible's business
 _READ_BYTES = 1 << 20
 _BESIDE_COMPUTED = {".py", ".sh", ".pl", ".rb", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".toml", ".env"}

@@ -33,6 +33,7 @@ from orchestrator.config.oddities import odd_programs, programs_here
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.rehearsals import with_rehearsals
+from orchestrator.config.schedules import Judge, read_schedules
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import (
     DaemonSettings,
@@ -41,6 +42,8 @@ from orchestrator.config.settings import (
     WorkspaceSettings,
     read_people,
     read_settings,
+    speakers,
+    who_may_speak,
 )
 from orchestrator.config.spelling import either
 from orchestrator.config.starting import Starting, answers_kept
@@ -50,7 +53,7 @@ from orchestrator.config.templates import Secrets
 from orchestrator.config.vantages import check_vantages
 from orchestrator.config.ways import AskUrl, check_clients
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.model import Limits, Model, Move, Place, Service, Speaker
+from orchestrator.core.model import Limits, Model, Move, Place, Service
 from orchestrator.core.outside import name_fault, visible
 from orchestrator.core.people import CommandWay, Heartbeat, NotifySettings, Person, every_way
 
@@ -93,17 +96,18 @@ def load(
     logins: bool = False,
     starts: bool = False,
     ask_url: AskUrl | None = None,
+    judge: Judge | None = None,
 ) -> Loaded:
     """Read a workspace; `clients` restricts it to some. `probe_kinds`: kind of probe to the model of its options.
 
     With `logins`, as the daemon wants it: also a check for each login that the moves will need. With `starts`, Ansible
     is asked whether each playbook can start. `ask_url` tells what is wrong with an apprise URL; without it they are
-    taken as they are.
+    taken as they are. `judge` knows calendars; without it schedules are taken as they are.
     Raises ConfigurationInvalid with every fault found.
     """
     workspace = workspace.resolve()
     with Ansible(workspace) as ansible:
-        return _load(ansible, probe_kinds, clients, ask_url, cache=cache, logins=logins, starts=starts)
+        return _load(ansible, probe_kinds, clients, ask_url, judge, cache=cache, logins=logins, starts=starts)
 
 
 def _load(
@@ -111,6 +115,7 @@ def _load(
     probe_kinds: Mapping[str, type[BaseModel]],
     clients: Iterable[str] | None,
     ask_url: AskUrl | None,
+    judge: Judge | None,
     *,
     cache: bool,
     logins: bool,
@@ -195,6 +200,9 @@ def _load(
         if files[name].head.limits is not None:
             client_limits[name] = compile_limits(files[name].head.limits)
     find_cycles(services, files, faults)
+    every = {p for name in files for p in _person_ids(settings.people, people, name)}
+    plain = Model("", {}, places, moves, services)
+    scheduled = read_schedules(chosen, files, plain, frozenset(every), judge, faults)
     if starts:
         named = {name: sorted(file.declared["places"]) for name, file in files.items()}
         starting = Starting(workspace, inventories, named, faults, ansible, workspace / CACHE if cache else None)
@@ -218,7 +226,7 @@ def _load(
         faults.add(Position(label(workspace, path)), why)
     for path, why in unsafe_parts(reader.perhaps_run()):
         faults.warn(Position(str(path)), f"if it runs here, and not on a target: {why}")
-    _who_may_speak(settings, {name: people[name] for name in files}, faults)
+    who_may_speak(settings, {name: people[name] for name in files}, faults)
     faults.raise_if_any()
     if logins and settings.daemon.logins:
         checks.checks |= login_checks(
@@ -228,7 +236,16 @@ def _load(
         workspace=workspace,
         model=_digested(
             Model(
-                "", checks.checks, places, moves, services, settings.limits, client_limits, _speakers(settings, people)
+                "",
+                checks.checks,
+                places,
+                moves,
+                services,
+                settings.limits,
+                client_limits,
+                speakers(settings, people),
+                scheduled.drills,
+                scheduled.maintenance,
             )
         ),
         notify=notify,
@@ -264,20 +281,6 @@ def sources_of(workspace: Path) -> dict[str, tuple[Path, ...]]:
         file = read_client(document, name, faults) if document else None
         found[name] = tuple(_sources(folder, file, faults))
     return found
-
-
-def _speakers(settings: WorkspaceSettings, people: Mapping[str, People]) -> dict[str, Speaker]:
-    """Who may say words."""
-    persons = [p for group in (settings.people, *people.values()) for p in group.persons.values()]
-    return {p.id: Speaker(p.id, p.client, p.name, p.logins, p.tool) for p in persons}
-
-
-def _who_may_speak(settings: WorkspaceSettings, people: Mapping[str, People], faults: Faults) -> None:
-    """Say where nobody is declared: a word is taken there under any name."""
-    for name, group in people.items() if not settings.people.declared else ():
-        if not group.declared:
-            said = f"client {name} has no people: whoever reaches bascule approves under any name"
-            faults.warn(Position(f"inventories/{name}"), f"{said}; declare them in people.yml")
 
 
 def _notify(settings: WorkspaceSettings, people: Mapping[str, People]) -> NotifySettings:

@@ -7,12 +7,13 @@ is a warning and no fault, because an engineer's machine should not have it.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator.config.client import compile_limits
-from orchestrator.config.faults import Faults
+from orchestrator.config.faults import Faults, Position
 from orchestrator.config.journal_shapes import AnchorShape, JournalShape
 from orchestrator.config.shapes import (
     DaemonShape,
@@ -28,7 +29,7 @@ from orchestrator.config.shaping import take_shape
 from orchestrator.config.spelling import either
 from orchestrator.config.strict_yaml import Document, Path_, read_yaml
 from orchestrator.config.ways import AskUrl, check_people, program_trouble
-from orchestrator.core.model import Limits
+from orchestrator.core.model import Limits, Speaker
 from orchestrator.core.people import AppriseWay, CommandWay, Deliver, Heartbeat, KeptIn, Person, Retry, Way
 
 COMMAND_TIMEOUT_S = 30.0
@@ -126,6 +127,20 @@ def read_people(
     if head is None:
         return People(on_call=shared.on_call)
     return _people(document, client, head.people, head.on_call, head.ways, shared, faults, ask_url)
+
+
+def speakers(settings: WorkspaceSettings, people: Mapping[str, People]) -> dict[str, Speaker]:
+    """Who may say words."""
+    persons = [p for group in (settings.people, *people.values()) for p in group.persons.values()]
+    return {p.id: Speaker(p.id, p.client, p.name, p.logins, p.tool) for p in persons}
+
+
+def who_may_speak(settings: WorkspaceSettings, people: Mapping[str, People], faults: Faults) -> None:
+    """Say where nobody is declared: a word is taken there under any name."""
+    for name, group in people.items() if not settings.people.declared else ():
+        if not group.declared:
+            said = f"client {name} has no people: whoever reaches bascule approves under any name"
+            faults.warn(Position(f"inventories/{name}"), f"{said}; declare them in people.yml")
 
 
 def _people(

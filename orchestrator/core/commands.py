@@ -93,6 +93,8 @@ class NoticeKind(StrEnum):
     SEES_AGAIN = "sees again"
     DRILL_BEGAN = "drill began"
     DRILL_ENDED = "drill ended"
+    DRILL_AHEAD = "drill ahead"
+    DRILL_MISSED = "drill missed"
 
 
 MUST_BE_HEARD = (

@@ -25,7 +25,7 @@ from orchestrator.core import records as r
 from orchestrator.core.awareness import doubts
 from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import Command, UseCadence
-from orchestrator.core.deciding import drilling, incident, words
+from orchestrator.core.deciding import drilling, incident, scheduling, words
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.detectors import Detectors, Heard
 from orchestrator.core.model import Model, Service
@@ -76,6 +76,11 @@ HEAR: Hear = {
     e.NoticeFailed: notices.settle,
     e.MaintenanceBegan: _open_window,
     e.MaintenanceEnded: _close_window,
+    e.CalendarRead: scheduling.read,
+    e.DrillNear: scheduling.near,
+    e.DrillSealed: scheduling.seal,
+    e.DrillDue: scheduling.due,
+    e.DrillsPassed: scheduling.passed,
     e.Ticked: lambda _turn, _event: None,
 }
 """What is done with each kind of event before anything is decided; False: nothing need be decided for its sake.
@@ -248,6 +253,8 @@ class Engine:
                 run.advance(tx, unfinished)
             for drill in self.decided.unfinished_drills() if self.attends else ():
                 drilling.attend(tx, drill)
+            for schedule in self.decided.schedules.values() if self.attends else ():
+                scheduling.attend(tx, schedule)
             news = not only_verdicts(tx.records)
             for service in services:
                 if not resting.has(service.id) or (news := news or len(tx.records) > before):

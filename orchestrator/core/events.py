@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from orchestrator.core.model import Json, Model
+from orchestrator.core.schedules import Pick
 
 
 class Answer(StrEnum):
@@ -244,6 +245,52 @@ class MaintenanceEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarRead:
+    """What was due by the schedules on record is told; from `wall` on those of the model in force count."""
+
+    wall: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillNear:
+    """One of a schedule's drills is ahead, and whoever is to know of it beforehand may be told now."""
+
+    schedule: str
+    occurrence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillSealed:
+    """A surprise was drawn. `seal`: the hash of what was drawn, which its seed opens; nobody is told anything else."""
+
+    schedule: str
+    occurrence: str
+    seal: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillDue:
+    """The time of a drill has come. `closes_at`: until when it may begin. `picks`: what to drill, the best first."""
+
+    schedule: str
+    occurrence: str
+    closes_at: float
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrillsPassed:
+    """The times in which these might have begun are over: none of them begins any more.
+
+    `drawn`: of a surprise, what had been drawn.
+    """
+
+    schedule: str
+    occurrences: tuple[str, ...]
+    drawn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ticked:
     """Nothing happened; it is later now."""
 
@@ -264,5 +311,10 @@ Event = (
     | NoticeFailed
     | MaintenanceBegan
     | MaintenanceEnded
+    | CalendarRead
+    | DrillNear
+    | DrillSealed
+    | DrillDue
+    | DrillsPassed
     | Ticked
 )

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from orchestrator.core.schedules import DrillKind as DrillKind
+from orchestrator.core.schedules import DrillPlan, MaintenancePlan
+
 REHEARSAL = "the rehearsal of"  # before the id of a move, where it is not the move itself
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -22,13 +25,6 @@ class Mode(StrEnum):
     OBSERVE = "observe"  # decide and record, do nothing
     ASK = "ask"  # prepare, then wait for a named approval
     AUTO = "auto"
-
-
-class DrillKind(StrEnum):
-    """How much of a move a drill makes."""
-
-    FUNCTIONAL = "functional"  # rehearsed beside what serves, as its author says, and cleaned up
-    FULL_SCALE = "full-scale"  # the real move, and the real way back
 
 
 class Combine(StrEnum):
@@ -316,6 +312,8 @@ class Model:
     limits: Limits = field(default_factory=Limits)
     client_limits: Mapping[str, Limits] = field(default_factory=dict)
     speakers: Mapping[str, Speaker] = field(default_factory=dict)
+    drills: Mapping[str, DrillPlan] = field(default_factory=dict)
+    maintenance: Mapping[str, MaintenancePlan] = field(default_factory=dict)
 
     def lasts(self, move: str) -> bool:
         """Whether a move in place has an effect that stays until it is taken back; a restart is over when it ends."""

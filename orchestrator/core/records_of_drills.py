@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.core.model import DrillKind
 from orchestrator.core.reasons import Reason
+from orchestrator.core.schedules import DrillPlan, Pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,62 @@ class DrillEnded:
     returned: bool | None = None
 
 
-OfDrills = DrillBegan | DrillTurnedBack | DrillEnded
+@dataclass(frozen=True, slots=True)
+class ScheduleInForce:
+    """From `since` on (by the wall clock, as times of calendars are) a schedule of drills is this one; None: no more.
+
+    Times before that are none of its times: nothing that was edited makes up for what it would have done.
+    """
+
+    at: float
+    schedule: str
+    since: str
+    plan: DrillPlan | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrillDrawn:
+    """What a surprise will be, and when, is drawn. `seal` tells nothing; the seed, with the drill's begin, opens it."""
+
+    at: float
+    schedule: str
+    occurrence: str
+    seal: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillCameDue:
+    """The time of a scheduled drill has come; it begins as soon as nothing stands against it, until `closes_at`."""
+
+    at: float
+    schedule: str
+    occurrence: str
+    closes_at: float
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrillHeldUp:
+    """It is due, and this stands against it; written when the reason changes."""
+
+    at: float
+    schedule: str
+    occurrence: str
+    reason: Reason
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrillMissed:
+    """A scheduled drill did not begin in its time, and does not begin any more."""
+
+    at: float
+    schedule: str
+    occurrence: str
+    reason: Reason
+    evidence: str
+
+
+OfDrills = (
+    DrillBegan | DrillTurnedBack | DrillEnded | ScheduleInForce | DrillDrawn | DrillCameDue | DrillHeldUp | DrillMissed
+)

@@ -27,6 +27,11 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "well": r"-?[\d:.]+s?",
     "incident": r"i\d+",
     "drill": r"d\d+",
+    "about": r"[^\s:,]+",
+    "schedule": r"[^\s:,]+",
+    "when": r"[\d:TZ-]+",
+    "until": r"[\d:TZ-]+",
+    "times": r"\d+",
     "kind": r"functional|full-scale",
     "client": r"[^\s:,/]*",
     "lack": r"[a-z][a-z ]*",
@@ -92,6 +97,9 @@ class Sentence(_Spoken):
     DRILL_FAILED = "{service}: drill {drill} is over and did not show what it was to show: {kind}, {move}: {why}"
     DRILL_LEFT = "{service}: drill {drill} is over and something is not as it was before: {kind}, {move}: {why}"
     DRILL_LATE = "{service}: drill {drill} should be over and cannot go back: the service is {place}: {why}"
+    DRILL_AHEAD = "{about}: a {kind} drill is ahead, due {when} ({schedule}): {what}"
+    DRILL_MISSED = "{about}: the drill of {schedule} due {when} was missed: {why}"
+    DRILLS_MISSED = "{about}: {times} drills of {schedule} due {when} to {until} were missed: {why}"
     SEES_AGAIN = "{client}: no longer so: {lack}: {what}"
     CANNOT_SEE = "{client}: {lack}: {what}"
 

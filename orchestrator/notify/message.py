@@ -26,6 +26,8 @@ SEVERITY = {
     NoticeKind.CANNOT_ACT: "failure",
     NoticeKind.CANNOT_SEE: "warning",
     NoticeKind.SEES_AGAIN: "success",
+    NoticeKind.DRILL_AHEAD: "info",
+    NoticeKind.DRILL_MISSED: "warning",
 }
 
 

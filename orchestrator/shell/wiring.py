@@ -25,6 +25,7 @@ from orchestrator.core.codec import decode
 from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import NotifySettings
 from orchestrator.core.reasons import Reason
+from orchestrator.drills import judging
 from orchestrator.journal.journal import Entry, Journal, JournalError, JournalUnwritable, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.stores import has_journal, open_journal
@@ -37,6 +38,7 @@ from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
 from orchestrator.shell.answers import Answers
 from orchestrator.shell.beating import Beating
+from orchestrator.shell.calendar import Calendars
 from orchestrator.shell.files import Files
 from orchestrator.shell.identity import identity_for
 from orchestrator.shell.intake import Intake
@@ -57,7 +59,7 @@ def option_models() -> Mapping[str, type[BaseModel]]:
 
 def read_workspace(workspace: Path) -> Loaded:
     """The workspace's configuration. Raises ConfigurationInvalid."""
-    return load(workspace, probe_kinds=option_models(), logins=True, ask_url=trouble_of)
+    return load(workspace, probe_kinds=option_models(), logins=True, ask_url=trouble_of, judge=judging)
 
 
 @dataclass(slots=True)
@@ -169,6 +171,7 @@ class Controller:
         ]
         if self._attends:
             lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
+            lasting.append(Calendars(self.workspace, lambda: self.shell.engine, self.axis, self.emit).keep)
             lasting.append(lambda: ask_again(self.files.valid, self.files.edited, self._ask_inventory, self.reload))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]

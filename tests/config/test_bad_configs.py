@@ -1,7 +1,8 @@
 """Every bad configuration gives exactly the faults that it says it does.
 
 Each file under `tests/bad_configs/` is named for its fault and takes the place of one file of the sound workspace in
-`tests/bad_configs/base`: `# replaces: PATH`, and `# expect: MESSAGE` for each fault, in order. `# warns: MESSAGE` for
+`tests/bad_configs/base`: `# replaces: PATH`, and `# expect: MESSAGE` for each fault, in order. `# beside: PATH: LINE`
+is another file with this one line. `# warns: MESSAGE` for
 each warning that must be among those given; with `# asks: Ansible`, Ansible is asked whether playbooks can start.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import ConfigurationInvalid, load
+from orchestrator.drills import judging
 from tests.config.probe_kinds import PROBE_KINDS
 
 BAD = Path(__file__).parent.parent / "bad_configs"
@@ -35,7 +37,12 @@ def replaced(workspace: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     made = [p for p in (target.parent,) if not p.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(bad.read_bytes())
+    beside = [(workspace / path, line) for path, _, line in (x.partition(": ") for x in header(bad, "beside"))]
+    for path, line in beside:
+        path.write_text(line)
     yield workspace
+    for path, _ in beside:
+        path.unlink()
     target.unlink()
     if old is not None:
         target.write_bytes(old)
@@ -63,7 +70,8 @@ def test_there_are_enough_of_them() -> None:
 def test_bad(replaced: Path, bad: Path) -> None:
     faults: list[str] = []
     try:
-        warnings = load(replaced, probe_kinds=PROBE_KINDS, starts=bool(header(bad, "asks"))).warnings
+        starts = bool(header(bad, "asks"))
+        warnings = load(replaced, probe_kinds=PROBE_KINDS, starts=starts, judge=judging).warnings
     except ConfigurationInvalid as invalid:
         faults, warnings = [str(fault) for fault in invalid.faults], invalid.warnings
     assert faults == header(bad, "expect")

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from orchestrator.core import records as r
 from orchestrator.core.events import StepKey, TaskTime
 from orchestrator.core.kinds import TRAITS, By, Reach, Traits
-from orchestrator.core.model import DrillKind, Json
+from orchestrator.core.model import Json
 from orchestrator.core.reasons import Reason
+from orchestrator.core.state.drills_decided import Drill as Drill
+from orchestrator.core.state.drills_decided import DueDrill as DueDrill
+from orchestrator.core.state.drills_decided import ScheduleState as ScheduleState
 
 EVERYTHING = "*"
 
@@ -229,26 +232,6 @@ class Incident:
 
 
 @dataclass(slots=True)
-class Drill:
-    """One drill: its run, or its way there and back."""
-
-    began: r.DrillBegan
-    runs: list[str] = field(default_factory=list)
-    turned_back: r.DrillTurnedBack | None = None
-    ended: r.DrillEnded | None = None
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self.began.drill
-
-    @property
-    def full_scale(self) -> bool:
-        """Whether it makes the real move."""
-        return self.began.kind is DrillKind.FULL_SCALE
-
-
-@dataclass(slots=True)
 class ServiceState:
     """What was decided of one service."""
 
@@ -324,6 +307,7 @@ class Decided:
     incidents: dict[str, Incident] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     drills: dict[str, Drill] = field(default_factory=dict)
+    schedules: dict[str, ScheduleState] = field(default_factory=dict)
     engaged: dict[str, str] = field(default_factory=dict)  # move id: the run that engaged it
     holds: dict[str, r.WordAccepted] = field(default_factory=dict)  # service id, client, or `*`
     maintenance: dict[str, float] = field(default_factory=dict)  # the same, or `subject#window`: ends at

@@ -6,6 +6,7 @@ The one rule it keeps: it is called by `fold.apply` alone. A drill is not over w
 from __future__ import annotations
 
 from orchestrator.core import records as r
+from orchestrator.core.state import scheduled
 from orchestrator.core.state.decided import Decided, Drill, IllegalRecord
 from orchestrator.core.state.retention import KEPT_RUNS, forget
 
@@ -23,6 +24,8 @@ def began(d: Decided, x: r.DrillBegan) -> None:
     """A drill began."""
     if x.drill in d.drills:
         raise IllegalRecord(f"drill {x.drill} has begun already")
+    if x.scheduled:
+        scheduled.began(d, x)
     d.drill_count += 1
     d.drills[x.drill] = Drill(x)
     forget(d.drills, lambda drill: drill.ended.at if drill.ended else None, KEPT_RUNS)

@@ -13,7 +13,7 @@ from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.kinds import By
 from orchestrator.core.reasons import UNSEEN, Reason
-from orchestrator.core.state import drills, notices_due
+from orchestrator.core.state import drills, notices_due, scheduled
 from orchestrator.core.state.decided import (
     Decided,
     IllegalRecord,
@@ -30,9 +30,9 @@ from orchestrator.core.state.transitions import ENDED_BY, RUN, STEP, Illegal, Ru
 FORMERLY = 8  # former placements that a service remembers: enough to tell where it was when something fell
 
 
-def fold(records: Iterable[r.Record], decided: Decided | None = None) -> Decided:
+def fold(records: Iterable[r.Record]) -> Decided:
     """The state after these records."""
-    state = decided if decided is not None else Decided()
+    state = Decided()
     for record in records:
         apply(state, record)
     return state
@@ -376,6 +376,11 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.DrillBegan: drills.began,
     r.DrillTurnedBack: drills.turned_back,
     r.DrillEnded: drills.ended,
+    r.ScheduleInForce: scheduled.in_force,
+    r.DrillDrawn: scheduled.drawn,
+    r.DrillCameDue: scheduled.came_due,
+    r.DrillHeldUp: scheduled.held_up,
+    r.DrillMissed: scheduled.missed,
     r.RunEnded: _happens(RunEvent.END, _run_ended),
     r.RunApproved: _happens(RunEvent.APPROVE, _run_approved),
     r.AbortAsked: _abort_asked,

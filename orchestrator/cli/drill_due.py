@@ -1,0 +1,118 @@
+"""`bascule drill due`: which scheduled drills are due, and when the next ones are. `bascule calendar`: as a file.
+
+They read the journal and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from orchestrator.cli.failures import CallWrong
+from orchestrator.cli.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from orchestrator.core.model import Model
+    from orchestrator.drills.outlook import Outlook
+    from orchestrator.reports.reader import Reader
+    from orchestrator.reports.story import State
+
+
+def drill_due(
+    *clients: str,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    workspace: Path | None = None,
+) -> int:
+    """Say which scheduled drills are due and what stands against them, and when the next ones are. Times are in UTC.
+
+    Parameters
+    ----------
+    clients
+        Only these clients.
+    as_json
+        As JSON.
+    workspace
+        The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
+    """
+    from orchestrator.drills.outlook import outlook
+    from orchestrator.reports.reader import reading
+    from orchestrator.reports.text import line, show
+
+    with reading(find_workspace(workspace)) as journal:
+        model = _model(journal)
+        plans = {name: x for name, x in model.drills.items() if not clients or x.client in clients}
+        found = outlook(journal.state.decided.schedules, plans, time.time())
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(x) for x in found], indent=2) + "\n")
+    else:
+        told = [x for one in found for x in _lines(one)] or ["no drill is scheduled: see schedules.yml"]
+        show([line(x) for x in told])
+    return 0
+
+
+def calendar(
+    *clients: str,
+    out: Path | None = None,
+    days: int = 366,
+    workspace: Path | None = None,
+) -> int:
+    """Write what is ahead as a calendar file (ICS): drills, but no surprises, and announced maintenance.
+
+    Parameters
+    ----------
+    clients
+        Only these clients.
+    out
+        The file; else it is printed.
+    days
+        So many days ahead.
+    workspace
+        The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
+    """
+    from orchestrator.drills.ics import ahead, written
+    from orchestrator.drills.times import at
+    from orchestrator.reports.reader import reading
+
+    if days < 1:
+        raise CallWrong(f"{days} days ahead is nothing", "Say 1 or more")
+    with reading(find_workspace(workspace)) as journal:
+        model = _model(journal)
+    drills = {name: x for name, x in model.drills.items() if not clients or x.client in clients}
+    work = {name: x for name, x in model.maintenance.items() if not clients or x.client in clients}
+    now = at(time.time()).replace(microsecond=0)
+    found = written(ahead(drills, work, now, now + timedelta(days=days)), now)
+    if out is None:
+        sys.stdout.write(found.decode())
+    else:
+        out.write_bytes(found)
+    return 0
+
+
+def _model(journal: Reader[State]) -> Model:
+    if journal.state.model is None:
+        raise CallWrong("no configuration was ever in force here", "Start a daemon: bascule daemon")
+    return journal.state.model
+
+
+def _lines(found: Outlook) -> list[str]:
+    """One schedule: how it stands, and what stands against it."""
+    of = found.what[0] if len(found.what) == 1 else f"one of {len(found.what)}"
+    when = {
+        "due": f"due since {found.opens}, may begin until {found.closes}",
+        "ahead": f"next {found.opens} until {found.closes}",
+        "in a period": f"once between {found.opens} and {found.closes}",
+        "never": "no time ahead",
+    }[found.state]
+    lines = [f"{found.schedule}: {found.kind}, {of}: {when}"]
+    if found.held_by:
+        lines.append(f"  held up by {found.held_by}")
+    if not found.in_force:
+        lines.append("  not in force as it stands: no daemon has read it yet")
+    return lines

@@ -1,0 +1,158 @@
+"""Looks at the calendars while a daemon attends: tells the core what is due, and when announced work begins and ends.
+
+The one rule it keeps: it decides nothing and remembers nothing that counts. What is due follows from what is on record
+and from the wall clock (`drills/due.py`); here is the clock. One that was put on or back is believed once it has stood
+by that for a while: a wrong year, mended soon, misses no drill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from orchestrator.core import events as e
+from orchestrator.core.engine import Engine
+from orchestrator.core.model import Model
+from orchestrator.core.state.decided import Decided
+from orchestrator.drills import due, maintenance
+from orchestrator.drills.surprise import seed_of
+from orchestrator.drills.worth import Exposure, Exposures, exposure, key
+from orchestrator.journal.axis import Axis
+from orchestrator.journal.journal import JournalError
+from orchestrator.reports.evidence import Standing, evidence
+from orchestrator.reports.reader import reading_all
+
+log = structlog.get_logger(__name__)
+
+BEAT_S = 1.0
+JUMP_S = 30.0  # that the wall clock and the journal's axis part by, between two beats
+BELIEVED_AFTER_S = 300.0
+LONGEST_S = 3600.0  # without a look, whatever is ahead
+SECRET = Path(".bascule") / "surprises.key"  # from which seeds are made; without it surprises are drawn anew
+PROVEN = (Standing.MEASURED, Standing.PREDICTED)
+
+
+@dataclass(slots=True)
+class Clock:
+    """The wall clock beside the axis. `believed`: it has not been put on or back lately."""
+
+    apart_s: float | None = None
+    jumped_at: float = -float("inf")
+
+    def believed(self, wall: float, axis: float) -> bool:
+        """Whether what it says now may be gone by."""
+        apart_s = wall - axis
+        if self.apart_s is not None and abs(apart_s - self.apart_s) > JUMP_S:
+            self.jumped_at = axis
+            log.warning(
+                "the wall clock was put on or back", by_s=round(apart_s - self.apart_s), wait_s=BELIEVED_AFTER_S
+            )
+        self.apart_s = apart_s
+        return axis - self.jumped_at >= BELIEVED_AFTER_S
+
+
+@dataclass(slots=True)
+class Calendars:
+    """Of one controller. `engine` gives what is in force; `emit` takes what is due."""
+
+    workspace: Path
+    engine: Callable[[], Engine]
+    axis: Axis
+    emit: Callable[[e.Event], None]
+    clock: Clock = field(default_factory=Clock)
+    _again_at: float = 0.0  # by the wall clock
+    _looked_at: float = 0.0  # by the axis
+    _model: Model | None = None
+    _near: set[tuple[str, str]] = field(default_factory=set)  # told the core once: it tells nobody twice
+    _secret: bytes = b""
+
+    async def keep(self) -> None:
+        """For as long as the controller lives."""
+        while True:
+            await self.beat()
+            await asyncio.sleep(BEAT_S)
+
+    async def beat(self) -> None:
+        """Look, where something may have come to its time."""
+        wall, now = self.axis.wall(), self.axis.now()
+        engine = self.engine()
+        if not self.clock.believed(wall, now):
+            return
+        edited = engine.model is not self._model
+        if not edited and wall < self._again_at and now - self._looked_at < LONGEST_S:
+            return
+        exposures: Exposures = {}
+        if any(x.plan.by_value and x.due is None for x in engine.decided.schedules.values()):
+            exposures = await asyncio.to_thread(self._exposures, engine.model, wall)
+            engine = self.engine()
+        self._look(engine, wall, now, exposures)
+
+    def _look(self, engine: Engine, wall: float, now: float, exposures: Exposures) -> None:
+        decided, model = engine.decided, engine.model
+        looked = due.look(decided.schedules, model.drills, wall, now, self._seed, exposures)
+        windows = maintenance.look(decided.maintenance, model.maintenance, wall, now)
+        self._model, self._looked_at = model, now
+        found = [x for x in looked.events if not self._known(x)]
+        self._again_at = wall if found else min(looked.again_at, windows.again_at)
+        for event in [*windows.events, *found]:
+            self.emit(event)
+
+    def _known(self, event: e.Event) -> bool:
+        """Whether it was told already, and nothing comes of it again."""
+        if not isinstance(event, e.DrillNear | e.DrillSealed):
+            return False
+        if isinstance(event, e.DrillSealed):
+            state = self.engine().decided.schedules.get(event.schedule)
+            seal = state.seal if state is not None else None
+            return seal is not None and (seal.occurrence, seal.seal) == (event.occurrence, event.seal)
+        known = (event.schedule, event.occurrence) in self._near
+        self._near.add((event.schedule, event.occurrence))
+        return known
+
+    def _seed(self, schedule: str, occurrence: str) -> str:
+        if not self._secret:
+            self._secret = secret_in(self.workspace)
+        return seed_of(self._secret, schedule, occurrence)
+
+    def _exposures(self, model: Model, wall: float) -> Exposures:
+        """What is proven of every tier, read from the journal. In a thread: a long journal takes a while."""
+        try:
+            with reading_all(self.workspace) as journal:
+                known = evidence(journal.state, model, journal.now(wall), lambda _service: True)
+                decided = journal.state.decided
+        except JournalError as error:
+            log.warning("what is proven could not be read", why=str(error))
+            return {}
+        ages = {key(x.service, x.move): wall - x.proof.wall for x in known if x.rto in PROVEN and x.proof is not None}
+        return exposures_of(model, decided, ages)
+
+
+def exposures_of(model: Model, decided: Decided, ages: dict[str, float]) -> dict[str, Exposure]:
+    """What is not known of every tier. `ages`: since when what is proven is, in seconds."""
+    return {
+        (name := key(service.id, tier.move)): exposure(
+            service, ages.get(name), decided.durations.get(tier.move, ()), decided.drilled.get(tier.move, ())
+        )
+        for service in model.services.values()
+        for tier in service.ladder
+    }
+
+
+def secret_in(workspace: Path) -> bytes:
+    """From which the seeds of surprises are made; made where there is none. Raises OSError."""
+    path = workspace / SECRET
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+    except FileExistsError:
+        pass
+    kept = path.read_bytes()
+    return kept if len(kept) >= 32 else hashlib.sha256(kept).digest()
