@@ -232,8 +232,10 @@ class Transaction:
         return Verdict.UP if row.last_answer is Answer.GOOD else Verdict.DOWN
 
     def health(self, service: Service) -> Verdict:
-        """The service's diagnosis; a down from before its last recovery does not count until it is renewed."""
-        recovered_at = self.state(service).recovered_at
+        """The service's diagnosis; a down from before its last recovery, or planned move, counts when it is renewed."""
+        state = self.state(service)
+        well_at = [at for at in (state.recovered_at, state.moved_at) if at is not None]
+        recovered_at = max(well_at) if well_at else None
 
         def ask(check: str) -> Verdict:
             verdict = self.verdict(check)

@@ -240,6 +240,8 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     state = d.services[started.service]
     verify = run.verify
     verified = verify is not None and verify.state is r.StepState.DONE
+    if verified and state.incident is None:
+        state.moved_at = run.verified_at
     left = started.from_place if started.to_place else started.move
     if (x.ok or verified) and started.incident and left and left != started.to_place:
         state.left[left] = x.at
