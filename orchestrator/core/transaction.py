@@ -313,6 +313,12 @@ class Transaction:
         """
         return self._watch.of(check)
 
+    @property
+    def looks_since(self) -> float:
+        """Since when, without a break, a controller looks: before, nobody could."""
+        began = self.decided.controller.at if self.decided.controller else 0.0
+        return max(began, self._watch.at)
+
     def last_asked(self, check: str) -> float:
         """When the latest question was sent that has been answered; before all time if none was."""
         row = self.rows().get(check)

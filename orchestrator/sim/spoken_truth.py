@@ -246,11 +246,19 @@ class SpokenTruth:
         if outage is None:
             return "no incident is open"
         down_s = outage.earlier_s + outage.seconds(x.at)
+        slots = {**slots, "down": slots["down"].removeprefix("at most ")}
         if slots["down"] != show_duration(down_s):
             return f"it is down for {show_duration(down_s)}"
         service = model.services.get(slots["service"])
-        if service is not None and service.mtd_s is not None and slots["near"] == "over" and down_s < service.mtd_s:
-            return f"{show_duration(down_s)} of {show_duration(service.mtd_s)}"
+        least_s = down_s - outage.earlier_perhaps_s - outage.doubted_s(x.at)
+        sure_s = down_s if slots["near"].startswith("perhaps ") else least_s
+        if (
+            service is not None
+            and service.mtd_s is not None
+            and slots["near"].endswith("over")
+            and sure_s < service.mtd_s
+        ):
+            return f"{show_duration(sure_s)} of {show_duration(service.mtd_s)}"
         return self._together(slots, outage, x.at)
 
     def _chosen(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.kinds import By
-from orchestrator.core.reasons import UNSEEN, Reason
+from orchestrator.core.reasons import Reason
 from orchestrator.core.state import notices_due
 from orchestrator.core.state.decided import (
     Decided,
@@ -146,10 +146,10 @@ def _incident_ended(d: Decided, x: r.IncidentEnded) -> None:
 def _service_judged(d: Decided, x: r.ServiceJudged) -> None:
     incident = _incident(d, x.incident)
     incident.judged = x
-    if x.reason not in UNSEEN:
+    if not x.dark:
         incident.dark_s, incident.dark_since = incident.doubted_s(x.at), None
     elif incident.dark_since is None:
-        incident.dark_since = x.at
+        incident.dark_since = x.at if x.dark_since is None else x.dark_since
 
 
 def _tier_judged(d: Decided, x: r.TierJudged) -> None:
