@@ -51,8 +51,8 @@ Rested = Callable[[str, str, str], Basis]
 @dataclass(frozen=True, slots=True)
 class Proof:
     """The last run of a tier that ended verified. `took_s`: from its start to its verification, without waiting for a
-    person. `rta`: of the outage that it ended, with `outage` where there were several. `rpa`: of its own data. `left_out`: steps that were skipped, each with why. `wall`: when it was
-    verified, seconds since 1970.
+    person. `rta`: of the outage that it ended, which `outage` names where there were several. `rpa`: of its own data.
+    `left_out`: steps that were skipped, each with why. `wall`: when it was verified, seconds since 1970.
     """
 
     run: str
