@@ -354,7 +354,9 @@ def test_what_is_not_seen_is_not_told_as_down() -> None:
     world.say(WordKind.RESUME, "acme")
     world.run(5)
     told = [x.text for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED and x.subject == "acme/erp"]
-    assert told[0].startswith("i2 of acme/erp has been open for 2:40: its maximum tolerable downtime of 3:20 is perhaps near")
+    assert told[0].startswith(
+        "i2 of acme/erp has been open for 2:40: its maximum tolerable downtime of 3:20 is perhaps near"
+    )
     assert told[1].startswith("it is not known whether acme/erp is down, and nothing is done automatically: ")
     assert [x.say for x in world.told if x.text == told[1]] == ["bascule ready acme"]
 
