@@ -129,12 +129,10 @@ class Grounds:
                 continue
             well_at = [at for at in (other.recovered_at, other.moved_at) if at is not None]
             renewed = bool(well_at) and x.at - max(well_at) < RENEWED_S
-            sees = not any(self._answers.blind(v, x.at) for v in self._vantages(needed.healthy_when))
+            vantages = {self._model.checks[k].vantage for k in needed.healthy_when.checks()}
+            sees = not any(self._answers.blind(v, x.at) for v in vantages)
             if at_work is None and not renewed and sees and self._answers.seen_down(needed.healthy_when):
                 self._report(BESIDE, rule, f"{x.run} of {x.service}: {name} is down, and nobody has judged it")
-
-    def _vantages(self, condition: Condition) -> set[str]:
-        return {self._model.checks[k].vantage for k in condition.checks()}
 
     def _budget(self, x: r.RunStarted, service: Service) -> None:
         left_s = self._services[service.id].clock_at + service.rto_s - x.at
@@ -322,7 +320,10 @@ class Grounds:
         known.outage_at, known.clock_at = x.first_bad_at, x.first_bad_at - earlier_s
 
     def _incident_ended(self, x: r.IncidentEnded) -> None:
-        known = self._services[self._incidents[x.incident]]
+        known = self._services[name := self._incidents[x.incident]]
+        own = [(n, s.name) for n, run in self._attempts.runs.items() if run.started.service == name for s in run.steps]
+        if name in self._model.services and not any(self._ended.get(k, x.at) >= known.outage_at for k in own):
+            self._answers.came_back(self._model.services[name], x, known.outage_at)
         known.incident, known.recovered_at = None, x.at
         known.clock_at, known.outage_at = known.clock_at - known.outage_at + x.recovered_at, x.recovered_at
 
@@ -381,8 +382,7 @@ def _at_home(home: str | None) -> Placed:
 _TOLD: dict[type, Callable[[Grounds, Any], None]] = {
     r.ControllerBegan: Grounds._controller_began,
     r.Configured: Grounds._configured,
-    r.IncidentOpened: Grounds._opened,
-    r.IncidentReopened: Grounds._opened,
+    **dict.fromkeys((r.IncidentOpened, r.IncidentReopened), Grounds._opened),
     r.IncidentEnded: Grounds._incident_ended,
     r.TierJudged: Grounds._tier,
     r.RunStarted: Grounds._run_started,

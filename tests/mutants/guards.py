@@ -47,23 +47,6 @@ def without_waiting() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def down_by_older_answers() -> Iterator[None]:
-    """A verdict that fell during a planned move counts when the move was verified, too."""
-    health = Transaction.health
-
-    def otherwise(tx: Transaction, service: Service) -> r.Verdict:
-        state = tx.state(service)
-        moved_at, state.moved_at = state.moved_at, None
-        try:
-            return health(tx, service)
-        finally:
-            state.moved_at = moved_at
-
-    with put(Transaction, "health", otherwise):
-        yield
-
-
-@contextmanager
 def depending(change: Callable[[Check, frozenset[str]], frozenset[str]]) -> Iterator[None]:
     """A fall counts for other failure domains than those that would explain it."""
     depended_on = policy._depended_on
@@ -490,13 +473,6 @@ GUARDS = (
     ),
     Mutant("cool-down", "returns to what has just failed", (8,), without_cool_down, needs=("power cut",)),
     Mutant("hold-down", "goes back at once", (18,), going_back_despite(Reason.HOLD_DOWN), needs=("cut off",)),
-    Mutant(
-        "planned move",
-        "undoes a planned move before its checks have risen",
-        (BESIDE,),
-        down_by_older_answers,
-        rest=True,
-    ),
     Mutant("preflight", "preflights are not waited for", (14, 15), without_questions),
     Mutant(
         "fresh preflight",
