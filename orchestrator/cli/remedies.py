@@ -90,9 +90,16 @@ def _elsewhere(x: Refused) -> list[Remedy]:
         run = x.decided.runs.get(x.word.subject)
         if run is None:
             return []
+        named = str(x.word.options.get("fenced") or "")
+        others = [r for r in x.decided.unfinished_runs() if r.id != run.id and r.asks_a_person]
+        theirs = [r for r in others if named in [s.place for s in r.fences]]
+        if theirs:  # nobody is led to state a thing of a place that was not seen
+            return [
+                Remedy(f"the run that fences {named} is {theirs[0].id}", f"{approving(theirs[0])} --fenced {named}")
+            ]
         places = [s.place for s in run.fences if s.place]
-        found = [Remedy("name a place that it fences", f"{approving(run)} --fenced {p}") for p in places]
-        return [*found[:1], Remedy("approve it without", approving(run))]
+        found = [Remedy(f"if you saw {p} dark, state it", f"{approving(run)} --fenced {p}") for p in places]
+        return [*found[:1], Remedy("or have it fenced by its playbook", approving(run))]
     if x.reason is Reason.WRONG_PLACE and x.word.options.get("fenced"):
         return [Remedy("say it without that place", x.again("--dry-run", fence=False))]
     service = x.service

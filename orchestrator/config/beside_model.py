@@ -26,7 +26,7 @@ from orchestrator.config.last_read import Stale
 from orchestrator.config.load import CACHE, Loaded, load_notify, sources_of
 from orchestrator.config.settings import DaemonSettings, kept_text
 from orchestrator.config.templates import Secrets, Variables, is_template
-from orchestrator.config.whole_file import write_whole
+from orchestrator.config.whole_file import make_private, write_whole
 from orchestrator.core.kinds import declared_by, rehearsed_by
 from orchestrator.core.model import Json, Model, Playbook
 from orchestrator.core.people import (
@@ -44,6 +44,7 @@ from orchestrator.core.people import (
 
 FOLDER = Path(".bascule") / "in-force"
 FILE = "kept.json"
+_KEPT = FILE.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ def beside(loaded: Loaded) -> Beside:
 def keep(loaded: Loaded) -> None:
     """Remember it, since it is in force now. Raises OSError."""
     folder, workspace = loaded.workspace / FOLDER, loaded.workspace
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder)
     for client in loaded.inventories:
-        read, kept = workspace / last_read.FOLDER / f"{client}.json", folder / f"{client}.json"
+        read, kept = workspace / last_read.FOLDER / f"{client}.json", folder / f"{_named(client)}.json"
         if read.exists():
             write_whole(kept, read.read_text(encoding="utf-8"))
         else:
@@ -95,9 +96,11 @@ def keep(loaded: Loaded) -> None:
         "secrets": {name: list(where) for name, where in loaded.secrets.references().items() if is_template(where[0])},
     }
     write_whole(folder / FILE, json.dumps(known, indent=1))
-    for of_clients in (folder, workspace / last_read.FOLDER):
+    there = {folder: set(map(_named, loaded.inventories)) | {_KEPT}}
+    there[workspace / last_read.FOLDER] = set(loaded.inventories)
+    for of_clients, names in there.items():
         for path in of_clients.glob("*.*"):  # a client that is gone leaves none of its variables
-            if path.suffix in (".json", ".yml") and path.name != FILE and path.stem not in loaded.inventories:
+            if path.suffix in (".json", ".yml") and path.stem not in names:
                 path.unlink(missing_ok=True)
 
 
@@ -138,6 +141,11 @@ def kept(workspace: Path) -> Beside:
     return replace(found, notify=notify, stale=stale, secrets=secrets, lost=tuple(lost))
 
 
+def _named(client: str) -> str:
+    """What a client's files are called beside ours: no client has a `#` in its name."""
+    return f"{client}#" if client == _KEPT else client
+
+
 def _inventory(workspace: Path, client: str, sources: list[Path]) -> Inventory | None:
     """The client's inventory as it is, else as it was when it was put in force."""
     faults, gone = Faults(), [p.name for p in sources if not p.exists()]
@@ -149,11 +157,11 @@ def _inventory(workspace: Path, client: str, sources: list[Path]) -> Inventory |
         )
         if read is not None:
             return read
-    before = last_read.last(workspace / FOLDER, client)
+    before = last_read.last(workspace / FOLDER, _named(client))
     if before is None:
         return None
     try:
-        path = last_read.as_inventory(workspace / FOLDER, client)
+        path = last_read.as_inventory(workspace / FOLDER, _named(client))
     except OSError:
         return None
     if path is None:

@@ -26,7 +26,7 @@ from orchestrator.config.templates import Secrets, Variables
 from orchestrator.core.model import Check, LatencyWindow, LossWindow, default_of
 
 TIMEOUT_MAX_S = 300.0
-TOLD_FILES = ("token_file", "password_file")  # options that name a file of which the target is told what is in it
+TOLD_FILES = ("token_file", "password_file", "jump_password_file")  # what is in these files is told to who is asked
 _OWN_KEYS = frozenset(f.alias or n for n, f in CheckShape.model_fields.items())
 
 

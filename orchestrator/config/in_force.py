@@ -20,7 +20,7 @@ from orchestrator.config.beside_model import Beside, keep
 from orchestrator.config.comparing import differences, playbook_digest
 from orchestrator.config.faults import Fault, Faults
 from orchestrator.config.inventory import read_inventory
-from orchestrator.config.inventory_files import is_computed, parts_of
+from orchestrator.config.inventory_files import inventory_files, is_computed, parts_of
 from orchestrator.config.load import Loaded
 from orchestrator.config.ownership import FILES, FOLDERS
 from orchestrator.config.surroundings import cover, surroundings
@@ -108,6 +108,11 @@ class Sources:
 def as_written(workspace: Path) -> dict[str, str]:
     """Label to digest of all that is read of a workspace and beside it, but for inventories that lie elsewhere."""
     return surroundings(workspace) | cover(workspace, (workspace / name for name in (*FOLDERS, *FILES)))
+
+
+def leading(workspace: Path, sources: Iterable[Path]) -> dict[str, str]:
+    """Label to digest of what decides where a login leads: these inventories, and what steers Ansible."""
+    return surroundings(workspace) | cover(workspace, inventory_files(list(sources)))
 
 
 def secrets_of(loaded: Loaded) -> dict[str, str]:

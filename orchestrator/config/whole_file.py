@@ -11,9 +11,16 @@ import tempfile
 from pathlib import Path
 
 
+def make_private(folder: Path) -> None:
+    """Have this folder, and those above it that are not there, with mode 0700. Raises OSError."""
+    for each in (*reversed(folder.parents), folder):  # `parents=True` would give those above the usual mode
+        if not each.is_dir():
+            each.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Put this text there, in UTF-8; folders are made where there are none, mode 0700. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -153,6 +153,7 @@ class Engine:
             raise TimeFell(f"it was {self._now} and is {now} now: the journal's axis never falls")
         if self.attends and now - self._now > ASLEEP_S:
             self._watching = Watch(now, "the controller, which had stood still, went on")
+            self._lacks.seen.clear()  # nobody saw whether it went on being lacking
         self._now = now
         detectors, resting = self._detectors, self._resting
         changed = detectors.begin()

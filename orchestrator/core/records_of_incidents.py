@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 
 
 class Verdict(StrEnum):
@@ -87,7 +87,7 @@ class IncidentEnded:
     down to, or beside which it came (`reason` says which). `unseen_s`: for so long before the first good answer nothing
     was heard of a check that had been bad: it may have worked since. `well_s`: for so long its checks had been good,
     while what was at work for it, or waited for a person, had not ended. `doubted_s`: for so long, beside these, it was
-    judged that whether it is down is not known: too few vantages saw it down, or none saw anything.
+    judged that whether it is down is not known: too few vantages saw it down, none saw anything, or nobody looked.
     """
 
     at: float
@@ -111,13 +111,23 @@ class IncidentEnded:
 
 @dataclass(frozen=True, slots=True)
 class ServiceJudged:
-    """Policy's answer for a service in an incident; written when decision, reason or evidence changes."""
+    """Policy's answer for a service in an incident; written when decision, reason or evidence changes.
+
+    `dark_since`: since when it is not known whether the service is down, whatever the reason is; None: it is known.
+    (Earlier versions wrote None, and a reason that says so.)
+    """
 
     at: float
     incident: str
     decision: Decision
     reason: Reason
     evidence: str
+    dark_since: float | None = None
+
+    @property
+    def dark(self) -> bool:
+        """Whether it is not known that the service is down."""
+        return self.dark_since is not None or self.reason in UNSEEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "outages": r"\d+",
     "outage": r"(?:at most )?-?[\d:.]+s?",
     "together": r"(?:at most )?-?[\d:.]+s?",
-    "down": r"-?[\d:.]+s?",
+    "down": r"(?:at most )?-?[\d:.]+s?",
     "rto": r"-?[\d:.]+s?",
     "mtd": r"-?[\d:.]+s?",
     "well": r"-?[\d:.]+s?",
@@ -36,7 +36,7 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "client": r"[^\s:,/]*",
     "lack": r"[a-z][a-z ]*",
     "kept": r"within|beyond|perhaps beyond",
-    "near": r"near|over",
+    "near": r"(?:perhaps )?(?:near|over)",
 }
 
 

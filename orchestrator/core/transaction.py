@@ -232,8 +232,10 @@ class Transaction:
         return Verdict.UP if row.last_answer is Answer.GOOD else Verdict.DOWN
 
     def health(self, service: Service) -> Verdict:
-        """The service's diagnosis; a down from before its last recovery does not count until it is renewed."""
-        recovered_at = self.state(service).recovered_at
+        """The service's diagnosis; a down from before its last recovery, or planned move, counts when it is renewed."""
+        state = self.state(service)
+        well_at = [at for at in (state.recovered_at, state.moved_at) if at is not None]
+        recovered_at = max(well_at) if well_at else None
 
         def ask(check: str) -> Verdict:
             verdict = self.verdict(check)
@@ -310,6 +312,12 @@ class Transaction:
         Before that nobody looked: it was neither silent nor answered.
         """
         return self._watch.of(check)
+
+    @property
+    def looks_since(self) -> float:
+        """Since when, without a break, a controller looks: before, nobody could."""
+        began = self.decided.controller.at if self.decided.controller else 0.0
+        return max(began, self._watch.at)
 
     def last_asked(self, check: str) -> float:
         """When the latest question was sent that has been answered; before all time if none was."""

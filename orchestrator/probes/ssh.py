@@ -100,6 +100,10 @@ class SshOptions(Pinned):
     jump: Annotated[tuple[Annotated[str, AfterValidator(_is_way)], ...], BeforeValidator(_list_of_one)] = Field(
         default=(), description="ways to the target, tried in order: jump hosts, or direct"
     )
+    jump_password_secret: Text | None = Field(
+        default=None, description="of the jump hosts; they are never offered the target's"
+    )
+    jump_password_file: Text | None = None
     jump_timeout: Duration | None = Field(
         default=None, description="for each way, a kept login among them; else an equal share of the time-out"
     )
@@ -126,6 +130,7 @@ async def ask(question: Question[SshOptions]) -> Raw:
     options = question.options
     secrets = {
         "password": question.secrets.get(options.password_secret, options.password_file),
+        "jump_password": question.secrets.get(options.jump_password_secret, options.jump_password_file),
         "passphrase": question.secrets.get(options.key_secret, None),
     }
     forks = question.tools.forks("orchestrator.probes.ssh_login")

@@ -142,13 +142,13 @@ def _try(attempt: _Attempt, way: str, started: float, end: float, kept: list[_Lo
     through: paramiko.Transport | None = None
     for hop in jumps:
         try:
-            through = _log_in(attempt, hop, through, hop.host)
+            through = _log_in(attempt, hop, through, hop.host, "jump_password")
         except _Ended as ended:
             gone = isinstance(ended.raw, NotAsked) and ended.raw.way_gone
             return NotAsked(f"jump host {hop.host}: {ended.raw.why}", gone)
     target = Hop(options.target, options.port, options.user)
     try:
-        transport = _log_in(attempt, target, through, options.host_key_alias or options.target)
+        transport = _log_in(attempt, target, through, options.host_key_alias or options.target, "password")
     except _Ended as ended:
         return ended.raw
     if kept is not None:
@@ -175,7 +175,10 @@ def _ask_again(login: _Login, call: Call) -> Raw | None:
     return raw
 
 
-def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, known_as: str) -> paramiko.Transport:
+def _log_in(
+    attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, known_as: str, password: str
+) -> paramiko.Transport:
+    """`password`: the name of the secret that is this hop's own. Who carries us to the target learns nothing of it."""
     where = f"{hop.host} port {hop.port}"
     sock = _direct(attempt, hop, where) if through is None else _channel(attempt, hop, through, where)
     transport = paramiko.Transport(sock)
@@ -201,7 +204,7 @@ def _log_in(attempt: _Attempt, hop: Hop, through: paramiko.Transport | None, kno
         text = str(error) or "the connection was closed"
         raise _Ended(Refusal(f"{where}: no SSH session: {text}")) from error
     _check_key(attempt, transport, name, wanted)
-    _authenticate(attempt, transport, hop, where)
+    _authenticate(attempt, transport, hop, where, password)
     return transport
 
 
@@ -266,9 +269,9 @@ def _check_key(
         raise _Ended(Refusal(f"{name} shows another host key than the known one: {key.fingerprint}"))
 
 
-def _authenticate(attempt: _Attempt, transport: paramiko.Transport, hop: Hop, where: str) -> None:
+def _authenticate(attempt: _Attempt, transport: paramiko.Transport, hop: Hop, where: str, secret: str) -> None:
     user = hop.user or attempt.options.user
-    password = attempt.call.secrets.get("password")
+    password = attempt.call.secrets.get(secret)
     why = "no key and no password to offer"
     for key in attempt.keys:
         try:
@@ -286,7 +289,7 @@ def _authenticate(attempt: _Attempt, transport: paramiko.Transport, hop: Hop, wh
         except (paramiko.SSHException, EOFError, OSError) as error:
             why = _auth_failure(transport, error, where)
     if not attempt.keys and password is None:
-        raise _Ended(NotAsked(f"{user}@{where}: {why}: set key_file or password_secret"))
+        raise _Ended(NotAsked(f"{user}@{where}: {why}: set key_file or {secret}_secret"))
     raise _Ended(Refusal(f"{user}@{where}: login refused: {why}"))
 
 

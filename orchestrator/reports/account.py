@@ -197,7 +197,7 @@ def _rta(story: Story, outages: Sequence[OutageLine]) -> Figure:
     if any(e.perhaps_s for e in ends):
         unseen = f"nothing was heard of its checks for {precise(unseen_s)} before the first good answer"
         well = f"its checks had been good for {precise(well_s)} by then, and what was at work for it had not ended"
-        doubted = f"for {precise(doubted_s)} too few vantages saw it down, or none saw anything"
+        doubted = f"for {precise(doubted_s)} too few vantages saw it down, none saw anything, or nobody looked"
         found = ((unseen, unseen_s), (well, well_s), (doubted, doubted_s))
         why = "; ".join(text for text, seconds in found if seconds)
         assumed = any(c.assumed_gap_s > 0 for c in story.controllers)

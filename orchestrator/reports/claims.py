@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from orchestrator.core import records as r
 from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.kinds import By, Reach
-from orchestrator.core.reasons import UNSEEN, Reason
+from orchestrator.core.reasons import Reason
 from orchestrator.reports.story import RunStory, StepStory, Story
 
 
@@ -83,8 +83,12 @@ def well_since(story: Story) -> float | None:
 def doubted_s(story: Story, now: float) -> float:
     """How long, of the last outage, it was judged that whether the service is down is not known."""
     judged = story.episodes[-1].judged if story.episodes else []
-    ends = [*(x.at for x in judged[1:]), now]
-    return sum(max(0.0, min(end, now) - x.at) for x, end in zip(judged, ends, strict=False) if x.reason in UNSEEN)
+    ends, doubted_s, going = [*(x.at for x in judged[1:]), now], 0.0, False
+    for x, end in zip(judged, ends, strict=False):
+        began = x.at if going or x.dark_since is None else x.dark_since
+        doubted_s += max(0.0, min(end, now) - began) if x.dark else 0.0
+        going = x.dark
+    return doubted_s
 
 
 def unseen_before(story: Story) -> list[float]:

@@ -19,7 +19,7 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
     """
     told = [run for e in story.episodes if (run := claims.telling(e.runs)) is not None]
     told = told if story.episodes else story.runs[:1]
-    found = [_rpa(run) for run in told]
+    found = [rpa_of(run) for run in told]
     known = [x for x in found if x.seconds is not None]
     worst = max(known, key=lambda x: x.seconds or 0.0, default=None)
     if worst is not None and (rpo_s is None or (worst.seconds or 0.0) <= rpo_s):
@@ -28,10 +28,10 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
                 before = precise(worst.seconds or 0.0)
                 source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {before}"
                 return Figure(None, Known.UNKNOWN, source)
-    return worst if worst is not None else found[-1] if found else _rpa(None)
+    return worst if worst is not None else found[-1] if found else rpa_of(None)
 
 
-def _rpa(run: RunStory | None) -> Figure:
+def rpa_of(run: RunStory | None) -> Figure:
     """The age of the data that the service was opened with elsewhere: its last measurement before that."""
     if run is None:
         return Figure(None, Known.UNKNOWN, "no move was made")

@@ -4,7 +4,7 @@ The one rule it keeps: a figure is from a run that ended verified under what is 
 
     the tier's last run under what is in force         its RTO
     ----------------------------------------------     -----------------------------------------------------------
-    ended an incident, verified                        measured: the incident's RTA
+    ended an incident, verified                        measured: the outage's RTA
     was verified, without an incident                  predicted: the move alone was measured, and no detection
     was verified, and what it rests on was changed     void, since that was loaded
     failed, or there was none                          unproven
@@ -25,9 +25,10 @@ from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.account import account
+from orchestrator.reports.data_lost import rpa_of
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import Basis, basis, changed
-from orchestrator.reports.shape import Figure, Known
+from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.story import Episode, RunStory, Stories, Story
 from orchestrator.reports.text import precise
 
@@ -50,8 +51,8 @@ Rested = Callable[[str, str, str], Basis]
 @dataclass(frozen=True, slots=True)
 class Proof:
     """The last run of a tier that ended verified. `took_s`: from its start to its verification, without waiting for a
-    person. `rta`, `rpa`: of its incident. `left_out`: steps that were skipped, each with why. `wall`: when it was
-    verified, seconds since 1970.
+    person. `rta`: of the outage that it ended, which `outage` names where there were several. `rpa`: of its own data.
+    `left_out`: steps that were skipped, each with why. `wall`: when it was verified, seconds since 1970.
     """
 
     run: str
@@ -61,6 +62,7 @@ class Proof:
     rta: Figure
     rpa: Figure
     left_out: tuple[str, ...]
+    outage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +170,27 @@ def _then(rested: Rested, run: RunStory) -> Basis:
 
 def _proof(story: Story, run: RunStory, clock: WallClock, now: float) -> Proof:
     at = claims.verified_at(run) or run.started.at
-    by_it = any(_ended_by(e, run) for e in story.episodes)
+    by_it = next((n for n, e in reversed([*enumerate(story.episodes)]) if _ended_by(e, run)), None)
     told = account(story, clock, now)
     left_out = tuple(f"{s.planned.name}: {s.reason}" for s in run.steps.values() if s.state is r.StepState.SKIPPED)
     return Proof(
         run.started.run,
-        run.started.incident if by_it else None,
+        run.started.incident if by_it is not None else None,
         clock.wall(at),
         _took_s(run),
-        told.rta if by_it else Figure(None, Known.UNKNOWN, "nothing had failed"),
-        told.rpa,
+        _outage(story, told, by_it) if by_it is not None else Figure(None, Known.UNKNOWN, "nothing had failed"),
+        rpa_of(run),
         left_out,
+        f", outage {by_it + 1} of {len(story.episodes)}" if by_it is not None and len(story.episodes) > 1 else "",
     )
+
+
+def _outage(story: Story, told: Account, number: int) -> Figure:
+    """The time without service in the outage that the run ended; another tier's time before or after is not its own."""
+    ended = story.episodes[number].ended
+    at_most = ended is not None and ended.perhaps_s > 0.0
+    known = Known.ASSUMED if told.rta.known is Known.ASSUMED else Known.MEASURED
+    return Figure(told.outages[number].seconds, known, told.rta.source, at_most=at_most)
 
 
 def _ended_by(episode: Episode, run: RunStory) -> bool:
@@ -206,7 +217,11 @@ def _rto(
         return Standing.VOID, f"changed since {proof.run}: {', '.join(void)}", _void_since(stories, run, rested)
     if proof.rta.seconds is not None:
         at_most = "at most " if proof.rta.at_most else ""
-        return Standing.MEASURED, f"RTA {at_most}{precise(proof.rta.seconds)} in {proof.incident}", proof.wall
+        return (
+            Standing.MEASURED,
+            f"RTA {at_most}{precise(proof.rta.seconds)} in {proof.incident}{proof.outage}",
+            proof.wall,
+        )
     said = f"{proof.run} took {show_duration(proof.took_s)}; no detection is in it, for nothing had failed"
     return Standing.PREDICTED, said, proof.wall
 

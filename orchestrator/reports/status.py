@@ -353,7 +353,8 @@ def _why(incident: d.Incident, number: int, move: str, state: d.Decided, live: L
     if ledger is None:
         return "", ""
     viable = live.sight.moves.get(move, "") if live.sight is not None else ""
-    by_now = ledger.reason is Reason.NOT_VIABLE and viable in (Verdict.UP, Verdict.DEGRADED)
+    asked = ledger.reason in (Reason.NOT_VIABLE, Reason.VIABILITY_UNKNOWN)
+    by_now = asked and viable in (Verdict.UP, Verdict.DEGRADED)
     return ledger.reason.value, ledger.evidence + ("; by now its preconditions hold" if by_now else "")
 
 

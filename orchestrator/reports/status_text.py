@@ -130,7 +130,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     share = (s.rto_s - left) / s.rto_s if s.rto_s else 1.0
     over = left < 0
     colour = "red" if over or share >= 0.8 else "yellow" if share >= 0.5 else "green"
-    budget = f"RTO missed by {_clock(-left)}" if over else f"budget left {_clock(left)}"
+    bound = "at most " if s.unseen_s + s.perhaps_s else ""
+    budget = f"RTO missed by {bound}{_clock(-left)}" if over else f"budget left {_clock(left)}"
     if over and left + s.unseen_s + s.perhaps_s >= 0:
         budget = "RTO perhaps missed" + (", nobody looked" if s.unseen_s else "")
     at = f"   {_at(s)}" if s.place else ""

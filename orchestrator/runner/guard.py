@@ -44,6 +44,7 @@ ASKED = "BASCULE_ASKED"
 """Stands in the environment of a guarded playbook: where it is noted where the guard has asked, and what went not."""
 AGAIN = "again"  # the directory of what stands in for ssh
 EVERY_HOST = ["all", "localhost"]
+_OWN_TAG = "bascule-epoch-guard"
 _Strings = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # libyaml's where PyYAML has it
 SHELLS = [
     *("ssh", "ansible.builtin.ssh", "ansible.legacy.ssh", "smart"),
@@ -70,11 +71,12 @@ def write_guard(
     local: Path,
     ssh: str = "ssh",
     ssh_timeout: int = 10,
+    tags: tuple[Collection[str], Collection[str]] = ((), ()),
 ) -> Path | None:
     """Write the guard for `playbook` into `directory`; None if the playbook names no hosts.
 
     `local` keeps the number for connections that stay on this machine. `ssh`: the program that Ansible is told to use,
-    `ssh_timeout`: the seconds that it waits for a connection.
+    `ssh_timeout`: the seconds that it waits for a connection. `tags`: what Ansible's settings have it run, and skip.
     """
     try:
         found = aims(playbook)
@@ -105,10 +107,21 @@ def write_guard(
     }
     ways = list(dict.fromkeys(aim.how for aim in found))
     asked = f"bascule_guard_{secrets.token_hex(4)}"  # no inventory can say that a host was asked already
-    plays = [_play(aim, f"{asked}_{ways.index(aim.how)}", named, variables) for aim in found]
+    plays = [
+        {**_play(aim, f"{asked}_{ways.index(aim.how)}", named, variables), "tags": tags_of(*tags)} for aim in found
+    ]
     path = directory / "guard.yml"
     path.write_text(json.dumps(plays, indent=1))  # JSON is YAML, and cannot be misquoted
     return path
+
+
+def tags_of(run: Collection[str], skip: Collection[str]) -> list[str]:
+    """The guard's own tags, so that it runs whatever of the author's is run or skipped (`[tags]` in ansible.cfg)."""
+    if "always" not in skip:
+        return ["always"]
+    wanted = [tag for tag in run if tag not in ("all", "tagged", "untagged", *skip)]
+    plain = "tagged" in skip or ("untagged" in run and not wanted)
+    return [] if plain else wanted or [_OWN_TAG]
 
 
 def keep_here(local: Path, *, workspace_id: str, epoch: int) -> Answer:
@@ -185,7 +198,6 @@ def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[s
         "any_errors_fatal": False,
         "strategy": "ansible.builtin.linear",
         "check_mode": False,  # a playbook that only looks is refused to whoever is too old all the same
-        "tags": ["always"],
         "vars": variables,
         "tasks": tasks,
     }

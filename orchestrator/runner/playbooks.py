@@ -56,7 +56,8 @@ class PlaybookRunner:
         self.use_inventories(inventories)
         self.private = (private or workspace / ".bascule" / "runs").resolve()
         self._remembers = self.private.is_dir()  # else whatever ran before has left no trace: nothing is proven by that
-        self.private.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.private.mkdir(mode=0o700, exist_ok=True)
         self.machine = machine_of(self.private)
         self._emit = emit
         self._differs = differs

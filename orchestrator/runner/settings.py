@@ -67,6 +67,13 @@ class Settings:
         said = (environment.get("ANSIBLE_SSH_TIMEOUT", ""), environment.get("ANSIBLE_TIMEOUT", ""), *inside)
         return next((int(each) for each in said if each.strip().isdecimal()), int(connections.CONNECT_S))
 
+    def tags(self, environment: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What of a playbook Ansible runs, and what it skips, by tags: as its settings say."""
+        said = read_configuration(self.configuration).get("tags", {})
+        run = environment.get("ANSIBLE_RUN_TAGS", said.get("run", ""))
+        skip = environment.get("ANSIBLE_SKIP_TAGS", said.get("skip", ""))
+        return _names(run), _names(skip)
+
     def environment(
         self, environment: Mapping[str, str], *, mark: str, temporary: Path, kept_for: str = ""
     ) -> dict[str, str]:
@@ -143,6 +150,10 @@ _KEPT = (
     ("ANSIBLE_CACHE_PLUGIN_PREFIX", "defaults", "fact_caching_prefix"),
     (connections.PERSISTENT, "persistent_connection", "control_path_dir"),
 )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split(",") if (name := part.strip()))
 
 
 def _absolute(path: str, base: Path, environment: Mapping[str, str]) -> str:

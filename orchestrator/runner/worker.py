@@ -191,6 +191,7 @@ class Worker:
             local=local,
             ssh=settings_of.ssh_program(given),
             ssh_timeout=settings_of.ssh_timeout(given),
+            tags=settings_of.tags(given),
         )
 
     def _is_refused(self) -> bool:

@@ -36,6 +36,7 @@ class Files:
         self.invalid: ConfigurationInvalid | None = None  # at the start
         self.not_in_force: list[str] = []  # why the files are not, while an older configuration is
         self._written: Mapping[str, str] = {}  # the files that were read, by digest
+        self._led: Mapping[str, Mapping[str, str]] = {}  # by client: the same of what decides where a login leads
         self._refused: Model | None = None  # that of valid files, which something open stood against
         self._reading, self._remembering = asyncio.Lock(), asyncio.Lock()
         self._keeping: set[asyncio.Task[None]] = set()
@@ -45,6 +46,7 @@ class Files:
         try:
             self.loaded, self.secrets, self._written = await self.read()
             self.beside = beside(self.loaded)
+            self._led = await asyncio.to_thread(self._leading, self.loaded)
         except ConfigurationInvalid as invalid:
             if not has_older():
                 raise
@@ -57,6 +59,15 @@ class Files:
     def edited(self) -> bool:
         """Whether files are not as they were loaded: what was edited since waits for somebody to say so."""
         return in_force.as_written(self._workspace) != self._written
+
+    def _leading(self, loaded: Loaded) -> dict[str, Mapping[str, str]]:
+        return {name: in_force.leading(self._workspace, paths) for name, paths in loaded.inventories.items()}
+
+    def leads_elsewhere(self, client: str) -> bool:
+        """Whether a login to this client's hosts would follow what was edited since it was put in force. Reads them."""
+        if client in self.beside.stale or client not in self._led:
+            return False  # it goes by what was kept
+        return in_force.leading(self._workspace, self.beside.inventories.get(client, ())) != self._led[client]
 
     async def read(self) -> tuple[Loaded, Mapping[str, str], Mapping[str, str]]:
         """The files, their secrets and digests, nothing in force yet. Raises ConfigurationInvalid, WorkspaceUnsafe."""
@@ -91,7 +102,7 @@ class Files:
             return [str(fault) for fault in invalid.faults]
         why = put(loaded, found, beside(loaded))
         if not why:
-            self._written = written
+            self._written, self._led = written, await asyncio.to_thread(self._leading, loaded)
         return why
 
     def use(self, loaded: Loaded | None, found: Mapping[str, str], also: Beside) -> None:

@@ -43,6 +43,7 @@ from orchestrator.shell.files import Files
 from orchestrator.shell.identity import identity_for
 from orchestrator.shell.intake import Intake
 from orchestrator.shell.lease import LEASE_S, SLOW_S, LeaseLost, LeaseRefused, keep_axis, keep_lease
+from orchestrator.shell.logins import Logins
 from orchestrator.shell.loop import Ports, Shell
 from orchestrator.shell.plans import Plans
 from orchestrator.shell.unread import ask_again
@@ -290,7 +291,8 @@ class Controller:
         self._opened.callback(self._take_in_the_last)
         self.notifier = PeopleNotifier(NotifySettings(), self.emit)
         self._opened.push_async_callback(self.notifier.close)
-        self.prober = Prober(self.emit, self.axis.now, files.secrets, logins=self.runner.can_log_in)
+        logins = Logins(files.leads_elsewhere, self.runner.can_log_in)
+        self.prober = Prober(self.emit, self.axis.now, files.secrets, logins=logins.ask)
         self._opened.push_async_callback(self.prober.close)
         self._use(files.loaded, files.secrets, files.beside)
         if self._attends:

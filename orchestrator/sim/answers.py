@@ -46,6 +46,7 @@ class Answers:
         self._fell: dict[str, r.VerdictChanged] = {}
         self._fell_at: dict[str, frozenset[str]] = {}  # where the services of a check were when it fell
         self._watched = self._services_checks(model)
+        self._unheard: dict[str, list[tuple[float, float]]] = {}  # between two answers of a check, too long for a beat
 
     def use(self, model: Model) -> None:
         """Another model is in force; changed checks start anew."""
@@ -72,6 +73,8 @@ class Answers:
             streak = self._streaks[name] = Streak()
         if sent_at <= streak.last_at:
             return
+        if name in self._watched and 0.0 <= streak.last_at < sent_at - self._model.checks[name].stale_after_s:
+            self._unheard.setdefault(name, []).append((streak.last_at, sent_at))
         if measures and sent_at > streak.measured_at:
             age_s = measures.get("data_age_s", measures.get("lag_s"))
             streak.measured_at, streak.measured = sent_at, None if age_s is None else (sent_at, age_s)
@@ -233,6 +236,24 @@ class Answers:
     def measured(self, check: str) -> tuple[float, float] | None:
         """When the latest sample of the data's age was asked for, and the age that it told."""
         return streak.measured if (streak := self._streaks.get(check)) is not None else None
+
+    def came_back(self, service: Service, x: r.IncidentEnded, since: float) -> None:
+        """22: of an outage without a move, the time in which no check of it was heard is no time of being down.
+
+        `since`: from when on the outage counts.
+        """
+        checks = service.healthy_when.checks()
+        beats_s = max(self._model.checks[c].stale_after_s for c in checks)
+        gaps = [(since, x.recovered_at)]
+        for name in checks:
+            own = self._unheard.get(name, [])
+            gaps = [(max(a, c), min(b, d)) for a, b in gaps for c, d in own if max(a, c) < min(b, d)]
+        unheard_s = sum(max(0.0, b - a - beats_s) for a, b in gaps)
+        if x.perhaps_s < unheard_s:
+            evidence = (
+                f"{x.incident}: nothing was heard for {unheard_s:.0f} s, and it may have worked {x.perhaps_s:.0f} s"
+            )
+            self._report(22, "time in which nobody looked is no time of being down", evidence)
 
     def sees_down(self, service: Service, now: float) -> list[str]:
         """The vantages that see something of this service down: at most these, since an old verdict may not count."""

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.reasons import UNSEEN, Reason
+from orchestrator.core.reasons import Reason
 from orchestrator.sim.step_kinds import EFFECTS, TOWARDS
 
 
@@ -106,10 +106,10 @@ class OutageFacts:
     def judged(self, x: r.ServiceJudged) -> None:
         """Whether it is known to be down."""
         going = bool(self.dark) and self.dark[-1][1] == inf
-        if x.reason not in UNSEEN and going:
+        if not x.dark and going:
             self.dark[-1][1] = x.at
-        elif x.reason in UNSEEN and not going:
-            self.dark.append([x.at, inf])
+        elif x.dark and not going:
+            self.dark.append([x.at if x.dark_since is None else x.dark_since, inf])
 
     def doubted_s(self, now: float) -> float:
         """How long it was not known to be down, so far."""

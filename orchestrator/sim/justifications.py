@@ -53,6 +53,7 @@ class Placed:
     clock_at: float = 0.0  # where its outages would have begun if they were one
     outage_at: float = 0.0
     recovered_at: float | None = None
+    moved_at: float | None = None  # when its last planned move was verified
     failed: set[str] = field(default_factory=set)  # moves, in this outage
 
 
@@ -126,13 +127,12 @@ class Grounds:
                 if at_work is not None and not at_work.human:
                     self._report(BESIDE, rule, f"{x.run} of {x.service} while {at_work.started.run} is at work")
                 continue
-            renewed = other.recovered_at is not None and x.at - other.recovered_at < RENEWED_S
-            sees = not any(self._answers.blind(v, x.at) for v in self._vantages(needed.healthy_when))
+            well_at = [at for at in (other.recovered_at, other.moved_at) if at is not None]
+            renewed = bool(well_at) and x.at - max(well_at) < RENEWED_S
+            vantages = {self._model.checks[k].vantage for k in needed.healthy_when.checks()}
+            sees = not any(self._answers.blind(v, x.at) for v in vantages)
             if at_work is None and not renewed and sees and self._answers.seen_down(needed.healthy_when):
                 self._report(BESIDE, rule, f"{x.run} of {x.service}: {name} is down, and nobody has judged it")
-
-    def _vantages(self, condition: Condition) -> set[str]:
-        return {self._model.checks[k].vantage for k in condition.checks()}
 
     def _budget(self, x: r.RunStarted, service: Service) -> None:
         left_s = self._services[service.id].clock_at + service.rto_s - x.at
@@ -164,8 +164,7 @@ class Grounds:
         run, key = self._attempts.runs[x.run], (x.run, x.step)
         step = next(s for s in run.steps if s.name == x.step)
         before = run.steps[: run.steps.index(step)]
-        open_ = [s.name for s in before if run.states.get(s.name) not in OVER]
-        if open_:
+        if open_ := [s.name for s in before if run.states.get(s.name) not in OVER]:
             self._report(14, "no step before the ones it rests on", f"{x.run}/{x.step}: {', '.join(open_)}")
         if step.kind in EFFECTS and self._edited(run.started):
             self._report(BESIDE, "a run goes on under the plan it was started with", f"{x.run}/{x.step}")
@@ -251,11 +250,12 @@ class Grounds:
             self._answered(16, x, fence.proven_when if fence else None, since)
         elif step.kind is r.StepKind.VERIFY:
             self._answered(BESIDE, x, move.verify, since)
+            if run.started.incident is None:
+                self._services[run.started.service].moved_at = x.at
 
     def _answered(self, statement: int, x: r.StepFinished, condition: Condition | None, since: float) -> None:
         if condition is not None and not self._answers.answered(condition, since):
-            rule = "it counts as answered only by good answers to what was asked since"
-            self._report(statement, rule, f"{x.run}/{x.step}, asked since {since:.1f} s")
+            self._report(statement, "answered is only what was answered well since", f"{x.run}/{x.step}: {since:.1f} s")
 
     def _data(self, x: r.StepFinished, run: RunSeen, move: Move) -> None:
         """15: the age of data counts from its sample."""
@@ -313,11 +313,17 @@ class Grounds:
         known = self._services[service]
         known.incident = x.incident
         known.failed.clear()
+        moved_at, settle_s = known.moved_at, self._model.services[service].settle_s
+        if moved_at is not None and x.first_bad_at <= moved_at and x.at - moved_at < settle_s:
+            self._report(BESIDE, "what a planned move brought back is not down by older answers", x.incident)
         earlier_s = known.outage_at - known.clock_at if isinstance(x, r.IncidentReopened) else 0.0
         known.outage_at, known.clock_at = x.first_bad_at, x.first_bad_at - earlier_s
 
     def _incident_ended(self, x: r.IncidentEnded) -> None:
-        known = self._services[self._incidents[x.incident]]
+        known = self._services[name := self._incidents[x.incident]]
+        own = [(n, s.name) for n, run in self._attempts.runs.items() if run.started.service == name for s in run.steps]
+        if name in self._model.services and not any(self._ended.get(k, x.at) >= known.outage_at for k in own):
+            self._answers.came_back(self._model.services[name], x, known.outage_at)
         known.incident, known.recovered_at = None, x.at
         known.clock_at, known.outage_at = known.clock_at - known.outage_at + x.recovered_at, x.recovered_at
 
@@ -342,15 +348,10 @@ class Grounds:
         kept = [*self._durations.get(run.started.move, []), x.at - run.started.at - waited_s]
         self._durations[run.started.move] = kept[-KEPT:]
 
-    def _placed(self, x: r.PlacementChanged) -> None:
-        self._services[x.service].place = x.place
-
     def _may_act(self, x: r.MayActAdded) -> None:
         known, run = self._services[x.service], self._attempts.runs.get(x.run)
-        in_place = run is not None and run.started.to_place is None
-        if in_place and self._model.services[x.service].exclusive and known.may_act:
-            others = ", ".join(sorted(known.may_act))
-            self._report(16, "what was taken out is not started beside another", f"{x.place}: {others} may act")
+        if run and run.started.to_place is None and self._model.services[x.service].exclusive and known.may_act:
+            self._report(16, "what was taken out is not started beside another", f"{x.place}: {known.may_act} may act")
         known.may_act.add(x.place)
 
     def _out(self, x: r.MayActRemoved) -> None:
@@ -381,8 +382,7 @@ def _at_home(home: str | None) -> Placed:
 _TOLD: dict[type, Callable[[Grounds, Any], None]] = {
     r.ControllerBegan: Grounds._controller_began,
     r.Configured: Grounds._configured,
-    r.IncidentOpened: Grounds._opened,
-    r.IncidentReopened: Grounds._opened,
+    **dict.fromkeys((r.IncidentOpened, r.IncidentReopened), Grounds._opened),
     r.IncidentEnded: Grounds._incident_ended,
     r.TierJudged: Grounds._tier,
     r.RunStarted: Grounds._run_started,
@@ -393,7 +393,7 @@ _TOLD: dict[type, Callable[[Grounds, Any], None]] = {
     r.RunApproved: Grounds._approved,
     r.RunNeedsHuman: lambda grounds, x: grounds._broken_off.add(x.run),
     r.RunEnded: Grounds._run_ended,
-    r.PlacementChanged: Grounds._placed,
+    r.PlacementChanged: lambda grounds, x: setattr(grounds._services[x.service], "place", x.place),
     r.MayActAdded: Grounds._may_act,
     r.MayActRemoved: Grounds._out,
     r.WordAccepted: Grounds._word,

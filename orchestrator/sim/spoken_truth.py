@@ -248,11 +248,19 @@ class SpokenTruth:
         if outage is None:
             return "no incident is open"
         down_s = outage.earlier_s + outage.seconds(x.at)
+        slots = {**slots, "down": slots["down"].removeprefix("at most ")}
         if slots["down"] != show_duration(down_s):
             return f"it is down for {show_duration(down_s)}"
         service = model.services.get(slots["service"])
-        if service is not None and service.mtd_s is not None and slots["near"] == "over" and down_s < service.mtd_s:
-            return f"{show_duration(down_s)} of {show_duration(service.mtd_s)}"
+        least_s = down_s - outage.earlier_perhaps_s - outage.doubted_s(x.at)
+        sure_s = down_s if slots["near"].startswith("perhaps ") else least_s
+        if (
+            service is not None
+            and service.mtd_s is not None
+            and slots["near"].endswith("over")
+            and sure_s < service.mtd_s
+        ):
+            return f"{show_duration(sure_s)} of {show_duration(service.mtd_s)}"
         return self._together(slots, outage, x.at)
 
     def _chosen(self, slots: Slots, _x: r.NoticeDue, _model: Model) -> str:
@@ -380,14 +388,9 @@ _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]]
     Sentence.CANNOT_SEE: SpokenTruth._lacks,
     Sentence.SEES_AGAIN: SpokenTruth._lacks_no_more,
 }
+_OPEN = (Sentence.MTD, Sentence.MTD_OF_SEVERAL, Sentence.MTD_OPEN, Sentence.MTD_OPEN_OF_SEVERAL, Sentence.NO_TIER_LEFT)
 _WAITS: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]] = {
-    Sentence.MTD: SpokenTruth._in_incident,
-    Sentence.MTD_OF_SEVERAL: SpokenTruth._in_incident,
-    Sentence.MTD_OPEN: SpokenTruth._in_incident,
-    Sentence.MTD_OPEN_OF_SEVERAL: SpokenTruth._in_incident,
-    Sentence.NO_TIER_LEFT: SpokenTruth._in_incident,
-    Sentence.NOTHING_BY_ITSELF: SpokenTruth._in_incident,
-    Sentence.NOT_KNOWN: SpokenTruth._in_incident,
+    **dict.fromkeys((*_OPEN, Sentence.NOTHING_BY_ITSELF, Sentence.NOT_KNOWN), SpokenTruth._in_incident),
     Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
     Sentence.APPROVAL: SpokenTruth._asks,
     Sentence.CANNOT_SEE: SpokenTruth._lacks_still,

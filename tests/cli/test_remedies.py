@@ -17,7 +17,7 @@ from orchestrator.core.events import Peer, WordKind, WordSpoken
 from orchestrator.core.model import Playbook, Speaker, Tier
 from orchestrator.core.reasons import Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
-from tests.core.world import World
+from tests.core.world import World, acme, all_of, check
 
 F, B, A, J, X = WordKind.FAILOVER, WordKind.FAILBACK, WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT
 LOOKS = ("status", "incidents", "report", "check", "validate", "ready", "reload")
@@ -293,6 +293,32 @@ def in_words(command: str, said_by: Peer | None = None) -> WordSpoken | None:
         options |= {"for_s": parse_duration(argv[argv.index("--for") + 1])} if "--for" in argv else {}
     who = argv[argv.index("--by") + 1] if "--by" in argv else "Ada"
     return WordSpoken("remedy", WordKind(verb), who, argv[2], "WHY", options, "--by" in argv, said_by)  # type: ignore[arg-type]
+
+
+def test_nobody_is_led_to_state_a_thing_of_a_place_that_was_not_seen() -> None:
+    """Two runs wait. Whoever saw one place dark named the other run: the remedy is the run that fences that place."""
+    model = acme()
+    erp = model.services["acme/erp"]
+    crm = replace(
+        erp, id="acme/crm", name="crm", home="acme/geo", healthy_when=all_of("crm"), depends_on=(), failback=()
+    )
+    crm = replace(crm, ladder=(Tier("acme/cloud-instance"),))
+    world = World(
+        replace(model, checks={**model.checks, "acme/crm": check("crm")}, services={**model.services, crm.id: crm})
+    )
+    world.run(20)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path", "crm")
+    world.run(30)
+    fences = {run.id: [s.place for s in run.fences] for run in world.decided().unfinished_runs()}
+    erps, crms = sorted(fences, key=lambda x: fences[x] != ["acme/hq"])
+    assert fences == {erps: ["acme/hq"], crms: ["acme/geo"]}
+    word = WordSpoken("w", A, "Ada", erps, "", {"fenced": "acme/geo"})
+    world.hears(word)
+    assert world.answered[-1].reason == "wrong place"
+    (found,) = remedies("wrong place", word, world.decided(), world.model)
+    assert found.do == f"the run that fences acme/geo is {crms}"
+    assert found.command.startswith(f"bascule approve {crms} ")
+    assert found.command.endswith("--fenced acme/geo")
 
 
 def there_is(command: str, world: World) -> bool:

@@ -430,6 +430,24 @@ def test_a_controller_that_stood_still_was_not_blind_meanwhile() -> None:
     assert not _told_after(world, began)
 
 
+def test_a_controller_that_stood_still_soon_after_it_began_tells_nobody_that_it_is_blind() -> None:
+    """What was lacking when it began, and was there a moment later, has not been lacking ever since."""
+    world = World()
+    world.run(2)
+    world.stand_still(3600)
+    world.run(30)
+    assert not [x.text for x in world.told if x.kind is NoticeKind.CANNOT_SEE]
+
+
+def test_who_is_asked_for_an_incident_is_not_asked_because_the_controller_stood_still() -> None:
+    world = lab(Mode.OBSERVE)
+    world.silent("erp-transaction")
+    world.run(120)
+    world.stand_still(3600)
+    world.run(30)
+    assert not [x.text for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED]
+
+
 def test_a_check_that_was_just_added_is_not_unanswered_since_the_controller_began() -> None:
     world = lab()
     world.run(3600)

@@ -249,14 +249,96 @@ def test_what_came_back_while_nobody_looked_was_down_for_that_long_at_most(same_
     assert notice.text.endswith("perhaps beyond its RTO of 15:00")
 
 
-def test_what_was_seen_down_after_the_absence_was_down_for_so_long() -> None:
-    world = _away_during_an_outage(True, 7200.0, worked=False)
-    ended = world.last(r.IncidentEnded)
-    assert isinstance(ended, r.IncidentEnded)
-    assert ended.unseen_s == 0.0
+@pytest.mark.parametrize("same_boot", [True, False])
+def test_what_was_down_before_and_after_the_absence_was_down_for_that_long_at_most(same_boot: bool) -> None:
+    """It may have worked for all of the two hours in which nobody looked."""
+    world = _away_during_an_outage(same_boot, 7200.0, worked=False)
+    over = ended(world)
+    assert over.unseen_s == 0.0
+    assert over.doubted_s == pytest.approx(7200.0 if same_boot else 7258.0, abs=6.0)
     (notice,) = [x for x in world.told if x.kind is NoticeKind.RECOVERED]
-    assert "at most" not in notice.text
-    assert notice.text.endswith(", beyond its RTO of 15:00")
+    assert "works again by itself after at most 2:01:3" in notice.text
+    assert notice.text.endswith("perhaps beyond its RTO of 15:00")
+
+
+def test_what_was_down_before_and_after_it_stood_still_was_down_for_that_long_at_most() -> None:
+    world = lab(Mode.OBSERVE)
+    world.silent("erp-transaction")
+    world.run(60)
+    world.stand_still(3600.0)
+    world.run(30)
+    world.good("erp-transaction")
+    world.run(30)
+    assert ended(world).doubted_s == pytest.approx(3600.0, abs=4.0)
+    assert said(world)[-1].endswith("perhaps beyond its RTO of 15:00")
+
+
+def test_an_absence_shorter_than_its_objective_leaves_a_miss_a_miss() -> None:
+    world = lab(Mode.OBSERVE)
+    world.silent("erp-transaction")
+    world.run(1000)
+    world.stand_still(60.0)
+    world.run(30)
+    world.good("erp-transaction")
+    world.run(30)
+    assert said(world)[-1].endswith(", beyond its RTO of 15:00")
+    assert "at most" in said(world)[-1]
+
+
+@pytest.mark.parametrize("word", [WordKind.HOLD, WordKind.MAINTENANCE])
+def test_what_cannot_be_seen_while_people_work_on_it_is_not_known_to_be_down(word: WordKind) -> None:
+    """A hold or a window stands before everything else in what is judged; that nothing is known counts all the same."""
+    world = lab()
+    world.say(word, "acme/erp", for_s=36000.0)
+    world.bad("erp-transaction")
+    world.run(60)
+    world.nothing("erp-transaction")
+    world.run(1200)
+    world.bad("erp-transaction")
+    world.run(30)
+    world.good("erp-transaction")
+    world.run(30)
+    assert ended(world).doubted_s == pytest.approx(1200.0, abs=10.0)
+    assert said(world)[-1].endswith("perhaps beyond its RTO of 15:00")
+
+
+def test_a_tolerable_downtime_that_may_not_be_over_is_over_perhaps() -> None:
+    world = lab(Mode.OBSERVE, mtd_s=1200.0)
+    world.silent("erp-transaction")
+    world.run(60)
+    world.stand_still(1300.0)
+    world.run(30)
+    (told,) = [t.text for t in world.told if "maximum tolerable downtime" in t.text]
+    assert told.endswith("its maximum tolerable downtime of 20:00 is perhaps over")
+    assert Sentence.MTD_OPEN.read(told) or "at most" in told
+
+
+def test_a_tolerable_downtime_is_not_over_by_the_time_in_which_it_was_well_again() -> None:
+    """hq is out; its run waits for a person, and it has been well at geo for long."""
+    world = lab(mtd_s=1200.0)
+    moves = {k: replace(v, safe_to_repeat=False, done_when=None) for k, v in world.model.moves.items()}
+    world.model = replace(world.model, digest="model-2", moves=moves)
+    world.hears(e.ConfigurationLoaded(world.model))
+    hq_loses_power(world)
+    world.outcomes["geo-site"] = e.AttemptEnd.LOST
+    world.at(40.0, lambda: world.good("erp-transaction", "erp-at-geo"))
+    world.run(1300)
+    told = [t.text for t in world.told if "maximum tolerable downtime" in t.text]
+    assert [x.rpartition(" is ")[2] for x in told] == ["perhaps near", "perhaps over"]
+
+
+def test_in_mode_observe_a_tier_that_could_not_be_asked_does_not_stay_so() -> None:
+    world = lab(Mode.OBSERVE)
+    world.nothing("isp-b-path", "geo-ready", "cloud-ready")
+    world.run(30)
+    world.bad("erp-transaction", "hq-internet")
+    world.run(3)
+    world.good("isp-b-path", "geo-ready", "cloud-ready")
+    world.run(60)
+    found = [i for i in world.decided().incidents.values() if i.service == "acme/erp"][-1]
+    assert found.judged is not None
+    assert found.judged.reason is Reason.OBSERVE_ONLY
+    assert tiers(world, "acme/erp")[1] == (r.TierState.WAITING, Reason.OBSERVE_ONLY)
 
 
 @pytest.mark.parametrize(("back_at", "kept"), [(40.0, "perhaps beyond"), (1000.0, "beyond")])

@@ -13,7 +13,7 @@ from orchestrator.core import notices
 from orchestrator.core import records as r
 from orchestrator.core.deciding import incident, recovery
 from orchestrator.core.model import Service
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.state.decided import Incident, Run
 from orchestrator.core.transaction import Transaction
@@ -25,7 +25,7 @@ from orchestrator.reports.shape import Figure, Known, OutageLine
 from orchestrator.reports.status_parts import ServiceNow
 from orchestrator.reports.story import RunStory, StepStory, Story
 from orchestrator.sim import shown_status
-from tests.mutants.mutant import Mutant, put
+from tests.mutants.mutant import DOWN, Mutant, put
 
 SPOKEN = (22,)
 
@@ -196,7 +196,21 @@ def _always_down(s: ServiceNow, _down_s: float) -> str:
     return f"UNKNOWN, down when last seen; {s.incident} not over"
 
 
+def _dark_from_now_on(tx: Transaction, incident: Incident, reason: Reason) -> float | None:
+    """What nobody saw before somebody looks again was down."""
+    if reason not in UNSEEN:
+        return None
+    return tx.now() if incident.dark_since is None else incident.dark_since
+
+
 SPEECH = (
+    Mutant(
+        "told: unheard",
+        "it was down while nobody looked",
+        SPOKEN,
+        saying(recovery, "dark_since", _dark_from_now_on),
+        needs=(DOWN, "controller killed|controller stands still"),
+    ),
     Mutant("told: begun", "what never began has times", SPOKEN, begun_when_over),
     Mutant(
         "told: last seen", "down when last seen, whatever was", SPOKEN, saying(status_text, "_standing", _always_down)

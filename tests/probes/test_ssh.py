@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 
 from orchestrator.core.events import Answer
@@ -30,6 +33,42 @@ def where(sshd: Login, **more: Any) -> dict[str, Any]:
         "known_hosts": str(sshd.known_hosts),
         **more,
     }
+
+
+class _Listening(paramiko.ServerInterface):
+    """A jump host that notes each password that it is offered, and lets nobody in."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def __enter__(self) -> _Listening:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        key = paramiko.ECDSAKey.generate()
+        with contextlib.suppress(OSError):
+            while True:
+                transport = paramiko.Transport(self._socket.accept()[0])
+                transport.add_server_key(key)
+                transport.start_server(server=self)
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        """Note it."""
+        self.heard.append(password)
+        return paramiko.AUTH_FAILED
+
+    def get_allowed_auths(self, username: str) -> str:
+        """Passwords alone."""
+        return "password"
 
 
 class TestLogin:
@@ -119,6 +158,16 @@ class TestJump:
         ways = [f"127.0.0.1:{deaf}", "direct"]
         seen = await ask("ssh", **where(sshd, jump=ways, jump_timeout="1s", check_host_key=False))
         assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_a_jump_host_is_never_offered_the_targets_password(self, ask: Ask) -> None:
+        with _Listening() as jump:
+            options = {"target": "192.0.2.1", "user": "root", "check_host_key": False, "jump": f"127.0.0.1:{jump.port}"}
+            secrets = {"own": "of the target", "way": "of the way"}
+            seen = await ask("ssh", **options, password_secret="own", secrets=secrets)
+            assert (seen.answer, jump.heard) == (Answer.NONE, []), seen.detail
+            assert "jump_password_secret" in seen.detail
+            seen = await ask("ssh", **options, password_secret="own", jump_password_secret="way", secrets=secrets)
+            assert (seen.answer, jump.heard) == (Answer.NONE, ["of the way"]), seen.detail
 
     async def test_dead_jump_hosts_mean_that_nobody_was_asked(self, ask: Ask, sshd: Login) -> None:
         seen = await ask("ssh", **where(sshd, jump=[f"127.0.0.1:{free_port()}"], check_host_key=False))

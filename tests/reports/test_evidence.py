@@ -63,6 +63,21 @@ def test_an_incident_that_it_ended_measures_rto_and_rpo(tape: Tape) -> None:
     assert geo.forecast.runs == 1
 
 
+def test_a_relapse_that_it_did_not_end_is_no_time_of_its_own(tape: Tape) -> None:
+    first_act(tape)
+    tape.after(600.0)
+    second_act(tape)
+    tape.after(30.0)
+    tape.write(r.IncidentReopened(tape.now, "i2", tape.now - 5.0, "acme/geo", "down again", None))
+    tape.after(3600.0)
+    end = (tape.now, "i2", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 9999.0, 3605.0, 3617.0)
+    tape.write(r.IncidentEnded(*end))
+    geo = ledger(tape)[GEO]
+    assert (geo.rto, geo.rto_said) == (Standing.MEASURED, "RTA 12.0s in i2, outage 1 of 2")
+    assert geo.rto_met
+    assert geo.rpo_said == "RPA 3.9s in r2"
+
+
 def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
     tape.run("r7", "geo-site", FAILOVER, from_place="acme/hq", to_place="acme/geo", origin=r.Origin.MANUAL, who="Ann")
     for step, _ in FAILOVER:

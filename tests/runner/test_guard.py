@@ -199,6 +199,25 @@ class TestPatterns:
             assert guard.aims(tmp_path / name) == [(["all", "localhost"], ())]
 
 
+class TestTags:
+    """The guard runs whatever of the author's is run or skipped."""
+
+    @pytest.mark.parametrize("skip", [(), ("slow",), ("always",), ("always", "tagged"), ("always", "slow")])
+    @pytest.mark.parametrize(
+        "run", [(), ("all",), ("tagged",), ("untagged",), ("slow", "quick"), ("untagged", "quick")]
+    )
+    def test_ansible_itself_would_run_it(self, run: tuple[str, ...], skip: tuple[str, ...]) -> None:
+        """As its rule is: what is skipped has precedence; `tagged` and `untagged` are what they say."""
+        tags = set(guard.tags_of(run, skip)) or {"untagged"}
+        only = set(run) or {"all"}
+        runs = bool("all" in only or "always" in tags or tags & only or ("tagged" in only and tags != {"untagged"}))
+        skipped = bool(tags & set(skip) or ("tagged" in skip and tags != {"untagged"} and "always" not in tags))
+        if {"always", "tagged"} <= set(skip) and "untagged" not in only and "all" not in only:
+            return  # nothing of the author's runs either
+        assert runs
+        assert not skipped
+
+
 class TestInPlaybooks:
     """In the same call as the author's playbook."""
 
@@ -221,6 +240,14 @@ class TestInPlaybooks:
         stage.workspace_id = "other"
         stage.open()
         assert (await stage.run(playbook, "two", epoch=1)).outcome is AttemptEnd.OK
+
+    async def test_what_the_author_has_ansible_skip_does_not_skip_the_guard(self, stage: Stage) -> None:
+        """Not even `always`, by which it runs else."""
+        (stage.workspace / "ansible.cfg").write_text("[tags]\nskip = slow, always\n")
+        playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
+        ended = await stage.run(playbook, "one", epoch=7)
+        assert ended.outcome is AttemptEnd.OK
+        assert ended.unguarded == ()
 
     @pytest.mark.lab
     @pytest.mark.long

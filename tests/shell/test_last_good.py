@@ -59,6 +59,15 @@ async def test_an_inventory_that_is_played_as_it_was_is_told_with_the_step(small
     assert any("with the inventory as it was read on" in text for text in told), told
 
 
+async def test_a_client_may_be_called_as_what_is_kept_beside_it(small: Small) -> None:
+    (small.path / "inventories/acme").rename(small.path / "inventories/kept")
+    await begun_once(small)
+    write(small.path / "inventories/kept/hosts.yml", "all: {hosts: {here: {\n")
+    done = small.bascule("failover", "kept/web", "--move", "restart")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert any("with the inventory as it was read on" in x.evidence for x in small.records(r.StepFinished))  # type: ignore[attr-defined]
+
+
 async def test_a_playbook_that_changed_itself_is_not_played_under_the_last_good_configuration(small: Small) -> None:
     await begun_once(small)
     write(small.path / "checks/other.yml", SLIPS["another check"][1])

@@ -78,6 +78,11 @@ STORIES = {
         at 30 s: blind the vantage local for 3 min
         at 40 s: say resume lab/erp
     """,
+    "nobody looks in an outage": """
+        at 10 s: say hold lab/erp
+        at 12 s: crash lab/erp for 5 min
+        at 60 s: kill the controller, back after 2 min
+    """,
     "held in a run": """
         at 10 s: cut the power of lab/hq for 5 min
         at 17 s: say hold lab/erp
@@ -95,6 +100,7 @@ BENT = {
     "told: running": "passes while a person is asked",
     "told: by itself": "back while its playbook hangs",
     "told: by a run": "back while its playbook hangs",
+    "told: unheard": "nobody looks in an outage",
     "told: begun": "rejected",
     "told: last seen": "back while its playbook hangs",
     "told: RTA": "two short outages",

@@ -6,6 +6,8 @@ end, or of a named human who has been told.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding import recovery
@@ -88,26 +90,14 @@ def _goes_back(at_work: Run) -> bool:
 
 
 def _fails_by_itself(tx: Transaction, service: Service, at_work: Run | None) -> bool:
-    """Whether a service that is down is so by itself, and not by the run that is at work for it, or was until now."""
-    if at_work is None:
-        return _settled(tx, service, _moved_last(tx, service))
-    if at_work.human is not None or _prepares(at_work):
+    """Whether a service that is down is so by itself, and not by the run that is at work for it."""
+    if at_work is None or at_work.human is not None or _prepares(at_work):
         return True
-    return at_work.verified_at is not None and _settled(tx, service, at_work.verified_at)
-
-
-def _moved_last(tx: Transaction, service: Service) -> float | None:
-    """When a run of the service was last verified that ended well."""
-    ended = [x for x in tx.decided.runs.values() if x.started.service == service.id and x.ended and x.ended.ok]
-    return max((x.verified_at for x in ended if x.verified_at is not None), default=None)
-
-
-def _settled(tx: Transaction, service: Service, verified_at: float | None) -> bool:
-    """Whether what its checks say is of after that: they are given time, as after any run."""
-    if verified_at is None or tx.now() >= (settled_at := verified_at + service.settle_s):
-        return True
+    if at_work.verified_at is None:
+        return False
+    settled_at = at_work.verified_at + service.settle_s  # its own checks are given time, as after any run
     tx.wake(settled_at)
-    return tx.first_bad(service.healthy_when, tx.now()) > verified_at
+    return tx.now() >= settled_at or tx.first_bad(service.healthy_when, tx.now()) > at_work.verified_at
 
 
 def _tidies_up(at_work: Run, incident: Incident) -> bool:
@@ -187,26 +177,28 @@ def _watch_mtd(tx: Transaction, service: Service, incident: Incident) -> None:
     """People are told when the maximum tolerable downtime is nearly over, and when it is: by then it is theirs."""
     if service.mtd_s is None:
         return
-    told = None
+    told, wanted_s = None, 0.0
     for share, word in ((MTD_NEAR, "near"), (1.0, "over")):
         at = incident.clock_at + share * service.mtd_s
         if tx.now() < at:
             tx.wake(at)
             break
-        told = word
+        told, wanted_s = word, share * service.mtd_s
     if told is not None:
-        one = incident.episodes == 1
+        one, down_s = incident.episodes == 1, tx.now() - incident.clock_at
+        perhaps_s = recovery.perhaps_s(tx, service, incident)
+        down = at_most(down_s, perhaps_s)
         if tx.health(service) is r.Verdict.DOWN and policy.no_quorum(tx, service) is None:
             sentence = Sentence.MTD if one else Sentence.MTD_OF_SEVERAL
         else:  # it may be well and wait for its run, or nobody can say
-            sentence = Sentence.MTD_OPEN if one else Sentence.MTD_OPEN_OF_SEVERAL
+            sentence, down = Sentence.MTD_OPEN if one else Sentence.MTD_OPEN_OF_SEVERAL, show_duration(down_s)
         text = sentence.say(
             service=service.id,
-            down=show_duration(tx.now() - incident.clock_at),
+            down=down,
             outages=incident.episodes,
             incident=incident.id,
             mtd=show_duration(service.mtd_s),
-            near=told,
+            near=f"perhaps {told}" if down_s - perhaps_s < wanted_s else told,
         )
         notice = notice_of(incident, f"mtd {told}")
         tx.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say="bascule status")
@@ -310,6 +302,8 @@ def _take(
     if service.mode is Mode.OBSERVE:
         would = f"would run tier {tier} {choice.move}" + (f", asking: {'; '.join(asks)}" if asks else "")
         _judge(tx, incident, Finding(r.Decision.REFRAIN, Reason.OBSERVE_ONLY, would))
+        if tier in incident.tiers:  # what it was judged before is not so any more
+            judge_tier(tx, incident, tier, replace(choice, state=r.TierState.WAITING, reason=Reason.OBSERVE_ONLY))
         more = f"{would.removeprefix(f'would run tier {tier} {choice.move}')} (mode observe){passed}"
         text = Sentence.WOULD_RUN.say(service=service.id, tier=tier, move=choice.move, more=more)
         tx.tell(notice_of(incident, f"observe/{tier}"), NoticeKind.TIER_CHOSEN, service.id, text)
@@ -359,10 +353,11 @@ def _not_done(tx: Transaction, service: Service, finding: Finding) -> Sentence:
 
 
 def _judge(tx: Transaction, incident: Incident, finding: Finding) -> None:
-    """Record policy's answer, if decision or reason are new, or who or what is named in it."""
-    last = incident.judged
-    if last is None or (last.decision, last.reason) != (finding.decision, finding.reason) or _renamed(last, finding):
-        tx.record(r.ServiceJudged(tx.now(), incident.id, finding.decision, finding.reason, finding.evidence))
+    """Record policy's answer, if decision or reason are new, or who or what is named in it, or whether it is dark."""
+    last, since = incident.judged, recovery.dark_since(tx, incident, finding.reason)
+    answer = (finding.decision, finding.reason, since is not None)
+    if last is None or (last.decision, last.reason, last.dark) != answer or _renamed(last, finding):
+        tx.record(r.ServiceJudged(tx.now(), incident.id, finding.decision, finding.reason, finding.evidence, since))
 
 
 def _renamed(last: r.ServiceJudged, finding: Finding) -> bool:

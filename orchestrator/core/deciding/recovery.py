@@ -18,7 +18,7 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Service
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.core.rules import policy
 from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.runs import endings
@@ -98,6 +98,30 @@ def judge_tier(tx: Transaction, incident: Incident, tier: int, found: Assessment
 def notice_of(incident: Incident, what: str) -> str:
     """The id of a notice about the present outage."""
     return f"{incident.id}.{incident.episodes}/{what}"
+
+
+def dark_since(tx: Transaction, incident: Incident, reason: Reason) -> float | None:
+    """Since when it is not known whether the service is down, whatever stops or delays its recovery; None: it is known.
+
+    Where nobody looked, since its checks were heard last; what was heard in another boot is forgotten.
+    """
+    service = tx.model.services[incident.service]
+    seen = tx.health(service) is not r.Verdict.UNKNOWN and policy.no_quorum(tx, service) is None
+    if seen and reason not in UNSEEN:
+        return None
+    if incident.dark_since is not None:
+        return incident.dark_since
+    known = [row.last_sent_at for c in service.healthy_when.checks() if (row := tx.rows().get(c)) is not None]
+    known += [incident.judged.at] if incident.judged is not None else []
+    heard_at = max([incident.episode_opened_at, *known])
+    return heard_at if tx.now() - heard_at > _beats_s(tx, service) else tx.now()
+
+
+def perhaps_s(tx: Transaction, service: Service, incident: Incident) -> float:
+    """How long, of all its outages so far, it may have worked."""
+    since = dark_since(tx, incident, Reason.SERVICE_DOWN)
+    doubted_s = incident.doubted_s(tx.now()) if since is None else incident.dark_s + tx.now() - since
+    return incident.earlier_perhaps_s + doubted_s + _well_s(tx, service, incident)
 
 
 # ---- inside

@@ -106,7 +106,7 @@ def _failover(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     tier = next((t for t in tiers if t.move == move_id), None)
     if tier is None:
         known = ", ".join(t.move.rpartition("/")[2] for t in tiers)
-        return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no move {named!r}; it has {known}")
+        return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no move {named!r}; it has {known or 'none'}")
     return _move(tx, word, service, tier, again=True)
 
 

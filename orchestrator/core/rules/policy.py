@@ -104,8 +104,7 @@ def _in_doubt(tx: Transaction, service: Service) -> Decision:
     incident = tx.incident(service)
     if incident is None:
         return Decision.WAIT
-    began = tx.decided.controller.at if tx.decided.controller else 0.0  # before, nobody could look
-    until = max(began, incident.episode_opened_at) + tx.limits(service.client).doubt_s
+    until = max(tx.looks_since, incident.episode_opened_at) + tx.limits(service.client).doubt_s
     if tx.now() >= until:
         return Decision.ASK
     tx.wake(until)

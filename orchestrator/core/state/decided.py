@@ -240,6 +240,7 @@ class ServiceState:
     incident: str | None = None  # the open one
     last_incident: str | None = None
     recovered_at: float | None = None
+    moved_at: float | None = None  # when its last planned move was verified: by answers, and not yet by a verdict
     healthy_since: float | None = None
     left: dict[str, float] = field(default_factory=dict)  # place or move: when it was left because it failed
     automatic_moves: list[float] = field(default_factory=list)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.state import scheduled
-from orchestrator.core.state.decided import Decided, Drill, IllegalRecord
+from orchestrator.core.state.decided import Decided, Drill, IllegalRecord, Run
 from orchestrator.core.state.retention import KEPT_RUNS, forget
 
 
@@ -53,3 +53,8 @@ def broken(d: Decided, x: r.RunBroken) -> None:
     if run is None or run.ended is not None or run.broken is not None or not run.rehearses:
         raise IllegalRecord(f"run {x.run} cannot be broken off for its clean-up: it is over, is already, or has none")
     run.broken = x
+
+
+def durations(d: Decided, run: Run) -> dict[str, list[float]]:
+    """Where what this run took is kept: a drill is no measure of a worst day, and is kept apart."""
+    return d.drilled if run.started.origin is r.Origin.DRILL else d.durations

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.kinds import By
-from orchestrator.core.reasons import UNSEEN, Reason
+from orchestrator.core.reasons import Reason
 from orchestrator.core.state import drills, notices_due, scheduled
 from orchestrator.core.state.decided import (
     Decided,
@@ -146,10 +146,10 @@ def _incident_ended(d: Decided, x: r.IncidentEnded) -> None:
 def _service_judged(d: Decided, x: r.ServiceJudged) -> None:
     incident = _incident(d, x.incident)
     incident.judged = x
-    if x.reason not in UNSEEN:
+    if not x.dark:
         incident.dark_s, incident.dark_since = incident.doubted_s(x.at), None
     elif incident.dark_since is None:
-        incident.dark_since = x.at
+        incident.dark_since = x.at if x.dark_since is None else x.dark_since
 
 
 def _tier_judged(d: Decided, x: r.TierJudged) -> None:
@@ -227,12 +227,7 @@ def _step_finished(d: Decided, x: r.StepFinished) -> None:
     run = d.runs[x.run]
     measured = step.traits.by is not By.PERSON and not step.simulated and run.measured_since(step.began_at)
     if x.state is r.StepState.DONE and measured:
-        remember(_durations(d, run), f"{run.started.move}/{step.kind.value}", x.at - step.began_at)
-
-
-def _durations(d: Decided, run: Run) -> dict[str, list[float]]:
-    """Where what it took is kept: a drill is no measure of a worst day, and is kept apart."""
-    return d.drilled if run.started.origin is r.Origin.DRILL else d.durations
+        remember(drills.durations(d, run), f"{run.started.move}/{step.kind.value}", x.at - step.began_at)
 
 
 def _run_needs_human(d: Decided, x: r.RunNeedsHuman) -> None:
@@ -245,10 +240,12 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     started = run.started
     if x.ok and run.measured_since(started.at) and not run.rehearses:
         waited = sum(s.took_s or 0.0 for s in run.steps if s.traits.by is By.PERSON)
-        remember(_durations(d, run), started.move, x.at - started.at - waited)
+        remember(drills.durations(d, run), started.move, x.at - started.at - waited)
     state = d.services[started.service]
     verify = run.verify
     verified = verify is not None and verify.state is r.StepState.DONE
+    if verified and state.incident is None:
+        state.moved_at = run.verified_at
     left = started.from_place if started.to_place else started.move
     if (x.ok or verified) and started.incident and left and left != started.to_place:
         state.left[left] = x.at
