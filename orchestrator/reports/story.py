@@ -367,13 +367,17 @@ def _human_done(run: RunStory, at: float) -> None:
 
 
 def _relevant(story: Story) -> frozenset[str]:
-    """Checks that this story may tell of: the service's own, its moves' and its fences'."""
-    service = story.of
-    if service is None or story.model is None:
+    """Checks that this story may tell of."""
+    if story.of is None or story.model is None:
         return frozenset()
+    return relevant_checks(story.model, story.of)
+
+
+def relevant_checks(model: Model, service: Service) -> frozenset[str]:
+    """A service's own checks, its moves' and its places' fences'."""
     names = set(service.healthy_when.checks())
     for tier in (*(t.move for t in service.ladder), *service.failback):
-        move = story.model.moves.get(tier)
+        move = model.moves.get(tier)
         if move is None:
             continue
         for condition in (move.viable_when, move.verify, move.done_when):
@@ -381,7 +385,7 @@ def _relevant(story: Story) -> frozenset[str]:
                 names.update(condition.checks())
         if move.data_age:
             names.add(move.data_age)
-    for place in story.model.places.values():
+    for place in model.places.values():
         if place.fence and place.client == service.client:
             names.update(place.fence.proven_when.checks())
         if place.isolate and place.isolate.proven_when and place.client == service.client:
