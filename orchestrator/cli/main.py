@@ -33,7 +33,7 @@ app.command("orchestrator.cli.notify:app", name="notify", help="Test the ways to
 app.command("orchestrator.cli.status:status", help="The present state, and why: services, incidents, who watches.")
 app.command("orchestrator.cli.ready:ready", name="ready", help="Can everything be seen and done? If not: what lacks?")
 app.command("orchestrator.cli.incidents:incidents", help="What has happened: a list, or one in full.")
-app.command("orchestrator.cli.report:report", help="The whole account of an incident: text, HTML page, JSON.")
+app.command("orchestrator.cli.report:app", name="report", help="The whole account of an incident or a period.")
 app.command("orchestrator.cli.evidence:evidence", help="What is proven: every objective measured, predicted or not.")
 app.command("orchestrator.cli.failover:failover", help="Move a service by one of its moves, or restore it.")
 app.command("orchestrator.cli.failover:failback", help="Move a service home, or undo the move in effect.")

@@ -238,7 +238,8 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
         stories.decided.configuration,
     )  # fmt: skip
     known = next((m for m in reversed(list(found.models.values()))), None)
-    empty = tuple(f"{x.id}: {name}" for x in inside for name in x.empty)
+    goes_on = ("end",) if subject.to_wall is not None and subject.to_wall > found.wall else ()
+    empty = (*goes_on, *(f"{x.id}: {name}" for x in inside for name in x.empty))
     nothing = Said("nothing happened in this time")
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,

@@ -160,6 +160,18 @@ def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind
     return Subject(kind, name, told[0].service.partition("/")[0], names, services, until)
 
 
+def period_of(
+    stories: Stories, now: float, client: str, services: Iterable[str], from_wall: float, to_wall: float
+) -> Subject:
+    """A client's incidents and moves that began in this time, as the subject of a report."""
+    mine = [s for s in stories.stories.values() if s.service.partition("/")[0] == client]
+    told = [s for s in mine if from_wall <= stories.clock.wall(s.began_at) < to_wall]
+    names = tuple(dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs]))
+    until = min(now, stories.clock.axis_of(to_wall))
+    found = tuple(sorted({*services, *(s.service for s in mine)}))
+    return Subject(ReportKind.PERIOD, client, client, names, found, until, from_wall, to_wall)
+
+
 def _pieces(subject: Subject, models: Iterable[Model], links: Iterable[Stored]) -> Iterator[Piece]:
     wanted, drift = Wanted(subject, models), None
     for link in links:

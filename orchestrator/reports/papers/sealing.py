@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import cast
 
@@ -374,8 +374,3 @@ def _compared(found: Slice, heads: Sequence[Head]) -> tuple[list[Wrong], tuple[s
             " could not be seen (`--head`)"
         )
     return wrong, tuple(notes)
-
-
-def without_the_chain(found: Slice) -> Slice:
-    """The slice as it compares with another one that was cut elsewhere: without when it was made."""
-    return replace(found, now=0.0, wall=0.0, unwatched_s=None, head="")
