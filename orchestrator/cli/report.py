@@ -51,7 +51,7 @@ def report(
     Parameters
     ----------
     ids
-        Ids of incidents or runs (`bascule incidents` lists them), or a client.
+        Ids of incidents, runs (`bascule incidents` lists them) or drills, or a client.
     html
         Write one self-contained page there, with the timeline and the report's own file in it.
     json_to
@@ -156,15 +156,24 @@ def _as_text(ids: tuple[str, ...], meters: dict[str, dict[str, object]], workspa
     from orchestrator.cli.status import columns
     from orchestrator.reports.account import account
     from orchestrator.reports.incident_text import account_lines
+    from orchestrator.reports.papers.drill import of_drill
     from orchestrator.reports.text import show
 
     with reading_all(find_workspace(workspace)) as journal:
         wall = time.time()
         now, clock, unwatched_s = journal.now(wall), journal.state.clock, journal.unwatched_s(wall)
         for name in ids:
-            if journal.state.find(name) is None and name in _clients(journal.state):
+            if (
+                journal.state.find(name) is None
+                and not of_drill(journal.state, name)
+                and name in _clients(journal.state)
+            ):
                 raise _when(name)
-        told = [account(story_named(journal, x), clock, now, meters.get(x), unwatched_s=unwatched_s) for x in ids]
+        told = [
+            account(story, clock, now, meters.get(story.id), unwatched_s=unwatched_s)
+            for x in ids
+            for story in of_drill(journal.state, x) or [story_named(journal, x)]
+        ]
     for index, one in enumerate(told):
         if index:
             sys.stdout.write("\n")
@@ -193,12 +202,15 @@ def _asked(journal: Reader[Stories]) -> Asked:
 
 
 def _subject(journal: Reader[Stories], now: float, name: str, from_: str | None, to: str | None) -> Subject:
+    from orchestrator.reports.papers.drill import of_drill
     from orchestrator.reports.papers.excerpt import period_of, subject_of
     from orchestrator.reports.papers.shape import ReportKind
 
     stories = journal.state
     model = stories.model
     clients = _clients(stories)
+    if from_ is None and to is None and (runs := of_drill(stories, name)):
+        return subject_of(runs, stories, now, ReportKind.DRILL, name)
     if from_ is None and to is None and name not in clients:
         story = story_named(journal, name)
         kind = ReportKind.INCIDENT if story.episodes else ReportKind.PLANNED_MOVE

@@ -380,7 +380,8 @@ def relevant_checks(model: Model, service: Service) -> frozenset[str]:
         move = model.moves.get(tier)
         if move is None:
             continue
-        for condition in (move.viable_when, move.verify, move.done_when):
+        rehearsal = (move.rehearse.apart_when, move.rehearse.verify) if move.rehearse is not None else ()
+        for condition in (move.viable_when, move.verify, move.done_when, *rehearsal):
             if condition is not None:
                 names.update(condition.checks())
         if move.data_age:

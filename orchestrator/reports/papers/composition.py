@@ -3,12 +3,13 @@
 The one rule it keeps: it is a function of the slice and of nothing else. So whoever has the slice gets the same report,
 years later and elsewhere, and whoever changed a figure is found out.
 
-A drill is one more source (`sources`): the accounts of its runs, out and back, are the report's parts.
+A drill is one more source (`sources`): the accounts of its runs, out and back, are the report's parts, and what its own
+records say (`drill.py`) stands beside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.core import records as r
@@ -16,6 +17,7 @@ from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.account import account
+from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
 from orchestrator.reports.papers.excerpt import Slice, like_before
 from orchestrator.reports.papers.period import totals
@@ -45,7 +47,7 @@ def compose(found: Slice) -> Report:
         return _period(found, stories, told)
     if not told:
         raise LookupError(f"the slice tells nothing of {subject.id}")
-    return _report(found, stories, Source(subject.kind, subject.id, tuple(told)))
+    return _report(found, stories, next(sources(told, found.frames())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,33 +57,44 @@ class Source:
     kind: ReportKind
     id: str
     stories: tuple[Story, ...]
+    drill: drills.Frame | None = None
 
 
-def sources(told: Sequence[Story]) -> Iterator[Source]:
-    """The things that happened, each a source."""
+def sources(told: Sequence[Story], frames: Mapping[str, drills.Frame]) -> Iterator[Source]:
+    """The things that happened, each a source; all runs of a drill are one."""
+    of_drills: dict[str, list[Story]] = {}
     for story in told:
-        yield Source(ReportKind.INCIDENT if story.episodes else ReportKind.PLANNED_MOVE, story.id, (story,))
+        name = "" if story.episodes else story.runs[0].started.drill
+        if name in frames:
+            of_drills.setdefault(name, []).append(story)
+    for story in told:
+        name = "" if story.episodes else story.runs[0].started.drill
+        if name not in of_drills:
+            yield Source(ReportKind.INCIDENT if story.episodes else ReportKind.PLANNED_MOVE, story.id, (story,))
+        elif story is of_drills[name][0]:
+            yield Source(ReportKind.DRILL, name, tuple(of_drills[name]), frames[name])
 
 
 def _report(found: Slice, stories: Stories, source: Source) -> Report:
-    told, wall = source.stories, stories.clock.wall
-    first, last = told[0], told[-1]
+    told, wall, frame = source.stories, stories.clock.wall, source.drill
+    last = told[-1] if frame is None else told[0]  # of a drill, its run there is what is compared and proven
     parts = tuple(account(s, stories.clock, found.now, unwatched_s=found.unwatched_s) for s in told)
     pairs = list(zip(told, parts, strict=True))
-    over = all(s.ended_at is not None for s in told)
     findings, none = _findings(stories, source.id, found.now)
-    then, then_said = _last_time(stories, last, parts[-1], found.now)
+    then, then_said = _last_time(stories, last, parts[told.index(last)], found.now)
     price, price_said = _price(last.of, parts)
-    proven, until = _proven(last, parts[-1])
+    proven, until = _proven(last, parts[told.index(last)])
+    began, ended = _extent(source)
     scope = Scope(
         found.subject.client, tuple(dict.fromkeys(s.service for s in told)), _places(parts),
         tuple(dict.fromkeys(x.started.move for s in told for x in s.runs)),
-        wall(first.began_at), wall(max(s.ended_at or 0.0 for s in told)) if over else None, last.configuration,
+        wall(began), wall(ended) if ended is not None else None, last.configuration,
     )  # fmt: skip
+    people = [p for s in told for p in lessons.participants(s, wall)]
     made = Report(
         kind=source.kind, id=source.id, edition=found.edition, draft=False, empty=(), scope=scope,
         scenario=tuple(x for s in told for x in _scenario(s)),
-        participants=_in_order(p for s in told for p in lessons.participants(s, wall)),
+        participants=_in_order(people),
         objectives=tuple(x for a in parts for x in _objectives(a, last.of)),
         parts=parts,
         steps=tuple(x for s, a in pairs for x in _steps(s, a)),
@@ -90,7 +103,44 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
         last=then, last_said=then_said, cost=price, cost_said=price_said,
         findings=findings, no_findings=none, proven=proven, until=until,
     )  # fmt: skip
+    if frame is not None:
+        made = _framed(made, frame, told, stories)
     return _judged(made, ran=any(s.runs for s in told))
+
+
+def _extent(source: Source) -> tuple[float, float | None]:
+    """From when to when; None: it goes on."""
+    if source.drill is not None:
+        return source.drill.began.at, source.drill.ended.at if source.drill.ended is not None else None
+    ends = [s.ended_at for s in source.stories]
+    known = [e for e in ends if e is not None]
+    return source.stories[0].began_at, max(known) if len(known) == len(ends) else None
+
+
+def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: Stories) -> Report:
+    """With what its own records say of a drill."""
+    wall = stories.clock.wall
+    model = told[0].model
+
+    def name_of(person: str) -> str:
+        return model.speakers[person].name if model is not None and person in model.speakers else person
+
+    people = (*(p for p in made.participants if p.name != "bascule"), *drills.participants(frame, name_of, wall))
+    own = tuple(drills.proven(frame, told))
+    until = made.until
+    if own:
+        showed = frame.ended is not None and frame.ended.ok
+        until = tuple(sorted(basis(model, frame.began.service, frame.began.move))) if showed else ()
+    return replace(
+        made,
+        scenario=tuple(drills.scenario(frame)),
+        participants=_in_order(people),
+        objectives=(*made.objectives, *drills.objectives(frame, told)),
+        worked=(*drills.worked(frame, told), *made.worked),
+        failed=(*drills.failed(frame, told, stories), *made.failed),
+        proven=own or made.proven,
+        until=until,
+    )
 
 
 def _judged(made: Report, *, ran: bool) -> Report:
@@ -108,7 +158,7 @@ def _judged(made: Report, *, ran: bool) -> Report:
     return replace(made, draft=bool(empty), empty=empty)
 
 
-def _in_order(found: Iterator[Participant]) -> tuple[Participant, ...]:
+def _in_order(found: Iterable[Participant]) -> tuple[Participant, ...]:
     return tuple(sorted(found, key=lambda p: p.at_wall))
 
 
@@ -155,9 +205,11 @@ def _steps(story: Story, a: Account) -> Iterator[StepDone]:
 
 
 def done_how(run: RunStory, step: str) -> Done:
-    """Live, simulated or skipped: of an incident and of a move that somebody asked for, nothing is simulated."""
+    """Live, simulated (in check mode) or skipped."""
     found = run.steps[step]
-    return Done.SKIPPED if found.state is r.StepState.SKIPPED or not found.begun else Done.LIVE
+    if found.state is r.StepState.SKIPPED or not found.begun:
+        return Done.SKIPPED
+    return Done.SIMULATED if found.planned.simulated else Done.LIVE
 
 
 def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[Then | None, Said]:
@@ -229,7 +281,7 @@ def _findings(stories: Stories, about: str, now: float) -> tuple[tuple[FindingLi
 
 def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     subject = found.subject
-    inside = tuple(_report(found, stories, source) for source in sources(told))
+    inside = tuple(_report(found, stories, source) for source in sources(told, found.frames()))
     services = tuple(s for s in subject.services)
     until = min(subject.to_wall if subject.to_wall is not None else found.wall, found.wall)
     scope = Scope(

@@ -15,7 +15,19 @@ from enum import Enum
 from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.model import Check, Condition, Fence, Isolation, Limits, Model, Move, Place, Playbook, Speaker
+from orchestrator.core.model import (
+    Check,
+    Condition,
+    Fence,
+    Isolation,
+    Limits,
+    Model,
+    Move,
+    Place,
+    Playbook,
+    Rehearsal,
+    Speaker,
+)
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.papers.excerpt import Slice, Wanted
 from orchestrator.reports.papers.shape import Edition
@@ -27,13 +39,13 @@ OF_THE_PROVIDER = "of the provider"
 KEPT = {
     "about", "before", "client", "configuration", "digest", "drill", "due", "finding", "from_place", "incident",
     "move", "notice", "place", "plan_digest", "run", "service", "step", "subject", "to_place", "was", "window", "word",
-    "fenced",
+    "fenced", "back", "scheduled", "occurrence",
 }  # fmt: skip
 PEOPLE = {"who", "owner", "person", "to"}
 CHECKS = {"check"}
 BLANK = {
     "asks", "boot", "controller", "details", "evidence", "machine", "peer", "resources", "say", "tasks", "text",
-    "unguarded", "why", "workspace", "measures", "name",
+    "unguarded", "why", "workspace", "measures", "stats", "drawn",
 }  # fmt: skip
 AS_IT_IS = {"steps", "overrides"}
 
@@ -138,9 +150,17 @@ class Mask:
         fence, isolate = x.fence and self._fence(x.fence), x.isolate and self._isolation(x.isolate)
         return replace(x, fence=fence, domains=frozenset(), isolate=isolate)
 
+    def _rehearsal(self, x: Rehearsal) -> Rehearsal:
+        apart, verify = x.apart_when and self._condition(x.apart_when), x.verify and self._condition(x.verify)
+        return replace(
+            x, playbook=_NO_BOOK, clean_up=_NO_BOOK, survey=_NO_BOOK, hosts="", prepare=x.prepare and _NO_BOOK,
+            apart_when=apart, verify=verify,
+        )  # fmt: skip
+
     def _move(self, x: Move) -> Move:
         return replace(
             x,
+            rehearse=x.rehearse and self._rehearsal(x.rehearse),
             playbook=_NO_BOOK,
             verify=self._condition(x.verify),
             holds=(),

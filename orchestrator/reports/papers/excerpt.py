@@ -19,12 +19,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from orchestrator.core import records as r
-from orchestrator.core.model import Check, Fence, Isolation, Model, Move, Place, Playbook, Service
+from orchestrator.core.model import Check, Fence, Isolation, Model, Move, Place, Playbook, Rehearsal, Service
 from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.reports.entries import DRIFT_S, Entry
 from orchestrator.reports.papers.attribution import Attribution
+from orchestrator.reports.papers.drill import Frame, frames
 from orchestrator.reports.papers.shape import Edition, ReportKind
-from orchestrator.reports.story import Stories, Story, relevant_checks
+from orchestrator.reports.story import RunStory, Stories, Story, relevant_checks
 
 
 class Stored(Protocol):
@@ -97,9 +98,16 @@ class Slice:
 
     def stories(self) -> Stories:
         """What the slice tells, read as a journal is."""
+        return Stories(self.models.get).read(self._entries())
+
+    def frames(self) -> dict[str, Frame]:
+        """The drills of the slice, by their ids."""
+        return frames(y for x in self._entries() for y in x.records)
+
+    def _entries(self) -> Iterator[Piece]:
+        """Its entries, of which only what is of these services counts."""
         wanted = Wanted(self.subject, self.models.values())
-        entries = (replace(x, records=tuple(y for y in x.records if wanted(y, x.at))) for x in self.pieces)
-        return Stories(self.models.get).read(entries)
+        return (replace(x, records=tuple(y for y in x.records if wanted(y, x.at))) for x in self.pieces)
 
 
 class Wanted:
@@ -152,10 +160,13 @@ def cut(subject: Subject, stories: Stories, read: Callable[[], Iterator[Stored]]
 
 
 def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind, name: str) -> Subject:
-    """One story, as the subject of a report."""
-    names = tuple(dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs]))
+    """One story, or the runs of one drill, as the subject of a report."""
+    names = tuple(dict.fromkeys([name, *(s.id for s in told), *(x.started.run for s in told for x in s.runs)]))
     services = services_beside(stories, [s.service for s in told])
     ends = [s.ended_at for s in told]
+    drill = stories.decided.drills.get(name) if kind is ReportKind.DRILL else None
+    if drill is not None:
+        ends.append(drill.ended.at if drill.ended is not None else None)
     until = now if not ends or None in ends else max(e for e in ends if e is not None)
     return Subject(kind, name, told[0].service.partition("/")[0], names, services, until)
 
@@ -166,10 +177,11 @@ def period_of(
     """A client's incidents and moves that began in this time, as the subject of a report."""
     mine = [s for s in stories.stories.values() if s.service.partition("/")[0] == client]
     told = [s for s in mine if from_wall <= stories.clock.wall(s.began_at) < to_wall]
-    names = tuple(dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs]))
+    names = dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs])
+    names |= dict.fromkeys(x.started.drill for s in told for x in s.runs if x.started.drill)
     until = min(now, stories.clock.axis_of(to_wall))
     found = tuple(sorted({*services, *(s.service for s in mine)}))
-    return Subject(ReportKind.PERIOD, client, client, names, found, until, from_wall, to_wall)
+    return Subject(ReportKind.PERIOD, client, client, tuple(names), found, until, from_wall, to_wall)
 
 
 def _pieces(subject: Subject, models: Iterable[Model], links: Iterable[Stored]) -> Iterator[Piece]:
@@ -210,19 +222,29 @@ def _digests(told: list[Story], stories: Stories) -> list[str]:
 
 
 def like_before(stories: Stories, story: Story) -> tuple[Story, str] | None:
-    """The last story before this one in which a run of the same service and move ended well, and that run."""
-    move = next((x.started.move for x in reversed(story.runs) if x.ended is not None and x.ended.ok), None)
-    if move is None:
+    """The last story before this one in which a run of the same service and move ended well, and that run.
+
+    A drill is compared with drills, and a rehearsal with rehearsals.
+    """
+    mine = next((x for x in reversed(story.runs) if x.ended is not None and x.ended.ok), None)
+    if mine is None:
         return None
     found = None
     for other in stories.stories.values():
         if other is story or other.service != story.service or other.began_at >= story.began_at:
             continue
         for run in other.runs:
-            before = run not in story.runs and run.started.move == move
+            before = run not in story.runs and run.started.move == mine.started.move and _alike(run, mine)
             if before and run.ended is not None and run.ended.ok:
                 found = (other, run.started.run)
     return found
+
+
+def _alike(a: RunStory, b: RunStory) -> bool:
+    def kind(x: RunStory) -> tuple[bool, bool]:
+        return x.started.origin is r.Origin.DRILL, any(s.traits.rehearses for s in x.steps.values())
+
+    return kind(a) == kind(b)
 
 
 def services_beside(stories: Stories, services: Iterable[str]) -> tuple[str, ...]:
@@ -290,9 +312,15 @@ def _place(x: Place) -> Place:
     return replace(x, fence=x.fence and _fence(x.fence), isolate=x.isolate and _isolation(x.isolate))
 
 
+def _rehearsal(x: Rehearsal) -> Rehearsal:
+    prepare = x.prepare and _book(x.prepare)
+    return replace(x, playbook=_book(x.playbook), clean_up=_book(x.clean_up), survey=_book(x.survey), prepare=prepare)
+
+
 def _move(x: Move) -> Move:
     return replace(
         x,
+        rehearse=x.rehearse and _rehearsal(x.rehearse),
         playbook=_book(x.playbook),
         prepare=x.prepare and _book(x.prepare),
         finish=x.finish and _book(x.finish),

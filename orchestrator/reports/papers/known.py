@@ -27,6 +27,8 @@ SENTENCES = (
     "90th percentile of {n} earlier run",
     "90th percentile of {n} earlier runs",
     "never measured before: assumed to fit",
+    "no record says that it moved and came back",
+    "from its move to its return, by its placements on record",
     # of remarks: `remarks.py`
     "controller {name} took over with epoch {epoch}",
     "{seconds}s of this are assumed from the wall clock",

@@ -130,7 +130,7 @@ class _Page:
         met, missed = t.text("met"), t.text("missed")
         rows = [
             (
-                o.objective,
+                t.text("return") if o.objective == "return" else o.objective,
                 t.duration(o.of_s),
                 self._figure(o.actual),
                 {True: met, False: missed, None: t.text("not known")}[o.met],

@@ -17,6 +17,7 @@ from orchestrator.reports.papers.markdown import plain
 from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
 from scripts.report_files import CATALOGUES, compiled, sentences
+from tests.reports.papers.drills import functional, of
 from tests.reports.papers.told import asked, linked, sliced, stories_of, three_acts
 from tests.reports.sample import WALL, Tape, second_act
 
@@ -77,7 +78,16 @@ def test_every_sentence_of_ours_has_its_french() -> None:
             assert set(slots.findall(text)) == set(slots.findall(ids[-1])), f"{ids[-1]} has other slots in French"
 
 
-@pytest.mark.parametrize("found", [sliced(three_acts(), "i3"), for_client(sliced(three_acts(), "i2")), quarter()])
+def rehearsed() -> Slice:
+    """A functional drill."""
+    tape = Tape().begin().after(20.0)
+    functional(tape)
+    return of(tape.after(60.0))
+
+
+@pytest.mark.parametrize(
+    "found", [sliced(three_acts(), "i3"), for_client(sliced(three_acts(), "i2")), quarter(), rehearsed()]
+)
 def test_nothing_that_a_report_says_lacks_its_french(found: Slice, monkeypatch: pytest.MonkeyPatch) -> None:
     asking = Asking()
     monkeypatch.setattr("orchestrator.reports.papers.printing.Tongue", lambda _language: asking)
