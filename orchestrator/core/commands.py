@@ -93,6 +93,7 @@ class NoticeKind(StrEnum):
     SEES_AGAIN = "sees again"
     DRILL_BEGAN = "drill began"
     DRILL_ENDED = "drill ended"
+    FINDING_OVERDUE = "finding overdue"
 
 
 MUST_BE_HEARD = (

@@ -25,7 +25,7 @@ from orchestrator.core import records as r
 from orchestrator.core.awareness import doubts
 from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import Command, UseCadence
-from orchestrator.core.deciding import drilling, incident, words
+from orchestrator.core.deciding import drilling, findings, incident, words
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.detectors import Detectors, Heard
 from orchestrator.core.model import Model, Service
@@ -248,6 +248,8 @@ class Engine:
                 run.advance(tx, unfinished)
             for drill in self.decided.unfinished_drills():
                 drilling.attend(tx, drill)
+            if self.attends:
+                findings.chase(tx)
             news = not only_verdicts(tx.records)
             for service in services:
                 if not resting.has(service.id) or (news := news or len(tx.records) > before):

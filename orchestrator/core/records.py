@@ -509,6 +509,50 @@ class DrillEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class FindingOpened:
+    """A named person says what is to be improved after `about`, an incident, a run or a drill.
+
+    `owner`: id of the person who sees to it, by `due`, a date; `due_at`: the end of that day. `internal`: not for the
+    client's eyes.
+    """
+
+    at: float
+    finding: str
+    about: str
+    service: str
+    text: str
+    owner: str
+    due: str
+    due_at: float
+    who: str
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FindingClosed:
+    """A named person says that it is seen to, and how."""
+
+    at: float
+    finding: str
+    about: str
+    service: str
+    who: str
+    why: str
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NothingFound:
+    """A named person says that nothing is to be improved after `about`."""
+
+    at: float
+    about: str
+    service: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybookSeen:
     """What the playbook of this digest is made of differs on disk: it is not run. Without evidence: no more."""
 
@@ -609,6 +653,9 @@ Record = (
     | DrillBegan
     | DrillTurnedBack
     | DrillEnded
+    | FindingOpened
+    | FindingClosed
+    | NothingFound
     | PlaybookSeen
     | WindowOpened
     | WindowClosed

@@ -27,6 +27,9 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "well": r"-?[\d:.]+s?",
     "incident": r"i\d+",
     "drill": r"d\d+",
+    "finding": r"f\d+",
+    "about": r"[a-z]\d+",
+    "due": r"[\d-]+",
     "kind": r"functional|full-scale",
     "client": r"[^\s:,/]*",
     "lack": r"[a-z][a-z ]*",
@@ -92,6 +95,7 @@ class Sentence(_Spoken):
     DRILL_FAILED = "{service}: drill {drill} is over and did not show what it was to show: {kind}, {move}: {why}"
     DRILL_LEFT = "{service}: drill {drill} is over and something is not as it was before: {kind}, {move}: {why}"
     DRILL_LATE = "{service}: drill {drill} should be over and cannot go back: the service is {place}: {why}"
+    FINDING_OVERDUE = "{service}: finding {finding} of {about} was due on {due}: {text}"
     SEES_AGAIN = "{client}: no longer so: {lack}: {what}"
     CANNOT_SEE = "{client}: {lack}: {what}"
 

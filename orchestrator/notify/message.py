@@ -26,6 +26,7 @@ SEVERITY = {
     NoticeKind.CANNOT_ACT: "failure",
     NoticeKind.CANNOT_SEE: "warning",
     NoticeKind.SEES_AGAIN: "success",
+    NoticeKind.FINDING_OVERDUE: "warning",
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from orchestrator.core import records as r
-from orchestrator.core.events import OF_RUNS, TaskTime
+from orchestrator.core.events import OF_FINDINGS, OF_RUNS, TaskTime
 from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
@@ -338,7 +338,7 @@ class Stories(State):
         if run in self._runs:
             self._runs[run][0].words.append(x)
             return
-        for story in self._live():
+        for story in self._live() if x.kind not in OF_FINDINGS else ():
             if d.covers(x.subject, story.service):
                 story.words.append(x)
 

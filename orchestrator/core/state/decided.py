@@ -15,6 +15,7 @@ from orchestrator.core.events import StepKey, TaskTime
 from orchestrator.core.kinds import TRAITS, By, Reach, Traits
 from orchestrator.core.model import DrillKind, Json
 from orchestrator.core.reasons import Reason
+from orchestrator.core.state.finding import Findings
 
 EVERYTHING = "*"
 
@@ -319,6 +320,7 @@ class Decided:
     incidents: dict[str, Incident] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     drills: dict[str, Drill] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
     engaged: dict[str, str] = field(default_factory=dict)  # move id: the run that engaged it
     holds: dict[str, r.WordAccepted] = field(default_factory=dict)  # service id, client, or `*`
     maintenance: dict[str, float] = field(default_factory=dict)  # the same, or `subject#window`: ends at

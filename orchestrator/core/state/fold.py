@@ -13,7 +13,7 @@ from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.kinds import By
 from orchestrator.core.reasons import UNSEEN, Reason
-from orchestrator.core.state import drills, notices_due
+from orchestrator.core.state import drills, findings, notices_due
 from orchestrator.core.state.decided import (
     Decided,
     IllegalRecord,
@@ -376,6 +376,9 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.DrillBegan: drills.began,
     r.DrillTurnedBack: drills.turned_back,
     r.DrillEnded: drills.ended,
+    r.FindingOpened: findings.opened,
+    r.FindingClosed: findings.closed,
+    r.NothingFound: findings.nothing,
     r.RunEnded: _happens(RunEvent.END, _run_ended),
     r.RunApproved: _happens(RunEvent.APPROVE, _run_approved),
     r.AbortAsked: _abort_asked,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
-from orchestrator.core.events import OF_RUNS
+from orchestrator.core.events import OF_DRILLS, OF_FINDINGS, OF_RUNS
 from orchestrator.core.state.decided import EVERYTHING, covers
 
 OF_THE_WORKSPACE = ""
@@ -41,7 +41,8 @@ class Attribution:
                 return x.service
             case r.WordAccepted() | r.WordRefused():
                 of_run = x.run if isinstance(x, r.WordAccepted) and x.run else x.subject if x.kind in OF_RUNS else ""
-                return self.known(of_run) or self.known(x.subject) or x.subject
+                by_id = self.known(x.subject) if x.kind in (*OF_DRILLS, *OF_FINDINGS) else ""
+                return self.known(of_run) or by_id or x.subject
             case r.NoticeDue():
                 self.notices[x.notice] = self._told_of(x)
                 return self.notices[x.notice]
@@ -65,13 +66,11 @@ class Attribution:
                     return self.named[own]
         if isinstance(service, str):
             return service
-        for name in ("incident", "run", "about", "subject"):
-            value = getattr(x, name, None)
-            if found := self.known(value):
+        for name in ("incident", "run", "about"):
+            if found := self.known(getattr(x, name, None)):
                 return found
-            if name == "subject" and isinstance(value, str):
-                return value
-        return OF_THE_WORKSPACE
+        subject = getattr(x, "subject", None)
+        return subject if isinstance(subject, str) else OF_THE_WORKSPACE
 
     def _told_of(self, x: r.NoticeDue) -> str:
         for name in (x.details.get("incident"), x.notice.partition("/")[0], x.notice.partition(".")[0], x.subject):

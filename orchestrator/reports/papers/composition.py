@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from orchestrator.core import records as r
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
+from orchestrator.core.state.finding import Finding
 from orchestrator.reports import claims
 from orchestrator.reports.account import account
 from orchestrator.reports.papers import drill as drills
@@ -80,7 +81,7 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
     last = told[-1] if frame is None else told[0]  # of a drill, its run there is what is compared and proven
     parts = tuple(account(s, stories.clock, found.now, unwatched_s=found.unwatched_s) for s in told)
     pairs = list(zip(told, parts, strict=True))
-    findings, none = _findings(stories, source.id, found.now)
+    findings, none = _findings(found, stories, source)
     then, then_said = _last_time(stories, last, parts[told.index(last)], found.now)
     price, price_said = _price(last.of, parts)
     proven, until = _proven(last, parts[told.index(last)])
@@ -274,9 +275,25 @@ def _brought_back(story: Story, run: RunStory) -> bool:
     return episode.by is run or (episode.by is None and run is claims.telling(episode.runs))
 
 
-def _findings(stories: Stories, about: str, now: float) -> tuple[tuple[FindingLine, ...], str]:
-    """What is to be improved, and who says that there is nothing."""
-    return (), ""
+def _findings(found: Slice, stories: Stories, source: Source) -> tuple[tuple[FindingLine, ...], str]:
+    """What is to be improved, and who says that nothing is."""
+    about = {source.id, *(s.id for s in source.stories), *(x.started.run for s in source.stories for x in s.runs)}
+    known = [x for x in stories.decided.findings.known.values() if x.opened.about in about]
+    model = next((s.model for s in source.stories if s.model is not None), None)
+    speakers = model.speakers if model is not None else {}
+
+    def line(x: Finding) -> FindingLine:
+        opened, closed = x.opened, x.closed
+        owner = speakers[opened.owner].name if opened.owner in speakers else opened.owner
+        return FindingLine(
+            x.id, opened.about, opened.text, owner, opened.due, closed is None and found.now > opened.due_at,
+            closed.who if closed is not None else "", closed.why if closed is not None else "",
+        )  # fmt: skip
+
+    nothing = [x.who for name, x in stories.decided.findings.nothing.items() if name in about]
+    return tuple(line(x) for x in sorted(known, key=lambda x: (x.opened.at, x.id))), "" if known else "".join(
+        nothing[:1]
+    )
 
 
 def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:

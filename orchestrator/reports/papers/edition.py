@@ -124,8 +124,9 @@ class Mask:
             return {"details": {"incident": known} if isinstance(known, str) else {}}
         if isinstance(x, r.MayActRemoved) and x.reason is Reason.FENCED_BY_HAND:
             return {"evidence": f"{self.person(x.evidence.partition(' states that ')[0])} states that it cannot act"}
-        public = getattr(x, "internal", None) is False  # a finding that was opened for the client's eyes too
-        return {"text": getattr(x, "text", "")} if public else {}
+        if isinstance(x, r.FindingOpened):  # one that is internal does not come here
+            return {"text": x.text}
+        return {"why": x.why} if isinstance(x, r.FindingClosed) else {}
 
     # ---- parts of a model
 
