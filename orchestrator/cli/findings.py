@@ -20,7 +20,7 @@ from orchestrator.cli.speaker import Speaker
 
 if TYPE_CHECKING:
     from orchestrator.core.model import Json
-    from orchestrator.core.state.finding import Finding
+    from orchestrator.core.state.finding import KeptFinding
     from orchestrator.reports.text import Line
 
 NOBODY = Speaker()
@@ -120,7 +120,7 @@ def none(about: str, /, *, speaker: Speaker = NOBODY) -> int:
     return _say("no findings", about, speaker, {})
 
 
-def finding_lines(found: list[Finding], now: float) -> list[Line]:
+def finding_lines(found: list[KeptFinding], now: float) -> list[Line]:
     """One line each."""
     from orchestrator.reports.text import Part, line
 
@@ -144,12 +144,12 @@ def finding_lines(found: list[Finding], now: float) -> list[Line]:
     return lines
 
 
-def overdue(x: Finding, now: float) -> bool:
+def overdue(x: KeptFinding, now: float) -> bool:
     """Whether it is past its date and nobody has closed it."""
     return x.closed is None and now > x.opened.due_at
 
 
-def _closed(x: Finding) -> dict[str, object] | None:
+def _closed(x: KeptFinding) -> dict[str, object] | None:
     return asdict(x.closed) if x.closed is not None else None
 
 

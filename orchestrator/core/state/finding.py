@@ -11,7 +11,7 @@ from orchestrator.core import records as r
 
 
 @dataclass(slots=True)
-class Finding:
+class KeptFinding:
     """One of them. `told_at`: when its owner was last told that it is overdue."""
 
     opened: r.FindingOpened
@@ -29,11 +29,11 @@ class Finding:
 class Findings:
     """All of them, by id; `nothing`: after what nothing was found."""
 
-    known: dict[str, Finding] = field(default_factory=dict)
+    known: dict[str, KeptFinding] = field(default_factory=dict)
     nothing: dict[str, r.NothingFound] = field(default_factory=dict)
     count: int = 0
 
-    def open(self) -> list[Finding]:
+    def open(self) -> list[KeptFinding]:
         """Those that nobody has closed, the first that is due first."""
         found = [x for x in self.known.values() if x.closed is None]
         return sorted(found, key=lambda x: (x.opened.due_at, x.opened.at, x.id))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from orchestrator.core import records as r
 from orchestrator.core.state.decided import Decided, IllegalRecord
-from orchestrator.core.state.finding import Finding
+from orchestrator.core.state.finding import KeptFinding
 from orchestrator.core.state.retention import KEPT_RUNS, forget
 
 
@@ -16,7 +16,7 @@ def opened(d: Decided, x: r.FindingOpened) -> None:
     if x.finding in d.findings.known:
         raise IllegalRecord(f"finding {x.finding} was opened already")
     d.findings.count += 1
-    d.findings.known[x.finding] = Finding(x)
+    d.findings.known[x.finding] = KeptFinding(x)
     d.findings.nothing.pop(x.about, None)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from orchestrator.core import records as r
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.state.finding import Finding
+from orchestrator.core.state.finding import KeptFinding
 from orchestrator.reports import claims
 from orchestrator.reports.account import account
 from orchestrator.reports.papers import drill as drills
@@ -282,7 +282,7 @@ def _findings(found: Slice, stories: Stories, source: Source) -> tuple[tuple[Fin
     model = next((s.model for s in source.stories if s.model is not None), None)
     speakers = model.speakers if model is not None else {}
 
-    def line(x: Finding) -> FindingLine:
+    def line(x: KeptFinding) -> FindingLine:
         opened, closed = x.opened, x.closed
         owner = speakers[opened.owner].name if opened.owner in speakers else opened.owner
         return FindingLine(
