@@ -256,6 +256,7 @@ ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
     Reason.PLAN_CHANGED: _edited,
     Reason.NO_SUCH_SERVICE: _seen("bascule status", "see which services there are"),
     Reason.NO_SUCH_MOVE: _seen("bascule status {service}", "see its moves"),
+    Reason.NOTHING_OF_THAT_ID: _seen("bascule incidents", "see what there is"),
     Reason.NO_SUCH_RUN: _seen("bascule incidents", "see earlier runs"),
     Reason.ANOTHER_PLAN: _another_plan,
     Reason.NOT_WAITING: _not_waiting,

@@ -95,6 +95,7 @@ class NoticeKind(StrEnum):
     DRILL_ENDED = "drill ended"
     DRILL_AHEAD = "drill ahead"
     DRILL_MISSED = "drill missed"
+    FINDING_OVERDUE = "finding overdue"
 
 
 MUST_BE_HEARD = (

@@ -25,7 +25,7 @@ from orchestrator.core import records as r
 from orchestrator.core.awareness import doubts
 from orchestrator.core.cadence import Cadence, awaited
 from orchestrator.core.commands import Command, UseCadence
-from orchestrator.core.deciding import drilling, incident, scheduling, words
+from orchestrator.core.deciding import drilling, findings, incident, scheduling, words
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.detectors import Detectors, Heard
 from orchestrator.core.model import Model, Service
@@ -256,6 +256,8 @@ class Engine:
                 drilling.attend(tx, drill)
             for schedule in self.decided.schedules.values() if self.attends else ():
                 scheduling.attend(tx, schedule)
+            if self.attends:
+                findings.chase(tx)
             news = not only_verdicts(tx.records)
             for service in services:
                 if not resting.has(service.id) or (news := news or len(tx.records) > before):

@@ -125,12 +125,17 @@ class WordKind(StrEnum):
     CLEAR = "clear"
     DRILL = "drill"
     DRILL_CANCEL = "drill cancel"
+    FINDING = "finding"  # something is to be improved
+    FINDING_CLOSE = "finding close"
+    NO_FINDINGS = "no findings"
 
 
 OF_RUNS = (WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT)
 """Their subject is a run; that of all others but these a service, a client or everything."""
 OF_DRILLS = (WordKind.DRILL_CANCEL,)
 """Their subject is a drill."""
+OF_FINDINGS = (WordKind.FINDING, WordKind.FINDING_CLOSE, WordKind.NO_FINDINGS)
+"""Their subject is what a report is of, an incident, a run or a drill; or a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +163,7 @@ class WordSpoken:
     """Something a named person said. `subject`: service id, run id, client, or `*` for all.
 
     `options`: failover {move, fence: bool, override: [guard…]}; approve {fenced: place id}; maintenance {for_s}; drill
-    {move, kind, fence: bool, stays_s, within_s}.
+    {move, kind, fence: bool, stays_s, within_s}; finding {owner: person id, due: date, in_s, internal: bool}.
     `named`: the name was given with the word, and not taken from the account that it came from.
     """
 

@@ -422,6 +422,7 @@ class Reason(StrEnum):
     NO_SUCH_SERVICE = "no such service", Part.REFUSAL, "there is no service of this name"
     NO_SUCH_MOVE = "no such move", Part.REFUSAL, "the service's ladder and failback have no such move"
     NO_SUCH_DRILL = "no such drill", Part.REFUSAL, "there is no drill of this id"
+    NOTHING_OF_THAT_ID = "nothing of that id", Part.REFUSAL, "there is no incident, run, drill or finding of this id"
     NO_SUCH_RUN = "no such run", Part.REFUSAL, "there is no run of this id"
     ANOTHER_PLAN = "another plan", Part.REFUSAL, "the run of this id is not the one that was shown"
     NOT_WAITING = "not waiting for approval", Part.REFUSAL, "the run is not waiting for an approval"

@@ -1,4 +1,4 @@
-"""Records of drills: when one began, turned back, and ended. What it did in between are records of runs.
+"""Records of drills, of their schedules, and of what is found by them. What a drill did are records of runs.
 
 `records.py` brings all records together, and says what holds for each of them.
 """
@@ -121,6 +121,60 @@ class DrillMissed:
     evidence: str
 
 
+@dataclass(frozen=True, slots=True)
+class FindingOpened:
+    """A named person says what is to be improved after `about`, an incident, a run or a drill.
+
+    `owner`: id of the person who sees to it, by `due`, a date; `due_at`: the end of that day. `internal`: not for the
+    client's eyes.
+    """
+
+    at: float
+    finding: str
+    about: str
+    service: str
+    text: str
+    owner: str
+    due: str
+    due_at: float
+    who: str
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FindingClosed:
+    """A named person says that it is seen to, and how."""
+
+    at: float
+    finding: str
+    about: str
+    service: str
+    who: str
+    why: str
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NothingFound:
+    """A named person says that nothing is to be improved after `about`."""
+
+    at: float
+    about: str
+    service: str
+    who: str
+    why: str
+
+
 OfDrills = (
-    DrillBegan | DrillTurnedBack | DrillEnded | ScheduleInForce | DrillDrawn | DrillCameDue | DrillHeldUp | DrillMissed
+    DrillBegan
+    | DrillTurnedBack
+    | DrillEnded
+    | ScheduleInForce
+    | DrillDrawn
+    | DrillCameDue
+    | DrillHeldUp
+    | DrillMissed
+    | FindingOpened
+    | FindingClosed
+    | NothingFound
 )

@@ -32,6 +32,8 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "when": r"[\d:TZ-]+",
     "until": r"[\d:TZ-]+",
     "times": r"\d+",
+    "finding": r"f\d+",
+    "due": r"[\d-]+",
     "kind": r"functional|full-scale",
     "client": r"[^\s:,/]*",
     "lack": r"[a-z][a-z ]*",
@@ -100,6 +102,7 @@ class Sentence(_Spoken):
     DRILL_AHEAD = "{about}: a {kind} drill is ahead, due {when} ({schedule}): {what}"
     DRILL_MISSED = "{about}: the drill of {schedule} due {when} was missed: {why}"
     DRILLS_MISSED = "{about}: {times} drills of {schedule} due {when} to {until} were missed: {why}"
+    FINDING_OVERDUE = "{service}: finding {finding} of {about} was due on {due}: {text}"
     SEES_AGAIN = "{client}: no longer so: {lack}: {what}"
     CANNOT_SEE = "{client}: {lack}: {what}"
 

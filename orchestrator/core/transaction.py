@@ -166,15 +166,15 @@ class Transaction:
         *,
         say: str = "",
         details: Mapping[str, Json] | None = None,
+        to: tuple[str, ...] | None = None,
     ) -> None:
-        """Tell people, unless the same notice was due before."""
+        """Tell people (`to`; else the service's owners), unless the same notice was due before."""
         if notice in self.decided.told:
             return
         service = self.model.services.get(subject)
         client = service.client if service else subject.partition("/")[0]
-        due = NoticeDue(
-            self.now(), notice, kind, client, subject, text, say, service.owners if service else (), details or {}
-        )
+        people = to if to is not None else service.owners if service else ()
+        due = NoticeDue(self.now(), notice, kind, client, subject, text, say, people, details or {})
         self.record(due)
         self.command(tell_command(due, self.now()))
 

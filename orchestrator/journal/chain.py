@@ -16,7 +16,7 @@ from typing import cast
 from orchestrator.core.codec import CodecError, decode, decode_tagged, dumps, encode, encode_tagged, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import RECORDS, Record
-from orchestrator.journal.journal import Bind, Bound, ChainFault, Entry, Fault, Head, JournalUnreadable
+from orchestrator.journal.journal import Bind, Bound, ChainFault, Entry, Fault, Head, JournalUnreadable, Linked
 
 GENESIS = bytes(32)
 
@@ -146,7 +146,7 @@ def difference(head: Head, last: int, there: bytes | None, gap: Gap | None, *, n
     return None if there is not None and there.hex() == head.hash else f"entry {head.seq} is not the one that it was"
 
 
-def checked_entries(links: Iterable[Link], previous: bytes, after: int, gaps: Gaps = no_gaps) -> Iterator[Entry]:
+def checked(links: Iterable[Link], previous: bytes, after: int, gaps: Gaps = no_gaps) -> Iterator[Linked]:
     """The entries of these links, each checked. Raises JournalUnreadable at the first that does not fit."""
     for seq, body, digest in links:
         while seq != after + 1:
@@ -157,8 +157,13 @@ def checked_entries(links: Iterable[Link], previous: bytes, after: int, gaps: Ga
         entry = fitting(seq, body, digest, previous)
         if isinstance(entry, ChainFault):
             raise unreadable(entry)
-        yield entry
+        yield Linked(entry, previous, body, digest)
         after, previous = seq, digest
+
+
+def checked_entries(links: Iterable[Link], previous: bytes, after: int, gaps: Gaps = no_gaps) -> Iterator[Entry]:
+    """The same, of the entries alone."""
+    return (link.entry for link in checked(links, previous, after, gaps))
 
 
 def fitting(seq: int, body: bytes, digest: bytes, previous: bytes) -> Entry | ChainFault:

@@ -62,6 +62,16 @@ class Entry:
     binds: tuple[Bind, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """An entry as it is stored: its canonical bytes, the hash that it follows, its own."""
+
+    entry: Entry
+    before: bytes
+    body: bytes
+    hash: bytes
+
+
 class Fault(StrEnum):
     """What is wrong with a chain of entries."""
 
@@ -195,6 +205,10 @@ class Journal(Leases, Protocol):
 
     def story(self, after: int = 0) -> Iterator[Entry]:
         """The entries with a larger `seq` that tell of incidents and moves, and the latest one: see `slices.py`."""
+        ...
+
+    def told(self, after: int = 0) -> Iterator[Linked]:
+        """The entries of `story` as they are stored, with their hashes."""
         ...
 
     def checkpoint(self, seq: int, state: Json) -> None:

@@ -26,6 +26,7 @@ from orchestrator.journal.journal import (
     Head,
     JournalUnreadable,
     JournalUnwritable,
+    Linked,
     PassedOver,
     StaleEpoch,
     ignore,
@@ -143,10 +144,14 @@ class MemoryJournal:
 
     def story(self, after: int = 0) -> Iterator[Entry]:
         """The entries that tell of incidents and moves."""
+        return (link.entry for link in self.told(after))
+
+    def told(self, after: int = 0) -> Iterator[Linked]:
+        """The same entries as they are stored, with their hashes."""
         for first, last in slices.clipped(self._plan(), after):
             previous, start = self._start(first - 1)
             links = self._links[bisect_right(self._links, start, key=_seq) : bisect_right(self._links, last, key=_seq)]
-            yield from chain.checked_entries(links, previous, start, self._gap_over)
+            yield from chain.checked(links, previous, start, self._gap_over)
 
     def last_seq(self) -> int:
         """The number of the latest entry."""

@@ -27,6 +27,7 @@ from orchestrator.journal.journal import (
     Fault,
     Head,
     JournalUnreadable,
+    Linked,
     PassedOver,
     StaleEpoch,
     ignore,
@@ -162,9 +163,13 @@ class SqliteJournal:
 
     def story(self, after: int = 0) -> Iterator[Entry]:
         """The entries that tell of incidents and moves, each checked against the one before it."""
+        return (link.entry for link in self.told(after))
+
+    def told(self, after: int = 0) -> Iterator[Linked]:
+        """The same entries as they are stored, with their hashes."""
         for first, last in slices.clipped(self._plan(), after):
             previous, start = self._start(first - 1)
-            yield from chain.checked_entries(self._links(start, last), previous, start, self._gap_over)
+            yield from chain.checked(self._links(start, last), previous, start, self._gap_over)
 
     def last_seq(self) -> int:
         """The number of the latest entry."""

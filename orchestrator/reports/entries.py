@@ -72,3 +72,11 @@ class WallClock:
         if self._last is None:
             return 0.0
         return self._last[0] + max(0.0, wall - self._last[1])
+
+    def axis_of(self, wall: float) -> float:
+        """The axis at a time in the past, by the last entry that was not later; before the first one, its own."""
+        if not self._at:
+            return 0.0
+        index = max((n for n, known in enumerate(self._wall) if known <= wall), default=0)
+        until = self._at[index + 1] if index + 1 < len(self._at) else float("inf")
+        return min(max(self._at[0], self._at[index] + wall - self._wall[index]), until)

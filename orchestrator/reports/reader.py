@@ -14,7 +14,7 @@ from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Model
 from orchestrator.core.state.decided import Decided
-from orchestrator.journal.journal import PassedOver, ignore
+from orchestrator.journal.journal import Linked, PassedOver, ignore
 from orchestrator.journal.stores import read_journal
 from orchestrator.reports.story import ModelOf, State, Stories
 
@@ -72,6 +72,14 @@ class Reader(Generic[StateT]):
             except CodecError:
                 continue  # of another version
         return {name: row for name, row in found.items() if name in model.checks}
+
+    def told(self) -> Iterator[Linked]:
+        """The entries that tell of incidents and moves, as they are stored, from the first on."""
+        return self._journal.told() if self._journal else iter(())
+
+    def head(self) -> str:
+        """The chain's end, `NUMBER:HASH`."""
+        return str(self._journal.head()) if self._journal else ""
 
     def close(self) -> None:
         """Let go of the journal."""

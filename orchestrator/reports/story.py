@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from orchestrator.core import records as r
-from orchestrator.core.events import OF_RUNS, TaskTime
+from orchestrator.core.events import OF_FINDINGS, OF_RUNS, TaskTime
 from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
 from orchestrator.core.state import decided as d
@@ -337,7 +337,7 @@ class Stories(State):
         if run in self._runs:
             self._runs[run][0].words.append(x)
             return
-        for story in self._live():
+        for story in self._live() if x.kind not in OF_FINDINGS else ():
             if d.covers(x.subject, story.service):
                 story.words.append(x)
 
@@ -366,21 +366,26 @@ def _human_done(run: RunStory, at: float) -> None:
 
 
 def _relevant(story: Story) -> frozenset[str]:
-    """Checks that this story may tell of: the service's own, its moves' and its fences'."""
-    service = story.of
-    if service is None or story.model is None:
+    """Checks that this story may tell of."""
+    if story.of is None or story.model is None:
         return frozenset()
+    return relevant_checks(story.model, story.of)
+
+
+def relevant_checks(model: Model, service: Service) -> frozenset[str]:
+    """A service's own checks, its moves' and its places' fences'."""
     names = set(service.healthy_when.checks())
     for tier in (*(t.move for t in service.ladder), *service.failback):
-        move = story.model.moves.get(tier)
+        move = model.moves.get(tier)
         if move is None:
             continue
-        for condition in (move.viable_when, move.verify, move.done_when):
+        rehearsal = (move.rehearse.apart_when, move.rehearse.verify) if move.rehearse is not None else ()
+        for condition in (move.viable_when, move.verify, move.done_when, *rehearsal):
             if condition is not None:
                 names.update(condition.checks())
         if move.data_age:
             names.add(move.data_age)
-    for place in story.model.places.values():
+    for place in model.places.values():
         if place.fence and place.client == service.client:
             names.update(place.fence.proven_when.checks())
         if place.isolate and place.isolate.proven_when and place.client == service.client:

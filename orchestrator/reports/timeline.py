@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import TRAITS
@@ -33,6 +34,35 @@ CLASSES = {
 STEP_CLASS = {kind.value: CLASSES[row.phase.value] for kind, row in TRAITS.items()}
 
 
+class Speech(Protocol):
+    """How the picture speaks."""
+
+    def text(self, english: str) -> str:
+        """One of our own words."""
+
+    def duration(self, seconds: float | None) -> str:
+        """How long."""
+
+    def offset(self, seconds: float | None) -> str:
+        """How long after the beginning."""
+
+
+class Plain:
+    """As a terminal has it."""
+
+    def text(self, english: str) -> str:
+        """The word itself."""
+        return english
+
+    def duration(self, seconds: float | None) -> str:
+        """`8.5s`."""
+        return precise(seconds or 0.0)
+
+    def offset(self, seconds: float | None) -> str:
+        """`+0:41.2`."""
+        return offset(seconds)
+
+
 class Axis:
     """Seconds to horizontal places."""
 
@@ -54,44 +84,46 @@ class Axis:
         return [step * n for n in range(first, math.floor(self.end_s / step) + 1)]
 
 
-def timeline(a: Account, ident: str) -> str:
-    """The `<svg>` element; `ident` makes its ids unique in a page."""
+def timeline(a: Account, ident: str, speech: Speech | None = None, *, outages: bool = False) -> str:
+    """The `<svg>` element; `ident` makes its ids unique in a page. `outages`: with the time without service."""
+    say = speech if speech is not None else Plain()
     start, end = a.extent
     axis = Axis(start, max(end, start + 1.0))
     rows: list[str] = []
     y = 30.0
-    y = _phases(rows, a, axis, y)
-    y = _steps(rows, a, axis, y)
-    y = _meter(rows, a, axis, y)
-    y = _dots(rows, "checks", a.checks, axis, y, "check")
-    y = _dots(rows, "decisions", (*a.decisions, *_tier_moments(a)), axis, y, "decision")
-    y = _dots(rows, "words", a.words, axis, y, "word")
-    y = _dots(rows, "told", a.notices, axis, y, "notice")
+    y = _phases(rows, a, axis, y, say)
+    y = _outages(rows, a, axis, y, say) if outages else y
+    y = _steps(rows, a, axis, y, say)
+    y = _meter(rows, a, axis, y, say)
+    y = _dots(rows, "checks", a.checks, axis, y, "check", say)
+    y = _dots(rows, "decisions", (*a.decisions, *_tier_moments(a)), axis, y, "decision", say)
+    y = _dots(rows, "words", a.words, axis, y, "word", say)
+    y = _dots(rows, "told", a.notices, axis, y, "notice", say)
     height = y + 8
-    about = _about(a)
+    about = _about(a, say)
     return "".join(
         [
             f'<svg viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" class="timeline"',
             f' aria-labelledby="{ident}-t {ident}-d">',
-            f'<title id="{ident}-t">Timeline of {as_html(a.title or a.id)}</title>',
+            f'<title id="{ident}-t">{as_html(say.text("Timeline of"))} {as_html(a.title or a.id)}</title>',
             f'<desc id="{ident}-d">{as_html(about)}</desc>',
-            *_grid(axis, height, a),
+            *_grid(axis, height, a, say),
             *rows,
             "</svg>",
         ]
     )
 
 
-def _about(a: Account) -> str:
-    phases = ", ".join(f"{p.phase} {precise(p.seconds)}" for p in a.phases)
-    return f"{a.service}: {phases}. State: {a.state}."
+def _about(a: Account, say: Speech) -> str:
+    phases = ", ".join(f"{say.text(p.phase)} {say.duration(p.seconds)}" for p in a.phases)
+    return f"{a.service}: {phases}. {say.text('State')}: {say.text(a.state)}."
 
 
-def _grid(axis: Axis, height: float, a: Account) -> list[str]:
+def _grid(axis: Axis, height: float, a: Account, say: Speech) -> list[str]:
     found = []
     for tick in axis.ticks():
         x = axis.x(tick)
-        label = "0" if tick == 0 else show_duration(tick) if abs(tick) >= 60 else f"{tick:g}s"
+        label = "0" if tick == 0 else show_duration(tick) if abs(tick) >= 60 else say.duration(tick).replace(".0s", "s")
         found.append(f'<line x1="{x:.1f}" y1="22" x2="{x:.1f}" y2="{height:.1f}" class="grid"/>')
         found.append(f'<text x="{x:.1f}" y="15" class="tick">{label}</text>')
     if a.rto_at_s is not None and axis.start_s <= a.rto_at_s <= axis.end_s and not a.planned:
@@ -125,8 +157,8 @@ def _bar(axis: Axis, y: float, from_s: float, to_s: float, kind: str, label: str
     return found + "</g>"
 
 
-def _phases(rows: list[str], a: Account, axis: Axis, y: float) -> float:
-    rows.append(_label("phases", y))
+def _phases(rows: list[str], a: Account, axis: Axis, y: float, say: Speech) -> float:
+    rows.append(_label(say.text("phases"), y))
     merged: list[tuple[str, float, float]] = []
     for s in a.stretches:
         if merged and merged[-1][0] == s.phase and abs(merged[-1][2] - s.from_s) < 1e-6:
@@ -134,37 +166,49 @@ def _phases(rows: list[str], a: Account, axis: Axis, y: float) -> float:
         else:
             merged.append((s.phase, s.from_s, s.to_s))
     for phase, from_s, to_s in merged:
-        took = precise(to_s - from_s)
-        full, short = f"{phase} {took}", phase
+        took, name = say.duration(to_s - from_s), say.text(phase)
+        full, short = f"{name} {took}", name
         room = axis.x(to_s) - axis.x(from_s) - 8
         label = full if len(full) * CHAR <= room else short if len(short) * CHAR <= room else ""
-        title = f"{phase}: {took}, from {offset(from_s)} to {offset(to_s)}"
+        title = f"{name}: {took}, {say.offset(from_s)} – {say.offset(to_s)}"
         rows.append(_bar(axis, y, from_s, to_s, CLASSES.get(phase, "decide"), label, title))
     return y + ROW + 6
 
 
-def _steps(rows: list[str], a: Account, axis: Axis, y: float) -> float:
+def _outages(rows: list[str], a: Account, axis: Axis, y: float, say: Speech) -> float:
+    """When users were without the service, by its checks."""
+    if not a.outages:
+        return y
+    rows.append(_label(say.text("without service"), y))
+    for x in a.outages:
+        label = say.duration(x.seconds)
+        title = f"{say.text('without service')}: {label}"
+        rows.append(_bar(axis, y, x.from_s, x.to_s if x.to_s is not None else axis.end_s, "outage", label, title))
+    return y + ROW + 6
+
+
+def _steps(rows: list[str], a: Account, axis: Axis, y: float, say: Speech) -> float:
     for s in a.steps:
         if s.state == "skipped" or s.from_s is None:
             continue  # it never began
         end = s.to_s if s.to_s is not None else axis.end_s
-        took = precise(s.took_s or 0.0)
+        took = say.duration(s.took_s or 0.0)
         kind = STEP_CLASS.get(s.kind, "execute") + (" failed" if s.state == "failed" else "")
-        label = f"{took} failed" if s.state == "failed" else took
+        label = f"{took} {say.text('failed')}" if s.state == "failed" else took
         rows.append(_label(_short_step(s), y))
         rows.append(_bar(axis, y, s.from_s, end, kind, label, f"{s.step} {took}: {s.reason} {s.evidence}".strip()))
         y += ROW
-        y = _tasks(rows, s, axis, y)
+        y = _tasks(rows, s, axis, y, say)
     return y + 6 if a.steps else y
 
 
-def _tasks(rows: list[str], s: StepLine, axis: Axis, y: float) -> float:
+def _tasks(rows: list[str], s: StepLine, axis: Axis, y: float, say: Speech) -> float:
     """Tasks of a step as thin bars below it: the ones that took time, no more than eight."""
     least_s = max(0.1, (axis.end_s - axis.start_s) * 0.005)
     shown = sorted((t for t in s.tasks if t.took_s >= least_s), key=lambda t: -t.took_s)[:8]
     for t in sorted(shown, key=lambda t: t.from_s):
         x, width = axis.x(t.from_s), max(1.5, axis.x(t.from_s + t.took_s) - axis.x(t.from_s))
-        text = f"{t.host}: {t.name} {precise(t.took_s)}"
+        text = f"{t.host}: {t.name} {say.duration(t.took_s)}"
         kind = "failed" if t.status in ("failed", "unreachable") else ""
         size = len(text) * CHAR * 0.86
         at, anchor = (x + width + 4, "") if x + width + size < WIDTH else (x - 4, " end")
@@ -177,19 +221,19 @@ def _tasks(rows: list[str], s: StepLine, axis: Axis, y: float) -> float:
     return y
 
 
-def _meter(rows: list[str], a: Account, axis: Axis, y: float) -> float:
+def _meter(rows: list[str], a: Account, axis: Axis, y: float, say: Speech) -> float:
     m = a.meter
     if m is None or m.outage_s is None:
         return y
-    rows.append(_label("end user", y))
+    rows.append(_label(say.text("end user"), y))
     from_s = m.outage_from_s if m.outage_from_s is not None else 0.0
     to_s = m.outage_to_s if m.outage_to_s is not None else from_s + m.outage_s
-    label = f"no successful transaction for {precise(m.outage_s)}"
+    label = f"no successful transaction for {say.duration(m.outage_s)}"
     rows.append(_bar(axis, y, from_s, to_s, "outage", label, f"{label}, measured by the end user's meter ({m.meter})"))
     return y + ROW + 6
 
 
-def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: float, kind: str) -> float:
+def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: float, kind: str, say: Speech) -> float:
     """Instants; where several lie close together their labels take further rows.
 
     What was said long after the end stands in the tables, not here: it would squeeze the rest.
@@ -197,7 +241,7 @@ def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: 
     moments = [m for m in moments if axis.start_s <= m.at_s <= axis.end_s]
     if not moments:
         return y
-    rows.append(_label(lane, y))
+    rows.append(_label(say.text(lane), y))
     free: list[float] = []  # the first free place of each row
     for m in sorted(moments, key=lambda m: m.at_s):
         x = axis.x(m.at_s)
@@ -211,7 +255,7 @@ def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: 
         else:
             free[row] = ends
         top = y + row * 16
-        title = f"{offset(m.at_s)} {m.who} {m.what} {m.reason} {m.evidence}"
+        title = f"{say.offset(m.at_s)} {m.who} {m.what} {m.reason} {m.evidence}"
         mark = f"dot {kind} {as_html(m.kind.replace(' ', '-'))}"
         place = f'x="{x - 8:.1f}" class="task-label end"' if left else f'x="{x + 8:.1f}" class="task-label"'
         rows.append(

@@ -385,6 +385,7 @@ _JUDGES: dict[Sentence, Callable[[SpokenTruth, Slots, r.NoticeDue, Model], str]]
     Sentence.LEFT_FAILED: SpokenTruth._left_failed,
     Sentence.CANNOT_GO_ON: SpokenTruth._stuck,
     Sentence.APPROVAL: SpokenTruth._asks,
+    Sentence.FINDING_OVERDUE: lambda *_told: "nobody finds anything in a simulation",
     Sentence.CANNOT_SEE: SpokenTruth._lacks,
     Sentence.SEES_AGAIN: SpokenTruth._lacks_no_more,
 }

@@ -95,20 +95,80 @@ def test_an_unknown_incident_is_a_wrong_call(kept: Kept, bascule: Bascule, capsy
     assert "i3, i2, i1" in told
 
 
-def test_a_report_as_page_and_data(
+def test_a_report_as_text_with_the_end_users_meter(
     kept: Kept, workspace: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Several in one; the end user's meter beside."""
+    """Several in one; a meter's file is no record, so it is in no file."""
     kept.keep(acts())
-    meter = workspace / "meter.json"
+    meter, page = workspace / "meter.json", workspace / "out.html"
     meter.write_text(json.dumps({"i2": {"outage_s": 12.9, "lost": 3, "acknowledged": 900}}))
-    page, data = workspace / "out.html", workspace / "out.json"
-    assert bascule("report", "i1", "i2", "--html", str(page), "--json", str(data), "--meter", str(meter)) == 0
-    assert "transactions lost: 3 of 900 acknowledged" in page.read_text()
-    assert [x["id"] for x in json.loads(data.read_text())] == ["i1", "i2"]
-    assert bascule("report", "i1", "--json", "-") == 0
-    capsys.readouterr()
+    assert bascule("report", "i1", "i2", "--meter", str(meter)) == 0
+    assert "transactions lost: 3 of 900 acknowledged" in capsys.readouterr().out
+    assert bascule("report", "i2", "--html", str(page), "--meter", str(meter)) == 2
+    assert "a meter's file is no record" in capsys.readouterr().err
+    assert bascule("report", "i1", "i2", "--html", str(page)) == 2
+    assert "a file holds one report" in capsys.readouterr().err
+    assert not page.exists()
+
+
+def test_a_report_on_paper_proves_itself_without_the_workspace(
+    kept: Kept, workspace: Path, tmp_path: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As its own file and as a page, for provider and client; with one figure changed it is refused, and named."""
+    kept.keep(acts())
+    for edition in ("provider", "client"):
+        page, data = tmp_path / f"{edition}.html", tmp_path / f"{edition}.json"
+        assert bascule("report", "i2", "--html", str(page), "--json", str(data), "--for", edition) == 0
+        for file in (page, data):
+            assert bascule("report", "verify", str(file), "--workspace", str(workspace)) == 0, capsys.readouterr().out
+            told = capsys.readouterr().out
+            assert "values worked out again" in told
+            assert "each entry is the one that the journal has" in told
+        forged = json.loads(data.read_text())
+        forged["report"]["objectives"][0]["actual"]["seconds"] = 11.0
+        data.write_text(json.dumps(forged))
+        assert bascule("report", "verify", str(data)) == 1
+        told = capsys.readouterr().out
+        assert "refused" in told
+        assert "report.objectives[0].actual.seconds: the file says 11.0" in told
+    assert bascule("report", "verify", str(meter_free(tmp_path))) == 1
+    assert "it is no report" in capsys.readouterr().out
     assert sorted(x.name for x in workspace.iterdir() if x.name.startswith(".")) == [".bascule"]
+
+
+def meter_free(directory: Path) -> Path:
+    """A file that is JSON, and no report."""
+    path = directory / "other.json"
+    path.write_text("{}")
+    return path
+
+
+def test_a_clients_period(kept: Kept, tmp_path: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its days; a day that is none, and a client that is none, are wrong calls."""
+    kept.keep(acts())
+    data = tmp_path / "acme.json"
+    days = ("--from", "2026-11-01", "--to", "2026-11-30")
+    assert bascule("report", "acme", *days, "--json", str(data)) == 0
+    told = json.loads(data.read_text())["report"]
+    assert [x["id"] for x in told["inside"]] == ["i1", "i2", "i3"]
+    erp = next(x for x in told["totals"] if x["service"] == "acme/erp")
+    assert (erp["incidents"], erp["met"]) == (3, sum(x["met"] for x in told["totals"]))
+    assert erp["down_s"] == sum(o["seconds"] for x in told["inside"] for a in x["parts"] for o in a["outages"])
+    assert bascule("report", "verify", str(data)) == 0
+    assert bascule("report", "acme", "--from", "2026-12-01", "--to", "2026-12-31", "--markdown", "-") == 0
+    assert "nothing happened in this time" in capsys.readouterr().out
+    assert bascule("report", "acme", "--from", "yesterday", "--to", "2026-12-31") == 2
+    assert "--from yesterday is no day" in capsys.readouterr().err
+    assert bascule("report", "nobody", *days) == 2
+    assert "there is no client nobody" in capsys.readouterr().err
+    assert bascule("report", "acme") == 2
+    assert "from when to when?" in capsys.readouterr().err
+
+
+def test_the_schema_is_printed(bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is published."""
+    assert bascule("report", "--schema") == 0
+    assert json.loads(capsys.readouterr().out)["$schema"].startswith("http://json-schema.org/draft-07")
 
 
 def test_a_report_that_cannot_be_written_says_where(

@@ -238,6 +238,7 @@ STORIES = [
     Story(Reason.IN_INCIDENT, failed, B, "acme/erp"),
     Story(Reason.IN_INCIDENT, relapsed, B, "acme/hq-internet"),
     Story(Reason.NO_TIER_LEFT, edited(), F, "acme/erp"),
+    Story(Reason.NOTHING_OF_THAT_ID, lab, WordKind.NO_FINDINGS, "i9"),
     Story(Reason.NO_SUCH_RUN, lab, A, "r9"),
     Story(Reason.NO_SUCH_RUN, lab, J, "r9"),
     Story(Reason.NO_SUCH_RUN, lab, X, "r9"),

@@ -207,6 +207,7 @@ def test_every_sentence_is_read_back_as_itself(sentence: Sentence) -> None:
         "more": " (mode observe)", "why": "playbook failed: execute: a task failed: it said {x}", "well": "15:00",
         "who": "Ann Example", "evidence": "acme/erp: HTTP 200",
         "client": "acme", "lack": "blind", "what": "vantage local", "means": "nothing is known", "for": "2:00",
+        "finding": "f1", "about": "i1", "due": "2026-12-31", "text": "it was slow",
         "drill": "d1", "kind": "full-scale", "by": ", asked by Ann",
     }  # fmt: skip
     found = heard(sentence.say(**slots))

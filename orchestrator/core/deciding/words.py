@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import Answered
-from orchestrator.core.deciding import drill_words
+from orchestrator.core.deciding import drill_words, findings
 from orchestrator.core.deciding.incident import is_braked
 from orchestrator.core.deciding.replies import Consent, Refusal, no_such_service
 from orchestrator.core.durations import show_duration
@@ -364,4 +364,7 @@ _HEARD: dict[WordKind, Callable[[Transaction, WordSpoken], Refusal | Consent]] =
     WordKind.CLEAR: _standing,
     WordKind.DRILL: drill_words.begin,
     WordKind.DRILL_CANCEL: drill_words.cancel,
+    WordKind.FINDING: findings.open_,
+    WordKind.FINDING_CLOSE: findings.close,
+    WordKind.NO_FINDINGS: findings.nothing,
 }

@@ -23,10 +23,10 @@ from __future__ import annotations
 
 import difflib
 
-from orchestrator.core.events import OF_DRILLS, OF_RUNS, WordKind, WordSpoken
+from orchestrator.core.events import OF_DRILLS, OF_FINDINGS, OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import Speaker
 from orchestrator.core.reasons import Reason
-from orchestrator.core.state.decided import EVERYTHING
+from orchestrator.core.state.decided import EVERYTHING, Decided
 from orchestrator.core.transaction import Transaction
 
 DECIDES = (
@@ -95,10 +95,24 @@ def _clients(tx: Transaction, word: WordSpoken) -> list[str]:
     run = tx.decided.runs.get(word.subject) if word.kind in OF_RUNS else None
     drill = tx.decided.drills.get(word.subject) if word.kind in OF_DRILLS else None
     subject = run.started.service if run is not None else drill.began.service if drill is not None else word.subject
+    if word.kind in OF_FINDINGS:
+        finding = tx.decided.findings.known.get(word.subject) if word.kind is WordKind.FINDING_CLOSE else None
+        about = finding.opened.service if finding is not None else service_about(tx.decided, word.subject)
+        subject = about if about is not None else ""
     known = sorted({s.client for s in tx.model.services.values()})
     if subject == EVERYTHING:
         return known
     return [client for client in known if client == subject.partition("/")[0]]
+
+
+def service_about(decided: Decided, name: str) -> str | None:
+    """The service of this incident, run or drill; None: there is none of this id."""
+    if (incident := decided.incidents.get(name)) is not None:
+        return incident.service
+    if (run := decided.runs.get(name)) is not None:
+        return run.started.service
+    drill = decided.drills.get(name)
+    return drill.began.service if drill is not None else None
 
 
 def _declared(tx: Transaction, client: str) -> list[Speaker]:

@@ -18,6 +18,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.state.drills_decided import Drill as Drill
 from orchestrator.core.state.drills_decided import DueDrill as DueDrill
 from orchestrator.core.state.drills_decided import ScheduleState as ScheduleState
+from orchestrator.core.state.finding import Findings
 
 EVERYTHING = "*"
 
@@ -309,6 +310,7 @@ class Decided:
     runs: dict[str, Run] = field(default_factory=dict)
     drills: dict[str, Drill] = field(default_factory=dict)
     schedules: dict[str, ScheduleState] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
     engaged: dict[str, str] = field(default_factory=dict)  # move id: the run that engaged it
     holds: dict[str, r.WordAccepted] = field(default_factory=dict)  # service id, client, or `*`
     maintenance: dict[str, float] = field(default_factory=dict)  # the same, or `subject#window`: ends at

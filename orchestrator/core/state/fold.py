@@ -13,7 +13,7 @@ from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
-from orchestrator.core.state import drills, notices_due, scheduled
+from orchestrator.core.state import drills, findings, notices_due, scheduled
 from orchestrator.core.state.decided import (
     Decided,
     IllegalRecord,
@@ -39,10 +39,7 @@ def fold(records: Iterable[r.Record]) -> Decided:
 
 
 def apply(decided: Decided, record: r.Record) -> None:
-    """Change the state by one record.
-
-    Raises IllegalRecord when the record cannot follow what came before.
-    """
+    """Change the state by one record. Raises IllegalRecord when it cannot follow what came before."""
     _APPLY[type(record)](decided, record)
 
 
@@ -378,6 +375,9 @@ _APPLY: dict[type, Callable[[Decided, Any], None]] = {
     r.DrillCameDue: scheduled.came_due,
     r.DrillHeldUp: scheduled.held_up,
     r.DrillMissed: scheduled.missed,
+    r.FindingOpened: findings.opened,
+    r.FindingClosed: findings.closed,
+    r.NothingFound: findings.nothing,
     r.RunEnded: _happens(RunEvent.END, _run_ended),
     r.RunApproved: _happens(RunEvent.APPROVE, _run_approved),
     r.AbortAsked: _abort_asked,

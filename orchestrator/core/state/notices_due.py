@@ -8,6 +8,7 @@ from __future__ import annotations
 from orchestrator.core import records as r
 from orchestrator.core.commands import MUST_BE_HEARD, NoticeKind
 from orchestrator.core.events import NOT_BY
+from orchestrator.core.state import findings
 from orchestrator.core.state.decided import Decided, IllegalRecord, Lacking, Notice, Unheard
 from orchestrator.core.state.retention import KEPT_RUNS, forget
 
@@ -21,6 +22,8 @@ def notice_due(d: Decided, x: r.NoticeDue) -> None:
     forget(d.told, lambda at: at, 50 * KEPT_RUNS)
     if x.kind in (NoticeKind.CANNOT_SEE, NoticeKind.SEES_AGAIN):
         _lacks_told(d, x)
+    elif x.kind is NoticeKind.FINDING_OVERDUE:
+        findings.overdue(d, x)
 
 
 def notice_settled(d: Decided, x: r.NoticeSettled) -> None:

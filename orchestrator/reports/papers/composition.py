@@ -1,0 +1,319 @@
+"""A report from a slice of the journal: the one place where its parts are put together.
+
+The one rule it keeps: it is a function of the slice and of nothing else. So whoever has the slice gets the same report,
+years later and elsewhere, and whoever changed a figure is found out.
+
+A drill is one more source (`sources`): the accounts of its runs, out and back, are the report's parts, and what its own
+records say (`drill.py`) stands beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.core import records as r
+from orchestrator.core.model import Service
+from orchestrator.core.reasons import Reason
+from orchestrator.core.state.finding import KeptFinding
+from orchestrator.reports import claims
+from orchestrator.reports.account import account
+from orchestrator.reports.papers import drill as drills
+from orchestrator.reports.papers import lessons
+from orchestrator.reports.papers.excerpt import Slice, like_before
+from orchestrator.reports.papers.period import totals
+from orchestrator.reports.papers.shape import (
+    Done,
+    FindingLine,
+    ObjectiveLine,
+    Participant,
+    Price,
+    Report,
+    ReportKind,
+    Said,
+    Scope,
+    StepDone,
+    Then,
+)
+from orchestrator.reports.proofs import basis
+from orchestrator.reports.shape import Account
+from orchestrator.reports.story import RunStory, Stories, Story
+
+
+def compose(found: Slice) -> Report:
+    """The report that the slice tells. Raises LookupError where it does not tell of its own subject."""
+    stories, subject = found.stories(), found.subject
+    told = [stories.stories[x] for x in subject.stories if x in stories.stories]
+    if subject.kind is ReportKind.PERIOD:
+        return _period(found, stories, told)
+    if not told:
+        raise LookupError(f"the slice tells nothing of {subject.id}")
+    return _report(found, stories, next(sources(told, found.frames())))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one report tells: an incident, a planned move, or a drill with its run out and its run back."""
+
+    kind: ReportKind
+    id: str
+    stories: tuple[Story, ...]
+    drill: drills.Frame | None = None
+
+
+def sources(told: Sequence[Story], frames: Mapping[str, drills.Frame]) -> Iterator[Source]:
+    """The things that happened, each a source; all runs of a drill are one."""
+    of_drills: dict[str, list[Story]] = {}
+    for story in told:
+        name = "" if story.episodes else story.runs[0].started.drill
+        if name in frames:
+            of_drills.setdefault(name, []).append(story)
+    for story in told:
+        name = "" if story.episodes else story.runs[0].started.drill
+        if name not in of_drills:
+            yield Source(ReportKind.INCIDENT if story.episodes else ReportKind.PLANNED_MOVE, story.id, (story,))
+        elif story is of_drills[name][0]:
+            yield Source(ReportKind.DRILL, name, tuple(of_drills[name]), frames[name])
+
+
+def _report(found: Slice, stories: Stories, source: Source) -> Report:
+    told, wall, frame = source.stories, stories.clock.wall, source.drill
+    last = told[-1] if frame is None else told[0]  # of a drill, its run there is what is compared and proven
+    parts = tuple(account(s, stories.clock, found.now, unwatched_s=found.unwatched_s) for s in told)
+    pairs = list(zip(told, parts, strict=True))
+    findings, none = _findings(found, stories, source)
+    then, then_said = _last_time(stories, last, parts[told.index(last)], found.now)
+    price, price_said = _price(last.of, parts)
+    proven, until = _proven(last, parts[told.index(last)])
+    began, ended = _extent(source)
+    scope = Scope(
+        found.subject.client, tuple(dict.fromkeys(s.service for s in told)), _places(parts),
+        tuple(dict.fromkeys(x.started.move for s in told for x in s.runs)),
+        wall(began), wall(ended) if ended is not None else None, last.configuration,
+    )  # fmt: skip
+    people = [p for s in told for p in lessons.participants(s, wall)]
+    made = Report(
+        kind=source.kind, id=source.id, edition=found.edition, draft=False, empty=(), scope=scope,
+        scenario=tuple(x for s in told for x in _scenario(s)),
+        participants=_in_order(people),
+        objectives=tuple(x for a in parts for x in _objectives(a, last.of)),
+        parts=parts,
+        steps=tuple(x for s, a in pairs for x in _steps(s, a)),
+        worked=tuple(x for s, a in pairs for x in lessons.worked(s, a)),
+        failed=tuple(x for s, a in pairs for x in lessons.failed(s, a)),
+        last=then, last_said=then_said, cost=price, cost_said=price_said,
+        findings=findings, no_findings=none, proven=proven, until=until,
+    )  # fmt: skip
+    if frame is not None:
+        made = _framed(made, frame, told, stories)
+    return _judged(made, ran=any(s.runs for s in told))
+
+
+def _extent(source: Source) -> tuple[float, float | None]:
+    """From when to when; None: it goes on."""
+    if source.drill is not None:
+        return source.drill.began.at, source.drill.ended.at if source.drill.ended is not None else None
+    ends = [s.ended_at for s in source.stories]
+    known = [e for e in ends if e is not None]
+    return source.stories[0].began_at, max(known) if len(known) == len(ends) else None
+
+
+def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: Stories) -> Report:
+    """With what its own records say of a drill."""
+    wall = stories.clock.wall
+    model = told[0].model
+
+    def name_of(person: str) -> str:
+        return model.speakers[person].name if model is not None and person in model.speakers else person
+
+    people = (*(p for p in made.participants if p.name != "bascule"), *drills.participants(frame, name_of, wall))
+    own = tuple(drills.proven(frame, told))
+    until = made.until
+    if own:
+        showed = frame.ended is not None and frame.ended.ok
+        until = tuple(sorted(basis(model, frame.began.service, frame.began.move))) if showed else ()
+    return replace(
+        made,
+        scenario=tuple(drills.scenario(frame)),
+        participants=_in_order(people),
+        objectives=(*made.objectives, *drills.objectives(frame, told)),
+        worked=(*drills.worked(frame, told), *made.worked),
+        failed=(*drills.failed(frame, told, stories), *made.failed),
+        proven=own or made.proven,
+        until=until,
+    )
+
+
+def _judged(made: Report, *, ran: bool) -> Report:
+    """With the parts that must not be empty, and are."""
+    filled = {
+        "scenario": made.scenario,
+        "participants": made.participants,
+        "end": made.scope.to_wall is not None,
+        "objectives": made.objectives,
+        "steps": made.steps or not ran,
+        "what worked, what did not": made.worked or made.failed,
+        "findings": made.findings or made.no_findings,
+    }
+    empty = tuple(name for name, value in filled.items() if not value)
+    return replace(made, draft=bool(empty), empty=empty)
+
+
+def _in_order(found: Iterable[Participant]) -> tuple[Participant, ...]:
+    return tuple(sorted(found, key=lambda p: p.at_wall))
+
+
+def _places(parts: Sequence[Account]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(p for a in parts for p in (a.from_place, a.to_place) if p is not None))
+
+
+def _scenario(story: Story) -> Iterator[Said]:
+    for episode in story.episodes:
+        slots: dict[str, str | float] = {"service": story.service, "place": episode.opened.place or ""}
+        at = "{service} was down at {place}: {evidence}" if episode.opened.place else "{service} was down: {evidence}"
+        bare = "{service} was down at {place}" if episode.opened.place else "{service} was down"
+        slots |= {"evidence": episode.opened.evidence} if episode.opened.evidence else {}
+        yield Said(at if episode.opened.evidence else bare, slots)
+    if story.episodes:
+        return
+    started = story.runs[0].started
+    slots = {"service": story.service, "move": started.move, "who": started.who, "why": started.why}
+    if started.why:
+        yield Said("{service} was to be moved by {move}; {who} asked for it: {why}", slots)
+    elif started.who:
+        yield Said("{service} was to be moved by {move}; {who} asked for it", slots)
+    else:
+        yield Said("{service} was to go back by {move}, automatically", slots)
+
+
+def _objectives(a: Account, service: Service | None) -> Iterator[ObjectiveLine]:
+    """RTO, RPO and MTD, each against what was reached."""
+    if a.rto_s is not None:
+        yield ObjectiveLine(a.service, "RTO", a.rto_s, a.rta, a.rto_met)
+    if a.rpo_s is not None or a.rpa.seconds is not None:
+        yield ObjectiveLine(a.service, "RPO", a.rpo_s, a.rpa, a.rpo_met)
+    if service is not None and service.mtd_s is not None:
+        met = None if a.rta.seconds is None else a.rta.seconds <= service.mtd_s
+        unsure = met is False and a.rta.at_most
+        yield ObjectiveLine(a.service, "MTD", service.mtd_s, a.rta, None if unsure else met)
+
+
+def _steps(story: Story, a: Account) -> Iterator[StepDone]:
+    runs = {x.started.run: x for x in story.runs}
+    for s in a.steps:
+        done = done_how(runs[s.run], s.step)
+        yield StepDone(s.run, s.step, done, s.state, s.took_s, s.share, s.reason, s.evidence)
+
+
+def done_how(run: RunStory, step: str) -> Done:
+    """Live, simulated (in check mode) or skipped."""
+    found = run.steps[step]
+    if found.state is r.StepState.SKIPPED or not found.begun:
+        return Done.SKIPPED
+    return Done.SIMULATED if found.planned.simulated else Done.LIVE
+
+
+def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[Then | None, Said]:
+    run = next((x for x in reversed(story.runs) if x.ended is not None and x.ended.ok), None)
+    if run is None:
+        return None, Said("no move ended well: there is nothing to compare")
+    found = like_before(stories, story)
+    slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
+    if found is None:
+        return None, Said("{move} was made for {service} for the first time", slots)
+    before, name = found
+    then = next(x for x in before.runs if x.started.run == name)
+    told = account(before, stories.clock, now)
+    made = Then(
+        before.id, stories.clock.wall(then.started.at), name, lessons.took_s(then), lessons.took_s(run),
+        told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds,
+    )  # fmt: skip
+    return made, Said("{move} was made for {service} before: {run} of {id}", {**slots, "run": name, "id": before.id})
+
+
+def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | None, Said]:
+    down_s = sum(x.seconds for a in parts for x in a.outages)
+    if not any(a.outages for a in parts):
+        return None, Said("nothing was down: no cost of an outage")
+    if service is None or not service.downtime_cost:
+        return None, Said("not known: the configuration says nothing of what a minute without the service costs")
+    at_most = any(a.rta.at_most for a in parts)
+    amount = round(down_s / 60.0 * service.downtime_cost, 2)
+    return (
+        Price(down_s, service.downtime_cost, service.currency, amount, at_most),
+        Said("{down_s} without the service, at what the configuration says of a minute", {"down_s": down_s}),
+    )
+
+
+def _proven(story: Story, a: Account) -> tuple[tuple[Said, ...], tuple[str, ...]]:
+    """Only what was verified, by steps that were live."""
+    run = next((x for x in reversed(story.runs) if claims.verified_at(x) is not None), None)
+    if run is None or run.ended is None or not run.ended.ok:
+        return (Said("nothing: no move was verified"),), ()
+    slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
+    found = [Said("{move} restores {service}: verified in {took_s}", {**slots, "took_s": lessons.took_s(run)})]
+    if _brought_back(story, run) and a.rta.seconds is not None:
+        found.append(
+            Said(
+                "{rta_s} from the first bad answer to the good one that ended it: detection included",
+                {"rta_s": a.rta.seconds},
+            )
+        )
+    else:
+        found.append(Said("detection is not in it: nothing had failed, or it came back otherwise"))
+    left_out = [s.planned.name for s in run.steps.values() if s.state is r.StepState.SKIPPED]
+    found += [Said("step {step} was left out, and is not proven", {"step": name}) for name in left_out]
+    rests_on = basis(story.model, story.service, run.started.move)
+    return tuple(found), tuple(sorted(name.strip() for name in rests_on))
+
+
+def _brought_back(story: Story, run: RunStory) -> bool:
+    """Whether the last outage ended verified, by this run; older versions recorded no run with an end."""
+    episode = story.episodes[-1] if story.episodes else None
+    if episode is None or episode.ended is None or episode.ended.reason is not Reason.VERIFIED:
+        return False
+    return episode.by is run or (episode.by is None and run is claims.telling(episode.runs))
+
+
+def _findings(found: Slice, stories: Stories, source: Source) -> tuple[tuple[FindingLine, ...], str]:
+    """What is to be improved, and who says that nothing is."""
+    about = {source.id, *(s.id for s in source.stories), *(x.started.run for s in source.stories for x in s.runs)}
+    known = [x for x in stories.decided.findings.known.values() if x.opened.about in about]
+    model = next((s.model for s in source.stories if s.model is not None), None)
+    speakers = model.speakers if model is not None else {}
+
+    def line(x: KeptFinding) -> FindingLine:
+        opened, closed = x.opened, x.closed
+        owner = speakers[opened.owner].name if opened.owner in speakers else opened.owner
+        return FindingLine(
+            x.id, opened.about, opened.text, owner, opened.due, closed is None and found.now > opened.due_at,
+            closed.who if closed is not None else "", closed.why if closed is not None else "",
+        )  # fmt: skip
+
+    nothing = [x.who for name, x in stories.decided.findings.nothing.items() if name in about]
+    return tuple(line(x) for x in sorted(known, key=lambda x: (x.opened.at, x.id))), "" if known else "".join(
+        nothing[:1]
+    )
+
+
+def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
+    subject = found.subject
+    inside = tuple(_report(found, stories, source) for source in sources(told, found.frames()))
+    services = tuple(s for s in subject.services)
+    until = min(subject.to_wall if subject.to_wall is not None else found.wall, found.wall)
+    scope = Scope(
+        subject.client, services, tuple(dict.fromkeys(p for x in inside for p in x.scope.places)),
+        tuple(dict.fromkeys(m for x in inside for m in x.scope.moves)), subject.from_wall or 0.0, until,
+        stories.decided.configuration,
+    )  # fmt: skip
+    known = next((m for m in reversed(list(found.models.values()))), None)
+    goes_on = ("end",) if subject.to_wall is not None and subject.to_wall > found.wall else ()
+    empty = (*goes_on, *(f"{x.id}: {name}" for x in inside for name in x.empty))
+    nothing = Said("nothing happened in this time")
+    return Report(
+        kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
+        scenario=() if inside else (nothing,), participants=(), objectives=(), parts=(), steps=(), worked=(),
+        failed=(), last=None, last_said=Said(""), cost=None, cost_said=Said(""),
+        findings=tuple(f for x in inside for f in x.findings), no_findings="", proven=(), until=(),
+        totals=totals(services, inside, known), inside=inside,
+    )  # fmt: skip

@@ -1,0 +1,150 @@
+"""What a report says of a drill beside what it says of its runs: why, the way back, and that all is as it was.
+
+The one rule it keeps: that a drill showed something is its end's to say (`DrillEnded`). Of its steps only the live ones
+prove anything; a rehearsal beside what serves proves the rehearsal, never the move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.core import records as r
+from orchestrator.core.model import DrillKind
+from orchestrator.core.reasons import Reason
+from orchestrator.reports.papers.lessons import took_s
+from orchestrator.reports.papers.shape import ObjectiveLine, Participant, Said
+from orchestrator.reports.shape import Figure, Known
+from orchestrator.reports.story import RunStory, Stories, Story
+
+
+@dataclass(slots=True)
+class Frame:
+    """The records that frame a drill, and the notices about it."""
+
+    began: r.DrillBegan
+    turned_back: r.DrillTurnedBack | None = None
+    ended: r.DrillEnded | None = None
+    notices: list[tuple[r.NoticeDue, r.NoticeSettled | None]] = field(default_factory=list)
+
+
+def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
+    """Every drill of these records, by its id."""
+    found: dict[str, Frame] = {}
+    told: dict[str, tuple[Frame, int]] = {}
+    for x in records:
+        match x:
+            case r.DrillBegan():
+                found[x.drill] = Frame(x)
+            case r.DrillTurnedBack() if x.drill in found:
+                found[x.drill].turned_back = x
+            case r.DrillEnded() if x.drill in found:
+                found[x.drill].ended = x
+            case r.NoticeDue() if (frame := found.get(x.notice.partition("/")[0])) is not None:
+                frame.notices.append((x, None))
+                told[x.notice] = (frame, len(frame.notices) - 1)
+            case r.NoticeSettled() if x.notice in told:
+                frame, index = told[x.notice]
+                frame.notices[index] = (frame.notices[index][0], x)
+    return found
+
+
+def of_drill(stories: Stories, name: str) -> list[Story]:
+    """The stories of its runs, in order: there, and back."""
+    return [s for s in stories.stories.values() if not s.episodes and s.runs[0].started.drill == name]
+
+
+def scenario(x: Frame) -> Iterator[Said]:
+    """What was to be shown, and who wanted it."""
+    began = x.began
+    slots: dict[str, str | float] = {"kind": began.kind.value, "move": began.move, "service": began.service}
+    yield Said("a drill of {move} for {service}: {kind}", slots)
+    if began.scheduled:
+        yield Said("it was due by the schedule {name}: {time}", {"name": began.scheduled, "time": began.occurrence})
+    elif began.who and began.why:
+        yield Said("{who} asked for it: {why}", {"who": began.who, "why": began.why})
+    elif began.who:
+        yield Said("{who} asked for it", {"who": began.who})
+    if began.kind is DrillKind.FULL_SCALE:
+        back: dict[str, str | float] = {"back": began.back or "–", "stays_s": began.stays_s, "within_s": began.within_s}
+        yield Said("the real move, and the real way back by {back} after {stays_s}, within {within_s}", back)
+    else:
+        yield Said("beside what serves, which was not to be touched")
+
+
+def worked(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
+    """That it showed what it was to show, and left nothing behind, as its end says."""
+    if x.ended is None:
+        return
+    if x.ended.ok:
+        yield Said("the drill showed what it was to show: {reason}", {"reason": x.ended.reason.value})
+    if x.ended.returned is True:
+        yield Said("{service} is back at {place}", {"service": x.began.service, "place": x.began.place or "–"})
+    for run in (y for s in told for y in s.runs):
+        proofs = [s for s in run.steps.values() if s.traits.surveys and s.traits.always]
+        if proofs and all(s.state is r.StepState.DONE for s in proofs):
+            yield Said("{run}: after the clean-up the same was found at the target as before", {"run": run.started.run})
+
+
+def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
+    """That it did not, or was stopped; and what struck meanwhile."""
+    if x.turned_back is not None and x.turned_back.reason is not Reason.STAYED:
+        yield Said("it was turned back: {reason}", {"reason": x.turned_back.reason.value})
+    if x.ended is not None and not x.ended.ok:
+        yield Said("the drill did not show what it was to show: {reason}", {"reason": x.ended.reason.value})
+    if x.ended is not None and x.ended.returned is False:
+        yield Said("{service} is not back where it was", {"service": x.began.service})
+    until = x.ended.at if x.ended is not None else float("inf")
+    for story in stories.stories.values():
+        if story.episodes and story.service == x.began.service and x.began.at <= story.began_at <= until:
+            yield Said("{incident} was opened while the drill went on", {"incident": story.id})
+
+
+def objectives(x: Frame, told: Sequence[Story]) -> Iterator[ObjectiveLine]:
+    """Of a full-scale one: how long, after it had moved, it took until it was back."""
+    if x.began.kind is not DrillKind.FULL_SCALE or not x.began.within_s:
+        return
+    moved = [y for s in told for y in s.placements if isinstance(y, r.PlacementChanged)]
+    back = next((y for y in reversed(moved) if y.place == x.began.place), None)
+    if not moved or back is None or back is moved[0]:
+        figure = Figure(None, Known.UNKNOWN, "no record says that it moved and came back")
+        yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, None)
+        return
+    seconds = back.at - moved[0].at
+    figure = Figure(seconds, Known.MEASURED, "from its move to its return, by its placements on record")
+    yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, seconds <= x.began.within_s)
+
+
+def proven(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
+    """Of a functional one. What a full-scale one proves is what its runs prove."""
+    if x.began.kind is DrillKind.FULL_SCALE:
+        return
+    if x.ended is None or not x.ended.ok:
+        yield Said("nothing: the drill did not show what it was to show")
+        return
+    for run in (y for s in told for y in s.runs):
+        if any(_is_rehearsed(run, name) and s.planned.simulated for name, s in run.steps.items()):
+            yield Said("that the playbook of {move} can be played in check mode; no more", {"move": run.started.move})
+        elif any(_is_rehearsed(run, name) for name in run.steps):
+            slots: dict[str, str | float] = {"move": run.started.move, "took_s": took_s(run)}
+            yield Said("{move} was rehearsed beside what serves, and confirmed, in {took_s}", slots)
+
+
+def _is_rehearsed(run: RunStory, name: str) -> bool:
+    """Whether this step is the rehearsal itself, and was made."""
+    step = run.steps[name]
+    return step.traits.rehearses and not step.traits.always and not step.traits.surveys and step.begun
+
+
+def participants(x: Frame, names: Callable[[str], str], wall: Callable[[float], float]) -> Iterator[Participant]:
+    """Who wanted it, and who was told of it."""
+    if x.began.who:
+        yield Participant(x.began.who, Said("asked for the drill"), wall(x.began.at))
+    else:
+        yield Participant("bascule", Said("began the drill by its schedule"), wall(x.began.at))
+    for due, settled in x.notices:
+        text = "was to be told: {what}"
+        if settled is not None:
+            text = "was told, or somebody in their place: {what}" if settled.delivered else "could not be told: {what}"
+        for person in due.to:
+            yield Participant(names(person), Said(text, {"what": due.kind.value}), wall(due.at), person)

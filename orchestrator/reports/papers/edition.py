@@ -1,0 +1,191 @@
+"""The client's edition of a slice: the same figures, without the provider's internals and without any other client.
+
+The one rule it keeps: what is not known to be fit for the client is left out. A text of a person or of a target may
+name a host or another client, so free text stays with the provider; times, figures, reasons and states go through.
+
+A record that was made shorter has not the bytes that the journal's chain covers. So of each entry its hash stands
+beside the extract, for whoever has the journal, and the extracts have a chain of sums of their own (`sealing.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from enum import Enum
+from typing import Any
+
+from orchestrator.core import records as r
+from orchestrator.core.model import (
+    Check,
+    Condition,
+    Fence,
+    Isolation,
+    Limits,
+    Model,
+    Move,
+    Place,
+    Playbook,
+    Rehearsal,
+    Speaker,
+)
+from orchestrator.core.reasons import Reason
+from orchestrator.reports.papers.excerpt import Slice, Wanted
+from orchestrator.reports.papers.shape import Edition
+
+PROVIDER = "the provider"  # in place of the name of anybody who is not the client's
+OF_THE_PROVIDER = "of the provider"
+
+# Texts that go through: ids, names of services, moves, places and steps, and words of tables.
+KEPT = {
+    "about", "before", "client", "configuration", "digest", "drill", "due", "finding", "from_place", "incident",
+    "move", "notice", "place", "plan_digest", "run", "service", "step", "subject", "to_place", "was", "window", "word",
+    "fenced", "back", "scheduled", "occurrence",
+}  # fmt: skip
+PEOPLE = {"who", "owner", "person", "to"}
+CHECKS = {"check"}
+BLANK = {
+    "asks", "boot", "controller", "details", "evidence", "machine", "peer", "resources", "say", "tasks", "text",
+    "unguarded", "why", "workspace", "measures", "stats", "drawn",
+}  # fmt: skip
+AS_IT_IS = {"steps", "overrides"}
+
+
+class Mask:
+    """What of a client's records its edition shows."""
+
+    def __init__(self, client: str, models: Iterable[Model]) -> None:
+        """`models`: whose people and hosts there are."""
+        self._client = client
+        speakers = [s for model in models for s in model.speakers.values() if s.client == client]
+        self._people = {s.id for s in speakers} | {s.name for s in speakers}
+        self._hosts: dict[str, str] = {}
+
+    def record(self, x: Any) -> Any:
+        """The record, fit for the client."""
+        made = {f.name: self._field(x, f.name, getattr(x, f.name)) for f in fields(x)}
+        return replace(x, **(made | self._special(x)))
+
+    def model(self, x: Model) -> Model:
+        """The parts of a model, fit for the client."""
+        return Model(
+            x.digest,
+            {self.check(n): self._check(c) for n, c in x.checks.items()},
+            {n: self._place(p) for n, p in x.places.items()},
+            {n: self._move(m) for n, m in x.moves.items()},
+            {
+                n: replace(
+                    s,
+                    healthy_when=self._condition(s.healthy_when),
+                    owners=tuple(o for o in s.owners if o in self._people),
+                )
+                for n, s in x.services.items()
+            },
+            Limits(),
+            {},
+            {n: Speaker(s.id, s.client, s.name) for n, s in x.speakers.items() if s.client == self._client},
+        )
+
+    def person(self, name: str) -> str:
+        """A person of the client by name, and anybody else in a word."""
+        return name if not name or name in self._people else PROVIDER
+
+    def check(self, name: str) -> str:
+        """The id of a check, without its host."""
+        bare, at, host = name.partition("@")
+        if not at:
+            return name
+        return f"{bare}@{self._hosts.setdefault(host, f'host {len(self._hosts) + 1}')}"
+
+    def _field(self, x: object, name: str, value: Any) -> Any:
+        if name in PEOPLE:
+            return self._of_people(name, value)
+        if name in CHECKS:
+            return self.check(value)
+        if name in AS_IT_IS or name in KEPT or isinstance(value, Enum | bool | int | float) or value is None:
+            return value
+        if name == "measures" and isinstance(x, r.StepFinished):
+            return value  # the age of the data is one
+        if name == "homes":
+            return {n: p for n, p in value.items() if n.startswith(f"{self._client}/")}
+        return None if name == "peer" else type(value)() if isinstance(value, str | tuple) else {}
+
+    def _of_people(self, name: str, value: Any) -> Any:
+        if name == "to":
+            return tuple(p for p in value if p in self._people)
+        if name in ("person", "owner"):
+            return value if value in self._people else "" if name == "person" else PROVIDER
+        return self.person(value)
+
+    def _special(self, x: object) -> dict[str, Any]:
+        if isinstance(x, r.ControllerBegan):
+            return {"controller": OF_THE_PROVIDER}
+        if isinstance(x, r.NoticeDue):
+            known = x.details.get("incident")
+            return {"details": {"incident": known} if isinstance(known, str) else {}}
+        if isinstance(x, r.MayActRemoved) and x.reason is Reason.FENCED_BY_HAND:
+            return {"evidence": f"{self.person(x.evidence.partition(' states that ')[0])} states that it cannot act"}
+        if isinstance(x, r.FindingOpened):  # one that is internal does not come here
+            return {"text": x.text}
+        return {"why": x.why} if isinstance(x, r.FindingClosed) else {}
+
+    # ---- parts of a model
+
+    def _condition(self, x: Condition) -> Condition:
+        return replace(
+            x, terms=tuple(self._condition(t) if isinstance(t, Condition) else self.check(t) for t in x.terms)
+        )
+
+    def _check(self, x: Check) -> Check:
+        at = self.check(x.id)
+        host = at.partition("@")[2]
+        return replace(x, id=at, host=host, options={}, via=None, domains=frozenset(), needed_by=(), vantage="local")
+
+    def _fence(self, x: Fence) -> Fence:
+        dark = x.dark_when and self._condition(x.dark_when)
+        return replace(x, playbook=_NO_BOOK, proven_when=self._condition(x.proven_when), dark_when=dark)
+
+    def _isolation(self, x: Isolation) -> Isolation:
+        return replace(x, playbook=_NO_BOOK, proven_when=x.proven_when and self._condition(x.proven_when))
+
+    def _place(self, x: Place) -> Place:
+        fence, isolate = x.fence and self._fence(x.fence), x.isolate and self._isolation(x.isolate)
+        return replace(x, fence=fence, domains=frozenset(), isolate=isolate)
+
+    def _rehearsal(self, x: Rehearsal) -> Rehearsal:
+        apart, verify = x.apart_when and self._condition(x.apart_when), x.verify and self._condition(x.verify)
+        return replace(
+            x, playbook=_NO_BOOK, clean_up=_NO_BOOK, survey=_NO_BOOK, hosts="", prepare=x.prepare and _NO_BOOK,
+            apart_when=apart, verify=verify,
+        )  # fmt: skip
+
+    def _move(self, x: Move) -> Move:
+        return replace(
+            x,
+            rehearse=x.rehearse and self._rehearsal(x.rehearse),
+            playbook=_NO_BOOK,
+            verify=self._condition(x.verify),
+            holds=(),
+            via=x.via and "another way",
+            viable_when=x.viable_when and self._condition(x.viable_when),
+            done_when=x.done_when and self._condition(x.done_when),
+            prepare=x.prepare and _NO_BOOK,
+            hand_over=x.hand_over and self._fence(x.hand_over),
+            finish=x.finish and _NO_BOOK,
+            data_age=x.data_age and self.check(x.data_age),
+        )
+
+
+_NO_BOOK = Playbook("", "")
+
+
+def for_client(whole: Slice) -> Slice:
+    """The same slice as the client may have it: extracts of the entries, of the client's own records alone."""
+    mask = Mask(whole.subject.client, whole.models.values())
+    wanted = Wanted(whole.subject, whole.models.values())
+    pieces = []
+    for piece in whole.pieces:
+        mine = [x for x in piece.records if wanted(x, piece.at)]
+        shown = tuple(mask.record(x) for x in mine if getattr(x, "internal", False) is not True)
+        pieces.append(replace(piece, records=shown, before="", body=b""))
+    models = {digest: mask.model(model) for digest, model in whole.models.items()}
+    return replace(whole, edition=Edition.CLIENT, pieces=tuple(pieces), models=models)

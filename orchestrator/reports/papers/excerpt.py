@@ -1,0 +1,328 @@
+"""The slice of the journal that a report carries: the entries of what it tells, and of what that rests on.
+
+The one rule it keeps: a report is worked out from its slice alone, both where it is made and where it is checked. What
+is not in the slice cannot have been used.
+
+    in the slice                                              why
+    ----------------------------------------------------------------------------------------------------------------
+    entries of the services told of, up to their end          what happened; earlier ones: what was usual, last time
+    of services that share moves or brought these back        the same
+    of controllers and configurations                         who decided, by what; the wall clock
+    later ones that name what is told                         findings, notices that were delivered late
+    parts of the models in force then                         objectives, and what a proof rests on
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from orchestrator.core import records as r
+from orchestrator.core.model import Check, Fence, Isolation, Model, Move, Place, Playbook, Rehearsal, Service
+from orchestrator.core.state.decided import EVERYTHING
+from orchestrator.reports.entries import DRIFT_S, Entry
+from orchestrator.reports.papers.attribution import Attribution
+from orchestrator.reports.papers.drill import Frame, frames
+from orchestrator.reports.papers.shape import Edition, ReportKind
+from orchestrator.reports.story import RunStory, Stories, Story, relevant_checks
+
+
+class Stored(Protocol):
+    """An entry as the journal has it, with the hash that it follows and its own."""
+
+    @property
+    def entry(self) -> Entry:
+        """What it says."""
+
+    @property
+    def before(self) -> bytes:
+        """The hash of the entry before it."""
+
+    @property
+    def body(self) -> bytes:
+        """Its canonical bytes."""
+
+    @property
+    def hash(self) -> bytes:
+        """Its own hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a report is of: one story, or those of a client that began between `from_wall` and `to_wall`.
+
+    `stories`: their ids, with those of their runs. `services`: whose records are in the slice. `until`: the instant on
+    the axis after which only what names the stories counts.
+    """
+
+    kind: ReportKind
+    id: str
+    client: str
+    stories: tuple[str, ...]
+    services: tuple[str, ...]
+    until: float
+    from_wall: float | None = None
+    to_wall: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One entry of the slice, in its order; `body`: its canonical bytes, empty where only an extract of it is given."""
+
+    seq: int
+    at: float
+    wall: float
+    epoch: int
+    records: tuple[r.Record, ...]
+    before: str
+    hash: str
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Everything that a report is worked out from. `now`: on the axis, when it was made; `wall`: the same in UTC.
+
+    `unwatched_s`: for so long nobody had watched then; None: a controller was at work. `head`: the journal's end then.
+    """
+
+    edition: Edition
+    subject: Subject
+    now: float
+    wall: float
+    unwatched_s: float | None
+    head: str
+    pieces: tuple[Piece, ...]
+    models: Mapping[str, Model] = field(default_factory=dict)
+
+    def stories(self) -> Stories:
+        """What the slice tells, read as a journal is."""
+        return Stories(self.models.get).read(self._entries())
+
+    def frames(self) -> dict[str, Frame]:
+        """The drills of the slice, by their ids."""
+        return frames(y for x in self._entries() for y in x.records)
+
+    def _entries(self) -> Iterator[Piece]:
+        """Its entries, of which only what is of these services counts."""
+        wanted = Wanted(self.subject, self.models.values())
+        return (replace(x, records=tuple(y for y in x.records if wanted(y, x.at))) for x in self.pieces)
+
+
+class Wanted:
+    """Whether a record is of the services of a report; it has to see them in order."""
+
+    def __init__(self, subject: Subject, models: Iterable[Model]) -> None:
+        """`models`: which checks are asked of these services."""
+        self._services, self._client = frozenset(subject.services), subject.client
+        self._names, self._until = frozenset(subject.stories), subject.until
+        self._whose = Attribution()
+        found: set[str] = set()
+        for model in models:
+            for name in subject.services:
+                if name in model.services:
+                    found |= relevant_checks(model, model.services[name])
+        self.checks = frozenset(found)
+
+    def __call__(self, x: r.Record, at: float) -> bool:
+        """Whether it belongs in; `at`: when its entry was written."""
+        whose = self._whose.of(x)
+        if at > self._until and not any(name in self._names for name in _named_by(x)):
+            return False
+        if isinstance(x, r.VerdictChanged):
+            return x.check in self.checks
+        if whose == self._client:  # what a client as a whole lacks is no story
+            return not isinstance(x, r.NoticeDue | r.NoticeSettled | r.NoticeRepeated | r.NoticeDropped)
+        return whose == EVERYTHING or whose in self._services
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """When a report is made: on the axis, in UTC, whether anybody watches, and where the journal ends."""
+
+    now: float
+    wall: float
+    unwatched_s: float | None
+    head: str
+
+
+def cut(subject: Subject, stories: Stories, read: Callable[[], Iterator[Stored]], asked: Asked) -> Slice:
+    """The provider's slice. `read`: the entries that tell of anything, from the first on."""
+    told = [stories.stories[x] for x in subject.stories if x in stories.stories]
+    at_the_end = [digest for at, digest in stories.configured if at <= subject.until][-1:]
+    digests = dict.fromkeys([*_digests(told, stories), *(at_the_end if subject.kind is ReportKind.PERIOD else ())])
+    models = {d: part_of(m, subject) for d in digests if (m := stories.model_of(d)) is not None}
+    pieces = tuple(_pieces(subject, models.values(), read()))
+    return Slice(
+        Edition.PROVIDER, subject, asked.now, asked.wall, asked.unwatched_s, asked.head, pieces, models
+    )  # fmt: skip
+
+
+def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind, name: str) -> Subject:
+    """One story, or the runs of one drill, as the subject of a report."""
+    names = tuple(dict.fromkeys([name, *(s.id for s in told), *(x.started.run for s in told for x in s.runs)]))
+    services = services_beside(stories, [s.service for s in told])
+    ends = [s.ended_at for s in told]
+    drill = stories.decided.drills.get(name) if kind is ReportKind.DRILL else None
+    if drill is not None:
+        ends.append(drill.ended.at if drill.ended is not None else None)
+    until = now if not ends or None in ends else max(e for e in ends if e is not None)
+    return Subject(kind, name, told[0].service.partition("/")[0], names, services, until)
+
+
+def period_of(
+    stories: Stories, now: float, client: str, services: Iterable[str], from_wall: float, to_wall: float
+) -> Subject:
+    """A client's incidents and moves that began in this time, as the subject of a report."""
+    mine = [s for s in stories.stories.values() if s.service.partition("/")[0] == client]
+    told = [s for s in mine if from_wall <= stories.clock.wall(s.began_at) < to_wall]
+    names = dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs])
+    names |= dict.fromkeys(x.started.drill for s in told for x in s.runs if x.started.drill)
+    until = min(now, stories.clock.axis_of(to_wall))
+    found = tuple(sorted({*services, *(s.service for s in mine)}))
+    return Subject(ReportKind.PERIOD, client, client, tuple(names), found, until, from_wall, to_wall)
+
+
+def _pieces(subject: Subject, models: Iterable[Model], links: Iterable[Stored]) -> Iterator[Piece]:
+    wanted, drift = Wanted(subject, models), None
+    for link in links:
+        entry = link.entry
+        mine = [x for x in entry.records if wanted(x, entry.at)]
+        ahead = entry.wall - entry.at
+        moved = entry.at <= subject.until and drift is not None and abs(ahead - drift) > DRIFT_S
+        if mine or moved:
+            drift = ahead
+            yield Piece(
+                entry.seq, entry.at, entry.wall, entry.epoch, tuple(entry.records), link.before.hex(), link.hash.hex(),
+                link.body,
+            )  # fmt: skip
+
+
+def _named_by(x: r.Record) -> Iterator[str]:
+    for name in ("incident", "run", "about", "drill", "subject"):
+        if isinstance(value := getattr(x, name, None), str):
+            yield value
+    if isinstance(notice := getattr(x, "notice", None), str):
+        yield from (notice.partition("/")[0], notice.partition(".")[0], notice.partition("-")[0])
+
+
+def _digests(told: list[Story], stories: Stories) -> list[str]:
+    """The models by which these stories, and their like before them, are judged."""
+    found: dict[str, None] = {}
+    for story in told:
+        until = story.ended_at if story.ended_at is not None else float("inf")
+        found |= dict.fromkeys([story.configuration, *(x.started.configuration for x in story.runs)])
+        found |= dict.fromkeys(digest for at, digest in stories.configured if story.began_at <= at <= until)
+        before = [digest for at, digest in stories.configured if at <= story.began_at]
+        found |= dict.fromkeys(before[-1:])
+        if (last := like_before(stories, story)) is not None:
+            found |= dict.fromkeys([last[0].configuration, *(x.started.configuration for x in last[0].runs)])
+    return [digest for digest in found if digest]
+
+
+def like_before(stories: Stories, story: Story) -> tuple[Story, str] | None:
+    """The last story before this one in which a run of the same service and move ended well, and that run.
+
+    A drill is compared with drills, and a rehearsal with rehearsals.
+    """
+    mine = next((x for x in reversed(story.runs) if x.ended is not None and x.ended.ok), None)
+    if mine is None:
+        return None
+    found = None
+    for other in stories.stories.values():
+        if other is story or other.service != story.service or other.began_at >= story.began_at:
+            continue
+        for run in other.runs:
+            before = run not in story.runs and run.started.move == mine.started.move and _alike(run, mine)
+            if before and run.ended is not None and run.ended.ok:
+                found = (other, run.started.run)
+    return found
+
+
+def _alike(a: RunStory, b: RunStory) -> bool:
+    def kind(x: RunStory) -> tuple[bool, bool]:
+        return x.started.origin is r.Origin.DRILL, any(s.traits.rehearses for s in x.steps.values())
+
+    return kind(a) == kind(b)
+
+
+def services_beside(stories: Stories, services: Iterable[str]) -> tuple[str, ...]:
+    """These services, and those of the same client that share a move with them or whose run brought them back."""
+    found = set(services)
+    digests = dict.fromkeys(digest for _, digest in stories.configured)
+    models = [m for d in digests if (m := stories.model_of(d)) is not None]
+    more = True
+    while more:
+        moves = {x.started.move for s in stories.stories.values() if s.service in found for x in s.runs}
+        moves |= {m for model in models for s in model.services.values() if s.id in found for m in _moves(s)}
+        clients = {s.partition("/")[0] for s in found}
+        near = {s.id for model in models for s in model.services.values() if moves & set(_moves(s))}
+        near |= {s.service for s in stories.stories.values() if any(x.started.move in moves for x in s.runs)}
+        for story in stories.stories.values():
+            if story.service in found:
+                near |= {e.by.started.service for e in story.episodes if e.by is not None}
+        near = {s for s in near if s.partition("/")[0] in clients}
+        more = not near <= found
+        found |= near
+    return tuple(sorted(found))
+
+
+def _moves(service: Service) -> list[str]:
+    return [*(t.move for t in service.ladder), *service.failback]
+
+
+# ---- the parts of a model that a report needs
+
+
+def part_of(model: Model, subject: Subject) -> Model:
+    """Its services, moves, places and checks, without what is handed to playbooks and probes: that may be secret."""
+    services = {n: s for n, s in model.services.items() if n in subject.services}
+    wanted = {m for s in services.values() for m in _moves(s)}
+    checks: set[str] = set()
+    for service in services.values():
+        checks |= relevant_checks(model, service)
+    return Model(
+        model.digest,
+        {n: _check(c) for n, c in model.checks.items() if n in checks},
+        {n: _place(p) for n, p in model.places.items() if p.client == subject.client},
+        {n: _move(m) for n, m in model.moves.items() if n in wanted or m.undoes in wanted},
+        services,
+        speakers={n: s for n, s in model.speakers.items() if s.client in ("", subject.client)},
+    )
+
+
+def _check(x: Check) -> Check:
+    return replace(x, options={}, needed_by=())
+
+
+def _book(x: Playbook) -> Playbook:
+    return replace(x, extra_vars={})
+
+
+def _fence(x: Fence) -> Fence:
+    return replace(x, playbook=_book(x.playbook))
+
+
+def _isolation(x: Isolation) -> Isolation:
+    return replace(x, playbook=_book(x.playbook))
+
+
+def _place(x: Place) -> Place:
+    return replace(x, fence=x.fence and _fence(x.fence), isolate=x.isolate and _isolation(x.isolate))
+
+
+def _rehearsal(x: Rehearsal) -> Rehearsal:
+    prepare = x.prepare and _book(x.prepare)
+    return replace(x, playbook=_book(x.playbook), clean_up=_book(x.clean_up), survey=_book(x.survey), prepare=prepare)
+
+
+def _move(x: Move) -> Move:
+    return replace(
+        x,
+        rehearse=x.rehearse and _rehearsal(x.rehearse),
+        playbook=_book(x.playbook),
+        prepare=x.prepare and _book(x.prepare),
+        finish=x.finish and _book(x.finish),
+        hand_over=x.hand_over and _fence(x.hand_over),
+    )

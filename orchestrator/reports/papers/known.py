@@ -1,0 +1,79 @@
+"""Sentences that the account, the remarks and the ledger compose in English, for translation into other languages.
+
+The one rule it keeps: these are only read here. Data stay as they were written; a sentence of which nobody knows a
+translation is shown in English, whole.
+"""
+
+from __future__ import annotations
+
+SENTENCES = (
+    # of figures: `account.py`, `data_lost.py`
+    "a planned move: nothing had failed",
+    "not recovered yet",
+    "first bad answer to the good answer that ended it",
+    "first bad answer to the good answer that ended it, of {n} outages ({each}); it worked for {worked} in between",
+    "not measured",
+    "no move was made",
+    "the service stayed where its data is",
+    "{move} was not made",
+    "{move} has not been made yet",
+    "{move} has not ended: what data was opened at {place} is not known",
+    "{move} was begun and did not end well: what data was opened at {place} is not known",
+    "at most: the data found at step {step} was {age}s old",
+    "at most: the data found at step {step} was {age}s old, and {later}s later the place left was proven unable to act",
+    "at most: the data found at step {step} was {age}s old,"
+    " and {later}s later {who} stated that the place left cannot act",
+    "at most: the data found at step {step} was {age}s old, and {later}s later {move} had ended",
+    "90th percentile of {n} earlier run",
+    "90th percentile of {n} earlier runs",
+    "never measured before: assumed to fit",
+    "no record says that it moved and came back",
+    "from its move to its return, by its placements on record",
+    # of remarks: `remarks.py`
+    "controller {name} took over with epoch {epoch}",
+    "{seconds}s of this are assumed from the wall clock",
+    "the last good answer came {gap} before the first bad one: whether it worked then is not known",
+    "{move}: a loss of up to {seconds}s is accepted there by its author",
+    "{n} outages, each a relapse of the one before; RTA and phases count the time without service in all of them",
+    "{place}, its place on record, was taken out, and no move has led it elsewhere; it may be acting: {others}",
+    "{place}, its place on record, was taken out, and no move has led it elsewhere; no other place may be acting",
+    "{place}, its place on record, cannot act, as {who} states, and no move has led it elsewhere;"
+    " it may be acting: {others}",
+    "{place}, its place on record, cannot act, as {who} states, and no move has led it elsewhere;"
+    " no other place may be acting",
+    "{place} is its place from before, and it came back with {run} ({move}), made for {other}, led to {there}:"
+    " where it is now is not known",
+    "nobody has watched for {time}: what is open or running here was so then",
+    # of what a proof rests on: `proofs.py`
+    "the move {move}",
+    "the playbook",
+    "the playbook {path}",
+    "its preparation {path}",
+    "its finish {path}",
+    "its hand-over {path}",
+    "its preparation",
+    "its finish",
+    "its hand-over",
+    "what shows that {service} is well",
+    "what verifies {move}",
+    "what {move} needs before it begins",
+    "what shows that {move} is done",
+    "the fence of {place}",
+    "the check {check}",
+    "the provider",
+)
+
+WORDS = (
+    # phases
+    "detect", "decide", "isolate", "wait for a human", "wait for a dependency", "fence", "execute", "verify",
+    # how a figure is known, how a step was done, how things stand
+    "measured", "predicted", "assumed", "unknown",
+    "live", "simulated", "skipped",
+    "done", "failed", "pending", "running", "unseen", "looking",
+    "open", "recovered", "with a person", "stopped",
+    "waiting", "ineligible", "not needed", "not judged yet", "settling", "not made",
+    # parts that must not be empty
+    "scenario", "participants", "end", "objectives", "steps", "what worked, what did not", "findings",
+    # lanes of the timeline
+    "phases", "checks", "decisions", "words", "told", "end user",
+)  # fmt: skip

@@ -1,0 +1,365 @@
+"""A report laid out: which parts stand where, under which headings, in one language.
+
+The one rule it keeps: it works nothing out. Each value is one of the report's, each sentence one of ours by the
+catalogue, or a text of the journal as it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestrator.core.outside import visible
+from orchestrator.reports.papers.blocks import Block, Cells, Column, Pairs, Picture, Points, Title, Words
+from orchestrator.reports.papers.shape import Edition, FindingLine, Report, ReportKind, Said, Then
+from orchestrator.reports.papers.tongue import Tongue
+from orchestrator.reports.shape import Account, Figure, Moment
+from orchestrator.reports.timeline import CLASSES, timeline
+
+HEADINGS = {
+    ReportKind.INCIDENT: "Incident {id}",
+    ReportKind.PLANNED_MOVE: "Planned move {id}",
+    ReportKind.DRILL: "Drill {id}",
+    ReportKind.PERIOD: "What happened at {client}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How it was made: when, by which version, from how many entries, and the journal's end then."""
+
+    wall: float
+    by: str
+    entries: int
+    head: str
+
+
+def heading(x: Report, tongue: Tongue) -> str:
+    """What the whole is called."""
+    name = tongue.say(Said(HEADINGS[x.kind], {"id": x.id, "client": x.scope.client}))
+    if x.kind is ReportKind.PERIOD:
+        until = tongue.date(x.scope.to_wall) if x.scope.to_wall is not None else "–"
+        return f"{name}, {tongue.date(x.scope.from_wall)} – {until}"
+    return tongue.joined(name, ", ".join(x.scope.services))
+
+
+def laid_out(x: Report, made: Made, tongue: Tongue) -> list[Block]:
+    """The whole report."""
+    return [*_Page(tongue).whole(x, 1), *_proof(x, made, tongue)]
+
+
+class _Page:
+    """Lays out in one language."""
+
+    def __init__(self, tongue: Tongue) -> None:
+        self._tongue = tongue
+        self._pictures = 0
+
+    def whole(self, x: Report, level: int) -> Iterator[Block]:
+        t = self._tongue
+        yield Title(level, heading(x, t), t.text("draft") if x.draft else "")
+        if x.draft:
+            names = ", ".join(self._part(name) for name in x.empty)
+            yield Words(t.say(Said("It is a draft: these parts are empty: {parts}.", {"parts": names})))
+        if level == 1 and x.edition is Edition.CLIENT:
+            yield Words(
+                t.text("Edition for the client: texts and names of the provider's own are left out."), soft=True
+            )
+        yield from self._scope(x, level + 1)
+        if x.kind is ReportKind.PERIOD:
+            yield from self._period(x, level)
+            return
+        yield from self._told(x, level + 1)
+
+    def _part(self, name: str) -> str:
+        known, colon, part = name.rpartition(": ")
+        return known + colon + self._tongue.text(part)
+
+    def _told(self, x: Report, level: int) -> Iterator[Block]:
+        t = self._tongue
+        yield Title(level, t.text("Scenario"))
+        yield Points(self._say(x.scenario))
+        yield Title(level, t.text("Objectives and what was reached"))
+        yield from self._objectives(x)
+        yield Title(level, t.text("Timeline"))
+        for part in x.parts:
+            yield self._picture(part)
+            yield from self._phases(part)
+        yield Title(level, t.text("What worked"))
+        yield self._points(x.worked, "nothing that a record shows")
+        yield Title(level, t.text("What did not"))
+        yield self._points(x.failed, "nothing that a record shows")
+        yield Title(level, t.text("Findings"))
+        yield from self._findings(x.findings, x.no_findings)
+        yield Title(level, t.text("What is proven by it"))
+        yield Points(self._say(x.proven))
+        if x.until:
+            yield Words(t.text("It is proven until one of these changes:"))
+            yield Points(tuple(t.known(name) for name in x.until))
+        yield Title(level, t.text("Steps: live, simulated or skipped"))
+        yield from self._steps(x)
+        yield Title(level, t.text("Compared with the last time"))
+        yield from self._then(x.last, x.last_said)
+        yield Title(level, t.text("Cost"))
+        yield from self._cost(x)
+        yield Title(level, t.text("Participants"))
+        yield self._participants(x)
+        yield from self._record(x, level)
+
+    # ---- the parts
+
+    def _scope(self, x: Report, level: int) -> Iterator[Block]:
+        t = self._tongue
+        yield Title(level, t.text("Scope"))
+        rows = [
+            ("client", x.scope.client),
+            ("services", ", ".join(x.scope.services)),
+            ("places", ", ".join(x.scope.places)),
+            ("moves", ", ".join(x.scope.moves)),
+            ("from", t.time(x.scope.from_wall)),
+            ("to", t.time(x.scope.to_wall) if x.scope.to_wall is not None else t.text("it goes on")),
+            ("configuration", x.scope.configuration),
+        ]
+        yield Pairs(tuple((t.text(name), visible(value) or "–") for name, value in rows))
+
+    def _objectives(self, x: Report) -> Iterator[Block]:
+        t = self._tongue
+        if not x.objectives:
+            yield Words(t.text("The configuration of that time is not kept: no objective is known."))
+            return
+        met, missed = t.text("met"), t.text("missed")
+        rows = [
+            (
+                t.text("return") if o.objective == "return" else o.objective,
+                t.duration(o.of_s),
+                self._figure(o.actual),
+                {True: met, False: missed, None: t.text("not known")}[o.met],
+                t.joined(t.text(o.actual.known.value), t.known(o.actual.source)),
+            )
+            for o in x.objectives
+        ]
+        columns = (
+            Column(""),
+            self._number("objective"),
+            self._number("reached"),
+            self._text(""),
+            self._text("how it is known"),
+        )
+        yield Cells(columns, tuple(rows), (met,), (missed,))
+
+    def _picture(self, a: Account) -> Picture:
+        t = self._tongue
+        self._pictures += 1
+        phases = ", ".join(f"{t.text(p.phase)} {t.duration(p.seconds)}" for p in a.phases)
+        legend = [(CLASSES.get(p.phase, "decide"), t.text(p.phase)) for p in a.phases]
+        legend += [("outage", t.text("without service"))] if a.outages else []
+        seen = dict.fromkeys(legend)
+        about = t.say(Said("Timeline of {service}: {phases}", {"service": a.service, "phases": phases}))
+        return Picture(timeline(a, f"t{self._pictures}", t, outages=True), about, tuple(seen))
+
+    def _phases(self, a: Account) -> Iterator[Block]:
+        t = self._tongue
+        rows = [(t.text(p.phase), t.duration(p.seconds), t.share(p.share)) for p in a.phases]
+        total = sum(p.seconds for p in a.phases)
+        rows.append((t.text("together"), t.duration(total), t.share(total / a.rto_s if a.rto_s else None)))
+        yield Cells((self._text("phase"), self._number("took"), self._number("of the RTO")), tuple(rows))
+
+    def _findings(self, found: Sequence[FindingLine], nobody: str) -> Iterator[Block]:
+        t = self._tongue
+        if not found:
+            text = (
+                "none, as {who} stated" if nobody else "nobody has said yet what is to be improved, or that nothing is"
+            )
+            yield Words(t.say(Said(text, {"who": nobody})))
+            return
+        open_, closed, overdue = t.text("open"), t.text("closed"), t.text("overdue")
+        rows = [
+            (
+                f.id,
+                visible(f.text) or "–",
+                visible(f.owner),
+                f.due,
+                closed if f.closed_by else overdue if f.overdue else open_,
+                " ".join(x for x in (visible(f.closed_by), visible(f.closed_why)) if x),
+            )
+            for f in found
+        ]
+        columns = [self._text(name) for name in ("", "to be improved", "owner", "due", "state", "closed by")]
+        yield Cells(tuple(columns), tuple(rows), (closed,), (overdue,))
+
+    def _steps(self, x: Report) -> Iterator[Block]:
+        t = self._tongue
+        if not x.steps:
+            yield Words(t.text("no move was made"))
+            return
+        rows = [
+            (
+                visible(s.run), visible(s.step), t.text(s.done.value), t.duration(s.took_s), t.share(s.share),
+                t.text(s.state), ": ".join(visible(w) for w in (s.reason, s.evidence) if w),
+            )
+            for s in x.steps
+        ]  # fmt: skip
+        columns = (
+            self._text("run"), self._text("step"), self._text("how"), self._number("took"), self._number("of the RTO"),
+            self._text("ended"), self._text("why"),
+        )  # fmt: skip
+        yield Cells(columns, tuple(rows), (t.text("done"),), (t.text("failed"),))
+
+    def _then(self, then: Then | None, said: Said) -> Iterator[Block]:
+        t = self._tongue
+        yield Words(t.say(said))
+        if then is None:
+            return
+        lines = (
+            ("the move, without waits for a person", then.took_s, then.took_now_s),
+            ("RTA", then.rta_s, then.rta_now_s),
+            ("RPA", then.rpa_s, then.rpa_now_s),
+        )
+        rows = tuple(
+            (t.text(name), t.duration(was), t.duration(now), self._difference(was, now))
+            for name, was, now in lines
+            if was is not None or now is not None
+        )
+        day = Column(f"{then.id}, {t.date(then.wall)}", number=True)
+        yield Cells((Column(""), day, self._number("now"), self._number("difference")), rows)
+
+    def _difference(self, was: float | None, now: float | None) -> str:
+        if was is None or now is None:
+            return "–"
+        return ("+" if round(now - was, 1) > 0 else "") + self._tongue.duration(now - was)
+
+    def _cost(self, x: Report) -> Iterator[Block]:
+        t = self._tongue
+        if x.cost is None:
+            yield Words(t.say(x.cost_said))
+            return
+        amount = t.money(x.cost.amount, x.cost.currency)
+        minute = t.money(x.cost.per_minute, x.cost.currency)
+        text = (
+            "at most {amount}: {down_s} without the service, at {minute} a minute"
+            if x.cost.at_most
+            else ("{amount}: {down_s} without the service, at {minute} a minute")
+        )
+        yield Words(t.say(Said(text, {"amount": amount, "down_s": x.cost.down_s, "minute": minute})))
+
+    def _participants(self, x: Report) -> Block:
+        t = self._tongue
+        rows = tuple((t.known(p.name), t.say(p.did), t.time(p.at_wall)) for p in x.participants)
+        return Cells((self._text("who"), self._text("did"), self._text("when")), rows)
+
+    # ---- what is on record
+
+    def _record(self, x: Report, level: int) -> Iterator[Block]:
+        t = self._tongue
+        yield Title(level, t.text("What is on record"))
+        yield Words(t.text("Times count from the first bad answer; of a planned move, from its start."), soft=True)
+        for a in x.parts:
+            if a.tiers:
+                yield Title(level + 1, t.text("Tiers"))
+                rows = tuple(
+                    (str(y.tier), y.move, t.text(y.state), ": ".join(visible(w) for w in (y.reason, y.evidence) if w))
+                    for y in a.tiers
+                )
+                columns = (self._text("tier"), self._text("move"), self._text("state"), self._text("why"))
+                yield Cells(columns, rows, (t.text("recovered"),), (t.text("failed"),))
+            named = (("Decisions", a.decisions), ("Checks", a.checks), ("Placement", a.changes), ("Words", a.words))
+            for name, found in (*named, ("Notices", a.notices)):
+                yield from self._moments(level + 1, name, found)
+            if a.remarks:
+                yield Title(level + 1, t.text("Notes"))
+                yield Points(tuple(t.known(remark) for remark in a.remarks))
+
+    def _moments(self, level: int, name: str, found: Sequence[Moment]) -> Iterator[Block]:
+        t = self._tongue
+        if not found:
+            return
+        yield Title(level, t.text(name))
+        rows = tuple(
+            (
+                t.offset(m.at_s),
+                ": ".join(visible(w) for w in (t.known(m.who) if m.who else "", m.what or m.kind) if w),
+                ": ".join(visible(w) for w in (m.reason, m.evidence) if w),
+            )
+            for m in found
+        )
+        yield Cells((self._number("at"), self._text("what"), self._text("why")), rows)
+
+    # ---- a period
+
+    def _period(self, x: Report, level: int) -> Iterator[Block]:
+        t = self._tongue
+        yield Title(level + 1, t.text("Services"))
+        rows = tuple(
+            (
+                s.service, str(s.incidents), str(s.moves), str(s.drills),
+                ("≤ " if s.at_most else "") + t.duration(s.down_s), t.duration(s.longest_s), t.duration(s.rto_s),
+                str(s.met), str(s.missed), str(s.unknown),
+            )
+            for s in x.totals
+        )  # fmt: skip
+        numbers = (
+            "incidents", "planned moves", "drills", "without service", "longest", "RTO", "RTO met", "RTO missed",
+            "not known",
+        )  # fmt: skip
+        yield Cells((self._text("service"), *(self._number(name) for name in numbers)), rows)
+        yield Title(level + 1, t.text("Findings"))
+        if x.findings:
+            yield from self._findings(x.findings, "")
+        else:
+            yield Words(t.text("none that is on record"))
+        if not x.inside:
+            yield Points(self._say(x.scenario))
+        for one in x.inside:
+            yield from self.whole(one, level + 1)
+
+    # ---- words
+
+    def _say(self, found: Iterable[Said]) -> tuple[str, ...]:
+        return tuple(self._tongue.say(x) for x in found)
+
+    def _points(self, found: Sequence[Said], nothing: str) -> Block:
+        return Points(self._say(found)) if found else Words(self._tongue.text(nothing))
+
+    def _figure(self, figure: Figure) -> str:
+        if figure.seconds is None:
+            return "–"
+        return ("≤ " if figure.at_most else "") + self._tongue.duration(figure.seconds)
+
+    def _text(self, name: str) -> Column:
+        return Column(self._tongue.text(name))
+
+    def _number(self, name: str) -> Column:
+        return Column(self._tongue.text(name), number=True)
+
+
+def _proof(x: Report, made: Made, tongue: Tongue) -> Iterator[Block]:
+    """How whoever holds it can check it."""
+    yield Title(2, tongue.text("How this report proves itself"))
+    slots: dict[str, str | float] = {"made_wall": made.wall, "by": made.by, "n": made.entries}
+    text = "Made {made_wall} by {by}, from {n} entry of the journal."
+    yield Words(tongue.say(Said(text, slots, "Made {made_wall} by {by}, from {n} entries of the journal.")))
+    yield Words(
+        tongue.text(
+            "Its file (JSON, or the HTML page) carries these entries. `bascule report verify FILE` works every figure"
+            " out again from them, where there is no workspace, and refuses a file of which anything was changed."
+        )
+    )
+    number, _, digest = made.head.partition(":")
+    if number.isdigit():
+        yield Words(
+            tongue.say(Said("The journal ended at entry {number} then: {digest}", {"number": number, "digest": digest}))
+        )
+    yield Words(
+        tongue.text(
+            "What no chain of hashes shows by itself: that somebody wrote the whole journal anew. That shows by a head"
+            " that was kept elsewhere."
+        ),
+        soft=True,
+    )
+    if x.edition is Edition.CLIENT:
+        yield Words(
+            tongue.text(
+                "The entries are extracts. The hash of each whole entry stands beside, for whoever has the journal."
+            ),
+            soft=True,
+        )

@@ -1,0 +1,168 @@
+"""What worked and what did not, and who had a part: sentences from the records of one story.
+
+The one rule it keeps: each sentence rests on a record of that very thing, by `claims` or by the account. Nothing is
+praised that was only planned, left out or not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from orchestrator.core import records as r
+from orchestrator.core.kinds import By
+from orchestrator.core.reasons import Reason
+from orchestrator.reports import claims
+from orchestrator.reports.papers.shape import Participant, Said
+from orchestrator.reports.phases import detected_at
+from orchestrator.reports.shape import Account
+from orchestrator.reports.story import RunStory, Story
+
+Wall = Callable[[float], float]
+
+
+def worked(story: Story, a: Account) -> Iterator[Said]:
+    """What did what it is there for."""
+    for episode in story.episodes:
+        detected: dict[str, str | float] = {
+            "service": story.service,
+            "took_s": detected_at(episode) - episode.opened.first_bad_at,
+        }
+        yield Said("{service} was found down {took_s} after its first bad answer", detected)
+    for run in story.runs:
+        yield from _of_run(run)
+    if a.rto_met is True and a.rta.seconds is not None and a.rto_s is not None:
+        yield Said("the RTO of {rto_s} was met: {rta_s}", {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
+    if a.rpo_met is True and a.rpa.seconds is not None and a.rpo_s is not None:
+        yield Said("the RPO of {rpo_s} was met: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
+    told = sum(1 for _, settled in story.notices if settled is not None and settled.delivered)
+    if told:
+        yield Said("{n} notice reached somebody", {"n": told}, "{n} notices reached somebody")
+
+
+def _of_run(run: RunStory) -> Iterator[Said]:
+    slots: dict[str, str | float] = {"run": run.started.run, "move": run.started.move}
+    out = claims.fenced(run)
+    if out is not None and out.by:
+        yield Said("{run}: the place left was out of the way, as {who} stated", {**slots, "who": out.by})
+    elif out is not None:
+        yield Said("{run}: the place left was proven unable to act", slots)
+    verified = claims.verified_at(run)
+    if verified is not None:
+        took = {**slots, "took_s": took_s(run)}
+        yield Said("{run}: {move} was made and verified in {took_s}, not counting waits for a person", took)
+
+
+def failed(story: Story, a: Account) -> Iterator[Said]:
+    """What did not, was missed, or had to be done again."""
+    yield from _missed(a)
+    for tier in a.tiers:
+        if tier.state in (r.TierState.INELIGIBLE.value, r.TierState.FAILED.value):
+            slots: dict[str, str | float] = {"tier": tier.tier, "move": tier.move, "reason": tier.reason}
+            text = "tier {tier}, {move}, failed: {reason}"
+            lacking = "tier {tier}, {move}, could not help: {reason}"
+            yield Said(lacking if tier.state == r.TierState.INELIGIBLE.value else text, slots)
+    for run in story.runs:
+        yield from _failed_in(run)
+    for word in story.words:
+        if isinstance(word, r.WordRefused):
+            said: dict[str, str | float] = {"who": word.who, "what": word.kind.value, "reason": word.reason.value}
+            yield Said("{who}'s word, {what}, was refused: {reason}", said)
+    silent = sum(1 for _, settled in story.notices if settled is not None and not settled.delivered)
+    if silent:
+        yield Said("{n} notice reached nobody", {"n": silent}, "{n} notices reached nobody")
+    gaps = [c for c in story.controllers if c.assumed_gap_s]
+    if gaps:
+        slots = {"gap_s": sum(c.assumed_gap_s for c in gaps)}
+        yield Said("the controller's machine restarted: {gap_s} of this are from the wall clock alone", slots)
+
+
+def _missed(a: Account) -> Iterator[Said]:
+    down_s = a.rta.seconds if a.rta.seconds is not None else sum(x.seconds for x in a.outages)
+    if a.rto_met is False and a.rto_s is not None:
+        yield Said("the RTO of {rto_s} was missed: {rta_s}", {"rto_s": a.rto_s, "rta_s": down_s})
+    if a.rpo_met is False and a.rpo_s is not None and a.rpa.seconds is not None:
+        yield Said("the RPO of {rpo_s} was missed: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
+    if a.rpo_met is None and a.rpo_s is not None and a.to_place is not None:
+        yield Said("whether the RPO of {rpo_s} was met is not known", {"rpo_s": a.rpo_s})
+
+
+def _failed_in(run: RunStory) -> Iterator[Said]:
+    slots: dict[str, str | float] = {"run": run.started.run, "move": run.started.move}
+    if run.ended is not None and not run.ended.ok:
+        reason = {**slots, "reason": run.ended.reason.value}
+        yield Said(
+            "{run}: {move} failed: {reason}" if claims.failed(run) else "{run}: {move} was not made: {reason}", reason
+        )
+    for step in run.steps.values():
+        at = {**slots, "step": step.planned.name}
+        if step.attempts > 1:
+            yield Said("{run}: step {step} took {n} attempts", {**at, "n": step.attempts})
+        if step.unguarded:
+            hosts = {**at, "n": len(step.unguarded)}
+            text = "{run}: step {step} acted on {n} host without the epoch guard"
+            yield Said(text, hosts, "{run}: step {step} acted on {n} hosts without the epoch guard")
+    for since, until, why in run.human:
+        waited = {**slots, "reason": why.reason.value}
+        if until is not None:
+            text = "{run}: it waited {wait_s} for a person: {reason}"
+            yield Said(text, {**waited, "wait_s": until - since})
+        else:
+            yield Said("{run}: it waits for a person: {reason}", waited)
+
+
+def took_s(run: RunStory) -> float:
+    """From its start to its verification (else its end), without waits for a person."""
+    until = claims.verified_at(run)
+    until = until if until is not None else run.ended.at if run.ended is not None else run.started.at
+    waited = sum(
+        min(s.ended_at, until) - min(s.began_at, until)
+        for s in run.steps.values()
+        if s.traits.by is By.PERSON and s.began_at is not None and s.ended_at is not None
+    )
+    waited += sum(min(until, end) - min(until, since) for since, end, _ in run.human if end is not None)
+    return max(0.0, until - run.started.at - waited)
+
+
+# ---- people
+
+
+def participants(story: Story, wall: Wall) -> Iterator[Participant]:
+    """Everybody whom a record names, once for each thing that they did; and the controller, if it acted by itself."""
+    automatic = next((x for x in story.runs if x.started.origin is r.Origin.AUTOMATIC), None)
+    if automatic is not None or not story.runs:
+        at = automatic.started.at if automatic is not None else story.began_at
+        text = "decided and acted by itself" if automatic is not None else "watched"
+        yield Participant("bascule", Said(text), wall(at))
+    seen: set[tuple[str, str]] = set()
+    for found in (*_who_spoke(story, wall), *_who_was_told(story, wall)):
+        if (found.name, found.did.text + str(found.did.slots)) not in seen:
+            seen.add((found.name, found.did.text + str(found.did.slots)))
+            yield found
+
+
+def _who_spoke(story: Story, wall: Wall) -> Iterator[Participant]:
+    for word in story.words:
+        accepted = isinstance(word, r.WordAccepted)
+        text = "said: {what} {subject}" if accepted else "said: {what} {subject}, and was refused"
+        slots: dict[str, str | float] = {"what": word.kind.value, "subject": word.subject}
+        yield Participant(word.who, Said(text, slots), wall(word.at), word.person)
+    for run in story.runs:
+        for place, by in run.vouched.items():
+            yield Participant(by.who, Said("stated that {place} cannot act", {"place": place}), wall(by.at))
+        fenced = run.started.reason is Reason.FENCED_BY_HAND
+        if run.started.who and not story.words and not fenced:
+            yield Participant(
+                run.started.who, Said("asked for {move}", {"move": run.started.move}), wall(run.started.at)
+            )
+
+
+def _who_was_told(story: Story, wall: Wall) -> Iterator[Participant]:
+    """Persons to whom a notice was addressed; that it reached anybody is said of the notice."""
+    speakers = story.model.speakers if story.model is not None else {}
+    for due, settled in story.notices:
+        text = "was to be told: {what}"
+        if settled is not None:
+            text = "was told, or somebody in their place: {what}" if settled.delivered else "could not be told: {what}"
+        for person in due.to:
+            name = speakers[person].name if person in speakers else person
+            yield Participant(name, Said(text, {"what": due.kind.value}), wall(due.at), person)

@@ -1,0 +1,200 @@
+"""The shape of a report on paper: what ISO 22301 8.5, NIST SP 800-84 and DORA RTS 2024/1774 art. 25 ask it to hold.
+
+The one rule it keeps: each part is worked out from the slice of the journal that the report carries. None is given from
+outside, so no figure can be typed in. A part that must not be empty, and is, keeps the report a draft.
+
+    part            asked for by                            empty: a draft
+    --------------------------------------------------------------------------------------------------
+    scope           ISO 8.5 b, NIST 800-84 5.2              yes
+    scenario        ISO 8.5 b, NIST 800-84 5.2              yes
+    participants    ISO 8.5 c, DORA 25.2                    yes
+    parts           timeline: NIST 800-84 5.5               yes
+    end             DORA 25.1                               yes: it goes on
+    objectives      DORA 25.1 (RTO, RPO), ISO 8.5 f         yes, of a service
+    steps           what was live: DORA 25.2                yes, where there was a run
+    lessons         ISO 8.5 e, NIST 800-84 5.6              yes
+    findings        ISO 8.5 e, DORA 25.4                    yes: or a person says that there is none
+    last, cost      ISO 8.6 (compared, evaluated)           no: says why
+    proven          ISO 8.5 g                               no: says why
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestrator.reports.shape import Account, Figure
+
+
+class ReportKind(StrEnum):
+    """What a report is of."""
+
+    INCIDENT = "incident"
+    PLANNED_MOVE = "planned move"
+    DRILL = "drill"
+    PERIOD = "period"
+
+
+class Edition(StrEnum):
+    """Whom it is for."""
+
+    PROVIDER = "provider"
+    CLIENT = "client"
+
+
+class Done(StrEnum):
+    """How a step was done. Only what was live proves anything."""
+
+    LIVE = "live"
+    SIMULATED = "simulated"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence of ours, with what stands in its braces; `many`: the same of several, by the slot `n`.
+
+    A slot that ends in `_s` is a duration in seconds, one that ends in `_wall` a time in seconds since 1970.
+    """
+
+    text: str
+    slots: Mapping[str, str | float] = field(default_factory=dict)
+    many: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What it is about. `places`: those concerned. `configuration`: the digest of the model in force."""
+
+    client: str
+    services: tuple[str, ...]
+    places: tuple[str, ...]
+    moves: tuple[str, ...]
+    from_wall: float
+    to_wall: float | None
+    configuration: str
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """Somebody who had a part, in words. `person`: their id, where the name means somebody declared."""
+
+    name: str
+    did: Said
+    at_wall: float
+    person: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveLine:
+    """An objective against what was reached; None: there is no objective, or it is not known."""
+
+    service: str
+    objective: str  # RTO, RPO, MTD
+    of_s: float | None
+    actual: Figure
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """A step, and whether it was live."""
+
+    run: str
+    step: str
+    done: Done
+    state: str
+    took_s: float | None
+    share: float | None
+    reason: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """The same service and move, the last time. Figures in seconds; None: not known."""
+
+    id: str
+    wall: float
+    run: str
+    took_s: float
+    took_now_s: float
+    rta_s: float | None
+    rta_now_s: float | None
+    rpa_s: float | None
+    rpa_now_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What the time without service cost: seconds without it, times what the configuration says of a minute."""
+
+    down_s: float
+    per_minute: float
+    currency: str
+    amount: float
+    at_most: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FindingLine:
+    """Something to be improved. `due`: a date. `closed_by`: empty while it is open."""
+
+    id: str
+    about: str
+    text: str
+    owner: str
+    due: str
+    overdue: bool
+    closed_by: str = ""
+    closed_why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTotal:
+    """A service over a period. `unknown`: outages of which it is not known whether they were within the RTO."""
+
+    service: str
+    incidents: int
+    moves: int
+    drills: int
+    down_s: float
+    longest_s: float
+    at_most: bool
+    rto_s: float | None
+    met: int
+    missed: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of it. `parts`: the accounts that it tells, in order: one, or out and back of a full-scale drill.
+
+    `empty`: the parts that must not be empty, and are. `inside`: of a period, the report of each thing in it.
+    """
+
+    kind: ReportKind
+    id: str
+    edition: Edition
+    draft: bool
+    empty: tuple[str, ...]
+    scope: Scope
+    scenario: tuple[Said, ...]
+    participants: tuple[Participant, ...]
+    objectives: tuple[ObjectiveLine, ...]
+    parts: tuple[Account, ...]
+    steps: tuple[StepDone, ...]
+    worked: tuple[Said, ...]
+    failed: tuple[Said, ...]
+    last: Then | None
+    last_said: Said
+    cost: Price | None
+    cost_said: Said
+    findings: tuple[FindingLine, ...]
+    no_findings: str  # who says that there is nothing to be improved
+    proven: tuple[Said, ...]
+    until: tuple[str, ...]  # what it rests on: it is proven until one of these changes
+    totals: tuple[ServiceTotal, ...] = ()
+    inside: tuple[Report, ...] = ()

@@ -1,0 +1,277 @@
+"""Papers of one report say the same, in both languages, and nothing in them acts or is fetched."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from orchestrator.core import records as r
+from orchestrator.reports.papers.edition import for_client
+from orchestrator.reports.papers.excerpt import Slice, cut, period_of
+from orchestrator.reports.papers.markdown import plain
+from orchestrator.reports.papers.printing import Papers, verified
+from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
+from scripts.report_files import CATALOGUES, compiled, sentences
+from tests.reports.papers.drills import functional, of
+from tests.reports.papers.told import asked, linked, sliced, stories_of, three_acts
+from tests.reports.sample import WALL, Tape, second_act
+
+BY = "bascule 0"
+NASTY = "<script>alert(1)</script></script> & \"' | *x* [y](http://e.x) #set page() \u202e"
+
+
+class Asking(Tongue):
+    """Remembers what it was asked to say: our own words, and sentences that were composed elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__("fr")
+        self.asked: set[str] = set()
+        self.composed: set[str] = set()
+
+    def text(self, english: str) -> str:
+        self.asked.add(english)
+        return super().text(english)
+
+    def known(self, english: str) -> str:
+        self.composed.add(english)
+        return english
+
+
+def quarter() -> Slice:
+    """acme's quarter, of the sample."""
+    tape = three_acts()
+    stories = stories_of(tape)
+    subject = period_of(stories, tape.now, "acme", ["acme/erp", "acme/mail"], WALL - 1.0, WALL + tape.now + 1.0)
+    return cut(subject, stories, lambda: linked(tape), asked(tape))
+
+
+def nasty() -> Tape:
+    """Evidence that would act, if it could."""
+    tape = Tape().begin().after(20.0)
+    second_act(tape)
+    tape.entries = [
+        replace(e, records=tuple(replace(x, evidence=NASTY) if hasattr(x, "evidence") else x for x in e.records))
+        for e in tape.entries
+    ]
+    return tape
+
+
+def test_every_sentence_of_ours_has_its_french() -> None:
+    (catalogue,) = [x for x in CATALOGUES if x.parts[-3] == "fr"]
+    from babel.messages.pofile import read_po
+
+    with catalogue.open("rb") as file:
+        found = read_po(file)
+    there = {name for m in found if m.id for name in (m.id if isinstance(m.id, tuple) else (m.id,))}
+    empty = [m.id for m in found if m.id and not all(m.string if isinstance(m.string, tuple) else (m.string,))]
+    assert empty == []
+    assert sentences() - there == set(), "write their French in bascule.po, then: python -m scripts.report_files"
+    slots = re.compile(r"\{\w+\}")
+    for m in found:
+        ids, strings = ((x,) if isinstance(x, str) else x for x in (m.id, m.string))
+        for text in strings if m.id else ():
+            assert set(slots.findall(text)) == set(slots.findall(ids[-1])), f"{ids[-1]} has other slots in French"
+
+
+def rehearsed() -> Slice:
+    """A functional drill."""
+    tape = Tape().begin().after(20.0)
+    functional(tape)
+    return of(tape.after(60.0))
+
+
+@pytest.mark.parametrize(
+    "found", [sliced(three_acts(), "i3"), for_client(sliced(three_acts(), "i2")), quarter(), rehearsed()]
+)
+def test_nothing_that_a_report_says_lacks_its_french(found: Slice, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = Asking()
+    monkeypatch.setattr("orchestrator.reports.papers.printing.Tongue", lambda _language: asking)
+    assert Papers(found, BY, "fr").blocks
+    catalogue = asking._catalogue._catalog  # type: ignore[attr-defined]
+    assert {x for x in asking.asked if x and x not in catalogue} == set()
+    names = {"bascule", "Ann Example", "acme/ann", "noc"}
+    assert {x for x in asking.composed - names if Tongue("fr").known(x) == x} == set()
+
+
+def test_a_catalogue_is_read_as_it_was_written() -> None:
+    for catalogue in CATALOGUES:
+        assert catalogue.with_suffix(".mo").read_bytes() == compiled(catalogue), "python -m scripts.report_files"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "french"),
+    [
+        (8.5, "8.5 s", "8,5 s"),
+        (0.04, "0 s", "0 s"),
+        (59.96, "1 min", "1 min"),
+        (120.4, "2 min 00.4 s", "2 min 00,4 s"),
+        (65.0, "1 min 05 s", "1 min 05 s"),
+        (599.96, "10 min", "10 min"),
+        (3725.0, "1 h 02 min 05 s", "1 h 02 min 05 s"),
+        (7200.0, "2 h", "2 h"),
+        (90000.0, "1 d 1 h", "1 j 1 h"),
+        (-3.7, "-3.7 s", "-3,7 s"),
+    ],
+)
+def test_durations_as_each_language_has_them(seconds: float, english: str, french: str) -> None:
+    said = [Tongue(x).duration(seconds).replace("\N{NO-BREAK SPACE}", " ") for x in LANGUAGES]
+    assert said == [english, french]
+
+
+def test_numbers_money_and_plurals() -> None:
+    from orchestrator.reports.papers.shape import Said
+
+    assert Tongue("fr").money(1234.5, "EUR") == "1\u202f234,50\u00a0EUR"
+    assert Tongue("en").money(1234.5, "EUR") == "1,234.50\u00a0EUR"
+    assert Tongue("fr").share(0.017) == "1,7\u00a0%"
+    said = [Said("{n} notice reached nobody", {"n": n}, "{n} notices reached nobody") for n in (0, 1, 2)]
+    assert [Tongue("en").say(x).split()[1] for x in said] == ["notices", "notice", "notices"]
+    assert [Tongue("fr").say(x).split()[2] for x in said] == ["n’a", "n’a", "n’ont"]  # in French none is one
+
+
+def test_the_journals_own_words_are_not_translated() -> None:
+    page = Papers(sliced(three_acts(), "i2"), BY, "fr").html()
+    assert "isp-b-path down (0/5 replies)" in page
+    assert "not viable" in page
+    assert "ne pouvait pas aider" in page
+
+
+def texts(page: str) -> str:
+    """What a reader sees of a page."""
+    found: list[str] = []
+
+    class Reading(HTMLParser):
+        hidden = 0
+
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            names = dict(attrs)
+            assert not [n for n in names if n.startswith("on") or n in ("src", "href")], f"<{tag}> acts: {names}"
+            if tag == "script":
+                assert names.get("type") == "application/json"
+            self.hidden += tag in ("script", "style")
+
+        def handle_endtag(self, tag: str) -> None:
+            self.hidden -= tag in ("script", "style")
+
+        def handle_data(self, data: str) -> None:
+            if not self.hidden:
+                found.append(data)
+
+    Reading().feed(page)
+    return " ".join(found)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_is_self_contained_and_acts_on_nothing(language: str) -> None:
+    found = sliced(nasty(), "i2")
+    page = Papers(found, BY, language).html()
+    assert page.count("<script") == 1
+    assert "\u202e" not in page
+    assert "alert(1)" in texts(page)
+    assert verified(page, BY).wrong == ()
+
+
+def test_markdown_takes_no_text_for_markup() -> None:
+    text = Papers(sliced(nasty(), "i2"), BY).markdown()
+    assert "<script>" not in text
+    assert "](" not in text.replace("\\](", "")
+    assert all(line.count("|") - line.count("\\|") in (0, *range(4, 20)) for line in text.splitlines())
+    assert plain("1. a") == "1\\. a"
+    assert plain("48.3 s") == "48.3 s"
+
+
+def test_page_and_markdown_say_the_same() -> None:
+    papers = Papers(sliced(three_acts(), "i3"), BY, "fr")
+    shown = re.sub(r"\s+", " ", texts(papers.html()))
+    for line in papers.markdown().splitlines():
+        for cell in re.sub(r"^[#*]+ *|\*\*", "", line).replace("\\", "").split("|"):
+            if cell.strip() and not set(cell.strip()) <= set("-:"):
+                for word in cell.split():
+                    assert word.strip(":()") in shown, f"{word!r} stands in the Markdown alone: {line}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_pdf_is_the_same_each_time(language: str) -> None:
+    pytest.importorskip("typst")
+    papers = Papers(sliced(nasty(), "i2"), BY, language)
+    made = papers.pdf()
+    assert made.startswith(b"%PDF-")
+    assert made == papers.pdf()
+
+
+def test_a_figure_changed_on_the_page_alone_is_found() -> None:
+    page = Papers(sliced(three_acts(), "i3"), BY).html()
+    assert verified(page, BY).wrong == ()
+    shown = "48.3\N{NO-BREAK SPACE}s</td>"
+    at = page.index(shown)
+    (wrong,) = verified(page[:at] + "18.3" + page[at + 4 :], BY).wrong
+    assert wrong.where.startswith("page, line")
+    assert "18.3" in wrong.why
+    assert "48.3" in wrong.why
+
+
+def test_a_changed_figure_in_the_file_within_a_page_is_named() -> None:
+    page = Papers(sliced(three_acts(), "i3"), BY).html()
+    at = page.index('"amount": ') + len('"amount": ')
+    wrong = verified(page[:at] + "9" + page[at + 1 :], BY).wrong
+    assert "report.cost.amount" in [x.where for x in wrong]
+
+
+def test_a_period_tells_each_thing_in_it_and_sums_them() -> None:
+    found = quarter()
+    papers = Papers(found, BY)
+    report = papers.report
+    assert [x.id for x in report.inside] == ["i1", "i2", "i3"]
+    erp, mail = report.totals
+    downs = [o.seconds for x in report.inside for a in x.parts for o in a.outages]
+    assert (erp.service, erp.incidents, erp.down_s, erp.longest_s) == ("acme/erp", 3, sum(downs), max(downs))
+    assert (erp.met, erp.missed, erp.unknown) == (3, 0, 0)
+    assert (mail.service, mail.incidents, mail.down_s, mail.rto_s) == ("acme/mail", 0, 0.0, 3600.0)
+    assert verified(papers.file, BY).wrong == ()
+    assert json.loads(papers.file)["report"]["draft"] is True
+    assert "i1: findings" in report.empty
+
+
+def test_a_period_that_is_not_over_is_a_draft() -> None:
+    tape = three_acts()
+    stories = stories_of(tape)
+    subject = period_of(stories, tape.now, "acme", ["acme/erp"], WALL + tape.now - 1.0, WALL + tape.now + 86400.0)
+    report = Papers(cut(subject, stories, lambda: linked(tape), asked(tape)), BY).report
+    assert report.empty == ("end",)
+    assert report.scope.to_wall == WALL + tape.now
+
+
+def test_an_incident_that_goes_on_is_a_draft_without_an_end() -> None:
+    tape = Tape().begin().after(20.0)
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i9", "acme/hq", "erp-transaction: no reply 3 times", first_bad=bad, last_good=bad - 0.8)
+    report = Papers(sliced(tape.after(30.0), "i9"), BY).report
+    assert report.draft
+    assert "end" in report.empty
+    assert report.scope.to_wall is None
+    assert report.objectives[0].actual.seconds is None
+    assert [p.name for p in report.participants] == ["bascule", "Ann Example"]
+
+
+def test_what_no_record_says_is_not_in_it() -> None:
+    """An automatic run that nobody verified proves nothing and worked in nothing."""
+    tape = Tape().begin().after(20.0)
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i9", "acme/hq", "no reply", first_bad=bad, last_good=bad - 0.8)
+    tape.run(
+        "r9", "geo-site", (("preflight", r.StepKind.PREFLIGHT), ("execute", r.StepKind.EXECUTE)), incident="i9", tier=2,
+        from_place="acme/hq", to_place="acme/geo",
+    )  # fmt: skip
+    tape.step("r9", "preflight", 0.3, "geo-ready good")
+    report = Papers(sliced(tape.after(5.0), "i9"), BY).report
+    assert [x.text for x in report.proven] == ["nothing: no move was verified"]
+    assert report.until == ()
+    assert [(s.step, s.done.value) for s in report.steps] == [("preflight", "live")]
+    assert not [x for x in report.worked if "verified" in x.text or "proven" in x.text]

@@ -1,0 +1,191 @@
+"""A report proves itself: whatever is changed in its file is refused, and named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.core.codec import dumps
+from orchestrator.journal.chain import link
+from orchestrator.journal.journal import Head
+from orchestrator.reports.account import account
+from orchestrator.reports.papers.composition import compose
+from orchestrator.reports.papers.edition import for_client
+from orchestrator.reports.papers.sealing import Unreadable, check, plain_json, sealed, text_of
+from orchestrator.reports.papers.shape import Edition
+from tests.reports.papers.told import SECRET, sliced, stories_of, three_acts
+
+BY = "bascule 0"
+Path = tuple[str | int, ...]
+
+
+@cache
+def written(edition: Edition, name: str = "i3") -> str:
+    """The file of one report."""
+    found = sliced(three_acts(), name)
+    return text_of(sealed(for_client(found) if edition is Edition.CLIENT else found, BY))
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
+    """The way to every value that holds no others."""
+    if isinstance(value, dict):
+        for name, x in value.items():
+            yield from leaves(x, (*path, name))
+    elif isinstance(value, list):
+        for n, x in enumerate(value):
+            yield from leaves(x, (*path, n))
+    else:
+        yield path
+
+
+def other(value: Any) -> Any:
+    """Another value of the same kind, as near as can be."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if value is None:
+        return 1.0
+    return value[:-1] + ("0" if value[-1:] != "0" else "1")
+
+
+def changed(text: str, path: Path) -> str:
+    """The file with this one value changed, written as bascule writes it."""
+    data = json.loads(text)
+    at = data
+    for part in path[:-1]:
+        at = at[part]
+    at[path[-1]] = other(at[path[-1]])
+    return text_of(data)
+
+
+def resealed(data: dict[str, Any]) -> str:
+    """The file with a seal that fits again, as a forger would write it."""
+    data["proof"]["head_sum"] = hashlib.sha256(dumps(data["proof"]["head"])).hexdigest()
+    data["seal"] = hashlib.sha256(dumps({n: v for n, v in data.items() if n != "seal"})).hexdigest()
+    return text_of(data)
+
+
+@pytest.mark.parametrize("name", ["i1", "i2", "i3"])
+@pytest.mark.parametrize("edition", list(Edition))
+def test_a_file_as_it_was_written_is_whole(edition: Edition, name: str) -> None:
+    found = check(written(edition, name), BY)
+    assert found.wrong == ()
+    assert found.figures > 200
+
+
+@pytest.mark.parametrize("name", ["i1", "i2", "i3"])
+def test_the_slice_tells_what_the_whole_journal_tells(name: str) -> None:
+    tape = three_acts()
+    stories = stories_of(tape)
+    told = account(stories.stories[name], stories.clock, tape.now)
+    assert compose(sliced(tape, name)).parts == (told,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), edition=st.sampled_from(list(Edition)))
+def test_any_value_of_the_report_is_worked_out_again_even_if_the_seal_was_made_to_fit(
+    data: st.DataObject, edition: Edition
+) -> None:
+    forged = json.loads(written(edition))
+    paths = list(leaves(forged["report"]))
+    assert len(paths) > 300
+    path, at = data.draw(st.sampled_from(paths)), forged["report"]
+    for part in path[:-1]:
+        at = at[part]
+    at[path[-1]] = other(at[path[-1]])
+    named = "report" + "".join(f"[{x}]" if isinstance(x, int) else f".{x}" for x in path)
+    assert [x.where for x in check(resealed(forged), BY).wrong] == [named]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), edition=st.sampled_from(list(Edition)))
+def test_any_value_of_the_proof_that_is_changed_is_named(data: st.DataObject, edition: Edition) -> None:
+    text = written(edition)
+    file = json.loads(text)
+    path = data.draw(st.sampled_from([x for x in leaves(file) if x[0] not in ("report", "format", "version")]))
+    wrong = [str(x) for x in check(changed(text, path), BY).wrong]
+    assert wrong, f"{path} was changed and passes"
+    if path[:2] == ("proof", "entries"):
+        entry = file["proof"]["entries"][path[2]]
+        number = entry["said"]["seq"] if edition is Edition.PROVIDER else entry["seq"]
+        named = (f"entry {number}", f"entry {number + 1}", f"entry {int(path[2]) + 1} of the slice")
+        assert any(x.startswith(named) for x in wrong), f"{path}: {wrong}"
+    elif path[:2] == ("proof", "models"):
+        assert any(x.startswith("model m") for x in wrong), f"{path}: {wrong}"
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), edition=st.sampled_from(list(Edition)))
+def test_one_byte_changed_anywhere_is_refused(data: st.DataObject, edition: Edition) -> None:
+    text = written(edition)
+    at = data.draw(st.integers(0, len(text) - 1))
+    put = data.draw(st.sampled_from('0123456789abcdefghijklmnopqrstuvwxyz ,.:{}[]"\\-\t\n'))
+    if text[at] == put:
+        return
+    try:
+        found = check(text[:at] + put + text[at + 1 :], BY)
+    except Unreadable:
+        return
+    assert found.wrong
+
+
+def test_an_entry_taken_out_or_put_elsewhere_is_noticed() -> None:
+    data = json.loads(written(Edition.CLIENT))
+    del data["proof"]["entries"][20]
+    assert check(resealed(data), BY).wrong
+    data = json.loads(written(Edition.PROVIDER))
+    entries = data["proof"]["entries"]
+    entries[20], entries[21] = entries[21], entries[20]
+    assert any("stands behind" in x.why for x in check(resealed(data), BY).wrong)
+
+
+def test_records_written_anew_from_some_entry_on_show_by_a_head_that_was_kept_elsewhere() -> None:
+    """And by nothing else: which is said of the file before."""
+    data = json.loads(written(Edition.PROVIDER))
+    kept = Head(data["proof"]["entries"][-1]["said"]["seq"], data["proof"]["entries"][-1]["hash"])
+    honest = check(written(Edition.PROVIDER), BY)
+    assert "compared with no head kept elsewhere" in honest.not_shown[-1]
+    assert "is the one whose hash was kept elsewhere" in check(written(Edition.PROVIDER), BY, [kept]).not_shown[-1]
+    entries = data["proof"]["entries"]
+    ended = entries[-1]
+    ended["said"]["records"][-1]["recovered_at"] -= 10.0  # the RTA is to look better
+    ended["said"]["records"][-1]["rta_s"] -= 10.0
+    ended["hash"] = link(bytes.fromhex(ended["before"]), dumps(ended["said"])).hex()
+    found = check(text_of(data), BY).slice
+    assert found is not None
+    forged = replace(found, head=f"{kept.seq}:{ended['hash']}")
+    text = text_of(sealed(forged, BY))
+    assert plain_json(compose(forged)) == json.loads(text)["report"]
+    assert check(text, BY).wrong == ()
+    assert [x.where for x in check(text, BY, [kept]).wrong] == [f"entry {kept.seq}"]
+
+
+def test_nothing_secret_is_in_any_file() -> None:
+    for edition in Edition:
+        for name in ("i1", "i2", "i3"):
+            assert SECRET not in written(edition, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no JSON"),
+        ("[1, 2]", "no report"),
+        ('{"format": "something else"}', "no report"),
+        ('{"format": "bascule report", "version": 99}', "its version is 99"),
+        ('{"format": "bascule report", "version": 1}', "its members are not"),
+        ("[" * 100_000, "nested"),
+    ],
+)
+def test_what_is_no_report_is_said_to_be_none(text: str, why: str) -> None:
+    with pytest.raises(Unreadable, match=why):
+        check(text, BY)
