@@ -209,6 +209,7 @@ def test_every_sentence_is_read_back_as_itself(sentence: Sentence) -> None:
         "client": "acme", "lack": "blind", "what": "vantage local", "means": "nothing is known", "for": "2:00",
         "finding": "f1", "about": "i1", "due": "2026-12-31", "text": "it was slow",
         "drill": "d1", "kind": "full-scale", "by": ", asked by Ann",
+        "schedule": "acme/monthly", "when": "2026-12-01T02:00:00Z", "until": "2026-12-02T02:00:00Z", "times": "2",
     }  # fmt: skip
     found = heard(sentence.say(**slots))
     assert found is not None
