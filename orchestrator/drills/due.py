@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.core import events as e
 from orchestrator.core.schedules import Calendar, Candidate, DrillPlan, Pick, Tells
@@ -59,9 +59,10 @@ def _look_at(
 ) -> None:
     plan = state.plan
     if state.due is not None:
-        if (closes := _closes(state, seeds)) > now:
+        opens, closes = _window(state, seeds)
+        if opens <= now < closes:
             looked.again(closes)
-            return
+            return  # where the clock was put back to before its window, it is none of its time either
         looked.events.append(e.DrillsPassed(plan.id, (state.due.came.occurrence,)))
     passed: list[str] = []
     for one in _named(plan, read(state.upto), now + EVER):
@@ -110,16 +111,14 @@ def _tell_passed(looked: Looked, plan: DrillPlan, passed: list[str]) -> None:
     passed.clear()
 
 
-def _closes(state: ScheduleState, seeds: Seeds) -> datetime:
-    """Until when the one that is due may begin, by the wall clock."""
-    if state.due is None:
-        return datetime.max.replace(tzinfo=UTC)
-    named_at = read(state.due.came.occurrence)
+def _window(state: ScheduleState, seeds: Seeds) -> tuple[datetime, datetime]:
+    """From when to when the one that is due may begin, by the wall clock."""
+    named_at = read(state.due.came.occurrence if state.due is not None else state.upto)
     one = next(_named(state.plan, named_at - timedelta(seconds=1), named_at), None)
     if one is None:
-        return named_at
+        return named_at, named_at
     drawn = drawn_at(state, one, seeds) if state.plan.surprise else None
-    return drawn.closes if drawn is not None else one.closes
+    return (drawn.opens, drawn.closes) if drawn is not None else (one.opens, one.closes)
 
 
 def _named(plan: DrillPlan, after: datetime, until: datetime) -> Iterator[Occurrence]:

@@ -59,8 +59,7 @@ def _of(plan: DrillPlan, known: ScheduleState | None, wall: float) -> Outlook:
     for one in occurrences(plan.schedule, everybodys(plan), after, now + EVER, whole=plan.surprise):
         if one.closes <= now or (plan.surprise and state is not None and one.name <= state.upto and due is None):
             continue
-        here = plan.surprise and one.opens <= now
         opens, closes = written(one.opens), written(one.closes)
-        label = "in a period" if here else "ahead"
+        label = "in a period" if plan.surprise else "ahead"
         return Outlook(plan.id, plan.kind.value, what, label, opens, closes, "", latest, state is not None)
     return Outlook(plan.id, plan.kind.value, what, "never", "", "", "", latest, state is not None)

@@ -70,7 +70,6 @@ class Calendars:
     _again_at: float = 0.0  # by the wall clock
     _looked_at: float = 0.0  # by the axis
     _model: Model | None = None
-    _near: set[tuple[str, str]] = field(default_factory=set)  # told the core once: it tells nobody twice
     _secret: bytes = b""
 
     async def keep(self) -> None:
@@ -88,33 +87,27 @@ class Calendars:
         edited = engine.model is not self._model
         if not edited and wall < self._again_at and now - self._looked_at < LONGEST_S:
             return
-        exposures: Exposures = {}
-        if any(x.plan.by_value and x.due is None for x in engine.decided.schedules.values()):
+        if self._by_value(engine, wall, now):
             exposures = await asyncio.to_thread(self._exposures, engine.model, wall)
-            engine = self.engine()
-        self._look(engine, wall, now, exposures)
+            self._look(self.engine(), wall, now, exposures)
+        else:
+            self._look(engine, wall, now, {})
+
+    def _by_value(self, engine: Engine, wall: float, now: float) -> bool:
+        """Whether something is due that is to be chosen by what is proven: only then that is worked out."""
+        schedules = engine.decided.schedules
+        looked = due.look(schedules, engine.model.drills, wall, now, self._seed, {})
+        return any(isinstance(x, e.DrillDue) and schedules[x.schedule].plan.by_value for x in looked.events)
 
     def _look(self, engine: Engine, wall: float, now: float, exposures: Exposures) -> None:
         decided, model = engine.decided, engine.model
         looked = due.look(decided.schedules, model.drills, wall, now, self._seed, exposures)
         windows = maintenance.look(decided.maintenance, model.maintenance, wall, now)
         self._model, self._looked_at = model, now
-        found = [x for x in looked.events if not self._known(x)]
+        found = [x for x in looked.events if not _known(x, decided)]
         self._again_at = wall if found else min(looked.again_at, windows.again_at)
         for event in [*windows.events, *found]:
             self.emit(event)
-
-    def _known(self, event: e.Event) -> bool:
-        """Whether it was told already, and nothing comes of it again."""
-        if not isinstance(event, e.DrillNear | e.DrillSealed):
-            return False
-        if isinstance(event, e.DrillSealed):
-            state = self.engine().decided.schedules.get(event.schedule)
-            seal = state.seal if state is not None else None
-            return seal is not None and (seal.occurrence, seal.seal) == (event.occurrence, event.seal)
-        known = (event.schedule, event.occurrence) in self._near
-        self._near.add((event.schedule, event.occurrence))
-        return known
 
     def _seed(self, schedule: str, occurrence: str) -> str:
         if not self._secret:
@@ -132,6 +125,16 @@ class Calendars:
             return {}
         ages = {key(x.service, x.move): wall - x.proof.wall for x in known if x.rto in PROVEN and x.proof is not None}
         return exposures_of(model, decided, ages)
+
+
+def _known(event: e.Event, decided: Decided) -> bool:
+    """Whether it was told before, and nothing comes of it again."""
+    if isinstance(event, e.DrillNear):
+        return any(x.startswith(f"{event.schedule}@{event.occurrence}/ahead/") for x in decided.told)
+    if isinstance(event, e.DrillSealed):
+        seal = decided.schedules[event.schedule].seal
+        return seal is not None and (seal.occurrence, seal.seal) == (event.occurrence, event.seal)
+    return False
 
 
 def exposures_of(model: Model, decided: Decided, ages: dict[str, float]) -> dict[str, Exposure]:

@@ -29,7 +29,7 @@ from orchestrator.core.transaction import Transaction
 
 AGAIN_S = 15.0  # what stands against it is asked again after so long, if nothing happens before
 EDITED = "its schedule was edited, or taken out, before it could begin"
-UNSEEN = "no controller saw its window open: none was at work then, or the clock was put on"
+UNSEEN = "no controller saw its window open: none was at work then, or the clock was put on or back"
 
 
 def read(tx: Transaction, event: e.CalendarRead) -> bool:

@@ -1,0 +1,166 @@
+"""The clock beside the calendars: a daemon tells its core what is due, and believes no clock that has just jumped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.drill_due import drill_due
+from orchestrator.core import events as e
+from orchestrator.core import records as r
+from orchestrator.core.model import Model
+from orchestrator.core.schedules import Calendar, Hours, MaintenancePlan, Schedule
+from orchestrator.drills.times import at, written
+from orchestrator.shell import calendar
+from orchestrator.shell.calendar import BELIEVED_AFTER_S, Calendars, Clock, secret_in
+from orchestrator.shell.waiting import until
+from orchestrator.shell.wiring import Controller
+from tests.core.drill_stage import stage
+from tests.core.world import World
+from tests.drills.plans import moment, plan
+from tests.shell.small import PATIENCE_S, Small, write
+
+
+class Axis:
+    """The time of a world, and a wall clock that can be put on and back."""
+
+    def __init__(self, world: World, begins: str) -> None:
+        self.world, self.begins = world, moment(begins).timestamp() - world.now
+
+    def now(self) -> float:
+        return self.world.now
+
+    def wall(self) -> float:
+        return self.begins + self.world.now
+
+
+class Daemon:
+    """What looks at the calendars in a daemon, around a world."""
+
+    def __init__(self, tmp_path: Path, begins: str, model: Model | None = None) -> None:
+        self.world = stage()
+        if model is None:
+            self.load(replace(self.world.model, digest="with drills", drills={"acme/geo": plan()}))
+        else:
+            self.load(model)
+        self.axis = Axis(self.world, begins)
+        self.calendars = Calendars(tmp_path, lambda: self.world.engine, self.axis, self.world.hears)  # type: ignore[arg-type]
+
+    def load(self, model: Model) -> None:
+        self.world.model = model
+        self.world.hears(e.ConfigurationLoaded(model))
+
+    async def run(self, seconds: float, every: float = 10.0) -> None:
+        until = self.world.now + seconds
+        while self.world.now < until:
+            await self.calendars.beat()
+            self.world.run(every)
+        await self.calendars.beat()
+
+    def of(self, *kinds: type) -> list[r.Record]:
+        return list(self.world.records(*kinds))  # type: ignore[arg-type]
+
+
+async def test_what_is_due_begins_and_nothing_is_told_twice(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, "2026-11-03T20:59")
+    await daemon.run(240)
+    assert len(daemon.of(r.ScheduleInForce)) == 1
+    assert len(daemon.of(r.DrillCameDue)) == 1
+    assert len(daemon.of(r.DrillBegan)) == 1
+
+
+async def test_a_clock_that_jumps_and_is_mended_soon_misses_nothing(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, "2026-11-03T20:55")
+    await daemon.run(30)
+    daemon.axis.begins += 365 * 86400.0
+    await daemon.run(60)
+    daemon.axis.begins -= 365 * 86400.0
+    await daemon.run(BELIEVED_AFTER_S + 120)
+    assert not daemon.of(r.DrillMissed)
+    assert len(daemon.of(r.DrillBegan)) == 1
+
+
+def test_a_clock_that_stands_by_its_jump_is_believed() -> None:
+    clock = Clock()
+    assert clock.believed(1000.0, 10.0)
+    assert not clock.believed(9000.0, 11.0)
+    assert not clock.believed(9000.0 + BELIEVED_AFTER_S - 1, 10.0 + BELIEVED_AFTER_S)
+    assert clock.believed(9001.0 + BELIEVED_AFTER_S, 12.0 + BELIEVED_AFTER_S)
+
+
+async def test_announced_work_is_announced_and_ends(tmp_path: Path) -> None:
+    nightly = MaintenancePlan("acme/backup", "acme", "backup", ("acme/erp",), Schedule("0 21 * * *", 300.0))
+    model = replace(stage().model, digest="with work", maintenance={nightly.id: nightly})
+    daemon = Daemon(tmp_path, "2026-11-03T20:59", model)
+    await daemon.run(120)
+    (opened,) = daemon.of(r.WindowOpened)
+    assert (opened.subject, opened.window) == ("acme/erp", "backup@2026-11-03T21:00:00Z")  # type: ignore[attr-defined]
+    assert opened.ends_at - opened.at == pytest.approx(300.0, abs=11)  # type: ignore[attr-defined]
+    assert list(daemon.world.decided().maintenance) == ["acme/erp#backup@2026-11-03T21:00:00Z"]
+    await daemon.run(300)
+    assert len(daemon.of(r.WindowClosed)) == 1
+    assert not daemon.world.decided().maintenance
+
+
+async def test_what_is_proven_is_worked_out_only_when_something_is_chosen_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(Calendars, "_exposures", lambda _self, _model, wall: asked.append(wall) or {})
+    nights = Calendar("UTC", (Hours((0, 1, 2, 3, 4, 5, 6), 21 * 3600, 22 * 3600),))
+    value = plan(schedule=Schedule("", 3600.0, (nights,)), by_value=True)
+    model = replace(stage().model, digest="by value", drills={value.id: value})
+    daemon = Daemon(tmp_path, "2026-11-03T20:58", model)
+    await daemon.run(90)
+    assert not asked
+    await daemon.run(90)
+    assert len(asked) == 1
+    assert len(daemon.of(r.DrillBegan)) == 1
+
+
+def test_the_secret_of_surprises_is_made_once_and_is_for_nobody_else(tmp_path: Path) -> None:
+    first = secret_in(tmp_path)
+    assert secret_in(tmp_path) == first
+    assert len(first) == 32
+    assert stat.S_IMODE((tmp_path / calendar.SECRET).stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("nothing_warm")
+async def test_a_real_daemon_has_its_schedules_in_force_and_says_what_is_due(
+    small: Small, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the files to what is typed: by value, with what is proven read from its own journal."""
+    soon = at(time.time() + 3)
+    window = f"{soon:%a} {soon:%H:%M}-{at(soon.timestamp() + 7200):%H:%M}".lower()
+    write(
+        small.path / "inventories/acme/schedules.yml",
+        f"drills:\n  web: {{schedule: by-value, windows: ['{window}']}}\n"
+        "  weekly: {service: web, schedule: 0 3 * * sun}\n"
+        "maintenance:\n  now: {schedule: '* * * * *', lasts: 1m}\n",
+    )
+    controller = Controller(small.path)
+    await controller.start()
+    try:
+        decided = controller.shell.engine.decided
+        assert await until(lambda: bool(decided.maintenance and decided.schedules), PATIENCE_S, asyncio.sleep)
+        assert set(decided.schedules) == {"acme/web", "acme/weekly"}
+        calendars = Calendars(small.path, lambda: controller.shell.engine, controller.axis, controller.emit)
+        found = calendars._exposures(controller.shell.engine.model, time.time())
+        assert {name: x.proven_s for name, x in found.items()} == {"acme/web acme/restart": None}
+    finally:
+        await controller.close()
+    capsys.readouterr()
+    assert drill_due(as_json=True, workspace=small.path) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {x["schedule"]: x["in_force"] for x in listed} == {"acme/web": True, "acme/weekly": True}
+    assert drill_due("acme", workspace=small.path) == 0
+    assert "acme/weekly: functional, acme/web acme/restart: next " in capsys.readouterr().out
+    file = await asyncio.to_thread(small.bascule, "calendar", "--days", "8")
+    assert f"DTSTART:{written(soon)[:4]}" in file.stdout
+    assert "Drill acme/weekly: acme/restart of acme/web" in file.stdout.replace("\r\n ", "")
