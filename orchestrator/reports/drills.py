@@ -16,7 +16,7 @@ from orchestrator.reports.entries import WallClock
 from orchestrator.reports.text import Line, Part, line, wrap
 
 
-class Made(StrEnum):
+class StepMade(StrEnum):
     """How a step of a drill was made."""
 
     LIVE = "live"
@@ -33,7 +33,7 @@ class DrillStep:
 
     run: str
     name: str
-    made: Made
+    made: StepMade
     took_s: float | None
     reason: str
     evidence: str
@@ -103,23 +103,23 @@ def stage(decided: Decided, drill: Drill) -> str:
     return f"{way}: {where}"
 
 
-def made(step: Step) -> Made:
+def made(step: Step) -> StepMade:
     """How it was made."""
     if step.state is StepState.DONE:
-        return Made.SIMULATED if step.simulated else Made.LIVE
-    ends = {StepState.SKIPPED: Made.SKIPPED, StepState.FAILED: Made.FAILED, StepState.PENDING: Made.NOT_YET}
-    return ends.get(step.state, Made.GOING)
+        return StepMade.SIMULATED if step.simulated else StepMade.LIVE
+    ends = {StepState.SKIPPED: StepMade.SKIPPED, StepState.FAILED: StepMade.FAILED, StepState.PENDING: StepMade.NOT_YET}
+    return ends.get(step.state, StepMade.GOING)
 
 
 def _step(run: str, step: Step) -> DrillStep:
     how = made(step)
-    took_s = step.took_s if how in (Made.LIVE, Made.SIMULATED, Made.FAILED) else None
+    took_s = step.took_s if how in (StepMade.LIVE, StepMade.SIMULATED, StepMade.FAILED) else None
     return DrillStep(run, step.name, how, took_s, step.reason.value if step.reason else "", step.evidence)
 
 
 # ---- as an operator reads it
 
-_COLOUR = {Made.LIVE: "green", Made.SIMULATED: "yellow", Made.SKIPPED: "yellow", Made.FAILED: "bold red"}
+_COLOUR = {StepMade.LIVE: "green", StepMade.SIMULATED: "yellow", StepMade.SKIPPED: "yellow", StepMade.FAILED: "bold red"}
 
 
 def list_lines(found: Sequence[DrillTold], clock: Callable[[float], str]) -> list[Line]:
@@ -154,7 +154,7 @@ def one_lines(x: DrillTold, clock: Callable[[float], str], width: int) -> list[L
             lines.append(line(f"  {run}"))
         took = f"  {show_duration(s.took_s)}" if s.took_s is not None else ""
         lines.append(line(f"    {s.name:<16} ", Part(f"{s.made.value:<10}", _COLOUR.get(s.made, "")), took))
-        if s.evidence and s.made is not Made.LIVE:
+        if s.evidence and s.made is not StepMade.LIVE:
             lines += [line(text) for text in wrap("      ", f"{s.reason}: {s.evidence}", width)]
     if x.ok is None:
         lines.append(
@@ -165,8 +165,8 @@ def one_lines(x: DrillTold, clock: Callable[[float], str], width: int) -> list[L
     back = {True: "; the service is where it was", False: "; the service is NOT where it was", None: ""}[x.returned]
     lines.append(line(f"  ended {clock(x.ended or x.began)}: ", head, f", {x.reason}{back}"))
     lines += [line(text) for text in wrap("    ", x.evidence, width)] if x.evidence else []
-    live = [s for s in x.steps if s.made is Made.LIVE]
-    others = [s for s in x.steps if s.made in (Made.SIMULATED, Made.SKIPPED)]
+    live = [s for s in x.steps if s.made is StepMade.LIVE]
+    others = [s for s in x.steps if s.made in (StepMade.SIMULATED, StepMade.SKIPPED)]
     if others:
         named = ", ".join(f"{s.name} ({s.made.value})" for s in others)
         lines += [line(text) for text in wrap("  ", f"proves nothing of: {named}; live: {len(live)} steps", width)]
