@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.config import shapes
 from orchestrator.core.reasons import Against, Part, Reason
-from orchestrator.core.rules import failback, ladder, overrides, policy
+from orchestrator.core.rules import drilling, failback, ladder, overrides, policy
 from orchestrator.core.runs import steps
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guards.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def rows() -> list[list[str]]:
 
 GUARDS = rows()
 WORDS = {reason.value: reason for reason in Reason}
-THREAD = re.compile(r"[\w./-]*#\d+|GitHub, \w+ \d{4}|AWS, \w+ \d{4}")
+THREAD = re.compile(r"[\w./-]*#\d+|Git(?:Hub|Lab), \w+ \d{4}|AWS, \w+ \d{4}")
 DOCSTRINGS = "\n".join(
     f.__doc__ or ""
     for f in (
@@ -41,6 +41,11 @@ DOCSTRINGS = "\n".join(
         ladder._spend_budget,
         ladder.fence_asks,
         failback.too_soon,
+        drilling.not_well,
+        drilling._not_at_home,
+        drilling._places_down,
+        drilling._at_work,
+        drilling.touches,
         steps._asked_too_long_ago,
         steps._still_open,
     )
@@ -73,7 +78,7 @@ def test_every_thread_of_the_table_stands_with_its_guard() -> None:
 
 def test_every_reason_of_a_guard_has_a_row() -> None:
     told = {word for row in GUARDS for word in re.findall(r"`([^`]+)`", row[1])}
-    wanted = {r.value for r in Reason if r.part in (Part.GUARD, Part.TIER)}
+    wanted = {r.value for r in Reason if r.part in (Part.GUARD, Part.TIER, Part.DRILL)}
     elsewhere = {Reason.STALE_EPOCH.value}
     assert wanted - elsewhere <= told, f"docs/guards.md has no section for {wanted - elsewhere - told}"
 
@@ -83,7 +88,7 @@ def test_its_accident_is_that_of_its_reasons(row: list[str]) -> None:
     assert {WORDS[word].accident for word in re.findall(r"`([^`]+)`", row[1])} <= {row[4]}
 
 
-@pytest.mark.parametrize("reason", [r for r in Reason if r.part in (Part.GUARD, Part.TIER)])
+@pytest.mark.parametrize("reason", [r for r in Reason if r.part in (Part.GUARD, Part.TIER, Part.DRILL)])
 def test_every_guard_is_there_because_of_an_accident(reason: Reason) -> None:
     assert reason.accident, f"{reason.value}: what happened to somebody who had no such guard?"
 

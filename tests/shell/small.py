@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -43,9 +44,14 @@ class Web:
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listening.bind(("127.0.0.1", self.port))
                 listening.listen(64)
+                listening.setblocking(False)
             elif not self.file.exists() and listening is not None:
                 listening.close()
                 listening = None
+            elif listening is not None:  # else its queue is full after a while
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        listening.accept()[0].close()
         if listening is not None:
             listening.close()
 

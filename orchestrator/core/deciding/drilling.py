@@ -147,7 +147,7 @@ def _functional(tx: Transaction, drill: Drill, service: Service, rehearsed: Run)
     ok, reason, evidence = rehearsed.ended.ok, rehearsed.ended.reason, rehearsed.ended.evidence
     if unclean and reason is not Reason.NOT_CLEAN:
         ok, reason = False, Reason.NOT_CLEAN
-        evidence = "; ".join([*(f"{s.name}: {s.evidence}" for s in unclean), evidence])
+        evidence = "; ".join(dict.fromkeys([*(f"{s.name}: {s.evidence}" for s in unclean), evidence]))
     simulated = [s.name for s in rehearsed.steps if s.simulated and s.state is r.StepState.DONE]
     evidence = evidence or ("what was rehearsed is well, and the target is as it was" if last else "")
     evidence += f"{'; ' if evidence else ''}simulated: {', '.join(simulated)}" if simulated else ""

@@ -31,7 +31,7 @@ def _objections(
 ) -> Iterator[Objection]:
     full = kind is DrillKind.FULL_SCALE
     yield from _trouble(tx, service)
-    yield from _at_work(tx, service, move)
+    yield from _at_work(tx, service)
     for guard in policy.GUARDS:
         finding = guard(tx, service)
         if finding is not None:
@@ -60,7 +60,8 @@ def _trouble(tx: Transaction, service: Service) -> Iterator[Objection]:
             yield Reason.COMPROMISE_SUSPECTED, f"{word.who} suspects {subject}"
 
 
-def _at_work(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:
+def _at_work(tx: Transaction, service: Service) -> Iterator[Objection]:
+    """Two at once tell nothing of each (four recoveries at once on one cluster, openark/orchestrator#1217)."""
     run = tx.decided.run_for(service.id)
     if run is not None:
         yield Reason.RESOURCE_BUSY, f"{run.id} ({run.started.move}) is at work for {service.id}"
@@ -70,6 +71,7 @@ def _at_work(tx: Transaction, service: Service, move: Move) -> Iterator[Objectio
 
 
 def _not_at_home(tx: Transaction, service: Service) -> Iterator[Objection]:
+    """A drill left its firewall rules behind (azure-docs#35970): there has to be a state to return to."""
     state = tx.state(service)
     if state.place != service.home or state.taken_out:
         yield Reason.NOT_AT_HOME, f"{service.id} is {state.stands}, home is {service.home or 'not declared'}"
@@ -79,7 +81,10 @@ def _not_at_home(tx: Transaction, service: Service) -> Iterator[Objection]:
 
 
 def not_well(tx: Transaction, service: Service) -> Iterator[Objection]:
-    """Any check of the service that does not say up: degraded is not good enough to begin on."""
+    """Any check of the service that does not say up: degraded is not good enough to begin on.
+
+    The experiment broke the application and was told as successful (chaostoolkit-lib#94).
+    """
     bad = [c for c in dict.fromkeys(service.healthy_when.checks()) if tx.verdict(c) is not Verdict.UP]
     if bad:
         yield Reason.NOT_WELL, "; ".join(tx.evidence(c) for c in bad)
@@ -112,7 +117,7 @@ def way_back(model: Model, service: Service, move: Move) -> str | None:
 
 
 def _no_way_back(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:
-    """A drill left its firewall rules behind (azure-docs#35970): what cannot be taken back is not drilled."""
+    """What cannot be taken back is not drilled."""
     name = way_back(tx.model, service, move)
     if name is None:
         if move.to is not None or tx.model.lasts(move.id):
