@@ -260,7 +260,7 @@ class Engine:
                 findings.chase(tx)
             news = not only_verdicts(tx.records)
             for service in services:
-                if not resting.has(service.id) or (news := news or len(tx.records) > before):
+                if service.id not in resting.services or (news := news or len(tx.records) > before):
                     self._attend(tx, service)
             if len(tx.records) == before:
                 break

@@ -24,49 +24,45 @@ class Resting:
         self.blind: dict[str, bool] = {}  # which vantages were
         self.all = False  # all services rest, and nothing runs
         self.put_off = False  # an answer wants a decision, which waits for those that follow it at once
-        self._services: set[str] = set()
+        self.services: set[str] = set()  # those that rest; read by others, changed here
         self._askers: dict[str, set[str]] = {}  # check to the services that asked for its verdict when attended
 
     def due(self, now: float) -> bool:
         """Whether it is time to decide, whatever has happened."""
         return self.put_off or now >= self.decide_at
 
-    def has(self, service: str) -> bool:
-        """Whether this service rests."""
-        return service in self._services
-
     def attended(self, service: str, basis: Basis) -> None:
         """A service was attended on this basis; it rests where verdicts and what is decided were all of it."""
         if basis.more:
-            self._services.discard(service)
+            self.services.discard(service)
             return
-        self._services.add(service)
+        self.services.add(service)
         for check in basis.verdicts:
             self._askers.setdefault(check, set()).add(service)
 
     def rouse(self, check: str) -> None:
         """This check's verdict has changed."""
-        self._services.difference_update(self._askers.get(check, ()))
+        self.services.difference_update(self._askers.get(check, ()))
 
     def rouse_all(self) -> None:
         """Anything may have changed."""
-        self._services.clear()
+        self.services.clear()
 
     def forget(self) -> None:
         """Another model is in force: who asks for what is not known."""
-        self._services.clear()
+        self.services.clear()
         self._askers.clear()
 
     def see(self, blind: dict[str, bool]) -> None:
         """These vantages are blind in the decision that begins."""
         if blind != self.blind:
             self.blind = blind
-            self._services.clear()
+            self.services.clear()
 
     def decided(self, services: Collection[object], decide_at: float, awaited: set[str], *, runs: bool) -> None:
         """A decision came to rest; `runs`: something still runs."""
         self.decide_at, self.awaited = decide_at, awaited
-        self.all = len(self._services) == len(services) and not runs
+        self.all = len(self.services) == len(services) and not runs
 
     def recorded(self, records: Collection[Record], now: float) -> None:
         """These records came of a step."""
@@ -77,7 +73,7 @@ class Resting:
         """The decision that these ask for waits for the answers that follow at once."""
         self.put_off = True
         if not only_verdicts(records):
-            self._services.clear()
+            self.services.clear()
 
 
 def only_verdicts(records: Iterable[Record]) -> bool:

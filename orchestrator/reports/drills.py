@@ -119,7 +119,12 @@ def _step(run: str, step: Step) -> DrillStep:
 
 # ---- as an operator reads it
 
-_COLOUR = {StepMade.LIVE: "green", StepMade.SIMULATED: "yellow", StepMade.SKIPPED: "yellow", StepMade.FAILED: "bold red"}
+_COLOUR = {
+    StepMade.LIVE: "green",
+    StepMade.SIMULATED: "yellow",
+    StepMade.SKIPPED: "yellow",
+    StepMade.FAILED: "bold red",
+}
 
 
 def list_lines(found: Sequence[DrillTold], clock: Callable[[float], str]) -> list[Line]:

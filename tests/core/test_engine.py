@@ -55,7 +55,9 @@ def test_a_checkpoint_equals_the_full_fold_wherever_it_is_taken() -> None:
     whole = fold(records)
     for cut in range(0, len(records), 7):
         checkpoint = decode(Decided, loads(dumps(encode(fold(records[:cut])))))
-        assert fold(records[cut:], checkpoint) == whole
+        for record in records[cut:]:
+            apply(checkpoint, record)
+        assert checkpoint == whole
 
 
 def test_a_recorded_verdict_is_its_rows_verdict() -> None:

@@ -88,6 +88,7 @@ class Detectors:
         self._resting = resting
         self._suspended = {c for c, row in self.rows.items() if row.suspended_at is not None}  # and some no more
         self._timers = self._make_timers()
+        self.due_at = self._timers.next_at  # when time alone may change a verdict; never later than that
         self._learn(model)
         for check in self.rows:
             self._watch(check)
@@ -181,10 +182,6 @@ class Detectors:
         return changed
 
     # ---- time
-
-    def due_at(self) -> float:
-        """When time alone may change a verdict; never later than that."""
-        return self._timers.next_at()
 
     def overdue(self, now: float) -> str | None:
         """A check that time must be told of now; timers of checks that have answered since are set forward."""
