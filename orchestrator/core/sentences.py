@@ -37,7 +37,7 @@ _SHAPES = {  # of a slot, by its name; anything else is free text
     "kind": r"functional|full-scale",
     "client": r"[^\s:,/]*",
     "lack": r"[a-z][a-z ]*",
-    "kept": r"within|beyond|perhaps beyond",
+    "kept": r"(?:perhaps )?(?:within|beyond)",
     "near": r"(?:perhaps )?(?:near|over)",
 }
 

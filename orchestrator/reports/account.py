@@ -91,7 +91,7 @@ def account(
         rpo_s=rpo_s,
         rta=rta,
         rpa=rpa,
-        rto_met=_rto_met(rta, rto_s, outages, _perhaps_s(story, now, unwatched_s or 0.0)),
+        rto_met=_unless_early(story, _rto_met(rta, rto_s, outages, _perhaps_s(story, now, unwatched_s or 0.0))),
         rpo_met=_met(rpa, rpo_s),
         milestones=_milestones(story, zero),
         phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
@@ -226,6 +226,11 @@ def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], pe
     if over and rto_s is not None and total_s - perhaps_s <= rto_s:
         return None
     return False if rta.seconds is None and over else _met(rta, rto_s)
+
+
+def _unless_early(story: Story, met: bool | None) -> bool | None:
+    """What nobody looked at before its first bad answer may have failed long before: that it was met is not known."""
+    return None if met and any(claims.unseen_before(story)) else met
 
 
 def _met(figure: Figure, objective_s: float | None) -> bool | None:

@@ -63,6 +63,7 @@ class Proof:
     rpa: Figure
     left_out: tuple[str, ...]
     outage: str = ""
+    early: bool = False  # nothing was heard of the service before its first bad answer: it may have failed long before
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _tier(
     spent = [_took_s(x) for _, x in holding]
     return TierEvidence(
         service=service.id, tier=tier, move=move, rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
-        rto=rto, rto_said=said, rto_met=_met(rto, _rto_figure(proof), service.rto_s),
+        rto=rto, rto_said=said, rto_met=_unless_early(proof, _met(rto, _rto_figure(proof), service.rto_s)),
         rpo=rpo, rpo_said=rpo_said,
         rpo_met=_met(rpo, proof.rpa if proof else None, service.rpo_s), since=since, proof=proof,
         times=len(holding), void=void,
@@ -182,6 +183,7 @@ def _proof(story: Story, run: RunStory, clock: WallClock, now: float) -> Proof:
         rpa_of(run),
         left_out,
         f", outage {by_it + 1} of {len(story.episodes)}" if by_it is not None and len(story.episodes) > 1 else "",
+        by_it is not None and bool(claims.unseen_before(story)[by_it]),
     )
 
 
@@ -231,6 +233,10 @@ def _rto_figure(proof: Proof | None) -> Figure | None:
     if proof is None or proof.rta.seconds is not None:
         return proof.rta if proof else None
     return Figure(proof.took_s, Known.PREDICTED, "the move alone")
+
+
+def _unless_early(proof: Proof | None, met: bool | None) -> bool | None:
+    return None if met and proof is not None and proof.early else met
 
 
 def _met(standing: Standing | None, figure: Figure | None, objective_s: float | None) -> bool | None:

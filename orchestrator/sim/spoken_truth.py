@@ -195,13 +195,12 @@ class SpokenTruth:
         if outage is None or outage.ended is None or outage.ended.at != x.at:
             return "no incident of it has ended"
         seconds, together_s = outage.seconds(x.at), outage.earlier_s + outage.seconds(x.at)
-        perhaps_s, earlier_s = outage.ended.perhaps_s, outage.earlier_perhaps_s
+        perhaps_s = outage.ended.perhaps_s
         if slots["outage"] != ("at most " if perhaps_s else "") + show_duration(seconds):
             return f"it was down for {show_duration(seconds)}, and may have worked for {perhaps_s} s of them"
         service = model.services.get(slots["service"])
         if service is not None:
-            most, least = (s <= service.rto_s for s in (together_s, together_s - perhaps_s - earlier_s))
-            known = "within" if most else "perhaps beyond" if least else "beyond"
+            known = outage.kept(service, model, x.at, perhaps_s)
             if (slots["kept"], slots["rto"]) != (known, show_duration(service.rto_s)):
                 return f"it was down for {show_duration(together_s)} of {show_duration(service.rto_s)}"
         return self._together(slots, outage, x.at) or self._how(slots["how"], outage)

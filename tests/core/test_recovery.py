@@ -275,6 +275,20 @@ def test_what_was_down_before_and_after_it_stood_still_was_down_for_that_long_at
     assert said(world)[-1].endswith("perhaps beyond its RTO of 15:00")
 
 
+def test_what_failed_while_nobody_looked_was_perhaps_within_its_objective() -> None:
+    """Its clock begins at its first bad answer, and it may have been down for all of the two hours before."""
+    world = lab(Mode.OBSERVE)
+    world.run(60)
+    world.crash()
+    world.silent("erp-transaction")
+    world.run(7200)
+    world.start()
+    world.run(30)
+    world.good("erp-transaction")
+    world.run(30)
+    assert said(world)[-1].endswith("perhaps within its RTO of 15:00")
+
+
 def test_an_absence_shorter_than_its_objective_leaves_a_miss_a_miss() -> None:
     world = lab(Mode.OBSERVE)
     world.silent("erp-transaction")

@@ -230,7 +230,7 @@ SPEECH = (
     ),
     Mutant("told: moved", "what was planned is told as moved", SPOKEN, saying(claims, "moved", _planned_is_done)),
     Mutant("told: fenced", "a fence that is over is told as proven", SPOKEN, saying(claims, "fenced", _over_is_fenced)),
-    Mutant("told: data", "an RPA without data opened elsewhere", SPOKEN, saying(data_lost, "_rpa", _planned_data)),
+    Mutant("told: data", "an RPA without data opened elsewhere", SPOKEN, saying(data_lost, "rpa_of", _planned_data)),
     Mutant("told: RTA", "the RTA runs on between two outages", SPOKEN, saying(accounts, "_rta", _clock_runs_on)),
     Mutant("told: phases", "the phases are not all of the RTA", SPOKEN, without_detection),
     Mutant("told: acted", "a step that is over is told as done", SPOKEN, saying(claims, "_done_at", _over)),

@@ -185,6 +185,8 @@ def test_an_outage_that_may_have_begun_before_anybody_looked_says_so(tape: Tape)
     said = "the last good answer came 6:40 before the first bad one: whether it worked then is not known"
     assert said in told(tape, "i4").remarks
     assert not [x for x in told(tape, "i1").remarks if "whether it worked then" in x]
+    tape.after(3.0).write(r.IncidentEnded(tape.now, "i4", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 5.0))
+    assert (told(tape, "i4").rto_met, told(tape, "i1").rto_met) == (None, True), "nor whether its RTO was met"
 
 
 def test_a_fence_that_failed_has_proven_nothing(tape: Tape) -> None:

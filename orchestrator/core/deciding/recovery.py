@@ -132,9 +132,16 @@ def at_most(seconds: float, perhaps_s: float) -> str:
     return ("at most " if perhaps_s else "") + show_duration(seconds)
 
 
-def _kept(down_s: float, perhaps_s: float, rto_s: float) -> str:
-    """Within its RTO or beyond it, as far as it is known when it came back."""
-    return "within" if down_s <= rto_s else "beyond" if down_s - perhaps_s > rto_s else "perhaps beyond"
+def _kept(down_s: float, perhaps_s: float, rto_s: float, early: bool) -> str:
+    """Within its RTO or beyond it, as far as it is known when it came back, and (`early`) when it had failed."""
+    within = "perhaps within" if early else "within"
+    return within if down_s <= rto_s else "beyond" if down_s - perhaps_s > rto_s else "perhaps beyond"
+
+
+def _early(tx: Transaction, service: Service, incident: Incident) -> bool:
+    """Whether it may have failed long before its first bad answer: nothing was heard of it then."""
+    good_at = incident.last_good_at
+    return good_at is not None and incident.episode_first_bad_at - good_at > _beats_s(tx, service)
 
 
 def _unseen_s(tx: Transaction, service: Service, incident: Incident) -> float:
@@ -203,7 +210,7 @@ def _end(tx: Transaction, service: Service, incident: Incident, reason: Reason, 
         together=at_most(down_s, perhaps_s),
         outages=incident.episodes,
         incident=incident.id,
-        kept=_kept(down_s, perhaps_s, service.rto_s),
+        kept=_kept(down_s, perhaps_s, service.rto_s, _early(tx, service, incident)),
         rto=show_duration(service.rto_s),
     )
     tx.tell(notice_of(incident, "recovered"), NoticeKind.RECOVERED, service.id, text)
