@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 NOBODY = Speaker()
 app = App(name="drill", help="Rehearse a move, or make it and lead it back.")
+app.command(
+    "orchestrator.cli.drill_due:drill_due", name="due", help="Which scheduled drills are due, and the next ones."
+)
 
 Move = Annotated[str | None, Parameter(help="The tier's move; else the first of the ladder.")]
 FullScale = Annotated[
