@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestrator.config.rehearsal_shapes import RehearseShape
+from orchestrator.config.schedule_shapes import CalendarShape, DrillShape, MaintenanceShape, SchedulesFileShape
 from orchestrator.config.shapes import (
     CheckShape,
     MoveShape,
@@ -48,13 +49,17 @@ _CONDITION: dict[str, Any] = {
 
 
 def schemas(probe_kinds: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
-    """File to JSON Schema: `services.yml`, `people.yml`, `bascule.yml`, `checks.yml`."""
+    """File to JSON Schema: `services.yml`, `people.yml`, `schedules.yml`, `bascule.yml`, `checks.yml`."""
     services = _schema(ServicesFileShape)
     for key, shape in (("places", PlaceShape), ("moves", MoveShape), ("services", ServiceShape)):
         _add(services, key, shape)
     rehearse = RehearseShape.model_json_schema()
     services["$defs"] |= rehearse.pop("$defs", {}) | {"RehearseShape": rehearse}
     services["$defs"]["MoveShape"]["properties"]["rehearse"] = {"$ref": "#/$defs/RehearseShape"}
+    schedules = _schema(SchedulesFileShape)
+    for key, of in (("people", CalendarShape), ("drills", DrillShape), ("maintenance", MaintenanceShape)):
+        _add(schedules, key, of)
+    schedules["properties"]["calendar"] = {"$ref": f"#/$defs/{CalendarShape.__name__}"}
     people, workspace = _schema(PeopleFileShape), _schema(WorkspaceFileShape)
     _add(people, "people", PersonShape)
     _add(workspace, "people", PersonShape)
@@ -79,7 +84,8 @@ def schemas(probe_kinds: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, A
         ],
         "$defs": {**definitions, "Condition": _CONDITION},
     }
-    found = {"services.yml": services, "people.yml": people, "bascule.yml": workspace, "checks.yml": checks}
+    found = {"services.yml": services, "people.yml": people, "schedules.yml": schedules}
+    found |= {"bascule.yml": workspace, "checks.yml": checks}
     return {
         name: {"$schema": "http://json-schema.org/draft-07/schema#", **_refer(body)} for name, body in found.items()
     }

@@ -143,6 +143,8 @@ class Facts:
         self.restarts: list[float] = []  # after which time was assumed
         self.drills: dict[str, r.DrillBegan] = {}
         self.drills_over: dict[str, r.DrillEnded] = {}
+        self.schedules: dict[str, r.ScheduleInForce] = {}
+        self.missed: dict[tuple[str, str], r.DrillMissed] = {}  # by schedule and time
 
     def record(self, x: r.Record) -> None:
         """One record more."""
@@ -237,6 +239,12 @@ class Facts:
         elif isinstance(x, r.MayActRemoved):
             self.may_act[x.service].discard(x.place)
 
+    def _schedule(self, x: r.ScheduleInForce | r.DrillMissed) -> None:
+        if isinstance(x, r.ScheduleInForce):
+            self.schedules[x.schedule] = x
+        else:
+            self.missed[(x.schedule, x.occurrence)] = x
+
     def _drill(self, x: r.DrillBegan | r.DrillEnded) -> None:
         if isinstance(x, r.DrillBegan):
             self.drills[x.drill] = x
@@ -269,4 +277,6 @@ _TOLD: dict[type, Callable[[Facts, Any], None]] = {
     r.VerdictChanged: Facts._verdict,
     r.DrillBegan: Facts._drill,
     r.DrillEnded: Facts._drill,
+    r.ScheduleInForce: Facts._schedule,
+    r.DrillMissed: Facts._schedule,
 }

@@ -74,10 +74,43 @@ def _late(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
     return f"{slots['drill']} is over" if slots["drill"] in facts.drills_over else ""
 
 
+def _missed(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+    missed = facts.missed.get((slots["schedule"], slots["when"]))
+    if missed is None:
+        return f"nothing of {slots['schedule']} was missed at {slots['when']}"
+    if slots["why"] != f"{missed.reason.value}: {missed.evidence}":
+        return f"it was missed by {missed.reason.value}: {missed.evidence}"
+    return _began_all_the_same(facts, missed)
+
+
+def _several_missed(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+    first, last = slots["when"], slots["until"]
+    found = [x for (name, at), x in facts.missed.items() if name == slots["schedule"] and first <= at <= last]
+    if len(found) != int(slots["times"]):
+        return f"{len(found)} were missed from {first} to {last}"
+    return next((wrong for x in found if (wrong := _began_all_the_same(facts, x))), "")
+
+
+def _began_all_the_same(facts: Facts, missed: r.DrillMissed) -> str:
+    began = [x for x in facts.drills.values() if (x.scheduled, x.occurrence) == (missed.schedule, missed.occurrence)]
+    return f"{began[0].drill} of {missed.occurrence} began" if began else ""
+
+
+def _ahead(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+    known = facts.schedules.get(slots["schedule"])
+    if known is None or known.plan is None:
+        return f"{slots['schedule']} is not in force"
+    wrong = known.plan.surprise or known.plan.kind.value != slots["kind"] or slots["when"] <= known.since
+    return f"{slots['schedule']} is another" if wrong else ""
+
+
 JUDGES: Mapping[Sentence, Judge] = {
     Sentence.DRILL_BEGAN: _began,
     Sentence.DRILL_DONE: _over(ok=True),
     Sentence.DRILL_FAILED: _over(ok=False),
     Sentence.DRILL_LEFT: _over(ok=False, left=True),
     Sentence.DRILL_LATE: _late,
+    Sentence.DRILL_AHEAD: _ahead,
+    Sentence.DRILL_MISSED: _missed,
+    Sentence.DRILLS_MISSED: _several_missed,
 }

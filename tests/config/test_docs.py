@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import journal_shapes, rehearsal_shapes, shapes
+from orchestrator.config import journal_shapes, rehearsal_shapes, schedule_shapes, shapes
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 SHAPES = [
     s
-    for s in (*vars(shapes).values(), *vars(journal_shapes).values(), *vars(rehearsal_shapes).values())
+    for module in (shapes, journal_shapes, rehearsal_shapes, schedule_shapes)
+    for s in vars(module).values()
     if isinstance(s, type) and issubclass(s, shapes.Shape) and s is not shapes.Shape
 ]
 KEYS = sorted({(s.__name__, f.alias or name) for s in SHAPES for name, f in s.model_fields.items()})

@@ -202,6 +202,17 @@ def test_full_scale_in_mode_ask_asks_for_an_approval() -> None:
     assert not world.played
 
 
+def test_an_approval_that_comes_after_its_window_is_none() -> None:
+    world = stage(Mode.ASK)
+    short = Schedule("0 21 * * *", 300.0)
+    desk = Desk(world, JUST_BEFORE, plan(kind=DrillKind.FULL_SCALE, schedule=short))
+    desk.run(660)
+    world.hears(WordSpoken("w", WordKind.APPROVE, "Ada", "r1"))
+    assert not world.answered[-1].accepted
+    assert not world.played
+    assert not over(world).ok
+
+
 def test_at_most_so_many_at_once() -> None:
     world = stage()
     world.takes["restore_scratch"] = 1800.0

@@ -52,8 +52,12 @@ def begin(
     scheduled: str = "",
     occurrence: str = "",
     drawn: str = "",
+    closes_at: float | None = None,
 ) -> Drill:
-    """Record the drill and the plan of its first run. The caller has asked `rules.drilling.objection` before."""
+    """Record the drill and the plan of its first run. The caller has asked `rules.drilling.objection` before.
+
+    `closes_at`: an approval that comes later is none.
+    """
     move, full = tx.model.moves[move_id], kind is DrillKind.FULL_SCALE
     name = f"d{tx.decided.drill_count + 1}"
     began = r.DrillBegan(
@@ -88,6 +92,7 @@ def begin(
         word=word,
         drill=name,
         rehearses=not full,
+        expires_s=closes_at - tx.now() if closes_at is not None else None,
     )
     by = f", asked by {who}" if who else f", of the schedule {scheduled}" if scheduled else ""
     slots = {"service": service.id, "drill": name, "kind": kind.value, "move": move_id, "run": started.id}

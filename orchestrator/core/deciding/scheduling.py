@@ -149,6 +149,7 @@ def _begin(
         asks=tuple(policy.asks(tx, service)) if full else (),
         scheduled=plan.id,
         occurrence=came.occurrence,
+        closes_at=came.closes_at,
         drawn="; ".join(x for x in [pick.drawn, *not_these] if x),
     )
 

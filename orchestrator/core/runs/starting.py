@@ -31,10 +31,14 @@ def start_run(
     isolate: str | None = None,
     drill: str = "",
     rehearses: bool = False,
+    expires_s: float | None = None,
 ) -> Run:
-    """Record a run's plan and begin it. `rehearses`: the plan is that of the move's rehearsal."""
+    """Record a run's plan and begin it. `rehearses`: the plan is that of the move's rehearsal.
+
+    `expires_s`: an approval is waited for no longer than this.
+    """
     move, state, incident = tx.model.moves[move_id], tx.state(service), tx.incident(service)
-    planned = is_planned(tx, service)
+    planned, expires_s = is_planned(tx, service), min(service.approval_expires_s, expires_s or float("inf"))
     steps = rehearsal_steps(move) if rehearses else plan_steps(tx, service, move, asks, planned, isolate)
     started = r.RunStarted(
         at=tx.now(),
@@ -56,9 +60,9 @@ def start_run(
         word=word,
         overrides=overrides,
         resources=resources(service, move, rehearses=rehearses),
-        timeout_s=run_timeout_s(tx, move, steps, service.approval_expires_s),
+        timeout_s=run_timeout_s(tx, move, steps, expires_s),
         asks=asks,
-        approval_expires_s=service.approval_expires_s,
+        approval_expires_s=expires_s,
         drill=drill,
     )
     tx.record(started)
