@@ -18,6 +18,7 @@ from orchestrator.config.domains import Domains
 from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.playbooks import Reader
+from orchestrator.config.resting_on import Resting
 from orchestrator.config.shapes import (
     BackShape,
     FenceShape,
@@ -97,6 +98,7 @@ class Compiler:
     used_moves: set[str] = field(default_factory=set)
     read: Inventory | None = None  # what `inventory` was read to
     uses: list[Use] = field(default_factory=list)  # every playbook that is named
+    _resting: Resting | None = None
 
     @property
     def client(self) -> str:
@@ -149,14 +151,16 @@ class Compiler:
         at = self.at(*path, "playbook")
         if not self.playbooks.check(shape.playbook, at):
             return None
+        given: dict[str, Json] = {**(shape.vars or {}), **facts(self._known(path))}
+        self._resting = self._resting or Resting(self.playbooks, self.inventory, self.read)
+        manifest, file = self.playbooks.manifest(shape.playbook, self.inventory), self.playbooks.file(shape.playbook)
         book = Playbook(
             path=shape.playbook,
-            digest=self.playbooks.digest(shape.playbook, self.inventory),
+            digest=manifest.digest,
             extra_vars=dict(shape.vars or {}),
             limit=shape.limit,
+            rests_on=self._resting.of(manifest, file, shape.limit, given),
         )
-        given = {**book.extra_vars, **facts(self._known(path))}
-        file = self.playbooks.file(book.path)
         limit_at = self.at(*path, "limit")
         self.uses.append(Use(self.client, book.path, file, book.digest, given, book.limit, at, limit_at))
         return book

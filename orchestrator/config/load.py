@@ -32,6 +32,7 @@ from orchestrator.config.names import CLIENT_NAME, PLAIN_NAME, check_names, clie
 from orchestrator.config.oddities import odd_programs, programs_here
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
+from orchestrator.config.resting_on import versions
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import (
     DaemonSettings,
@@ -222,13 +223,11 @@ def _load(
         checks.checks |= login_checks(
             moves.values(), inventories, domains, reader, checks.checks, settings.daemon.vantage
         )
+    speakers, known = _speakers(settings, people), versions(reader.manifests.values())
+    model = Model("", checks.checks, places, moves, services, settings.limits, client_limits, speakers, known)
     return Loaded(
         workspace=workspace,
-        model=_digested(
-            Model(
-                "", checks.checks, places, moves, services, settings.limits, client_limits, _speakers(settings, people)
-            )
-        ),
+        model=_digested(model),
         notify=notify,
         daemon=settings.daemon,
         journal=settings.journal,

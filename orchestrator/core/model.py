@@ -112,13 +112,15 @@ class Playbook:
     """A playbook file as it was when the configuration was read.
 
     `digest` covers the file, everything it imports by static reference (roles, tasks, templates) and the
-    inventory; the runner compares it again before a step starts.
+    inventory; the runner compares it again before a step starts. `rests_on`: part by part, a digest of what a proof of
+    it rests on (what is read, not its bytes); empty: of an older version, and `digest` stands for it.
     """
 
     path: str  # relative to the workspace's playbooks/
     digest: str
     extra_vars: Mapping[str, Json] = field(default_factory=dict)
     limit: str | None = None
+    rests_on: Mapping[str, str] = field(default_factory=dict)
 
 
 class FenceBy(StrEnum):
@@ -280,6 +282,7 @@ class Model:
     limits: Limits = field(default_factory=Limits)
     client_limits: Mapping[str, Limits] = field(default_factory=dict)
     speakers: Mapping[str, Speaker] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)  # of bascule, and of what plays its playbooks
 
     def lasts(self, move: str) -> bool:
         """Whether a move in place has an effect that stays until it is taken back; a restart is over when it ends."""

@@ -19,7 +19,7 @@ from functools import cache
 
 from orchestrator.core import records as r
 from orchestrator.core.durations import show_duration
-from orchestrator.core.forecast import Forecast, forecast
+from orchestrator.core.forecast import DRILLED, LIVE, Forecast, forecast
 from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
@@ -70,7 +70,8 @@ class TierEvidence:
     `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why. `…_met`:
     whether what was measured is within it; None: that is not known. `since`: since when it stands so, seconds since
     1970; None: since ever. `times`: how many runs were verified under what is in force. `void`: what has changed since
-    the proof. `trend_s`: how much longer the last run took than the median of those before.
+    the proof. `trend_s`: how much longer the last run took than the median of those before. `forecast` is of live runs
+    alone, and `drilled` of drills alone.
     """
 
     service: str
@@ -91,6 +92,7 @@ class TierEvidence:
     void: tuple[str, ...]
     trend_s: float | None
     forecast: Forecast | None
+    drilled: Forecast | None = None
 
 
 def evidence(stories: Stories, model: Model, now: float, wants: Callable[[str], bool]) -> list[TierEvidence]:
@@ -157,7 +159,8 @@ def _tier(
         rpo_met=_met(rpo, proof.rpa if proof else None, service.rpo_s), since=since, proof=proof,
         times=len(holding), void=void,
         trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
-        forecast=forecast(stories.decided.durations.get(move, [])),
+        forecast=forecast(stories.decided.durations.get(move, []), of=LIVE),
+        drilled=forecast(stories.decided.drilled.get(move, []), of=DRILLED),
     )  # fmt: skip
 
 

@@ -43,9 +43,10 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         )
         if x.proof.left_out:
             yield from _more("left out", "; ".join(x.proof.left_out), width)
-    if x.forecast is not None:
-        longer = "; that is longer than the RTO" if x.forecast.bound_s > x.rto_s else ""
-        yield from _more("next run", f"{x.forecast}{longer}", width)
+    for what, known in (("next run", x.forecast), ("next drill", x.drilled)):
+        if known is not None:
+            longer = "; that is longer than the RTO" if known.bound_s > x.rto_s else ""
+            yield from _more(what, f"{known}{longer}", width)
 
 
 def _more(what: str, text: str, width: int) -> Iterator[Line]:

@@ -169,7 +169,7 @@ def test_the_worst_comes_first_and_the_text_says_it(tape: Tape) -> None:
     assert told.splitlines()[0] == "acme/erp  RTO 2:00, RPO 30s"
     assert f"  2 geo-site: measured since {day(WALL + tape.now)}, within its RTO" in told.splitlines()
     assert "      RPO: measured, within its RPO: RPA 3.9s in r2" in told.splitlines()
-    assert "      next run: at most 10s (1 run: bounds the 90th percentile with 10%, 28 runs missing for" in told
+    assert "      next run: at most 10s (1 live run: bounds the 90th percentile with 10%, 28 runs missing for" in told
     assert "  3 cloud-instance: unproven" in told
 
 

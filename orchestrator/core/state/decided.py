@@ -297,6 +297,7 @@ class Decided:
     told: dict[str, float] = field(default_factory=dict)  # ids of notices that were due, and when
     edited: dict[str, str] = field(default_factory=dict)  # digest of a playbook in force: what differs on disk
     durations: dict[str, list[float]] = field(default_factory=dict)  # `move` and `move/step`: live seconds
+    drilled: dict[str, list[float]] = field(default_factory=dict)  # the same of drills: never taken for live ones
     lacking: dict[str, Lacking] = field(default_factory=dict)  # `client#kind of lack`: see `readiness.py`
     unheard: dict[str, Unheard] = field(default_factory=dict)  # client: its last notice, where it did not reach all
     incident_count: int = 0

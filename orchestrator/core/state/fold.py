@@ -27,6 +27,7 @@ from orchestrator.core.state.decided import (
 from orchestrator.core.state.retention import KEPT_DURATIONS, KEPT_RUNS, forget, remember
 from orchestrator.core.state.transitions import ENDED_BY, RUN, STEP, Illegal, RunEvent, StepEvent, next_state
 
+DRILL = "drill"  # an origin whose durations are kept apart from those of live runs
 FORMERLY = 8  # former placements that a service remembers: enough to tell where it was when something fell
 
 
@@ -223,7 +224,12 @@ def _step_finished(d: Decided, x: r.StepFinished) -> None:
     if step.began_at is None:
         step.began_at = x.at
     if x.state is r.StepState.DONE and step.traits.by is not By.PERSON and d.runs[x.run].measured_since(step.began_at):
-        remember(d.durations, f"{d.runs[x.run].started.move}/{step.kind.value}", x.at - step.began_at)
+        run = d.runs[x.run]
+        remember(_durations(d, run.started), f"{run.started.move}/{step.kind.value}", x.at - step.began_at)
+
+
+def _durations(d: Decided, started: r.RunStarted) -> dict[str, list[float]]:
+    return d.drilled if started.origin.value == DRILL else d.durations
 
 
 def _run_needs_human(d: Decided, x: r.RunNeedsHuman) -> None:
@@ -236,7 +242,7 @@ def _run_ended(d: Decided, x: r.RunEnded) -> None:
     started = run.started
     if x.ok and run.measured_since(started.at):
         waited = sum(s.took_s or 0.0 for s in run.steps if s.traits.by is By.PERSON)
-        remember(d.durations, started.move, x.at - started.at - waited)
+        remember(_durations(d, started), started.move, x.at - started.at - waited)
     state = d.services[started.service]
     verify = run.verify
     verified = verify is not None and verify.state is r.StepState.DONE
