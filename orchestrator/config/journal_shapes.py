@@ -17,7 +17,8 @@ class AnchorShape(Shape):
 
 
 class JournalShape(Shape):
-    """How long the journal keeps verdict changes that no incident needs, and where its head is anchored."""
+    """How long verdict changes that no incident needs, and ages of data, are kept; where the head is anchored."""
 
     keep: Duration | None = None
+    ages: Duration | None = None
     anchor: AnchorShape | None = None

@@ -13,11 +13,12 @@ The one rule it keeps: a figure is from a run that ended verified under what is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
 from orchestrator.core import records as r
+from orchestrator.core.ages import Hours
 from orchestrator.core.durations import show_duration
 from orchestrator.core.forecast import DRILLED, LIVE, Forecast, forecast
 from orchestrator.core.kinds import By
@@ -25,6 +26,7 @@ from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.account import account
+from orchestrator.reports.data_age import DataAge, data_age
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import Basis, basis, changed
 from orchestrator.reports.shape import Figure, Known
@@ -71,7 +73,7 @@ class TierEvidence:
     whether what was measured is within it; None: that is not known. `since`: since when it stands so, seconds since
     1970; None: since ever. `times`: how many runs were verified under what is in force. `void`: what has changed since
     the proof. `trend_s`: how much longer the last run took than the median of those before. `forecast` is of live runs
-    alone, and `drilled` of drills alone.
+    alone, and `drilled` of drills alone. `data_age`: how old its data was in the last week, by measure.
     """
 
     service: str
@@ -93,10 +95,15 @@ class TierEvidence:
     trend_s: float | None
     forecast: Forecast | None
     drilled: Forecast | None = None
+    data_age: tuple[DataAge, ...] = ()
 
 
-def evidence(stories: Stories, model: Model, now: float, wants: Callable[[str], bool]) -> list[TierEvidence]:
-    """Every tier of the services that are wanted, worst service first. `now`: on the journal's axis."""
+def evidence(
+    stories: Stories, model: Model, now: float, wants: Callable[[str], bool], ages: Hours | None = None
+) -> list[TierEvidence]:
+    """Every tier of the services that are wanted, worst service first. `now`: on the journal's axis. `ages`: how old
+    data was, in the last week.
+    """
     runs: dict[tuple[str, str], list[Told]] = {}
     for story in stories.stories.values():
         for run in story.runs:
@@ -110,6 +117,7 @@ def evidence(stories: Stories, model: Model, now: float, wants: Callable[[str], 
                 _tier(stories, model, service, n, x.move, runs.get((service.id, x.move), []), rested, now)
                 for n, x in rungs
             ]
+            tiers = [replace(x, data_age=data_age(model, service.id, x.move, ages or {})) for x in tiers]
             found.append(tiers or [_without_a_ladder(service)])
     return [tier for tiers in sorted(found, key=_worst_first) for tier in tiers]
 

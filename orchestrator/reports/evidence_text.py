@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import counted, show_duration
+from orchestrator.reports.data_age import DataAge, outside
 from orchestrator.reports.evidence import Standing, TierEvidence
 from orchestrator.reports.text import Line, Part, line, precise, wrap
 
@@ -34,6 +35,8 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     if x.rpo is not None or x.rpo_said:
         stands = f"{x.rpo.value}{KEPT[x.rpo_met].format('RPO')}" if x.rpo else ""
         yield from _more("RPO", ": ".join(filter(None, (stands, x.rpo_said))), width)
+    for age in x.data_age:
+        yield from _more("data", _age(age), width)
     if x.proof is not None and x.times:
         more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before" if x.trend_s else ""
         yield from _more(
@@ -47,6 +50,18 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         if known is not None:
             longer = "; that is longer than the RTO" if known.bound_s > x.rto_s else ""
             yield from _more(what, f"{known}{longer}", width)
+
+
+def _age(x: DataAge) -> str:
+    """Its age in the last week, in a line."""
+    name, whole = x.check.partition("/")[2], x.whole
+    what = "age" if x.measure == "data_age_s" else "lag"
+    untold = f"; {counted(whole.unmeasured, 'answer')} told none" if whole.unmeasured else ""
+    if whole.count == 0 or whole.median_s is None or whole.p99_s is None or whole.most_s is None:
+        return f"{name} told no {what} in the last week"
+    spread = f"median {precise(whole.median_s)}, p99 {precise(whole.p99_s)}, most {precise(whole.most_s)}"
+    told = f"{what} by {name} in the last week: {spread}{untold}"
+    return f"{told}; {outside(x)}" if x.whole.outside else told
 
 
 def _more(what: str, text: str, width: int) -> Iterator[Line]:

@@ -35,6 +35,7 @@ from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
+from orchestrator.shell.ages import DataAges
 from orchestrator.shell.answers import Answers
 from orchestrator.shell.files import Files
 from orchestrator.shell.identity import identity_for
@@ -168,7 +169,7 @@ class Controller:
             lambda: self.plans.keep_looking(self.axis.now),
         ]
         if self._attends:
-            lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
+            lasting += [self.ages.run, lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out)]
             lasting.append(lambda: ask_again(self.files.valid, self.files.edited, self._ask_inventory, self.reload))
             self._tell_unread()
         self._tasks = [asyncio.create_task(keep_going(work)) for work in lasting]
@@ -296,7 +297,8 @@ class Controller:
         self._opened.callback(self._take_in_the_last)
         self.notifier = PeopleNotifier(NotifySettings(), self.emit)
         self._opened.push_async_callback(self.notifier.close)
-        self.prober = Prober(self.emit, self.axis.now, files.secrets, logins=self.runner.can_log_in)
+        self.ages = DataAges(self.workspace, lambda: self.shell.engine.model, self.axis.wall, lambda: files.keeping)
+        self.prober = Prober(self.ages.passing(self.emit), self.axis.now, files.secrets, logins=self.runner.can_log_in)
         self._opened.push_async_callback(self.prober.close)
         self._use(files.loaded, files.secrets, files.beside)
         if self._attends:

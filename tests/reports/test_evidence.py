@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.ages import Ages, Kept
 from orchestrator.core.kinds import BESIDE
 from orchestrator.core.model import Model, Playbook
 from orchestrator.core.reasons import Reason
@@ -187,3 +189,25 @@ def test_each_part_of_a_basis_is_compared() -> None:
         edited = basis(replace(model, checks={**model.checks, name: check}), "acme/erp", GEO)
         assert changed(before, edited) == (f"the check {name.partition('/')[2]}",)
     assert K.FENCE in {kind for _, kind in FAILOVER}
+
+
+def test_how_old_its_data_was_in_the_last_week_is_told_in_a_line(tape: Tape) -> None:
+    """The check told 40 s for a quarter of an hour's answers: the RPO is 30 s."""
+    hour = int(WALL // 3600)
+    one = Ages()
+    for n in range(100):
+        one.note(40.0 if n < 25 else 1.0, 30.0, hour * 3600.0 + n * 36.0)
+    one.note(None, 30.0, hour * 3600.0 + 3600.0)
+    stories = Stories({"m1": small_model()}.get).read(tape.entries)
+    ages = {Kept(s, "acme/geo-lag", "data_age_s", hour): one for s in ("acme/erp", "bistro/erp")}
+    found = {x.move: x for x in evidence(stories, small_model(), tape.now, lambda s: s == "acme/erp", ages)}
+    (age,) = found[GEO].data_age
+    assert (age.whole.count, age.whole.outside, age.whole.unmeasured, age.share_outside) == (100, 25, 1, 0.25)
+    assert age.outside_s == pytest.approx(0.25 * 99 * 36.0)
+    assert found["acme/cloud-instance"].data_age == ()
+    told = " ".join(plain(evidence_lines([found[GEO]], 300)).split())
+    day_ = time.strftime("%A", time.localtime(hour * 3600.0))
+    assert (
+        "data: age by geo-lag in the last week: median 1.0s, p99 40.0s, most 40.0s; 1 answer told none;"
+        f" above the RPO in 25.0% of the answers, 14:51 on {day_}"
+    ) in told
