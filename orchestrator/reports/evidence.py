@@ -28,6 +28,7 @@ from orchestrator.reports import claims
 from orchestrator.reports.account import account
 from orchestrator.reports.data_age import DataAge, data_age
 from orchestrator.reports.entries import WallClock
+from orchestrator.reports.feasibility import Finding, findings
 from orchestrator.reports.proofs import Basis, basis, changed
 from orchestrator.reports.shape import Figure, Known
 from orchestrator.reports.story import Episode, RunStory, Stories, Story
@@ -74,6 +75,7 @@ class TierEvidence:
     1970; None: since ever. `times`: how many runs were verified under what is in force. `void`: what has changed since
     the proof. `trend_s`: how much longer the last run took than the median of those before. `forecast` is of live runs
     alone, and `drilled` of drills alone. `data_age`: how old its data was in the last week, by measure.
+    `findings`: what cannot be met as things are; those of the whole service stand with its first row.
     """
 
     service: str
@@ -96,6 +98,7 @@ class TierEvidence:
     forecast: Forecast | None
     drilled: Forecast | None = None
     data_age: tuple[DataAge, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def evidence(
@@ -110,15 +113,19 @@ def evidence(
             runs.setdefault((run.started.service, run.started.move), []).append((story, run))
     rested = cache(lambda digest, service, move: basis(stories.model_of(digest), service, move))
     found = []
+    lacks = findings(model, stories.decided, ages or {}, stories.clock.wall, wants)
     for service in model.services.values():
         if wants(service.id):
+            mine = [x for x in lacks if x.service == service.id]
             rungs = enumerate(service.ladder, 1)
             tiers = [
                 _tier(stories, model, service, n, x.move, runs.get((service.id, x.move), []), rested, now)
                 for n, x in rungs
             ]
             tiers = [replace(x, data_age=data_age(model, service.id, x.move, ages or {})) for x in tiers]
-            found.append(tiers or [_without_a_ladder(service)])
+            rows = tiers or [_without_a_ladder(service)]
+            of_row = [tuple(f for f in mine if f.tier == x.tier or (f.tier == 0 and not n)) for n, x in enumerate(rows)]
+            found.append([replace(x, findings=told) for x, told in zip(rows, of_row, strict=True)])
     return [tier for tiers in sorted(found, key=_worst_first) for tier in tiers]
 
 

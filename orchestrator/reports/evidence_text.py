@@ -9,6 +9,7 @@ from itertools import groupby
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.reports.data_age import DataAge, outside
 from orchestrator.reports.evidence import Standing, TierEvidence
+from orchestrator.reports.feasibility import Finding
 from orchestrator.reports.text import Line, Part, line, precise, wrap
 
 KEPT = {True: ", within its {}", False: ", beyond its {}", None: ""}
@@ -22,6 +23,9 @@ def evidence_lines(tiers: Sequence[TierEvidence], width: int) -> Iterator[Line]:
         first = rows[0]
         goals = [("RTO", first.rto_s), ("RPO", first.rpo_s), ("MTD", first.mtd_s)]
         yield line(Part(name, "bold"), "  " + ", ".join(f"{k} {show_duration(v)}" for k, v in goals if v is not None))
+        for finding in first.findings:
+            if not finding.tier:
+                yield from _cannot(finding, "  ", width)
         for row in rows:
             yield from _tier(row, width)
 
@@ -32,6 +36,9 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     style = "red" if False in (x.rto_met, x.rpo_met) else STYLES[x.rto]
     yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
     yield from _more("RTO", x.rto_said, width)
+    for finding in x.findings:
+        if finding.tier:
+            yield from _cannot(finding, "      ", width)
     if x.rpo is not None or x.rpo_said:
         stands = f"{x.rpo.value}{KEPT[x.rpo_met].format('RPO')}" if x.rpo else ""
         yield from _more("RPO", ": ".join(filter(None, (stands, x.rpo_said))), width)
@@ -50,6 +57,10 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         if known is not None:
             longer = "; that is longer than the RTO" if known.bound_s > x.rto_s else ""
             yield from _more(what, f"{known}{longer}", width)
+
+
+def _cannot(x: Finding, indent: str, width: int) -> Iterator[Line]:
+    return (line(Part(told, "red")) for told in wrap(f"{indent}cannot be met: ", x.said, width))
 
 
 def _age(x: DataAge) -> str:

@@ -211,3 +211,23 @@ def test_how_old_its_data_was_in_the_last_week_is_told_in_a_line(tape: Tape) -> 
         "data: age by geo-lag in the last week: median 1.0s, p99 40.0s, most 40.0s; 1 answer told none;"
         f" above the RPO in 25.0% of the answers, 14:51 on {day_}"
     ) in told
+
+
+def test_what_cannot_be_met_stands_with_its_tier_and_what_concerns_the_service_once(tape: Tape) -> None:
+    second_act(tape)
+    before = small_model()
+    slow = replace(before.checks["acme/erp-transaction"], fast_s=2.0, timeout_s=3.0)
+    erp = replace(before.services["acme/erp"], rto_s=6.0)
+    model = replace(
+        before,
+        digest="m2",
+        checks={**before.checks, slow.id: slow},
+        services={**before.services, "acme/erp": erp},
+    )
+    tape.write(r.Configured(tape.now, "m2", {}))
+    found = ledger(tape, model)
+    assert [x.lack.value for x in found["acme/backup-isp"].findings] == ["detected too late"]
+    assert [x.said for x in found[GEO].findings] == ["RTO 6.0s, but geo-site took 10s (r2)"]
+    told = plain(evidence_lines(list(found.values()), 200)).splitlines()
+    assert told[1].startswith("  cannot be met: detection alone takes 7.0s of an RTO of 6.0s")
+    assert "      cannot be met: RTO 6.0s, but geo-site took 10s (r2)" in told
