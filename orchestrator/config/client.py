@@ -19,6 +19,7 @@ from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.resting_on import Resting
+from orchestrator.config.shape import Shape
 from orchestrator.config.shapes import (
     BackShape,
     FenceShape,
@@ -30,7 +31,6 @@ from orchestrator.config.shapes import (
     PlaybookShape,
     ServicesFileShape,
     ServiceShape,
-    Shape,
 )
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.starting import LATER, Use, facts

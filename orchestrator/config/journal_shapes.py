@@ -5,7 +5,7 @@ As in `shapes.py`, a shape says what may be written, and not what it means.
 
 from __future__ import annotations
 
-from orchestrator.config.shapes import Duration, Shape, Text
+from orchestrator.config.shape import Duration, Shape, Text
 
 
 class AnchorShape(Shape):

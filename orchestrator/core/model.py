@@ -202,6 +202,20 @@ class Tier:
 
     move: str
     accept_loss_s: float | None = None
+    monthly_cost: float | None = None  # what it costs to have it, in the service's currency
+
+
+@dataclass(frozen=True, slots=True)
+class DowntimeCost:
+    """Where the cost of a minute comes from: `parts` of it by name, each as it was written. `once`: a penalty that is
+    due when an outage has lasted for `once_after_s`. Amounts are in the service's currency.
+    """
+
+    parts: Mapping[str, float] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
+    once: float = 0.0
+    once_after_s: float = 0.0
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +242,7 @@ class Service:
     priority: int = 100  # smaller is restored earlier
     downtime_cost: float = 0.0  # per minute, in `currency`
     currency: str = "EUR"
+    cost: DowntimeCost | None = None  # where `downtime_cost` comes from
     home: str | None = None
     exclusive: bool = False
     depends_on: tuple[Dependency, ...] = ()

@@ -24,8 +24,9 @@ from orchestrator.core.forecast import DRILLED, LIVE, Forecast, forecast
 from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.reports import claims
+from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account
+from orchestrator.reports.cost import Cost, PaysOff
 from orchestrator.reports.data_age import DataAge, data_age
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.feasibility import Finding, findings
@@ -76,6 +77,8 @@ class TierEvidence:
     the proof. `trend_s`: how much longer the last run took than the median of those before. `forecast` is of live runs
     alone, and `drilled` of drills alone. `data_age`: how old its data was in the last week, by measure.
     `findings`: what cannot be met as things are; those of the whole service stand with its first row.
+    `a_minute`: what a minute of downtime costs, and by what source. `outage_cost`: of the outage that the proof ended.
+    `unproven_cost`: what hangs on a service of which no tier is proven. `pays_off`: see `cost.py`.
     """
 
     service: str
@@ -99,6 +102,10 @@ class TierEvidence:
     drilled: Forecast | None = None
     data_age: tuple[DataAge, ...] = ()
     findings: tuple[Finding, ...] = ()
+    a_minute: str = ""
+    outage_cost: Cost | None = None
+    unproven_cost: str = ""
+    pays_off: PaysOff | None = None
 
 
 def evidence(
@@ -123,10 +130,32 @@ def evidence(
                 for n, x in rungs
             ]
             tiers = [replace(x, data_age=data_age(model, service.id, x.move, ages or {})) for x in tiers]
+            tiers = _priced(service, tiers, stories, now)
             rows = tiers or [_without_a_ladder(service)]
             of_row = [tuple(f for f in mine if f.tier == x.tier or (f.tier == 0 and not n)) for n, x in enumerate(rows)]
             found.append([replace(x, findings=told) for x, told in zip(rows, of_row, strict=True)])
     return [tier for tiers in sorted(found, key=_worst_first) for tier in tiers]
+
+
+def _priced(service: Service, tiers: list[TierEvidence], stories: Stories, now: float) -> list[TierEvidence]:
+    """The same with what the author's costs say of them."""
+    outages = sum(len(x.episodes) for x in stories.stories.values() if x.service == service.id)
+    for_s = now - stories.configured[0][0] if stories.configured else 0.0
+    known = [x.forecast for x in tiers]
+    shown = any(x.rto in (Standing.MEASURED, Standing.PREDICTED) for x in tiers)
+    found = []
+    for n, x in enumerate(tiers):
+        rta = x.proof.rta.seconds if x.proof is not None else None
+        found.append(
+            replace(
+                x,
+                a_minute=cost.a_minute(service),
+                outage_cost=cost.of_outage(service, rta) if rta is not None else None,
+                unproven_cost="" if shown else cost.unproven(service),
+                pays_off=cost.pays_off(service, n, known, outages, for_s),
+            )
+        )
+    return found
 
 
 def _worst_first(tiers: Sequence[TierEvidence]) -> tuple[int, int, str]:

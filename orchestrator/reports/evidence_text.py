@@ -23,6 +23,10 @@ def evidence_lines(tiers: Sequence[TierEvidence], width: int) -> Iterator[Line]:
         first = rows[0]
         goals = [("RTO", first.rto_s), ("RPO", first.rpo_s), ("MTD", first.mtd_s)]
         yield line(Part(name, "bold"), "  " + ", ".join(f"{k} {show_duration(v)}" for k, v in goals if v is not None))
+        if first.a_minute:
+            yield from (line(x) for x in wrap("  a minute costs ", first.a_minute, width))
+        if first.unproven_cost:
+            yield from (line(Part(x, "red")) for x in wrap("  unproven: ", first.unproven_cost, width))
         for finding in first.findings:
             if not finding.tier:
                 yield from _cannot(finding, "  ", width)
@@ -35,7 +39,8 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     rung = f"{x.tier} {x.move.partition('/')[2]}" if x.move else "no tier"
     style = "red" if False in (x.rto_met, x.rpo_met) else STYLES[x.rto]
     yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
-    yield from _more("RTO", x.rto_said, width)
+    cost = f"; that outage cost {x.outage_cost}" if x.outage_cost is not None else ""
+    yield from _more("RTO", f"{x.rto_said}{cost}", width)
     for finding in x.findings:
         if finding.tier:
             yield from _cannot(finding, "      ", width)
@@ -53,6 +58,8 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         )
         if x.proof.left_out:
             yield from _more("left out", "; ".join(x.proof.left_out), width)
+    if x.pays_off is not None:
+        yield from _more("costs", str(x.pays_off), width)
     for what, known in (("next run", x.forecast), ("next drill", x.drilled)):
         if known is not None:
             longer = "; that is longer than the RTO" if known.bound_s > x.rto_s else ""

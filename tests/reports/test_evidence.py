@@ -231,3 +231,25 @@ def test_what_cannot_be_met_stands_with_its_tier_and_what_concerns_the_service_o
     told = plain(evidence_lines(list(found.values()), 200)).splitlines()
     assert told[1].startswith("  cannot be met: detection alone takes 7.0s of an RTO of 6.0s")
     assert "      cannot be met: RTO 6.0s, but geo-site took 10s (r2)" in told
+
+
+def test_what_an_outage_cost_and_what_hangs_on_what_is_unproven(tape: Tape) -> None:
+    """12 s at 180 EUR a minute; nothing is said of a service of which an author says no cost."""
+    before = small_model()
+    erp = replace(before.services["acme/erp"], downtime_cost=180.0)
+    model = replace(before, digest="m2", services={**before.services, "acme/erp": erp})
+    tape.write(r.Configured(tape.now, "m2", {}))
+    unproven = plain(evidence_lines(list(ledger(tape, model).values()), 200)).splitlines()
+    assert unproven[1:3] == [
+        "  a minute costs 180 EUR/min",
+        "  unproven: an outage of the RTO costs 360 EUR; that it ends by then is not shown",
+    ]
+    second_act(tape)
+    found = ledger(tape, model)
+    assert found[GEO].outage_cost is not None
+    assert found[GEO].outage_cost.amount == pytest.approx(36.0)
+    told = plain(evidence_lines(list(found.values()), 200)).splitlines()
+    assert "      RTO: RTA 12.0s in i2; that outage cost 36 EUR" in told
+    assert not any("unproven: " in x for x in told[:3])
+    free = ledger(Tape().begin())
+    assert "cost" not in plain(evidence_lines(list(free.values()), 200))
