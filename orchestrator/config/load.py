@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from orchestrator.config import last_read
 from orchestrator.config.ansible_process import Ansible
+from orchestrator.config.caches import forget_the_gone
 from orchestrator.config.checks import compile_checks, read_checks
 from orchestrator.config.client import ClientFile, Compiler, compile_limits, compile_moves, compile_places, read_client
 from orchestrator.config.conditions import CheckNames
@@ -120,6 +121,8 @@ def _load(
     faults = Faults()
     folders = _clients(workspace, faults)
     chosen = dict(folders)
+    if cache and not faults.found:
+        forget_the_gone(workspace / CACHE, folders)
     for name in clients or ():
         if name not in folders:
             faults.unknown(Position("inventories"), "client", name, folders)
