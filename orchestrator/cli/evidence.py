@@ -1,6 +1,6 @@
 """`bascule evidence`: what is proven of every objective, by which run, and what is not.
 
-It reads the journal and nothing else.
+It reads the journal, and what a daemon notes beside it of how old data is, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from cyclopts import Parameter
 
 from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.workspace import find_workspace, subject_named
-from orchestrator.reports.reader import reading_all
+from orchestrator.reports.reader import ages_since, reading_all
+
+WEEK_S = 7 * 86400.0
 
 
 def evidence(
@@ -41,13 +43,15 @@ def evidence(
     from orchestrator.reports.evidence_text import evidence_lines
     from orchestrator.reports.text import show
 
-    with reading_all(find_workspace(workspace)) as journal:
+    place = find_workspace(workspace)
+    with reading_all(place) as journal:
         stories, model = journal.state, journal.state.model
         if model is None:
             raise CallWrong("no configuration was ever in force here", "Start a daemon: bascule daemon")
         wanted = [subject_named(x, model.services) for x in clients]
         now = journal.now(time.time())
-        found = ledger.evidence(stories, model, now, lambda s: not wanted or any(covers(x, s) for x in wanted))
+        ages = ages_since(place, time.time() - WEEK_S)
+        found = ledger.evidence(stories, model, now, lambda s: not wanted or any(covers(x, s) for x in wanted), ages)
     if as_json:
         sys.stdout.write(json.dumps([asdict(x) for x in found], indent=2) + "\n")
     else:

@@ -83,10 +83,13 @@ def _validated(workspace: Path, clients: tuple[str, ...], ask_url: AskUrl, *, as
             count = len(invalid.faults)
             print(f"{count} fault{'' if count == 1 else 's'}: nothing was changed, nothing runs", file=sys.stderr)
         return 2
+    from orchestrator.cli.feasible import infeasible
+
+    warnings = (*loaded.warnings, *infeasible(loaded))
     if as_json:
-        print(json.dumps({"valid": True, "faults": [], "warnings": _rows(loaded.warnings), **_summary(loaded)}))
+        print(json.dumps({"valid": True, "faults": [], "warnings": _rows(warnings), **_summary(loaded)}))
     else:
-        _show(loaded.warnings, "warning: ")
+        _show(warnings, "warning: ")
         _table(loaded)
     return 0
 

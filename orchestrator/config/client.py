@@ -19,6 +19,8 @@ from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.rehearsal_shapes import RehearseShape
+from orchestrator.config.resting_on import Resting
+from orchestrator.config.shape import Shape
 from orchestrator.config.shapes import (
     BackShape,
     FenceShape,
@@ -30,7 +32,6 @@ from orchestrator.config.shapes import (
     PlaybookShape,
     ServicesFileShape,
     ServiceShape,
-    Shape,
 )
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.starting import LATER, Use, facts
@@ -99,6 +100,7 @@ class Compiler:
     used_moves: set[str] = field(default_factory=set)
     read: Inventory | None = None  # what `inventory` was read to
     uses: list[Use] = field(default_factory=list)  # every playbook that is named
+    _resting: Resting | None = None
 
     @property
     def client(self) -> str:
@@ -152,14 +154,16 @@ class Compiler:
         at = self.at(*path, "playbook")
         if not self.playbooks.check(shape.playbook, at):
             return None
+        given: dict[str, Json] = {**(shape.vars or {}), **facts(self._known(path))}
+        self._resting = self._resting or Resting(self.playbooks, self.inventory, self.read)
+        manifest, file = self.playbooks.manifest(shape.playbook, self.inventory), self.playbooks.file(shape.playbook)
         book = Playbook(
             path=shape.playbook,
-            digest=self.playbooks.digest(shape.playbook, self.inventory),
+            digest=manifest.digest,
             extra_vars=dict(shape.vars or {}),
             limit=limit or shape.limit,
+            rests_on=self._resting.of(manifest, file, limit or shape.limit, given),
         )
-        given = {**book.extra_vars, **facts(self._known(path))}
-        file = self.playbooks.file(book.path)
         limit_at = self.at(*path, "limit")
         self.uses.append(Use(self.client, book.path, file, book.digest, given, book.limit, at, limit_at))
         return book

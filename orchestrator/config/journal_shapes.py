@@ -5,7 +5,7 @@ As in `shapes.py`, a shape says what may be written, and not what it means.
 
 from __future__ import annotations
 
-from orchestrator.config.shapes import Duration, Shape, Text
+from orchestrator.config.shape import Duration, Shape, Text
 
 
 class AnchorShape(Shape):
@@ -17,7 +17,8 @@ class AnchorShape(Shape):
 
 
 class JournalShape(Shape):
-    """How long the journal keeps verdict changes that no incident needs, and where its head is anchored."""
+    """How long verdict changes that no incident needs, and ages of data, are kept; where the head is anchored."""
 
     keep: Duration | None = None
+    ages: Duration | None = None
     anchor: AnchorShape | None = None

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from orchestrator.config import last_read
 from orchestrator.config.ansible_process import Ansible
+from orchestrator.config.caches import forget_the_gone
 from orchestrator.config.checks import compile_checks, read_checks
 from orchestrator.config.client import ClientFile, Compiler, compile_limits, compile_moves, compile_places, read_client
 from orchestrator.config.conditions import CheckNames
@@ -33,6 +34,7 @@ from orchestrator.config.oddities import odd_programs, programs_here
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
 from orchestrator.config.rehearsals import with_rehearsals
+from orchestrator.config.resting_on import versions
 from orchestrator.config.schedules import Judge, read_schedules
 from orchestrator.config.services import compile_services, find_cycles
 from orchestrator.config.settings import (
@@ -125,6 +127,8 @@ def _load(
     faults = Faults()
     folders = _clients(workspace, faults)
     chosen = dict(folders)
+    if cache and not faults.found:
+        forget_the_gone(workspace / CACHE, folders)
     for name in clients or ():
         if name not in folders:
             faults.unknown(Position("inventories"), "client", name, folders)
@@ -232,22 +236,12 @@ def _load(
         checks.checks |= login_checks(
             moves.values(), inventories, domains, reader, checks.checks, settings.daemon.vantage
         )
+    drills, known = (scheduled.drills, scheduled.maintenance), versions(reader.manifests.values())
+    who = speakers(settings, people)
+    model = Model("", checks.checks, places, moves, services, settings.limits, client_limits, who, *drills, known)
     return Loaded(
         workspace=workspace,
-        model=_digested(
-            Model(
-                "",
-                checks.checks,
-                places,
-                moves,
-                services,
-                settings.limits,
-                client_limits,
-                speakers(settings, people),
-                scheduled.drills,
-                scheduled.maintenance,
-            )
-        ),
+        model=_digested(model),
         notify=notify,
         daemon=settings.daemon,
         journal=settings.journal,

@@ -121,7 +121,7 @@ class Reader:
         if path in self._plays:
             return self._plays[path]
         found = self._plays[path] = []
-        for part in self._played_by(path):
+        for part in self.played_by(path):
             root = self.trees.get(part)
             for play in root.value if isinstance(root, yaml.SequenceNode) else ():
                 hosts = get(play, "hosts")
@@ -131,7 +131,7 @@ class Reader:
                     found.append(Play(pattern, connects(part, play), self._becomes_root(part, play)))
         return found
 
-    def _played_by(self, path: Path) -> list[Path]:
+    def played_by(self, path: Path) -> list[Path]:
         """A playbook, and all that it imports."""
         found = [path]
         for part in found:
@@ -181,7 +181,7 @@ class Reader:
             reader = Reader(self.workspace, Faults(), dict(self.trees))
             start = start_directory(self.workspace, configured(self.workspace, os.environ)[0])
             inventories = [source.parent for source in sources]
-            folders = [*(part.parent for part in self._played_by(path)), self.folder]
+            folders = [*(part.parent for part in self.played_by(path)), self.folder]
             others = [*inventories, start, self.workspace]
             closure = Closure(reader, self._names, path, folders, others)
             found = set(parts)

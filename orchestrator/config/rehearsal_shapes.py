@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from orchestrator.config.shapes import ConditionShape, Duration, Flag, PlaybookRef, Shape, Text
+from orchestrator.config.shape import Duration, Shape, Text
+from orchestrator.config.shapes import ConditionShape, Flag, PlaybookRef
 
 
 def _survey(value: Any) -> Any:

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from orchestrator.config.shapes import Count, Duration, Flag, Name, Shape, Text
+from orchestrator.config.shape import Count, Duration, Shape, Text
+from orchestrator.config.shapes import Flag, Name
 from orchestrator.core.schedules import Days, Hours
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

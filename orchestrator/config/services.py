@@ -10,6 +10,7 @@ import graphlib
 from collections.abc import Mapping
 
 from orchestrator.config.client import ClientFile, Compiler
+from orchestrator.config.costs import downtime_cost
 from orchestrator.config.faults import Faults
 from orchestrator.config.oddities import odd_proofs, odd_services
 from orchestrator.config.shapes import ServiceShape, written
@@ -78,7 +79,7 @@ def _service(
         )
     if healthy is None or shape.rto is None:
         return None
-    cost, currency = shape.downtime_cost or (default_of(Service, "downtime_cost"), default_of(Service, "currency"))
+    a_minute, currency, cost = downtime_cost(c, name, shape)
     return Service(
         id=c.id(name),
         client=c.client,
@@ -90,8 +91,9 @@ def _service(
         mtd_s=shape.mtd,
         mode=Mode(shape.mode),
         priority=int(_or(shape.priority, "priority")),
-        downtime_cost=cost,
+        downtime_cost=a_minute,
         currency=currency,
+        cost=cost,
         home=home,
         exclusive=shape.exclusive,
         depends_on=depends_on,
@@ -130,7 +132,7 @@ def _ladder(c: Compiler, name: str, shape: ServiceShape) -> tuple[Tier, ...]:
         if tier.move in c.file.back_names():
             c.faults.add(c.at(*at_move), f"service {name}: {tier.move!r} is a way back", "it under 'failback'")
             continue
-        tiers.append(Tier(move, tier.accept_loss))
+        tiers.append(Tier(move, tier.accept_loss, tier.costs[0] if tier.costs else None))
     return tuple(tiers)
 
 

@@ -57,6 +57,7 @@ class JournalSettings:
     """How long entries are kept that no incident needs; where the journal's head is kept as well."""
 
     keep_s: float = KEEP_S
+    ages_s: float = KEEP_S  # hours of the ages of data, beside it
     anchor_file: Path | None = None
     anchor_git: Path | None = None
     anchor_command: tuple[str, ...] = ()
@@ -269,7 +270,10 @@ def _journal(data: dict[str, Any], workspace: Path, document: Document, faults: 
             what = f"journal.anchor.{key} is beside the journal: whoever alters the one can alter the other"
             faults.add(document.at("journal", "anchor", key), what, "a place that others own, best on another machine")
         places[key] = place
-    return JournalSettings(keep_s, places["file"], places["git"], tuple(anchor.command or ()))
+    ages_s = shape.ages or KEEP_S
+    if ages_s < KEEP_LEAST_S:
+        faults.add(document.at("journal", "ages"), "journal.ages is less than a day", "1d or more, such as 400d")
+    return JournalSettings(keep_s, ages_s, places["file"], places["git"], tuple(anchor.command or ()))
 
 
 def _reveal(shape: SecretShape, document: Document, path: Path_, faults: Faults) -> str | None:

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from orchestrator.config.cost_shapes import DowntimeCost, Monthly
 from orchestrator.config.names import spoken
-from orchestrator.core.durations import parse_duration
+from orchestrator.config.shape import Count, Duration, Shape, Text
 from orchestrator.core.model import Check, Fence, Isolation, LatencyWindow, Move, Service, default_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-def _duration(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, str):
-        raise ValueError(f"{value!r} is no duration: write a number with a unit, like 30s or 1h30m")
-    return parse_duration(value)
 
 
 def _share(value: Any) -> float:
@@ -32,23 +27,9 @@ def _share(value: Any) -> float:
     return float(found.group(1)) / 100
 
 
-def _cost(value: Any) -> tuple[float, str]:
-    text = value.strip() if isinstance(value, str) else ""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(min|h)", text)
-    if found is None:
-        raise ValueError(f"{value!r} is no cost: write an amount, a currency and /min or /h, like 180 EUR/min")
-    return float(found.group(1)) / (60 if found.group(3) == "h" else 1), found.group(2)
-
-
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(f"{value!r} is no name: letters, digits, '-', '_' and '.', beginning with a letter or digit")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{value!r} is no text")
     return value
 
 
@@ -71,27 +52,12 @@ def written(seconds: float) -> str:
     return text + (f"{seconds:g}s" if seconds or not text else "")
 
 
-Duration = Annotated[
-    float, BeforeValidator(_duration), WithJsonSchema({"type": "string", "examples": ["30s", "1h30m"]})
-]
 Share = Annotated[float, BeforeValidator(_share), WithJsonSchema({"type": "string", "examples": ["40%"]})]
-Cost = Annotated[
-    tuple[float, str], BeforeValidator(_cost), WithJsonSchema({"type": "string", "examples": ["180 EUR/min"]})
-]
 Name = Annotated[str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": _NAME.pattern})]
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
 Spoken = Annotated[str, BeforeValidator(spoken), WithJsonSchema({"type": "string"})]
-Count = Annotated[int, Field(strict=True, ge=1)]
 Flag = Annotated[bool, Field(strict=True)]
 # Conditions are read apart (see `conditions`): each name in them has a position of its own.
 ConditionShape = Annotated[Any, WithJsonSchema({"title": "Condition"})]
-
-
-class Shape(BaseModel):
-    """A mapping an author writes: unknown keys are faults, `REQUIRED` keys must be there."""
-
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    REQUIRED: ClassVar[tuple[str, ...]] = ()
 
 
 class LossShape(Shape):
@@ -250,6 +216,7 @@ class TierShape(Shape):
     REQUIRED = ("move",)
     move: Name | None = None
     accept_loss: Duration | None = None
+    costs: Monthly | None = None
 
 
 class DependencyShape(Shape):
@@ -271,7 +238,7 @@ class ServiceShape(Shape):
     rto: Duration | None = None
     rpo: Duration | None = None
     mtd: Duration | None = None
-    downtime_cost: Cost | None = None
+    downtime_cost: DowntimeCost | None = None
     depends_on: list[Annotated[DependencyShape, BeforeValidator(_service)]] | None = None
     healthy_when: ConditionShape = None
     ladder: list[Annotated[TierShape, BeforeValidator(_move)]] | None = None

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.config.faults import Faults, nearest
-from orchestrator.config.shapes import Shape
+from orchestrator.config.shape import Shape
 from orchestrator.config.strict_yaml import Document, Path_
 
 S = TypeVar("S", bound=Shape)

@@ -16,13 +16,14 @@ from orchestrator.core.durations import counted, show_duration
 
 QUANTILE = 0.9
 CONFIDENCE = 0.95
+LIVE, DRILLED = "live run", "drill"  # kinds of runs, which are never taken together
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """Of `runs` durations. `usual_s`: their 90th percentile, by nearest rank. `bound_s`: what the 90th percentile of
     all such runs is at most, with `confidence`; the largest duration where nothing gives 95 %. `missing`: runs more
-    until something can.
+    until something can. `of`: what kind of runs they are.
     """
 
     runs: int
@@ -30,32 +31,50 @@ class Forecast:
     bound_s: float
     confidence: float
     missing: int
+    of: str = "run"
 
     @property
     def basis(self) -> str:
         """What it rests on, in words: `the largest of 7 runs: bounds the 90th percentile with 52 %`."""
         if not self.missing:
-            return f"{counted(self.runs, 'run')}: bounds the 90th percentile with {CONFIDENCE:.0%}"
-        only = "1 run" if self.runs == 1 else f"the largest of {self.runs} runs"
+            return f"{counted(self.runs, self.of)}: bounds the 90th percentile with {CONFIDENCE:.0%}"
         missing = f"{counted(self.missing, 'run')} missing for {CONFIDENCE:.0%}"
-        return f"{only}: bounds the 90th percentile with {self.confidence:.0%}, {missing}"
+        return f"{largest_of(self.runs, self.of)}: bounds the 90th percentile with {self.confidence:.0%}, {missing}"
 
     def __str__(self) -> str:
         """`at most 7:12 (the largest of 7 runs: …)`."""
         return f"at most {show_duration(self.bound_s)} ({self.basis})"
 
 
-def forecast(durations: Sequence[float], quantile: float = QUANTILE, confidence: float = CONFIDENCE) -> Forecast | None:
-    """What these durations, in seconds, say of the next one. None: there are none."""
+def largest_of(runs: int, of: str = "run") -> str:
+    """`the largest of 7 runs`; of one there is nothing larger or smaller."""
+    return f"1 {of}" if runs == 1 else f"the largest of {counted(runs, of)}"
+
+
+def forecast(
+    durations: Sequence[float], quantile: float = QUANTILE, confidence: float = CONFIDENCE, *, of: str = "run"
+) -> Forecast | None:
+    """What these durations, in seconds, say of the next one. None: there are none. `of`: what kind of runs they are."""
     if not durations:
         return None
     ranked, runs = sorted(durations), len(durations)
     usual_s = ranked[max(0, math.ceil(quantile * runs) - 1)]
     needed = runs_needed(quantile, confidence)
     if runs < needed:
-        return Forecast(runs, usual_s, ranked[-1], 1.0 - quantile**runs, needed - runs)
+        return Forecast(runs, usual_s, ranked[-1], 1.0 - quantile**runs, needed - runs, of)
     rank = next(k for k in range(1, runs + 1) if below(runs, quantile, k) >= confidence)
-    return Forecast(runs, usual_s, ranked[rank - 1], below(runs, quantile, rank), 0)
+    return Forecast(runs, usual_s, ranked[rank - 1], below(runs, quantile, rank), 0, of)
+
+
+def bound_by(runs: int, of: str = "run") -> str:
+    """What the bound of so many runs is, in a few words."""
+    return largest_of(runs, of) if runs < runs_needed() else f"{CONFIDENCE:.0%} bound of {counted(runs, of)}"
+
+
+def at_most_s(durations: Sequence[float]) -> float | None:
+    """The bound of their forecast; None: there are none."""
+    found = forecast(durations)
+    return found.bound_s if found is not None else None
 
 
 def runs_needed(quantile: float = QUANTILE, confidence: float = CONFIDENCE) -> int:

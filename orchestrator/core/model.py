@@ -116,13 +116,15 @@ class Playbook:
     """A playbook file as it was when the configuration was read.
 
     `digest` covers the file, everything it imports by static reference (roles, tasks, templates) and the
-    inventory; the runner compares it again before a step starts.
+    inventory; the runner compares it again before a step starts. `rests_on`: part by part, a digest of what a proof of
+    it rests on (what is read, not its bytes); empty: of an older version, and `digest` stands for it.
     """
 
     path: str  # relative to the workspace's playbooks/, or absolute: one that is part of bascule
     digest: str
     extra_vars: Mapping[str, Json] = field(default_factory=dict)
     limit: str | None = None
+    rests_on: Mapping[str, str] = field(default_factory=dict)
 
 
 class FenceBy(StrEnum):
@@ -232,6 +234,20 @@ class Tier:
 
     move: str
     accept_loss_s: float | None = None
+    monthly_cost: float | None = None  # what it costs to have it, in the service's currency
+
+
+@dataclass(frozen=True, slots=True)
+class DowntimeCost:
+    """Where the cost of a minute comes from: `parts` of it by name, each as it was written. `once`: a penalty that is
+    due when an outage has lasted for `once_after_s`. Amounts are in the service's currency.
+    """
+
+    parts: Mapping[str, float] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
+    once: float = 0.0
+    once_after_s: float = 0.0
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +274,7 @@ class Service:
     priority: int = 100  # smaller is restored earlier
     downtime_cost: float = 0.0  # per minute, in `currency`
     currency: str = "EUR"
+    cost: DowntimeCost | None = None  # where `downtime_cost` comes from
     home: str | None = None
     exclusive: bool = False
     depends_on: tuple[Dependency, ...] = ()
@@ -314,6 +331,7 @@ class Model:
     speakers: Mapping[str, Speaker] = field(default_factory=dict)
     drills: Mapping[str, DrillPlan] = field(default_factory=dict)
     maintenance: Mapping[str, MaintenancePlan] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)  # of bascule, and of what plays its playbooks
 
     def lasts(self, move: str) -> bool:
         """Whether a move in place has an effect that stays until it is taken back; a restart is over when it ends."""

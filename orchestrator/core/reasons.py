@@ -291,7 +291,7 @@ class Reason(StrEnum):
     BUDGET_TOO_SMALL = (
         "budget too small",
         Part.TIER,
-        "it usually takes longer than the budget left, and another tier fits",
+        "it may take longer than the budget left, and another tier fits",
         Against.AUTOMATIC_ONLY,
         "",
         "the RTO was missed waiting for a restore that everybody knew takes hours",

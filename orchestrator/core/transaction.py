@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from orchestrator.core.commands import Command, NoticeKind, ProbeNow, TellPeople
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
+from orchestrator.core.forecast import LIVE, Forecast, at_most_s, forecast
 from orchestrator.core.health import detector
 from orchestrator.core.health.detector import Row
 from orchestrator.core.health.diagnosis import blamed, evaluate
@@ -342,9 +343,13 @@ class Transaction:
         """The client's limits, or the workspace's."""
         return self.model.client_limits.get(client, self.model.limits)
 
-    def usual_s(self, move: str) -> float | None:
-        """The 90th percentile of the move's last live durations; None without history."""
-        return percentile(self.decided.durations.get(move, []), 0.9)
+    def forecast(self, move: str) -> Forecast | None:
+        """How long the move will take, by its own live runs and nothing else; None without any."""
+        return forecast(self.decided.durations.get(move, []), of=LIVE)
+
+    def at_most_s(self, move: str) -> float | None:
+        """The bound of that forecast: of few runs the longest of them."""
+        return at_most_s(self.decided.durations.get(move, []))
 
     def data_age_s(self, check: str, until: float) -> float | None:
         """The measured age of the data found by this check, aged by its sample time; None when never measured."""

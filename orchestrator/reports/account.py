@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core import records as r
-from orchestrator.core.durations import counted
 from orchestrator.core.events import TaskTime
+from orchestrator.core.forecast import bound_by
 from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import EVERYTHING
@@ -250,7 +250,7 @@ def _run(x: RunStory, zero: float) -> RunLine:
     state, reason, evidence = _run_state(x)
     s = x.started
     predicted = (
-        Figure(x.usual_s, Known.PREDICTED, f"90th percentile of {counted(x.usual_runs, 'earlier run')}")
+        Figure(x.usual_s, Known.PREDICTED, bound_by(x.usual_runs, "earlier live run"))
         if x.usual_s is not None
         else Figure(None, Known.ASSUMED, "never measured before: assumed to fit")
     )

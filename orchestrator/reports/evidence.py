@@ -13,20 +13,24 @@ The one rule it keeps: a figure is from a run that ended verified under what is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
 from orchestrator.core import records as r
+from orchestrator.core.ages import Hours
 from orchestrator.core.durations import show_duration
-from orchestrator.core.forecast import Forecast, forecast
+from orchestrator.core.forecast import DRILLED, LIVE, Forecast, forecast
 from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.reports import claims
+from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account
+from orchestrator.reports.cost import Cost, PaysOff
+from orchestrator.reports.data_age import DataAge, data_age
 from orchestrator.reports.data_lost import rpa_of
 from orchestrator.reports.entries import WallClock
+from orchestrator.reports.feasibility import Finding, findings
 from orchestrator.reports.proofs import Basis, basis, changed
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.story import Episode, RunStory, Stories, Story
@@ -73,7 +77,11 @@ class TierEvidence:
     `rto`, `rpo`: how the objective stands (None: there is none, or no data is moved), and `…_said`: why. `…_met`:
     whether what was measured is within it; None: that is not known. `since`: since when it stands so, seconds since
     1970; None: since ever. `times`: how many runs were verified under what is in force. `void`: what has changed since
-    the proof. `trend_s`: how much longer the last run took than the median of those before.
+    the proof. `trend_s`: how much longer the last run took than the median of those before. `forecast` is of live runs
+    alone, and `drilled` of drills alone. `data_age`: how old its data was in the last week, by measure.
+    `findings`: what cannot be met as things are; those of the whole service stand with its first row.
+    `a_minute`: what a minute of downtime costs, and by what source. `outage_cost`: of the outage that the proof ended.
+    `unproven_cost`: what hangs on a service of which no tier is proven. `pays_off`: see `cost.py`.
     """
 
     service: str
@@ -94,25 +102,63 @@ class TierEvidence:
     void: tuple[str, ...]
     trend_s: float | None
     forecast: Forecast | None
+    drilled: Forecast | None = None
+    data_age: tuple[DataAge, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    a_minute: str = ""
+    outage_cost: Cost | None = None
+    unproven_cost: str = ""
+    pays_off: PaysOff | None = None
 
 
-def evidence(stories: Stories, model: Model, now: float, wants: Callable[[str], bool]) -> list[TierEvidence]:
-    """Every tier of the services that are wanted, worst service first. `now`: on the journal's axis."""
+def evidence(
+    stories: Stories, model: Model, now: float, wants: Callable[[str], bool], ages: Hours | None = None
+) -> list[TierEvidence]:
+    """Every tier of the services that are wanted, worst service first. `now`: on the journal's axis. `ages`: how old
+    data was, in the last week.
+    """
     runs: dict[tuple[str, str], list[Told]] = {}
     for story in stories.stories.values():
         for run in story.runs:
             runs.setdefault((run.started.service, run.started.move), []).append((story, run))
     rested = cache(lambda digest, service, move: basis(stories.model_of(digest), service, move))
     found = []
+    lacks = findings(model, stories.decided, ages or {}, stories.clock.wall, wants)
     for service in model.services.values():
         if wants(service.id):
+            mine = [x for x in lacks if x.service == service.id]
             rungs = enumerate(service.ladder, 1)
             tiers = [
                 _tier(stories, model, service, n, x.move, runs.get((service.id, x.move), []), rested, now)
                 for n, x in rungs
             ]
-            found.append(tiers or [_without_a_ladder(service)])
+            tiers = [replace(x, data_age=data_age(model, service.id, x.move, ages or {})) for x in tiers]
+            tiers = _priced(service, tiers, stories, now)
+            rows = tiers or [_without_a_ladder(service)]
+            of_row = [tuple(f for f in mine if f.tier == x.tier or (f.tier == 0 and not n)) for n, x in enumerate(rows)]
+            found.append([replace(x, findings=told) for x, told in zip(rows, of_row, strict=True)])
     return [tier for tiers in sorted(found, key=_worst_first) for tier in tiers]
+
+
+def _priced(service: Service, tiers: list[TierEvidence], stories: Stories, now: float) -> list[TierEvidence]:
+    """The same with what the author's costs say of them."""
+    outages = sum(len(x.episodes) for x in stories.stories.values() if x.service == service.id)
+    for_s = now - stories.configured[0][0] if stories.configured else 0.0
+    known = [x.forecast for x in tiers]
+    shown = any(x.rto in (Standing.MEASURED, Standing.PREDICTED) for x in tiers)
+    found = []
+    for n, x in enumerate(tiers):
+        rta = x.proof.rta.seconds if x.proof is not None else None
+        found.append(
+            replace(
+                x,
+                a_minute=cost.a_minute(service),
+                outage_cost=cost.of_outage(service, rta) if rta is not None else None,
+                unproven_cost="" if shown else cost.unproven(service),
+                pays_off=cost.pays_off(service, n, known, outages, for_s),
+            )
+        )
+    return found
 
 
 def _worst_first(tiers: Sequence[TierEvidence]) -> tuple[int, int, str]:
@@ -160,7 +206,8 @@ def _tier(
         rpo_met=_met(rpo, proof.rpa if proof else None, service.rpo_s), since=since, proof=proof,
         times=len(holding), void=void,
         trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
-        forecast=forecast(stories.decided.durations.get(move, [])),
+        forecast=forecast(stories.decided.durations.get(move, []), of=LIVE),
+        drilled=forecast(stories.decided.drilled.get(move, []), of=DRILLED),
     )  # fmt: skip
 
 

@@ -231,7 +231,7 @@ def _runs(a: Account, width: int) -> Iterable[Line]:
         who = f", asked by {run.who}" if run.who else ""
         yield line()
         yield line(Part(f"  run {run.run}", "bold"), f"  {run.move} ({run.origin}{tier}{who})  {run.state}")
-        yield line(f"    usually: {figure_text(run.predicted)}")
+        yield line(f"    forecast: {figure_text(run.predicted)}")
         if run.overrides:
             yield line(Part("    against the guards: " + ", ".join(run.overrides), "yellow"))
         if run.approved_by:

@@ -3,18 +3,38 @@
 The one rule it keeps: a run proves what was in force when it began. What its move plays, what it asks, and how the
 place left is fenced are compared with the model in force now; anything that differs makes the proof void.
 
-Compared is what was read, except for playbooks: of those their digest, so that a comment in one voids its proofs too.
+Compared is what was read. Of a playbook that is what its files say and what the variables of its hosts are, part by
+part (`rests_on`). A model of an older version knows only its digest, and then a comment in a file of it voids its
+proofs too.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from orchestrator.core.codec import dumps, encode
-from orchestrator.core.model import Model, Move, Playbook, Service
+from orchestrator.core.model import Fence, Model, Move, Playbook, Service
 
-Basis = dict[str, bytes]
-"""By what it is called for people: the bytes of what a proof rests on."""
+WITHOUT = Playbook("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a proof rests on, by what it is called for people: bytes of what is compared, and playbooks. `versions`: of
+    the programs that play them; empty: of an older version, and not known.
+    """
+
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    playbooks: Mapping[str, Playbook] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    def named(self) -> tuple[str, ...]:
+        """All of it, by what it is called, in order."""
+        return tuple(sorted({*self.parts, *self.playbooks}))
 
 
 def basis(model: Model | None, service: str, move: str) -> Basis:
@@ -22,10 +42,9 @@ def basis(model: Model | None, service: str, move: str) -> Basis:
     of = model.services.get(service) if model is not None else None
     how = model.moves.get(move) if model is not None else None
     if model is None or of is None or how is None:
-        return {}
+        return Basis()
     found = {f"the move {how.name}": _bytes(_without_playbooks(how))}
-    for what, playbook in _playbooks(how):
-        found[f"{what} {playbook.path}"] = _bytes(playbook)
+    playbooks = {f"{what} {playbook.path}": playbook for what, playbook in _playbooks(how)}
     conditions = {
         f"what shows that {of.name} is well": of.healthy_when,
         f"what verifies {how.name}": how.verify,
@@ -37,15 +56,16 @@ def basis(model: Model | None, service: str, move: str) -> Basis:
         if condition is not None:
             found[what] = _bytes(condition)
             checks.update(condition.checks())
-    for place in _left(model, of, how):
-        fence = model.places[place].fence
-        if fence is not None:
-            found[f"the fence of {model.places[place].name}"] = _bytes(fence)
-            checks.update(fence.proven_when.checks())
+    for name, fence in _fences(model, of, how):
+        found[name] = _bytes(replace(fence, playbook=WITHOUT))
+        playbooks[f"{name}, {fence.playbook.path}"] = fence.playbook
+        checks.update(fence.proven_when.checks())
+    if how.hand_over is not None:
+        checks.update(how.hand_over.proven_when.checks())
     for name in checks:
         if (check := model.checks.get(name)) is not None:
             found[f"the check {name.partition('/')[2]}"] = _bytes(replace(check, needed_by=()))
-    return found
+    return Basis(found, playbooks, model.versions)
 
 
 def changed(before: Basis, now: Basis) -> tuple[str, ...]:
@@ -54,7 +74,35 @@ def changed(before: Basis, now: Basis) -> tuple[str, ...]:
         return ("what it rested on is not kept any more",)
     if not now:
         return ("the service, or the move, is not in the configuration any more",)
-    return tuple(sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)))
+    told = [name for name in before.parts.keys() | now.parts.keys() if before.parts.get(name) != now.parts.get(name)]
+    for name in before.playbooks.keys() | now.playbooks.keys():
+        told += _differing(name, before.playbooks.get(name), now.playbooks.get(name))
+    if before.versions and now.versions:
+        told += [
+            f"the version of {name}"
+            for name in before.versions.keys() | now.versions.keys()
+            if before.versions.get(name) != now.versions.get(name)
+        ]
+    return tuple(sorted(told))
+
+
+def _differing(name: str, before: Playbook | None, now: Playbook | None) -> Iterator[str]:
+    """What of a playbook differs."""
+    if before is None or now is None:
+        yield name
+    elif before.rests_on and now.rests_on:
+        if _how(before) != _how(now):
+            yield name
+        for part in before.rests_on.keys() | now.rests_on.keys():
+            if before.rests_on.get(part) != now.rests_on.get(part):
+                yield f"{part}, of {name}"
+    elif (before.digest, _how(before)) != (now.digest, _how(now)):
+        yield name
+
+
+def _how(playbook: Playbook) -> bytes:
+    """How it is called: which one, with which variables, where."""
+    return _bytes(replace(playbook, digest="", rests_on={}))
 
 
 def _playbooks(move: Move) -> list[tuple[str, Playbook]]:
@@ -69,11 +117,18 @@ def _without_playbooks(move: Move) -> Move:
 
     How it is rehearsed is no part of how it is made.
     """
-    rest = replace(move, playbook=Playbook("", ""), prepare=None, finish=None, viable_when=None, done_when=None)
+    rest = replace(move, playbook=WITHOUT, prepare=None, finish=None, viable_when=None, done_when=None)
     rest = replace(rest, rehearse=None)
     if rest.hand_over is not None:
-        rest = replace(rest, hand_over=replace(rest.hand_over, playbook=Playbook("", "")))
+        rest = replace(rest, hand_over=replace(rest.hand_over, playbook=WITHOUT))
     return replace(rest, verify=replace(move.verify, terms=()))
+
+
+def _fences(model: Model, service: Service, move: Move) -> Iterator[tuple[str, Fence]]:
+    for place in _left(model, service, move):
+        fence = model.places[place].fence
+        if fence is not None:
+            yield f"the fence of {model.places[place].name}", fence
 
 
 def _left(model: Model, service: Service, move: Move) -> list[str]:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from orchestrator.core.ages import Ages, Kept
 from orchestrator.core.codec import CodecError, decode
 from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Model
 from orchestrator.core.state.decided import Decided
+from orchestrator.journal.ages import read as read_ages
 from orchestrator.journal.journal import Linked, PassedOver, ignore
 from orchestrator.journal.stores import read_journal
 from orchestrator.reports.story import ModelOf, State, Stories
@@ -138,3 +140,8 @@ def reading_all(workspace: Path) -> Iterator[Reader[Stories]]:
         yield found
     finally:
         found.close()
+
+
+def ages_since(workspace: Path, since_wall: float) -> dict[Kept, Ages]:
+    """The ages of data by the hour, from this time on (seconds since 1970)."""
+    return read_ages(workspace, since_wall)

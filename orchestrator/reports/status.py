@@ -13,6 +13,7 @@ from orchestrator.core import notices
 from orchestrator.core.awareness.readiness import Item, Lack
 from orchestrator.core.awareness.sight import ServiceSeen
 from orchestrator.core.durations import show_duration
+from orchestrator.core.forecast import at_most_s
 from orchestrator.core.health.diagnosis import USABLE, evaluate
 from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
@@ -21,7 +22,7 @@ from orchestrator.core.records import Decision, RunEnded, StepState, TierState, 
 from orchestrator.core.rules.approving import still_asked
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
-from orchestrator.core.transaction import Transaction, percentile
+from orchestrator.core.transaction import Transaction
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
     NOT_MADE,
@@ -323,7 +324,7 @@ def _moves(service: Service, model: Model, state: d.Decided, live: Live) -> Iter
     for rung, name in rungs:
         kept = state.durations.get(name, [])
         viable = live.sight.moves.get(name, "") if live.sight is not None else ""
-        yield MoveNow(rung, name, model.moves[name].to, percentile(kept, 0.9), len(kept), viable)
+        yield MoveNow(rung, name, model.moves[name].to, at_most_s(kept), len(kept), viable)
 
 
 def _tiers(
@@ -332,7 +333,7 @@ def _tiers(
     for number, tier in enumerate(service.ladder, 1):
         reason, evidence = _why(incident, number, tier.move, state, live)
         kept = state.durations.get(tier.move, [])
-        usual = percentile(kept, 0.9)
+        usual = at_most_s(kept)
         yield TierNow(
             tier=number,
             move=tier.move,

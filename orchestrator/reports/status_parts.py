@@ -63,7 +63,9 @@ class RunNow:
 
 @dataclass(frozen=True, slots=True)
 class MoveNow:
-    """A way that a service has. `viable`: up, down, unknown; empty: nothing is asked, or nobody looks."""
+    """A way that a service has. `usual_s`: what it takes at most, as far as `usual_runs` live runs can show. `viable`:
+    up, down, unknown; empty: nothing is asked, or nobody looks.
+    """
 
     rung: str  # `tier 1`, `way back`
     move: str
@@ -91,7 +93,9 @@ class LackNow:
 
 @dataclass(frozen=True, slots=True)
 class TierNow:
-    """One rung. `usual_s` over `usual_runs` measured runs; None: never measured, so that it fits is assumed."""
+    """One rung. `usual_s`: what it takes at most, as far as `usual_runs` live runs can show (`core/forecast.py`); None:
+    never measured, so that it fits is assumed.
+    """
 
     tier: int
     move: str

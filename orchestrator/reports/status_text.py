@@ -212,9 +212,11 @@ def usual(t: TierNow) -> str:
     """What is known of how long the tier takes."""
     if t.usual_s is None:
         return "never measured, " + ("assumed to fit" if t.fits else "and the RTO is over")
-    return f"usually {show_duration(t.usual_s)} ({counted(t.usual_runs, 'run')}), " + (
-        "fits" if t.fits else "does not fit"
-    )
+    if t.usual_runs == 1:
+        known = f"took {show_duration(t.usual_s)} (1 run)"
+    else:
+        known = f"{show_duration(t.usual_s)} at most ({counted(t.usual_runs, 'run')})"
+    return f"{known}, " + ("fits" if t.fits else "does not fit")
 
 
 def _steps(steps: tuple[StepNow, ...]) -> list[Part]:

@@ -1,7 +1,7 @@
 """Collects what belongs together: each incident, and each planned move, with everything that was done and said.
 
 The one rule it keeps: it reads records and adds nothing. What a story says was written when it happened. One thing is
-derived: what was *usual* when a run began (the history up to then), which the engine also used.
+derived: what the history up to a run's beginning bounds, which the engine also used.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Self
 
 from orchestrator.core import records as r
 from orchestrator.core.events import OF_FINDINGS, OF_RUNS, TaskTime
+from orchestrator.core.forecast import at_most_s
 from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
 from orchestrator.core.state import decided as d
 from orchestrator.core.state.fold import apply
-from orchestrator.core.transaction import percentile
 from orchestrator.reports.entries import Entry, WallClock
 
 Placed = r.PlacementChanged | r.MayActAdded | r.MayActRemoved
@@ -58,7 +58,7 @@ class StepStory:
 
 @dataclass(slots=True)
 class RunStory:
-    """One execution of a move. `usual_s`: 90th percentile of `usual_runs` earlier runs, known when it began."""
+    """One execution of a move. `usual_s`: what `usual_runs` earlier live runs bound, known when it began."""
 
     started: r.RunStarted
     steps: dict[str, StepStory]
@@ -270,7 +270,7 @@ class Stories(State):
 
     def _run_started(self, x: r.RunStarted) -> None:
         kept = self.decided.durations.get(x.move, [])
-        run = RunStory(x, {s.name: StepStory(s) for s in x.steps}, percentile(kept, 0.9), len(kept))
+        run = RunStory(x, {s.name: StepStory(s) for s in x.steps}, at_most_s(kept), len(kept))
         if x.incident:
             story = self.stories[x.incident]
             story.episodes[-1].runs.append(run)

@@ -15,6 +15,7 @@ import structlog
 from orchestrator.config import ConfigurationInvalid, Loaded, WorkspaceUnsafe, in_force
 from orchestrator.config.beside_model import Beside, beside, kept
 from orchestrator.config.ownership import unsafe
+from orchestrator.config.settings import JournalSettings
 from orchestrator.core.model import Json, Model
 from orchestrator.core.runs.replacing import objections
 from orchestrator.core.state.decided import Decided
@@ -55,6 +56,11 @@ class Files:
             self.beside = await asyncio.to_thread(kept, self._workspace)  # before the lease: it may take long
             if self.beside.secrets is not None:
                 self.secrets, _ = await asyncio.to_thread(self.beside.secrets.reveal_all)
+
+    @property
+    def keeping(self) -> JournalSettings | None:
+        """How long is kept what, by the files; None: they were invalid."""
+        return self.loaded.journal if self.loaded is not None else None
 
     def edited(self) -> bool:
         """Whether files are not as they were loaded: what was edited since waits for somebody to say so."""

@@ -36,6 +36,7 @@ from orchestrator.notify.notifier import PeopleNotifier
 from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
 from orchestrator.runner.playbooks import PlaybookRunner
+from orchestrator.shell.ages import DataAges
 from orchestrator.shell.answers import Answers
 from orchestrator.shell.beating import Beating
 from orchestrator.shell.calendar import Calendars
@@ -171,7 +172,7 @@ class Controller:
             lambda: self.plans.keep_looking(self.axis.now),
         ]
         if self._attends:
-            lasting.append(lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out))
+            lasting += [self.ages.run, lambda: self.upkeep.run(lease, self.axis.now, self.notifier.carry_out)]
             lasting.append(Calendars(self.workspace, lambda: self.shell.engine, self.axis, self.emit).keep)
             lasting.append(lambda: ask_again(self.files.valid, self.files.edited, self._ask_inventory, self.reload))
             self._tell_unread()
@@ -292,7 +293,8 @@ class Controller:
         self.notifier = PeopleNotifier(NotifySettings(), self.emit)
         self._opened.push_async_callback(self.notifier.close)
         logins = Logins(files.leads_elsewhere, self.runner.can_log_in)
-        self.prober = Prober(self.emit, self.axis.now, files.secrets, logins=logins.ask)
+        self.ages = DataAges(self.workspace, lambda: self.shell.engine.model, self.axis.wall, lambda: files.keeping)
+        self.prober = Prober(self.ages.passing(self.emit), self.axis.now, files.secrets, logins=logins.ask)
         self._opened.push_async_callback(self.prober.close)
         self._use(files.loaded, files.secrets, files.beside)
         if self._attends:

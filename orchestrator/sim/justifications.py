@@ -29,9 +29,9 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Condition, Fence, FenceBy, Model, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
-from orchestrator.core.transaction import percentile
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import Attempts, RunSeen, books_of, fence_of
+from orchestrator.sim.bounds import at_most_s
 from orchestrator.sim.step_kinds import CHANGES, EFFECTS, TOWARDS
 from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import BESIDE, Report
@@ -136,17 +136,17 @@ class Grounds:
 
     def _budget(self, x: r.RunStarted, service: Service) -> None:
         left_s = self._services[service.id].clock_at + service.rto_s - x.at
-        usual_s = percentile(self._durations.get(x.move, []), 0.9)
-        if usual_s is None or usual_s <= left_s:
+        most_s = at_most_s(self._durations.get(x.move, []))
+        if most_s is None or most_s <= left_s:
             return
         for tier in service.ladder:
-            other_s = percentile(self._durations.get(tier.move, []), 0.9)
+            other_s = at_most_s(self._durations.get(tier.move, []))
             if (
                 tier.move != x.move
                 and (other_s is None or other_s <= left_s)
                 and self._needs_nothing(service, tier.move)
             ):
-                evidence = f"{x.run}: {x.move} usually takes {usual_s:.0f} s, {left_s:.0f} s are left, {tier.move} fits"
+                evidence = f"{x.run}: {x.move} may take {most_s:.0f} s, {left_s:.0f} s are left, {tier.move} fits"
                 self._report(BESIDE, "a tier that fits the budget goes before one that does not", evidence)
                 return
 

@@ -12,7 +12,12 @@ import jsonschema
 import pytest
 import yaml
 
-from orchestrator.cli.validate import _alone_lines
+from orchestrator.cli.feasible import infeasible
+from orchestrator.cli.validate import _alone_lines, probe_kinds
+from orchestrator.config import load
+from orchestrator.core.records import ControllerBegan
+from orchestrator.journal.lease import Lease
+from orchestrator.journal.sqlite import SqliteJournal, journal_path
 
 ROOT = Path(__file__).parents[2]
 SOUND = ROOT / "tests" / "bad_configs" / "base"
@@ -80,3 +85,24 @@ def test_where_a_service_is_now_is_not_said_by_who_reads_files_alone() -> None:
     """It may have moved since: its checks count for where it was when they fell."""
     (told,) = _alone_lines("acme", {"shop": ["acme/hq"]})
     assert told == "acme: no hosts, no via, in a mass failure counted for where their service is, at home acme/hq: shop"
+
+
+def test_what_the_journal_says_against_an_objective_is_a_warning_where_it_stands(tmp_path: Path) -> None:
+    """Without a journal nothing is said."""
+    place = Path(shutil.copytree(SOUND, tmp_path / "workspace"))
+    services = place / "inventories/acme/services.yml"
+    text = services.read_text(encoding="utf-8").replace("    rto: 15m\n", "    rto: 10m\n    mode: ask\n")
+    services.write_text(text, encoding="utf-8")
+    loaded = load(place, probe_kinds=probe_kinds())
+    assert infeasible(loaded) == ()
+    journal = SqliteJournal(journal_path(place))
+    lease = journal.acquire("test", 20.0)
+    assert isinstance(lease, Lease)
+    journal.append(lease, 1.0, 1.0, (ControllerBegan(1.0, "noc", lease.epoch, "boot", False, 0.0),), {})
+    journal.close()
+    (told,) = infeasible(loaded)
+    line = 1 + next(n for n, x in enumerate(text.splitlines()) if "mode: ask" in x)
+    assert str(told) == (
+        f"inventories/acme/services.yml:{line}:11: service erp: mode ask, at 03:00 too: how long an approval takes was"
+        " never measured, and a question stays open for 15:00, the RTO is 10:00"
+    )

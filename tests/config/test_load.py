@@ -300,3 +300,24 @@ def test_no_workspace_at_all(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(ConfigurationInvalid, match="there is no such directory"):
         read(tmp_path / "nowhere")
+
+
+def test_the_cost_of_a_minute_is_made_of_its_inputs(tmp_path: Path) -> None:
+    """Each as it was written, with its source; a tier says what it costs to have."""
+    place = Path(shutil.copytree(Path(__file__).parents[1] / "bad_configs" / "base", tmp_path / "workspace"))
+    services = place / "inventories/acme/services.yml"
+    text = services.read_text(encoding="utf-8").replace(
+        "    rto: 15m\n",
+        "    rto: 15m\n    downtime_cost:\n      revenue: 120 EUR/min\n      staff: {people: 12, each: 40 EUR/h}\n"
+        "      penalty: {once: 2000 EUR, after: 4h}\n      source: contract 2026-14\n",
+    )
+    services.write_text(
+        text.replace("ladder: [backup-isp]", "ladder: [{move: backup-isp, costs: 1200 EUR/year}]"), encoding="utf-8"
+    )
+    erp = load(place, probe_kinds=PROBE_KINDS).model.services["acme/erp"]
+    assert (erp.downtime_cost, erp.currency, erp.ladder[0].monthly_cost) == (128.0, "EUR", 100.0)
+    assert erp.cost is not None
+    assert (dict(erp.cost.parts), erp.cost.once, erp.cost.once_after_s) == (
+        {"revenue": 120.0, "staff": 8.0}, 2000.0, 14400.0,
+    )  # fmt: skip
+    assert (erp.cost.source, erp.cost.written["penalty, once"]) == ("contract 2026-14", "2000 EUR after 4h")

@@ -370,3 +370,41 @@ def test_a_place_that_was_given_up_is_told_so_for_as_long_as_it_counts() -> None
     back = replace(service, ladder=(*service.ladder, Tier("acme/return-hq")))
     found = ladder.assess(world.engine.transaction(world.now), back, Tier("acme/return-hq"), 0.0)
     assert (found.reason, found.evidence) == (Reason.COOLING_DOWN, "acme/hq was given up less than 15:00 ago")
+
+
+@pytest.mark.parametrize(
+    ("slowest_s", "tier_2"),  # nine quick ones and one slow: the nearest rank of their 90th percentile is a quick one
+    [(300.0, ("ineligible", "budget too small")), (20.0, ("recovered", "verified"))],
+)
+def test_of_few_runs_the_longest_decides(slowest_s: float, tier_2: tuple[str, str]) -> None:
+    world = lab(rto_s=60.0)
+    world.decided().durations["acme/geo-site"] = [5.0] * 9 + [slowest_s]
+    world.decided().durations["acme/cloud-instance"] = [10.0]
+    hq_loses_power(world)
+    world.run(60)
+    assert tiers(world)[2] == tier_2
+    if slowest_s > 60.0:
+        (judged,) = [x for x in world.records(r.TierJudged) if x.reason is Reason.BUDGET_TOO_SMALL][:1]
+        assert judged.evidence.startswith(
+            "at most 5:00 (the largest of 10 live runs: bounds the 90th percentile with 65%, 19 runs missing for 95%), "
+        )
+
+
+def test_of_many_runs_one_that_was_slow_does_not_decide() -> None:
+    world = lab(rto_s=60.0)
+    world.decided().durations["acme/geo-site"] = [5.0] * 49 + [300.0]
+    world.decided().durations["acme/cloud-instance"] = [10.0]
+    hq_loses_power(world)
+    world.run(60)
+    assert tiers(world)[2] == ("recovered", "verified")
+
+
+def test_what_drills_took_decides_nothing() -> None:
+    """They are kept apart, and the text of a choice says that no live run of it is known."""
+    world = lab(rto_s=60.0)
+    world.decided().drilled["acme/geo-site"] = [300.0] * 5
+    hq_loses_power(world)
+    world.run(60)
+    assert tiers(world)[2] == ("recovered", "verified")
+    chosen = [x for x in world.records(r.ServiceJudged) if x.reason is Reason.TIER_CHOSEN]
+    assert "no live run (drills: at most 5:00 (the largest of 5 drills: bounds" in chosen[-1].evidence

@@ -37,7 +37,7 @@ ALIKE: dict[str, Callable[[Transaction], object]] = {
     "a condition": lambda tx: tx.says(tx.model.services["acme/erp"].healthy_when),
     "a service's health": lambda tx: tx.health(tx.model.services["acme/erp"]),
     "what was decided of it": lambda tx: tx.state(tx.model.services["acme/erp"]),
-    "its usual duration": lambda tx: tx.usual_s("acme/geo-site"),
+    "what it takes at most": lambda tx: tx.at_most_s("acme/geo-site"),
 }
 
 

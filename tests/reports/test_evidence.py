@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.ages import Ages, Kept
 from orchestrator.core.kinds import BESIDE
 from orchestrator.core.model import Model, Playbook
 from orchestrator.core.reasons import Reason
@@ -184,7 +186,7 @@ def test_the_worst_comes_first_and_the_text_says_it(tape: Tape) -> None:
     assert told.splitlines()[0] == "acme/erp  RTO 2:00, RPO 30s"
     assert f"  2 geo-site: measured since {day(WALL + tape.now)}, within its RTO" in told.splitlines()
     assert "      RPO: measured, within its RPO: RPA 3.9s in r2" in told.splitlines()
-    assert "      next run: at most 10s (1 run: bounds the 90th percentile with 10%, 28 runs missing for" in told
+    assert "      next run: at most 10s (1 live run: bounds the 90th percentile with 10%, 28 runs missing for" in told
     assert "  3 cloud-instance: unproven" in told
 
 
@@ -202,3 +204,67 @@ def test_each_part_of_a_basis_is_compared() -> None:
         edited = basis(replace(model, checks={**model.checks, name: check}), "acme/erp", GEO)
         assert changed(before, edited) == (f"the check {name.partition('/')[2]}",)
     assert K.FENCE in {kind for _, kind in FAILOVER}
+
+
+def test_how_old_its_data_was_in_the_last_week_is_told_in_a_line(tape: Tape) -> None:
+    """The check told 40 s for a quarter of an hour's answers: the RPO is 30 s."""
+    hour = int(WALL // 3600)
+    one = Ages()
+    for n in range(100):
+        one.note(40.0 if n < 25 else 1.0, 30.0, hour * 3600.0 + n * 36.0)
+    one.note(None, 30.0, hour * 3600.0 + 3600.0)
+    stories = Stories({"m1": small_model()}.get).read(tape.entries)
+    ages = {Kept(s, "acme/geo-lag", "data_age_s", hour): one for s in ("acme/erp", "bistro/erp")}
+    found = {x.move: x for x in evidence(stories, small_model(), tape.now, lambda s: s == "acme/erp", ages)}
+    (age,) = found[GEO].data_age
+    assert (age.whole.count, age.whole.outside, age.whole.unmeasured, age.share_outside) == (100, 25, 1, 0.25)
+    assert age.outside_s == pytest.approx(0.25 * 99 * 36.0)
+    assert found["acme/cloud-instance"].data_age == ()
+    told = " ".join(plain(evidence_lines([found[GEO]], 300)).split())
+    day_ = time.strftime("%A", time.localtime(hour * 3600.0))
+    assert (
+        "data: age by geo-lag in the last week: median 1.0s, p99 40.0s, most 40.0s; 1 answer told none;"
+        f" above the RPO in 25.0% of the answers, 14:51 on {day_}"
+    ) in told
+
+
+def test_what_cannot_be_met_stands_with_its_tier_and_what_concerns_the_service_once(tape: Tape) -> None:
+    second_act(tape)
+    before = small_model()
+    slow = replace(before.checks["acme/erp-transaction"], fast_s=2.0, timeout_s=3.0)
+    erp = replace(before.services["acme/erp"], rto_s=6.0)
+    model = replace(
+        before,
+        digest="m2",
+        checks={**before.checks, slow.id: slow},
+        services={**before.services, "acme/erp": erp},
+    )
+    tape.write(r.Configured(tape.now, "m2", {}))
+    found = ledger(tape, model)
+    assert [x.lack.value for x in found["acme/backup-isp"].findings] == ["detected too late"]
+    assert [x.said for x in found[GEO].findings] == ["RTO 6.0s, but geo-site took 10s (r2)"]
+    told = plain(evidence_lines(list(found.values()), 200)).splitlines()
+    assert told[1].startswith("  cannot be met: detection alone takes 7.0s of an RTO of 6.0s")
+    assert "      cannot be met: RTO 6.0s, but geo-site took 10s (r2)" in told
+
+
+def test_what_an_outage_cost_and_what_hangs_on_what_is_unproven(tape: Tape) -> None:
+    """12 s at 180 EUR a minute; nothing is said of a service of which an author says no cost."""
+    before = small_model()
+    erp = replace(before.services["acme/erp"], downtime_cost=180.0)
+    model = replace(before, digest="m2", services={**before.services, "acme/erp": erp})
+    tape.write(r.Configured(tape.now, "m2", {}))
+    unproven = plain(evidence_lines(list(ledger(tape, model).values()), 200)).splitlines()
+    assert unproven[1:3] == [
+        "  a minute costs 180 EUR/min",
+        "  unproven: an outage of the RTO costs 360 EUR; that it ends by then is not shown",
+    ]
+    second_act(tape)
+    found = ledger(tape, model)
+    assert found[GEO].outage_cost is not None
+    assert found[GEO].outage_cost.amount == pytest.approx(36.0)
+    told = plain(evidence_lines(list(found.values()), 200)).splitlines()
+    assert "      RTO: RTA 12.0s in i2; that outage cost 36 EUR" in told
+    assert not any("unproven: " in x for x in told[:3])
+    free = ledger(Tape().begin())
+    assert "cost" not in plain(evidence_lines(list(free.values()), 200))

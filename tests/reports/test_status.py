@@ -83,9 +83,9 @@ def test_a_waiting_tier_says_what_is_usual_and_whether_it_fits(tape: Tape) -> No
     tape.after(600.0)
     bad = tape.now
     tape.after(2.0).incident("i2", "acme/hq", "no reply", first_bad=bad, last_good=None)
-    assert "  tier 1 backup-isp      waiting     usually 3.6s (1 run), fits" in seen(tape)
+    assert "  tier 1 backup-isp      waiting     took 3.6s (1 run), fits" in seen(tape)
     tape.after(117.0)
-    assert "  tier 1 backup-isp      waiting     usually 3.6s (1 run), does not fit" in seen(tape)
+    assert "  tier 1 backup-isp      waiting     took 3.6s (1 run), does not fit" in seen(tape)
 
 
 def test_a_missed_rto_is_said(tape: Tape) -> None:

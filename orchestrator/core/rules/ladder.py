@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer
+from orchestrator.core.forecast import DRILLED, forecast
 from orchestrator.core.kinds import declared_by
 from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tier
 from orchestrator.core.reasons import Reason
@@ -292,17 +293,19 @@ def _left_s(tx: Transaction, service: Service) -> float | None:
 
 
 def _prospect(tx: Transaction, move: Move, left_s: float | None) -> str:
-    usual_s = tx.usual_s(move.id)
-    if usual_s is None:
-        return "no history: assumed to fit" if left_s is None or left_s > 0 else "no history"
-    return f"usually {show_duration(usual_s)} ({counted(len(tx.decided.durations[move.id]), 'run')})"
+    known = tx.forecast(move.id)
+    if known is None:
+        drilled = forecast(tx.decided.drilled.get(move.id, []), of=DRILLED)
+        none = "no history" if drilled is None else f"no live run (drills: {drilled})"
+        return f"{none}: assumed to fit" if left_s is None or left_s > 0 else none
+    return str(known)
 
 
 def _spend_budget(tx: Transaction, service: Service, found: list[Assessment]) -> list[Assessment]:
-    """Pass over tiers that usually take longer than the budget left, while another fits.
+    """Pass over tiers that may take longer than the budget left, while another fits.
 
-    The RTO was missed waiting for a restore that everybody knew takes hours: the 90th percentile of a tier's history
-    decides, and not its place on the ladder alone.
+    The RTO was missed waiting for a restore that everybody knew takes hours: what a tier's own live runs bound decides,
+    and not its place on the ladder alone. Of few runs that is the longest of them (`forecast.py`).
     """
     left_s = _left_s(tx, service)
     if left_s is None:
@@ -310,8 +313,8 @@ def _spend_budget(tx: Transaction, service: Service, found: list[Assessment]) ->
     left = f"{show_duration(left_s)} of the RTO left" if left_s > 0 else f"the RTO exceeded by {show_duration(-left_s)}"
 
     def fits(assessment: Assessment) -> bool:
-        usual_s = tx.usual_s(assessment.move)
-        return usual_s is None or usual_s <= left_s
+        at_most_s = tx.at_most_s(assessment.move)
+        return at_most_s is None or at_most_s <= left_s
 
     open_ = [a for a in found if a.state is TierState.WAITING]
     if not any(fits(a) for a in open_):

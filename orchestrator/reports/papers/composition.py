@@ -131,7 +131,7 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
     until = made.until
     if own:
         showed = frame.ended is not None and frame.ended.ok
-        until = tuple(sorted(basis(model, frame.began.service, frame.began.move))) if showed else ()
+        until = basis(model, frame.began.service, frame.began.move).named() if showed else ()
     return replace(
         made,
         scenario=tuple(drills.scenario(frame)),
@@ -264,7 +264,7 @@ def _proven(story: Story, a: Account) -> tuple[tuple[Said, ...], tuple[str, ...]
     left_out = [s.planned.name for s in run.steps.values() if s.state is r.StepState.SKIPPED]
     found += [Said("step {step} was left out, and is not proven", {"step": name}) for name in left_out]
     rests_on = basis(story.model, story.service, run.started.move)
-    return tuple(found), tuple(sorted(name.strip() for name in rests_on))
+    return tuple(found), tuple(name.strip() for name in rests_on.named())
 
 
 def _brought_back(story: Story, run: RunStory) -> bool:
