@@ -58,7 +58,7 @@ def basis(model: Model | None, service: str, move: str) -> Basis:
             checks.update(condition.checks())
     for name, fence in _fences(model, of, how):
         found[name] = _bytes(replace(fence, playbook=WITHOUT))
-        playbooks[f"{name}, {fence.playbook.path}"] = fence.playbook
+        playbooks[f"the playbook of {name} {fence.playbook.path}"] = fence.playbook
         checks.update(fence.proven_when.checks())
     if how.hand_over is not None:
         checks.update(how.hand_over.proven_when.checks())

@@ -24,8 +24,9 @@ SENTENCES = (
     "at most: the data found at step {step} was {age}s old,"
     " and {later}s later {who} stated that the place left cannot act",
     "at most: the data found at step {step} was {age}s old, and {later}s later {move} had ended",
-    "90th percentile of {n} earlier run",
-    "90th percentile of {n} earlier runs",
+    "{n} earlier live run",
+    "the largest of {n} earlier live runs",
+    "95% bound of {n} earlier live runs",
     "never measured before: assumed to fit",
     "no record says that it moved and came back",
     "from its move to its return, by its placements on record",
@@ -59,6 +60,8 @@ SENTENCES = (
     "what {move} needs before it begins",
     "what shows that {move} is done",
     "the fence of {place}",
+    "the playbook of the fence of {place}",
+    "the playbook of the fence of {place} {path}",
     "the check {check}",
     "the provider",
 )
