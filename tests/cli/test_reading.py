@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,21 @@ def test_a_clients_period(kept: Kept, tmp_path: Path, bascule: Bascule, capsys: 
     assert "there is no client nobody" in capsys.readouterr().err
     assert bascule("report", "acme") == 2
     assert "from when to when?" in capsys.readouterr().err
+
+
+def test_without_the_extra_a_pdf_is_refused_with_what_to_install(
+    kept: Kept, tmp_path: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And written where it is there."""
+    kept.keep(acts())
+    paper = tmp_path / "i2.pdf"
+    assert bascule("report", "i2", "--pdf", str(paper), "--lang", "fr") == 0
+    assert paper.read_bytes().startswith(b"%PDF-")
+    paper.unlink()
+    monkeypatch.setitem(sys.modules, "typst", None)
+    assert bascule("report", "i2", "--pdf", str(paper)) == 2
+    assert "pip install 'bascule[pdf]'" in capsys.readouterr().err
+    assert not paper.exists()
 
 
 def test_the_schema_is_printed(bascule: Bascule, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ from orchestrator.core.records import (
 )
 from orchestrator.core.state.fold import fold
 from orchestrator.journal.anchors import heads_in, line_of
-from orchestrator.journal.chain import GENESIS, Gap, body_of, link, no_gaps, sha256
+from orchestrator.journal.chain import GENESIS, Gap, body_of, entry_of, link, no_gaps, sha256
 from orchestrator.journal.examining import Beside, Examination, KeptCheckpoint
 from orchestrator.journal.journal import (
     Bound,
@@ -746,6 +746,10 @@ class TestGrowth:
         seqs = {e.seq for e in story}
         assert seqs >= {1, *range(2802, 3053), *range(5953, 6004), journal.last_seq()}
         assert [e.seq for e in journal.story(6003)] == [s for s in sorted(seqs) if s > 6003]
+        stored = list(journal.told())
+        assert [x.entry for x in stored] == story
+        assert all(link(x.before, x.body) == x.hash and entry_of(x.body) == x.entry for x in stored)
+        assert all(b.before == a.hash for a, b in pairwise(stored) if b.entry.seq == a.entry.seq + 1)
 
     def test_thinning_changes_no_state_and_no_story(self, world: World) -> None:
         journal, lease = self.flapped(world)

@@ -36,7 +36,7 @@ from orchestrator.reports.papers.shape import (
     Then,
 )
 from orchestrator.reports.proofs import basis
-from orchestrator.reports.shape import Account
+from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.story import RunStory, Stories, Story
 
 
@@ -96,7 +96,7 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
         kind=source.kind, id=source.id, edition=found.edition, draft=False, empty=(), scope=scope,
         scenario=tuple(x for s in told for x in _scenario(s)),
         participants=_in_order(people),
-        objectives=tuple(x for a in parts for x in _objectives(a, last.of)),
+        objectives=tuple(x for s, a in pairs for x in _objectives(s, a, last.of, leads=s is told[0])),
         parts=parts,
         steps=tuple(x for s, a in pairs for x in _steps(s, a)),
         worked=tuple(x for s, a in pairs for x in lessons.worked(s, a)),
@@ -186,16 +186,32 @@ def _scenario(story: Story) -> Iterator[Said]:
         yield Said("{service} was to go back by {move}, automatically", slots)
 
 
-def _objectives(a: Account, service: Service | None) -> Iterator[ObjectiveLine]:
-    """RTO, RPO and MTD, each against what was reached."""
-    if a.rto_s is not None:
+def _objectives(story: Story, a: Account, service: Service | None, *, leads: bool) -> Iterator[ObjectiveLine]:
+    """RTO, RPO and MTD, each against what was reached. Where nothing had failed, the move alone stands for the RTA.
+
+    `leads`: it is no way back of a drill, of which the RTO says nothing.
+    """
+    if a.rto_s is not None and a.outages:
         yield ObjectiveLine(a.service, "RTO", a.rto_s, a.rta, a.rto_met)
+    elif a.rto_s is not None and leads:
+        figure = _move_alone(story.runs[0])
+        missed = figure.seconds is not None and figure.seconds > a.rto_s
+        yield ObjectiveLine(a.service, "RTO", a.rto_s, figure, False if missed else None)
     if a.rpo_s is not None or a.rpa.seconds is not None:
         yield ObjectiveLine(a.service, "RPO", a.rpo_s, a.rpa, a.rpo_met)
-    if service is not None and service.mtd_s is not None:
+    if service is not None and service.mtd_s is not None and a.outages:
         met = None if a.rta.seconds is None else a.rta.seconds <= service.mtd_s
         unsure = met is False and a.rta.at_most
         yield ObjectiveLine(a.service, "MTD", service.mtd_s, a.rta, None if unsure else met)
+
+
+def _move_alone(run: RunStory) -> Figure:
+    """What a move took without an outage: less than an RTA, for nothing had to be detected."""
+    if any(s.traits.rehearses for s in run.steps.values()):
+        return Figure(None, Known.UNKNOWN, "a rehearsal is not the move")
+    if claims.verified_at(run) is None:
+        return Figure(None, Known.UNKNOWN, "the move was not verified")
+    return Figure(lessons.took_s(run), Known.PREDICTED, "the move alone: no detection is in it, for nothing had failed")
 
 
 def _steps(story: Story, a: Account) -> Iterator[StepDone]:

@@ -39,13 +39,14 @@ OF_THE_PROVIDER = "of the provider"
 KEPT = {
     "about", "before", "client", "configuration", "digest", "drill", "due", "finding", "from_place", "incident",
     "move", "notice", "place", "plan_digest", "run", "service", "step", "subject", "to_place", "was", "window", "word",
-    "fenced", "back", "scheduled", "occurrence",
+    "fenced", "back", "occurrence",
 }  # fmt: skip
 PEOPLE = {"who", "owner", "person", "to"}
 CHECKS = {"check"}
 BLANK = {
     "asks", "boot", "controller", "details", "evidence", "machine", "peer", "resources", "say", "tasks", "text",
-    "unguarded", "why", "workspace", "measures", "stats", "drawn",
+    "unguarded", "why", "workspace", "measures", "stats", "drawn", "plan", "picks",
+    "schedule", "scheduled", "seal", "since",
 }  # fmt: skip
 AS_IT_IS = {"steps", "overrides"}
 
@@ -124,6 +125,9 @@ class Mask:
             return {"details": {"incident": known} if isinstance(known, str) else {}}
         if isinstance(x, r.MayActRemoved) and x.reason is Reason.FENCED_BY_HAND:
             return {"evidence": f"{self.person(x.evidence.partition(' states that ')[0])} states that it cannot act"}
+        if isinstance(x, r.DrillBegan):  # a schedule may be of several clients, and be called like one
+            own = not x.scheduled or x.scheduled.startswith(f"{self._client}/")
+            return {"scheduled": x.scheduled if own else OF_THE_PROVIDER}
         if isinstance(x, r.FindingOpened):  # one that is internal does not come here
             return {"text": x.text}
         return {"why": x.why} if isinstance(x, r.FindingClosed) else {}

@@ -97,8 +97,13 @@ class Slice:
     models: Mapping[str, Model] = field(default_factory=dict)
 
     def stories(self) -> Stories:
-        """What the slice tells, read as a journal is."""
-        return Stories(self.models.get).read(self._entries())
+        """What the slice tells, read as a journal is.
+
+        By which schedule a drill came is told from its own record (`frames`): schedules are of the whole workspace, and
+        their records in no slice.
+        """
+        entries = (replace(x, records=tuple(_of_no_schedule(y) for y in x.records)) for x in self._entries())
+        return Stories(self.models.get).read(entries)
 
     def frames(self) -> dict[str, Frame]:
         """The drills of the slice, by their ids."""
@@ -108,6 +113,10 @@ class Slice:
         """Its entries, of which only what is of these services counts."""
         wanted = Wanted(self.subject, self.models.values())
         return (replace(x, records=tuple(y for y in x.records if wanted(y, x.at))) for x in self.pieces)
+
+
+def _of_no_schedule(x: r.Record) -> r.Record:
+    return replace(x, scheduled="", occurrence="") if isinstance(x, r.DrillBegan) else x
 
 
 class Wanted:

@@ -9,6 +9,9 @@ from __future__ import annotations
 SENTENCES = (
     # of figures: `account.py`, `data_lost.py`
     "a planned move: nothing had failed",
+    "a rehearsal is not the move",
+    "the move was not verified",
+    "the move alone: no detection is in it, for nothing had failed",
     "not recovered yet",
     "first bad answer to the good answer that ended it",
     "first bad answer to the good answer that ended it, of {n} outages ({each}); it worked for {worked} in between",

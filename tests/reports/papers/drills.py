@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.model import DrillKind, Model, Playbook, Rehearsal
+from orchestrator.core.model import Model, Playbook, Rehearsal
 from orchestrator.core.reasons import Reason
+from orchestrator.core.schedules import DrillKind, DrillPlan, Schedule
 from orchestrator.reports.papers.drill import of_drill
 from orchestrator.reports.papers.excerpt import Slice, cut, subject_of
 from orchestrator.reports.papers.shape import ReportKind
@@ -82,6 +83,11 @@ REHEARSAL = (
 
 def functional(tape: Tape, name: str = "d1", run: str = "r1", *, ok: bool = True, simulated: bool = False) -> None:
     """A rehearsal; `simulated`: in check mode, for want of one of the author's."""
+    plan = DrillPlan("weekly", "", "weekly", DrillKind.FUNCTIONAL, Schedule("0 11 * * *", 3600.0), (), digest="w1")
+    tape.write(
+        r.ScheduleInForce(tape.now, "weekly", "2026-11-01T00:00:00Z", plan),
+        r.DrillCameDue(tape.now, "weekly", "2026-11-18T11:00:00Z", tape.now + 3600.0, ()),
+    )
     tape.write(
         r.DrillBegan(
             tape.now, name, DrillKind.FUNCTIONAL, "acme/erp", "acme/geo-site", "m1", Reason.ASKED_BY_OPERATOR,

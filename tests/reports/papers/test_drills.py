@@ -57,6 +57,10 @@ def test_a_full_scale_drill_is_one_report_of_there_and_back() -> None:
     assert "acme/erp is back at acme/hq" in told["worked"]
     assert told["proven"][0] == "acme/geo-site restores acme/erp: verified in 8 s"
     assert "detection is not in it: nothing had failed, or it came back otherwise" in told["proven"]
+    rto = [x for x in found.objectives if x.objective == "RTO"]
+    assert [(x.of_s, x.actual.seconds, x.actual.known.value, x.met) for x in rto] == [
+        (120.0, pytest.approx(8.0), "predicted", None)
+    ]
     back = next(x for x in found.objectives if x.objective == "return")
     assert back.of_s == 1800.0
     assert back.actual.seconds == pytest.approx(1.2 + 60.0 + 0.3 + 2.0 + 0.5 + 4.0)
