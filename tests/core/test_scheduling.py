@@ -134,6 +134,32 @@ def test_a_clock_that_is_put_back_doubles_nothing() -> None:
     assert not missed(world)
 
 
+def test_what_is_due_is_given_up_where_the_clock_is_put_back_to_before_its_window() -> None:
+    """The hour that it had come due at was none: by day somebody works there."""
+    world = stage()
+    desk = due(world)
+    hold(world)
+    desk.run(600)
+    desk.begins -= 12 * 3600.0
+    desk.look()
+    hold(world, kind=WordKind.RESUME)
+    desk.run(600)
+    assert not begun(world)
+    assert [x.occurrence for x in missed(world)] == [AT]
+
+
+def test_it_is_not_late_where_nobody_looks_at_the_calendar_any_more() -> None:
+    world = stage()
+    desk = due(world)
+    hold(world)
+    desk.run(600)
+    world.run(1200)
+    assert [x.reason for x in missed(world)] == [Reason.HELD]
+    hold(world, kind=WordKind.RESUME)
+    world.run(60)
+    assert not begun(world)
+
+
 def test_editing_a_schedule_fires_nothing() -> None:
     world = stage()
     desk = Desk(world, "2026-11-03T21:10", plan(cron="0 3 * * *"))

@@ -33,14 +33,12 @@ UNSEEN = "no controller saw its window open: none was at work then, or the clock
 
 
 def read(tx: Transaction, event: e.CalendarRead) -> bool:
-    """Have the schedules of the model in force count from now on."""
+    """Have the schedules of the model in force count from now on; `attend` has ended what was due of others."""
     wanted, known = tx.model.drills, tx.decided.schedules
     for name in sorted({*wanted, *known}):
         plan, state = wanted.get(name), known.get(name)
         if state is not None and plan is not None and plan.digest == state.plan.digest:
             continue
-        if state is not None and state.due is not None:
-            _miss(tx, state, (state.due.came.occurrence,), Reason.SCHEDULE_CHANGED, EDITED)
         tx.record(r.ScheduleInForce(tx.now(), name, event.wall, plan))
     return True
 
