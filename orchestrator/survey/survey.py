@@ -247,7 +247,7 @@ def mounts() -> list[str]:
     """What is mounted, but for a login's own."""
     with open("/proc/self/mounts", errors="replace") as file:
         found = [" ".join(line.split()[:4]) for line in file]
-    return [line for line in found if not re.match(r"\S+ /run/user/|nsfs ", line)]
+    return [line for line in found if not re.match(r"\S+ /run/user/", line)]
 
 
 def files(tops: Iterable[str]) -> list[str]:
