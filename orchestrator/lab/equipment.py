@@ -67,8 +67,8 @@ def services(host: str) -> tuple[Service, ...]:
         rest = ("--token-file", "/etc/lab/console-token", "--socket", POWER_SOCKET)
         found.append(_program("console", "console", "--listen", "0.0.0.0", "--port", "8443", *rest))  # noqa: S104
     if host == HYPERVISOR:
-        rest = ("--socket", POWER_SOCKET, "--host", INSTANCE, "--scratch", SCRATCH)
-        found.append(_program("cloud", "cloud", "--listen", "0.0.0.0", "--port", "5000", *rest))  # noqa: S104
+        machines = ("--socket", POWER_SOCKET, "--host", INSTANCE, "--scratch", SCRATCH)
+        found.append(_program("cloud", "cloud", "--listen", "0.0.0.0", "--port", "5000", *machines))  # noqa: S104
     if host in DATABASES:
         found.append(_postgresql())
         where = ("--api", API, "--bucket", "acme-backups", "--prefix", "erp/", "--host", host)

@@ -218,7 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--database", default="erp")
     given = parser.parse_args(arguments)
     source = Source(given.programs, given.socket, given.port, given.database)
-    shipper = Shipper(source, aws_rest.Api(given.api), given.bucket, given.prefix, given.host, given.keep, given.content)
+    api = aws_rest.Api(given.api)
+    shipper = Shipper(source, api, given.bucket, given.prefix, given.host, given.keep, given.content)
     asyncio.run(run(shipper, given.every))
 
 
