@@ -5,7 +5,7 @@
 PYTEST = .venv/bin/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE # hundreds of Ansible starts: each would compile it all again
 
-.PHONY: help setup demo test test-unit test-lab test-long test-crash test-ansible mutants bench lint types lock clean
+.PHONY: help setup demo drill-demo test test-unit test-lab test-long test-crash test-ansible mutants bench lint types lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -15,6 +15,9 @@ setup: ## .venv and the system programs that the lab needs, all below this direc
 
 demo: setup ## three tiers of failover on the lab, timed against the RTO
 	@.venv/bin/bascule demo $(ARGS)
+
+drill-demo: setup ## three drills on the lab: a rehearsal, a move at full scale and back, an emptied backup found
+	@.venv/bin/bascule demo --drills $(ARGS)
 
 test: setup test-unit test-lab ## everything that must hold, with a sample of the long stories
 

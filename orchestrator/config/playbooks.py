@@ -224,7 +224,8 @@ class Reader:
 
     def _position(self, path: Path, node: yaml.Node) -> Position:
         name = str(path.relative_to(self.workspace)) if path.is_relative_to(self.workspace) else str(path)
-        return Position(name, node.start_mark.line + 1, node.start_mark.column + 1)
+        mark = node.start_mark  # what only words name stands nowhere
+        return Position(name, mark.line + 1, mark.column + 1) if mark else Position(name)
 
     def _playbook(self, path: Path, found: set[Path]) -> None:
         if path in found:

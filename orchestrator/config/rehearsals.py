@@ -171,9 +171,8 @@ def _survey(c: Compiler, shape: SurveyShape | None, path: Path_, what: str, aim:
                 said = f"{what}: survey: {key} is for the shipped survey, and {shape.playbook} is another one"
                 c.faults.add(c.at(*path, key), said, f"{key} or playbook, not both")
         return _playbook(c, PlaybookShape(playbook=shape.playbook, vars=shape.vars, limit=shape.limit), path, what, aim)
-    for key in ("vars", "limit"):
-        if getattr(shape, key) is not None:
-            c.faults.add(c.at(*path, key), f"{what}: survey: {key} is for a playbook of yours", "the key 'playbook'")
+    if shape.vars is not None:
+        c.faults.add(c.at(*path, "vars"), f"{what}: survey: vars are for a playbook of yours", "the key 'playbook'")
     for index, given in enumerate(shape.paths or ()):
         if not PurePosixPath(given).is_absolute():
             said = f"{what}: survey: path {given!r} depends on where one stands"
@@ -186,7 +185,8 @@ def _survey(c: Compiler, shape: SurveyShape | None, path: Path_, what: str, aim:
         BECOME: True if shape.become is None else shape.become,
     }
     book = PlaybookShape(playbook=SURVEY, vars=given_vars)
-    return c.playbook(book, path, _limit(c, None, path, what, aim))
+    limit = _limit(c, shape.limit, (*path, "limit"), what, aim)
+    return c.playbook(book, path, limit) if limit else None
 
 
 def _some(names: list[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from orchestrator.lab.service import Service
-from orchestrator.lab.topology import CONSOLES, HOSTS, HYPERVISOR, INSTANCE
+from orchestrator.lab.topology import CONSOLES, HOSTS, HYPERVISOR, INSTANCE, SCRATCH
 
 PYTHON: Final = "/opt/lab/venv/bin/python"
 API: Final = "http://198.51.100.34:5000"
@@ -24,6 +24,7 @@ DATABASES: Final[dict[str, Literal["primary", "standby", "empty"]]] = {
     "hq-db": "primary",
     "geo-db": "standby",
     "cloud-app": "empty",
+    "cloud-drill": "empty",
 }
 _ERP: Final[dict[str, tuple[str, str, int]]] = {  # host: served by, its database, port
     "hq-app": ("hq", "10.10.0.20", 8080),
@@ -66,13 +67,14 @@ def services(host: str) -> tuple[Service, ...]:
         rest = ("--token-file", "/etc/lab/console-token", "--socket", POWER_SOCKET)
         found.append(_program("console", "console", "--listen", "0.0.0.0", "--port", "8443", *rest))  # noqa: S104
     if host == HYPERVISOR:
-        rest = ("--socket", POWER_SOCKET, "--host", INSTANCE)
-        found.append(_program("cloud", "cloud", "--listen", "0.0.0.0", "--port", "5000", *rest))  # noqa: S104
+        machines = ("--socket", POWER_SOCKET, "--host", INSTANCE, "--scratch", SCRATCH)
+        found.append(_program("cloud", "cloud", "--listen", "0.0.0.0", "--port", "5000", *machines))  # noqa: S104
     if host in DATABASES:
         found.append(_postgresql())
         where = ("--api", API, "--bucket", "acme-backups", "--prefix", "erp/", "--host", host)
         pace = ("--every", "5", "--keep", "20", "--programs", "/opt/postgresql/bin")
-        found.append(_program("backup", "backup", *where, *pace))
+        # What is restored for a drill is nobody's newest data.
+        found.append(_program("backup", "backup", *where, *pace, enabled=host != SCRATCH))
     if host in _ERP:
         where = ("--settings", "/etc/erp/erp.env", "--listen", "0.0.0.0", "--port", str(_ERP[host][2]))  # noqa: S104
         found.append(_program("erp", "erp", *where, enabled=host == "hq-app"))

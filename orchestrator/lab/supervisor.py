@@ -28,7 +28,7 @@ from orchestrator.lab.host import Machine
 from orchestrator.lab.network import Fault
 from orchestrator.lab.power import PowerBoard
 from orchestrator.lab.spec import Spec, make_keys
-from orchestrator.lab.topology import CONSOLES, HOSTS, HYPERVISOR, INSTANCE
+from orchestrator.lab.topology import CONSOLES, HOSTS, HYPERVISOR, INSTANCE, SCRATCH
 from orchestrator.lab.words import answer_control, answer_power
 
 REQUEST_BYTES_MAX = 1 << 16
@@ -209,7 +209,7 @@ def build(spec: Spec) -> Supervisor:
         supervisor.listen(
             sockets / f"{console}.sock", frozenset(name for name, host in HOSTS.items() if host.site == site)
         )
-    supervisor.listen(sockets / f"{HYPERVISOR}.sock", frozenset({INSTANCE}))
+    supervisor.listen(sockets / f"{HYPERVISOR}.sock", frozenset({INSTANCE, SCRATCH}))
     return supervisor
 
 

@@ -136,6 +136,7 @@ HOSTS: Final[dict[str, Host]] = {
         ),
         _one("cloud-api", "198.51.100.34/28", "198.51.100.33", "cloud"),
         _one("cloud-app", "198.51.100.35/28", "198.51.100.33", "cloud", ssh=True, dark=True),
+        _one("cloud-drill", "198.51.100.36/28", "198.51.100.33", "cloud", ssh=True, dark=True),
     )
 }
 
@@ -156,6 +157,7 @@ SITES: Final[tuple[str, ...]] = ("hq", "geo")
 CONSOLES: Final[dict[str, str]] = {"hq-oob": "hq", "geo-oob": "geo"}
 HYPERVISOR: Final = "cloud-api"
 INSTANCE: Final = "cloud-app"
+SCRATCH: Final = "cloud-drill"  # for an instance that somebody makes: see `programs/cloud.py`
 WIRES: Final[tuple[str, ...]] = tuple(dict.fromkeys(plug.wire for host in HOSTS.values() for plug in host.plugs))
 
 

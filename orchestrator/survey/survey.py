@@ -45,8 +45,8 @@ FILES_MAX = 20000
 COMMAND_S = 120
 SERVERS = ("sshd", "sshd-session", "sshd-auth", "dropbear")
 CRON = ("/etc/crontab", "/etc/cron.d/*", "/etc/cron.*ly/*", "/var/spool/cron/*", "/var/spool/cron/*/*")
-# Sessions by their titles, connections that ssh keeps open, and what bascule itself runs where its controller is.
-_LOGIN = re.compile(r"sshd(-session|-auth)?: (?!.*\[listener\])|ssh: .*\[mux\]|\S*\(?mitogen:")
+# Sessions by their titles, connections that ssh keeps open or leads on, and what bascule runs where its controller is.
+_LOGIN = re.compile(r"sshd(-session|-auth)?: (?!.*\[listener\])|ssh: .*\[mux\]|ssh\0(.*\0)?-W\0|\S*\(?mitogen:")
 _OURS = re.compile(r"\0-m\0orchestrator\.(runner|syntax|probes)\b|bascule\0daemon\b")
 _SECRET = re.compile(
     r"(?i)([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key)[\w.-]*[=:\0 ]+)[^\0\s]+"
@@ -247,7 +247,7 @@ def mounts() -> list[str]:
     """What is mounted, but for a login's own."""
     with open("/proc/self/mounts", errors="replace") as file:
         found = [" ".join(line.split()[:4]) for line in file]
-    return [line for line in found if not re.match(r"\S+ /run/user/|nsfs ", line)]
+    return [line for line in found if not re.match(r"\S+ /run/user/", line)]
 
 
 def files(tops: Iterable[str]) -> list[str]:

@@ -104,6 +104,11 @@ def test_an_own_survey_takes_the_place_of_the_shipped_one(workspace: Path) -> No
     assert (found.survey.path, found.survey.limit) == ("rehearse.yml", "geo:!hq")
 
 
+def test_a_host_that_is_made_by_the_rehearsal_can_be_left_out_of_the_survey(workspace: Path) -> None:
+    found = _rehearsal(_loaded(workspace, PLAIN[:-1] + ", survey: {limit: geo-edge}}"))
+    assert (found.survey.path, found.survey.limit) == (SURVEY, "geo-edge")
+
+
 def test_this_machine_is_a_host_too(workspace: Path) -> None:
     (workspace / "playbooks/here.yml").write_text("- hosts: localhost\n  tasks: []\n")
     found = _rehearsal(_loaded(workspace, "{hosts: localhost, playbook: here.yml, clean_up: here.yml}"))

@@ -22,7 +22,9 @@ TAKEN_TO_ASK = {  # check: what it asks, about what, and inside which place it i
     "cloud-stopped@cloud-app": (Asks.OFF, ("lab/cloud",), "lab/cloud"),
     "hq-dark@hq-oob": (Asks.DARK, ("lab/hq",), None),
     "geo-dark@geo-oob": (Asks.DARK, ("lab/geo",), None),
-    "geo-erp-stopped@geo-app": (Asks.HANDED_OVER, ("lab/return-hq",), "lab/geo"),
+    "hq-erp-stopped@hq-app": (Asks.HANDED_OVER, ("lab/geo-site", "lab/cloud-instance"), "lab/hq"),
+    "hq-db-stopped@hq-db": (Asks.HANDED_OVER, ("lab/geo-site",), "lab/hq"),
+    "geo-erp-stopped@geo-app": (Asks.HANDED_OVER, ("lab/cloud-instance", "lab/return-hq"), "lab/geo"),
     "geo-db-stopped@geo-db": (Asks.HANDED_OVER, ("lab/return-hq",), "lab/geo"),
     "cloud-erp-stopped@cloud-app": (Asks.HANDED_OVER, ("lab/return-hq-from-cloud", "lab/return-geo"), "lab/cloud"),
     "cloud-db-stopped@cloud-app": (Asks.HANDED_OVER, ("lab/return-hq-from-cloud", "lab/return-geo"), "lab/cloud"),
@@ -39,6 +41,7 @@ TAKEN_TO_ASK = {  # check: what it asks, about what, and inside which place it i
     "hq-mains@hq-oob": (Asks.VIABLE, ("lab/return-hq", "lab/return-hq-from-cloud"), None),
     "geo-mains@geo-oob": (Asks.VIABLE, ("lab/return-geo",), None),
     "hq-replica@hq-db": (Asks.NOTHING, (), "lab/hq"),
+    "rehearsal-apart@geo-db": (Asks.NOTHING, (), "lab/geo"),
 }
 
 

@@ -100,6 +100,8 @@ def test_what_a_login_runs_is_not_listed() -> None:
             process(13, 12, "-bash", "/bin/bash"),
             process(14, 13, "vim\0notes", "/usr/bin/vim"),
             process(15, 1, "ssh: /root/.ansible/cp/abc [mux]", "/usr/bin/ssh"),
+            process(17, 1, "ssh\0-q\0-W\0[10.0.0.9]:22\0jump", "/usr/bin/ssh"),
+            process(18, 1, "ssh\0-N\0-L\08080:db:80\0jump", "/usr/bin/ssh"),
             process(16, 1, "python3\0-m\0http.server", "/usr/bin/python3"),
             process(20, 1, "postgres\0-D\0/data", postgres),
             process(21, 20, "postgres: walsender repl 10.0.0.9(4711) streaming 0/3000148", postgres),
@@ -107,7 +109,7 @@ def test_what_a_login_runs_is_not_listed() -> None:
             process(31, 30, "ansible-playbook\0site.yml", "/usr/bin/python3"),
         )
     }
-    assert survey.passing(known) == {11, 12, 13, 14, 15, 30, 31}
+    assert survey.passing(known) == {11, 12, 13, 14, 15, 17, 30, 31}
     assert [p.pid for p in known.values() if survey.is_worker(p, known)] == [11, 12, 21]
     assert known[10].line() == "root sshd: /usr/sbin/sshd -D [listener]"
 

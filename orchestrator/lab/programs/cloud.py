@@ -2,11 +2,12 @@
 
     python -m orchestrator.lab.programs.cloud --listen ADDRESS --port PORT --socket POWER_SOCKET --host cloud-app
         [--zone acme.example] [--record erp] [--address 203.0.113.2] [--bucket acme-backups] [--instance erp-cloud]
-        [--boot-delay 3]
+        [--boot-delay 3] [--scratch cloud-drill] [--scratch-instance erp-drill]
 
 `GET /lab/changed?after=N` answers with the number of changes to the zone, as soon as it is not N any more, or after
 some seconds. So the name server follows without polling. (AWS has no such thing: its own name servers take up to a
-minute.) The instance is found by its tag `Name`. It is stopped at the start.
+minute.) The instance is found by its tag `Name`. It is stopped at the start. `--scratch` is one more machine: it runs
+while an instance tagged `Name=erp-drill` does, which somebody else makes and terminates.
 
 The one rule it keeps: the port opens only when everything is seeded and each service has answered once, because moto
 imports a service at its first request (a second or two). State lives in memory: after a power cut only the seed is
@@ -23,6 +24,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -54,9 +56,11 @@ def argv(
     port: int = 5000,
     socket: str = power_protocol.POWER_SOCKET,
     host: str = "cloud-app",
+    scratch: str = "cloud-drill",
 ) -> tuple[str, ...]:
     """The command line that runs this program."""
-    return (python, "-m", MODULE, "--listen", listen, "--port", str(port), "--socket", socket, "--host", host)
+    where = ("--listen", listen, "--port", str(port), "--socket", socket)
+    return (python, "-m", MODULE, *where, "--host", host, "--scratch", scratch)
 
 
 class Cloud:
@@ -119,12 +123,22 @@ class Cloud:
         backends: BackendDict[Any] = get_backend(service)  # type: ignore[call-overload]
         return backends[ACCOUNT][region]
 
+    def scratch_state(self, name: str) -> str:
+        """`running` while any instance tagged with this name runs."""
+        every = self._backend("ec2", aws_rest.REGION).all_instances()
+        running = any(_name_of(x) == name and str(x.state) == "running" for x in every)
+        return "running" if running else "terminated"
+
     def instance_state(self) -> str:
         """The seeded instance's EC2 state; `terminated` when it is no more."""
         for instance in self._backend("ec2", aws_rest.REGION).all_instances():
             if instance.id == self._instance:
                 return str(instance.state)
         return "terminated"
+
+
+def _name_of(instance: Any) -> str:
+    return next((str(tag["value"]) for tag in instance.get_tags() if tag["key"] == "Name"), "")
 
 
 class Changes:
@@ -189,8 +203,10 @@ async def hypervise(state: Callable[[], str], socket: str, host: str, boot_delay
         await asyncio.sleep(WATCH_EVERY_S)
 
 
-async def run(listen: str, port: int, socket: str, host: str, boot_delay_s: float, seed: Seed) -> None:
-    """Seed, open the port, and hypervise until SIGTERM."""
+async def run(
+    listen: str, port: int, socket: str, host: str, boot_delay_s: float, seed: Seed, scratch: tuple[str, str] = ("", "")
+) -> None:
+    """Seed, open the port, and hypervise until SIGTERM. `scratch`: another machine, and its instance's name."""
     cloud = Cloud(seed)
     from werkzeug.serving import make_server
 
@@ -198,9 +214,13 @@ async def run(listen: str, port: int, socket: str, host: str, boot_delay_s: floa
     server = make_server(listen, port, Changes(cloud.application), threaded=True)
     loop = asyncio.get_running_loop()
     serving = loop.run_in_executor(None, server.serve_forever, WATCH_EVERY_S)
-    hypervisor = loop.create_task(hypervise(cloud.instance_state, socket, host, boot_delay_s))
+    hypervisors = [loop.create_task(hypervise(cloud.instance_state, socket, host, boot_delay_s))]
+    if scratch[0]:
+        scratch_state = partial(cloud.scratch_state, scratch[1])
+        hypervisors.append(loop.create_task(hypervise(scratch_state, socket, scratch[0], boot_delay_s)))
     await http_server.until_told_to_stop()
-    hypervisor.cancel()
+    for hypervisor in hypervisors:
+        hypervisor.cancel()
     server.shutdown()
     await serving
 
@@ -213,12 +233,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--socket", default=power_protocol.POWER_SOCKET)
     parser.add_argument("--host", default="cloud-app")
+    parser.add_argument("--scratch", default="")
+    parser.add_argument("--scratch-instance", default="erp-drill")
     parser.add_argument("--boot-delay", type=float, default=3.0)
     for name in ("zone", "record", "address", "bucket", "instance"):
         parser.add_argument(f"--{name}", default=getattr(seed, name))
     given = parser.parse_args(arguments)
     seed = Seed(given.zone, given.record, given.address, given.bucket, given.instance)
-    asyncio.run(run(given.listen, given.port, given.socket, given.host, given.boot_delay, seed))
+    scratch = given.scratch, given.scratch_instance
+    asyncio.run(run(given.listen, given.port, given.socket, given.host, given.boot_delay, seed, scratch))
 
 
 if __name__ == "__main__":

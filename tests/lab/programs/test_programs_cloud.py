@@ -302,3 +302,24 @@ async def test_a_standby_ships_nothing_and_an_absent_api_is_survived(
     s3: Any = client("s3", f"http://127.0.0.1:{api_port}")
     wait_until(lambda: "Contents" in s3.list_objects_v2(Bucket="acme-backups", Prefix="later/"), "a backup is there")
     assert end(shipping) == 0
+
+
+async def test_beside_a_backup_lies_what_its_source_held(cluster: Make, api: str) -> None:
+    """By table, of the dump's very snapshot; and the query is the one that the role ships."""
+    primary = cluster("primary")
+    primary.start()
+    primary.ask("INSERT INTO transactions (id, served_by) VALUES ('one', 'hq'), ('two', 'hq')", "erp")
+    key = await shipper(primary, api, "held/").ship()
+    assert key is not None
+    s3: Any = client("s3", api)
+    beside = f"erp-content/{key.removeprefix('held/')}.json"
+    held = json.loads(s3.get_object(Bucket="acme-backups", Key=beside)["Body"].read())
+    assert time.time() - 60 < held["taken_at"] <= time.time()
+    assert held["tables"]["public.transactions"]["rows"] == 2
+    sum_before = held["tables"]["public.transactions"]["sum"]
+    primary.ask("UPDATE transactions SET served_by = 'geo' WHERE id = 'two'", "erp")
+    _, tables = await backup._dumped(backup.Source(primary.bin, str(primary.sockets), primary.port))
+    changed: Any = tables["public.transactions"]
+    assert (changed["rows"], changed["sum"] != sum_before) == (2, True)
+    shipped = Path(__file__).parents[3] / "playbooks" / "roles" / "postgresql_content" / "files" / "content.sql"
+    assert backup.CONTENT.read_text() == shipped.read_text()
