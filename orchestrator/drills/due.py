@@ -18,7 +18,7 @@ from orchestrator.drills import surprise
 from orchestrator.drills.calendars import admits
 from orchestrator.drills.occurrences import EVER, Occurrence, occurrences
 from orchestrator.drills.times import at, read, written
-from orchestrator.drills.worth import Exposures, key, ranked
+from orchestrator.drills.worth import RESTS_S, Exposures, key, ranked
 
 AT_ONCE = 500  # of those that have passed, in one event
 Seeds = Callable[[str, str], str]  # of a schedule and an occurrence: the seed of its draw
@@ -151,7 +151,8 @@ def picks(
         return (Pick(drawn.candidate.service, drawn.candidate.move, drawn.told),) if drawn is not None else ()
     open_ = [x for x in available(state) if admits(x.calendars, one.opens)]
     if plan.by_value:
-        best, found = ranked(open_, exposures, state.drilled), []
+        lately = written(one.opens - timedelta(seconds=RESTS_S))
+        best, found = ranked(open_, exposures, state.drilled, lately), []
         for n, x in enumerate(best):
             known = exposures.get(key(x.service, x.move))
             among = f"worth most of {len(best)}: " if len(best) > 1 and not n else ""

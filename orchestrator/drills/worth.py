@@ -3,7 +3,8 @@
 The one rule it keeps: it is three figures multiplied, each of which is said. There is no score.
 
     cost a minute    of the service, as its author writes it
-    age of proof     since the move was last proven, as a share of a year; a year where it never was, or is void
+    age of proof     since the move was last proven, or rehearsed well, as a share of a year; a year where it never was,
+                     or is void
     width            of the forecast: the share of runs that it does not bound (with one run 90 %, with seven 48 %, with
                      29 at most 5 %), of the RTO
 """
@@ -19,13 +20,15 @@ from orchestrator.core.model import Service
 from orchestrator.core.schedules import Candidate
 
 YEAR_S = 365 * 86400.0
+RESTS_S = 3 * 86400.0  # what was drilled gives way to others for so long
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """What is not known of one move of one service. `proven_s`: since when it is proven, in seconds; None: it is not.
 
-    `width_s`: see the head. `runs`: on which the forecast rests; `live`: they were no drills.
+    A rehearsal that was live counts as well. `width_s`: see the head. `runs`: on which the forecast rests; `live`: they
+    were no drills.
     """
 
     cost_per_min: float
@@ -47,7 +50,8 @@ class Exposure:
 
     def __str__(self) -> str:
         """The three figures, and what they come to."""
-        proven = "never proven" if self.proven_s is None else f"proven {show_duration(self.proven_s)} ago"
+        known = f"proven or rehearsed {show_duration(self.proven_s or 0.0)} ago"
+        proven = "neither proven nor rehearsed" if self.proven_s is None else known
         runs = f"{self.runs} {'live runs' if self.live else 'drills'}" if self.runs else "no run"
         width = f"{show_duration(self.width_s)} of its RTO not bounded by a forecast ({runs})"
         money = f"{self.cost_per_min:g} {self.currency}/min"
@@ -72,13 +76,20 @@ def exposure(
     return Exposure(service.downtime_cost, service.currency, proven_s, width_s, len(basis), bool(live))
 
 
-def ranked(of: Iterable[Candidate], exposures: Exposures, drilled: Mapping[str, str]) -> list[Candidate]:
-    """What is worth most first; of what is worth the same, the oldest proof, then what was drilled longest ago."""
+def ranked(
+    of: Iterable[Candidate], exposures: Exposures, drilled: Mapping[str, str], lately: str = "~"
+) -> list[Candidate]:
+    """What is worth most first; of what is worth the same, the oldest proof, then what was drilled longest ago.
 
-    def order(candidate: Candidate) -> tuple[float, float, str]:
+    What was drilled at `lately` or later comes after all others, whatever came of it: a tier of which every drill
+    fails, or proves nothing, does not keep the others from theirs.
+    """
+
+    def order(candidate: Candidate) -> tuple[bool, float, float, str]:
         name = key(candidate.service, candidate.move)
         known = exposures.get(name)
         last = drilled.get(name, "")
-        return (-known.worth, -known.share, last) if known is not None else (float("inf"), 0.0, last)
+        worth, share = (known.worth, known.share) if known is not None else (-float("inf"), 0.0)
+        return last >= lately, -worth, -share, last
 
     return sorted(of, key=order)

@@ -27,7 +27,9 @@ from orchestrator.drills.worth import Exposure, Exposures, exposure, key
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.journal import JournalError
 from orchestrator.reports.evidence import Standing, evidence
+from orchestrator.reports.proofs import basis, changed
 from orchestrator.reports.reader import reading_all
+from orchestrator.reports.story import Stories
 
 log = structlog.get_logger(__name__)
 
@@ -118,13 +120,14 @@ class Calendars:
         """What is proven of every tier, read from the journal. In a thread: a long journal takes a while."""
         try:
             with reading_all(self.workspace) as journal:
-                known = evidence(journal.state, model, journal.now(wall), lambda _service: True)
-                decided = journal.state.decided
+                now, stories = journal.now(wall), journal.state
+                known = evidence(stories, model, now, lambda _service: True)
+                rehearsed = _rehearsed(stories, model, now)
         except JournalError as error:
             log.warning("what is proven could not be read", why=str(error))
             return {}
         ages = {key(x.service, x.move): wall - x.proof.wall for x in known if x.rto in PROVEN and x.proof is not None}
-        return exposures_of(model, decided, ages)
+        return exposures_of(model, stories.decided, _younger(ages, rehearsed))
 
 
 def _known(event: e.Event, decided: Decided) -> bool:
@@ -135,6 +138,26 @@ def _known(event: e.Event, decided: Decided) -> bool:
         seal = decided.schedules[event.schedule].seal
         return seal is not None and (seal.occurrence, seal.seal) == (event.occurrence, event.seal)
     return False
+
+
+def _rehearsed(stories: Stories, model: Model, now: float) -> dict[str, float]:
+    """How long ago each tier was last drilled well, live, and resting on what is in force now."""
+    found: dict[str, float] = {}
+    for drill in stories.decided.drills.values():
+        began, ended = drill.began, drill.ended
+        runs = [stories.decided.runs[x] for x in drill.runs if x in stories.decided.runs]
+        live = bool(runs) and not any(step.simulated for run in runs for step in run.steps)
+        if ended is None or not ended.ok or not live or began.service not in model.services:
+            continue
+        then = basis(stories.model_of(began.configuration), began.service, began.move)
+        if not changed(then, basis(model, began.service, began.move)):
+            found = _younger(found, {key(began.service, began.move): now - ended.at})
+    return found
+
+
+def _younger(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    """Of each the smaller age."""
+    return {x: min(one.get(x, float("inf")), other.get(x, float("inf"))) for x in {**one, **other}}
 
 
 def exposures_of(model: Model, decided: Decided, ages: dict[str, float]) -> dict[str, Exposure]:

@@ -25,14 +25,14 @@ def test_its_three_figures_are_multiplied_and_said() -> None:
     assert known.share == 0.2
     assert round(known.width_s) == round(3600 * 0.9**7)
     assert round(known.worth) == round(180 * 60 * 0.9**7 * 0.2)
-    assert str(known).startswith("180 EUR/min, proven ")
+    assert str(known).startswith("180 EUR/min, proven or rehearsed ")
     assert str(known).endswith("of its RTO not bounded by a forecast (7 drills): 1033 EUR unproven")
 
 
 def test_what_was_never_proven_is_worth_a_whole_year() -> None:
     never = exposure(service(downtime_cost=10.0), None)
     assert (never.share, never.width_s, never.worth) == (1.0, 3600.0, 600.0)
-    assert "never proven" in str(never)
+    assert "neither proven nor rehearsed" in str(never)
     assert "(no run)" in str(never)
 
 
@@ -46,6 +46,14 @@ def test_what_is_worth_most_comes_first_and_nothing_known_last() -> None:
     of = (ISP, ERP)
     assert ranked(of, {key("acme/erp", "acme/geo-site"): dear, key(ISP.service, ISP.move): cheap}, {})[0] == ERP
     assert ranked(of, {key("acme/erp", "acme/geo-site"): cheap}, {})[0] == ERP
+
+
+def test_what_was_drilled_lately_gives_way_whatever_came_of_it() -> None:
+    dear, cheap = Exposure(100, "EUR", None, 600), Exposure(1, "EUR", None, 600)
+    known = {key(ERP.service, ERP.move): dear, key(ISP.service, ISP.move): cheap}
+    drilled = {key(ERP.service, ERP.move): "2026-11-02T21:00:00Z"}
+    assert ranked((ISP, ERP), known, drilled, "2026-11-01T21:00:00Z") == [ISP, ERP]
+    assert ranked((ISP, ERP), known, drilled, "2026-11-02T22:00:00Z") == [ERP, ISP]
 
 
 def test_of_what_costs_nothing_the_oldest_proof_comes_first() -> None:
@@ -65,8 +73,8 @@ def test_it_says_why_it_chose_that_one() -> None:
     desk.run(300)
     (one,) = world.records(r.DrillBegan)
     assert one.service == "acme/erp"  # type: ignore[attr-defined]
-    why = "180 EUR/min, never proven, 15:00 of its RTO not bounded by a forecast (no run): 2700 EUR unproven"
-    assert one.drawn == f"worth most of 2: {why}"  # type: ignore[attr-defined]
+    why = "15:00 of its RTO not bounded by a forecast (no run): 2700 EUR unproven"
+    assert one.drawn == f"worth most of 2: 180 EUR/min, neither proven nor rehearsed, {why}"  # type: ignore[attr-defined]
 
 
 def test_what_cannot_be_drilled_gives_way_and_that_is_said() -> None:
