@@ -15,6 +15,7 @@ from orchestrator.core.transaction import Transaction, tell_command
 
 AGAIN_S = 60.0  # after the first failure; twice as long after each further one
 AGAIN_MOST_S = 600.0
+LATE = "late"  # of a drill that should be over
 
 
 def over(decided: Decided, due: r.NoticeDue) -> str:
@@ -31,6 +32,9 @@ def over(decided: Decided, due: r.NoticeDue) -> str:
         subjects = due.details.get("subjects")
         named = subjects if isinstance(subjects, list | tuple) else ()
         return "" if known and any(x in known.subjects for x in named) else "what was lacking is there again"
+    drill = decided.drills.get(name)
+    if drill is not None and about == LATE:
+        return f"{name} is over" if drill.ended is not None else ""
     incident = decided.incidents.get(name.partition(".")[0])
     if incident is None:
         return ""

@@ -97,8 +97,10 @@ class Sentence(_Spoken):
     DRILL_BEGAN = "{service}: drill {drill} has begun: {kind}, {move} ({run}){by}"
     DRILL_DONE = "{service}: drill {drill} is over and showed what it was to show: {kind}, {move}: {why}"
     DRILL_FAILED = "{service}: drill {drill} is over and did not show what it was to show: {kind}, {move}: {why}"
-    DRILL_LEFT = "{service}: drill {drill} is over and something is not as it was before: {kind}, {move}: {why}"
-    DRILL_LATE = "{service}: drill {drill} should be over and cannot go back: the service is {place}: {why}"
+    DRILL_LEFT = (
+        "{service}: drill {drill} is over, and it is not shown that all is as it was before: {kind}, {move}: {why}"
+    )
+    DRILL_LATE = "{service}: drill {drill} should be over and is not: the service is {place}: {why}"
     DRILL_AHEAD = "{about}: a {kind} drill is ahead, due {when} ({schedule}): {what}"
     DRILL_MISSED = "{about}: the drill of {schedule} due {when} was missed: {why}"
     DRILLS_MISSED = "{about}: {times} drills of {schedule} due {when} to {until} were missed: {why}"

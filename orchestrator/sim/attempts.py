@@ -242,9 +242,13 @@ class Attempts:
         return run is not None and (run.human or (at is not None and at.kind is r.StepKind.APPROVAL))
 
     def going(self, run: str, client: str) -> int:
-        """How many other runs of this client go on by themselves."""
+        """How many other runs of this client go on by themselves; a drill stands in nobody's way."""
         return sum(
-            not x.ended and not x.human and k != run and x.started.service.startswith(client + "/")
+            not x.ended
+            and not x.human
+            and not x.started.drill
+            and k != run
+            and x.started.service.startswith(client + "/")
             for k, x in self.runs.items()
         )
 

@@ -171,7 +171,7 @@ def test_something_left_behind_fails_the_drill_and_a_person_is_told() -> None:
     assert not over(world).ok
     assert over(world).reason is Reason.NOT_CLEAN
     assert "scratch: processes: left behind: postgres scratch" in over(world).evidence
-    assert "something is not as it was before" in told(world, NoticeKind.HUMAN_NEEDED)[0]
+    assert "it is not shown that all is as it was before" in told(world, NoticeKind.HUMAN_NEEDED)[0]
 
 
 def test_a_clean_up_that_fails_is_told_with_what_is_left() -> None:
@@ -402,7 +402,7 @@ def test_a_hold_keeps_it_away_and_a_person_is_told() -> None:
     world.say(WordKind.HOLD, "acme/erp")
     world.run(120)
     assert the_drill(world).ended is None
-    assert "cannot go back" in told(world, NoticeKind.HUMAN_NEEDED)[0]
+    assert "should be over and is not" in told(world, NoticeKind.HUMAN_NEEDED)[0]
     assert "held: Ada holds acme/erp" in told(world, NoticeKind.HUMAN_NEEDED)[0]
     world.say(WordKind.RESUME, "acme/erp")
     world.run(120)
@@ -420,7 +420,7 @@ def test_a_way_back_that_fails_is_tried_again_and_then_is_a_persons() -> None:
     assert over(world).reason is Reason.NOT_RETURNED
     assert over(world).returned is False
     assert world.decided().services["acme/erp"].place == "acme/geo"
-    assert any("something is not as it was before" in x for x in told(world, NoticeKind.HUMAN_NEEDED))
+    assert any("it is not shown that all is as it was before" in x for x in told(world, NoticeKind.HUMAN_NEEDED))
 
 
 def test_a_move_that_fails_before_it_changed_anything_ends_it_at_home() -> None:
@@ -446,7 +446,7 @@ def test_an_incident_in_the_middle_is_recovered_as_such(strikes: Callable[[World
     world.run(400)
     state = world.decided().services["acme/erp"]
     story_ = "\n".join(story(world))
-    assert the_drill(world).ended is not None, story_
+    assert the_drill(world).ended is not None or told(world, NoticeKind.APPROVAL_NEEDED), story_
     if strikes is geo_loses_power and where == "acme/hq" and not list(world.records(r.IncidentOpened)):
         return  # it was at home, and stayed there
     opened, ended = list(world.records(r.IncidentOpened)), list(world.records(r.IncidentEnded))

@@ -123,7 +123,7 @@ def test_what_a_rehearsal_leaves_behind_is_found(drilled: Small) -> None:
     assert made.returncode == 1, made.stdout + made.stderr
     assert ended(drilled).reason is Reason.NOT_CLEAN
     assert "spare: files: left behind: restored" in ended(drilled).evidence
-    assert any("something is not as it was before" in x.text for x in drilled.records(r.NoticeDue))  # type: ignore[attr-defined]
+    assert any("it is not shown that all is as it was before" in x.text for x in drilled.records(r.NoticeDue))  # type: ignore[attr-defined]
 
 
 def test_a_drill_returns_though_the_daemon_is_killed_in_the_middle(drilled: Small) -> None:

@@ -7,7 +7,7 @@ wanted it or to the drill. Only a real incident that takes over, or a person who
     -----------------------------    ----------------------------------------------    ---------------------------------
     its run there is at work         it ends; harm stops it while nothing was changed  the stay
     it stays there                   its time is over, harm, or somebody cancels it    the way back
-    it is on its way back            a run of the incident moves the service           its end: overtaken
+    it is on its way back            a run of an incident, or a person's, is over      its end: overtaken
                                      every guard lets it go back                       its run back, three times at most
                                      all is as it was, and every check is good         its end: returned
 
@@ -20,9 +20,11 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
+from orchestrator.core.kinds import Reach
 from orchestrator.core.model import DrillKind, Service
+from orchestrator.core.notices import LATE
 from orchestrator.core.reasons import Reason
-from orchestrator.core.rules import drilling, failback, ladder, policy
+from orchestrator.core.rules import drilling, failback
 from orchestrator.core.runs import run
 from orchestrator.core.runs.starting import start_run
 from orchestrator.core.sentences import Sentence
@@ -33,6 +35,7 @@ STAYS_S = 60.0  # at the other place, where nobody says otherwise
 WITHIN_S = 1800.0  # after that, until it is back
 TRIES = 3  # of the way back
 AGAIN_S = 30.0  # between two of them
+BY_ITSELF = "bascule"  # who stops a run, where no person does
 SHOWN_S = 60.0  # how long, after the return, its checks may take to be good
 
 
@@ -113,19 +116,18 @@ def cancel(tx: Transaction, drill: Drill, reason: Reason, evidence: str) -> None
 def attend(tx: Transaction, drill: Drill) -> None:
     """Take the drill as far as it goes now."""
     service = tx.model.services.get(drill.began.service)
-    runs = _runs(tx, drill)
-    if service is None or not runs:
+    if service is None:
         return
     found = drilling.harm(tx, drill)
     if found is not None and drill.turned_back is None:
         cancel(tx, drill, *found)
-        runs = _runs(tx, drill)
-    if any(x.ended is None for x in runs):
-        return
+    runs = _runs(tx, drill)
     if drill.full_scale:
-        _full_scale(tx, drill, service, runs)
-    else:
-        _functional(tx, drill, service, runs[0])
+        against = _full_scale(tx, drill, service, runs)
+        if against:
+            _tell_late(tx, drill, service, runs[0], against)
+    elif runs[0].ended is not None:
+        _functional(tx, drill, service, runs[0], runs[0].ended)
 
 
 def _runs(tx: Transaction, drill: Drill) -> list[Run]:
@@ -134,7 +136,7 @@ def _runs(tx: Transaction, drill: Drill) -> list[Run]:
 
 def _abort(tx: Transaction, unfinished: Run, why: str) -> None:
     if unfinished.ended is None and unfinished.abort is None:
-        tx.record(r.AbortAsked(tx.now(), unfinished.id, "bascule", why))
+        tx.record(r.AbortAsked(tx.now(), unfinished.id, BY_ITSELF, why))
         run.abort(tx, unfinished)
         run.advance(tx, unfinished)
 
@@ -142,52 +144,55 @@ def _abort(tx: Transaction, unfinished: Run, why: str) -> None:
 # ---- functional
 
 
-def _functional(tx: Transaction, drill: Drill, service: Service, rehearsed: Run) -> None:
+def _functional(tx: Transaction, drill: Drill, service: Service, rehearsed: Run, ended: r.RunEnded) -> None:
     """Over, whatever became of it; a person is told where it is not shown that nothing is left."""
-    if rehearsed.ended is None:
-        return
     last = [s for s in rehearsed.steps if s.traits.always]
     began = any(s.begun and s.traits.played and not s.traits.surveys for s in rehearsed.steps)
-    unclean = [s for s in last if s.state is not r.StepState.DONE] if began else []
-    ok, reason, evidence = rehearsed.ended.ok, rehearsed.ended.reason, rehearsed.ended.evidence
-    if unclean and reason is not Reason.NOT_CLEAN:
-        ok, reason = False, Reason.NOT_CLEAN
-        evidence = "; ".join(dict.fromkeys([*(f"{s.name}: {s.evidence}" for s in unclean), evidence]))
-    simulated = [s.name for s in rehearsed.steps if s.simulated and s.state is r.StepState.DONE]
-    evidence = evidence or ("what was rehearsed is well, and the target is as it was" if last else "")
-    evidence += f"{'; ' if evidence else ''}simulated: {', '.join(simulated)}" if simulated else ""
-    _end(tx, drill, service, ok, reason, evidence, None, by_a_person=bool(unclean))
+    unclean = [f"{s.name}: {s.evidence}" for s in last if began and s.state is not r.StepState.DONE]
+    reason, evidence = (
+        ended.reason,
+        ended.evidence or ("what was rehearsed is well, and the target is as it was" if last else ""),
+    )
+    if unclean:
+        reason, evidence = Reason.NOT_CLEAN, "; ".join([*(x for x in unclean if x not in evidence), evidence])
+    if simulated := [s.name for s in rehearsed.steps if s.simulated and s.state is r.StepState.DONE]:
+        evidence += f"{'; ' if evidence else ''}simulated: {', '.join(simulated)}"
+    _end(tx, drill, service, ended.ok and not unclean, reason, evidence, None, by_a_person=bool(unclean))
 
 
 # ---- full-scale
 
 
-def _full_scale(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -> None:
+def _full_scale(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -> str:
+    """Go on, as far as it goes; why it is not over yet, where that may be told as late."""
     there = runs[0]
     if there.ended is None:
-        return
-    if _overtaken(tx, drill, service):
-        return
+        return ""
+    at_work = tx.decided.run_for(service.id)
+    if at_work is not None:  # its own way back, or somebody else's move
+        return f"{at_work.id} ({at_work.started.move}) is at work"
+    if _overtaken(tx, drill, service, runs):
+        return ""
     if drill.turned_back is None:
         until = there.ended.at + drill.began.stays_s
         if there.ended.ok and tx.now() < until:
             tx.wake(until)
-            return
+            return ""
         if there.ended.ok:
             why = Reason.STAYED, f"{show_duration(drill.began.stays_s)} in {there.started.to_place or 'effect'}"
         else:
             why = there.ended.reason, there.ended.evidence
         tx.record(r.DrillTurnedBack(tx.now(), drill.id, *why))
-    if tx.incident(service) is not None:  # it recovers first, as any other would
-        return
-    if _is_away(tx, drill, service):
-        _go_back(tx, drill, service, runs)
-    else:
-        _show_return(tx, drill, service, runs)
+    if (open_ := tx.incident(service)) is not None:
+        return f"{open_.id} is open, and comes first"
+    if _is_away(tx, drill, service) or (_half_done(runs) and _undoes(tx, drill)):
+        return _go_back(tx, drill, service, runs)
+    _show_return(tx, drill, service, runs)
+    return ""
 
 
-def _overtaken(tx: Transaction, drill: Drill, service: Service) -> bool:
-    """Whether an incident has moved the service since: then it is that which brings it to where it is well."""
+def _overtaken(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -> bool:
+    """Whether an incident, or a person, has moved the service since: then it is they who bring it where it is well."""
     others = [
         x
         for x in tx.decided.runs.values()
@@ -199,9 +204,10 @@ def _overtaken(tx: Transaction, drill: Drill, service: Service) -> bool:
     if not others:
         return False
     away = _is_away(tx, drill, service)
-    stands = f"{service.id} is {tx.state(service).stands}"
-    evidence = f"{others[0].id} ({others[0].started.move}) was begun meanwhile; {stands}"
-    _end(tx, drill, service, False, Reason.OVERTAKEN, evidence, not away, by_a_person=away)
+    evidence = (
+        f"{others[0].id} ({others[0].started.move}) was begun meanwhile; {service.id} is {tx.state(service).stands}"
+    )
+    _end(tx, drill, service, False, Reason.OVERTAKEN, evidence, not away, by_a_person=away or _half_done(runs))
     return True
 
 
@@ -211,77 +217,83 @@ def _is_away(tx: Transaction, drill: Drill, service: Service) -> bool:
     return state.place != drill.began.place or state.taken_out or drill.began.move in tx.decided.engaged
 
 
-def _go_back(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -> None:
-    """Begin the run back as soon as nothing forbids it; a person is told where it is late, or has failed for good."""
-    tried = [x for x in runs if x.started.move != drill.began.move]
-    last = runs[-1].ended
-    since = last.at if last is not None else tx.now()
-    if len(tried) >= TRIES:
-        evidence = f"{tried[-1].id} ({tried[-1].started.move}), tried {TRIES} times: {last.evidence if last else ''}"
+def _half_done(runs: list[Run]) -> bool:
+    """Whether something of the move was begun that did not come to its effect, and was not taken back since."""
+    there, execute = runs[0], runs[0].execute
+    never = (r.StepState.FAILED, Reason.COULD_NOT_START, 1)
+    begun = any(
+        s.begun and s.traits.reach > Reach.QUIET and (s.state, s.reason, s.attempt) != never for s in there.steps
+    )
+    made = execute is not None and execute.state is r.StepState.DONE
+    return begun and not made and not any(x.ended is not None and x.ended.ok for x in runs[1:])
+
+
+def _undoes(tx: Transaction, drill: Drill) -> bool:
+    """Whether the way back takes back a move in place: what is half done too."""
+    back = tx.model.moves.get(drill.began.back or "")
+    return back is not None and back.undoes == drill.began.move
+
+
+def _go_back(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -> str:
+    """Begin the run back as soon as nothing forbids it; a person is told where it has failed for good."""
+    last, ended = runs[-1], runs[-1].ended
+    tried = [x for x in runs[1:] if x.failed and x.abort is None]
+    stopped = len(runs) > 1 and last.abort is not None and last.abort.who != BY_ITSELF
+    if ended is not None and (stopped or len(tried) >= TRIES):
+        how = "" if stopped else f", tried {TRIES} times"
+        evidence = f"{last.id} ({last.started.move}){how}: {ended.evidence}"
         _end(tx, drill, service, False, Reason.NOT_RETURNED, evidence, False, by_a_person=True)
-        return
-    if tried and tx.now() < since + AGAIN_S:
-        tx.wake(since + AGAIN_S)
-        return
-    ways = failback.candidates(tx.decided, tx.model, service)
-    back = drill.began.back if drill.began.back in ways else None
-    against = _against_going_back(tx, service, back)
-    if against is None and back is not None:
-        origin, reason = r.Origin.DRILL, Reason.ASKED_BY_OPERATOR if drill.began.who else Reason.DRILL_DUE
-        started = start_run(
-            tx, service, back, origin=origin, reason=reason, who=drill.began.who, why=drill.began.why, drill=drill.id
-        )
-        run.advance(tx, started)
-        return
-    late_at = (runs[0].ended.at if runs[0].ended else tx.now()) + drill.began.stays_s + drill.began.within_s
+        return ""
+    if len(runs) > 1 and ended is not None and tx.now() < ended.at + AGAIN_S:
+        tx.wake(ended.at + AGAIN_S)
+        return f"{last.id} ({last.started.move}): {ended.evidence}"
+    applies = drill.began.back in failback.candidates(tx.decided, tx.model, service) or _undoes(tx, drill)
+    back = tx.model.moves.get(drill.began.back or "") if applies else None
+    if back is None:
+        return "no declared way back starts from there"
+    against = drilling.keeps_away(tx, service, back)
+    if against is not None:
+        return f"{against[0].value}: {against[1]}"
+    began = drill.began
+    reason = Reason.ASKED_BY_OPERATOR if began.who else Reason.DRILL_DUE
+    origin, by = r.Origin.DRILL, (began.who, began.why)
+    run.advance(tx, start_run(tx, service, back.id, origin=origin, reason=reason, who=by[0], why=by[1], drill=drill.id))
+    return ""
+
+
+def _tell_late(tx: Transaction, drill: Drill, service: Service, there: Run, why: str) -> None:
+    """Once, when its time is over; of what a controller finds that has only just begun to look, a moment later."""
+    moved_at = there.ended.at if there.ended is not None else tx.now()
+    late_at = max(moved_at + drill.began.stays_s + drill.began.within_s, tx.looks_since + AGAIN_S)
     if tx.now() < late_at:
         tx.wake(late_at)
         return
-    why = against if against is not None else "no reason known"
     text = Sentence.DRILL_LATE.say(service=service.id, drill=drill.id, place=tx.state(service).stands, why=why)
-    tx.tell(f"{drill.id}/late", NoticeKind.HUMAN_NEEDED, service.id, text, say=f"bascule failback {service.id}")
-
-
-def _against_going_back(tx: Transaction, service: Service, back: str | None) -> str | None:
-    """Why it cannot go back at this moment."""
-    if back is None:
-        return f"no declared way back starts from where it is: {service.id} is {tx.state(service).stands}"
-    finding = policy.objection(tx, service, policy.BEFORE_ACTING)
-    if finding is not None:
-        return f"{finding.reason.value}: {finding.evidence}"
-    if tx.health(service) not in USABLE:  # what is not well hands nothing over
-        return f"{Reason.NOT_WELL.value}: {tx.behind(service.healthy_when, tx.health(service))}"
-    busy = ladder.held_up(tx, tx.model.moves[back])
-    if busy is not None:
-        return f"{busy.reason.value}: {busy.evidence}"
-    move = tx.model.moves[back]
-    if move.viable_when is not None and tx.says(move.viable_when) not in USABLE:
-        return f"{Reason.NOT_VIABLE.value}: {tx.behind(move.viable_when, tx.says(move.viable_when))}"
-    return None
+    tx.tell(f"{drill.id}/{LATE}", NoticeKind.HUMAN_NEEDED, service.id, text, say=f"bascule drill show {drill.id}")
 
 
 def _show_return(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -> None:
     """All is as it was by records; its end waits for good answers to questions that were asked after it."""
-    there, last = runs[0], runs[-1]
-    since = last.ended.at if last.ended is not None else tx.now()
+    there, last = runs[0], runs[-1].ended
+    since = last.at if last is not None else tx.now()
     checks = tuple(dict.fromkeys(service.healthy_when.checks()))
     good = tx.fresh(service.healthy_when, since) in USABLE and not any(drilling.not_well(tx, service))
-    until = since + max(SHOWN_S, service.settle_s)
+    until = max(since, tx.looks_since) + max(SHOWN_S, service.settle_s)
     if not good and tx.now() < until:
         tx.ask_now(c for c in checks if tx.last_asked(c) < since)
         tx.wake(until)
         return
     said = "; ".join(tx.evidence(c) for c in checks)
-    moved = there.past_the_fence
+    returned = True if there.past_the_fence else None
     if not good:
-        _end(tx, drill, service, False, Reason.NOT_RETURNED, said, moved or None, by_a_person=True)
+        _end(tx, drill, service, False, Reason.NOT_RETURNED, said, returned, by_a_person=True)
         return
-    turned = drill.turned_back
-    harmed = turned is not None and turned.reason is not Reason.STAYED
-    ok = there.ended is not None and there.ended.ok and not harmed
+    turned, half_done = drill.turned_back, _half_done(runs)
+    ok = there.ended is not None and there.ended.ok and (turned is None or turned.reason is Reason.STAYED)
     reason = Reason.RETURNED if ok or turned is None else turned.reason
     evidence = said if ok or turned is None else f"{turned.evidence}; now: {said}"
-    _end(tx, drill, service, ok, reason, evidence, True if moved else None, by_a_person=False)
+    evidence += f"; what {there.id} began was not finished, and is not taken back" if half_done else ""
+    _end(tx, drill, service, ok, reason, evidence, returned, by_a_person=half_done)
 
 
 def _end(

@@ -72,8 +72,9 @@ def attend(tx: Transaction, service: Service) -> None:
         return
     _tell_when_known(tx, service, incident)
     _watch_mtd(tx, service, incident)
-    if at_work is not None and _goes_back(at_work) and not at_work.committed and at_work.abort is None:
-        why = f"{incident.id} is open: no automatic failback meanwhile"
+    if at_work is not None and _yields(at_work) and not at_work.committed and at_work.abort is None:
+        what = "drill" if at_work.started.drill else "automatic failback"
+        why = f"{incident.id} is open: no {what} meanwhile"
         tx.record(r.AbortAsked(tx.now(), at_work.id, "bascule", why))
         run.abort(tx, at_work)
         at_work = tx.decided.run_for(service.id)
@@ -84,9 +85,9 @@ def attend(tx: Transaction, service: Service) -> None:
         _judge(tx, incident, Finding(r.Decision.WAIT, Reason.RESOURCE_BUSY, evidence))
 
 
-def _goes_back(at_work: Run) -> bool:
-    """Whether this is a failback by itself."""
-    return at_work.started.origin is r.Origin.AUTOMATIC and at_work.started.incident is None
+def _yields(at_work: Run) -> bool:
+    """Whether nobody waits for it while something is down: a failback by itself, or a drill."""
+    return at_work.started.origin in (r.Origin.AUTOMATIC, r.Origin.DRILL) and at_work.started.incident is None
 
 
 def _fails_by_itself(tx: Transaction, service: Service, at_work: Run | None) -> bool:
@@ -107,7 +108,7 @@ def _tidies_up(at_work: Run, incident: Incident) -> bool:
 
 def _prepares(at_work: Run) -> bool:
     """Whether the run has stopped nothing yet, and may take hours to: what fails meanwhile fails by itself."""
-    return not at_work.committed and (at_work.past_the_fence or _goes_back(at_work))
+    return not at_work.committed and (at_work.past_the_fence or _yields(at_work))
 
 
 def is_braked(tx: Transaction, service: Service) -> bool:
@@ -373,10 +374,12 @@ def _renamed(last: r.ServiceJudged, finding: Finding) -> bool:
 
 def _failback_by_itself(tx: Transaction, service: Service) -> None:
     """Only where the author wants it, in mode auto, healthy for long enough, and never in an open incident."""
-    drilled = tx.decided.drill_for(service.id) is not None  # which goes back itself
-    if drilled or not service.automatic_failback or service.mode is not Mode.AUTO or tx.health(service) not in USABLE:
+    if not service.automatic_failback or service.mode is not Mode.AUTO or tx.health(service) not in USABLE:
         return
     state, ways = tx.state(service), failback.candidates(tx.decided, tx.model, service)
+    drilled = [x.began for x in tx.decided.unfinished_drills()]  # which go back themselves
+    if any(x.service == service.id or x.move in {tx.model.moves[w].undoes for w in ways} for x in drilled):
+        return
     if not ways or state.healthy_since is None or policy.objection(tx, service) is not None:
         return
     wait = failback.waits(tx.decided, tx.model, service, tx.now())

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import DrillKind, Mode, Model, Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Verdict
 from orchestrator.core.rules import ladder, policy
 from orchestrator.core.rules.approving import alive
-from orchestrator.core.state.decided import Drill, Run, covers
+from orchestrator.core.state.decided import Drill, Incident, Run, covers
 from orchestrator.core.transaction import Transaction
 
 Objection = tuple[Reason, str]
@@ -55,6 +56,11 @@ def _trouble(tx: Transaction, service: Service) -> Iterator[Objection]:
     for open_ in tx.decided.open_incidents():
         if covers(service.client, open_.service) or open_.service in needed:
             yield Reason.IN_INCIDENT, f"{open_.id} of {open_.service} is open"
+    yield from _suspected(tx, service)
+
+
+def _suspected(tx: Transaction, service: Service) -> Iterator[Objection]:
+    """What is moved carries an intruder along."""
     for subject, word in tx.decided.suspected.items():
         if covers(subject, service.id):
             yield Reason.COMPROMISE_SUSPECTED, f"{word.who} suspects {subject}"
@@ -111,7 +117,12 @@ def way_back(model: Model, service: Service, move: Move) -> str | None:
         back = model.moves[name]
         if move.to is None and back.undoes == move.id:
             return name
-        if move.to is not None and back.to == service.home and (not back.leaves or move.to in back.leaves):
+        if (
+            move.to is not None
+            and service.home is not None
+            and back.to == service.home
+            and (not back.leaves or move.to in back.leaves)
+        ):
             return name
     return None
 
@@ -130,11 +141,20 @@ def _no_way_back(tx: Transaction, service: Service, move: Move) -> Iterator[Obje
 
 
 def _would_fence(tx: Transaction, service: Service, move: Move, fence: bool) -> Iterator[Objection]:
-    """A place that works is not switched off for a drill, unless a named person wants exactly that."""
-    places = ladder.to_fence(tx, service, move)
-    if places and move.hand_over is None and not fence:
-        told = f"{', '.join(places)} would be fenced, and {move.id} declares no hand_over"
-        yield Reason.FENCE_NOT_AUTOMATIC, f"{told}; say --fence to have it fenced"
+    """A place that works is not switched off for a drill, there or on the way back, unless a named person wants it."""
+    left = [(move, place) for place in ladder.to_fence(tx, service, move)]
+    back = tx.model.moves.get(way_back(tx.model, service, move) or "")
+    left += [(back, move.to)] if back is not None and back.to and move.to and service.exclusive else []
+    handing = {(move.id, tx.state(service).place)} | ({(back.id, move.to)} if back is not None else set())
+    for by, place in left:
+        if by.hand_over is not None and (by.id, place) in handing:
+            continue
+        declared = tx.model.places.get(place)
+        if declared is None or declared.fence is None:
+            yield Reason.NO_FENCE, f"nothing can prove that {place} is out, which {by.id} leaves"
+        elif not fence:
+            hands = f"{by.id} declares no hand_over" if by.hand_over is None else "it may act, and hands nothing over"
+            yield Reason.FENCE_NOT_AUTOMATIC, f"{place} would be fenced, and {hands}; say --fence to have it fenced"
 
 
 def touches(tx: Transaction, service: Service, move: Move) -> Iterator[Objection]:
@@ -159,32 +179,59 @@ def _cannot_be_made(tx: Transaction, service: Service, move: Move, full: bool) -
 
 
 def harm(tx: Transaction, drill: Drill) -> Objection | None:
-    """The first sign of harm that the drill itself did not announce: what has failed since it began.
-
-    Announced is what the move stops for a moment: its own service while a run of the drill is at work for it, and the
-    services that depend on it, or share the move.
-    """
-    began = drill.began
-    own = tx.model.services[began.service]
-    moving = any(
-        run.committed and run.ended is None for x in drill.runs if (run := tx.decided.runs.get(x)) and not run.rehearses
-    )
-    for service in tx.model.services.values():
-        if service.client != own.client or service.id not in tx.decided.services:
+    """The first sign of harm that the drill itself did not announce: what has failed since it began."""
+    own = tx.model.services[drill.began.service]
+    for open_ in tx.decided.open_incidents():
+        service = tx.model.services.get(open_.service)
+        if service is None or service.client != own.client or open_.episode_opened_at < drill.began.at:
             continue
-        open_ = tx.incident(service)
-        announced = moving and _announced(own, service, began.move)
-        if open_ is not None and open_.episode_opened_at >= began.at and not announced:
+        if not _announced(tx, drill, own, service, open_):
             return Reason.HARM, f"{open_.id} of {service.id} is open"
     return None
 
 
-def _announced(own: Service, service: Service, move: str) -> bool:
-    return (
-        service.id == own.id
-        or any(d.service == own.id for d in service.depends_on)
-        or any(t.move == move for t in service.ladder)
-    )
+def _announced(tx: Transaction, drill: Drill, own: Service, service: Service, open_: Incident) -> bool:
+    """Whether the drill stops it for a moment: its own service while a run of the drill moves it, and what depends on
+    it, or shares the move, which is given time to come back.
+    """
+    needs = any(d.service == own.id for d in service.depends_on)
+    shares = any(t.move == drill.began.move for t in service.ladder)
+    if service.id != own.id and not needs and not shares:
+        return False
+    for run in (tx.decided.runs[x] for x in drill.runs):
+        if not run.committed:
+            continue
+        until = run.ended.at + service.settle_s if run.ended is not None and service.id != own.id else 0.0
+        if run.ended is not None and open_.episode_opened_at <= run.ended.at and tx.now() < until:
+            tx.wake(until)
+            return True
+        if run.ended is None:
+            return True
+    return False
+
+
+def keeps_away(tx: Transaction, service: Service, back: Move) -> Objection | None:
+    """Why a drill cannot go back at this moment."""
+    return next(_kept_away(tx, service, back), None)
+
+
+def _kept_away(tx: Transaction, service: Service, back: Move) -> Iterator[Objection]:
+    finding = policy.objection(tx, service, policy.BEFORE_ACTING)
+    if finding is not None:
+        yield finding.reason, finding.evidence
+    yield from _suspected(tx, service)
+    if tx.health(service) not in USABLE:  # what is not well hands nothing over
+        yield Reason.NOT_WELL, tx.behind(service.healthy_when, tx.health(service))
+    busy = ladder.held_up(tx, back)
+    if busy is not None:
+        yield busy.reason, busy.evidence
+    for open_ in tx.decided.open_incidents():  # who waits for what the drill held has it first
+        waits = open_.judged is not None and open_.judged.reason is Reason.RESOURCE_BUSY
+        tiers = tx.model.services[open_.service].ladder if waits and open_.service in tx.model.services else ()
+        if any(set(back.holds) & set(tx.model.moves[t.move].holds) for t in tiers):
+            yield Reason.RESOURCE_BUSY, f"{open_.id} of {open_.service} waits for what {back.id} holds"
+    if back.viable_when is not None and (said := tx.says(back.viable_when)) not in USABLE:
+        yield Reason.NOT_VIABLE, tx.behind(back.viable_when, said)
 
 
 def stops(tx: Transaction, run: Run, drill: Drill) -> Objection | None:
@@ -196,8 +243,8 @@ def stops(tx: Transaction, run: Run, drill: Drill) -> Objection | None:
     finding = policy.objection(tx, service, policy.BEFORE_ACTING)
     if finding is not None:
         return finding.reason, finding.evidence
-    if run.started.move != drill.began.move:
-        return None
+    if (found := next(_suspected(tx, service), None)) is not None or run.started.move != drill.began.move:
+        return found
     found = harm(tx, drill)
     if found is not None:
         return found

@@ -53,7 +53,11 @@ def too_soon(decided: Decided, service: Service, now: float) -> Iterator[Wait]:
     failed += [
         (f"{x.id} ({x.started.move}) {'failed' if x.failed else 'was not made'}", x.ended.at)
         for x in decided.runs.values()
-        if x.started.service == service.id and x.started.incident is None and x.ended and not x.ended.ok
+        if x.started.service == service.id
+        and x.started.incident is None
+        and x.ended
+        and not x.ended.ok
+        and not x.rehearses
     ]
     what, at = max(failed, key=lambda found: (found[1], found[0]), default=("", 0.0))
     if what and now < (until := at + service.cool_down_s):

@@ -14,7 +14,7 @@ from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, Verdict, VerdictChanged
-from orchestrator.core.state.decided import covers
+from orchestrator.core.state.decided import Run, covers
 from orchestrator.core.transaction import FOREVER, Transaction
 
 MOMENT_S = 0.001  # after the last moment in which something counts
@@ -185,11 +185,11 @@ def dependency_recovering(tx: Transaction, service: Service) -> Finding | None:
         other = tx.incident(needed)
         if other is not None:
             run = tx.decided.run_for(name)
-            moving = run is not None and run.human is None
             open_ = other.judged is None or other.judged.decision in (Decision.ACT, Decision.WAIT)
-            deciding = run is None and open_
-            if moving or deciding:
+            if open_ if run is None else run.human is None:
                 return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{name} comes first ({other.id})")
+        elif incident is not None and (moving := _being_moved(tx, needed)) is not None:
+            return Finding(Decision.WAIT, Reason.DEPENDENCY_RECOVERING, f"{moving.id} moves {name}")
         elif incident is not None and tx.health(needed) is not Verdict.DOWN:
             asked = list(needed.healthy_when.checks())
             doubtful = [c for c in asked if tx.in_doubt(c)]
@@ -205,9 +205,17 @@ def dependency_recovering(tx: Transaction, service: Service) -> Finding | None:
     return None
 
 
+def _being_moved(tx: Transaction, needed: Service) -> Run | None:
+    """The planned move by which the service is down for the moment."""
+    run = tx.decided.run_for(needed.id)
+    moves = run is not None and run.committed and run.verified_at is None and run.human is None
+    return run if moves and tx.health(needed) is Verdict.DOWN else None
+
+
 def too_many_failovers(tx: Transaction, service: Service) -> Finding | None:
-    """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time."""
-    everyone = [x for x in tx.decided.unfinished_runs() if x.human is None]
+    """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time; a drill delays none."""
+    recovers = tx.incident(service) is not None
+    everyone = [x for x in tx.decided.unfinished_runs() if x.human is None and not (recovers and x.started.drill)]
     own = [x for x in everyone if covers(service.client, x.started.service)]
     for running, limits in ((own, tx.limits(service.client)), (everyone, tx.model.limits)):
         if len(running) >= limits.concurrent_failovers:

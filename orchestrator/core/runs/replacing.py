@@ -5,8 +5,9 @@ The one rule it keeps: a configuration does not take away what an open incident 
 
 from __future__ import annotations
 
+from orchestrator.core.kinds import Subject
 from orchestrator.core.model import Model
-from orchestrator.core.state.decided import Decided
+from orchestrator.core.state.decided import Decided, Run
 
 
 def objections(decided: Decided, model: Model) -> list[str]:
@@ -20,8 +21,17 @@ def objections(decided: Decided, model: Model) -> list[str]:
         if x.began.service not in model.services
         or any(m is not None and m not in model.moves for m in (x.began.move, x.began.back))
     ]
+    rehearsals = [x for x in decided.unfinished_runs() if x.rehearses and _lost(x, model)]
     return [
         *(f"{i.service} has incident {i.id} open and cannot be removed" for i in incidents),
         *(f"drill {x.drill} needs {x.service}, {x.move}, {x.back}: they cannot be removed" for x in drills),
+        *(f"run {x.id} rehearses {x.started.move}: what it has still to play cannot be removed" for x in rehearsals),
         *(f"run {x.run} needs {x.service} and {x.move}: they cannot be removed" for x in needed),
     ]
+
+
+def _lost(run: Run, model: Model) -> bool:
+    """Whether it has a step before it of which nothing says any more how it is made: also its clean-up."""
+    move = model.moves.get(run.started.move)
+    left = [s.traits for s in run.steps if s.traits.rehearses and s.traits.played and not s.over]
+    return move is not None and any(x.work(Subject(model, move)) is None for x in left)

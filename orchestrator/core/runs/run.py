@@ -45,7 +45,7 @@ def advance(tx: Transaction, run: Run) -> None:
         if step is None:
             done = Reason.CONDITIONS_MET if run.rehearses else Reason.VERIFIED
             endings.end(tx, run, True, done, _verified(tx, run))
-        elif run.abort is not None and _may_be_stopped(step) and step.state in _AT_REST:
+        elif run.abort is not None and _may_be_stopped(run, step) and step.state in _AT_REST:
             endings.stop(tx, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
         elif run.human is not None or not _one_step(tx, run, step):
             break
@@ -76,7 +76,7 @@ def step_ended(tx: Transaction, event: StepEnded) -> None:
         tx.record(r.StepLooked(tx.now(), run.id, step.name, step.attempt, reason, event.detail))
         done_when = looking.done_when_of(tx, run, step)
         tx.ask_now(done_when.checks() if done_when else ())
-    elif outcome is AttemptEnd.CANCELLED and run.abort is not None and _may_be_stopped(step):
+    elif outcome is AttemptEnd.CANCELLED and run.abort is not None and _may_be_stopped(run, step):
         endings.finish(tx, run, step, r.StepState.FAILED, Reason.ABORTED, event.detail or f"by {run.abort.who}", event)
         why = run.abort.why or "no reason given"
         endings.end(tx, run, False, Reason.ABORTED, f"{step.name} stopped by {run.abort.who}: {why}")
@@ -122,7 +122,7 @@ def take_over(tx: Transaction, run: Run) -> None:
             return
         key, client = step_key(run, step), endings.client(run)
         tx.command(SettleStep(key, client, work.playbook, work.timeout_s, beginning(run), step.machine))
-        if run.abort is not None and _may_be_stopped(step):
+        if run.abort is not None and _may_be_stopped(run, step):
             tx.command(CancelStep(step_key(run, step)))
     elif step.state is r.StepState.LOOKING and (done_when := looking.done_when_of(tx, run, step)):
         tx.ask_now(done_when.checks())
@@ -133,19 +133,22 @@ def step_adopted(tx: Transaction, event: StepAdopted) -> None:
     run = tx.decided.runs.get(event.key.run)
     step = run.current() if run else None
     mine = run is not None and step is not None and step_key(run, step) == event.key
-    if mine and run is not None and run.abort is not None and step is not None and _may_be_stopped(step):
+    if mine and run is not None and run.abort is not None and step is not None and _may_be_stopped(run, step):
         tx.command(CancelStep(event.key))
 
 
-def _may_be_stopped(step: Step) -> bool:
-    """A clean-up is made though somebody had the run stopped: else something would be left behind."""
-    return not step.traits.always
+def _may_be_stopped(run: Run, step: Step) -> bool:
+    """A clean-up is made though somebody had the run stopped: else something would be left behind.
+
+    Where it waits for a person, they may leave it as it is.
+    """
+    return not step.traits.always or run.human is not None
 
 
 def abort(tx: Transaction, run: Run) -> None:
     """An abort was recorded: stop what runs; what waits is stopped by `advance`."""
     step = run.current()
-    if step is not None and not _may_be_stopped(step):
+    if step is not None and not _may_be_stopped(run, step):
         return
     if step is not None and step.traits.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         tx.command(CancelStep(step_key(run, step)))

@@ -95,6 +95,11 @@ def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str]
     """Why the run must not go on to this step: plan gone, or a hold or maintenance before anything was changed."""
     if run.started.move not in tx.model.moves or run.started.service not in tx.model.services:
         return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
+    if step.traits.played and step.traits.always:  # what is declared by now is what cleans up
+        gone = step.traits.work(subject_of(tx, run, step)) is None
+        return (
+            (Reason.PLAN_CHANGED, f"{run.started.move} declares no {step.traits.declared} any more") if gone else None
+        )
     if step.traits.played:
         loaded = run.started.configuration != tx.decided.configuration
         other = loaded and digest_as_started(tx, run) != run.started.plan_digest
@@ -105,7 +110,7 @@ def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str]
         unwanted = None if run.committed else _unwanted(tx, run, step)
         return unwanted or _fence_asks(tx, run, step)
     drill = tx.decided.drills.get(run.started.drill)
-    if drill is not None and step.traits.played and not step.traits.always and not run.committed:
+    if drill is not None and step.traits.played and not run.committed:
         return drilling.stops(tx, run, drill)
     return None
 

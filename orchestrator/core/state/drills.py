@@ -58,3 +58,9 @@ def broken(d: Decided, x: r.RunBroken) -> None:
 def durations(d: Decided, run: Run) -> dict[str, list[float]]:
     """Where what this run took is kept: a drill is no measure of a worst day, and is kept apart."""
     return d.drilled if run.started.origin is r.Origin.DRILL else d.durations
+
+
+def goes_on(d: Decided, run: Run) -> bool:
+    """Whether it is of a drill that is not over, which goes on from it."""
+    drill = d.drills.get(run.started.drill)
+    return drill is not None and drill.ended is None

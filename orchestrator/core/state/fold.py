@@ -168,7 +168,7 @@ def _run_started(d: Decided, x: r.RunStarted) -> None:
         del state.automatic_moves[:-KEPT_DURATIONS]
     if x.incident:
         _incident(d, x.incident).runs.append(x.run)
-    forget(d.runs, lambda run: run.ended.at if run.ended else None, KEPT_RUNS)
+    forget(d.runs, lambda run: run.ended.at if run.ended and not drills.goes_on(d, run) else None, KEPT_RUNS)
 
 
 def _step(d: Decided, run: str, name: str, event: StepEvent) -> Step:
