@@ -57,10 +57,8 @@ def begin(tx: Transaction, run: Run, step: Step) -> bool:
         work = work_of(tx, run, step)
         key, facts, begun = step_key(run, step), facts_for(tx, run, step), beginning(run)
         epoch, known_by = tx.decided.epoch, tx.decided.workspace
-        how = (step.simulated, kind.rehearses)
-        tx.command(
-            RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, begun, known_by, *how)
-        )
+        how = (begun, known_by, step.simulated, kind.rehearses)
+        tx.command(RunPlaybook(key, endings.client(run), work.playbook, facts, epoch, work.timeout_s, *how))
     elif kind.by is By.PERSON:
         _ask_for_approval(tx, run)
     elif run.started.move in tx.model.moves:
@@ -96,10 +94,8 @@ def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str]
     if run.started.move not in tx.model.moves or run.started.service not in tx.model.services:
         return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
     if step.traits.played and step.traits.always:  # what is declared by now is what cleans up
-        gone = step.traits.work(subject_of(tx, run, step)) is None
-        return (
-            (Reason.PLAN_CHANGED, f"{run.started.move} declares no {step.traits.declared} any more") if gone else None
-        )
+        why = f"{run.started.move} declares no {step.traits.declared} any more"
+        return (Reason.PLAN_CHANGED, why) if step.traits.work(subject_of(tx, run, step)) is None else None
     if step.traits.played:
         loaded = run.started.configuration != tx.decided.configuration
         other = loaded and digest_as_started(tx, run) != run.started.plan_digest
