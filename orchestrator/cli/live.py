@@ -24,6 +24,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RunEnded
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state.decided import Drill, Run
+from orchestrator.reports.drills import stage
 from orchestrator.reports.reader import Reader, reading_all
 from orchestrator.reports.status import run_now
 from orchestrator.reports.status_parts import Live
@@ -177,10 +178,11 @@ class Follower:
 
             self._screen = Screen(auto_refresh=False)
             self._screen.start()
-        now = self.journal.now(time.time())
-        self._screen.update(
-            rich_text(run_lines(run_now(run, now, Live(True, None, self._tasks)), columns())), refresh=True
-        )
+        now, drill = self.journal.now(time.time()), self.drill(run.id)
+        lines = run_lines(run_now(run, now, Live(True, None, self._tasks)), columns())
+        if drill is not None and drill.ended is None and run.ended is not None:
+            lines.append(line(f"  {drill.id}: {stage(self.journal.state.decided, drill)}"))
+        self._screen.update(rich_text(lines), refresh=True)
 
     def pause(self) -> None:
         """Leave the terminal to others."""

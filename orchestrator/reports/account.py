@@ -77,6 +77,7 @@ def account(
     return Account(
         id=story.id,
         planned=last is None,
+        drill=story.runs[0].started.drill if last is None and story.runs else "",
         service=story.service,
         state=state,
         reason=reason,

@@ -42,7 +42,10 @@ def list_lines(accounts: Sequence[Account], width: int = 100, unwatched_s: float
         lines.append(
             line(
                 f"{a.id:<{ids}}  {stamp(a.began_wall)}  {a.service:<{services}}  ",
-                Part(f"{'planned ' if a.planned else ''}{a.state}", STATE_STYLE.get(a.state, "bold yellow")),
+                Part(
+                    f"{'drill ' if a.drill else 'planned ' if a.planned else ''}{a.state}",
+                    STATE_STYLE.get(a.state, "bold yellow"),
+                ),
                 f"  {what}  {figure}{of}",
                 Part(missed, "red"),
             )
@@ -136,7 +139,7 @@ def _unverified(a: Account) -> str:
 
 
 def _head(a: Account, width: int) -> Iterable[Line]:
-    kind = "planned move" if a.planned else "incident"
+    kind = f"drill {a.drill}, run" if a.drill else "planned move" if a.planned else "incident"
     yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {zoned(a.began_wall)}")
     why = ": ".join(x for x in (a.reason, a.evidence) if x)
     first, *rest = wrap("  " + a.state + "  ", why, width)

@@ -199,4 +199,5 @@ class Account:
     outages: tuple[OutageLine, ...] = ()
     taken_out: bool = False  # its place on record was taken out, and no move led it elsewhere since
     move_verified: bool = False  # whether a run that led it to `to_place` was verified
+    drill: str = ""  # the drill that a planned move is a part of
     rto_at_s: float | None = None  # when the RTO is (or was) over: later than the RTO where it worked in between
