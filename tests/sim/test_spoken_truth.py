@@ -11,6 +11,7 @@ from orchestrator.cli.validate import probe_kinds
 from orchestrator.config import load
 from orchestrator.core import records as r
 from orchestrator.core.sentences import Sentence
+from orchestrator.sim import spoken_drills
 from orchestrator.sim.campaign import Campaign, Plan
 from orchestrator.sim.scripts import parse
 from orchestrator.sim.simulation import Result, quiet
@@ -162,4 +163,4 @@ def test_how_a_way_back_has_ended_is_told(told: bool) -> None:
 
 
 def test_every_sentence_has_its_judge() -> None:
-    assert set(_JUDGES) == set(Sentence)
+    assert set(_JUDGES) | set(spoken_drills.JUDGES) == set(Sentence)
