@@ -56,7 +56,8 @@ Rested = Callable[[str, str, str], Basis]
 class Proof:
     """The last run of a tier that ended verified. `took_s`: from its start to its verification, without waiting for a
     person. `rta`: of the outage that it ended, which `outage` names where there were several. `rpa`: of its own data.
-    `left_out`: steps that were skipped, each with why. `wall`: when it was verified, seconds since 1970.
+    `left_out`: steps that were skipped, each with why. `wall`: when it was verified, seconds since 1970. `by`: what it
+    was: an incident, a full-scale drill, or a move that was wanted.
     """
 
     run: str
@@ -67,7 +68,18 @@ class Proof:
     rpa: Figure
     left_out: tuple[str, ...]
     outage: str = ""
+    by: str = ""
     early: bool = False  # nothing was heard of the service before its first bad answer: it may have failed long before
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """The last rehearsal of a tier under what is in force, which went well: `live` of its steps, others simulated."""
+
+    drill: str
+    wall: float
+    live: int
+    simulated: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,8 @@ class TierEvidence:
     whether what was measured is within it; None: that is not known. `since`: since when it stands so, seconds since
     1970; None: since ever. `times`: how many runs were verified under what is in force. `void`: what has changed since
     the proof. `trend_s`: how much longer the last run took than the median of those before. `forecast` is of live runs
-    alone, and `drilled` of drills alone. `data_age`: how old its data was in the last week, by measure.
+    alone, and `drilled` of drills alone. `rehearsed`: beside what serves; it proves what was live, and no RTO.
+    `data_age`: how old its data was in the last week, by measure.
     `findings`: what cannot be met as things are; those of the whole service stand with its first row.
     `a_minute`: what a minute of downtime costs, and by what source. `outage_cost`: of the outage that the proof ended.
     `unproven_cost`: what hangs on a service of which no tier is proven. `pays_off`: see `cost.py`.
@@ -103,6 +116,7 @@ class TierEvidence:
     trend_s: float | None
     forecast: Forecast | None
     drilled: Forecast | None = None
+    rehearsed: Rehearsed | None = None
     data_age: tuple[DataAge, ...] = ()
     findings: tuple[Finding, ...] = ()
     a_minute: str = ""
@@ -208,6 +222,7 @@ def _tier(
         trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
         forecast=forecast(stories.decided.durations.get(move, []), of=LIVE),
         drilled=forecast(stories.decided.drilled.get(move, []), of=DRILLED),
+        rehearsed=_rehearsed(stories, service.id, move, in_force, rested),
     )  # fmt: skip
 
 
@@ -230,8 +245,33 @@ def _proof(story: Story, run: RunStory, clock: WallClock, now: float) -> Proof:
         rpa_of(run),
         left_out,
         f", outage {by_it + 1} of {len(story.episodes)}" if by_it is not None and len(story.episodes) > 1 else "",
+        f"incident {run.started.incident}" if by_it is not None else _wanted_by(run),
         by_it is not None and bool(claims.unseen_before(story)[by_it]),
     )
+
+
+def _wanted_by(run: RunStory) -> str:
+    """What a run was that ended no outage."""
+    started = run.started
+    if started.drill:
+        return f"full-scale drill {started.drill}"
+    if started.incident is not None:
+        return f"a move in incident {started.incident}"
+    return f"a move that {started.who} wanted" if started.who else "a failback by itself"
+
+
+def _rehearsed(stories: Stories, service: str, move: str, in_force: Basis, rested: Rested) -> Rehearsed | None:
+    """By drills that are kept, the last one."""
+    found = None
+    for drill in sorted(stories.decided.drills.values(), key=lambda x: x.began.at):
+        began, ended, run = drill.began, drill.ended, stories.decided.runs.get(drill.runs[0]) if drill.runs else None
+        same = not drill.full_scale and (began.service, began.move) == (service, move)
+        if not same or ended is None or not ended.ok or run is None:
+            continue
+        if not changed(rested(began.configuration, service, move), in_force):
+            done = [s.simulated for s in run.steps if s.state is r.StepState.DONE]
+            found = Rehearsed(drill.id, stories.clock.wall(ended.at), done.count(False), done.count(True))
+    return found
 
 
 def _outage(story: Story, told: Account, number: int) -> Figure:

@@ -53,11 +53,15 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before" if x.trend_s else ""
         yield from _more(
             "proven",
-            f"{'once' if x.times == 1 else f'{x.times} times'}; {x.proof.run} took {precise(x.proof.took_s)}{more}",
+            f"{'once' if x.times == 1 else f'{x.times} times'}, last by {x.proof.by}; "
+            f"{x.proof.run} took {precise(x.proof.took_s)}{more}",
             width,
         )
         if x.proof.left_out:
             yield from _more("left out", "; ".join(x.proof.left_out), width)
+    if (last := x.rehearsed) is not None:
+        how = f"{counted(last.live, 'step')} live" + (f", {last.simulated} simulated" if last.simulated else "")
+        yield from _more("rehearsed", f"by {last.drill}, {day(last.wall)}: {how}; no RTO is in it", width)
     if x.pays_off is not None:
         yield from _more("costs", str(x.pays_off), width)
     for what, known in (("next run", x.forecast), ("next drill", x.drilled)):
