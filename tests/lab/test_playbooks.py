@@ -18,7 +18,7 @@ import pytest
 
 WORKSPACE = Path(__file__).resolve().parents[2]
 PLAYBOOKS = sorted(
-    path for folder in ("wan", "site", "cloud") for path in (WORKSPACE / "playbooks" / folder).glob("*.yml")
+    path for folder in ("wan", "site", "cloud", "drill") for path in (WORKSPACE / "playbooks" / folder).glob("*.yml")
 )
 BIN = Path(sys.executable).parent
 LAB = f"pb{os.getpid() % 1000}"

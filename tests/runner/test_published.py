@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from orchestrator.core.commands import RunPlaybook
-from orchestrator.core.events import AttemptEnd, StepEnded, StepKey
+from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded, StepKey
 from orchestrator.core.model import Playbook
 from orchestrator.runner.published import Published, TooMuchPublished
-from tests.runner.stage import Stage
+from tests.runner.stage import Stage, until
 
 
 def _event(data: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -73,6 +73,26 @@ async def test_what_was_published_before_a_failure_is_known(tmp_path: Path) -> N
     - ansible.builtin.fail: {msg: not what it should be}
 """))  # fmt: skip
     assert (ended.outcome, ended.stats) == (AttemptEnd.FAILED, {"found": 3})
+    await stage.runner.close()
+
+
+async def test_an_attempt_that_another_controller_adopts_tells_it_too(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    go_on = tmp_path / "go-on"
+    book = stage.write("adopted.yml", f"""
+    - ansible.builtin.set_stats: {{data: {{found: 3}}}}
+    - ansible.builtin.wait_for: {{path: {go_on}, timeout: 60, sleep: 1}}
+""")  # fmt: skip
+    key = StepKey("acme/run-1", "survey", 1)
+    stage.runner.carry_out(RunPlaybook(key, "acme", book, {}, 1, 60.0, "", stage.workspace_id, stats=True))
+    await until(lambda: len(stage.running(key)) >= 2)
+    await stage.runner.close()
+    stage.open()
+    stage.settle(key, book)
+    await until(lambda: StepAdopted(key) in stage.heard)
+    go_on.touch()
+    ended = await stage.end_of(key)
+    assert (ended.outcome, ended.stats) == (AttemptEnd.OK, {"found": 3})
     await stage.runner.close()
 
 
