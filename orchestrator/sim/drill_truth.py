@@ -22,6 +22,7 @@ from orchestrator.sim.world import World
 CLEANED = "clean up"
 MADE = ("set up", "rehearse")  # kinds of a rehearsal's steps that leave something at its target
 RULE = "a drill leaves nothing behind"
+BACK_S = 300.0  # after its stay, in a calm world, until it is over
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Seen:
     runs: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)  # runs that left something at their target, and have not cleaned up
     ended: r.DrillEnded | None = None
+    moved_at: float | None = None  # when its run there was over
 
 
 class DrillTruth:
@@ -59,10 +61,11 @@ class DrillTruth:
         if told is not None:
             told(self, record)
 
-    def at_rest(self) -> None:
-        """After the calm every drill is over, or a person was told that it is not."""
+    def at_rest(self, now: float) -> None:
+        """After the calm every drill is over, or stays where it is for as long as it was to, or a person was told."""
         for name, seen in self._drills.items():
-            if seen.ended is None and self._told.get(seen.began.service, -1.0) < seen.began.at:
+            stays = seen.moved_at is not None and now < seen.moved_at + seen.began.stays_s + BACK_S
+            if seen.ended is None and not stays and self._told.get(seen.began.service, -1.0) < seen.began.at:
                 self._report(23, "every drill ends, or a person is told", f"{name} of {seen.began.service}")
 
     # ---- in the world
@@ -107,6 +110,11 @@ class DrillTruth:
         if x.drill:
             self._run_of[x.run] = x.drill
             self._drills[x.drill].runs.add(x.run)
+
+    def _run_ended(self, x: r.RunEnded) -> None:
+        drill = self._drills.get(self._run_of.get(x.run, ""))
+        if drill is not None and drill.moved_at is None:
+            drill.moved_at = x.at
 
     def _step_began(self, x: r.StepBegan) -> None:
         """What has not changed anything yet must not begin to while its service is down: that would be the outage's."""
@@ -172,6 +180,7 @@ class DrillTruth:
 _TOLD: dict[type, Callable[[DrillTruth, Any], None]] = {
     r.DrillBegan: DrillTruth._began,
     r.RunStarted: DrillTruth._run_started,
+    r.RunEnded: DrillTruth._run_ended,
     r.StepBegan: DrillTruth._step_began,
     r.DrillEnded: DrillTruth._ended,
     r.NoticeDue: DrillTruth._notice,

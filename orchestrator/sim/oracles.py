@@ -147,7 +147,7 @@ class Oracles:
         for rule, evidence in self.unrest(now):
             self._broken(20, rule, evidence)
         self._shown.at_rest()
-        self._drills.at_rest()
+        self._drills.at_rest(now)
 
     def unrest(self, now: float) -> list[tuple[str, str]]:
         """What has not come to rest: the rule of statement 20 that it would break, and the evidence."""

@@ -5,8 +5,9 @@ The one rule it keeps: every guard and rule of order has a place here where noth
     service   what it is there for
     -------   --------------------------------------------------------------------------------------------------
     line      what `books` depends on; a detour, and a reload that changes its playbook
-    books     exclusive, at three places: fenced when dark, always and never; data of an age; goes back by itself
-    desk      mode ask, and a move that nothing else stops
+    books     exclusive, at three places: fenced when dark, always and never; data of an age; goes back by itself; hands
+              over to the east and back, and rehearses that beside what serves
+    desk      mode ask, and a move that nothing else stops; rehearsed without a place of its own
     mill      a slow tier before a quick one, a tight RTO; a resource shared with `kiln`; often fails
     kiln      a move that must take effect once
     lamp      seen from two vantages
@@ -32,6 +33,7 @@ from orchestrator.core.model import (
     Move,
     Place,
     Playbook,
+    Rehearsal,
     Service,
     Tier,
 )
@@ -76,6 +78,9 @@ def _checks() -> dict[str, Check]:
         _check("books-at-east", "front", **slow, **once),
         _check("books-at-cloud", "front", **slow, **once),
         _check("books-stopped", "east", **slow, **once),
+        _check("books-left-west", "west", **slow, **once),
+        _check("scratch-apart", "scratch", **slow, **once),
+        _check("scratch-works", "scratch", **slow, **once),
         _check("desk-works", "desk"),
         _check("mill-works", "mill"),
         _check("kiln-works", "kiln"),
@@ -104,6 +109,11 @@ def _places() -> dict[str, Place]:
     return {p.id: p for p in found}
 
 
+def _rehearsal(name: str, **changes: object) -> Rehearsal:
+    books = (_book(f"{name}-try"), _book(f"{name}-clean"), _book(f"{name}-survey"))
+    return replace(Rehearsal(*books, hosts="scratch", timeout_s=30.0, verify_timeout_s=15.0), **changes)  # type: ignore[arg-type]
+
+
 def _moves() -> dict[str, Move]:
     def move(name: str, verify: Condition, **changes: object) -> Move:
         plain = Move(f"{CLIENT}/{name}", CLIENT, name, _book(name), verify, timeout_s=40.0, verify_timeout_s=15.0)
@@ -124,9 +134,16 @@ def _moves() -> dict[str, Move]:
             "to-east",
             all_of("books-work", "books-at-east"),
             to=f"{CLIENT}/east",
+            hand_over=Fence(_book("hand-over-west"), all_of("books-left-west"), FenceBy.ALWAYS, timeout_s=40.0),
             viable_when=all_of("east-ready"),
             data_age=f"{CLIENT}/east-data",
             done_when=all_of("books-at-east"),
+            rehearse=_rehearsal(
+                "east",
+                prepare=_book("east-set-up"),
+                apart_when=all_of("scratch-apart"),
+                verify=all_of("scratch-works"),
+            ),
         ),
         move(
             "to-cloud",
@@ -147,7 +164,7 @@ def _moves() -> dict[str, Move]:
             done_when=all_of("books-at-west"),
             safe_to_repeat=True,
         ),
-        move("desk-restart", all_of("desk-works"), safe_to_repeat=True),
+        move("desk-restart", all_of("desk-works"), safe_to_repeat=True, rehearse=_rehearsal("desk")),
         move("mill-slow", all_of("mill-works"), holds=(f"{CLIENT}/crane",), timeout_s=90.0, safe_to_repeat=True),
         move("mill-quick", all_of("mill-works"), timeout_s=20.0, safe_to_repeat=True),
         move("kiln-mend", all_of("kiln-works"), holds=(f"{CLIENT}/crane",)),
