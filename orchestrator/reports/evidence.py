@@ -31,7 +31,7 @@ from orchestrator.reports.data_age import DataAge, data_age
 from orchestrator.reports.data_lost import rpa_of
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.feasibility import Finding, findings
-from orchestrator.reports.proofs import Basis, basis, changed
+from orchestrator.reports.proofs import Basis, basis, changed, rehearsed_on
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.story import Episode, RunStory, Stories, Story
 from orchestrator.reports.text import precise
@@ -222,7 +222,7 @@ def _tier(
         trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
         forecast=forecast(stories.decided.durations.get(move, []), of=LIVE),
         drilled=forecast(stories.decided.drilled.get(move, []), of=DRILLED),
-        rehearsed=_rehearsed(stories, service.id, move, in_force, rested),
+        rehearsed=_rehearsed(stories, model, service.id, move),
     )  # fmt: skip
 
 
@@ -260,15 +260,15 @@ def _wanted_by(run: RunStory) -> str:
     return f"a move that {started.who} wanted" if started.who else "a failback by itself"
 
 
-def _rehearsed(stories: Stories, service: str, move: str, in_force: Basis, rested: Rested) -> Rehearsed | None:
+def _rehearsed(stories: Stories, model: Model, service: str, move: str) -> Rehearsed | None:
     """By drills that are kept, the last one."""
-    found = None
+    found, in_force = None, rehearsed_on(model, service, move)
     for drill in sorted(stories.decided.drills.values(), key=lambda x: x.began.at):
         began, ended, run = drill.began, drill.ended, stories.decided.runs.get(drill.runs[0]) if drill.runs else None
         same = not drill.full_scale and (began.service, began.move) == (service, move)
         if not same or ended is None or not ended.ok or run is None:
             continue
-        if not changed(rested(began.configuration, service, move), in_force):
+        if not changed(rehearsed_on(stories.model_of(began.configuration), service, move), in_force):
             done = [s.simulated for s in run.steps if s.state is r.StepState.DONE]
             found = Rehearsed(drill.id, stories.clock.wall(ended.at), done.count(False), done.count(True))
     return found

@@ -68,6 +68,19 @@ def basis(model: Model | None, service: str, move: str) -> Basis:
     return Basis(found, playbooks, model.versions)
 
 
+def rehearsed_on(model: Model | None, service: str, move: str) -> Basis:
+    """What a rehearsal of this move shows rests on: all that the move does, and how it is rehearsed."""
+    found = basis(model, service, move)
+    how = model.moves[move].rehearse if model is not None and found else None
+    if how is None:
+        return found
+    played = {"prepare": how.prepare, "playbook": how.playbook, "clean_up": how.clean_up, "survey": how.survey}
+    books = {f"its rehearsal's {what}, {x.path}": x for what, x in played.items() if x is not None}
+    rest = replace(how, playbook=WITHOUT, clean_up=WITHOUT, survey=WITHOUT, prepare=None)
+    parts = {**found.parts, "how it is rehearsed": _bytes(rest)}
+    return replace(found, parts=parts, playbooks={**found.playbooks, **books})
+
+
 def changed(before: Basis, now: Basis) -> tuple[str, ...]:
     """What differs, by its name; nothing differs: the proof holds."""
     if not before:

@@ -27,7 +27,7 @@ from orchestrator.drills.worth import Exposure, Exposures, exposure, key
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.journal import JournalError
 from orchestrator.reports.evidence import Standing, evidence
-from orchestrator.reports.proofs import basis, changed
+from orchestrator.reports.proofs import basis, changed, rehearsed_on
 from orchestrator.reports.reader import reading_all
 from orchestrator.reports.story import Stories
 
@@ -149,8 +149,9 @@ def _rehearsed(stories: Stories, model: Model, now: float) -> dict[str, float]:
         live = bool(runs) and not any(step.simulated for run in runs for step in run.steps)
         if ended is None or not ended.ok or not live or began.service not in model.services:
             continue
-        then = basis(stories.model_of(began.configuration), began.service, began.move)
-        if not changed(then, basis(model, began.service, began.move)):
+        of = basis if drill.full_scale else rehearsed_on
+        then = of(stories.model_of(began.configuration), began.service, began.move)
+        if not changed(then, of(model, began.service, began.move)):
             found = _younger(found, {key(began.service, began.move): now - ended.at})
     return found
 

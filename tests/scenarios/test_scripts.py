@@ -87,7 +87,7 @@ def test_a_script_without_a_length_is_a_minute_longer_than_its_last_fault() -> N
         ("at 10 s: lose 130% of all packets of acme/isp-a for 3 s", "130% is no share"),
         ("at 10 s: say hold", "`say hold` needs a service, a client or *"),
         ("at 10 s: say maintenance acme/erp", "maintenance needs its end"),
-        ("at 10 s: say approve acme/erp", "is about the run that waits: name nothing"),
+        ("at 10 s: say approve acme/erp", "is about what waits, or is under way: name nothing"),
         ("at 10 s: kill the controller before command 3 of entry 2, back after 3 s", "a command comes after its entry"),
         ("at ten: cut off acme/isp-a for 3 s", "is neither `at TIME: FAULT` nor a setting"),
         ("lenght: 3 min", "there is no setting 'lenght'"),
