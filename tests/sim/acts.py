@@ -65,6 +65,24 @@ def switchover(stage: Stage) -> None:
     stage.wait("home again", lambda: stage.at(ERP, "lab/hq") and stage.settled())
 
 
+def drilled(stage: Stage) -> None:
+    """The second site at full scale and back, then the other provider."""
+    for service, move in ((ERP, "lab/geo-site"), (STAFF, "lab/backup-isp")):
+        healthy(stage)
+        stage.insist(WordKind.DRILL, service, move=move, kind="full-scale", stays_s=5.0)
+        stage.wait("the drill is over", lambda: not stage.decided.unfinished_drills() and stage.settled())
+    stage.wait("home again", lambda: stage.at(ERP, "lab/hq") and not stage.decided.engaged)
+
+
+def rehearsed(stage: Stage) -> None:
+    """Each tier rehearsed beside what serves."""
+    for move in ("lab/backup-isp", "lab/geo-site", "lab/cloud-instance"):
+        healthy(stage)
+        stage.insist(WordKind.DRILL, ERP, move=move, kind="functional")
+        stage.wait("the drill is over", lambda: not stage.decided.unfinished_drills() and stage.settled())
+    stage.wait("nobody has noticed", lambda: stage.at(ERP, "lab/hq"))
+
+
 def unseen(stage: Stage) -> None:
     """The playbook of the second site takes effect, and nobody sees how it ends."""
     healthy(stage)

@@ -82,7 +82,7 @@ class Stage:
                 raise NeverHappened(f"after {within_s:.0f} s: {what}\n{self.told()}")
             self.run(BEAT_S)
 
-    def say(self, kind: WordKind, subject: str, **options: Json) -> c.Answered:
+    def say(self, kind: WordKind, subject: str, /, **options: Json) -> c.Answered:
         """A person says it, and again with the same id until somebody answers."""
         self._words += 1
         run = self.decided.runs.get(subject)
@@ -99,7 +99,7 @@ class Stage:
         self.wait(f"an answer to {kind.value} {subject}", heard, 60.0)
         return answers[word.id]
 
-    def insist(self, kind: WordKind, subject: str, **options: Json) -> None:
+    def insist(self, kind: WordKind, subject: str, /, **options: Json) -> None:
         """A person says it, and says it anew while it is refused: a new controller does not know enough at once."""
         self.wait(f"{kind.value} {subject} is accepted", lambda: self.say(kind, subject, **options).accepted, 60.0)
 

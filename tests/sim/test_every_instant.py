@@ -42,6 +42,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "there and back": Scenario(models.lab, acts.failover_story),
     "asked, and fenced by hand": Scenario(models.asking, acts.asked),
     "switchover and failback by hand": Scenario(models.lab, acts.switchover),
+    "drills there and back": Scenario(models.lab, acts.drilled),
+    "rehearsals": Scenario(models.lab, acts.rehearsed),
     "a playbook that ends unseen": Scenario(models.lab, acts.unseen),
     "a restart that may happen once": Scenario(models.once_only, acts.restarted, person=True),
     "moves that may happen once": Scenario(models.once_only, acts.ladder, person=True),
