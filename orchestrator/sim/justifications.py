@@ -32,12 +32,11 @@ from orchestrator.core.state.decided import covers
 from orchestrator.core.transaction import percentile
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import Attempts, RunSeen, books_of, fence_of
-from orchestrator.sim.step_kinds import CHANGES, EFFECTS, TOWARDS
+from orchestrator.sim.step_kinds import CHANGES, EFFECTS, TOWARDS, rests_on
 from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import BESIDE, Report
 
 USABLE = (r.Verdict.UP, r.Verdict.DEGRADED)
-OVER = (r.StepState.DONE, r.StepState.SKIPPED)
 QUESTIONS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)
 KEPT = 50  # durations of a move, as the fold keeps them
 RENEWED_S = 180.0  # so long after a recovery a verdict that is down may be the old one
@@ -164,7 +163,7 @@ class Grounds:
         run, key = self._attempts.runs[x.run], (x.run, x.step)
         step = next(s for s in run.steps if s.name == x.step)
         before = run.steps[: run.steps.index(step)]
-        if open_ := [s.name for s in before if run.states.get(s.name) not in OVER]:
+        if open_ := [s.name for s in before if run.states.get(s.name) not in rests_on(step.kind)]:
             self._report(14, "no step before the ones it rests on", f"{x.run}/{x.step}: {', '.join(open_)}")
         if step.kind in EFFECTS and self._edited(run.started):
             self._report(BESIDE, "a run goes on under the plan it was started with", f"{x.run}/{x.step}")
