@@ -62,6 +62,7 @@ class DrillTruth:
         self._known: dict[str, str] = {}  # incident to its service, also of those that are over
         self._asked: dict[str, str] = {}  # drill to what it left, of which somebody is to be told in the same entry
         self._told: dict[str, float] = {}  # service to when a person was last asked to do something about it
+        self._approving: dict[str, float] = {}  # the same, of approvals: its recovery is in somebody's hands
         targets.on_effect.append(self._effect)
 
     def record(self, record: r.Record) -> None:
@@ -74,7 +75,9 @@ class DrillTruth:
         """After the calm every drill is over, or stays where it is for as long as it was to, or a person was told."""
         for name, seen in self._drills.items():
             stays = seen.moved_at is not None and now < seen.moved_at + seen.began.stays_s + BACK_S
-            if seen.ended is None and not stays and self._told.get(seen.began.service, -1.0) < seen.began.at:
+            service = seen.began.service
+            told_at = max(self._told.get(service, -1.0), self._approving.get(service, -1.0))
+            if seen.ended is None and not stays and told_at < seen.began.at:
                 self._report(23, "every drill ends, or a person is told", f"{name} of {seen.began.service}")
 
     # ---- in the world
@@ -183,6 +186,8 @@ class DrillTruth:
     def _notice(self, x: r.NoticeDue) -> None:
         if x.kind is NoticeKind.HUMAN_NEEDED:
             self._told[x.subject] = x.at
+        elif x.kind is NoticeKind.APPROVAL_NEEDED:
+            self._approving[x.subject] = x.at
 
     def entry_over(self) -> None:
         """What is told of a drill stands in the entry of its end."""

@@ -339,9 +339,9 @@ class Grounds:
             self._vouched.add((x.run, x.fenced))
 
     def _run_ended(self, x: r.RunEnded) -> None:
-        if not x.ok or x.run in self._broken_off:
-            return
         run = self._attempts.runs[x.run]
+        if not x.ok or x.run in self._broken_off or run.started.drill:  # what drills took is kept apart
+            return
         asked = [(x.run, s.name) for s in run.steps if s.kind is r.StepKind.APPROVAL]
         waited_s = sum(self._ended[k] - self._first[k] for k in asked if k in self._first and k in self._ended)
         kept = [*self._durations.get(run.started.move, []), x.at - run.started.at - waited_s]
