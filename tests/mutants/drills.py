@@ -20,6 +20,7 @@ from tests.mutants.mutant import DOWN, PLAYBOOKS, Mutant, put
 
 DRILL = "drill"
 OF_DRILLS = (23,)
+UNKNOWN = "probe cannot ask|controller's machine restarts"
 LASTING = f"{DOWN}|power cut|cut off"
 
 
@@ -111,7 +112,7 @@ def unseen() -> Iterator[None]:
 
 DRILLS = (
     Mutant("drill: trouble", "a drill begins in trouble", OF_DRILLS, in_trouble, needs=(DRILL, f"suspect|{LASTING}")),
-    Mutant("drill: unwell", "a drill begins where a check is not up", OF_DRILLS, not_well, needs=(DRILL, LASTING)),
+    Mutant("drill: unwell", "a drill begins where a check is not up", OF_DRILLS, not_well, needs=(DRILL, UNKNOWN)),
     Mutant("drill: unasked", "holds are not asked before it acts", OF_DRILLS, unasked,
            needs=(DRILL, "hold|maintenance")),
     Mutant("drill: harm", "harm is not noticed", OF_DRILLS, unharmed, needs=(DRILL, LASTING),
