@@ -10,7 +10,8 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import Answer
 from orchestrator.core.invariant_broken import InvariantBroken
-from orchestrator.core.kinds import TRAITS
+from orchestrator.core.kinds import TRAITS, Reach
+from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.rehearsing import SURVEY
 from orchestrator.core.state.decided import Drill, Run, covers
 from orchestrator.core.transaction import Transaction
@@ -57,6 +58,10 @@ def drill_ended(tx: Transaction, record: r.DrillEnded) -> None:
     drill = tx.decided.drills[record.drill]
     left = _left(tx, drill)
     human = [x for x in tx.records if isinstance(x, r.NoticeDue) and x.kind is NoticeKind.HUMAN_NEEDED]
+    for run in (tx.decided.runs[x] for x in drill.runs):
+        if _uncleaned(run):
+            rule = "a rehearsal is cleaned up whatever became of it"
+            raise InvariantBroken(23, rule, f"{run.id} was not, and nothing kept it from it")
     if left and record.ok:
         raise InvariantBroken(23, "a drill leaves nothing behind", f"{drill.id}: {'; '.join(left)}")
     if left and not human:
@@ -71,6 +76,7 @@ def _left(tx: Transaction, drill: Drill) -> list[str]:
     if drill.full_scale:
         state = tx.decided.services[began.service]
         left = [f"{began.service} is at {state.place}"] if state.place != began.place else []
+        left += _half_done([tx.decided.runs[x] for x in drill.runs])
         left += [f"{began.place} is out"] if began.place and began.place not in state.may_act else []
         return left + ([f"{began.move} is in effect"] if began.move in tx.decided.engaged else [])
     found = []
@@ -83,6 +89,23 @@ def _left(tx: Transaction, drill: Drill) -> list[str]:
         if last is None or last.state is not r.StepState.DONE or last.stats.get(SURVEY) != surveys[0].stats.get(SURVEY):
             found.append(f"{run.id}: nothing shows that the target is as it was")
     return found
+
+
+def _half_done(runs: list[Run]) -> list[str]:
+    """What its move began and did not bring to its effect, where no run since took it back."""
+    begun = [s for s in runs[0].steps if s.begun and TRAITS[s.kind].reach > Reach.QUIET]
+    tried = [s.name for s in begun if (s.reason, s.attempt) != (Reason.COULD_NOT_START, 1)]
+    made = any(s.kind is r.StepKind.EXECUTE and s.state is r.StepState.DONE for s in begun)
+    back = any(x.ended is not None and x.ended.ok for x in runs[1:])
+    return [f"{runs[0].id} began {', '.join(tried)}"] if tried and not made and not back else []
+
+
+def _uncleaned(run: Run) -> bool:
+    """Whether a rehearsal made something, and its clean-up was not begun; unless it could not be, or was a person's."""
+    made = any(s.begun and s.traits.played and not s.traits.surveys and not s.simulated for s in run.steps)
+    clean_up = next((s for s in run.steps if s.kind is r.StepKind.CLEAN_UP), None)
+    kept = run.human is not None or (clean_up is not None and clean_up.reason is Reason.PLAN_CHANGED)
+    return made and clean_up is not None and not clean_up.attempt and not kept
 
 
 def _not_shown(tx: Transaction, drill: Drill) -> list[str]:

@@ -96,6 +96,15 @@ class Answers:
             if answer is _SILENT:
                 streak.silent_at = sent_at
 
+    def not_up(self, condition: Condition) -> list[str]:
+        """Its checks whose verdict is not up."""
+        return [c for c in dict.fromkeys(condition.checks()) if self._verdicts.get(c) is not r.Verdict.UP]
+
+    def not_good_since(self, condition: Condition, since: float) -> list[str]:
+        """Its checks whose last answer is not good, or was asked for before."""
+        known = {c: self._streaks.get(c, Streak()) for c in condition.checks()}
+        return [c for c, x in known.items() if x.last is not _GOOD or x.last_at < since]
+
     def verdict(self, x: r.VerdictChanged, place_of: Callable[[str], str | None]) -> None:
         """9 and 11: a verdict has its fall or rise of fresh answers behind it. `place_of`: where a service is now."""
         self._verdicts[x.check] = x.verdict

@@ -13,14 +13,18 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import StepKey, WordKind
-from orchestrator.core.model import DrillKind
+from orchestrator.core.model import Condition, DrillKind
+from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
+from orchestrator.sim.answers import Answers
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.violation import Report
 from orchestrator.sim.world import World
 
 CLEANED = "clean up"
 MADE = ("set up", "rehearse")  # kinds of a rehearsal's steps that leave something at its target
+MOVES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE)
+EFFECTS = (*MOVES, r.StepKind.SURVEY, r.StepKind.SET_UP, r.StepKind.REHEARSE)
 RULE = "a drill leaves nothing behind"
 BACK_S = 300.0  # after its stay, in a calm world, until it is over
 
@@ -32,6 +36,9 @@ class Seen:
     began: r.DrillBegan
     runs: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)  # runs that left something at their target, and have not cleaned up
+    cleaned: bool = False  # its clean-up was begun, or is a person's, or nobody says any more how it is made
+    going: set[str] = field(default_factory=set)  # its runs that are not over
+    turned: bool = False
     ended: r.DrillEnded | None = None
     moved_at: float | None = None  # when its run there was over
 
@@ -39,9 +46,11 @@ class Seen:
 class DrillTruth:
     """What drills did to a simulated world."""
 
-    def __init__(self, world: World, targets: Targets, report: Report) -> None:
+    def __init__(self, world: World, targets: Targets, answers: Answers, report: Report) -> None:
         """No drill was made yet."""
         self._world = world
+        self._answers = answers
+        self._over_at: dict[str, float] = {}  # run to its end
         self._report = report
         self._drills: dict[str, Seen] = {}
         self._run_of: dict[str, str] = {}
@@ -53,6 +62,7 @@ class DrillTruth:
         self._known: dict[str, str] = {}  # incident to its service, also of those that are over
         self._asked: dict[str, str] = {}  # drill to what it left, of which somebody is to be told in the same entry
         self._told: dict[str, float] = {}  # service to when a person was last asked to do something about it
+        self._approving: dict[str, float] = {}  # the same, of approvals: its recovery is in somebody's hands
         targets.on_effect.append(self._effect)
 
     def record(self, record: r.Record) -> None:
@@ -65,7 +75,9 @@ class DrillTruth:
         """After the calm every drill is over, or stays where it is for as long as it was to, or a person was told."""
         for name, seen in self._drills.items():
             stays = seen.moved_at is not None and now < seen.moved_at + seen.began.stays_s + BACK_S
-            if seen.ended is None and not stays and self._told.get(seen.began.service, -1.0) < seen.began.at:
+            service = seen.began.service
+            told_at = max(self._told.get(service, -1.0), self._approving.get(service, -1.0))
+            if seen.ended is None and not stays and told_at < seen.began.at:
                 self._report(23, "every drill ends, or a person is told", f"{name} of {seen.began.service}")
 
     # ---- in the world
@@ -98,31 +110,46 @@ class DrillTruth:
         self._drills[x.drill] = Seen(x)
         client = x.service.partition("/")[0]
         trouble = [f"{i} is open" for i, (service, _) in self._open.items() if covers(client, service)]
-        trouble += [
-            f"{name} is {how}" for how, those in self._stand.items() for name in those if covers(name, x.service)
-        ]
-        trouble += [f"{n} is in maintenance" for n, at in self._windows.items() if covers(n, x.service) and x.at < at]
+        trouble += self._forbidden(x.service, x.at)
+        trouble += [f"{c} is not up" for c in self._answers.not_up(self._health(x))]
         if trouble:
             self._report(23, "a drill begins only where all is well", f"{x.drill}: {'; '.join(sorted(trouble))}")
+
+    def _forbidden(self, service: str, at: float) -> list[str]:
+        """What people said that stands against it."""
+        found = [f"{name} is {how}" for how, those in self._stand.items() for name in those if covers(name, service)]
+        return found + [
+            f"{n} is in maintenance" for n, ends in self._windows.items() if covers(n, service) and at < ends
+        ]
+
+    def _health(self, began: r.DrillBegan) -> Condition:
+        return self._world.nature.model.services[began.service].healthy_when
 
     def _run_started(self, x: r.RunStarted) -> None:
         self._planned[x.run] = x
         if x.drill:
             self._run_of[x.run] = x.drill
             self._drills[x.drill].runs.add(x.run)
+            self._drills[x.drill].going.add(x.run)
 
     def _run_ended(self, x: r.RunEnded) -> None:
         drill = self._drills.get(self._run_of.get(x.run, ""))
-        if drill is not None and drill.moved_at is None:
-            drill.moved_at = x.at
+        if drill is not None:
+            drill.going.discard(x.run)
+            drill.moved_at = x.at if drill.moved_at is None else drill.moved_at
+            self._over_at[x.run] = x.at
 
     def _step_began(self, x: r.StepBegan) -> None:
-        """What has not changed anything yet must not begin to while its service is down: that would be the outage's."""
+        """What has changed nothing yet must not begin to where somebody forbade it, or while its service is down."""
         drill = self._drills.get(self._run_of.get(x.run, ""))
-        if drill is None or x.run in self._effects or drill.began.kind is DrillKind.FUNCTIONAL:
+        kind = next((s.kind for s in self._planned[x.run].steps if s.name == x.step), None) if drill else None
+        if drill is None or kind is None:
             return
-        kind = next((s.kind for s in self._planned[x.run].steps if s.name == x.step), None)
-        if kind not in (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE):
+        drill.cleaned |= kind is r.StepKind.CLEAN_UP
+        first = x.run not in self._effects and x.attempt == 1
+        if first and kind in EFFECTS and (said := self._forbidden(drill.began.service, x.at)):
+            self._report(23, "a drill honours what people said", f"{x.run}/{x.step} begins, and {'; '.join(said)}")
+        if not first or kind not in MOVES:
             return
         for incident, (service, since) in self._open.items():
             if service == drill.began.service and since < x.at:
@@ -130,10 +157,25 @@ class DrillTruth:
                     23, "a drill never lengthens an outage", f"{x.run}/{x.step} begins, and {incident} is open"
                 )
 
+    def _left_alone(self, x: r.RunNeedsHuman | r.StepFinished) -> None:
+        """A clean-up that a person has to see to, or of which nobody says any more how it is made."""
+        drill = self._drills.get(self._run_of.get(x.run, ""))
+        if drill is not None and (isinstance(x, r.RunNeedsHuman) or x.reason is Reason.PLAN_CHANGED):
+            drill.cleaned = True
+
+    def _turned(self, x: r.DrillTurnedBack) -> None:
+        self._drills[x.drill].turned = True
+
     def _ended(self, x: r.DrillEnded) -> None:
         seen = self._drills[x.drill]
         seen.ended = x
         left = list(self._left(seen))
+        if seen.made and not seen.cleaned:
+            self._report(23, "a rehearsal is cleaned up whatever became of it", f"{x.drill}: {'; '.join(left)}")
+        if x.ok and x.returned is not None:
+            since = max(self._over_at.get(run, 0.0) for run in seen.runs)
+            if unheard := self._answers.not_good_since(self._health(seen.began), since):
+                self._report(23, "the return is shown by answers", f"{x.drill}: {', '.join(unheard)}")
         if not left:
             return
         if x.ok:
@@ -144,6 +186,8 @@ class DrillTruth:
     def _notice(self, x: r.NoticeDue) -> None:
         if x.kind is NoticeKind.HUMAN_NEEDED:
             self._told[x.subject] = x.at
+        elif x.kind is NoticeKind.APPROVAL_NEEDED:
+            self._approving[x.subject] = x.at
 
     def entry_over(self) -> None:
         """What is told of a drill stands in the entry of its end."""
@@ -152,6 +196,11 @@ class DrillTruth:
             if self._told.get(began.service, -1.0) < began.at:
                 self._report(23, "whoever can mend what a drill left is told", f"{drill}: {left}")
         self._asked.clear()
+        for name, seen in self._drills.items():
+            if seen.ended is None and not seen.turned and not seen.going:
+                for incident, (service, since) in self._open.items():
+                    if service == seen.began.service and since >= seen.began.at:
+                        self._report(23, "harm leads a drill back", f"{name} goes on, and {incident} is open")
 
     def _opened(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
         service = x.service if isinstance(x, r.IncidentOpened) else self._known.get(x.incident, "")
@@ -182,6 +231,9 @@ _TOLD: dict[type, Callable[[DrillTruth, Any], None]] = {
     r.RunStarted: DrillTruth._run_started,
     r.RunEnded: DrillTruth._run_ended,
     r.StepBegan: DrillTruth._step_began,
+    r.RunNeedsHuman: DrillTruth._left_alone,
+    r.StepFinished: DrillTruth._left_alone,
+    r.DrillTurnedBack: DrillTruth._turned,
     r.DrillEnded: DrillTruth._ended,
     r.NoticeDue: DrillTruth._notice,
     r.IncidentOpened: DrillTruth._opened,

@@ -32,12 +32,11 @@ from orchestrator.core.state.decided import covers
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import Attempts, RunSeen, books_of, fence_of
 from orchestrator.sim.bounds import at_most_s
-from orchestrator.sim.step_kinds import CHANGES, EFFECTS, TOWARDS
+from orchestrator.sim.step_kinds import CHANGES, EFFECTS, TOWARDS, rests_on
 from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import BESIDE, Report
 
 USABLE = (r.Verdict.UP, r.Verdict.DEGRADED)
-OVER = (r.StepState.DONE, r.StepState.SKIPPED)
 QUESTIONS = (r.StepKind.PREFLIGHT, r.StepKind.RECHECK)
 KEPT = 50  # durations of a move, as the fold keeps them
 RENEWED_S = 180.0  # so long after a recovery a verdict that is down may be the old one
@@ -164,7 +163,7 @@ class Grounds:
         run, key = self._attempts.runs[x.run], (x.run, x.step)
         step = next(s for s in run.steps if s.name == x.step)
         before = run.steps[: run.steps.index(step)]
-        if open_ := [s.name for s in before if run.states.get(s.name) not in OVER]:
+        if open_ := [s.name for s in before if run.states.get(s.name) not in rests_on(step.kind)]:
             self._report(14, "no step before the ones it rests on", f"{x.run}/{x.step}: {', '.join(open_)}")
         if step.kind in EFFECTS and self._edited(run.started):
             self._report(BESIDE, "a run goes on under the plan it was started with", f"{x.run}/{x.step}")
@@ -340,9 +339,9 @@ class Grounds:
             self._vouched.add((x.run, x.fenced))
 
     def _run_ended(self, x: r.RunEnded) -> None:
-        if not x.ok or x.run in self._broken_off:
-            return
         run = self._attempts.runs[x.run]
+        if not x.ok or x.run in self._broken_off or run.started.drill:  # what drills took is kept apart
+            return
         asked = [(x.run, s.name) for s in run.steps if s.kind is r.StepKind.APPROVAL]
         waited_s = sum(self._ended[k] - self._first[k] for k in asked if k in self._first and k in self._ended)
         kept = [*self._durations.get(run.started.move, []), x.at - run.started.at - waited_s]

@@ -79,7 +79,7 @@ class Oracles:
         self._spoken = SpokenTruth(world, self._facts, self._broken)
         self._shown = ShownTruth(model, self._facts, self._broken)
         self._texts = Texts(self._broken)
-        self._drills = DrillTruth(world, targets, self._broken)
+        self._drills = DrillTruth(world, targets, self._answers, self._broken)
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due: dict[str, float] = {}
         self._said: dict[str, float] = {}  # notices, and when each was due

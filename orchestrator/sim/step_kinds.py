@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.core.records import StepKind
+from orchestrator.core.records import StepKind, StepState
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
     """`towards`: it works at the destination. `first`: it may be the first effect of a run. `destroys`: something may
     stop for good. `key`: what a move calls its playbook; empty: a place's, a hand-over's, or a rehearsal's. `apart`: it
-    acts upon a rehearsal's hosts alone. `leaves`: something of it is there until it is cleaned up.
+    acts upon a rehearsal's hosts alone. `leaves`: something of it is there until it is cleaned up. `always`: it is
+    made whatever became of those before.
     """
 
     key: str = ""
@@ -24,6 +25,7 @@ class Played:
     destroys: bool = False
     apart: bool = False
     leaves: bool = False
+    always: bool = False
 
 
 PLAYED: Mapping[StepKind, Played] = {
@@ -35,8 +37,8 @@ PLAYED: Mapping[StepKind, Played] = {
     StepKind.SURVEY: Played(first=False, apart=True),
     StepKind.SET_UP: Played(first=False, apart=True, leaves=True),
     StepKind.REHEARSE: Played(first=False, apart=True, leaves=True),
-    StepKind.CLEAN_UP: Played(first=False, apart=True),
-    StepKind.RESURVEY: Played(first=False, apart=True),
+    StepKind.CLEAN_UP: Played(first=False, apart=True, always=True),
+    StepKind.RESURVEY: Played(first=False, apart=True, always=True),
 }
 TOWARDS = tuple(kind for kind, row in PLAYED.items() if row.towards)
 CHANGES = tuple(kind for kind, row in PLAYED.items() if row.first)
@@ -45,3 +47,9 @@ DESTROYS = tuple(kind for kind, row in PLAYED.items() if row.destroys)
 APART = tuple(kind for kind, row in PLAYED.items() if row.apart)
 LEAVES = tuple(kind for kind, row in PLAYED.items() if row.leaves)
 OF_MOVES = tuple(row.key for row in PLAYED.values() if row.key)
+
+
+def rests_on(kind: StepKind) -> tuple[StepState, ...]:
+    """How those before it have to have ended."""
+    well = (StepState.DONE, StepState.SKIPPED)
+    return (*well, StepState.FAILED) if kind in PLAYED and PLAYED[kind].always else well

@@ -71,6 +71,12 @@ def _drills(names: Names, seed: int, faults: Sequence[Fault], length_s: float) -
             found.append(
                 Fault(at + random.uniform(1.0, 60.0), FaultKind.WORD, "", None, 1.0, WordKind.DRILL_CANCEL.value)
             )
+        if random.random() < 0.3:  # somebody stops automatic action in the middle of it, for a while
+            said = random.choice((WordKind.HOLD, WordKind.HOLD, WordKind.SUSPECT))
+            later, subject = at + random.uniform(1.0, 60.0), random.choice((service, service.partition("/")[0]))
+            found.append(Fault(later, FaultKind.WORD, subject, None, 1.0, said.value))
+            again = WordKind.RESUME if said is WordKind.HOLD else WordKind.CLEAR
+            found.append(Fault(later + random.uniform(20.0, 300.0), FaultKind.WORD, subject, None, 1.0, again.value))
     return found
 
 

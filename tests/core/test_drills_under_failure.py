@@ -11,7 +11,18 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding import drilling
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Dependency, DrillKind, Limits, Mode, Move, Playbook, Service, Tier
+from orchestrator.core.model import (
+    Combine,
+    Condition,
+    Dependency,
+    DrillKind,
+    Limits,
+    Mode,
+    Move,
+    Playbook,
+    Service,
+    Tier,
+)
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback
 from orchestrator.core.runs.replacing import objections
@@ -416,3 +427,17 @@ def test_runs_of_a_drill_that_is_not_over_are_remembered() -> None:
         )
         tx.record(r.RunEnded(at, name, True, Reason.VERIFIED, ""))
     assert "r1" in world.decided().runs
+
+
+def test_each_check_of_a_service_has_to_be_heard_after_the_return() -> None:
+    world = stage()
+    with_service(world, "acme/erp", healthy_when=Condition(Combine.ANY, ("acme/erp-transaction", "acme/cloud-ready")))
+    assert drill(world, stays_s=5.0).accepted
+    while not any(x.ended is not None and x.started.move == "acme/return-hq" for x in world.decided().runs.values()):
+        world.go()
+    assert the_drill(world).ended is None
+    world.run(10)
+    assert over(world).ok
+    back = world.decided().runs["r2"].ended
+    assert back is not None
+    assert all(world.engine.rows[c].last_sent_at >= back.at for c in ("acme/erp-transaction", "acme/cloud-ready"))

@@ -17,13 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.sim.simulation import quiet
+from tests.mutants.drills import DRILLS
 from tests.mutants.guards import GUARDS
 from tests.mutants.hunt import BreaksTheEngine, By, Caught, Worlds, hunt, seeds_for, worlds
 from tests.mutants.mutant import Mutant
 from tests.mutants.ordering import ORDERING
 from tests.mutants.speech import SPEECH
 
-MUTANTS: tuple[Mutant, ...] = (*GUARDS, *ORDERING, *SPEECH)
+MUTANTS: tuple[Mutant, ...] = (*GUARDS, *ORDERING, *SPEECH, *DRILLS)
 _worlds = Worlds()
 
 

@@ -16,7 +16,7 @@ DOWN = "program crashes|program hangs"
 STILL = "controller stands still|controller stands still at an entry"
 DEATHS = f"controller killed|controller killed at an entry|controller's machine restarts|{STILL}"
 PLAYBOOKS = "playbook fails|playbook hangs|playbook half done|playbook without effect|playbook's end unseen"
-OF_THE_CORE = frozenset(range(3, 21))  # the statements that are checked at each step
+OF_THE_CORE = frozenset({*range(3, 21), 23})  # the statements that are checked at each step
 BESIDE = 0  # none of the statements: a rule of order beside them
 
 

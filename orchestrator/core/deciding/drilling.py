@@ -19,7 +19,6 @@ from __future__ import annotations
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
-from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.kinds import Reach
 from orchestrator.core.model import DrillKind, Service
 from orchestrator.core.notices import LATE
@@ -277,7 +276,7 @@ def _show_return(tx: Transaction, drill: Drill, service: Service, runs: list[Run
     there, last = runs[0], runs[-1].ended
     since = last.at if last is not None else tx.now()
     checks = tuple(dict.fromkeys(service.healthy_when.checks()))
-    good = tx.fresh(service.healthy_when, since) in USABLE and not any(drilling.not_well(tx, service))
+    good = all(tx.fresh_answer(c, since) is r.Verdict.UP for c in checks) and not any(drilling.not_well(tx, service))
     until = max(since, tx.looks_since) + max(SHOWN_S, service.settle_s)
     if not good and tx.now() < until:
         tx.ask_now(c for c in checks if tx.last_asked(c) < since)

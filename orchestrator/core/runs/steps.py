@@ -94,8 +94,8 @@ def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str]
     if run.started.move not in tx.model.moves or run.started.service not in tx.model.services:
         return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
     if step.traits.played and step.traits.always:  # what is declared by now is what cleans up
-        why = f"{run.started.move} declares no {step.traits.declared} any more"
-        return (Reason.PLAN_CHANGED, why) if step.traits.work(subject_of(tx, run, step)) is None else None
+        declared = step.traits.work(subject_of(tx, run, step)) is not None
+        return None if declared else (Reason.PLAN_CHANGED, f"no {step.traits.declared} is declared any more")
     if step.traits.played:
         loaded = run.started.configuration != tx.decided.configuration
         other = loaded and digest_as_started(tx, run) != run.started.plan_digest
@@ -106,9 +106,8 @@ def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str]
         unwanted = None if run.committed else _unwanted(tx, run, step)
         return unwanted or _fence_asks(tx, run, step)
     drill = tx.decided.drills.get(run.started.drill)
-    if drill is not None and step.traits.played and not run.committed:
-        return drilling.stops(tx, run, drill)
-    return None
+    stops = drill is not None and step.traits.played and not run.committed
+    return drilling.stops(tx, run, drill) if drill is not None and stops else None
 
 
 def _unwanted(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | None:
