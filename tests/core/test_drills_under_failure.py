@@ -441,3 +441,42 @@ def test_each_check_of_a_service_has_to_be_heard_after_the_return() -> None:
     back = world.decided().runs["r2"].ended
     assert back is not None
     assert all(world.engine.rows[c].last_sent_at >= back.at for c in ("acme/erp-transaction", "acme/cloud-ready"))
+
+
+# ---- the controller, at each entry
+
+
+def dies_before_its_commands(kind: DrillKind, n: int) -> World | None:
+    """A drill whose controller writes the n-th entry and dies before any of its commands; None: it had ended before."""
+    world = stage()
+    until = len(world.entries) + n
+    carry_out = world._carry_out
+    world._carry_out = lambda command: carry_out(command) if len(world.entries) < until else None  # type: ignore[method-assign]
+    said = {"move": "geo-site", "kind": kind.value, "stays_s": 10.0, "within_s": 300.0}
+    world.hears(e.WordSpoken("w", WordKind.DRILL, "Ada", "acme/erp", "a reason", said))  # type: ignore[arg-type]
+    while len(world.entries) < until and world.now < 300:
+        world.go()
+    if the_drill(world).ended is not None:
+        return None
+    world._carry_out = carry_out  # type: ignore[method-assign]
+    world.crash()
+    world.run(3.0)
+    world.start()
+    return world
+
+
+@pytest.mark.parametrize("kind", list(DrillKind))
+def test_the_controller_dies_before_it_carries_out_what_it_wrote(kind: DrillKind) -> None:
+    for n in range(1, 60):
+        world = dies_before_its_commands(kind, n)
+        if world is None:
+            return
+        world.run(900)
+        text = f"after entry {n}\n" + "\n".join(story(world))
+        assert the_drill(world).ended is not None, text
+        state = world.decided().services["acme/erp"]
+        assert (state.place, state.may_act) == ("acme/hq", {"acme/hq"}), text
+        assert over(world).reason is not Reason.NOT_CLEAN, text
+        assert over(world).returned is not False, text
+        assert not told(world), text
+    raise AssertionError("it was never over")

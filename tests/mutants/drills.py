@@ -119,7 +119,7 @@ DRILLS = (
            beyond_the_core="what a drill has announced is worked out once there"),
     Mutant("drill: never back", "it never goes back", OF_DRILLS, never_back, needs=(DRILL,), rest=True,
            beyond_the_core="it takes the end of everything to see"),
-    Mutant("drill: early", "it ends before it is back", OF_DRILLS, ends_away, needs=(DRILL,)),
+    Mutant("drill: early", "it ends before it is back", (22, 23), ends_away, needs=(DRILL,)),
     Mutant("drill: no clean-up", "what failed is not cleaned up", OF_DRILLS, not_cleaned, needs=(DRILL, PLAYBOOKS)),
     Mutant("drill: surveys", "the surveys are not compared", OF_DRILLS, not_compared,
            needs=(DRILL, "playbook half done|playbook without effect")),
