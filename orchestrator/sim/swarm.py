@@ -77,6 +77,10 @@ def _drills(names: Names, seed: int, faults: Sequence[Fault], length_s: float) -
             found.append(Fault(later, FaultKind.WORD, subject, None, 1.0, said.value))
             again = WordKind.RESUME if said is WordKind.HOLD else WordKind.CLEAR
             found.append(Fault(later + random.uniform(20.0, 300.0), FaultKind.WORD, subject, None, 1.0, again.value))
+        if random.random() < 0.3:  # its own playbooks do not do what they say
+            found.append(
+                Fault(at, random.choice(_GO_WRONG), move, random.uniform(20.0, 300.0), random.choice((1.0, 0.5)))
+            )
     return found
 
 
@@ -229,6 +233,12 @@ def _word(random: Random, names: Names, at: float) -> Fault:
     return Fault(at, FaultKind.WORD, subject, None, 1.0, kind.value)
 
 
+_GO_WRONG = (
+    FaultKind.PLAYBOOK_FAILS,
+    FaultKind.PLAYBOOK_HALF,
+    FaultKind.PLAYBOOK_USELESS,
+    FaultKind.PLAYBOOK_UNSEEN,
+)
 _SAID = (
     WordKind.FAILOVER,
     WordKind.FAILOVER,

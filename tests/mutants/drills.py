@@ -16,10 +16,14 @@ from orchestrator.core.rules import drilling as rules
 from orchestrator.core.runs import endings, run
 from orchestrator.core.state.decided import Drill, Run
 from orchestrator.core.transaction import Transaction
-from tests.mutants.mutant import DOWN, PLAYBOOKS, Mutant, put
+from tests.mutants.mutant import DOWN, Mutant, put
 
 DRILL = "drill"
 OF_DRILLS = (23,)
+MOVES = ("quay/to-east", "quay/desk-restart")  # that are rehearsed in the estuary
+REHEARSED = "somebody says something of quay/books|somebody says something of quay/desk"
+FAILS = "|".join(f"{what} of {move}" for what in ("playbook fails", "playbook hangs") for move in MOVES)
+LEAVES = "|".join(f"{what} of {move}" for what in ("playbook half done", "playbook without effect") for move in MOVES)
 UNKNOWN = "probe cannot ask|controller's machine restarts"
 LASTING = f"{DOWN}|power cut|cut off"
 
@@ -120,9 +124,10 @@ DRILLS = (
     Mutant("drill: never back", "it never goes back", OF_DRILLS, never_back, needs=(DRILL,), rest=True,
            beyond_the_core="it takes the end of everything to see"),
     Mutant("drill: early", "it ends before it is back", (22, 23), ends_away, needs=(DRILL,)),
-    Mutant("drill: no clean-up", "what failed is not cleaned up", OF_DRILLS, not_cleaned, needs=(DRILL, PLAYBOOKS)),
+    Mutant("drill: no clean-up", "what failed is not cleaned up", OF_DRILLS, not_cleaned,
+           needs=(DRILL, REHEARSED, FAILS)),
     Mutant("drill: surveys", "the surveys are not compared", OF_DRILLS, not_compared,
-           needs=(DRILL, "playbook half done|playbook without effect")),
-    Mutant("drill: silence", "nobody is told what is left", OF_DRILLS, in_silence, needs=(DRILL, PLAYBOOKS)),
+           needs=(DRILL, REHEARSED, LEAVES)),
+    Mutant("drill: silence", "nobody is told what is left", OF_DRILLS, in_silence, needs=(DRILL, REHEARSED, LEAVES)),
     Mutant("drill: unshown", "the return is not shown by fresh answers", OF_DRILLS, unseen, needs=(DRILL,)),
 )  # fmt: skip
