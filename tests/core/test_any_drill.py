@@ -53,7 +53,6 @@ hangs = st.tuples(st.just("hangs"), st.sampled_from(BOOKS), st.booleans())
 slow = st.tuples(st.just("slow"), st.sampled_from(BOOKS), st.sampled_from([0.5, 20.0, 200.0]))
 drills = st.tuples(st.just("drills"), services, st.sampled_from(list(DrillKind)))
 cancels = st.tuples(st.just("cancels"), st.none(), st.none())
-stands = st.tuples(st.just("stands"), st.sampled_from([5.0, 60.0]), st.none())
 announces = st.tuples(st.just("announces"), services, st.sampled_from([5.0, 60.0]))
 line = st.one_of(
     lab_answers,
@@ -68,7 +67,6 @@ line = st.one_of(
     dies,
     drills,
     cancels,
-    stands,
     announces,
 )
 script = st.tuples(drills, st.lists(line, max_size=20))
@@ -85,8 +83,6 @@ def go(world: World, step: tuple[str, object, object]) -> None:
             world.say(WordKind.DRILL_CANCEL, unfinished.id)
     elif what == "slow":
         world.takes[str(first)] = float(second)  # type: ignore[arg-type]
-    elif what == "stands":
-        world.stand_still(float(first))  # type: ignore[arg-type]
     elif what == "announces":
         world.say(WordKind.MAINTENANCE, str(first), for_s=second)
     else:
