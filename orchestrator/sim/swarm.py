@@ -235,7 +235,6 @@ def _word(random: Random, names: Names, at: float) -> Fault:
 
 _GO_WRONG = (
     FaultKind.PLAYBOOK_FAILS,
-    FaultKind.PLAYBOOK_HALF,
     FaultKind.PLAYBOOK_USELESS,
     FaultKind.PLAYBOOK_UNSEEN,
 )
