@@ -95,7 +95,7 @@ def _half_done(runs: list[Run]) -> list[str]:
     """What its move began and did not bring to its effect, where no run since took it back."""
     begun = [s for s in runs[0].steps if s.begun and TRAITS[s.kind].reach > Reach.QUIET]
     tried = [s.name for s in begun if (s.reason, s.attempt) != (Reason.COULD_NOT_START, 1)]
-    made = any(s.kind is r.StepKind.EXECUTE and s.state is r.StepState.DONE for s in begun)
+    made = any(s.traits.moves and s.state is r.StepState.DONE for s in begun)
     back = any(x.ended is not None and x.ended.ok for x in runs[1:])
     return [f"{runs[0].id} began {', '.join(tried)}"] if tried and not made and not back else []
 
@@ -103,7 +103,7 @@ def _half_done(runs: list[Run]) -> list[str]:
 def _uncleaned(run: Run) -> bool:
     """Whether a rehearsal made something, and its clean-up was not begun; unless it could not be, or was a person's."""
     made = any(s.begun and s.traits.played and not s.traits.surveys and not s.simulated for s in run.steps)
-    clean_up = next((s for s in run.steps if s.kind is r.StepKind.CLEAN_UP), None)
+    clean_up = next((s for s in run.steps if s.traits.always and not s.traits.surveys), None)
     kept = run.human is not None or (clean_up is not None and clean_up.reason is Reason.PLAN_CHANGED)
     return made and clean_up is not None and not clean_up.attempt and not kept
 
