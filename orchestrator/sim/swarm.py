@@ -81,7 +81,7 @@ def _drills(names: Names, seed: int, faults: Sequence[Fault], length_s: float) -
             found.append(
                 Fault(at, random.choice(_GO_WRONG), move, random.uniform(20.0, 300.0), random.choice((1.0, 0.5)))
             )
-    return found
+    return [replace(fault, at=min(fault.at, length_s)) for fault in found]
 
 
 ALONE: tuple[FaultKind, ...] = (
