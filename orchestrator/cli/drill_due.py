@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from orchestrator.cli.failures import CallWrong
-from orchestrator.cli.workspace import find_workspace
+from orchestrator.cli.workspace import client_named, find_workspace
 
 if TYPE_CHECKING:
     from orchestrator.core.model import Model
     from orchestrator.drills.outlook import Outlook
     from orchestrator.reports.reader import Reader
     from orchestrator.reports.story import State
+
+DAYS_MOST = 3660
 
 
 def drill_due(
@@ -47,12 +49,15 @@ def drill_due(
 
     with reading(find_workspace(workspace)) as journal:
         model = _model(journal)
-        plans = {name: x for name, x in model.drills.items() if not clients or x.client in clients}
+        wanted = _clients(clients, model)
+        plans = {name: x for name, x in model.drills.items() if x.client in wanted}
         found = outlook(journal.state.decided.schedules, plans, time.time())
     if as_json:
         sys.stdout.write(json.dumps([asdict(x) for x in found], indent=2) + "\n")
     else:
-        told = [x for one in found for x in _lines(one)] or ["no drill is scheduled: see schedules.yml"]
+        told = [x for one in found for x in _lines(one)] or [
+            "no drill is scheduled; they are written in inventories/CLIENT/schedules.yml"
+        ]
         show([line(x) for x in told])
     return 0
 
@@ -80,19 +85,29 @@ def calendar(
     from orchestrator.drills.times import at
     from orchestrator.reports.reader import reading
 
-    if days < 1:
-        raise CallWrong(f"{days} days ahead is nothing", "Say 1 or more")
+    if not 1 <= days <= DAYS_MOST:
+        raise CallWrong(f"--days {days}: that many days cannot be shown", f"Say 1 to {DAYS_MOST}")
     with reading(find_workspace(workspace)) as journal:
         model = _model(journal)
-    drills = {name: x for name, x in model.drills.items() if not clients or x.client in clients}
-    work = {name: x for name, x in model.maintenance.items() if not clients or x.client in clients}
+    wanted = _clients(clients, model)
+    drills = {name: x for name, x in model.drills.items() if x.client in wanted}
+    work = {name: x for name, x in model.maintenance.items() if x.client in wanted}
     now = at(time.time()).replace(microsecond=0)
     found = written(ahead(drills, work, now, now + timedelta(days=days)), now)
-    if out is None:
-        sys.stdout.write(found.decode())
-    else:
+    if out is not None:
         out.write_bytes(found)
+    elif sys.stdout.isatty():
+        sys.stdout.write(found.decode().replace("\r\n", "\n"))  # for a person: the line ends of a terminal
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(found)  # for a program: the file, byte by byte
     return 0
+
+
+def _clients(named: tuple[str, ...], model: Model) -> set[str]:
+    """The clients that were named, or all of them. Raises CallWrong."""
+    known = {x.client for x in (*model.services.values(), *model.drills.values(), *model.maintenance.values())}
+    return {client_named(x, known) for x in named} or known
 
 
 def _model(journal: Reader[State]) -> Model:

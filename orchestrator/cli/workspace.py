@@ -79,6 +79,14 @@ def subject_named(name: str, known: Iterable[str]) -> str:
         raise
 
 
+def client_named(name: str, known: Iterable[str]) -> str:
+    """The name of a client. Raises CallWrong."""
+    clients = sorted(set(known))
+    if name not in clients:
+        raise CallWrong(f"there is no client {name}", _nearest(name, clients))
+    return name
+
+
 def _nearest(name: str, names: list[str]) -> str:
     tails = {x.rpartition("/")[2]: x for x in names}
     near = difflib.get_close_matches(name, [*names, *tails], n=3, cutoff=0.5)
