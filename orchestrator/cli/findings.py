@@ -6,6 +6,7 @@ The one rule it keeps: the list is what the journal says. A finding is a word to
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from dataclasses import asdict, replace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.reports.text import Line
 
 NOBODY = Speaker()
+_ID = re.compile(r"[ird][0-9]+")  # of an incident, a run, a drill
 app = App(name="findings", help="What is to be improved after incidents and drills, by whom and by when.")
 
 
@@ -47,21 +49,25 @@ def findings(
     workspace
         The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
     """
-    from orchestrator.cli.workspace import find_workspace, reading
+    from orchestrator.cli.workspace import find_workspace, reading, subject_named
     from orchestrator.core.state.decided import covers
     from orchestrator.reports.text import line, show
 
     with reading(find_workspace(workspace)) as journal:
         now, decided = journal.now(time.time()), journal.state.decided
+        services = journal.state.model.services if journal.state.model is not None else {}
+    ids = {x.opened.about for x in decided.findings.known.values()}
+    ever = {x.opened.service for x in decided.findings.known.values()}  # a service may be gone, and its findings stay
+    wanted = [x if x in ids or _ID.fullmatch(x) else subject_named(x, {*services, *ever}) for x in about]
     known = decided.findings.open()
     if closed:
         known += sorted((x for x in decided.findings.known.values() if x.closed), key=lambda x: x.opened.at)
-    found = [x for x in known if not about or any(y == x.opened.about or covers(y, x.opened.service) for y in about)]
+    found = [x for x in known if not wanted or any(y == x.opened.about or covers(y, x.opened.service) for y in wanted)]
     if as_json:
         told = [{**asdict(x.opened), "overdue": overdue(x, now), "closed": _closed(x)} for x in found]
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return 0
-    show(finding_lines(found, now) if found else [line("nothing is to be improved that is on record")])
+    show(finding_lines(found, now) if found else [line("nothing on record is to be improved")])
     return 0
 
 
