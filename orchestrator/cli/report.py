@@ -276,6 +276,7 @@ def _put(to: str, text: str) -> None:
         sys.stdout.write(text)
     else:
         write_whole(Path(to), text)
+        sys.stderr.write(f"{to}: written\n")
 
 
 def _made_by() -> str:

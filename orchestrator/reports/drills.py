@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.records import StepState
 from orchestrator.core.state.decided import Decided, Drill, Step
 from orchestrator.reports.entries import WallClock
@@ -174,5 +174,7 @@ def one_lines(x: DrillTold, clock: Callable[[float], str], width: int) -> list[L
     others = [s for s in x.steps if s.made in (StepMade.SIMULATED, StepMade.SKIPPED)]
     if others:
         named = ", ".join(f"{s.name} ({s.made.value})" for s in others)
-        lines += [line(text) for text in wrap("  ", f"proves nothing of: {named}; live: {len(live)} steps", width)]
+        lines += [
+            line(text) for text in wrap("  ", f"proves nothing of: {named}; live: {counted(len(live), 'step')}", width)
+        ]
     return lines

@@ -149,7 +149,8 @@ def test_a_clients_period(kept: Kept, tmp_path: Path, bascule: Bascule, capsys: 
     kept.keep(acts())
     data = tmp_path / "acme.json"
     days = ("--from", "2026-11-01", "--to", "2026-11-30")
-    assert bascule("report", "acme", *days, "--json", str(data)) == 0
+    assert bascule("report", "acme", *days, "--json", str(data), "--markdown", str(tmp_path / "acme.md")) == 0
+    assert capsys.readouterr().err == f"{data}: written\n{tmp_path / 'acme.md'}: written\n"
     told = json.loads(data.read_text())["report"]
     assert [x["id"] for x in told["inside"]] == ["i1", "i2", "i3"]
     erp = next(x for x in told["totals"] if x["service"] == "acme/erp")
