@@ -106,7 +106,8 @@ def calendar(
 
 def _clients(named: tuple[str, ...], model: Model) -> set[str]:
     """The clients that were named, or all of them. Raises CallWrong."""
-    known = {x.client for x in (*model.services.values(), *model.drills.values(), *model.maintenance.values())}
+    known = {x.client for x in model.services.values()}
+    known |= {x.client for x in model.drills.values()} | {x.client for x in model.maintenance.values()}
     return {client_named(x, known) for x in named} or known
 
 

@@ -62,6 +62,8 @@ def _steps(steps: Json, width: int) -> list[Line]:
 
 def _bits(step: dict[str, Json]) -> str:
     bits = [_text(step[k]) for k in ("playbook", "text") if step.get(k)]
+    if step.get("simulated"):
+        bits.append("simulated: in check mode")
     if step.get("place"):
         bits.append(f"at {_text(step['place'])}")
     if step.get("timeout_s"):

@@ -41,6 +41,7 @@ class DryStep:
     tasks: tuple[str, ...] = ()
     condition: str | None = None
     timeout_s: float | None = None
+    simulated: bool = False  # its playbook would be played in check mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,7 @@ def _step(
         tasks,
         show_condition(condition),
         timeout_s,
+        planned.simulated,
     )
 
 

@@ -206,6 +206,7 @@ def test_a_dry_run_shows_what_would_run_where(
         "steps": [
             {"name": "preflight", "kind": "preflight", "condition": "acme/geo-ready", "timeout_s": 5.0},
             {"name": "fence-hq", "kind": "fence", "playbook": "off.yml", "hosts": ["hq-oob"], "tasks": ["Latch"]},
+            {"name": "rehearse", "kind": "rehearse", "playbook": "geo.yml", "simulated": True, "timeout_s": 9.0},
         ],
         "guards": [
             {"guard": "blind", "passes": True, "reason": "passes", "evidence": ""},
@@ -223,6 +224,7 @@ def test_a_dry_run_shows_what_would_run_where(
         "    2. fence-hq  off.yml",
         "       on hq-oob",
         "       tasks Latch",
+        "    3. rehearse  geo.yml  simulated: in check mode  at most 9s",
         "  guards",
         "    ✓ blind",
         "    ✗ seen alive: hq answered 0.4s ago",

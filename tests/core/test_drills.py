@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,9 +12,10 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import DrillKind, Mode
+from orchestrator.core.model import DrillKind, Json, Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.replacing import objections
+from orchestrator.shell.dry_run import plan_of
 from tests.core.drill_stage import drill, over, rehearsal, rehearse, stage, the_drill
 from tests.core.stage import geo_loses_power, hq_loses_power
 from tests.core.world import World, story
@@ -111,8 +113,12 @@ def test_a_rehearsal_touches_nothing_that_serves_and_cleans_up() -> None:
     assert all(x.stats for x in world.commanded)
 
 
-def test_without_a_rehearsal_the_playbook_is_played_in_check_mode_and_told_as_simulated() -> None:
+def test_without_a_rehearsal_the_playbook_is_played_in_check_mode_and_told_as_simulated(tmp_path: Path) -> None:
     world = stage(rehearse=None)
+    options: dict[str, Json] = {"kind": DrillKind.FUNCTIONAL.value, "move": "acme/geo-site"}
+    word = e.WordSpoken("w", WordKind.DRILL, "Ada", "acme/erp", options=options)
+    planned = plan_of(world.engine, word, world.now, tmp_path, {})
+    assert {s.name: s.simulated for s in planned.steps} == {"preflight": False, "rehearse": True}
     assert rehearse(world).accepted
     world.run(30)
     assert [(x.playbook.path, x.simulated) for x in world.commanded] == [("geo-site.yml", True)]
