@@ -26,7 +26,7 @@ MADE = ("set up", "rehearse")  # kinds of a rehearsal's steps that leave somethi
 MOVES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE)
 EFFECTS = (*MOVES, r.StepKind.SURVEY, r.StepKind.SET_UP, r.StepKind.REHEARSE)
 RULE = "a drill leaves nothing behind"
-BACK_S = 300.0  # after its stay, in a calm world, until it is over
+LATE_S = 60.0  # after that: until whoever is told has been
 
 
 @dataclass(slots=True)
@@ -72,10 +72,10 @@ class DrillTruth:
             told(self, record)
 
     def at_rest(self, now: float) -> None:
-        """After the calm every drill is over, or stays where it is for as long as it was to, or a person was told."""
+        """After the calm every drill is over, or within its stay and its time to return, or a person was told."""
         for name, seen in self._drills.items():
-            stays = seen.moved_at is not None and now < seen.moved_at + seen.began.stays_s + BACK_S
-            service = seen.began.service
+            began, service = seen.began, seen.began.service
+            stays = seen.moved_at is not None and now < seen.moved_at + began.stays_s + began.within_s + LATE_S
             told_at = max(self._told.get(service, -1.0), self._approving.get(service, -1.0))
             if seen.ended is None and not stays and told_at < seen.began.at:
                 self._report(23, "every drill ends, or a person is told", f"{name} of {seen.began.service}")
