@@ -25,7 +25,7 @@ def loaded() -> Loaded:
 def test_it_is_valid_and_nothing_is_doubtful(loaded: Loaded) -> None:
     assert [str(w) for w in loaded.warnings] == [
         "inventories/seaport/services.yml:25:3: move second-carrier acts in quay, and is tried too when terminal-operations is in depot, office; expected 'from: [quay]'",  # noqa: E501
-        "inventories/seaport/services.yml:78:3: move restart-gate acts in quay, and is tried too when gate-kiosks is in depot; expected 'from: [quay]'",  # noqa: E501
+        "inventories/seaport/services.yml:89:3: move restart-gate acts in quay, and is tried too when gate-kiosks is in depot; expected 'from: [quay]'",  # noqa: E501
     ]
 
 
