@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from orchestrator.config import shapes
 from orchestrator.core.reasons import Against, Part, Reason
@@ -57,7 +58,7 @@ def test_a_row_names_its_reason_its_setting_its_accident_and_who_may_go_against_
     assert all(row[1:]), f"{row[0]}: each of {', '.join(TITLES)}"
     reasons = re.findall(r"`([^`]+)`", row[1])
     assert all(word in WORDS for word in reasons), f"{row[0]}: {reasons} is no reason"
-    keys = {f.alias or name for s in vars(shapes).values() if isinstance(s, type) and issubclass(s, shapes.BaseModel)
+    keys = {f.alias or name for s in vars(shapes).values() if isinstance(s, type) and issubclass(s, BaseModel)
             for name, f in s.model_fields.items()}  # fmt: skip
     named = {key.partition(":")[0] for key in re.findall(r"`([a-z_]+(?:: [a-z_]+)?)`", row[3])}
     assert named <= keys, f"{row[0]}: there is no setting {named - keys}"
