@@ -201,6 +201,16 @@ def test_a_survey_that_published_nothing_proves_nothing() -> None:
     assert not told(world, NoticeKind.HUMAN_NEEDED)  # nothing was begun that could have been left
 
 
+def test_what_a_survey_published_is_kept_by_the_journal_and_not_for_ever_in_the_state() -> None:
+    world = stage()
+    for _ in range(2):
+        rehearse(world)
+        world.run(60)
+    published = [bool(s.stats) for run in world.decided().runs.values() for s in run.steps if s.traits.surveys]
+    assert published == [False, False, True, True]  # the last one's, and of no drill before it
+    assert sum(bool(x.stats) for x in world.records(r.StepFinished)) == 4  # type: ignore[attr-defined]
+
+
 # ---- what forbids a drill
 
 

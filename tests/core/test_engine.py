@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.replacing import objections
 from orchestrator.core.state.decided import Decided, IllegalRecord
 from orchestrator.core.state.fold import apply, fold
+from tests.core.drill_stage import rehearse, stage
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.test_policy import farm
 from tests.core.world import World, check
@@ -37,6 +39,15 @@ def three_acts() -> World:
     return world
 
 
+def two_rehearsals() -> World:
+    """One after the other."""
+    world = stage()
+    for _ in range(2):
+        rehearse(world)
+        world.run(60)
+    return world
+
+
 def through_the_codec(records: list[r.Record]) -> list[r.Record]:
     """Written and read again, as a journal does."""
     return [decode_tagged(r.RECORDS, loads(dumps(encode_tagged(x)))) for x in records]
@@ -50,8 +61,9 @@ def test_decided_is_the_fold_of_the_records_as_a_journal_keeps_them() -> None:
     assert fold(through_the_codec(list(world.records()))) == world.decided()
 
 
-def test_a_checkpoint_equals_the_full_fold_wherever_it_is_taken() -> None:
-    records = list(three_acts().records())
+@pytest.mark.parametrize("made", [three_acts, two_rehearsals])
+def test_a_checkpoint_equals_the_full_fold_wherever_it_is_taken(made: Callable[[], World]) -> None:
+    records = list(made().records())
     whole = fold(records)
     for cut in range(0, len(records), 7):
         checkpoint = decode(Decided, loads(dumps(encode(fold(records[:cut])))))

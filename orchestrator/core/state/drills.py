@@ -27,8 +27,17 @@ def began(d: Decided, x: r.DrillBegan) -> None:
     if x.scheduled:
         scheduled.began(d, x)
     d.drill_count += 1
+    _forget_stats(d)
     d.drills[x.drill] = Drill(x)
     forget(d.drills, lambda drill: drill.ended.at if drill.ended else None, KEPT_RUNS)
+
+
+def _forget_stats(d: Decided) -> None:
+    """Drop what the surveys of drills that are over published: the journal keeps it, a checkpoint need not."""
+    over = [name for drill in d.drills.values() if drill.ended is not None for name in drill.runs]
+    for run in (d.runs[name] for name in over if name in d.runs):
+        for step in run.steps:
+            step.stats = {}
 
 
 def turned_back(d: Decided, x: r.DrillTurnedBack) -> None:
