@@ -34,7 +34,6 @@ STAYS_S = 60.0  # at the other place, where nobody says otherwise
 WITHIN_S = 1800.0  # after that, until it is back
 TRIES = 3  # of the way back
 AGAIN_S = 30.0  # between two of them
-BY_ITSELF = "bascule"  # who stops a run, where no person does
 SHOWN_S = 60.0  # how long, after the return, its checks may take to be good
 
 
@@ -108,8 +107,10 @@ def cancel(tx: Transaction, drill: Drill, reason: Reason, evidence: str) -> None
     if drill.turned_back is None:
         tx.record(r.DrillTurnedBack(tx.now(), drill.id, reason, evidence))
     for unfinished in _runs(tx, drill):
-        if unfinished.started.move == drill.began.move and not unfinished.committed:
-            _abort(tx, unfinished, evidence)
+        stops = unfinished.started.move == drill.began.move and not unfinished.committed
+        if stops and unfinished.ended is None and unfinished.abort is None:
+            run.abort(tx, unfinished, run.BY_ITSELF, evidence)
+            run.advance(tx, unfinished)
 
 
 def attend(tx: Transaction, drill: Drill) -> None:
@@ -133,25 +134,15 @@ def _runs(tx: Transaction, drill: Drill) -> list[Run]:
     return [tx.decided.runs[x] for x in drill.runs if x in tx.decided.runs]
 
 
-def _abort(tx: Transaction, unfinished: Run, why: str) -> None:
-    if unfinished.ended is None and unfinished.abort is None:
-        tx.record(r.AbortAsked(tx.now(), unfinished.id, BY_ITSELF, why))
-        run.abort(tx, unfinished)
-        run.advance(tx, unfinished)
-
-
 # ---- functional
 
 
 def _functional(tx: Transaction, drill: Drill, service: Service, rehearsed: Run, ended: r.RunEnded) -> None:
     """Over, whatever became of it; a person is told where it is not shown that nothing is left."""
     last = [s for s in rehearsed.steps if s.traits.always]
-    began = any(s.begun and s.traits.played and not s.traits.surveys for s in rehearsed.steps)
-    unclean = [f"{s.name}: {s.evidence}" for s in last if began and s.state is not r.StepState.DONE]
-    reason, evidence = (
-        ended.reason,
-        ended.evidence or ("what was rehearsed is well, and the target is as it was" if last else ""),
-    )
+    unclean = [f"{s.name}: {s.evidence}" for s in last if rehearsed.made_something and s.state is not r.StepState.DONE]
+    well = "what was rehearsed is well, and the target is as it was" if last else ""
+    reason, evidence = ended.reason, ended.evidence or well
     if unclean:
         reason, evidence = Reason.NOT_CLEAN, "; ".join([*(x for x in unclean if x not in evidence), evidence])
     if simulated := [s.name for s in rehearsed.steps if s.simulated and s.state is r.StepState.DONE]:
@@ -237,7 +228,7 @@ def _go_back(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -
     """Begin the run back as soon as nothing forbids it; a person is told where it has failed for good."""
     last, ended = runs[-1], runs[-1].ended
     tried = [x for x in runs[1:] if x.failed and x.abort is None]
-    stopped = len(runs) > 1 and last.abort is not None and last.abort.who != BY_ITSELF
+    stopped = len(runs) > 1 and last.abort is not None and last.abort.who != run.BY_ITSELF
     if ended is not None and (stopped or len(tried) >= TRIES):
         how = "" if stopped else f", tried {TRIES} times"
         evidence = f"{last.id} ({last.started.move}){how}: {ended.evidence}"
@@ -318,6 +309,7 @@ def _end(
 def awaited(tx: Transaction, drill: Drill) -> list[str]:
     """The checks whose answers the drill waits for now: at the end, those that show that all is well again."""
     service = tx.model.services.get(drill.began.service)
-    over = all(x.ended is not None and x.current() is None for x in _runs(tx, drill))
-    waits = service is not None and over and drill.turned_back is not None and drill.full_scale
-    return list(service.healthy_when.checks()) if waits and service is not None else []
+    over = all(x.ended is not None for x in _runs(tx, drill))
+    if service is None or not drill.full_scale or drill.turned_back is None or not over:
+        return []
+    return list(service.healthy_when.checks())

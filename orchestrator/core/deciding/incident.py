@@ -74,9 +74,7 @@ def attend(tx: Transaction, service: Service) -> None:
     _watch_mtd(tx, service, incident)
     if at_work is not None and _yields(at_work) and not at_work.committed and at_work.abort is None:
         what = "drill" if at_work.started.drill else "automatic failback"
-        why = f"{incident.id} is open: no {what} meanwhile"
-        tx.record(r.AbortAsked(tx.now(), at_work.id, "bascule", why))
-        run.abort(tx, at_work)
+        run.abort(tx, at_work, run.BY_ITSELF, f"{incident.id} is open: no {what} meanwhile")
         at_work = tx.decided.run_for(service.id)
     if at_work is None:
         _decide(tx, service, incident)

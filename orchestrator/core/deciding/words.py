@@ -318,8 +318,7 @@ def _abort(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
         return Refusal(Reason.ALREADY_ENDED, f"{found.id} ended: {found.ended.reason.value}")
     consent = Consent(Reason.ABORTED, f"{found.id} is being stopped", found.id)
     _accept(tx, word, consent)
-    tx.record(r.AbortAsked(tx.now(), found.id, word.who, word.why))
-    run.abort(tx, found)
+    run.abort(tx, found, word.who, word.why)
     return consent
 
 

@@ -105,7 +105,7 @@ def end(tx: Transaction, run: Run, ok: bool, reason: Reason, evidence: str) -> N
 def _is_cleaned_up_first(tx: Transaction, run: Run, reason: Reason, evidence: str) -> bool:
     """Whether a rehearsal that has failed goes on to its clean-up: once anything of it was begun."""
     left = [s for s in run.steps if s.traits.always and not s.over]
-    if not left or not any(s.begun and s.traits.played and not s.traits.surveys for s in run.steps):
+    if not left or not run.made_something:
         return False
     for step in run.steps:
         if not step.over and not step.traits.always:

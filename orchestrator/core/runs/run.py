@@ -33,9 +33,8 @@ _FAILED_BY: dict[AttemptEnd, Reason] = {
     AttemptEnd.NEVER_BEGUN: Reason.NEVER_BEGUN,
     AttemptEnd.LOST: Reason.END_NOT_SEEN,
 }
-
-
 _AT_REST = (r.StepState.PENDING, r.StepState.LOOKING)
+BY_ITSELF = "bascule"  # who has a run stopped, where no person does
 
 
 def advance(tx: Transaction, run: Run) -> None:
@@ -131,9 +130,10 @@ def take_over(tx: Transaction, run: Run) -> None:
 def step_adopted(tx: Transaction, event: StepAdopted) -> None:
     """An attempt goes on that began under an earlier controller; whoever wanted it stopped still does."""
     run = tx.decided.runs.get(event.key.run)
-    step = run.current() if run else None
-    mine = run is not None and step is not None and step_key(run, step) == event.key
-    if mine and run is not None and run.abort is not None and step is not None and _may_be_stopped(run, step):
+    step = run.current() if run is not None else None
+    if run is None or step is None or run.abort is None or step_key(run, step) != event.key:
+        return
+    if _may_be_stopped(run, step):
         tx.command(CancelStep(event.key))
 
 
@@ -145,15 +145,16 @@ def _may_be_stopped(run: Run, step: Step) -> bool:
     return not step.traits.always or run.human is not None
 
 
-def abort(tx: Transaction, run: Run) -> None:
-    """An abort was recorded: stop what runs; what waits is stopped by `advance`."""
+def abort(tx: Transaction, run: Run, who: str, why: str) -> None:
+    """Record who wants it stopped, and stop what runs or waits; a clean-up is made all the same."""
+    tx.record(r.AbortAsked(tx.now(), run.id, who, why))
     step = run.current()
-    if step is not None and not _may_be_stopped(run, step):
+    if step is None or not _may_be_stopped(run, step):
         return
-    if step is not None and step.traits.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
+    if step.traits.played and step.state in (r.StepState.RUNNING, r.StepState.UNSEEN):
         tx.command(CancelStep(step_key(run, step)))
-    elif step is not None and run.abort is not None:
-        endings.stop(tx, run, step, Reason.ABORTED, f"by {run.abort.who}: {run.abort.why or 'no reason given'}")
+    else:
+        endings.stop(tx, run, step, Reason.ABORTED, f"by {who}: {why or 'no reason given'}")
 
 
 def _one_step(tx: Transaction, run: Run, step: Step) -> bool:

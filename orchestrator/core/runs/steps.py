@@ -106,7 +106,7 @@ def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str]
         unwanted = None if run.committed else _unwanted(tx, run, step)
         return unwanted or _fence_asks(tx, run, step)
     drill = tx.decided.drills.get(run.started.drill)
-    stops = drill is not None and step.traits.played and not run.committed
+    stops = step.traits.played and not run.committed
     return drilling.stops(tx, run, drill) if drill is not None and stops else None
 
 

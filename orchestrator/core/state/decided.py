@@ -132,6 +132,11 @@ class Run:
         return any(s.traits.rehearses for s in self.steps)
 
     @property
+    def made_something(self) -> bool:
+        """Of a rehearsal: whether a playbook was begun that does more than to survey."""
+        return any(s.begun and s.traits.played and not s.traits.surveys for s in self.steps)
+
+    @property
     def fences(self) -> list[Step]:
         """Its steps that take a place out."""
         return [s for s in self.steps if s.traits.takes_out]
