@@ -17,14 +17,12 @@ from orchestrator.core.model import Condition, DrillKind
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
 from orchestrator.sim.answers import Answers
+from orchestrator.sim.step_kinds import APART, CHANGES, LEAVES, PLAYED
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.violation import Report
 from orchestrator.sim.world import World
 
-CLEANED = "clean up"
-MADE = ("set up", "rehearse")  # kinds of a rehearsal's steps that leave something at its target
-MOVES = (r.StepKind.PREPARE, r.StepKind.FENCE, r.StepKind.EXECUTE)
-EFFECTS = (*MOVES, r.StepKind.SURVEY, r.StepKind.SET_UP, r.StepKind.REHEARSE)
+BEGINS = (*CHANGES, *(kind for kind in APART if not PLAYED[kind].always))  # a clean-up is made whoever forbids it
 RULE = "a drill leaves nothing behind"
 LATE_S = 60.0  # after that: until whoever is told has been
 
@@ -88,9 +86,9 @@ class DrillTruth:
             return
         self._effects.setdefault(key.run, self._world.timeline.now)
         simulated = any(s.simulated for s in self._planned[key.run].steps if s.name == key.step)
-        if kind.value in MADE and not simulated:  # in check mode nothing is made
+        if kind in LEAVES and not simulated:  # in check mode nothing is made
             drill.made.add(key.run)
-        elif kind.value == CLEANED:
+        elif kind is r.StepKind.CLEAN_UP:
             drill.made.discard(key.run)
 
     def _left(self, seen: Seen) -> Iterator[str]:
@@ -147,9 +145,9 @@ class DrillTruth:
             return
         drill.cleaned |= kind is r.StepKind.CLEAN_UP
         first = x.run not in self._effects and x.attempt == 1
-        if first and kind in EFFECTS and (said := self._forbidden(drill.began.service, x.at)):
+        if first and kind in BEGINS and (said := self._forbidden(drill.began.service, x.at)):
             self._report(23, "a drill honours what people said", f"{x.run}/{x.step} begins, and {'; '.join(said)}")
-        if not first or kind not in MOVES:
+        if not first or kind not in CHANGES:
             return
         for incident, (service, since) in self._open.items():
             if service == drill.began.service and since < x.at:
