@@ -8,8 +8,6 @@ by that for a while: a wrong year, mended soon, misses no drill.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from orchestrator.config.whole_file import write_whole
 from orchestrator.core import events as e
 from orchestrator.core.engine import Engine
 from orchestrator.core.model import Model
@@ -38,6 +37,7 @@ JUMP_S = 30.0  # that the wall clock and the journal's axis part by, between two
 BELIEVED_AFTER_S = 300.0
 LONGEST_S = 3600.0  # without a look, whatever is ahead
 SECRET = Path(".bascule") / "surprises.key"  # from which seeds are made; without it surprises are drawn anew
+SECRET_LEAST = 32  # bytes
 PROVEN = (Standing.MEASURED, Standing.PREDICTED)
 
 
@@ -113,7 +113,11 @@ class Calendars:
 
     def _seed(self, schedule: str, occurrence: str) -> str:
         if not self._secret:
-            self._secret = secret_in(self.workspace)
+            try:
+                self._secret = secret_in(self.workspace)
+            except OSError as error:  # surprises alone suffer from it: they are drawn anew after a restart
+                log.warning("the secret of surprises can be neither read nor written", why=str(error))
+                self._secret = secrets.token_bytes(SECRET_LEAST)
         return seed_of(self._secret, schedule, occurrence)
 
     def _exposures(self, model: Model, wall: float) -> Exposures:
@@ -173,13 +177,10 @@ def exposures_of(model: Model, decided: Decided, ages: dict[str, float]) -> dict
 
 
 def secret_in(workspace: Path) -> bytes:
-    """From which the seeds of surprises are made; made where there is none. Raises OSError."""
+    """From which the seeds of surprises are made; made where there is none, or no whole one. Raises OSError."""
     path = workspace / SECRET
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-    except FileExistsError:
-        pass
-    kept = path.read_bytes()
-    return kept if len(kept) >= 32 else hashlib.sha256(kept).digest()
+    kept = path.read_bytes() if path.exists() else b""
+    if len(kept) < SECRET_LEAST:  # empty, or cut off: anybody could guess it, and draw what is drawn
+        write_whole(path, secrets.token_hex(SECRET_LEAST))
+        kept = path.read_bytes()
+    return kept

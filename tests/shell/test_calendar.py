@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import stat
 import time
@@ -152,8 +153,37 @@ def test_one_in_check_mode_proves_nothing() -> None:
 def test_the_secret_of_surprises_is_made_once_and_is_for_nobody_else(tmp_path: Path) -> None:
     first = secret_in(tmp_path)
     assert secret_in(tmp_path) == first
-    assert len(first) == 32
+    assert len(first) >= 32
     assert stat.S_IMODE((tmp_path / calendar.SECRET).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("left", [b"", b"half of it"])
+def test_a_secret_that_was_not_written_whole_is_none(tmp_path: Path, left: bytes) -> None:
+    path = tmp_path / calendar.SECRET
+    path.parent.mkdir()
+    path.write_bytes(left)
+    made = secret_in(tmp_path)
+    assert len(made) >= 32
+    assert made != hashlib.sha256(left).digest()
+    assert secret_in(tmp_path) == made
+    assert [x.name for x in path.parent.iterdir()] == [path.name]
+
+
+def test_a_secret_that_is_there_whole_stays_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / calendar.SECRET
+    path.parent.mkdir()
+    path.write_bytes(bytes(range(32)))
+    assert secret_in(tmp_path) == bytes(range(32))
+
+
+async def test_a_secret_that_cannot_be_had_holds_no_other_schedule_up(tmp_path: Path) -> None:
+    (tmp_path / calendar.SECRET).mkdir(parents=True)
+    hidden = plan("hidden", schedule=Schedule("0 21 * * *", 3600.0), surprise=True)
+    nightly = MaintenancePlan("acme/backup", "acme", "backup", ("acme/erp",), Schedule("0 21 * * *", 300.0))
+    model = replace(stage().model, digest="both", drills={hidden.id: hidden}, maintenance={nightly.id: nightly})
+    daemon = Daemon(tmp_path, "2026-11-03T20:59", model)
+    await daemon.run(120)
+    assert len(daemon.of(r.WindowOpened)) == 1
 
 
 @pytest.mark.usefixtures("nothing_warm")
