@@ -85,6 +85,7 @@ class Calendars:
         wall, now = self.axis.wall(), self.axis.now()
         engine = self.engine()
         if not self.clock.believed(wall, now):
+            self._again_at = 0.0  # it was worked out for another time
             return
         edited = engine.model is not self._model
         if not edited and wall < self._again_at and now - self._looked_at < LONGEST_S:

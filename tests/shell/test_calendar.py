@@ -88,6 +88,17 @@ async def test_a_clock_that_jumps_and_is_mended_soon_misses_nothing(tmp_path: Pa
     assert len(daemon.of(r.DrillBegan)) == 1
 
 
+async def test_a_clock_that_was_put_back_for_good_is_gone_by_at_once(tmp_path: Path) -> None:
+    nightly = MaintenancePlan("acme/backup", "acme", "backup", ("acme/erp",), Schedule("0 21 * * *", 3600.0))
+    model = replace(stage().model, digest="with work", maintenance={nightly.id: nightly})
+    daemon = Daemon(tmp_path, "2026-11-04T22:05", model)  # a day ahead of the true time
+    await daemon.run(60)
+    daemon.axis.begins -= 86400.0 + 1800.0
+    await daemon.run(BELIEVED_AFTER_S + 60)
+    (opened,) = daemon.of(r.WindowOpened)
+    assert opened.window == "backup@2026-11-03T21:00:00Z"  # type: ignore[attr-defined]
+
+
 def test_a_clock_that_stands_by_its_jump_is_believed() -> None:
     clock = Clock()
     assert clock.believed(1000.0, 10.0)
