@@ -12,43 +12,37 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from orchestrator.config.shape import Count, Duration, Shape, Text
 
-_MONTHS = {"month": 1.0, "year": 12.0}
+_PER = {"min": 1.0, "h": 60.0, "month": 1.0, "year": 12.0}  # minutes, or months
 Money = tuple[float, str]  # an amount, and its currency
 
 
-def _rate(value: Any) -> Money:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(min|h)", value.strip() if isinstance(value, str) else "")
+def _money(value: Any, units: str, wrong: str) -> Money:
+    """An amount, a currency and one of these units, if there are any; what is read is for one minute, or month."""
+    per = rf"\s*/\s*({units})" if units else "()"
+    found = re.fullmatch(rf"(\d+(?:\.\d+)?)\s*([A-Z]{{3}}){per}", value.strip() if isinstance(value, str) else "")
     if found is None:
-        raise ValueError(f"{value!r} is no cost: write an amount, a currency and /min or /h, like 180 EUR/min")
-    return float(found[1]) / (60 if found[3] == "h" else 1), found[2]
+        raise ValueError(f"{value!r} is no {wrong}")
+    return float(found[1]) / _PER.get(found[3], 1.0), found[2]
+
+
+def _rate(value: Any) -> Money:
+    return _money(value, "min|h", "cost: write an amount, a currency and /min or /h, like 180 EUR/min")
 
 
 def _amount(value: Any) -> Money:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})", value.strip() if isinstance(value, str) else "")
-    if found is None:
-        raise ValueError(f"{value!r} is no amount: write a number and a currency, like 2000 EUR")
-    return float(found[1]), found[2]
+    return _money(value, "", "amount: write a number and a currency, like 2000 EUR")
 
 
 def _monthly(value: Any) -> Money:
-    text = value.strip() if isinstance(value, str) else ""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})\s*/\s*(month|year)", text)
-    if found is None:
-        raise ValueError(f"{value!r} is no cost: write an amount, a currency and /month or /year, like 400 EUR/month")
-    return float(found[1]) / _MONTHS[found[3]], found[2]
+    return _money(value, "month|year", "cost: write an amount, a currency and /month or /year, like 400 EUR/month")
 
 
-def _rate_or_inputs(value: Any) -> Any:
-    return value if isinstance(value, dict) else {"rate": _checked(value)}
-
-
-def _checked(value: Any) -> Any:
+def _rate_or_more(value: Any) -> Any:
+    """A bare rate as a mapping: of one that is wrong it is said here, since a mapping hides what was written."""
+    if isinstance(value, dict):
+        return value
     _rate(value)
-    return value
-
-
-def _rate_or_once(value: Any) -> Any:
-    return value if isinstance(value, dict) else {"rate": _checked(value)}
+    return {"rate": value}
 
 
 Rate = Annotated[Money, BeforeValidator(_rate), WithJsonSchema({"type": "string", "examples": ["180 EUR/min"]})]
@@ -78,8 +72,8 @@ class DowntimeCostShape(Shape):
     rate: Rate | None = None
     revenue: Rate | None = None
     staff: StaffShape | None = None
-    penalty: Annotated[PenaltyShape, BeforeValidator(_rate_or_once)] | None = None
+    penalty: Annotated[PenaltyShape, BeforeValidator(_rate_or_more)] | None = None
     source: Text | None = None
 
 
-DowntimeCost = Annotated[DowntimeCostShape, BeforeValidator(_rate_or_inputs)]
+DowntimeCost = Annotated[DowntimeCostShape, BeforeValidator(_rate_or_more)]
