@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,57 +24,72 @@ NOBODY = Speaker()
 app = App(name="drill", help="Rehearse a move, or make it and lead it back.")
 app.command("orchestrator.cli.drill_due:drill_due", name="due", help="What is scheduled, and what stands against it.")
 
-Move = Annotated[str | None, Parameter(help="The tier's move; else the first of the ladder.")]
-FullScale = Annotated[
-    bool, Parameter(negative="", help="The real move and the real way back; else a rehearsal beside what serves.")
-]
-Stay = Annotated[str | None, Parameter(help="How long it stays there before it goes back, with a unit: 10m.")]
-Within = Annotated[str | None, Parameter(help="By when, after its stay, it has to be back, with a unit: 30m.")]
-Fence = Annotated[bool, Parameter(negative="", help="Fence the place left, where the move declares no hand_over.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="As JSON.")]
 Workspace = Annotated[
     Path | None, Parameter(help="The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.")
 ]
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Asked:
+    """Which drill, and how."""
+
+    move: str | None = None
+    """The tier's move; else the first of the ladder."""
+    full_scale: Annotated[bool, Parameter(negative="")] = False
+    """The real move and the real way back; else a rehearsal beside what serves."""
+    stay: str | None = None
+    """How long it stays there before it goes back, with a unit: 10m."""
+    return_within: str | None = None
+    """By when, after its stay, it has to be back, with a unit: 30m."""
+    fence: Annotated[bool, Parameter(negative="")] = False
+    """Fence the place left, where the move declares no hand_over."""
+
+    def options(self) -> dict[str, Json]:
+        """What the word says. Raises CallWrong for what is no length of time, or of a full-scale drill alone."""
+        from orchestrator.core.durations import parse_duration
+        from orchestrator.core.model import DrillKind
+
+        kind = DrillKind.FULL_SCALE if self.full_scale else DrillKind.FUNCTIONAL
+        options: dict[str, Json] = {"kind": kind.value}
+        if self.move:
+            options["move"] = self.move
+        for name, key, text in (("--stay", "stays_s", self.stay), ("--return-within", "within_s", self.return_within)):
+            if text is None:
+                continue
+            if not self.full_scale:
+                raise CallWrong(f"{name} is about a move that is led back", "Say --full-scale, or leave it out")
+            try:
+                options[key] = parse_duration(text)
+            except ValueError as error:
+                raise CallWrong(f"{name}: {error}") from None
+        if self.fence:
+            if not self.full_scale:
+                raise CallWrong("--fence is about a real move", "Say --full-scale, or leave it out")
+            options["fence"] = True
+        return options
+
+
+ANY = Asked()
+
+
 @app.command
-def plan(
-    service: ServiceName,
-    /,
-    *,
-    move: Move = None,
-    full_scale: FullScale = False,
-    stay: Stay = None,
-    return_within: Within = None,
-    fence: Fence = False,
-    speaker: Speaker = NOBODY,
-) -> int:
+def plan(service: ServiceName, /, *, asked: Asked = ANY, speaker: Speaker = NOBODY) -> int:
     """Show what a drill would do now, step by step, and what each guard says; do nothing."""
     from orchestrator.cli.words import say
     from orchestrator.core.events import WordKind
 
-    options = _options(move, full_scale, stay, return_within, fence)
-    return say(WordKind.DRILL, service, speaker, options, dry_run=True)
+    return say(WordKind.DRILL, service, speaker, asked.options(), dry_run=True)
 
 
 @app.command
-def run(
-    service: ServiceName,
-    /,
-    *,
-    move: Move = None,
-    full_scale: FullScale = False,
-    stay: Stay = None,
-    return_within: Within = None,
-    fence: Fence = False,
-    speaker: Speaker = NOBODY,
-) -> int:
+def run(service: ServiceName, /, *, asked: Asked = ANY, speaker: Speaker = NOBODY) -> int:
     """Begin a drill, and show it to its end."""
     from orchestrator.cli.words import say
     from orchestrator.core.events import WordKind
 
-    options = _options(move, full_scale, stay, return_within, fence)
-    return say(WordKind.DRILL, service, speaker, options, daemon_alone=True)
+    return say(WordKind.DRILL, service, speaker, asked.options(), daemon_alone=True)
 
 
 @app.command
@@ -154,27 +169,3 @@ def _time(wall: float) -> str:
     from datetime import datetime
 
     return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-
-
-def _options(move: str | None, full: bool, stay: str | None, within: str | None, fence: bool) -> dict[str, Json]:
-    """What the word says. Raises CallWrong for what is no length of time, or belongs to a full-scale drill alone."""
-    from orchestrator.core.durations import parse_duration
-    from orchestrator.core.model import DrillKind
-
-    options: dict[str, Json] = {"kind": (DrillKind.FULL_SCALE if full else DrillKind.FUNCTIONAL).value}
-    if move:
-        options["move"] = move
-    for name, key, text in (("--stay", "stays_s", stay), ("--return-within", "within_s", within)):
-        if text is None:
-            continue
-        if not full:
-            raise CallWrong(f"{name} is about a move that is led back", "Say --full-scale, or leave it out")
-        try:
-            options[key] = parse_duration(text)
-        except ValueError as error:
-            raise CallWrong(f"{name}: {error}") from None
-    if fence:
-        if not full:
-            raise CallWrong("--fence is about a real move", "Say --full-scale, or leave it out")
-        options["fence"] = True
-    return options
