@@ -169,6 +169,8 @@ def _named(found: Iterator[str] | list[str]) -> frozenset[str] | None:
     for value in found:
         if _FOLDER.search(value):
             return None
+        if not any(ending in value for ending in YAML):
+            continue  # the search goes over every word, and a large file has many
         for name in _FILE.finditer(value):
             if not name[1]:
                 return None  # `*.yml`, `{{ site }}.yml`
