@@ -32,7 +32,6 @@ from orchestrator.core.schedules import Calendar, Candidate, DrillKind, DrillPla
 
 BY_VALUE = "by-value"
 WINDOW_S = 3600.0  # in which a drill may begin, where nobody says otherwise
-WEEK_S = 7 * 86400.0
 
 
 class Judge(Protocol):
