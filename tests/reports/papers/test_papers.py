@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.reports.papers.blocks import Words
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Slice, cut, period_of
 from orchestrator.reports.papers.markdown import plain
@@ -202,6 +203,18 @@ def test_a_pdf_is_the_same_each_time(language: str) -> None:
     made = papers.pdf()
     assert made.startswith(b"%PDF-")
     assert made == papers.pdf()
+
+
+def test_a_pdf_writes_out_what_none_of_its_fonts_has() -> None:
+    pytest.importorskip("typst")
+    tape = Tape().begin().after(20.0)
+    second_act(tape)
+    found = sliced(tape.after(60.0), "i2")
+    plain_one, foreign = Papers(found, BY), Papers(found, BY)
+    foreign.blocks.append(Words("\u65e5\u672c \U0001f600 caf\xe9"))
+    plain_one.blocks.append(Words("\\u65e5\\u672c \\U0001f600 caf\xe9"))
+    assert foreign.pdf() == plain_one.pdf()
+    assert foreign.pictures() == plain_one.pictures()
 
 
 def test_a_figure_changed_on_the_page_alone_is_found() -> None:
