@@ -303,7 +303,7 @@ def _recomputed(found: Slice, told: Json) -> tuple[Report | None, list[Wrong], i
     """The report that the slice tells, what the file says otherwise, and how many values were compared."""
     try:
         report = compose(found)
-    except (IllegalRecord, LookupError, ValueError, TypeError, AttributeError) as error:
+    except (IllegalRecord, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         return None, [Wrong("proof", f"no report follows from these entries: {error}")], 0
     said = plain_json(report)
     return report, list(_differing("report", told, said)), _count(said)

@@ -228,6 +228,14 @@ def test_a_figure_changed_on_the_page_alone_is_found() -> None:
     assert "48.3" in wrong.why
 
 
+@pytest.mark.parametrize("wall", [1e300, -1e18])
+def test_a_page_of_a_time_that_no_calendar_has_is_refused(wall: float) -> None:
+    file = Papers(replace(sliced(three_acts(), "i3"), wall=wall), BY).file.replace("<", "\\u003c")
+    page = f'<!DOCTYPE html>\n<html lang="en"><script type="application/json" id="bascule-report">{file}</script>'
+    (wrong,) = verified(page, BY).wrong
+    assert "no page follows from its file" in wrong.why
+
+
 def test_a_changed_figure_in_the_file_within_a_page_is_named() -> None:
     page = Papers(sliced(three_acts(), "i3"), BY).html()
     at = page.index('"amount": ') + len('"amount": ')
