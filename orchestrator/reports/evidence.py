@@ -21,9 +21,7 @@ from orchestrator.core import records as r
 from orchestrator.core.ages import Hours
 from orchestrator.core.durations import show_duration
 from orchestrator.core.forecast import DRILLED, LIVE, Forecast, forecast
-from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
-from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account
 from orchestrator.reports.cost import Cost, PaysOff
@@ -33,7 +31,7 @@ from orchestrator.reports.entries import WallClock
 from orchestrator.reports.feasibility import Finding, findings
 from orchestrator.reports.proofs import Basis, basis, changed, rehearsed_on
 from orchestrator.reports.shape import Account, Figure, Known
-from orchestrator.reports.story import Episode, RunStory, Stories, Story
+from orchestrator.reports.story import RunStory, Stories, Story
 from orchestrator.reports.text import precise
 
 
@@ -212,7 +210,7 @@ def _tier(
     void = () if holding or not rows else changed(_then(rested, rows[0][1]), in_force)
     rto, said, since = _rto(proof, void, failed, stories, rows[0][1] if rows else None, rested)
     rpo, rpo_said = _rpo(service, model, move, proof, rto)
-    spent = [_took_s(x) for _, x in holding]
+    spent = [claims.took_s(x) for _, x in holding]
     return TierEvidence(
         service=service.id, tier=tier, move=move, rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
         rto=rto, rto_said=said, rto_met=_unless_early(proof, _met(rto, _rto_figure(proof), service.rto_s)),
@@ -233,14 +231,14 @@ def _then(rested: Rested, run: RunStory) -> Basis:
 
 def _proof(story: Story, run: RunStory, clock: WallClock, now: float) -> Proof:
     at = claims.verified_at(run) or run.started.at
-    by_it = next((n for n, e in reversed([*enumerate(story.episodes)]) if _ended_by(e, run)), None)
+    by_it = next((n for n, e in reversed([*enumerate(story.episodes)]) if claims.ended_by(e, run)), None)
     told = account(story, clock, now)
     left_out = tuple(f"{s.planned.name}: {s.reason}" for s in run.steps.values() if s.state is r.StepState.SKIPPED)
     return Proof(
         run.started.run,
         run.started.incident if by_it is not None else None,
         clock.wall(at),
-        _took_s(run),
+        claims.took_s(run),
         _outage(story, told, by_it) if by_it is not None else Figure(None, Known.UNKNOWN, "nothing had failed"),
         rpa_of(run),
         left_out,
@@ -280,13 +278,6 @@ def _outage(story: Story, told: Account, number: int) -> Figure:
     at_most = ended is not None and ended.perhaps_s > 0.0
     known = Known.ASSUMED if told.rta.known is Known.ASSUMED else Known.MEASURED
     return Figure(told.outages[number].seconds, known, told.rta.source, at_most=at_most)
-
-
-def _ended_by(episode: Episode, run: RunStory) -> bool:
-    """Whether this outage ended verified, by this run; older versions recorded no run with an end."""
-    if episode.ended is None or episode.ended.reason is not Reason.VERIFIED:
-        return False
-    return episode.by is run or (episode.by is None and run is claims.telling(episode.runs))
 
 
 def _rto(
@@ -377,17 +368,6 @@ def _void_since(stories: Stories, run: RunStory, rested: Rested) -> float | None
 
 def _later(stories: Stories, run: RunStory) -> Iterator[tuple[float, str]]:
     return (x for x in stories.configured if x[0] >= run.started.at)
-
-
-def _took_s(run: RunStory) -> float:
-    """From its start to its verification, without what it waited for a person."""
-    until = claims.verified_at(run) or run.started.at
-    waited = sum(
-        (s.ended_at or until) - s.began_at
-        for s in run.steps.values()
-        if s.traits.by is By.PERSON and s.began_at is not None
-    )
-    return max(0.0, until - run.started.at - waited)
 
 
 def _median(values: Sequence[float]) -> float:
