@@ -27,9 +27,10 @@ from orchestrator.reports.account import account
 from orchestrator.reports.cost import Cost, PaysOff
 from orchestrator.reports.data_age import DataAge, data_age
 from orchestrator.reports.data_lost import rpa_of
+from orchestrator.reports.drills import holding
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.feasibility import Finding, findings
-from orchestrator.reports.proofs import Basis, basis, changed, rehearsed_on
+from orchestrator.reports.proofs import Basis, basis, changed
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.story import RunStory, Stories, Story
 from orchestrator.reports.text import precise
@@ -135,6 +136,7 @@ def evidence(
             runs.setdefault((run.started.service, run.started.move), []).append((story, run))
     rested = cache(lambda digest, service, move: basis(stories.model_of(digest), service, move))
     found = []
+    rehearsed = _rehearsed(stories, model, wants)
     lacks = findings(model, stories.decided, ages or {}, stories.clock.wall, wants)
     for service in model.services.values():
         if wants(service.id):
@@ -144,7 +146,14 @@ def evidence(
                 _tier(stories, model, service, n, x.move, runs.get((service.id, x.move), []), rested, now)
                 for n, x in rungs
             ]
-            tiers = [replace(x, data_age=data_age(model, service.id, x.move, ages or {})) for x in tiers]
+            tiers = [
+                replace(
+                    x,
+                    data_age=data_age(model, service.id, x.move, ages or {}),
+                    rehearsed=rehearsed.get((service.id, x.move)),
+                )
+                for x in tiers
+            ]
             tiers = _priced(service, tiers, stories, now)
             rows = tiers or [_without_a_ladder(service)]
             of_row = [tuple(f for f in mine if f.tier == x.tier or (f.tier == 0 and not n)) for n, x in enumerate(rows)]
@@ -220,7 +229,6 @@ def _tier(
         trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
         forecast=forecast(stories.decided.durations.get(move, []), of=LIVE),
         drilled=forecast(stories.decided.drilled.get(move, []), of=DRILLED),
-        rehearsed=_rehearsed(stories, model, service.id, move),
     )  # fmt: skip
 
 
@@ -258,17 +266,16 @@ def _wanted_by(run: RunStory) -> str:
     return f"a move that {started.who} wanted" if started.who else "a failback by itself"
 
 
-def _rehearsed(stories: Stories, model: Model, service: str, move: str) -> Rehearsed | None:
-    """By drills that are kept, the last one."""
-    found, in_force = None, rehearsed_on(model, service, move)
-    for drill in sorted(stories.decided.drills.values(), key=lambda x: x.began.at):
-        began, ended, run = drill.began, drill.ended, stories.decided.runs.get(drill.runs[0]) if drill.runs else None
-        same = not drill.full_scale and (began.service, began.move) == (service, move)
-        if not same or ended is None or not ended.ok or run is None:
-            continue
-        if not changed(rehearsed_on(stories.model_of(began.configuration), service, move), in_force):
-            done = [s.simulated for s in run.steps if s.state is r.StepState.DONE]
-            found = Rehearsed(drill.id, stories.clock.wall(ended.at), done.count(False), done.count(True))
+def _rehearsed(stories: Stories, model: Model, wants: Callable[[str], bool]) -> dict[tuple[str, str], Rehearsed]:
+    """By service and move: by drills that are kept, the last one."""
+    found = {}
+    for drill, runs in holding(stories, model, wants):
+        if runs and not drill.full_scale and drill.ended is not None:
+            done = [s.simulated for s in runs[0].steps if s.state is r.StepState.DONE]
+            wall = stories.clock.wall(drill.ended.at)
+            found[drill.began.service, drill.began.move] = Rehearsed(
+                drill.id, wall, done.count(False), done.count(True)
+            )
     return found
 
 
