@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from orchestrator.core import records as r
 from orchestrator.core.model import Service
 from orchestrator.core.state.finding import KeptFinding
-from orchestrator.reports import claims
+from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account
 from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
@@ -250,12 +250,15 @@ def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | N
     down_s = sum(x.seconds for a in parts for x in a.outages)
     if not any(a.outages for a in parts):
         return None, Said("nothing was down: no cost of an outage")
-    if service is None or not service.downtime_cost:
+    found = [cost.of_outage(service, x.seconds) for a in parts for x in a.outages] if service is not None else []
+    each = [x for x in found if x is not None]
+    if service is None or not each:
         return None, Said("not known: the configuration says nothing of what a minute without the service costs")
     at_most = any(a.rta.at_most for a in parts)
-    amount = round(down_s / 60.0 * service.downtime_cost, 2)
+    once = sum(x.parts.get(cost.ONCE, 0.0) for x in each)
+    amount = round(sum(x.amount for x in each), 2)
     return (
-        Price(down_s, service.downtime_cost, service.currency, amount, at_most),
+        Price(down_s, service.downtime_cost, service.currency, amount, at_most, once),
         Said("{down_s} without the service, at what the configuration says of a minute", {"down_s": down_s}),
     )
 
