@@ -34,7 +34,7 @@ from orchestrator.reports.papers.shape import (
     StepDone,
     Then,
 )
-from orchestrator.reports.proofs import basis
+from orchestrator.reports.proofs import basis, rehearsed_on
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.story import RunStory, Stories, Story
 
@@ -130,7 +130,8 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
     until = made.until
     if own:
         showed = frame.ended is not None and frame.ended.ok
-        until = basis(model, frame.began.service, frame.began.move).named() if showed else ()
+        rests_on = rehearsed_on(model, frame.began.service, frame.began.move)
+        until = tuple(name.strip() for name in rests_on.named()) if showed else ()
     return replace(
         made,
         scenario=tuple(drills.scenario(frame)),
