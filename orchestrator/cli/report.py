@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -295,14 +296,20 @@ def _read(path: Path) -> str:
 
 
 def write_whole(path: Path, text: str | bytes) -> None:
-    """Put it there in one instant, or leave what was there."""
+    """Put it there in one instant, or leave what was there. A pipe or a device is written to, never replaced."""
+    whole = text.encode("utf-8") if isinstance(text, str) else text
+    if path.exists() and not path.is_file():
+        path.write_bytes(whole)
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(text.encode("utf-8") if isinstance(text, str) else text)
+        draft.write_bytes(whole)
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def _meters(path: Path | None) -> dict[str, dict[str, object]]:

@@ -75,7 +75,10 @@ def float_out(value: object, where: str) -> float | str:
 
 def float_in(value: object, where: str) -> float:
     if value.__class__ is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            wrong(value, where, "a number that a float can hold")
     if isinstance(value, str) and value in _INFINITE:
         return _INFINITE[value]
     wrong(value, where, "float")

@@ -25,7 +25,7 @@ from orchestrator.core import records as r
 from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.kinds import By, Reach
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.story import RunStory, StepStory, Story
+from orchestrator.reports.story import Episode, RunStory, StepStory, Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +175,26 @@ def acted_at(run: RunStory) -> float | None:
 def verified_at(run: RunStory) -> float | None:
     """When a good answer showed that the move does what it promises."""
     return _done_at(s for s in run.steps.values() if s.traits.verifies)
+
+
+def took_s(run: RunStory) -> float:
+    """From its start to its verification (else its end), without waits for a person."""
+    until = verified_at(run)
+    until = until if until is not None else run.ended.at if run.ended is not None else run.started.at
+    waited = sum(
+        min(s.ended_at, until) - min(s.began_at, until)
+        for s in run.steps.values()
+        if s.traits.by is By.PERSON and s.began_at is not None and s.ended_at is not None
+    )
+    waited += sum(min(until, end) - min(until, since) for since, end, _ in run.human if end is not None)
+    return max(0.0, until - run.started.at - waited)
+
+
+def ended_by(episode: Episode, run: RunStory) -> bool:
+    """Whether this outage ended verified, by this run; older versions recorded no run with an end."""
+    if episode.ended is None or episode.ended.reason is not Reason.VERIFIED:
+        return False
+    return episode.by is run or (episode.by is None and run is telling(episode.runs))
 
 
 def begun(run: RunStory) -> bool:

@@ -13,6 +13,7 @@ from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.forecast import Forecast
 from orchestrator.core.model import Service
 
+ONCE = "penalty, once"
 MONTH_S = 365.25 * 86400.0 / 12
 
 
@@ -63,7 +64,7 @@ def of_outage(service: Service, down_s: float) -> Cost | None:
     minutes = down_s / 60.0
     parts = {name: rate * minutes for name, rate in known.parts.items()} if known is not None else {}
     if known is not None and known.once and down_s >= known.once_after_s:
-        parts["penalty, once"] = known.once
+        parts[ONCE] = known.once
     amount = sum(parts.values()) if parts else service.downtime_cost * minutes
     return Cost(amount, service.currency, parts, known.source if known is not None else "")
 

@@ -5,14 +5,18 @@ The one rule it keeps: only what was live proves anything. What was simulated or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.model import Model
 from orchestrator.core.records import StepState
-from orchestrator.core.state.decided import Decided, Drill, Step
+from orchestrator.core.state.decided import Decided, Drill, Run, Step
 from orchestrator.reports.entries import WallClock
+from orchestrator.reports.proofs import basis, changed, rehearsed_on
+from orchestrator.reports.story import Stories
 from orchestrator.reports.text import Line, Part, line, wrap
 
 
@@ -65,6 +69,22 @@ def drills(decided: Decided, clock: WallClock, wants: Callable[[str], bool]) -> 
     """Every drill that is kept of the services that are wanted, the oldest first."""
     found = sorted(decided.drills.values(), key=lambda x: (x.began.at, x.id))
     return [told(decided, clock, x) for x in found if wants(x.began.service)]
+
+
+def holding(stories: Stories, model: Model, wants: Callable[[str], bool]) -> Iterator[tuple[Drill, list[Run]]]:
+    """Drills that ended well and rest on what is in force in this model, with those of their runs that are kept; of
+    the services that are wanted, the oldest first.
+    """
+    kept = stories.decided
+    then = cache(lambda of, digest, service, move: of(stories.model_of(digest), service, move))
+    now = cache(lambda of, service, move: of(model, service, move))
+    for drill in sorted(kept.drills.values(), key=lambda x: (x.began.at, x.id)):
+        began, of = drill.began, basis if drill.full_scale else rehearsed_on
+        if drill.ended is None or not drill.ended.ok or not wants(began.service):
+            continue
+        rested = then(of, began.configuration, began.service, began.move)
+        if not changed(rested, now(of, began.service, began.move)):
+            yield drill, [kept.runs[x] for x in drill.runs if x in kept.runs]
 
 
 def told(decided: Decided, clock: WallClock, drill: Drill) -> DrillTold:

@@ -21,19 +21,18 @@ from orchestrator.core import records as r
 from orchestrator.core.ages import Hours
 from orchestrator.core.durations import show_duration
 from orchestrator.core.forecast import DRILLED, LIVE, Forecast, forecast
-from orchestrator.core.kinds import By
 from orchestrator.core.model import Model, Service
-from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account
 from orchestrator.reports.cost import Cost, PaysOff
 from orchestrator.reports.data_age import DataAge, data_age
 from orchestrator.reports.data_lost import rpa_of
+from orchestrator.reports.drills import holding
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.feasibility import Finding, findings
-from orchestrator.reports.proofs import Basis, basis, changed, rehearsed_on
+from orchestrator.reports.proofs import Basis, basis, changed
 from orchestrator.reports.shape import Account, Figure, Known
-from orchestrator.reports.story import Episode, RunStory, Stories, Story
+from orchestrator.reports.story import RunStory, Stories, Story
 from orchestrator.reports.text import precise
 
 
@@ -137,6 +136,7 @@ def evidence(
             runs.setdefault((run.started.service, run.started.move), []).append((story, run))
     rested = cache(lambda digest, service, move: basis(stories.model_of(digest), service, move))
     found = []
+    rehearsed = _rehearsed(stories, model, wants)
     lacks = findings(model, stories.decided, ages or {}, stories.clock.wall, wants)
     for service in model.services.values():
         if wants(service.id):
@@ -146,7 +146,14 @@ def evidence(
                 _tier(stories, model, service, n, x.move, runs.get((service.id, x.move), []), rested, now)
                 for n, x in rungs
             ]
-            tiers = [replace(x, data_age=data_age(model, service.id, x.move, ages or {})) for x in tiers]
+            tiers = [
+                replace(
+                    x,
+                    data_age=data_age(model, service.id, x.move, ages or {}),
+                    rehearsed=rehearsed.get((service.id, x.move)),
+                )
+                for x in tiers
+            ]
             tiers = _priced(service, tiers, stories, now)
             rows = tiers or [_without_a_ladder(service)]
             of_row = [tuple(f for f in mine if f.tier == x.tier or (f.tier == 0 and not n)) for n, x in enumerate(rows)]
@@ -212,7 +219,7 @@ def _tier(
     void = () if holding or not rows else changed(_then(rested, rows[0][1]), in_force)
     rto, said, since = _rto(proof, void, failed, stories, rows[0][1] if rows else None, rested)
     rpo, rpo_said = _rpo(service, model, move, proof, rto)
-    spent = [_took_s(x) for _, x in holding]
+    spent = [claims.took_s(x) for _, x in holding]
     return TierEvidence(
         service=service.id, tier=tier, move=move, rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
         rto=rto, rto_said=said, rto_met=_unless_early(proof, _met(rto, _rto_figure(proof), service.rto_s)),
@@ -222,7 +229,6 @@ def _tier(
         trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
         forecast=forecast(stories.decided.durations.get(move, []), of=LIVE),
         drilled=forecast(stories.decided.drilled.get(move, []), of=DRILLED),
-        rehearsed=_rehearsed(stories, model, service.id, move),
     )  # fmt: skip
 
 
@@ -233,14 +239,14 @@ def _then(rested: Rested, run: RunStory) -> Basis:
 
 def _proof(story: Story, run: RunStory, clock: WallClock, now: float) -> Proof:
     at = claims.verified_at(run) or run.started.at
-    by_it = next((n for n, e in reversed([*enumerate(story.episodes)]) if _ended_by(e, run)), None)
+    by_it = next((n for n, e in reversed([*enumerate(story.episodes)]) if claims.ended_by(e, run)), None)
     told = account(story, clock, now)
     left_out = tuple(f"{s.planned.name}: {s.reason}" for s in run.steps.values() if s.state is r.StepState.SKIPPED)
     return Proof(
         run.started.run,
         run.started.incident if by_it is not None else None,
         clock.wall(at),
-        _took_s(run),
+        claims.took_s(run),
         _outage(story, told, by_it) if by_it is not None else Figure(None, Known.UNKNOWN, "nothing had failed"),
         rpa_of(run),
         left_out,
@@ -260,17 +266,16 @@ def _wanted_by(run: RunStory) -> str:
     return f"a move that {started.who} wanted" if started.who else "a failback by itself"
 
 
-def _rehearsed(stories: Stories, model: Model, service: str, move: str) -> Rehearsed | None:
-    """By drills that are kept, the last one."""
-    found, in_force = None, rehearsed_on(model, service, move)
-    for drill in sorted(stories.decided.drills.values(), key=lambda x: x.began.at):
-        began, ended, run = drill.began, drill.ended, stories.decided.runs.get(drill.runs[0]) if drill.runs else None
-        same = not drill.full_scale and (began.service, began.move) == (service, move)
-        if not same or ended is None or not ended.ok or run is None:
-            continue
-        if not changed(rehearsed_on(stories.model_of(began.configuration), service, move), in_force):
-            done = [s.simulated for s in run.steps if s.state is r.StepState.DONE]
-            found = Rehearsed(drill.id, stories.clock.wall(ended.at), done.count(False), done.count(True))
+def _rehearsed(stories: Stories, model: Model, wants: Callable[[str], bool]) -> dict[tuple[str, str], Rehearsed]:
+    """By service and move: by drills that are kept, the last one."""
+    found = {}
+    for drill, runs in holding(stories, model, wants):
+        if runs and not drill.full_scale and drill.ended is not None:
+            done = [s.simulated for s in runs[0].steps if s.state is r.StepState.DONE]
+            wall = stories.clock.wall(drill.ended.at)
+            found[drill.began.service, drill.began.move] = Rehearsed(
+                drill.id, wall, done.count(False), done.count(True)
+            )
     return found
 
 
@@ -280,13 +285,6 @@ def _outage(story: Story, told: Account, number: int) -> Figure:
     at_most = ended is not None and ended.perhaps_s > 0.0
     known = Known.ASSUMED if told.rta.known is Known.ASSUMED else Known.MEASURED
     return Figure(told.outages[number].seconds, known, told.rta.source, at_most=at_most)
-
-
-def _ended_by(episode: Episode, run: RunStory) -> bool:
-    """Whether this outage ended verified, by this run; older versions recorded no run with an end."""
-    if episode.ended is None or episode.ended.reason is not Reason.VERIFIED:
-        return False
-    return episode.by is run or (episode.by is None and run is claims.telling(episode.runs))
 
 
 def _rto(
@@ -377,17 +375,6 @@ def _void_since(stories: Stories, run: RunStory, rested: Rested) -> float | None
 
 def _later(stories: Stories, run: RunStory) -> Iterator[tuple[float, str]]:
     return (x for x in stories.configured if x[0] >= run.started.at)
-
-
-def _took_s(run: RunStory) -> float:
-    """From its start to its verification, without what it waited for a person."""
-    until = claims.verified_at(run) or run.started.at
-    waited = sum(
-        (s.ended_at or until) - s.began_at
-        for s in run.steps.values()
-        if s.traits.by is By.PERSON and s.began_at is not None
-    )
-    return max(0.0, until - run.started.at - waited)
 
 
 def _median(values: Sequence[float]) -> float:

@@ -74,8 +74,8 @@ def rehearsed_on(model: Model | None, service: str, move: str) -> Basis:
     how = model.moves[move].rehearse if model is not None and found else None
     if how is None:
         return found
-    played = {"prepare": how.prepare, "playbook": how.playbook, "clean_up": how.clean_up, "survey": how.survey}
-    books = {f"its rehearsal's {what}, {x.path}": x for what, x in played.items() if x is not None}
+    played = {"preparation": how.prepare, "playbook": how.playbook, "clean-up": how.clean_up, "survey": how.survey}
+    books = {f"its rehearsal's {what} {x.path}": x for what, x in played.items() if x is not None}
     rest = replace(how, playbook=WITHOUT, clean_up=WITHOUT, survey=WITHOUT, prepare=None)
     parts = {**found.parts, "how it is rehearsed": _bytes(rest)}
     return replace(found, parts=parts, playbooks={**found.playbooks, **books})

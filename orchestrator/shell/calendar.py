@@ -25,8 +25,8 @@ from orchestrator.drills.surprise import seed_of
 from orchestrator.drills.worth import Exposure, Exposures, exposure, key
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.journal import JournalError
+from orchestrator.reports.drills import holding
 from orchestrator.reports.evidence import Standing, evidence
-from orchestrator.reports.proofs import basis, changed, rehearsed_on
 from orchestrator.reports.reader import reading_all
 from orchestrator.reports.story import Stories
 
@@ -148,16 +148,9 @@ def _known(event: e.Event, decided: Decided) -> bool:
 def _rehearsed(stories: Stories, model: Model, now: float) -> dict[str, float]:
     """How long ago each tier was last drilled well, live, and resting on what is in force now."""
     found: dict[str, float] = {}
-    for drill in stories.decided.drills.values():
-        began, ended = drill.began, drill.ended
-        runs = [stories.decided.runs[x] for x in drill.runs if x in stories.decided.runs]
-        live = bool(runs) and not any(step.simulated for run in runs for step in run.steps)
-        if ended is None or not ended.ok or not live or began.service not in model.services:
-            continue
-        of = basis if drill.full_scale else rehearsed_on
-        then = of(stories.model_of(began.configuration), began.service, began.move)
-        if not changed(then, of(model, began.service, began.move)):
-            found = _younger(found, {key(began.service, began.move): now - ended.at})
+    for drill, runs in holding(stories, model, lambda _service: True):
+        if runs and drill.ended is not None and not any(step.simulated for run in runs for step in run.steps):
+            found = _younger(found, {key(drill.began.service, drill.began.move): now - drill.ended.at})
     return found
 
 

@@ -169,7 +169,7 @@ class TestWhatCannotBeReadIsRefused:
         ("name", "bad"),
         [
             ("text", 1), ("count", 1.0), ("count", True), ("share", "1"), ("share", True), ("yes", 1),
-            ("colour", "green"), ("colour", []),
+            ("share", 10**400), ("colour", "green"), ("colour", []),
             ("names", "ab"), ("names", [1]), ("pair", ["x"]), ("pair", [1, "x"]), ("some", ["green"]),
             ("cats", {"green": {"name": "x"}}), ("cats", []), ("by_step", {}), ("either", 1),
             ("numbers", {"x": 1.0}), ("limit", "high"),

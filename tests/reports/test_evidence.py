@@ -92,6 +92,19 @@ def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
     assert (geo.rpo, geo.rpo_said) == (Standing.UNPROVEN, "not measured")
 
 
+def test_what_a_move_waited_for_a_person_in_its_middle_is_no_time_of_the_move(tape: Tape) -> None:
+    tape.run("r7", "geo-site", FAILOVER, from_place="acme/hq", to_place="acme/geo", origin=r.Origin.MANUAL, who="Ann")
+    for step, _ in FAILOVER[:-1]:
+        tape.step("r7", step, 2.0, "good")
+    tape.write(r.RunNeedsHuman(tape.now, "r7", Reason.UNDETERMINED, "lost"))
+    tape.after(1800.0).write(r.RunApproved(tape.now, "r7", "Ann", "it is there"))
+    tape.step("r7", FAILOVER[-1][0], 2.0, "good")
+    tape.write(r.RunEnded(tape.now, "r7", True, Reason.VERIFIED, "good"))
+    geo = ledger(tape)[GEO]
+    assert geo.proof is not None
+    assert (geo.proof.took_s, geo.rto_met) == (10.0, None)
+
+
 @pytest.mark.parametrize(
     ("edit", "told"),
     [

@@ -6,7 +6,6 @@ out what is of one client takes nothing on the ground of a text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
@@ -78,8 +77,3 @@ class Attribution:
             if found and covers(x.client, found):
                 return found
         return x.subject if covers(x.client, x.subject) and "/" in x.subject else x.client or OF_THE_WORKSPACE
-
-
-def runs_named(records: Iterable[r.Record]) -> set[str]:
-    """Runs that the end of an incident is put down to."""
-    return {x.run for x in records if isinstance(x, r.IncidentEnded) and x.run}

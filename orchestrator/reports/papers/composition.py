@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core import records as r
 from orchestrator.core.model import Service
-from orchestrator.core.reasons import Reason
 from orchestrator.core.state.finding import KeptFinding
-from orchestrator.reports import claims
+from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account
 from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
@@ -35,7 +34,7 @@ from orchestrator.reports.papers.shape import (
     StepDone,
     Then,
 )
-from orchestrator.reports.proofs import basis
+from orchestrator.reports.proofs import basis, rehearsed_on
 from orchestrator.reports.shape import Account, Figure, Known
 from orchestrator.reports.story import RunStory, Stories, Story
 
@@ -131,7 +130,8 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
     until = made.until
     if own:
         showed = frame.ended is not None and frame.ended.ok
-        until = basis(model, frame.began.service, frame.began.move).named() if showed else ()
+        rests_on = rehearsed_on(model, frame.began.service, frame.began.move)
+        until = tuple(name.strip() for name in rests_on.named()) if showed else ()
     return replace(
         made,
         scenario=tuple(drills.scenario(frame)),
@@ -211,7 +211,7 @@ def _move_alone(run: RunStory) -> Figure:
         return Figure(None, Known.UNKNOWN, "a rehearsal is not the move")
     if claims.verified_at(run) is None:
         return Figure(None, Known.UNKNOWN, "the move was not verified")
-    return Figure(lessons.took_s(run), Known.PREDICTED, "the move alone: no detection is in it, for nothing had failed")
+    return Figure(claims.took_s(run), Known.PREDICTED, "the move alone: no detection is in it, for nothing had failed")
 
 
 def _steps(story: Story, a: Account) -> Iterator[StepDone]:
@@ -241,7 +241,7 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     then = next(x for x in before.runs if x.started.run == name)
     told = account(before, stories.clock, now)
     made = Then(
-        before.id, stories.clock.wall(then.started.at), name, lessons.took_s(then), lessons.took_s(run),
+        before.id, stories.clock.wall(then.started.at), name, claims.took_s(then), claims.took_s(run),
         told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds,
     )  # fmt: skip
     return made, Said("{move} was made for {service} before: {run} of {id}", {**slots, "run": name, "id": before.id})
@@ -251,12 +251,15 @@ def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | N
     down_s = sum(x.seconds for a in parts for x in a.outages)
     if not any(a.outages for a in parts):
         return None, Said("nothing was down: no cost of an outage")
-    if service is None or not service.downtime_cost:
+    found = [cost.of_outage(service, x.seconds) for a in parts for x in a.outages] if service is not None else []
+    each = [x for x in found if x is not None]
+    if service is None or not each:
         return None, Said("not known: the configuration says nothing of what a minute without the service costs")
     at_most = any(a.rta.at_most for a in parts)
-    amount = round(down_s / 60.0 * service.downtime_cost, 2)
+    once = sum(x.parts.get(cost.ONCE, 0.0) for x in each)
+    amount = round(sum(x.amount for x in each), 2)
     return (
-        Price(down_s, service.downtime_cost, service.currency, amount, at_most),
+        Price(down_s, service.downtime_cost, service.currency, amount, at_most, once),
         Said("{down_s} without the service, at what the configuration says of a minute", {"down_s": down_s}),
     )
 
@@ -267,8 +270,8 @@ def _proven(story: Story, a: Account) -> tuple[tuple[Said, ...], tuple[str, ...]
     if run is None or run.ended is None or not run.ended.ok:
         return (Said("nothing: no move was verified"),), ()
     slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
-    found = [Said("{move} restores {service}: verified in {took_s}", {**slots, "took_s": lessons.took_s(run)})]
-    if _brought_back(story, run) and a.rta.seconds is not None:
+    found = [Said("{move} restores {service}: verified in {took_s}", {**slots, "took_s": claims.took_s(run)})]
+    if story.episodes and claims.ended_by(story.episodes[-1], run) and a.rta.seconds is not None:
         found.append(
             Said(
                 "{rta_s} from the first bad answer to the good one that ended it: detection included",
@@ -281,14 +284,6 @@ def _proven(story: Story, a: Account) -> tuple[tuple[Said, ...], tuple[str, ...]
     found += [Said("step {step} was left out, and is not proven", {"step": name}) for name in left_out]
     rests_on = basis(story.model, story.service, run.started.move)
     return tuple(found), tuple(name.strip() for name in rests_on.named())
-
-
-def _brought_back(story: Story, run: RunStory) -> bool:
-    """Whether the last outage ended verified, by this run; older versions recorded no run with an end."""
-    episode = story.episodes[-1] if story.episodes else None
-    if episode is None or episode.ended is None or episode.ended.reason is not Reason.VERIFIED:
-        return False
-    return episode.by is run or (episode.by is None and run is claims.telling(episode.runs))
 
 
 def _findings(found: Slice, stories: Stories, source: Source) -> tuple[tuple[FindingLine, ...], str]:

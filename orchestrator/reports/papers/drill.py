@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from orchestrator.core import records as r
 from orchestrator.core.model import DrillKind
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.papers.lessons import took_s
+from orchestrator.reports import claims
 from orchestrator.reports.papers.shape import ObjectiveLine, Participant, Said
 from orchestrator.reports.shape import Figure, Known
 from orchestrator.reports.story import RunStory, Stories, Story
@@ -126,7 +126,7 @@ def proven(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
         if any(_is_rehearsed(run, name) and s.planned.simulated for name, s in run.steps.items()):
             yield Said("that the playbook of {move} can be played in check mode; no more", {"move": run.started.move})
         elif any(_is_rehearsed(run, name) for name in run.steps):
-            slots: dict[str, str | float] = {"move": run.started.move, "took_s": took_s(run)}
+            slots: dict[str, str | float] = {"move": run.started.move, "took_s": claims.took_s(run)}
             yield Said("{move} was rehearsed beside what serves, and confirmed, in {took_s}", slots)
 
 

@@ -78,6 +78,8 @@ class Mask:
                     s,
                     healthy_when=self._condition(s.healthy_when),
                     owners=tuple(o for o in s.owners if o in self._people),
+                    cost=s.cost and replace(s.cost, written={}, source=""),
+                    ladder=tuple(replace(t, monthly_cost=None) for t in s.ladder),
                 )
                 for n, s in x.services.items()
             },

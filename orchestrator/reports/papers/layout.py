@@ -241,6 +241,9 @@ class _Page:
             else ("{amount}: {down_s} without the service, at {minute} a minute")
         )
         yield Words(t.say(Said(text, {"amount": amount, "down_s": x.cost.down_s, "minute": minute})))
+        if x.cost.once:
+            once = t.money(x.cost.once, x.cost.currency)
+            yield Words(t.say(Said("{once} of it is a penalty that is due once an outage", {"once": once})))
 
     def _participants(self, x: Report) -> Block:
         t = self._tongue

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from orchestrator.core import records as r
-from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.papers.shape import Participant, Said
@@ -48,7 +47,7 @@ def _of_run(run: RunStory) -> Iterator[Said]:
         yield Said("{run}: the place left was proven unable to act", slots)
     verified = claims.verified_at(run)
     if verified is not None:
-        took = {**slots, "took_s": took_s(run)}
+        took = {**slots, "took_s": claims.took_s(run)}
         yield Said("{run}: {move} was made and verified in {took_s}, not counting waits for a person", took)
 
 
@@ -108,19 +107,6 @@ def _failed_in(run: RunStory) -> Iterator[Said]:
             yield Said(text, {**waited, "wait_s": until - since})
         else:
             yield Said("{run}: it waits for a person: {reason}", waited)
-
-
-def took_s(run: RunStory) -> float:
-    """From its start to its verification (else its end), without waits for a person."""
-    until = claims.verified_at(run)
-    until = until if until is not None else run.ended.at if run.ended is not None else run.started.at
-    waited = sum(
-        min(s.ended_at, until) - min(s.began_at, until)
-        for s in run.steps.values()
-        if s.traits.by is By.PERSON and s.began_at is not None and s.ended_at is not None
-    )
-    waited += sum(min(until, end) - min(until, since) for since, end, _ in run.human if end is not None)
-    return max(0.0, until - run.started.at - waited)
 
 
 # ---- people

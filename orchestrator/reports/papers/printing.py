@@ -84,7 +84,10 @@ def verified(text: str, by: str, heads: Sequence[Head] = ()) -> Checked:
     result = check(found[0], by, heads, canonical=False)
     if result.slice is None or result.report is None:
         return result
-    written = Papers(result.slice, by, found[1]).html()
+    try:
+        written = Papers(result.slice, by, found[1]).html()
+    except (ArithmeticError, OSError, ValueError) as error:  # a time of no calendar
+        return replace(result, wrong=(*result.wrong, Wrong("page", f"no page follows from its file: {error}")))
     if written == text:
         return result
     return replace(result, wrong=(*result.wrong, *_on_the_page(text, written)))

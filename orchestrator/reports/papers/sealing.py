@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import cast
 
+from orchestrator.core.canonical import checked
 from orchestrator.core.codec import CodecError, decode, decode_tagged, dumps, encode, encode_tagged, loads
 from orchestrator.core.durations import counted
 from orchestrator.core.model import Json, Model
@@ -170,8 +171,11 @@ def check(text: str, made_by: str, heads: Sequence[Head] = (), *, canonical: boo
 def _members(text: str) -> Members:
     try:
         data = json.loads(text)
+        dumps(data)  # every number of it can be written: no NaN, none beyond a float
     except json.JSONDecodeError as error:
         raise Unreadable(f"line {error.lineno}, column {error.colno}: it is no JSON: {error.msg}") from None
+    except ValueError as error:
+        raise Unreadable(f"it holds a number that no report has: {error}") from None
     except RecursionError:
         raise Unreadable("it is nested more deeply than any report") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -288,10 +292,10 @@ def _extracts(entries: Sequence[Json]) -> Iterator[Piece | Wrong]:
             before = bytes.fromhex(str(given["sum"]))
             records = tuple(cast(Record, decode_tagged(RECORDS, x)) for x in cast(list[Json], given["records"]))
             yield Piece(
-                cast(int, given["seq"]), float(cast(float, given["at"])), float(cast(float, given["wall"])),
-                cast(int, given["epoch"]), records, "", str(given["hash"]),
+                checked(given["seq"], int, "seq"), float(cast(float, given["at"])), float(cast(float, given["wall"])),
+                checked(given["epoch"], int, "epoch"), records, "", str(given["hash"]),
             )  # fmt: skip
-        except (CodecError, ValueError, TypeError) as error:
+        except (CodecError, ValueError, TypeError, OverflowError) as error:
             yield Wrong(name, f"it cannot be read: {error}")
 
 
@@ -299,7 +303,7 @@ def _recomputed(found: Slice, told: Json) -> tuple[Report | None, list[Wrong], i
     """The report that the slice tells, what the file says otherwise, and how many values were compared."""
     try:
         report = compose(found)
-    except (IllegalRecord, LookupError, ValueError, TypeError, AttributeError) as error:
+    except (IllegalRecord, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         return None, [Wrong("proof", f"no report follows from these entries: {error}")], 0
     said = plain_json(report)
     return report, list(_differing("report", told, said)), _count(said)

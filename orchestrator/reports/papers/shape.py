@@ -128,13 +128,17 @@ class Then:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What the time without service cost: seconds without it, times what the configuration says of a minute."""
+    """What the time without service cost: seconds without it, times what the configuration says of a minute.
+
+    `once`: the penalties in it, each due once an outage.
+    """
 
     down_s: float
     per_minute: float
     currency: str
     amount: float
     at_most: bool
+    once: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

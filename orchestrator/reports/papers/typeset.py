@@ -1,13 +1,14 @@
 """A report as PDF, set by typst: an extra, for it is large.
 
 The one rule it keeps: the texts of a report are handed over as data, which the template never reads as markup. The same
-report gives the same bytes.
+report gives the same bytes, so only the fonts that typst brings are used. A character that none of them has is written
+out (`\\u65e5`), as one is that cannot be shown: a document that can be read aloud may not lack any.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from time import gmtime
@@ -30,6 +31,11 @@ text { fill: #1b1f24; font-size: 11.5px; font-family: "Libertinus Serif", "DejaV
 .dot { fill: #fff; stroke: #1b1f24; stroke-width: 2; }
 .dot.down, .dot.refused, .dot.human-needed { stroke: #b3121d; }
 .dot.up, .dot.accepted, .dot.recovered, .dot.move-done { stroke: #116329; } .dot.approval-needed { stroke: #7a4b00; }
+"""
+_PROBE = b"""
+#set document(title: "-")
+#set text(font: ("Libertinus Serif", "DejaVu Sans Mono"))
+#json(bytes(sys.inputs.chars))
 """
 WIDE = 24  # a column with a longer text shares what room is left
 
@@ -59,7 +65,9 @@ def _compiled(blocks: Sequence[Block], heading: str, by: str, language: str, wal
         "colours": COLOURS, "blocks": [_given(b) for b in blocks],
     }  # fmt: skip
     template = (files("orchestrator.reports.papers") / "report.typ").read_bytes()
-    inputs = {"report": json.dumps(given)}
+    data = json.dumps(given, ensure_ascii=False)
+    lacking = dict.fromkeys(_lacking("".join(sorted({c for c in data if not c.isascii()}))))
+    inputs = {"report": data.translate({ord(c): json.dumps(_written(c))[1:-1] for c in lacking})}
     made: bytes | list[bytes]
     if kind == "png":
         made = typst.compile(template, format="png", ppi=110.0, sys_inputs=inputs, ignore_system_fonts=True)
@@ -69,6 +77,27 @@ def _compiled(blocks: Sequence[Block], heading: str, by: str, language: str, wal
             pdf_standards="ua-1",
         )  # fmt: skip
     return made if isinstance(made, list) else [made]
+
+
+def _lacking(chars: str) -> Iterator[str]:
+    """Those of these characters that no font has: found by halves, for typst names only the first."""
+    import typst
+
+    if not chars:
+        return
+    inputs = {"chars": json.dumps(" ".join(chars))}
+    try:
+        typst.compile(_PROBE, format="pdf", sys_inputs=inputs, ignore_system_fonts=True, pdf_standards="ua-1")
+    except typst.TypstError:
+        if len(chars) == 1:
+            yield chars
+        else:
+            half = len(chars) // 2
+            yield from (*_lacking(chars[:half]), *_lacking(chars[half:]))
+
+
+def _written(char: str) -> str:
+    return char.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _given(b: Block) -> dict[str, object]:

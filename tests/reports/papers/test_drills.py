@@ -76,7 +76,9 @@ def test_a_rehearsal_proves_the_rehearsal_and_not_the_move() -> None:
     found = report(tape.after(60.0))
     told = said(found)
     assert told["proven"] == ["acme/geo-site was rehearsed beside what serves, and confirmed, in 14 s"]
-    assert "the playbook drill/restore.yml" in found.until or "the move geo-site" in found.until
+    assert "the move geo-site" in found.until
+    assert "how it is rehearsed" in found.until
+    assert [x for x in found.until if x.startswith("its rehearsal's playbook ")]
     assert "r1: after the clean-up the same was found at the target as before" in told["worked"]
     assert "it was due by the schedule weekly: 2026-11-18T11:00:00Z" in told["scenario"]
     assert not [x for x in found.objectives if x.met is not None]

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Model
+from orchestrator.core.model import DowntimeCost, Model
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RECORDS
 from orchestrator.reports.papers import edition
@@ -140,6 +140,23 @@ def test_the_providers_internals_are_left_out() -> None:
     told = Papers(for_client(next(x for x in slices("acme") if x.subject.id == "i3")), BY).markdown()
     assert "Ann Example" in told
     assert "Ann Example stated that the place left cannot act" in told
+
+
+def test_what_a_tier_costs_to_have_and_who_says_what_an_outage_costs_stay_with_the_provider() -> None:
+    whole = next(x for x in slices("acme") if x.subject.id == "i2")
+    cost = DowntimeCost({"revenue": 180.0}, {"revenue": "as Nora reckons"}, 2000.0, 10.0, "a contract of ours")
+
+    def priced(model: Model) -> Model:
+        erp = model.services["acme/erp"]
+        tiers = tuple(replace(t, monthly_cost=417.25) for t in erp.ladder)
+        return replace(model, services={**model.services, "acme/erp": replace(erp, cost=cost, ladder=tiers)})
+
+    whole = replace(whole, models={n: priced(m) for n, m in whole.models.items()})
+    mine, theirs = Papers(for_client(whole), BY), Papers(whole, BY)
+    assert mine.report.cost == theirs.report.cost
+    for inner in ("417.25", "as Nora reckons", "a contract of ours"):
+        assert inner in theirs.file
+        assert inner not in mine.file
 
 
 def test_every_field_of_every_record_has_its_treatment() -> None:

@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.model import DowntimeCost
+from orchestrator.reports.evidence import evidence
+from orchestrator.reports.papers.blocks import Words
 from orchestrator.reports.papers.edition import for_client
-from orchestrator.reports.papers.excerpt import Slice, cut, period_of
+from orchestrator.reports.papers.excerpt import Slice, cut, period_of, subject_of
 from orchestrator.reports.papers.markdown import plain
 from orchestrator.reports.papers.printing import Papers, verified
+from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
 from scripts.report_files import CATALOGUES, compiled, sentences
 from tests.reports.papers.drills import functional, of
-from tests.reports.papers.told import asked, linked, sliced, stories_of, three_acts
+from tests.reports.papers.told import asked, linked, rich_model, sliced, stories_of, three_acts
 from tests.reports.sample import WALL, Tape, second_act
 
 BY = "bascule 0"
@@ -204,6 +208,18 @@ def test_a_pdf_is_the_same_each_time(language: str) -> None:
     assert made == papers.pdf()
 
 
+def test_a_pdf_writes_out_what_none_of_its_fonts_has() -> None:
+    pytest.importorskip("typst")
+    tape = Tape().begin().after(20.0)
+    second_act(tape)
+    found = sliced(tape.after(60.0), "i2")
+    plain_one, foreign = Papers(found, BY), Papers(found, BY)
+    foreign.blocks.append(Words("\u65e5\u672c \U0001f600 caf\xe9"))
+    plain_one.blocks.append(Words("\\u65e5\\u672c \\U0001f600 caf\xe9"))
+    assert foreign.pdf() == plain_one.pdf()
+    assert foreign.pictures() == plain_one.pictures()
+
+
 def test_a_figure_changed_on_the_page_alone_is_found() -> None:
     page = Papers(sliced(three_acts(), "i3"), BY).html()
     assert verified(page, BY).wrong == ()
@@ -213,6 +229,14 @@ def test_a_figure_changed_on_the_page_alone_is_found() -> None:
     assert wrong.where.startswith("page, line")
     assert "18.3" in wrong.why
     assert "48.3" in wrong.why
+
+
+@pytest.mark.parametrize("wall", [1e300, -1e18])
+def test_a_page_of_a_time_that_no_calendar_has_is_refused(wall: float) -> None:
+    file = Papers(replace(sliced(three_acts(), "i3"), wall=wall), BY).file.replace("<", "\\u003c")
+    page = f'<!DOCTYPE html>\n<html lang="en"><script type="application/json" id="bascule-report">{file}</script>'
+    (wrong,) = verified(page, BY).wrong
+    assert "no page follows from its file" in wrong.why
 
 
 def test_a_changed_figure_in_the_file_within_a_page_is_named() -> None:
@@ -235,6 +259,27 @@ def test_a_period_tells_each_thing_in_it_and_sums_them() -> None:
     assert verified(papers.file, BY).wrong == ()
     assert json.loads(papers.file)["report"]["draft"] is True
     assert "i1: findings" in report.empty
+
+
+def test_a_report_and_the_ledger_say_the_same_cost_penalty_included() -> None:
+    model = rich_model()
+    cost = DowntimeCost({"revenue": 180.0}, {"revenue": "180 EUR/min"}, 2000.0, 10.0, "contract")
+    model = replace(
+        model,
+        services={**model.services, "acme/erp": replace(model.services["acme/erp"], cost=cost)},
+    )
+    tape = three_acts()
+    stories = stories_of(tape, model)
+    row = next(x for x in evidence(stories, model, tape.now, lambda s: s == "acme/erp") if x.move == "acme/geo-site")
+    subject = subject_of([stories.stories["i3"]], stories, tape.now, ReportKind.INCIDENT, "i3")
+    found = Papers(cut(subject, stories, lambda: linked(tape), asked(tape)), BY)
+    price = found.report.cost
+    assert price is not None
+    assert row.outage_cost is not None
+    assert row.proof is not None
+    assert row.proof.incident == "i3"
+    assert (price.amount, price.once) == (pytest.approx(row.outage_cost.amount), 2000.0)
+    assert "penalty that is due once" in found.markdown()
 
 
 def test_a_period_that_is_not_over_is_a_draft() -> None:

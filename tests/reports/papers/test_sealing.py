@@ -24,6 +24,7 @@ from orchestrator.reports.papers.shape import Edition
 from tests.reports.papers.told import SECRET, sliced, stories_of, three_acts
 
 BY = "bascule 0"
+SOME = '{"format": "bascule report", "version": 1, "made_by": "", "report": {}, "seal": "", "proof": {"head": '
 Path = tuple[str | int, ...]
 
 
@@ -184,8 +185,19 @@ def test_nothing_secret_is_in_any_file() -> None:
         ('{"format": "bascule report", "version": 99}', "its version is 99"),
         ('{"format": "bascule report", "version": 1}', "its members are not"),
         ("[" * 100_000, "nested"),
+        ('{"format": "bascule report", "version": ' + "1" * 5000 + "}", "a number that no report has"),
+        (f"{SOME}NaN}}}}", "a number that no report has"),
+        (f"{SOME}-1e999}}}}", "a number that no report has"),
     ],
 )
 def test_what_is_no_report_is_said_to_be_none(text: str, why: str) -> None:
     with pytest.raises(Unreadable, match=why):
         check(text, BY)
+
+
+@pytest.mark.parametrize(("name", "value"), [("seq", None), ("seq", "1"), ("epoch", []), ("at", 10**400), ("at", None)])
+def test_an_entry_that_is_none_is_named(name: str, value: object) -> None:
+    data = json.loads(written(Edition.CLIENT))
+    data["proof"]["entries"][3][name] = value
+    wrong = check(json.dumps(data), BY).wrong
+    assert any("cannot be read" in x.why for x in wrong)
