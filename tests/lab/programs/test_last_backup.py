@@ -1,4 +1,4 @@
-"""A hand-over to the cloud waits for a backup that was begun after the application had stopped: real moto, real Ansible."""
+"""A hand-over to the cloud waits for a backup begun after the application had stopped: real moto, real Ansible."""
 
 from __future__ import annotations
 
@@ -54,7 +54,14 @@ def _wait(api: str, tmp_path: Path, newest: str) -> subprocess.CompletedProcess[
     own = {"ANSIBLE_CONFIG": str(WORKSPACE / "ansible.cfg"), "ANSIBLE_HOME": str(tmp_path / "ansible")}
     own |= {"ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"), "ANSIBLE_REMOTE_TEMP": str(tmp_path / "remote")}
     playbook = WORKSPACE / "playbooks" / "cloud" / "ship_and_stop.yml"
-    words = [Path(sys.executable).parent / "ansible-playbook", "-i", tmp_path / "hosts.ini", "-l", "controller", playbook]
+    words = [
+        Path(sys.executable).parent / "ansible-playbook",
+        "-i",
+        tmp_path / "hosts.ini",
+        "-l",
+        "controller",
+        playbook,
+    ]
     try:
         return subprocess.run(
             words, env=os.environ | keys | own, cwd=WORKSPACE, capture_output=True, text=True, timeout=120, check=False
