@@ -50,7 +50,8 @@ CRON = ("/etc/crontab", "/etc/cron.d/*", "/etc/cron.*ly/*", "/var/spool/cron/*",
 _LOGIN = re.compile(r"sshd(-session|-auth)?: (?!.*\[listener\])|ssh: .*\[mux\]|ssh\0(.*\0)?-W\0|\S*\(?mitogen:")
 _OURS = re.compile(r"\0-m\0orchestrator\.(runner|syntax|probes)\b|bascule\0daemon\b")
 _SECRET = re.compile(
-    r"(?i)([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key)[\w.-]*[=:\0 ]+)[^\0\s]+"
+    r"(?i)(((?<=\0)-)?[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key)[\w.-]*[=:\0 ]+)"
+    r"(?(2)[^\0]+|(?:(?<=\0)[^\0]+|[^\0\s]+))"  # of an option, the whole word
 )
 _ADDRESS = re.compile(r"(\w+://[^\s/:@\0]*):[^\s/@\0]+@")
 _RUNS = re.compile(r"\s*(?:expires|valid_lft|preferred_lft|age|users|used) \d+\w*")
@@ -227,11 +228,10 @@ def network() -> dict[str, list[str]]:
 
 def _said(*words: str) -> list[str]:
     """The lines of a program's answer, without what runs in them; that it is not there is an answer too."""
-    environment = {"PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]), "LC_ALL": "C"}
+    given = {"PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]), "LC_ALL": "C"}
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            list(words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, timeout=30, check=False
-        )
+        done = subprocess.run(words, stdout=pipe, stderr=null, env=given, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return [f"not listed: {words[0]}: {type(error).__name__}"]
     if done.returncode:

@@ -150,6 +150,9 @@ def test_a_long_line_keeps_its_difference() -> None:
         ("app\0postgres://erp:hunter22@db/erp", "app\0postgres://erp:***@db/erp"),
         ("app\0--passive\0--tokens-file=/etc/x", "app\0--passive\0--tokens-file=***"),
         ("tar\0-C\0/srv", "tar\0-C\0/srv"),
+        ("app\0--passphrase\0correct horse battery\0-v", "app\0--passphrase\0***\0-v"),
+        ("app\0--passphrase=correct horse battery\0-v", "app\0--passphrase=***\0-v"),
+        ("sh\0-c\0PGPASSWORD=hunter22 pg_dump erp", "sh\0-c\0PGPASSWORD=*** pg_dump erp"),
     ],
 )
 def test_secrets_on_command_lines_are_not_kept(said: str, shown: str) -> None:
