@@ -53,7 +53,7 @@ class Drilled:
 def _emptied(lab: Lab) -> None:
     """The newest backup becomes a whole dump of the right name, without a row: as by a filter that is wrong."""
     lab.exec("hq-db", ["service", "backup", "stop"], check=True, timeout=60)
-    lab.exec("hq-db", ["sh", "-c", _EMPTIED], check=True, timeout=60)
+    lab.exec("hq-db", ["sh", "-c", EMPTIED], check=True, timeout=60)
 
 
 SCENES = (
@@ -192,7 +192,7 @@ def _say(text: str, style: str = "") -> None:
     sys.stdout.flush()
 
 
-_EMPTIED = """
+EMPTIED = """
 set -e
 cd /tmp
 /opt/postgresql/bin/pg_dump -h /run/postgresql -U postgres -d erp -Fc --schema-only > emptied.dump

@@ -25,6 +25,7 @@ import json
 import os
 import pwd
 import re
+import signal
 import socket
 import stat
 import struct
@@ -49,7 +50,8 @@ CRON = ("/etc/crontab", "/etc/cron.d/*", "/etc/cron.*ly/*", "/var/spool/cron/*",
 _LOGIN = re.compile(r"sshd(-session|-auth)?: (?!.*\[listener\])|ssh: .*\[mux\]|ssh\0(.*\0)?-W\0|\S*\(?mitogen:")
 _OURS = re.compile(r"\0-m\0orchestrator\.(runner|syntax|probes)\b|bascule\0daemon\b")
 _SECRET = re.compile(
-    r"(?i)([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key)[\w.-]*[=:\0 ]+)[^\0\s]+"
+    r"(?i)(((?<=\0)-)?[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key)[\w.-]*[=:\0 ]+)"
+    r"(?(2)[^\0]+|(?:(?<=\0)[^\0]+|[^\0\s]+))"  # of an option, the whole word
 )
 _ADDRESS = re.compile(r"(\w+://[^\s/:@\0]*):[^\s/@\0]+@")
 _RUNS = re.compile(r"\s*(?:expires|valid_lft|preferred_lft|age|users|used) \d+\w*")
@@ -226,12 +228,10 @@ def network() -> dict[str, list[str]]:
 
 def _said(*words: str) -> list[str]:
     """The lines of a program's answer, without what runs in them; that it is not there is an answer too."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    environment = {"PATH": path, "LC_ALL": "C"}
+    given = {"PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]), "LC_ALL": "C"}
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            list(words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, timeout=30, check=False
-        )
+        done = subprocess.run(words, stdout=pipe, stderr=null, env=given, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return [f"not listed: {words[0]}: {type(error).__name__}"]
     if done.returncode:
@@ -363,15 +363,17 @@ def bounded(listed: dict[str, list[str]], size: int) -> dict[str, list[str]]:
 
 def own(command: str) -> list[str]:
     """What the author's command says. Raises RuntimeError where it fails, or says nothing in time."""
-    try:
-        words = ["/bin/sh", "-c", command]  # it is the author's, and meant for a shell
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_S, check=False)
-    except subprocess.TimeoutExpired as late:
-        raise RuntimeError(f"the command of the survey gave no answer in {COMMAND_S} s") from late
-    if done.returncode:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split())[-300:]
-        raise RuntimeError(f"the command of the survey ended with {done.returncode}: {_harmless(said)}")
-    return [line.rstrip() for line in done.stdout.decode("utf-8", "replace").splitlines() if line.strip()]
+    words, null, pipe = ["/bin/sh", "-c", command], subprocess.DEVNULL, subprocess.PIPE  # the author's, for a shell
+    with subprocess.Popen(words, stdin=null, stdout=pipe, stderr=pipe, start_new_session=True) as asked:
+        try:
+            told, why = asked.communicate(timeout=COMMAND_S)
+        except subprocess.TimeoutExpired as late:
+            os.killpg(asked.pid, signal.SIGKILL)  # with all that it began
+            raise RuntimeError(f"the command of the survey gave no answer in {COMMAND_S} s") from late
+    if asked.returncode:
+        said = " ".join(why.decode("utf-8", "replace").split())[-300:]
+        raise RuntimeError(f"the command of the survey ended with {asked.returncode}: {_harmless(said)}")
+    return [line.rstrip() for line in told.decode("utf-8", "replace").splitlines() if line.strip()]
 
 
 def survey(wanted: dict[str, Any]) -> dict[str, list[str]]:
@@ -389,10 +391,9 @@ def main() -> None:
     """What is wanted comes as JSON in base64, so that no shell reads it."""
     wanted = json.loads(base64.b64decode(sys.argv[1])) if len(sys.argv) > 1 else {}
     try:
-        found = survey(wanted)
+        sys.stdout.write(json.dumps(survey(wanted)) + "\n")
     except RuntimeError as why:
         sys.exit(str(why))
-    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
+from orchestrator.demo.drills import EMPTIED
 from tests.lab.story import ERP, Story, told
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -129,24 +130,3 @@ def test_the_second_provider_carries_and_gives_back(story: Story) -> None:
 def test_the_cloud_serves_and_gives_back(story: Story) -> None:
     """Tier 3 at full scale: a last backup is shipped before it starts there."""
     _made(story, "cloud-instance", {"cloud", "hq"})
-
-
-# A dump of the same database without its rows, under the newest name: the way of a backup job whose filter is wrong.
-EMPTIED = """
-set -e
-cd /tmp
-/opt/postgresql/bin/pg_dump -h /run/postgresql -U postgres -d erp -Fc --schema-only > emptied.dump
-/opt/lab/venv/bin/python - <<'PY'
-import asyncio, time
-from orchestrator.lab.programs import aws_rest
-api = aws_rest.Api("http://198.51.100.34:5000")
-async def main():
-    listed = aws_rest.parsed(await api.call("s3", "GET", "/acme-backups?list-type=2&prefix=erp/"))
-    newest = max(key.text for key in aws_rest.elements(listed, "Key"))
-    headers = {"x-amz-meta-snapshot-time": f"{time.time():.3f}", "Content-Type": "application/octet-stream"}
-    body = open("emptied.dump", "rb").read()
-    await api.call("s3", "PUT", f"/acme-backups/{newest}", body=body, headers=headers, timeout_s=5.0)
-asyncio.run(main())
-PY
-rm emptied.dump
-"""

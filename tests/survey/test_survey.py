@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,9 @@ def test_a_long_line_keeps_its_difference() -> None:
         ("app\0postgres://erp:hunter22@db/erp", "app\0postgres://erp:***@db/erp"),
         ("app\0--passive\0--tokens-file=/etc/x", "app\0--passive\0--tokens-file=***"),
         ("tar\0-C\0/srv", "tar\0-C\0/srv"),
+        ("app\0--passphrase\0correct horse battery\0-v", "app\0--passphrase\0***\0-v"),
+        ("app\0--passphrase=correct horse battery\0-v", "app\0--passphrase=***\0-v"),
+        ("sh\0-c\0PGPASSWORD=hunter22 pg_dump erp", "sh\0-c\0PGPASSWORD=*** pg_dump erp"),
     ],
 )
 def test_secrets_on_command_lines_are_not_kept(said: str, shown: str) -> None:
@@ -160,6 +164,22 @@ def test_a_command_that_fails_says_why() -> None:
     done = subprocess.run([sys.executable, PROGRAM, given], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "the command of the survey ended with 3: no access" in done.stderr
+
+
+def test_of_a_command_that_says_nothing_in_time_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had begun ends with it: a survey leaves nothing behind."""
+    monkeypatch.setattr(survey, "COMMAND_S", 0.5)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        os.set_inheritable(theirs.fileno(), True)
+        monkeypatch.setattr(survey.subprocess, "Popen", partial(subprocess.Popen, pass_fds=[theirs.fileno()]))
+        with pytest.raises(RuntimeError, match="gave no answer in"):
+            survey.own("sleep 600; true")
+        theirs.close()
+        ours.settimeout(5)
+        assert ours.recv(1) == b""  # nobody has the other end any more
 
 
 def test_an_address_is_told_as_people_write_it() -> None:
