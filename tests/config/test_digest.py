@@ -15,6 +15,7 @@ from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
 from orchestrator.config.load import sources_of
 from orchestrator.config.playbooks import Reader
+from tests.lab.story import REPOSITORY
 
 PLAYBOOK = """
 - hosts: web
@@ -696,3 +697,15 @@ def test_a_name_made_or_removed_elsewhere_does_not_change_what_is_installed(
     installed.write_bytes(installed.read_bytes().replace(b"1", b"2"))
     os.utime(installed, ns=(kept.st_atime_ns, kept.st_mtime_ns))
     assert digest(place) != before
+
+
+def test_what_the_shipped_plan_is_made_of_is_none_of_the_controllers_code_and_no_page() -> None:
+    """A remark that named a program would cover all that it imports: each edit anywhere would end an approval."""
+    faults = Faults()
+    reader = Reader(REPOSITORY, faults)
+    for name in reader.names():
+        reader.check(name, Position(name))
+        manifest = reader.manifest(name, sources_of(REPOSITORY)["lab"])
+        tops = {Path(part).parts[0] for part in manifest.parts if not part.startswith(surroundings.NO_FILE)}
+        assert tops <= {"playbooks", "inventories", "checks", "ansible.cfg", "bascule.yml"}, name
+    assert not faults.found
