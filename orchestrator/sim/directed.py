@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 
 from orchestrator.core.events import WordKind
+from orchestrator.core.model import DrillKind, Json
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.names import Names
 
@@ -44,6 +45,38 @@ def _disaster(random: Random, names: Names, at: float) -> Fault:
     what = {FaultKind.POWER: names.places, FaultKind.CUT: names.domains}.get(kind, names.services)
     lasts = random.choice((None, 60.0, 200.0)) if kind is not FaultKind.CUT else random.choice((60.0, 200.0))
     return Fault(at, kind, random.choice(what), lasts)
+
+
+def drilled(random: Random, names: Names) -> tuple[Fault, ...]:
+    """A drill, and the one thing that should keep it away, stop it, or be told of it."""
+    at = random.uniform(15.0, 40.0)
+    service, move = random.choice(names.tiers)
+    kind = random.choice((DrillKind.FULL_SCALE, DrillKind.FUNCTIONAL))
+    options: dict[str, Json] = {"kind": kind.value, "move": move}
+    options |= {"stays_s": random.choice((1.0, 10.0, 60.0))} if kind is DrillKind.FULL_SCALE else {}
+    faults = [Fault(at, FaultKind.WORD, service, None, 1.0, WordKind.DRILL.value, options)]
+    before, after = at - random.uniform(5.0, 14.0), at + random.uniform(0.5, 30.0)
+    subject = random.choice((service, service.partition("/")[0]))
+    match random.choice(("unseen", "trouble", "stopped", "harm", "its playbook", "its playbook", "cancelled", "dies")):
+        case "unseen":  # a check that cannot be asked says neither good nor bad
+            check = random.choice([c for s, c in names.health if s == service])
+            faults.append(Fault(before, FaultKind.MUTE, check, 90.0))
+        case "trouble":
+            down = Fault(before, FaultKind.CRASH, random.choice(names.services), random.choice((None, 20.0)))
+            faults.append(random.choice((down, _word(WordKind.SUSPECT, at - 1.0, subject))))
+        case "stopped":
+            said = random.choice((WordKind.HOLD, WordKind.MAINTENANCE, WordKind.SUSPECT))
+            lasts = {"for_s": random.choice((30.0, 600.0))} if said is WordKind.MAINTENANCE else {}
+            faults.append(_word(said, random.choice((at - 1.0, after)), subject, **lasts))
+        case "harm":
+            faults.append(_disaster(random, names, after))
+        case "its playbook":
+            faults.append(Fault(at - 1.0, random.choice(_PLAYBOOKS), move, random.choice((30.0, 300.0))))
+        case "cancelled":
+            faults.append(_word(WordKind.DRILL_CANCEL, after))
+        case "dies":
+            faults.append(Fault(after, random.choice(_DEATHS), "", random.choice((2.0, 40.0, 90.0))))
+    return tuple(sorted(faults, key=lambda f: f.at))
 
 
 def _word(kind: WordKind, at: float, subject: str = "", **options: float | bool) -> Fault:

@@ -32,7 +32,7 @@ from orchestrator.core.state.decided import covers
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import Attempts, RunSeen, books_of, fence_of
 from orchestrator.sim.bounds import at_most_s
-from orchestrator.sim.step_kinds import CHANGES, EFFECTS, TOWARDS, rests_on
+from orchestrator.sim.step_kinds import CHANGES, EFFECTS, PLAYED, TOWARDS, rests_on
 from orchestrator.sim.targets import Attempt, Targets
 from orchestrator.sim.violation import BESIDE, Report
 
@@ -287,7 +287,8 @@ class Grounds:
             if any(a.key == key for a in self._targets.accepted):
                 self._report(6, rule, f"{key} is said never to have begun, and its target let it in")
         elif x.reason is Reason.UNDETERMINED:
-            if not (fence.safe_to_repeat if fence else move.safe_to_repeat):
+            again = PLAYED[step.kind].again
+            if not ((fence or move).safe_to_repeat if again is None else again):
                 self._report(6, rule, f"{x.run}/{x.step} may not be repeated, and what it did is not known")
         elif x.reason is Reason.NOT_NEEDED:
             asked = fence.proven_when if fence else move.done_when

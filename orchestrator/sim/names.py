@@ -27,6 +27,7 @@ class Names:
     homes: tuple[tuple[str, str], ...] = ()  # services that have one, and it
     ready: tuple[str, ...] = ()  # checks that moves' preconditions ask
     tiers: tuple[tuple[str, str], ...] = ()  # services, and each move of their ladders
+    health: tuple[tuple[str, str], ...] = ()  # services, and each check by which they are judged
 
 
 def names_of(model: Model, nature: Nature) -> Names:
@@ -44,6 +45,7 @@ def names_of(model: Model, nature: Nature) -> Names:
         tuple(sorted((s.id, s.home) for s in model.services.values() if s.home)),
         tuple(sorted({c for m in model.moves.values() if m.viable_when for c in m.viable_when.checks()})),
         tuple(sorted((s.id, t.move) for s in model.services.values() for t in s.ladder)),
+        tuple(sorted((s.id, c) for s in model.services.values() for c in set(s.healthy_when.checks()))),
     )
 
 

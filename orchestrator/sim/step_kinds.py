@@ -16,7 +16,8 @@ class Played:
     """`towards`: it works at the destination. `first`: it may be the first effect of a run. `destroys`: something may
     stop for good. `key`: what a move calls its playbook; empty: a place's, a hand-over's, or a rehearsal's. `apart`: it
     acts upon a rehearsal's hosts alone. `leaves`: something of it is there until it is cleaned up. `always`: it is
-    made whatever became of those before.
+    made whatever became of those before. `again`: whether it may be repeated though nobody knows what it did; None: as
+    its move says, or its fence.
     """
 
     key: str = ""
@@ -26,6 +27,7 @@ class Played:
     apart: bool = False
     leaves: bool = False
     always: bool = False
+    again: bool | None = None
 
 
 PLAYED: Mapping[StepKind, Played] = {
@@ -34,11 +36,11 @@ PLAYED: Mapping[StepKind, Played] = {
     StepKind.FENCE: Played(destroys=True),
     StepKind.EXECUTE: Played("playbook", towards=True, destroys=True),
     StepKind.FINISH: Played("finish", first=False),
-    StepKind.SURVEY: Played(first=False, apart=True),
-    StepKind.SET_UP: Played(first=False, apart=True, leaves=True),
-    StepKind.REHEARSE: Played(first=False, apart=True, leaves=True),
-    StepKind.CLEAN_UP: Played(first=False, apart=True, always=True),
-    StepKind.RESURVEY: Played(first=False, apart=True, always=True),
+    StepKind.SURVEY: Played(first=False, apart=True, again=True),
+    StepKind.SET_UP: Played(first=False, apart=True, leaves=True, again=False),
+    StepKind.REHEARSE: Played(first=False, apart=True, leaves=True, again=False),
+    StepKind.CLEAN_UP: Played(first=False, apart=True, always=True, again=True),
+    StepKind.RESURVEY: Played(first=False, apart=True, always=True, again=True),
 }
 TOWARDS = tuple(kind for kind, row in PLAYED.items() if row.towards)
 CHANGES = tuple(kind for kind, row in PLAYED.items() if row.first)

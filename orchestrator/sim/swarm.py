@@ -7,7 +7,8 @@ kinds out (swarm testing, Groce et al. 2012).
     seeds            scripts
     -------------    -----------------------------------------------------------------------------
     one in four      one disaster alone, of the kinds that the plan is for; nothing else goes wrong
-    one in four      a purpose: faults that follow each other so that one guard alone is left (`directed.py`)
+    one in four      a purpose: faults that follow each other so that one guard alone is left (`directed.py`), a quarter
+                     of them guards over a drill
     the others       a mixture: some kinds of faults, 1 to 10 of them, often close to each other; into half of them,
                      one to three drills, most of them shortly before a fault
 """
@@ -20,7 +21,7 @@ from random import Random
 
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import DrillKind, Json
-from orchestrator.sim.directed import directed
+from orchestrator.sim.directed import directed, drilled
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.names import Names
 
@@ -37,7 +38,9 @@ def script(names: Names, seed: int, length_s: float) -> tuple[Fault, ...]:
     if seed % 4 == 0:
         return _alone(random, names)
     if seed % 4 == 1:
-        return tuple(f for f in directed(random, names) if f.at < length_s * 0.95)
+        of_a_drill = names.tiers and Random(f"drilled/{seed}").random() < 0.25  # noqa: S311 -- a seed must replay
+        made = drilled(random, names) if of_a_drill else directed(random, names)
+        return tuple(f for f in made if f.at < length_s * 0.95)
     kinds = [k for k in _MAKE if random.random() < 0.35 and _possible(k, names)] or [FaultKind.CUT]
     found: list[Fault] = []
     at = random.uniform(0.0, length_s * 0.3)

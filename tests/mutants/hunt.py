@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 
 from orchestrator.core import invariants
@@ -72,16 +73,10 @@ def worlds() -> list[str]:
 def seeds_for(campaign: Campaign, mutant: Mutant, most: int) -> Iterator[int]:
     """So many seeds whose scripts give the mutant a chance: those with a purpose, which leave one guard alone.
 
-    Where none of those does, mixtures.
+    Where too few of those do, mixtures.
     """
-    found = 0
-    for purpose in (1, 2, 3):
-        for seed in range(purpose, purpose + 4 * SEARCHED, 4):
-            if found < most and mutant.could_matter(campaign.script(seed)):
-                found += 1
-                yield seed
-        if found:
-            return
+    seeds = (seed for purpose in (1, 2, 3) for seed in range(purpose, purpose + 4 * SEARCHED, 4))
+    yield from islice((seed for seed in seeds if mutant.could_matter(campaign.script(seed))), most)
 
 
 class By(Enum):
