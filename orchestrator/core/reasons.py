@@ -396,7 +396,7 @@ class Reason(StrEnum):
     STALE_EPOCH = (
         "stale epoch",
         Part.GUARD,
-        "a later controller has acted on the target",
+        "another controller has acted on the target",
         Against.NOBODY,
         "another controller has acted since; this one must not",
         "a paused process wakes up and acts (keepalived#2066, #2238)",

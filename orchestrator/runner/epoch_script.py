@@ -9,10 +9,14 @@ a home directory) let the playbook run, and are reported.
     --------------------------    ---------   --------------------------------------------------------------
     bascule-epoch-begun           -           a shell runs this; whatever has no such line is no shell
     bascule-stale-epoch E O       79          E is ours, O the larger one that is kept here
+    bascule-other-holder E        79          E is ours, and was kept here for another controller
     bascule-blocked WHY           79          somebody else's thing is in the way
     bascule-epoch-kept E          0           E is the number that is kept here now
     bascule-unguarded WHY         0           a remark; without `kept` the epoch is not kept here
     begun, and no end             any         it was broken off
+
+An equal epoch is let through for the controller that brought it first, which comes again with every step: it says by
+its mark which one it is. Beside it, only a controller on a copy of the journal can have the same epoch.
 
 A login may gain or lose sudo from one call to the next, and then keeps its number elsewhere. So if it has sudo, the
 number in its home counts, too. If it has none, a directory of root's into which it cannot look is a remark.
@@ -26,35 +30,44 @@ from __future__ import annotations
 
 BEGUN = "bascule-epoch-begun"
 STALE = "bascule-stale-epoch"
+OTHER = "bascule-other-holder"
 BLOCKED = "bascule-blocked"
 KEPT = "bascule-epoch-kept"
 UNGUARDED = "bascule-unguarded"
 REFUSES = 79
 
-# Arguments: directory, file name, epoch. Without root the number is kept in the home directory (a guard for this login
-# only). `ls -ldn` tells kind, mode and owner on every system. No waiting in `flock` itself: busybox has none.
+# Arguments: directory, file name, epoch, the controller's mark (or nothing). Without root the number is kept in the
+# home directory (a guard for this login only). `ls -ldn` tells kind, mode and owner on every system. No waiting in
+# `flock` itself: busybox has none.
 SCRIPT = r"""
-d=$1 f=$2 e=$3
+d=$1 f=$2 e=$3 c=$4
 echo BEGUN
 no() { echo "BLOCKED $*"; exit 79; }
 free() { echo "UNGUARDED $*"; exit 0; }
 for p in id ls mkdir chmod mv rm; do command -v $p >/dev/null 2>&1 || free "there is no program $p"; done
 set -f; umask 077; IFS=' '; LC_ALL=C; export LC_ALL
 case $e in ''|*[!0-9]*) no "the epoch $e is no number";; esac
-k=
+case $c in *[!0-9a-f]*) no "the controller's mark $c is none";; esac
+number() { # k, h: what a file keeps, and for whom; bad: there is one that cannot be read
+  k=0 h= bad=
+  { IFS= read -r k || bad=y; IFS= read -r h || h=; } 2>/dev/null <"$1" || bad=y
+  case $k in ''|*[!0-9]*|???????????????????*) k=0 bad=y;; esac
+  case $h in *[!0-9a-f]*) h=;; esac
+}
+refuse() {
+  if [ "$e" -lt "$k" ]; then echo "STALE $e $k"; exit 79; fi
+  if [ "$e" -eq "$k" ] && [ -n "$h" ] && [ -n "$c" ] && [ "$h" != "$c" ]; then echo "OTHER $e"; exit 79; fi
+}
 of() { m= o=; set -- $(ls -ldn "$1" 2>/dev/null); m=$1 o=$3; }
 u=$(id -u) || no "id does not say who this is"
 of "$d/."
 if [ "$u" != 0 ] && [ "$o" != "$u" ]; then
-  if [ -z "$4" ] && command -v sudo >/dev/null 2>&1; then
+  if [ -z "$5" ] && command -v sudo >/dev/null 2>&1; then
     of "$HOME/.bascule/$f" # what this login has kept without sudo counts, whoever it is from now on
     case $m in
-      -*)
-        [ "$o" != "$u" ] || IFS= read -r k 2>/dev/null <"$HOME/.bascule/$f" || k=
-        case $k in ''|*[!0-9]*|???????????????????*) k=0;; esac
-        [ "$e" -ge "$k" ] || { echo "STALE $e $k"; exit 79; };;
+      -*) [ "$o" != "$u" ] || { number "$HOME/.bascule/$f"; refuse; };;
     esac
-    sudo -n sh -c "$0" "$0" "$d" "$f" "$e" s
+    sudo -n sh -c "$0" "$0" "$d" "$f" "$e" "$c" s
     r=$?; case $r in 1|126|127|134|139) ;; *) exit $r;; esac # it may not, or cannot run
   fi
   mkdir -p "$d" 2>/dev/null; of "$d/."
@@ -87,16 +100,12 @@ ours() { # whether there is such a file; one that is no file, or somebody else's
   case $m in '') return 1;; -*) ;; *) no "$d/$1 is no file: remove it";; esac
   [ "$o" = "$u" ] || no "$d/$1 belongs to user $o: remove it"
 }
-read_it() { # k: the number that is kept; bad: there is one that cannot be
-  k=0 bad=
-  ours "$f" || return 0
-  IFS= read -r k 2>/dev/null <"$f" || bad=y
-  case $k in ''|*[!0-9]*|???????????????????*) k=0 bad=y;; esac
-}
+read_it() { if ours "$f"; then number "$f"; else k=0 h= bad=; fi; }
+kept() { [ "$k" -eq "$e" ] && [ -z "$bad" ] && { [ "$h" = "$c" ] || [ -z "$c" ]; }; }
 judge() {
   read_it
-  if [ "$e" -lt "$k" ]; then echo "STALE $e $k"; exit 79; fi
-  if [ "$e" -eq "$k" ] && [ -z "$bad" ]; then echo "KEPT $e"; exit 0; fi
+  refuse
+  if kept; then echo "KEPT $e"; exit 0; fi
 }
 judge # without the lock: a number only grows, so what refuses now refuses for good
 ours "$f.lock"
@@ -112,15 +121,17 @@ done
 judge
 [ -z "$bad" ] || echo "UNGUARDED $d/$f held no whole number"
 rm -f "$f.new" 2>/dev/null
-{ echo "$e" >"$f.new" && { sync "$f.new" 2>/dev/null || :; } && mv -f "$f.new" "$f"; } 2>/dev/null
-bad=; read_it
-if [ "$k" = "$e" ] && [ -z "$bad" ]; then echo "KEPT $e"; exit 0; fi
+{ { echo "$e"; [ -z "$c" ] || echo "$c"; } >"$f.new" && { sync "$f.new" 2>/dev/null || :; } &&
+  mv -f "$f.new" "$f"; } 2>/dev/null
+read_it
+if kept; then echo "KEPT $e"; exit 0; fi
 rm -f "$f.new" 2>/dev/null
 free "$d/$f cannot be written"
 """
 for _word, _value in (
     ("BEGUN", BEGUN),
     ("STALE", STALE),
+    ("OTHER", OTHER),
     ("BLOCKED", BLOCKED),
     ("KEPT", KEPT),
     ("UNGUARDED", UNGUARDED),

@@ -13,8 +13,8 @@ Whatever was done without the guard is named in the step's end. What it cannot d
 * It does not see hosts that a playbook only names later (`delegate_to`, a group that `add_host` fills), nor where
   variables of the playbook have a host lead elsewhere than the inventory says (that is recorded, see
   `warm/zygote/guarded_places.py`).
-* It lets an equal epoch through, because the same controller comes again with every step. It cannot tell which of two
-  copies of a journal is the original.
+* It cannot tell which of two copies of a journal is the original. It lets an equal epoch through for the controller
+  that brought it first, and refuses the other one.
 
 Rejected: `ansible-playbook --list-hosts` to learn the hosts (it takes a second, and does not see extra variables).
 Instead the guard has the author's own `hosts:` patterns, with what a play says of its connection.
@@ -68,6 +68,7 @@ def write_guard(
     *,
     workspace_id: str,
     epoch: int,
+    mark: str = "",
     local: Path,
     ssh: str = "ssh",
     ssh_timeout: int = 10,
@@ -75,6 +76,7 @@ def write_guard(
 ) -> Path | None:
     """Write the guard for `playbook` into `directory`; None if the playbook names no hosts.
 
+    `mark`: the controller's own, hexadecimal, while it has this epoch: one on a copied journal has another.
     `local` keeps the number for connections that stay on this machine. `ssh`: the program that Ansible is told to use,
     `ssh_timeout`: the seconds that it waits for a connection. `tags`: what Ansible's settings have it run, and skip.
     """
@@ -90,7 +92,7 @@ def write_guard(
         if (playbook.parent / name).exists():
             (directory / name).symlink_to((playbook.parent / name).resolve())
     (directory / ASKED).mkdir(mode=0o700)
-    named = f"epoch-{workspace_id} {epoch}"
+    named = f"epoch-{workspace_id} {epoch} {mark}".rstrip()
     script = shlex.quote(SCRIPT)
     enter = first_reach.prepare(directory / AGAIN, f"sh -c {script} {script} {ON_TARGETS} {named}", epoch)
     variables = {
@@ -108,7 +110,8 @@ def write_guard(
     ways = list(dict.fromkeys(aim.how for aim in found))
     asked = f"bascule_guard_{secrets.token_hex(4)}"  # no inventory can say that a host was asked already
     plays = [
-        {**_play(aim, f"{asked}_{ways.index(aim.how)}", named, variables), "tags": tags_of(*tags)} for aim in found
+        {**_play(aim, f"{asked}_{ways.index(aim.how)}", named, epoch, variables), "tags": tags_of(*tags)}
+        for aim in found
     ]
     path = directory / "guard.yml"
     path.write_text(json.dumps(plays, indent=1))  # JSON is YAML, and cannot be misquoted
@@ -124,15 +127,17 @@ def tags_of(run: Collection[str], skip: Collection[str]) -> list[str]:
     return [] if plain else wanted or [_OWN_TAG]
 
 
-def keep_here(local: Path, *, workspace_id: str, epoch: int) -> Answer:
+def keep_here(local: Path, *, workspace_id: str, epoch: int, mark: str = "") -> Answer:
     """Ask the controller itself, whatever the playbook names: many a task is delegated to it."""
     name = f"epoch-{workspace_id}"
     try:
-        if (local / name).read_text() == f"{epoch}\n":  # as at every step but the first of a controller
+        if (
+            local / name
+        ).read_text().split() == f"{epoch} {mark}".split():  # as at every step but the first of a controller
             return Answer(Verdict.KEPT)
     except (OSError, ValueError):
         pass
-    words = ["sh", "-c", SCRIPT, SCRIPT, str(local), name, str(epoch)]
+    words = ["sh", "-c", SCRIPT, SCRIPT, str(local), name, str(epoch), mark]
     given = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
     done: subprocess.CompletedProcess[str] = subprocess.run(words, check=False, **given)  # type: ignore[call-overload]
     return answer_of(done.returncode, done.stdout, done.stderr, epoch=epoch)
@@ -155,7 +160,7 @@ _REFUSED = (
 )
 
 
-def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[str, Any]:
+def _play(aim: Aim, asked: str, named: str, epoch: int, variables: dict[str, Any]) -> dict[str, Any]:
     """`asked`: the variable that says that a host was asked already, in the same way."""
     connection = f"ansible_connection | default({dict(aim.how).get('connection', 'ssh')!r})"
     tasks: list[dict[str, Any]] = [
@@ -167,7 +172,7 @@ def _play(aim: Aim, asked: str, named: str, variables: dict[str, Any]) -> dict[s
             ),
             "register": asked,
             "changed_when": False,
-            "failed_when": _REFUSED.format(asked=asked, epoch=named.rpartition(" ")[2]),
+            "failed_when": _REFUSED.format(asked=asked, epoch=epoch),
             "ignore_unreachable": True,
             "when": f"{asked} is not defined and {connection} in bascule_guard_shells",
         },

@@ -1,9 +1,9 @@
 """What a host answered to the epoch guard.
 
 The one rule it keeps: an answer speaks for the host that gave it, and says no more than it holds in the guard's own
-form. *Stale* is exit code 79 and two whole numbers, *kept* a line of its own. If a shell began the guard and did not
-end it, somebody may have stopped it: refused. If no shell began it (a router, a console), nothing could be kept: not
-guarded, and the author's task runs.
+form. *Stale* is exit code 79 with two whole numbers, or with one that another controller has, too; *kept* a line of
+its own. If a shell began the guard and did not end it, somebody may have stopped it: refused. If no shell began it (a
+router, a console), nothing could be kept: not guarded, and the author's task runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from orchestrator.runner import epoch_script
 
 SAID_MAX = 120  # characters of what a host said
 _STALE = re.compile(rf"{epoch_script.STALE} (\d{{1,18}}) (\d{{1,18}})")
+_OTHER = re.compile(rf"{epoch_script.OTHER} (\d{{1,18}})")
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -54,6 +55,11 @@ def answer_of(return_code: object, printed: object, said: object = "", *, epoch:
                 if theirs > ours and epoch in (None, ours):
                     why = f"it has accepted epoch {theirs}; this action has epoch {ours}: a later controller acts"
                     return Answer(Verdict.STALE, why)
+            elif (found := _OTHER.fullmatch(line)) is not None and epoch in (None, int(found[1])):
+                why = (
+                    f"it has accepted epoch {found[1]} from another controller: one on a copy of this journal acts, too"
+                )
+                return Answer(Verdict.STALE, why)
         blocked = _after(lines, epoch_script.BLOCKED)
         return Answer(Verdict.REFUSED, blocked[0] if blocked else "its epoch guard refuses and does not say why")
     if return_code in (0, "0"):
@@ -78,7 +84,7 @@ def _after(lines: list[str], word: str) -> list[str]:
 
 
 def _first(lines: list[str]) -> str:
-    words = (epoch_script.BEGUN, epoch_script.STALE, epoch_script.KEPT)
+    words = (epoch_script.BEGUN, epoch_script.STALE, epoch_script.OTHER, epoch_script.KEPT)
     return next((text for line in lines if (text := _clean(line)) and not text.startswith(words)), "")
 
 

@@ -59,6 +59,7 @@ class PlaybookRunner:
         self.private.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.private.mkdir(mode=0o700, exist_ok=True)
         self.machine = machine_of(self.private)
+        self._mark = secrets.token_hex(8)  # of the one controller that it serves: no other has this epoch
         self._emit = emit
         self._differs = differs
         self._following: dict[StepKey, asyncio.Task[None]] = {}
@@ -220,6 +221,7 @@ class PlaybookRunner:
             timeout_s=command.timeout_s,
             epoch=command.epoch,
             workspace_id=safe_name(command.workspace),
+            controller=self._mark,
             kept_for=kept_for(str(self.workspace), command.client),
             simulated=command.simulated,
             stats=command.stats,

@@ -116,7 +116,9 @@ class Worker:
         local = Path(self.job.private) / "epochs"
         here = None
         if self.job.epoch is not None:
-            here = guard.keep_here(local, workspace_id=self.job.workspace_id, epoch=self.job.epoch)
+            here = guard.keep_here(
+                local, workspace_id=self.job.workspace_id, epoch=self.job.epoch, mark=self.job.controller
+            )
             self.reading.heard_later(sentences.HERE, here)
         guard_path = self._write_guard(work / "guard", local, settings_of, given)
         os.environ.pop(guard.ASKED, None)
@@ -188,6 +190,7 @@ class Worker:
             Path(self.job.playbook),
             workspace_id=self.job.workspace_id,
             epoch=self.job.epoch,
+            mark=self.job.controller,
             local=local,
             ssh=settings_of.ssh_program(given),
             ssh_timeout=settings_of.ssh_timeout(given),

@@ -31,6 +31,7 @@ class Job:
     timeout_s: float | None = None
     epoch: int | None = None  # None: no guard
     workspace_id: str = ""
+    controller: str = ""  # its mark, for as long as it has this epoch
     kept_for: str = ""  # whose connections and facts it finds
     why_cold: str = ""  # why there is no zygote, where one is wanted
     simulated: bool = False  # in check mode

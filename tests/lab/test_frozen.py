@@ -118,7 +118,7 @@ def test_frozen_between_intent_and_worker_it_acts_late(ground: Ground) -> None:
         assert _refusals(lines, sleeper.epoch) == {"geo-db"}
         assert crash.played_twice(lines) == []
         assert crash.promotions(story, "geo-db") == 1
-        kept = story.at("geo-db", "sh", "-c", "cd /var/lib/bascule && grep -H . epoch-*").stdout.split()
+        kept = story.at("geo-db", "sh", "-c", "cd /var/lib/bascule && grep -H -m1 . epoch-*").stdout.split()
         own = [
             line for line in kept if not Path("/var/lib/bascule", line.partition(":")[0]).exists()
         ]  # not the machine's

@@ -22,9 +22,9 @@ NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="another login is needed")
 
 
-def ask(directory: Path, epoch: int) -> subprocess.CompletedProcess[str]:
+def ask(directory: Path, epoch: int, mark: str = "") -> subprocess.CompletedProcess[str]:
     """What the guard's script says on a target."""
-    words = ["sh", "-c", guard.SCRIPT, guard.SCRIPT, str(directory), "epoch-test", str(epoch)]
+    words = ["sh", "-c", guard.SCRIPT, guard.SCRIPT, str(directory), "epoch-test", str(epoch), mark]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
@@ -39,6 +39,38 @@ class TestScript:
         refused = ask(tmp_path, 9)
         assert (refused.returncode, refused.stdout.splitlines()[-1]) == (79, f"{guard.STALE} 9 10")
         assert (tmp_path / "epoch-test").read_text() == "10\n"
+
+    def test_the_same_epoch_is_that_of_whoever_brought_it_first(self, tmp_path: Path) -> None:
+        """A controller on a copied journal has the same one, and no other has."""
+        assert ask(tmp_path, 3, "aa").returncode == 0
+        assert (tmp_path / "epoch-test").read_text() == "3\naa\n"
+        assert ask(tmp_path, 3, "aa").returncode == 0
+        refused = ask(tmp_path, 3, "bb")
+        assert (refused.returncode, refused.stdout.splitlines()[-1]) == (79, f"{epoch_script.OTHER} 3")
+        assert answer_of(79, refused.stdout, epoch=3).verdict is Verdict.STALE
+        assert ask(tmp_path, 4, "bb").returncode == 0
+        assert ask(tmp_path, 3, "aa").stdout.splitlines()[-1] == f"{guard.STALE} 3 4"
+        assert (tmp_path / "epoch-test").read_text() == "4\nbb\n"
+
+    @pytest.mark.parametrize("content", ["7\n", "7\n?\n", "7\nab"])
+    def test_what_was_kept_without_a_mark_takes_the_first(self, tmp_path: Path, content: str) -> None:
+        """As versions without one kept it."""
+        (tmp_path / "epoch-test").write_text(content)
+        assert ask(tmp_path, 7, "cd").returncode == 0
+        assert (tmp_path / "epoch-test").read_text() == "7\ncd\n"
+        assert ask(tmp_path, 7, "ef").returncode == 79
+        assert ask(tmp_path, 7).returncode == 0  # a version without one
+
+    def test_of_two_with_one_epoch_at_once_one_is_accepted(self, tmp_path: Path) -> None:
+        """Compare and store are one act."""
+        with ThreadPoolExecutor(8) as pool:
+            codes = list(pool.map(lambda n: ask(tmp_path, 5, f"{n:x}").returncode, range(16)))
+        assert sorted(codes) == [0, *[79] * 15]
+
+    def test_a_mark_that_is_none_is_refused(self, tmp_path: Path) -> None:
+        """It would be stored as another's words."""
+        assert ask(tmp_path, 5, "$(id)").returncode == 79
+        assert not (tmp_path / "epoch-test").exists()
 
     def test_many_at_once_leave_the_largest(self, tmp_path: Path) -> None:
         """Compare and store are one act."""
@@ -143,6 +175,9 @@ class TestAnswers:
             (79, "bascule-stale-epoch 5 4", Verdict.REFUSED),
             (79, "bascule-stale-epoch 3 6", Verdict.REFUSED),  # not our number
             (79, f"bascule-stale-epoch 5 {'9' * 400}", Verdict.REFUSED),
+            (79, "bascule-other-holder 5", Verdict.STALE),
+            (79, "bascule-other-holder 6", Verdict.REFUSED),  # not our number
+            (0, "bascule-other-holder 5", Verdict.NOT_KEPT),
             (79, "bascule-blocked /x is held", Verdict.REFUSED),
             (79, None, Verdict.REFUSED),
             (0, "bascule-epoch-begun\nbascule-epoch-kept 5\n", Verdict.KEPT),
@@ -231,6 +266,20 @@ class TestInPlaybooks:
         assert "epoch 7" in ended.detail
         assert marker.read_text() == "x\n"
         assert (await stage.run(playbook, "again", epoch=7)).outcome is AttemptEnd.OK
+
+    async def test_a_controller_on_a_copied_journal_is_refused(self, stage: Stage, tmp_path: Path) -> None:
+        """Its epoch is the same, and it is another; the one that came first goes on."""
+        playbook = stage.write("move.yml", "    - ansible.builtin.command: 'true'\n")
+        assert (await stage.run(playbook, "one", epoch=7)).outcome is AttemptEnd.OK
+        assert (await stage.run(playbook, "two", epoch=7)).outcome is AttemptEnd.OK
+        first = stage.runner
+        stage.open()
+        ended = await stage.run(playbook, "three", epoch=7)
+        assert ended.outcome is AttemptEnd.STALE_EPOCH
+        assert "has accepted epoch 7 from another controller: one on a copy of this journal acts, too" in ended.detail
+        await stage.runner.close()
+        stage.runner = first
+        assert (await stage.run(playbook, "four", epoch=7)).outcome is AttemptEnd.OK
 
     async def test_another_workspace_counts_for_itself(self, stage: Stage) -> None:
         """Epochs of two workspaces are not compared."""
