@@ -232,8 +232,11 @@ class Transaction:
                 return Verdict.UNKNOWN
         return Verdict.UP if row.last_answer is Answer.GOOD else Verdict.DOWN
 
-    def health(self, service: Service) -> Verdict:
-        """The service's diagnosis; a down from before its last recovery, or planned move, counts when it is renewed."""
+    def health(self, service: Service, by: Condition | None = None) -> Verdict:
+        """The service's diagnosis; a down from before its last recovery, or planned move, counts when it is renewed.
+
+        `by`: only what this says of it.
+        """
         state = self.state(service)
         well_at = [at for at in (state.recovered_at, state.moved_at) if at is not None]
         recovered_at = max(well_at) if well_at else None
@@ -244,7 +247,7 @@ class Transaction:
                 return self._renewed(self.model.checks[check], recovered_at, service.settle_s)
             return verdict
 
-        return evaluate(service.healthy_when, ask)
+        return evaluate(by or service.healthy_when, ask)
 
     def _renewed(self, check: Check, recovered_at: float, settle_s: float) -> Verdict:
         row = self.rows()[check.id]

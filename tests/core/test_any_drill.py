@@ -114,7 +114,7 @@ def nothing_is_left(world: World) -> None:
         assert drilled.service in asked or held, f"{drilled.drill} goes on\n" + "\n".join(story(world))
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(script)
 def test_whatever_happens_in_the_middle_of_a_drill(
     steps: tuple[tuple[str, object, object], list[tuple[str, object, object]]],

@@ -128,7 +128,7 @@ def nothing_is_forgotten(world: World) -> None:
         assert run.human is not None or run.started.service in told, "\n".join(story(world))
 
 
-@settings(deadline=None, max_examples=45, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(script)
 def test_any_script_keeps_the_promises(steps: list[tuple[str, object, object]]) -> None:
     world = isolating()

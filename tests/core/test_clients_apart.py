@@ -132,7 +132,7 @@ def is_down(world: TwoClients, *names: str) -> None:
     world.run(30)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([("acme",), ("acme", "bistro")]), st.booleans(), script)
 def test_nothing_that_is_said_to_one_names_the_other(
     down: tuple[str, ...], suspected: bool, steps: list[tuple[str, object, object]]

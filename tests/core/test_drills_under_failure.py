@@ -391,7 +391,7 @@ def test_a_rehearsal_that_is_with_a_person_can_be_ended_by_them() -> None:
     rehearse(world)
     world.run(5)
     world.deaf = True
-    world.run(20000)
+    world.run(4000)
     run = world.decided().runs["r1"]
     assert run.human is not None
     world.deaf = False

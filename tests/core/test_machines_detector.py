@@ -281,4 +281,4 @@ class OneCheck(RuleBasedStateMachine):
 
 
 TestOneCheck = OneCheck.TestCase
-TestOneCheck.settings = settings(deadline=None, max_examples=150, stateful_step_count=25)
+TestOneCheck.settings = settings(deadline=None, max_examples=80, stateful_step_count=25)

@@ -205,4 +205,4 @@ class Runs(RuleBasedStateMachine):
 
 
 TestRuns = Runs.TestCase
-TestRuns.settings = settings(deadline=None, max_examples=80, stateful_step_count=40)
+TestRuns.settings = settings(deadline=None, max_examples=50, stateful_step_count=40)

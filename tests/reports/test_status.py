@@ -239,7 +239,7 @@ def test_where_too_few_vantages_see_it_down_status_advises_what_the_notice_does(
     """A person may move it; a move would be refused where nothing can be seen."""
     world = shop(*VANTAGES)
     world.silent("shop-noc")
-    world.run(3650)
+    world.run(200)
     assert [t.say for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED] == ["bascule failover acme/shop"]
     now = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=True))
     assert [s.say for s in now.services if s.id == "acme/shop"] == ["bascule failover acme/shop --dry-run"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
@@ -85,7 +85,7 @@ def vantages_of(tx: Transaction, service: Service) -> list[str]:
 def _health_from(tx: Transaction, service: Service, vantage: str) -> Verdict:
     """What one vantage says of the service: down as soon as something of it is."""
     own = tuple(c for c in service.healthy_when.checks() if tx.model.checks[c].vantage == vantage)
-    return tx.health(replace(service, healthy_when=Condition(Combine.ALL, own)))
+    return tx.health(service, Condition(Combine.ALL, own))
 
 
 def health_unknown(tx: Transaction, service: Service) -> Finding | None:
