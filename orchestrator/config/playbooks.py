@@ -64,6 +64,7 @@ class Reader:
     encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
     _runs_here: set[Path] = field(default_factory=set)  # programs elsewhere that are none of a target's
     _usual: list[Path] | None = None  # where roles are
+    _start: Path = Path()  # where Ansible starts: set with it
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _words: dict[tuple[Path, ...], frozenset[str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
@@ -351,12 +352,13 @@ class Reader:
         name = str(node.value)
         if self._usual is None:
             self._usual = [*roles_path(self.workspace, os.environ), self.folder / "roles"]
+            self._start = start_directory(self.workspace, configured(self.workspace, os.environ)[0])
         playing = self._asking[0] if self._asking else path.parent
         folders = [playing / "roles", *([beside] if beside else []), *self._usual]
         if "{{" in name:  # it may be any of them
             found.update(f for folder in folders for f in trees.files(folder))
             return
-        folders += [playing, start_directory(self.workspace, configured(self.workspace, os.environ)[0])]
+        folders += [playing, self._start]
         role = next((f / name for f in folders if (f / name).is_dir()), None)
         if role is None:
             if name.count(".") >= 2 or searches_collections(path, self.trees.get):
