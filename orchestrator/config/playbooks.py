@@ -332,7 +332,7 @@ class Reader:
                     self._position(path, node), f"there is no file {name!r}", "a file beside it", nearest(name, known)
                 )
             return
-        self._named.add(there)
+        self._named.add(Path(os.path.normpath(there)))
         if kind == "import_playbook":
             self._imports.setdefault(path, []).append(there)
             self._playbook(there, found)
