@@ -24,6 +24,8 @@ OURS = (
     "schedules.yaml",
 )  # in a client's folder, and none of Ansible's business
 _READ_BYTES = 1 << 20
+_HOSTS = re.compile(rb"(?m)^plugin:|^(?: {1,8}|\t)(?:hosts|children):")  # a plug-in's settings; groups
+_HOSTS_INI = re.compile(rb"(?m)^\[[^]\n]+:(?:children|vars)\]|\bansible_\w+ *=")
 _BESIDE_COMPUTED = {".py", ".sh", ".pl", ".rb", ".yml", ".yaml", ".ini", ".cfg", ".conf", ".toml", ".env"}
 _STATIC_SUFFIXES = {".yml", ".yaml", ".json", ".ini", ""}
 
@@ -42,6 +44,24 @@ def inventory_sources(folder: Path) -> list[Path]:
         ]
 
     return called("hosts") or called("inventory")
+
+
+def not_read(folder: Path, sources: Sequence[Path]) -> list[str]:
+    """Names of files in a client's folder that say hosts or groups, beside the ones that stand for its inventory."""
+    around = [p for p in sorted(folder.iterdir()) if p not in sources and p.name not in OURS and not is_ignored(p.name)]
+    return [p.name for p in around if p.is_file() and _says_hosts(p)]
+
+
+def _says_hosts(path: Path) -> bool:
+    with path.open("rb") as file:
+        content = file.read(_READ_BYTES)
+    looks = {".ini": _HOSTS_INI, ".yml": _HOSTS, ".yaml": _HOSTS}.get(path.suffix)
+    return looks is not None and looks.search(content) is not None
+
+
+def ours_in(source: Path) -> str:
+    """The name of a file of ours in a directory that is a source; empty if there is none."""
+    return next((name for name in OURS if source.is_dir() and (source / name).is_file()), "")
 
 
 def inventory_files(sources: Sequence[Path]) -> list[Path]:

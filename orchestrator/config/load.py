@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,6 @@ from orchestrator.config.conditions import CheckNames
 from orchestrator.config.domains import Domains, find_domains
 from orchestrator.config.faults import Fault, Faults, Position, nearest
 from orchestrator.config.inventory import Inventory, read_inventory
-from orchestrator.config.inventory_files import OURS, inventory_sources
 from orchestrator.config.last_read import Stale
 from orchestrator.config.logins import login_checks
 from orchestrator.config.manifest import Manifest
@@ -47,6 +45,7 @@ from orchestrator.config.settings import (
     speakers,
     who_may_speak,
 )
+from orchestrator.config.sources import inventory_of
 from orchestrator.config.spelling import either
 from orchestrator.config.starting import Starting, answers_kept
 from orchestrator.config.strict_yaml import read_yaml
@@ -153,7 +152,7 @@ def _load(
         file = read_client(document, name, faults) if document else None
         if file is not None:
             files[name] = file
-        sources[name] = _sources(folder, file, faults)
+        sources[name] = inventory_of(folder, file, faults)
         path = either(folder, "people", where, faults)
         people[name] = read_people(path, f"{where}{path.name}", name, settings.people, faults, ask_url)
     reader = Reader(workspace, faults)
@@ -273,7 +272,7 @@ def sources_of(workspace: Path) -> dict[str, tuple[Path, ...]]:
         path = either(folder, "services")
         document = read_yaml(path, f"inventories/{name}/{path.name}", faults)
         file = read_client(document, name, faults) if document else None
-        found[name] = tuple(_sources(folder, file, faults))
+        found[name] = tuple(inventory_of(folder, file, faults))
     return found
 
 
@@ -315,36 +314,6 @@ def _clients(workspace: Path, faults: Faults) -> dict[str, Path]:
             near,
         )
     return folders
-
-
-def _sources(folder: Path, file: ClientFile | None, faults: Faults) -> list[Path]:
-    """The inventory sources of a client."""
-    name = folder.name
-    if file is not None and file.head.inventory:
-        found = []
-        for index, given in enumerate(file.head.inventory):
-            path = folder / given
-            if Path(given).is_absolute() and folder == folder.resolve():
-                path = folder / os.path.relpath(given, folder)  # whose it is, is read off its path: see `words_for`
-            if path.exists():
-                found.append(path)
-            else:
-                near = nearest(given, [p.name for p in folder.iterdir()])
-                faults.add(
-                    file.document.at("inventory", index),
-                    f"there is no inventory {given!r}",
-                    "" if near else "a path below this folder",
-                    near,
-                )
-        return found
-    found = inventory_sources(folder)
-    if not found:
-        known = [p.name for p in folder.iterdir() if p.name not in OURS]
-        wanted = "hosts.yml, or the key 'inventory' in services.yml"
-        faults.add(
-            Position(f"inventories/{name}"), f"client {name} has no inventory", wanted, nearest("hosts.yml", known)
-        )
-    return found
 
 
 def _inventories(

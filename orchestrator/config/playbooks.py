@@ -14,8 +14,6 @@ running it:
 from __future__ import annotations
 
 import os
-import re
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +24,9 @@ from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
 from orchestrator.config.inventory_words import programs_named, programs_of_ssh, words_for
+from orchestrator.config.looked_for import is_file_here, is_loaded, places_of_file, searches_collections, words_of_call
 from orchestrator.config.manifest import Manifest
-from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up, words_in
+from orchestrator.config.playbook_words import LOOKED_UP, YAML, Closure, Names, looks_up, words_in
 from orchestrator.config.plays import Play, connects
 from orchestrator.config.shipped import SHIPPED
 from orchestrator.config.strict_yaml import compose
@@ -46,6 +45,7 @@ from orchestrator.config.yaml_nodes import get, mappings, pairs, scalars, text
 from orchestrator.core import ansible
 
 _BESIDE = ("library", "module_utils", "doc_fragments", "collections", "group_vars", "host_vars")
+_ROLE_FOLDERS = ("tasks", "handlers", "meta")
 _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
@@ -64,12 +64,16 @@ class Reader:
     encrypted: set[Path] = field(default_factory=set)  # as a whole: Ansible alone reads them
     _runs_here: set[Path] = field(default_factory=set)  # programs elsewhere that are none of a target's
     _usual: list[Path] | None = None  # where roles are
+    _start: Path = Path()  # where Ansible starts: set with it
     _around: dict[tuple[Path, ...], dict[str, str]] = field(default_factory=dict)
     _words: dict[tuple[Path, ...], frozenset[str]] = field(default_factory=dict)
     _plays: dict[Path, list[Play]] = field(default_factory=dict)
     _imports: dict[Path, list[Path]] = field(default_factory=dict)  # a playbook to those that it imports, in order
     _names: Names | None = None
     _told: dict[tuple[Path, tuple[Path, ...]], tuple[set[Path], set[Path]]] = field(default_factory=dict)
+    _named: set[Path] = field(default_factory=set)  # tasks that other tasks or plays name
+    _from: set[str] = field(default_factory=lambda: {"main"})  # files of roles that are loaded, without ending
+    _asking: list[Path] = field(default_factory=list)  # the playbook's folder, and the roles that led to what is read
 
     @property
     def folder(self) -> Path:
@@ -178,7 +182,7 @@ class Reader:
         if (path, sources) not in self._told:
             self._names = self._names or Names(self.workspace)
             # Of what words name nobody knows whether Ansible will load it as that: it counts, and is no fault.
-            reader = Reader(self.workspace, Faults(), dict(self.trees))
+            reader = Reader(self.workspace, Faults(), dict(self.trees), _asking=[path.parent])
             start = start_directory(self.workspace, configured(self.workspace, os.environ)[0])
             inventories = [source.parent for source in sources]
             folders = [*(part.parent for part in self.played_by(path)), self.folder]
@@ -262,10 +266,12 @@ class Reader:
 
     def _play(self, path: Path, play: yaml.Node, found: set[Path]) -> None:
         """What one play of this playbook is made of."""
+        before, self._asking = self._asking, [path.parent]
         roles = get(play, "roles")
         for item in roles.value if isinstance(roles, yaml.SequenceNode) else ():
             self.role(path, item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"), found)
         self.walk(path, play, path.parent, found)
+        self._asking = before
 
     def walk(self, path: Path, root: yaml.Node, base: Path, found: set[Path]) -> bool:
         """Follow the static references of one file; `base` is what its relative paths start from.
@@ -277,13 +283,18 @@ class Reader:
             plain = key.removeprefix("ansible.builtin.").removeprefix("ansible.legacy.")
             loose = loose or plain.startswith("with_") or looks_up(node)
             if plain in _ROLE_KEYS:
+                self._from.update(Path(text(value)).stem for key, value in pairs(node) if key.endswith("_from"))
                 self.role(path, get(node, "name", "role"), found)
             elif plain in _TASK_KEYS:
                 for item in scalars(node, "file") or scalars(node, "dir"):
                     self._file(path, item, base, plain, found)
             elif plain in _SOURCE_KEYS:
                 source = get(node, "src")
-                if plain == "script" and isinstance(node, yaml.ScalarNode) and (words := _words(str(node.value))):
+                if (
+                    plain == "script"
+                    and isinstance(node, yaml.ScalarNode)
+                    and (words := words_of_call(str(node.value)))
+                ):
                     source = yaml.ScalarNode(node.tag, words[0], node.start_mark, node.end_mark)
                 if isinstance(source, yaml.ScalarNode):
                     self._file(path, source, base, _SOURCE_KEYS[plain], found)
@@ -307,12 +318,10 @@ class Reader:
             else:
                 self.whatever_is_looked_up(base, found)
             return
-        if not name or (
-            kind == "import_playbook" and re.fullmatch(r"\w+\.\w+\.[\w./-]+", name) and not _is_file_here(base, name)
-        ):
+        if not name or (kind == "import_playbook" and not is_file_here(base, name)):
             return  # a collection's playbook is the collection's business
-        folders = {"include_tasks": "tasks", "import_tasks": "tasks", "include_vars": "vars", "vars_files": "vars"}
-        tried = [path.parent / name, base / folders.get(kind, kind) / name, base / name]
+        asking = () if kind == "import_playbook" else self._asking
+        tried = [*places_of_file(name, kind, path, base, asking)]
         there = next((p for p in tried if p.exists()), None)
         if there is None and Path(name).is_absolute():
             return
@@ -323,6 +332,7 @@ class Reader:
                     self._position(path, node), f"there is no file {name!r}", "a file beside it", nearest(name, known)
                 )
             return
+        self._named.add(Path(os.path.normpath(there)))
         if kind == "import_playbook":
             self._imports.setdefault(path, []).append(there)
             self._playbook(there, found)
@@ -341,57 +351,48 @@ class Reader:
             return
         name = str(node.value)
         if self._usual is None:
-            self._usual = roles_path(self.workspace, os.environ)
-        first = [path.parent / "roles", *([beside] if beside else [])]
-        folders = [*first, *self._usual, self.folder / "roles", path.parent]
+            self._usual = [*roles_path(self.workspace, os.environ), self.folder / "roles"]
+            self._start = start_directory(self.workspace, configured(self.workspace, os.environ)[0])
+        playing = self._asking[0] if self._asking else path.parent
+        folders = [playing / "roles", *([beside] if beside else []), *self._usual]
         if "{{" in name:  # it may be any of them
-            found.update(f for folder in folders[:-1] for f in trees.files(folder))
+            found.update(f for folder in folders for f in trees.files(folder))
             return
+        folders += [playing, self._start]
         role = next((f / name for f in folders if (f / name).is_dir()), None)
         if role is None:
-            if name.count(".") >= 2:  # a collection's role is the collection's business
-                return
+            if name.count(".") >= 2 or searches_collections(path, self.trees.get):
+                return  # a collection's role is the collection's business
             known = {p.name for f in folders if f.is_dir() for p in f.iterdir() if p.is_dir()}
-            near = nearest(name, known)
-            self.faults.add(
-                self._position(path, node),
-                f"there is no role {name!r}",
-                "" if near else "a role below playbooks/roles/",
-                near,
-            )
+            wanted = "" if (near := nearest(name, known)) else "a role below playbooks/roles/"
+            self.faults.add(self._position(path, node), f"there is no role {name!r}", wanted, near)
             return
         files = set(trees.files(role))
         if files <= found:
             return
         found.update(files)
-        for inner in sorted(files):
-            if inner.suffix in (".yml", ".yaml") and inner.relative_to(role).parts[0] in ("tasks", "handlers", "meta"):
-                root = self.tree(inner)
-                if root is None:
-                    continue
-                self.walk(inner, root, role, found)
-                if inner.parent.name == "meta":
-                    dependencies = get(root, "dependencies")
-                    for item in dependencies.value if isinstance(dependencies, yaml.SequenceNode) else ():
-                        self.role(
-                            path,
-                            item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name"),
-                            found,
-                            role.parent,
-                        )
+        self._asking.append(role)
+        faults, told = self.faults, Faults()
+        todo = sorted(f for f in files if f.suffix in YAML and f.relative_to(role).parts[0] in _ROLE_FOLDERS)
+        while todo:
+            inner = next((f for f in todo if f in self._named or is_loaded(f, role, self._from)), todo[0])
+            todo.remove(inner)
+            # What nothing names may never be loaded: it counts, and what it lacks is no fault.
+            self.faults = faults if inner in self._named or is_loaded(inner, role, self._from) else told
+            self._of_role(path, inner, role, found)
+        self.faults = faults
+        self._asking.pop()
+
+    def _of_role(self, path: Path, inner: Path, role: Path, found: set[Path]) -> None:
+        """Follow one file of a role."""
+        if (root := self.tree(inner)) is None:
+            return
+        self.walk(inner, root, role, found)
+        dependencies = get(root, "dependencies") if inner.parent.name == "meta" else None
+        for item in dependencies.value if isinstance(dependencies, yaml.SequenceNode) else ():
+            asked = item if isinstance(item, yaml.ScalarNode) else get(item, "role", "name")
+            self.role(path, asked, found, role.parent)
 
 
 def _programs_of(told: Iterable[str]) -> set[Path]:
     return {Path(name.removeprefix(PROGRAM)) for name in told if name.startswith(PROGRAM)}
-
-
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
-
-
-def _is_file_here(base: Path, name: str) -> bool:
-    """Whether a name that may be a collection's is a file here, as Ansible asks first."""
-    return (base / name).exists() or name.endswith((".yml", ".yaml"))

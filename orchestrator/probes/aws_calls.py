@@ -6,8 +6,10 @@ beat is the retry.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -16,12 +18,14 @@ import botocore.session
 from botocore.config import Config
 
 from orchestrator.probes.aws import AwsOptions, Instances, Newest, Record
+from orchestrator.probes.domain_names import ascii_name
 from orchestrator.probes.forks import Call
 from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_route53 import Route53Client
+    from mypy_boto3_route53.type_defs import ResourceRecordSetOutputTypeDef
     from mypy_boto3_s3 import S3Client
 
 _PAGES_MAX = 50
@@ -172,21 +176,34 @@ def _snapshot(options: AwsOptions, timeout_s: float, started: float) -> Raw:
 
 def _record(options: AwsOptions, timeout_s: float, started: float) -> Raw:
     route53: Route53Client = _client("route53", options, timeout_s)
-    name = str(options.record).rstrip(".").lower() + "."
+    name = _registered(str(options.record)) + "."
     zone = _zone(route53, options.zone, name)
     if zone is None:
         return Refusal(f"there is no hosted zone {options.zone or 'for ' + name}")
-    found = route53.list_resource_record_sets(
-        HostedZoneId=zone, StartRecordName=name, StartRecordType=options.type, MaxItems="1"
-    )
-    for row in found["ResourceRecordSets"]:
-        if row["Name"].replace("\\052", "*").lower() == name and row["Type"] == options.type:
-            values = tuple(item["Value"] for item in row.get("ResourceRecords", []))
-            alias = row.get("AliasTarget")
-            if alias:
-                values = (alias["DNSName"],)
-            return Record(values, float(row.get("TTL", 0)), time.monotonic() - started)
-    return Record((), 0.0, time.monotonic() - started)
+    found = route53.list_resource_record_sets(HostedZoneId=zone, StartRecordName=name, StartRecordType=options.type)
+    rows = [
+        row
+        for row in found["ResourceRecordSets"]
+        if row["Name"].replace("\\052", "*").lower() == name and row["Type"] == options.type
+    ]
+    # Several sets of one name are weighed. One that weighs nothing is no answer, unless none weighs anything.
+    rows = [row for row in rows if row.get("Weight", 1)] or rows
+    values = tuple(value for row in rows for value in _values(row))
+    ttl_s = min((float(row["TTL"]) for row in rows if "TTL" in row), default=0.0)
+    return Record(values, ttl_s, time.monotonic() - started)
+
+
+def _values(row: ResourceRecordSetOutputTypeDef) -> Iterator[str]:
+    if alias := row.get("AliasTarget"):
+        yield alias["DNSName"]
+    else:
+        yield from (item["Value"] for item in row.get("ResourceRecords", []))
+
+
+def _registered(name: str) -> str:
+    with contextlib.suppress(ValueError):  # no name: the API says so
+        name = ascii_name(name)
+    return name.rstrip(".").lower()
 
 
 def _zone(route53: Route53Client, wanted: str | None, name: str) -> str | None:
@@ -198,7 +215,7 @@ def _zone(route53: Route53Client, wanted: str | None, name: str) -> str | None:
         for zone in page["HostedZones"]:
             own = zone["Name"].lower()
             if wanted is not None:
-                fits = own.rstrip(".") == wanted.lower().rstrip(".")
+                fits = own.rstrip(".") == _registered(wanted)
             else:
                 fits = name == own or name.endswith("." + own)
             if fits and (best is None or len(own) > best[0]):

@@ -6,9 +6,12 @@ RFC 3849). So no invented value is ever somebody's.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Iterator
+
+from orchestrator.probes.domain_names import ascii_name
 
 _SHAPES = {
     "A": "192.0.2.{0}",
@@ -32,21 +35,29 @@ def values_of(kind: str) -> Iterator[str]:
 
 def plain(kind: str, value: str, *, octal: bool = False) -> str:
     """The same for all spellings of one value, as a server or a person writes it: quotes, the strings that a text is
-    cut into (RFC 7208, 3.3), capitals of names (not of texts: a key is another one then), a name's final dot, zeros of
-    an address, numbers in place of letters. `octal`: of these, as AWS writes them; else decimal (RFC 1035, 5.1)."""
+    cut into (RFC 7208, 3.3), capitals of names (not of texts: a key is another one then), a name's final dot, names in
+    other scripts, zeros of an address, numbers in place of letters. `octal`: of these, as AWS writes them; else decimal
+    (RFC 1035, 5.1)."""
     value = value.strip()
     base = 8 if octal else 10
     if kind in ("A", "AAAA"):
         try:
             return str(ipaddress.ip_address(value))
         except ValueError:  # an alias of AWS: a name
-            return value.rstrip(".").lower()
+            return _name(value)
     if kind == "TXT":
         if not value.startswith('"'):
             return value
         return _text(b"".join(_bytes(found, base) for found in _STRING.finditer(value)))
-    parts = (_text(_bytes(found, base)).lower() for found in _STRING.finditer(value))
-    return " ".join((part.rstrip(".") or ".") if not part.isdigit() else str(int(part)) for part in parts)
+    parts = (_text(_bytes(found, base)) for found in _STRING.finditer(value))
+    return " ".join(str(int(part)) if part.isdecimal() and part.isascii() else _name(part) for part in parts)
+
+
+def _name(text: str) -> str:
+    """As it is registered."""
+    with contextlib.suppress(ValueError):  # no name: a text of a CAA record
+        text = ascii_name(text)
+    return text.rstrip(".").lower() or "."
 
 
 def _bytes(string: re.Match[str], base: int) -> bytes:

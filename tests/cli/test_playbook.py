@@ -44,6 +44,17 @@ def test_times_and_results_of_each_task(place: Path) -> None:
     assert "Ansible itself" in done.stderr
 
 
+def test_tasks_are_called_as_ansible_shows_them(place: Path) -> None:
+    """One that includes a role and has no name of its own, too: its class names itself in another way."""
+    (place / "roles/web/tasks").mkdir(parents=True)
+    (place / "roles/web/tasks/main.yml").write_text("- name: inner\n  ansible.builtin.debug: {msg: x}\n")
+    (place / "with_role.yml").write_text("- hosts: a\n  gather_facts: false\n  tasks: [{include_role: {name: web}}]\n")
+    done = bascule(place, "with_role.yml", "--json")
+    shown = [line.split("[")[1].split("]")[0] for line in done.stderr.splitlines() if line.startswith("TASK [")]
+    assert [task["name"] for task in json.loads(done.stdout)["tasks"]] == shown == ["include_role : web", "web : inner"]
+    assert "Callback" not in done.stderr
+
+
 def test_ansibles_own_options(place: Path) -> None:
     """Limit and check mode, as JSON."""
     done = bascule(place, "play.yml", "--json", "-l", "b", "--check")

@@ -92,6 +92,38 @@ async def test_the_value_of_a_record(ask: Ask, cloud: str) -> None:
     assert (elsewhere.answer, "no hosted zone" in elsewhere.detail) == (Answer.BAD, True), elsewhere.detail
 
 
+async def test_every_set_of_a_record_that_is_weighed_and_a_name_in_other_scripts(ask: Ask, cloud: str) -> None:
+    """A weighted switch: the set that weighs nothing is answered to nobody."""
+    route53 = client("route53", cloud)
+    zone = route53.create_hosted_zone(Name="xn--bcher-kva.example.", CallerReference="2")["HostedZone"]["Id"]
+
+    def weigh(**weights: int) -> None:
+        changes: list[Any] = [
+            {
+                "Action": "UPSERT",
+                "ResourceRecordSet": {
+                    "Name": "erp.xn--bcher-kva.example.",
+                    "Type": "CNAME",
+                    "TTL": 5,
+                    "SetIdentifier": place,
+                    "Weight": weight,
+                    "ResourceRecords": [{"Value": f"{place}.example."}],
+                },
+            }
+            for place, weight in weights.items()
+        ]
+        route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+
+    asked = {"what": "record", "endpoint": cloud, "record": "erp.Bücher.example", "type": "CNAME"}
+    for weights, answer in (({"hq": 0, "geo": 1}, "geo"), ({"hq": 1, "geo": 0}, "hq"), ({"hq": 1, "geo": 1}, "")):
+        weigh(**weights)
+        for place in ("hq", "geo"):
+            seen = await ask("aws", **asked, expect=f"{place}.example")
+            assert (seen.answer is Answer.GOOD) is (place == answer), (weights, seen.detail)
+        both = await ask("aws", **asked, expect=["hq.example", "geo.example"], zone="bücher.example")
+        assert both.answer is Answer.GOOD, both.detail
+
+
 async def test_the_api_refuses_or_is_silent(ask: Ask, deaf: int) -> None:
     refused = await ask("aws", what="instance", id="i-1", endpoint=f"http://127.0.0.1:{free_port()}")
     assert refused.answer is Answer.BAD, refused.detail

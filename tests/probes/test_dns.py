@@ -57,6 +57,10 @@ async def test_text_is_compared_as_people_write_it(ask: Ask, name_server: NameSe
         ("MX", "10 Mail.Example.", "010  mail.example"),
         ("CAA", '0 issue "ca.example; policy=ev"', "0 issue ca.example; policy=ev"),
         ("AAAA", "2001:db8::1", "2001:0DB8:0:0::1"),
+        ("CNAME", "xn--strae-oqa.example.", "Straße.example"),
+        ("MX", "10 xn--bcher-kva.example.", "10 bücher.example"),
+        ("MX", "0 .", "0 ."),
+        ("CAA", '0 iodef "mailto:x@ca.example"', "0 iodef mailto:x@ca.example"),
     ],
 )
 def test_one_value_in_two_spellings(kind: str, server: str, person: str) -> None:

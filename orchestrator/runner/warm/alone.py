@@ -2,7 +2,8 @@
 
 The one rule it keeps: it serves only what would have been the same without it. It has a name in a directory of the
 user's own. The name is made of everything that a playbook inherits from where it is started: who starts it, in which
-directory, with which environment, in which namespaces. So whoever finds it would have made the same one.
+directory, with which environment, in which namespaces, within which limits. So whoever finds it would have made the
+same one.
 `ansible-playbook` itself runs what it cannot serve.
 """
 
@@ -24,6 +25,7 @@ from orchestrator.runner import settings, steering
 from orchestrator.runner.connections import replaceable
 from orchestrator.runner.environment import frozen
 from orchestrator.runner.warm import directories
+from orchestrator.runner.warm.inherited import inherited
 
 KEY = 24  # hexadecimal digits of what such a zygote is made of
 PATH_MAX = 107  # bytes of a socket's path, on Linux
@@ -106,6 +108,7 @@ def find(environment: Mapping[str, str], mitogen: bool = True) -> Alone | None:
         "user": [os.getuid(), os.getgid(), *sorted(os.getgroups())],
         "root": [root.st_dev, root.st_ino],
         "namespaces": [_namespace(name) for name in NAMESPACES],
+        "inherited": inherited(),
     }
     return Alone(home, hashlib.sha256(json.dumps(taken_over).encode()).hexdigest()[:KEY], mitogen)
 

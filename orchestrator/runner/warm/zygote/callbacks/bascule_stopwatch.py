@@ -87,7 +87,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     @staticmethod
     def name(task: Any) -> str:
         """As it is shown."""
-        return str(task.get_name(include_role_fqcn=False)).strip()
+        return str(task.get_name()).strip()
 
 
 def _found(result: Any) -> dict[str, Any]:
