@@ -27,7 +27,7 @@ from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
 from orchestrator.config.inventory_words import programs_named, programs_of_ssh, words_for
 from orchestrator.config.manifest import Manifest
-from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up, words_in
+from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up
 from orchestrator.config.plays import Play, connects
 from orchestrator.config.shipped import SHIPPED
 from orchestrator.config.strict_yaml import compose
@@ -42,6 +42,7 @@ from orchestrator.config.surroundings import (
     start_directory,
     surroundings,
 )
+from orchestrator.config.words import words_in
 from orchestrator.config.yaml_nodes import get, mappings, pairs, scalars, text
 from orchestrator.core import ansible
 
