@@ -41,7 +41,7 @@ OF_THE_PROVIDER = "of the provider"
 KEPT = {
     "about", "before", "client", "configuration", "digest", "drill", "due", "finding", "from_place", "incident",
     "move", "notice", "place", "plan_digest", "run", "service", "step", "subject", "to_place", "was", "window",
-    "fenced", "back", "occurrence",
+    "fenced", "back", "back_digest", "occurrence",
 }  # fmt: skip
 WORDS = {"word"}  # ids of words: whoever says one may choose it
 PEOPLE = {"who", "owner", "person", "to"}
