@@ -16,7 +16,7 @@ import yaml
 from orchestrator.config import trees
 from orchestrator.config.faults import Faults
 from orchestrator.config.inventory_files import CLIENTS, OURS, inventory_files
-from orchestrator.config.playbook_words import YAML, apart, words_in, words_of
+from orchestrator.config.playbook_words import apart, words_of
 from orchestrator.config.strict_yaml import compose
 from orchestrator.config.surroundings import (
     configured,
@@ -28,6 +28,7 @@ from orchestrator.config.surroundings import (
     start_directory,
     text_of,
 )
+from orchestrator.config.words import YAML, words_in
 from orchestrator.config.yaml_nodes import get, pairs, texts
 
 _OF_A_MOVE = ("vars", "limit")

@@ -9,6 +9,7 @@ there as well, because what a template puts before it (`{{ playbook_dir }}/tools
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections import Counter
@@ -21,12 +22,12 @@ import yaml
 
 from orchestrator.config import trees
 from orchestrator.config.surroundings import programs_among, ssh_files_in, text_of
+from orchestrator.config.words import BY_ITSELF, YAML, is_pattern, words_in
 from orchestrator.config.yaml_nodes import get, pairs, text, texts
 
 LOOKED_UP = ("files", "templates", "vars")  # where lookups, and names with templates in them, find theirs
 _INNER = ("", *(f"/{inner}" for inner in ("tasks", *LOOKED_UP)))
 READ_MAX = 1 << 22  # bytes of a file: what is larger is data; an inventory of ten thousand hosts is less
-YAML = (".yml", ".yaml")
 # Modules that put something where these options say, and the options that only ask whether something is there.
 WRITES = {
     "dest": {"copy", "template", "fetch", "get_url", "unarchive", "assemble", "archive", "ini_file"},
@@ -37,23 +38,9 @@ WRITES = {
 _OF_ANSIBLE = ("", "ansible.builtin", "ansible.legacy", "community.general")  # whose modules do what is said here
 _TASKS = ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always")
 _FOLDER_KEY = re.compile(r"(dir|dirs|path|paths|src|folder|directory)$", re.IGNORECASE)
-_BETWEEN_WORDS = re.compile(r"[\s\"'=,;:|(){}\[\]<>@`]+")
-_BETWEEN_PARTS = re.compile(r"[~+$\\]+")  # what joins texts, or stands before a variable
-_QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'")
-_BY_SSH = re.compile(
-    r"(?i)\b(UserKnownHostsFile|ControlPath)[ =]+(\"[^\"\n]*\"|[^\s'\";&|<>()]+)"
-)  # it writes there itself
-_FROM_THERE = re.compile(
-    r"(?:(?:\b(?:cd|pushd)|(?<!\S)-(?:C|m))\s+|(?<!\S)--?(?:chdir|cwd|workdir|(?:project-)?directory)[ =])"
-    r"[\"']?([\w./-]+)"
-)  # a folder where a program begins
 _SUFFIXES = (*YAML, ".json", ".j2", ".sh", ".py", ".rb", ".js")  # that a name may get: {{ site }}.yml, -m tool
-_BEHIND_VARIABLE = re.compile(r"\$\w+(/[\w./-]+)")  # . "$HERE/lib.sh"
-# What a script loads: Python from beside it, or from where it says that modules are; Ruby from beside it.
-_IMPORTS = re.compile(r"(?m)^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([\w.][\w., \t]*))")
-_REQUIRES = re.compile(r"\brequire_relative[ \t(]+[\"']([\w./-]+)[\"']")
-_LOADS_FROM = re.compile(r"(?m)^.*(?:\bsys\.path\b|\buse[ \t]+lib\b).*$")
 _TOLD = re.compile(r"\b(\w+)\s*(?:\.\s*|\[\s*['\"])(?:dest|path|results)\b")  # what a registered result says it wrote
+_THERE_ITSELF = re.compile(r"\{\{[^{}]*\b(?:playbook|inventory)_dir\b[^{}]*\}\}[./]*")  # it has no name here
 _GLOB = re.compile(r"[*?]")
 _LOOKUP = re.compile(r"\b(lookup|query|q)\s*\(")
 _known: dict[str, frozenset[str]] = {}  # by the digest of a file: its words
@@ -88,44 +75,17 @@ class Names:
         return found
 
     def spelled(self, word: str) -> list[str]:
-        """A word, and a path with what may be put behind it: those of which there is something of that name."""
+        """A word, and a path with what may be put behind it: those of which there is something of that name.
+
+        Of a pattern (`*.tf`) every name that it stands for.
+        """
         found = self._spelled.get(word)
+        if found is None and is_pattern(word):
+            found = self._spelled[word] = sorted(fnmatch.filter(self._names, word))
         if found is None:
             longer = [f"{word.rstrip('/')}{suffix}" for suffix in _SUFFIXES] if "/" in word else []
             found = self._spelled[word] = [name for name in (word, *longer) if name in self]
         return found
-
-
-def words_in(text: str) -> Iterator[str]:
-    """Whatever in a text may be a name: with blanks in it, if it is quoted or the text itself."""
-    text = _BY_SSH.sub(" ", text)
-    for whole in (text, *(found[1] or found[2] for found in _QUOTED.finditer(text))):
-        if len(whole) <= 200 and "\n" not in whole:
-            yield whole.strip()
-    for word in _BETWEEN_WORDS.split(text):
-        yield word
-        yield from _BETWEEN_PARTS.split(word)
-        if word.startswith("-"):
-            yield word[2:]  # an option's value: -Fssh.cfg
-    yield from _BEHIND_VARIABLE.findall(text)
-    for found in _FROM_THERE.finditer(text):
-        yield f"{found[1]}/"
-        yield f"{found[1].replace('.', '/')}/"  # Python's own spelling: -m tools.fence
-    yield from _loaded(text)
-
-
-def _loaded(text: str) -> Iterator[str]:
-    """What a script loads by a name that is not the file's own: modules and packages, and folders that hold them."""
-    for found in _IMPORTS.finditer(text):
-        for module in (found[1] or found[2]).split(","):
-            top = module.split()[0].strip(".").partition(".")[0] if module.strip() else ""
-            if top:
-                yield from (f"{top}.py", f"{top}/")
-    for name in _REQUIRES.findall(text):
-        yield f"{name}.rb"
-    for line in _LOADS_FROM.findall(text):
-        said = [found[1] or found[2] for found in _QUOTED.finditer(line)]
-        yield from (f"{name}/" for name in (*said, "/".join(said)))
 
 
 def words_of(path: Path) -> frozenset[str]:
@@ -202,7 +162,7 @@ class Closure:
         """
         starts = [f"{top}{inner}" for top in map(str, dict.fromkeys(bases)) for inner in _INNER]
         for word in words:
-            glob = _GLOB.search(word)
+            glob = None if is_pattern(word) else _GLOB.search(word)
             plain = word[: glob.start()].rpartition("/")[0] if glob else word
             at_top = tops and "/" in plain
             plain = plain.lstrip("/")
@@ -290,6 +250,10 @@ def apart(root: yaml.Node, written: Iterable[str]) -> tuple[set[str], set[str]]:
     alone = {text for text, count in said.items() if times[text] == count}
     words = {word for text in alone for word in words_in(text)}
     others = {word for text in times.keys() - alone for word in words_in(text)}
+    if any(
+        _THERE_ITSELF.fullmatch(text.strip()) for text in times.keys() - alone
+    ):  # a module's program may begin there
+        others.update(named for names in BY_ITSELF.values() for named in names)
     for name, node in pairs(root):
         if _FOLDER_KEY.search(name) and isinstance(node, yaml.ScalarNode) and str(node.value) not in alone:
             others.add(f"{str(node.value).strip()}/")

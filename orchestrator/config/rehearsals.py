@@ -1,12 +1,13 @@
 """How moves are rehearsed: `rehearse` of a move, compiled once the services are known.
 
 The one rule it keeps: a rehearsal touches nothing that serves. Its playbooks are limited to its hosts, none of which is
-in the home of a service that has the move on its ladder; a host that comes there later is left out by the limit.
+in the home of a service that has the move on its ladder, or leads to a machine that is; a host that comes there later
+is left out by the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -14,6 +15,7 @@ from orchestrator.config.client import Compiler, seconds
 from orchestrator.config.faults import nearest
 from orchestrator.config.inventory import Inventory
 from orchestrator.config.inventory_files import is_computed, parts_of
+from orchestrator.config.logins import BY_SSH
 from orchestrator.config.patterns import PatternInvalid, match_hosts
 from orchestrator.config.rehearsal_shapes import RehearseShape, SurveyShape
 from orchestrator.config.shapes import PlaybookShape
@@ -24,6 +26,10 @@ from orchestrator.core.model import Json, Move, Playbook, Rehearsal, Service
 
 PATHS, COMMAND, BECOME = "bascule_survey_paths", "bascule_survey_command", "bascule_survey_become"
 """What the shipped survey is told."""
+_LEADS = (
+    "ansible_host", "ansible_ssh_host", "ansible_port", "ansible_ssh_port",
+    "ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_executable",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -102,8 +108,35 @@ def _aim(c: Compiler, pattern: str | None, path: Path_, what: str, homes: Mappin
     for home, service, both in touched:
         said = f"{what}: {_some(both)} {'is' if len(both) == 1 else 'are'} in {_short(home)}, where {service} serves"
         c.faults.add(at, f"{said}: a rehearsal would touch it", f"hosts outside of {_short(home)}")
+    serve = {home: c.domains.hosts.get(_short(home), ()) for home in homes}
+    alike = [(home, *both) for home in homes for both in _same_machine(inventory, hosts, serve[home])]
+    for home, host, other in alike[:1]:
+        said = f"{what}: {host} is the machine of {other} in {_short(home)}, where {homes[home]} serves"
+        c.faults.add(at, f"{said}: a rehearsal would touch it", f"another machine than {other}")
+    touched += [(home, homes[home], [host]) for home, host, _ in alike]
     kept_out = [_short(home) for home in homes if _short(home) in inventory.groups]
     return None if touched else _Aim(pattern, hosts, kept_out)
+
+
+def _same_machine(inventory: Inventory, hosts: Iterable[str], serving: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """A host, and one that serves, that a login by ssh reaches in the same way: two names of one machine."""
+    there = {key: host for host in serving if (key := _leads_to(inventory, host)) is not None}
+    for host in hosts:
+        key = _leads_to(inventory, host)
+        if key in there and there[key] != host:
+            yield host, there[key]
+
+
+def _leads_to(inventory: Inventory, host: str) -> tuple[str, ...] | None:
+    """All that decides which machine a login by ssh reaches; None: it goes otherwise, or only Ansible can tell."""
+    known = inventory.host_vars.get(host, {})
+    said = {x: str(known[x]) for x in _LEADS if x in known}
+    by_ssh = known.get("ansible_connection") in BY_SSH
+    address = said.pop("ansible_host", said.pop("ansible_ssh_host", "")).lower()
+    port = said.pop("ansible_port", said.pop("ansible_ssh_port", "22"))
+    if not by_ssh or not address or any("{{" in x for x in (address, port, *said.values())):
+        return None
+    return address, port, *(f"{name}={value}" for name, value in sorted(said.items()))
 
 
 def _hosts(pattern: str, inventory: Inventory) -> tuple[list[str], list[str]]:

@@ -55,6 +55,7 @@ _WRITTEN = re.compile(
     r"te?mp|cach|cp_dir|control_path|log_path|retry_files|token|known_hosts|async_dir|^home$|^inventory$"
 )
 _SECRET = re.compile(r"vault|password|private_key")
+_HOME = re.compile(r"^(?:%d|\$HOME|\$\{HOME\})(?=/)")  # as ssh, or a shell that it starts, writes `~`
 
 
 def configuration_places(workspace: Path, environment: Mapping[str, str]) -> list[Path]:
@@ -229,7 +230,8 @@ def ssh_files(given: Path | None) -> list[Path]:
         found.append(path)
         base = Path("/etc/ssh") if path.is_relative_to("/etc") else home / ".ssh"
         for pattern in ansible.ssh_includes(text_of(path)):
-            named = str(home) + pattern[1:] if pattern.startswith("~/") else pattern
+            said = _HOME.sub("~", pattern)
+            named = str(home) + said[1:] if said.startswith("~/") else os.path.expandvars(said)
             wanted += [Path(name) for name in sorted(glob.glob(str(base / named)))]
     return found
 
@@ -259,7 +261,9 @@ def programs_among(words: Iterable[str], start: Path | None = None) -> list[Path
     for word in sorted({word for word in words if "/" in word.strip("/")}):
         if any(word.startswith(f"{top}/") for top in _OF_THE_SYSTEM):
             continue
-        path = word if start is None else os.path.normpath(start / Path(word))
+        path = _HOME.sub("~", word)
+        if start is not None and not path.startswith("~"):
+            path = os.path.normpath(start / Path(path))
         try:
             path = os.path.expanduser(path)
             if os.path.isabs(path) and os.path.isfile(path) and (path.endswith(_SCRIPTS) or os.access(path, os.X_OK)):

@@ -6,7 +6,7 @@ which no journal needs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.core import records as r
@@ -72,6 +72,9 @@ class Desk:
         for what, said in {"id": word.id, "who": word.who, "subject": word.subject, "why": word.why}.items():
             if fault := name_fault(said, REASON_MAX):
                 return {"error": f"this is no word: its {what} {fault}"}
+        for said in _texts(word.options):
+            if fault := name_fault(said, REASON_MAX):
+                return {"error": f"this is no word: one of its options {fault}"}
         if op == "dry-run":
             return {"plan": await self._dry_run(word)}
         return {"answer": encode(await self._speak(word))}
@@ -95,6 +98,19 @@ class Desk:
         }
         self._tasks[event.key] = shown
         self.publish({"progress": shown})
+
+
+def _texts(value: Json) -> Iterator[str]:
+    """Every text in it, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def encode_entry(entry: Entry) -> Message:

@@ -1,7 +1,8 @@
 """What a playbook publishes by `set_stats`: put together from its events as Ansible itself does.
 
 The one rule it keeps: a value is taken from the result in which it was shown. What a task hides (`no_log`) is in no
-result, though Ansible's own sum at the end has it. What is kept is bounded, and shows as it is.
+result, though Ansible's own sum at the end has it. What is kept is bounded, shows as it is, and has no secret in it: a
+survey lists command lines of others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from orchestrator.core.model import Json
 from orchestrator.core.outside import visible
+from orchestrator.runner.hidden import STRUCK, is_secrets, without_secrets
 
 BYTES_MAX = 256 * 1024
 _DEPTH_MAX = 20
@@ -42,7 +44,7 @@ class Published:
 
     def found(self) -> dict[str, Json]:
         """All of it. Raises TooMuchPublished."""
-        kept = {self._text(name): self._kept(value) for name, value in self._found.items()}
+        kept = self._mapping(self._found, 0)
         size = len(json.dumps(kept))
         if size > BYTES_MAX:
             said = (
@@ -55,17 +57,30 @@ class Published:
         if depth > _DEPTH_MAX:
             raise TooMuchPublished(f"what it publishes by set_stats is nested more than {_DEPTH_MAX} deep")
         if isinstance(value, Mapping):
-            return {self._text(str(key)): self._kept(inner, depth + 1) for key, inner in value.items()}
+            return self._mapping(value, depth + 1)
         if isinstance(value, list | tuple):
             return [self._kept(inner, depth + 1) for inner in value]
         if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
             return value
         return self._text(str(value))
 
+    def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[str, Json]:
+        return {self._name(str(key)): self._of(str(key), inner, depth) for key, inner in value.items()}
+
+    def _of(self, name: str, value: Any, depth: int) -> Json:
+        return STRUCK if isinstance(value, str) and value and is_secrets(name) else self._kept(value, depth)
+
     def _text(self, text: str) -> str:
+        text = self._known_out(text)
+        return visible(text if len(text) > BYTES_MAX else without_secrets(text))  # else it is not kept anyway
+
+    def _name(self, text: str) -> str:
+        return visible(self._known_out(text))
+
+    def _known_out(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return visible(text)
+            text = text.replace(secret, STRUCK)
+        return text
 
 
 def _told(result: Any) -> Iterator[Mapping[str, Any]]:

@@ -2,7 +2,8 @@
 
 The one rule it keeps: it tells what ended the playbook. A failure that a rescue handled, or that the author ignored,
 did not; Ansible's own counts by host show which failures those are. A result speaks for the host from which Ansible has
-it, whatever stands in it. The values of extra variables that are named like secrets are removed.
+it, whatever stands in it. The values of extra variables that are named like secrets are removed, and credentials that
+show by their form.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from orchestrator.core.events import AttemptEnd, TaskTime
 from orchestrator.core.outside import evidence
 from orchestrator.runner import guard
 from orchestrator.runner.guard_answers import Answer, Verdict, answer_in
+from orchestrator.runner.hidden import without_credentials
 from orchestrator.runner.sentences import delegates_of, message_of, one_line
 
 DETAIL_LIMIT = 600
@@ -206,7 +208,7 @@ class Reading:
     def _strike(self, text: str) -> str:
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        return text
+        return without_credentials(text)
 
     def outcome(self, return_code: int | None) -> tuple[AttemptEnd, str]:
         """How the playbook ended by itself, and its own error."""

@@ -133,7 +133,35 @@ HOWEVER_WRITTEN = {  # a task, and what it uses
     "debug: {msg: '{{ at }}/a.sh', vars: {at: '{{ playbook_dir }}/../tools'}}": "../tools/a.sh",
     "include_vars: {file: '{{ site }}.yml', vars: {site: ../conf/a}}": "../conf/a.yml",
     "shell: ssh -o UserKnownHostsFile=x;tools/a.sh": "tools/a.sh",
+    "command: sh {{ playbook_dir }}/tools/fence@hq.sh": "tools/fence@hq.sh",
+    "command: sh {{ playbook_dir }}/tools/a=1,b:2(3).sh": "tools/a=1,b:2(3).sh",
+    "command: 'sh \"{{ playbook_dir }}/tools/power off.sh\"'": "tools/power off.sh",
+    "command: {argv: [sh, '{{ playbook_dir }}/tools/power off.sh']}": "tools/power off.sh",
+    "shell: sh {{ playbook_dir }}/tools/power\\ off.sh": "tools/power off.sh",
+    "command: '{{ playbook_dir }}/tools/pre-{{ which }}.sh'": "tools/pre-a.sh",
+    "command: sh pre-{{ which }}.sh": "../pre-a.sh",
+    "command: sh {{ which }}.sh": "../a.sh",
+    "command: \"{{ [playbook_dir, 'tools', 'a.sh'] | path_join }}\"": "tools/a.sh",
+    "command: make fence": "../Makefile",
+    "command: make -C {{ playbook_dir }} fence": "Makefile",
+    "command: {cmd: make fence, chdir: '{{ inventory_dir }}'}": "../inventories/acme/Makefile",
+    "shell: cd {{ playbook_dir }} && sudo docker compose up -d": "docker-compose.yml",
+    "command: {argv: [terraform, apply], chdir: '{{ playbook_dir }}'}": "main.tf",
+    "community.general.terraform: {project_path: '{{ playbook_dir }}/'}": "main.tf",
+    "community.docker.docker_compose_v2: {project_src: '{{ playbook_dir }}'}": "compose.yaml",
 }
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["~", "$HOME", "${HOME}", "{{ lookup('env', 'HOME') }}", "{{ ansible_env.HOME }}", "{{ ansible_env['HOME'] }}"],
+)
+def test_a_script_in_the_home_is_covered_however_the_home_is_written(place: Path, said: str) -> None:
+    write(place / "playbooks/p.yml", f'- hosts: web\n  tasks:\n    - command: "sh {said}/fence.sh"\n')
+    write(Path.home() / "fence.sh", "old")
+    before = digest(place)
+    write(Path.home() / "fence.sh", "another")
+    assert digest(place) != before
 
 
 @pytest.mark.parametrize("task", HOWEVER_WRITTEN)
@@ -425,6 +453,31 @@ def test_what_ssh_reads_by_itself_is_covered(place: Path, monkeypatch: pytest.Mo
     assert (third := digest(place)) != second
     write(program, "#!/bin/sh\nid\n")
     assert digest(place) != third
+
+
+OF_HOME = ("~", "%d", "$HOME", "${HOME}")
+
+
+@pytest.mark.parametrize("home", OF_HOME)
+@pytest.mark.parametrize("said", ["Include {}/more", "Match all\n  ProxyCommand {}/more %h"])
+def test_what_ssh_reads_and_starts_is_covered_however_the_home_is_written(
+    place: Path, monkeypatch: pytest.MonkeyPatch, home: str, said: str
+) -> None:
+    monkeypatch.setattr(surroundings, "_home_of_ssh", lambda: os.environ["HOME"])
+    write(Path.home() / ".ssh/config", said.format(home) + "\n")
+    write(Path.home() / "more", "one").chmod(0o700)
+    before = digest(place)
+    write(Path.home() / "more", "another")
+    assert digest(place) != before
+
+
+@pytest.mark.parametrize("home", OF_HOME)
+def test_a_jumps_program_in_the_home_is_covered(place: Path, home: str) -> None:
+    write(place / "inventories/acme/group_vars/web.yml", f"ansible_ssh_args: -o ProxyCommand='{home}/jump %h'\n")
+    write(Path.home() / "jump", "one").chmod(0o700)
+    before = digest(place)
+    write(Path.home() / "jump", "another")
+    assert digest(place) != before
 
 
 def test_a_program_that_the_inventory_names_is_covered_wherever_it_is(place: Path) -> None:

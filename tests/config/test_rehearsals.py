@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Loaded, load
+from orchestrator.config import ConfigurationInvalid, Loaded, load
 from orchestrator.config.beside_model import playbooks
 from orchestrator.config.comparing import differences
 from orchestrator.config.schema import schemas
@@ -163,3 +163,35 @@ def test_editors_know_its_keys() -> None:
     found = schemas(PROBE_KINDS)["services.yml"]["$defs"]
     assert found["MoveShape"]["properties"]["rehearse"] == {"$ref": "#/$defs/RehearseShape"}
     assert {"hosts", "apart_when", "clean_up", "survey"} <= found["RehearseShape"]["properties"].keys()
+
+
+INVENTORY = """
+all:
+  children:
+    hq: {hosts: {hq-app: {ansible_host: 10.10.0.10}, hq-edge: {ansible_host: 10.10.0.1, public_address: 203.0.113.2}}}
+    geo:
+      hosts:
+        geo-edge: {ansible_host: 10.20.0.1, public_address: 198.51.100.2}
+        geo-app: GEO_APP
+    consoles: {hosts: {hq-oob: {ansible_host: 198.51.100.10}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("geo_app", "why"),
+    [
+        ("{ansible_host: 10.10.0.10}", "geo-app is the machine of hq-app in hq, where erp serves"),
+        ("{ansible_host: 10.10.0.10, ansible_port: 22, ansible_user: other}", "geo-app is the machine of hq-app"),
+        ("{ansible_host: 10.10.0.10, ansible_ssh_common_args: -J geo-jump}", ""),  # an isolated network is often a copy
+        ("{ansible_host: 10.10.0.10, ansible_port: 2222}", ""),
+        ("{ansible_host: '{{ other }}', other: 10.10.0.10}", ""),  # only Ansible can tell
+        ("{ansible_host: 10.20.0.10}", ""),
+    ],
+)
+def test_a_machine_that_serves_is_not_rehearsed_on_by_another_name(workspace: Path, geo_app: str, why: str) -> None:
+    (workspace / "inventories/acme/hosts.yml").write_text(INVENTORY.replace("GEO_APP", geo_app))
+    if not why:
+        assert _rehearsal(_loaded(workspace, PLAIN)).hosts == "geo"
+        return
+    with pytest.raises(ConfigurationInvalid, match=why):
+        _loaded(workspace, PLAIN)

@@ -58,6 +58,10 @@ def found(world: World, about: str = "i1", **options: object) -> str:
         (F, "i1", {"owner": "bistro/bo", "due": "2026-12-31", "in_s": 60.0}, Reason.NO_SUCH_PERSON, "may own no"),
         (F, "i1", {"owner": "bob"}, Reason.NOT_NEEDED, "by when"),
         (F, "i1", {"owner": "bob", "due": "2020-01-01", "in_s": -5.0}, Reason.NOT_NEEDED, "no day to come"),
+        *(
+            (F, "i1", {"owner": "bob", "due": due, "in_s": 60.0}, Reason.NOT_NEEDED, "no day to come")
+            for due in ("2026-13-45", "see hq-app", "2026-12-31\n", "20261231", "2026-W53-4", "\x1b[2J", "x" * 9999)
+        ),
         (C, "f9", {}, Reason.NOTHING_OF_THAT_ID, "no 'f9'"),
         (N, "x1", {}, Reason.NOTHING_OF_THAT_ID, "no 'x1'"),
     ],
@@ -130,6 +134,35 @@ def test_who_is_nobodys_may_find_nothing() -> None:
     world = after_an_incident()
     world.hears(e.WordSpoken("w-x", F, "Mallory", "i1", "buy mine", {"owner": "bob"}, named=True))
     assert world.answered[-1].reason == Reason.NO_SUCH_PERSON.value
+
+
+@pytest.mark.parametrize("who", ["www-data", "robot", "bo"])
+@pytest.mark.parametrize("kind", [F, C, N])
+def test_an_account_that_is_nobodys_a_program_and_another_clients_person_close_nothing(
+    who: str, kind: WordKind
+) -> None:
+    """Also where they claim no name: what a report says is improved is what a person of its client's has said."""
+    world = after_an_incident()
+    if kind is C:
+        found(world)
+    options = {"owner": "bob", "due": "2026-12-31", "in_s": 60.0} if kind is F else {}
+    world.hears(e.WordSpoken("w-x", kind, who, "f1" if kind is C else "i1", "mine", options))
+    assert (world.answered[-1].accepted, world.answered[-1].reason) == (False, Reason.NO_SUCH_PERSON.value)
+    assert world.decided().findings.nothing == {}
+    assert [x.closed for x in world.decided().findings.known.values()] == ([None] if kind is C else [])
+
+
+def test_who_closes_the_finding_of_a_client_whose_services_are_gone_is_one_of_its_people() -> None:
+    world = after_an_incident()
+    found(world)
+    model = world.model
+    world.model = replace(model, digest="m3", services={n: s for n, s in model.services.items() if s.client != "acme"})
+    world.hears(e.ConfigurationLoaded(world.model))
+    assert not [s for s in world.engine.model.services.values() if s.client == "acme"]
+    world.hears(e.WordSpoken("w-x", C, "Mallory", "f1", "mine", {}, named=True))
+    assert world.answered[-1].reason == Reason.NO_SUCH_PERSON.value
+    world.hears(e.WordSpoken("w-y", C, "bob", "f1", "done", {}, named=True))
+    assert world.answered[-1].accepted
 
 
 def test_one_word_alone_chases_nobody() -> None:

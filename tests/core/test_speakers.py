@@ -67,6 +67,12 @@ def says(
         (WordKind.HOLD, "stranger", "acme/erp", ROOT, True, Reason.NO_SUCH_PERSON),
         (WordKind.HOLD, "stranger", "acme/erp", Peer(7, 1000, "alice"), False, Reason.NOT_THAT_PERSON),
         (WordKind.RESUME, "stranger", "acme/erp", ROOT, False, Reason.NO_SUCH_PERSON),
+        (WordKind.APPROVE, "edr", "r1", ROOT, True, Reason.NO_SUCH_PERSON),  # a program is no person
+        (WordKind.APPROVE, "edr", "r1", Peer(7, 1000, "alice"), True, Reason.NO_SUCH_PERSON),
+        (WordKind.REJECT, "edr", "r1", ROOT, False, Reason.NO_SUCH_PERSON),
+        (WordKind.CLEAR, "edr", "acme", ROOT, True, Reason.NO_SUCH_PERSON),
+        (WordKind.DRILL, "edr", "acme/erp", ROOT, True, Reason.NO_SUCH_PERSON),
+        (WordKind.HOLD, "edr", "acme/erp", Peer(7, 1000, "alice"), True, None),
         (WordKind.SUSPECT, "edr", "acme/erp", ROOT, True, None),
         (WordKind.SUSPECT, "edr", "*", ROOT, True, None),
         (WordKind.HOLD, "bob", "*", ROOT, True, None),  # acme is the only client here
@@ -85,8 +91,17 @@ def test_who_is_heard(
 
 @pytest.mark.parametrize("options", [{"override": ["blind"]}, {"fence": True}, {"fenced": "acme/hq"}])
 def test_against_a_guard_only_a_person_speaks(options: dict[str, object]) -> None:
-    world = with_people(BOB)
-    assert says(world, WordKind.FAILOVER, "Tester", "acme/erp", **options).reason == Reason.NO_SUCH_PERSON
+    world = with_people(BOB, EDR)
+    for who in ("Tester", "edr"):
+        answer = says(world, WordKind.FAILOVER, who, "acme/erp", **options)
+        assert answer.reason == Reason.NO_SUCH_PERSON
+    assert answer.evidence == "'edr' is a program of acme's, and this is for a person to say: bob"
+
+
+def test_a_program_that_is_called_like_a_person_speaks_for_nobody() -> None:
+    world = with_people(ALICE, Speaker("acme/alice-bot", "acme", ALICE.name, tool=True))
+    assert says(world, WordKind.APPROVE, ALICE.name, "r1").reason == Reason.NOT_THAT_PERSON
+    assert says(world, WordKind.APPROVE, ALICE.name, "r1", Peer(7, 1000, "alice")).accepted
 
 
 def test_where_nobody_is_declared_any_name_is_taken() -> None:

@@ -101,6 +101,15 @@ async def test_a_dry_run_gets_its_plan(desk: tuple[Desk, WordsSocket]) -> None:
         ({"word": {}}, 'JSON object with an "op"'),
         ({"op": "word", "word": {"id": 3}}, "this is no word"),
         ({"op": "word"}, "this is no word"),
+        *(
+            ({"op": op, "word": {**encode(WORD), "options": options}}, f"one of its options {why}")  # type: ignore[dict-item]
+            for op in ("word", "dry-run")
+            for options, why in (
+                ({"due": "2026-12-31\x1b[2J"}, r"holds .x1b"),
+                ({"override": ["blind", "x" * 5000]}, "is 5000 characters long"),
+                ({"a\u202e": 1}, r"holds .u202e"),
+            )
+        ),
     ],
 )
 async def test_a_request_that_is_none_gets_an_error(

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.core.commands import RunPlaybook
 from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded, StepKey
 from orchestrator.core.model import Playbook
+from orchestrator.runner.hidden import without_secrets
 from orchestrator.runner.published import Published, TooMuchPublished
 from tests.runner.stage import Stage, until
 
@@ -39,6 +40,56 @@ def test_secrets_and_signs_that_act_are_written_out() -> None:
     published = Published(("hunter22",))
     published.read(_event({"a\x1b": ["it is hunter22", float("nan"), True, None, 1.5]}))
     assert published.found() == {"a\\x1b": ["it is ***", "nan", True, None, 1.5]}
+
+
+SECRET = "hunter22-xyz"
+LISTED = (  # as a survey lists command lines
+    "mysql -u root -p{}", "curl -u admin:{} http://x", "curl --user admin:{}", "curl -H Authorization: Bearer {}",
+    "curl -H 'Authorization: Basic {}' http://x", "redis-server --requirepass {}", "redis-cli -a {}",
+    "sshpass -p {} ssh x", "sshpass -p{} ssh x", "app --pass {}", "app --db-pass={}", "app --pwd={}",
+    "env MYSQL_PWD={}",
+    "smbclient //h/s -U user%{}", "openssl enc -k {}", "openssl rsa -passin pass:{}", "app --access-key {}",
+    "app postgres://u:{}@h/db", "app amqp://u:p@{}@h", "git clone https://{}-0123456789@git/x", "app Server=x;Pwd={};",
+    "app https://h/x?sig={}&b=1", "app https://hooks.slack.com/services/T0/B0/{}", 'app {{"password": "{}"}}',
+    "app password: {}", "app --bearer {}", "app --jwt={}", "ldapsearch -w {}", "ipmitool -H bmc -U root -P {}",
+    "fence_ipmilan -a bmc -p {}", "app --license-key={}", "xfreerdp /u:me /p:{}", "docker login -u me -p {}",
+    "mount -t cifs //s/h /mnt -o username=x,password={},uid=0", "htpasswd -b /etc/htpasswd me {}", "snmpget -c {} h",
+)  # fmt: skip
+HARMLESS = (
+    "root /usr/bin/python3 /usr/bin/networkd-dispatcher --run-startup-triggers", "root docker run -p 80:80 nginx",
+    "postgres /usr/lib/postgresql/15/bin/postgres -D /var/lib/postgresql/15/main -c config_file=/etc/x",
+    "/etc/erp/secret.conf 0640 root:root 2 bytes sha256 73cb38", "default via 10.0.0.1 dev eth0 proto dhcp metric 100",
+    "root mongod --auth --port 27017", "fe80::/64 dev eth0 proto kernel metric 256 pref medium", "vol-1 8 GiB",
+    "root sshd: /usr/sbin/sshd -D [listener]", "erp /opt/erp --monkey=3 --author=me --passive", "tcp :: port 22",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", LISTED)
+def test_secrets_that_a_survey_lists_are_not_kept(line: str) -> None:
+    published = Published()
+    published.read(_event({"bascule_survey": {"web": {"own": [line.format(SECRET)]}}}))
+    told = str(published.found())
+    assert SECRET not in told
+    assert "***" in told
+
+
+def test_what_is_named_like_a_secret_is_not_kept_and_the_rest_is_as_it_was() -> None:
+    published = Published()
+    published.read(
+        _event({"db_password": SECRET, "n": {"api-key": SECRET, "token-host": {"own": ["x"]}, "count": "3"}})
+    )
+    published.read(_event({"lines": list(HARMLESS)}))
+    assert published.found() == {
+        "db_password": "***",
+        "n": {"api-key": "***", "token-host": {"own": ["x"]}, "count": "3"},
+        "lines": list(HARMLESS),
+    }
+
+
+@pytest.mark.parametrize("part", ["secret", "x-", 'pw="', "a://b:", "-p ", "bbbb", "key ", "_key-"])
+def test_a_text_that_was_made_to_be_slow_is_read_at_once(part: str) -> None:
+    """A target says what is listed of it. Steps grow with the length: the square of it would take minutes."""
+    assert without_secrets("htpasswd -" + part * (200_000 // len(part)))
 
 
 def test_a_loop_publishes_each_time() -> None:

@@ -36,6 +36,9 @@ def told(result: dict[str, Any], **more: Any) -> str:
             "edge: switch: return code 3: a / last words",
         ),
         ({"msg": "wrong password s3cret"}, "edge: switch: wrong password ***"),
+        ({"msg": "cannot reach https://me:hunter22@git/x"}, "edge: switch: cannot reach https://me:***@git/x"),
+        ({"msg": "refused: Authorization: Bearer abc.def"}, "edge: switch: refused: Authorization: ***"),
+        ({"msg": "password: wrong; basic authentication"}, "edge: switch: password: wrong; basic authentication"),
         ({"censored": "the output has been hidden"}, "edge: switch: its output is hidden by no_log"),
         ({"msg": "One or more items failed", "results": [{}, {"failed": True, "msg": "b"}]}, "edge: switch: b"),
         (

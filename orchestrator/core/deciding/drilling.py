@@ -20,11 +20,11 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import Reach
-from orchestrator.core.model import DrillKind, Service
+from orchestrator.core.model import DrillKind, Mode, Service
 from orchestrator.core.notices import LATE
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import drilling, failback
-from orchestrator.core.runs import run
+from orchestrator.core.runs import plan, run
 from orchestrator.core.runs.starting import start_run
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Drill, Run
@@ -60,6 +60,7 @@ def begin(
     `closes_at`: an approval that comes later is none.
     """
     move, full = tx.model.moves[move_id], kind is DrillKind.FULL_SCALE
+    back = drilling.way_back(tx.model, service, move) if full else None
     name = f"d{tx.decided.drill_count + 1}"
     began = r.DrillBegan(
         at=tx.now(),
@@ -70,7 +71,7 @@ def begin(
         configuration=tx.decided.configuration,
         reason=reason,
         place=tx.state(service).place,
-        back=drilling.way_back(tx.model, service, move) if full else None,
+        back=back,
         stays_s=stays_s if full else 0.0,
         within_s=within_s if full else 0.0,
         who=who,
@@ -79,6 +80,7 @@ def begin(
         scheduled=scheduled,
         occurrence=occurrence,
         drawn=drawn,
+        back_digest=plan.back_digest(tx.model, back, move.to),
     )
     tx.record(began)
     started = start_run(
@@ -228,7 +230,8 @@ def _go_back(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -
     """Begin the run back as soon as nothing forbids it; a person is told where it has failed for good."""
     last, ended = runs[-1], runs[-1].ended
     tried = [x for x in runs[1:] if x.failed and x.abort is None]
-    stopped = len(runs) > 1 and last.abort is not None and last.abort.who != run.BY_ITSELF
+    rejected = ended is not None and ended.reason is Reason.NOT_APPROVED
+    stopped = len(runs) > 1 and (rejected or (last.abort is not None and last.abort.who != run.BY_ITSELF))
     if ended is not None and (stopped or len(tried) >= TRIES):
         how = "" if stopped else f", tried {TRIES} times"
         evidence = f"{last.id} ({last.started.move}){how}: {ended.evidence}"
@@ -246,9 +249,27 @@ def _go_back(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -
         return f"{against[0].value}: {against[1]}"
     began = drill.began
     reason = Reason.ASKED_BY_OPERATOR if began.who else Reason.DRILL_DUE
-    origin, by = r.Origin.DRILL, (began.who, began.why)
-    run.advance(tx, start_run(tx, service, back.id, origin=origin, reason=reason, who=by[0], why=by[1], drill=drill.id))
+    begun = start_run(
+        tx,
+        service,
+        back.id,
+        origin=r.Origin.DRILL,
+        reason=reason,
+        asks=_asks_again(tx, drill, service),
+        who=began.who,
+        why=began.why,
+        drill=drill.id,
+    )
+    run.advance(tx, begun)
     return ""
+
+
+def _asks_again(tx: Transaction, drill: Drill, service: Service) -> tuple[str, ...]:
+    """In mode ask nothing is played that nobody was shown: a way back that was loaded since is another one."""
+    now = tx.decided.configuration
+    shown = any(x.approved is not None and x.started.configuration == now for x in _runs(tx, drill)[1:])
+    why = plan.another_way_back(tx, drill.began) if service.mode is Mode.ASK and not shown else ""
+    return (why,) if why else ()
 
 
 def _tell_late(tx: Transaction, drill: Drill, service: Service, there: Run, why: str) -> None:

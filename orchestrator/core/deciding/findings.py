@@ -12,6 +12,8 @@ but a named person closes one.
 
 from __future__ import annotations
 
+from datetime import date
+
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding.replies import Consent, Refusal
@@ -40,8 +42,8 @@ def open_(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     in_s, due = word.options.get("in_s"), word.options.get("due")
     if isinstance(in_s, bool) or not isinstance(in_s, int | float) or not isinstance(due, str):
         return Refusal(Reason.NOT_NEEDED, "a finding says by when: --due DAY")
-    if not 0 < in_s < LONGEST_S:
-        return Refusal(Reason.NOT_NEEDED, f"{due} is no day to come within ten years")
+    if not _is_day(due) or not 0 < in_s < LONGEST_S:
+        return Refusal(Reason.NOT_NEEDED, f"{due[:20]!r} is no day to come within ten years: --due 2026-12-31")
     name = f"f{tx.decided.findings.count + 1}"
     tx.record(
         r.FindingOpened(
@@ -116,6 +118,14 @@ def _person(tx: Transaction, service: str, name: str) -> Speaker | None:
     exact = [x for x in people if x.id == name]
     found = exact or [x for x in people if x.id.rpartition("/")[2] == name]
     return found[0] if len(found) == 1 else None
+
+
+def _is_day(text: str) -> bool:
+    """Whether it is a date, written as every report shows it: not one of its other forms, and no other text."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _nothing_of_that_id(word: WordSpoken) -> Refusal:

@@ -27,6 +27,7 @@ def consequences(tx: Transaction, run: Run) -> Iterator[str]:
     if why := held_back(tx, run):
         yield f"as things stand {run.id} ends, and nothing is fenced or moved: {why}"
         return
+    yield from _leads_back(tx, run)
     for step in run.fences:
         if not step.over and step.place is not None:
             yield _fenced(tx, service, move, step.place, hand_over=step.hand_over)
@@ -34,6 +35,19 @@ def consequences(tx: Transaction, run: Run) -> Iterator[str]:
     if run.execute is not None and not run.execute.over:
         yield from _lost(tx, service, move)  # else the data were opened already, as its steps tell
     yield from _at_work(tx, service)
+
+
+def _leads_back(tx: Transaction, run: Run) -> Iterator[str]:
+    drill = tx.decided.drills.get(run.started.drill)
+    if drill is None:
+        return
+    began = drill.began
+    if began.move != run.started.move:
+        yield f"it leads back from the drill {began.drill}"
+    elif began.back is not None:
+        yield f"it is the drill {began.drill}: after {show_duration(began.stays_s)} {began.back} leads back"
+    else:
+        yield f"it is the drill {began.drill}"
 
 
 def still_asked(tx: Transaction, run: Run) -> list[str]:

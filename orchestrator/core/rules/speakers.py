@@ -10,13 +10,15 @@ beside the name. What the speaker claims is recorded, and decides nothing.
     a person, bound to logins   any, from one of these logins                heard
                                 any, from elsewhere                          not that person
     nobody                      named with it, or one of DECIDES             no such person
+    a program                   one of DECIDES, or against a guard           no such person
                                 another, under the account's own name        heard; the record names no person
     anybody                     any, from a login bound to others            not that person
 
 Anybody who reaches the controller may stop things, and may do what every guard allows: on the worst day no list keeps
-them from that. A word about a run or a service is the business of its client's people and of the workspace's. A word
-about all is for somebody whom each of the clients knows. A client for whom nobody is declared takes any name. What one
-client declares of its people and their logins decides nothing for another client.
+them from that. A program may raise a suspicion or a hold, and is no person: by its name nobody approves. A word about a
+run or a service is the business of its client's people and of the workspace's. A word about all is for somebody whom
+each of the clients knows. A client for whom nobody is declared takes any name. What one client declares of its people
+and their logins decides nothing for another client.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ DECIDES = (
     WordKind.MAINTENANCE_END,
     WordKind.CLEAR,
     WordKind.DRILL,
+    WordKind.FINDING,
+    WordKind.FINDING_CLOSE,
+    WordKind.NO_FINDINGS,
 )
 AGAINST_GUARDS = ("override", "fence", "fenced")
 
@@ -75,11 +80,19 @@ def _objection(tx: Transaction, word: WordSpoken, client: str) -> tuple[Reason, 
     logins = logins_of(word)
     bound = [speaker for speaker in declared if logins & set(speaker.logins)]
     said_by = str(word.peer) if word.peer else "a speaker that the kernel does not know"
+    decides = word.kind in DECIDES or any(word.options.get(x) for x in AGAINST_GUARDS)
+    people = [s for s in declared if not s.tool]
+    if meant and decides and people:
+        meant = [s for s in meant if not s.tool]  # a person may be called like one
+        if not meant:
+            may = ", ".join(sorted({s.id.rpartition("/")[2] for s in people}))
+            told = f"{word.who!r} is a program of {client}'s, and this is for a person to say: {may}"
+            return Reason.NO_SUCH_PERSON, told
     if meant and any(not s.logins and (s.tool or not bound) for s in meant):
         return None
     if any(speaker in bound for speaker in meant):
         return None
-    if not meant and (word.named or word.kind in DECIDES or any(word.options.get(x) for x in AGAINST_GUARDS)):
+    if not meant and (word.named or decides):
         return Reason.NO_SUCH_PERSON, _unknown(word.who, client, declared)
     if bound:
         theirs = ", ".join(sorted(s.id for s in bound))
@@ -102,7 +115,8 @@ def _clients(tx: Transaction, word: WordSpoken) -> list[str]:
     known = sorted({s.client for s in tx.model.services.values()})
     if subject == EVERYTHING:
         return known
-    return [client for client in known if client == subject.partition("/")[0]]
+    known += [s.client for s in tx.model.speakers.values() if s.client]  # its services may be gone, and its people not
+    return [client for client in dict.fromkeys(known) if client == subject.partition("/")[0]]
 
 
 def service_about(decided: Decided, name: str) -> str | None:

@@ -12,7 +12,7 @@ import hashlib
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.kinds import TRAITS, By, Subject, Work, declared_by
-from orchestrator.core.model import Fence, Isolation, Json, Move, Playbook, Service
+from orchestrator.core.model import Fence, Isolation, Json, Model, Move, Playbook, Service
 from orchestrator.core.rules import ladder
 from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.transaction import Transaction
@@ -86,6 +86,33 @@ def plan_digest(tx: Transaction, service: Service, move: Move, steps: list[r.Pla
     parts += [dumps(encode(x)).decode() for x in (*books, *proofs)]
     parts += [dumps([x.host, x.probe, x.vantage, dict(x.options)]).decode() for x in asked if x is not None]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def back_books(model: Model, back: Move, place: str | None) -> list[Playbook]:
+    """What a drill's way back plays: the move's own playbooks, and what takes out `place`, which it leaves."""
+    found = list(declared_by(back))
+    if back.hand_over is not None:
+        found.append(back.hand_over.playbook)
+    elif back.to and place and place in model.places and (fence := model.places[place].fence) is not None:
+        found.append(fence.playbook)
+    return found
+
+
+def back_digest(model: Model, back: str | None, place: str | None) -> str:
+    """What an approval of a drill binds beside the plan of its way there; empty: there is no way back."""
+    if back is None or back not in model.moves:
+        return ""
+    books = back_books(model, model.moves[back], place)
+    return hashlib.sha256("\n".join([back, *(dumps(encode(x)).decode() for x in books)]).encode()).hexdigest()[:16]
+
+
+def another_way_back(tx: Transaction, began: r.DrillBegan) -> str:
+    """Why what leads back by now is not what was shown when the drill began, in a sentence; empty: it is."""
+    there = tx.model.moves.get(began.move)
+    now = back_digest(tx.model, began.back, there.to if there is not None else None)
+    if not began.back_digest or now == began.back_digest:
+        return ""
+    return f"the way back, {began.back}, is another one than was shown with {began.drill}"
 
 
 def resources(service: Service, move: Move, *, rehearses: bool = False) -> tuple[str, ...]:
@@ -162,17 +189,28 @@ def changed(tx: Transaction, run: Run) -> str:
     now = digest_as_started(tx, run) if run.started.configuration != tx.decided.configuration else ""
     if now and now != run.started.plan_digest:
         return f"{run.started.move} is not the one on which {run.id} was decided: a configuration was loaded since"
+    drill = tx.decided.drills.get(run.started.drill)
+    there = drill is not None and drill.began.move == run.started.move and not run.committed
+    if drill is not None and there and (other := another_way_back(tx, drill.began)):
+        return other
     return next((told for book in books_of(tx, run) if (told := tx.decided.edited.get(book.digest))), "")
 
 
 def books_of(tx: Transaction, run: Run) -> list[Playbook]:
-    """The playbooks of what the run has still to do; those that the configuration has no more are left out."""
+    """The playbooks of what the run has still to do; those that the configuration has no more are left out.
+
+    Of a drill that has moved nothing yet those of its way back too: it does not begin what it could not take back.
+    """
     found = []
     for step in run.steps:
         if step.traits.played and not step.over:
             with contextlib.suppress(LookupError):
                 found.append(work_of(tx, run, step).playbook)
-    return found
+    drill, move = tx.decided.drills.get(run.started.drill), tx.model.moves.get(run.started.move)
+    if drill is None or move is None or run.committed or drill.began.move != move.id:
+        return found
+    back = tx.model.moves.get(drill.began.back or "")
+    return [*found, *(back_books(tx.model, back, move.to) if back is not None else ())]
 
 
 def digest_as_started(tx: Transaction, run: Run) -> str:

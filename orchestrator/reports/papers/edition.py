@@ -1,7 +1,8 @@
 """The client's edition of a slice: the same figures, without the provider's internals and without any other client.
 
 The one rule it keeps: what is not known to be fit for the client is left out. A text of a person or of a target may
-name a host or another client, so free text stays with the provider; times, figures, reasons and states go through.
+name a host or another client, so free text stays with the provider; times, figures, reasons and states go through. What
+is to be improved is for the client to read, unless somebody said otherwise: there names are struck out (`Unsaid`).
 
 A record that was made shorter has not the bytes that the journal's chain covers. So of each entry its hash stands
 beside the extract, for whoever has the journal, and the extracts have a chain of sums of their own (`sealing.py`).
@@ -29,8 +30,9 @@ from orchestrator.core.model import (
     Speaker,
 )
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.papers.excerpt import Slice, Wanted
+from orchestrator.reports.papers.excerpt import Piece, Slice, Wanted
 from orchestrator.reports.papers.shape import Edition
+from orchestrator.reports.papers.unsaid import Unsaid
 
 PROVIDER = "the provider"  # in place of the name of anybody who is not the client's
 OF_THE_PROVIDER = "of the provider"
@@ -38,9 +40,10 @@ OF_THE_PROVIDER = "of the provider"
 # Texts that go through: ids, names of services, moves, places and steps, and words of tables.
 KEPT = {
     "about", "before", "client", "configuration", "digest", "drill", "due", "finding", "from_place", "incident",
-    "move", "notice", "place", "plan_digest", "run", "service", "step", "subject", "to_place", "was", "window", "word",
-    "fenced", "back", "occurrence",
+    "move", "notice", "place", "plan_digest", "run", "service", "step", "subject", "to_place", "was", "window",
+    "fenced", "back", "back_digest", "occurrence",
 }  # fmt: skip
+WORDS = {"word"}  # ids of words: whoever says one may choose it
 PEOPLE = {"who", "owner", "person", "to"}
 CHECKS = {"check"}
 BLANK = {
@@ -54,12 +57,18 @@ AS_IT_IS = {"steps", "overrides"}
 class Mask:
     """What of a client's records its edition shows."""
 
-    def __init__(self, client: str, models: Iterable[Model]) -> None:
-        """`models`: whose people and hosts there are."""
-        self._client = client
-        speakers = [s for model in models for s in model.speakers.values() if s.client == client]
-        self._people = {s.id for s in speakers} | {s.name for s in speakers}
+    def __init__(self, client: str, models: Iterable[Model], others: Iterable[str] = ()) -> None:
+        """`models`: whose people and hosts there are. `others`: clients who are not this one."""
+        self._client, known = client, list(models)
+        speakers = [s for model in known for s in model.speakers.values()]
+        self._people = {x for s in speakers if s.client == client for x in (s.id, s.name)}
         self._hosts: dict[str, str] = {}
+        self._words: dict[str, str] = {}
+        self._unsaid = Unsaid(
+            others=others,
+            hosts=(x for m in known for c in m.checks.values() for x in (c.host, c.id.partition("@")[2])),
+            people={x for s in speakers for x in (s.id, s.name)} - self._people,
+        )
 
     def record(self, x: Any) -> Any:
         """The record, fit for the client."""
@@ -80,6 +89,7 @@ class Mask:
                     owners=tuple(o for o in s.owners if o in self._people),
                     cost=s.cost and replace(s.cost, written={}, source=""),
                     ladder=tuple(replace(t, monthly_cost=None) for t in s.ladder),
+                    depends_on=tuple(d for d in s.depends_on if d.service.startswith(f"{self._client}/")),
                 )
                 for n, s in x.services.items()
             },
@@ -104,6 +114,8 @@ class Mask:
             return self._of_people(name, value)
         if name in CHECKS:
             return self.check(value)
+        if name in WORDS:
+            return value and self._words.setdefault(value, f"word {len(self._words) + 1}")
         if name in AS_IT_IS or name in KEPT or isinstance(value, Enum | bool | int | float) or value is None:
             return value
         if name == "measures" and isinstance(x, r.StepFinished):
@@ -131,8 +143,8 @@ class Mask:
             own = not x.scheduled or x.scheduled.startswith(f"{self._client}/")
             return {"scheduled": x.scheduled if own else OF_THE_PROVIDER}
         if isinstance(x, r.FindingOpened):  # one that is internal does not come here
-            return {"text": x.text}
-        return {"why": x.why} if isinstance(x, r.FindingClosed) else {}
+            return {"text": self._unsaid(x.text)}
+        return {"why": self._unsaid(x.why)} if isinstance(x, r.FindingClosed) else {}
 
     # ---- parts of a model
 
@@ -186,7 +198,7 @@ _NO_BOOK = Playbook("", "")
 
 def for_client(whole: Slice) -> Slice:
     """The same slice as the client may have it: extracts of the entries, of the client's own records alone."""
-    mask = Mask(whole.subject.client, whole.models.values())
+    mask = Mask(whole.subject.client, whole.models.values(), _others(whole.subject.client, whole.pieces))
     wanted = Wanted(whole.subject, whole.models.values())
     pieces = []
     for piece in whole.pieces:
@@ -195,3 +207,9 @@ def for_client(whole: Slice) -> Slice:
         pieces.append(replace(piece, records=shown, before="", body=b""))
     models = {digest: mask.model(model) for digest, model in whole.models.items()}
     return replace(whole, edition=Edition.CLIENT, pieces=tuple(pieces), models=models)
+
+
+def _others(client: str, pieces: Iterable[Piece]) -> set[str]:
+    """Every client of whom the journal says that its services are somewhere, but this one."""
+    homes = (x.homes for piece in pieces for x in piece.records if isinstance(x, r.Configured))
+    return {name.partition("/")[0] for those in homes for name in those} - {client}

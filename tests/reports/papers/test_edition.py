@@ -11,7 +11,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import DowntimeCost, Model
+from orchestrator.core.model import Dependency, DowntimeCost, Model
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RECORDS
 from orchestrator.reports.papers import edition
@@ -142,6 +142,63 @@ def test_the_providers_internals_are_left_out() -> None:
     assert "Ann Example stated that the place left cannot act" in told
 
 
+def test_a_service_of_another_client_that_it_stands_on_is_not_named() -> None:
+    whole = next(x for x in slices("acme") if x.subject.id == "i1")
+
+    def leaning(model: Model) -> Model:
+        needs = (Dependency("bistro/erp"), Dependency("acme/mail"))
+        return replace(model, services={n: replace(s, depends_on=needs) for n, s in model.services.items()})
+
+    whole = replace(whole, models={n: leaning(m) for n, m in whole.models.items()})
+    mine = Papers(for_client(whole), BY)
+    assert '"bistro/erp"' in Papers(whole, BY).file
+    assert "bistro" not in mine.file
+    assert "acme/mail" in mine.file
+    assert verified(mine.file, BY).wrong == ()
+
+
+def test_the_id_of_a_word_which_its_speaker_chose_stays_with_the_provider() -> None:
+    """It may be a ticket's, or name the host on which a sensor saw something."""
+    whole = next(x for x in slices("acme") if x.subject.id == "i3")
+
+    def spoken(x: r.Record) -> r.Record:
+        return replace(x, word="edr-hq-oob-10.0.0.7") if isinstance(x, r.WordAccepted) and x.word == "w1" else x
+
+    whole = replace(whole, pieces=tuple(replace(p, records=tuple(spoken(x) for x in p.records)) for p in whole.pieces))
+    mine = for_client(whole)
+    assert "edr-hq-oob" not in Papers(mine, BY).file
+    words = [x.word for p in mine.pieces for x in p.records if isinstance(x, r.WordAccepted)]
+    assert len(set(words)) == len(words) >= 1
+
+
+FOUND = (
+    "As at bistro: edge-01 (10.0.0.7/24, fd00::7) came back at 12:30:45, says Nora Night; 1.2.3 of it was old, and"
+    " pre-edge-01 was not"
+)
+
+
+def test_a_finding_that_the_client_reads_names_no_host_address_other_client_or_person_of_the_provider() -> None:
+    tape, model = both(), twin(rich_model())
+    at, due = tape.now, tape.now + 100.0
+    host = replace(model.checks["acme/isp-b-path"], id="acme/way@edge-01", host="edge-01")
+    model = replace(model, checks=model.checks | {host.id: host, "acme/isp-b-path": host})
+    tape.write(r.FindingOpened(at, "f1", "i1", "acme/erp", FOUND, "acme/ann", "2026-12-31", due, "Nora Night"))
+    tape.write(r.FindingClosed(at, "f1", "i1", "acme/erp", "Ann Example", "as for bistro/erp on edge-01"))
+    stories = stories_of(tape, model)
+    subject = subject_of([stories.stories["i1"]], stories, tape.now, ReportKind.INCIDENT, "i1")
+    whole = cut(subject, stories, lambda: linked(tape), asked(tape))
+    (line,) = Papers(whole, BY).report.findings
+    assert line.text == FOUND
+    mine = for_client(whole)
+    (line,) = Papers(mine, BY).report.findings
+    assert line.text == (
+        "As at another client: a host (an address, an address) came back at 12:30:45, says the provider; 1.2.3 of it"
+        " was old, and pre-edge-01 was not"
+    )
+    assert line.closed_why == "as for another client on a host"
+    assert against(mine, stories, lambda: linked(tape)) == []
+
+
 def test_what_a_tier_costs_to_have_and_who_says_what_an_outage_costs_stay_with_the_provider() -> None:
     whole = next(x for x in slices("acme") if x.subject.id == "i2")
     cost = DowntimeCost({"revenue": 180.0}, {"revenue": "as Nora reckons"}, 2000.0, 10.0, "a contract of ours")
@@ -161,7 +218,8 @@ def test_what_a_tier_costs_to_have_and_who_says_what_an_outage_costs_stay_with_t
 
 def test_every_field_of_every_record_has_its_treatment() -> None:
     """What is not known is left out; so that nothing is by mistake, each field is one of these."""
-    known = edition.KEPT | edition.PEOPLE | edition.CHECKS | edition.BLANK | edition.AS_IT_IS | {"homes"}
+    known = edition.KEPT | edition.PEOPLE | edition.CHECKS | edition.BLANK | edition.AS_IT_IS | edition.WORDS
+    known |= {"homes"}
     for kind in RECORDS.values():
         for f in fields(kind):
             text = str(f.type)

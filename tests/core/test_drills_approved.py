@@ -1,0 +1,146 @@
+"""A drill that was approved: the way back is a part of what was shown, and what was not approved does not run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import events as e
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.deciding import drilling
+from orchestrator.core.events import WordKind
+from orchestrator.core.model import DrillKind, Mode, Playbook
+from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import plan
+from tests.core.drill_stage import over, stage, the_drill
+from tests.core.test_drills_under_failure import changed, told, with_move, with_service
+from tests.core.world import World, book, story
+
+BACK = "acme/return-hq"
+OTHER = Playbook("return-hq.yml", "edited since")
+
+
+def asked(mode: Mode = Mode.ASK, **how: object) -> World:
+    """A full-scale drill of a schedule; in mode ask it waits for its approval."""
+    world = stage(mode)
+    tx = world.engine.transaction(world.now)
+    erp = world.model.services["acme/erp"]
+    asks = ("acme/erp is in mode ask",) if mode is Mode.ASK else ()
+    more: dict[str, object] = {"stays_s": 60.0, **how}
+    drilling.begin(tx, erp, "acme/geo-site", DrillKind.FULL_SCALE, reason=Reason.DRILL_DUE, asks=asks, **more)  # type: ignore[arg-type]
+    world.entries.append((world.now, tuple(tx.records)))
+    changed(world)
+    return world
+
+
+def away(world: World) -> None:
+    """It is approved, and stays at the other place."""
+    assert world.say(WordKind.APPROVE, "r1").accepted, "\n".join(story(world))
+    world.run(20)
+    assert world.decided().services["acme/erp"].place == "acme/geo", "\n".join(story(world))
+
+
+def test_whoever_approves_is_told_that_it_is_a_drill_and_what_leads_back() -> None:
+    world = asked()
+    (text,) = told(world, NoticeKind.APPROVAL_NEEDED)
+    assert "it is the drill d1: after 1:00 acme/return-hq leads back" in text
+
+
+def test_a_way_back_that_was_loaded_since_is_not_what_was_asked_about() -> None:
+    world = asked()
+    with_move(world, BACK, playbook=OTHER)
+    answer = world.say(WordKind.APPROVE, "r1")
+    assert not answer.accepted
+    assert not world.played
+    assert world.decided().runs["r1"].ended is not None
+
+
+def test_a_way_back_that_is_edited_on_disk_is_not_approved() -> None:
+    world = asked()
+    world.hears(e.PlaybooksRead({world.model.moves[BACK].playbook.digest: "return-hq.yml was edited"}))
+    answer = world.say(WordKind.APPROVE, "r1")
+    assert (answer.accepted, answer.reason) == (False, Reason.PLAN_CHANGED.value)
+    assert "return-hq.yml was edited" in answer.evidence
+
+
+@pytest.mark.parametrize("how", ["playbook", "prepare", "hand_over"])
+def test_another_way_back_than_the_approved_one_asks_before_anything_of_it_runs(how: str) -> None:
+    world = asked()
+    away(world)
+    back = world.model.moves[BACK]
+    assert back.hand_over is not None
+    other = OTHER if how != "hand_over" else replace(back.hand_over, playbook=Playbook("hand_over.yml", "edited since"))
+    with_move(world, BACK, **{how: other})
+    before = list(world.played)
+    world.run(100)
+    assert world.played == before, "\n".join(story(world))
+    text = told(world, NoticeKind.APPROVAL_NEEDED)[-1]
+    assert f"the way back, {BACK}, is another one than was shown with d1" in text
+    assert world.say(WordKind.APPROVE, "r2").accepted
+    world.run(120)
+    assert over(world).returned is True, "\n".join(story(world))
+    assert world.decided().services["acme/erp"].place == "acme/hq"
+
+
+def test_a_way_back_that_was_approved_and_failed_is_tried_again_without_another_question() -> None:
+    world = asked()
+    away(world)
+    with_move(world, BACK, playbook=OTHER)
+    world.run(60)
+    world.outcomes["rebuild_hq"] = e.AttemptEnd.FAILED
+    assert world.say(WordKind.APPROVE, "r2").accepted
+    world.run(60)
+    assert world.decided().runs["r2"].ended is not None
+    del world.outcomes["rebuild_hq"]
+    world.run(120)
+    assert over(world).returned is True, "\n".join(story(world))
+    assert [x.asks_a_person for x in world.decided().runs.values()].count(True) == 0
+    assert len(told(world, NoticeKind.APPROVAL_NEEDED)) == 2
+
+
+def test_whoever_rejects_it_is_asked_no_more_and_it_is_a_persons() -> None:
+    world = asked()
+    away(world)
+    with_move(world, BACK, playbook=OTHER)
+    world.run(60)
+    assert world.say(WordKind.REJECT, "r2").accepted
+    world.run(300)
+    assert over(world).reason is Reason.NOT_RETURNED
+    assert len(world.decided().drills["d1"].runs) == 2
+    (text,) = told(world)
+    assert text.endswith("not returned: r2 (acme/return-hq): by Ada: a reason")
+
+
+def test_the_way_back_as_it_was_approved_asks_nobody() -> None:
+    world = asked()
+    away(world)
+    with_service(world, "acme/erp", priority=7)
+    with_move(world, "acme/cloud-instance", playbook=OTHER)
+    world.run(120)
+    assert over(world).ok, "\n".join(story(world))
+    assert len(told(world, NoticeKind.APPROVAL_NEEDED)) == 1
+
+
+def test_in_mode_auto_a_reload_is_enough() -> None:
+    world = asked(Mode.AUTO)
+    world.run(30)
+    assert world.decided().services["acme/erp"].place == "acme/geo"
+    with_move(world, BACK, playbook=book("another_return"))
+    world.effects["another_return"] = world.effects["return-hq"]
+    world.run(120)
+    assert over(world).ok, "\n".join(story(world))
+    assert not told(world, NoticeKind.APPROVAL_NEEDED)
+
+
+def test_a_drill_of_an_earlier_version_goes_back_as_it_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record says nothing of the way back that was shown."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr(plan, "back_digest", lambda *_: "")
+        world = asked()
+    assert the_drill(world).began.back_digest == ""
+    away(world)
+    with_move(world, BACK, prepare=None)
+    world.run(150)
+    assert over(world).ok, "\n".join(story(world))
+    assert len(told(world, NoticeKind.APPROVAL_NEEDED)) == 1
