@@ -106,6 +106,8 @@ class Eye:
         while self._unread:
             record = self._unread.popleft()
             run = str(record.get("run", ""))
+            if record.get("kind") == "DrillEnded":
+                raise NeverHappened(f"{instant}: the drill is over: {record['reason']}: {record['evidence']}")
             if record.get("kind") == "RunStarted":
                 self._moves[run] = str(record["move"]).rpartition("/")[2]
             of = instant.of in ("", self._moves.get(run))
@@ -261,9 +263,16 @@ def _patient(story: Story) -> None:
     """
     services = "inventories/lab/services.yml"
     story.edit(services, "rpo: 30s", "rpo: 10m")
-    for viable in ("[isp-b-path]", "[geo-ready, geo-replica]", "[cloud-instance-there, backup-age]"):
-        line = f"    viable_when: {{all: {viable}}}\n"
-        story.edit(services, line, f"{line}    preflight_timeout: 90s\n")
+    for timeout in ("60s", "90s", "2m", "3m", "4m"):
+        story.edit(services, f"timeout: {timeout}\n", "timeout: 5m\n")
+    ways = ("hq-mains", "geo-mains", "isp-b-path", "geo-ready, geo-replica", "cloud-instance-there, backup-age")
+    for viable in ways:
+        line = f"    viable_when: {{all: [{viable}]}}\n"
+        story.edit(services, line, f"{line}    preflight_timeout: 90s\n    verify_timeout: 3m\n")
+    for verify in ways[2:]:  # of rehearsals
+        told = verify if "geo" not in verify else "geo-replica, geo-ready"
+        line = f"      verify: {{all: [{told}]}}\n"
+        story.edit(services, line, f"{line}      verify_timeout: 3m\n")
 
 
 _NEWEST = (

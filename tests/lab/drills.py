@@ -37,10 +37,11 @@ def _home(place: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """One drill: the steps of each of its runs, by their moves; `full_scale`: of two runs, there and back."""
+    """One drill: the steps of each of its runs, by their moves, and how long it stays there, if it goes anywhere."""
 
     move: str
     runs: Mapping[str, tuple[str, ...]]
+    stay: str = "4s"
 
     @property
     def full_scale(self) -> bool:
@@ -50,7 +51,7 @@ class Drill:
     @property
     def words(self) -> tuple[str, ...]:
         """What an operator says after the service."""
-        full = ("--full-scale", "--stay", "4s", "--return-within", "8m") if self.full_scale else ()
+        full = ("--full-scale", "--stay", self.stay, "--return-within", "8m") if self.full_scale else ()
         return ("--move", self.move, *full)
 
     def __str__(self) -> str:
@@ -131,8 +132,7 @@ def make(
             "noc", argv, cwd=story.workspace, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        over = "the drill is over, and nothing is under way"
-        story.wait(over, lambda: story.of(r.DrillEnded, made.mark) and story.settled(), OVER_S)
+        story.wait("the drill is over", lambda: story.of(r.DrillEnded, made.mark), OVER_S)
     finally:
         said.kill()  # it may ask a controller that was killed; whatever it said, the journal tells
         said.wait(30)
