@@ -259,8 +259,9 @@ def goes_back_first(tx: Transaction, service: Service) -> policy.Finding | None:
         own, back = tx.model.services.get(drill.began.service), tx.model.moves.get(drill.began.back or "")
         if own is None or back is None or not (own.id == service.id or back.undoes in shared):
             continue
-        ends = [tx.decided.runs[name].ended for name in drill.runs[1:]]
-        in_vain, at_work = any(x is not None and not x.ok for x in ends), None in ends
+        runs = [tx.decided.runs[name] for name in drill.runs[1:]]
+        in_vain = any(x.human is not None or (x.ended is not None and not x.ended.ok) for x in runs)
+        at_work = any(x.ended is None for x in runs)
         if in_vain or not _better_before(tx, back):
             continue
         if at_work or (gave_way(tx, back.id) and keeps_away(tx, own, back) is None):
