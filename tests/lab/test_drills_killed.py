@@ -21,7 +21,7 @@ from tests.lab.crash import Ground, Instant
 from tests.lab.drills import FULL_SCALE, REHEARSALS, Drill, Made
 from tests.lab.story import ERP, Story
 
-pytestmark = [pytest.mark.lab, pytest.mark.crash, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.crash, pytest.mark.timeout(1800)]
 SAMPLE = ("rehearse-geo-site-in-the-middle-of-clean-up-with-its-workers", "full-geo-site-after-geo-site-over")
 
 

@@ -22,7 +22,7 @@ from tests.lab.crash import Ground, Instant
 from tests.lab.drills import FULL_SCALE, REHEARSALS, Drill, Made
 from tests.lab.story import ERP, Story
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
 SAMPLE = ("rehearse-geo-site-set-up-head-office-dark",)
 SEEN_IN_TIME = ("preflight", "survey", "set-up")  # of a rehearsal: it goes on for longer than an outage is unnoticed
 
