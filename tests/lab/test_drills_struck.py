@@ -8,6 +8,7 @@ A case is a phase of a drill and what strikes in it. One is in `make test`; the 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -23,23 +24,27 @@ from tests.lab.drills import FULL_SCALE, REHEARSALS, Drill, Made
 from tests.lab.story import ERP, Story
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1800)]
-SAMPLE = ("rehearse-geo-site-set-up-head-office-dark",)
-SEEN_IN_TIME = ("preflight", "survey", "set-up")  # of a rehearsal: it goes on for longer than an outage is unnoticed
+SAMPLE = ("rehearse-geo-site-survey-head-office-dark",)
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What happens, and where the service is well afterwards. `loses`: data may be lost, by the RPO's measure."""
+    """What happens, and where the service is well afterwards. `loses`: data may be lost, by the RPO's measure.
+
+    `asks`: a person has to say that it may go there, since a place that works may act.
+    """
 
     name: str
     happens: Callable[[Lab], None]
     place: str
     loses: bool = True
+    asks: bool = False
 
 
 HQ_DARK = Strike("head-office-dark", lambda lab: lab.stop("hq"), "lab/geo")
 HQ_DARK_LATE = Strike("head-office-dark", lambda lab: lab.stop("hq"), "lab/cloud")
 GEO_DARK = Strike("second-site-dark", lambda lab: lab.stop("geo"), "lab/cloud")
+GEO_DARK_LATE = Strike("second-site-dark", lambda lab: lab.stop("geo"), "lab/cloud", asks=True)  # hq was prepared
 ISP_A = Strike("first-provider-silent", lambda lab: lab.cut("isp-a"), "lab/hq", loses=False)
 ISP_B = Strike("second-provider-silent", lambda lab: lab.cut("isp-b"), "lab/hq", loses=False)
 
@@ -65,7 +70,7 @@ CASES = [
     (_FULL_GEO, Instant("hand-over-hq", "began", of="geo-site"), HQ_DARK),
     (_FULL_GEO, Instant("execute", "middle", of="geo-site"), GEO_DARK),
     (_STAYS_AT_GEO, Instant("", "over", of="geo-site"), GEO_DARK),
-    (_FULL_GEO, Instant("prepare", "middle", of="return-hq"), GEO_DARK),
+    (_FULL_GEO, Instant("prepare", "middle", of="return-hq"), GEO_DARK_LATE),
     (_FULL_GEO, Instant("execute", "middle", of="return-hq"), HQ_DARK_LATE),
     (_FULL_CLOUD, Instant("hand-over-hq", "began", of="cloud-instance"), HQ_DARK),
     (_FULL_CLOUD, Instant("finish", "middle", of="return-hq-from-cloud"), ISP_A),
@@ -92,13 +97,25 @@ def test_struck(ground: Ground, drill: Drill, instant: Instant, strike: Strike) 
     """One phase."""
     with ground.drill() as story:
         made = drills.make(story, drill, (instant,), lambda story, _instant: strike.happens(story.lab))
+        if strike.asks:
+            _approve(story, made)
         place = strike.place.rpartition("/")[2]
         over = f"the incident is over, and {ERP} at {strike.place}"
         story.wait(over, lambda: story.of(r.IncidentEnded, made.mark) and story.recovered_at(place), drills.OVER_S)
         _it_was_recovered_as_an_incident(story, made, strike)
-        _the_drill_gave_way(story, made, instant)
+        _the_drill_gave_way(story, made)
         assert drills.left(story) == made.left
         ground.clear()
+
+
+def _approve(story: Story, made: Made) -> None:
+    """An operator types what they were told to."""
+
+    def asked() -> list[r.NoticeDue]:
+        return [x for x in story.of(r.NoticeDue, made.mark) if x.kind is NoticeKind.APPROVAL_NEEDED]
+
+    story.wait("an approval is asked for", asked, drills.OVER_S)
+    story.must(*shlex.split(asked()[-1].say)[1:], "--reason", "the second site is dark, and nobody works here")
 
 
 def _it_was_recovered_as_an_incident(story: Story, made: Made, strike: Strike) -> None:
@@ -119,12 +136,14 @@ def _it_was_recovered_as_an_incident(story: Story, made: Made, strike: Strike) -
     assert (user.oldest_lost_age_s or 0.0) <= (crash.RPO_S if strike.loses else 0.0)
 
 
-def _the_drill_gave_way(story: Story, made: Made, instant: Instant) -> None:
-    """It tells of the incident; unless it had shown all before anybody could notice, and was only cleaning up."""
+def _the_drill_gave_way(story: Story, made: Made) -> None:
+    """It tells of the incident; unless it had shown all before anybody noticed, and was only cleaning up."""
     ended, turned = made.end(story), story.of(r.DrillTurnedBack, made.mark)
     told = [x for x in story.of(r.NoticeDue, made.mark) if x.notice == f"{made.id(story)}/ended"]
     assert [x.kind for x in told] in ([NoticeKind.DRILL_ENDED], [NoticeKind.HUMAN_NEEDED])
     assert drills.shown(story, made.id(story))["ok"] is ended.ok
-    if made.drill.full_scale or instant.step in SEEN_IN_TIME:
+    noticed_at = story.of(r.IncidentOpened, made.mark)[0].at
+    shown = [x for x in made.steps(story) if x.step == "confirm" and x.state is r.StepState.DONE and x.at < noticed_at]
+    if not shown:
         assert not ended.ok, story.told()
         assert turned or ended.reason is Reason.OVERTAKEN
