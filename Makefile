@@ -27,10 +27,10 @@ test-unit: ## without the lab, on all cores
 test-lab: ## on a real network of namespaces; needs root
 	@$(PYTEST) -q -n 2 --dist loadfile -m "lab and not long" $(ARGS)
 
-test-long: setup ## the long stories on the lab: a person asked, a controller killed, every playbook twice; needs root
+test-long: setup ## the long stories on the lab: a controller killed, a disaster in a drill, every playbook twice; needs root
 	@$(PYTEST) -q -m "long and not crash" $(ARGS)
 
-test-crash: setup ## the controller killed in each instant of each act, frozen, succeeded, on the lab; needs root
+test-crash: setup ## the controller killed in each instant of each act and drill, frozen, succeeded, on the lab; needs root
 	@$(PYTEST) -q -m crash $(ARGS)
 
 test-ansible: setup ## Ansible's own integration tests, by ansible-playbook, warm, and with Mitogen; hours; needs root

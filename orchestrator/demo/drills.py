@@ -65,8 +65,8 @@ SCENES = (
     ),
     Drill(
         "Tier 2 at full scale: to the second site and back",
-        "the head office hands over, the second site serves for ten seconds, and hands back",
-        ("--move", "geo-site", "--full-scale", "--stay", "10s", "--return-within", "10m"),
+        "the head office hands over, the second site serves for five seconds, and hands back",
+        ("--move", "geo-site", "--full-scale", "--stay", "5s", "--return-within", "10m"),
         True,
     ),
     Drill(

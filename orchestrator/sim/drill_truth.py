@@ -147,13 +147,21 @@ class DrillTruth:
         first = x.run not in self._effects and x.attempt == 1
         if first and kind in BEGINS and (said := self._forbidden(drill.began.service, x.at)):
             self._report(23, "a drill honours what people said", f"{x.run}/{x.step} begins, and {'; '.join(said)}")
-        if not first or kind not in CHANGES:
+        if not first or kind not in CHANGES or self._takes_back_what_failed(x.run, drill):
             return
         for incident, (service, since) in self._open.items():
             if service == drill.began.service and since < x.at:
                 self._report(
                     23, "a drill never lengthens an outage", f"{x.run}/{x.step} begins, and {incident} is open"
                 )
+
+    def _takes_back_what_failed(self, run: str, drill: Seen) -> bool:
+        """Whether it takes back a move in place whose own way is down: that ends an outage, and lengthens none."""
+        moves = self._world.nature.model.moves
+        forth = moves.get(moves[self._planned[run].move].undoes or "")
+        if forth is None or forth.id != drill.began.move or forth.viable_when is None:
+            return False
+        return self._answers.says(forth.viable_when) is r.Verdict.DOWN
 
     def _left_alone(self, x: r.RunNeedsHuman | r.StepFinished) -> None:
         """A clean-up that a person has to see to, or of which nobody says any more how it is made."""

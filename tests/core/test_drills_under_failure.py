@@ -294,6 +294,7 @@ def test_a_controller_that_was_away_for_long_asks_before_it_says_that_nothing_is
         text = f"killed after entry {n}\n" + "\n".join(story(world))
         assert the_drill(world).ended is not None, text
         assert the_drill(world).ended.returned is not False, text  # type: ignore[union-attr]
+        assert over(world).ok, text
         assert not told(world), text
 
 

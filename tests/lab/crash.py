@@ -1,8 +1,8 @@
-"""A controller killed in a chosen instant of a chosen act, and what must be true afterwards.
+"""A controller killed in a chosen instant of a chosen act, or of a drill, on a lab that is used again and again.
 
 The one rule it keeps: the instant is found from outside, in the journal's file and in the attempts' own; nothing in
-the program knows that it is tested. What is expected of playbooks is read from what the targets and Ansible itself
-report, and the playbooks are the authors', unmodified.
+the program knows that it is tested, and the playbooks are the authors', unmodified. What must be true afterwards is
+asked in `crash_truth.py`.
 """
 
 from __future__ import annotations
@@ -11,40 +11,41 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from orchestrator.core import records as r
-from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Record
 from orchestrator.demo.acts import SCENES, Scene
 from orchestrator.journal.sqlite import journal_path
 from orchestrator.lab.account import Act, ActAccount, Fence, account
 from orchestrator.runner.guard import PLAY
-from tests.lab.story import ERP, NeverHappened, Story, told
+from tests.lab.crash_truth import LEDGER, PLAYBOOK_STEPS
+from tests.lab.story import ERP, FOR_DRILLS, NeverHappened, Story, told
 
 WATCHING = Path(__file__).parent / "watching"
-LEDGER = "ledger.jsonl"
 INSTANT_S = 300.0  # for an instant that comes within seconds on a quiet machine
 RECOVERY_S = 480.0
 RPO_S = 30.0  # lab/erp's
-PLAYBOOK_STEPS = ("fence", "execute")
-
-# What an author lets happen again, and why: nobody is served by a database that is still being restored.
-MAY_REPEAT = ("Fetch the backup", "Restore the backup", "Remove the fetched backup")
 
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """When the controller is killed: `when` is began, finished or middle; the worker processes too, or not."""
+    """When the controller is killed: `when` is began, finished or middle; the worker processes too, or not.
+
+    `of`: of a run of this move; empty: of any. Without a step: when that run is over.
+    """
 
     step: str
     when: str
     with_workers: bool = False
+    of: str = ""
 
     def __str__(self) -> str:
-        said = f"in-the-middle-of-{self.step}" if self.when == "middle" else f"after-{self.step}-{self.when}"
+        what = "-".join(filter(None, (self.of, self.step)))
+        said = f"in-the-middle-of-{what}" if self.when == "middle" else f"after-{what}-{self.when}"
         return said + ("-with-its-workers" if self.with_workers else "")
 
 
@@ -69,6 +70,7 @@ def instants(number: int) -> list[Instant]:
 
 
 _ENTRIES = "SELECT seq, body FROM entries WHERE seq > ? ORDER BY seq"
+_SAID = {"began": "StepBegan", "middle": "StepBegan", "finished": "StepFinished", "over": "RunEnded"}
 
 
 class Eye:
@@ -78,37 +80,44 @@ class Eye:
         self._workspace = workspace
         self._db = sqlite3.connect(f"file:{journal_path(workspace)}?mode=ro", uri=True, timeout=1.0)
         self._seen = after
+        self._unread: deque[dict[str, Any]] = deque()
+        self._moves: dict[str, str] = {}  # by run
 
     def close(self) -> None:
         self._db.close()
 
-    def wait(self, step: str, when: str) -> None:
+    def wait(self, instant: Instant) -> None:
         """Returns right after the instant. Raises NeverHappened."""
         ends = time.monotonic() + INSTANT_S
         run = ""
         while time.monotonic() < ends:
-            if not run:
-                run = self._entry("StepFinished" if when == "finished" else "StepBegan", step)
-            if run and (when != "middle" or self._first_task(step)):
+            run = run or self._record(instant)
+            if run and (instant.when != "middle" or self._first_task(run, instant.step)):
                 return
             time.sleep(0.001)
-        raise NeverHappened(f"{step} {when}: not within {INSTANT_S:.0f} s")
+        raise NeverHappened(f"{instant}: not within {INSTANT_S:.0f} s")
 
-    def _entry(self, kind: str, step: str) -> str:
-        """The run whose step it is, once an entry says so; read on from where the last look ended."""
+    def _record(self, instant: Instant) -> str:
+        """The run of the record that says so, once one does; read on from where the last look ended."""
         with contextlib.suppress(sqlite3.OperationalError):  # busy: look again
-            for seq, body in self._db.execute(
-                "SELECT seq, body FROM entries WHERE seq > ? ORDER BY seq", (self._seen,)
-            ):
+            for seq, body in self._db.execute(_ENTRIES, (self._seen,)):
                 self._seen = seq
-                for record in json.loads(body)["records"]:
-                    if record.get("kind") == kind and record.get("step") == step:
-                        return str(record["run"])
+                self._unread.extend(json.loads(body)["records"])
+        while self._unread:
+            record = self._unread.popleft()
+            run = str(record.get("run", ""))
+            if record.get("kind") == "DrillEnded":
+                raise NeverHappened(f"{instant}: the drill is over: {record['reason']}: {record['evidence']}")
+            if record.get("kind") == "RunStarted":
+                self._moves[run] = str(record["move"]).rpartition("/")[2]
+            of = instant.of in ("", self._moves.get(run))
+            if of and record.get("kind") == _SAID[instant.when] and record.get("step", "") == instant.step:
+                return run
         return ""
 
-    def _first_task(self, step: str) -> bool:
-        """Whether the author's first task has been reported in this attempt."""
-        for file in self._workspace.glob(f".bascule/runs/*/{step}.*/events.jsonl"):
+    def _first_task(self, run: str, step: str) -> bool:
+        """Whether the author's first task has been reported in an attempt of this step."""
+        for file in self._workspace.glob(f".bascule/runs/{run}/{step}.*/events.jsonl"):
             with contextlib.suppress(OSError):
                 for line in file.read_text(errors="replace").splitlines():
                     if '"task"' in line and PLAY not in line:
@@ -192,23 +201,25 @@ class Ground:
         listed = self.story.at("noc", "python3", "-c", _NEWEST)
         return listed.returncode == 0 and "geo-db" in listed.stdout
 
+    @contextlib.contextmanager
+    def drill(self) -> Iterator[Story]:
+        """The lab with the service at home and all that a drill wants. What goes wrong within: as of an act."""
+        try:
+            self._stand_at("start")
+            self.story.wait_healthy()
+            self.story.wait("all that a drill wants is there", lambda: self.story.up(*FOR_DRILLS))
+            yield self.story
+        except BaseException:
+            self.clear()
+            raise
+
     # ---- one act
 
     def play(self, story: Story, scene: Scene, kills: tuple[Instant, ...]) -> ActAccount:
         """The fault, the kills, the recovery; the end user's account of it. The daemon is started after each kill."""
-        eye = Eye(story.workspace, story.stories.last.seq if story.stories.last else 0)
         began = time.time()
-        try:
+        with meanwhile(story, kills):
             scene.fault(story.lab)
-            for kill in kills:
-                eye.wait(kill.step, kill.when)
-                story.kill_daemon(with_workers=kill.with_workers)
-                story.start_daemon()
-        except NeverHappened as missing:
-            story.read()
-            raise NeverHappened(f"{missing}\n{story.told()}") from missing
-        finally:
-            eye.close()
         return self.account_of(story, scene, began)
 
     def account_of(self, story: Story, scene: Scene, began: float) -> ActAccount:
@@ -221,6 +232,29 @@ class Ground:
         return account(user, self.played, self.existing, fences(story))[-1]
 
 
+def kill(story: Story, instant: Instant) -> None:
+    """The controller is killed, and started again."""
+    story.kill_daemon(with_workers=instant.with_workers)
+    story.start_daemon()
+
+
+@contextlib.contextmanager
+def meanwhile(story: Story, instants: Iterable[Instant], do: Callable[[Story, Instant], None] = kill) -> Iterator[None]:
+    """Of what is begun within, these instants are waited for at the end of the block, and this is done in each."""
+    story.read()
+    eye = Eye(story.workspace, story.stories.last.seq if story.stories.last else 0)
+    try:
+        yield
+        for instant in instants:
+            eye.wait(instant)
+            do(story, instant)
+    except NeverHappened as missing:
+        story.read()
+        raise NeverHappened(f"{missing}\n{story.told()}") from missing
+    finally:
+        eye.close()
+
+
 def _patient(story: Story) -> None:
     """A start takes seconds, on a busy machine a dozen, and its first questions as long again: data that age
     meanwhile, or a preflight of five seconds, would rule a tier out.
@@ -229,9 +263,16 @@ def _patient(story: Story) -> None:
     """
     services = "inventories/lab/services.yml"
     story.edit(services, "rpo: 30s", "rpo: 10m")
-    for viable in ("[isp-b-path]", "[geo-ready, geo-replica]", "[cloud-instance-there, backup-age]"):
-        line = f"    viable_when: {{all: {viable}}}\n"
-        story.edit(services, line, f"{line}    preflight_timeout: 90s\n")
+    for timeout in ("60s", "90s", "2m", "3m", "4m"):
+        story.edit(services, f"timeout: {timeout}\n", "timeout: 5m\n")
+    ways = ("hq-mains", "geo-mains", "isp-b-path", "geo-ready, geo-replica", "cloud-instance-there, backup-age")
+    for viable in ways:
+        line = f"    viable_when: {{all: [{viable}]}}\n"
+        story.edit(services, line, f"{line}    preflight_timeout: 90s\n    verify_timeout: 3m\n")
+    for verify in ways[2:]:  # of rehearsals
+        told = verify if "geo" not in verify else "geo-replica, geo-ready"
+        line = f"      verify: {{all: [{told}]}}\n"
+        story.edit(services, line, f"{line}      verify_timeout: 3m\n")
 
 
 _NEWEST = (
@@ -260,162 +301,3 @@ def recovered(story: Story, scene: Scene, began: float) -> bool:
     if any(x.service in mine for x in story.decided.open_incidents()):
         return False
     return any(x.ok and story.wall(x.at) > began for x in story.of(r.RunEnded))
-
-
-# ---- what must be true of the journal
-
-
-def begun_again(records: list[Record]) -> list[str]:
-    """Steps that were begun although they had ended well."""
-    done: set[tuple[str, str]] = set()
-    again = []
-    for record in records:
-        if isinstance(record, r.StepFinished) and record.state in (r.StepState.DONE, r.StepState.SKIPPED):
-            done.add((record.run, record.step))
-        elif isinstance(record, r.StepBegan) and (record.run, record.step) in done:
-            again.append(f"{record.run}/{record.step}.{record.attempt}")
-    return again
-
-
-def begun_without_a_look(records: list[Record]) -> list[str]:
-    """Attempts that followed one whose end was not seen, without a look, and without proof that it never began."""
-    open_: dict[tuple[str, str], bool] = {}  # the step's last attempt is accounted for
-    found = []
-    for record in records:
-        if isinstance(record, r.StepLeftUnseen):
-            open_[record.run, record.step] = False
-        elif isinstance(record, r.StepLooked | r.StepFinished) or (
-            isinstance(record, r.StepRetried) and record.reason is Reason.NEVER_BEGUN
-        ):
-            open_[record.run, record.step] = True
-        elif isinstance(record, r.StepBegan) and not open_.get((record.run, record.step), True):
-            found.append(f"{record.run}/{record.step}.{record.attempt}")
-    return found
-
-
-def acted(story: Story, since: int) -> list[r.RunEnded]:
-    """How the runs ended of which a playbook was begun. One that stopped before has changed nothing: right after a
-    start, before enough was asked again, a run may end as blind, and the next one begins.
-    """
-    begun = {x.run for x in story.of(r.StepBegan, since) if x.step.partition("-")[0] in PLAYBOOK_STEPS}
-    return [x for x in story.of(r.RunEnded, since) if x.run in begun]
-
-
-def unsettled(story: Story, since: int) -> list[str]:
-    """Steps of the runs since then that are neither over nor with a person, in runs that are over or not."""
-    found = []
-    for started in story.of(r.RunStarted, since):
-        run = story.decided.runs[started.run]
-        if run.ended is None and run.human is None:
-            found.append(f"{run.id} goes on")
-        for step in run.steps:
-            begun = step.attempt > 0 or (run.ended is not None and run.ended.ok)
-            if begun and not step.over and run.human is None:
-                found.append(f"{run.id}/{step.name} is {step.state}")
-    return found
-
-
-def apart(story: Story, since_seq: int) -> list[str]:
-    """Steps whose end and whose successor's begin are not in one entry: a boundary between them would be untried.
-
-    Of the controller that began the act: one that begins in its middle may have to look first, where it came late.
-    """
-    found = []
-    since = [entry for entry in story.entries if entry.seq > since_seq]
-    for entry in since:
-        if entry.epoch != since[0].epoch:
-            break
-        finished = [x for x in entry.records if isinstance(x, r.StepFinished)]
-        goes_on = [x for x in entry.records if isinstance(x, r.StepBegan | r.RunEnded | r.RunNeedsHuman)]
-        if finished and not goes_on:
-            found.append(f"entry {entry.seq}: {finished[-1].step} ends, and nothing begins")
-    return found
-
-
-# ---- what must be true of the targets
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What one task did on one host, as Ansible reported it."""
-
-    run: str
-    step: str
-    attempt: str
-    play: str
-    task: str
-    host: str
-    what: str
-    epoch: int
-    process: int
-
-
-def ledger(story: Story) -> list[Line]:
-    """Every line of a run so far, the guard's own included, in the order they were written."""
-    path = story.workspace / LEDGER
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = Line.__dataclass_fields__
-    return [Line(**{name: value[name] for name in names}) for value in map(json.loads, lines) if value["run"]]
-
-
-def of_authors(lines: list[Line]) -> list[Line]:
-    """Without the guard's."""
-    return [line for line in lines if line.play != PLAY]
-
-
-def played_twice(lines: list[Line]) -> list[str]:
-    """Steps of which more than one `ansible-playbook` got as far as a task of the author's."""
-    plays: dict[tuple[str, str], set[tuple[str, int]]] = {}
-    for line in of_authors(lines):
-        plays.setdefault((line.run, line.step), set()).add((line.attempt, line.process))
-    return [f"{run}/{step}: {len(found)} times" for (run, step), found in plays.items() if len(found) > 1]
-
-
-def two_at_one_attempt(lines: list[Line]) -> list[str]:
-    """Attempts that were carried out by more than one `ansible-playbook`."""
-    processes: dict[str, set[int]] = {}
-    for line in lines:
-        processes.setdefault(line.attempt, set()).add(line.process)
-    return [f"{attempt}: {sorted(found)}" for attempt, found in processes.items() if len(found) > 1]
-
-
-def changed_twice(lines: list[Line]) -> list[str]:
-    """Tasks that changed something on a host although an earlier attempt of the same step had been seen to do it."""
-    first: dict[tuple[str, str, str, str], str] = {}
-    found = []
-    for line in of_authors(lines):
-        if line.what != "changed" or line.task.rpartition(" : ")[2] in MAY_REPEAT:
-            continue
-        key = (line.run, line.step, line.task, line.host)
-        if first.setdefault(key, line.attempt) != line.attempt:
-            found.append(f"{line.task} on {line.host} in {line.run}/{line.step}")
-    return found
-
-
-def restored_while_serving(lines: list[Line]) -> list[str]:
-    """A restore that was done although the application had been started on what was restored before."""
-    serving, found = False, []
-    for line in of_authors(lines):
-        if line.host != "cloud-app":
-            continue
-        task = line.task.rpartition(" : ")[2]
-        serving = serving or (task == "The application is started" and line.what in ("changed", "ok"))
-        if serving and task == "Restore the backup" and line.what in ("changed", "failed"):
-            found.append(f"{line.run}/{line.step}")
-    return found
-
-
-def promotions(story: Story, host: str) -> int:
-    """How often the database of a host was promoted, by its own record: it keeps a history of each timeline."""
-    done = story.at(host, "sh", "-c", "ls /var/lib/postgresql/data/pg_wal/*.history 2>/dev/null | wc -l")
-    return int(done.stdout.strip() or 0)
-
-
-def latched(story: Story, site: str) -> Mapping[str, bool]:
-    """The outlets of a site: off and latched?"""
-    hosts = story.lab.status().detail["hosts"]
-    return {
-        name: host["power"] == "off" and host["latched"]
-        for name, host in hosts.items()
-        if name.startswith(f"{site}-") and not name.endswith("-oob")
-    }

@@ -19,7 +19,7 @@ from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
 from orchestrator.demo.acts import Scene
 from orchestrator.lab.account import ActAccount
-from tests.lab import crash
+from tests.lab import crash, crash_truth
 from tests.lab.crash import Ground, Instant
 from tests.lab.story import ERP, Story
 
@@ -57,8 +57,8 @@ def test_killed(ground: Ground, number: int, instant: Instant) -> None:
 def _play(ground: Ground, number: int, kills: tuple[Instant, ...]) -> None:
     with ground.act(number) as (story, scene):
         mark, entry = story.mark(), len(story.entries)
-        promoted = crash.promotions(story, "geo-db") if number == 2 else 0
-        written = len(crash.ledger(story))
+        promoted = crash_truth.promotions(story, "geo-db") if number == 2 else 0
+        written = len(crash_truth.ledger(story))
         user = ground.play(story, scene, kills)
         story.read()
         _the_act_recovered_as_it_should(story, scene, mark)
@@ -66,15 +66,15 @@ def _play(ground: Ground, number: int, kills: tuple[Instant, ...]) -> None:
         _nobody_lost_more_than_the_disaster_took(user, scene)
         _nothing_was_done_twice(story, kills, written)
         if number == 2:
-            assert crash.promotions(story, "geo-db") == promoted + 1
+            assert crash_truth.promotions(story, "geo-db") == promoted + 1
         for fenced in {2: ["hq"], 3: ["hq", "geo"]}.get(number, []):
-            outlets = crash.latched(story, fenced)
+            outlets = crash_truth.latched(story, fenced)
             assert outlets
             assert all(outlets.values()), outlets
 
 
 def _the_act_recovered_as_it_should(story: Story, scene: Scene, mark: int) -> None:
-    ended = crash.acted(story, mark)
+    ended = crash_truth.acted(story, mark)
     assert [(x.ok, x.reason) for x in ended] == [(True, Reason.VERIFIED)], story.told()
     assert story.decided.runs[ended[0].run].started.tier in (scene.tier, 1), story.told()
     judged = {(story.decided.incidents[x.incident].service, x.tier): x for x in story.of(r.TierJudged, mark)}
@@ -84,15 +84,15 @@ def _the_act_recovered_as_it_should(story: Story, scene: Scene, mark: int) -> No
 
 
 def _every_step_is_accounted_for(story: Story, kills: tuple[Instant, ...], mark: int, entry: int) -> None:
-    assert crash.unsettled(story, mark) == []
-    assert crash.begun_again(story.records) == []
-    assert crash.begun_without_a_look(story.records) == []
-    assert crash.apart(story, entry) == []
+    assert crash_truth.unsettled(story, mark) == []
+    assert crash_truth.begun_again(story.records) == []
+    assert crash_truth.begun_without_a_look(story.records) == []
+    assert crash_truth.apart(story, entry) == []
     began = [x.epoch for x in story.of(r.ControllerBegan, mark)]
     assert len(began) == len(kills)
     assert began == sorted(set(began))
     for kill in kills:
-        if kill.step.partition("-")[0] in crash.PLAYBOOK_STEPS and kill.when != "finished":
+        if kill.step.partition("-")[0] in crash_truth.PLAYBOOK_STEPS and kill.when != "finished":
             left = [x.step for x in story.of(r.StepLeftUnseen, mark)]
             assert kill.step in left, f"{kill}: the end of {kill.step} was seen; the kill came too late"
 
@@ -108,10 +108,10 @@ def _nobody_lost_more_than_the_disaster_took(user: ActAccount, scene: Scene) -> 
 
 
 def _nothing_was_done_twice(story: Story, kills: tuple[Instant, ...], written: int) -> None:
-    lines = crash.ledger(story)[written:]
+    lines = crash_truth.ledger(story)[written:]
     assert lines, "the tests' own callback has written nothing"
     if not any(x.with_workers for x in kills):
-        assert crash.played_twice(lines) == []
-    assert crash.two_at_one_attempt(lines) == []
-    assert crash.changed_twice(lines) == []
-    assert crash.restored_while_serving(lines) == []
+        assert crash_truth.played_twice(lines) == []
+    assert crash_truth.two_at_one_attempt(lines) == []
+    assert crash_truth.changed_twice(lines) == []
+    assert crash_truth.restored_while_serving(lines) == []

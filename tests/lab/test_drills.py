@@ -15,10 +15,9 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
 from orchestrator.demo.drills import EMPTIED
-from tests.lab.story import ERP, Story, told
+from tests.lab.story import ERP, FOR_DRILLS, Story, told
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
-READY = ("cloud-instance-there", "backup-age", "hq-mains", "geo-mains", "rehearsal-apart", "hq-internet")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 def _drill(story: Story, *words: str) -> tuple[r.DrillEnded, list[r.StepFinished]]:
     """`bascule drill run lab/erp WORDS`, to its end; and the ends of its steps."""
     story.wait_healthy()
-    story.wait("all that a drill wants is there", lambda: story.up(*READY))
+    story.wait("all that a drill wants is there", lambda: story.up(*FOR_DRILLS))
     mark = story.mark()
     story.bascule("drill", "run", ERP, *words)
     story.wait("the drill ends", lambda: story.of(r.DrillEnded, mark), within_s=400)

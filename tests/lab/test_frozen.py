@@ -24,8 +24,9 @@ from orchestrator.core.events import AttemptEnd
 from orchestrator.demo.acts import Scene
 from orchestrator.journal.sqlite import journal_path
 from orchestrator.runner.guard import PLAY
-from tests.lab import crash
-from tests.lab.crash import Eye, Ground, Line
+from tests.lab import crash, crash_truth
+from tests.lab.crash import Eye, Ground, Instant
+from tests.lab.crash_truth import Line
 from tests.lab.story import ERP, Story
 
 pytestmark = [pytest.mark.lab, pytest.mark.long, pytest.mark.crash, pytest.mark.timeout(1800)]
@@ -88,7 +89,7 @@ def test_frozen_alone_its_playbook_goes_on(ground: Ground) -> None:
         user = ground.account_of(story, scene, began)
         sleeper.wake()
         _refused_at_the_journal(story, sleeper)
-        assert crash.played_twice(crash.ledger(story)[written:]) == []
+        assert crash_truth.played_twice(crash_truth.ledger(story)[written:]) == []
         assert user.lost_ids == ()
 
 
@@ -114,10 +115,10 @@ def test_frozen_between_intent_and_worker_it_acts_late(ground: Ground) -> None:
         assert result["outcome"] == AttemptEnd.STALE_EPOCH.value
         assert "geo-db has accepted epoch" in result["detail"]
         assert "a later controller acts" in result["detail"]
-        lines = [x for x in crash.ledger(story)[written:] if x.step == "execute"]
+        lines = [x for x in crash_truth.ledger(story)[written:] if x.step == "execute"]
         assert _refusals(lines, sleeper.epoch) == {"geo-db"}
-        assert crash.played_twice(lines) == []
-        assert crash.promotions(story, "geo-db") == 1
+        assert crash_truth.played_twice(lines) == []
+        assert crash_truth.promotions(story, "geo-db") == 1
         kept = story.at("geo-db", "sh", "-c", "cd /var/lib/bascule && grep -H -m1 . epoch-*").stdout.split()
         own = [
             line for line in kept if not Path("/var/lib/bascule", line.partition(":")[0]).exists()
@@ -136,9 +137,9 @@ def test_the_whole_machine_frozen_in_the_middle_of_a_playbook(ground: Ground) ->
         sleeper.wake()
         _refused_at_the_journal(story, sleeper)
         user = ground.account_of(story, scene, began)
-        lines = crash.ledger(story)[written:]
-        assert crash.played_twice(lines) == []
-        assert crash.restored_while_serving(lines) == []
+        lines = crash_truth.ledger(story)[written:]
+        assert crash_truth.played_twice(lines) == []
+        assert crash_truth.restored_while_serving(lines) == []
         assert user.fenced_acknowledgements == ()
         assert (user.oldest_lost_age_s or 0.0) <= crash.RPO_S
         assert story.decided.services[ERP].may_act == {"lab/cloud"}
@@ -147,13 +148,13 @@ def test_the_whole_machine_frozen_in_the_middle_of_a_playbook(ground: Ground) ->
 def _frozen(story: Story, scene: Scene, step: str, when: str, *, everything: bool) -> tuple[Sleeper, float, int]:
     """The act begins, and the controller stops in an instant of it."""
     story.read()
-    written = len(crash.ledger(story))
+    written = len(crash_truth.ledger(story))
     sleeper = Sleeper(story)
     eye = Eye(story.workspace, story.stories.last.seq if story.stories.last else 0)
     began = time.time()
     try:
         scene.fault(story.lab)
-        eye.wait(step, when)
+        eye.wait(Instant(step, when))
         sleeper.freeze(everything=everything)
     finally:
         eye.close()
@@ -179,8 +180,8 @@ def _refused_at_the_journal(story: Story, sleeper: Sleeper) -> None:
     epochs = [entry.epoch for entry in story.entries]
     assert epochs == sorted(epochs), "an entry of an earlier epoch came after one of a later"
     assert story.decided.epoch > sleeper.epoch
-    assert crash.begun_again(story.records) == []
-    assert crash.begun_without_a_look(story.records) == []
+    assert crash_truth.begun_again(story.records) == []
+    assert crash_truth.begun_without_a_look(story.records) == []
 
 
 def _refusals(lines: list[Line], epoch: int) -> set[str]:

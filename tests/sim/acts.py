@@ -74,6 +74,16 @@ def drilled(stage: Stage) -> None:
     stage.wait("home again", lambda: stage.at(ERP, "lab/hq") and not stage.decided.engaged)
 
 
+def given_up(stage: Stage) -> None:
+    """The other provider fails while a drill stays with it: the first one is used again, and nobody is asked."""
+    healthy(stage)
+    stage.insist(WordKind.DRILL, STAFF, move="lab/backup-isp", kind="full-scale", stays_s=600.0)
+    stage.wait("the other provider is used", lambda: "lab/backup-isp" in stage.decided.engaged and stage.settled())
+    stage.begin(FaultKind.CUT, "lab/isp-b")
+    stage.wait("the first provider is used", lambda: not stage.decided.engaged and stage.settled())
+    stage.wait("the drill is over", lambda: not stage.decided.unfinished_drills())
+
+
 def rehearsed(stage: Stage) -> None:
     """Each tier rehearsed beside what serves."""
     for move in ("lab/backup-isp", "lab/geo-site", "lab/cloud-instance"):

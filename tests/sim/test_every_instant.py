@@ -43,6 +43,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "asked, and fenced by hand": Scenario(models.asking, acts.asked),
     "switchover and failback by hand": Scenario(models.lab, acts.switchover),
     "drills there and back": Scenario(models.lab, acts.drilled),
+    "a drill whose own way fails": Scenario(models.lab, acts.given_up),
     "rehearsals": Scenario(models.lab, acts.rehearsed),
     "a playbook that ends unseen": Scenario(models.lab, acts.unseen),
     "a restart that may happen once": Scenario(models.once_only, acts.restarted, person=True),

@@ -175,7 +175,7 @@ def _full_scale(tx: Transaction, drill: Drill, service: Service, runs: list[Run]
         else:
             why = there.ended.reason, there.ended.evidence
         tx.record(r.DrillTurnedBack(tx.now(), drill.id, *why))
-    if (open_ := tx.incident(service)) is not None:
+    if (open_ := tx.incident(service)) is not None and not drilling.gave_way(tx, drill.began.back or ""):
         return f"{open_.id} is open, and comes first"
     if _is_away(tx, drill, service) or (_half_done(runs) and _undoes(tx, drill)):
         return _go_back(tx, drill, service, runs)

@@ -16,7 +16,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Service
 from orchestrator.core.reasons import IN_THE_DARK, UNSEEN, Reason
-from orchestrator.core.rules import failback, ladder, policy
+from orchestrator.core.rules import drilling, failback, ladder, policy
 from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.rules.policy import Finding
 from orchestrator.core.runs import run
@@ -72,7 +72,7 @@ def attend(tx: Transaction, service: Service) -> None:
         return
     _tell_when_known(tx, service, incident)
     _watch_mtd(tx, service, incident)
-    if at_work is not None and _yields(at_work) and not at_work.committed and at_work.abort is None:
+    if at_work is not None and _yields(at_work) and at_work.abort is None and not _goes_on(tx, at_work):
         what = "drill" if at_work.started.drill else "automatic failback"
         run.abort(tx, at_work, run.BY_ITSELF, f"{incident.id} is open: no {what} meanwhile")
         at_work = tx.decided.run_for(service.id)
@@ -86,6 +86,10 @@ def attend(tx: Transaction, service: Service) -> None:
 def _yields(at_work: Run) -> bool:
     """Whether nobody waits for it while something is down: a failback by itself, or a drill."""
     return at_work.started.origin in (r.Origin.AUTOMATIC, r.Origin.DRILL) and at_work.started.incident is None
+
+
+def _goes_on(tx: Transaction, at_work: Run) -> bool:
+    return at_work.committed or bool(at_work.started.drill and drilling.gave_way(tx, at_work.started.move))
 
 
 def _fails_by_itself(tx: Transaction, service: Service, at_work: Run | None) -> bool:
@@ -272,7 +276,7 @@ def _settling(tx: Transaction, service: Service, incident: Incident) -> Finding 
 
 
 def _decide(tx: Transaction, service: Service, incident: Incident) -> None:
-    finding = _settling(tx, service, incident) or policy.objection(tx, service)
+    finding = _settling(tx, service, incident) or drilling.goes_back_first(tx, service) or policy.objection(tx, service)
     if finding is not None:
         _judge(tx, incident, finding)
         if finding.decision is r.Decision.ASK:

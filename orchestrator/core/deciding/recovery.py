@@ -62,14 +62,19 @@ def last_run(tx: Transaction, incident: Incident) -> Run | None:
 
 
 def moved_for_another(tx: Transaction, service: Service, incident: Incident) -> Run | None:
-    """The latest run for another service, verified or still at it, of a dependency or of a move that both share."""
+    """The latest run for another service, verified or still at it, of a dependency or of a move that both share; or of
+    a drill that took such a move back.
+    """
     needs = set(policy.dependencies(tx, service))
     shared = {tier.move for tier in service.ladder}
+    undoes = {m.id for m in tx.model.moves.values() if m.undoes in shared}
     found = [
         x
         for x in tx.decided.runs.values()
-        if x.started.service != service.id
-        and (x.started.service in needs or x.started.move in shared)
+        if (
+            (x.started.service != service.id and (x.started.service in needs or x.started.move in shared))
+            or (x.started.drill and x.started.move in undoes)
+        )
         and x.past_the_fence
         and (x.ended is None or (x.ended.ok and x.ended.at >= incident.episode_first_bad_at))
     ]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import DrillKind, Mode, Model, Move, Service, Tier
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Verdict
+from orchestrator.core.records import Decision, Verdict
 from orchestrator.core.rules import ladder, policy
 from orchestrator.core.rules.approving import alive
 from orchestrator.core.state.decided import Drill, Incident, Run, covers
@@ -220,7 +220,7 @@ def _kept_away(tx: Transaction, service: Service, back: Move) -> Iterator[Object
     if finding is not None:
         yield finding.reason, finding.evidence
     yield from _suspected(tx, service)
-    if tx.health(service) not in USABLE:  # what is not well hands nothing over
+    if tx.health(service) not in USABLE and not gave_way(tx, back.id):  # what is not well hands nothing over
         yield Reason.NOT_WELL, tx.behind(service.healthy_when, tx.health(service))
     busy = ladder.held_up(tx, back)
     if busy is not None:
@@ -232,6 +232,42 @@ def _kept_away(tx: Transaction, service: Service, back: Move) -> Iterator[Object
             yield Reason.RESOURCE_BUSY, f"{open_.id} of {open_.service} waits for what {back.id} holds"
     if back.viable_when is not None and (said := tx.says(back.viable_when)) not in USABLE:
         yield Reason.NOT_VIABLE, tx.behind(back.viable_when, said)
+
+
+def gave_way(tx: Transaction, way_back: str) -> bool:
+    """Whether what this move takes back is in effect and has failed, and what was there before is well.
+
+    Then to go back is the recovery: whatever waits for the end of the outage would wait for nothing.
+    """
+    back = tx.model.moves.get(way_back)
+    return back is not None and back.undoes in tx.decided.engaged and _better_before(tx, back)
+
+
+def _better_before(tx: Transaction, back: Move) -> bool:
+    """By what the author has asked of both ways; where nothing is asked, nothing says so."""
+    forth = tx.model.moves.get(back.undoes or "")
+    if forth is None or back.viable_when is None or forth.viable_when is None:
+        return False
+    doubted = any(tx.in_doubt(c) for c in back.viable_when.checks())
+    return tx.says(forth.viable_when) is Verdict.DOWN and tx.says(back.viable_when) in USABLE and not doubted
+
+
+def goes_back_first(tx: Transaction, service: Service) -> policy.Finding | None:
+    """A recovery waits while a drill takes back the very thing that has failed, unless that was tried in vain."""
+    shared = {tier.move for tier in service.ladder}
+    for drill in tx.decided.unfinished_drills():
+        own, back = tx.model.services.get(drill.began.service), tx.model.moves.get(drill.began.back or "")
+        if own is None or back is None or not (own.id == service.id or back.undoes in shared):
+            continue
+        runs = [tx.decided.runs[name] for name in drill.runs[1:]]
+        in_vain = any(x.human is not None or (x.ended is not None and not x.ended.ok) for x in runs)
+        at_work = any(x.ended is None for x in runs)
+        if in_vain or not _better_before(tx, back):
+            continue
+        if at_work or (gave_way(tx, back.id) and keeps_away(tx, own, back) is None):
+            evidence = f"{drill.id} takes {drill.began.move} back first, which has failed"
+            return policy.Finding(Decision.WAIT, Reason.DRILL_UNDER_WAY, evidence)
+    return None
 
 
 def stops(tx: Transaction, run: Run, drill: Drill) -> Objection | None:

@@ -21,6 +21,9 @@ from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.transaction import FOREVER, Transaction
 
+# How long a controller that has only just begun looks before a run is stopped for this; a drill has no hurry.
+_PATIENCE_S = {Reason.BLIND: ladder.PATIENCE_S, Reason.NO_QUORUM: ladder.PATIENCE_S, Reason.NOT_WELL: 30.0}
+
 
 def awaited(tx: Transaction, run: Run) -> list[str]:
     """The checks whose answers the run waits for now; they are asked at the fast interval."""
@@ -80,9 +83,8 @@ def _settled_before(tx: Transaction, run: Run, step: Step) -> bool:
 
 def _has_not_looked_yet(tx: Transaction, reason: Reason) -> bool:
     """A controller that has only just begun sees nothing until its first answers: no run is ended for that."""
-    if reason not in (Reason.BLIND, Reason.NO_QUORUM) or tx.decided.controller is None:
-        return False
-    until = tx.decided.controller.at + ladder.PATIENCE_S
+    began = tx.decided.controller.at if tx.decided.controller else 0.0
+    until = began + _PATIENCE_S.get(reason, 0.0)
     if tx.now() >= until:
         return False
     tx.wake(until)
