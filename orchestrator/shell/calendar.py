@@ -25,10 +25,8 @@ from orchestrator.drills.surprise import seed_of
 from orchestrator.drills.worth import Exposure, Exposures, exposure, key
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.journal import JournalError
-from orchestrator.reports.drills import holding
-from orchestrator.reports.evidence import Standing, evidence
+from orchestrator.reports.proof_ages import last_shown
 from orchestrator.reports.reader import reading_all
-from orchestrator.reports.story import Stories
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +36,6 @@ BELIEVED_AFTER_S = 300.0
 LONGEST_S = 3600.0  # without a look, whatever is ahead
 SECRET = Path(".bascule") / "surprises.key"  # from which seeds are made; without it surprises are drawn anew
 SECRET_LEAST = 32  # bytes
-PROVEN = (Standing.MEASURED, Standing.PREDICTED)
 
 
 @dataclass(slots=True)
@@ -126,13 +123,12 @@ class Calendars:
         try:
             with reading_all(self.workspace) as journal:
                 now, stories = journal.now(wall), journal.state
-                known = evidence(stories, model, now, lambda _service: True)
-                rehearsed = _rehearsed(stories, model, now)
+                shown = last_shown(stories, model, now)
         except JournalError as error:
             log.warning("what is proven could not be read", why=str(error))
             return {}
-        ages = {key(x.service, x.move): wall - x.proof.wall for x in known if x.rto in PROVEN and x.proof is not None}
-        return exposures_of(model, stories.decided, _younger(ages, rehearsed))
+        ages = {key(service, move): wall - last.wall for (service, move), last in shown.items()}
+        return exposures_of(model, stories.decided, ages)
 
 
 def _known(event: e.Event, decided: Decided) -> bool:
@@ -143,20 +139,6 @@ def _known(event: e.Event, decided: Decided) -> bool:
         seal = decided.schedules[event.schedule].seal
         return seal is not None and (seal.occurrence, seal.seal) == (event.occurrence, event.seal)
     return False
-
-
-def _rehearsed(stories: Stories, model: Model, now: float) -> dict[str, float]:
-    """How long ago each tier was last drilled well, live, and resting on what is in force now."""
-    found: dict[str, float] = {}
-    for drill, runs in holding(stories, model, lambda _service: True):
-        if runs and drill.ended is not None and not any(step.simulated for run in runs for step in run.steps):
-            found = _younger(found, {key(drill.began.service, drill.began.move): now - drill.ended.at})
-    return found
-
-
-def _younger(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
-    """Of each the smaller age."""
-    return {x: min(one.get(x, float("inf")), other.get(x, float("inf"))) for x in {**one, **other}}
 
 
 def exposures_of(model: Model, decided: Decided, ages: dict[str, float]) -> dict[str, Exposure]:
