@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import StepKey, WordKind
-from orchestrator.core.model import Condition, DrillKind
+from orchestrator.core.model import Condition, DrillKind, Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
 from orchestrator.sim.answers import Answers
@@ -136,6 +136,11 @@ class DrillTruth:
     def _run_started(self, x: r.RunStarted) -> None:
         self._planned[x.run] = x
         if x.drill:
+            mode = self._world.nature.model.services[x.service].mode
+            asks = [s.kind for s in x.steps if s.kind is r.StepKind.APPROVAL or PLAYED.get(s.kind)][:1]
+            first = not self._drills[x.drill].runs and self._drills[x.drill].began.scheduled
+            if first and mode is not Mode.AUTO and asks != [r.StepKind.APPROVAL]:
+                self._report(19, "modes are honoured", f"{x.run} asks nobody, and {x.service} is in mode {mode.value}")
             self._run_of[x.run] = x.drill
             self._drills[x.drill].runs.add(x.run)
             self._drills[x.drill].going.add(x.run)

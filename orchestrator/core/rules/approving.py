@@ -27,6 +27,9 @@ def consequences(tx: Transaction, run: Run) -> Iterator[str]:
     if why := held_back(tx, run):
         yield f"as things stand {run.id} ends, and nothing is fenced or moved: {why}"
         return
+    if (drill := tx.decided.drills.get(run.started.drill)) is not None:
+        back = "is moved, and led back afterwards" if drill.full_scale else "stays where it is"
+        yield f"{drill.id} is a {drill.began.kind.value} drill: {service.id} {back}"
     for step in run.fences:
         if not step.over and step.place is not None:
             yield _fenced(tx, service, move, step.place, hand_over=step.hand_over)
