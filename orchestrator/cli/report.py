@@ -185,13 +185,13 @@ def _as_text(ids: tuple[str, ...], meters: dict[str, dict[str, object]], workspa
 def _papers(workspace: Path, name: str, from_: str | None, to: str | None, edition: str, language: str) -> Papers:
     """The papers of an incident, of a move, or of a client's period."""
     from orchestrator.reports.papers.edition import for_client
-    from orchestrator.reports.papers.excerpt import cut
+    from orchestrator.reports.papers.narrowing import carried
     from orchestrator.reports.papers.printing import Papers
 
     with reading_all(workspace) as journal:
         asked = _asked(journal)
         subject = _subject(journal, asked.now, name, from_, to)
-        found = cut(subject, journal.state, journal.told, asked)
+        found = carried(subject, journal.state, journal.told, asked)
     return Papers(for_client(found) if edition == "client" else found, _made_by(), language)
 
 

@@ -18,6 +18,7 @@ from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Asked, Slice, Stored, cut
 from orchestrator.reports.papers.layout import Made, heading, laid_out
 from orchestrator.reports.papers.markdown import markdown
+from orchestrator.reports.papers.narrowing import narrowed
 from orchestrator.reports.papers.sealing import Checked, Unreadable, Wrong, check, sealed, text_of
 from orchestrator.reports.papers.shape import Edition, Report
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
@@ -96,8 +97,9 @@ def verified(text: str, by: str, heads: Sequence[Head] = ()) -> Checked:
 def against(found: Slice, stories: Stories, read: Callable[[], Iterator[Stored]]) -> list[Wrong]:
     """What of a slice is not what the journal at hand says: entries changed, taken out or added, parts of models."""
     number = int(found.head.partition(":")[0] or 0)
-    whole = cut(found.subject, stories, read, Asked(found.now, found.wall, found.unwatched_s, found.head))
-    whole = replace(whole, pieces=tuple(x for x in whole.pieces if x.seq <= number))
+    subject = replace(found.subject, width="", left_out={})
+    whole = cut(subject, stories, read, Asked(found.now, found.wall, found.unwatched_s, found.head))
+    whole = narrowed(replace(whole, pieces=tuple(x for x in whole.pieces if x.seq <= number)), found.subject.width)
     theirs = for_client(whole) if found.edition is Edition.CLIENT else whole
     mine, there = {x.seq: x for x in found.pieces}, {x.seq: x for x in theirs.pieces}
     wrong = [
@@ -109,6 +111,8 @@ def against(found: Slice, stories: Stories, read: Callable[[], Iterator[Stored]]
         for seq in sorted(mine.keys() & there.keys())
         if replace(mine[seq], body=b"") != replace(there[seq], body=b"")
     ]
+    if found.subject.left_out != theirs.subject.left_out:
+        wrong.append(Wrong("proof.head", "of its entries other records are left out than those that it does not need"))
     names = found.models.keys() | theirs.models.keys()
     return wrong + [
         Wrong(f"model {name}", "its parts are not those that the journal keeps")
