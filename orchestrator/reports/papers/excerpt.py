@@ -164,12 +164,21 @@ class Asked:
     head: str
 
 
-def cut(subject: Subject, stories: Stories, read: Callable[[], Iterator[Stored]], asked: Asked) -> Slice:
-    """The provider's slice. `read`: the entries that tell of anything, from the first on."""
+def cut(
+    subject: Subject,
+    stories: Stories,
+    read: Callable[[], Iterator[Stored]],
+    asked: Asked,
+    known: Mapping[str, Model] | None = None,
+) -> Slice:
+    """The provider's slice. `read`: the entries that tell of anything, from the first on. `known`: models that the
+    journal may keep no more.
+    """
     told = [stories.stories[x] for x in subject.stories if x in stories.stories]
     at_the_end = [digest for at, digest in stories.configured if at <= subject.until][-1:]
     digests = dict.fromkeys([*_digests(told, stories), *(at_the_end if subject.kind is ReportKind.PERIOD else ())])
-    models = {d: part_of(m, subject) for d in digests if (m := stories.model_of(d)) is not None}
+    there = {d: stories.model_of(d) or (known or {}).get(d) for d in digests}
+    models = {d: part_of(m, subject) for d, m in there.items() if m is not None}
     pieces = tuple(_pieces(subject, models.values(), read()))
     return Slice(
         Edition.PROVIDER, subject, asked.now, asked.wall, asked.unwatched_s, asked.head, pieces, models

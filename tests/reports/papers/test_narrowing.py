@@ -17,7 +17,7 @@ from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Asked, Slice, cut, subject_of
 from orchestrator.reports.papers.narrowing import Width, carried, narrow, narrowed
-from orchestrator.reports.papers.printing import Papers, against, verified
+from orchestrator.reports.papers.printing import Papers, against, not_compared, verified
 from orchestrator.reports.papers.sealing import sealed, text_of
 from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.story import Stories
@@ -188,6 +188,15 @@ def test_one_byte_of_what_is_left_out_is_refused(name: str) -> None:
         seq = next(iter(subject[name]), "7")
         subject[name][seq] = [9]
     assert [x.where for x in verified(text_of(data), BY).wrong][:1] == ["proof.head"]
+
+
+def test_a_configuration_that_the_journal_keeps_no_more_is_not_told_as_another() -> None:
+    told = history(18)
+    found, _ = narrow(told.whole("i17"))
+    without = Stories(lambda _digest: None).read(x.entry for x in told.links)
+    assert against(found, without, told.read) == []
+    assert not_compared(found, without) == ["m1"]
+    assert not_compared(found, told.stories) == []
 
 
 def carried_by(name: str) -> Slice:
