@@ -20,6 +20,7 @@ from tests.drills.plans import plan
 from tests.reports.sample import WALL, Tape, first_act, small_model
 
 DAY_S = 86400.0
+WEEKLY = "0 22 * * mon"
 SOON = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
 FAR = 3000  # days: whatever the clock says, what is dated from WALL on is within it, or over its day
 LONG = "the second disk; restore it, “à chaud”, from Zürich → Köln " * 4
@@ -44,16 +45,16 @@ def told(kept: Kept) -> None:
     site = Check("acme/site@web1", "acme", "site@web1", "web1.internal", "http", {})
     till = Check("bistro/till", "bistro", "till", "till", "http", {})
     people = [Speaker("acme/zoe", "acme", "Zoe Client"), Speaker("ann", "", "Ann Example")]
-    known = plan("known", tells=Tells.CLIENT)
-    hidden = plan("hidden", surprise=True)
+    known = plan("known", WEEKLY, tells=Tells.CLIENT)
+    hidden = plan("hidden", WEEKLY, surprise=True)
     work = MaintenancePlan(
-        "bistro/patches", "bistro", "patches", ("bistro/erp",), Schedule("0 2 * * *", 60.0, (Calendar(),))
+        "bistro/patches", "bistro", "patches", ("bistro/erp",), Schedule("0 2 * * sun", 60.0, (Calendar(),))
     )
     model = replace(
         model,
         checks={**model.checks, site.id: site, till.id: till},
         speakers={x.id: x for x in people},
-        drills={"acme/geo": plan(), "acme/known": known, "acme/hidden": hidden},
+        drills={"acme/geo": plan(cron=WEEKLY), "acme/known": known, "acme/hidden": hidden},
         maintenance={work.id: work},
     )
     model = replace(model, digest="m2")
