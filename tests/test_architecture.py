@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "journal": {"core"},
     "reports": {"core", "journal"},  # to read it: `reader.py`
     "drills": {"core"},
-    "sim": {"core", "shell", "journal", "runner", "probes", "reports"},  # what is shown is tried, too
+    "sim": {"core", "shell", "journal", "runner", "probes", "reports", "drills"},  # what is shown is tried, too
     "testing": {"core", "shell"},  # for people who test their own: nothing here imports it
     "shell": {"core", "journal"},
     "lab": set(),

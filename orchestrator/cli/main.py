@@ -35,7 +35,7 @@ app.command("orchestrator.cli.ready:ready", name="ready", help="Can everything b
 app.command("orchestrator.cli.incidents:incidents", help="What has happened: a list, or one in full.")
 app.command("orchestrator.cli.report:app", name="report", help="The whole account of an incident or a period.")
 app.command("orchestrator.cli.evidence:evidence", help="What is proven: every objective measured, predicted or not.")
-app.command("orchestrator.cli.drill_due:calendar", name="calendar", help="Scheduled drills and maintenance, as ICS.")
+app.command("orchestrator.cli.calendar:calendar", name="calendar", help="Drills, maintenance and due dates, as ICS.")
 app.command("orchestrator.cli.findings:app", name="findings", help="What is to be improved, by whom and by when.")
 app.command("orchestrator.cli.failover:failover", help="Move a service by one of its moves, or restore it.")
 app.command("orchestrator.cli.failover:failback", help="Move a service home, or undo the move in effect.")

@@ -136,7 +136,7 @@ def verify(
         found = verified(_read(file), _made_by(), heads)
     except Unreadable as error:
         found = Checked((Wrong("file", str(error)),))
-    more = _against(found, workspace) if workspace is not None and found.slice is not None else []
+    more, old = _against(found, workspace) if workspace is not None and found.slice is not None else ([], [])
     wrong = [*(str(x) for x in found.wrong), *more]
     if as_json:
         told = {"wrong": wrong, "figures": found.figures, "entries": found.entries, "not_shown": list(found.not_shown)}
@@ -149,6 +149,7 @@ def verify(
         return 1
     told_of = f"{found.figures} values worked out again from {found.entries} entries, each as it says"
     compared = [line("  each entry is the one that the journal has")] if workspace is not None else []
+    compared += [line(f"  its parts of configuration {x} were not compared: the journal keeps it no more") for x in old]
     show([line(f"{file}: {told_of}"), *compared, *(line(f"  {x}") for x in found.not_shown)])
     return 0
 
@@ -185,13 +186,13 @@ def _as_text(ids: tuple[str, ...], meters: dict[str, dict[str, object]], workspa
 def _papers(workspace: Path, name: str, from_: str | None, to: str | None, edition: str, language: str) -> Papers:
     """The papers of an incident, of a move, or of a client's period."""
     from orchestrator.reports.papers.edition import for_client
-    from orchestrator.reports.papers.excerpt import cut
+    from orchestrator.reports.papers.narrowing import carried
     from orchestrator.reports.papers.printing import Papers
 
     with reading_all(workspace) as journal:
         asked = _asked(journal)
         subject = _subject(journal, asked.now, name, from_, to)
-        found = cut(subject, journal.state, journal.told, asked)
+        found = carried(subject, journal.state, journal.told, asked)
     return Papers(for_client(found) if edition == "client" else found, _made_by(), language)
 
 
@@ -245,13 +246,15 @@ def _day(text: str, option: str) -> datetime:
         raise CallWrong(f"{option} {text} is no day", f"Write it as year-month-day: {option} 2026-10-01") from None
 
 
-def _against(found: Checked, workspace: Path) -> list[str]:
-    from orchestrator.reports.papers.printing import against
+def _against(found: Checked, workspace: Path) -> tuple[list[str], list[str]]:
+    """What the journal says otherwise, and which configurations it keeps no more."""
+    from orchestrator.reports.papers.printing import against, not_compared
 
     if found.slice is None:
-        return []
+        return [], []
     with reading_all(find_workspace(workspace)) as journal:
-        return [f"{x} ({workspace})" for x in against(found.slice, journal.state, journal.told)]
+        wrong = [f"{x} ({workspace})" for x in against(found.slice, journal.state, journal.told)]
+        return wrong, not_compared(found.slice, journal.state)
 
 
 def _write(papers: Papers, html: Path | None, json_to: str | None, markdown: str | None, pdf: Path | None) -> None:

@@ -14,6 +14,7 @@ from orchestrator.cli.failures import CallWrong
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from orchestrator.core.model import Model
     from orchestrator.reports.reader import Reader
     from orchestrator.reports.story import State
 
@@ -85,6 +86,23 @@ def client_named(name: str, known: Iterable[str]) -> str:
     if name not in clients:
         raise CallWrong(f"there is no client {name}", _nearest(name, clients))
     return name
+
+
+def clients_named(named: Iterable[str], model: Model, also: Iterable[str] = ()) -> set[str]:
+    """The clients that were named, or all of them; `also`: those that the model does not know any more.
+
+    Raises CallWrong.
+    """
+    known = {*also, *(x.client for x in model.services.values())}
+    known |= {x.client for x in model.drills.values()} | {x.client for x in model.maintenance.values()}
+    return {client_named(x, known) for x in named} or known
+
+
+def model_in_force(journal: Reader[State]) -> Model:
+    """The configuration at the journal's end. Raises CallWrong."""
+    if journal.state.model is None:
+        raise CallWrong("no configuration was ever in force here", "Start a daemon: bascule daemon")
+    return journal.state.model
 
 
 def _nearest(name: str, names: list[str]) -> str:

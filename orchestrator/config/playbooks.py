@@ -26,7 +26,7 @@ from orchestrator.config.inventory_files import inventory_files, read_by_compute
 from orchestrator.config.inventory_words import programs_named, programs_of_ssh, words_for
 from orchestrator.config.looked_for import is_file_here, is_loaded, places_of_file, searches_collections, words_of_call
 from orchestrator.config.manifest import Manifest
-from orchestrator.config.playbook_words import LOOKED_UP, YAML, Closure, Names, looks_up
+from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up
 from orchestrator.config.plays import Play, connects
 from orchestrator.config.shipped import SHIPPED
 from orchestrator.config.strict_yaml import compose
@@ -41,7 +41,7 @@ from orchestrator.config.surroundings import (
     start_directory,
     surroundings,
 )
-from orchestrator.config.words import words_in
+from orchestrator.config.words import YAML, words_in
 from orchestrator.config.yaml_nodes import get, mappings, pairs, scalars, text
 from orchestrator.core import ansible
 

@@ -10,7 +10,8 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import Answer
 from orchestrator.core.invariant_broken import InvariantBroken
-from orchestrator.core.kinds import TRAITS, Reach
+from orchestrator.core.kinds import TRAITS, By, Reach
+from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.rehearsing import SURVEY
 from orchestrator.core.state.decided import Drill, Run, covers
@@ -39,7 +40,21 @@ def run_started(tx: Transaction, record: r.RunStarted) -> None:
             trouble.append(f"{check} is {known.verdict.value if known else 'unknown'}")
     if trouble:
         raise InvariantBroken(23, rule, f"{drill.id}: {'; '.join(trouble)}")
+    _asked(tx, drill, record)
     still_allowed(tx, tx.decided.runs[record.run])
+
+
+def _asked(tx: Transaction, drill: Drill, record: r.RunStarted) -> None:
+    """19: a schedule is no person. Where the mode wants one, one is asked before anything is played."""
+    mode = tx.model.services[record.service].mode
+    if not drill.began.scheduled or mode is Mode.AUTO:
+        return
+    for step in record.steps:
+        if TRAITS[step.kind].by is By.PERSON:
+            return
+        if TRAITS[step.kind].by is By.PLAYBOOK:
+            break
+    raise InvariantBroken(19, "modes are honoured", f"{drill.id} asks nobody, and {record.service} is in mode {mode}")
 
 
 def still_allowed(tx: Transaction, run: Run) -> None:

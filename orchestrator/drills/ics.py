@@ -2,42 +2,52 @@
 
 The one rule it keeps: every time in it is a time in UTC, worked out here: no rule of recurrence is handed on, because
 programs do not agree on what an hour lasts on a night when the clocks change. A surprise is in no calendar.
+
+The same thing has the same UID in every file, and no other thing has it, also in a file of another workspace: a program
+that reads the file again moves what it has, and doubles nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 from icalendar import Calendar as Ics
 from icalendar import Event
 
+from orchestrator.core.outside import visible
 from orchestrator.core.schedules import DrillPlan, MaintenancePlan
 from orchestrator.drills.due import everybodys
 from orchestrator.drills.occurrences import occurrences
 
 PRODUCT = "-//bascule//schedules//EN"
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """One time of a schedule: of a drill, or of announced work."""
+    """One event. `id`: its own within the workspace. `kind`: drill, maintenance, or what else comes to its day."""
 
-    schedule: str
+    id: str
     opens: datetime
     closes: datetime
     summary: str
     description: str
-    drill: bool
+    kind: str
 
 
 def ahead(
     drills: Mapping[str, DrillPlan], work: Mapping[str, MaintenancePlan], after: datetime, until: datetime
 ) -> list[Ahead]:
-    """Every time of every schedule between these two, but of surprises, the earliest first."""
-    found = [*_drills(drills, after, until), *_work(work, after, until)]
-    return sorted(found, key=lambda x: (x.opens, x.schedule))
+    """Every time of every schedule that is not over at `after` and opens by `until`, but of surprises."""
+    return [*_drills(drills, after, until), *_work(work, after, until)]
+
+
+def day_long(id_: str, day: date, summary: str, description: str, kind: str) -> Ahead:
+    """What comes to its day: the whole of it, in UTC."""
+    opens = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return Ahead(id_, opens, opens + DAY, summary, description, kind)
 
 
 def _drills(drills: Mapping[str, DrillPlan], after: datetime, until: datetime) -> Iterator[Ahead]:
@@ -47,32 +57,39 @@ def _drills(drills: Mapping[str, DrillPlan], after: datetime, until: datetime) -
         what = [f"{x.move} of {x.service}" for x in plan.of]
         summary = f"Drill {plan.id}: {what[0]}" if len(what) == 1 else f"Drill {plan.id}: one of {len(what)}"
         told = f"{plan.kind.value}; it may begin between these two times: {', '.join(what)}"
-        for one in occurrences(plan.schedule, everybodys(plan), after, until):
-            yield Ahead(plan.id, one.opens, one.closes, summary, told, True)
+        began = after - timedelta(seconds=plan.schedule.length_s)
+        for one in occurrences(plan.schedule, everybodys(plan), began, until):
+            if one.closes > after:
+                yield Ahead(_named(one.opens, plan.id, "d"), one.opens, one.closes, summary, told, "drill")
 
 
 def _work(work: Mapping[str, MaintenancePlan], after: datetime, until: datetime) -> Iterator[Ahead]:
     for plan in work.values():
         told = f"announced for {', '.join(plan.subjects)}: nothing is done automatically"
-        for one in occurrences(plan.schedule, (), after, until):
-            yield Ahead(plan.id, one.opens, one.closes, f"Maintenance {plan.id}", told, False)
+        summary = f"Maintenance {plan.id}"
+        for one in occurrences(plan.schedule, (), after - timedelta(seconds=plan.schedule.length_s), until):
+            if one.closes > after:
+                yield Ahead(_named(one.opens, plan.id, "m"), one.opens, one.closes, summary, told, "maintenance")
 
 
-def written(found: list[Ahead], made_at: datetime) -> bytes:
-    """The calendar file of these."""
+def _named(opens: datetime, schedule: str, letter: str) -> str:
+    return f"{opens:%Y%m%dT%H%M%SZ}-{schedule.replace('/', '.')}-{letter}"
+
+
+def written(found: Iterable[Ahead], made_at: datetime, workspace: str = "") -> bytes:
+    """The calendar file of these, the earliest first. `workspace`: what tells it from every other one."""
     calendar = Ics()
     calendar.add("prodid", PRODUCT)
     calendar.add("version", "2.0")
-    for one in found:
+    for one in sorted(found, key=lambda x: (x.opens, x.id)):
         event = Event()
-        event.add(
-            "uid", f"{one.opens:%Y%m%dT%H%M%SZ}-{one.schedule.replace('/', '.')}-{'d' if one.drill else 'm'}@bascule"
-        )
+        event.add("uid", f"{one.id}@{f'{workspace}.' if workspace else ''}bascule")
         event.add("dtstamp", made_at)
         event.add("dtstart", one.opens)
         event.add("dtend", one.closes)
-        event.add("summary", one.summary)
-        event.add("description", one.description)
+        event.add("summary", visible(one.summary))
+        event.add("description", visible(one.description, keep="\n"))
+        event.add("categories", [one.kind])
         event.add("transp", "TRANSPARENT")
         calendar.add_component(event)
     file: bytes = calendar.to_ical()

@@ -7,11 +7,12 @@ bytes.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 from orchestrator.core.codec import loads
 from orchestrator.core.model import Json
+from orchestrator.core.records import Configured, Record
 from orchestrator.journal import chain, queries, thinning
 from orchestrator.journal.examining import (
     NOT_BOUND,
@@ -21,7 +22,7 @@ from orchestrator.journal.examining import (
     checkpoint_fault,
     model_fault,
 )
-from orchestrator.journal.journal import Bind, Bound, ChainFault, JournalUnreadable, PassedOver
+from orchestrator.journal.journal import Bind, Bound, ChainFault, JournalUnreadable, JournalUnwritable, PassedOver
 from orchestrator.journal.lease import Lease
 from orchestrator.journal.store import Store
 
@@ -51,7 +52,7 @@ def put_model(db: sqlite3.Connection, digest: str, text: str) -> bool:
 def load_model(store: Store, digest: str, pending: str | None) -> Json | None:
     """A model as it was stored. Raises JournalUnreadable where it was changed since, or nothing vouches for it."""
     found = store.read(queries.MODEL, (digest,))
-    if not found:
+    if not found or not found[0][0]:
         return None
     text = chain.as_bytes(found[0][0])
     why = model_fault(digest, text, pending or _named(store, queries.MODEL_BOUND, digest, Bound.MODEL, digest))
@@ -105,6 +106,25 @@ def let_go(db: sqlite3.Connection, lease: Lease, gone: Sequence[int]) -> None:
     db.executemany(queries.DROP_GAP, [(gap.first,) for gap in taken_in])
     db.executemany(queries.PUT_GAP, [(g.first, g.last, g.before, g.after, bound) for g in made])
     db.executemany(queries.DROP_ENTRY, [(seq,) for seq in gone])
+
+
+def let_go_of_models(db: sqlite3.Connection, lease: Lease, digests: Iterable[str]) -> int:
+    """Empty these, but those that no entry binds yet: one is about to come into force again. How many there were."""
+    there = [(x, found[0]) for x in sorted(digests) if (found := db.execute(queries.BOUND_MODEL, (x,)).fetchone())]
+    if there:
+        binds = [Bind(Bound.GONE, name, chain.sha256(chain.as_bytes(text))) for name, text in there]
+        bound = add_binding(db, lease, binds)
+        db.executemany(queries.LET_GO_OF_MODEL, [(bound, name) for name, _ in there])
+    return len(there)
+
+
+def refuse_gone(db: sqlite3.Connection, records: Iterable[Record]) -> None:
+    """No model comes into force that was let go of since it was stored. Raises JournalUnwritable."""
+    for x in records:
+        if isinstance(x, Configured):
+            found = db.execute(queries.MODEL, (x.digest,)).fetchone()
+            if found is not None and not found[0]:
+                raise JournalUnwritable(f"the configuration {x.digest} was let go of meanwhile", "It is stored again.")
 
 
 def last_before(store: Store, at: float, last: int) -> int:

@@ -206,8 +206,13 @@ class Examination:
             else:
                 self._add(ChainFault(0, Fault.ALTERED, f"{why}; it is refused", f"model {digest}"))
         for kind, name in self._binds:
-            if kind is Bound.MODEL and name not in there:
+            if kind is Bound.MODEL and name not in there and not self._was_let_go_of(name):
                 self._add(ChainFault(0, Fault.MISSING, "the chain names it, and it is gone", f"model {name}"))
+
+    def _was_let_go_of(self, model: str) -> bool:
+        """Whether the chain says so, of these very bytes, and names it no more after that."""
+        named, gone = self._binds[Bound.MODEL, model], self._binds.get((Bound.GONE, model))
+        return gone == named and self._bound_at[Bound.GONE, model][-1] > self._bound_at[Bound.MODEL, model][-1]
 
     def _is_lost(self, kind: Bound, name: str) -> bool:
         """Whether the chain names it, and the store looks for that elsewhere."""

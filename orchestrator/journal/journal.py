@@ -22,6 +22,7 @@ class Bound(StrEnum):
 
     CHECKPOINT = "checkpoint"  # named by the number of the entry that it follows
     MODEL = "model"  # named by its digest
+    GONE = "gone"  # a model that was let go of, named by its digest: see `models_kept.py`
     GAP = "gap"  # entries that were let go of, named "first-last": see `thinning.py`
 
 
@@ -238,6 +239,13 @@ class Journal(Leases, Protocol):
 
         `below`: only of those before this one, whose head is the latest that was kept elsewhere.
         In small transactions, one each time it is asked for the next: how many entries went. Raises as `append`.
+        """
+        ...
+
+    def thin_models(self, lease: Lease, before: float) -> int:
+        """Let go of models that were in force before this time and that nothing rests on: see `models_kept.py`.
+
+        How many went. Raises as `append`.
         """
         ...
 

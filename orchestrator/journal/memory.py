@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from orchestrator.core.codec import dumps, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
-from orchestrator.journal import chain, slices, thinning
+from orchestrator.journal import chain, models_kept, slices, thinning
 from orchestrator.journal.clocks import Clocks
 from orchestrator.journal.examining import Beside, Examination, KeptCheckpoint, checkpoint_fault, model_fault
 from orchestrator.journal.journal import (
@@ -259,6 +259,15 @@ class MemoryJournal:
                 self._current(lease)
                 self._let_go(lease, gone)
             yield len(gone)
+
+    def thin_models(self, lease: Lease, before: float) -> int:
+        """Let go of configurations that nothing rests on."""
+        gone = models_kept.unneeded((chain.entry_of(body) for _, body, _ in self._links), before)
+        there = sorted(x for x in gone if x in self.models and x not in self._to_bind)
+        if there:
+            self._current(lease)
+            self._bind(lease, [Bind(Bound.GONE, x, chain.sha256(self.models.pop(x))) for x in there])
+        return len(there)
 
     def close(self) -> None:
         """Nothing to let go of."""

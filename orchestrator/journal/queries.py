@@ -120,10 +120,15 @@ CHECKPOINTS = "SELECT seq, state, hash, digest FROM checkpoints ORDER BY seq DES
 CHECKPOINT_BOUND = "SELECT bound FROM checkpoints WHERE seq = ?"
 OLDEST_CHECKPOINT = "SELECT min(seq) FROM checkpoints WHERE bound NOTNULL"
 
-PUT_MODEL = "INSERT OR IGNORE INTO models (digest, model) VALUES (?, ?)"
+PUT_MODEL = (  # an empty one was let go of, and is put anew
+    "INSERT INTO models (digest, model) VALUES (?, ?)"
+    " ON CONFLICT (digest) DO UPDATE SET model = excluded.model, bound = NULL WHERE model = ''"
+)
+LET_GO_OF_MODEL = "UPDATE models SET model = '', bound = ? WHERE digest = ?"
+BOUND_MODEL = "SELECT model FROM models WHERE digest = ? AND bound NOTNULL AND model != ''"
 MODEL = "SELECT model FROM models WHERE digest = ?"
 MODEL_BOUND = "SELECT bound FROM models WHERE digest = ?"
-MODELS = "SELECT digest, model FROM models ORDER BY digest"
+MODELS = "SELECT digest, model FROM models WHERE model != '' ORDER BY digest"
 BIND_MODEL = "UPDATE models SET bound = ? WHERE digest = ?"
 
 AXIS = "SELECT boot, offset_s, at, wall, gap_s FROM axis"

@@ -14,7 +14,7 @@ from typing import cast
 from orchestrator.core.codec import CodecError, dumps, encode, loads
 from orchestrator.core.model import Json
 from orchestrator.core.records import Record
-from orchestrator.journal import beside, chain, form, queries, slices, thinning
+from orchestrator.journal import beside, chain, form, models_kept, queries, slices, thinning
 from orchestrator.journal.clocks import Clocks, SystemClocks
 from orchestrator.journal.examining import Examination
 from orchestrator.journal.journal import (
@@ -131,6 +131,7 @@ class SqliteJournal:
             _refuse_stale(db, lease)
             seq, digest = db.execute(queries.HEAD).fetchone()
             for draft in drafts:
+                beside.refuse_gone(db, draft.records)
                 rows = dict(draft.rows)  # rows that were taken are encoded when they are read: once
                 seq += 1
                 body = chain.body_of(seq, draft.at, draft.wall, lease.epoch, draft.records, rows, binds)
@@ -305,6 +306,13 @@ class SqliteJournal:
                     _refuse_stale(db, lease)
                     beside.let_go(db, lease, gone)
             yield len(gone)
+
+    def thin_models(self, lease: Lease, before: float) -> int:
+        """Let go of configurations that nothing rests on."""
+        gone = models_kept.unneeded((x.entry for x in self.told()), before)
+        with self._store.writing() as db:
+            _refuse_stale(db, lease)
+            return beside.let_go_of_models(db, lease, gone)
 
     def close(self) -> None:
         """Let go of the file."""

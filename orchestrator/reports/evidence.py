@@ -368,6 +368,8 @@ def _void_since(stories: Stories, run: RunStory, rested: Rested) -> float | None
     then = _then(rested, run)
     began: float | None = None
     for at, digest in _later(stories, run):
+        if stories.model_of(digest) is None:
+            continue  # it was let go of: that it differed is not known
         differs = bool(changed(then, rested(digest, run.started.service, run.started.move)))
         began = (at if began is None else began) if differs else None
     return None if began is None else stories.clock.wall(began)

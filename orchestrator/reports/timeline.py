@@ -13,6 +13,7 @@ from typing import Protocol
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import TRAITS
 from orchestrator.reports.incident_text import offset
+from orchestrator.reports.papers.edition import PROVIDER
 from orchestrator.reports.shape import Account, Moment, StepLine
 from orchestrator.reports.text import as_html, precise
 
@@ -245,7 +246,7 @@ def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: 
     free: list[float] = []  # the first free place of each row
     for m in sorted(moments, key=lambda m: m.at_s):
         x = axis.x(m.at_s)
-        label = _dot_label(m, kind)
+        label = _dot_label(m, kind, say)
         size = len(label) * CHAR * 0.86 + 16
         left = x + size > WIDTH
         begins, ends = (x - size, x + 10) if left else (x - 6, x + size)
@@ -255,7 +256,7 @@ def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: 
         else:
             free[row] = ends
         top = y + row * 16
-        title = f"{say.offset(m.at_s)} {m.who} {m.what} {m.reason} {m.evidence}"
+        title = f"{say.offset(m.at_s)} {_who(m, say)} {m.what} {m.reason} {m.evidence}"
         mark = f"dot {kind} {as_html(m.kind.replace(' ', '-'))}"
         place = f'x="{x - 8:.1f}" class="task-label end"' if left else f'x="{x + 8:.1f}" class="task-label"'
         rows.append(
@@ -265,10 +266,15 @@ def _dots(rows: list[str], lane: str, moments: Sequence[Moment], axis: Axis, y: 
     return y + len(free) * 16 + 10
 
 
-def _dot_label(m: Moment, kind: str) -> str:
+def _who(m: Moment, say: Speech) -> str:
+    """A name as it is; in a client's edition there are words in place of some."""
+    return say.text(m.who) if m.who == PROVIDER else m.who
+
+
+def _dot_label(m: Moment, kind: str, say: Speech) -> str:
     text = {
         "check": f"{m.what.rpartition('/')[2]} {m.kind}",
-        "word": f"{m.who}: {m.what}",
+        "word": f"{_who(m, say)}: {m.what}",
         "notice": m.kind or m.what,
         "decision": f"{m.what}: {m.reason}" if m.reason else m.what,
     }[kind]

@@ -1,8 +1,7 @@
 """Looks at the calendars while a daemon attends: tells the core what is due, and when announced work begins and ends.
 
-The one rule it keeps: it decides nothing and remembers nothing that counts. What is due follows from what is on record
-and from the wall clock (`drills/due.py`); here is the clock. One that was put on or back is believed once it has stood
-by that for a while: a wrong year, mended soon, misses no drill.
+The one rule it keeps: it is the clock, the secret and the journal's proofs, and no more. When to look and what to tell
+is worked out in `drills/looking.py`, as in the simulator.
 """
 
 from __future__ import annotations
@@ -19,45 +18,17 @@ from orchestrator.config.whole_file import write_whole
 from orchestrator.core import events as e
 from orchestrator.core.engine import Engine
 from orchestrator.core.model import Model
-from orchestrator.core.state.decided import Decided
-from orchestrator.drills import due, maintenance
-from orchestrator.drills.surprise import seed_of
-from orchestrator.drills.worth import Exposure, Exposures, exposure, key
+from orchestrator.drills.looking import BEAT_S, BELIEVED_AFTER_S, Clock, Looks, exposures_of
+from orchestrator.drills.worth import Exposures, key
 from orchestrator.journal.axis import Axis
 from orchestrator.journal.journal import JournalError
-from orchestrator.reports.drills import holding
-from orchestrator.reports.evidence import Standing, evidence
+from orchestrator.reports.proof_ages import last_shown
 from orchestrator.reports.reader import reading_all
-from orchestrator.reports.story import Stories
 
 log = structlog.get_logger(__name__)
 
-BEAT_S = 1.0
-JUMP_S = 30.0  # that the wall clock and the journal's axis part by, between two beats
-BELIEVED_AFTER_S = 300.0
-LONGEST_S = 3600.0  # without a look, whatever is ahead
 SECRET = Path(".bascule") / "surprises.key"  # from which seeds are made; without it surprises are drawn anew
 SECRET_LEAST = 32  # bytes
-PROVEN = (Standing.MEASURED, Standing.PREDICTED)
-
-
-@dataclass(slots=True)
-class Clock:
-    """The wall clock beside the axis. `believed`: it has not been put on or back lately."""
-
-    apart_s: float | None = None
-    jumped_at: float = -float("inf")
-
-    def believed(self, wall: float, axis: float) -> bool:
-        """Whether what it says now may be gone by."""
-        apart_s = wall - axis
-        if self.apart_s is not None and abs(apart_s - self.apart_s) > JUMP_S:
-            self.jumped_at = axis
-            log.warning(
-                "the wall clock was put on or back", by_s=round(apart_s - self.apart_s), wait_s=BELIEVED_AFTER_S
-            )
-        self.apart_s = apart_s
-        return axis - self.jumped_at >= BELIEVED_AFTER_S
 
 
 @dataclass(slots=True)
@@ -68,11 +39,12 @@ class Calendars:
     engine: Callable[[], Engine]
     axis: Axis
     emit: Callable[[e.Event], None]
-    clock: Clock = field(default_factory=Clock)
-    _again_at: float = 0.0  # by the wall clock
-    _looked_at: float = 0.0  # by the axis
-    _model: Model | None = None
+    _looks: Looks = field(init=False)
     _secret: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Nothing was looked at yet."""
+        self._looks = Looks(self._kept_secret, Clock(_jumped))
 
     async def keep(self) -> None:
         """For as long as the controller lives."""
@@ -84,90 +56,39 @@ class Calendars:
         """Look, where something may have come to its time."""
         wall, now = self.axis.wall(), self.axis.now()
         engine = self.engine()
-        if not self.clock.believed(wall, now):
-            self._again_at = 0.0  # it was worked out for another time
+        if not self._looks.wanted(engine.model, wall, now):
             return
-        edited = engine.model is not self._model
-        if not edited and wall < self._again_at and now - self._looked_at < LONGEST_S:
-            return
-        if self._by_value(engine, wall, now):
+        exposures: Exposures = {}
+        if self._looks.by_value(engine, wall, now):
             exposures = await asyncio.to_thread(self._exposures, engine.model, wall)
-            self._look(self.engine(), wall, now, exposures)
-        else:
-            self._look(engine, wall, now, {})
-
-    def _by_value(self, engine: Engine, wall: float, now: float) -> bool:
-        """Whether something is due that is to be chosen by what is proven: only then that is worked out."""
-        schedules = engine.decided.schedules
-        looked = due.look(schedules, engine.model.drills, wall, now, self._seed, {})
-        return any(isinstance(x, e.DrillDue) and schedules[x.schedule].plan.by_value for x in looked.events)
-
-    def _look(self, engine: Engine, wall: float, now: float, exposures: Exposures) -> None:
-        decided, model = engine.decided, engine.model
-        looked = due.look(decided.schedules, model.drills, wall, now, self._seed, exposures)
-        windows = maintenance.look(decided.maintenance, model.maintenance, wall, now)
-        self._model, self._looked_at = model, now
-        found = [x for x in looked.events if not _known(x, decided)]
-        self._again_at = wall if found else min(looked.again_at, windows.again_at)
-        for event in [*windows.events, *found]:
+            engine = self.engine()
+        for event in self._looks.look(engine, wall, now, exposures):
             self.emit(event)
 
-    def _seed(self, schedule: str, occurrence: str) -> str:
+    def _kept_secret(self) -> bytes:
         if not self._secret:
             try:
                 self._secret = secret_in(self.workspace)
             except OSError as error:  # surprises alone suffer from it: they are drawn anew after a restart
                 log.warning("the secret of surprises can be neither read nor written", why=str(error))
                 self._secret = secrets.token_bytes(SECRET_LEAST)
-        return seed_of(self._secret, schedule, occurrence)
+        return self._secret
 
     def _exposures(self, model: Model, wall: float) -> Exposures:
         """What is proven of every tier, read from the journal. In a thread: a long journal takes a while."""
         try:
             with reading_all(self.workspace) as journal:
                 now, stories = journal.now(wall), journal.state
-                known = evidence(stories, model, now, lambda _service: True)
-                rehearsed = _rehearsed(stories, model, now)
+                shown = last_shown(stories, model, now)
         except JournalError as error:
             log.warning("what is proven could not be read", why=str(error))
             return {}
-        ages = {key(x.service, x.move): wall - x.proof.wall for x in known if x.rto in PROVEN and x.proof is not None}
-        return exposures_of(model, stories.decided, _younger(ages, rehearsed))
+        ages = {key(service, move): wall - last.wall for (service, move), last in shown.items()}
+        return exposures_of(model, stories.decided, ages)
 
 
-def _known(event: e.Event, decided: Decided) -> bool:
-    """Whether it was told before, and nothing comes of it again."""
-    if isinstance(event, e.DrillNear):
-        return any(x.startswith(f"{event.schedule}@{event.occurrence}/ahead/") for x in decided.told)
-    if isinstance(event, e.DrillSealed):
-        seal = decided.schedules[event.schedule].seal
-        return seal is not None and (seal.occurrence, seal.seal) == (event.occurrence, event.seal)
-    return False
-
-
-def _rehearsed(stories: Stories, model: Model, now: float) -> dict[str, float]:
-    """How long ago each tier was last drilled well, live, and resting on what is in force now."""
-    found: dict[str, float] = {}
-    for drill, runs in holding(stories, model, lambda _service: True):
-        if runs and drill.ended is not None and not any(step.simulated for run in runs for step in run.steps):
-            found = _younger(found, {key(drill.began.service, drill.began.move): now - drill.ended.at})
-    return found
-
-
-def _younger(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
-    """Of each the smaller age."""
-    return {x: min(one.get(x, float("inf")), other.get(x, float("inf"))) for x in {**one, **other}}
-
-
-def exposures_of(model: Model, decided: Decided, ages: dict[str, float]) -> dict[str, Exposure]:
-    """What is not known of every tier. `ages`: since when what is proven is, in seconds."""
-    return {
-        (name := key(service.id, tier.move)): exposure(
-            service, ages.get(name), decided.durations.get(tier.move, ()), decided.drilled.get(tier.move, ())
-        )
-        for service in model.services.values()
-        for tier in service.ladder
-    }
+def _jumped(by_s: float) -> None:
+    log.warning("the wall clock was put on or back", by_s=round(by_s), wait_s=BELIEVED_AFTER_S)
 
 
 def secret_in(workspace: Path) -> bytes:

@@ -220,18 +220,21 @@ class Upkeep:
             log.warning("the journal could not be thinned", why=str(error))
             return False
         before = self._axis_now() - self._keep_s if self._keep_s is not None else -1.0
-        gone = 0
+        gone = models = 0
         try:
             for count in journal.thin(lease, before, self._kept_upto if self._anchors else None):
                 gone += count
                 self._let_go += count
                 if self._stop.wait(PAUSE_S):
                     return False
+            models = journal.thin_models(lease, before)
         except JournalError as error:
             log.warning("the journal could not be thinned", why=str(error))
             return False
         finally:
             journal.close()
+            if models:
+                log.info("configurations were let go of", count=models, hint="nothing happened under them")
             if gone:
                 log.info("entries were let go of", count=gone, hint="verdict changes that no incident needs")
         return True

@@ -14,6 +14,7 @@ from typing import get_args
 from orchestrator.core import commands as c
 from orchestrator.core import events as e
 from orchestrator.core.model import Check, Model
+from orchestrator.drills.looking import BEAT_S
 from orchestrator.journal.journal import Entry, JournalError, StaleEpoch
 from orchestrator.journal.lease import Lease, Refused
 from orchestrator.probes.in_flight import InFlight
@@ -21,6 +22,7 @@ from orchestrator.probes.schedule import Schedule
 from orchestrator.runner.scripted import ScriptedRunner
 from orchestrator.shell.lease import LEASE_S
 from orchestrator.shell.loop import Ports, Shell
+from orchestrator.sim.calendars import Calendars
 from orchestrator.sim.disk import Disk, Killed
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.world import World
@@ -140,6 +142,8 @@ class Controller:
         finally:
             self._handling = False
         self._timeline.after(LEASE_S / 4, self._renew)
+        self._calendars = Calendars(self._disk, self._axis, self._emit)
+        self._look()
         self._drain()
 
     def die(self) -> None:
@@ -294,6 +298,15 @@ class Controller:
         except JournalError:
             pass  # asked again; if it was lost meanwhile, the next entry says so
         self._timeline.after(LEASE_S / 4, self._renew)
+
+    def _look(self) -> None:
+        """At the calendars, at each beat."""
+        if not self.alive or self.frozen:
+            return self._or_late(self._look)
+        if self.shell is not None and self.shell.broken is None:
+            self._calendars.beat(self.shell.engine)
+        self._timeline.after(BEAT_S, self._look)
+        return None
 
     def _or_late(self, do: Callable[[], None]) -> None:
         if self.alive:

@@ -15,6 +15,7 @@ from orchestrator.core.state.decided import Run
 from orchestrator.sim.disk import Moment
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.nature import host_of
+from orchestrator.sim.planning import Planning
 from orchestrator.sim.stage import Stage
 from orchestrator.sim.targets import Misfortune
 
@@ -41,7 +42,7 @@ class Disasters:
         self.active: dict[int, Fault] = {}
         self._sim = simulation
         self._world = simulation.world
-        self._changed = changed
+        self._planning = Planning(simulation, changed)
         self._undo: dict[int, Undo] = {}
         self._held: dict[str, dict[int, Any]] = {}  # what several faults of a kind bring at once
         self._holds = 0
@@ -343,10 +344,10 @@ class Disasters:
         return run.asks_a_person or (kind is e.WordKind.APPROVE and run.human is not None)
 
     def _reload(self, fault: Fault) -> None:
-        controller = self._sim.active()
-        if controller is not None and self._changed is not None:
-            there = controller.model.digest != self._sim.model.digest
-            controller.configure(self._sim.model if there else self._changed)
+        self._planning.reload()
+
+    def _schedule(self, fault: Fault) -> Undo:
+        return self._planning.schedule(fault)
 
 
 def _all(undo: list[Undo]) -> Undo:
@@ -383,6 +384,8 @@ _BEGIN: dict[FaultKind, Callable[[Disasters, Fault], Undo | None]] = {
     FaultKind.PEOPLE: Disasters._people,
     FaultKind.WORD: Disasters._word,
     FaultKind.RELOAD: Disasters._reload,
+    FaultKind.DRILLS: Disasters._schedule,
+    FaultKind.WORK: Disasters._schedule,
     FaultKind.EVERYTHING: Disasters._everything,
 }
 

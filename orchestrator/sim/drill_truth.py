@@ -13,10 +13,11 @@ from typing import Any
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import StepKey, WordKind
-from orchestrator.core.model import Condition, DrillKind
+from orchestrator.core.model import Condition, DrillKind, Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
 from orchestrator.sim.answers import Answers
+from orchestrator.sim.schedule_truth import ScheduleTruth, TrueWall
 from orchestrator.sim.step_kinds import APART, CHANGES, LEAVES, PLAYED
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.violation import Report
@@ -44,8 +45,11 @@ class Seen:
 class DrillTruth:
     """What drills did to a simulated world."""
 
-    def __init__(self, world: World, targets: Targets, answers: Answers, report: Report) -> None:
-        """No drill was made yet."""
+    def __init__(
+        self, world: World, targets: Targets, answers: Answers, report: Report, true_wall: TrueWall = lambda: None
+    ) -> None:
+        """No drill was made yet. `true_wall`: see `schedule_truth`."""
+        self._schedules = ScheduleTruth(true_wall, report)
         self._world = world
         self._answers = answers
         self._over_at: dict[str, float] = {}  # run to its end
@@ -56,7 +60,8 @@ class DrillTruth:
         self._open: dict[str, tuple[str, float]] = {}  # incident to its service, and since when this outage
         self._effects: dict[str, float] = {}  # run to when it first changed anything
         self._stand: dict[str, set[str]] = {"held": set(), "suspected": set()}
-        self._windows: dict[str, float] = {}
+        self._windows: dict[str, float] = {}  # announced by a word; with `#` and its name, by a calendar
+        self._frozen: set[str] = set()  # services that flapped
         self._known: dict[str, str] = {}  # incident to its service, also of those that are over
         self._asked: dict[str, str] = {}  # drill to what it left, of which somebody is to be told in the same entry
         self._told: dict[str, float] = {}  # service to when a person was last asked to do something about it
@@ -65,12 +70,14 @@ class DrillTruth:
 
     def record(self, record: r.Record) -> None:
         """One record became durable."""
+        self._schedules.record(record)
         told = _TOLD.get(type(record))
         if told is not None:
             told(self, record)
 
     def at_rest(self, now: float) -> None:
         """After the calm every drill is over, or within its stay and its time to return, or a person was told."""
+        self._schedules.at_rest()
         for name, seen in self._drills.items():
             began, service = seen.began, seen.began.service
             stays = seen.moved_at is not None and now < seen.moved_at + began.stays_s + began.within_s + LATE_S
@@ -109,6 +116,7 @@ class DrillTruth:
         client = x.service.partition("/")[0]
         trouble = [f"{i} is open" for i, (service, _) in self._open.items() if covers(client, service)]
         trouble += self._forbidden(x.service, x.at)
+        trouble += [f"{x.service} is frozen"] if x.service in self._frozen else []
         trouble += [f"{c} is not up" for c in self._answers.not_up(self._health(x))]
         if trouble:
             self._report(23, "a drill begins only where all is well", f"{x.drill}: {'; '.join(sorted(trouble))}")
@@ -117,7 +125,9 @@ class DrillTruth:
         """What people said that stands against it."""
         found = [f"{name} is {how}" for how, those in self._stand.items() for name in those if covers(name, service)]
         return found + [
-            f"{n} is in maintenance" for n, ends in self._windows.items() if covers(n, service) and at < ends
+            f"{n} is in maintenance"
+            for n, ends in self._windows.items()
+            if covers(n.partition("#")[0], service) and at < ends
         ]
 
     def _health(self, began: r.DrillBegan) -> Condition:
@@ -126,6 +136,11 @@ class DrillTruth:
     def _run_started(self, x: r.RunStarted) -> None:
         self._planned[x.run] = x
         if x.drill:
+            mode = self._world.nature.model.services[x.service].mode
+            asks = [s.kind for s in x.steps if s.kind is r.StepKind.APPROVAL or PLAYED.get(s.kind)][:1]
+            first = not self._drills[x.drill].runs and self._drills[x.drill].began.scheduled
+            if first and mode is not Mode.AUTO and asks != [r.StepKind.APPROVAL]:
+                self._report(19, "modes are honoured", f"{x.run} asks nobody, and {x.service} is in mode {mode.value}")
             self._run_of[x.run] = x.drill
             self._drills[x.drill].runs.add(x.run)
             self._drills[x.drill].going.add(x.run)
@@ -216,12 +231,25 @@ class DrillTruth:
     def _over(self, x: r.IncidentEnded) -> None:
         self._open.pop(x.incident, None)
 
+    def _window(self, x: r.WindowOpened | r.WindowClosed) -> None:
+        """Announced by a calendar."""
+        name = f"{x.subject}#{x.window}"
+        if isinstance(x, r.WindowOpened):
+            self._windows[name] = x.ends_at
+        else:
+            self._windows.pop(name, None)
+
+    def _flapped(self, x: r.ServiceFrozen) -> None:
+        if x.reason is not Reason.MASS_FAILURE:  # that one lets go when the checks come back
+            self._frozen.add(x.service)
+
     def _word(self, x: r.WordAccepted) -> None:
         held, suspected = self._stand["held"], self._stand["suspected"]
         if x.kind is WordKind.HOLD:
             held.add(x.subject)
         elif x.kind is WordKind.RESUME:
             held.discard(x.subject)
+            self._frozen = {name for name in self._frozen if not covers(x.subject, name)}
         elif x.kind is WordKind.SUSPECT:
             suspected.add(x.subject)
         elif x.kind is WordKind.CLEAR:
@@ -246,4 +274,7 @@ _TOLD: dict[type, Callable[[DrillTruth, Any], None]] = {
     r.IncidentReopened: DrillTruth._opened,
     r.IncidentEnded: DrillTruth._over,
     r.WordAccepted: DrillTruth._word,
+    r.WindowOpened: DrillTruth._window,
+    r.WindowClosed: DrillTruth._window,
+    r.ServiceFrozen: DrillTruth._flapped,
 }

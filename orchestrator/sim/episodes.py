@@ -33,6 +33,8 @@ OF_THE_CONTROLLER = frozenset(
         FaultKind.PEOPLE,
         FaultKind.WORD,
         FaultKind.RELOAD,
+        FaultKind.DRILLS,
+        FaultKind.WORK,
         FaultKind.MUTE,
         FaultKind.LATE,
         FaultKind.LAG,

@@ -13,6 +13,8 @@ from enum import StrEnum
 from orchestrator.core.durations import show_duration
 from orchestrator.core.model import Json
 
+HOUR_MIN = 60
+
 
 class FaultKind(StrEnum):
     """What goes wrong; the subject it takes is in the table `TOLD`."""
@@ -47,6 +49,8 @@ class FaultKind(StrEnum):
     PEOPLE = "nobody can be reached"
     WORD = "somebody says something"
     RELOAD = "configuration changes"
+    DRILLS = "drills by the calendar"
+    WORK = "work by the calendar"
     EVERYTHING = "everything down"
 
 
@@ -81,6 +85,8 @@ TOLD: dict[FaultKind, str] = {
     FaultKind.PEOPLE: "nobody can be reached",
     FaultKind.WORD: "an operator says: {2} {0}",
     FaultKind.RELOAD: "the configuration changes",
+    FaultKind.DRILLS: "{0} is to be drilled every {1:g} s",
+    FaultKind.WORK: "work on {0} is announced every {1:g} s",
     FaultKind.EVERYTHING: "everything is down",
 }
 
@@ -109,3 +115,9 @@ class Fault:
         if self.kind in (FaultKind.KILLED, FaultKind.KILLED_AT, FaultKind.REBOOT):
             return f"{told}, and is back after {show_duration(self.for_s if self.for_s is not None else 3.0)}"
         return f"{told}, for {show_duration(self.for_s)}" if self.for_s is not None else f"{told}, for good"
+
+
+def fits(period_s: float) -> bool:
+    """Whether times so far apart are those of an hour, over and over: then cron can name them."""
+    minutes = round(period_s / 60.0)
+    return minutes * 60.0 == period_s and 0 < minutes <= HOUR_MIN and HOUR_MIN % minutes == 0

@@ -26,6 +26,7 @@ from orchestrator.sim.controller import People
 from orchestrator.sim.drill_truth import DrillTruth
 from orchestrator.sim.facts import Facts
 from orchestrator.sim.justifications import Grounds
+from orchestrator.sim.schedule_truth import TrueWall
 from orchestrator.sim.shown_truth import ShownTruth
 from orchestrator.sim.spoken_truth import SpokenTruth
 from orchestrator.sim.step_kinds import CHANGES, DESTROYS
@@ -56,8 +57,8 @@ class Known:
 class Oracles:
     """All statements over one simulation."""
 
-    def __init__(self, model: Model, world: World, targets: Targets, people: People) -> None:
-        """Nothing has been seen yet."""
+    def __init__(self, model: Model, world: World, targets: Targets, people: People, true_wall: TrueWall) -> None:
+        """Nothing has been seen yet. `true_wall`: see `schedule_truth`."""
         self.violations: list[Violation] = []
         self._model = model
         self._world = world
@@ -79,10 +80,9 @@ class Oracles:
         self._spoken = SpokenTruth(world, self._facts, self._broken)
         self._shown = ShownTruth(model, self._facts, self._broken)
         self._texts = Texts(self._broken)
-        self._drills = DrillTruth(world, targets, self._answers, self._broken)
+        self._drills = DrillTruth(world, targets, self._answers, self._broken, true_wall)
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
-        self._due: dict[str, float] = {}
-        self._said: dict[str, float] = {}  # notices, and when each was due
+        self._due, self._said = dict[str, float](), dict[str, float]()  # notices, and when each was due
         self._own: dict[str, float] = {}  # when a check was asked last while its vantage was blind
         self._reported: set[tuple[int, str]] = set()
 

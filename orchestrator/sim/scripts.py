@@ -27,7 +27,7 @@ from orchestrator.core.durations import parse_duration
 from orchestrator.core.events import OF_DRILLS, OF_RUNS, WordKind
 from orchestrator.core.model import DrillKind, Json
 from orchestrator.core.reasons import Reason
-from orchestrator.sim.faults import Fault, FaultKind
+from orchestrator.sim.faults import Fault, FaultKind, fits
 from orchestrator.sim.names import Names
 
 CUT_HERE = "--- what came of it ---"
@@ -36,7 +36,8 @@ UNNAMED = (*OF_RUNS, *OF_DRILLS)  # words about what waits, or is under way, whe
 LONGER_S = 60.0
 
 # What each kind is called. {what}: the subject. {for}: "for 43 s" or "for good". {back}, {by}: durations. {share}: 30%.
-# {often}: nothing, or ", 50% of the time". {moment}: before or after an entry of the journal, or a command of it.
+# {often}: nothing, or ", 50% of the time". {stays}: nothing, or ", at full scale for 10 s".
+# {moment}: before or after an entry of the journal, or a command of it.
 PHRASES: dict[FaultKind, str] = {
     FaultKind.POWER: "cut the power of {what} {for}",
     FaultKind.CUT: "cut off {what} {for}",
@@ -69,6 +70,8 @@ PHRASES: dict[FaultKind, str] = {
     FaultKind.WORD: "say {word}",
     FaultKind.RELOAD: "reload a changed configuration",
     FaultKind.EVERYTHING: "cut off everything at once {for}",
+    FaultKind.DRILLS: "schedule drills of {what} by {move} every {by}, within {within}{stays}, {for}",
+    FaultKind.WORK: "announce work on {what} every {by}, {lasts} each, {for}",
 }
 
 # Which names a kind's subject is one of.
@@ -91,6 +94,8 @@ SUBJECTS: dict[FaultKind, Callable[[Names], Iterable[str]]] = {
     FaultKind.LAG: lambda n: n.measured,
     FaultKind.MUTE: lambda n: n.checks,
     FaultKind.LATE: lambda n: n.checks,
+    FaultKind.DRILLS: lambda n: [s for s, _ in n.tiers],
+    FaultKind.WORK: lambda n: (*n.services, *{s.partition("/")[0] for s in n.services}),
 }
 
 _DURATION = r"\d[\d.]* ?[a-z]+(?: ?\d[\d.]* ?[a-z]+)*"
@@ -103,6 +108,10 @@ _PARTS: dict[str, str] = {
     "share": r"(?P<share>\d[\d.]*)%",
     "often": r"(?:, (?P<often>\d[\d.]*)% of the time)?",
     "moment": r"(?P<side>before|after) (?:command (?P<command>\d+) of )?(?:the next entry|entry (?P<entry>\d+))",
+    "move": r"(?P<move>[^\s,]+)",
+    "within": rf"(?P<within>{_DURATION})",
+    "stays": rf"(?:, at full scale for (?P<stays>{_DURATION}))?",
+    "lasts": rf"(?P<lasts>{_DURATION})",
     "jump": rf"(?P<jump>forward|back) by (?P<by>{_DURATION})",
     "word": rf"(?P<word>{_WORDS})(?: (?P<what>[^\s,]+))??(?: by (?P<move>[^\s,]+))?"
     rf"(?: for (?P<for>{_DURATION}))?"
@@ -227,11 +236,23 @@ def _made(at: float, kind: FaultKind, parts: Mapping[str, str]) -> Fault:
             raise ValueError(f"{share}% is no share: above 0% and at most 100%")
     if kind is FaultKind.WORD:
         return Fault(at, kind, parts.get("what", ""), None, 1.0, parts["word"], _options(parts, for_s))
+    if kind in (FaultKind.DRILLS, FaultKind.WORK):
+        return Fault(at, kind, parts["what"], for_s, strength, "", _scheduled(parts, strength))
     moment = {"entry": int(parts.get("entry", 0)), "command": int(parts.get("command", 0))}
     before = parts.get("side") == "before"
     if before and moment["command"]:
         raise ValueError("a command comes after its entry: write `after command N of …`")
     return Fault(at, kind, parts.get("what", ""), for_s, strength, "", {}, **moment, before=before)
+
+
+def _scheduled(parts: Mapping[str, str], period_s: float) -> dict[str, Json]:
+    """When, of drills or work by the calendar."""
+    if not fits(period_s):
+        raise ValueError(f"every {parts['by']}: say whole minutes, so many that they divide an hour: `every 5 min`")
+    if "lasts" in parts:
+        return {"lasts_s": parse_duration(parts["lasts"])}
+    found: dict[str, Json] = {"move": parts["move"], "window_s": parse_duration(parts["within"])}
+    return found | ({"stays_s": parse_duration(parts["stays"])} if "stays" in parts else {})
 
 
 def _options(parts: Mapping[str, str], for_s: float | None) -> dict[str, Json]:
@@ -271,6 +292,10 @@ def _known(fault: Fault, names: Names) -> None:
     known = sorted(of(names)) if of is not None else []
     if fault.kind is FaultKind.WORD and fault.subject:
         known = [*names.services, *sorted({s.partition("/")[0] for s in names.services}), "*"]
+    if fault.kind is FaultKind.DRILLS and fault.subject in known:
+        of_it = [m for s, m in names.tiers if s == fault.subject]
+        if (move := str(fault.options["move"])) not in of_it:
+            raise ValueError(f"{fault.subject} has no tier {move!r}{_near(move, of_it)}")
     if known and fault.subject not in known:
         raise ValueError(f"there is no {fault.subject!r} here{_near(fault.subject, known)}")
 
@@ -294,6 +319,10 @@ def show(fault: Fault) -> str:
         "often": "" if fault.strength == 1.0 else f", {_number(round(fault.strength * 100.0, 6))}% of the time",
         "moment": _moment(fault),
         "jump": f"{'forward' if fault.strength >= 0 else 'back'} by {seconds(abs(fault.strength))}",
+        "move": str(fault.options.get("move", "")),
+        "within": _length(fault, "window_s"),
+        "stays": f", at full scale for {_length(fault, 'stays_s')}" if "stays_s" in fault.options else "",
+        "lasts": _length(fault, "lasts_s"),
         "word": _word(fault) if fault.kind is FaultKind.WORD else "",
     }
     return f"at {seconds(fault.at)}: {_PLACEHOLDER.sub(lambda m: parts[m.group(1)], PHRASES[fault.kind])}"
@@ -317,6 +346,11 @@ def _number(value: float) -> str:
     return short if float(short) == value and "e" not in short else repr(value)
 
 
+def _length(fault: Fault, option: str) -> str:
+    said = fault.options.get(option)
+    return seconds(said) if isinstance(said, int | float) else ""
+
+
 def _moment(fault: Fault) -> str:
     entry = f"entry {fault.entry}" if fault.entry else "the next entry"
     of = f"command {fault.command} of " if fault.command and not fault.before else ""
@@ -338,4 +372,5 @@ def _word(fault: Fault) -> str:
 def _model_line(template: str) -> str:
     example = {"for": "for 43 s", "back": "3 s", "by": "2 s", "share": "30%", "often": "", "what": "NAME"}
     example |= {"moment": "after the next entry", "jump": "forward by 1 h", "word": "hold SERVICE"}
+    example |= {"move": "MOVE", "within": "2 min", "stays": "", "lasts": "1 min"}
     return "`" + _PLACEHOLDER.sub(lambda m: example[m.group(1)], template) + "`"

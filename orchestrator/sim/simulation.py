@@ -78,7 +78,7 @@ class Simulation:
         self.observations = 0
         self.happened: list[tuple[float, str]] = []
         self.entries: list[Entry] = []
-        self.oracles = Oracles(model, self.world, self.targets, self.people)
+        self.oracles = Oracles(model, self.world, self.targets, self.people, self.clocks.true_wall)
         if changed is not None:
             self.oracles.knows(changed)
         self.watch = Watch(self._observed, self.oracles.carried_out, self.oracles.defect)
@@ -187,14 +187,20 @@ class Simulation:
         self.oracles.entry(entry)
 
     def _speaker(self) -> ScriptedRunner:
+        """Who hears how an attempt ends: whoever decides, also while it stands still; not who waits for the lease."""
         alive = [x for x in self.controllers if x.alive]
-        return (alive or self.controllers)[-1].runner
+        deciding = [x for x in alive if x.shell is not None]
+        return (deciding or alive or self.controllers)[-1].runner
 
     def _end_attempt(self, key: StepKey, ending: Ending) -> bool:
         return self._speaker().let_end(key, ending)
 
     def _lose_attempt(self, key: StepKey) -> None:
         self._speaker().lose(key)
+
+    def knows(self, model: Model) -> None:
+        """A model that may be put in force."""
+        self.oracles.knows(model)
 
     def lose_all(self) -> None:
         """The machine died: so did every worker on it."""

@@ -36,6 +36,9 @@ class Stage(Protocol):
     def restart_after(self, name: str, seconds: float) -> None:
         """A supervisor starts the controller of this name again."""
 
+    def knows(self, model: Model) -> None:
+        """A model that may be put in force."""
+
     def lose_all(self) -> None:
         """The machine died: so did every worker on it."""
 

@@ -10,12 +10,13 @@ kinds out (swarm testing, Groce et al. 2012).
     one in four      a purpose: faults that follow each other so that one guard alone is left (`directed.py`), a quarter
                      of them guards over a drill
     the others       a mixture: some kinds of faults, 1 to 10 of them, often close to each other; into half of them,
-                     one to three drills, most of them shortly before a fault
+                     one to three drills, most of them shortly before a fault; into a third, drills and announced
+                     work by the calendar
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -52,7 +53,8 @@ def script(names: Names, seed: int, length_s: float) -> tuple[Fault, ...]:
         at += random.expovariate(1 / 20.0) if close else random.uniform(0.0, length_s * 0.4)
         if at > length_s * 0.95:
             break
-    return tuple(sorted([*found, *_drills(names, seed, found, length_s)], key=lambda f: f.at))
+    more = [*_drills(names, seed, found, length_s), *_by_calendar(names, seed, length_s)]
+    return tuple(sorted([*found, *more], key=lambda f: f.at))
 
 
 def _drills(names: Names, seed: int, faults: Sequence[Fault], length_s: float) -> list[Fault]:
@@ -85,6 +87,29 @@ def _drills(names: Names, seed: int, faults: Sequence[Fault], length_s: float) -
                 Fault(at, random.choice(_GO_WRONG), move, random.uniform(20.0, 300.0), random.choice((1.0, 0.5)))
             )
     return [replace(fault, at=min(fault.at, length_s)) for fault in found]
+
+
+def _by_calendar(names: Names, seed: int, length_s: float) -> list[Fault]:
+    """Schedules that come into force and are taken out again, from chances of their own."""
+    random = Random(f"calendars/{seed}")  # noqa: S311 -- a seed must replay
+    if random.random() < 0.67 or not names.tiers:
+        return []
+    found = []
+    for _ in range(random.randint(1, 2)):
+        service, move = random.choice(names.tiers)
+        options: dict[str, Json] = {"move": move, "window_s": random.choice((20.0, 60.0, 200.0))}
+        options |= {"stays_s": random.choice((1.0, 10.0, 60.0))} if random.random() < 0.6 else {}
+        found.append(_scheduled(random, FaultKind.DRILLS, service, options, length_s))
+    if random.random() < 0.6:
+        subject = random.choice((random.choice(names.services), found[0].subject, found[0].subject.partition("/")[0]))
+        options = {"lasts_s": random.choice((5.0, 30.0, 90.0))}
+        found.append(_scheduled(random, FaultKind.WORK, subject, options, length_s))
+    return found
+
+
+def _scheduled(random: Random, kind: FaultKind, subject: str, options: Mapping[str, Json], length_s: float) -> Fault:
+    at, every = random.uniform(0.0, length_s * 0.4), random.choice((60.0, 120.0, 180.0, 300.0))
+    return Fault(at, kind, subject, random.uniform(0.3, 1.0) * length_s, every, "", options)
 
 
 ALONE: tuple[FaultKind, ...] = (

@@ -56,6 +56,7 @@ class MachineClocks:
         self._boots = 1
         self._boot = "boot-1"
         self.wall_error_s = 0.0
+        self._ever_wrong = False
 
     def boottime(self) -> float:
         """Seconds since this machine booted."""
@@ -63,7 +64,13 @@ class MachineClocks:
 
     def wall(self) -> float:
         """Seconds since 1970, as far as this machine knows."""
+        self._ever_wrong |= self.wall_error_s != 0.0
         return DAY_ONE_WALL_S + self._timeline.now + self.wall_error_s
+
+    def true_wall(self) -> float | None:
+        """Seconds since 1970 in the world; None: this machine's wall clock was ever another one."""
+        wall = self.wall()
+        return None if self._ever_wrong else wall
 
     def boot(self) -> str:
         """The boot's id."""

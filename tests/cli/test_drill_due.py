@@ -39,7 +39,8 @@ def test_into_a_pipe_the_calendar_is_the_file_byte_by_byte(
     assert printed.startswith(b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n")
     assert printed.endswith(b"END:VCALENDAR\r\n")
     assert b"\\r" not in printed
-    assert len(Ics.from_ical(printed).walk("VEVENT")) == 3 + 3
+    found = Ics.from_ical(printed).walk("VEVENT")
+    assert len([x for x in found if x.decoded("dtstart") > x.decoded("dtstamp")]) == 3 + 3  # beside what is open now
     assert bascule("calendar", "--days", "3", "--out", str(tmp_path / "ahead.ics")) == 0
     stamp = b"DTSTAMP:"
     lines = (tmp_path / "ahead.ics").read_bytes().split(b"\r\n")
@@ -52,7 +53,8 @@ def test_into_a_pipe_the_calendar_is_the_file_byte_by_byte(
 def test_only_the_clients_that_were_named(bascule: Bascule, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert bascule("calendar", "bistro", "--days", "3") == 0
     printed = capfdbinary.readouterr().out
-    assert (printed.count(b"Maintenance bistro/patches"), printed.count(b"Drill acme/geo")) == (3, 0)
+    assert printed.count(b"Maintenance bistro/patches") in (3, 4)  # one may be open now
+    assert b"Drill acme/geo" not in printed
     assert bascule("drill", "due", "bistro") == 0
     assert capfdbinary.readouterr().out == (
         b"no drill is scheduled; they are written in inventories/CLIENT/schedules.yml\n"

@@ -15,7 +15,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.schedules import Candidate, Schedule, Tells
 from orchestrator.core.state.decided import IllegalRecord
 from orchestrator.core.state.fold import apply
-from tests.core.drill_stage import over, stage
+from tests.core.drill_stage import over, rehearse, stage
 from tests.core.world import World
 from tests.drills.plans import Desk, plan
 
@@ -237,6 +237,80 @@ def test_an_approval_that_comes_after_its_window_is_none() -> None:
     assert not world.answered[-1].accepted
     assert not world.played
     assert not over(world).ok
+
+
+@pytest.mark.parametrize("rehearsal", [True, False])
+@pytest.mark.parametrize("mode", [Mode.ASK, Mode.OBSERVE])
+def test_a_rehearsal_of_a_schedule_plays_nothing_before_a_named_approval(mode: Mode, rehearsal: bool) -> None:
+    """A schedule is no person. In check mode too: it logs in where the service is."""
+    world = stage(mode) if rehearsal else stage(mode, rehearse=None)
+    desk = due(world)
+    desk.run(420)
+    (started,) = world.records(r.RunStarted)
+    assert [s.name for s in started.steps][:3] == ["preflight", "approval", "recheck"]  # type: ignore[attr-defined]
+    assert not world.played
+    (asked,) = told(world, NoticeKind.APPROVAL_NEEDED)
+    assert f"acme/erp is in mode {mode.value}" in asked
+    assert "d1 is a functional drill: acme/erp stays where it is" in asked
+    world.hears(WordSpoken("w", WordKind.APPROVE, "Ada", "r1"))
+    assert world.answered[-1].accepted
+    desk.run(120)
+    assert over(world).ok
+    assert world.played[-1].endswith("survey" if rehearsal else "geo-site")
+    assert not missed(world)
+
+
+def test_without_a_reply_a_rehearsal_ends_with_its_window_and_nothing_was_played() -> None:
+    world = stage(Mode.ASK)
+    desk = due(world)
+    desk.run(300 + 1200 + 30)
+    assert (over(world).ok, over(world).reason) == (False, Reason.APPROVAL_EXPIRED)
+    assert not world.played
+    world.hears(WordSpoken("w", WordKind.APPROVE, "Ada", "r1"))
+    assert not world.answered[-1].accepted
+    assert not told(world, NoticeKind.HUMAN_NEEDED)  # nothing was left
+
+
+def test_a_rehearsal_that_is_rejected_plays_nothing() -> None:
+    world = stage(Mode.ASK)
+    desk = due(world)
+    desk.run(420)
+    world.hears(WordSpoken("w", WordKind.REJECT, "Ada", "r1"))
+    desk.run(60)
+    assert (over(world).ok, world.played) == (False, [])
+
+
+def test_what_comes_up_while_an_approval_is_waited_for_keeps_a_rehearsal_from_beginning() -> None:
+    world = stage(Mode.ASK)
+    desk = due(world)
+    desk.run(420)
+    hold(world)
+    world.hears(WordSpoken("w", WordKind.APPROVE, "Ada", "r1"))
+    desk.run(60)
+    assert (over(world).ok, over(world).reason) == (False, Reason.HELD)
+    assert not world.played
+
+
+def test_an_incident_ends_a_rehearsal_that_waits_for_an_approval() -> None:
+    world = stage(Mode.ASK)
+    desk = due(world)
+    desk.run(420)
+    world.bad("erp-transaction")
+    desk.run(120)
+    assert not over(world).ok
+    assert "r1" not in {x.run for x in world.records(r.StepBegan) if "survey" in x.step}  # type: ignore[attr-defined]
+
+
+def test_in_mode_auto_and_by_a_persons_word_a_rehearsal_asks_nobody() -> None:
+    world = stage(Mode.AUTO)
+    due(world).run(420)
+    by_hand = stage(Mode.ASK)
+    rehearse(by_hand)
+    by_hand.run(60)
+    assert over(world).ok
+    assert over(by_hand).ok
+    assert not told(world, NoticeKind.APPROVAL_NEEDED)
+    assert not told(by_hand, NoticeKind.APPROVAL_NEEDED)
 
 
 def test_at_most_so_many_at_once() -> None:

@@ -9,7 +9,6 @@ import stat
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -23,7 +22,7 @@ from orchestrator.shell import calendar
 from orchestrator.shell.calendar import BELIEVED_AFTER_S, Calendars, Clock, secret_in
 from orchestrator.shell.waiting import until
 from orchestrator.shell.wiring import Controller
-from tests.core.drill_stage import rehearse, stage
+from tests.core.drill_stage import stage
 from tests.core.world import World
 from tests.drills.plans import moment, plan
 from tests.shell.small import PATIENCE_S, Small, write
@@ -135,30 +134,6 @@ async def test_what_is_proven_is_worked_out_only_when_something_is_chosen_by_it(
     await daemon.run(90)
     assert len(asked) == 1
     assert len(daemon.of(r.DrillBegan)) == 1
-
-
-def test_a_rehearsal_that_was_live_is_known_until_what_it_rests_on_changes() -> None:
-    world = stage()
-    assert rehearse(world).accepted
-    world.run(60)
-    now, before = world.now, world.model
-    known = SimpleNamespace(decided=world.decided(), model_of=lambda _digest: before)
-    (name,) = found = calendar._rehearsed(known, before, now)  # type: ignore[arg-type]
-    assert name == "acme/erp acme/geo-site"
-    assert 0 < found[name] < 60
-    edited = replace(
-        before.moves["acme/geo-site"], playbook=replace(before.moves["acme/geo-site"].playbook, digest="x")
-    )
-    after = replace(before, moves={**before.moves, "acme/geo-site": edited})
-    assert not calendar._rehearsed(known, after, now)  # type: ignore[arg-type]
-
-
-def test_one_in_check_mode_proves_nothing() -> None:
-    world = stage(rehearse=None)
-    assert rehearse(world).accepted
-    world.run(60)
-    known = SimpleNamespace(decided=world.decided(), model_of=lambda _digest: world.model)
-    assert not calendar._rehearsed(known, world.model, world.now)  # type: ignore[arg-type]
 
 
 def test_the_secret_of_surprises_is_made_once_and_is_for_nobody_else(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.core.events import WordKind
+from orchestrator.core.model import Json
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.names import Names
 
@@ -31,7 +32,10 @@ _OF: dict[FaultKind, Callable[[Names], tuple[str, ...]]] = {
     FaultKind.MUTE: lambda n: n.checks,
     FaultKind.LATE: lambda n: n.checks,
     FaultKind.WORD: lambda n: n.services,
+    FaultKind.DRILLS: lambda n: tuple(service for service, _ in n.tiers),
+    FaultKind.WORK: lambda n: n.services,
 }
+_BY_CALENDAR = (FaultKind.DRILLS, FaultKind.WORK)
 OF_NOTHING = frozenset(FaultKind) - frozenset(_OF)
 OF_THE_CONTROLLER = frozenset(
     {FaultKind.KILLED, FaultKind.KILLED_AT, FaultKind.REBOOT, FaultKind.FROZEN, FaultKind.FROZEN_AT}
@@ -51,7 +55,11 @@ def one_of(kind: FaultKind, names: Names, at: float = 0.0, for_s: float | None =
     word = WordKind.HOLD.value if kind is FaultKind.WORD else ""
     strength = 0.5 if kind in (FaultKind.LOSS, FaultKind.ONE_WAY) else 1.0
     ends = None if kind in NEVER_ENDS else for_s
-    return Fault(at, kind, known[nth % len(known)], ends, strength, word)
+    options: dict[str, Json] = {"lasts_s": 20.0} if kind is FaultKind.WORK else {}
+    if kind is FaultKind.DRILLS:
+        options = {"move": names.tiers[nth % len(known)][1], "window_s": 30.0}
+    strength = 60.0 if kind in _BY_CALENDAR else strength
+    return Fault(at, kind, known[nth % len(known)], ends, strength, word, options)
 
 
 def all_kinds(names: Names, apart_s: float, for_s: float) -> tuple[Fault, ...]:

@@ -46,7 +46,8 @@ def what_is(simulation: Simulation) -> dict[str, object]:
         del world[constant]
     luck = {k: v for k, v in simulation.targets.misfortunes.items() if v}
     disk = (simulation.disk.slow_s, simulation.disk.refuses)
-    return {**world, "luck": luck, "disk": disk, "people": simulation.people.reachable}
+    planned = sorted([*simulation.controllers[-1].model.drills, *simulation.controllers[-1].model.maintenance])
+    return {**world, "luck": luck, "disk": disk, "people": simulation.people.reachable, "planned": planned}
 
 
 @cache

@@ -18,7 +18,7 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding import drilling
-from orchestrator.core.model import DrillKind
+from orchestrator.core.model import DrillKind, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import policy
 from orchestrator.core.rules.drilling import Objection, objection
@@ -144,12 +144,23 @@ def _begin(
         reason=Reason.DRILL_DUE,
         stays_s=drilling.STAYS_S if plan.stays_s is None else plan.stays_s,
         within_s=drilling.WITHIN_S if plan.within_s is None else plan.within_s,
-        asks=tuple(policy.asks(tx, service)) if full else (),
+        asks=_asks(tx, service, full=full),
         scheduled=plan.id,
         occurrence=came.occurrence,
         closes_at=came.closes_at,
         drawn="; ".join(x for x in [pick.drawn, *not_these] if x),
     )
+
+
+def _asks(tx: Transaction, service: Service, *, full: bool) -> tuple[str, ...]:
+    """Why a named person is asked before anything is played: a schedule is no person, and a mode is honoured.
+
+    In mode observe a rehearsal asks as well; at full scale it is refused there.
+    """
+    found = policy.asks(tx, service)
+    if service.mode is Mode.OBSERVE and not full:
+        found.append(f"of a schedule, and {service.id} is in mode observe")
+    return tuple(found)
 
 
 def _too_late(tx: Transaction, state: ScheduleState) -> None:

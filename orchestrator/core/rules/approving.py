@@ -46,8 +46,10 @@ def _leads_back(tx: Transaction, run: Run) -> Iterator[str]:
         yield f"it leads back from the drill {began.drill}"
     elif began.back is not None:
         yield f"it is the drill {began.drill}: after {show_duration(began.stays_s)} {began.back} leads back"
-    else:
+    elif drill.full_scale:
         yield f"it is the drill {began.drill}"
+    else:
+        yield f"{began.drill} is a functional drill: {began.service} stays where it is"
 
 
 def still_asked(tx: Transaction, run: Run) -> list[str]:

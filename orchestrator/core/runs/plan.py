@@ -59,10 +59,12 @@ def _with_what_stands_beside(move: Move, steps: list[r.PlannedStep]) -> list[r.P
     return steps
 
 
-def rehearsal_steps(move: Move) -> list[r.PlannedStep]:
+def rehearsal_steps(move: Move, asks: tuple[str, ...] = ()) -> list[r.PlannedStep]:
     """The steps of a rehearsal: as its author says, else the move's own playbook in check mode, which proves little."""
     kind, of = r.StepKind, move.rehearse
     steps = [r.PlannedStep("preflight", kind.PREFLIGHT)]
+    if asks:  # a playbook is a playbook: also the survey waits for the answer
+        steps += [r.PlannedStep("approval", kind.APPROVAL), r.PlannedStep("recheck", kind.RECHECK)]
     if of is None:
         return [*steps, r.PlannedStep("rehearse", kind.REHEARSE, simulated=True)]
     steps.append(r.PlannedStep("survey", kind.SURVEY))

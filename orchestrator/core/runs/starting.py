@@ -39,7 +39,7 @@ def start_run(
     """
     move, state, incident = tx.model.moves[move_id], tx.state(service), tx.incident(service)
     planned, expires_s = is_planned(tx, service), min(service.approval_expires_s, expires_s or float("inf"))
-    steps = rehearsal_steps(move) if rehearses else plan_steps(tx, service, move, asks, planned, isolate)
+    steps = rehearsal_steps(move, asks) if rehearses else plan_steps(tx, service, move, asks, planned, isolate)
     started = r.RunStarted(
         at=tx.now(),
         run=f"r{tx.decided.run_count + 1}",

@@ -207,7 +207,7 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
 
 def _move_alone(run: RunStory) -> Figure:
     """What a move took without an outage: less than an RTA, for nothing had to be detected."""
-    if any(s.traits.rehearses for s in run.steps.values()):
+    if _rehearses(run):
         return Figure(None, Known.UNKNOWN, "a rehearsal is not the move")
     if claims.verified_at(run) is None:
         return Figure(None, Known.UNKNOWN, "the move was not verified")
@@ -236,7 +236,8 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     found = like_before(stories, story)
     slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
     if found is None:
-        return None, Said("{move} was made for {service} for the first time", slots)
+        first = "{move} was made for {service} for the first time"
+        return None, Said("{move} was rehearsed for {service} for the first time" if _rehearses(run) else first, slots)
     before, name = found
     then = next(x for x in before.runs if x.started.run == name)
     told = account(before, stories.clock, now)
@@ -244,13 +245,20 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
         before.id, stories.clock.wall(then.started.at), name, claims.took_s(then), claims.took_s(run),
         told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds,
     )  # fmt: skip
-    return made, Said("{move} was made for {service} before: {run} of {id}", {**slots, "run": name, "id": before.id})
+    again = "{move} was made for {service} before: {run} of {id}"
+    again = "{move} was rehearsed for {service} before: {run} of {id}" if _rehearses(run) else again
+    return made, Said(again, {**slots, "run": name, "id": before.id})
+
+
+def _rehearses(run: RunStory) -> bool:
+    """Whether it was made beside what serves, or in check mode."""
+    return any(s.traits.rehearses for s in run.steps.values())
 
 
 def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | None, Said]:
     down_s = sum(x.seconds for a in parts for x in a.outages)
     if not any(a.outages for a in parts):
-        return None, Said("nothing was down: no cost of an outage")
+        return None, Said("no outage is part of this report: it has no cost of one")
     found = [cost.of_outage(service, x.seconds) for a in parts for x in a.outages] if service is not None else []
     each = [x for x in found if x is not None]
     if service is None or not each:

@@ -202,11 +202,12 @@ def for_client(whole: Slice) -> Slice:
     wanted = Wanted(whole.subject, whole.models.values())
     pieces = []
     for piece in whole.pieces:
-        mine = [x for x in piece.records if wanted(x, piece.at)]
+        mine = [x for x in whole.counted(piece) if wanted(x, piece.at)]
         shown = tuple(mask.record(x) for x in mine if getattr(x, "internal", False) is not True)
         pieces.append(replace(piece, records=shown, before="", body=b""))
     models = {digest: mask.model(model) for digest, model in whole.models.items()}
-    return replace(whole, edition=Edition.CLIENT, pieces=tuple(pieces), models=models)
+    subject = replace(whole.subject, left_out={})  # what is left out is not in the extracts
+    return replace(whole, edition=Edition.CLIENT, subject=subject, pieces=tuple(pieces), models=models)
 
 
 def _others(client: str, pieces: Iterable[Piece]) -> set[str]:

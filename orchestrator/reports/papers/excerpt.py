@@ -53,7 +53,8 @@ class Subject:
     """What a report is of: one story, or those of a client that began between `from_wall` and `to_wall`.
 
     `stories`: their ids, with those of their runs. `services`: whose records are in the slice. `until`: the instant on
-    the axis after which only what names the stories counts.
+    the axis after which only what names the stories counts. `width`: how much of the history before is in it
+    (`narrowing.py`). `left_out`: by an entry's number, which of its records do not count.
     """
 
     kind: ReportKind
@@ -64,6 +65,8 @@ class Subject:
     until: float
     from_wall: float | None = None
     to_wall: float | None = None
+    width: str = ""
+    left_out: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,12 @@ class Slice:
     def _entries(self) -> Iterator[Piece]:
         """Its entries, of which only what is of these services counts."""
         wanted = Wanted(self.subject, self.models.values())
-        return (replace(x, records=tuple(y for y in x.records if wanted(y, x.at))) for x in self.pieces)
+        return (replace(x, records=tuple(y for y in self.counted(x) if wanted(y, x.at))) for x in self.pieces)
+
+    def counted(self, piece: Piece) -> Iterator[r.Record]:
+        """The records of a piece, without those that are left out."""
+        out = self.subject.left_out.get(str(piece.seq), ())
+        return (x for n, x in enumerate(piece.records) if n not in out)
 
 
 def _of_no_schedule(x: r.Record) -> r.Record:
@@ -156,12 +164,21 @@ class Asked:
     head: str
 
 
-def cut(subject: Subject, stories: Stories, read: Callable[[], Iterator[Stored]], asked: Asked) -> Slice:
-    """The provider's slice. `read`: the entries that tell of anything, from the first on."""
+def cut(
+    subject: Subject,
+    stories: Stories,
+    read: Callable[[], Iterator[Stored]],
+    asked: Asked,
+    known: Mapping[str, Model] | None = None,
+) -> Slice:
+    """The provider's slice. `read`: the entries that tell of anything, from the first on. `known`: models that the
+    journal may keep no more.
+    """
     told = [stories.stories[x] for x in subject.stories if x in stories.stories]
     at_the_end = [digest for at, digest in stories.configured if at <= subject.until][-1:]
     digests = dict.fromkeys([*_digests(told, stories), *(at_the_end if subject.kind is ReportKind.PERIOD else ())])
-    models = {d: part_of(m, subject) for d in digests if (m := stories.model_of(d)) is not None}
+    there = {d: stories.model_of(d) or (known or {}).get(d) for d in digests}
+    models = {d: part_of(m, subject) for d, m in there.items() if m is not None}
     pieces = tuple(_pieces(subject, models.values(), read()))
     return Slice(
         Edition.PROVIDER, subject, asked.now, asked.wall, asked.unwatched_s, asked.head, pieces, models

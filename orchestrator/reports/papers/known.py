@@ -76,6 +76,7 @@ SENTENCES = (
     "the playbook of the fence of {place} {path}",
     "the check {check}",
     "the provider",
+    "of the provider",
 )
 
 WORDS = (

@@ -136,7 +136,7 @@ def _who_spoke(story: Story, wall: Wall) -> Iterator[Participant]:
         for place, by in run.vouched.items():
             yield Participant(by.who, Said("stated that {place} cannot act", {"place": place}), wall(by.at))
         fenced = run.started.reason is Reason.FENCED_BY_HAND
-        if run.started.who and not story.words and not fenced:
+        if run.started.who and not story.words and not fenced and not run.started.drill:  # of a drill: its own record
             yield Participant(
                 run.started.who, Said("asked for {move}", {"move": run.started.move}), wall(run.started.at)
             )

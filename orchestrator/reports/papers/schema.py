@@ -14,7 +14,7 @@ from enum import Enum
 
 from orchestrator.core.model import Json
 from orchestrator.reports.papers.excerpt import Subject
-from orchestrator.reports.papers.sealing import EXTRACT, FORMAT, MEMBERS, PROOF, VERSION, Heading
+from orchestrator.reports.papers.sealing import EXTRACT, FORMAT, MEMBERS, NARROWER, PROOF, VERSION, Heading
 from orchestrator.reports.papers.shape import Report
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -81,7 +81,8 @@ def _define(cls: type, definitions: Members) -> Json:
         hints = typing.get_type_hints(cls)
         properties: Members = {f.name: _of(hints[f.name], definitions) for f in dataclasses.fields(cls)}
         said = " ".join((cls.__doc__ or "").split())
-        definitions[cls.__name__] = {"description": said, **_object(properties)}
+        optional = NARROWER if cls is Subject else ()
+        definitions[cls.__name__] = {"description": said, **_object(properties, optional)}
     return {"$ref": f"#/definitions/{cls.__name__}"}
 
 

@@ -39,6 +39,7 @@ VERSION = 1
 MOST_FAULTS = 20
 MEMBERS = ("format", "version", "made_by", "report", "proof", "seal")
 PROOF = ("head", "head_sum", "entries", "models")
+NARROWER = ("width", "left_out")  # of the subject; only where not all of the history before is in the slice
 START = bytes(32)
 
 Members = dict[str, Json]
@@ -88,7 +89,7 @@ class Unreadable(Exception):
 
 def sealed(found: Slice, made_by: str, report: Report | None = None) -> Members:
     """The members of the file of this slice."""
-    heading = encode(Heading(found.edition, found.subject, found.now, found.wall, found.unwatched_s, found.head))
+    heading = _heading(found)
     models: Members = {
         digest: {"parts": encode(model), "sum": _sum(encode(model))} for digest, model in found.models.items()
     }
@@ -100,6 +101,17 @@ def sealed(found: Slice, made_by: str, report: Report | None = None) -> Members:
         "proof": {"head": heading, "head_sum": _sum(heading), "entries": _entries(found), "models": models},
     }
     return {**said, "seal": _sum(said)}
+
+
+def _heading(found: Slice) -> Json:
+    """Of a slice of the whole history as it was written before there were narrower ones: the same bytes."""
+    heading = encode(Heading(found.edition, found.subject, found.now, found.wall, found.unwatched_s, found.head))
+    subject = heading["subject"] if isinstance(heading, dict) else None
+    if isinstance(subject, dict):
+        for name in NARROWER:
+            if not subject[name]:
+                del subject[name]
+    return heading
 
 
 def text_of(data: Members) -> str:

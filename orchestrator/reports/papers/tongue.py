@@ -15,6 +15,7 @@ from importlib.resources import as_file, files
 from time import gmtime, strftime
 
 from orchestrator.core.outside import visible
+from orchestrator.reports.papers.edition import OF_THE_PROVIDER, PROVIDER
 from orchestrator.reports.papers.known import SENTENCES
 from orchestrator.reports.papers.shape import Said
 
@@ -130,7 +131,7 @@ class Tongue:
 
     def _slot(self, name: str, value: str | float) -> str:
         if isinstance(value, str):
-            return visible(value)
+            return visible(self.known(value) if value in (PROVIDER, OF_THE_PROVIDER) else value)
         if name.endswith("_s"):
             return self.duration(value)
         if name.endswith("_wall"):

@@ -10,6 +10,7 @@ from orchestrator.reports.account import account
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import Asked, cut, subject_of
+from orchestrator.reports.papers.narrowing import Width, narrow
 from orchestrator.reports.papers.printing import Papers, against, verified
 from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.story import Stories
@@ -35,7 +36,9 @@ def test_of_two_clients_with_the_same_names(seed: int) -> None:
     assert stories.stories
     for story in stories.stories.values():
         kind = ReportKind.INCIDENT if story.episodes else ReportKind.PLANNED_MOVE
-        found = cut(subject_of([story], stories, last.at, kind, story.id), stories, lambda: iter(links), asked)
+        whole = cut(subject_of([story], stories, last.at, kind, story.id), stories, lambda: iter(links), asked)
+        found, _ = narrow(whole)
+        assert found.subject.width == Width.NARROW
         assert compose(found).parts == (account(story, stories.clock, last.at),)
         assert verified(Papers(found, BY).file, BY).wrong == ()
         client = for_client(found)
