@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import numeral, show_duration
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
@@ -104,10 +104,11 @@ def offset(seconds: float | None) -> str:
     """A time after the first bad answer: `+0:41.2`."""
     if seconds is None:
         return "–"
-    sign, value = ("-" if seconds < 0 else "+"), abs(seconds)
-    if value >= 3600:
-        return f"{sign}{int(value // 3600)}:{int(value % 3600 // 60):02d}:{value % 60:04.1f}"
-    return f"{sign}{int(value // 60)}:{value % 60:04.1f}"
+    tenths = round(round(abs(seconds), 6) * 10)  # no minute has sixty seconds
+    sign = "-" if seconds < 0 < tenths else "+"
+    minutes, rest = divmod(tenths, 600)
+    head = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else f"{minutes}"
+    return f"{sign}{head}:{rest / 10:04.1f}"
 
 
 def stamp(wall: float) -> str:
@@ -259,7 +260,7 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
             again,
         )
         if s.state != "done" or s.measures:
-            measured = ", ".join(f"{k} {v:g}" for k, v in s.measures.items())
+            measured = ", ".join(f"{k} {numeral(v)}" for k, v in s.measures.items())
             text = ": ".join(x for x in (s.reason, s.evidence, measured) if x)
             yield from (line(Part(x, "dim")) for x in wrap("      ", text, width) if text)
         for said in (*s.looks, *(f"not guarded: {host}" for host in s.unguarded)):

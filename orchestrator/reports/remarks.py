@@ -18,7 +18,7 @@ def remarks(story: Story, unwatched_s: float | None) -> list[str]:
     for c in story.controllers:
         found.append(f"controller {c.controller} took over with epoch {c.epoch}")
         if c.assumed_gap_s:
-            found.append(f"{c.assumed_gap_s:.0f}s of this are assumed from the wall clock")
+            found.append(f"of this, {show_duration(c.assumed_gap_s)} are assumed from the wall clock")
     if len(story.episodes) > 1:
         found.append(
             f"{len(story.episodes)} outages, each a relapse of the one before; RTA and phases count the time without"
@@ -30,9 +30,8 @@ def remarks(story: Story, unwatched_s: float | None) -> list[str]:
         for run in story.runs:
             tier = next((t for t in service.ladder if t.move == run.started.move), None)
             if tier is not None and tier.accept_loss_s is not None:
-                found.append(
-                    f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
-                )
+                loss = show_duration(tier.accept_loss_s)
+                found.append(f"{run.started.move}: a loss of up to {loss} is accepted there by its author")
     found += _led_elsewhere(story)
     if (out := claims.taken_out(story)) is not None:
         found.append(taken_out(*out))

@@ -83,7 +83,7 @@ def value_of(figure: Figure, unknown: str = "not known") -> str:
 def precise(seconds: float) -> str:
     """A duration in an account: tenths of a second up to two minutes, where seconds are compared."""
     tenths = round(round(abs(seconds), 6), 1)
-    sign = "-" if seconds < 0 else ""
+    sign = "-" if seconds < 0 < tenths else ""
     if tenths < 60:
         return f"{sign}{tenths:.1f}s"
     if tenths < 120:

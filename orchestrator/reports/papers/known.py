@@ -35,9 +35,9 @@ SENTENCES = (
     "from its move to its return, by its placements on record",
     # of remarks: `remarks.py`
     "controller {name} took over with epoch {epoch}",
-    "{seconds}s of this are assumed from the wall clock",
+    "of this, {time} are assumed from the wall clock",
     "the last good answer came {gap} before the first bad one: whether it worked then is not known",
-    "{move}: a loss of up to {seconds}s is accepted there by its author",
+    "{move}: a loss of up to {time} is accepted there by its author",
     "{n} outages, each a relapse of the one before; RTA and phases count the time without service in all of them",
     "{place}, its place on record, was taken out, and no move has led it elsewhere; it may be acting: {others}",
     "{place}, its place on record, was taken out, and no move has led it elsewhere; no other place may be acting",

@@ -15,6 +15,7 @@ from importlib.resources import as_file, files
 from time import gmtime, strftime
 
 from orchestrator.core.outside import visible
+from orchestrator.reports.incident_text import offset
 from orchestrator.reports.papers.known import SENTENCES
 from orchestrator.reports.papers.shape import Said
 
@@ -66,7 +67,8 @@ class Tongue:
         """`8.5 s`, `1 min 05 s`, `2 h 10 min`: tenths up to ten minutes, where seconds are compared."""
         if seconds is None:
             return "–"
-        sign, value = ("-" if seconds < 0 else ""), round(abs(seconds), 1)
+        value = round(round(abs(seconds), 6), 1)
+        sign = "-" if seconds < 0 < value else ""
         if value < 60:
             return f"{sign}{self.number(value)}{_FIXED}s"
         if value >= 600:
@@ -81,9 +83,12 @@ class Tongue:
             parts += [f"{minutes:02.0f}{_FIXED}min"] if minutes or rest else []
             parts += [f"{rest:02.0f}{_FIXED}s"] if rest else []
             return sign + _FIXED.join(parts)
+        hours, minutes = divmod(round(value / 60), 60)
         days, hours = divmod(hours, 24)
-        unit = self.text("d")
-        return f"{sign}{days:.0f}{_FIXED}{unit}" + (f"{_FIXED}{hours:.0f}{_FIXED}h" if hours else "")
+        parts = [f"{days}{_FIXED}{self.text('d')}"]
+        parts += [f"{hours}{_FIXED}h"] if hours or minutes else []
+        parts += [f"{minutes:02d}{_FIXED}min"] if minutes else []
+        return sign + _FIXED.join(parts)
 
     def number(self, value: float, width: int = 1) -> str:
         """With at most one decimal, and at least so many digits before it."""
@@ -111,11 +116,7 @@ class Tongue:
         """A time after the beginning: `+0:41.2`."""
         if seconds is None:
             return "–"
-        sign, value = ("-" if seconds < 0 else "+"), abs(seconds)
-        minutes, rest = divmod(value, 60)
-        hours, minutes = divmod(minutes, 60)
-        head = f"{hours:.0f}:{minutes:02.0f}" if hours else f"{minutes:.0f}"
-        return f"{sign}{head}:{rest:04.1f}".replace(".", self._comma)
+        return offset(seconds).replace(".", self._comma)
 
     def time(self, wall: float | None) -> str:
         """Date and time; in UTC, for the reader may be anywhere."""
