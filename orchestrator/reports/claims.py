@@ -210,6 +210,11 @@ def failed(run: RunStory) -> bool:
     )
 
 
+def rehearsed(run: RunStory) -> bool:
+    """Whether it is a rehearsal, which makes nothing of the move itself."""
+    return any(s.traits.rehearses for s in run.steps.values())
+
+
 def waits_for(run: RunStory) -> tuple[str, str] | None:
     """What a run that has not ended waits for from a person, reason and evidence: its end not seen, or an approval."""
     if run.human and run.human[-1][1] is None:

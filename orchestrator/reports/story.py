@@ -6,6 +6,7 @@ derived: what the history up to a run's beginning bounds, which the engine also 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -20,6 +21,7 @@ from orchestrator.core.state.fold import apply
 from orchestrator.reports.entries import Entry, WallClock
 
 Placed = r.PlacementChanged | r.MayActAdded | r.MayActRemoved
+_DRILLS = re.compile(r"d\d+")  # their ids, with which notices about them begin
 ModelOf = Callable[[str], Model | None]
 """The stored model of a digest; None when it is not there."""
 
@@ -350,8 +352,10 @@ class Stories(State):
     def _told_of(self, x: r.NoticeDue) -> Story | None:
         """The story that a notice is about: what its id begins with, and never just the last one of the service.
 
-        A client may be called like an incident or a run of another.
+        A client may be called like an incident or a run of another. What is told of a drill is told with the drill.
         """
+        if _DRILLS.fullmatch(x.notice.partition("/")[0]):
+            return None
         for name in (x.details.get("incident"), x.notice.partition("/")[0], x.subject):
             story = self.find(name) or self.stories.get(name.partition(".")[0]) if isinstance(name, str) else None
             if story is not None and d.covers(x.client, story.service):

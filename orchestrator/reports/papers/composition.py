@@ -198,7 +198,8 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
         missed = figure.seconds is not None and figure.seconds > a.rto_s
         yield ObjectiveLine(a.service, "RTO", a.rto_s, figure, False if missed else None)
     if a.rpo_s is not None or a.rpa.seconds is not None:
-        yield ObjectiveLine(a.service, "RPO", a.rpo_s, a.rpa, a.rpo_met)
+        of = "" if leads or a.outages else f"{a.id}: "  # of a way back, beside the same objective of the way there
+        yield ObjectiveLine(a.service, "RPO", a.rpo_s, replace(a.rpa, source=f"{of}{a.rpa.source}"), a.rpo_met)
     if service is not None and service.mtd_s is not None and a.outages:
         met = None if a.rta.seconds is None else a.rta.seconds <= service.mtd_s
         unsure = met is False and a.rta.at_most
@@ -207,7 +208,7 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
 
 def _move_alone(run: RunStory) -> Figure:
     """What a move took without an outage: less than an RTA, for nothing had to be detected."""
-    if any(s.traits.rehearses for s in run.steps.values()):
+    if claims.rehearsed(run):
         return Figure(None, Known.UNKNOWN, "a rehearsal is not the move")
     if claims.verified_at(run) is None:
         return Figure(None, Known.UNKNOWN, "the move was not verified")
@@ -250,7 +251,7 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
 def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | None, Said]:
     down_s = sum(x.seconds for a in parts for x in a.outages)
     if not any(a.outages for a in parts):
-        return None, Said("nothing was down: no cost of an outage")
+        return None, Said("no outage is a part of it: it has no cost of one")
     found = [cost.of_outage(service, x.seconds) for a in parts for x in a.outages] if service is not None else []
     each = [x for x in found if x is not None]
     if service is None or not each:

@@ -31,9 +31,7 @@ from orchestrator.core.model import (
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.papers.excerpt import Slice, Wanted
 from orchestrator.reports.papers.shape import Edition
-
-PROVIDER = "the provider"  # in place of the name of anybody who is not the client's
-OF_THE_PROVIDER = "of the provider"
+from orchestrator.reports.papers.tongue import OF_THE_PROVIDER, PROVIDER
 
 # Texts that go through: ids, names of services, moves, places and steps, and words of tables.
 KEPT = {

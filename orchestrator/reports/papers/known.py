@@ -15,6 +15,13 @@ SENTENCES = (
     "not recovered yet",
     "first bad answer to the good answer that ended it",
     "first bad answer to the good answer that ended it, of {n} outages ({each}); it worked for {worked} in between",
+    "{more}, of {n} outages ({each}); it worked for {worked} in between",
+    "nothing was heard of its checks for {time} before the first good answer",
+    "its checks had been good for {time} by then, and what was at work for it had not ended",
+    "for {time} too few vantages saw it down, none saw anything, or nobody looked",
+    "{unheard}; {also}",
+    "the controller's machine restarted: part is from the wall clock",
+    "at most {time}",
     "not measured",
     "no move was made",
     "the service stayed where its data is",
@@ -32,9 +39,12 @@ SENTENCES = (
     "95% bound of {n} earlier live runs",
     "never measured before: assumed to fit",
     "no record says that it moved and came back",
-    "from its move to its return, by its placements on record",
+    "from when it was to go back until it was back, by the records",
+    "{run}: {more}",
+    "{run} ({move}): {more}; before it {time}",
     # of remarks: `remarks.py`
     "controller {name} took over with epoch {epoch}",
+    "controller of the provider took over with epoch {epoch}",
     "of this, {time} are assumed from the wall clock",
     "the last good answer came {gap} before the first bad one: whether it worked then is not known",
     "{move}: a loss of up to {time} is accepted there by its author",
@@ -76,6 +86,7 @@ SENTENCES = (
     "the playbook of the fence of {place} {path}",
     "the check {check}",
     "the provider",
+    "of the provider",
 )
 
 WORDS = (

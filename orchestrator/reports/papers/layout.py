@@ -83,6 +83,8 @@ class _Page:
         yield from self._objectives(x)
         yield Title(level, t.text("Timeline"))
         for part in x.parts:
+            if len(x.parts) > 1:
+                yield Title(level + 1, self._part_of(part))
             yield self._picture(part)
             yield from self._phases(part)
         yield Title(level, t.text("What worked"))
@@ -257,6 +259,8 @@ class _Page:
         yield Title(level, t.text("What is on record"))
         yield Words(t.text("Times count from the first bad answer; of a planned move, from its start."), soft=True)
         for a in x.parts:
+            if len(x.parts) > 1:
+                yield Title(level + 1, self._part_of(a))
             if a.tiers:
                 yield Title(level + 1, t.text("Tiers"))
                 rows = tuple(
@@ -271,6 +275,10 @@ class _Page:
             if a.remarks:
                 yield Title(level + 1, t.text("Notes"))
                 yield Points(tuple(t.known(remark) for remark in a.remarks))
+
+    def _part_of(self, a: Account) -> str:
+        """Of a drill's runs, which one this is of."""
+        return ", ".join(visible(text) for text in (a.id, *(run.move for run in a.runs[:1])))
 
     def _moments(self, level: int, name: str, found: Sequence[Moment]) -> Iterator[Block]:
         t = self._tongue

@@ -21,6 +21,13 @@ from orchestrator.reports.papers.shape import Said
 
 LANGUAGES = ("en", "fr")
 _SLOT = re.compile(r"\{(\w+)\}")
+_SHAPES = {  # of slots; anything else is any text
+    "run": r"r\d+",
+    "unheard": r"(?:nothing was heard of its checks|its checks had been good) .*?",
+}
+_INNER = {"more", "unheard", "also"}  # slots that hold a sentence
+OF_THE_PROVIDER = "of the provider"  # in a client's edition: a name that is not the client's own
+PROVIDER = "the provider"  # in a client's edition: anybody who is not the client's
 _FIXED = "\N{NO-BREAK SPACE}"
 
 
@@ -131,7 +138,7 @@ class Tongue:
 
     def _slot(self, name: str, value: str | float) -> str:
         if isinstance(value, str):
-            return visible(value)
+            return visible(self._named(value))
         if name.endswith("_s"):
             return self.duration(value)
         if name.endswith("_wall"):
@@ -140,9 +147,14 @@ class Tongue:
 
     def _inner(self, name: str, value: str) -> str:
         """A part of a sentence that may be one itself, or a number as English writes it."""
-        if name == "more":
+        if name in _INNER or value.startswith("at most "):
             return self.known(value)
-        return value.replace(".", self._comma) if re.fullmatch(r"-?[\d:]+\.\d+s?", value) else value
+        numbers = re.fullmatch(r"-?[\d:]+\.\d+s?(, [\d:]+(\.\d+s?)?)*", value)
+        return value.replace(".", self._comma) if numbers else visible(self._named(value))
+
+    def _named(self, value: str) -> str:
+        """A name, or the word that stands in its place."""
+        return self.text(value) if value in (PROVIDER, OF_THE_PROVIDER) else value
 
 
 @cache
@@ -157,10 +169,11 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     found = []
-    for template in SENTENCES:
+    for template in sorted(SENTENCES, key=lambda x: -len(_SLOT.sub("", x))):  # what says most is meant
         parts, at = [], 0
         for slot in _SLOT.finditer(template):
-            parts += [re.escape(template[at : slot.start()]), f"(?P<{slot.group(1)}>.*?)"]
+            shape = _SHAPES.get(slot.group(1), ".*?")
+            parts += [re.escape(template[at : slot.start()]), f"(?P<{slot.group(1)}>{shape})"]
             at = slot.end()
         found.append((re.compile("".join([*parts, re.escape(template[at:])]), re.DOTALL), template))
     return found

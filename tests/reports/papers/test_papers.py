@@ -141,6 +141,46 @@ def test_numbers_money_and_plurals() -> None:
     assert [Tongue("fr").say(x).split()[2] for x in said] == ["n’a", "n’a", "n’ont"]  # in French none is one
 
 
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("the playbook of the fence of hq", "le playbook de la mise à l’écart de hq"),
+        ("the playbook of the fence of hq site/off.yml", "le playbook site/off.yml de la mise à l’écart de hq"),
+        ("the playbook wan/use.yml", "le playbook wan/use.yml"),
+        (
+            "its checks had been good for 4.2s by then, and what was at work for it had not ended; for 1:02 too few"
+            " vantages saw it down, none saw anything, or nobody looked, of 2 outages (9.3s, 1:02); it worked for"
+            " at most 40.0s in between",
+            "ses contrôles étaient bons depuis 4,2s, et ce qui était à l’œuvre pour lui n’était pas terminé ; pendant"
+            " 1:02, trop peu de points de vue l’ont vu en panne, aucun ne voyait rien, ou personne ne regardait, pour 2"
+            " pannes (9,3s, 1:02) ; entre elles, le service a fonctionné pendant au plus 40,0s",
+        ),
+        (
+            "nothing was heard of its checks for 3.0s before the first good answer",
+            "rien n’a été entendu de ses contrôles pendant 3,0s avant la première bonne réponse",
+        ),
+        ("r2 (a/b): not measured; before it 10.6s", "r2 (a/b) : non mesuré ; avant elle 10,6s"),
+        ("r2: not measured", "r2 : non mesuré"),
+        (
+            "controller of the provider took over with epoch 2",
+            "le contrôleur du prestataire a pris la main avec l’époque 2",
+        ),
+    ],
+)
+def test_a_sentence_that_was_composed_is_french_to_its_end(english: str, french: str) -> None:
+    assert Tongue("fr").known(english) == french
+
+
+def test_who_is_not_named_to_the_client_is_not_named_in_english() -> None:
+    from orchestrator.reports.papers.shape import Said
+
+    said = Said(
+        "{who}'s word, {what}, was refused: {reason}", {"who": "the provider", "what": "drill", "reason": "held"}
+    )
+    assert Tongue("fr").say(said) == "le prestataire a dit drill, ce qui a été refusé : held"
+    assert Tongue("en").say(said) == "the provider's word, drill, was refused: held"
+
+
 def test_the_journals_own_words_are_not_translated() -> None:
     page = Papers(sliced(three_acts(), "i2"), BY, "fr").html()
     assert "isp-b-path down (0/5 replies)" in page
