@@ -197,6 +197,20 @@ def ended_by(episode: Episode, run: RunStory) -> bool:
     return episode.by is run or (episode.by is None and run is telling(episode.runs))
 
 
+def in_vain(story: Story, run: RunStory) -> bool:
+    """Whether a run was verified, and its tier failed all the same: the service did not come back with it."""
+    if run.ended is None or not run.ended.ok:
+        return False
+    for episode in (e for e in story.episodes if run in e.runs):
+        later = [x.started.at for x in episode.runs if x.started.move == run.started.move and x is not run]
+        until = min((at for at in later if at > run.ended.at), default=float("inf"))
+        for judged in episode.tiers:
+            failed = judged.state is r.TierState.FAILED and judged.move == run.started.move
+            if failed and run.ended.at <= judged.at < until:
+                return True
+    return False
+
+
 def begun(run: RunStory) -> bool:
     """Whether the move itself was begun."""
     return any(s.traits.moves and s.begun for s in run.steps.values())

@@ -92,6 +92,37 @@ def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
     assert (geo.rpo, geo.rpo_said) == (Standing.UNPROVEN, "not measured")
 
 
+def in_vain(tape: Tape) -> None:
+    """Tier 1 is verified by what it promises itself, and the service does not come back with it."""
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply 3 times", first_bad=bad, last_good=bad - 1.0)
+    tape.tier("i1", 1, "backup-isp", r.TierState.RUNNING, Reason.TIER_CHOSEN, "isp-b-path up")
+    steps = (("preflight", K.PREFLIGHT), ("execute", K.EXECUTE), ("verify", K.VERIFY))
+    tape.run("r1", "backup-isp", steps, incident="i1", tier=1, from_place="acme/hq", to_place=None)
+    for step, _ in steps:
+        tape.step("r1", step, 2.0, "good")
+    tape.write(r.RunEnded(tape.now, "r1", True, Reason.VERIFIED, "isp-b-path good"))
+    tape.after(15.0)
+    tape.tier("i1", 1, "backup-isp", r.TierState.FAILED, Reason.VERIFY_FAILED, "erp-transaction: HTTP 503")
+
+
+def test_a_move_that_did_not_bring_the_service_back_is_no_proof(tape: Tape) -> None:
+    in_vain(tape)
+    isp = ledger(tape)["acme/backup-isp"]
+    assert (isp.rto, isp.proof, isp.times) == (Standing.UNPROVEN, None, 0)
+    assert isp.rto_said == "r1 was verified, and the service did not come back with it"
+
+
+def test_a_move_in_an_outage_that_ended_otherwise_says_so(tape: Tape) -> None:
+    in_vain(tape)
+    failed = tape.entries.pop()
+    assert isinstance(failed.records[0], r.TierJudged)
+    end = r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_UNVERIFIED, "good", tape.now, 23.0)
+    tape.write(end)
+    assert ledger(tape)["acme/backup-isp"].rto_said.endswith("for its outage did not end by it")
+
+
 def test_what_a_move_waited_for_a_person_in_its_middle_is_no_time_of_the_move(tape: Tape) -> None:
     tape.run("r7", "geo-site", FAILOVER, from_place="acme/hq", to_place="acme/geo", origin=r.Origin.MANUAL, who="Ann")
     for step, _ in FAILOVER[:-1]:

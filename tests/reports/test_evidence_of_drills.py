@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.events import WordKind
 from orchestrator.core.model import Model, Playbook
 from orchestrator.reports.drills import StepMade, drills
 from orchestrator.reports.evidence import Standing, TierEvidence, evidence
 from orchestrator.reports.evidence_text import evidence_lines
 from orchestrator.reports.story import Stories
 from orchestrator.reports.text import plain
-from tests.core.drill_stage import drill, rehearsal, rehearse, stage
+from tests.core.drill_stage import drill, over, rehearsal, rehearse, stage
 from tests.core.world import World
 
 WALL = 1_795_000_000.0
@@ -116,4 +117,18 @@ def test_a_rehearsal_that_failed_speaks_against_what_was_proven() -> None:
     world.run(60)
     row = geo(world)
     assert row.rto is Standing.UNPROVEN
-    assert "failed: playbook failed" in row.rto_said
+    assert "r3, a rehearsal, failed: playbook failed" in row.rto_said
+
+
+def test_a_drill_that_was_stopped_says_nothing_of_its_move() -> None:
+    world = stage()
+    drill(world)
+    world.run(120)
+    proven = geo(world)
+    rehearse(world)
+    world.run(3)
+    world.say(WordKind.DRILL_CANCEL, "d2")
+    world.run(200)
+    assert not over(world, "d2").ok
+    row = geo(world)
+    assert (row.rto, row.rto_said) == (proven.rto, proven.rto_said)

@@ -267,18 +267,22 @@ def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | N
 
 def _proven(story: Story, a: Account) -> tuple[tuple[Said, ...], tuple[str, ...]]:
     """Only what was verified, by steps that were live."""
-    run = next((x for x in reversed(story.runs) if claims.verified_at(x) is not None), None)
-    if run is None or run.ended is None or not run.ended.ok:
+    well = [x for x in story.runs if claims.verified_at(x) is not None and x.ended is not None and x.ended.ok]
+    run = next((x for x in reversed(well) if not claims.in_vain(story, x)), None)
+    if run is None and well:
+        vain: dict[str, str | float] = {"move": well[-1].started.move, "service": story.service}
+        return (Said("nothing: {move} was verified, and {service} did not come back with it", vain),), ()
+    if run is None:
         return (Said("nothing: no move was verified"),), ()
     slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
     found = [Said("{move} restores {service}: verified in {took_s}", {**slots, "took_s": claims.took_s(run)})]
-    if story.episodes and claims.ended_by(story.episodes[-1], run) and a.rta.seconds is not None:
-        found.append(
-            Said(
-                "{rta_s} from the first bad answer to the good one that ended it: detection included",
-                {"rta_s": a.rta.seconds},
-            )
-        )
+    ended = next((n for n, e in reversed([*enumerate(story.episodes)]) if claims.ended_by(e, run)), None)
+    if ended is not None:
+        over = story.episodes[ended].ended
+        text = "{rta_s} from the first bad answer to the good one that ended it: detection included"
+        if over is not None and over.perhaps_s:
+            text = "at most {rta_s} from the first bad answer to the good one that ended it: detection included"
+        found.append(Said(text, {"rta_s": a.outages[ended].seconds}))
     else:
         found.append(Said("detection is not in it: nothing had failed, or it came back otherwise"))
     left_out = [s.planned.name for s in run.steps.values() if s.state is r.StepState.SKIPPED]

@@ -30,7 +30,8 @@ def worked(story: Story, a: Account) -> Iterator[Said]:
     for run in story.runs:
         yield from _of_run(run)
     if a.rto_met is True and a.rta.seconds is not None and a.rto_s is not None:
-        yield Said("the RTO of {rto_s} was met: {rta_s}", {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
+        text = "the RTO of {rto_s} was met: at most {rta_s}" if a.rta.at_most else "the RTO of {rto_s} was met: {rta_s}"
+        yield Said(text, {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
     if a.rpo_met is True and a.rpa.seconds is not None and a.rpo_s is not None:
         yield Said("the RPO of {rpo_s} was met: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
     told = sum(1 for _, settled in story.notices if settled is not None and settled.delivered)
@@ -78,7 +79,11 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
 def _missed(a: Account) -> Iterator[Said]:
     down_s = a.rta.seconds if a.rta.seconds is not None else sum(x.seconds for x in a.outages)
     if a.rto_met is False and a.rto_s is not None:
-        yield Said("the RTO of {rto_s} was missed: {rta_s}", {"rto_s": a.rto_s, "rta_s": down_s})
+        text = "the RTO of {rto_s} was missed: {rta_s}"
+        text = "the RTO of {rto_s} was missed: at most {rta_s}" if a.rta.at_most else text
+        if a.rta.seconds is None:
+            text = "the RTO of {rto_s} is missed: {rta_s} so far"
+        yield Said(text, {"rto_s": a.rto_s, "rta_s": down_s})
     if a.rpo_met is False and a.rpo_s is not None and a.rpa.seconds is not None:
         yield Said("the RPO of {rpo_s} was missed: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
     if a.rpo_met is None and a.rpo_s is not None and a.to_place is not None:
