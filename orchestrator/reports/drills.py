@@ -45,7 +45,7 @@ class DrillStep:
 
 @dataclass(frozen=True, slots=True)
 class DrillTold:
-    """One drill. `began`, `ended`: seconds since 1970. `ok`: None while it is under way."""
+    """One drill. `began`, `ended`: seconds since 1970. `ok`: None while it is under way. `turned_back`: why, if so."""
 
     drill: str
     kind: str
@@ -63,6 +63,7 @@ class DrillTold:
     drawn: str
     runs: tuple[str, ...]
     steps: tuple[DrillStep, ...]
+    turned_back: str = ""
 
 
 def drills(decided: Decided, clock: WallClock, wants: Callable[[str], bool]) -> list[DrillTold]:
@@ -108,6 +109,7 @@ def told(decided: Decided, clock: WallClock, drill: Drill) -> DrillTold:
         drawn=began.drawn,
         runs=tuple(drill.runs),
         steps=tuple(_step(x.id, s) for x in runs for s in x.steps),
+        turned_back=drill.turned_back.reason.value if drill.turned_back is not None else "",
     )
 
 
@@ -182,12 +184,12 @@ def one_lines(x: DrillTold, clock: Callable[[float], str], width: int) -> list[L
         if s.evidence and s.made is not StepMade.LIVE:
             lines += [line(text) for text in wrap("      ", f"{s.reason}: {s.evidence}", width)]
     if x.ok is None:
-        lines.append(
-            line("  ", Part("under way", "yellow"), f": {x.stage}; to stop it: bascule drill cancel {x.drill}")
-        )
+        stop = f" ({x.turned_back})" if x.turned_back else f"; to stop it: bascule drill cancel {x.drill}"
+        lines.append(line("  ", Part("under way", "yellow"), f": {x.stage}{stop}"))
         return lines
     head = Part("ok", "green") if x.ok else Part("failed", "bold red")
-    back = {True: "; the service is where it was", False: "; the service is NOT where it was", None: ""}[x.returned]
+    where = "the service is where it was" if x.ok else "on record the service is where it was"
+    back = {True: f"; {where}", False: "; the service is NOT where it was", None: ""}[x.returned]
     lines.append(line(f"  ended {clock(x.ended or x.began)}: ", head, f", {x.reason}{back}"))
     lines += [line(text) for text in wrap("    ", x.evidence, width)] if x.evidence else []
     live = [s for s in x.steps if s.made is StepMade.LIVE]

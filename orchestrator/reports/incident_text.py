@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import numeral, show_duration
+from orchestrator.core.records import StepKind
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
@@ -132,7 +133,8 @@ def _last_move(a: Account) -> str:
     if not a.runs:
         return "no move"
     last = a.runs[-1]
-    return last.move.rpartition("/")[2] + ("" if last.state == "done" else f" {last.state}")
+    what = "rehearsal of " if any(s.kind == StepKind.REHEARSE.value for s in a.steps) else ""
+    return what + last.move.rpartition("/")[2] + ("" if last.state == "done" else f" {last.state}")
 
 
 def _unverified(a: Account) -> str:
@@ -208,7 +210,8 @@ def meter_texts(m: Meter, rpo_s: float | None) -> list[str]:
 
 def _milestones(a: Account) -> Iterable[Line]:
     yield line()
-    yield line(Part("  instants", "bold"), f", after the {'start' if a.planned else 'first bad answer'}")
+    of = "first bad answer of the first outage; they are of the last one" if a.episodes > 1 else "first bad answer"
+    yield line(Part("  instants", "bold"), f", after the {'start' if a.planned else of}")
     for name, at in a.milestones.items():
         if at is not None:
             yield line(f"    {TITLES[name]:<16}  {offset(at)}")

@@ -169,9 +169,10 @@ def _places(parts: Sequence[Account]) -> tuple[str, ...]:
 
 def _scenario(story: Story) -> Iterator[Said]:
     for episode in story.episodes:
-        slots: dict[str, str | float] = {"service": story.service, "place": episode.opened.place or ""}
-        at = "{service} was down at {place}: {evidence}" if episode.opened.place else "{service} was down: {evidence}"
-        bare = "{service} was down at {place}" if episode.opened.place else "{service} was down"
+        place = claims.where(story, episode)
+        slots: dict[str, str | float] = {"service": story.service, "place": place}
+        at = "{service} was down at {place}: {evidence}" if place else "{service} was down: {evidence}"
+        bare = "{service} was down at {place}" if place else "{service} was down"
         slots |= {"evidence": episode.opened.evidence} if episode.opened.evidence else {}
         yield Said(at if episode.opened.evidence else bare, slots)
     if story.episodes:

@@ -6,6 +6,7 @@ catalogue, or a text of the journal as it was written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,14 @@ from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Account, Figure, Moment
 from orchestrator.reports.timeline import CLASSES, timeline
 
+_OWN = tuple(  # of moments, in `account.py`
+    re.compile(x)
+    for x in (
+        r"placed at \S+", r"was at (?:\S+|no place)", r"by r\d+", r"\S+ may be acting", "about to be activated",
+        r"\S+ cannot act any more", r"\S+ is stated to be unable to act", r"\S+ (?:in effect|taken back)",
+        "delivered", "not delivered yet", "could not be delivered", "not delivered: no longer so", r"refused: .*",
+    )
+)  # fmt: skip
 HEADINGS = {
     ReportKind.INCIDENT: "Incident {id}",
     ReportKind.PLANNED_MOVE: "Planned move {id}",
@@ -278,6 +287,10 @@ class _Page:
                 yield Title(level + 1, t.text("Notes"))
                 yield Points(tuple(t.known(remark) for remark in a.remarks))
 
+    def _own(self, text: str) -> str:
+        """What the account says of a record in words of its own; what the record says stays as it is."""
+        return self._tongue.known(text) if any(x.fullmatch(text) for x in _OWN) else text
+
     def _part_of(self, a: Account) -> str:
         """Of a drill's runs, which one this is of."""
         return ", ".join(visible(text) for text in (a.id, *(run.move for run in a.runs[:1])))
@@ -290,8 +303,8 @@ class _Page:
         rows = tuple(
             (
                 t.offset(m.at_s),
-                ": ".join(visible(w) for w in (t.known(m.who) if m.who else "", m.what or m.kind) if w),
-                ": ".join(visible(w) for w in (m.reason, m.evidence) if w),
+                ": ".join(visible(w) for w in (t.known(m.who) if m.who else "", self._own(m.what) or m.kind) if w),
+                ": ".join(visible(w) for w in (self._own(m.reason), self._own(m.evidence)) if w),
             )
             for m in found
         )

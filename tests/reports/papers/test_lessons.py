@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.shape import Report, Said
@@ -96,3 +99,63 @@ def test_a_move_that_was_approved_by_nobody_is_acted_on_by_itself() -> None:
     first_act(tape)
     (own,) = [p.did.text for p in report(tape).participants if p.name == "bascule"]
     assert own == "decided and acted by itself"
+
+
+def down(tape: Tape, *, last_good: float | None = None, for_s: float = 10.0) -> None:
+    """An outage of acme/erp, over by itself."""
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=last_good)
+    tape.after(for_s)
+    tape.write(r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_BY_ITSELF, "good", tape.now, for_s + 2.0))
+
+
+def test_what_was_never_seen_good_is_not_told_as_within_its_rto() -> None:
+    """After a restart of the machine no good answer is known: it may have failed long before."""
+    tape = begun()
+    down(tape)
+    found = report(tape)
+    assert [x.met for x in found.objectives if x.objective == "RTO"] == [None]
+    told = "no good answer is on record before the first bad one: whether it worked then is not known"
+    assert told in found.parts[0].remarks
+
+
+def test_a_clock_that_was_set_meanwhile_is_told() -> None:
+    tape = begun()
+    down(tape, last_good=tape.now - 1.0)
+    ended = tape.entries[-1]
+    tape.entries[-1] = replace(ended, wall=ended.wall + 3600.0)
+    tape.write(r.NoticeDue(tape.now, "x", NoticeKind.RECOVERED, "acme", "acme/erp", "good", "", (), {}))
+    tape.entries[-1] = replace(tape.entries[-1], wall=ended.wall + 3600.0)
+    told = "the controller's clock was set forward by 1:00:00 meanwhile: no duration has that in it"
+    assert told in report(tape).parts[0].remarks
+
+
+def test_a_notice_that_was_dropped_is_not_awaited() -> None:
+    tape = begun()
+    down(tape, last_good=tape.now - 1.0)
+    tape.write(r.NoticeDropped(tape.now, "i1-opened", "the outage that it is about is over: i1"))
+    (notice,) = report(tape).parts[0].notices
+    assert (notice.reason, notice.evidence) == (
+        "not delivered: no longer so", "the outage that it is about is over: i1",
+    )  # fmt: skip
+
+
+def test_where_it_was_down_is_where_it_may_act_once_its_place_is_out() -> None:
+    tape = begun()
+    tape.write(
+        r.MayActRemoved(tape.now, "acme/erp", "acme/hq", Reason.CONDITIONS_MET, "off"),
+        r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r9"),
+    )
+    down(tape, last_good=tape.now - 1.0)
+    assert said(report(tape).scenario) == ["acme/erp was down at acme/geo: no reply"]
+
+
+def test_what_is_told_of_a_drill_is_in_no_incident() -> None:
+    tape = begun()
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    over = r.NoticeDue(tape.now, "d4/ended", NoticeKind.DRILL_ENDED, "acme", "acme/erp", "over", "", (), {})
+    tape.write(over)
+    assert [n.kind for n in report(tape).parts[0].notices] == [NoticeKind.INCIDENT_OPENED.value]
