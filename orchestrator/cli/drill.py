@@ -48,6 +48,7 @@ class Asked:
 
     def options(self) -> dict[str, Json]:
         """What the word says. Raises CallWrong for what is no length of time, or of a full-scale drill alone."""
+        from orchestrator.core.deciding.drill_words import LONGEST_S
         from orchestrator.core.durations import parse_duration
         from orchestrator.core.model import DrillKind
 
@@ -61,9 +62,12 @@ class Asked:
             if not self.full_scale:
                 raise CallWrong(f"{name} is about a move that is led back", "Say --full-scale, or leave it out")
             try:
-                options[key] = parse_duration(text)
+                seconds = parse_duration(text)
             except ValueError as error:
                 raise CallWrong(f"{name}: {error}") from None
+            if seconds > LONGEST_S:
+                raise CallWrong(f"{name} {text} is longer than a day", f"Say a day at most: {name} 24h")
+            options[key] = seconds
         if self.fence:
             if not self.full_scale:
                 raise CallWrong("--fence is about a real move", "Say --full-scale, or leave it out")

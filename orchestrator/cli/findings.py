@@ -98,6 +98,8 @@ def open_(
         It is not for the client's eyes: no client's edition of a report tells of it.
     """
     end = _end_of(due)
+    if end <= time.time():
+        raise CallWrong(f"--due {due} is over", "Say a day to come; days are in UTC")
     options: dict[str, Json] = {"owner": owner, "due": due, "in_s": end - time.time(), "internal": internal}
     return _say("finding", about, replace(speaker, reason=text), options)
 
