@@ -50,9 +50,11 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     for age in x.data_age:
         yield from _more("data", _age(age), width)
     if x.proof is not None and x.times:
-        more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before" if x.trend_s else ""
+        more = ""
+        if x.trend_s is not None and precise(abs(x.trend_s)) != precise(0.0):
+            more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before"
         yield from _more(
-            "proven",
+            "proven" if x.rto in (Standing.MEASURED, Standing.PREDICTED) else "verified before",
             f"{'once' if x.times == 1 else f'{x.times} times'}, last by {x.proof.by}; "
             f"{x.proof.run} took {precise(x.proof.took_s)}{more}",
             width,
