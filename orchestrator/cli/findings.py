@@ -67,7 +67,8 @@ def findings(
         told = [{**asdict(x.opened), "overdue": overdue(x, now), "closed": _closed(x)} for x in found]
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return 0
-    show(finding_lines(found, now) if found else [line("nothing on record is to be improved")])
+    of = f" of {', '.join(wanted)}" if wanted else ""
+    show(finding_lines(found, now) if found else [line(f"nothing on record{of} is to be improved")])
     return 0
 
 

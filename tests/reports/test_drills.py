@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.reports.drills import DrillStep, DrillTold, StepMade, one_lines
+from orchestrator.reports.drills import DrillStep, DrillTold, StepMade, list_lines, one_lines
 from orchestrator.reports.text import plain
 
 
@@ -44,3 +44,17 @@ def test_that_a_service_is_where_it_was_is_said_of_what_was_shown() -> None:
     assert "ok, conditions met; the service is where it was" in text(over)
     failed = replace(over, ok=False, reason="overtaken")
     assert "failed, overtaken; on record the service is where it was" in text(failed)
+
+
+def test_with_nobody_there_nothing_is_told_as_going_on_now() -> None:
+    going = replace(drill(StepMade.LIVE), ok=None, ended=None, stage="it stays there")
+    told = plain(one_lines(going, str, 160, 30.0))
+    assert "nobody has watched for 30s: what is open or running here was so then. Start it: bascule daemon" in told
+    assert "cancel" not in told  # nobody would hear it
+    assert "nobody has watched for 30s" in plain(list_lines([going], str, 160, 30.0))
+    assert "nobody has watched" not in plain(list_lines([drill(StepMade.LIVE)], str, 160, 30.0))
+
+
+def test_that_there_is_none_is_said_of_what_was_asked() -> None:
+    assert plain(list_lines([], str)).startswith("no drill was ever made here; ")
+    assert plain(list_lines([], str, of="acme")).startswith("no drill was ever made of acme; ")
