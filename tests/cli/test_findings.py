@@ -54,7 +54,7 @@ def test_a_bare_name_is_that_of_a_service_and_a_wrong_one_is_a_fault(
     assert bascule("findings", "mail") == 0
     assert "nothing on record of acme/mail is to be improved" in capsys.readouterr().out
     assert bascule("findings", "i9") == 0
-    assert "nothing on record is to be improved" in capsys.readouterr().out
+    assert "nothing on record of i9 is to be improved" in capsys.readouterr().out
     assert bascule("findings", "erp") == 2
     assert "erp is a service of several clients" in capsys.readouterr().err
     assert bascule("findings", "acne") == 2

@@ -61,8 +61,9 @@ def of_drill(stories: Stories, name: str) -> list[Story]:
 def scenario(x: Frame) -> Iterator[Said]:
     """What was to be shown, and who wanted it."""
     began = x.began
-    slots: dict[str, str | float] = {"kind": began.kind.value, "move": began.move, "service": began.service}
-    yield Said("a drill of {move} for {service}: {kind}", slots)
+    slots: dict[str, str | float] = {"move": began.move, "service": began.service}
+    text = "a functional drill of {move} for {service}"
+    yield Said("a full-scale drill of {move} for {service}" if began.kind is DrillKind.FULL_SCALE else text, slots)
     if began.scheduled:
         yield Said("it was due by the schedule {name}: {time}", {"name": began.scheduled, "time": began.occurrence})
     elif began.who and began.why:

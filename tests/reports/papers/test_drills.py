@@ -55,7 +55,7 @@ def test_a_full_scale_drill_is_one_report_of_there_and_back() -> None:
     assert [a.id for a in found.parts] == ["r1", "r2"]
     assert {s.done.value for s in found.steps} == {"live"}
     told = said(found)
-    assert told["scenario"][0] == "a drill of acme/geo-site for acme/erp: full-scale"
+    assert told["scenario"][0] == "a full-scale drill of acme/geo-site for acme/erp"
     assert "the real move, and the real way back by acme/home after 1 min, within 30 min" in told["scenario"]
     assert "acme/erp is back at acme/hq" in told["worked"]
     assert told["proven"][0] == "acme/geo-site restores acme/erp: verified in 8 s"
