@@ -246,7 +246,9 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
         before.id, stories.clock.wall(then.started.at), name, claims.took_s(then), claims.took_s(run),
         told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds,
     )  # fmt: skip
-    return made, Said("{move} was made for {service} before: {run} of {id}", {**slots, "run": name, "id": before.id})
+    slots |= {"run": name, "id": then.started.drill or before.id}
+    text = "{move} was made for {service} before: {run}"
+    return made, Said("{move} was made for {service} before: {run} of {id}" if slots["id"] != name else text, slots)
 
 
 def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | None, Said]:
@@ -326,7 +328,7 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     known = next((m for m in reversed(list(found.models.values()))), None)
     goes_on = ("end",) if subject.to_wall is not None and subject.to_wall > found.wall else ()
     empty = (*goes_on, *(f"{x.id}: {name}" for x in inside for name in x.empty))
-    nothing = Said("nothing happened in this time")
+    nothing = Said("nothing is on record of this time")
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
         scenario=() if inside else (nothing,), participants=(), objectives=(), parts=(), steps=(), worked=(),

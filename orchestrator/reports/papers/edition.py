@@ -55,8 +55,11 @@ class Mask:
     def __init__(self, client: str, models: Iterable[Model]) -> None:
         """`models`: whose people and hosts there are."""
         self._client = client
-        speakers = [s for model in models for s in model.speakers.values() if s.client == client]
+        known = [s for model in models for s in model.speakers.values()]
+        speakers, others = [s for s in known if s.client == client], [s for s in known if s.client != client]
         self._people = {s.id for s in speakers} | {s.name for s in speakers}
+        short = {s.id.rpartition("/")[2] for s in speakers}  # so a person names themselves, where it means nobody else
+        self._people |= short - {s.id.rpartition("/")[2] for s in others} - {s.name for s in others}
         self._hosts: dict[str, str] = {}
 
     def record(self, x: Any) -> Any:

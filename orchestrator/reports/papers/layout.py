@@ -47,7 +47,8 @@ def heading(x: Report, tongue: Tongue) -> str:
     """What the whole is called."""
     name = tongue.say(Said(HEADINGS[x.kind], {"id": x.id, "client": x.scope.client}))
     if x.kind is ReportKind.PERIOD:
-        until = tongue.date(x.scope.to_wall) if x.scope.to_wall is not None else "–"
+        last = (x.scope.to_wall or 0.0) - 1.0  # a day ends where the next one begins
+        until = tongue.date(max(last, x.scope.from_wall)) if x.scope.to_wall is not None else "–"
         return f"{name}, {tongue.date(x.scope.from_wall)} – {until}"
     return tongue.joined(name, ", ".join(x.scope.services))
 
@@ -82,7 +83,7 @@ class _Page:
 
     def _part(self, name: str) -> str:
         known, colon, part = name.rpartition(": ")
-        return known + colon + self._tongue.text(part)
+        return self._tongue.joined(known, self._tongue.text(part)) if colon else self._tongue.text(part)
 
     def _told(self, x: Report, level: int) -> Iterator[Block]:
         t = self._tongue
@@ -188,10 +189,10 @@ class _Page:
             (
                 f.id,
                 visible(f.text) or "–",
-                visible(f.owner),
+                t.known(f.owner),
                 f.due,
                 closed if f.closed_by else overdue if f.overdue else open_,
-                " ".join(x for x in (visible(f.closed_by), visible(f.closed_why)) if x),
+                " ".join(x for x in (t.known(f.closed_by), visible(f.closed_why)) if x),
             )
             for f in found
         ]

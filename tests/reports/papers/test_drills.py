@@ -185,6 +185,7 @@ def test_the_second_drill_is_compared_with_the_first_and_not_with_an_incident() 
     found = report(tape.after(60.0), "d2")
     assert found.last is not None
     assert (found.last.id, found.last.run) == ("r11", "r11")
+    assert found.last_said.slots["id"] == "d1"  # and not: r11 of r11
 
 
 def test_an_incident_in_the_middle_is_told() -> None:

@@ -363,3 +363,22 @@ def test_what_no_record_says_is_not_in_it() -> None:
     assert report.until == ()
     assert [(s.step, s.done.value) for s in report.steps] == [("preflight", "live")]
     assert not [x for x in report.worked if "verified" in x.text or "proven" in x.text]
+
+
+def test_a_period_is_named_by_its_first_day_and_its_last() -> None:
+    tape = Tape().begin()
+    day = WALL - WALL % 86400.0
+    subject = period_of(stories_of(tape), tape.now, "acme", ["acme/erp"], day, day + 2 * 86400.0)
+    stories = stories_of(tape)
+    late = replace(asked(tape), wall=day + 9 * 86400.0)
+    found = cut(subject, stories, lambda: linked(tape), late)
+    first, last = Tongue().date(day), Tongue().date(day + 86400.0)
+    papers = Papers(found, BY)
+    assert papers.markdown().splitlines()[0] == f"# What happened at acme, {first} – {last}"
+    assert "nothing is on record of this time" in papers.markdown()
+
+
+def test_what_a_draft_lacks_is_named_as_the_language_has_it() -> None:
+    french, english = (Papers(quarter(), BY, x).markdown().splitlines()[2] for x in ("fr", "en"))
+    assert french.replace("\N{NO-BREAK SPACE}", " ").endswith("i2 : constats, i3 : constats.")
+    assert english.endswith("i2: findings, i3: findings.")
