@@ -39,7 +39,9 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     rung = f"{x.tier} {x.move.partition('/')[2]}" if x.move else "no tier"
     style = "red" if False in (x.rto_met, x.rpo_met) else STYLES[x.rto]
     yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
-    cost = f"; that outage cost {x.outage_cost}" if x.outage_cost is not None else ""
+    cost = ""
+    if x.outage_cost is not None and x.proof is not None and x.rto is Standing.MEASURED:  # else no outage was named
+        cost = f"; that outage cost {'at most ' if x.proof.rta.at_most else ''}{x.outage_cost}"
     yield from _more("RTO", f"{x.rto_said}{cost}", width)
     for finding in x.findings:
         if finding.tier:

@@ -13,6 +13,7 @@ from orchestrator.core.ages import Ages, Kept
 from orchestrator.core.kinds import BESIDE
 from orchestrator.core.model import Model, Playbook
 from orchestrator.core.reasons import Reason
+from orchestrator.reports.cost import Cost
 from orchestrator.reports.evidence import Standing, TierEvidence, evidence
 from orchestrator.reports.evidence_text import day, evidence_lines
 from orchestrator.reports.proofs import basis, changed
@@ -90,6 +91,23 @@ def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
     assert geo.rto_said == "r7 took 10s; no detection is in it, for nothing had failed"
     assert geo.rto_met is None  # with a detection it may be longer
     assert (geo.rpo, geo.rpo_said) == (Standing.UNPROVEN, "not measured")
+
+
+def test_what_an_outage_cost_is_said_where_that_outage_is_named(tape: Tape) -> None:
+    first_act(tape)
+    second_act(tape)
+    costly = replace(ledger(tape)[GEO], outage_cost=Cost(36.0, "EUR"))
+    assert "RTA 12.0s in i2; that outage cost 36 EUR" in told(costly)
+    assert costly.proof is not None
+    bound = replace(costly, proof=replace(costly.proof, rta=replace(costly.proof.rta, at_most=True)))
+    assert "that outage cost at most 36 EUR" in told(bound)
+    for other in (Standing.VOID, Standing.UNPROVEN):
+        assert "that outage cost" not in told(replace(costly, rto=other, rto_said="r9 failed: timed out"))
+
+
+def told(row: TierEvidence) -> str:
+    """Its lines."""
+    return plain(evidence_lines([row], 140))
 
 
 def in_vain(tape: Tape) -> None:
