@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,6 +49,7 @@ class Asked:
 
     def options(self) -> dict[str, Json]:
         """What the word says. Raises CallWrong for what is no length of time, or of a full-scale drill alone."""
+        from orchestrator.core.deciding.drill_words import LONGEST_S
         from orchestrator.core.durations import parse_duration
         from orchestrator.core.model import DrillKind
 
@@ -61,9 +63,12 @@ class Asked:
             if not self.full_scale:
                 raise CallWrong(f"{name} is about a move that is led back", "Say --full-scale, or leave it out")
             try:
-                options[key] = parse_duration(text)
+                seconds = parse_duration(text)
             except ValueError as error:
                 raise CallWrong(f"{name}: {error}") from None
+            if seconds > LONGEST_S:
+                raise CallWrong(f"{name} {text} is longer than a day", f"Say a day at most: {name} 24h")
+            options[key] = seconds
         if self.fence:
             if not self.full_scale:
                 raise CallWrong("--fence is about a real move", "Say --full-scale, or leave it out")
@@ -116,6 +121,7 @@ def list_(*clients: str, as_json: AsJson = False, workspace: Workspace = None) -
     clients
         Only these clients, or services (client/name).
     """
+    from orchestrator.cli.status import columns
     from orchestrator.cli.workspace import find_workspace, subject_named
     from orchestrator.core.state.decided import covers
     from orchestrator.reports.drills import drills, list_lines
@@ -123,7 +129,7 @@ def list_(*clients: str, as_json: AsJson = False, workspace: Workspace = None) -
     from orchestrator.reports.text import show
 
     with reading_all(find_workspace(workspace)) as journal:
-        model = journal.state.model
+        model, unwatched_s = journal.state.model, journal.unwatched_s(time.time())
         wanted = [subject_named(x, model.services) for x in clients] if model is not None else []
         found = drills(
             journal.state.decided,
@@ -133,7 +139,7 @@ def list_(*clients: str, as_json: AsJson = False, workspace: Workspace = None) -
     if as_json:
         sys.stdout.write(json.dumps([asdict(x) for x in found], indent=2) + "\n")
     else:
-        show(list_lines(found, _time))
+        show(list_lines(found, _time, columns(), unwatched_s, ", ".join(wanted)))
     return 0
 
 
@@ -156,11 +162,11 @@ def show_(drill: str, /, *, as_json: AsJson = False, workspace: Workspace = None
         found = journal.state.decided.drills.get(drill)
         if found is None:
             raise CallWrong(f"there is no drill {drill}", "`bascule drill list` shows those that there are")
-        one = told(journal.state.decided, journal.state.clock, found)
+        one, unwatched_s = told(journal.state.decided, journal.state.clock, found), journal.unwatched_s(time.time())
     if as_json:
         sys.stdout.write(json.dumps(asdict(one), indent=2) + "\n")
     else:
-        show(one_lines(one, _time, columns()))
+        show(one_lines(one, _time, columns(), unwatched_s))
     return 0 if one.ok is not False else 1
 
 

@@ -36,6 +36,7 @@ def drill_due(
     workspace
         The workspace; else $BASCULE_WORKSPACE, else the nearest parent with inventories/.
     """
+    from orchestrator.core.durations import show_duration
     from orchestrator.drills.outlook import outlook
     from orchestrator.reports.reader import reading
     from orchestrator.reports.text import line, show
@@ -45,12 +46,17 @@ def drill_due(
         wanted = clients_named(clients, model)
         plans = {name: x for name, x in model.drills.items() if x.client in wanted}
         found = outlook(journal.state.decided.schedules, plans, time.time())
+        unwatched_s = journal.unwatched_s(time.time())
     if as_json:
         sys.stdout.write(json.dumps([asdict(x) for x in found], indent=2) + "\n")
     else:
+        of = f"no drill of {', '.join(sorted(wanted))}" if clients else "no drill"
         told = [x for one in found for x in _lines(one)] or [
-            "no drill is scheduled; they are written in inventories/CLIENT/schedules.yml"
+            f"{of} is scheduled; they are written in inventories/CLIENT/schedules.yml"
         ]
+        if found and unwatched_s is not None:
+            silent = f"nobody has watched for {show_duration(unwatched_s)}"
+            told.append(f"{silent}, and none of them begins until somebody does. Start it: bascule daemon")
         show([line(x) for x in told])
     return 0
 

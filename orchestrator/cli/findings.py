@@ -67,7 +67,8 @@ def findings(
         told = [{**asdict(x.opened), "overdue": overdue(x, now), "closed": _closed(x)} for x in found]
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return 0
-    show(finding_lines(found, now) if found else [line("nothing on record is to be improved")])
+    of = f" of {', '.join(wanted)}" if wanted else ""
+    show(finding_lines(found, now) if found else [line(f"nothing on record{of} is to be improved")])
     return 0
 
 
@@ -98,6 +99,8 @@ def open_(
         It is not for the client's eyes: no client's edition of a report tells of it.
     """
     end = _end_of(due)
+    if end <= time.time():
+        raise CallWrong(f"--due {due} is over", "Say a day to come; days are in UTC")
     options: dict[str, Json] = {"owner": owner, "due": due, "in_s": end - time.time(), "internal": internal}
     return _say("finding", about, replace(speaker, reason=text), options)
 

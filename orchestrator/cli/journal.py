@@ -66,7 +66,8 @@ def verify(
         print(fault)
     if not found.faults:
         gone = found.head.seq - found.entries
-        print(f"{at}: {found.head.seq} entries, each as it was written")
+        entries = "1 entry" if found.head.seq == 1 else f"{found.head.seq} entries"
+        print(f"{at}: {entries}, each as it was written")
         if gone:
             print(f"  {gone} of them were let go of by retention; each gap is under the chain")
     for note in (*found.notes, *_said_by_the_daemon(at)):

@@ -5,6 +5,7 @@ It shows what the plan says and nothing else. A field that it does not know is s
 
 from __future__ import annotations
 
+from orchestrator.core.durations import numeral
 from orchestrator.core.model import Json
 from orchestrator.reports.text import Line, Part, line, wrap
 
@@ -105,5 +106,5 @@ def _text(value: Json) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
     if isinstance(value, float):
-        return f"{value:g}"
+        return numeral(value)
     return str(value)

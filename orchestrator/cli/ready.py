@@ -54,11 +54,11 @@ def ready(
         show(lack_lines(now.cannot, columns(), now.wall, shown=None))
     if not lacks:
         n, checks = len(now.services), now.asking.get("checks")
-        asked = f", {checks} checks are asked" if checks and not wanted else ""
+        asked = f", {checks} check{' is' if checks == 1 else 's are'} asked" if checks and not wanted else ""
         about = f" of {', '.join(wanted)}" if wanted else ""
         services = f"{n} service{'' if n == 1 else 's'}{about}"
         besides = [(x.id, why) for x in now.services for why in _besides(x)]
-        all_ = "nothing else lacks" if besides or now.cannot else "everything can be seen and done"
+        all_ = "nothing else is lacking" if besides or now.cannot else "everything can be seen and done"
         show([line(Part("ready: ", "green"), f"{services}{asked}; {all_}, and a daemon watches")])
         show(line(Part(x, "yellow")) for name, why in besides for x in wrap(f"  {name}: ", why, columns()))
     return FAILED if lacks else DONE

@@ -6,9 +6,10 @@ The one rule it keeps: a word that is to be said again is the same word, with al
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.core.events import OF_DRILLS, OF_RUNS, WordKind, WordSpoken
+from orchestrator.core.events import OF_DRILLS, OF_FINDINGS, OF_RUNS, WordKind, WordSpoken
 from orchestrator.core.model import DrillKind, Model, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState
@@ -70,9 +71,11 @@ class Refused:
         first = next(iter([*failed, *ids]), None)
         return self.model.moves[first] if first is not None else None
 
-    def again(self, *more: str, named: bool = True, fence: bool = True) -> str:
-        """The same word once more, with more said."""
+    def again(self, *more: str, named: bool = True, fence: bool = True, lengths: bool = True, **finding: str) -> str:
+        """The same word once more, with more said. `finding`: what of a finding is said otherwise."""
         word = self.word
+        if word.kind in OF_FINDINGS:
+            return shlex.join([*_of_findings(word, finding), *more])
         about = "--all" if word.subject == EVERYTHING else word.subject
         bits = ["bascule", *VERBS.get(word.kind, word.kind.value).split(), about]
         if word.kind is WordKind.MAINTENANCE and isinstance(for_s := word.options.get("for_s"), int | float):
@@ -88,6 +91,9 @@ class Refused:
             move = self.move
             if move is not None and (named or word.options.get("move")):
                 bits += ["--move", move.name]
+            for key, flag in (("stays_s", "--stay"), ("within_s", "--return-within")):
+                if lengths and isinstance(length_s := word.options.get(key), int | float):
+                    bits += [flag, _length(length_s)]
             if fence and word.options.get("fence"):
                 bits.append("--fence")
             if fence and word.options.get("fenced"):
@@ -106,6 +112,18 @@ class Refused:
         own = self.decided.run_for(service.id)
         held = (self.decided.holder_of(x) for x in (move.holds if move else ()))
         return own or next((x for x in held if x is not None), None)
+
+
+def _of_findings(word: WordSpoken, otherwise: Mapping[str, str]) -> list[str]:
+    """What is said of a finding has verbs of its own."""
+    if word.kind is WordKind.NO_FINDINGS:
+        return ["bascule", "findings", "none", word.subject]
+    if word.kind is WordKind.FINDING_CLOSE:
+        return ["bascule", "findings", "close", word.subject, *(["--reason", word.why] if word.why else [])]
+    told = {"text": word.why, **{k: str(v) for k, v in word.options.items() if k in ("owner", "due")}, **otherwise}
+    bits = ["bascule", "findings", "open", word.subject, told["text"]]
+    bits += [x for key in ("owner", "due") for x in (f"--{key}", told.get(key, ""))]
+    return [*bits, *(["--internal"] if word.options.get("internal") is True else [])]
 
 
 def _length(for_s: float) -> str:

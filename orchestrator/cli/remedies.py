@@ -10,8 +10,9 @@ import shlex
 from collections.abc import Callable
 
 from orchestrator.cli.drill_remedies import DRILL_ROWS
+from orchestrator.cli.finding_remedies import FINDING_ROWS
 from orchestrator.cli.refused import Refused, Remedy
-from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.events import OF_FINDINGS, WordKind, WordSpoken
 from orchestrator.core.model import Model
 from orchestrator.core.reasons import Against, Reason
 from orchestrator.core.rules import failback, speakers
@@ -280,10 +281,15 @@ ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
 def remedies(reason: str, word: WordSpoken, decided: Decided, model: Model | None) -> list[Remedy]:
     """What to do about this refusal, the first the nearest; empty for a reason that never refuses a word."""
     rows = DRILL_ROWS if word.kind in (WordKind.DRILL, WordKind.DRILL_CANCEL) else {}
+    rows = FINDING_ROWS if word.kind in OF_FINDINGS else rows
     try:
-        found = rows.get(Reason(reason)) or ROWS.get(Reason(reason))
+        own, found = rows.get(Reason(reason)), ROWS.get(Reason(reason))
     except ValueError:  # a daemon of another version
         return []
-    if found is None or model is None:
+    if model is None:
         return []
-    return found(Refused(Reason(reason), word, decided, model))
+    refused = Refused(Reason(reason), word, decided, model)
+    mine = own(refused) if own is not None else []
+    if mine or (own is not None and word.kind not in OF_FINDINGS):  # of a drill there is no other row
+        return mine
+    return found(refused) if found is not None else []

@@ -142,12 +142,14 @@ def verify(
         told = {"wrong": wrong, "figures": found.figures, "entries": found.entries, "not_shown": list(found.not_shown)}
         sys.stdout.write(json.dumps(told) + "\n")
         return 1 if wrong else 0
+    from orchestrator.core.durations import counted
     from orchestrator.reports.text import line, show
 
     if wrong:
         show([line(f"{file}: refused"), *(line(f"  {x}") for x in wrong)])
         return 1
-    told_of = f"{found.figures} values worked out again from {found.entries} entries, each as it says"
+    values, entries = counted(found.figures, "value"), "1 entry" if found.entries == 1 else f"{found.entries} entries"
+    told_of = f"{values} worked out again from {entries}, each as it says"
     compared = [line("  each entry is the one that the journal has")] if workspace is not None else []
     compared += [line(f"  its parts of configuration {x} were not compared: the journal keeps it no more") for x in old]
     show([line(f"{file}: {told_of}"), *compared, *(line(f"  {x}") for x in found.not_shown)])

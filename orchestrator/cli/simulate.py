@@ -111,13 +111,16 @@ def _run(plan: Plan, seeds: range, jobs: int, quiet: bool) -> Summary:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from orchestrator.cli.simulation_text import virtual
+    from orchestrator.core.durations import counted
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("seeds", total=len(seeds))
 
         def progress(so_far: Summary) -> None:
             found = len(so_far.violations)
-            text = f"{so_far.virtual_s / 3600:.0f} virtual hours" + (f", {found} violations" if found else "")
+            text = virtual(so_far.virtual_s / 3600) + (f", {counted(found, 'violation')}" if found else "")
             bar.update(task, completed=so_far.seeds, description=text)
 
         return run(plan, seeds, min(jobs, len(seeds)), progress)

@@ -43,6 +43,11 @@ def show_summary(plan: Plan, summary: Summary) -> None:
         console.print(Text(line, style), soft_wrap=True)
 
 
+def virtual(hours: float) -> str:
+    """`12 virtual hours`."""
+    return f"{hours:,.0f} virtual hour{'' if round(hours) == 1 else 's'}"
+
+
 def report(plan: Plan, summary: Summary, width: int, *, whole: bool = False) -> Iterator[tuple[str, str]]:
     """Its lines, each with a style, none wider than `width` (but for a name that is).
 
@@ -50,7 +55,7 @@ def report(plan: Plan, summary: Summary, width: int, *, whole: bool = False) -> 
     """
     hours, multiple = summary.virtual_s / 3600, summary.virtual_s / max(summary.wall_s, 1e-9)
     rate = summary.observations / max(summary.cpu_s, 1e-9)
-    told = f"{summary.seeds} seeds, {hours:,.0f} virtual hours in {show_duration(summary.wall_s)}"
+    told = f"{counted(summary.seeds, 'seed')}, {virtual(hours)} in {show_duration(summary.wall_s)}"
     yield from _wrapped(
         f"{told}: {multiple:,.0f} times real time, {rate:,.0f} answers a second and core", width, "", "  "
     )

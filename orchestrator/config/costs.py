@@ -11,6 +11,7 @@ from orchestrator.config.client import Compiler
 from orchestrator.config.cost_shapes import DowntimeCostShape, Money
 from orchestrator.config.shapes import ServiceShape, written
 from orchestrator.config.strict_yaml import Path_
+from orchestrator.core.durations import numeral
 from orchestrator.core.model import DowntimeCost, Service, default_of
 
 INPUTS = ("revenue", "staff", "penalty")
@@ -47,7 +48,7 @@ def downtime_cost(c: Compiler, name: str, shape: ServiceShape) -> tuple[float, s
     once, once_after_s = 0.0, 0.0
     if given.penalty is not None and given.penalty.once is not None:
         once, once_after_s = given.penalty.once[0], given.penalty.after or 0.0
-        told["penalty, once"] = f"{once:g} {currency} after {written(once_after_s)}"
+        told["penalty, once"] = f"{numeral(once)} {currency} after {written(once_after_s)}"
         if given.penalty.after is None:
             at = (*path, "penalty")
             c.faults.add(c.file.document.key(*at), f"{what}: penalty has no 'after'", "the key 'after', like 4h")
@@ -76,12 +77,12 @@ def _parts(given: DowntimeCostShape) -> tuple[dict[str, float], dict[str, str]]:
     told: dict[str, str] = {}
     for key, money in (("rate", given.rate), ("revenue", given.revenue)):
         if money is not None:
-            parts[key], told[key] = money[0], f"{money[0]:g} {money[1]}/min"
+            parts[key], told[key] = money[0], f"{numeral(money[0])} {money[1]}/min"
     if given.staff is not None and given.staff.each is not None and given.staff.people is not None:
         each, currency = given.staff.each
         parts["staff"] = given.staff.people * each
-        told["staff"] = f"{given.staff.people} × {each * 60:g} {currency}/h"
+        told["staff"] = f"{given.staff.people} × {numeral(each * 60)} {currency}/h"
     if given.penalty is not None and given.penalty.rate is not None:
         parts["penalty"] = given.penalty.rate[0]
-        told["penalty"] = f"{given.penalty.rate[0]:g} {given.penalty.rate[1]}/min"
+        told["penalty"] = f"{numeral(given.penalty.rate[0])} {given.penalty.rate[1]}/min"
     return parts, told

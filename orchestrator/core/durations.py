@@ -27,6 +27,12 @@ def parse_duration(text: str) -> float:
     return sum(float(p.group(1)) * UNITS_S[p.group(2)] for p in parts)
 
 
+def numeral(value: float) -> str:
+    """A number as a person writes it: `2000000`, `0.004`, `5.052`; without exponent, without zeros at its end."""
+    text = f"{value:.{3 if abs(value) >= 1 else 6}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
 def counted(number: int, noun: str) -> str:
     """`1 run`, `3 runs`, `no run`."""
     return f"{number or 'no'} {noun}" + ("s" if number > 1 else "")
@@ -41,9 +47,9 @@ def named(names: Iterable[str]) -> str:
 
 def show_duration(seconds: float) -> str:
     """A duration as an operator reads it: `0.2s`, `41s`, `4:10`, `1:02:03`."""
-    if seconds < 0:
-        return "-" + show_duration(-seconds)
     seconds = round(seconds, 6)  # two sums of the same parts are shown alike
+    if seconds < 0:
+        return "-" + show_duration(-seconds) if seconds <= -0.05 else "0.0s"
     if seconds < 9.95:
         return f"{seconds:.1f}s"
     if seconds < 59.5:

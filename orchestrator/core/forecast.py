@@ -39,7 +39,8 @@ class Forecast:
         if not self.missing:
             return f"{counted(self.runs, self.of)}: bounds the 90th percentile with {CONFIDENCE:.0%}"
         missing = f"{counted(self.missing, 'run')} missing for {CONFIDENCE:.0%}"
-        return f"{largest_of(self.runs, self.of)}: bounds the 90th percentile with {self.confidence:.0%}, {missing}"
+        known = math.floor(self.confidence * 100 + 1e-6)  # 28 runs do not give 95 %, nor almost
+        return f"{largest_of(self.runs, self.of)}: bounds the 90th percentile with {known}%, {missing}"
 
     def __str__(self) -> str:
         """`at most 7:12 (the largest of 7 runs: …)`."""

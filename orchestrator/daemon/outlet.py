@@ -25,7 +25,7 @@ POLL_MS = 500
 
 
 def _plainly(count: int, why: str) -> str:
-    return f"[{count} lines could not be written: {why}]\n"
+    return f"[{count} line{'' if count == 1 else 's'} could not be written: {why}]\n"
 
 
 class Outlet(io.TextIOBase):

@@ -100,7 +100,7 @@ class Desk:
         self.publish({"progress": shown})
 
 
-def _texts(value: Json) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     """Every text in it, at any depth."""
     if isinstance(value, str):
         yield value

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import numeral, show_duration
 from orchestrator.core.forecast import forecast
 from orchestrator.core.model import Service
 from orchestrator.core.schedules import Candidate
@@ -54,7 +54,7 @@ class Exposure:
         proven = "neither proven nor rehearsed" if self.proven_s is None else known
         runs = f"{self.runs} {'live runs' if self.live else 'drills'}" if self.runs else "no run"
         width = f"{show_duration(self.width_s)} of its RTO not bounded by a forecast ({runs})"
-        money = f"{self.cost_per_min:g} {self.currency}/min"
+        money = f"{numeral(self.cost_per_min)} {self.currency}/min"
         return f"{money}, {proven}, {width}: {self.worth:.0f} {self.currency} unproven"
 
 

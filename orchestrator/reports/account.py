@@ -104,13 +104,13 @@ def account(
             Moment(j.at - zero, j.decision.value, j.reason.value, j.evidence) for e in story.episodes for j in e.judged
         ),
         words=tuple(_word(w, zero) for w in story.words),
-        notices=tuple(_notice(n, s, zero) for n, s in story.notices),
+        notices=tuple(_notice(n, s, story.dropped.get(n.notice), zero) for n, s in story.notices),
         checks=tuple(
             Moment(c.at - zero, c.check, f"{c.was.value} → {c.verdict.value}", c.evidence, kind=c.verdict.value)
             for c in story.checks
         ),
         changes=tuple(_change(c, zero) for c in story.placements),
-        remarks=tuple(remarks(story, unwatched_s)),
+        remarks=tuple(remarks(story, unwatched_s, clock)),
         meter=seen,
         title=title,
         extent=(start_s, end_s),
@@ -366,9 +366,11 @@ def _word(w: r.WordAccepted | r.WordRefused, zero: float) -> Moment:
     return Moment(w.at - zero, what, outcome, said, w.who, "accepted" if accepted else "refused")
 
 
-def _notice(n: r.NoticeDue, settled: r.NoticeSettled | None, zero: float) -> Moment:
+def _notice(n: r.NoticeDue, settled: r.NoticeSettled | None, dropped: r.NoticeDropped | None, zero: float) -> Moment:
     outcome = "not delivered yet" if settled is None else "delivered" if settled.delivered else "could not be delivered"
     evidence = settled.evidence if settled else ""
+    if settled is None and dropped is not None:
+        outcome, evidence = "not delivered: no longer so", dropped.evidence
     return Moment(n.at - zero, n.text, outcome, evidence, ", ".join(n.to), n.kind.value)
 
 

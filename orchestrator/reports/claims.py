@@ -45,6 +45,9 @@ class Fenced:
     by: str
 
 
+NEVER = float("inf")
+
+
 def moved(story: Story) -> Moved | None:
     """Where the service was led in this story; None: nowhere else."""
     mine = {x.started.run: x for x in story.runs}
@@ -94,7 +97,8 @@ def doubted_s(story: Story, now: float) -> float:
 def unseen_before(story: Story) -> list[float]:
     """For how long nothing good was heard before each outage's first bad answer; 0 where that is the usual beat.
 
-    What the row of a check has forgotten is not: a relapse comes after the good answers that ended the outage before.
+    NEVER: no good answer is on record, as after a restart of the machine. What the row of a check has forgotten is not
+    lost: a relapse comes after the good answers that ended the outage before.
     """
     service, model = story.of, story.model
     if service is None or model is None:
@@ -104,7 +108,7 @@ def unseen_before(story: Story) -> list[float]:
     gaps, good_at = [], None
     for episode in story.episodes:
         known = [at for at in (episode.opened.last_good_at, good_at) if at is not None]
-        gap_s = episode.opened.first_bad_at - max(known) if known else 0.0
+        gap_s = episode.opened.first_bad_at - max(known) if known else NEVER
         gaps.append(gap_s if gap_s > usual_s else 0.0)
         good_at = episode.ended.recovered_at if episode.ended is not None else None
     return gaps
@@ -125,6 +129,23 @@ def taken_out(story: Story) -> tuple[str, str, list[str]] | None:
                 if x.place == place:
                     stated = x.evidence.partition(" states that ")[0] if x.reason is Reason.FENCED_BY_HAND else ""
     return None if place is None or place in may_act else (place, stated, sorted(may_act))
+
+
+def where(story: Story, episode: Episode) -> str:
+    """Where the service was, as an outage began: its place on record, or where it might act if that one was out."""
+    may_act, place = set(story.may_act), story.episodes[0].opened.place
+    for x in story.placements:
+        if x.at > episode.opened.at:
+            break
+        match x:
+            case r.PlacementChanged():
+                place = x.place
+            case r.MayActAdded():
+                may_act.add(x.place)
+            case r.MayActRemoved():
+                may_act.discard(x.place)
+    out = place is not None and place not in may_act
+    return " or ".join(sorted(may_act)) if out and may_act else episode.opened.place or ""
 
 
 def telling(runs: list[RunStory]) -> RunStory | None:
@@ -197,6 +218,20 @@ def ended_by(episode: Episode, run: RunStory) -> bool:
     return episode.by is run or (episode.by is None and run is telling(episode.runs))
 
 
+def in_vain(story: Story, run: RunStory) -> bool:
+    """Whether a run was verified, and its tier failed all the same: the service did not come back with it."""
+    if run.ended is None or not run.ended.ok:
+        return False
+    for episode in (e for e in story.episodes if run in e.runs):
+        later = [x.started.at for x in episode.runs if x.started.move == run.started.move and x is not run]
+        until = min((at for at in later if at > run.ended.at), default=float("inf"))
+        for judged in episode.tiers:
+            failed = judged.state is r.TierState.FAILED and judged.move == run.started.move
+            if failed and run.ended.at <= judged.at < until:
+                return True
+    return False
+
+
 def begun(run: RunStory) -> bool:
     """Whether the move itself was begun."""
     return any(s.traits.moves and s.begun for s in run.steps.values())
@@ -208,6 +243,11 @@ def failed(run: RunStory) -> bool:
         (s.state is r.StepState.FAILED and not s.refused) or (s.begun and s.traits.reach > Reach.QUIET)
         for s in run.steps.values()
     )
+
+
+def rehearsed(run: RunStory) -> bool:
+    """Whether it is a rehearsal, which makes nothing of the move itself."""
+    return any(s.traits.rehearses for s in run.steps.values())
 
 
 def waits_for(run: RunStory) -> tuple[str, str] | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.core.durations import counted, show_duration
+from orchestrator.core.durations import numeral, show_duration
 from orchestrator.core.forecast import Forecast
 from orchestrator.core.model import Service
 
 ONCE = "penalty, once"
+ONE = "1 outage"
 MONTH_S = 365.25 * 86400.0 / 12
 
 
@@ -53,7 +54,10 @@ class PaysOff:
         at = f"it pays for itself from {_outages(self.outages)} a month on"
         if self.seen is None:
             return f"{longer}: {at}; less than a month is on record"
-        return f"{longer}: {at}; there were {_outages(self.seen)} a month in {self.months:.1f} months"
+        if not self.seen:
+            return f"{longer}: {at}; there was none in {self.months:.1f} months"
+        seen = _outages(self.seen)
+        return f"{longer}: {at}; there {'was' if seen == ONE else 'were'} {seen} a month in {self.months:.1f} months"
 
 
 def of_outage(service: Service, down_s: float) -> Cost | None:
@@ -73,7 +77,7 @@ def a_minute(service: Service) -> str:
     """`180 EUR/min (revenue 120 EUR/min, staff 12 × 40 EUR/h; by contract 2026-14)`; empty: nothing is said."""
     if of_outage(service, 60.0) is None:
         return ""
-    told = f"{service.downtime_cost:g} {service.currency}/min"
+    told = f"{numeral(service.downtime_cost)} {service.currency}/min"
     known = service.cost
     if known is None or not known.source:
         return told
@@ -123,6 +127,5 @@ def money(amount: float, currency: str) -> str:
 
 
 def _outages(number: float) -> str:
-    if number == int(number):
-        return counted(int(number), "outage")
-    return f"{number:.2g} outages"
+    told = numeral(float(f"{number:.2g}")) if number < 10 else f"{number:.0f}"
+    return ONE if told == "1" else f"{told} outages"

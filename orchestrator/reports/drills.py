@@ -16,6 +16,7 @@ from orchestrator.core.records import StepState
 from orchestrator.core.state.decided import Decided, Drill, Run, Step
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
+from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.story import Stories
 from orchestrator.reports.text import Line, Part, line, wrap
 
@@ -45,7 +46,7 @@ class DrillStep:
 
 @dataclass(frozen=True, slots=True)
 class DrillTold:
-    """One drill. `began`, `ended`: seconds since 1970. `ok`: None while it is under way."""
+    """One drill. `began`, `ended`: seconds since 1970. `ok`: None while it is under way. `turned_back`: why, if so."""
 
     drill: str
     kind: str
@@ -63,6 +64,7 @@ class DrillTold:
     drawn: str
     runs: tuple[str, ...]
     steps: tuple[DrillStep, ...]
+    turned_back: str = ""
 
 
 def drills(decided: Decided, clock: WallClock, wants: Callable[[str], bool]) -> list[DrillTold]:
@@ -108,6 +110,7 @@ def told(decided: Decided, clock: WallClock, drill: Drill) -> DrillTold:
         drawn=began.drawn,
         runs=tuple(drill.runs),
         steps=tuple(_step(x.id, s) for x in runs for s in x.steps),
+        turned_back=drill.turned_back.reason.value if drill.turned_back is not None else "",
     )
 
 
@@ -147,10 +150,17 @@ _COLOUR = {
 }
 
 
-def list_lines(found: Sequence[DrillTold], clock: Callable[[float], str]) -> list[Line]:
-    """A line each."""
+def list_lines(
+    found: Sequence[DrillTold],
+    clock: Callable[[float], str],
+    width: int = 100,
+    unwatched_s: float | None = None,
+    of: str = "",
+) -> list[Line]:
+    """A line each. `unwatched_s`: for so long nobody has watched. `of`: what was asked for, if not all."""
     if not found:
-        return [line("no drill was ever made here; to see what one would do: bascule drill plan SERVICE")]
+        where = f"of {of}" if of else "here"
+        return [line(f"no drill was ever made {where}; to see what one would do: bascule drill plan SERVICE")]
     lines = []
     for x in found:
         how = "under way" if x.ok is None else "ok" if x.ok else "failed"
@@ -163,11 +173,16 @@ def list_lines(found: Sequence[DrillTold], clock: Callable[[float], str]) -> lis
                 f" {x.service}  {x.kind}  {x.move}  {why}",
             )
         )
-    return lines
+    return [*lines, *(_unwatched(unwatched_s, width) if any(x.ok is None for x in found) else ())]
 
 
-def one_lines(x: DrillTold, clock: Callable[[float], str], width: int) -> list[Line]:
-    """One drill in full."""
+def _unwatched(unwatched_s: float | None, width: int) -> list[Line]:
+    told = f"{unwatched(unwatched_s)}. Start it: bascule daemon" if unwatched_s is not None else ""
+    return [line(Part(x, "yellow")) for x in wrap("  ", told, width)] if told else []
+
+
+def one_lines(x: DrillTold, clock: Callable[[float], str], width: int, unwatched_s: float | None = None) -> list[Line]:
+    """One drill in full. `unwatched_s`: for so long no controller has written anything; None: one is at work."""
     lines = [line(Part(f"{x.drill}  {x.kind}  {x.service}  {x.move}", "bold"))]
     wanted = f"asked by {x.who}" if x.who else f"of the schedule {x.scheduled}" if x.scheduled else ""
     lines.append(line(f"  began {clock(x.began)}", f", {wanted}" if wanted else ""))
@@ -182,12 +197,13 @@ def one_lines(x: DrillTold, clock: Callable[[float], str], width: int) -> list[L
         if s.evidence and s.made is not StepMade.LIVE:
             lines += [line(text) for text in wrap("      ", f"{s.reason}: {s.evidence}", width)]
     if x.ok is None:
-        lines.append(
-            line("  ", Part("under way", "yellow"), f": {x.stage}; to stop it: bascule drill cancel {x.drill}")
-        )
-        return lines
+        stop = f" ({x.turned_back})" if x.turned_back else f"; to stop it: bascule drill cancel {x.drill}"
+        stop = stop if unwatched_s is None or x.turned_back else ""  # nobody would hear it
+        lines.append(line("  ", Part("under way", "yellow"), f": {x.stage}{stop}"))
+        return [*lines, *_unwatched(unwatched_s, width)]
     head = Part("ok", "green") if x.ok else Part("failed", "bold red")
-    back = {True: "; the service is where it was", False: "; the service is NOT where it was", None: ""}[x.returned]
+    where = "the service is where it was" if x.ok else "on record the service is where it was"
+    back = {True: f"; {where}", False: "; the service is NOT where it was", None: ""}[x.returned]
     lines.append(line(f"  ended {clock(x.ended or x.began)}: ", head, f", {x.reason}{back}"))
     lines += [line(text) for text in wrap("    ", x.evidence, width)] if x.evidence else []
     live = [s for s in x.steps if s.made is StepMade.LIVE]

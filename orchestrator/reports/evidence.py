@@ -8,6 +8,7 @@ The one rule it keeps: a figure is from a run that ended verified under what is 
     was verified, without an incident                  predicted: the move alone was measured, and no detection
     was verified, and what it rests on was changed     void, since that was loaded
     failed, or there was none                          unproven
+    was verified, and the service did not come back    unproven
 """
 
 from __future__ import annotations
@@ -210,7 +211,11 @@ def _tier(
 ) -> TierEvidence:
     clock = stories.clock
     tried = sorted(runs, key=lambda x: x[1].started.at)
-    verified = [(s, x) for s, x in tried if claims.verified_at(x) is not None and x.ended is not None and x.ended.ok]
+    verified = [
+        (s, x)
+        for s, x in tried
+        if claims.verified_at(x) is not None and x.ended is not None and x.ended.ok and not claims.in_vain(s, x)
+    ]
     in_force = basis(model, service.id, move)
     holding = [(s, x) for s, x in verified if not changed(_then(rested, x), in_force)]
     rows = (holding or verified)[-1:]
@@ -218,6 +223,8 @@ def _tier(
     failed = _failed_after(tried, rows[0][1] if rows else None)
     void = () if holding or not rows else changed(_then(rested, rows[0][1]), in_force)
     rto, said, since = _rto(proof, void, failed, stories, rows[0][1] if rows else None, rested)
+    if not tried and stories.decided.durations.get(move):
+        said += " for this service; what it took was measured of others"
     rpo, rpo_said = _rpo(service, model, move, proof, rto)
     spent = [claims.took_s(x) for _, x in holding]
     return TierEvidence(
@@ -309,7 +316,8 @@ def _rto(
             f"RTA {at_most}{precise(proof.rta.seconds)} in {proof.incident}{proof.outage}",
             proof.wall,
         )
-    said = f"{proof.run} took {show_duration(proof.took_s)}; no detection is in it, for nothing had failed"
+    why = "its outage did not end by it" if run.started.incident is not None else "nothing had failed"
+    said = f"{proof.run} took {show_duration(proof.took_s)}; no detection is in it, for {why}"
     return Standing.PREDICTED, said, proof.wall
 
 
@@ -337,7 +345,11 @@ def _met(standing: Standing | None, figure: Figure | None, objective_s: float | 
 def _unproven(failed: RunStory | None, clock: WallClock) -> tuple[str, float | None]:
     if failed is None or failed.ended is None:
         return "no run of it was ever verified", None
-    return f"{failed.started.run} failed: {failed.ended.reason.value}", clock.wall(failed.ended.at)
+    name, since = failed.started.run, clock.wall(failed.ended.at)
+    if failed.ended.ok:
+        return f"{name} was verified, and the service did not come back with it", since
+    what = ", a rehearsal, failed" if claims.rehearsed(failed) else " failed"
+    return f"{name}{what}: {failed.ended.reason.value}", since
 
 
 def _rpo(service: Service, model: Model, move: str, proof: Proof | None, rto: Standing) -> tuple[Standing | None, str]:
@@ -355,12 +367,15 @@ def _rpo(service: Service, model: Model, move: str, proof: Proof | None, rto: St
 
 
 def _failed_after(tried: list[Told], proven: RunStory | None) -> RunStory | None:
-    """The last run that failed, where none was verified since."""
+    """The last run that failed, where none was verified since. A drill that was stopped says nothing of its move."""
     since = proven.started.at if proven is not None else -1.0
-    later = [
-        x for _, x in tried if x.started.at > since and x.ended is not None and not x.ended.ok and claims.failed(x)
-    ]
+    later = [x for s, x in tried if x.started.at > since and (_failed(x) or claims.in_vain(s, x))]
     return later[-1] if later else None
+
+
+def _failed(run: RunStory) -> bool:
+    stopped = bool(run.started.drill) and run.abort is not None
+    return run.ended is not None and not run.ended.ok and claims.failed(run) and not stopped
 
 
 def _void_since(stories: Stories, run: RunStory, rested: Rested) -> float | None:

@@ -39,7 +39,9 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     rung = f"{x.tier} {x.move.partition('/')[2]}" if x.move else "no tier"
     style = "red" if False in (x.rto_met, x.rpo_met) else STYLES[x.rto]
     yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
-    cost = f"; that outage cost {x.outage_cost}" if x.outage_cost is not None else ""
+    cost = ""
+    if x.outage_cost is not None and x.proof is not None and x.rto is Standing.MEASURED:  # else no outage was named
+        cost = f"; that outage cost {'at most ' if x.proof.rta.at_most else ''}{x.outage_cost}"
     yield from _more("RTO", f"{x.rto_said}{cost}", width)
     for finding in x.findings:
         if finding.tier:
@@ -50,9 +52,11 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     for age in x.data_age:
         yield from _more("data", _age(age), width)
     if x.proof is not None and x.times:
-        more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before" if x.trend_s else ""
+        more = ""
+        if x.trend_s is not None and precise(abs(x.trend_s)) != precise(0.0):
+            more = f", {precise(abs(x.trend_s))} {'longer' if x.trend_s > 0 else 'less'} than before"
         yield from _more(
-            "proven",
+            "proven" if x.rto in (Standing.MEASURED, Standing.PREDICTED) else "verified before",
             f"{'once' if x.times == 1 else f'{x.times} times'}, last by {x.proof.by}; "
             f"{x.proof.run} took {precise(x.proof.took_s)}{more}",
             width,

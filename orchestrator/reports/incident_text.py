@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import numeral, show_duration
+from orchestrator.core.records import StepKind
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
@@ -104,10 +105,11 @@ def offset(seconds: float | None) -> str:
     """A time after the first bad answer: `+0:41.2`."""
     if seconds is None:
         return "–"
-    sign, value = ("-" if seconds < 0 else "+"), abs(seconds)
-    if value >= 3600:
-        return f"{sign}{int(value // 3600)}:{int(value % 3600 // 60):02d}:{value % 60:04.1f}"
-    return f"{sign}{int(value // 60)}:{value % 60:04.1f}"
+    tenths = round(round(abs(seconds), 6) * 10)  # no minute has sixty seconds
+    sign = "-" if seconds < 0 < tenths else "+"
+    minutes, rest = divmod(tenths, 600)
+    head = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else f"{minutes}"
+    return f"{sign}{head}:{rest / 10:04.1f}"
 
 
 def stamp(wall: float) -> str:
@@ -131,7 +133,8 @@ def _last_move(a: Account) -> str:
     if not a.runs:
         return "no move"
     last = a.runs[-1]
-    return last.move.rpartition("/")[2] + ("" if last.state == "done" else f" {last.state}")
+    what = "rehearsal of " if any(s.kind == StepKind.REHEARSE.value for s in a.steps) else ""
+    return what + last.move.rpartition("/")[2] + ("" if last.state == "done" else f" {last.state}")
 
 
 def _unverified(a: Account) -> str:
@@ -207,7 +210,8 @@ def meter_texts(m: Meter, rpo_s: float | None) -> list[str]:
 
 def _milestones(a: Account) -> Iterable[Line]:
     yield line()
-    yield line(Part("  instants", "bold"), f", after the {'start' if a.planned else 'first bad answer'}")
+    of = "first bad answer of the first outage; they are of the last one" if a.episodes > 1 else "first bad answer"
+    yield line(Part("  instants", "bold"), f", after the {'start' if a.planned else of}")
     for name, at in a.milestones.items():
         if at is not None:
             yield line(f"    {TITLES[name]:<16}  {offset(at)}")
@@ -259,7 +263,7 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
             again,
         )
         if s.state != "done" or s.measures:
-            measured = ", ".join(f"{k} {v:g}" for k, v in s.measures.items())
+            measured = ", ".join(f"{k} {numeral(v)}" for k, v in s.measures.items())
             text = ": ".join(x for x in (s.reason, s.evidence, measured) if x)
             yield from (line(Part(x, "dim")) for x in wrap("      ", text, width) if text)
         for said in (*s.looks, *(f"not guarded: {host}" for host in s.unguarded)):

@@ -14,7 +14,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from orchestrator.core.durations import show_duration
+from orchestrator.core.durations import numeral, show_duration
 from orchestrator.core.outside import visible
 from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, zoned
 from orchestrator.reports.shape import Account
@@ -61,7 +61,7 @@ def _acting_on_nothing(value: object) -> object:
 
 
 def _measures(found: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:g}" for name, value in found.items())
+    return ", ".join(f"{name} {numeral(value)}" for name, value in found.items())
 
 
 @cache

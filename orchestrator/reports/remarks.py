@@ -5,20 +5,26 @@ A remark is about what is unknown, or does not come from a measurement.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from orchestrator.core.durations import show_duration
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
+from orchestrator.reports.entries import WallClock
 from orchestrator.reports.status_parts import recorded_before, taken_out
 from orchestrator.reports.story import Story
 
+NEVER_SEEN = "no good answer is on record before the first bad one: whether it worked then is not known"
+SET_S = 2.0  # a wall clock that moved by less was steered, and not set
 
-def remarks(story: Story, unwatched_s: float | None) -> list[str]:
+
+def remarks(story: Story, unwatched_s: float | None, clock: WallClock) -> list[str]:
     """A sentence each. `unwatched_s`: for so long no controller has written anything; None: one is at work."""
-    found = []
+    found = [*_clock_set(story, clock)]
     for c in story.controllers:
         found.append(f"controller {c.controller} took over with epoch {c.epoch}")
         if c.assumed_gap_s:
-            found.append(f"{c.assumed_gap_s:.0f}s of this are assumed from the wall clock")
+            found.append(f"of this, {show_duration(c.assumed_gap_s)} are assumed from the wall clock")
     if len(story.episodes) > 1:
         found.append(
             f"{len(story.episodes)} outages, each a relapse of the one before; RTA and phases count the time without"
@@ -30,9 +36,8 @@ def remarks(story: Story, unwatched_s: float | None) -> list[str]:
         for run in story.runs:
             tier = next((t for t in service.ladder if t.move == run.started.move), None)
             if tier is not None and tier.accept_loss_s is not None:
-                found.append(
-                    f"{run.started.move}: a loss of up to {tier.accept_loss_s:g}s is accepted there by its author"
-                )
+                loss = show_duration(tier.accept_loss_s)
+                found.append(f"{run.started.move}: a loss of up to {loss} is accepted there by its author")
     found += _led_elsewhere(story)
     if (out := claims.taken_out(story)) is not None:
         found.append(taken_out(*out))
@@ -41,10 +46,22 @@ def remarks(story: Story, unwatched_s: float | None) -> list[str]:
     return found
 
 
+def _clock_set(story: Story, clock: WallClock) -> Iterator[str]:
+    """Of what is over: that the wall clock was set meanwhile, so that times of day and durations do not fit."""
+    began, end = story.began_at, story.ended_at
+    set_s = clock.wall(end) - clock.wall(began) - (end - began) if end is not None else 0.0
+    if abs(set_s) >= SET_S:
+        way = f"{'forward' if set_s > 0 else 'back'} by {show_duration(abs(set_s))}"
+        yield f"the controller's clock was set {way} meanwhile: no duration has that in it"
+
+
 def _unseen_before(story: Story) -> list[str]:
     """Where nothing good was heard before an outage's first bad answer, it may have begun earlier."""
-    gaps = (show_duration(gap_s) for gap_s in claims.unseen_before(story) if gap_s)
-    return [
+    known = [gap_s for gap_s in claims.unseen_before(story) if gap_s]
+    if never := [gap_s for gap_s in known if gap_s == claims.NEVER]:
+        known = known[len(never) :]
+    gaps = (show_duration(gap_s) for gap_s in known)
+    return [NEVER_SEEN for _ in never] + [
         f"the last good answer came {gap} before the first bad one: whether it worked then is not known" for gap in gaps
     ]
 

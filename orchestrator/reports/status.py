@@ -193,7 +193,8 @@ def _service(
     incident = state.incidents.get(found.incident) if found.incident else None
     verdicts = {name: v.verdict for name, v in state.verdicts.items()}
     condition = evaluate(service.healthy_when, lambda name: verdicts.get(name, Verdict.UNKNOWN))
-    run = next((x for x in runs if x.service == service.id), None)
+    own, mine = state.run_for(service.id), [x for x in runs if x.service == service.id]
+    run = next((x for x in mine if own is not None and x.id == own.id), None)  # a rehearsal is at nothing of it
     down_s = left_s = together_s = None
     seen = live.sight.services.get(service.id) if live.sight is not None else None
     was = ""
@@ -236,6 +237,7 @@ def _service(
         evidence=judged.evidence if judged else "",
         tiers=tuple(_tiers(service, incident, state, left_s, live)) if incident else (),
         run=run,
+        rehearsal=next((x for x in mine if x is not run), None),
         engaged=tuple(t.move for t in service.ladder if t.move in state.engaged and model.lasts(t.move)),
         notes=(
             *braked,

@@ -130,6 +130,7 @@ class ServiceNow:
     evidence: str = ""
     tiers: tuple[TierNow, ...] = ()
     run: RunNow | None = None
+    rehearsal: RunNow | None = None  # a run beside what serves
     engaged: tuple[str, ...] = ()  # moves in effect that keep it in place
     notes: tuple[str, ...] = ()  # held, in maintenance, frozen, suspected
     outages: int = 0  # of the incident, the present one included

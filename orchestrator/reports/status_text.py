@@ -160,6 +160,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
         yield from _tier(tier, run, moves, width)
     if s.run and not any(t.state == "running" for t in s.tiers):
         yield from run_lines(s.run, width)
+    if s.rehearsal:
+        yield from run_lines(s.rehearsal, width)
     for note in s.notes:
         yield from _wrapped("  ", note, width, "yellow")
     if s.say:
@@ -281,8 +283,8 @@ def _quiet(s: ServiceNow, column: int, width: int, wall: float) -> Iterable[Line
         yield from _wrapped("  ", (began if number == 0 else "") + bad, width, STYLE.get(s.condition, "red"))
     for note in s.notes:
         yield from _wrapped("  ", note, width, "yellow")
-    if s.run:
-        yield from (line("  ", *parts) for parts in run_lines(s.run, width - 2))
+    for run in (s.run, s.rehearsal):
+        yield from (line("  ", *parts) for parts in (run_lines(run, width - 2) if run else ()))
     if s.say and s.condition != "up":
         yield line("  type: ", Part(s.say, "bold"))
 

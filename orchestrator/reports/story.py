@@ -6,6 +6,7 @@ derived: what the history up to a run's beginning bounds, which the engine also 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -20,6 +21,7 @@ from orchestrator.core.state.fold import apply
 from orchestrator.reports.entries import Entry, WallClock
 
 Placed = r.PlacementChanged | r.MayActAdded | r.MayActRemoved
+_DRILLS = re.compile(r"d\d+")  # their ids, with which notices about them begin
 ModelOf = Callable[[str], Model | None]
 """The stored model of a digest; None when it is not there."""
 
@@ -96,6 +98,7 @@ class Story:
     runs: list[RunStory] = field(default_factory=list)
     words: list[r.WordAccepted | r.WordRefused] = field(default_factory=list)
     notices: list[tuple[r.NoticeDue, r.NoticeSettled | None]] = field(default_factory=list)
+    dropped: dict[str, r.NoticeDropped] = field(default_factory=dict)  # by notice: it was no longer so
     checks: list[r.VerdictChanged] = field(default_factory=list)
     placements: list[r.PlacementChanged | r.MayActAdded | r.MayActRemoved | r.MoveEngaged] = field(default_factory=list)
     controllers: list[r.ControllerBegan] = field(default_factory=list)
@@ -219,6 +222,9 @@ class Stories(State):
                 if x.notice in self._notices:
                     story, index = self._notices[x.notice]  # one that reached nobody is told again
                     story.notices[index] = (story.notices[index][0], x)
+            case r.NoticeDropped():
+                if x.notice in self._notices:
+                    self._notices[x.notice][0].dropped[x.notice] = x
             case r.ControllerBegan():
                 for story in self._live():
                     story.controllers.append(x)
@@ -350,8 +356,10 @@ class Stories(State):
     def _told_of(self, x: r.NoticeDue) -> Story | None:
         """The story that a notice is about: what its id begins with, and never just the last one of the service.
 
-        A client may be called like an incident or a run of another.
+        A client may be called like an incident or a run of another. What is told of a drill is in no other story.
         """
+        if _DRILLS.fullmatch(x.notice.partition("/")[0]):
+            return None
         for name in (x.details.get("incident"), x.notice.partition("/")[0], x.subject):
             story = self.find(name) or self.stories.get(name.partition(".")[0]) if isinstance(name, str) else None
             if story is not None and d.covers(x.client, story.service):
@@ -361,8 +369,7 @@ class Stories(State):
 
 def _human_done(run: RunStory, at: float) -> None:
     if run.human and run.human[-1][1] is None:
-        since, _, record = run.human[-1]
-        run.human[-1] = (since, at, record)
+        run.human[-1] = (run.human[-1][0], at, run.human[-1][2])
 
 
 def _relevant(story: Story) -> frozenset[str]:

@@ -51,7 +51,9 @@ def show(lines: Iterable[Line], to: TextIO | None = None) -> None:
     from rich.console import Console
 
     console = Console(file=out, highlight=False)
-    console.print(rich_text(lines), soft_wrap=False, no_wrap=False, end="")
+    for parts in lines:  # a command that is broken over two lines is another one: the terminal itself wraps it
+        typed = "bascule " in "".join(p.text for p in parts)
+        console.print(rich_text([parts]), soft_wrap=typed, no_wrap=False, end="")
 
 
 def rich_text(lines: Iterable[Line], *, last: bool = True) -> Text:
@@ -83,7 +85,7 @@ def value_of(figure: Figure, unknown: str = "not known") -> str:
 def precise(seconds: float) -> str:
     """A duration in an account: tenths of a second up to two minutes, where seconds are compared."""
     tenths = round(round(abs(seconds), 6), 1)
-    sign = "-" if seconds < 0 else ""
+    sign = "-" if seconds < 0 < tenths else ""
     if tenths < 60:
         return f"{sign}{tenths:.1f}s"
     if tenths < 120:

@@ -13,7 +13,7 @@ from typing import Protocol
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import TRAITS
 from orchestrator.reports.incident_text import offset
-from orchestrator.reports.papers.edition import PROVIDER
+from orchestrator.reports.papers.tongue import PROVIDER
 from orchestrator.reports.shape import Account, Moment, StepLine
 from orchestrator.reports.text import as_html, precise
 

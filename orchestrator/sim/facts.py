@@ -60,6 +60,11 @@ class RunFacts:
         return next((s.done_at for s in self.of(kind) if s.done_at is not None), None)
 
     @property
+    def rehearses(self) -> bool:
+        """Whether it is beside what serves."""
+        return bool(self.of(r.StepKind.REHEARSE))
+
+    @property
     def tried(self) -> bool:
         """Whether anything of the move was begun."""
         return any(s.begun_at is not None and not s.refused for s in self.of(*TOWARDS))

@@ -91,6 +91,11 @@ class ShownStatus:
                 yield f"{name} is down, and its checks say {said.value}"
             if outage is not None:
                 yield from self._status_of(outage, s, text, service.rto_s, now)
+            shown, rehearsed = s["run"] and s["run"]["id"], s["rehearsal"] and s["rehearsal"]["id"]
+            if (shown and self._facts.runs[shown].rehearses) or (
+                rehearsed and not self._facts.runs[rehearsed].rehearses
+            ):
+                yield f"{name}: {shown} is shown as at work for it, and {rehearsed} as a rehearsal"
         runs = {x["id"] for x in json.loads(json.dumps(asdict(status)))["runs"]}  # type: ignore[call-overload]
         known = {name for name, x in self._facts.runs.items() if x.ended is None}
         if runs != known:

@@ -41,6 +41,7 @@ from orchestrator.sim.report_lines import (
     parts_of,
     seconds_of,
 )
+from orchestrator.sim.shown_ledger import ShownLedger
 from orchestrator.sim.shown_status import WIDTH, ShownStatus
 from orchestrator.sim.spoken_truth import NO_RECORD, STATEMENT
 from orchestrator.sim.violation import Report
@@ -58,7 +59,7 @@ class ShownTruth:
         self._facts = facts
         self._report = report
         self._stories = Stories(self._models.get)
-        self._status = ShownStatus(facts, report)
+        self._status, self._ledger = ShownStatus(facts, report), ShownLedger(facts, report)
         self._dirty: set[str] = set()  # stories that have changed since they were read last
         self._fell: dict[str, list[r.VerdictChanged]] = {}  # by incident: with which its outages began
 
@@ -84,6 +85,7 @@ class ShownTruth:
         if over:
             self._read([self._stories.stories[name] for name in sorted(over)], entry.at)
         self._status.entry(entry, self._stories)
+        self._ledger.entry(entry, self._stories)
 
     def _began(self, incident: str, entry: Entry) -> None:
         """What fell in the very entry that opened it."""
@@ -118,8 +120,7 @@ class ShownTruth:
 
     def _runs(self, story: Story) -> list[RunFacts]:
         """Of the incident, or the planned one."""
-        runs = self._facts.runs
-        if story.id in runs:
+        if story.id in (runs := self._facts.runs):
             return [runs[story.id]]
         outages = self._outages(story)
         return [
@@ -202,8 +203,7 @@ class ShownTruth:
         outages = self._outages(story)
         rows = [(m.group(1), seconds_of(m.group(2))) for x in phases if (m := PHASE.fullmatch(x))]
         sums = [s for name, s in rows if name != "together"]
-        together = next((s for name, s in rows if name == "together"), None)
-        if together is None:
+        if (together := next((s for name, s in rows if name == "together"), None)) is None:
             yield "the phases are not added up"
             return
         coarse = max(WHOLE_S if s >= 120 else LAGS_S for s in [*sums, together])

@@ -57,10 +57,12 @@ def test_only_the_clients_that_were_named(bascule: Bascule, capfdbinary: pytest.
     assert b"Drill acme/geo" not in printed
     assert bascule("drill", "due", "bistro") == 0
     assert capfdbinary.readouterr().out == (
-        b"no drill is scheduled; they are written in inventories/CLIENT/schedules.yml\n"
+        b"no drill of bistro is scheduled; they are written in inventories/CLIENT/schedules.yml\n"
     )
     assert bascule("drill", "due", "acme") == 0
-    assert capfdbinary.readouterr().out.startswith(b"acme/geo: functional, acme/erp acme/geo-site: ")
+    told = capfdbinary.readouterr().out
+    assert told.startswith(b"acme/geo: functional, acme/erp acme/geo-site: ")
+    assert b", and none of them begins until somebody does. Start it: bascule daemon\n" in told  # nobody watches
 
 
 @pytest.mark.usefixtures("scheduled")

@@ -84,6 +84,17 @@ def test_a_refused_drill_ends_with_a_command(reason: Reason, make: Callable[[Wor
     assert WANTED.get(reason, found[-1].command) in [x.command for x in found]
 
 
+def test_a_drill_that_is_said_again_is_said_with_how_long_it_stays() -> None:
+    world = stage()
+    no_hand_over(world)
+    options = {"move": "geo-site", "kind": FULL.value, "stays_s": 7200.0, "within_s": 90.0}
+    word = WordSpoken("w", WordKind.DRILL, "Ada", "acme/erp", "", options)  # type: ignore[arg-type]
+    found = [x.command for x in remedies(Reason.FENCE_NOT_AUTOMATIC.value, word, world.decided(), world.model)]
+    assert found[-1] == (
+        "bascule drill run acme/erp --full-scale --move geo-site --stay 2h --return-within 90s --fence"
+    )
+
+
 def test_what_is_said_of_a_drill_that_there_is_not_shows_those_that_there_are() -> None:
     world = stage()
     answer = world.say(WordKind.DRILL_CANCEL, "d7")

@@ -38,7 +38,7 @@ def test_what_is_open_is_listed_and_what_is_overdue_marked(
     assert bascule("findings", "--closed") == 0
     assert "f2  i1 acme/erp  noc       2099-12-31  closed by Nora Night  no spare: bought" in capsys.readouterr().out
     assert bascule("findings", "bistro") == 0
-    assert "nothing on record is to be improved" in capsys.readouterr().out
+    assert "nothing on record of bistro is to be improved" in capsys.readouterr().out
     assert bascule("findings", "i1", "--json") == 0
     (one,) = json.loads(capsys.readouterr().out)
     assert (one["finding"], one["overdue"], one["closed"]) == ("f1", True, None)
@@ -52,9 +52,9 @@ def test_a_bare_name_is_that_of_a_service_and_a_wrong_one_is_a_fault(
     assert bascule("findings", "acme/erp") == 0
     assert "too slow" in capsys.readouterr().out
     assert bascule("findings", "mail") == 0
-    assert "nothing on record is to be improved" in capsys.readouterr().out
+    assert "nothing on record of acme/mail is to be improved" in capsys.readouterr().out
     assert bascule("findings", "i9") == 0
-    assert "nothing on record is to be improved" in capsys.readouterr().out
+    assert "nothing on record of i9 is to be improved" in capsys.readouterr().out
     assert bascule("findings", "erp") == 2
     assert "erp is a service of several clients" in capsys.readouterr().err
     assert bascule("findings", "acne") == 2

@@ -85,7 +85,7 @@ def test_what_is_no_lack_and_is_not_done_all_the_same(
     assert bascule("ready") == 0
     text = capsys.readouterr().out
     assert "everything" not in text
-    assert "ready: 3 services; nothing else lacks, and a daemon watches" in text
+    assert "ready: 3 services; nothing else is lacking, and a daemon watches" in text
     assert "  acme/erp: i1 is open (ask: no tier left): bascule status acme/erp" in text
     assert "  acme/mail: held by Ann: cables" in text
 

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.simulate import simulate
-from orchestrator.cli.simulation_text import as_data, closing, report
+from orchestrator.cli.simulation_text import as_data, closing, report, virtual
 from orchestrator.config import load
 from orchestrator.shell.wiring import option_models
 from orchestrator.sim.campaign import Plan, Summary
@@ -122,3 +122,10 @@ def test_a_script_that_names_what_is_not_there_is_refused(tmp_path: Path) -> Non
 def test_a_campaign_of_no_time_at_all_is_no_campaign(hours: float) -> None:
     with pytest.raises(CallWrong, match="nothing to simulate"):
         simulate(hours=hours, seeds=1, workspace=CHAIN)
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"), [(0.4, "0 virtual hours"), (0.97, "1 virtual hour"), (1200.0, "1,200 virtual hours")]
+)
+def test_one_is_one(hours: float, told: str) -> None:
+    assert virtual(hours) == told

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.durations import parse_duration, show_duration
+from orchestrator.core.durations import numeral, parse_duration, show_duration
+from orchestrator.reports.incident_text import offset
 from orchestrator.reports.text import precise
 
 
@@ -19,11 +20,36 @@ from orchestrator.reports.text import precise
         (744.5, "12:24", "12:24"),
         (3599.6, "1:00:00", "1:00:00"),
         (-75.25, "-1:15", "-1:15.2"),
+        (-0.04, "0.0s", "0.0s"),
+        (-0.06, "-0.1s", "-0.1s"),
     ],
 )
 def test_no_duration_is_shown_with_sixty_seconds(seconds: float, shown: str, in_an_account: str) -> None:
     assert show_duration(seconds) == shown
     assert precise(seconds) == in_an_account
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "+0:00.0"),
+        (-0.04, "+0:00.0"),
+        (59.96, "+1:00.0"),
+        (-59.96, "-1:00.0"),
+        (3599.97, "+1:00:00.0"),
+        (45296.04, "+12:34:56.0"),
+    ],
+)
+def test_nor_is_an_instant(seconds: float, shown: str) -> None:
+    assert offset(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(2e6, "2000000"), (123456789.0, "123456789"), (12.5, "12.5"), (0.004, "0.004"), (5.05221, "5.052"), (-0.0, "0")],
+)
+def test_a_number_is_written_as_a_person_writes_it(value: float, shown: str) -> None:
+    assert numeral(value) == shown
 
 
 def test_two_sums_of_the_same_parts_are_shown_alike() -> None:

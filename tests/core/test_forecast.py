@@ -43,6 +43,9 @@ def test_enough_runs_bound_it_with_95_percent(runs: int, rank: int) -> None:
 def test_29_runs_are_needed_and_28_do_not_do() -> None:
     assert runs_needed() == 29
     assert below(29, 0.9, 29) >= 0.95 > below(28, 0.9, 28)
+    almost = forecast([float(n) for n in range(28)])
+    assert almost is not None
+    assert almost.basis.endswith("with 94%, 1 run missing for 95%")
 
 
 @given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=50), st.integers(0, 2**32))

@@ -321,6 +321,7 @@ def test_at_most_so_many_at_once() -> None:
     desk.run(900)
     held = [x for x in world.records(r.DrillHeldUp) if x.schedule == "acme/other"]  # type: ignore[attr-defined]
     assert [x.reason for x in held] == [Reason.DRILL_UNDER_WAY]  # type: ignore[attr-defined]
+    assert held[0].evidence == "1 drill is under way, and at most 1 is to be"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("tells", [Tells.OWNERS, Tells.CLIENT])

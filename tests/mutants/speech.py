@@ -15,10 +15,11 @@ from orchestrator.core.deciding import incident, recovery
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import UNSEEN, Reason
 from orchestrator.core.sentences import How, Sentence
-from orchestrator.core.state.decided import Incident, Run
+from orchestrator.core.state.decided import Decided, Incident, Run
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports import account as accounts
 from orchestrator.reports import claims, data_lost, phases, status, status_text
+from orchestrator.reports import evidence as ledger
 from orchestrator.reports import story as stories
 from orchestrator.reports.claims import Fenced, Moved
 from orchestrator.reports.shape import Figure, Known, OutageLine
@@ -248,4 +249,18 @@ SPEECH = (
         SPOKEN,
         saying(Incident, "clock_at", property(_since_the_first)),
     ),
-)
+    Mutant(
+        "told: in vain", "a move proves what did not come back with it", SPOKEN,
+        saying(claims, "in_vain", lambda _story, _run: False),
+    ),
+    Mutant(
+        "told: rehearsal", "a rehearsal is at work for its service", SPOKEN,
+        saying(Decided, "run_for", lambda state, name: next(
+            (x for x in state.unfinished_runs() if x.started.service == name), None
+        )),
+    ),
+    Mutant(
+        "told: drill stopped", "a drill that was stopped has failed", SPOKEN,
+        saying(ledger, "_failed", lambda run: run.ended is not None and not run.ended.ok),
+    ),
+)  # fmt: skip

@@ -62,6 +62,8 @@ def test_a_tier_pays_for_itself_by_what_the_next_cheaper_one_takes_longer() -> N
         "360 EUR a month; tier-2 takes 50:00 longer, which costs 9,000 EUR an outage: it pays for itself from 0.04"
         " outages a month on; there were 0.5 outages a month in 6.0 months"
     )
+    for seen, told in ((0, "was none"), (6, "was 1 outage a month"), (750, "were 125 outages a month")):
+        assert str(pays_off(of, 0, known(600.0, 3600.0), seen, 6 * MONTH_S)).endswith(f"there {told} in 6.0 months")
     young = pays_off(of, 0, known(600.0, 3600.0), 1, 86400.0)
     assert str(young).endswith("; less than a month is on record")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.reports.drills import DrillStep, DrillTold, StepMade, one_lines
+from dataclasses import replace
+
+from orchestrator.reports.drills import DrillStep, DrillTold, StepMade, list_lines, one_lines
+from orchestrator.reports.text import plain
 
 
 def drill(*made: StepMade) -> DrillTold:
@@ -21,3 +24,37 @@ def test_how_many_steps_were_live_is_counted_in_words() -> None:
     assert last(StepMade.LIVE, StepMade.SIMULATED) == "  proves nothing of: step2 (simulated); live: 1 step"
     assert last(StepMade.LIVE, StepMade.LIVE, StepMade.SKIPPED).endswith("step3 (skipped); live: 2 steps")
     assert last(StepMade.SIMULATED).endswith("step1 (simulated); live: no step")
+
+
+def text(x: DrillTold) -> str:
+    """It in full."""
+    return plain(one_lines(x, str, 160))
+
+
+def test_what_goes_back_already_is_not_to_be_cancelled() -> None:
+    going = replace(drill(StepMade.LIVE), ok=None, ended=None, stage="it stays there")
+    assert "under way: it stays there; to stop it: bascule drill cancel d1" in text(going)
+    back = replace(going, stage="on its way back: r2 is at work", turned_back="stayed")
+    assert "under way: on its way back: r2 is at work (stayed)\n" in text(back)
+    assert "cancel" not in text(back)
+
+
+def test_that_a_service_is_where_it_was_is_said_of_what_was_shown() -> None:
+    over = replace(drill(StepMade.LIVE), returned=True)
+    assert "ok, conditions met; the service is where it was" in text(over)
+    failed = replace(over, ok=False, reason="overtaken")
+    assert "failed, overtaken; on record the service is where it was" in text(failed)
+
+
+def test_with_nobody_there_nothing_is_told_as_going_on_now() -> None:
+    going = replace(drill(StepMade.LIVE), ok=None, ended=None, stage="it stays there")
+    told = plain(one_lines(going, str, 160, 30.0))
+    assert "nobody has watched for 30s: what is open or running here was so then. Start it: bascule daemon" in told
+    assert "cancel" not in told  # nobody would hear it
+    assert "nobody has watched for 30s" in plain(list_lines([going], str, 160, 30.0))
+    assert "nobody has watched" not in plain(list_lines([drill(StepMade.LIVE)], str, 160, 30.0))
+
+
+def test_that_there_is_none_is_said_of_what_was_asked() -> None:
+    assert plain(list_lines([], str)).startswith("no drill was ever made here; ")
+    assert plain(list_lines([], str, of="acme")).startswith("no drill was ever made of acme; ")

@@ -13,6 +13,7 @@ from orchestrator.core.ages import Ages, Kept
 from orchestrator.core.kinds import BESIDE
 from orchestrator.core.model import Model, Playbook
 from orchestrator.core.reasons import Reason
+from orchestrator.reports.cost import Cost
 from orchestrator.reports.evidence import Standing, TierEvidence, evidence
 from orchestrator.reports.evidence_text import day, evidence_lines
 from orchestrator.reports.proofs import basis, changed
@@ -90,6 +91,54 @@ def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
     assert geo.rto_said == "r7 took 10s; no detection is in it, for nothing had failed"
     assert geo.rto_met is None  # with a detection it may be longer
     assert (geo.rpo, geo.rpo_said) == (Standing.UNPROVEN, "not measured")
+
+
+def test_what_an_outage_cost_is_said_where_that_outage_is_named(tape: Tape) -> None:
+    first_act(tape)
+    second_act(tape)
+    costly = replace(ledger(tape)[GEO], outage_cost=Cost(36.0, "EUR"))
+    assert "RTA 12.0s in i2; that outage cost 36 EUR" in told(costly)
+    assert costly.proof is not None
+    bound = replace(costly, proof=replace(costly.proof, rta=replace(costly.proof.rta, at_most=True)))
+    assert "that outage cost at most 36 EUR" in told(bound)
+    for other in (Standing.VOID, Standing.UNPROVEN):
+        assert "that outage cost" not in told(replace(costly, rto=other, rto_said="r9 failed: timed out"))
+
+
+def told(row: TierEvidence) -> str:
+    """Its lines."""
+    return plain(evidence_lines([row], 140))
+
+
+def in_vain(tape: Tape) -> None:
+    """Tier 1 is verified by what it promises itself, and the service does not come back with it."""
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply 3 times", first_bad=bad, last_good=bad - 1.0)
+    tape.tier("i1", 1, "backup-isp", r.TierState.RUNNING, Reason.TIER_CHOSEN, "isp-b-path up")
+    steps = (("preflight", K.PREFLIGHT), ("execute", K.EXECUTE), ("verify", K.VERIFY))
+    tape.run("r1", "backup-isp", steps, incident="i1", tier=1, from_place="acme/hq", to_place=None)
+    for step, _ in steps:
+        tape.step("r1", step, 2.0, "good")
+    tape.write(r.RunEnded(tape.now, "r1", True, Reason.VERIFIED, "isp-b-path good"))
+    tape.after(15.0)
+    tape.tier("i1", 1, "backup-isp", r.TierState.FAILED, Reason.VERIFY_FAILED, "erp-transaction: HTTP 503")
+
+
+def test_a_move_that_did_not_bring_the_service_back_is_no_proof(tape: Tape) -> None:
+    in_vain(tape)
+    isp = ledger(tape)["acme/backup-isp"]
+    assert (isp.rto, isp.proof, isp.times) == (Standing.UNPROVEN, None, 0)
+    assert isp.rto_said == "r1 was verified, and the service did not come back with it"
+
+
+def test_a_move_in_an_outage_that_ended_otherwise_says_so(tape: Tape) -> None:
+    in_vain(tape)
+    failed = tape.entries.pop()
+    assert isinstance(failed.records[0], r.TierJudged)
+    end = r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_UNVERIFIED, "good", tape.now, 23.0)
+    tape.write(end)
+    assert ledger(tape)["acme/backup-isp"].rto_said.endswith("for its outage did not end by it")
 
 
 def test_what_a_move_waited_for_a_person_in_its_middle_is_no_time_of_the_move(tape: Tape) -> None:

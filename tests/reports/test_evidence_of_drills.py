@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.events import WordKind
 from orchestrator.core.model import Model, Playbook
 from orchestrator.reports.drills import StepMade, drills
 from orchestrator.reports.evidence import Standing, TierEvidence, evidence
 from orchestrator.reports.evidence_text import evidence_lines
+from orchestrator.reports.status import status_now
+from orchestrator.reports.status_parts import Live
+from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories
 from orchestrator.reports.text import plain
-from tests.core.drill_stage import drill, rehearsal, rehearse, stage
+from tests.core.drill_stage import drill, over, rehearsal, rehearse, stage
 from tests.core.world import World
 
 WALL = 1_795_000_000.0
@@ -116,4 +120,40 @@ def test_a_rehearsal_that_failed_speaks_against_what_was_proven() -> None:
     world.run(60)
     row = geo(world)
     assert row.rto is Standing.UNPROVEN
-    assert "failed: playbook failed" in row.rto_said
+    assert "r3, a rehearsal, failed: playbook failed" in row.rto_said
+    assert "verified before: once, last by full-scale drill d1" in told(row)  # and not: proven
+
+
+def test_a_drill_that_was_stopped_says_nothing_of_its_move() -> None:
+    world = stage()
+    drill(world)
+    world.run(120)
+    proven = geo(world)
+    rehearse(world)
+    world.run(3)
+    world.say(WordKind.DRILL_CANCEL, "d2")
+    world.run(200)
+    assert not over(world, "d2").ok
+    row = geo(world)
+    assert (row.rto, row.rto_said) == (proven.rto, proven.rto_said)
+
+
+def test_a_rehearsal_is_no_run_of_the_tier_that_recovers() -> None:
+    """It cleans up while the service is recovered; what the tier does is told by the tier's own run."""
+    world = stage()
+    world.hang.add("clean_scratch")
+    rehearse(world)
+    world.run(4)
+    world.hang.add("geo-site")
+    world.bad("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(12)
+    status = status_now(world.decided(), world.model, world.now, WALL, Live(daemon=True))
+    (erp,) = [s for s in status.services if s.id == "acme/erp"]
+    unfinished = {x.id: x.rehearses for x in world.decided().unfinished_runs()}
+    assert erp.incident is not None
+    assert sorted(unfinished.values()) == [False, True], "both are at work"
+    assert erp.run is not None
+    assert erp.rehearsal is not None
+    assert (unfinished[erp.run.id], unfinished[erp.rehearsal.id]) == (False, True)
+    (tier,) = [x for x in plain(status_lines(status, 200)).splitlines() if "tier 2 geo-site" in x]
+    assert "rehearse" not in tier

@@ -88,6 +88,20 @@ STORIES = {
         at 10 s: cut the power of lab/hq for 5 min
         at 17 s: say hold lab/erp
     """,
+    "a tier that helps nothing": """
+        at 10 s: say drill lab/erp by lab/geo-site for 10 s, at full scale
+        at 20 s: say abort
+        at 200 s: crash lab/hq-internet for 9 s
+    """,
+    "an outage in a rehearsal": """
+        at 10 s: say drill lab/erp by lab/geo-site
+        at 36 s: cut the power of lab/hq for 3 min
+    """,
+    "a rehearsal is cancelled": """
+        at 10 s: say drill lab/erp by lab/geo-site
+        at 14 s: say drill cancel
+        at 200 s: crash lab/erp for 9 s
+    """,
 }
 BENT = {
     "told: again": "over before anybody was reached",
@@ -106,6 +120,9 @@ BENT = {
     "told: last seen": "back while its playbook hangs",
     "told: RTA": "two short outages",
     "told: relapse": "two short outages",
+    "told: in vain": "a tier that helps nothing",
+    "told: rehearsal": "an outage in a rehearsal",
+    "told: drill stopped": "a rehearsal is cancelled",
 }
 
 

@@ -18,6 +18,7 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding import drilling
+from orchestrator.core.durations import counted
 from orchestrator.core.model import DrillKind, Mode, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import policy
@@ -127,7 +128,9 @@ def _against(tx: Transaction, plan: DrillPlan, pick: Pick) -> Objection | None:
         return Reason.SCHEDULE_CHANGED, f"{pick.move} of {pick.service} is not declared any more"
     at_work = tx.decided.unfinished_drills()
     if plan.at_most is not None and len(at_work) >= plan.at_most:
-        return Reason.DRILL_UNDER_WAY, f"{len(at_work)} drills are under way, and at most {plan.at_most} are to be"
+        are, may = ("is" if n == 1 else "are" for n in (len(at_work), plan.at_most))
+        evidence = f"{counted(len(at_work), 'drill')} {are} under way, and at most {plan.at_most} {may} to be"
+        return Reason.DRILL_UNDER_WAY, evidence
     return objection(tx, service, move, plan.kind, by_hand=False)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.core.durations import counted
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import DrillKind, Mode, Model, Move, Service, Tier
 from orchestrator.core.reasons import Reason
@@ -105,7 +106,7 @@ def _places_down(tx: Transaction, service: Service, move: Move) -> Iterator[Obje
     for place in dict.fromkeys(p for p in (service.home, *(m.to for m in moves)) if p):
         found = alive(tx, place)
         if found.asked and not found.well and found.unknown < found.asked:
-            yield Reason.PLACE_DOWN, f"nothing of {place} answers well ({found.asked} checks)"
+            yield Reason.PLACE_DOWN, f"nothing of {place} answers well ({counted(found.asked, 'check')})"
     for other in moves:
         if other.id != move.id and other.to and tx.says(other.viable_when) is Verdict.DOWN and other.viable_when:
             yield Reason.PLACE_DOWN, f"{other.id} could not be made: {tx.behind(other.viable_when, Verdict.DOWN)}"

@@ -169,9 +169,10 @@ def _places(parts: Sequence[Account]) -> tuple[str, ...]:
 
 def _scenario(story: Story) -> Iterator[Said]:
     for episode in story.episodes:
-        slots: dict[str, str | float] = {"service": story.service, "place": episode.opened.place or ""}
-        at = "{service} was down at {place}: {evidence}" if episode.opened.place else "{service} was down: {evidence}"
-        bare = "{service} was down at {place}" if episode.opened.place else "{service} was down"
+        place = claims.where(story, episode)
+        slots: dict[str, str | float] = {"service": story.service, "place": place}
+        at = "{service} was down at {place}: {evidence}" if place else "{service} was down: {evidence}"
+        bare = "{service} was down at {place}" if place else "{service} was down"
         slots |= {"evidence": episode.opened.evidence} if episode.opened.evidence else {}
         yield Said(at if episode.opened.evidence else bare, slots)
     if story.episodes:
@@ -198,7 +199,8 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
         missed = figure.seconds is not None and figure.seconds > a.rto_s
         yield ObjectiveLine(a.service, "RTO", a.rto_s, figure, False if missed else None)
     if a.rpo_s is not None or a.rpa.seconds is not None:
-        yield ObjectiveLine(a.service, "RPO", a.rpo_s, a.rpa, a.rpo_met)
+        of = "" if leads or a.outages else f"{a.id}: "  # of a way back, beside the same objective of the way there
+        yield ObjectiveLine(a.service, "RPO", a.rpo_s, replace(a.rpa, source=f"{of}{a.rpa.source}"), a.rpo_met)
     if service is not None and service.mtd_s is not None and a.outages:
         met = None if a.rta.seconds is None else a.rta.seconds <= service.mtd_s
         unsure = met is False and a.rta.at_most
@@ -207,7 +209,7 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
 
 def _move_alone(run: RunStory) -> Figure:
     """What a move took without an outage: less than an RTA, for nothing had to be detected."""
-    if _rehearses(run):
+    if claims.rehearsed(run):
         return Figure(None, Known.UNKNOWN, "a rehearsal is not the move")
     if claims.verified_at(run) is None:
         return Figure(None, Known.UNKNOWN, "the move was not verified")
@@ -237,7 +239,7 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
     if found is None:
         first = "{move} was made for {service} for the first time"
-        return None, Said("{move} was rehearsed for {service} for the first time" if _rehearses(run) else first, slots)
+        return None, Said("{move} was rehearsed for {service} for the first time" if claims.rehearsed(run) else first, slots)
     before, name = found
     then = next(x for x in before.runs if x.started.run == name)
     told = account(before, stories.clock, now)
@@ -245,20 +247,19 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
         before.id, stories.clock.wall(then.started.at), name, claims.took_s(then), claims.took_s(run),
         told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds,
     )  # fmt: skip
-    again = "{move} was made for {service} before: {run} of {id}"
-    again = "{move} was rehearsed for {service} before: {run} of {id}" if _rehearses(run) else again
-    return made, Said(again, {**slots, "run": name, "id": before.id})
-
-
-def _rehearses(run: RunStory) -> bool:
-    """Whether it was made beside what serves, or in check mode."""
-    return any(s.traits.rehearses for s in run.steps.values())
+    slots |= {"run": name, "id": then.started.drill or before.id}
+    text = "{move} was made for {service} before: {run} of {id}"
+    if claims.rehearsed(run):
+        text = "{move} was rehearsed for {service} before: {run} of {id}"
+    elif slots["id"] == name:
+        text = "{move} was made for {service} before: {run}"
+    return made, Said(text, slots)
 
 
 def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | None, Said]:
     down_s = sum(x.seconds for a in parts for x in a.outages)
     if not any(a.outages for a in parts):
-        return None, Said("no outage is part of this report: it has no cost of one")
+        return None, Said("no outage is a part of it: it has no cost of one")
     found = [cost.of_outage(service, x.seconds) for a in parts for x in a.outages] if service is not None else []
     each = [x for x in found if x is not None]
     if service is None or not each:
@@ -274,18 +275,22 @@ def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | N
 
 def _proven(story: Story, a: Account) -> tuple[tuple[Said, ...], tuple[str, ...]]:
     """Only what was verified, by steps that were live."""
-    run = next((x for x in reversed(story.runs) if claims.verified_at(x) is not None), None)
-    if run is None or run.ended is None or not run.ended.ok:
+    well = [x for x in story.runs if claims.verified_at(x) is not None and x.ended is not None and x.ended.ok]
+    run = next((x for x in reversed(well) if not claims.in_vain(story, x)), None)
+    if run is None and well:
+        vain: dict[str, str | float] = {"move": well[-1].started.move, "service": story.service}
+        return (Said("nothing: {move} was verified, and {service} did not come back with it", vain),), ()
+    if run is None:
         return (Said("nothing: no move was verified"),), ()
     slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
     found = [Said("{move} restores {service}: verified in {took_s}", {**slots, "took_s": claims.took_s(run)})]
-    if story.episodes and claims.ended_by(story.episodes[-1], run) and a.rta.seconds is not None:
-        found.append(
-            Said(
-                "{rta_s} from the first bad answer to the good one that ended it: detection included",
-                {"rta_s": a.rta.seconds},
-            )
-        )
+    ended = next((n for n, e in reversed([*enumerate(story.episodes)]) if claims.ended_by(e, run)), None)
+    if ended is not None:
+        over = story.episodes[ended].ended
+        text = "{rta_s} from the first bad answer to the good one that ended it: detection included"
+        if over is not None and over.perhaps_s:
+            text = "at most {rta_s} from the first bad answer to the good one that ended it: detection included"
+        found.append(Said(text, {"rta_s": a.outages[ended].seconds}))
     else:
         found.append(Said("detection is not in it: nothing had failed, or it came back otherwise"))
     left_out = [s.planned.name for s in run.steps.values() if s.state is r.StepState.SKIPPED]
@@ -328,7 +333,7 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     known = next((m for m in reversed(list(found.models.values()))), None)
     goes_on = ("end",) if subject.to_wall is not None and subject.to_wall > found.wall else ()
     empty = (*goes_on, *(f"{x.id}: {name}" for x in inside for name in x.empty))
-    nothing = Said("nothing happened in this time")
+    nothing = Said("nothing is on record of this time")
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
         scenario=() if inside else (nothing,), participants=(), objectives=(), parts=(), steps=(), worked=(),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.core import records as r
+from orchestrator.core.events import OF_DRILLS
 from orchestrator.core.model import DrillKind
 from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
@@ -20,12 +21,13 @@ from orchestrator.reports.story import RunStory, Stories, Story
 
 @dataclass(slots=True)
 class Frame:
-    """The records that frame a drill, and the notices about it."""
+    """The records that frame a drill, the notices about it, and words about it alone."""
 
     began: r.DrillBegan
     turned_back: r.DrillTurnedBack | None = None
     ended: r.DrillEnded | None = None
     notices: list[tuple[r.NoticeDue, r.NoticeSettled | None]] = field(default_factory=list)
+    words: list[r.WordAccepted | r.WordRefused] = field(default_factory=list)
 
 
 def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
@@ -40,6 +42,8 @@ def frames(records: Iterable[r.Record]) -> dict[str, Frame]:
                 found[x.drill].turned_back = x
             case r.DrillEnded() if x.drill in found:
                 found[x.drill].ended = x
+            case r.WordAccepted() | r.WordRefused() if x.kind in OF_DRILLS and x.subject in found:
+                found[x.subject].words.append(x)
             case r.NoticeDue() if (frame := found.get(x.notice.partition("/")[0])) is not None:
                 frame.notices.append((x, None))
                 told[x.notice] = (frame, len(frame.notices) - 1)
@@ -57,8 +61,9 @@ def of_drill(stories: Stories, name: str) -> list[Story]:
 def scenario(x: Frame) -> Iterator[Said]:
     """What was to be shown, and who wanted it."""
     began = x.began
-    slots: dict[str, str | float] = {"kind": began.kind.value, "move": began.move, "service": began.service}
-    yield Said("a drill of {move} for {service}: {kind}", slots)
+    slots: dict[str, str | float] = {"move": began.move, "service": began.service}
+    text = "a functional drill of {move} for {service}"
+    yield Said("a full-scale drill of {move} for {service}" if began.kind is DrillKind.FULL_SCALE else text, slots)
     if began.scheduled:
         yield Said("it was due by the schedule {name}: {time}", {"name": began.scheduled, "time": began.occurrence})
     elif began.who and began.why:
@@ -78,8 +83,11 @@ def worked(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
         return
     if x.ended.ok:
         yield Said("the drill showed what it was to show: {reason}", {"reason": x.ended.reason.value})
-    if x.ended.returned is True:
-        yield Said("{service} is back at {place}", {"service": x.began.service, "place": x.began.place or "–"})
+    if x.ended.returned is True and _away_and_back(x, told) is not None:
+        if any(isinstance(y, r.PlacementChanged) for s in told for y in s.placements):
+            yield Said("{service} is back at {place}", {"service": x.began.service, "place": x.began.place or "–"})
+        else:
+            yield Said("{move} is not in effect any more", {"move": x.began.move})
     for run in (y for s in told for y in s.runs):
         proofs = [s for s in run.steps.values() if s.traits.surveys and s.traits.always]
         if proofs and all(s.state is r.StepState.DONE for s in proofs):
@@ -89,7 +97,11 @@ def worked(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
 def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
     """That it did not, or was stopped; and what struck meanwhile."""
     if x.turned_back is not None and x.turned_back.reason is not Reason.STAYED:
-        yield Said("it was turned back: {reason}", {"reason": x.turned_back.reason.value})
+        why: dict[str, str | float] = {"reason": x.turned_back.reason.value}
+        if x.turned_back.evidence:
+            yield Said("it was turned back: {reason}: {evidence}", {**why, "evidence": x.turned_back.evidence})
+        else:
+            yield Said("it was turned back: {reason}", why)
     if x.ended is not None and not x.ended.ok:
         yield Said("the drill did not show what it was to show: {reason}", {"reason": x.ended.reason.value})
     if x.ended is not None and x.ended.returned is False:
@@ -101,18 +113,36 @@ def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
 
 
 def objectives(x: Frame, told: Sequence[Story]) -> Iterator[ObjectiveLine]:
-    """Of a full-scale one: how long, after it had moved, it took until it was back."""
+    """Of a full-scale one: how long it took until it was back, from when it was to go back: its stay is not in it."""
     if x.began.kind is not DrillKind.FULL_SCALE or not x.began.within_s:
         return
-    moved = [y for s in told for y in s.placements if isinstance(y, r.PlacementChanged)]
-    back = next((y for y in reversed(moved) if y.place == x.began.place), None)
-    if not moved or back is None or back is moved[0]:
+    found = _away_and_back(x, told)
+    if found is None or x.turned_back is None:
         figure = Figure(None, Known.UNKNOWN, "no record says that it moved and came back")
         yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, None)
         return
-    seconds = back.at - moved[0].at
-    figure = Figure(seconds, Known.MEASURED, "from its move to its return, by its placements on record")
+    away_at, back_at = found
+    seconds = max(0.0, back_at - max(away_at, x.turned_back.at))
+    figure = Figure(seconds, Known.MEASURED, "from when it was to go back until it was back, by the records")
     yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, seconds <= x.began.within_s)
+
+
+def _away_and_back(x: Frame, told: Sequence[Story]) -> tuple[float, float] | None:
+    """When it had moved, and when it was back, by the records of its runs: its place, or its move in effect."""
+    away_at = back_at = None
+    for y in (y for s in told for y in s.placements):
+        match y:
+            case r.PlacementChanged():
+                home = y.place == x.began.place
+            case r.MoveEngaged() if y.move == x.began.move:
+                home = not y.engaged
+            case _:
+                continue
+        if not home and away_at is None:
+            away_at = y.at
+        elif home and away_at is not None:
+            back_at = y.at
+    return None if away_at is None or back_at is None else (away_at, back_at)
 
 
 def proven(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
@@ -142,6 +172,13 @@ def participants(x: Frame, names: Callable[[str], str], wall: Callable[[float], 
         yield Participant(x.began.who, Said("asked for the drill"), wall(x.began.at))
     else:
         yield Participant("bascule", Said("began the drill by its schedule"), wall(x.began.at))
+    for word in x.words:
+        text = (
+            "said: {what} {subject}" if isinstance(word, r.WordAccepted) else "said: {what} {subject}, and was refused"
+        )
+        yield Participant(
+            word.who, Said(text, {"what": word.kind.value, "subject": word.subject}), wall(word.at), word.person
+        )
     for due, settled in x.notices:
         text = "was to be told: {what}"
         if settled is not None:

@@ -32,10 +32,8 @@ from orchestrator.core.model import (
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.papers.excerpt import Piece, Slice, Wanted
 from orchestrator.reports.papers.shape import Edition
+from orchestrator.reports.papers.tongue import OF_THE_PROVIDER, PROVIDER
 from orchestrator.reports.papers.unsaid import Unsaid
-
-PROVIDER = "the provider"  # in place of the name of anybody who is not the client's
-OF_THE_PROVIDER = "of the provider"
 
 # Texts that go through: ids, names of services, moves, places and steps, and words of tables.
 KEPT = {
@@ -60,14 +58,17 @@ class Mask:
     def __init__(self, client: str, models: Iterable[Model], others: Iterable[str] = ()) -> None:
         """`models`: whose people and hosts there are. `others`: clients who are not this one."""
         self._client, known = client, list(models)
-        speakers = [s for model in known for s in model.speakers.values()]
-        self._people = {x for s in speakers if s.client == client for x in (s.id, s.name)}
+        everybody = [s for model in known for s in model.speakers.values()]
+        own, foreign = ([s for s in everybody if (s.client == client) is ours] for ours in (True, False))
+        self._people = {x for s in own for x in (s.id, s.name)}
+        short = {s.id.rpartition("/")[2] for s in own}  # so a person names themselves, where it means nobody else
+        self._people |= short - {s.id.rpartition("/")[2] for s in foreign} - {s.name for s in foreign}
         self._hosts: dict[str, str] = {}
         self._words: dict[str, str] = {}
         self._unsaid = Unsaid(
             others=others,
             hosts=(x for m in known for c in m.checks.values() for x in (c.host, c.id.partition("@")[2])),
-            people={x for s in speakers for x in (s.id, s.name)} - self._people,
+            people={x for s in everybody for x in (s.id, s.name)} - self._people,
         )
 
     def record(self, x: Any) -> Any:

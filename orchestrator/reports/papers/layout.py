@@ -6,6 +6,7 @@ catalogue, or a text of the journal as it was written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,14 @@ from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Account, Figure, Moment
 from orchestrator.reports.timeline import CLASSES, timeline
 
+_OWN = tuple(  # of moments, in `account.py`
+    re.compile(x)
+    for x in (
+        r"placed at \S+", r"was at (?:\S+|no place)", r"by r\d+", r"\S+ may be acting", "about to be activated",
+        r"\S+ cannot act any more", r"\S+ is stated to be unable to act", r"\S+ (?:in effect|taken back)",
+        "delivered", "not delivered yet", "could not be delivered", "not delivered: no longer so", r"refused: .*",
+    )
+)  # fmt: skip
 HEADINGS = {
     ReportKind.INCIDENT: "Incident {id}",
     ReportKind.PLANNED_MOVE: "Planned move {id}",
@@ -38,7 +47,8 @@ def heading(x: Report, tongue: Tongue) -> str:
     """What the whole is called."""
     name = tongue.say(Said(HEADINGS[x.kind], {"id": x.id, "client": x.scope.client}))
     if x.kind is ReportKind.PERIOD:
-        until = tongue.date(x.scope.to_wall) if x.scope.to_wall is not None else "–"
+        last = (x.scope.to_wall or 0.0) - 1.0  # a day ends where the next one begins
+        until = tongue.date(max(last, x.scope.from_wall)) if x.scope.to_wall is not None else "–"
         return f"{name}, {tongue.date(x.scope.from_wall)} – {until}"
     return tongue.joined(name, ", ".join(x.scope.services))
 
@@ -73,7 +83,7 @@ class _Page:
 
     def _part(self, name: str) -> str:
         known, colon, part = name.rpartition(": ")
-        return known + colon + self._tongue.text(part)
+        return self._tongue.joined(known, self._tongue.text(part)) if colon else self._tongue.text(part)
 
     def _told(self, x: Report, level: int) -> Iterator[Block]:
         t = self._tongue
@@ -83,6 +93,8 @@ class _Page:
         yield from self._objectives(x)
         yield Title(level, t.text("Timeline"))
         for part in x.parts:
+            if len(x.parts) > 1:
+                yield Title(level + 1, self._part_of(part))
             yield self._picture(part)
             yield from self._phases(part)
         yield Title(level, t.text("What worked"))
@@ -177,10 +189,10 @@ class _Page:
             (
                 f.id,
                 visible(f.text) or "–",
-                visible(f.owner),
+                t.known(f.owner),
                 f.due,
                 closed if f.closed_by else overdue if f.overdue else open_,
-                " ".join(x for x in (visible(f.closed_by), visible(f.closed_why)) if x),
+                " ".join(x for x in (t.known(f.closed_by), visible(f.closed_why)) if x),
             )
             for f in found
         ]
@@ -236,10 +248,12 @@ class _Page:
         amount = t.money(x.cost.amount, x.cost.currency)
         minute = t.money(x.cost.per_minute, x.cost.currency)
         text = (
-            "at most {amount}: {down_s} without the service, at {minute} a minute"
+            "at most {amount}: at most {down_s} without the service, at {minute} a minute"
             if x.cost.at_most
             else ("{amount}: {down_s} without the service, at {minute} a minute")
         )
+        if any(o.to_s is None for a in x.parts for o in a.outages):
+            text = "{amount} so far: {down_s} without the service, at {minute} a minute"
         yield Words(t.say(Said(text, {"amount": amount, "down_s": x.cost.down_s, "minute": minute})))
         if x.cost.once:
             once = t.money(x.cost.once, x.cost.currency)
@@ -257,6 +271,8 @@ class _Page:
         yield Title(level, t.text("What is on record"))
         yield Words(t.text("Times count from the first bad answer; of a planned move, from its start."), soft=True)
         for a in x.parts:
+            if len(x.parts) > 1:
+                yield Title(level + 1, self._part_of(a))
             if a.tiers:
                 yield Title(level + 1, t.text("Tiers"))
                 rows = tuple(
@@ -272,6 +288,14 @@ class _Page:
                 yield Title(level + 1, t.text("Notes"))
                 yield Points(tuple(t.known(remark) for remark in a.remarks))
 
+    def _own(self, text: str) -> str:
+        """What the account says of a record in words of its own; what the record says stays as it is."""
+        return self._tongue.known(text) if any(x.fullmatch(text) for x in _OWN) else text
+
+    def _part_of(self, a: Account) -> str:
+        """Of a drill's runs, which one this is of."""
+        return ", ".join(visible(text) for text in (a.id, *(run.move for run in a.runs[:1])))
+
     def _moments(self, level: int, name: str, found: Sequence[Moment]) -> Iterator[Block]:
         t = self._tongue
         if not found:
@@ -280,8 +304,8 @@ class _Page:
         rows = tuple(
             (
                 t.offset(m.at_s),
-                ": ".join(visible(w) for w in (t.known(m.who) if m.who else "", m.what or m.kind) if w),
-                ": ".join(visible(w) for w in (m.reason, m.evidence) if w),
+                ": ".join(visible(w) for w in (t.known(m.who) if m.who else "", self._own(m.what) or m.kind) if w),
+                ": ".join(visible(w) for w in (self._own(m.reason), self._own(m.evidence)) if w),
             )
             for m in found
         )

@@ -30,7 +30,8 @@ def worked(story: Story, a: Account) -> Iterator[Said]:
     for run in story.runs:
         yield from _of_run(run)
     if a.rto_met is True and a.rta.seconds is not None and a.rto_s is not None:
-        yield Said("the RTO of {rto_s} was met: {rta_s}", {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
+        text = "the RTO of {rto_s} was met: at most {rta_s}" if a.rta.at_most else "the RTO of {rto_s} was met: {rta_s}"
+        yield Said(text, {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
     if a.rpo_met is True and a.rpa.seconds is not None and a.rpo_s is not None:
         yield Said("the RPO of {rpo_s} was met: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
     told = sum(1 for _, settled in story.notices if settled is not None and settled.delivered)
@@ -78,7 +79,11 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
 def _missed(a: Account) -> Iterator[Said]:
     down_s = a.rta.seconds if a.rta.seconds is not None else sum(x.seconds for x in a.outages)
     if a.rto_met is False and a.rto_s is not None:
-        yield Said("the RTO of {rto_s} was missed: {rta_s}", {"rto_s": a.rto_s, "rta_s": down_s})
+        text = "the RTO of {rto_s} was missed: {rta_s}"
+        text = "the RTO of {rto_s} was missed: at most {rta_s}" if a.rta.at_most else text
+        if a.rta.seconds is None:
+            text = "the RTO of {rto_s} is missed: {rta_s} so far"
+        yield Said(text, {"rto_s": a.rto_s, "rta_s": down_s})
     if a.rpo_met is False and a.rpo_s is not None and a.rpa.seconds is not None:
         yield Said("the RPO of {rpo_s} was missed: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
     if a.rpo_met is None and a.rpo_s is not None and a.to_place is not None:
@@ -89,9 +94,12 @@ def _failed_in(run: RunStory) -> Iterator[Said]:
     slots: dict[str, str | float] = {"run": run.started.run, "move": run.started.move}
     if run.ended is not None and not run.ended.ok:
         reason = {**slots, "reason": run.ended.reason.value}
-        yield Said(
-            "{run}: {move} failed: {reason}" if claims.failed(run) else "{run}: {move} was not made: {reason}", reason
-        )
+        text = "{run}: {move} failed: {reason}" if claims.failed(run) else "{run}: {move} was not made: {reason}"
+        if claims.rehearsed(run):
+            text = "{run}: the rehearsal of {move} failed: {reason}"
+        if claims.rehearsed(run) and run.abort is not None:
+            text = "{run}: the rehearsal of {move} was stopped: {reason}"
+        yield Said(text, reason)
     for step in run.steps.values():
         at = {**slots, "step": step.planned.name}
         if step.attempts > 1:
@@ -114,10 +122,17 @@ def _failed_in(run: RunStory) -> Iterator[Said]:
 
 def participants(story: Story, wall: Wall) -> Iterator[Participant]:
     """Everybody whom a record names, once for each thing that they did; and the controller, if it acted by itself."""
-    automatic = next((x for x in story.runs if x.started.origin is r.Origin.AUTOMATIC), None)
-    if automatic is not None or not story.runs:
-        at = automatic.started.at if automatic is not None else story.began_at
-        text = "decided and acted by itself" if automatic is not None else "watched"
+    automatic = [x for x in story.runs if x.started.origin is r.Origin.AUTOMATIC]
+    if automatic or not story.runs:
+        at = automatic[0].started.at if automatic else story.began_at
+        acted = [x for x in automatic if claims.decided_at(x) is not None]
+        text = "decided, and acted once it was approved"
+        if not automatic:
+            text = "watched"
+        elif not acted:
+            text = "decided what to do, and began nothing of it"
+        elif any(x.approved is None for x in acted):
+            text = "decided and acted by itself"
         yield Participant("bascule", Said(text), wall(at))
     seen: set[tuple[str, str]] = set()
     for found in (*_who_spoke(story, wall), *_who_was_told(story, wall)):
@@ -136,7 +151,8 @@ def _who_spoke(story: Story, wall: Wall) -> Iterator[Participant]:
         for place, by in run.vouched.items():
             yield Participant(by.who, Said("stated that {place} cannot act", {"place": place}), wall(by.at))
         fenced = run.started.reason is Reason.FENCED_BY_HAND
-        if run.started.who and not story.words and not fenced and not run.started.drill:  # of a drill: its own record
+        asked = run.started.who and not run.started.drill  # who wanted a drill asked for none of its runs
+        if asked and not story.words and not fenced:
             yield Participant(
                 run.started.who, Said("asked for {move}", {"move": run.started.move}), wall(run.started.at)
             )

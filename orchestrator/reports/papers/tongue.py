@@ -15,12 +15,19 @@ from importlib.resources import as_file, files
 from time import gmtime, strftime
 
 from orchestrator.core.outside import visible
-from orchestrator.reports.papers.edition import OF_THE_PROVIDER, PROVIDER
+from orchestrator.reports.incident_text import offset
 from orchestrator.reports.papers.known import SENTENCES
 from orchestrator.reports.papers.shape import Said
 
 LANGUAGES = ("en", "fr")
 _SLOT = re.compile(r"\{(\w+)\}")
+_SHAPES = {  # of slots; anything else is any text
+    "run": r"r\d+",
+    "unheard": r"(?:nothing was heard of its checks|its checks had been good) .*?",
+}
+_INNER = {"more", "unheard", "also"}  # slots that hold a sentence
+OF_THE_PROVIDER = "of the provider"  # in a client's edition: a name that is not the client's own
+PROVIDER = "the provider"  # in a client's edition: anybody who is not the client's
 _FIXED = "\N{NO-BREAK SPACE}"
 
 
@@ -67,7 +74,8 @@ class Tongue:
         """`8.5 s`, `1 min 05 s`, `2 h 10 min`: tenths up to ten minutes, where seconds are compared."""
         if seconds is None:
             return "–"
-        sign, value = ("-" if seconds < 0 else ""), round(abs(seconds), 1)
+        value = round(round(abs(seconds), 6), 1)
+        sign = "-" if seconds < 0 < value else ""
         if value < 60:
             return f"{sign}{self.number(value)}{_FIXED}s"
         if value >= 600:
@@ -82,9 +90,12 @@ class Tongue:
             parts += [f"{minutes:02.0f}{_FIXED}min"] if minutes or rest else []
             parts += [f"{rest:02.0f}{_FIXED}s"] if rest else []
             return sign + _FIXED.join(parts)
+        hours, minutes = divmod(round(value / 60), 60)
         days, hours = divmod(hours, 24)
-        unit = self.text("d")
-        return f"{sign}{days:.0f}{_FIXED}{unit}" + (f"{_FIXED}{hours:.0f}{_FIXED}h" if hours else "")
+        parts = [f"{days}{_FIXED}{self.text('d')}"]
+        parts += [f"{hours}{_FIXED}h"] if hours or minutes else []
+        parts += [f"{minutes:02d}{_FIXED}min"] if minutes else []
+        return sign + _FIXED.join(parts)
 
     def number(self, value: float, width: int = 1) -> str:
         """With at most one decimal, and at least so many digits before it."""
@@ -112,11 +123,7 @@ class Tongue:
         """A time after the beginning: `+0:41.2`."""
         if seconds is None:
             return "–"
-        sign, value = ("-" if seconds < 0 else "+"), abs(seconds)
-        minutes, rest = divmod(value, 60)
-        hours, minutes = divmod(minutes, 60)
-        head = f"{hours:.0f}:{minutes:02.0f}" if hours else f"{minutes:.0f}"
-        return f"{sign}{head}:{rest:04.1f}".replace(".", self._comma)
+        return offset(seconds).replace(".", self._comma)
 
     def time(self, wall: float | None) -> str:
         """Date and time; in UTC, for the reader may be anywhere."""
@@ -131,7 +138,7 @@ class Tongue:
 
     def _slot(self, name: str, value: str | float) -> str:
         if isinstance(value, str):
-            return visible(self.known(value) if value in (PROVIDER, OF_THE_PROVIDER) else value)
+            return visible(self._named(value))
         if name.endswith("_s"):
             return self.duration(value)
         if name.endswith("_wall"):
@@ -140,9 +147,14 @@ class Tongue:
 
     def _inner(self, name: str, value: str) -> str:
         """A part of a sentence that may be one itself, or a number as English writes it."""
-        if name == "more":
+        if name in _INNER or value.startswith("at most "):
             return self.known(value)
-        return value.replace(".", self._comma) if re.fullmatch(r"-?[\d:]+\.\d+s?", value) else value
+        numbers = re.fullmatch(r"-?[\d:]+\.\d+s?(, [\d:]+(\.\d+s?)?)*", value)
+        return value.replace(".", self._comma) if numbers else visible(self._named(value))
+
+    def _named(self, value: str) -> str:
+        """A name, or the word that stands in its place."""
+        return self.text(value) if value in (PROVIDER, OF_THE_PROVIDER) else value
 
 
 @cache
@@ -157,10 +169,11 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     found = []
-    for template in SENTENCES:
+    for template in sorted(SENTENCES, key=lambda x: -len(_SLOT.sub("", x))):  # what says most is meant
         parts, at = [], 0
         for slot in _SLOT.finditer(template):
-            parts += [re.escape(template[at : slot.start()]), f"(?P<{slot.group(1)}>.*?)"]
+            shape = _SHAPES.get(slot.group(1), ".*?")
+            parts += [re.escape(template[at : slot.start()]), f"(?P<{slot.group(1)}>{shape})"]
             at = slot.end()
         found.append((re.compile("".join([*parts, re.escape(template[at:])]), re.DOTALL), template))
     return found

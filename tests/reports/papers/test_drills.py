@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.core import records as r
+from orchestrator.core.events import WordKind
+from orchestrator.core.reasons import Reason
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.shape import Report, ReportKind
@@ -52,7 +55,7 @@ def test_a_full_scale_drill_is_one_report_of_there_and_back() -> None:
     assert [a.id for a in found.parts] == ["r1", "r2"]
     assert {s.done.value for s in found.steps} == {"live"}
     told = said(found)
-    assert told["scenario"][0] == "a drill of acme/geo-site for acme/erp: full-scale"
+    assert told["scenario"][0] == "a full-scale drill of acme/geo-site for acme/erp"
     assert "the real move, and the real way back by acme/home after 1 min, within 30 min" in told["scenario"]
     assert "acme/erp is back at acme/hq" in told["worked"]
     assert told["proven"][0] == "acme/geo-site restores acme/erp: verified in 8 s"
@@ -63,11 +66,69 @@ def test_a_full_scale_drill_is_one_report_of_there_and_back() -> None:
     ]
     back = next(x for x in found.objectives if x.objective == "return")
     assert back.of_s == 1800.0
-    assert back.actual.seconds == pytest.approx(1.2 + 60.0 + 0.3 + 2.0 + 0.5 + 4.0)
+    assert back.actual.seconds == pytest.approx(0.3 + 2.0 + 0.5 + 4.0)  # the minute that it stayed is not in it
     assert back.met is True
-    assert ("Nora Night", "asked for the drill") in [(p.name, p.did.text) for p in found.participants]
+    asked = [(p.name, p.did.text) for p in found.participants if p.did.text.startswith("asked")]
+    assert asked == [("Nora Night", "asked for the drill")]  # and for neither of its runs
+    assert [x.actual.source[:4] for x in found.objectives if x.objective == "RPO"] == ["at m", "r2: "]
     assert found.empty == ("findings",)
     assert found.scope.to_wall is not None
+
+
+def test_a_return_within_its_time_is_met_however_long_it_stayed() -> None:
+    tape = begun()
+    full_scale(tape)
+    tape.entries = [
+        replace(e, records=tuple(replace(x, within_s=10.0) if isinstance(x, r.DrillBegan) else x for x in e.records))
+        for e in tape.entries
+    ]
+    back = next(x for x in report(tape.after(60.0)).objectives if x.objective == "return")
+    assert (back.of_s, back.met) == (10.0, True)
+
+
+def test_a_drill_that_was_cancelled_says_by_whom() -> None:
+    tape = begun()
+    full_scale(tape)
+    at = next(n for n, e in enumerate(tape.entries) if isinstance(e.records[0], r.DrillTurnedBack))
+    now = tape.entries[at].at
+    word = r.WordAccepted(now, "w9", WordKind.DRILL_CANCEL, "Ann Example", "d1", "", Reason.ABORTED, "d1 goes back now")
+    turned = r.DrillTurnedBack(now, "d1", Reason.ABORTED, "by Ann Example: a call came in")
+    tape.entries[at] = replace(tape.entries[at], records=(word, turned))
+    found = report(tape.after(60.0))
+    assert "it was turned back: aborted: by Ann Example: a call came in" in said(found)["failed"]
+    told = [
+        (p.name, p.did.slots["what"], p.did.slots["subject"]) for p in found.participants if "subject" in p.did.slots
+    ]
+    assert told == [("Ann Example", "drill cancel", "d1")]
+
+
+def test_a_drill_that_never_moved_is_not_told_as_back() -> None:
+    """What was turned back before its fence was proven has gone nowhere; its place on record is what it was."""
+    tape = begun()
+    full_scale(tape)
+    kept = [e for e in tape.entries if not any(isinstance(x, r.PlacementChanged) for x in e.records)]
+    tape.entries = [replace(e, seq=n) for n, e in enumerate(kept, 1)]
+    found = report(tape.after(60.0))
+    assert not [x for x in said(found)["worked"] if "is back" in x]
+    assert [x.actual.seconds for x in found.objectives if x.objective == "return"] == [None]
+
+
+def test_of_a_move_in_place_the_return_is_that_it_was_taken_back() -> None:
+    tape = begun()
+    full_scale(tape)
+    entries = []
+    for e in tape.entries:
+        engaged = [
+            r.MoveEngaged(x.at, "acme/geo-site", x.place != "acme/hq", x.run)
+            for x in e.records
+            if isinstance(x, r.PlacementChanged)
+        ]
+        entries.append(replace(e, records=tuple(engaged) or e.records))
+    tape.entries = entries
+    found = report(tape.after(60.0))
+    back = next(x for x in found.objectives if x.objective == "return")
+    assert back.actual.seconds == pytest.approx(0.3 + 2.0 + 0.5 + 4.0)
+    assert "acme/geo-site is not in effect any more" in said(found)["worked"]
 
 
 def test_a_rehearsal_proves_the_rehearsal_and_not_the_move() -> None:
@@ -100,6 +161,7 @@ def test_a_rehearsal_that_failed_proves_nothing_though_it_was_cleaned_up() -> No
     assert told["proven"] == ["nothing: the drill did not show what it was to show"]
     assert found.until == ()
     assert "the drill did not show what it was to show: not confirmed" in told["failed"]
+    assert "r1: the rehearsal of acme/geo-site failed: not confirmed" in told["failed"]
     assert "r1: after the clean-up the same was found at the target as before" in told["worked"]
 
 
@@ -123,6 +185,7 @@ def test_the_second_drill_is_compared_with_the_first_and_not_with_an_incident() 
     found = report(tape.after(60.0), "d2")
     assert found.last is not None
     assert (found.last.id, found.last.run) == ("r11", "r11")
+    assert found.last_said.slots["id"] == "d1"  # and not: r11 of r11
 
 
 def test_an_incident_in_the_middle_is_told() -> None:

@@ -257,3 +257,14 @@ def test_a_notice_that_reached_only_the_provider_names_nobody() -> None:
     assert "human needed" in text
     assert "noc" not in text
     assert "edge-01" not in text
+
+
+def test_a_person_of_the_clients_is_named_however_they_named_themselves() -> None:
+    """By id, by the last part of it, or in full; where that part is a provider's person too, it is nobody's."""
+    model = rich_model()
+    mask = edition.Mask("acme", [model])
+    assert [mask.person(x) for x in ("acme/ann", "ann", "Ann Example", "noc", "bo", "Nora Night")] == [
+        "acme/ann", "ann", "Ann Example", *["the provider"] * 3,
+    ]  # fmt: skip
+    both_ann = replace(model, speakers=model.speakers | {"ann": replace(model.speakers["noc"], id="ann")})
+    assert edition.Mask("acme", [both_ann]).person("ann") == "the provider"

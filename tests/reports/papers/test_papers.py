@@ -119,6 +119,9 @@ def test_a_catalogue_is_read_as_it_was_written() -> None:
         (3725.0, "1 h 02 min 05 s", "1 h 02 min 05 s"),
         (7200.0, "2 h", "2 h"),
         (90000.0, "1 d 1 h", "1 j 1 h"),
+        (91830.0, "1 d 1 h 30 min", "1 j 1 h 30 min"),
+        (172790.0, "2 d", "2 j"),
+        (-0.04, "0 s", "0 s"),
         (-3.7, "-3.7 s", "-3,7 s"),
     ],
 )
@@ -136,6 +139,46 @@ def test_numbers_money_and_plurals() -> None:
     said = [Said("{n} notice reached nobody", {"n": n}, "{n} notices reached nobody") for n in (0, 1, 2)]
     assert [Tongue("en").say(x).split()[1] for x in said] == ["notices", "notice", "notices"]
     assert [Tongue("fr").say(x).split()[2] for x in said] == ["n’a", "n’a", "n’ont"]  # in French none is one
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("the playbook of the fence of hq", "le playbook de la mise à l’écart de hq"),
+        ("the playbook of the fence of hq site/off.yml", "le playbook site/off.yml de la mise à l’écart de hq"),
+        ("the playbook wan/use.yml", "le playbook wan/use.yml"),
+        (
+            "its checks had been good for 4.2s by then, and what was at work for it had not ended; for 1:02 too few"
+            " vantages saw it down, none saw anything, or nobody looked, of 2 outages (9.3s, 1:02); it worked for"
+            " at most 40.0s in between",
+            "ses contrôles étaient bons depuis 4,2s, et ce qui était à l’œuvre pour lui n’était pas terminé ; pendant"
+            " 1:02, trop peu de points de vue l’ont vu en panne, aucun ne voyait rien, ou personne ne regardait, pour 2"
+            " pannes (9,3s, 1:02) ; entre elles, le service a fonctionné pendant au plus 40,0s",
+        ),
+        (
+            "nothing was heard of its checks for 3.0s before the first good answer",
+            "rien n’a été entendu de ses contrôles pendant 3,0s avant la première bonne réponse",
+        ),
+        ("r2 (a/b): not measured; before it 10.6s", "r2 (a/b) : non mesuré ; avant elle 10,6s"),
+        ("r2: not measured", "r2 : non mesuré"),
+        (
+            "controller of the provider took over with epoch 2",
+            "le contrôleur du prestataire a pris la main avec l’époque 2",
+        ),
+    ],
+)
+def test_a_sentence_that_was_composed_is_french_to_its_end(english: str, french: str) -> None:
+    assert Tongue("fr").known(english) == french
+
+
+def test_who_is_not_named_to_the_client_is_not_named_in_english() -> None:
+    from orchestrator.reports.papers.shape import Said
+
+    said = Said(
+        "{who}'s word, {what}, was refused: {reason}", {"who": "the provider", "what": "drill", "reason": "held"}
+    )
+    assert Tongue("fr").say(said) == "le prestataire a dit drill, ce qui a été refusé : held"
+    assert Tongue("en").say(said) == "the provider's word, drill, was refused: held"
 
 
 def test_the_journals_own_words_are_not_translated() -> None:
@@ -320,3 +363,22 @@ def test_what_no_record_says_is_not_in_it() -> None:
     assert report.until == ()
     assert [(s.step, s.done.value) for s in report.steps] == [("preflight", "live")]
     assert not [x for x in report.worked if "verified" in x.text or "proven" in x.text]
+
+
+def test_a_period_is_named_by_its_first_day_and_its_last() -> None:
+    tape = Tape().begin()
+    day = WALL - WALL % 86400.0
+    subject = period_of(stories_of(tape), tape.now, "acme", ["acme/erp"], day, day + 2 * 86400.0)
+    stories = stories_of(tape)
+    late = replace(asked(tape), wall=day + 9 * 86400.0)
+    found = cut(subject, stories, lambda: linked(tape), late)
+    first, last = Tongue().date(day), Tongue().date(day + 86400.0)
+    papers = Papers(found, BY)
+    assert papers.markdown().splitlines()[0] == f"# What happened at acme, {first} – {last}"
+    assert "nothing is on record of this time" in papers.markdown()
+
+
+def test_what_a_draft_lacks_is_named_as_the_language_has_it() -> None:
+    french, english = (Papers(quarter(), BY, x).markdown().splitlines()[2] for x in ("fr", "en"))
+    assert french.replace("\N{NO-BREAK SPACE}", " ").endswith("i2 : constats, i3 : constats.")
+    assert english.endswith("i2: findings, i3: findings.")

@@ -1,0 +1,161 @@
+"""What a report says of what was proven, by whom, and for how long: each from a record of that very thing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.core import records as r
+from orchestrator.core.commands import NoticeKind
+from orchestrator.core.reasons import Reason
+from orchestrator.reports.papers.composition import compose
+from orchestrator.reports.papers.shape import Report, Said
+from orchestrator.reports.papers.tongue import Tongue
+from tests.reports.papers.told import sliced
+from tests.reports.sample import Tape, asked_act, first_act
+from tests.reports.test_evidence import in_vain
+
+
+def begun() -> Tape:
+    """A controller at work."""
+    return Tape().begin().after(20.0)
+
+
+def report(tape: Tape, name: str = "i1") -> Report:
+    """The provider's, of one story."""
+    return compose(sliced(tape.after(30.0), name))
+
+
+def said(found: tuple[Said, ...]) -> list[str]:
+    """Its sentences, as English has them."""
+    return [Tongue().say(x).replace("\N{NO-BREAK SPACE}", " ") for x in found]
+
+
+def test_a_move_with_which_the_service_did_not_come_back_proves_nothing() -> None:
+    tape = begun()
+    in_vain(tape)
+    found = report(tape)
+    assert said(found.proven) == ["nothing: acme/backup-isp was verified, and acme/erp did not come back with it"]
+    assert found.until == ()
+
+
+def test_the_outage_that_a_move_ended_counts_though_another_followed() -> None:
+    tape = begun()
+    bad = tape.now
+    first_act(tape)
+    took_s = tape.now - bad
+    tape.after(30.0)
+    tape.write(r.IncidentReopened(tape.now, "i1", tape.now - 5.0, "acme/hq", "down again", None))
+    tape.after(10.0)
+    tape.write(r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 15.0))
+    told = said(report(tape).proven)
+    tail = "from the first bad answer to the good one that ended it: detection included"
+    assert f"{Tongue().duration(took_s)} {tail}".replace("\N{NO-BREAK SPACE}", " ") in told
+
+
+@pytest.mark.parametrize("answer", [False, True])
+def test_who_decided_and_who_acted(answer: bool) -> None:
+    """What waits for an approval, or was rejected, was not acted on."""
+    tape = begun()
+    asked_act(tape)
+    if answer:
+        tape.write(r.RunApproved(tape.now, "r3", "Ann Example", "seen dark", "acme/hq"))
+        tape.write(r.StepFinished(tape.now, "r3", "approval", 1, r.StepState.DONE, Reason.APPROVED, "by Ann Example"))
+        tape.write(
+            r.StepFinished(
+                tape.now, "r3", "fence:acme/hq", 0, r.StepState.SKIPPED, Reason.FENCED_BY_HAND, "stated by Ann Example"
+            )
+        )
+        tape.step("r3", "execute", 5.0, "6 ok")
+    (own,) = [p.did.text for p in report(tape, "i3").participants if p.name == "bascule"]
+    wanted = "decided, and acted once it was approved" if answer else "decided what to do, and began nothing of it"
+    assert own == wanted
+
+
+def test_what_is_a_bound_is_told_as_one() -> None:
+    tape = begun()
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    tape.after(10.0)
+    end = r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_BY_ITSELF, "good", tape.now, 12.0, unseen_s=8.0)
+    tape.write(end)
+    found = report(tape)
+    assert "the RTO of 2 min was met: at most 12 s" in said(found.worked)
+
+
+def test_what_goes_on_is_told_so_far() -> None:
+    tape = begun()
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    found = report(tape.after(200.0))
+    assert "the RTO of 2 min is missed: 3 min 52 s so far" in said(found.failed)
+
+
+def test_a_move_that_was_approved_by_nobody_is_acted_on_by_itself() -> None:
+    tape = begun()
+    first_act(tape)
+    (own,) = [p.did.text for p in report(tape).participants if p.name == "bascule"]
+    assert own == "decided and acted by itself"
+
+
+def down(tape: Tape, *, last_good: float | None = None, for_s: float = 10.0) -> None:
+    """An outage of acme/erp, over by itself."""
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=last_good)
+    tape.after(for_s)
+    tape.write(r.IncidentEnded(tape.now, "i1", Reason.RECOVERED_BY_ITSELF, "good", tape.now, for_s + 2.0))
+
+
+def test_what_was_never_seen_good_is_not_told_as_within_its_rto() -> None:
+    """After a restart of the machine no good answer is known: it may have failed long before."""
+    tape = begun()
+    down(tape)
+    found = report(tape)
+    assert [x.met for x in found.objectives if x.objective == "RTO"] == [None]
+    told = "no good answer is on record before the first bad one: whether it worked then is not known"
+    assert told in found.parts[0].remarks
+
+
+def test_a_clock_that_was_set_meanwhile_is_told() -> None:
+    tape = begun()
+    down(tape, last_good=tape.now - 1.0)
+    ended = tape.entries[-1]
+    tape.entries[-1] = replace(ended, wall=ended.wall + 3600.0)
+    tape.write(r.NoticeDue(tape.now, "x", NoticeKind.RECOVERED, "acme", "acme/erp", "good", "", (), {}))
+    tape.entries[-1] = replace(tape.entries[-1], wall=ended.wall + 3600.0)
+    told = "the controller's clock was set forward by 1:00:00 meanwhile: no duration has that in it"
+    assert told in report(tape).parts[0].remarks
+
+
+def test_a_notice_that_was_dropped_is_not_awaited() -> None:
+    tape = begun()
+    down(tape, last_good=tape.now - 1.0)
+    tape.write(r.NoticeDropped(tape.now, "i1-opened", "the outage that it is about is over: i1"))
+    (notice,) = report(tape).parts[0].notices
+    assert (notice.reason, notice.evidence) == (
+        "not delivered: no longer so", "the outage that it is about is over: i1",
+    )  # fmt: skip
+
+
+def test_where_it_was_down_is_where_it_may_act_once_its_place_is_out() -> None:
+    tape = begun()
+    tape.write(
+        r.MayActRemoved(tape.now, "acme/erp", "acme/hq", Reason.CONDITIONS_MET, "off"),
+        r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r9"),
+    )
+    down(tape, last_good=tape.now - 1.0)
+    assert said(report(tape).scenario) == ["acme/erp was down at acme/geo: no reply"]
+
+
+def test_what_is_told_of_a_drill_is_in_no_incident() -> None:
+    tape = begun()
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    over = r.NoticeDue(tape.now, "d4/ended", NoticeKind.DRILL_ENDED, "acme", "acme/erp", "over", "", (), {})
+    tape.write(over)
+    assert [n.kind for n in report(tape).parts[0].notices] == [NoticeKind.INCIDENT_OPENED.value]
