@@ -238,8 +238,9 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     found = like_before(stories, story)
     slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
     if found is None:
-        first = "{move} was made for {service} for the first time"
-        return None, Said("{move} was rehearsed for {service} for the first time" if claims.rehearsed(run) else first, slots)
+        if claims.rehearsed(run):
+            return None, Said("{move} was rehearsed for {service} for the first time", slots)
+        return None, Said("{move} was made for {service} for the first time", slots)
     before, name = found
     then = next(x for x in before.runs if x.started.run == name)
     told = account(before, stories.clock, now)
