@@ -72,7 +72,7 @@ class Desk:
         for what, said in {"id": word.id, "who": word.who, "subject": word.subject, "why": word.why}.items():
             if fault := name_fault(said, REASON_MAX):
                 return {"error": f"this is no word: its {what} {fault}"}
-        for said in _texts(word.options):
+        for said in _texts(dict(word.options)):
             if fault := name_fault(said, REASON_MAX):
                 return {"error": f"this is no word: one of its options {fault}"}
         if op == "dry-run":

@@ -60,7 +60,16 @@ def found(world: World, about: str = "i1", **options: object) -> str:
         (F, "i1", {"owner": "bob", "due": "2020-01-01", "in_s": -5.0}, Reason.NOT_NEEDED, "no day to come"),
         *(
             (F, "i1", {"owner": "bob", "due": due, "in_s": 60.0}, Reason.NOT_NEEDED, "no day to come")
-            for due in ("2026-13-45", "see hq-app", "2026-12-31\n", "20261231", "2026-W53-4", "\x1b[2J", "x" * 9999)
+            for due in (
+                "2026-13-05",
+                "2027-02-29",
+                "see hq-app",
+                "2026-12-31\n",
+                "20261231",
+                "2026-W53-4",
+                "\x1b[2J",
+                "x" * 9999,
+            )
         ),
         (C, "f9", {}, Reason.NOTHING_OF_THAT_ID, "no 'f9'"),
         (N, "x1", {}, Reason.NOTHING_OF_THAT_ID, "no 'x1'"),

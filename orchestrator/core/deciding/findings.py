@@ -12,7 +12,7 @@ but a named person closes one.
 
 from __future__ import annotations
 
-from datetime import date
+import re
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
@@ -25,6 +25,7 @@ from orchestrator.core.sentences import Sentence
 from orchestrator.core.transaction import Transaction
 
 AGAIN_S = 7 * 86400.0  # so long after it was told that it is overdue, it is told again
+_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 LONGEST_S = 10 * 365 * 86400.0  # until it is due
 
 
@@ -122,10 +123,13 @@ def _person(tx: Transaction, service: str, name: str) -> Speaker | None:
 
 def _is_day(text: str) -> bool:
     """Whether it is a date, written as every report shows it: not one of its other forms, and no other text."""
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
+    found = _DAY.fullmatch(text)
+    if found is None:
         return False
+    year, month, day = map(int, found.groups())
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    last = (31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+    return 1 <= month <= 12 and 1 <= day <= last[month - 1]
 
 
 def _nothing_of_that_id(word: WordSpoken) -> Refusal:
