@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import numeral, show_duration
+from orchestrator.core.kinds import TRAITS
 from orchestrator.core.records import StepKind
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
@@ -133,7 +134,7 @@ def _last_move(a: Account) -> str:
     if not a.runs:
         return "no move"
     last = a.runs[-1]
-    what = "rehearsal of " if any(s.kind == StepKind.REHEARSE.value for s in a.steps) else ""
+    what = "rehearsal of " if any(TRAITS[StepKind(s.kind)].rehearses for s in a.steps) else ""
     return what + last.move.rpartition("/")[2] + ("" if last.state == "done" else f" {last.state}")
 
 

@@ -9,9 +9,11 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
 from orchestrator.core.reasons import Reason
+from orchestrator.reports.incident_text import list_lines
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.shape import Report, ReportKind
+from orchestrator.reports.text import plain
 from tests.reports.papers.drills import full_scale, functional, of
 from tests.reports.papers.told import SECRET
 from tests.reports.sample import Tape, second_act
@@ -162,6 +164,7 @@ def test_a_rehearsal_that_failed_proves_nothing_though_it_was_cleaned_up() -> No
     assert found.until == ()
     assert "the drill did not show what it was to show: not confirmed" in told["failed"]
     assert "r1: the rehearsal of acme/geo-site failed: not confirmed" in told["failed"]
+    assert "  rehearsal of geo-site failed" in plain(list_lines(found.parts))  # and not: the move
     assert "r1: after the clean-up the same was found at the target as before" in told["worked"]
 
 
