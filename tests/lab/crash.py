@@ -86,14 +86,15 @@ class Eye:
     def close(self) -> None:
         self._db.close()
 
-    def wait(self, instant: Instant) -> None:
-        """Returns right after the instant. Raises NeverHappened."""
+    def wait(self, instant: Instant, each: Callable[[], None] = lambda: None) -> None:
+        """Returns right after the instant; `each` is called at every look. Raises NeverHappened."""
         ends = time.monotonic() + INSTANT_S
         run = ""
         while time.monotonic() < ends:
             run = run or self._record(instant)
             if run and (instant.when != "middle" or self._first_task(run, instant.step)):
                 return
+            each()
             time.sleep(0.001)
         raise NeverHappened(f"{instant}: not within {INSTANT_S:.0f} s")
 
@@ -239,14 +240,19 @@ def kill(story: Story, instant: Instant) -> None:
 
 
 @contextlib.contextmanager
-def meanwhile(story: Story, instants: Iterable[Instant], do: Callable[[Story, Instant], None] = kill) -> Iterator[None]:
+def meanwhile(
+    story: Story,
+    instants: Iterable[Instant],
+    do: Callable[[Story, Instant], None] = kill,
+    each: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Of what is begun within, these instants are waited for at the end of the block, and this is done in each."""
     story.read()
     eye = Eye(story.workspace, story.stories.last.seq if story.stories.last else 0)
     try:
         yield
         for instant in instants:
-            eye.wait(instant)
+            eye.wait(instant, each)
             do(story, instant)
     except NeverHappened as missing:
         story.read()
