@@ -27,7 +27,7 @@ TrueWall = Callable[[], float | None]
 
 
 @dataclass(slots=True)
-class Known:
+class Running:
     """A schedule since it is as it is. `ends`: of each of its times how it ended."""
 
     since: str
@@ -43,7 +43,7 @@ class ScheduleTruth:
         """`true_wall`: the world's time, seconds since 1970; None: the controller's clock was ever wrong."""
         self._true_wall = true_wall
         self._report = report
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, Running] = {}
         self._ends: dict[tuple[str, str], str] = {}  # of every schedule and time, whatever the schedule was then
 
     def record(self, record: r.Record) -> None:
@@ -68,7 +68,7 @@ class ScheduleTruth:
                 self._say("what is due ends before its schedule does", x.schedule, before.due.occurrence)
             self._complete(x.schedule, before, max(before.ends, default=""))
         if x.plan is not None:
-            self._known[x.schedule] = Known(x.since, x.plan)
+            self._known[x.schedule] = Running(x.since, x.plan)
 
     def _came_due(self, x: r.DrillCameDue) -> None:
         known = self._known.get(x.schedule)
@@ -106,13 +106,13 @@ class ScheduleTruth:
             known.due = None
         self._end(known, x.schedule, x.occurrence, "missed")
 
-    def _end(self, known: Known, schedule: str, occurrence: str, how: str) -> None:
+    def _end(self, known: Running, schedule: str, occurrence: str, how: str) -> None:
         was = self._ends.get((schedule, occurrence))
         if was is not None:
             self._say("a time of a schedule has one end", schedule, f"{occurrence}: {was}, and {how}")
         self._ends[schedule, occurrence] = known.ends[occurrence] = how
 
-    def _complete(self, name: str, known: Known, upto: str) -> None:
+    def _complete(self, name: str, known: Running, upto: str) -> None:
         """No time between the first and this one is without an end."""
         due = known.due.occurrence if known.due is not None else ""
         for occurrence in _times(known.plan, known.since, upto):

@@ -46,7 +46,7 @@ def what_is(simulation: Simulation) -> dict[str, object]:
         del world[constant]
     luck = {k: v for k, v in simulation.targets.misfortunes.items() if v}
     disk = (simulation.disk.slow_s, simulation.disk.refuses)
-    planned = sorted([*simulation.controllers[-1].model.drills, *simulation.controllers[-1].model.maintenance])
+    planned = sorted(x.id for x in simulation.disasters._planning._planned.values())  # in force once somebody reads it
     return {**world, "luck": luck, "disk": disk, "people": simulation.people.reachable, "planned": planned}
 
 
