@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +21,13 @@ from orchestrator.core import records as r
 from orchestrator.core.ansible import playbook_places
 from orchestrator.core.client_keys import cache_prefixes, kept_for
 from orchestrator.core.commands import Answered, NoticeKind
+from orchestrator.core.deciding import drill_words
 from orchestrator.core.engine import Engine
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.kinds import TRAITS, Subject
-from orchestrator.core.model import Check, Condition, Move, Playbook, Service
+from orchestrator.core.model import Check, Condition, DrillKind, Move, Playbook, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.rules import failback, ladder, policy
+from orchestrator.core.rules import drilling, failback, ladder, policy
 from orchestrator.core.transaction import Transaction
 
 
@@ -88,7 +89,7 @@ def plan_of(
     trial = engine.copy()
     tx = trial.transaction(now)
     service = trial.model.services.get(word.subject)
-    guards = (*_guards(tx, service), *_soon(tx, service, word)) if service else ()
+    guards = (*_of_drills(tx, service, word), *_guards(tx, service), *_soon(tx, service, word)) if service else ()
     tiers = tuple(_tiers(tx, service)) if service else ()
     outcome = trial.step(word, now)
     answer = next(x for x in outcome.commands if isinstance(x, Answered))
@@ -163,6 +164,16 @@ def _guards(tx: Transaction, service: Service) -> Iterable[GuardAnswer]:
             yield GuardAnswer(name, False, finding.reason.value, finding.evidence)
     for asked in policy.asks(tx, service):
         yield GuardAnswer("approval", False, "approval needed", asked)
+
+
+def _of_drills(tx: Transaction, service: Service, word: WordSpoken) -> Iterator[GuardAnswer]:
+    """The guards over drills alone."""
+    move = drill_words.wanted(tx.model, service, word) if word.kind is WordKind.DRILL else None
+    kinds = [kind for kind in DrillKind if kind == word.options.get("kind", DrillKind.FUNCTIONAL)]
+    if move is None or not kinds:
+        return
+    for reason, evidence in drilling.own_guards(tx, service, move, kinds[0], fence=bool(word.options.get("fence"))):
+        yield GuardAnswer(reason.value, not evidence, reason.value if evidence else "passes", evidence)
 
 
 def _soon(tx: Transaction, service: Service, word: WordSpoken) -> Iterable[GuardAnswer]:

@@ -22,7 +22,7 @@ from orchestrator.reports.page import page
 from orchestrator.reports.shape import Account
 from orchestrator.reports.story import Stories, Story
 from orchestrator.reports.text import plain, precise
-from orchestrator.sim.facts import Facts, OutageFacts, RunFacts
+from orchestrator.sim.facts import Facts, OutageFacts, RunFacts, StepFacts
 from orchestrator.sim.report_lines import (
     DATA,
     ENGAGED,
@@ -289,15 +289,15 @@ class ShownTruth:
                 yield f"{found.group(1)} is told as {state}, it is {true[0]}"
 
     def _steps(self, story: Story, lines: list[str]) -> Iterator[str]:
-        """What never began stands there without times, and what began with them."""
-        known = {name: s for x in self._runs(story) for name, s in x.steps.items()}
-        many = {
-            name for x in self._runs(story) for name in x.steps if sum(name in y.steps for y in self._runs(story)) > 1
-        }
-        for found in (m for x in lines if (m := STEP.fullmatch(x))):
-            name, began = found.group(1), found.group(2) != "–"
-            if name in known and name not in many and began is not (known[name].begun_at is not None):
-                yield f"{name} began at {found.group(2)}, on record is {known[name].begun_at}"
+        """What never began stands there without times, and what began with them: below its run."""
+        steps: dict[str, StepFacts] = {}
+        for line in lines:
+            if run := RUN.fullmatch(line):
+                steps = self._facts.runs[run.group(1)].steps
+            elif found := STEP.fullmatch(line):
+                step, began = steps.get(found.group(1)), found.group(2) != "–"
+                if step is not None and began is not (step.begun_at is not None):
+                    yield f"{found.group(1)} began at {found.group(2)}, on record is {step.begun_at}"
 
     def _placement(self, story: Story, lines: list[str]) -> Iterator[str]:
         changes = [x for x in self._facts.changes if getattr(x, "service", story.service) == story.service]

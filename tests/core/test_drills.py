@@ -127,6 +127,36 @@ def test_without_a_rehearsal_the_playbook_is_played_in_check_mode_and_told_as_si
     assert "acme/geo-site/rehearse" not in world.decided().drilled  # nothing was made that took any time
 
 
+@pytest.mark.parametrize("kind", DrillKind)
+def test_a_plan_shows_what_each_guard_over_drills_says(kind: DrillKind, tmp_path: Path) -> None:
+    world = stage()
+    options: dict[str, Json] = {"kind": kind.value, "move": "acme/geo-site"}
+    word = e.WordSpoken("w", WordKind.DRILL, "Ada", "acme/erp", options=options)
+    guards = {g.guard: (g.passes, g.evidence) for g in plan_of(world.engine, word, world.now, tmp_path, {}).guards}
+    of_the_kind = {
+        "functional": {"touches what serves"},
+        "full-scale": {"no way back", "no fence", "fence not automatic"},
+    }
+    own = {
+        "in an incident",
+        "compromise suspected",
+        "resource busy",
+        "drill under way",
+        "not at home",
+        "not well",
+        "place down",
+    }
+    assert {n: guards[n] for n in own | of_the_kind[kind]} == dict.fromkeys(own | of_the_kind[kind], (True, ""))
+    assert "mass failure" in guards, "those over every automatic action, too"
+    other = of_the_kind["full-scale" if kind is DrillKind.FUNCTIONAL else "functional"]
+    assert not other & guards.keys()
+    world.say(WordKind.SUSPECT, "acme")
+    plan = plan_of(world.engine, word, world.now, tmp_path, {})
+    assert not plan.accepted
+    found = {g.guard: (g.passes, g.reason, g.evidence) for g in plan.guards}
+    assert found["compromise suspected"] == (False, "compromise suspected", "Ada suspects acme")
+
+
 @pytest.mark.parametrize("outcome", [e.AttemptEnd.FAILED, e.AttemptEnd.UNREACHABLE, e.AttemptEnd.COULD_NOT_START])
 @pytest.mark.parametrize("book", ["prepare_scratch", "restore_scratch"])
 def test_a_rehearsal_that_fails_is_cleaned_up_all_the_same(book: str, outcome: e.AttemptEnd) -> None:

@@ -81,6 +81,7 @@ class Twins:
     hosts: dict[str, Target]
     heard: list[StepEvent] = field(default_factory=list)
     count: int = 0
+    epoch: int = 0  # of the controller that is there
 
     def __post_init__(self) -> None:
         (self.workspace / "playbooks").mkdir(parents=True)
@@ -114,6 +115,7 @@ class Twins:
 
     def open(self) -> None:
         """A controller starts (again)."""
+        self.epoch += 1
         self.runner = PlaybookRunner(
             self.workspace,
             {c: (self.workspace / "inventories" / c / "hosts.yml",) for c in CLIENTS},
@@ -128,14 +130,14 @@ class Twins:
             assert self.runner.readied.zygote is not None
             assert await self.runner.readied.zygote.until_ready(PATIENCE_S), self.runner.readied.zygote.why_not
 
-    async def play(self, client: str, text: str = WHOSE, epoch: int = 1, **variables: Any) -> StepEnded:
+    async def play(self, client: str, text: str = WHOSE, epoch: int | None = None, **variables: Any) -> StepEnded:
         """One playbook of a client, to its end."""
         self.count += 1
         name = f"p{self.count}.yml"
         (self.workspace / "playbooks" / name).write_text(text)
         key = StepKey(f"{client}/run-{self.count}", "go", 1)
         book = Playbook(name, digest(self.workspace / "playbooks" / name), extra_vars=variables)
-        self.runner.carry_out(RunPlaybook(key, client, book, {}, epoch, 60.0, workspace="twins"))
+        self.runner.carry_out(RunPlaybook(key, client, book, {}, epoch or self.epoch, 60.0, workspace="twins"))
 
         def ended() -> StepEnded | None:
             return next((e for e in self.heard if isinstance(e, StepEnded) and e.key == key), None)

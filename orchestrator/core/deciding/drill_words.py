@@ -9,7 +9,7 @@ from orchestrator.core.deciding import drilling
 from orchestrator.core.deciding.replies import Consent, Refusal, no_such_service
 from orchestrator.core.durations import show_duration
 from orchestrator.core.events import WordSpoken
-from orchestrator.core.model import DrillKind, Json
+from orchestrator.core.model import DrillKind, Json, Model, Move, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules.drilling import objection
 from orchestrator.core.transaction import Transaction
@@ -22,15 +22,13 @@ def begin(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     service = tx.model.services.get(word.subject)
     if service is None:
         return no_such_service(tx, word)
-    named = word.options.get("move")
-    move_id = str(named) if named and "/" in str(named) else f"{service.client}/{named}" if named else ""
-    ladder = [tier.move for tier in service.ladder]
-    known = ", ".join(x.rpartition("/")[2] for x in ladder) or "none: it has no ladder"
-    if named and move_id not in ladder:
-        return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no tier {str(named)!r} to drill; it has {known}")
-    if not ladder:
+    move = wanted(tx.model, service, word)
+    if move is None and service.ladder:
+        known = ", ".join(tier.move.rpartition("/")[2] for tier in service.ladder)
+        named = str(word.options.get("move"))
+        return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no tier {named!r} to drill; it has {known}")
+    if move is None:
         return Refusal(Reason.NO_SUCH_MOVE, f"{service.id} has no tier to drill: it has no ladder")
-    move = tx.model.moves[move_id or ladder[0]]
     try:
         kind = DrillKind(str(word.options.get("kind") or DrillKind.FUNCTIONAL.value))
         stays_s = _seconds(word.options.get("stays_s"), "stay", drilling.STAYS_S)
@@ -55,6 +53,14 @@ def begin(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     began = drill.began
     back = f", back by {began.back} after {show_duration(began.stays_s)}" if began.back else ""
     return Consent(Reason.ASKED_BY_OPERATOR, f"{drill.id}: {kind.value}, {move.id}{back}", drill.runs[0])
+
+
+def wanted(model: Model, service: Service, word: WordSpoken) -> Move | None:
+    """The tier's move that a word about a drill names, else the first of the ladder; None: there is no such tier."""
+    ladder = [tier.move for tier in service.ladder]
+    named = str(word.options.get("move") or next(iter(ladder), ""))
+    move_id = named if "/" in named else f"{service.client}/{named}"
+    return model.moves[move_id] if move_id in ladder else None
 
 
 def _seconds(given: Json, what: str, default: float) -> float:

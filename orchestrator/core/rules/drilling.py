@@ -51,6 +51,31 @@ def _objections(
     yield from _cannot_be_made(tx, service, move, full)
 
 
+def own_guards(
+    tx: Transaction, service: Service, move: Move, kind: DrillKind, *, fence: bool
+) -> Iterator[tuple[Reason, str]]:
+    """The guards over drills alone, each by what it objects with, and its evidence; empty: it passes."""
+    asked = [
+        ((Reason.IN_INCIDENT, Reason.COMPROMISE_SUSPECTED), _trouble(tx, service)),
+        ((Reason.RESOURCE_BUSY, Reason.DRILL_UNDER_WAY), _at_work(tx, service)),
+        ((Reason.NOT_AT_HOME,), _not_at_home(tx, service)),
+        ((Reason.NOT_WELL,), not_well(tx, service)),
+        ((Reason.PLACE_DOWN,), _places_down(tx, service, move)),
+    ]
+    if kind is DrillKind.FULL_SCALE:
+        asked += [
+            ((Reason.NO_WAY_BACK,), _no_way_back(tx, service, move)),
+            ((Reason.NO_FENCE, Reason.FENCE_NOT_AUTOMATIC), _would_fence(tx, service, move, fence)),
+        ]
+    else:
+        asked.append(((Reason.TOUCHES_WHAT_SERVES,), touches(tx, service, move)))
+    for reasons, objections in asked:
+        found: dict[Reason, list[str]] = {reason: [] for reason in reasons}
+        for reason, evidence in objections:
+            found.setdefault(reason, []).append(evidence)
+        yield from ((reason, "; ".join(told)) for reason, told in found.items())
+
+
 def _trouble(tx: Transaction, service: Service) -> Iterator[Objection]:
     """A drill in an incident takes away what it needs; a suspected intruder is given nothing to do with."""
     needed = set(policy.dependencies(tx, service))
