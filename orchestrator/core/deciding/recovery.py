@@ -67,18 +67,23 @@ def moved_for_another(tx: Transaction, service: Service, incident: Incident) -> 
     """
     needs = set(policy.dependencies(tx, service))
     shared = {tier.move for tier in service.ladder}
-    undoes = {m.id for m in tx.model.moves.values() if m.undoes in shared}
     found = [
         x
         for x in tx.decided.runs.values()
         if (
             (x.started.service != service.id and (x.started.service in needs or x.started.move in shared))
-            or (x.started.drill and x.started.move in undoes)
+            or _takes_back(tx, x, shared)
         )
         and x.past_the_fence
         and (x.ended is None or (x.ended.ok and x.ended.at >= incident.episode_first_bad_at))
     ]
     return max(found, key=lambda x: x.started.at, default=None)
+
+
+def _takes_back(tx: Transaction, of: Run, moves: set[str]) -> bool:
+    """Whether it is a drill's, and takes back one of these moves."""
+    back = tx.model.moves.get(of.started.move) if of.started.drill else None
+    return back is not None and back.undoes in moves
 
 
 def let_go(tx: Transaction, incident: Incident, last: Run) -> None:
