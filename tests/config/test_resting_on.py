@@ -183,7 +183,7 @@ def test_each_file_edited_voids_exactly_the_proofs_that_rest_on_it(own: Path, na
     test_an_edit_voids_exactly_the_proofs_that_rest_on_the_file.hypothesis.inner_test(own, name)  # type: ignore[attr-defined]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(OWN_FILES))
 def test_an_edit_voids_exactly_the_proofs_that_rest_on_the_file(own: Path, name: str) -> None:
     before, path = model_of(own), own / name
@@ -196,7 +196,7 @@ def test_an_edit_voids_exactly_the_proofs_that_rest_on_the_file(own: Path, name:
         path.write_text(was, encoding="utf-8")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from([x for x in OWN_FILES if x.endswith(".yml")]), how=st.integers(0, 2))
 def test_a_remark_or_a_blank_line_voids_none(own: Path, name: str, how: int) -> None:
     before, path = model_of(own), own / name
