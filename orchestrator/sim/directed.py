@@ -60,7 +60,7 @@ def drilled(random: Random, names: Names) -> tuple[Fault, ...]:
     match random.choice(("unseen", "trouble", "stopped", "harm", "its playbook", "its playbook", "cancelled", "dies")):
         case "unseen":  # a check that cannot be asked says neither good nor bad
             check = random.choice([c for s, c in names.health if s == service])
-            faults.append(Fault(before, FaultKind.MUTE, check, 90.0))
+            faults.append(Fault(random.choice((before, after + 20.0)), FaultKind.MUTE, check, 90.0))
         case "trouble":
             down = Fault(before, FaultKind.CRASH, random.choice(names.services), random.choice((None, 20.0)))
             faults.append(random.choice((down, _word(WordKind.SUSPECT, at - 1.0, subject))))

@@ -25,6 +25,7 @@ from orchestrator.sim.world import World
 
 BEGINS = (*CHANGES, *(kind for kind in APART if not PLAYED[kind].always))  # a clean-up is made whoever forbids it
 RULE = "a drill leaves nothing behind"
+SOON_S = 120.0  # after its stay: it has looked, and gone back by then, unless something stands against it
 LATE_S = 60.0  # after that: until whoever is told has been
 
 
@@ -84,6 +85,22 @@ class DrillTruth:
             told_at = max(self._told.get(service, -1.0), self._approving.get(service, -1.0))
             if seen.ended is None and not stays and told_at < seen.began.at:
                 self._report(23, "every drill ends, or a person is told", f"{name} of {seen.began.service}")
+            if self._stays_away(seen, now):
+                self._report(23, "a drill goes back when its stay is over", f"{name}: {'; '.join(self._left(seen))}")
+
+    def _stays_away(self, seen: Seen, now: float) -> bool:
+        """Whether it has long been time to go back, nothing stands against it, and nothing was begun."""
+        began, model = seen.began, self._world.nature.model
+        if seen.ended is not None or not began.back or len(seen.runs) != 1 or seen.moved_at is None or seen.going:
+            return False
+        due = now >= seen.moved_at + began.stays_s + SOON_S and any(self._left(seen))
+        client = began.service.partition("/")[0]
+        against = [name for name, (service, _) in self._open.items() if covers(client, service)]
+        against += [*self._forbidden(began.service, now), *self._frozen.intersection({began.service})]
+        ready = model.moves[began.back].viable_when
+        for condition in (self._health(began), ready):
+            against += self._answers.not_up(condition) if condition is not None else []
+        return due and not against
 
     # ---- in the world
 

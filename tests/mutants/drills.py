@@ -129,5 +129,5 @@ DRILLS = (
     Mutant("drill: surveys", "the surveys are not compared", OF_DRILLS, not_compared,
            needs=(DRILL, REHEARSED, LEAVES)),
     Mutant("drill: silence", "nobody is told what is left", OF_DRILLS, in_silence, needs=(DRILL, REHEARSED, LEAVES)),
-    Mutant("drill: unshown", "the return is not shown by fresh answers", OF_DRILLS, unseen, needs=(DRILL,)),
+    Mutant("drill: unshown", "the return is not shown by fresh answers", OF_DRILLS, unseen, needs=(DRILL, UNKNOWN)),
 )  # fmt: skip
