@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 EVIDENCE_MAX = 1000  # characters of one sentence of evidence
 NAME_MAX = 200  # characters of a name of a host, group, client or person
@@ -56,6 +56,19 @@ def _written(char: str) -> str:
         return known
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in a JSON value, names of members too, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from texts_in(inner)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            yield from texts_in(inner)
 
 
 def evidence(text: str, limit: int = EVIDENCE_MAX) -> str:

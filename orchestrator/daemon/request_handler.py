@@ -6,7 +6,7 @@ which no journal needs.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from orchestrator.core import records as r
@@ -14,7 +14,7 @@ from orchestrator.core.codec import CodecError, decode, encode, encode_tagged
 from orchestrator.core.commands import Answered
 from orchestrator.core.events import Peer, StepKey, StepProgressed, WordSpoken
 from orchestrator.core.model import Json
-from orchestrator.core.outside import REASON_MAX, name_fault
+from orchestrator.core.outside import REASON_MAX, name_fault, texts_in
 from orchestrator.daemon.socket import Message
 from orchestrator.journal.journal import Entry
 
@@ -72,7 +72,7 @@ class Desk:
         for what, said in {"id": word.id, "who": word.who, "subject": word.subject, "why": word.why}.items():
             if fault := name_fault(said, REASON_MAX):
                 return {"error": f"this is no word: its {what} {fault}"}
-        for said in _texts(dict(word.options)):
+        for said in texts_in(word.options):
             if fault := name_fault(said, REASON_MAX):
                 return {"error": f"this is no word: one of its options {fault}"}
         if op == "dry-run":
@@ -98,19 +98,6 @@ class Desk:
         }
         self._tasks[event.key] = shown
         self.publish({"progress": shown})
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text in it, at any depth."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield name
-            yield from _texts(inner)
-    elif isinstance(value, Sequence):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def encode_entry(entry: Entry) -> Message:

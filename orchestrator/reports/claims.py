@@ -116,9 +116,22 @@ def unseen_before(story: Story) -> list[float]:
 
 def taken_out(story: Story) -> tuple[str, str, list[str]] | None:
     """The place on record where it is out and nothing was led elsewhere since, who states that, where it may act."""
+    place, stated, may_act = _placed(story, float("inf"))
+    return None if place is None or place in may_act else (place, stated, may_act)
+
+
+def where(story: Story, episode: Episode) -> str:
+    """Where the service was, as an outage began: its place on record, or where it might act if that one was out."""
+    place, _, may_act = _placed(story, episode.opened.at)
+    out = place is not None and place not in may_act
+    return " or ".join(may_act) if out and may_act else episode.opened.place or ""
+
+
+def _placed(story: Story, until: float) -> tuple[str | None, str, list[str]]:
+    """Its place on record at that instant, who states that it is out there, and where it may act."""
     may_act, stated = set(story.may_act), ""
     place = story.episodes[0].opened.place if story.episodes else story.runs[0].started.from_place
-    for x in story.placements:
+    for x in (x for x in story.placements if x.at <= until):
         match x:
             case r.PlacementChanged():
                 place = x.place
@@ -128,24 +141,7 @@ def taken_out(story: Story) -> tuple[str, str, list[str]] | None:
                 may_act.discard(x.place)
                 if x.place == place:
                     stated = x.evidence.partition(" states that ")[0] if x.reason is Reason.FENCED_BY_HAND else ""
-    return None if place is None or place in may_act else (place, stated, sorted(may_act))
-
-
-def where(story: Story, episode: Episode) -> str:
-    """Where the service was, as an outage began: its place on record, or where it might act if that one was out."""
-    may_act, place = set(story.may_act), story.episodes[0].opened.place
-    for x in story.placements:
-        if x.at > episode.opened.at:
-            break
-        match x:
-            case r.PlacementChanged():
-                place = x.place
-            case r.MayActAdded():
-                may_act.add(x.place)
-            case r.MayActRemoved():
-                may_act.discard(x.place)
-    out = place is not None and place not in may_act
-    return " or ".join(sorted(may_act)) if out and may_act else episode.opened.place or ""
+    return place, stated, sorted(may_act)
 
 
 def telling(runs: list[RunStory]) -> RunStory | None:

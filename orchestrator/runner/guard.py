@@ -131,9 +131,8 @@ def keep_here(local: Path, *, workspace_id: str, epoch: int, mark: str = "") -> 
     """Ask the controller itself, whatever the playbook names: many a task is delegated to it."""
     name = f"epoch-{workspace_id}"
     try:
-        if (
-            local / name
-        ).read_text().split() == f"{epoch} {mark}".split():  # as at every step but the first of a controller
+        kept = (local / name).read_text().split()
+        if kept == f"{epoch} {mark}".split():  # as at every step but the first of a controller
             return Answer(Verdict.KEPT)
     except (OSError, ValueError):
         pass

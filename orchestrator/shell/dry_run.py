@@ -169,10 +169,11 @@ def _guards(tx: Transaction, service: Service) -> Iterable[GuardAnswer]:
 def _of_drills(tx: Transaction, service: Service, word: WordSpoken) -> Iterator[GuardAnswer]:
     """The guards over drills alone."""
     move = drill_words.wanted(tx.model, service, word) if word.kind is WordKind.DRILL else None
-    kinds = [kind for kind in DrillKind if kind == word.options.get("kind", DrillKind.FUNCTIONAL)]
-    if move is None or not kinds:
+    if move is None:
         return
-    for reason, evidence in drilling.own_guards(tx, service, move, kinds[0], fence=bool(word.options.get("fence"))):
+    full = word.options.get("kind") == DrillKind.FULL_SCALE
+    kind = DrillKind.FULL_SCALE if full else DrillKind.FUNCTIONAL
+    for reason, evidence in drilling.own_guards(tx, service, move, kind, fence=bool(word.options.get("fence"))):
         yield GuardAnswer(reason.value, not evidence, reason.value if evidence else "passes", evidence)
 
 

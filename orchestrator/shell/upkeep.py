@@ -227,7 +227,8 @@ class Upkeep:
                 self._let_go += count
                 if self._stop.wait(PAUSE_S):
                     return False
-            models = journal.thin_models(lease, before)
+            if self._keep_s is not None:  # else the whole history would be read each day for nothing
+                models = journal.thin_models(lease, before)
         except JournalError as error:
             log.warning("the journal could not be thinned", why=str(error))
             return False

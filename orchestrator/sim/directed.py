@@ -52,9 +52,7 @@ def drilled(random: Random, names: Names) -> tuple[Fault, ...]:
     at = random.uniform(15.0, 40.0)
     service, move = random.choice(names.tiers)
     kind = random.choice((DrillKind.FULL_SCALE, DrillKind.FUNCTIONAL))
-    options: dict[str, Json] = {"kind": kind.value, "move": move}
-    options |= {"stays_s": random.choice((1.0, 10.0, 60.0))} if kind is DrillKind.FULL_SCALE else {}
-    faults = [Fault(at, FaultKind.WORD, service, None, 1.0, WordKind.DRILL.value, options)]
+    faults = [a_drill(at, service, move, random.choice((1.0, 10.0, 60.0)) if kind is DrillKind.FULL_SCALE else None)]
     before, after = at - random.uniform(5.0, 14.0), at + random.uniform(0.5, 30.0)
     subject = random.choice((service, service.partition("/")[0]))
     match random.choice(("unseen", "trouble", "stopped", "harm", "its playbook", "its playbook", "cancelled", "dies")):
@@ -77,6 +75,13 @@ def drilled(random: Random, names: Names) -> tuple[Fault, ...]:
         case "dies":
             faults.append(Fault(after, random.choice(_DEATHS), "", random.choice((2.0, 40.0, 90.0))))
     return tuple(sorted(faults, key=lambda f: f.at))
+
+
+def a_drill(at: float, service: str, move: str, stays_s: float | None) -> Fault:
+    """Somebody says it. `stays_s`: at full scale, and for so long; None: a rehearsal."""
+    kind = DrillKind.FUNCTIONAL if stays_s is None else DrillKind.FULL_SCALE
+    options: dict[str, Json] = {"kind": kind.value, "move": move} | ({} if stays_s is None else {"stays_s": stays_s})
+    return Fault(at, FaultKind.WORD, service, None, 1.0, WordKind.DRILL.value, options)
 
 
 def _word(kind: WordKind, at: float, subject: str = "", **options: float | bool) -> Fault:

@@ -51,8 +51,8 @@ class Planning:
     def _put_in_force(self) -> None:
         controller = self._stage.active()
         if controller is not None:
-            edited = self._changed is not None and _plan_of(controller.model) == self._changed.digest
-            wanted = self._with_schedules(self._changed if edited and self._changed else self._stage.model)
+            plans = {x.digest: x for x in (self._stage.model, self._changed) if x is not None}
+            wanted = self._with_schedules(plans.get(_plan_of(controller.model), self._stage.model))
             if controller.model.digest == wanted.digest or controller.configure(wanted):
                 return
         self._stage.timeline.after(AGAIN_S, self._put_in_force)

@@ -22,7 +22,7 @@ from random import Random
 
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import DrillKind, Json
-from orchestrator.sim.directed import directed, drilled
+from orchestrator.sim.directed import a_drill, directed, drilled
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.names import Names
 
@@ -69,9 +69,8 @@ def _drills(names: Names, seed: int, faults: Sequence[Fault], length_s: float) -
         if faults and random.random() < 0.6:
             at = max(1.0, random.choice(faults).at - random.uniform(0.2, 60.0))
         kind = random.choice((DrillKind.FULL_SCALE, DrillKind.FULL_SCALE, DrillKind.FUNCTIONAL))
-        options: dict[str, Json] = {"kind": kind.value, "move": move}
-        options |= {"stays_s": random.choice((1.0, 10.0, 60.0, 600.0))} if kind is DrillKind.FULL_SCALE else {}
-        found.append(Fault(at, FaultKind.WORD, service, None, 1.0, WordKind.DRILL.value, options))
+        stays_s = random.choice((1.0, 10.0, 60.0, 600.0)) if kind is DrillKind.FULL_SCALE else None
+        found.append(a_drill(at, service, move, stays_s))
         if random.random() < 0.2:
             found.append(
                 Fault(at + random.uniform(1.0, 60.0), FaultKind.WORD, "", None, 1.0, WordKind.DRILL_CANCEL.value)

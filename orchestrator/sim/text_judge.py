@@ -6,11 +6,8 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from orchestrator.core.codec import encode
-from orchestrator.core.model import Json
-from orchestrator.core.outside import EVIDENCE_MAX, visible
+from orchestrator.core.outside import EVIDENCE_MAX, texts_in, visible
 from orchestrator.core.records import Record
 from orchestrator.sim.violation import BESIDE, Report
 
@@ -27,18 +24,6 @@ class Texts:
 
     def record(self, record: Record) -> None:
         """Something was remembered."""
-        for text in _texts(encode(record)):
+        for text in texts_in(encode(record)):
             if len(text) > TEXT_MAX or visible(text) != text:
                 self._report(BESIDE, RULE, f"{type(record).__name__}: {visible(text[:200])}")
-
-
-def _texts(value: Json) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield name
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)

@@ -32,44 +32,50 @@ def _objections(
     tx: Transaction, service: Service, move: Move, kind: DrillKind, *, by_hand: bool, fence: bool
 ) -> Iterator[Objection]:
     full = kind is DrillKind.FULL_SCALE
-    yield from _trouble(tx, service)
-    yield from _at_work(tx, service)
+    first, then = _own(tx, service, move, kind, fence=fence)
+    for _, found in first:
+        yield from found
     for guard in policy.GUARDS:
         finding = guard(tx, service)
         if finding is not None:
             yield finding.reason, finding.evidence
     if service.mode is Mode.OBSERVE and full and not by_hand:
         yield Reason.OBSERVE_ONLY, f"{service.id} is in mode observe: nothing moves it but a person's word"
-    yield from _not_at_home(tx, service)
-    yield from not_well(tx, service)
-    yield from _places_down(tx, service, move)
-    if full:
-        yield from _no_way_back(tx, service, move)
-        yield from _would_fence(tx, service, move, fence)
-    else:
-        yield from touches(tx, service, move)
+    for _, found in then:
+        yield from found
     yield from _cannot_be_made(tx, service, move, full)
+
+
+_Guards = list[tuple[tuple[Reason, ...], Iterator[Objection]]]
+
+
+def _own(tx: Transaction, service: Service, move: Move, kind: DrillKind, *, fence: bool) -> tuple[_Guards, _Guards]:
+    """The guards over drills alone, before the policy's and after: what each objects with, and its objections."""
+    first: _Guards = [
+        ((Reason.IN_INCIDENT, Reason.COMPROMISE_SUSPECTED), _trouble(tx, service)),
+        ((Reason.RESOURCE_BUSY, Reason.DRILL_UNDER_WAY), _at_work(tx, service)),
+    ]
+    then: _Guards = [
+        ((Reason.NOT_AT_HOME,), _not_at_home(tx, service)),
+        ((Reason.NOT_WELL,), not_well(tx, service)),
+        ((Reason.PLACE_DOWN,), _places_down(tx, service, move)),
+    ]
+    if kind is DrillKind.FULL_SCALE:
+        then += [
+            ((Reason.NO_WAY_BACK,), _no_way_back(tx, service, move)),
+            ((Reason.NO_FENCE, Reason.FENCE_NOT_AUTOMATIC), _would_fence(tx, service, move, fence)),
+        ]
+    else:
+        then.append(((Reason.TOUCHES_WHAT_SERVES,), touches(tx, service, move)))
+    return first, then
 
 
 def own_guards(
     tx: Transaction, service: Service, move: Move, kind: DrillKind, *, fence: bool
 ) -> Iterator[tuple[Reason, str]]:
     """The guards over drills alone, each by what it objects with, and its evidence; empty: it passes."""
-    asked = [
-        ((Reason.IN_INCIDENT, Reason.COMPROMISE_SUSPECTED), _trouble(tx, service)),
-        ((Reason.RESOURCE_BUSY, Reason.DRILL_UNDER_WAY), _at_work(tx, service)),
-        ((Reason.NOT_AT_HOME,), _not_at_home(tx, service)),
-        ((Reason.NOT_WELL,), not_well(tx, service)),
-        ((Reason.PLACE_DOWN,), _places_down(tx, service, move)),
-    ]
-    if kind is DrillKind.FULL_SCALE:
-        asked += [
-            ((Reason.NO_WAY_BACK,), _no_way_back(tx, service, move)),
-            ((Reason.NO_FENCE, Reason.FENCE_NOT_AUTOMATIC), _would_fence(tx, service, move, fence)),
-        ]
-    else:
-        asked.append(((Reason.TOUCHES_WHAT_SERVES,), touches(tx, service, move)))
-    for reasons, objections in asked:
+    first, then = _own(tx, service, move, kind, fence=fence)
+    for reasons, objections in (*first, *then):
         found: dict[Reason, list[str]] = {reason: [] for reason in reasons}
         for reason, evidence in objections:
             found.setdefault(reason, []).append(evidence)

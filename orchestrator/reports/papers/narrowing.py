@@ -83,9 +83,7 @@ def narrowed(whole: Slice, width: str) -> Slice:
         pieces.append(piece)
         if without := tuple(n for n in said if n not in counts):
             left_out[str(piece.seq)] = without
-    return replace(
-        whole, pieces=tuple(pieces), subject=replace(whole.subject, width=width, left_out=left_out)
-    )  # fmt: skip
+    return replace(whole, pieces=tuple(pieces), subject=replace(whole.subject, width=width, left_out=left_out))
 
 
 @dataclass
