@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.lab.programs import postgres_setup
+from orchestrator.lab.programs import cloud, postgres_setup
 from tests.tied import tied
 
 
@@ -207,3 +207,14 @@ def cluster(made: Path, room: Path) -> Iterator[Callable[[postgres_setup.Kind], 
 def python() -> str:
     """The interpreter that runs the programs."""
     return sys.executable
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A seeded cloud's URL; its hypervisor finds no power process."""
+    starter = Programs(tmp_path_factory.mktemp("cloud"))
+    port = free_port()
+    starter.start(*cloud.argv(sys.executable, listen="127.0.0.1", port=port, socket="/nonexistent/power.sock"))
+    wait_until(lambda: listens(port), "the cloud listens")
+    yield f"http://127.0.0.1:{port}"
+    starter.close()

@@ -5,30 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 
-from orchestrator.lab.programs import cloud
-
-from .conftest import Programs, free_port, listens, wait_until
-
 WORKSPACE = Path(__file__).parents[3]
 PREFIX = "erp/"
 STOPPED = "20200101T120030"  # by the clock of the database's host, which is not the controller's
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A seeded cloud's URL."""
-    starter = Programs(tmp_path_factory.mktemp("cloud"))
-    port = free_port()
-    starter.start(*cloud.argv(sys.executable, listen="127.0.0.1", port=port, socket="/nonexistent/power.sock"))
-    wait_until(lambda: listens(port), "the cloud listens")
-    yield f"http://127.0.0.1:{port}"
-    starter.close()
 
 
 def _wait(api: str, tmp_path: Path, newest: str) -> subprocess.CompletedProcess[str]:

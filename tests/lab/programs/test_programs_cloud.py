@@ -7,7 +7,7 @@ import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,19 +51,6 @@ class Power:
             self.asked.append((time.monotonic(), json.loads(line)))
             writer.write(b'{"error": "no such host"}\n' if self.refuse else b'{"ok": true}\n')
         writer.close()
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A seeded cloud's URL; its hypervisor finds no power process."""
-    import sys
-
-    starter = Programs(tmp_path_factory.mktemp("cloud"))
-    port = free_port()
-    starter.start(*cloud.argv(sys.executable, listen="127.0.0.1", port=port, socket="/nonexistent/power.sock"))
-    wait_until(lambda: listens(port), "the cloud listens")
-    yield f"http://127.0.0.1:{port}"
-    starter.close()
 
 
 def test_the_cloud_is_seeded_when_its_port_opens(api: str) -> None:
