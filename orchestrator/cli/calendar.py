@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from orchestrator.cli.failures import CallWrong
+from orchestrator.cli.output import put_file
 from orchestrator.cli.workspace import clients_named, find_workspace, model_in_force
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def calendar(
     found, identity = _gathered(place, clients, for_, now, now + timedelta(days=days))
     file = written(found, now, identity)
     if out is not None:
-        out.write_bytes(file)
+        put_file(out, file)
     elif sys.stdout.isatty():
         sys.stdout.write(file.decode().replace("\r\n", "\n"))  # for a person: the line ends of a terminal
     else:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 READER_GONE = 141  # 128 + SIGPIPE
 NOT_WRITTEN = 1
@@ -75,3 +76,23 @@ def _to_nowhere(fd: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, fd)
     os.close(nowhere)
+
+
+def put_file(path: Path, content: str | bytes) -> None:
+    """Put it there in one instant, or leave what was there. A pipe or a device is written to, never replaced.
+
+    Raises OSError, with the path.
+    """
+    whole = content.encode("utf-8") if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        path.write_bytes(whole)
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(whole)
+        draft.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)

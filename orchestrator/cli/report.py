@@ -6,10 +6,8 @@ The one rule it keeps: a file is written whole or not at all, and holds nothing 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,6 +16,7 @@ from cyclopts import App, Parameter
 
 from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.incidents import story_named
+from orchestrator.cli.output import put_file
 from orchestrator.cli.workspace import find_workspace
 from orchestrator.reports.reader import reading_all
 
@@ -265,13 +264,13 @@ def _write(papers: Papers, html: Path | None, json_to: str | None, markdown: str
     if markdown is not None:
         _put(markdown, papers.markdown())
     if html is not None:
-        write_whole(html, papers.html())
+        put_file(html, papers.html())
         sys.stderr.write(f"{html}: written\n")
     if pdf is not None:
         from orchestrator.reports.papers.typeset import SET, NoTypesetter
 
         try:
-            write_whole(pdf, papers.pdf())
+            put_file(pdf, papers.pdf())
         except NoTypesetter as error:
             raise CallWrong(str(error), SET) from None
         sys.stderr.write(f"{pdf}: written\n")
@@ -281,7 +280,7 @@ def _put(to: str, text: str) -> None:
     if to == "-":
         sys.stdout.write(text)
     else:
-        write_whole(Path(to), text)
+        put_file(Path(to), text)
         sys.stderr.write(f"{to}: written\n")
 
 
@@ -298,23 +297,6 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise Unreadable(f"byte {error.start} is no UTF-8: it is no report, or it was changed there") from None
-
-
-def write_whole(path: Path, text: str | bytes) -> None:
-    """Put it there in one instant, or leave what was there. A pipe or a device is written to, never replaced."""
-    whole = text.encode("utf-8") if isinstance(text, str) else text
-    if path.exists() and not path.is_file():
-        path.write_bytes(whole)
-        return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(whole)
-        draft.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def _meters(path: Path | None) -> dict[str, dict[str, object]]:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -180,7 +181,12 @@ def _record(options: AwsOptions, timeout_s: float, started: float) -> Raw:
     zone = _zone(route53, options.zone, name)
     if zone is None:
         return Refusal(f"there is no hosted zone {options.zone or 'for ' + name}")
-    found = route53.list_resource_record_sets(HostedZoneId=zone, StartRecordName=name, StartRecordType=options.type)
+    listed = partial(
+        route53.list_resource_record_sets, HostedZoneId=zone, StartRecordName=name, StartRecordType=options.type
+    )
+    found = listed(MaxItems="1")
+    if any("SetIdentifier" in row for row in found["ResourceRecordSets"]):  # one of several of this name, at most 100
+        found = listed(MaxItems="100")
     rows = [
         row
         for row in found["ResourceRecordSets"]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.report import write_whole
+from orchestrator.cli.output import put_file
 
 
 def test_a_file_is_put_there_whole_in_place_of_what_was_there(tmp_path: Path) -> None:
     for text in ("one", "another"):
-        write_whole(tmp_path / "i1.json", text)
+        put_file(tmp_path / "i1.json", text)
     assert (tmp_path / "i1.json").read_text(encoding="utf-8") == "another"
     assert [x.name for x in tmp_path.iterdir()] == ["i1.json"]
 
@@ -23,7 +23,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        write_whole(pipe, "told")
+        put_file(pipe, "told")
         assert os.read(end, 100) == b"told"
     finally:
         os.close(end)
@@ -34,13 +34,13 @@ def test_what_cannot_be_written_names_the_file_that_was_asked_for(tmp_path: Path
     (tmp_path / "file").write_text("kept", encoding="utf-8")
     for path in (tmp_path / "file" / "i1.json", tmp_path / "nowhere" / "i1.json"):
         with pytest.raises(OSError, match=r"i1\.json") as caught:
-            write_whole(path, "text")
+            put_file(path, "text")
         assert caught.value.filename == str(path)
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "i1.json"
-    write_whole(kept, "old")
+    put_file(kept, "old")
     real = Path.write_bytes
 
     def half(path: Path, data: bytes) -> int:
@@ -49,6 +49,6 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="No space left"):
-        write_whole(kept, "new text")
+        put_file(kept, "new text")
     assert kept.read_text(encoding="utf-8") == "old"
     assert [x.name for x in tmp_path.iterdir()] == ["i1.json"]
