@@ -6,6 +6,23 @@ translation is shown in English, whole.
 
 from __future__ import annotations
 
+MOMENTS = (  # what `account.py` says of a record in words of its own
+    "placed at {place}",
+    "was at {place}",
+    "was at no place",
+    "by {run}",
+    "{place} may be acting",
+    "about to be activated",
+    "{place} cannot act any more",
+    "{place} is stated to be unable to act",
+    "{move} in effect",
+    "{move} taken back",
+    "delivered",
+    "not delivered yet",
+    "could not be delivered",
+    "not delivered: no longer so",
+    "refused: {reason}",
+)
 SENTENCES = (
     # of figures: `account.py`, `data_lost.py`
     "a planned move: nothing had failed",
@@ -61,22 +78,7 @@ SENTENCES = (
     "the controller's clock was set forward by {time} meanwhile: no duration has that in it",
     "the controller's clock was set back by {time} meanwhile: no duration has that in it",
     "no good answer is on record before the first bad one: whether it worked then is not known",
-    # of moments: `account.py`
-    "placed at {place}",
-    "was at {place}",
-    "was at no place",
-    "by {run}",
-    "{place} may be acting",
-    "about to be activated",
-    "{place} cannot act any more",
-    "{place} is stated to be unable to act",
-    "{move} in effect",
-    "{move} taken back",
-    "delivered",
-    "not delivered yet",
-    "could not be delivered",
-    "not delivered: no longer so",
-    "refused: {reason}",
+    *MOMENTS,
     # of what a proof rests on: `proofs.py`
     "the move {move}",
     "the playbook",

@@ -12,19 +12,14 @@ from dataclasses import dataclass
 
 from orchestrator.core.outside import visible
 from orchestrator.reports.papers.blocks import Block, Cells, Column, Pairs, Picture, Points, Title, Words
+from orchestrator.reports.papers.known import MOMENTS
 from orchestrator.reports.papers.shape import Edition, FindingLine, Report, ReportKind, Said, Then
 from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.shape import Account, Figure, Moment
 from orchestrator.reports.timeline import CLASSES, timeline
 
-_OWN = tuple(  # of moments, in `account.py`
-    re.compile(x)
-    for x in (
-        r"placed at \S+", r"was at (?:\S+|no place)", r"by r\d+", r"\S+ may be acting", "about to be activated",
-        r"\S+ cannot act any more", r"\S+ is stated to be unable to act", r"\S+ (?:in effect|taken back)",
-        "delivered", "not delivered yet", "could not be delivered", "not delivered: no longer so", r"refused: .*",
-    )
-)  # fmt: skip
+_SLOT = re.compile(r"\\\{(\w+)\\\}")  # as `re.escape` writes it
+_OWN = re.compile("|".join(_SLOT.sub(lambda x: ".*" if x[1] == "reason" else r"\S+", re.escape(y)) for y in MOMENTS))
 HEADINGS = {
     ReportKind.INCIDENT: "Incident {id}",
     ReportKind.PLANNED_MOVE: "Planned move {id}",
@@ -290,7 +285,7 @@ class _Page:
 
     def _own(self, text: str) -> str:
         """What the account says of a record in words of its own; what the record says stays as it is."""
-        return self._tongue.known(text) if any(x.fullmatch(text) for x in _OWN) else text
+        return self._tongue.known(text) if _OWN.fullmatch(text) else text
 
     def _part_of(self, a: Account) -> str:
         """Of a drill's runs, which one this is of."""
