@@ -93,7 +93,7 @@ def account(
         rta=rta,
         rpa=rpa,
         rto_met=_unless_early(story, _rto_met(rta, rto_s, outages, _perhaps_s(story, now, unwatched_s or 0.0))),
-        rpo_met=_met(rpa, rpo_s),
+        rpo_met=rpa.within(rpo_s),
         milestones=_milestones(story, zero),
         phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
         stretches=stretches,
@@ -226,18 +226,12 @@ def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], pe
     over = rto_s is not None and total_s > rto_s
     if over and rto_s is not None and total_s - perhaps_s <= rto_s:
         return None
-    return False if rta.seconds is None and over else _met(rta, rto_s)
+    return False if rta.seconds is None and over else rta.within(rto_s)
 
 
 def _unless_early(story: Story, met: bool | None) -> bool | None:
     """What nobody looked at before its first bad answer may have failed long before: that it was met is not known."""
     return None if met and any(claims.unseen_before(story)) else met
-
-
-def _met(figure: Figure, objective_s: float | None) -> bool | None:
-    if figure.seconds is None or objective_s is None:
-        return None
-    return figure.seconds <= objective_s
 
 
 def _milestones(story: Story, zero: float) -> dict[str, float | None]:

@@ -21,8 +21,9 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
     told = told if story.episodes else story.runs[:1]
     found = [rpa_of(run) for run in told]
     known = [x for x in found if x.seconds is not None]
-    worst = max(known, key=lambda x: x.seconds or 0.0, default=None)
-    if worst is not None and (rpo_s is None or (worst.seconds or 0.0) <= rpo_s):
+    missed = [x for x in known if x.within(rpo_s) is False]
+    worst = max(missed or known, key=lambda x: x.seconds or 0.0, default=None)
+    if worst is not None and not missed:
         for run, figure in zip(told, found, strict=True):
             if figure.seconds is None and run.started.to_place is not None and claims.begun(run):
                 before = precise(worst.seconds or 0.0)
@@ -57,7 +58,10 @@ def rpa_of(run: RunStory | None) -> Figure:
 
 
 def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) -> Figure:
-    """Data ages until nothing can be written at the place left any more, or until the service runs elsewhere."""
+    """Data ages until nothing can be written at the place left any more, or until the service runs elsewhere.
+
+    Only what was measured counts as lost for sure. After a clean stop not even that: the copy may have caught up.
+    """
     source, out = f"at most: the data found at step {step} was {age_s:.1f}s old", claims.fenced(run)
     until = out.at if out is not None else acted_at
     later_s = max(0.0, until - at)
@@ -68,4 +72,5 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
     elif later_s:
         source += f", and {later_s:.1f}s later {run.started.move} had ended"
     stated = out is not None and bool(out.by)
-    return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source)
+    counted_s = 0.0 if any(s.planned.hand_over for s in run.steps.values()) else age_s if later_s else None
+    return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source, counted_s=counted_s)

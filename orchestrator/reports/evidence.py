@@ -333,13 +333,12 @@ def _unless_early(proof: Proof | None, met: bool | None) -> bool | None:
 
 
 def _met(standing: Standing | None, figure: Figure | None, objective_s: float | None) -> bool | None:
-    if standing not in (Standing.MEASURED, Standing.PREDICTED) or figure is None or figure.seconds is None:
+    if standing not in (Standing.MEASURED, Standing.PREDICTED) or figure is None:
         return None
-    if objective_s is None:
-        return None
-    if figure.seconds <= objective_s:
+    within = figure.within(objective_s)
+    if within:
         return True if standing is Standing.MEASURED else None  # the move alone, or data of an age that was stated
-    return None if figure.at_most else False
+    return None if figure.at_most else within
 
 
 def _unproven(failed: RunStory | None, clock: WallClock) -> tuple[str, float | None]:
@@ -361,7 +360,7 @@ def _rpo(service: Service, model: Model, move: str, proof: Proof | None, rto: St
         return rto, ""
     if proof.rpa.seconds is None:
         return Standing.UNPROVEN, proof.rpa.source
-    at_most = "at most " if proof.rpa.at_most else ""
+    at_most = "at most " if proof.rpa.counted_s is not None else ""
     known = Standing.MEASURED if proof.rpa.known is Known.MEASURED else Standing.PREDICTED
     return known, f"RPA {at_most}{precise(proof.rpa.seconds)} in {proof.run}"
 

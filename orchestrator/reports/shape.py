@@ -22,12 +22,24 @@ class Known(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of seconds, how it is known, and from where. `at_most`: it may have been less, and nobody looked."""
+    """A number of seconds, how it is known, and from where. `at_most`: it may have been less, and nobody looked.
+
+    `counted_s`: so much of it was measured, where the rest is time in which it may have grown; None: all of it.
+    """
 
     seconds: float | None
     known: Known
     source: str
     at_most: bool = False
+    counted_s: float | None = None
+
+    def within(self, objective_s: float | None) -> bool | None:
+        """Whether it is no more than this; None: that is not known, or there is nothing to hold it against."""
+        if self.seconds is None or objective_s is None:
+            return None
+        if self.seconds <= objective_s:
+            return True
+        return False if self.counted_s is None or self.counted_s > objective_s else None
 
 
 @dataclass(frozen=True, slots=True)

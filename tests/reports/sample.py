@@ -137,7 +137,7 @@ class Tape:
 
     def run(self, name: str, move: str, steps: Sequence[tuple[str, K]], **more: object) -> None:
         """A run starts."""
-        planned = tuple(r.PlannedStep(n, k, n.partition(":")[2] or None) for n, k in steps)
+        planned = tuple(r.PlannedStep(n, k, n.partition(":")[2] or None, n.startswith("hand-over")) for n, k in steps)
         values: dict[str, object] = {"origin": r.Origin.AUTOMATIC, "reason": Reason.TIER_CHOSEN, **more}
         self.write(
             r.RunStarted(

@@ -60,7 +60,7 @@ def test_an_incident_that_it_ended_measures_rto_and_rpo(tape: Tape) -> None:
     geo, isp = ledger(tape)[GEO], ledger(tape)["acme/backup-isp"]
     assert (geo.rto, geo.rto_said, geo.times) == (Standing.MEASURED, "RTA 12.0s in i2", 1)
     assert geo.since == pytest.approx(at)
-    assert (geo.rpo, geo.rpo_said) == (Standing.MEASURED, "RPA 3.9s in r2")
+    assert (geo.rpo, geo.rpo_said) == (Standing.MEASURED, "RPA at most 3.9s in r2")
     assert (isp.rto, isp.rpo, isp.rpo_said) == (Standing.MEASURED, None, "the service stays where its data is")
     assert geo.forecast is not None
     assert geo.forecast.runs == 1
@@ -78,7 +78,7 @@ def test_a_relapse_that_it_did_not_end_is_no_time_of_its_own(tape: Tape) -> None
     geo = ledger(tape)[GEO]
     assert (geo.rto, geo.rto_said) == (Standing.MEASURED, "RTA 12.0s in i2, outage 1 of 2")
     assert geo.rto_met
-    assert geo.rpo_said == "RPA 3.9s in r2"
+    assert geo.rpo_said == "RPA at most 3.9s in r2"
 
 
 def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:
@@ -247,7 +247,7 @@ def test_the_worst_comes_first_and_the_text_says_it(tape: Tape) -> None:
     told = plain(evidence_lines(list(ledger(tape).values()), 100))
     assert told.splitlines()[0] == "acme/erp  RTO 2:00, RPO 30s"
     assert f"  2 geo-site: measured since {day(WALL + tape.now)}, within its RTO" in told.splitlines()
-    assert "      RPO: measured, within its RPO: RPA 3.9s in r2" in told.splitlines()
+    assert "      RPO: measured, within its RPO: RPA at most 3.9s in r2" in told.splitlines()
     assert "      next run: at most 10s (1 live run: bounds the 90th percentile with 10%, 28 runs missing for" in told
     assert "  3 cloud-instance: unproven" in told
 

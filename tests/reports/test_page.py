@@ -147,6 +147,7 @@ def test_an_account_is_plain_json() -> None:
         "known": "measured",
         "source": "first bad answer to the good answer that ended it",
         "at_most": False,
+        "counted_s": None,
     }
     assert told["tiers"][0]["reason"] == "not viable"
     assert told["meter"]["lost"] == 3

@@ -10,9 +10,11 @@ from orchestrator.core import records as r
 from orchestrator.core.kinds import Phase
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.account import account
+from orchestrator.reports.papers import lessons
+from orchestrator.reports.papers.shape import Said
 from orchestrator.reports.phases import milestones, segments, totals
 from orchestrator.reports.shape import Known
-from tests.reports.sample import Tape, approve, asked_act, first_act, second_act
+from tests.reports.sample import FAILOVER, K, Tape, approve, asked_act, first_act, second_act
 
 
 @pytest.fixture
@@ -106,6 +108,45 @@ def test_rpa_is_what_was_measured_and_aged_until_the_fence_was_proven(tape: Tape
     assert told.rpa.known is Known.MEASURED
     assert told.rpa.seconds == pytest.approx(3.9)
     assert told.rpo_met is True
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "age_s", "hand_over", "met"),
+    [
+        (20.0, 5.0, False, True),
+        (40.0, 5.0, False, None),  # perhaps hq wrote nothing more, or what it wrote came over
+        (40.0, 31.0, False, False),  # the copy was too old when it was looked at
+        (0.0, 31.0, False, False),
+        (40.0, 31.0, True, None),  # hq stopped in order: the copy may have had everything
+        (0.0, 5.0, True, True),
+    ],
+)
+def test_the_rpo_is_missed_by_what_was_measured_and_not_by_time_that_passed(
+    tape: Tape, waited_s: float, age_s: float, hand_over: bool, met: bool | None
+) -> None:
+    """30 s are allowed. What is not known is told as not known."""
+    run_of_geo_site(tape, waited_s, age_s, hand_over=hand_over)
+    stories = tape.read()
+    (told,) = (account(x, stories.clock, tape.now) for x in stories.stories.values())
+    assert told.rpa.seconds == pytest.approx(age_s + waited_s)
+    assert told.rpo_met is met
+    unknown = Said("whether the RPO of {rpo_s} was met is not known", {"rpo_s": 30.0})
+    (story,) = stories.stories.values()
+    assert (unknown in list(lessons.failed(story, told))) is (met is None)
+
+
+def run_of_geo_site(tape: Tape, waited_s: float, age_s: float, *, hand_over: bool) -> None:
+    """A planned move whose copy is looked at first, and whose place is out so much later."""
+    fence = "hand-over:acme/hq" if hand_over else "fence:acme/hq"
+    steps = tuple((fence, k) if k is K.FENCE else (n, k) for n, k in FAILOVER)
+    tape.run("r9", "geo-site", steps, origin=r.Origin.MANUAL, from_place="acme/hq", to_place="acme/geo")
+    tape.step("r9", "preflight", 0.3, "geo-ready good", data_age_s=age_s)
+    tape.step("r9", fence, waited_s)
+    tape.step("r9", "proof:acme/hq", 0.0)
+    tape.step("r9", "execute", 5.0)
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r9"))
+    tape.step("r9", "verify", 1.0)
+    tape.write(r.RunEnded(tape.now, "r9", True, Reason.VERIFIED, "erp-transaction good"))
 
 
 def test_what_was_not_measured_is_not_claimed(tape: Tape) -> None:
