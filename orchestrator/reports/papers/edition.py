@@ -11,9 +11,9 @@ beside the extract, for whoever has the journal, and the extracts have a chain o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.core import records as r
 from orchestrator.core.model import (
@@ -50,6 +50,11 @@ BLANK = {
     "schedule", "scheduled", "seal", "since",
 }  # fmt: skip
 AS_IT_IS = {"steps", "overrides"}
+# Of a model: ids and names of services, moves and places, the kind of a check's probe, a currency.
+OF_A_MODEL = {
+    "at", "client", "currency", "failback", "home", "id", "leaves", "move", "name", "parts", "places", "probe",
+    "service", "to", "undoes",
+}  # fmt: skip
 
 
 class Mask:
@@ -84,12 +89,12 @@ class Mask:
             {n: self._place(p) for n, p in x.places.items()},
             {n: self._move(m) for n, m in x.moves.items()},
             {
-                n: replace(
+                n: _fit(
                     s,
                     healthy_when=self._condition(s.healthy_when),
                     owners=tuple(o for o in s.owners if o in self._people),
-                    cost=s.cost and replace(s.cost, written={}, source=""),
-                    ladder=tuple(replace(t, monthly_cost=None) for t in s.ladder),
+                    cost=s.cost and _fit(s.cost),
+                    ladder=tuple(_fit(t, monthly_cost=None) for t in s.ladder),
                     depends_on=tuple(d for d in s.depends_on if d.service.startswith(f"{self._client}/")),
                 )
                 for n, s in x.services.items()
@@ -157,33 +162,32 @@ class Mask:
     def _check(self, x: Check) -> Check:
         at = self.check(x.id)
         host = at.partition("@")[2]
-        return replace(x, id=at, host=host, options={}, via=None, domains=frozenset(), needed_by=(), vantage="local")
+        return _fit(x, id=at, host=host, options={}, loss=x.loss, latency=x.latency)
 
     def _fence(self, x: Fence) -> Fence:
         dark = x.dark_when and self._condition(x.dark_when)
-        return replace(x, playbook=_NO_BOOK, proven_when=self._condition(x.proven_when), dark_when=dark)
+        return _fit(x, playbook=_NO_BOOK, proven_when=self._condition(x.proven_when), dark_when=dark)
 
     def _isolation(self, x: Isolation) -> Isolation:
-        return replace(x, playbook=_NO_BOOK, proven_when=x.proven_when and self._condition(x.proven_when))
+        return _fit(x, playbook=_NO_BOOK, proven_when=x.proven_when and self._condition(x.proven_when))
 
     def _place(self, x: Place) -> Place:
         fence, isolate = x.fence and self._fence(x.fence), x.isolate and self._isolation(x.isolate)
-        return replace(x, fence=fence, domains=frozenset(), isolate=isolate)
+        return _fit(x, fence=fence, isolate=isolate)
 
     def _rehearsal(self, x: Rehearsal) -> Rehearsal:
         apart, verify = x.apart_when and self._condition(x.apart_when), x.verify and self._condition(x.verify)
-        return replace(
+        return _fit(
             x, playbook=_NO_BOOK, clean_up=_NO_BOOK, survey=_NO_BOOK, hosts="", prepare=x.prepare and _NO_BOOK,
             apart_when=apart, verify=verify,
         )  # fmt: skip
 
     def _move(self, x: Move) -> Move:
-        return replace(
+        return _fit(
             x,
             rehearse=x.rehearse and self._rehearsal(x.rehearse),
             playbook=_NO_BOOK,
             verify=self._condition(x.verify),
-            holds=(),
             via=x.via and "another way",
             viable_when=x.viable_when and self._condition(x.viable_when),
             done_when=x.done_when and self._condition(x.done_when),
@@ -194,7 +198,18 @@ class Mask:
         )
 
 
+T = TypeVar("T")
 _NO_BOOK = Playbook("", "")
+
+
+def _fit(x: T, **treated: Any) -> T:
+    """A part of a model: numbers, words of tables, and texts that are named above. All else is left out."""
+    made = dict(treated)
+    for f in fields(x):  # type: ignore[arg-type]
+        known = f.name in treated or f.name in OF_A_MODEL
+        if not known and not isinstance(getattr(x, f.name), Enum | bool | int | float):
+            made[f.name] = f.default if f.default_factory is MISSING else f.default_factory()
+    return replace(x, **made)  # type: ignore[type-var]
 
 
 def for_client(whole: Slice) -> Slice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import MISSING, field, fields, make_dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,7 +11,19 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Dependency, DowntimeCost, Model
+from orchestrator.core.model import (
+    Check,
+    Dependency,
+    DowntimeCost,
+    Fence,
+    Isolation,
+    Model,
+    Move,
+    Place,
+    Rehearsal,
+    Service,
+    Tier,
+)
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RECORDS
 from orchestrator.reports.papers import edition
@@ -225,6 +237,17 @@ def test_every_field_of_every_record_has_its_treatment() -> None:
             text = str(f.type)
             if text.startswith(("str", "tuple", "Mapping", "Peer")) and f.name not in known:
                 pytest.fail(f"{kind.__name__}.{f.name}: may a client see it? Say so in reports/papers/edition.py")
+
+
+@pytest.mark.parametrize("kind", [Place, Move, Service, Tier, Dependency, Check, Fence, Isolation, Rehearsal])
+def test_a_text_of_a_model_that_nobody_named_as_fit_is_left_out(kind: type[Any]) -> None:
+    """A new key of the configuration goes to no client by mistake."""
+    new = [("console", str, field(default="")), ("ports", tuple, field(default=())), ("weight", int, field(default=0))]
+    later = make_dataclass("Later", new, bases=(kind,), frozen=True, kw_only=True)
+    required = {f.name: None for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    one = later(**required, console="hq-oob", ports=("edge-01",), weight=7)
+    made = edition._fit(one, **required)
+    assert (made.console, made.ports, made.weight) == ("", (), 7)
 
 
 def test_an_extract_is_compared_with_the_journal_itself() -> None:
