@@ -387,7 +387,8 @@ def relevant_checks(model: Model, service: Service) -> frozenset[str]:
         if move is None:
             continue
         rehearsal = (move.rehearse.apart_when, move.rehearse.verify) if move.rehearse is not None else ()
-        for condition in (move.viable_when, move.verify, move.done_when, *rehearsal):
+        handed = move.hand_over.proven_when if move.hand_over is not None else None
+        for condition in (move.viable_when, move.verify, move.done_when, handed, *rehearsal):
             if condition is not None:
                 names.update(condition.checks())
         if move.data_age:
@@ -395,6 +396,7 @@ def relevant_checks(model: Model, service: Service) -> frozenset[str]:
     for place in model.places.values():
         if place.fence and place.client == service.client:
             names.update(place.fence.proven_when.checks())
+            names.update(place.fence.dark_when.checks() if place.fence.dark_when else ())
         if place.isolate and place.isolate.proven_when and place.client == service.client:
             names.update(place.isolate.proven_when.checks())
     return frozenset(names)
