@@ -25,7 +25,8 @@ def plan_lines(plan: Json, width: int = 100) -> list[Line]:
         there = " → ".join(x for x in (_text(plan.get("from_place")), _text(plan.get("to_place"))) if x)
         tier = f"tier {_text(plan.get('tier'))}, " if plan.get("tier") else ""
         lines.append(line("  move ", Part(move, "bold"), f"  ({tier}{there})" if there else ""))
-    lines += _steps(plan.get("steps"), width)
+    lines += _steps("steps, in this order", plan.get("steps"), width)
+    lines += _steps(f"then back by {_text(plan.get('back'))}, in this order", plan.get("back_steps"), width)
     lines += _guards(plan.get("guards"), width)
     tiers = plan.get("tiers")
     if isinstance(tiers, list) and tiers:
@@ -35,7 +36,7 @@ def plan_lines(plan: Json, width: int = 100) -> list[Line]:
                 lines += _wrapped(f"    {_text(tier_.get('tier'))} {_text(tier_.get('move'))}  ", _answer(tier_), width)
     known = {
         "accepted", "reason", "evidence", "move", "from_place", "to_place", "tier", "steps", "guards", "tiers",
-        "service", "word", "kind", "run",
+        "service", "word", "kind", "run", "back", "back_steps",
     }  # fmt: skip
     for key, value in plan.items():
         if key not in known and value not in (None, "", [], {}):
@@ -43,10 +44,10 @@ def plan_lines(plan: Json, width: int = 100) -> list[Line]:
     return lines
 
 
-def _steps(steps: Json, width: int) -> list[Line]:
+def _steps(title: str, steps: Json, width: int) -> list[Line]:
     if not isinstance(steps, list) or not steps:
         return []
-    lines = [line("  steps, in this order")]
+    lines = [line(f"  {title}")]
     for number, step in enumerate(steps, 1):
         if not isinstance(step, dict):
             continue

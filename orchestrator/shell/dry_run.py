@@ -13,7 +13,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.config.ansible_programs import environment_to_ask, program
@@ -28,6 +28,7 @@ from orchestrator.core.kinds import TRAITS, Subject
 from orchestrator.core.model import Check, Condition, DrillKind, Move, Playbook, Service
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import drilling, failback, ladder, policy
+from orchestrator.core.runs.plan import plan_steps
 from orchestrator.core.transaction import Transaction
 
 
@@ -68,7 +69,7 @@ class TierAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a word would do."""
+    """What a word would do. `back`: the move by which a drill goes back, with `back_steps`, its steps then."""
 
     accepted: bool
     reason: str
@@ -80,6 +81,8 @@ class DryRun:
     steps: tuple[DryStep, ...] = ()
     guards: tuple[GuardAnswer, ...] = ()
     tiers: tuple[TierAnswer, ...] = ()
+    back: str | None = None
+    back_steps: tuple[DryStep, ...] = ()
 
 
 def plan_of(
@@ -99,6 +102,8 @@ def plan_of(
     move = trial.model.moves[run.started.move]
     inventory = inventories.get(service.client, ())
     steps = [_step(tx, move, run.started, planned, workspace, inventory) for planned in run.started.steps]
+    back, started_back = _way_back(trial, service, run.started, now)
+    steps_back = [_step(tx, back, started_back, x, workspace, inventory) for x in started_back.steps] if back else []
     return DryRun(
         True,
         answer.reason,
@@ -110,7 +115,22 @@ def plan_of(
         tuple(steps),
         guards,
         tiers,
+        back.id if back else None,
+        tuple(steps_back),
     )
+
+
+def _way_back(trial: Engine, service: Service, there: r.RunStarted, now: float) -> tuple[Move | None, r.RunStarted]:
+    """The move by which a drill would go back, and its run: as if the service were there, and well."""
+    drill = trial.decided.drills.get(there.drill)
+    back = trial.model.moves.get(drill.began.back or "") if drill is not None else None
+    if back is None:
+        return None, there
+    state = trial.decided.services[service.id]
+    if there.to_place is not None:
+        state.place, state.may_act = there.to_place, {there.to_place}
+    steps = plan_steps(trial.transaction(now), service, back, (), planned=True)
+    return back, replace(there, steps=tuple(steps), from_place=state.place, to_place=back.to)
 
 
 async def alone(workspace: Path, word: WordSpoken) -> DryRun:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.plan_text import plan_lines
 from orchestrator.core import events as e
 from orchestrator.core import records as r
+from orchestrator.core.codec import encode
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import DrillKind, Json, Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.replacing import objections
+from orchestrator.reports.text import plain
 from orchestrator.shell.dry_run import plan_of
 from tests.core.drill_stage import drill, over, rehearsal, rehearse, stage, the_drill
 from tests.core.stage import geo_loses_power, hq_loses_power
@@ -64,6 +67,24 @@ def test_a_move_in_place_is_drilled_and_taken_back() -> None:
     assert world.played == ["backup-isp", "backup-isp.back"]
     assert over(world).ok
     assert not world.decided().engaged
+
+
+@pytest.mark.parametrize(("service", "move"), [("acme/erp", "acme/geo-site"), ("acme/hq-internet", "acme/backup-isp")])
+def test_a_plan_shows_the_steps_of_the_way_back_as_they_come(service: str, move: str, tmp_path: Path) -> None:
+    world = stage()
+    options: dict[str, Json] = {"kind": "full-scale", "move": move, "stays_s": 10.0}
+    word = e.WordSpoken("w", WordKind.DRILL, "Ada", service, options=options)
+    plan = plan_of(world.engine, word, world.now, tmp_path, {})
+    assert drill(world, service=service, move=move.partition("/")[2]).accepted
+    world.run(120)
+    assert over(world).ok
+    there, back = world.records(r.RunStarted)
+    for started, shown in ((there, plan.steps), (back, plan.back_steps)):
+        assert [x.name for x in shown] == [x.name for x in started.steps]  # type: ignore[attr-defined]
+    assert plan.back == back.move  # type: ignore[attr-defined]
+    shown_back = [x.playbook.removesuffix(".yml") for x in plan.back_steps if x.playbook]
+    assert shown_back == world.played[-len(shown_back) :]
+    assert f"  then back by {plan.back}, in this order" in plain(plan_lines(encode(plan))).splitlines()
 
 
 def test_it_stays_for_as_long_as_it_was_to() -> None:
