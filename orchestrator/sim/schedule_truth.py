@@ -3,8 +3,9 @@
 The one rule it keeps: it never asks what the controller believes to be due. It counts the times of a schedule itself,
 where they are so many minutes apart, as those of the simulator's own are.
 
-    of each time of a schedule         there is
+    of a schedule, of each time        there is
     -----------------------------      ---------------------------------------------------------------------
+    that comes into force              no time before that
     since it came into force           one end: a drill that began, or one that was missed
     whose drill began                  its coming due before, and its window still open, on axis and in the world
 """
@@ -67,6 +68,9 @@ class ScheduleTruth:
             if before.due is not None:
                 self._say("what is due ends before its schedule does", x.schedule, before.due.occurrence)
             self._complete(x.schedule, before, max(before.ends, default=""))
+        wall = self._true_wall()
+        if wall is not None and x.since < written(at(wall - SOON_S)):
+            self._say("a schedule counts from when it came into force", x.schedule, x.since)
         if x.plan is not None:
             self._known[x.schedule] = Running(x.since, x.plan)
 

@@ -22,9 +22,10 @@ from tests.mutants.guards import GUARDS
 from tests.mutants.hunt import BreaksTheEngine, By, Caught, Worlds, hunt, seeds_for, worlds
 from tests.mutants.mutant import Mutant
 from tests.mutants.ordering import ORDERING
+from tests.mutants.schedules import SCHEDULES
 from tests.mutants.speech import SPEECH
 
-MUTANTS: tuple[Mutant, ...] = (*GUARDS, *ORDERING, *SPEECH, *DRILLS)
+MUTANTS: tuple[Mutant, ...] = (*GUARDS, *ORDERING, *SPEECH, *DRILLS, *SCHEDULES)
 _worlds = Worlds()
 
 

@@ -139,9 +139,13 @@ PLAN = planned(drills(), 1)
 def said(records: Sequence[r.Record], wall: float | None = None) -> list[str]:
     """What is wrong with these, at rest; by this time of the world."""
     found: list[str] = []
-    judge = ScheduleTruth(lambda: wall, lambda _number, rule, evidence: found.append(f"{rule}: {evidence}"))
+    known = [wall]
+    judge = ScheduleTruth(lambda: known[-1], lambda _number, rule, evidence: found.append(f"{rule}: {evidence}"))
     for x in records:
+        in_force = isinstance(x, r.ScheduleInForce) and wall is not None
+        known.append(DAY_ONE_WALL_S + x.at if in_force else wall)
         judge.record(x)
+    known.append(wall)
     judge.at_rest()
     return found
 
@@ -187,6 +191,7 @@ def test_what_is_as_it_should_be_passes() -> None:
         ([force()], DAY_ONE_WALL_S + 400.0, "no time of a schedule is dropped silently"),
         ([force(), came(), replace(force(), at=130.0, plan=None)], None, "what is due ends before its schedule does"),
         ([missed()], None, "what is missed is of a schedule that is in force"),
+        ([replace(force(), at=500.0)], DAY_ONE_WALL_S, "a schedule counts from when it came into force"),
     ],
 )
 def test_what_is_not_is_noticed(records: list[r.Record], wall: float | None, rule: str) -> None:
