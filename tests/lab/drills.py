@@ -16,10 +16,12 @@ from typing import Any
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
+from orchestrator.lab.account import ActAccount, Outage
 from tests.lab import crash
 from tests.lab.crash import Instant
 from tests.lab.story import ERP, OPERATOR, Story
 
+BUSY_S = 3.0
 OVER_S = 480.0  # for what takes a minute on a quiet machine
 ONCE = ("set-up", "rehearse")  # what nobody declares safe to repeat: where its end was not seen it has failed
 PLAYED = (*ONCE, "survey", "clean-up", "survey-again", "hand-over", "execute", "prepare", "finish")
@@ -74,6 +76,11 @@ class Drill:
                 found.append(Instant(kill.step, "began", True, kill.of))
                 found += [Instant(kill.step, "middle", with_workers, kill.of) for with_workers in (False, True)]
         return found
+
+
+def noticed(user: ActAccount) -> list[Outage]:
+    """What the end user noticed: an attempt has 250 ms, and on a busy machine many in a row take longer."""
+    return [x for x in user.outages if x.seconds > BUSY_S]
 
 
 def played(step: str) -> bool:

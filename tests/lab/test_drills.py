@@ -15,6 +15,7 @@ import pytest
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
 from orchestrator.demo.drills import EMPTIED
+from tests.lab import drills
 from tests.lab.story import ERP, FOR_DRILLS, Story, told
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
@@ -50,7 +51,7 @@ def _rehearsed(story: Story, move: str) -> list[r.StepFinished]:
     survey, again = (_published(steps, name)["bascule_survey"] for name in ("survey", "survey-again"))
     assert survey == again
     user = story.account_of(f"rehearsal of {move}", began)
-    assert (user.lost_ids, user.outages) == ((), ())
+    assert (user.lost_ids, drills.noticed(user)) == ((), [])
     return steps
 
 

@@ -121,4 +121,4 @@ def _nobody_lost_anything(story: Story, made: Made) -> None:
     assert (user.loss_known, user.lost_ids, user.fenced_acknowledgements) == (True, (), ())
     assert user.recovered
     if not made.drill.full_scale:
-        assert user.outages == ()
+        assert drills.noticed(user) == []
