@@ -20,7 +20,8 @@ class RunPlaybook:
 
     The runner compares `playbook.digest` first (PLAN_CHANGED) and puts the epoch guard before the author's
     playbook. `facts` are given to the playbook as extra variables: `bascule_incident`, `bascule_run`,
-    `bascule_epoch`, `bascule_move`, `bascule_drill`, `bascule_deadline`, `bascule_place`, `bascule_from`, `bascule_to`.
+    `bascule_epoch`, `bascule_move`, `bascule_drill`, `bascule_draw`, `bascule_deadline`, `bascule_place`,
+    `bascule_from`, `bascule_to`.
     `beginning` tells the run from one that had the same id in another journal, or in a copy of this one: what is kept
     of that one's attempts says nothing of this one. Empty: not known. `workspace`: what its
     epochs are known by on targets. `simulated`: in check mode, as `ansible-playbook --check`. `stats`: answer with

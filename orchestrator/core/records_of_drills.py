@@ -20,6 +20,7 @@ class DrillBegan:
     `within_s`: for so long, after it has moved, it may take until it is back. `scheduled`: the schedule it is of, and
     `occurrence`, which of its times (ISO 8601, UTC); empty: a person wanted it. `drawn`: by what it was chosen.
     `back_digest`: of all that `back` plays, as it was then; empty in records of versions that did not keep it.
+    `draw`: of a surprise, by which its playbooks choose; 0 of all others.
     """
 
     at: float
@@ -40,6 +41,7 @@ class DrillBegan:
     occurrence: str = ""
     drawn: str = ""
     back_digest: str = ""
+    draw: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,12 @@ class MaintenancePlan:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """What is to be drilled at one time of a schedule, and by what it was chosen; empty: there was no choice."""
+    """What is to be drilled at one time of a schedule, and by what it was chosen; empty: there was no choice.
+
+    `draw`: of a surprise a number of at least 0 and less than 1, by which its playbooks choose, say, a backup.
+    """
 
     service: str
     move: str
     drawn: str = ""
+    draw: float = 0.0

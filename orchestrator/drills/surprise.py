@@ -37,6 +37,11 @@ class Drawn:
         """What opens the seal."""
         return f"drawn at random for {written(self.opens)}, seed {self.seed}"
 
+    @property
+    def number(self) -> float:
+        """By which its playbooks draw what they choose from; at least 0, less than 1."""
+        return (_number(self.seed, "backup") >> 203) / 2.0**53
+
 
 def seed_of(secret: bytes, schedule: str, occurrence: str) -> str:
     """The seed of one draw: nobody who does not have the secret can tell it, and it tells nothing of the next one."""

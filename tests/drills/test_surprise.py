@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
@@ -17,6 +24,7 @@ from orchestrator.drills.times import at
 from tests.core.drill_stage import stage
 from tests.drills.plans import NIGHTS, Desk, moment, plan, seeds
 
+WORKSPACE = Path(__file__).parents[2]
 OWNER = Calendar("UTC", (), (Days("2026-11-11", "2026-11-30"),))
 OF = (Candidate("acme/erp", "acme/geo-site", (OWNER,)), Candidate("acme/hq-internet", "acme/backup-isp"))
 WEEK = Schedule("0 0 * * mon", 5 * 86400.0, (Calendar("Europe/Paris", (NIGHTS,)),))
@@ -51,6 +59,35 @@ def test_a_seal_opens_with_its_seed_and_with_nothing_else() -> None:
     assert not surprise.opens(sealed, *what, "")
 
 
+def test_a_number_is_drawn_for_its_playbooks_and_the_seed_tells_it_again() -> None:
+    weekly = plan(surprise=True, schedule=WEEK, of=OF)
+    weeks = occurrences(WEEK, (), moment("2026-01-01T00:00"), moment("2027-01-01T00:00"), whole=True)
+    found = [x for one in weeks if (x := surprise.draw(weekly, OF, one, seeds(weekly.id, one.name))) is not None]
+    numbers = [x.number for x in found]
+    assert all(0.0 <= x < 1.0 for x in numbers)
+    assert len(set(numbers)) == len(numbers) > 50
+    assert {int(3 * x) for x in numbers} == {0, 1, 2}, "each of three backups is drawn in a year"
+    assert [replace(x).number for x in found] == numbers
+
+
+@pytest.mark.parametrize(("draw", "kept", "restored"), [(None, 4, "d"), (0.999, 4, "b"), (0.999, 1, "a")])
+def test_the_shipped_restore_takes_the_backup_that_was_drawn(
+    draw: float | None, kept: int, restored: str, tmp_path: Path
+) -> None:
+    """Of the newest three, as the lab says; the newest where nothing was drawn."""
+    (play, _) = yaml.safe_load((WORKSPACE / "playbooks" / "drill" / "restore_backup.yml").read_text(encoding="utf-8"))
+    show = {"ansible.builtin.copy": {"content": "{{ drawn }}", "dest": str(tmp_path / "drawn")}}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{**play, "hosts": "localhost", "tasks": [show]}]))
+    keys = [f"hq/{x}.dump" for x in "abcd"[:kept]]
+    given = {"backup_restore_list": {"s3_keys": ["hq/z.txt", *reversed(keys)]}, "rehearsal_backups": 3}
+    given["ansible_python_interpreter"] = sys.executable
+    given |= {} if draw is None else {"bascule_draw": draw}
+    argv = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local"]
+    done = subprocess.run([*argv, "-e", json.dumps(given), tmp_path / "play.yml"], timeout=120, capture_output=True)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "drawn").read_text() == f"hq/{restored}.dump"
+
+
 def test_nobody_knows_of_it_before_and_everybody_can_check_it_after() -> None:
     world = stage()
     hour = Schedule("0 21 * * *", 1800.0, (Calendar("UTC", (Hours((1,), 21 * 3600, 22 * 3600),)),))
@@ -68,6 +105,9 @@ def test_nobody_knows_of_it_before_and_everybody_can_check_it_after() -> None:
     drawn_at = surprise.drawn_for(one.drawn)  # type: ignore[attr-defined]
     assert drawn_at is not None
     assert 0 <= desk.begins + one.at - drawn_at.timestamp() <= 61
+    assert one.draw > 0.0  # type: ignore[attr-defined]
+    desk.run(120)
+    assert {x.facts["bascule_draw"] for x in world.commanded} == {one.draw}  # type: ignore[attr-defined]
 
 
 def test_one_that_was_missed_is_opened_as_well() -> None:

@@ -53,6 +53,7 @@ def begin(
     scheduled: str = "",
     occurrence: str = "",
     drawn: str = "",
+    draw: float = 0.0,
     closes_at: float | None = None,
 ) -> Drill:
     """Record the drill and the plan of its first run. The caller has asked `rules.drilling.objection` before.
@@ -81,6 +82,7 @@ def begin(
         occurrence=occurrence,
         drawn=drawn,
         back_digest=plan.back_digest(tx.model, back, move.to),
+        draw=draw,
     )
     tx.record(began)
     started = start_run(

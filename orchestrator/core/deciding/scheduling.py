@@ -152,6 +152,7 @@ def _begin(
         occurrence=came.occurrence,
         closes_at=came.closes_at,
         drawn="; ".join(x for x in [pick.drawn, *not_these] if x),
+        draw=pick.draw,
     )
 
 

@@ -146,7 +146,7 @@ def run_timeout_s(tx: Transaction, move: Move, steps: list[r.PlannedStep], appro
 
 def facts_for(tx: Transaction, run: Run, step: Step) -> dict[str, Json]:
     """The extra variables every playbook of the run receives."""
-    started = run.started
+    started, drill = run.started, tx.decided.drills.get(run.started.drill)
     names: dict[str, Json] = {
         "bascule_run": run.id,
         "bascule_incident": started.incident or "",
@@ -155,6 +155,7 @@ def facts_for(tx: Transaction, run: Run, step: Step) -> dict[str, Json]:
         "bascule_service": started.service.rpartition("/")[2],
         "bascule_step": step.name,
         "bascule_drill": bool(started.drill),
+        "bascule_draw": drill.began.draw if drill is not None else 0.0,
         "bascule_deadline": started.deadline if started.deadline is not None else 0,
         "bascule_from": (started.from_place or "").rpartition("/")[2],
         "bascule_to": (started.to_place or "").rpartition("/")[2],
