@@ -22,6 +22,7 @@ from orchestrator.config.rehearsal_shapes import RehearseShape
 from orchestrator.config.resting_on import Resting
 from orchestrator.config.shape import Shape
 from orchestrator.config.shapes import (
+    WHOLE_MOVE,
     BackShape,
     FenceShape,
     HandOverShape,
@@ -36,7 +37,7 @@ from orchestrator.config.shapes import (
 from orchestrator.config.shaping import take_shape
 from orchestrator.config.starting import LATER, Use, facts
 from orchestrator.config.strict_yaml import Document, Path_
-from orchestrator.core.kinds import BESIDE
+from orchestrator.core.kinds import BESIDE, WAITED_FOR
 from orchestrator.core.model import (
     Check,
     Condition,
@@ -187,7 +188,7 @@ def read_client(document: Document, client: str, faults: Faults) -> ClientFile |
         return None
     file = ClientFile(client, document, head)
     _section(file, "places", "place", PlaceShape, head.places, file.places, faults)
-    _section(file, "moves", "move", MoveShape, head.moves, file.moves, faults)
+    _section(file, "moves", "move", WHOLE_MOVE, head.moves, file.moves, faults)
     _section(file, "services", "service", ServiceShape, head.services, file.services, faults)
     for name, move in file.moves.items():
         if move.rehearse is not None:
@@ -318,8 +319,10 @@ def _move(c: Compiler, name: str, shape: MoveShape) -> Move | None:
     what = f"move {name}"
     playbook = c.playbook(shape, path)
     beside: dict[str, Any] = {key: c.playbook(getattr(shape, key), (*path, key)) for key in BESIDE}
-    verify = c.condition(shape.verify, (*path, "verify"), f"{what}: verify")
-    viable = c.condition(shape.viable_when, (*path, "viable_when"), f"{what}: viable_when")
+    waited: dict[str, Any] = {x: c.condition(getattr(shape, x), (*path, x), f"{what}: {x}") for x in WAITED_FOR}
+    limits: dict[str, Any] = {
+        f"{x}_s": seconds(c, Move, x, path, what, shape) for x in dict.fromkeys(WAITED_FOR.values())
+    }
     done = c.condition(shape.done_when, (*path, "done_when"), f"{what}: done_when")
     to = c.place(shape.to, (*path, "to"))
     leaves = {c.place(p, (*path, "from", i)) for i, p in enumerate(shape.leaves or ())}
@@ -340,30 +343,26 @@ def _move(c: Compiler, name: str, shape: MoveShape) -> Move | None:
     if shape.to is not None and shape.to in (shape.leaves or ()):
         c.faults.add(c.at(*path, "to"), f"{what} goes where it comes from", "a place that is not in 'from'")
     timeout = seconds(c, Move, "timeout", path, what, shape)
-    preflight = seconds(c, Move, "preflight_timeout", path, what, shape)
-    verify_timeout = seconds(c, Move, "verify_timeout", path, what, shape)
-    if playbook is None or verify is None:
+    if playbook is None or waited["verify"] is None:
         return None
     return Move(
         id=c.id(name),
         client=c.client,
         name=name,
         playbook=playbook,
-        verify=verify,
         to=to,
         leaves=frozenset(p for p in leaves if p),
         undoes=undoes,
         holds=tuple(c.id(resource) for resource in shape.holds or ()),
         via=via,
-        viable_when=viable,
         done_when=done,
         hand_over=hand_over,
         safe_to_repeat=shape.safe_to_repeat,
         data_age=data_age,
         timeout_s=timeout,
-        preflight_timeout_s=preflight,
-        verify_timeout_s=verify_timeout,
         **beside,
+        **waited,
+        **limits,
     )
 
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from orchestrator.config.rehearsal_shapes import RehearseShape
 from orchestrator.config.schedule_shapes import CalendarShape, DrillShape, MaintenanceShape, SchedulesFileShape
 from orchestrator.config.shapes import (
+    WHOLE_MOVE,
     CheckShape,
-    MoveShape,
     PeopleFileShape,
     PersonShape,
     PlaceShape,
@@ -51,7 +51,7 @@ _CONDITION: dict[str, Any] = {
 def schemas(probe_kinds: Mapping[str, type[BaseModel]]) -> dict[str, dict[str, Any]]:
     """File to JSON Schema: `services.yml`, `people.yml`, `schedules.yml`, `bascule.yml`, `checks.yml`."""
     services = _schema(ServicesFileShape)
-    for key, shape in (("places", PlaceShape), ("moves", MoveShape), ("services", ServiceShape)):
+    for key, shape in (("places", PlaceShape), ("moves", WHOLE_MOVE), ("services", ServiceShape)):
         _add(services, key, shape)
     rehearse = RehearseShape.model_json_schema()
     services["$defs"] |= rehearse.pop("$defs", {}) | {"RehearseShape": rehearse}

@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
 
 from orchestrator.config.cost_shapes import DowntimeCost, Monthly
 from orchestrator.config.names import spoken
 from orchestrator.config.shape import Count, Duration, Shape, Text
+from orchestrator.core.kinds import BESIDE, WAITED_FOR
 from orchestrator.core.model import Check, Fence, Isolation, LatencyWindow, Move, Service, default_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -184,7 +185,7 @@ class BackShape(Shape):
 
 
 class MoveShape(Shape):
-    """One way to bring services back."""
+    """One way to bring services back; what the kinds of steps add to it, see `WHOLE_MOVE`."""
 
     REQUIRED = ("playbook", "verify")
     playbook: Text | None = None
@@ -199,15 +200,26 @@ class MoveShape(Shape):
     viable_when: ConditionShape = None
     verify: ConditionShape = None
     done_when: ConditionShape = None
-    prepare: PlaybookRef | None = None
     hand_over: HandOverShape | None = None
-    finish: PlaybookRef | None = None
     rehearse: Any = None  # RehearseShape
     safe_to_repeat: Flag = default_of(Move, "safe_to_repeat")
     data_age: Text | None = None
     timeout: Duration | None = None
     preflight_timeout: Duration | None = None
     verify_timeout: Duration | None = None
+
+
+_BY_KINDS: dict[str, Any] = {
+    **dict.fromkeys(BESIDE, (PlaybookRef | None, None)),
+    **dict.fromkeys(WAITED_FOR, (ConditionShape, None)),
+    **dict.fromkeys(WAITED_FOR.values(), (Duration | None, None)),
+}
+WHOLE_MOVE: type[MoveShape] = create_model(
+    MoveShape.__name__,
+    __base__=MoveShape,
+    __doc__="One way to bring services back.",
+    **{key: x for key, x in _BY_KINDS.items() if key not in MoveShape.model_fields},
+)
 
 
 class TierShape(Shape):

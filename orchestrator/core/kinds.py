@@ -2,13 +2,13 @@
 
 The one rule it keeps: how one kind differs from another stands in its row. Code that plans, waits, looks, shows, times,
 runs or checks a step reads the row. So a new kind is a new row, and its place in `plan.plan_steps`. One that a move
-declares beside its own playbook has its place there by the order of the kinds.
+declares beside its own playbook has its place there, and its key, by its row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from orchestrator.core.model import Condition, Fence, Isolation, Model, Move, Playbook, Rehearsal
@@ -124,8 +124,9 @@ class Traits:
     preconditions are asked before. `contains`: it isolates a place, or shows that it is isolated; a failure of it is
     for a person to weigh. `asks_first`: it asks the move's preconditions. `fences`: it takes its place out, or shows
     that it is out. `moves`: it is the move itself. `verifies`: it waits for what the move promises. `acts_at`: which
-    of the place left and the one that it leads to may act once it has begun. `beside`: it plays what a move declares
-    beside its own playbook, under the key `declared`. `rehearses`: it is a part of a rehearsal, which touches nothing
+    of the place left and the one that it leads to may act once it has begun. `beside`: it plays, or waits for, what a
+    move may declare beside its own playbook, under the key `declared`. `within`: of what a move waits for, its key for
+    how long. `rehearses`: it is a part of a rehearsal, which touches nothing
     that serves; where its end was not seen it has failed. `always`: it is made whatever became of those before.
     `surveys`: it lists what is at the target.
     """
@@ -134,6 +135,7 @@ class Traits:
     phase: Phase
     reach: Reach = Reach.QUIET
     declared: str = "playbook"
+    within: str = ""
     beside: bool = False
     work: Callable[[Subject], Work | None] = lambda _subject: None
     wanted: Callable[[Subject], Wanted | None] = lambda _subject: None
@@ -178,8 +180,15 @@ def _proof(found: Fence | Isolation | None) -> Wanted | None:
     return Wanted(found.proven_when, found.timeout_s) if found else None
 
 
-def _preconditions(x: Subject) -> Wanted:
-    return Wanted(x.move.viable_when, x.move.preflight_timeout_s)
+def _waits(
+    key: str, within: str, phase: Phase, reach: Reach = Reach.QUIET, *, fails_as: Reason, beside: bool = False
+) -> Traits:
+    """The row of what a move waits for: under which key it says for what, and under which for how long."""
+
+    def wanted(x: Subject) -> Wanted:
+        return Wanted(getattr(x.move, key), getattr(x.move, f"{within}_s"))
+
+    return Traits(By.ANSWERS, phase, reach, key, within, beside, wanted=wanted, fails_as=fails_as)
 
 
 def _beside(key: str, reach: Reach, acts_at: Callable[[str | None, str | None], str | None] | None = None) -> Traits:
@@ -218,6 +227,8 @@ def _heard(part: str) -> Callable[[Subject], Wanted | None]:
     return wanted
 
 
+_PREFLIGHT = _waits("viable_when", "preflight_timeout", Phase.DECIDE, fails_as=Reason.PREFLIGHT_FAILED)
+
 TRAITS: Mapping[StepKind, Traits] = {
     StepKind.ISOLATE: Traits(
         By.PLAYBOOK, Phase.ISOLATE, declared="isolation", work=lambda x: _work(x.isolation), contains=True
@@ -225,9 +236,9 @@ TRAITS: Mapping[StepKind, Traits] = {
     StepKind.CONTAINED: Traits(
         By.ANSWERS, Phase.ISOLATE, wanted=lambda x: _proof(x.isolation), fails_as=Reason.NOT_CONTAINED, contains=True
     ),
-    StepKind.PREFLIGHT: Traits(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
+    StepKind.PREFLIGHT: replace(_PREFLIGHT, asks_first=True),
     StepKind.APPROVAL: Traits(By.PERSON, Phase.HUMAN),
-    StepKind.RECHECK: Traits(By.ANSWERS, Phase.DECIDE, wanted=_preconditions, asks_first=True),
+    StepKind.RECHECK: replace(_PREFLIGHT, asks_first=True),
     StepKind.PREPARE: _beside("prepare", Reach.PREPARED, acts_at=lambda _left, to: to),
     StepKind.FENCE: Traits(
         By.PLAYBOOK,
@@ -255,13 +266,8 @@ TRAITS: Mapping[StepKind, Traits] = {
         moves=True,
         acts_at=lambda left, to: to or left,
     ),
-    StepKind.VERIFY: Traits(
-        By.ANSWERS,
-        Phase.VERIFY,
-        Reach.COMMITTED,
-        wanted=lambda x: Wanted(x.move.verify, x.move.verify_timeout_s),
-        fails_as=Reason.VERIFY_FAILED,
-        verifies=True,
+    StepKind.VERIFY: replace(
+        _waits("verify", "verify_timeout", Phase.VERIFY, Reach.COMMITTED, fails_as=Reason.VERIFY_FAILED), verifies=True
     ),
     StepKind.FINISH: _beside("finish", Reach.COMMITTED),
     StepKind.SURVEY: Traits(
@@ -301,12 +307,16 @@ TRAITS: Mapping[StepKind, Traits] = {
     ),
 }
 
-BESIDE = tuple(row.declared for row in TRAITS.values() if row.beside)
+BESIDE = tuple(row.declared for row in TRAITS.values() if row.beside and row.played)
+"""The keys of what moves play beside their own playbooks."""
+WAITED_FOR: Mapping[str, str] = {row.declared: row.within for row in TRAITS.values() if row.within}
+"""What moves wait for: the key that says for what, to the key that says for how long."""
 
 
 def declared_by(move: Move) -> tuple[Playbook, ...]:
     """Every playbook that the move itself declares, in the order of a run, but for its hand-over's."""
-    declared: list[Playbook | None] = [getattr(move, x.declared) for x in TRAITS.values() if x.beside or x.moves]
+    rows = (x for x in TRAITS.values() if x.moves or (x.beside and x.played))
+    declared: list[Playbook | None] = [getattr(move, x.declared) for x in rows]
     return tuple(book for book in declared if book is not None)
 
 

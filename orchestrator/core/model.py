@@ -227,6 +227,21 @@ class Move:
     verify_timeout_s: float = 30.0
     rehearse: Rehearsal | None = None
 
+    @property
+    def plays(self) -> dict[str, Playbook]:
+        """Every playbook that it declares itself, by its key: not its hand-over's, nor its rehearsal's."""
+        return {key: book for key in _PLAYS if (book := getattr(self, key)) is not None}
+
+    @property
+    def asks(self) -> dict[str, Condition]:
+        """Every condition that it declares itself, by its key: not its hand-over's, nor its rehearsal's."""
+        return {key: condition for key in _ASKS if (condition := getattr(self, key)) is not None}
+
+
+# By their declared types, so that who shows, hides or compares what a move declares forgets no field of it.
+_PLAYS = tuple(f.name for f in fields(Move) if str(f.type).partition(" ")[0] == Playbook.__name__)
+_ASKS = tuple(f.name for f in fields(Move) if str(f.type).partition(" ")[0] == Condition.__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Tier:

@@ -12,11 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.model import Fence, Model, Move, Playbook, Service
 
 WITHOUT = Playbook("", "")
+# What a move declares, as people call it; anything else is called by its key.
+_BOOKS = {"playbook": "the playbook", "prepare": "its preparation", "finish": "its finish"}
+_CONDITIONS = {
+    "verify": "what verifies {}",
+    "viable_when": "what {} needs before it begins",
+    "done_when": "what shows that {} is done",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +53,12 @@ def basis(model: Model | None, service: str, move: str) -> Basis:
         return Basis()
     found = {f"the move {how.name}": _bytes(_without_playbooks(how))}
     playbooks = {f"{what} {playbook.path}": playbook for what, playbook in _playbooks(how)}
-    conditions = {
-        f"what shows that {of.name} is well": of.healthy_when,
-        f"what verifies {how.name}": how.verify,
-        f"what {how.name} needs before it begins": how.viable_when,
-        f"what shows that {how.name} is done": how.done_when,
-    }
+    conditions = {f"what shows that {of.name} is well": of.healthy_when}
+    conditions |= {_CONDITIONS.get(key, f"{key} of {{}}").format(how.name): x for key, x in how.asks.items()}
     checks = {how.data_age} if how.data_age else set()
     for what, condition in conditions.items():
-        if condition is not None:
-            found[what] = _bytes(condition)
-            checks.update(condition.checks())
+        found[what] = _bytes(condition)
+        checks.update(condition.checks())
     for name, fence in _fences(model, of, how):
         found[name] = _bytes(replace(fence, playbook=WITHOUT))
         playbooks[f"the playbook of {name} {fence.playbook.path}"] = fence.playbook
@@ -119,10 +122,8 @@ def _how(playbook: Playbook) -> bytes:
 
 
 def _playbooks(move: Move) -> list[tuple[str, Playbook]]:
-    parts = [("the playbook", move.playbook), ("its preparation", move.prepare), ("its finish", move.finish)]
-    if move.hand_over is not None:
-        parts.append(("its hand-over", move.hand_over.playbook))
-    return [(what, playbook) for what, playbook in parts if playbook is not None]
+    parts = [(_BOOKS.get(key, f"its {key}"), book) for key, book in move.plays.items()]
+    return [*parts, *([("its hand-over", move.hand_over.playbook)] if move.hand_over is not None else [])]
 
 
 def _without_playbooks(move: Move) -> Move:
@@ -130,11 +131,11 @@ def _without_playbooks(move: Move) -> Move:
 
     How it is rehearsed is no part of how it is made.
     """
-    rest = replace(move, playbook=WITHOUT, prepare=None, finish=None, viable_when=None, done_when=None)
-    rest = replace(rest, rehearse=None)
+    apart: dict[str, Any] = dict.fromkeys((*move.plays, *move.asks))
+    rest = replace(move, **{**apart, "playbook": WITHOUT, "verify": replace(move.verify, terms=()), "rehearse": None})
     if rest.hand_over is not None:
         rest = replace(rest, hand_over=replace(rest.hand_over, playbook=WITHOUT))
-    return replace(rest, verify=replace(move.verify, terms=()))
+    return rest
 
 
 def _fences(model: Model, service: Service, move: Move) -> Iterator[tuple[str, Fence]]:

@@ -388,7 +388,7 @@ def relevant_checks(model: Model, service: Service) -> frozenset[str]:
             continue
         rehearsal = (move.rehearse.apart_when, move.rehearse.verify) if move.rehearse is not None else ()
         handed = move.hand_over.proven_when if move.hand_over is not None else None
-        for condition in (move.viable_when, move.verify, move.done_when, handed, *rehearsal):
+        for condition in (*move.asks.values(), handed, *rehearsal):
             if condition is not None:
                 names.update(condition.checks())
         if move.data_age:

@@ -324,7 +324,7 @@ def rests_on(tx: Transaction, check: Check) -> tuple[tuple[str, ...], list[str]]
 
 def _asked_by(move: Move) -> list[str]:
     """What a move asks on its way, but for the proof that a place has handed over."""
-    asked = [c for x in (move.viable_when, move.verify, move.done_when) if x is not None for c in x.checks()]
+    asked = [c for x in move.asks.values() for c in x.checks()]
     return [*asked, *([move.data_age] if move.data_age else [])]
 
 

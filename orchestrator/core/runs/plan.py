@@ -140,7 +140,9 @@ def run_timeout_s(tx: Transaction, move: Move, steps: list[r.PlannedStep], appro
         elif kind.by is By.PERSON:
             total += approval_s
         else:
-            total += 2 * max(move.verify_timeout_s, move.preflight_timeout_s)
+            wanted = kind.wanted(subject) if kind.within else None
+            own_s = wanted.timeout_s if wanted is not None else 0.0
+            total += 2 * max(own_s, move.verify_timeout_s, move.preflight_timeout_s)
     return total
 
 

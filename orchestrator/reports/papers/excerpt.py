@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from orchestrator.core import records as r
 from orchestrator.core.model import Check, Fence, Isolation, Model, Move, Place, Playbook, Rehearsal, Service
@@ -344,11 +344,6 @@ def _rehearsal(x: Rehearsal) -> Rehearsal:
 
 
 def _move(x: Move) -> Move:
-    return replace(
-        x,
-        rehearse=x.rehearse and _rehearsal(x.rehearse),
-        playbook=_book(x.playbook),
-        prepare=x.prepare and _book(x.prepare),
-        finish=x.finish and _book(x.finish),
-        hand_over=x.hand_over and _fence(x.hand_over),
-    )
+    books: dict[str, Any] = {key: _book(book) for key, book in x.plays.items()}
+    handed = x.hand_over and _fence(x.hand_over)
+    return replace(x, rehearse=x.rehearse and _rehearsal(x.rehearse), hand_over=handed, **books)
