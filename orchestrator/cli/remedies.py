@@ -1,4 +1,5 @@
-"""What to type when a word was refused: one row for each reason that can refuse one.
+"""What to type when a word was refused: one row for each reason that can refuse one. A guard that a person may go
+against needs none, unless more can be said than its own row in `core/reasons.py` does.
 
 The one rule it keeps: a remedy ends with a command that works: it changes the answer, or shows what it is about. It is
 made from the word that was said and from the decided state, so that it names the run, the move and the place.
@@ -14,7 +15,7 @@ from orchestrator.cli.finding_remedies import FINDING_ROWS
 from orchestrator.cli.refused import Refused, Remedy
 from orchestrator.core.events import OF_FINDINGS, WordKind, WordSpoken
 from orchestrator.core.model import Model
-from orchestrator.core.reasons import Against, Reason
+from orchestrator.core.reasons import Against, Part, Reason
 from orchestrator.core.rules import failback, speakers
 from orchestrator.core.rules.ladder import books_of, to_fence
 from orchestrator.core.rules.standing_words import with_its_client
@@ -31,6 +32,14 @@ def _override(x: Refused) -> list[Remedy]:
             f"or go against it on record ({x.reason.told})", x.again("--override", x.reason.value, "--reason", "WHY")
         )
     ]
+
+
+def _as_its_reason_says(x: Refused) -> list[Remedy]:
+    """Of a guard that has no row here: a named person may go against it, or it never refuses a word."""
+    service, against = x.service, _override(x) if x.reason.part in (Part.GUARD, Part.TIER) else []
+    if service is None or not against:
+        return []
+    return [Remedy("repair what the evidence names; see what it lacks", f"bascule status {service.id}"), *against]
 
 
 def _checks(x: Refused) -> list[Remedy]:
@@ -292,4 +301,4 @@ def remedies(reason: str, word: WordSpoken, decided: Decided, model: Model | Non
     mine = own(refused) if own is not None else []
     if mine or (own is not None and word.kind not in OF_FINDINGS):  # of a drill there is no other row
         return mine
-    return found(refused) if found is not None else []
+    return (found or _as_its_reason_says)(refused)

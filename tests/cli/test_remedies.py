@@ -15,7 +15,7 @@ from orchestrator.core.deciding import words
 from orchestrator.core.durations import parse_duration
 from orchestrator.core.events import Peer, WordKind, WordSpoken
 from orchestrator.core.model import Playbook, Speaker, Tier
-from orchestrator.core.reasons import Reason
+from orchestrator.core.reasons import Against, Part, Reason
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, all_of, check
 
@@ -412,6 +412,21 @@ def test_what_is_to_be_said_again_is_the_same_word(kind: WordKind, subject: str,
 def test_every_reason_that_can_refuse_a_word_has_a_story_or_is_a_tier_s_failure() -> None:
     told = {s.reason for s in STORIES} | {Reason.ID_IN_USE, Reason.CANNOT_ACT} | set(FAILED_TIERS)
     assert set(ROWS) == told
+
+
+PERSONS = [r for r in Reason if r.against is Against.PERSON and r.part in (Part.GUARD, Part.TIER)]
+
+
+@pytest.mark.parametrize("reason", PERSONS)
+def test_a_guard_without_a_row_is_looked_at_or_gone_against(reason: Reason, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(ROWS, reason)
+    world = lab()
+    word = WordSpoken("w", F, "Ada", "acme/erp", "", {"move": "geo-site"})
+    look, against = remedies(reason.value, word, world.decided(), world.model)
+    assert look.command == "bascule status acme/erp"
+    again = in_words(against.command)
+    assert again is not None
+    assert again.options == {"move": "geo-site", "override": [reason.value]}
 
 
 def test_a_remedy_that_can_never_show_is_not_there() -> None:
