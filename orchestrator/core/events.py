@@ -130,6 +130,15 @@ class WordKind(StrEnum):
     NO_FINDINGS = "no findings"
 
 
+STANDING = (
+    WordKind.HOLD,
+    WordKind.RESUME,
+    WordKind.MAINTENANCE,
+    WordKind.MAINTENANCE_END,
+    WordKind.SUSPECT,
+    WordKind.CLEAR,
+)
+"""About a service, a client or everything. They are heard alike: what one of them does, its record does (`fold.py`)."""
 OF_RUNS = (WordKind.APPROVE, WordKind.REJECT, WordKind.ABORT)
 """Their subject is a run; that of all others but these a service, a client or everything."""
 OF_DRILLS = (WordKind.DRILL_CANCEL,)

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
+from orchestrator.core.deciding import words
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Tier
 from orchestrator.core.reasons import Reason
@@ -70,6 +71,10 @@ def test_nothing_is_at_home_that_has_no_home() -> None:
     answer = lab(home=None, exclusive=False, failback=("acme/backup-isp.back",)).say(WordKind.FAILBACK, "acme/erp")
     assert answer.reason == Reason.NO_WAY_BACK.value
     assert "no home is declared and no move is in effect" in answer.evidence
+
+
+def test_every_kind_of_word_is_heard() -> None:
+    assert set(words._HEARD) == set(WordKind), "give it a row in _HEARD, or let it be one of STANDING in core/events.py"
 
 
 @pytest.mark.parametrize("kind", list(WordKind))

@@ -14,7 +14,7 @@ from orchestrator.core.deciding import drill_words, findings
 from orchestrator.core.deciding.incident import is_braked
 from orchestrator.core.deciding.replies import Consent, Refusal, no_such_service
 from orchestrator.core.durations import show_duration
-from orchestrator.core.events import WordKind, WordSpoken
+from orchestrator.core.events import STANDING, WordKind, WordSpoken
 from orchestrator.core.model import Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import approving, failback, ladder, policy, speakers, standing_words
@@ -326,7 +326,7 @@ def _abort(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
 
 
 def _standing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
-    """Hold, maintenance, suspicion, and their ends; the record itself takes effect."""
+    """Hold, maintenance, suspicion, their ends, and whatever else is only kept; the record itself takes effect."""
     clients = {s.client for s in tx.model.services.values()}
     if word.subject not in (EVERYTHING, *tx.model.services, *clients):
         return no_such_service(tx, word)
@@ -355,12 +355,7 @@ _HEARD: dict[WordKind, Callable[[Transaction, WordSpoken], Refusal | Consent]] =
     WordKind.APPROVE: _approve,
     WordKind.REJECT: _reject,
     WordKind.ABORT: _abort,
-    WordKind.HOLD: _standing,
-    WordKind.RESUME: _standing,
-    WordKind.MAINTENANCE: _standing,
-    WordKind.MAINTENANCE_END: _standing,
-    WordKind.SUSPECT: _standing,
-    WordKind.CLEAR: _standing,
+    **dict.fromkeys(STANDING, _standing),
     WordKind.DRILL: drill_words.begin,
     WordKind.DRILL_CANCEL: drill_words.cancel,
     WordKind.FINDING: findings.open_,
