@@ -294,6 +294,6 @@ KIND = Kind(
     Responded,
     judge,
     invent,
-    imports=("orchestrator.probes.http_exchange", "dns.message"),
+    imports=("orchestrator.probes.http_exchange",),
     launch=launch,
 )

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from orchestrator.core.events import Answer
 from orchestrator.core.outside import evidence, measures
 from orchestrator.probes.expressions import TookTooLong
-from orchestrator.probes.options import Options
+from orchestrator.probes.options import Addressed, Options
 from orchestrator.probes.results import Judged, NotAsked, Raw, Refusal, Silence, Unanswerable
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ class Kind(Generic[OptionsT, ReplyT]):
 
     def warm(self) -> None:
         """Import what asking needs."""
-        for name in self.imports:
+        resolving = ("dns.message",) if issubclass(self.options, Addressed) else ()  # where a `resolver` is named
+        for name in (*self.imports, *resolving):
             import_module(name)
 
     def classify(self, options: OptionsT, raw: Raw) -> Judged:

@@ -193,4 +193,4 @@ def invent(options: TcpOptions, so: bool, measures: Mapping[str, float]) -> Acce
     return Accepted(rtt_s, said)
 
 
-KIND = Kind("tcp", TcpOptions, by_launching(launch), Accepted, judge, invent, imports=("dns.message",), launch=launch)
+KIND = Kind("tcp", TcpOptions, by_launching(launch), Accepted, judge, invent, launch=launch)

@@ -46,6 +46,7 @@ from orchestrator.journal.memory import MemoryJournal
 from orchestrator.journal.process import Process
 from orchestrator.journal.row_changes import TakenRows
 from orchestrator.journal.sqlite import SqliteJournal
+from orchestrator.journal.stores import STORES
 from tests.journal.clocks import HandClocks
 from tests.journal.shared import SharedJournal
 
@@ -157,14 +158,21 @@ class World:
         return process.boot in self.gone
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+KINDS = ("memory", "sqlite")
+
+
+def test_every_kind_of_store_is_held_to_the_promise() -> None:
+    assert set(STORES) <= set(KINDS), "give it a place in KINDS, and in each method of World"
+
+
+@pytest.fixture(params=KINDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     world = World(request.param, tmp_path)
     yield world
     world.close()
 
 
-each_store = pytest.mark.parametrize("world", ["memory", "sqlite", "shared"], indirect=True)
+each_store = pytest.mark.parametrize("world", [*KINDS, "shared"], indirect=True)
 """Also one that no machine's processes and clocks mean anything to."""
 
 

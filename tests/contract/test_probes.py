@@ -139,6 +139,17 @@ class TestOptions:
 
 
 @each_kind
+def test_what_asks_a_name_server_is_imported_before_the_first_question(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first look-up by a `resolver` holds up every other question for as long as the import takes."""
+    imported: list[str] = []
+    monkeypatch.setattr("orchestrator.probes.kind.import_module", imported.append)
+    KINDS[name].warm()
+    assert "dns.message" in imported or "resolver" not in KINDS[name].options.model_fields
+
+
+@each_kind
 class TestJudging:
     """Pure, and the same for everybody."""
 
