@@ -386,11 +386,9 @@ def relevant_checks(model: Model, service: Service) -> frozenset[str]:
         move = model.moves.get(tier)
         if move is None:
             continue
-        rehearsal = (move.rehearse.apart_when, move.rehearse.verify) if move.rehearse is not None else ()
-        handed = move.hand_over.proven_when if move.hand_over is not None else None
-        for condition in (*move.asks.values(), handed, *rehearsal):
-            if condition is not None:
-                names.update(condition.checks())
+        rehearsed = move.rehearse.asked if move.rehearse is not None else ()
+        handed = move.hand_over.proven_when.checks() if move.hand_over is not None else ()
+        names.update(*(x.checks() for x in move.asks.values()), handed, rehearsed)
         if move.data_age:
             names.add(move.data_age)
     for place in model.places.values():
