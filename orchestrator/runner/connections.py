@@ -49,14 +49,6 @@ _NEUTRAL = frozenset(
         "serveraliveinterval", "setenv", "tcpkeepalive",
     }
 )  # fmt: skip
-# A proxy that is ssh itself, as `-o ProxyCommand=ssh …` or `-oProxyCommand=ssh …`; or that is started by one of these.
-_STARTS_IT = (
-    r"exec\s+|env\s+|\w+=\S*\s+|nice\s+(?:-\S+\s+(?:\d+\s+)?)?|setsid\s+(?:-\w+\s+)*"
-    r"|timeout\s+(?:-\S+\s+(?:[\w.]+\s+)?)*[\d.]+[smhd]?\s+|sshpass\s+(?:-\S+\s+(?:\S+\s+)?)?|(?:ba|da)?sh\s+-c\s+[\"']?\s*"
-)
-_SSH_PROXY = re.compile(
-    rf"^(?:-o)?\s*proxycommand\s*[= ]\s*\"?\s*(?:(?:/\S*/)?(?:{_STARTS_IT}))*(?:/\S*/)?ssh\s+", re.IGNORECASE
-)
 _INVENTORY = re.compile(r"-[bkvCDJK]*i")  # behind letters of ansible-playbook that take no value
 _NEUTRAL_FLAGS = frozenset({"-C", "-q", "-t", "-tt", "-T"})
 _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWwP")  # letters of ssh, scp and sftp that a word follows
@@ -188,10 +180,10 @@ def _in_configuration(arguments: Arguments, program: str, host: str) -> str | No
     """A path that only ssh's own files name, asked of ssh itself, and only where a file speaks of one."""
     if os.path.basename(program) not in SSH_PROGRAMS:
         return None
-    return _as_ssh_has_it(arguments, host, "controlpath")
+    return as_ssh_has_it(arguments, host, "controlpath")
 
 
-def _as_ssh_has_it(arguments: Arguments, host: str, name: str) -> str | None:
+def as_ssh_has_it(arguments: Arguments, host: str, name: str) -> str | None:
     """The value of an option, asked of ssh itself; None where none of its files speaks of it."""
     if name not in ssh_files.said_in(files := ssh_files.files_of_ssh(arguments.file)):
         return None
@@ -261,46 +253,6 @@ def _own_directory() -> str:
     return ""
 
 
-def leave_jumps_unshared(arguments: Arguments, program: str, host: str) -> None:
-    """Have ssh make the way to the jump hosts anew, whatever the operator's files share by name.
-
-    Behind jump hosts of their own two clients have jump hosts of one address; and what ssh starts to reach them knows
-    only these files. What stands on the command line comes first, so the connection itself is shared as it was. To be
-    called when the connection has its name and its path.
-    """
-    if os.path.basename(program) not in SSH_PROGRAMS:
-        return
-    arguments.kept = [_unshared(word) for word in arguments.kept]
-    if arguments.first("proxycommand") is None and (way := _as_ssh_has_it(arguments, host, "proxycommand")):
-        way = f"ProxyCommand={way}"
-        arguments.kept = [*(["-o", _unshared(way)] if _unshared(way) != way else []), *arguments.kept]
-    jumps = any(words[0].startswith("-J") for words in arguments.others) or arguments.first("proxyjump") is not None
-    if not jumps and "proxyjump" not in ssh_files.said_in(ssh_files.files_of_ssh(arguments.file)):
-        return
-    given = arguments.file
-    if given is None:
-        included = _usual_files()
-    elif given.lower() == "none":
-        included = ""
-    elif os.path.isfile(path := os.path.abspath(os.path.expanduser(given))):
-        included = f'Include "{path}"\n'
-    else:
-        return  # ssh says that it is not there
-    if file := _written(f"ControlPath none\n{included}{_alive(*_patience(arguments))}"):
-        left, arguments.kept = iter(arguments.kept), ["-F", file]
-        for word in left:
-            if not word.startswith("-F"):
-                arguments.kept.append(word)
-            elif word == "-F":
-                next(left, None)
-        arguments.file = file
-
-
-def _unshared(word: str) -> str:
-    """A word that says a proxy which is ssh, with that sharing nothing."""
-    return _SSH_PROXY.sub(r"\g<0>-o ControlPath=none ", word)
-
-
 def aliveness(arguments: Arguments, program: str) -> list[str]:
     """Arguments that end a connection which has fallen silent, where neither author nor operator said when.
 
@@ -323,6 +275,11 @@ def _patience(arguments: Arguments) -> tuple[int, int]:
     return next(row for row in PATIENCE if limit_s >= row[0] * (row[1] + 1) or row is PATIENCE[-1])
 
 
+def alive_as(arguments: Arguments) -> str:
+    """The end of a file for ssh that ends a connection which has fallen silent."""
+    return _alive(*_patience(arguments))
+
+
 def _alive(interval_s: int, count: int) -> str:
     return f"Match all\n  ServerAliveInterval {interval_s}\n  ServerAliveCountMax {count}\n"
 
@@ -336,27 +293,31 @@ def _speaking_last(interval_s: int, count: int) -> str:
 
     Written out for this user: an `Include` of ssh's would look for `~` where HOME says, and ssh itself does not.
     """
-    return _written(_usual_files() + _alive(interval_s, count))
+    return written(usual_files() + _alive(interval_s, count))
 
 
-def _usual_files() -> str:
+def usual_files() -> str:
+    """What a file says that includes ssh's usual ones."""
     return f'Include "{ssh_files.home()}/.ssh/config"\nInclude /etc/ssh/ssh_config\n'
 
 
-def _written(text: str) -> str:
+def written(text: str, name: str = "") -> str:
     """A file for ssh with this text, for nobody else to write to; empty where there is no place for it."""
-    directory = _own_directory()
-    if not directory:
-        return ""
     text = f"# Written by bascule. Of each option ssh takes the first value.\n{text}"
-    path = Path(directory, f"config-{hashlib.sha256(os.fsencode(text)).hexdigest()[:12]}")
-    if ssh_files.text_of(path) == text:
-        return str(path)
+    path = place_of(name or f"config-{hashlib.sha256(os.fsencode(text)).hexdigest()[:12]}")
+    if not path or ssh_files.text_of(Path(path)) == text:
+        return path
     try:
-        handle, temporary = tempfile.mkstemp(dir=directory)
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(temporary, path)
     except OSError:
         return ""
-    return str(path)
+    return path
+
+
+def place_of(name: str) -> str:
+    """Where a file of this name is kept for ssh; empty where there is no place for it."""
+    directory = _own_directory()
+    return os.path.join(directory, name) if directory else ""

@@ -8,18 +8,24 @@ from __future__ import annotations
 import glob
 import os
 import pwd
-import shlex
 import stat
 from pathlib import Path
 
+from orchestrator.core import ansible
+
 _INCLUDES_MAX = 64  # files
+
+
+def usual() -> list[str]:
+    """Those that it reads where none is named."""
+    return [f"{home()}/.ssh/config", "/etc/ssh/ssh_config"]
 
 
 def files_of_ssh(given: str | None) -> list[tuple[str, int, int]]:
     """The files that ssh reads, each with its size and the time of its last change."""
     if given is not None and given.lower() == "none":
         return []
-    wanted = [os.path.expanduser(given)] if given is not None else [f"{home()}/.ssh/config", "/etc/ssh/ssh_config"]
+    wanted = [os.path.expanduser(given)] if given is not None else usual()
     found: dict[str, tuple[str, int, int]] = {}
     while wanted and len(found) < _INCLUDES_MAX:
         path = wanted.pop(0)
@@ -30,20 +36,15 @@ def files_of_ssh(given: str | None) -> list[tuple[str, int, int]]:
         if path in found or not stat.S_ISREG(state.st_mode):
             continue
         found[path] = (path, state.st_size, state.st_mtime_ns)
-        base = "/etc/ssh" if path.startswith("/etc/") else f"{home()}/.ssh"
-        for line in text_of(Path(path)).splitlines():
-            word, _, rest = line.strip().replace("=", " ", 1).partition(" ")
-            if word.lower() == "include":
-                for pattern in _words(rest):
-                    wanted += sorted(glob.glob(os.path.join(base, os.path.expanduser(pattern))))
+        wanted += included(path, text_of(Path(path)))
     return list(found.values())
 
 
-def _words(text: str) -> list[str]:
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return []
+def included(path: str, text: str) -> list[str]:
+    """The files that this text of a file of ssh includes."""
+    base = "/etc/ssh" if path.startswith("/etc/") else f"{home()}/.ssh"
+    patterns = ansible.ssh_includes(text)
+    return [name for x in patterns for name in sorted(glob.glob(os.path.join(base, os.path.expanduser(x))))]
 
 
 def said_in(files: list[tuple[str, int, int]]) -> str:

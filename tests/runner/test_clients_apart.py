@@ -565,18 +565,28 @@ async def test_a_client_without_an_inventory_is_asked_of_nobody_elses(twins: Twi
 
 
 BY_SSH = "ssh -F {file} -W %h:%p bastion"
+FURTHER = "ssh -F {file} -W %h:%p further"
+BEHIND_ANOTHER = "Host bastion\n  HostName 127.0.0.1\n  Port {port}\n"
 
 
 @pytest.mark.parametrize(
-    ("in_file", "args"),
+    ("in_file", "args", "hops"),
     [
-        ("", "-J bastion"),
-        ("", f"-o ProxyCommand='timeout 30 {BY_SSH}'"),
-        (f"Host 127.0.0.1\n  ProxyCommand {BY_SSH}\n", ""),
-        (f"Host 127.0.0.1\n  ProxyCommand env A=b {BY_SSH}\n", ""),
+        ("", "-J bastion", 1),
+        ("", f"-o ProxyCommand='timeout 30 {BY_SSH}'", 1),
+        (f"Host 127.0.0.1\n  ProxyCommand {BY_SSH}\n", "", 1),
+        (f"Host 127.0.0.1\n  ProxyCommand env A=b {BY_SSH}\n", "", 1),
+        ("", f"-o ProxyCommand='setpriv --no-new-privs {BY_SSH}'", 1),  # or `ip netns exec NAME`, or any other
+        ("", f"-o ProxyCommand='nohup /usr/bin/env A=b {BY_SSH}'", 1),
+        (BEHIND_ANOTHER, "-J further,bastion", 2),
+        (BEHIND_ANOTHER, "-o ProxyCommand='ssh -F {file} -J further -W %h:%p bastion'", 2),
+        (BEHIND_ANOTHER + "  ProxyJump further\n", f"-o ProxyCommand='{BY_SSH}'", 2),
+        (BEHIND_ANOTHER + "  ProxyJump further\n", "-J bastion", 2),
+        (BEHIND_ANOTHER + f"  ProxyCommand {FURTHER}\n", "-J bastion", 2),
+        (BEHIND_ANOTHER, f"-o ProxyCommand='{BY_SSH} -o ProxyCommand=\"{FURTHER}\"'", 2),
     ],
 )
-async def test_jump_hosts_of_one_name_are_reached_anew(twins: Twins, in_file: str, args: str) -> None:
+async def test_jump_hosts_of_one_name_are_reached_anew(twins: Twins, in_file: str, args: str, hops: int) -> None:
     """What the operator's ssh shares by name (ControlMaster in his file) is not shared on the way to a client."""
     place = tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp")  # a socket's path is short
     for client in CLIENTS:
@@ -587,9 +597,11 @@ async def test_jump_hosts_of_one_name_are_reached_anew(twins: Twins, in_file: st
         assert proxy is not None
         file = twins.workspace / f"ssh-{client}"
         file.write_text(
-            f"{in_file.format(file=file)}Host bastion\n  ProxyCommand {proxy[1]}\n  User root\n  IdentityFile {key}\n"
+            f"{in_file.format(file=file, port=twins.hosts[client].port)}"
+            f"Host {'bastion' if hops == 1 else 'further'}\n  ProxyCommand {proxy[1]}\n"
+            f"Host bastion further\n  User root\n  IdentityFile {key}\n"
             "Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n"
-            f"  ControlMaster auto\n  ControlPersist 60\n  ControlPath {place}/%r@%h:%p\n"
+            f"  ControlMaster auto\n  ControlPersist 60\n  ControlPath {place}/%r@%n\n"
         )
         twins.inventory(
             client,
@@ -601,7 +613,7 @@ async def test_jump_hosts_of_one_name_are_reached_anew(twins: Twins, in_file: st
         for client in CLIENTS:
             before = twins.accepted(client)
             assert await twins.whose(client) == client
-            assert twins.accepted(client) - before == 2, "its own jump host, and its own host"
+            assert twins.accepted(client) - before == hops + 1, "its own jump hosts, and its own host"
     finally:
         shutil.rmtree(place)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.core.events import AttemptEnd
-from orchestrator.runner import connections, steering
+from orchestrator.runner import connections, ssh_jumps, steering
 from orchestrator.runner.connections import aliveness, kept_for_call, name_of, path_for, read
 from tests.runner.stage import Stage
 from tests.runner.target import Target
@@ -121,7 +121,7 @@ def test_a_proxy_that_is_ssh_shares_nothing(tmp_path: Path, proxy: str, by: str)
     file = tmp_path / "config"
     file.write_text(f"Host 10.*\n  ProxyCommand {proxy}\n" if by == "file" else "")
     found = read(["-F", str(file), *USUAL, *(["-o", f"ProxyCommand={proxy}"] if by == "argument" else [])])
-    connections.leave_jumps_unshared(found, "ssh", "10.10.0.10")
+    ssh_jumps.leave_unshared(found, "ssh", "10.10.0.10")
     told = subprocess.run(["ssh", *found.kept, "-G", "10.10.0.10"], capture_output=True, text=True, check=True).stdout
     (said,) = (line for line in told.splitlines() if line.startswith("proxycommand "))
     assert said == f"proxycommand {proxy.replace('ssh -W', 'ssh -o ControlPath=none -W')}"
@@ -137,17 +137,17 @@ def test_ssh_that_could_not_be_asked_once_is_asked_again(tmp_path: Path, monkeyp
         raise subprocess.TimeoutExpired(words, 5)
 
     monkeypatch.setattr(subprocess, "run", busy)
-    connections.leave_jumps_unshared(read(["-F", str(file), *USUAL]), "ssh", "10.10.0.10")
+    ssh_jumps.leave_unshared(read(["-F", str(file), *USUAL]), "ssh", "10.10.0.10")
     monkeypatch.setattr(subprocess, "run", asks)
     found = read(["-F", str(file), *USUAL])
-    connections.leave_jumps_unshared(found, "ssh", "10.10.0.10")
+    ssh_jumps.leave_unshared(found, "ssh", "10.10.0.10")
     assert "ProxyCommand=ssh -o ControlPath=none -W %h:%p jump" in found.kept
 
 
 @pytest.mark.parametrize("proxy", ["tsh proxy ssh %r@%h:%p", "gcloud compute ssh jump -- -W %h:%p", "nc %h ssh x"])
 def test_what_only_has_ssh_among_its_words_is_left_as_it_is(proxy: str) -> None:
     found = read(["-F", "none", *USUAL, "-o", f"ProxyCommand={proxy}"])
-    connections.leave_jumps_unshared(found, "ssh", "10.10.0.10")
+    ssh_jumps.leave_unshared(found, "ssh", "10.10.0.10")
     assert f"ProxyCommand={proxy}" in found.kept
 
 

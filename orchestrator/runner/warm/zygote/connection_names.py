@@ -12,7 +12,7 @@ import os
 from typing import Any
 
 from orchestrator.core.client_keys import kept_for
-from orchestrator.runner import connections, steering
+from orchestrator.runner import connections, ssh_jumps, steering
 from orchestrator.runner.warm.zygote import guarded_places
 
 
@@ -65,7 +65,7 @@ def apart(words: list[str], subsystem: str, host: str, program: str, ansibles_ow
     name = connections.name_of(found, host, leads_by, whom, around)
     path = connections.path_for(found, name, ansibles_own=ansibles_own, program=program, host=host)
     shared = ["-o", f'ControlPath="{path}"'] if path is not None else []
-    connections.leave_jumps_unshared(found, "ssh" if subsystem != "ssh" else program, host)
+    ssh_jumps.leave_unshared(found, "ssh" if subsystem != "ssh" else program, host)
     return [*shared, *connections.aliveness(found, program), *found.kept]
 
 

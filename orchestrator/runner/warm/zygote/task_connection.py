@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.runner import connections, ssh_files, steering
+from orchestrator.runner import connections, ssh_files, ssh_jumps, steering
 from orchestrator.runner.warm.zygote import restartable
 
 LOG = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ def apart(hop: dict[str, Any], theirs: bool) -> dict[str, Any]:
         if waits_s.isdigit():
             found.options.append(("connecttimeout", waits_s))
         program = str(given.get("ssh_path") or "ssh")
-        connections.leave_jumps_unshared(found, program, str(given.get("hostname") or ""))
+        ssh_jumps.leave_unshared(found, program, str(given.get("hostname") or ""))
         alive = [] if theirs else connections.aliveness(found, program)
         files = ssh_files.files_of_ssh(found.file)
         hop["files"] = [list(file) for file in files]
