@@ -15,7 +15,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import plan
 from tests.core.drill_stage import over, stage, the_drill
 from tests.core.test_drills_under_failure import changed, told, with_move, with_service
-from tests.core.world import World, book, story
+from tests.core.world import World, all_of, book, story
 
 BACK = "acme/return-hq"
 OTHER = Playbook("return-hq.yml", "edited since")
@@ -81,6 +81,25 @@ def test_another_way_back_than_the_approved_one_asks_before_anything_of_it_runs(
     world.run(120)
     assert over(world).returned is True, "\n".join(story(world))
     assert world.decided().services["acme/erp"].place == "acme/hq"
+
+
+@pytest.mark.parametrize("how", ["by another answer", "by another question"])
+def test_what_proves_the_place_out_that_is_left_on_the_way_back_was_approved_too(how: str) -> None:
+    world = asked()
+    away(world)
+    back = world.model.moves[BACK].hand_over
+    assert back is not None
+    (asks,) = back.proven_when.checks()
+    if how == "by another answer":
+        with_move(world, BACK, hand_over=replace(back, proven_when=all_of("geo-app-ready")))
+    else:
+        other = replace(world.model.checks[asks], options={"target": "127.0.0.1"})
+        changed(world, checks={**world.model.checks, asks: other})
+    before = list(world.played)
+    world.run(100)
+    assert world.played == before, "\n".join(story(world))
+    text = told(world, NoticeKind.APPROVAL_NEEDED)[-1]
+    assert f"the way back, {BACK}, is another one than was shown with d1" in text
 
 
 def test_a_way_back_that_was_approved_and_failed_is_tried_again_without_another_question() -> None:

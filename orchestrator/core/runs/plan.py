@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Sequence
 
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
@@ -82,30 +83,38 @@ def plan_digest(tx: Transaction, service: Service, move: Move, steps: list[r.Pla
     out += [x.isolation for kind, x in of if kind.isolates and x.isolation]
     books = [*declared_by(move), *(x.playbook for x in out)]
     books += [work.playbook for kind, x in of if kind.rehearses and (work := kind.work(x)) is not None]
-    proofs = [x.proven_when for x in out if x.proven_when is not None]
-    asked = [tx.model.checks.get(check) for proof in proofs for check in proof.checks()]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps)]
-    parts += [dumps(encode(x)).decode() for x in (*books, *proofs)]
+    return _digest(tx.model, parts, books, out)
+
+
+def _digest(model: Model, parts: list[str], books: list[Playbook], out: Sequence[Fence | Isolation]) -> str:
+    """Of this, of what is played, and of what proves that a place is out: by which answers, to which questions."""
+    proofs = [x.proven_when for x in out if x.proven_when is not None]
+    asked = [model.checks.get(check) for proof in proofs for check in proof.checks()]
+    parts = [*parts, *(dumps(encode(x)).decode() for x in (*books, *proofs))]
     parts += [dumps([x.host, x.probe, x.vantage, dict(x.options)]).decode() for x in asked if x is not None]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def back_books(model: Model, back: Move, place: str | None) -> list[Playbook]:
     """What a drill's way back plays: the move's own playbooks, and what takes out `place`, which it leaves."""
-    found = list(declared_by(back))
+    return [*declared_by(back), *(x.playbook for x in _left(model, back, place))]
+
+
+def _left(model: Model, back: Move, place: str | None) -> list[Fence]:
+    """How a way back takes out `place`, which it leaves."""
     if back.hand_over is not None:
-        found.append(back.hand_over.playbook)
-    elif back.to and place and place in model.places and (fence := model.places[place].fence) is not None:
-        found.append(fence.playbook)
-    return found
+        return [back.hand_over]
+    fence = model.places[place].fence if back.to and place and place in model.places else None
+    return [fence] if fence is not None else []
 
 
 def back_digest(model: Model, back: str | None, place: str | None) -> str:
     """What an approval of a drill binds beside the plan of its way there; empty: there is no way back."""
     if back is None or back not in model.moves:
         return ""
-    books = back_books(model, model.moves[back], place)
-    return hashlib.sha256("\n".join([back, *(dumps(encode(x)).decode() for x in books)]).encode()).hexdigest()[:16]
+    move = model.moves[back]
+    return _digest(model, [back], back_books(model, move, place), _left(model, move, place))
 
 
 def another_way_back(tx: Transaction, began: r.DrillBegan) -> str:
