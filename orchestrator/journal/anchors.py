@@ -73,14 +73,19 @@ def heads_of(text: str, *names: str) -> list[Head]:
     return heads_in("\n".join(line for line, of in lines if of in ("", named)))
 
 
-def kept(anchors: Anchors, *names: str) -> list[Head]:
-    """The heads of this workspace that can be read back: from the file, and from the clone's. In order."""
+def kept(anchors: Anchors, *names: str, failed: dict[str, str] | None = None) -> list[Head]:
+    """The heads of this workspace that can be read back: from the file, and from the clone's. In order.
+
+    `failed` is told what cannot be read though it is there, and why.
+    """
     found: list[str] = []
     for path in (anchors.file, *(anchors.git / file_name(name) for name in names if anchors.git)):
         try:
             found += path.read_text(encoding="utf-8", errors="replace").splitlines() if path else []
-        except OSError:
-            continue  # not there yet, or not now
+        except FileNotFoundError:
+            continue  # not yet
+        except OSError as error:
+            (failed if failed is not None else {})[str(path)] = error.strerror or str(error)
     return sorted(heads_of("\n".join(found), *names), key=lambda head: head.seq)
 
 

@@ -154,7 +154,7 @@ def _is_neutral(word: str) -> bool:
     return word in _NEUTRAL_FLAGS or (word.startswith("-") and not word.strip("-v"))
 
 
-def path_for(arguments: Arguments, name: str, *, ansibles_own: str, program: str, host: str) -> str | None:
+def path_for(arguments: Arguments, name: str, *, ansibles_own: str, host: str) -> str | None:
     """Where the shared connection is kept; None where the author wants none.
 
     `ansibles_own`: what Ansible would have chosen, if it has. An author's own path stands, with the name behind it: so
@@ -162,7 +162,7 @@ def path_for(arguments: Arguments, name: str, *, ansibles_own: str, program: str
     """
     said = arguments.first("controlpath")
     if said is None:
-        said = _in_configuration(arguments, program, host)
+        said = as_ssh_has_it(arguments, host, "controlpath")  # a program around ssh reads its files, too
         if said is None:
             return None
     if said.lower() == "none":
@@ -174,13 +174,6 @@ def path_for(arguments: Arguments, name: str, *, ansibles_own: str, program: str
     said = f"{said}-{name}"
     # Of tokens as %h nobody knows the length; where ssh finds it too long, the author is told by ssh itself.
     return said if "%" in said or len(os.fsencode(said)) <= SOCKET_MAX else _elsewhere(name)
-
-
-def _in_configuration(arguments: Arguments, program: str, host: str) -> str | None:
-    """A path that only ssh's own files name, asked of ssh itself, and only where a file speaks of one."""
-    if os.path.basename(program) not in SSH_PROGRAMS:
-        return None
-    return as_ssh_has_it(arguments, host, "controlpath")
 
 
 def as_ssh_has_it(arguments: Arguments, host: str, name: str) -> str | None:

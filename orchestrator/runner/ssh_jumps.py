@@ -10,6 +10,7 @@ jump hosts of one address; and what ssh starts to reach them knows only the oper
     a proxy command                                 `-o ControlPath=none`, and such a file if ssh may jump from there
     one that a file says for a host on the way      the file of ours says the same first, with both of these
     a program that is in neither list here          not at all: nobody knows what it makes of its words
+    a program in place of ssh that says -F itself   its proxy commands alone
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,7 @@ _OWN_FILE = re.compile(r"(\s-F\s*)([^\s\"'\\$%]+)(?=[\s\"']|$)")
 _MAY_JUMP = re.compile(r"\s-J|proxyjump", re.IGNORECASE)
 _SAID = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*$")
 _DEPTH_MAX = 16  # of files that include others
+_PROGRAM_MAX = 1 << 20  # bytes of a program that are looked at
 
 
 def leave_unshared(arguments: connections.Arguments, program: str, host: str) -> None:
@@ -45,14 +48,14 @@ def leave_unshared(arguments: connections.Arguments, program: str, host: str) ->
     What stands on the command line comes first, so the connection itself is shared as it was. To be called when the
     connection has its name and its path.
     """
-    if os.path.basename(program) not in connections.SSH_PROGRAMS:
-        return
     ours = _Ours(connections.alive_as(arguments))
     arguments.kept = [ours.option(word) for word in arguments.kept]
     said = connections.as_ssh_has_it(arguments, host, "proxycommand")
     if arguments.first("proxycommand") is None and said and ours.unshared(said) != said:
         arguments.kept = ["-o", f"ProxyCommand={ours.unshared(said)}", *arguments.kept]
     jumps = any(words[0].startswith("-J") for words in arguments.others) or arguments.first("proxyjump") is not None
+    if arguments.file is None and _names_a_file(program):
+        return
     if not jumps and "proxyjump" not in ssh_files.said_in(ssh_files.files_of_ssh(arguments.file)):
         return
     if file := ours.file(arguments.file):
@@ -63,6 +66,17 @@ def leave_unshared(arguments: connections.Arguments, program: str, host: str) ->
             elif word == "-F":
                 next(left, None)
         arguments.file = file
+
+
+def _names_a_file(program: str) -> bool:
+    """Whether the author's own program around ssh may say -F itself: of two, the one that comes later counts."""
+    if os.path.basename(program) in connections.SSH_PROGRAMS:
+        return False
+    try:
+        with open(shutil.which(program) or program, "rb") as file:
+            return re.search(rb"[\s\"'\0]-F", file.read(_PROGRAM_MAX)) is not None
+    except OSError:
+        return True
 
 
 @dataclass(slots=True)

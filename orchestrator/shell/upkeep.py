@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -106,15 +107,24 @@ class Upkeep:
 
     def _refuse_another(self, journal: Journal) -> None:
         where = self._anchors.file or self._anchors.git
+        if where is None:
+            return
         found: list[Head] = []
+        failed: dict[str, str] = {}
         names = anchoring.names_of(self._workspace)
-        reader = threading.Thread(target=lambda: found.extend(anchoring.kept(self._anchors, *names)), daemon=True)
+        reading = partial(anchoring.kept, self._anchors, *names, failed=failed)
+        reader = threading.Thread(target=lambda: found.extend(reading()), daemon=True)
         reader.start()
         reader.join(READ_WITHIN_S)
         if reader.is_alive():  # a mount that hangs
-            log.error("the journal's head was not compared with the one kept elsewhere", where=str(where))
-            self._failed = {str(where): "it did not answer at the start: the journal was not compared with it"}
-            return
+            failed = {str(where): "it did not answer"}
+        elif (
+            not found and not failed and journal.last_seq()
+        ):  # the first time; or they were taken away, or stand under another name
+            log.warning("the journal was compared with nothing", why=f"no head of it is kept in {where}")
+        for place, fault in failed.items():
+            log.error("the journal's head was not compared with the one kept elsewhere", where=place, why=fault)
+        self._failed = {at: f"{x} at the start: the journal was not compared with it" for at, x in failed.items()}
         for head in found[-COMPARED:]:
             self._kept_upto = head.seq
             why = journal.differs(head, newest=head.seq == found[-1].seq)
@@ -122,7 +132,8 @@ class Upkeep:
                 raise JournalUnreadable(
                     f"the journal is not the one whose head was kept in {where}: {why}",
                     f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
-                    f" {head.seq} on out of {where}.",
+                    f" {head.seq} on out of {where}. Of two workspaces whose folders have one name each needs a place"
+                    " of its own.",
                 )
 
     def told(self) -> Json:

@@ -514,6 +514,28 @@ async def test_where_the_author_says_where_connections_are_kept(twins: Twins, wh
         shutil.rmtree(place)
 
 
+@pytest.mark.parametrize("executor", ["fast", *LONG_WAYS])
+@pytest.mark.parametrize("program", ["ssh", "ssh-by-vpn"])
+async def test_what_the_operators_own_files_share_is_not_shared(twins: Twins, program: str, executor: str) -> None:
+    """Where the author's arguments say nothing of it, and whichever program he has ssh started by."""
+    place = tempfile.mkdtemp(prefix="bascule-test-", dir="/tmp")  # a socket's path is short
+    shares = f"Host *\n  ControlMaster auto\n  ControlPersist 60\n  ControlPath {place}/%r@%h:%p\n"
+    (twins.workspace / "shares").write_text(shares)
+    (twins.workspace / "ssh-config").write_text(f"Include\t{twins.workspace}/shares\n")
+    (twins.workspace / "ssh-by-vpn").write_text('#!/bin/sh\nexec ssh "$@"\n')
+    (twins.workspace / "ssh-by-vpn").chmod(0o755)
+    started = program if program == "ssh" else twins.workspace / program
+    said = f"ssh_args = -F {twins.workspace}/ssh-config\nssh_executable = {started}"
+    (twins.workspace / "ansible.cfg").write_text(f"[ssh_connection]\n{said}\n")
+    try:
+        await twins.warmed(executor)
+        for client in CLIENTS:
+            assert await twins.whose(client) == client
+        assert len(os.listdir(place)) == 2
+    finally:
+        shutil.rmtree(place)
+
+
 async def test_plain_calls_find_connections_by_their_inventories(twins: Twins) -> None:
     """`bascule playbook run`, without any workspace."""
     program = Path(sys.executable).parent / "bascule"

@@ -87,7 +87,7 @@ def test_a_path_that_would_be_too_long_or_that_others_may_write_to_is_not_used()
 def paths_below(tmp_path: Path) -> None:
     def where(directory: Path) -> str:
         own = str(directory / "0123456789")
-        found = path_for(read(["-o", f"ControlPath={own}"]), "n" * 20, ansibles_own=own, program="ssh", host="h")
+        found = path_for(read(["-o", f"ControlPath={own}"]), "n" * 20, ansibles_own=own, host="h")
         assert found is not None
         return found
 
@@ -127,6 +127,16 @@ def test_a_proxy_that_is_ssh_shares_nothing(tmp_path: Path, proxy: str, by: str)
     assert said == f"proxycommand {proxy.replace('ssh -W', 'ssh -o ControlPath=none -W')}"
 
 
+@pytest.mark.parametrize(("says", "given"), [("exec ssh", True), ("exec ssh -F /etc/vpn", False)])
+def test_a_program_around_ssh_is_given_a_file_where_it_names_none(tmp_path: Path, says: str, given: bool) -> None:
+    """Of two ssh takes the later one: the author's own would be passed over."""
+    program = tmp_path / "ssh-by-vpn"
+    program.write_text(f'#!/bin/sh\n{says} "$@"\n')
+    found = read([*USUAL, "-J", "jump"])
+    ssh_jumps.leave_unshared(found, str(program), "10.10.0.10")
+    assert ("-F" in found.kept) is given
+
+
 def test_ssh_that_could_not_be_asked_once_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine it may take too long: what was not learnt is not what there is."""
     file = tmp_path / "config"
@@ -153,7 +163,7 @@ def test_what_only_has_ssh_among_its_words_is_left_as_it_is(proxy: str) -> None:
 
 def test_who_wants_none_has_none() -> None:
     found = read(["-o", "ControlPath=none"])
-    assert path_for(found, "n", ansibles_own="", program="ssh", host="h") == "none"
+    assert path_for(found, "n", ansibles_own="", host="h") == "none"
 
 
 def test_a_call_without_a_client_is_known_by_its_inventories() -> None:
@@ -295,7 +305,7 @@ def test_where_somebody_else_can_replace_it_nothing_of_ours_is_kept(
     assert not Path(file).is_relative_to(theirs)
     own = f"{theirs}/cp/x"
     kept = connections.read(["-o", f"ControlPath={own}"])
-    path = connections.path_for(kept, "name", ansibles_own=own, program="ssh", host="h")
+    path = connections.path_for(kept, "name", ansibles_own=own, host="h")
     assert path is not None
     assert not Path(path).is_relative_to(theirs)
     assert os.listdir(theirs) == ["cp"]

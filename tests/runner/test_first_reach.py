@@ -75,6 +75,21 @@ async def test_a_host_that_the_playbook_makes_reachable(stage: Stage, target: Ta
     assert target.run("cat /run/done; head -n1 /var/lib/bascule/epoch-stage") == "done\n12\n"
 
 
+async def test_a_program_around_ssh_that_names_its_own_file(stage: Stage, target: Target) -> None:
+    """That file says the way: without it, the connection would lead to whoever has this address from here."""
+    way = behind_a_way(stage, target)
+    common = target.variables["ansible_ssh_common_args"]
+    proxy = f"{sys.executable} {stage.workspace / 'way.py'} {way} {target.port}"
+    (stage.workspace / "ssh-config").write_text(f"Host *\n  ProxyCommand {proxy}\n")
+    program = stage.workspace / "ssh-by-vpn"
+    program.write_text(f'#!/bin/sh\nexec ssh -F {stage.workspace}/ssh-config "$@"\n')
+    program.chmod(0o755)
+    edge = {**target.variables, "ansible_ssh_common_args": common, "ansible_ssh_executable": str(program)}
+    stage.write_inventory({"edge": {**edge, "ansible_host": "192.0.2.1"}, "here": {"ansible_connection": "local"}})
+    ended = await stage.run(stage.write("move.yml", OPENS.format(way=way)), "go", epoch=12)
+    assert (ended.outcome, ended.unguarded) == (AttemptEnd.OK, ()), ended.detail
+
+
 async def test_a_host_that_refuses_when_it_is_reached(stage: Stage, target: Target) -> None:
     """Nothing is done on it, and the playbook does not go on elsewhere."""
     way = behind_a_way(stage, target)

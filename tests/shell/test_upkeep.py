@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from orchestrator.config.settings import JournalSettings
 from orchestrator.core.commands import TellPeople
@@ -73,6 +74,27 @@ async def test_a_journal_that_was_cut_off_is_not_acted_on(small: Small, tmp_path
         await Controller(small.path).start()
     heads.write_text("")  # as the message says, where an older copy was put back on purpose
     await started_and_stopped(small)
+
+
+async def test_a_journal_that_could_be_compared_with_nothing_is_told(small: Small, tmp_path: Path) -> None:
+    """An archive that is not mounted looks like one in which nothing was ever kept."""
+    heads = tmp_path / "elsewhere"
+    write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
+    await started_and_stopped(small)
+    heads.unlink()
+    with structlog.testing.capture_logs() as said:
+        await started_and_stopped(small)
+    assert [x["why"] for x in said if x["event"] == "the journal was compared with nothing"] == [
+        f"no head of it is kept in {heads}"
+    ]
+    heads.unlink()
+    heads.mkdir()
+    controller = Controller(small.path)
+    await controller.start()
+    assert controller.upkeep.failed() == {
+        str(heads): "Is a directory at the start: the journal was not compared with it"
+    }
+    await controller.close()
 
 
 async def test_under_another_name_a_journal_that_was_cut_off_is_not_acted_on_either(

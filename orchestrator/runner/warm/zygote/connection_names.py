@@ -12,7 +12,7 @@ import os
 from typing import Any
 
 from orchestrator.core.client_keys import kept_for
-from orchestrator.runner import connections, ssh_jumps, steering
+from orchestrator.runner import connections, first_reach, ssh_jumps, steering
 from orchestrator.runner.warm.zygote import guarded_places
 
 
@@ -63,10 +63,11 @@ def apart(words: list[str], subsystem: str, host: str, program: str, ansibles_ow
     whom = os.environ.get(connections.KEPT_FOR, "")
     around = steering.decides(found, leads_by, os.environ)
     name = connections.name_of(found, host, leads_by, whom, around)
-    path = connections.path_for(found, name, ansibles_own=ansibles_own, program=program, host=host)
+    path = connections.path_for(found, name, ansibles_own=ansibles_own, host=host)
     shared = ["-o", f'ControlPath="{path}"'] if path is not None else []
-    ssh_jumps.leave_unshared(found, "ssh" if subsystem != "ssh" else program, host)
-    return [*shared, *connections.aliveness(found, program), *found.kept]
+    ssh = first_reach.stands_for(program) if subsystem == "ssh" else "ssh"
+    ssh_jumps.leave_unshared(found, ssh, host)
+    return [*shared, *connections.aliveness(found, ssh if subsystem == "ssh" else program), *found.kept]
 
 
 def _ansibles_own(connection: Any, create: Any) -> str:
