@@ -36,6 +36,7 @@ _ELSEWHERE = frozenset({"chroot", "doas", "firejail", "nsenter", "runuser", "sud
 _WORD = re.compile(r"[\"']|[^\s\"'=]+=?")
 _NO_PORT = re.compile(r"\s+(?!(?:\d+|%p)(?:\s|$))\S")  # behind `ssh`: else it is the name of a host
 _OWN_FILE = re.compile(r"(\s-F\s*)([^\s\"'\\$%]+)(?=[\s\"']|$)")
+_OWN_PATH = re.compile(r"(\s-[46AaCfGgKkMNnqsTtVvXxYy]*)S\s*([^\s\"']+)")  # it would count before any -o
 _MAY_JUMP = re.compile(r"\s-J|proxyjump", re.IGNORECASE)
 _SAID = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*$")
 _DEPTH_MAX = 16  # of files that include others
@@ -97,13 +98,14 @@ class _Ours:
         programs = list(_programs(command))
         for at, (_, end, here) in enumerate(programs):
             until = programs[at + 1][0] if at + 1 < len(programs) else len(command)
-            options = self._by_file(command[end:until]) if here else command[end:until]
+            options = _unnamed(command[end:until])
+            options = self._by_file(options) if here else options
             made, done = f"{made}{command[done:end]} -o ControlPath=none{options}", until
         return made + command[done:]
 
     def _by_file(self, options: str) -> str:
         """What follows `ssh`, with a file of ours where it may jump to another host in turn."""
-        own = _OWN_FILE.search(options)
+        own = _OWN_FILE.search(options, 0, _first_quote(options))
         if own is None and re.search(r"\s-F", options):
             return options  # written so that only a shell knows which it is
         files = ssh_files.said_in(ssh_files.files_of_ssh(own[2] if own else None))
@@ -130,6 +132,17 @@ class _Ours:
             included = "".join(_proxies(top, self.unshared, _DEPTH_MAX) for top in tops) + included
         self.made[given] = connections.written(f"ControlPath none\n{included}{self.alive}", name)
         return self.made[given]
+
+
+def _unnamed(options: str) -> str:
+    """What follows `ssh` without a path of its own to share a connection by: a quote may begin what is not ssh's."""
+    first = _first_quote(options)
+    return _OWN_PATH.sub(r"\1S none", options[:first]) + options[first:]
+
+
+def _first_quote(options: str) -> int:
+    found = re.search(r"[\"']", options)
+    return found.start() if found else len(options)
 
 
 def _programs(command: str) -> Iterator[tuple[int, int, bool]]:

@@ -137,6 +137,26 @@ def test_a_program_around_ssh_is_given_a_file_where_it_names_none(tmp_path: Path
     assert ("-F" in found.kept) is given
 
 
+@pytest.mark.parametrize(
+    ("said", "made"),
+    [
+        ("ssh -S /s jump", "ssh -o ControlPath=none -S none jump"),
+        ("ssh -qMS/s jump nc %h %p", "ssh -o ControlPath=none -qMS none jump nc %h %p"),
+        ('ssh -o ProxyCommand="connect -S socks:1080 %h %p" -W %h:%p jump', None),
+        ("ip netns exec east ssh -W %h:%p jump", "ip netns exec east ssh -o ControlPath=none -W %h:%p jump"),
+        ("sudo -u vpn ssh -J a -W %h:%p jump", "sudo -u vpn ssh -o ControlPath=none -J a -W %h:%p jump"),
+        ("ssh -oSendEnv=X jump -W %h:%p", "ssh -o ControlPath=none -oSendEnv=X jump -W %h:%p"),
+        ("nc ssh 22", "nc ssh 22"),
+        ("timeout 5 nc ssh 22", "timeout 5 nc ssh 22"),
+    ],
+)
+def test_a_proxy_command_is_changed_in_nothing_else(said: str, made: str | None) -> None:
+    found = read(["-F", "none", *USUAL, "-o", f"ProxyCommand={said}"])
+    ssh_jumps.leave_unshared(found, "ssh", "10.10.0.10")
+    wanted = made if made is not None else said.replace("ssh ", "ssh -o ControlPath=none ", 1)
+    assert f"ProxyCommand={wanted}" in found.kept
+
+
 def test_ssh_that_could_not_be_asked_once_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine it may take too long: what was not learnt is not what there is."""
     file = tmp_path / "config"
