@@ -600,7 +600,7 @@ BEHIND_ANOTHER = "Host bastion\n  HostName 127.0.0.1\n  Port {port}\n"
         (f"Host 127.0.0.1\n  ProxyCommand env A=b {BY_SSH}\n", "", 1),
         ("", f"-o ProxyCommand='setpriv --no-new-privs {BY_SSH}'", 1),  # or `ip netns exec NAME`, or any other
         ("", f"-o ProxyCommand='nohup /usr/bin/env A=b {BY_SSH}'", 1),
-        ("", f"-o ProxyCommand='{BY_SSH} -MS {{place}}/%n -o ControlPersist=60'", 1),
+        ("", f"-o ProxyCommand='{BY_SSH} -S {{place}}/%n'", 1),
         (BEHIND_ANOTHER, "-J further,bastion", 2),
         (BEHIND_ANOTHER, "-o ProxyCommand='ssh -F {file} -J further -W %h:%p bastion'", 2),
         (BEHIND_ANOTHER + "  ProxyJump further\n", f"-o ProxyCommand='{BY_SSH}'", 2),
