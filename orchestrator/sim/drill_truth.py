@@ -6,14 +6,14 @@ engine's state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import StepKey, WordKind
-from orchestrator.core.model import Condition, DrillKind, Mode
+from orchestrator.core.model import Condition, DrillKind, Mode, Model
 from orchestrator.core.reasons import Reason
 from orchestrator.core.state.decided import covers
 from orchestrator.sim.answers import Answers
@@ -21,6 +21,7 @@ from orchestrator.sim.schedule_truth import ScheduleTruth, TrueWall
 from orchestrator.sim.step_kinds import APART, CHANGES, LEAVES, PLAYED
 from orchestrator.sim.targets import Targets
 from orchestrator.sim.violation import Report
+from orchestrator.sim.way_back_truth import WayBackTruth
 from orchestrator.sim.world import World
 
 BEGINS = (*CHANGES, *(kind for kind in APART if not PLAYED[kind].always))  # a clean-up is made whoever forbids it
@@ -47,9 +48,16 @@ class DrillTruth:
     """What drills did to a simulated world."""
 
     def __init__(
-        self, world: World, targets: Targets, answers: Answers, report: Report, true_wall: TrueWall = lambda: None
+        self,
+        world: World,
+        targets: Targets,
+        answers: Answers,
+        report: Report,
+        true_wall: TrueWall = lambda: None,
+        models: Mapping[str, Model] | None = None,
     ) -> None:
-        """No drill was made yet. `true_wall`: see `schedule_truth`."""
+        """No drill was made yet. `true_wall`: see `schedule_truth`; `models`: see `way_back_truth`."""
+        self._way_back = WayBackTruth(models or {}, report)
         self._schedules = ScheduleTruth(true_wall, report)
         self._world = world
         self._answers = answers
@@ -72,6 +80,7 @@ class DrillTruth:
     def record(self, record: r.Record) -> None:
         """One record became durable."""
         self._schedules.record(record)
+        self._way_back.record(record)
         told = _TOLD.get(type(record))
         if told is not None:
             told(self, record)

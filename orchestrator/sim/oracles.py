@@ -80,7 +80,7 @@ class Oracles:
         self._spoken = SpokenTruth(world, self._facts, self._broken)
         self._shown = ShownTruth(model, self._facts, self._broken)
         self._texts = Texts(self._broken)
-        self._drills = DrillTruth(world, targets, self._answers, self._broken, true_wall)
+        self._drills = DrillTruth(world, targets, self._answers, self._broken, true_wall, self._models)
         self._begun: set[str] = set()  # runs that have stopped something, or moved it
         self._due, self._said = dict[str, float](), dict[str, float]()  # notices, and when each was due
         self._own: dict[str, float] = {}  # when a check was asked last while its vantage was blind

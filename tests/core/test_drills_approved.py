@@ -13,6 +13,7 @@ from orchestrator.core.events import WordKind
 from orchestrator.core.model import DrillKind, Mode, Playbook
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import plan
+from orchestrator.sim.way_back_truth import WayBackTruth
 from tests.core.drill_stage import over, stage, the_drill
 from tests.core.test_drills_under_failure import changed, told, with_move, with_service
 from tests.core.world import World, all_of, book, story
@@ -100,6 +101,28 @@ def test_what_proves_the_place_out_that_is_left_on_the_way_back_was_approved_too
     assert world.played == before, "\n".join(story(world))
     text = told(world, NoticeKind.APPROVAL_NEEDED)[-1]
     assert f"the way back, {BACK}, is another one than was shown with d1" in text
+
+
+@pytest.mark.parametrize("how", ["as it is", "never noticed"])
+def test_the_simulators_judge_sees_a_way_back_that_nobody_was_shown(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if how == "never noticed":
+        monkeypatch.setattr(plan, "another_way_back", lambda *_: "")
+    world = asked()
+    models = dict.fromkeys((world.model.digest, world.model.digest.removesuffix("*")), world.model)
+    away(world)
+    back = world.model.moves[BACK].hand_over
+    assert back is not None
+    (asks,) = back.proven_when.checks()
+    other = replace(world.model.checks[asks], options={"target": "127.0.0.1"})
+    changed(world, checks={**world.model.checks, asks: other})
+    models[world.model.digest] = world.model
+    world.run(100)
+    found: list[str] = []
+    judge = WayBackTruth(models, lambda number, _rule, what: found.append(f"{number} {what}"))
+    for _, records in world.entries:
+        for record in records:
+            judge.record(record)
+    assert found[:1] == ([] if how == "as it is" else ["19 r2/prepare"])
 
 
 def test_a_way_back_that_was_approved_and_failed_is_tried_again_without_another_question() -> None:
