@@ -24,7 +24,13 @@ from orchestrator.config import last_read, trees
 from orchestrator.config.ansible_process import Ansible
 from orchestrator.config.ansible_programs import environment_to_ask, note_refusal, program, relative, warnings_in
 from orchestrator.config.faults import Faults, Position
-from orchestrator.config.inventory_files import encrypted_files, inventory_files, is_computed, read_by_computed
+from orchestrator.config.inventory_files import (
+    encrypted_files,
+    inventory_files,
+    is_computed,
+    parts_of,
+    read_by_computed,
+)
 from orchestrator.config.inventory_values import from_cache, hide, to_cache
 from orchestrator.config.ownership import unsafe_parts
 from orchestrator.config.strict_yaml import compose
@@ -97,7 +103,8 @@ def read_inventory(
         return found
     of_several = len(sources) > 1
     why = "; ".join(f"{f.file}: {f.message}" if of_several else f.message for f in own.sorted())
-    path = last_read.as_inventory(kept, client)
+    same = before.of in ("", _digest_of(sources))  # a client of this name may be another one by now
+    path = last_read.as_inventory(kept, client) if same else None
     if path is None:
         faults.found += own.found
         return None
@@ -161,7 +168,7 @@ def _read(
         if secret_names or encrypted_files(sources):
             last_read.forget(keeps, client)
         else:
-            last_read.keep(keeps, client, merged, exported)
+            last_read.keep(keeps, client, merged, exported, _digest_of(sources))
     hide(merged, secret_names)
     hide(exported, secret_names)
     warnings = tuple(line for line in warnings_in(complaints))
@@ -270,6 +277,14 @@ def _cache_key(workspace: Path, sources: list[Path], around: Mapping[str, str]) 
         in_sources = any(path == s or s in path.parents for s in sources)
         if in_sources and is_computed(path):
             return None
+        digest.update(f"{path}\0{trees.read_digest(path)}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _digest_of(sources: list[Path]) -> str:
+    """Of what says which hosts there are, without variables beside it."""
+    digest = hashlib.sha256()
+    for path in dict.fromkeys([*parts_of(sources), *read_by_computed(sources)]):
         digest.update(f"{path}\0{trees.read_digest(path)}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -22,11 +22,15 @@ FOLDER = Path(".bascule") / "last-read"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What `ansible-inventory --list` said, without and with `--export`, and when (wall clock)."""
+    """What `ansible-inventory --list` said, without and with `--export`, and when (wall clock).
+
+    `of`: digest of the sources that said so; empty in readings of versions that did not keep it.
+    """
 
     merged: dict[str, Any]
     exported: dict[str, Any]
     at: float
+    of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,9 @@ class Stale:
         return f"the inventory as it was read on {read}: {self.why}"
 
 
-def keep(folder: Path, client: str, merged: dict[str, Any], exported: dict[str, Any]) -> None:
+def keep(folder: Path, client: str, merged: dict[str, Any], exported: dict[str, Any], of: str = "") -> None:
     """Remember it, in place of the one before. What cannot be kept is not."""
-    text = json.dumps({"at": time.time(), "merged": merged, "exported": exported})
+    text = json.dumps({"at": time.time(), "merged": merged, "exported": exported, "of": of})
     with contextlib.suppress(OSError):
         write_whole(folder / f"{client}.json", text)
 
@@ -60,7 +64,7 @@ def last(folder: Path, client: str) -> Reading | None:
     """What was kept."""
     try:
         kept = json.loads((folder / f"{client}.json").read_text())
-        return Reading(dict(kept["merged"]), dict(kept["exported"]), float(kept["at"]))
+        return Reading(dict(kept["merged"]), dict(kept["exported"]), float(kept["at"]), str(kept.get("of", "")))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

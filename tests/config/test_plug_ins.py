@@ -147,6 +147,23 @@ def test_of_several_sources_one_that_stops_answering_takes_no_host_away(tmp_path
     assert "front" in reading.merged["_meta"]["hostvars"]
 
 
+def test_what_was_read_of_another_source_is_nobodys_inventory(tmp_path: Path) -> None:
+    """A folder may be another client's by now, renamed: nothing of it is done on the hosts of the one before."""
+    folder, kept = tmp_path / "inventories/acme", tmp_path / "kept"
+
+    def says(host: str) -> Path:
+        said = json.dumps({"all": {"hosts": [host]}, "_meta": {"hostvars": {host: {}}}})
+        return write(folder / "cloud.sh", f"#!/bin/sh\n[ -e {tmp_path}/up ] || exit 1\necho '{said}'\n", 0o755)
+
+    (tmp_path / "up").touch()
+    assert read(tmp_path, says("theirs"), kept=kept).hosts == ("theirs",)
+    (tmp_path / "up").unlink()
+    faults = Faults()
+    assert read_inventory(tmp_path, "acme", [says("ours")], faults, cache=None, kept=kept) is None
+    assert faults.found, "it is said"
+    assert read(tmp_path, says("theirs"), kept=kept).hosts == ("theirs",), "and that source is still served"
+
+
 def test_half_an_inventory_is_not_kept_where_there_is_none_yet(tmp_path: Path) -> None:
     """It is used, as Ansible would, with Ansible's own warning."""
     folder, kept = tmp_path / "inventories/acme", tmp_path / "kept"
