@@ -792,6 +792,22 @@ def test_what_fell_by_a_run_that_was_asked_for_was_detected_when_it_fell() -> No
     assert sum(seconds.values()) == pytest.approx(12.5)
 
 
+def test_what_fell_long_before_its_run_was_over_was_detected_when_it_fell() -> None:
+    """Minutes before, and other checks have fallen since: its own fall is told, and no phase is taken for detecting."""
+    world = lab()
+    world.takes["geo-site"] = 200.0
+    world.effects["power_off_hq"] = lambda: (world.good("hq-off"), world.silent("erp-transaction"))  # type: ignore[assignment,return-value]
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.run(100)
+    world.silent("isp-b-path")
+    world.run(50)
+    world.say(WordKind.ABORT, "r1")
+    a = spoken_of(world)
+    seconds = {p.phase: p.seconds for p in a.phases}
+    assert a.milestones["detected"] == seconds["detect"] == pytest.approx(2.0, abs=0.1)
+    assert [x.at_s for x in a.checks if x.kind == "down" and "erp-transaction" in x.what] == [a.milestones["detected"]]
+
+
 def test_an_approval_that_ran_out_while_nobody_was_there_is_not_asked_for_any_more() -> None:
     world = lab(Mode.ASK)
     world.silent("erp-transaction")
