@@ -29,7 +29,19 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
                 before = precise(worst.seconds or 0.0)
                 source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {before}"
                 return Figure(None, Known.UNKNOWN, source)
+    if worst is None and (before := _opened_before(story)) is not None:
+        opened = f"{before.started.move}, begun before this outage, opened the data at {before.started.to_place} in it"
+        return Figure(None, Known.UNKNOWN, f"{opened}: how old they were stands in the account of {before.started.run}")
     return worst if worst is not None else found[-1] if found else rpa_of(None)
+
+
+def _opened_before(story: Story) -> RunStory | None:
+    """A run that had led the service elsewhere when its incident was opened, and since its first bad answer."""
+    for episode in story.episodes:
+        run, first_bad_at = episode.before, episode.opened.first_bad_at
+        if run is not None and run.started.to_place and (claims.acted_at(run) or 0.0) > first_bad_at:
+            return run
+    return None
 
 
 def rpa_of(run: RunStory | None) -> Figure:

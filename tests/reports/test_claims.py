@@ -129,6 +129,9 @@ def test_a_tier_that_a_person_has_made_runs_whatever_it_was_judged_before(tape: 
     )  # fmt: skip
     found = next(t for t in told(tape, "i4").tiers if t.tier == 2)
     assert (found.state, found.evidence) == ("running", "r4 is at work")
+    waits = Tape(tape.now, list(tape.entries))
+    waits.write(r.RunNeedsHuman(tape.now, "r4", Reason.UNDETERMINED, "execute: the runner was killed"))
+    assert next(t.evidence for t in told(waits, "i4").tiers if t.tier == 2) == "r4 waits for a person"
     assert tiers_now(tape)[2] == "running"
     stories = tape.read()
     now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
@@ -806,6 +809,20 @@ def test_what_fell_long_before_its_run_was_over_was_detected_when_it_fell() -> N
     seconds = {p.phase: p.seconds for p in a.phases}
     assert a.milestones["detected"] == seconds["detect"] == pytest.approx(2.0, abs=0.1)
     assert [x.at_s for x in a.checks if x.kind == "down" and "erp-transaction" in x.what] == [a.milestones["detected"]]
+
+
+def test_data_that_a_run_opened_elsewhere_in_an_outage_has_not_stayed() -> None:
+    """The run was asked for before, and its incident is opened when it has failed: how old they were is said there."""
+    world = lab()
+    world.takes["geo-site"] = 30.0
+    world.effects["power_off_hq"] = lambda: (world.good("hq-off"), world.silent("erp-transaction"))  # type: ignore[assignment,return-value]
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.effects["geo-site"] = lambda: world.silent("erp-transaction")
+    world.run(120)
+    a = spoken_of(world)
+    assert world.decided().runs["r1"].ended is not None
+    assert (a.rpa.seconds, a.rpo_met) == (None, None)
+    assert a.rpa.source.startswith("acme/geo-site, begun before this outage, opened the data at acme/geo in it")
 
 
 def test_an_approval_that_ran_out_while_nobody_was_there_is_not_asked_for_any_more() -> None:

@@ -36,7 +36,7 @@ def evaluate(condition: Condition, ask: Ask) -> Verdict:
 
 
 def so_since(condition: Condition, of: Callable[[str], float | None]) -> float | None:
-    """Since when as many of its terms are not up as it takes: of `any`, the last one. `of`: since when a check is not."""
+    """Since when as many of its terms are not up as it takes: of `any`, the last one. `of`: since when a check is."""
     found = [so_since(t, of) if isinstance(t, Condition) else of(t) for t in condition.terms]
     known, terms = sorted(at for at in found if at is not None), len(condition.terms)
     need = terms if condition.combine is _ALL else 1 if condition.combine is _ANY else condition.need
