@@ -29,9 +29,9 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
                 before = precise(worst.seconds or 0.0)
                 source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {before}"
                 return Figure(None, Known.UNKNOWN, source)
-    if worst is None and (before := _opened_before(story)) is not None:
-        opened = f"{before.started.move}, begun before this outage, opened the data at {before.started.to_place} in it"
-        return Figure(None, Known.UNKNOWN, f"{opened}: how old they were stands in the account of {before.started.run}")
+    if worst is None and (led := _opened_before(story)) is not None:
+        opened = f"{led.started.move}, begun before this outage, opened the data at {led.started.to_place} in it"
+        return Figure(None, Known.UNKNOWN, f"{opened}: how old they were stands in the account of {led.started.run}")
     return worst if worst is not None else found[-1] if found else rpa_of(None)
 
 
