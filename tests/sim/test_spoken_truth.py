@@ -93,6 +93,11 @@ STORIES = {
         at 20 s: say abort
         at 200 s: crash lab/hq-internet for 9 s
     """,
+    "down again after somebody was asked": """
+        at 0 s: fail the playbooks of lab/backup-isp for good
+        at 10 s: crash lab/erp for 40 s
+        at 80 s: crash lab/erp for 40 s
+    """,
     "an outage in a rehearsal": """
         at 10 s: say drill lab/erp by lab/geo-site
         at 36 s: cut the power of lab/hq for 3 min
@@ -121,6 +126,7 @@ BENT = {
     "told: RTA": "two short outages",
     "told: relapse": "two short outages",
     "told: in vain": "a tier that helps nothing",
+    "told: tried before": "down again after somebody was asked",
     "told: rehearsal": "an outage in a rehearsal",
     "told: drill stopped": "a rehearsal is cancelled",
 }
