@@ -326,8 +326,8 @@ def _take(
 
 def _no_tier_left(tx: Transaction, service: Service, incident: Incident, assessments: list[Assessment]) -> None:
     told = "; ".join(f"tier {n} {a.move}: {a.reason.value}: {a.evidence}" for n, a in enumerate(assessments, start=1))
-    _judge(tx, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told))
-    text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told)
+    _judge(tx, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told or ladder.NONE))
+    text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told or ladder.NONE)
     notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
     say = f"bascule failover {service.id} --dry-run" if service.ladder else f"bascule status {service.id}"
     say = "bascule reload" if any(a.reason is Reason.PLAN_CHANGED for a in assessments) else say  # else it is refused
