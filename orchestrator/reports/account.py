@@ -101,7 +101,7 @@ def account(
         steps=steps,
         tiers=tuple(_tiers(story, zero)),
         decisions=tuple(
-            Moment(j.at - zero, j.decision.value, j.reason.value, j.evidence) for e in story.episodes for j in e.judged
+            Moment(j.at - zero, j.decision.value, j.reason.value, j.evidence) for j in claims.decisions(story)
         ),
         words=tuple(_word(w, zero) for w in story.words),
         notices=tuple(_notice(n, s, story.dropped.get(n.notice), zero) for n, s in story.notices),
