@@ -6,9 +6,11 @@ unknown.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from orchestrator.reports import claims
 from orchestrator.reports.shape import Figure, Known
-from orchestrator.reports.story import RunStory, Story
+from orchestrator.reports.story import Episode, RunStory, Story
 from orchestrator.reports.text import precise
 
 
@@ -17,7 +19,7 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
 
     Where data were opened elsewhere once more and nothing was measured, the worst is not known, unless it is a miss.
     """
-    told = [run for e in story.episodes if (run := claims.telling(e.runs)) is not None]
+    told = [run for e in story.episodes for run in _that_moved(e)]
     told = told if story.episodes else story.runs[:1]
     found = [rpa_of(run) for run in told]
     known = [x for x in found if x.seconds is not None]
@@ -29,19 +31,18 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
                 before = precise(worst.seconds or 0.0)
                 source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {before}"
                 return Figure(None, Known.UNKNOWN, source)
-    if worst is None and (led := _opened_before(story)) is not None:
-        opened = f"{led.started.move}, begun before this outage, opened the data at {led.started.to_place} in it"
-        return Figure(None, Known.UNKNOWN, f"{opened}: how old they were stands in the account of {led.started.run}")
     return worst if worst is not None else found[-1] if found else rpa_of(None)
 
 
-def _opened_before(story: Story) -> RunStory | None:
-    """A run that had led the service elsewhere when its incident was opened, and since its first bad answer."""
-    for episode in story.episodes:
-        run, first_bad_at = episode.before, episode.opened.first_bad_at
-        if run is not None and run.started.to_place and (claims.acted_at(run) or 0.0) > first_bad_at:
-            return run
-    return None
+def _that_moved(episode: Episode) -> Iterator[RunStory]:
+    """What may have opened data elsewhere in an outage: also a run that had ended when its incident was opened."""
+    before, first_bad_at = episode.before, episode.opened.first_bad_at
+    if before is not None and before.started.to_place is not None and claims.begun(before):
+        acted_at = claims.acted_at(before)
+        if acted_at is None or acted_at > first_bad_at:
+            yield before
+    if (run := claims.telling(episode.runs)) is not None:
+        yield run
 
 
 def rpa_of(run: RunStory | None) -> Figure:

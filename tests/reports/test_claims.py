@@ -811,18 +811,22 @@ def test_what_fell_long_before_its_run_was_over_was_detected_when_it_fell() -> N
     assert [x.at_s for x in a.checks if x.kind == "down" and "erp-transaction" in x.what] == [a.milestones["detected"]]
 
 
-def test_data_that_a_run_opened_elsewhere_in_an_outage_has_not_stayed() -> None:
-    """The run was asked for before, and its incident is opened when it has failed: how old they were is said there."""
+@pytest.mark.parametrize("ends", [AttemptEnd.OK, AttemptEnd.FAILED])
+def test_data_that_a_run_opened_elsewhere_in_an_outage_has_not_stayed(ends: AttemptEnd) -> None:
+    """The run was asked for before, and its incident is opened when it has failed."""
     world = lab()
     world.takes["geo-site"] = 30.0
+    world.outcomes["geo-site"] = ends
     world.effects["power_off_hq"] = lambda: (world.good("hq-off"), world.silent("erp-transaction"))  # type: ignore[assignment,return-value]
-    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
     world.effects["geo-site"] = lambda: world.silent("erp-transaction")
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
     world.run(120)
     a = spoken_of(world)
     assert world.decided().runs["r1"].ended is not None
-    assert (a.rpa.seconds, a.rpo_met) == (None, None)
-    assert a.rpa.source.startswith("acme/geo-site, begun before this outage, opened the data at acme/geo in it")
+    if ends is AttemptEnd.OK:
+        assert (a.rpa.seconds, a.rpo_met) == (pytest.approx(1.0, abs=1.0), True)
+    else:
+        assert (a.rpa.seconds, a.rpo_met) == (None, None)
 
 
 def test_an_approval_that_ran_out_while_nobody_was_there_is_not_asked_for_any_more() -> None:

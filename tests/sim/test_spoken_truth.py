@@ -98,6 +98,11 @@ STORIES = {
         at 10 s: crash lab/erp for 40 s
         at 80 s: crash lab/erp for 40 s
     """,
+    "falls while a move hangs that was asked for": """
+        at 0 s: hang the playbooks of lab/geo-site for good
+        at 10 s: say failover lab/erp by lab/geo-site, and fence the place left
+        at 90 s: cut off lab/isp-b for 10 s
+    """,
     "an outage in a rehearsal": """
         at 10 s: say drill lab/erp by lab/geo-site
         at 36 s: cut the power of lab/hq for 3 min

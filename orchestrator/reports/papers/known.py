@@ -42,8 +42,6 @@ SENTENCES = (
     "not measured",
     "no move was made",
     "the service stayed where its data is",
-    "{move}, begun before this outage, opened the data at {place} in it:"
-    " how old they were stands in the account of {run}",
     "{move} was not made",
     "{move} has not been made yet",
     "{move} has not ended: what data was opened at {place} is not known",
