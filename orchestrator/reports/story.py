@@ -249,18 +249,16 @@ class Stories(State):
             led = [x.run for x in between if isinstance(x, r.PlacementChanged) and x.run in self._runs]
             story.between += [self._runs[name][1] for name in led]
         self._between.pop(story.service, None)
-        relevant, state = _relevant(story), self.decided
+        relevant, state, known = _relevant(story), self.decided, story.checks[-200:]
         fell = {(c.at, c.check): c for c in (*state.fell.values(), *state.verdicts.values()) if c.check in relevant}
-        since = x.first_bad_at - 1.0
-        story.checks += [c for (at, _), c in sorted(fell.items()) if at >= since and c not in story.checks[-200:]]
-        asked = set(story.of.healthy_when.checks()) if story.of is not None else set()
-        verdicts = {c: state.verdicts[c].verdict for c in asked if c in state.verdicts}
-        down = {c: state.verdicts[c].at for c, verdict in verdicts.items() if verdict is r.Verdict.DOWN}
-        fell_at = so_since(story.of.healthy_when, down.get) if story.of is not None else None
-        before = self._last_runs.get(story.service)
-        ended_at = before.ended.at if before is not None and before.ended is not None else x.first_bad_at
-        before = before if ended_at > x.first_bad_at else None
-        story.episodes.append(Episode(x, verdicts, before=before, fell_at=fell_at))
+        story.checks += [c for (at, _), c in sorted(fell.items()) if at >= x.first_bad_at - 1.0 and c not in known]
+        condition = story.of.healthy_when if story.of is not None else None
+        asked = {c: v for c in (condition.checks() if condition else ()) if (v := state.verdicts.get(c)) is not None}
+        down = {c: v.at for c, v in asked.items() if v.verdict is r.Verdict.DOWN}
+        fell_at = so_since(condition, down.get) if condition else None
+        last = self._last_runs.get(story.service)
+        before = last if last is not None and last.ended is not None and last.ended.at > x.first_bad_at else None
+        story.episodes.append(Episode(x, {c: v.verdict for c, v in asked.items()}, before=before, fell_at=fell_at))
         self._open[story.service] = story
         self._at_work(story)
 
