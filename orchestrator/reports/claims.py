@@ -215,6 +215,11 @@ def took_s(run: RunStory) -> float:
     return max(0.0, until - run.started.at - waited)
 
 
+def unwatched(run: RunStory) -> bool:
+    """Whether a controller stopped while a step of it ran: what it took is a bound, for nobody saw when that ended."""
+    return any(isinstance(x, r.StepLeftUnseen) for s in run.steps.values() for x in s.looks)
+
+
 def ended_by(episode: Episode, run: RunStory) -> bool:
     """Whether this outage ended verified, by this run; older versions recorded no run with an end."""
     if episode.ended is None or episode.ended.reason is not Reason.VERIFIED:

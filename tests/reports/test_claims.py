@@ -17,8 +17,11 @@ from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.journal import slices
 from orchestrator.reports.account import account
+from orchestrator.reports.evidence import evidence as ledger
+from orchestrator.reports.evidence_text import evidence_lines
 from orchestrator.reports.incident_text import account_lines, list_lines, zoned
 from orchestrator.reports.page import page
+from orchestrator.reports.papers.lessons import worked
 from orchestrator.reports.shape import Account, Known
 from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
@@ -827,6 +830,27 @@ def test_data_that_a_run_opened_elsewhere_in_an_outage_has_not_stayed(ends: Atte
         assert (a.rpa.seconds, a.rpo_met) == (pytest.approx(1.0, abs=1.0), True)
     else:
         assert (a.rpa.seconds, a.rpo_met) == (None, None)
+
+
+def test_what_a_run_took_while_nobody_watched_is_a_bound() -> None:
+    """Its playbook may have ended at any moment of these two minutes: no forecast counts it, and no text takes it."""
+    world = lab()
+    world.run(20)
+    world.silent("erp-transaction")
+    world.takes["backup-isp"] = 20.0
+    world.run(10)
+    world.crash()
+    world.run(120)
+    world.start()
+    world.run(60)
+    stories = Stories({world.model.digest: world.model}.get).read(
+        Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
+    )
+    tiers = ledger(stories, world.model, world.now, lambda name: name == "acme/erp")
+    assert "took at most 2:" in plain(evidence_lines(tiers, 200))
+    story = next(x for x in stories.stories.values() if x.service == "acme/erp")
+    said = [x.text for x in worked(story, account(story, stories.clock, world.now))]
+    assert "{run}: {move} was made and verified in at most {took_s}, not counting waits for a person" in said
 
 
 def test_an_approval_that_ran_out_while_nobody_was_there_is_not_asked_for_any_more() -> None:
