@@ -404,6 +404,7 @@ class Reason(StrEnum):
     END_NOT_SEEN = "end not seen", Part.ENDING, "the end of the step was not seen"
     NEVER_BEGUN = "never begun", Part.ENDING, "the controller stopped before the step was carried out"
     UNDETERMINED = "undetermined", Part.ENDING, "it could not be determined whether the step had its effect"
+    NO_EFFECT = "no effect", Part.ENDING, "an answer asked for afterwards says that the step had no effect"
     COULD_NOT_START = "could not start", Part.ENDING, "the step could not be started"
     NO_TIER_LEFT = "no tier left", Part.ENDING, "no tier of the ladder is left"
     DRILL_DUE = "drill due", Part.CAUSE, "its schedule says that it is due"

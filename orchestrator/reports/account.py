@@ -101,7 +101,7 @@ def account(
         steps=steps,
         tiers=tuple(_tiers(story, zero)),
         decisions=tuple(
-            Moment(j.at - zero, j.decision.value, j.reason.value, j.evidence) for e in story.episodes for j in e.judged
+            Moment(j.at - zero, j.decision.value, j.reason.value, j.evidence) for j in claims.decisions(story)
         ),
         words=tuple(_word(w, zero) for w in story.words),
         notices=tuple(_notice(n, s, story.dropped.get(n.notice), zero) for n, s in story.notices),
@@ -319,9 +319,9 @@ def _tiers(story: Story, zero: float) -> list[TierLine]:
         judged_so = bool(history) and history[-1].state is r.TierState.RUNNING
         if mine and mine[-1].ended is None and not judged_so:  # by a person's word too, whatever it was judged before
             moments = tuple(Moment(t.at - zero, t.state.value, t.reason.value, t.evidence) for t in history)
-            began = mine[-1].started
-            state, at_work = r.TierState.RUNNING.value, f"{began.run} is at work"
-            lines.append(TierLine(number, move, state, began.reason.value, at_work, began.at - zero, moments))
+            began, what = mine[-1].started, "waits for a person" if claims.waits_for(mine[-1]) else "is at work"
+            known = (r.TierState.RUNNING.value, began.reason.value, f"{began.run} {what}", began.at - zero, moments)
+            lines.append(TierLine(number, move, *known))
             continue
         if not history:
             lines.append(TierLine(number, move, "not needed" if over else "not judged yet", "", "", 0.0, ()))

@@ -18,7 +18,7 @@ over claims nothing. What a named person stated is told as their statement.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.core import records as r
@@ -81,6 +81,14 @@ def well_since(story: Story) -> float | None:
             verdicts[x.check], since = x.verdict, x.at
     found = evaluate(condition, lambda name: verdicts.get(name, unread))
     return None if found is r.Verdict.DOWN else since
+
+
+def decisions(story: Story) -> Iterator[r.ServiceJudged]:
+    """What was judged, once: what changed may be whether the service is known to be down, which is no decision."""
+    for episode in story.episodes:
+        for last, x in zip([None, *episode.judged], episode.judged, strict=False):
+            if last is None or (last.decision, last.reason, last.evidence) != (x.decision, x.reason, x.evidence):
+                yield x
 
 
 def doubted_s(story: Story, now: float) -> float:
@@ -205,6 +213,11 @@ def took_s(run: RunStory) -> float:
     )
     waited += sum(min(until, end) - min(until, since) for since, end, _ in run.human if end is not None)
     return max(0.0, until - run.started.at - waited)
+
+
+def unwatched(run: RunStory) -> bool:
+    """Whether a controller stopped while a step of it ran: what it took is a bound, for nobody saw when that ended."""
+    return any(isinstance(x, r.StepLeftUnseen) for s in run.steps.values() for x in s.looks)
 
 
 def ended_by(episode: Episode, run: RunStory) -> bool:

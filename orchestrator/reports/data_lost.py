@@ -6,9 +6,11 @@ unknown.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from orchestrator.reports import claims
 from orchestrator.reports.shape import Figure, Known
-from orchestrator.reports.story import RunStory, Story
+from orchestrator.reports.story import Episode, RunStory, Story
 from orchestrator.reports.text import precise
 
 
@@ -17,7 +19,7 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
 
     Where data were opened elsewhere once more and nothing was measured, the worst is not known, unless it is a miss.
     """
-    told = [run for e in story.episodes if (run := claims.telling(e.runs)) is not None]
+    told = [run for e in story.episodes for run in _that_moved(e)]
     told = told if story.episodes else story.runs[:1]
     found = [rpa_of(run) for run in told]
     known = [x for x in found if x.seconds is not None]
@@ -30,6 +32,17 @@ def worst_rpa(story: Story, rpo_s: float | None) -> Figure:
                 source = f"{run.started.run} ({run.started.move}): {figure.source}; before it {before}"
                 return Figure(None, Known.UNKNOWN, source)
     return worst if worst is not None else found[-1] if found else rpa_of(None)
+
+
+def _that_moved(episode: Episode) -> Iterator[RunStory]:
+    """What may have opened data elsewhere in an outage: also a run that had ended when its incident was opened."""
+    before, first_bad_at = episode.before, episode.opened.first_bad_at
+    if before is not None and before.started.to_place is not None and claims.begun(before):
+        acted_at = claims.acted_at(before)
+        if acted_at is None or acted_at > first_bad_at:
+            yield before
+    if (run := claims.telling(episode.runs)) is not None:
+        yield run
 
 
 def rpa_of(run: RunStory | None) -> Figure:

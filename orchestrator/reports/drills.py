@@ -29,6 +29,7 @@ class StepMade(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     GOING = "under way"
+    UNSEEN = "not seen"  # its attempt is over, or was left: how it ended is not known
     NOT_YET = "not yet"
 
 
@@ -118,8 +119,12 @@ def stage(decided: Decided, drill: Drill) -> str:
     """Where it stands, in a few words."""
     if drill.ended is not None:
         return "over"
-    at_work = next((x for x in drill.runs if (run := decided.runs.get(x)) is not None and run.ended is None), None)
-    where = f"{at_work} is at work" if at_work is not None else "nothing is at work"
+    runs = [run for x in drill.runs if (run := decided.runs.get(x)) is not None]
+    at_work = next((x for x in runs if x.ended is None), None)
+    where = "nothing is at work"
+    if at_work is not None:
+        waits = at_work.human is not None or at_work.asks_a_person
+        where = f"{at_work.id} {'waits for a person' if waits else 'is at work'}"
     if drill.turned_back is None:
         return where if at_work is not None or not drill.full_scale else "it stays there"
     way = "on its way back" if drill.full_scale else "on its way to its end"
@@ -131,6 +136,7 @@ def made(step: Step) -> StepMade:
     if step.state is StepState.DONE:
         return StepMade.SIMULATED if step.simulated else StepMade.LIVE
     ends = {StepState.SKIPPED: StepMade.SKIPPED, StepState.FAILED: StepMade.FAILED, StepState.PENDING: StepMade.NOT_YET}
+    ends |= dict.fromkeys((StepState.UNSEEN, StepState.LOOKING), StepMade.UNSEEN)
     return ends.get(step.state, StepMade.GOING)
 
 

@@ -69,6 +69,7 @@ class Proof:
     left_out: tuple[str, ...]
     outage: str = ""
     by: str = ""
+    unwatched: bool = False  # for a part of `took_s` nobody watched: it is a bound
     early: bool = False  # nothing was heard of the service before its first bad answer: it may have failed long before
 
 
@@ -226,14 +227,14 @@ def _tier(
     if not tried and stories.decided.durations.get(move):
         said += " for this service; what it took was measured of others"
     rpo, rpo_said = _rpo(service, model, move, proof, rto)
-    spent = [claims.took_s(x) for _, x in holding]
+    spent = [claims.took_s(x) for _, x in holding if not claims.unwatched(x)]
     return TierEvidence(
         service=service.id, tier=tier, move=move, rto_s=service.rto_s, rpo_s=service.rpo_s, mtd_s=service.mtd_s,
         rto=rto, rto_said=said, rto_met=_unless_early(proof, _met(rto, _rto_figure(proof), service.rto_s)),
         rpo=rpo, rpo_said=rpo_said,
         rpo_met=_met(rpo, proof.rpa if proof else None, service.rpo_s), since=since, proof=proof,
         times=len(holding), void=void,
-        trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 else None,
+        trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 and proof and not proof.unwatched else None,
         forecast=forecast(stories.decided.durations.get(move, []), of=LIVE),
         drilled=forecast(stories.decided.drilled.get(move, []), of=DRILLED),
     )  # fmt: skip
@@ -259,6 +260,7 @@ def _proof(story: Story, run: RunStory, clock: WallClock, now: float) -> Proof:
         left_out,
         f", outage {by_it + 1} of {len(story.episodes)}" if by_it is not None and len(story.episodes) > 1 else "",
         f"incident {run.started.incident}" if by_it is not None else _wanted_by(run),
+        claims.unwatched(run),
         by_it is not None and bool(claims.unseen_before(story)[by_it]),
     )
 
@@ -317,15 +319,15 @@ def _rto(
             proof.wall,
         )
     why = "its outage did not end by it" if run.started.incident is not None else "nothing had failed"
-    said = f"{proof.run} took {show_duration(proof.took_s)}; no detection is in it, for {why}"
-    return Standing.PREDICTED, said, proof.wall
+    took = f"{'at most ' if proof.unwatched else ''}{show_duration(proof.took_s)}"
+    return Standing.PREDICTED, f"{proof.run} took {took}; no detection is in it, for {why}", proof.wall
 
 
 def _rto_figure(proof: Proof | None) -> Figure | None:
     """What stands for the RTA: it, or the move alone, which is less than that."""
     if proof is None or proof.rta.seconds is not None:
         return proof.rta if proof else None
-    return Figure(proof.took_s, Known.PREDICTED, "the move alone")
+    return Figure(proof.took_s, Known.PREDICTED, "the move alone", at_most=proof.unwatched)
 
 
 def _unless_early(proof: Proof | None, met: bool | None) -> bool | None:

@@ -58,7 +58,7 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         yield from _more(
             "proven" if x.rto in (Standing.MEASURED, Standing.PREDICTED) else "verified before",
             f"{'once' if x.times == 1 else f'{x.times} times'}, last by {x.proof.by}; "
-            f"{x.proof.run} took {precise(x.proof.took_s)}{more}",
+            f"{x.proof.run} took {'at most ' if x.proof.unwatched else ''}{precise(x.proof.took_s)}{more}",
             width,
         )
         if x.proof.left_out:

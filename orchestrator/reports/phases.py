@@ -54,7 +54,7 @@ def episode_segments(episode: Episode, now: float) -> tuple[Segment, ...]:
 def detected_at(episode: Episode) -> float:
     """When its checks had fallen. What fell while a run was at work for it was opened when that was over."""
     fell_at = episode.fell_at
-    if fell_at is None:
+    if fell_at is None or fell_at < episode.opened.first_bad_at:
         return episode.opened.at
     runs = [*([episode.before] if episode.before is not None else []), *episode.runs]
     at_work = any(x.started.at <= fell_at and claims.verified_at(x) is None for x in runs)

@@ -369,16 +369,22 @@ def _ledger(incident: d.Incident, number: int, move: str) -> d.TierLedger | None
     return max((x for x in incident.tiers.values() if x.move == move), key=lambda x: x.at, default=None)
 
 
+def _runs_of(incident: d.Incident, move: str, state: d.Decided) -> list[d.Run]:
+    """The runs of a move in the present outage: of one before a relapse nothing is waited for any more."""
+    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move]
+    return [x for x in runs if x.ended is None or x.ended.at > incident.episode_opened_at]
+
+
 def _stopped(incident: d.Incident, move: str, state: d.Decided) -> RunEnded | None:
     """How the tier's last run ended, if not well."""
-    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move]
+    runs = _runs_of(incident, move, state)
     ended = runs[-1].ended if runs else None
     return ended if ended is not None and not ended.ok else None
 
 
 def _tier_state(incident: d.Incident, ledger: d.TierLedger | None, move: str, state: d.Decided) -> str:
     """As it was judged; but where its run has ended, nothing of it runs: its service's own checks are awaited."""
-    runs = [x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move]
+    runs = _runs_of(incident, move, state)
     if runs and runs[-1].ended is None:
         return TierState.RUNNING.value  # by a person's word too, whatever it was judged before
     if ledger is None:

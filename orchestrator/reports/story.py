@@ -14,6 +14,7 @@ from typing import Self
 from orchestrator.core import records as r
 from orchestrator.core.events import OF_FINDINGS, OF_RUNS, TaskTime
 from orchestrator.core.forecast import at_most_s
+from orchestrator.core.health.diagnosis import so_since
 from orchestrator.core.kinds import TRAITS, Traits
 from orchestrator.core.model import Model, Service
 from orchestrator.core.state import decided as d
@@ -82,7 +83,7 @@ class Episode:
     ended: r.IncidentEnded | None = None
     by: RunStory | None = None  # the run that its end names
     before: RunStory | None = None  # the run during which it fell, which was over when it was opened
-    fell_at: float | None = None  # when the last of its checks fell
+    fell_at: float | None = None  # when as many of its checks had fallen as it takes
     runs: list[RunStory] = field(default_factory=list)
     judged: list[r.ServiceJudged] = field(default_factory=list)
     tiers: list[r.TierJudged] = field(default_factory=list)
@@ -178,7 +179,6 @@ class Stories(State):
         self._notices: dict[str, tuple[Story, int]] = {}
         self._between: dict[str, list[Placed]] = {}  # by service: since its last incident ended, if that is to go on
         self._last_runs: dict[str, RunStory] = {}  # by service
-        self._recent_checks: list[r.VerdictChanged] = []
 
     def find(self, name: str) -> Story | None:
         """The story of this incident, of this run, or of the incident that this run belongs to."""
@@ -202,7 +202,6 @@ class Stories(State):
             case r.RunStarted():
                 self._run_started(x)
             case r.VerdictChanged():
-                self._recent_checks = [*[c for c in self._recent_checks if x.at - c.at < 60.0][-200:], x]
                 for story in self._open.values():
                     if x.check in _relevant(story):
                         story.checks.append(x)
@@ -250,17 +249,16 @@ class Stories(State):
             led = [x.run for x in between if isinstance(x, r.PlacementChanged) and x.run in self._runs]
             story.between += [self._runs[name][1] for name in led]
         self._between.pop(story.service, None)
-        relevant, known = _relevant(story), story.checks[-200:]
-        fell = [c for c in self._recent_checks if c.check in relevant and c.at >= x.first_bad_at - 1.0]
-        story.checks.extend(c for c in fell if c not in known)
-        asked = set(story.of.healthy_when.checks()) if story.of is not None else set()
-        verdicts = {c: self.decided.verdicts[c].verdict for c in asked if c in self.decided.verdicts}
-        falls = [c.at for c in self._recent_checks if c.check in asked and c.verdict is r.Verdict.DOWN]
-        fell_at = max((at for at in falls if at >= x.first_bad_at), default=None)
-        before = self._last_runs.get(story.service)
-        ended_at = before.ended.at if before is not None and before.ended is not None else x.first_bad_at
-        before = before if ended_at > x.first_bad_at else None
-        story.episodes.append(Episode(x, verdicts, before=before, fell_at=fell_at))
+        relevant, state, known = _relevant(story), self.decided, story.checks[-200:]
+        fell = {(c.at, c.check): c for c in (*state.fell.values(), *state.verdicts.values()) if c.check in relevant}
+        story.checks += [c for (at, _), c in sorted(fell.items()) if at >= x.first_bad_at - 1.0 and c not in known]
+        condition = story.of.healthy_when if story.of is not None else None
+        asked = {c: v for c in (condition.checks() if condition else ()) if (v := state.verdicts.get(c)) is not None}
+        down = {c: v.at for c, v in asked.items() if v.verdict is r.Verdict.DOWN}
+        fell_at = so_since(condition, down.get) if condition else None
+        last = self._last_runs.get(story.service)
+        before = last if last is not None and last.ended is not None and last.ended.at > x.first_bad_at else None
+        story.episodes.append(Episode(x, {c: v.verdict for c, v in asked.items()}, before=before, fell_at=fell_at))
         self._open[story.service] = story
         self._at_work(story)
 

@@ -88,6 +88,11 @@ class RunFacts:
             proven = proven and not stated
         return (max(ends), proven) if ends else None
 
+    def was_at_work(self, at: float) -> bool:
+        """Whether it was begun before, and was neither over nor verified by then."""
+        ends = (self.done_at(r.StepKind.VERIFY), self.ended.at if self.ended is not None else None)
+        return self.started.at < at and all(x is None or x > at for x in ends)
+
 
 @dataclass(slots=True)
 class OutageFacts:

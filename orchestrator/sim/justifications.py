@@ -290,7 +290,7 @@ class Grounds:
             again = PLAYED[step.kind].again
             if not ((fence or move).safe_to_repeat if again is None else again):
                 self._report(6, rule, f"{x.run}/{x.step} may not be repeated, and what it did is not known")
-        elif x.reason is Reason.NOT_NEEDED:
+        elif x.reason is Reason.NO_EFFECT:
             asked = fence.proven_when if fence else move.done_when
             since = self._looked.get((x.run, x.step), 0.0)
             if asked is None or not any(self._answers.bad_at(k) >= since for k in asked.checks()):

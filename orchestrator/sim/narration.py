@@ -72,6 +72,7 @@ class _Teller:
         self._services: dict[str, str] = {}
         self._began: dict[tuple[str, str], float] = {}
         self._digest = ""
+        self._said: dict[str, tuple[object, ...]] = {}  # by incident: what was judged last
 
     def entry(self, entry: Entry) -> Iterator[Told]:
         judged = {(x.incident, x.reason) for x in entry.records if isinstance(x, r.ServiceJudged)}
@@ -85,6 +86,8 @@ class _Teller:
                 yield self._skipped(skipped)
                 skipped = []
             if isinstance(x, r.VerdictChanged) and not self._wanted(x, entry.at):
+                continue
+            if isinstance(x, r.ServiceJudged) and not self._new(x):
                 continue
             if isinstance(x, r.TierJudged) and x.state is r.TierState.RUNNING and (x.incident, x.reason) in judged:
                 continue  # the judgement has just said so, and the run follows
@@ -103,6 +106,11 @@ class _Teller:
             return self._checks and at >= WARM_UP_S
         return x.check in self._checks and at >= WARM_UP_S
 
+    def _new(self, x: r.ServiceJudged) -> bool:
+        """Whether it is another answer, and not only whether the service is known to be down that has changed."""
+        last, self._said[x.incident] = self._said.get(x.incident), (x.decision, x.reason, x.evidence)
+        return self._said[x.incident] != last
+
     def _skipped(self, steps: list[r.StepFinished]) -> Told:
         first = steps[0]
         names = ", ".join(x.step for x in steps)
@@ -117,6 +125,7 @@ class _Teller:
         return f"{x.service} is DOWN{_at(x.place)} ({x.incident}): {x.evidence}"
 
     def _reopened(self, x: r.IncidentReopened) -> str:
+        self._said.pop(x.incident, None)
         return f"{self._of(x.incident)} is DOWN again{_at(x.place)} ({x.incident}): {x.evidence}"
 
     def _ended(self, x: r.IncidentEnded) -> str:

@@ -6,6 +6,7 @@ It knows how a report is written, and not what it says.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 MOVED = re.compile(r"  from (\S+|no place) to (\S+?)( \(not verified\))?")
 FIGURE = re.compile(r"  (?:RTO \S+   )?RTA ((?:at most )?\S+|not known)(  met|  MISSED)?")
@@ -46,3 +47,12 @@ def seconds_of(text: str) -> float:
     for part in text.lstrip("-").removesuffix("s").split(":"):
         value = value * 60 + float(part)
     return -value if text.startswith("-") else value
+
+
+def same_move(shown: tuple[str, str, bool] | None, led: tuple[str | None, str, bool] | None) -> Iterator[str]:
+    """Whether the move that is shown is the one on record."""
+    if shown is None and led is None:
+        return
+    true = None if led is None else (led[0] or (shown[0] if shown else ""), led[1], led[2])
+    if shown is None or true is None or shown != true:
+        yield f"shown as led {shown}, on record is {true}"

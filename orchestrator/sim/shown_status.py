@@ -116,7 +116,14 @@ class ShownStatus:
         for tier in s["tiers"]:
             if tier["state"] == "running" and tier["tier"] not in at_work:
                 yield f"{outage.service}: tier {tier['tier']} is running, and no run of it is at work"
+            if tier["reason"] and tier["tier"] not in outage.tiers and not self._tried(outage, tier["move"]):
+                yield f"{outage.service}: tier {tier['tier']} {tier['reason']}, and it was neither judged nor tried"
         head = next((x for x in text.splitlines() if x.startswith(f"{outage.service}  ")), "")
         shown = re.search(r"DOWN for ([\d:]+)", head)
         if shown is not None and abs(seconds_of(shown.group(1)) - seconds) > 1.0:
             yield f"{outage.service} DOWN for {shown.group(1)}, it is {show_duration(seconds)}"
+
+    def _tried(self, outage: OutageFacts, move: str) -> bool:
+        """Whether a run of it went on, or began, in this outage."""
+        runs = (x for x in self._facts.runs.values() if x.started.service == outage.service and x.started.move == move)
+        return any(x.ended is None or x.ended.at > outage.opened_at for x in runs)

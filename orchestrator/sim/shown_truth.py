@@ -39,6 +39,7 @@ from orchestrator.sim.report_lines import (
     STEP,
     TIER,
     parts_of,
+    same_move,
     seconds_of,
 )
 from orchestrator.sim.shown_ledger import ShownLedger
@@ -62,6 +63,7 @@ class ShownTruth:
         self._status, self._ledger = ShownStatus(facts, report), ShownLedger(facts, report)
         self._dirty: set[str] = set()  # stories that have changed since they were read last
         self._fell: dict[str, list[r.VerdictChanged]] = {}  # by incident: with which its outages began
+        self._changed: dict[str, r.VerdictChanged] = {}  # by check: its last change
 
     def knows(self, model: Model) -> None:
         """A model that may be put in force."""
@@ -80,19 +82,22 @@ class ShownTruth:
             elif isinstance(x, r.IncidentOpened | r.IncidentReopened | r.IncidentEnded):
                 self._dirty.add(x.incident)
                 over |= {x.incident} if isinstance(x, r.IncidentEnded) else set()
+            elif isinstance(x, r.VerdictChanged):
+                self._changed[x.check] = x
             if isinstance(x, r.IncidentOpened | r.IncidentReopened):
-                self._began(x.incident, entry)
+                self._began(x)
         if over:
             self._read([self._stories.stories[name] for name in sorted(over)], entry.at)
         self._status.entry(entry, self._stories)
         self._ledger.entry(entry, self._stories)
 
-    def _began(self, incident: str, entry: Entry) -> None:
-        """What fell in the very entry that opened it."""
-        service = self._stories.stories[incident].of
-        asked = set(service.healthy_when.checks()) if service is not None else set()
-        fell = [x for x in entry.records if isinstance(x, r.VerdictChanged) and x.verdict is r.Verdict.DOWN]
-        self._fell.setdefault(incident, []).extend(x for x in fell if x.check in asked)
+    def _began(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
+        """What had fallen since its first bad answer, in the very entry that opened it or long before."""
+        service = self._stories.stories[x.incident].of
+        asked = dict.fromkeys(service.healthy_when.checks()) if service is not None else {}
+        last = [self._changed[c] for c in asked if c in self._changed]
+        fell = [c for c in last if c.verdict is r.Verdict.DOWN and c.at >= x.first_bad_at]
+        self._fell.setdefault(x.incident, []).extend(fell)
 
     def at_rest(self) -> None:
         """The end of everything: whatever has not been read since it changed."""
@@ -127,8 +132,14 @@ class ShownTruth:
             x
             for x in runs.values()
             if x.started.incident == story.id
-            or (x.started.service == story.service and any(_was_at_work(x, o.opened_at) for o in outages))
+            or (x.started.service == story.service and any(x.was_at_work(o.opened_at) for o in outages))
         ]
+
+    def _before(self, story: Story) -> list[RunFacts]:
+        """Those that were over when an outage was opened, and not yet at its first bad answer."""
+        mine = [x for x in self._facts.runs.values() if x.started.service == story.service and x.ended is not None]
+        outages = self._outages(story)
+        return [x for x in mine if any(x.started.at < o.opened_at and x.ended.at > o.first_bad_at for o in outages)]  # type: ignore[union-attr]
 
     def _led(self, story: Story) -> tuple[str | None, str, bool] | None:
         """From where, to where, and whether verified."""
@@ -175,7 +186,7 @@ class ShownTruth:
             return
         led = self._led(story)
         shown = re.search(r"(\S+) → (\S+)( \(not verified\))?", found.group(3))
-        yield from _same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
+        yield from same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
         outages = self._outages(story)
         if outages and outages[-1].ended is not None:
             wanted = f"RTA {self._rta(story)}"
@@ -189,7 +200,7 @@ class ShownTruth:
         parts = parts_of(lines)
         led = self._led(story)
         moved = next((m for x in lines[:12] if (m := MOVED.fullmatch(x))), None)
-        yield from _same_move(moved and (moved.group(1), moved.group(2), not moved.group(3)), led)
+        yield from same_move(moved and (moved.group(1), moved.group(2), not moved.group(3)), led)
         yield from self._figures(story, lines, parts.get("phases", []), now)
         yield from self._instants(story, parts.get("instants", []))
         yield from self._tiers(story, parts.get("tiers", []))
@@ -235,7 +246,7 @@ class ShownTruth:
         outages = self._outages(story)
         zero = outages[0].first_bad_at if outages else self._facts.runs[story.id].started.at
         since = outages[-1].opened_at if outages else zero
-        runs = [x for x in self._runs(story) if x.started.at >= since or _was_at_work(x, since)]
+        runs = [x for x in self._runs(story) if x.started.at >= since or x.was_at_work(since)]
 
         def instants(of: Callable[[RunFacts], float | None]) -> set[str]:
             return {offset(at - zero) for x in runs if (at := of(x)) is not None}
@@ -334,7 +345,7 @@ class ShownTruth:
 
     def _proof(self, story: Story, text: str) -> Iterator[str]:
         """What the source of the RPA says of the place left, and whether data was opened elsewhere at all."""
-        runs = self._runs(story)
+        runs = [*self._runs(story), *self._before(story)]
         if "proven unable to act" in text and not any((out := x.out_at()) and out[1] for x in runs):
             yield "the place left was proven unable to act, and nothing proved it"
         if "stated that the place left" in text and not any((out := x.out_at()) and not out[1] for x in runs):
@@ -376,25 +387,9 @@ class ShownTruth:
         led = self._led(story)
         head = words[: words.find("Phases")]
         shown = re.search(r", (\S+) → (\S+?)( \(not verified\))?,", head)
-        yield from _same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
+        yield from same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
         outages = self._outages(story)
         if outages and outages[-1].ended is not None and f"RTA {self._rta(story)}" not in head:
             yield "the page shows another RTA"
         if "proven unable to act" in head:
             yield from self._proof(story, "proven unable to act")
-
-
-def _was_at_work(run: RunFacts, at: float) -> bool:
-    """Whether it was begun before, and was neither over nor verified by then."""
-    verified_at = run.done_at(r.StepKind.VERIFY)
-    ended_at = run.ended.at if run.ended is not None else None
-    return run.started.at < at and all(x is None or x > at for x in (verified_at, ended_at))
-
-
-def _same_move(shown: tuple[str, str, bool] | None, led: tuple[str | None, str, bool] | None) -> Iterator[str]:
-    """Whether the move that is shown is the one on record."""
-    if shown is None and led is None:
-        return
-    true = None if led is None else (led[0] or (shown[0] if shown else ""), led[1], led[2])
-    if shown is None or true is None or shown != true:
-        yield f"shown as led {shown}, on record is {true}"

@@ -124,6 +124,19 @@ def test_no_tier_left_tells_a_human_once_and_tries_again_when_one_can_help() -> 
     assert world.played == ["power_off_hq", "cloud-instance"]
 
 
+def test_a_service_without_a_ladder_is_told_as_one() -> None:
+    """In mode observe none is needed: a sentence that ends in nothing names no reason."""
+    world = lab()
+    erp = replace(world.model.services["acme/erp"], mode=Mode.OBSERVE, ladder=(), failback=())
+    world.model = replace(world.model, services={**world.model.services, "acme/erp": erp}, digest="no ladder")
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.silent("erp-transaction")
+    world.run(60)
+    assert any(t.text == "acme/erp is down and no tier is left: it has no ladder" for t in world.told)
+    answer = world.say(e.WordKind.FAILOVER, "acme/erp")
+    assert (answer.reason, answer.evidence) == (Reason.NO_TIER_LEFT, "it has no ladder")
+
+
 def test_whoever_was_told_is_told_again_after_a_move_in_vain() -> None:
     world = lab()
     world.bad("isp-b-path", "geo-ready", "cloud-ready")

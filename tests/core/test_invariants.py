@@ -164,7 +164,7 @@ def test_6_a_look_or_the_proof_that_it_never_began_allows_another_attempt(proof:
     right(world, run_of(world), *passed(world), record, commands=(command,))
     left = r.StepLeftUnseen(world.now, "r9", "fence-hq", 1)
     looked = r.StepLooked(world.now, "r9", "fence-hq", 1, Reason.END_NOT_SEEN, "lost")
-    why = Reason.NOT_NEEDED if proof == "a look" else Reason.NEVER_BEGUN
+    why = Reason.NO_EFFECT if proof == "a look" else Reason.NEVER_BEGUN
     retried = r.StepRetried(world.now, "r9", "fence-hq", why, proof)
     record, command = begun(world, "fence-hq", 2)
     heard = e.StepEnded(StepKey("r9", "fence-hq", 1), e.AttemptEnd.NEVER_BEGUN)

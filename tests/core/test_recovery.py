@@ -301,6 +301,32 @@ def test_an_absence_shorter_than_its_objective_leaves_a_miss_a_miss() -> None:
     assert "at most" in said(world)[-1]
 
 
+@pytest.mark.parametrize("worked", [True, False])
+@pytest.mark.parametrize("away", [True, False])
+def test_what_a_run_is_at_work_for_was_down_for_that_long_at_most(away: bool, worked: bool) -> None:
+    """A person is asked, and nobody looks, or the probe cannot ask: nothing else is judged meanwhile."""
+    world = lab(Mode.ASK)
+    world.silent("erp-transaction")
+    world.run(60)
+    if away:
+        world.crash()
+    else:
+        world.nothing("erp-transaction")
+    world.run(600)
+    if away:
+        world.start()
+    (world.good if worked else world.silent)("erp-transaction")
+    world.run(30)
+    world.good("erp-transaction")
+    world.run(30)
+    over = ended(world)
+    assert world.decided().runs["r1"].ended is not None
+    assert over.perhaps_s == pytest.approx(600.0, abs=6.0)
+    assert said(world)[-1].endswith("after at most 11:01, within its RTO of 15:00" if worked else "of 15:00")
+    judged = [x for x in world.records(r.ServiceJudged) if isinstance(x, r.ServiceJudged)]
+    assert {(x.decision, x.reason) for x in judged[-2:]} == {(r.Decision.ASK, Reason.TIER_CHOSEN)}
+
+
 @pytest.mark.parametrize("word", [WordKind.HOLD, WordKind.MAINTENANCE])
 def test_what_cannot_be_seen_while_people_work_on_it_is_not_known_to_be_down(word: WordKind) -> None:
     """A hold or a window stands before everything else in what is judged; that nothing is known counts all the same."""

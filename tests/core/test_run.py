@@ -53,7 +53,7 @@ def _record(event: StepEvent, attempt: int) -> r.Record:
         StepEvent.BEGIN: r.StepBegan(1.0, "r1", "execute", attempt + 1),
         StepEvent.LEAVE_UNSEEN: r.StepLeftUnseen(1.0, "r1", "execute", attempt),
         StepEvent.LOOK_AT: r.StepLooked(1.0, "r1", "execute", attempt, Reason.TIMED_OUT, ""),
-        StepEvent.RETRY: r.StepRetried(1.0, "r1", "execute", Reason.NOT_NEEDED, ""),
+        StepEvent.RETRY: r.StepRetried(1.0, "r1", "execute", Reason.NO_EFFECT, ""),
         StepEvent.END_WELL: finished(r.StepState.DONE),
         StepEvent.FAIL: finished(r.StepState.FAILED),
         StepEvent.SKIP: finished(r.StepState.SKIPPED),
@@ -220,6 +220,20 @@ def test_a_lost_step_that_cannot_be_looked_at_is_repeated_only_if_that_is_safe()
     retried = next(iter(world.records(r.StepRetried)))
     assert isinstance(retried, r.StepRetried)
     assert retried.reason is Reason.UNDETERMINED
+
+
+def test_a_lost_step_that_had_no_effect_is_repeated_for_that_reason() -> None:
+    """Not because it was not needed: it is."""
+    world = site()
+    world.takes["geo-site"] = 30.0
+    hq_loses_power(world)
+    world.run(8)
+    world.crash()
+    world.start()
+    world.run(40)
+    retried = next(iter(world.records(r.StepRetried)))
+    assert isinstance(retried, r.StepRetried)
+    assert (retried.reason.value, retried.evidence.partition(":")[0]) == ("no effect", "it had no effect")
 
 
 def undetermined() -> World:

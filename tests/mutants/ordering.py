@@ -92,7 +92,7 @@ def retry_unlooked() -> Iterator[None]:
         if step.attempt >= looking.ATTEMPTS:
             endings.fail(tx, at_work, step, Reason.UNDETERMINED, "tried often enough")
         else:
-            tx.record(r.StepRetried(tx.now(), at_work.id, step.name, Reason.NOT_NEEDED, "taken to have failed"))
+            tx.record(r.StepRetried(tx.now(), at_work.id, step.name, Reason.NO_EFFECT, "taken to have failed"))
         return True
 
     with put(looking, "look", look):

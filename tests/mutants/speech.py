@@ -254,6 +254,12 @@ SPEECH = (
         saying(claims, "in_vain", lambda _story, _run: False),
     ),
     Mutant(
+        "told: tried before", "a tier is told by its run before a relapse", SPOKEN,
+        saying(status, "_runs_of", lambda incident, move, state: [
+            x for name in incident.runs if (x := state.runs.get(name)) is not None and x.started.move == move
+        ]),
+    ),
+    Mutant(
         "told: rehearsal", "a rehearsal is at work for its service", SPOKEN,
         saying(Decided, "run_for", lambda state, name: next(
             (x for x in state.unfinished_runs() if x.started.service == name), None

@@ -17,8 +17,11 @@ from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.journal import slices
 from orchestrator.reports.account import account
+from orchestrator.reports.evidence import evidence as ledger
+from orchestrator.reports.evidence_text import evidence_lines
 from orchestrator.reports.incident_text import account_lines, list_lines, zoned
 from orchestrator.reports.page import page
+from orchestrator.reports.papers.lessons import worked
 from orchestrator.reports.shape import Account, Known
 from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
@@ -129,6 +132,9 @@ def test_a_tier_that_a_person_has_made_runs_whatever_it_was_judged_before(tape: 
     )  # fmt: skip
     found = next(t for t in told(tape, "i4").tiers if t.tier == 2)
     assert (found.state, found.evidence) == ("running", "r4 is at work")
+    waits = Tape(tape.now, list(tape.entries))
+    waits.write(r.RunNeedsHuman(tape.now, "r4", Reason.UNDETERMINED, "execute: the runner was killed"))
+    assert next(t.evidence for t in told(waits, "i4").tiers if t.tier == 2) == "r4 waits for a person"
     assert tiers_now(tape)[2] == "running"
     stories = tape.read()
     now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
@@ -790,6 +796,61 @@ def test_what_fell_by_a_run_that_was_asked_for_was_detected_when_it_fell() -> No
     assert a.milestones["detected"] == seconds["detect"] == pytest.approx(2.0, abs=0.1)
     assert seconds["execute"] == pytest.approx(10.5, abs=0.1)
     assert sum(seconds.values()) == pytest.approx(12.5)
+
+
+def test_what_fell_long_before_its_run_was_over_was_detected_when_it_fell() -> None:
+    """Minutes before, and other checks have fallen since: its own fall is told, and no phase is taken for detecting."""
+    world = lab()
+    world.takes["geo-site"] = 200.0
+    world.effects["power_off_hq"] = lambda: (world.good("hq-off"), world.silent("erp-transaction"))  # type: ignore[assignment,return-value]
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.run(100)
+    world.silent("isp-b-path")
+    world.run(50)
+    world.say(WordKind.ABORT, "r1")
+    a = spoken_of(world)
+    seconds = {p.phase: p.seconds for p in a.phases}
+    assert a.milestones["detected"] == seconds["detect"] == pytest.approx(2.0, abs=0.1)
+    assert [x.at_s for x in a.checks if x.kind == "down" and "erp-transaction" in x.what] == [a.milestones["detected"]]
+
+
+@pytest.mark.parametrize("ends", [AttemptEnd.OK, AttemptEnd.FAILED])
+def test_data_that_a_run_opened_elsewhere_in_an_outage_has_not_stayed(ends: AttemptEnd) -> None:
+    """The run was asked for before, and its incident is opened when it has failed."""
+    world = lab()
+    world.takes["geo-site"] = 30.0
+    world.outcomes["geo-site"] = ends
+    world.effects["power_off_hq"] = lambda: (world.good("hq-off"), world.silent("erp-transaction"))  # type: ignore[assignment,return-value]
+    world.effects["geo-site"] = lambda: world.silent("erp-transaction")
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.run(120)
+    a = spoken_of(world)
+    assert world.decided().runs["r1"].ended is not None
+    if ends is AttemptEnd.OK:
+        assert (a.rpa.seconds, a.rpo_met) == (pytest.approx(1.0, abs=1.0), True)
+    else:
+        assert (a.rpa.seconds, a.rpo_met) == (None, None)
+
+
+def test_what_a_run_took_while_nobody_watched_is_a_bound() -> None:
+    """Its playbook may have ended at any moment of these two minutes: no forecast counts it, and no text takes it."""
+    world = lab()
+    world.run(20)
+    world.silent("erp-transaction")
+    world.takes["backup-isp"] = 20.0
+    world.run(10)
+    world.crash()
+    world.run(120)
+    world.start()
+    world.run(60)
+    stories = Stories({world.model.digest: world.model}.get).read(
+        Written(n, at, WALL + at, 1, x) for n, (at, x) in enumerate(world.entries, start=1)
+    )
+    tiers = ledger(stories, world.model, world.now, lambda name: name == "acme/erp")
+    assert "took at most 2:" in plain(evidence_lines(tiers, 200))
+    story = next(x for x in stories.stories.values() if x.service == "acme/erp")
+    said = [x.text for x in worked(story, account(story, stories.clock, world.now))]
+    assert "{run}: {move} was made and verified in at most {took_s}, not counting waits for a person" in said
 
 
 def test_an_approval_that_ran_out_while_nobody_was_there_is_not_asked_for_any_more() -> None:

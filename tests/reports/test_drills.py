@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.reports.drills import DrillStep, DrillTold, StepMade, list_lines, one_lines
+from orchestrator.core.events import ConfigurationLoaded
+from orchestrator.reports.drills import DrillStep, DrillTold, StepMade, list_lines, one_lines, told
+from orchestrator.reports.entries import WallClock
 from orchestrator.reports.text import plain
+from tests.core import drill_stage
 
 
 def drill(*made: StepMade) -> DrillTold:
@@ -58,3 +61,20 @@ def test_with_nobody_there_nothing_is_told_as_going_on_now() -> None:
 def test_that_there_is_none_is_said_of_what_was_asked() -> None:
     assert plain(list_lines([], str)).startswith("no drill was ever made here; ")
     assert plain(list_lines([], str, of="acme")).startswith("no drill was ever made of acme; ")
+
+
+def test_a_drill_whose_run_waits_for_a_person_is_at_no_work() -> None:
+    """How a step of its way back ended was not seen: that is not under way, and nothing goes on by itself."""
+    world = drill_stage.stage()
+    moves = {k: replace(m, done_when=None, safe_to_repeat=False) for k, m in world.model.moves.items()}
+    world.model = replace(world.model, moves=moves, digest="cannot look")
+    world.hears(ConfigurationLoaded(world.model))
+    drill_stage.drill(world)
+    world.hang.add("return-hq")
+    world.run(30)
+    world.crash()
+    world.start()
+    world.run(5)
+    found = told(world.decided(), WallClock(()), drill_stage.the_drill(world))
+    assert found.stage == "on its way back: r2 waits for a person"
+    assert {s.name: s.made for s in found.steps if s.run == "r2"}["execute"] is StepMade.UNSEEN

@@ -88,6 +88,22 @@ def test_a_waiting_tier_says_what_is_usual_and_whether_it_fits(tape: Tape) -> No
     assert "  tier 1 backup-isp      waiting     took 3.6s (1 run), does not fit" in seen(tape)
 
 
+def test_a_tier_says_nothing_of_a_run_before_a_relapse(tape: Tape) -> None:
+    """It was stopped since the service had come back by itself: the service is down again by now."""
+    asked_act(tape)
+    r3 = tape.read().decided.runs["r3"]
+    left = [s for s in r3.steps if not s.over]
+    tape.write(
+        *(r.StepFinished(tape.now, "r3", s.name, s.attempt, r.StepState.SKIPPED, Reason.ABORTED, "over") for s in left),
+        r.RunEnded(tape.now, "r3", False, Reason.RECOVERED_BY_ITSELF, "HTTP 200"),
+        r.TierJudged(tape.now, "i3", 2, "acme/geo-site", r.TierState.WAITING, Reason.RECOVERED_BY_ITSELF, "HTTP 200"),
+        r.IncidentEnded(tape.now, "i3", Reason.RECOVERED_BY_ITSELF, "HTTP 200", tape.now, 9.0),
+    )
+    bad = tape.after(20.0).now
+    tape.after(2.0).write(r.IncidentReopened(tape.now, "i3", bad, "acme/hq", "no reply", bad - 1.0))
+    assert "  tier 2 geo-site        waiting     never measured, assumed to fit" in seen(tape)
+
+
 def test_a_missed_rto_is_said(tape: Tape) -> None:
     """Not a negative number."""
     tape.after(2.0).incident("i2", "acme/hq", "no reply", first_bad=tape.now - 2.0, last_good=None)

@@ -93,6 +93,16 @@ STORIES = {
         at 20 s: say abort
         at 200 s: crash lab/hq-internet for 9 s
     """,
+    "down again after somebody was asked": """
+        at 0 s: fail the playbooks of lab/backup-isp for good
+        at 10 s: crash lab/erp for 40 s
+        at 80 s: crash lab/erp for 40 s
+    """,
+    "falls while a move hangs that was asked for": """
+        at 0 s: hang the playbooks of lab/geo-site for good
+        at 10 s: say failover lab/erp by lab/geo-site, and fence the place left
+        at 90 s: cut off lab/isp-b for 10 s
+    """,
     "an outage in a rehearsal": """
         at 10 s: say drill lab/erp by lab/geo-site
         at 36 s: cut the power of lab/hq for 3 min
@@ -121,6 +131,7 @@ BENT = {
     "told: RTA": "two short outages",
     "told: relapse": "two short outages",
     "told: in vain": "a tier that helps nothing",
+    "told: tried before": "down again after somebody was asked",
     "told: rehearsal": "an outage in a rehearsal",
     "told: drill stopped": "a rehearsal is cancelled",
 }

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from orchestrator.core.awareness import readiness
 from orchestrator.core.awareness.readiness import Item
-from orchestrator.core.health.diagnosis import blamed
-from orchestrator.core.model import Combine, Condition, Service
+from orchestrator.core.health.diagnosis import blamed, so_since
+from orchestrator.core.model import Service
 from orchestrator.core.records import Verdict
 from orchestrator.core.rules.approving import consequences
 from orchestrator.core.transaction import Transaction, blind_since
@@ -64,19 +64,8 @@ def _seen(tx: Transaction, service: Service) -> ServiceSeen:
     why = [tx.evidence_of_down(c) + _unheeded(tx, c) for c in names[:NAMED]]
     if len(names) > NAMED:
         why.append(f"and {len(names) - NAMED} more checks")
-    since = _so_since(tx, service.healthy_when, frozenset(names))
+    since = so_since(service.healthy_when, lambda c: _since(tx, c) if c in names else None)
     return ServiceSeen(condition.value, tuple(why), since, names[0] if names else "")
-
-
-def _so_since(tx: Transaction, condition: Condition, names: frozenset[str]) -> float | None:
-    """Since when as many of its terms are not up as it takes: of `any`, the last one. `names`: checks that are not."""
-    terms = condition.terms
-    found = [
-        _so_since(tx, t, names) if isinstance(t, Condition) else _since(tx, t) if t in names else None for t in terms
-    ]
-    known = sorted(at for at in found if at is not None)
-    need = len(terms) if condition.combine is Combine.ALL else 1 if condition.combine is Combine.ANY else condition.need
-    return known[min(len(terms) - need, len(known) - 1)] if known else None
 
 
 def _unheeded(tx: Transaction, check: str) -> str:

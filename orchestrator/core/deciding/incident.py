@@ -78,7 +78,9 @@ def attend(tx: Transaction, service: Service) -> None:
         at_work = tx.decided.run_for(service.id)
     if at_work is None:
         _decide(tx, service, incident)
-    elif tidies:
+    elif not tidies:
+        recovery.doubt(tx, incident)
+    else:
         evidence = f"{at_work.id} ({at_work.started.move}) finishes; to stop it: bascule abort {at_work.id}"
         _judge(tx, incident, Finding(r.Decision.WAIT, Reason.RESOURCE_BUSY, evidence))
 
@@ -264,9 +266,8 @@ def _patient_since(tx: Transaction, incident: Incident) -> float:
 
 def _settling(tx: Transaction, service: Service, incident: Incident) -> Finding | None:
     """A move that may have helped has just ended: the service's own checks are given time."""
-    own = last_run(tx, incident)
-    ended = [x for x in (own, moved_for_another(tx, service, incident)) if x and x.ended and x.ended.ok]
-    for moved in ended:
+    moves = last_run(tx, incident), moved_for_another(tx, service, incident)
+    for moved in (x for x in moves if x and x.ended and x.ended.ok):
         until = (moved.ended.at if moved.ended else 0.0) + service.settle_s
         if tx.now() < until:
             tx.wake(until)
@@ -326,8 +327,8 @@ def _take(
 
 def _no_tier_left(tx: Transaction, service: Service, incident: Incident, assessments: list[Assessment]) -> None:
     told = "; ".join(f"tier {n} {a.move}: {a.reason.value}: {a.evidence}" for n, a in enumerate(assessments, start=1))
-    _judge(tx, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told))
-    text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told)
+    _judge(tx, incident, Finding(r.Decision.ASK, Reason.NO_TIER_LEFT, told or ladder.NONE))
+    text = Sentence.NO_TIER_LEFT.say(service=service.id, why=told or ladder.NONE)
     notice = notice_of(incident, f"no tier left/{len(incident.runs)}")  # again after each move tried in vain
     say = f"bascule failover {service.id} --dry-run" if service.ladder else f"bascule status {service.id}"
     say = "bascule reload" if any(a.reason is Reason.PLAN_CHANGED for a in assessments) else say  # else it is refused
@@ -343,8 +344,7 @@ def _freeze(tx: Transaction, service: Service, incident: Incident, finding: Find
     text = _not_done(tx, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{tx.state(service).resumed_at:.3f}")
     braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
-    dark = finding.reason in IN_THE_DARK
-    by_hand = f"bascule ready {service.client}" if dark else f"bascule failover {service.id}"
+    by_hand = f"bascule ready {service.client}" if finding.reason in IN_THE_DARK else f"bascule failover {service.id}"
     say = f"bascule resume {service.id}" if braked else by_hand
     tx.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
 

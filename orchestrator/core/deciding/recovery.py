@@ -13,6 +13,8 @@ run, or before it had ended, exactly that is told. No tier stays `running` when 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.durations import show_duration
@@ -132,6 +134,18 @@ def perhaps_s(tx: Transaction, service: Service, incident: Incident) -> float:
     since = dark_since(tx, incident, Reason.SERVICE_DOWN)
     doubted_s = incident.doubted_s(tx.now()) if since is None else incident.dark_s + tx.now() - since
     return incident.earlier_perhaps_s + doubted_s + _well_s(tx, service, incident)
+
+
+def doubt(tx: Transaction, incident: Incident) -> None:
+    """While a run is at work nothing is judged anew; but whether the service is known to be down is noted.
+
+    What was judged stands, so a brake stands too. Where its checks are good again, the end says for how long.
+    """
+    last, since = incident.judged, dark_since(tx, incident, Reason.SERVICE_DOWN)
+    if last is None or last.reason in (*UNSEEN, Reason.MASS_FAILURE) or (since is None) is (last.dark_since is None):
+        return
+    if since is not None or tx.health(tx.model.services[incident.service]) is r.Verdict.DOWN:
+        tx.record(replace(last, at=tx.now(), dark_since=since))
 
 
 # ---- inside

@@ -125,7 +125,7 @@ def _first_that_can(tx: Transaction, word: WordSpoken, service: Service) -> Refu
     if refusals and all(x == refusals[0][1] for _, x in refusals):  # it stands against the service, and not a tier
         return refusals[0][1]
     told = "; ".join(f"{t.move.rpartition('/')[2]}: {x.reason.value}: {x.evidence}" for t, x in refusals)
-    return Refusal(Reason.NO_TIER_LEFT, told)
+    return Refusal(Reason.NO_TIER_LEFT, told or ladder.NONE)
 
 
 def _failback(tx: Transaction, word: WordSpoken) -> Refusal | Consent:

@@ -35,6 +35,14 @@ def evaluate(condition: Condition, ask: Ask) -> Verdict:
     return _UNKNOWN if usable + unknown >= need else _DOWN
 
 
+def so_since(condition: Condition, of: Callable[[str], float | None]) -> float | None:
+    """Since when as many of its terms are not up as it takes: of `any`, the last one. `of`: since when a check is."""
+    found = [so_since(t, of) if isinstance(t, Condition) else of(t) for t in condition.terms]
+    known, terms = sorted(at for at in found if at is not None), len(condition.terms)
+    need = terms if condition.combine is _ALL else 1 if condition.combine is _ANY else condition.need
+    return known[min(terms - need, len(known) - 1)] if known else None
+
+
 def blamed(condition: Condition, ask: Ask, verdict: Verdict) -> list[str]:
     """The checks behind a down or unknown verdict, in the author's order, each once."""
     return [c for c in dict.fromkeys(condition.checks()) if ask(c) is verdict]

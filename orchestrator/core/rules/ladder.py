@@ -20,6 +20,7 @@ from orchestrator.core.rules import failback
 from orchestrator.core.transaction import Transaction
 
 PATIENCE_S = 3.0  # how long an unknown precondition may delay the choice of a tier
+NONE = "it has no ladder"  # of a service in mode observe, which needs none
 
 
 @dataclass(frozen=True, slots=True)

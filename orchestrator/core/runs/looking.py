@@ -45,7 +45,7 @@ def _judge_look(tx: Transaction, run: Run, step: Step, seen: r.Verdict, evidence
         if step.attempt >= ATTEMPTS:
             endings.fail(tx, run, step, step.reason or Reason.UNDETERMINED, f"{step.attempt} attempts; {what}")
             return True
-        why = Reason.NOT_NEEDED if seen is r.Verdict.DOWN else Reason.UNDETERMINED
+        why = Reason.NO_EFFECT if seen is r.Verdict.DOWN else Reason.UNDETERMINED
         text = "it had no effect" if seen is r.Verdict.DOWN else "it is declared safe to repeat"
         tx.record(r.StepRetried(tx.now(), run.id, step.name, why, f"{text}: {what}"))
     elif timed_out and _repeatable(tx, run, step):

@@ -284,7 +284,10 @@ def _proven(story: Story, a: Account) -> tuple[tuple[Said, ...], tuple[str, ...]
     if run is None:
         return (Said("nothing: no move was verified"),), ()
     slots: dict[str, str | float] = {"move": run.started.move, "service": story.service}
-    found = [Said("{move} restores {service}: verified in {took_s}", {**slots, "took_s": claims.took_s(run)})]
+    text = "{move} restores {service}: verified in {took_s}"
+    if claims.unwatched(run):
+        text = "{move} restores {service}: verified in at most {took_s}"
+    found = [Said(text, {**slots, "took_s": claims.took_s(run)})]
     ended = next((n for n, e in reversed([*enumerate(story.episodes)]) if claims.ended_by(e, run)), None)
     if ended is not None:
         over = story.episodes[ended].ended

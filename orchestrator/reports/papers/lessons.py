@@ -49,7 +49,10 @@ def _of_run(run: RunStory) -> Iterator[Said]:
     verified = claims.verified_at(run)
     if verified is not None:
         took = {**slots, "took_s": claims.took_s(run)}
-        yield Said("{run}: {move} was made and verified in {took_s}, not counting waits for a person", took)
+        text = "{run}: {move} was made and verified in {took_s}, not counting waits for a person"
+        if claims.unwatched(run):
+            text = "{run}: {move} was made and verified in at most {took_s}, not counting waits for a person"
+        yield Said(text, took)
 
 
 def failed(story: Story, a: Account) -> Iterator[Said]:
