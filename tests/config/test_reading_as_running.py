@@ -79,8 +79,9 @@ def test_settings_that_ansible_refuses_are_told_where_they_are(
     """And not as a fault of the inventory that could not be read with them."""
     write(tmp_path / "ansible.cfg", settings)
     source = write(tmp_path / "inventories/acme/hosts.ini", HOSTS)
-    assert read_inventory(tmp_path, "acme", [source], faults := Faults(), cache=None) is None
-    ((fault),) = faults.sorted()
+    faults = Faults()
+    assert read_inventory(tmp_path, "acme", [source], faults, cache=None) is None
+    (fault,) = faults.sorted()
     assert (fault.file, fault.line) == where
     assert why in fault.message
 
