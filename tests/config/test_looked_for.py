@@ -156,7 +156,7 @@ def test_what_a_task_lacks_that_may_be_made_before_is_a_warning(tmp_path: Path) 
     warned = load(tmp_path, probe_kinds=PROBE_KINDS, cache=False).warnings
     lacked = [f"{w.line}:{w.column} {w.message.partition(' now:')[0]}" for w in warned if "no file" in w.message]
     assert lacked == [
-        "3:18 there is no file 'one'",
+        "3:19 there is no file 'one'",
         "7:15 there is no file 'five.sh'",
         "8:21 there is no file 'six.yml'",
     ]
