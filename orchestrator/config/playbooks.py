@@ -327,7 +327,7 @@ class Reader:
             return
         if there is None:
             if kind in ("import_tasks", "import_playbook", "templates"):
-                known = [p.name for p in tried[0].parent.glob("*") if p.is_file()] if tried[0].parent.is_dir() else []
+                known = [p.name for folder in {t.parent for t in tried} for p in folder.glob("*") if p.is_file()]
                 self.faults.add(
                     self._position(path, node), f"there is no file {name!r}", "a file beside it", nearest(name, known)
                 )
