@@ -19,6 +19,10 @@ from orchestrator.config.surroundings import configured, start_directory
 from orchestrator.core import ansible
 
 _UNPARSED = re.compile(r"Unable to parse (/.+?) as an inventory source")
+_WARNING = re.compile(r"\[(?:DEPRECATION )?WARNING\]:(.*)", re.DOTALL)
+_SETTINGS = re.compile(
+    r"(?:Error reading config file \(|Config '\w+' from ')(/[^\n]+?)(?:\)|' has)(?:.*?\[line +(\d+)\])?"
+)
 _ORIGIN = re.compile(r"Origin: (?P<file>/[^\n:]+)(?::(?P<line>\d+)(?::(?P<column>\d+))?)?")
 
 
@@ -41,11 +45,10 @@ def program(name: str) -> str | None:
 
 
 def warnings_in(complaints: str) -> list[str]:
-    return [
-        block.removeprefix("[WARNING]:").strip().splitlines()[0]
-        for block in re.split(r"(?m)^(?=\[)", complaints)
-        if block.startswith("[WARNING]:")
-    ]
+    """What it warned of, but for its advice how not to be told what is deprecated."""
+    blocks = (_WARNING.match(block) for block in re.split(r"(?m)^(?=\[)", complaints))
+    said = [found[1].strip().splitlines()[0] for found in blocks if found and found[1].strip()]
+    return [line for line in said if not line.startswith("Deprecation warnings can be disabled")]
 
 
 def note_refusal(workspace: Path, sources: list[Path], complaints: str, faults: Faults) -> None:
@@ -54,6 +57,12 @@ def note_refusal(workspace: Path, sources: list[Path], complaints: str, faults: 
         for path in encrypted_files(sources) or sources:
             wanted = "the vault password, or variables encrypted one by one"
             faults.add(Position(relative(workspace, path)), "this file of the inventory cannot be decrypted", wanted)
+        return
+    if settings := _SETTINGS.search(complaints):
+        at = Position(relative(workspace, Path(settings[1])), int(settings[2] or 0), 1 if settings[2] else 0)
+        said = next(line for line in complaints.splitlines() if settings[1] in line)
+        said = re.sub(r"^(?:\[?ERROR\]?: )?", "", said).replace(f"{workspace}/", "")
+        faults.add(at, f"Ansible refuses it: {said}", "an ansible.cfg with which Ansible starts")
         return
     unparsed = _UNPARSED.search(complaints)
     at = Position(relative(workspace, Path(unparsed[1]) if unparsed else sources[0]))

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from orchestrator.config.inventory_files import (
 )
 from orchestrator.config.inventory_values import from_cache, hide, to_cache
 from orchestrator.config.ownership import unsafe_parts
-from orchestrator.config.strict_yaml import compose
+from orchestrator.config.strict_yaml import compose, read_text
 from orchestrator.config.surroundings import computes_variables, files_of, label, surroundings
 from orchestrator.core.client_keys import cache_prefixes, kept_for
 
@@ -92,8 +92,6 @@ def read_inventory(
     stored = cache / f"inventory-{client}.json" if cache and key else None
     if stored is not None and key is not None and (cached := from_cache(stored, key)) is not None:
         return _build(client, sources, *cached)
-    if not _is_yaml(workspace, sources, faults):
-        return None
     if key is not None or kept is None or (before := last_read.last(kept, client)) is None:
         return _read(ansible, client, sources, faults, stored, key, kept, READ_TIMEOUT_S, whole=False)
     own = Faults()
@@ -101,6 +99,9 @@ def read_inventory(
     if found is not None:
         faults.warned += own.warned
         return found
+    if broken := _no_yaml(workspace, sources).found:  # that it does not answer now is not the reason
+        faults.found += broken
+        return None
     of_several = len(sources) > 1
     why = "; ".join(f"{f.file}: {f.message}" if of_several else f.message for f in own.sorted())
     same = before.of in ("", _digest_of(sources))  # a client of this name may be another one by now
@@ -118,17 +119,16 @@ def read_inventory(
     return inventory
 
 
-def _is_yaml(workspace: Path, sources: list[Path], faults: Faults) -> bool:
-    """Whether files that say so are YAML, for the position; what they mean is Ansible's business."""
-    before = len(faults.found)
+def _no_yaml(workspace: Path, sources: list[Path]) -> Faults:
+    """Files that say they are YAML and are none, for the position; what they mean is Ansible's business."""
+    faults = Faults()
     for path in inventory_files(sources):
-        name = relative(workspace, path)
-        try:
-            if path.suffix in (".yml", ".yaml") and not path.read_bytes().startswith(b"$ANSIBLE"):
-                compose(path.read_text(), name, faults)
-        except (OSError, UnicodeDecodeError) as error:
-            faults.add(Position(name), f"cannot be read: {error}", "a YAML file in UTF-8")
-    return len(faults.found) == before
+        if path.suffix in (".yml", ".yaml"):
+            name = relative(workspace, path)
+            content = read_text(path, name, faults)
+            if content is not None and not content.startswith("$ANSIBLE"):
+                compose(content, name, faults)
+    return faults
 
 
 def as_it_was(client: str, sources: list[Path], reading: last_read.Reading) -> Inventory:
@@ -155,15 +155,19 @@ def _read(
     Ansible itself goes on with the sources that answer. What was read so is not kept, and with `whole` it is none.
     """
     workspace = ansible.workspace
-    said = _asked(ansible, client, sources, faults, timeout_s)
+    refusal, no_yaml = Faults(), _no_yaml(workspace, sources)
+    said = _asked(ansible, client, sources, refusal, timeout_s)
     if said is None:
+        faults.found += no_yaml.found or refusal.found
         return None
+    for fault in no_yaml.found:  # of a host or group that is not there: nothing reads it now
+        faults.warn(Position(fault.file, fault.line, fault.column), f"{fault.message}; Ansible does not read it now")
     (merged, exported), complaints = said
     in_part = key is None and _UNPARSED in complaints
     if in_part and whole:
         note_refusal(workspace, sources, complaints, faults)
         return None
-    secret_names = _names_in_vaulted_files(workspace, sources, faults)
+    secret_names = _names_in_vaulted_files(workspace, sources, faults, {*merged, *_hosts_in(merged)})
     if keeps is not None and not in_part:
         if secret_names or encrypted_files(sources):
             last_read.forget(keeps, client)
@@ -289,10 +293,23 @@ def _digest_of(sources: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _names_in_vaulted_files(workspace: Path, sources: list[Path], faults: Faults) -> set[str]:
-    """Variables that stand in files encrypted as a whole."""
+def _hosts_in(merged: Mapping[str, Any]) -> set[str]:
+    members = {host for entry in merged.values() if isinstance(entry, dict) for host in entry.get("hosts", ())}
+    return members | set(merged.get("_meta", {}).get("hostvars", {}))
+
+
+def _is_read(path: Path, there: Container[str]) -> bool:
+    """Whether Ansible reads this file of an inventory with these hosts and groups."""
+    for folder, below in zip(path.parts, path.parts[1:], strict=False):
+        if folder in ("group_vars", "host_vars") and below not in there and Path(below).stem not in there:
+            return False
+    return True
+
+
+def _names_in_vaulted_files(workspace: Path, sources: list[Path], faults: Faults, there: Container[str]) -> set[str]:
+    """Variables that stand in files encrypted as a whole; of hosts and groups that are `there`, as Ansible reads."""
     names: set[str] = set()
-    for path in encrypted_files(sources):
+    for path in (path for path in encrypted_files(sources) if _is_read(path, there)):
         command = program("ansible-vault") or "ansible-vault"
         start, given = environment_to_ask(workspace, os.environ)
         done = subprocess.run(

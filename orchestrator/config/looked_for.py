@@ -24,8 +24,7 @@ _FOLDERS = {"include_tasks": "tasks", "import_tasks": "tasks", "include_vars": "
 
 def places_of_file(name: str, kind: str, path: Path, base: Path, asking: Iterable[Path]) -> Iterator[Path]:
     """Where a file may be that `path` names; `asking`: the playbook's folder, and the roles that led to it."""
-    yield path.parent / name
-    for top in (base, *reversed([*asking])):
+    for top in (path.parent, base, *reversed([*asking])):
         yield top / _FOLDERS.get(kind, kind) / name
         yield top / name
 

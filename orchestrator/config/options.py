@@ -104,11 +104,40 @@ def render_options(
             target.fault((key,), f"a secret in {key} would end up in records", expected)
         options[key] = rendered
     if not target.faults.found:
-        try:
-            schema.model_validate(options)
-        except ValidationError as error:
+        error = _refused(schema, options)
+        if error is not None and _as_texts(error, given, options):
+            error = _refused(schema, options)
+        if error is not None:
             report(error, schema, target.document, target.path, options, target.faults, target.subject)
     return options
+
+
+def _refused(schema: type[BaseModel], options: Mapping[str, Json]) -> ValidationError | None:
+    try:
+        schema.model_validate(options)
+    except ValidationError as error:
+        return error
+    return None
+
+
+def _as_texts(error: ValidationError, given: Mapping[str, Any], options: dict[str, Json]) -> bool:
+    """Make text of numbers that templates gave where text is wanted, as Ansible does; whether there were any."""
+    made = False
+    for found in error.errors():
+        if found["type"] not in ("string_type", "literal_error"):
+            continue
+        written: Any = given
+        inner: Any = options
+        for index, part in enumerate(found["loc"]):
+            written = written if isinstance(written, str) else written[part]
+            value = inner[part]
+            if is_template(written) and type(value) in (int, float):
+                inner[part] = str(value)
+                made = True
+            if index + 1 == len(found["loc"]) or not isinstance(value, dict | list):
+                break
+            inner = value
+    return made
 
 
 def _references(value: Any, path: Path_, reference: str, target: Target, secrets: Secrets) -> Any:

@@ -29,7 +29,7 @@ from orchestrator.config.manifest import Manifest
 from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up
 from orchestrator.config.plays import Play, connects
 from orchestrator.config.shipped import SHIPPED
-from orchestrator.config.strict_yaml import compose
+from orchestrator.config.strict_yaml import compose, read_text
 from orchestrator.config.surroundings import (
     PROGRAM,
     configured,
@@ -50,6 +50,7 @@ _ROLE_FOLDERS = ("tasks", "handlers", "meta")
 _ROLE_KEYS = ("include_role", "import_role")
 _TASK_KEYS = ("include_tasks", "import_tasks", "import_playbook", "include_vars", "vars_files")
 _SOURCE_KEYS = {"template": "templates", "copy": "files", "script": "files", "unarchive": "files", "assemble": "files"}
+_UNLESS_MADE = "the task fails when it runs, unless something makes it before"
 YES = ("true", "yes", "on")
 
 
@@ -94,10 +95,9 @@ class Reader:
             return False
         path = self.file(name)
         if not path.is_file():
-            near = nearest(name, self.names())
-            self.faults.add(
-                at, f"there is no playbook {name!r}", "" if near else "a file below playbooks/ or the workspace", near
-            )
+            near = None if path.exists() else nearest(name, self.names())
+            told = f"playbook {name!r} is no file" if path.exists() else f"there is no playbook {name!r}"
+            self.faults.add(at, told, "" if near else "a file below playbooks/ or the workspace", near)
             return False
         if path in self.parts:
             return True
@@ -118,7 +118,7 @@ class Reader:
         return [
             str(p.relative_to(self.folder))
             for p in sorted(self.folder.rglob("*.y*ml"))
-            if not skip & set(p.relative_to(self.folder).parts[:-1])
+            if p.is_file() and not skip & set(p.relative_to(self.folder).parts[:-1])
         ]
 
     def plays(self, path: Path) -> list[Play]:
@@ -216,11 +216,7 @@ class Reader:
     def tree(self, path: Path) -> yaml.Node | None:
         if path not in self.trees:
             name = str(path.relative_to(self.workspace)) if path.is_relative_to(self.workspace) else str(path)
-            try:
-                content = path.read_text()
-            except (OSError, UnicodeDecodeError):
-                self.faults.add(Position(name), "cannot be read", "a YAML file in UTF-8")
-                content = ""
+            content = read_text(path, name, self.faults) or ""
             if content.startswith("$ANSIBLE_VAULT;"):
                 self.encrypted.add(path)
             root = None if path in self.encrypted else compose(content, name, self.faults)
@@ -298,7 +294,8 @@ class Reader:
                 ):
                     source = yaml.ScalarNode(node.tag, words[0], node.start_mark, node.end_mark)
                 if isinstance(source, yaml.ScalarNode):
-                    self._file(path, source, base, _SOURCE_KEYS[plain], found)
+                    remote = text(get(node, "remote_src")).lower() or ("yes" if plain == "assemble" else "")
+                    self._file(path, source, base, _SOURCE_KEYS[plain], found, remote not in YES)
         if loose:
             self.whatever_is_looked_up(base, found)
         return loose
@@ -311,7 +308,9 @@ class Reader:
         beside = base.iterdir() if base.is_dir() else ()
         found.update(p for p in beside if p.suffix not in (".yml", ".yaml", ".retry") and p.is_file())
 
-    def _file(self, path: Path, node: yaml.ScalarNode, base: Path, kind: str, found: set[Path]) -> None:
+    def _file(
+        self, path: Path, node: yaml.ScalarNode, base: Path, kind: str, found: set[Path], here: bool = True
+    ) -> None:
         name = str(node.value)
         if "{{" in name:
             if kind in _TASK_KEYS:  # it may be any file here, and what is included may include others
@@ -328,10 +327,12 @@ class Reader:
             return
         if there is None:
             if kind in ("import_tasks", "import_playbook", "templates"):
-                known = [p.name for p in tried[0].parent.glob("*") if p.is_file()] if tried[0].parent.is_dir() else []
+                known = [p.name for folder in {t.parent for t in tried} for p in folder.glob("*") if p.is_file()]
                 self.faults.add(
                     self._position(path, node), f"there is no file {name!r}", "a file beside it", nearest(name, known)
                 )
+            elif here and kind in ("files", "include_vars"):
+                self.faults.warn(self._position(path, node), f"there is no file {name!r} now: {_UNLESS_MADE}")
             return
         self._named.add(Path(os.path.normpath(there)))
         if kind == "import_playbook":

@@ -12,6 +12,8 @@ from orchestrator.config.client import ClientFile
 from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import OURS, inventory_sources, not_read, ours_in
 
+_SOURCE = "an inventory file, or a directory of them"
+
 
 def inventory_of(folder: Path, file: ClientFile | None, faults: Faults) -> list[Path]:
     """What the client's file names, else what its folder has."""
@@ -22,7 +24,9 @@ def inventory_of(folder: Path, file: ClientFile | None, faults: Faults) -> list[
             path = folder / given
             if Path(given).is_absolute() and folder == folder.resolve():
                 path = folder / os.path.relpath(given, folder)  # whose it is, is read off its path: see `words_for`
-            if path.exists():
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                faults.add(file.document.at("inventory", index), f"inventory {given!r} is no file", _SOURCE)
+            elif path.exists():
                 found.append(path)
                 _warn_of_ours(file.document.at("inventory", index), path, faults)
             else:
@@ -35,6 +39,10 @@ def inventory_of(folder: Path, file: ClientFile | None, faults: Faults) -> list[
                 )
         return found
     found = inventory_sources(folder)
+    if odd := [path for path in found if not (path.is_file() or path.is_dir())]:
+        for path in odd:
+            faults.add(Position(f"inventories/{name}/{path.name}"), "is no file", _SOURCE)
+        return [path for path in found if path not in odd]
     if not found:
         known = [p.name for p in folder.iterdir() if p.name not in OURS]
         wanted = "hosts.yml, or the key 'inventory' in services.yml"

@@ -64,6 +64,7 @@ class Starting:
     ansible: Ansible
     cache: Path | None
     _before: set[tuple[str, int]] = field(default_factory=set)
+    _told: set[str] = field(default_factory=set)
     _computed: dict[str, bool] = field(default_factory=dict)
 
     def check(self, uses: Iterable[Use]) -> None:
@@ -73,6 +74,7 @@ class Starting:
             if use.client in self.inventories:
                 asked.setdefault(self._key(use), []).append(use)
         self._before = {(fault.file, fault.line) for fault in self.faults.found if fault.line}
+        self._told = {fault.file for fault in self.faults.found}
         answers = self._answers(asked)
         for key, answer in answers.items():
             self._judge(asked[key], answer)
@@ -136,7 +138,7 @@ class Starting:
             return
         for found in answer["faults"]:
             at = self._position(found["at"]) or use.at
-            if (at.file, at.line) in self._before:
+            if (at.file, at.line) in self._before or (found["at"] and not at.line and at.file in self._told):
                 continue  # said already, and better
             message = str(found["message"]).replace(f"{self.workspace}/", "").replace("\n", " ")
             if LATER in message:

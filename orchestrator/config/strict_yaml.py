@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,16 +61,26 @@ class Document:
 
 def read_yaml(path: Path, name: str, faults: Faults) -> Document | None:
     """Read one file. None, with the fault noted, if it is no YAML at all; other faults leave the rest readable."""
+    text = read_text(path, name, faults)
+    return None if text is None else parse_yaml(text, name, faults)
+
+
+def read_text(path: Path, name: str, faults: Faults) -> str | None:
+    """What a file of YAML says. None, with the fault noted, if it cannot be read as text; a pipe is not waited for."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        faults.add(Position(name, line, 1), "this is no UTF-8 text", "a YAML file in UTF-8")
-        return None
+        if stat.S_ISFIFO(path.stat().st_mode):
+            faults.add(Position(name), "cannot be read: Is a pipe", "a readable YAML file")
+            return None
+        data = path.read_bytes()
     except OSError as error:
         faults.add(Position(name), f"cannot be read: {error.strerror}", "a readable YAML file")
         return None
-    return parse_yaml(text, name, faults)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        faults.add(Position(name, line, 1), "this is no UTF-8 text", "a YAML file in UTF-8")
+        return None
 
 
 def parse_yaml(text: str, name: str, faults: Faults) -> Document | None:

@@ -70,6 +70,11 @@ def _on_one_line(headers: Mapping[str, str]) -> Mapping[str, str]:
     return headers
 
 
+def _as_written(value: object) -> object:
+    """A version is a number to YAML."""
+    return str(value) if isinstance(value, float) else value
+
+
 def _list_of_one(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
@@ -110,7 +115,9 @@ class HttpOptions(Addressed):
     tls_client_cert_file: Text | None = Field(default=None, description="certificate to show, with its chain")
     tls_client_key_file: Text | None = Field(default=None, description="its key, if it is not in the same file")
     tls_client_key_secret: Text | None = Field(default=None, description="name of the secret that opens the key")
-    tls_min_version: Literal["1.0", "1.1", "1.2", "1.3"] | None = Field(default=None, description="1.2 if left out")
+    tls_min_version: Annotated[Literal["1.0", "1.1", "1.2", "1.3"] | None, BeforeValidator(_as_written)] = Field(
+        default=None, description="1.2 if left out"
+    )
     tls_ciphers: Annotated[Text, AfterValidator(_are_ciphers)] | None = Field(
         default=None, description="as OpenSSL writes them, for TLS up to 1.2"
     )

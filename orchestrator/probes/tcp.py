@@ -44,6 +44,7 @@ class Accepted:
     rtt_s: float
     said: str | None = None
     complete: bool = True  # False: the time was over before it said enough
+    cut: bool = False  # it said more than is read
 
 
 class _Asking(Connected[TcpOptions]):
@@ -121,8 +122,9 @@ class _Asking(Connected[TcpOptions]):
             self._broken(error)
             return
         self._said += more
-        if not more or len(self._said) >= _BANNER_MAX_BYTES:
-            self._finish(Accepted(self._rtt_s, self._text))
+        cut = len(self._said) >= _BANNER_MAX_BYTES
+        if not more or cut:
+            self._finish(Accepted(self._rtt_s, self._text, cut=cut))
         elif self._timer is None:  # at once, then on a beat: whoever sends letter by letter is not looked at each time
             self._look_now()
 
@@ -174,6 +176,8 @@ def judge(options: TcpOptions, reply: Accepted) -> Judged:
     if found(options.expect, said):
         return Judged(Answer.GOOD, measures, f"{where} says {said[:1000].strip()[:80]!r}")
     late = "" if reply.complete else " when the time was over"
+    if reply.cut:
+        late = f" in its first {_BANNER_MAX_BYTES >> 10} KiB, and no more is read"
     return Judged(
         Answer.BAD, measures, f"{where} had said {said[:1000].strip()[:80]!r}{late}, expected /{options.expect}/"
     )

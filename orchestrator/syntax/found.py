@@ -42,11 +42,12 @@ class Look:
         if found not in self.faults:
             self.faults.append(found)
 
-    def error(self, error: Any) -> None:
-        """Note what Ansible raised."""
+    def error(self, error: Any, near: Any = None) -> None:
+        """Note what Ansible raised: at the place that it names, else at `near`."""
         where, cause = getattr(error, "obj", None), error
         while cause is not None and origin(where) is None:
             where, cause = getattr(cause, "obj", None), cause.__cause__
+        where = near if origin(where) is None else where
         message = str(error).strip()
         unknown_yet = "'hostvars' is undefined" in message
         if unknown_yet:

@@ -7,6 +7,7 @@ The one rule it keeps: Ansible decides what is refused, and with which words. He
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 from orchestrator.syntax.found import Look, is_template, no_module, origin
 
 ADDING = ("add_host", "group_by")
+NO_PLUG_IN = ("smart", "persistent")  # names of connections that Ansible itself turns into others
 MISSING = "couldn't resolve module/action "
 TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
@@ -66,7 +68,16 @@ def watch(look: Look) -> Iterator[None]:
 def _watch(look: Look, undo: contextlib.ExitStack) -> None:
     import ansible.parsing.mod_args as mod_args
     from ansible.errors import AnsibleError, AnsibleParserError
-    from ansible.playbook import base, handler_task_include, play, role_include, task_include
+    from ansible.playbook import (
+        base,
+        block,
+        handler_task_include,
+        play,
+        playbook_include,
+        role,
+        role_include,
+        task_include,
+    )
     from ansible.playbook.role import definition
 
     def put(where: Any, name: str, value: Any) -> None:
@@ -101,6 +112,7 @@ def _watch(look: Look, undo: contextlib.ExitStack) -> None:
         except AnsibleParserError as error:
             bad = [key for key in ds if key not in self.fattributes]
             look.fault(str(error).splitlines()[0], bad[0] if bad and origin(bad[0]) else ds)
+        note_plug_ins(look, ds)
 
     put(base.FieldAttributeBase, "_validate_attributes", validated)
 
@@ -121,6 +133,58 @@ def _watch(look: Look, undo: contextlib.ExitStack) -> None:
             return role_name, look.empty
 
     put(definition.RoleDefinition, "_load_role_path", found_role)
+
+    load_tasks = block.load_list_of_tasks
+
+    def each_alone(ds: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(ds, list):
+            return load_tasks(ds, *args, **kwargs)
+        found = []
+        for task in ds:
+            if not isinstance(task, dict):
+                look.fault("this is no task", task if origin(task) else ds, wanted="a mapping with a module's name")
+                continue
+            try:
+                found += load_tasks([task], *args, **kwargs)
+            except AnsibleError as error:
+                look.error(error, task)
+        return found
+
+    put(block, "load_list_of_tasks", each_alone)
+
+    load_role = role.Role.load
+
+    def loaded_role(asked: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load_role(asked, *args, **kwargs)
+        except AnsibleError as error:
+            look.error(error, asked.get_ds())
+            asked._role_path = look.empty
+            return load_role(asked, *args, **{**kwargs, "from_files": None})
+
+    put(role.Role, "load", staticmethod(loaded_role))
+
+    load_play = play.Play.load
+
+    def loaded_play(ds: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load_play(ds, *args, **kwargs)
+        except AnsibleError as error:
+            look.error(error, ds)
+            return load_play({"hosts": ds.get("hosts", "all")}, *args, **kwargs)
+
+    put(play.Play, "load", staticmethod(loaded_play))
+
+    load_import = playbook_include.PlaybookInclude.load
+
+    def loaded_import(ds: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load_import(ds, *args, **kwargs)
+        except AnsibleError as error:
+            look.error(error, next((ds[key] for key in ds if str(key).endswith("import_playbook")), ds))
+            return None
+
+    put(playbook_include.PlaybookInclude, "load", staticmethod(loaded_import))
 
     def noting(kind: Any) -> None:
         load = kind.load
@@ -144,6 +208,26 @@ def _watch(look: Look, undo: contextlib.ExitStack) -> None:
         look.plays.append({"hosts": [str(name) for name in names], "at": origin(written) or origin(self.get_ds())})
 
     put(play.Play, "post_validate", post_validated)
+
+
+def note_plug_ins(look: Look, ds: Any) -> None:
+    """A strategy, a connection or a way of becoming that is not there."""
+    from ansible.plugins import loader
+
+    for key, kind in (
+        ("strategy", loader.strategy_loader),
+        ("connection", loader.connection_loader),
+        ("become_method", loader.become_loader),
+    ):
+        name = ds.get(key)
+        if not isinstance(name, str) or is_template(name) or name in NO_PLUG_IN or kind.find_plugin(name):
+            continue
+        only_if = key == "become_method"
+        told = f"there is no {key} {name!r}" + (": who becomes by it fails when it runs" if only_if else "")
+        known = {os.path.splitext(os.path.basename(path))[0] for path in kind.all(path_only=True)}
+        near = difflib.get_close_matches(name, known, n=1)
+        look.fault(told, name, soft=only_if, lacks=True, near=near[0] if near else None,
+                   wanted="" if near else "a plug-in that is installed here")  # fmt: skip
 
 
 def note_action(look: Look, action: str, args: Any, ds: Any, collections: Any) -> None:

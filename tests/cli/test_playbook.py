@@ -55,6 +55,15 @@ def test_tasks_are_called_as_ansible_shows_them(place: Path) -> None:
     assert "Callback" not in done.stderr
 
 
+def test_a_playbook_that_a_task_starts_is_not_timed(place: Path) -> None:
+    """Its tasks are none of this one's."""
+    (place / "inner.yml").write_text("- hosts: localhost\n  gather_facts: false\n  tasks: [{debug: {msg: inner}}]\n")
+    program = Path(sys.executable).parent / "ansible-playbook"
+    done = bascule(place, "play.yml", "--json", "-l", "a", "-e", f"command='{program} inner.yml'")
+    told = json.loads(done.stdout)
+    assert (told["outcome"], [task["name"] for task in told["tasks"]]) == ("ok", ["the only task"]), done.stderr
+
+
 def test_ansibles_own_options(place: Path) -> None:
     """Limit and check mode, as JSON."""
     done = bascule(place, "play.yml", "--json", "-l", "b", "--check")

@@ -321,3 +321,27 @@ def test_the_cost_of_a_minute_is_made_of_its_inputs(tmp_path: Path) -> None:
         {"revenue": 120.0, "staff": 8.0}, 2000.0, 14400.0,
     )  # fmt: skip
     assert (erp.cost.source, erp.cost.written["penalty, once"]) == ("contract 2026-14", "2000 EUR after 4h")
+
+
+def test_a_number_that_a_template_gives_is_text_where_text_is_wanted(tmp_path: Path) -> None:
+    """As Ansible has it. A number that somebody wrote as one is told."""
+    place = Path(shutil.copytree(GOOD, tmp_path / "ws"))
+    for path in (place / "checks").iterdir():
+        path.write_text("[]\n")
+    (place / "checks/wan.yml").write_text(
+        """\
+- {name: w, hosts: hq-edge, probe: http, url: "http://x", match: "{{ n }}", headers: {A: "{{ n }}"}, status: "{{ n }}"}
+- {name: disk, hosts: hq-edge, probe: nagios, command: [/bin/true, -w, "{{ n }}", -c, "{{ 0.5 }}"]}
+- {name: list, hosts: hq-edge, probe: nagios, command: "{{ ['/bin/true', n] }}"}
+- {name: soa, hosts: hq-edge, probe: dns, record: x, server: 192.0.2.1, type: SOA, expect: "{{ n }}"}
+- {name: tls, hosts: hq-edge, probe: http, url: "https://x/", tls_min_version: "{{ 1.2 }}"}
+- {name: odd, hosts: hq-edge, probe: http, url: "http://x/", match: 204}
+- {name: flag, hosts: hq-edge, probe: http, url: "http://x/", match: "{{ true }}"}
+""".replace("{{ n }}", "{{ 200 + 4 }}").replace(", n]", ", 204]")
+    )
+    with pytest.raises(ConfigurationInvalid) as raised:
+        load(place, probe_kinds=option_models(), cache=False)
+    told = [str(fault) for fault in raised.value.faults if fault.file.startswith("checks/")]
+    assert len(told) == 2
+    assert "match is 204; expected text" in told[0]
+    assert "match is true; expected text" in told[1]

@@ -47,6 +47,12 @@ LAYOUTS = {
         "deploy/roles/b/tasks/main.yml": "- template: {src: z.j2, dest: /dev/null}\n",
         "deploy/roles/a/templates/z.j2": "z",
     },
+    "what tasks in a folder of their own have there": {
+        A: "- import_tasks: deep/more.yml\n",
+        "deploy/roles/a/tasks/deep/more.yml": "- template: {src: w.j2, dest: /dev/null}\n- include_vars: w.yml\n",
+        "deploy/roles/a/tasks/deep/templates/w.j2": "w",
+        "deploy/roles/a/tasks/deep/vars/w.yml": "w: 1",
+    },
     "tasks beside the playbook": {A: "- import_tasks: shared.yml\n", "deploy/tasks/shared.yml": "- debug: {msg: x}\n"},
     "a role of a collection that the play searches": {
         "deploy/go.yml": "- {hosts: all, gather_facts: false, collections: [team.edge], roles: [line]}\n",
@@ -132,6 +138,28 @@ def test_what_tasks_lack_that_a_role_is_loaded_from_is_a_fault(tmp_path: Path) -
     laid_out(tmp_path, layout)
     with pytest.raises(ConfigurationInvalid, match=r"b/tasks/second\.yml:1:19: there is no file 'gone\.j2'"):
         load(tmp_path, probe_kinds=PROBE_KINDS, cache=False)
+
+
+def test_what_a_task_lacks_that_may_be_made_before_is_a_warning(tmp_path: Path) -> None:
+    """Not what is on the target, nor what only a template knows."""
+    go = """\
+- hosts: all
+  tasks:
+    - copy: {src: one, dest: /x}
+    - copy: {src: two, dest: /x, remote_src: true}
+    - copy: {src: "{{ three }}", dest: /x}
+    - assemble: {src: four, dest: /x}
+    - script: five.sh now
+    - include_vars: six.yml
+"""
+    laid_out(tmp_path, {"deploy/go.yml": go})
+    warned = load(tmp_path, probe_kinds=PROBE_KINDS, cache=False).warnings
+    lacked = [f"{w.line}:{w.column} {w.message.partition(' now:')[0]}" for w in warned if "no file" in w.message]
+    assert lacked == [
+        "3:19 there is no file 'one'",
+        "7:15 there is no file 'five.sh'",
+        "8:21 there is no file 'six.yml'",
+    ]
 
 
 def test_what_beside_an_inventory_is_not_read_is_said(tmp_path: Path) -> None:

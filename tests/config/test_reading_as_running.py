@@ -50,6 +50,49 @@ def read(workspace: Path, *names: str) -> Inventory:
 HOSTS = "[edge]\nr1 ansible_host=192.0.2.1\n"
 
 
+def test_what_ansible_does_not_read_is_no_fault(tmp_path: Path) -> None:
+    """Variables of a group and of a host that are gone: broken ones, and ones whose password is gone too."""
+    folder = tmp_path / "inventories/acme"
+    write(folder / "hosts.ini", HOSTS)
+    write(folder / "group_vars/edge/all.yml", "port: 22\n")
+    write(folder / "group_vars/gone.yml", "a: [1\n")
+    write(folder / "host_vars/r2/vault.yml", "$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    found = read_inventory(tmp_path, "acme", [folder / "hosts.ini"], faults := Faults(), cache=None)
+    assert found is not None
+    assert found.host_vars["r1"]["port"] == 22
+    assert faults.found == []
+    assert [(w.file, w.line) for w in faults.warned] == [("inventories/acme/group_vars/gone.yml", 2)]
+    assert faults.warned[0].message.endswith("; Ansible does not read it now")
+
+
+@pytest.mark.parametrize(
+    ("settings", "where", "why"),
+    [
+        ("[defaults]\nforks = many\n", ("ansible.cfg", 0), "Config 'DEFAULT_FORKS'"),
+        ("[defaults]\nforks = 1\nforks = 2\n", ("ansible.cfg", 3), "option 'forks'"),
+        ("forks = 1\n", ("ansible.cfg", 0), "File contains no section headers"),
+    ],
+)
+def test_settings_that_ansible_refuses_are_told_where_they_are(
+    tmp_path: Path, settings: str, where: tuple[str, int], why: str
+) -> None:
+    """And not as a fault of the inventory that could not be read with them."""
+    write(tmp_path / "ansible.cfg", settings)
+    source = write(tmp_path / "inventories/acme/hosts.ini", HOSTS)
+    faults = Faults()
+    assert read_inventory(tmp_path, "acme", [source], faults, cache=None) is None
+    (fault,) = faults.sorted()
+    assert (fault.file, fault.line) == where
+    assert why in fault.message
+
+
+def test_of_what_is_deprecated_the_thing_is_told(tmp_path: Path) -> None:
+    """And not Ansible's advice how not to be told."""
+    write(tmp_path / "inventories/acme/hosts.sh", """#!/bin/sh\necho '{"edge": {"hosts": ["r1"]}}'\n""", 0o755)
+    (said,) = read(tmp_path).warnings
+    assert said.startswith("Inventory scripts should always provide 'meta.hostvars'.")
+
+
 @pytest.mark.parametrize("said", ["verbosity = 3", "debug = true", "force_color = true", "[inventory]\nexport = true"])
 def test_what_an_author_set_to_see_more_does_not_stand_between(tmp_path: Path, said: str) -> None:
     """The reading is ours: it is silent whatever a run of theirs shows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -128,11 +129,82 @@ def test_tasks_under_a_condition_are_no_fault_and_others_are(place: Path) -> Non
     assert [fault.partition(": ")[0] for fault in read(place)[0]] == ["playbooks/windows.yml:1:3"]
 
 
+def test_every_fault_of_a_playbook_is_told_at_once_where_it_is(place: Path) -> None:
+    """A task, a role or a play that Ansible refuses hides no other one."""
+    (place / "playbooks/roles/app/vars").mkdir()
+    (place / "playbooks/roles/app/vars/main.yml").write_text("- a list\n")
+    (place / "playbooks/primary_isp.yml").write_text("""\
+- hosts: hq
+  strategy: fre
+  connection: nowhere
+  tasks:
+    - import_role: {name: plain, tasks_from: none}
+    - debug: {msg: x}
+      loop: [1]
+      with_items: [2]
+    - command: a
+      shell: b
+    - just text
+    - block:
+        - name: no module
+        - comand: x
+- hosts: hq
+  tasks: text
+- hosts: hq
+  roles:
+    - app
+  tasks:
+    - comand: x
+- import_playbook: none.yml
+""")
+    (place / "playbooks/roles/plain/tasks").mkdir(parents=True)
+    (place / "playbooks/roles/plain/tasks/main.yml").write_text("[]")
+    faults, _ = read(place)
+    told = [f.removeprefix("playbooks/primary_isp.yml:") for f in faults if "primary_isp" in f]
+    assert [f.partition(";")[0] for f in told] == [
+        "2:13: there is no strategy 'fre'",
+        "3:15: there is no connection 'nowhere'",
+        "5:27: Could not find specified file in role: tasks/none",
+        "6:7: duplicate loop in task: items",
+        "9:7: conflicting action statements: command, shell",
+        "11:7: this is no task",
+        "13:11: no module/action detected in task.",
+        "14:11: there is no module 'comand'",
+        *[f.partition(";")[0] for f in told if f.startswith("15:3: A malformed block")],
+        "19:7: The vars/main.yml file for role 'app' must contain a dictionary of variables",
+        "21:7: there is no module 'comand'",
+        "22:20: there is no file 'none.yml'",
+    ]
+    assert len(told) == 12
+    assert told[0].endswith("did you mean 'free'?")
+
+
 def test_what_is_no_yaml_is_told_once_where_it_is(place: Path) -> None:
     """Though Ansible, which is asked too, says it of each playbook that uses the file."""
     (place / "playbooks/primary_isp.yml").write_text("- hosts: hq\n  vars_files: [a{{ b }}.yml]\n  tasks: []\n")
     faults, _ = read(place)
     assert [fault.partition(": ")[0] for fault in faults] == ["playbooks/primary_isp.yml:2:17"], faults
+
+
+def test_what_is_no_text_is_told_once_where_it_is(place: Path) -> None:
+    (place / "playbooks/primary_isp.yml").write_bytes(b"- hosts: hq\n  tasks: []\n# caf\xe9\n")
+    faults, _ = read(place)
+    assert faults == ["playbooks/primary_isp.yml:3:1: this is no UTF-8 text; expected a YAML file in UTF-8"]
+
+
+def test_what_is_no_file_is_not_waited_for(place: Path) -> None:
+    """A pipe that nobody writes to where a file should be; a folder is none either."""
+    (place / "playbooks/primary_isp.yml").unlink()
+    (place / "playbooks/primary_isp.yml").mkdir()
+    (fault,) = read(place)[0]
+    assert "playbook 'primary_isp.yml' is no file" in fault
+    for name in ("checks/pipe.yml", "inventories/acme/hosts.yml"):
+        (place / name).unlink(missing_ok=True)
+        os.mkfifo(place / name)
+    faults, _ = read(place)
+    told = "\n".join(faults)
+    assert "checks/pipe.yml: cannot be read: Is a pipe" in told
+    assert "inventories/acme/hosts.yml: is no file" in told
 
 
 def test_a_question_that_breaks_its_process_is_answered_so() -> None:

@@ -191,6 +191,10 @@ class TestOptions:
         with pytest.raises(ValueError, match=says):
             HttpOptions.model_validate(options)
 
+    def test_a_version_is_written_without_quotes_too(self) -> None:
+        """It is a number to YAML."""
+        assert HttpOptions.model_validate({"url": "https://x/", "tls_min_version": 1.3}).tls_min_version == "1.3"
+
     def test_true_is_not_one(self) -> None:
         options = HttpOptions.model_validate({"url": "http://x/", "json": {"latched": True}})
         assert KIND.classify(options, Responded(200, json.dumps({"latched": 1}), 0.1)).answer is Answer.BAD

@@ -80,6 +80,16 @@ async def test_the_wrong_greeting_and_then_nothing_is_bad(ask: Ask) -> None:
         writer.close()
 
 
+async def test_what_comes_after_what_is_read_is_not_denied(ask: Ask) -> None:
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x" * 70_000 + b" ready\n")
+        writer.close()
+
+    seen = await asked(ask, talk, expect="ready")
+    assert seen.answer is Answer.BAD
+    assert "in its first 64 KiB, and no more is read, expected /ready/" in seen.detail
+
+
 async def test_refused_is_an_answer(ask: Ask) -> None:
     seen = await ask("tcp", target="127.0.0.1", port=free_port())
     assert (seen.answer, "refused" in seen.detail) == (Answer.BAD, True)

@@ -34,7 +34,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         super().__init__(*given, **named)
         self.zero = time.monotonic()
         self.began: dict[tuple[str, str], float] = {}
-        self.file = os.environ.get(FILE, "")
+        self.file = os.environ.pop(FILE, "")  # an ansible-playbook that a task starts is not timed
 
     def write(self, line: dict[str, Any]) -> None:
         """One line, if anybody wants it."""
