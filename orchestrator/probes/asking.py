@@ -43,6 +43,7 @@ class Asking:
         "_abandon",
         "_clock",
         "_done",
+        "_given",
         "_held_s",
         "_held_up",
         "_kind",
@@ -71,6 +72,7 @@ class Asking:
         self._whom = whom
         self._clock = clock
         self._done = done
+        self._given: list[str] = []  # secrets that go out with it
         self._loop = asyncio.get_running_loop()
         self._abandon: Callable[[], None] | None = None
         self._pulse: Pulse | None = None
@@ -86,7 +88,7 @@ class Asking:
         kind = self._kind
         self._pulse = tools.pulse
         self._held_s = tools.pulse.held_s()
-        question = Question(self._options, self.timeout_s, secrets, tools, self.stamp, self._whom)
+        question = Question(self._options, self.timeout_s, secrets, tools, self.stamp, self._whom, self._given)
         if kind.launch is None:
             self.task = self._loop.create_task(_asked(kind, question))
             self.task.add_done_callback(self._ended)
@@ -156,7 +158,7 @@ class Asking:
     def _judge(self, raw: Raw) -> Judged:
         kind = self._kind
         try:
-            judged = kind.classify(self._options, raw)
+            judged = kind.classify(self._options, raw, self._given)
         except Exception as error:
             what = f"the {kind.name} probe cannot judge its answer: {type(error).__name__}: {error}"
             return Judged(Answer.NONE, {}, evidence(what))

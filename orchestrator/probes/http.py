@@ -156,10 +156,10 @@ def launch(question: Question[HttpOptions], done: Done) -> Callable[[], None]:
     from orchestrator.probes.http_exchange import Exchange
 
     options = question.options
-    token = question.secrets.get(options.token_secret, options.token_file)
+    token = question.secret(options.token_secret, options.token_file)
     if token is not None and not token.isprintable():
         raise Unanswerable("the token has a line break or another character that no header can carry")
-    password = question.secrets.get(options.tls_client_key_secret, None)
+    password = question.secret(options.tls_client_key_secret, None)
     return Exchange(question, {**_HEADERS, **options.headers}, token, password, Responded, done).launch()
 
 

@@ -15,8 +15,8 @@ three that every kind shares (`Silence`, `Refusal`, `NotAsked`) or the kind's ow
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 ReplyT = TypeVar("ReplyT")
+
+SECRET_LEAST = 4  # characters of one that is looked for in an answer: any word could hold a shorter one
 
 
 class Secrets:
@@ -77,6 +79,14 @@ class Question(Generic[OptionsT]):
     tools: Tools
     stamp: Callable[[], None]
     whom: str = ""  # the client whose question it is: what is kept from question to question is kept for it alone
+    given: list[str] = field(default_factory=list)  # secrets that went out with it: what comes back may repeat them
+
+    def secret(self, name: str | None, file: str | None) -> str | None:
+        """The same as `Secrets.get`; what comes back of it is struck out of the answer."""
+        found = self.secrets.get(name, file)
+        if found is not None:
+            self.given.append(found)
+        return found
 
 
 Done = Callable[[Raw], None]
@@ -135,27 +145,40 @@ class Kind(Generic[OptionsT, ReplyT]):
         for name in (*self.imports, *resolving):
             import_module(name)
 
-    def classify(self, options: OptionsT, raw: Raw) -> Judged:
+    def classify(self, options: OptionsT, raw: Raw, given: Sequence[str] = ()) -> Judged:
         """What a raw result means, in words and numbers that may be recorded: here a target's text comes in. Pure.
 
-        Raises TypeError for a result of another kind.
+        `given`: secrets that the question took along. Raises TypeError for a result of another kind.
         """
+
+        def said(text: str) -> str:
+            return evidence(_without(text, given))
+
         if self.there and self.heard is not None:
             raw = self.heard(raw)
         match raw:
             case Silence(why):
-                return Judged(Answer.SILENT, {}, evidence(why))
+                return Judged(Answer.SILENT, {}, said(why))
             case Refusal(why):
-                return Judged(Answer.BAD, {}, evidence(why))
+                return Judged(Answer.BAD, {}, said(why))
             case NotAsked(why, way_gone):
-                return Judged(Answer.NONE, {}, evidence(why), way_gone)
+                return Judged(Answer.NONE, {}, said(why), way_gone)
         if not isinstance(raw, self.reply):
             raise TypeError(f"{self.name} cannot judge a {type(raw).__name__}")
         try:
             judged = self.judge(options, raw)
         except TookTooLong as unknown:
-            return Judged(Answer.NONE, {}, evidence(str(unknown)))
-        return Judged(judged.answer, measures(judged.measures), evidence(judged.detail), judged.way_gone)
+            return Judged(Answer.NONE, {}, said(str(unknown)))
+        found = {_without(name, given): value for name, value in judged.measures.items()} if given else judged.measures
+        return Judged(judged.answer, measures(found), said(judged.detail), judged.way_gone)
+
+
+def _without(text: str, given: Sequence[str]) -> str:
+    """The text with `***` in place of secrets, the longest first."""
+    for secret in sorted(given, key=len, reverse=True):
+        if len(secret) >= SECRET_LEAST:
+            text = text.replace(secret, "***")
+    return text
 
 
 def by_launching(launch: Launch[OptionsT]) -> Callable[[Question[OptionsT]], Awaitable[Raw]]:

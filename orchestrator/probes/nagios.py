@@ -68,7 +68,7 @@ class Exited:
 async def ask(question: Question[NagiosOptions]) -> Raw:
     """Run the plug-in in a process group of its own."""
     wanted = question.options.environment_secrets
-    secrets = {variable: question.secrets.get(name, None) for variable, name in wanted.items()}
+    secrets = {variable: question.secret(name, None) for variable, name in wanted.items()}
     return await question.tools.forks("orchestrator.probes.nagios_run").ask(question, secrets)
 
 

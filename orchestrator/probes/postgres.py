@@ -128,7 +128,7 @@ async def ask(question: Question[PostgresOptions]) -> Raw:
     options = question.options
     where = f"{options.target} port {options.port}"
     loop = asyncio.get_running_loop()
-    password = question.secrets.get(options.password_secret, options.password_file)
+    password = question.secret(options.password_secret, options.password_file)
     question.stamp()
     started = loop.time()
     deadline = started + question.timeout_s

@@ -129,9 +129,9 @@ async def ask(question: Question[SshOptions]) -> Raw:
     """In a process of its own: paramiko blocks, and cryptography is no load for the event loop."""
     options = question.options
     secrets = {
-        "password": question.secrets.get(options.password_secret, options.password_file),
-        "jump_password": question.secrets.get(options.jump_password_secret, options.jump_password_file),
-        "passphrase": question.secrets.get(options.key_secret, None),
+        "password": question.secret(options.password_secret, options.password_file),
+        "jump_password": question.secret(options.jump_password_secret, options.jump_password_file),
+        "passphrase": question.secret(options.key_secret, None),
     }
     forks = question.tools.forks("orchestrator.probes.ssh_login")
     return await (forks.ask_kept if options.keep else forks.ask)(question, secrets)

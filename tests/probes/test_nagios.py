@@ -80,7 +80,16 @@ async def test_secrets_reach_it_by_its_environment_only(
     seen = await ask(
         "nagios", command=command, environment_secrets={"PASSWORD": "p"}, secrets={"p": "open sesame", "q": "other"}
     )
-    assert (seen.answer, "sesame" in seen.detail) == (Answer.GOOD, False), seen
+    assert (seen.answer, "***" in seen.detail) == (Answer.GOOD, False), seen
+
+
+async def test_a_secret_that_it_prints_is_struck_out(ask: Ask, tmp_path: Path) -> None:
+    """Plug-ins put their whole connection string into an error; the longer of two secrets goes first."""
+    command = plugin(tmp_path, "echo \"login failed with $PASSWORD, not $OLD|'$PASSWORD'=3\"; exit 2")
+    wanted, secrets = {"PASSWORD": "p", "OLD": "q"}, {"p": "open sesame", "q": "open"}
+    seen = await ask("nagios", command=command, environment_secrets=wanted, secrets=secrets)
+    assert (seen.answer, seen.detail) == (Answer.BAD, "login failed with ***, not ***")
+    assert seen.measures == {"***": 3.0}
 
 
 UNPACKED = Path(__file__).resolve().parents[2] / ".bascule-cache" / "system" / "usr" / "lib" / "nagios" / "plugins"
