@@ -1,7 +1,8 @@
 """The local socket: how words reach a running daemon, and how it shows what it is doing.
 
-The one rule it keeps: nobody on the other side can hold up the loop. Lines are bounded. A reader that does not keep up
-is dropped. An invalid request gets an error. Only root and the daemon's own user may speak.
+The one rule it keeps: nobody on the other side can hold up the loop, or keep others out. Lines are bounded. Who does not
+finish a request, or does not keep up reading, is dropped. An invalid request gets an error. Only root and the daemon's
+own user may speak.
 
 One request a line, one reply a line, both JSON objects:
 
@@ -37,6 +38,7 @@ LINE_BYTES_MAX = 1 << 20
 REQUEST_BYTES_MAX = 64 * 1024
 WAITING_MAX = 2000  # messages a watcher may lag behind
 SEND_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 10.0  # for a whole line: a program that hangs in the middle has the place of one that does not
 CLIENTS_MAX = 64
 
 
@@ -142,7 +144,8 @@ class WordsSocket:
             return
         while True:
             try:
-                line = await reader.readuntil(b"\n")
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    line = await reader.readuntil(b"\n")
             except asyncio.IncompleteReadError:
                 return
             except asyncio.LimitOverrunError:

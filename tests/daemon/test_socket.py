@@ -188,6 +188,22 @@ async def test_a_line_without_an_end_is_cut(desk: tuple[Desk, WordsSocket]) -> N
     writer.close()
 
 
+async def test_who_says_half_a_request_and_stays_keeps_nobody_out(
+    desk: tuple[Desk, WordsSocket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool that hangs, sixty-four times: the word that matters is heard all the same."""
+    monkeypatch.setattr(words, "CLIENTS_MAX", 2)
+    monkeypatch.setattr(words, "REQUEST_TIMEOUT_S", 0.2)
+    hung = [await asyncio.open_unix_connection(str(desk[1].path)) for _ in range(2)]
+    for _, writer in hung:
+        writer.write(b'{"op": "st')
+    for reader, _ in hung:
+        assert await asyncio.wait_for(reader.read(), 20.0) == b""
+    assert "status" in await ask(desk[1], {"op": "status"})
+    for _, writer in hung:
+        writer.close()
+
+
 async def test_another_user_is_not_listened_to(desk: tuple[Desk, WordsSocket], monkeypatch: pytest.MonkeyPatch) -> None:
     """By the kernel's word, not by the file's mode alone."""
     monkeypatch.setattr(words, "_may_not", lambda _writer: "user 1234 may not speak to a daemon of user 0")
