@@ -315,6 +315,18 @@ def test_another_word_under_the_same_id_is_not_taken_for_a_repeat() -> None:
     assert set(world.decided().holds) == {"acme/erp"}
 
 
+def test_another_persons_word_under_the_same_id_is_not_taken_for_a_repeat() -> None:
+    """They would be told that they were heard, and the record has somebody else's name."""
+    world = waiting_for_approval()
+    first = e.WordSpoken("w-7", WordKind.APPROVE, "Ada", "r1")
+    world.hears(first)
+    assert world.answered[-1].accepted
+    world.hears(replace(first, who="Grace"))
+    assert (world.answered[-1].accepted, world.answered[-1].reason) == (False, Reason.ID_IN_USE.value)
+    world.hears(first)
+    assert world.answered[-1].accepted
+
+
 def test_what_is_away_and_has_no_way_back_is_not_at_home() -> None:
     """Its only declared way back starts from elsewhere: the refusal says where it is, and where home is."""
     world = at_geo()

@@ -101,6 +101,7 @@ async def test_a_dry_run_gets_its_plan(desk: tuple[Desk, WordsSocket]) -> None:
         ({"word": {}}, 'JSON object with an "op"'),
         ({"op": "word", "word": {"id": 3}}, "this is no word"),
         ({"op": "word"}, "this is no word"),
+        ({"op": "word", "word": {**encode(WORD), "id": " "}}, "its id is empty"),  # type: ignore[dict-item]
         *(
             ({"op": op, "word": {**encode(WORD), "options": options}}, f"one of its options {why}")  # type: ignore[dict-item]
             for op in ("word", "dry-run")

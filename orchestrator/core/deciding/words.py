@@ -51,7 +51,7 @@ def hear(tx: Transaction, word: WordSpoken) -> None:
         elif word.id not in tx.decided.words:
             _accept(tx, word, result)
         said = tx.decided.words[word.id]
-    if (said.kind, said.subject) != (word.kind, word.subject):
+    if (said.kind, said.subject, said.who) != (word.kind, word.subject, word.who):
         evidence = f"{word.id} is {said.who}'s {said.kind.value} of {said.subject}: nothing else is done under that id"
         tx.command(Answered(word.id, False, Reason.ID_IN_USE.value, evidence, None))
         return
