@@ -290,6 +290,11 @@ class Reading:
         return evidence("; ".join(unique[:3]) + more, DETAIL_LIMIT)
 
 
+def is_secrets(name: str) -> bool:
+    """Whether a variable of this name holds one."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def secrets_in(variables: Mapping[str, Any]) -> tuple[str, ...]:
     """The values, however deep, of variables whose names sound secret; longest first."""
     found: set[str] = set()
@@ -301,7 +306,7 @@ def secrets_in(variables: Mapping[str, Any]) -> tuple[str, ...]:
         elif isinstance(value, list | tuple):
             for inner in value:
                 walk(name, inner)
-        elif isinstance(value, str) and len(value) >= 4 and _SECRET_NAME.search(name):
+        elif isinstance(value, str) and len(value) >= 4 and is_secrets(name):
             found.add(value)
 
     walk("", dict(variables))

@@ -12,6 +12,7 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs.plan import approving
 from orchestrator.core.state.fold import fold
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, story
@@ -76,8 +77,7 @@ def test_a_console_that_cannot_be_asked_means_a_named_person_must_decide() -> No
     world.run(60)
     assert world.played == []
     asked = [t for t in world.told if t.kind is NoticeKind.APPROVAL_NEEDED]
-    shown = world.engine.decided.runs["r1"].started.plan_digest[:8]
-    assert [t.say for t in asked] == [f"bascule approve r1 --plan {shown}"]
+    assert [t.say for t in asked] == [approving(world.engine.decided.runs["r1"])]
     assert "unknown" in asked[0].text
     assert world.say(WordKind.APPROVE, "r1", fenced="hq").accepted
     world.run(30)

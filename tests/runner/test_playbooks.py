@@ -468,6 +468,45 @@ class TestSecrets:
         assert canary.encode() not in kept
         assert "cannot log in with ***" in ended.detail
 
+    async def test_secrets_of_the_inventory_are_struck_out_of_what_failed(self, stage: Stage) -> None:
+        """A vaulted one whatever its name, another by its name; the playbook itself has them as they are."""
+        password = stage.workspace / "password"
+        password.write_text("one")
+        (stage.workspace / "ansible.cfg").write_text(f"[defaults]\nvault_password_file = {password}\n")
+        vault = await asyncio.create_subprocess_exec(
+            Path(sys.executable).parent / "ansible-vault",
+            *("encrypt", "--vault-password-file", str(password), "--output", "-", "-"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=stage.workspace / "playbooks",  # away from any other ansible.cfg
+        )
+        told, _ = await vault.communicate(b"CANARY-vaulted")
+        here = {
+            "ansible_connection": "local",
+            "dsn": {"__ansible_vault": told.decode()},
+            "db_password": "CANARY-named",
+            "key_file": "/etc/erp/key.pem",
+        }
+        stage.write_inventory({"here": here})
+        stage.open()
+        playbook = stage.write(
+            "move.yml",
+            """
+    - ansible.builtin.shell: "echo '{{ dsn }} and {{ db_password }}, not {{ key_file }}'; exit 1"
+      register: tried
+      ignore_errors: true
+    - ansible.builtin.assert: {that: "tried.stdout == 'CANARY-vaulted and CANARY-named, not /etc/erp/key.pem'"}
+    - name: log in
+      ansible.builtin.fail: {msg: "{{ tried.stdout }}"}
+""",
+        )
+        await stage.warmed()
+        ended = await stage.run(playbook)
+        assert "log in: *** and ***, not /etc/erp/key.pem" in ended.detail
+        kept = b"".join(path.read_bytes() for path in stage.runner.private.rglob("*") if path.is_file())
+        assert b"CANARY" not in kept + repr(stage.heard).encode()
+
     async def test_no_log_stays_hidden(self, stage: Stage) -> None:
         """A failing task with no_log says that it failed, and nothing more."""
         playbook = stage.write(

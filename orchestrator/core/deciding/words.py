@@ -277,7 +277,7 @@ def _approve(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     if step.state is r.StepState.LOOKING:
         tx.record(r.StepRetried(tx.now(), found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
     ends = approving.held_back(tx, found)
-    told = f"goes on, plan {found.started.plan_digest}"
+    told = f"goes on, plan {plan.as_shown(found)}"
     told = f"is approved, and as things stand it ends and changes nothing: {ends}" if ends else told
     consent = Consent(Reason.APPROVED, f"{found.id} {told}", found.id)
     _accept(tx, word, consent)
@@ -287,10 +287,10 @@ def _approve(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
 
 def _another_plan(run: Run, word: WordSpoken) -> Refusal | None:
     """An id is given again in another workspace, and in a journal that was put back: the plan is what was shown."""
-    shown, started = word.options.get("plan"), run.started
-    if shown is None or (len(str(shown)) >= plan.SHOWN and started.plan_digest.startswith(str(shown))):
+    shown, started, its_own = word.options.get("plan"), run.started, plan.as_shown(run)
+    if shown is None or (len(str(shown)) >= plan.SHOWN and its_own.startswith(str(shown))):
         return None
-    its = f"{run.id} is {started.move} for {started.service}, plan {started.plan_digest[: plan.SHOWN]}"
+    its = f"{run.id} is {started.move} for {started.service}, plan {its_own[: plan.SHOWN]}"
     return Refusal(Reason.ANOTHER_PLAN, f"{its}, and not plan {str(shown)!r}")
 
 

@@ -19,7 +19,7 @@ from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.transaction import Transaction
 
 LOOK_S = 10.0  # how long a look waits for a clear answer
-SHOWN = 8  # characters of a plan's digest, where a person is asked
+SHOWN = 8  # characters of what an approval names, where a person is asked
 
 
 def plan_steps(
@@ -177,7 +177,12 @@ def facts_for(tx: Transaction, run: Run, step: Step) -> dict[str, Json]:
 
 def approving(run: Run) -> str:
     """What approves this run, and no other one that has its id: of another workspace, or of a journal put back."""
-    return f"bascule approve {run.id} --plan {run.started.plan_digest[:SHOWN]}"
+    return f"bascule approve {run.id} --plan {as_shown(run)[:SHOWN]}"
+
+
+def as_shown(run: Run) -> str:
+    """What an approval names: the plan, and which run of this id it was. A move has the same plan every time."""
+    return hashlib.sha256(f"{run.started.plan_digest}\n{beginning(run)}".encode()).hexdigest()[:16]
 
 
 def beginning(run: Run) -> str:

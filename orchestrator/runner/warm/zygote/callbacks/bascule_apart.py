@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loaded by Ansible as a callback, only for its side effect: connections are kept apart in this program, too.
+"""Loaded by Ansible as a callback, only for its side effects: connections are kept apart in this program, too, and
+secrets are struck out of failed results.
 
 The one rule it keeps: a program that cannot keep them apart runs no playbook. (Ansible itself only warns of a callback
 that fails.)
@@ -10,12 +11,13 @@ from __future__ import annotations
 from ansible.plugins.callback import CallbackBase
 
 try:
-    from orchestrator.runner.warm.zygote import connection_names
+    from orchestrator.runner.warm.zygote import connection_names, told_results
 
     connection_names.install()
+    told_results.install()
 except Exception as error:
     raise SystemExit(
-        f"bascule cannot keep the connections of clients apart with this ansible-core: {error!r}"
+        f"bascule cannot keep clients' connections apart, and secrets in, with this ansible-core: {error!r}"
     ) from error
 
 
