@@ -70,7 +70,7 @@ class Desk:
         claims = word.peer.claims if word.peer is not None else ""
         word = replace(word, peer=replace(peer, claims=claims[:CLAIM_LENGTH]))
         if not word.id.strip():
-            return {"error": "this is no word: its id is empty, and the next one without any would be taken for a repeat"}
+            return {"error": "this is no word: its id is empty, and another one without any would be its repeat"}
         for what, said in {"id": word.id, "who": word.who, "subject": word.subject, "why": word.why}.items():
             if fault := name_fault(said, REASON_MAX):
                 return {"error": f"this is no word: its {what} {fault}"}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Strikes secrets of the inventory out of failed results before ansible-runner is told of them.
 
-The one rule it keeps: what was encrypted, or has a secret's name, goes no further than Ansible, whatever printed it. The
-playbook itself, its registered results and the author's own callbacks have everything as it is.
+The one rule it keeps: what was encrypted, or has a secret's name, goes no further than Ansible, whatever printed it.
+The playbook itself, its registered results and the author's own callbacks have everything as it is.
 """
 
 from __future__ import annotations
