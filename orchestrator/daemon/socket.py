@@ -1,8 +1,8 @@
 """The local socket: how words reach a running daemon, and how it shows what it is doing.
 
 The one rule it keeps: nobody on the other side can hold up the loop, or keep others out. Lines are bounded. Who does
-not finish a request, or does not keep up reading, is dropped. An invalid request gets an error. Only root and the daemon's
-own user may speak.
+not finish a request, or does not keep up reading, is dropped. An invalid request gets an error. Only root and the
+daemon's own user may speak.
 
 One request a line, one reply a line, both JSON objects:
 
