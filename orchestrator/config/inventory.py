@@ -156,6 +156,7 @@ def _read(
     """
     workspace = ansible.workspace
     refusal, no_yaml = Faults(), _no_yaml(workspace, sources)
+    of = _digest_of(sources)  # before it is asked: what is edited meanwhile has not said this
     said = _asked(ansible, client, sources, refusal, timeout_s)
     if said is None:
         faults.found += no_yaml.found or refusal.found
@@ -172,7 +173,7 @@ def _read(
         if secret_names or encrypted_files(sources):
             last_read.forget(keeps, client)
         else:
-            last_read.keep(keeps, client, merged, exported, _digest_of(sources))
+            last_read.keep(keeps, client, merged, exported, of)
     hide(merged, secret_names)
     hide(exported, secret_names)
     warnings = tuple(line for line in warnings_in(complaints))
@@ -286,10 +287,11 @@ def _cache_key(workspace: Path, sources: list[Path], around: Mapping[str, str]) 
 
 
 def _digest_of(sources: list[Path]) -> str:
-    """Of what says which hosts there are, without variables beside it."""
-    digest = hashlib.sha256()
+    """Of the sources, and of what a program among them may load from beside it; wherever their folder is by now."""
+    digest, folder = hashlib.sha256(), sources[0].parent
     for path in dict.fromkeys([*parts_of(sources), *read_by_computed(sources)]):
-        digest.update(f"{path}\0{trees.read_digest(path)}\0".encode("utf-8", "surrogateescape"))
+        name = os.path.relpath(path, folder)
+        digest.update(f"{name}\0{trees.read_digest(path)}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
