@@ -131,8 +131,7 @@ class Upkeep:
                 raise JournalUnreadable(
                     f"the journal is not the one whose head was kept in {where}: {why}",
                     f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
-                    f" {head.seq} on out of {where}. Of two workspaces whose folders have one name each needs a place"
-                    " of its own.",
+                    f" {head.seq} on out of {where}. Workspaces whose folders have the same name need a place each.",
                 )
 
     def told(self) -> Json:
