@@ -168,7 +168,8 @@ def _read(
     if in_part and whole:
         note_refusal(workspace, sources, complaints, faults)
         return None
-    secret_names = _names_in_vaulted_files(workspace, sources, faults, {*merged, *_hosts_in(merged)})
+    there = {*merged, *exported, *_hosts_in(merged)}  # a group without hosts is in one of them alone
+    secret_names = _names_in_vaulted_files(workspace, sources, faults, there)
     if keeps is not None and not in_part:
         if secret_names or encrypted_files(sources):
             last_read.forget(keeps, client)
@@ -309,9 +310,9 @@ def _is_read(path: Path, there: Container[str]) -> bool:
 
 
 def _names_in_vaulted_files(workspace: Path, sources: list[Path], faults: Faults, there: Container[str]) -> set[str]:
-    """Variables that stand in files encrypted as a whole; of hosts and groups that are `there`, as Ansible reads."""
+    """Variables that stand in files encrypted as a whole. Of what is not `there` (host, group) it need not be had."""
     names: set[str] = set()
-    for path in (path for path in encrypted_files(sources) if _is_read(path, there)):
+    for path in encrypted_files(sources):
         command = program("ansible-vault") or "ansible-vault"
         start, given = environment_to_ask(workspace, os.environ)
         done = subprocess.run(
@@ -330,7 +331,7 @@ def _names_in_vaulted_files(workspace: Path, sources: list[Path], faults: Faults
             content = None
         if isinstance(content, dict):
             names |= {str(name) for name in content}
-        else:
+        elif _is_read(Path(os.path.relpath(path, sources[0].parent)), there):
             faults.add(
                 Position(relative(workspace, path)), "cannot be decrypted", "the vault password of ansible.cfg to fit"
             )
