@@ -156,6 +156,7 @@ def _read(
     """
     workspace = ansible.workspace
     refusal, no_yaml = Faults(), _no_yaml(workspace, sources)
+    of = _digest_of(sources)  # before it is asked: what is edited meanwhile has not said this
     said = _asked(ansible, client, sources, refusal, timeout_s)
     if said is None:
         faults.found += no_yaml.found or refusal.found
@@ -167,12 +168,13 @@ def _read(
     if in_part and whole:
         note_refusal(workspace, sources, complaints, faults)
         return None
-    secret_names = _names_in_vaulted_files(workspace, sources, faults, {*merged, *_hosts_in(merged)})
+    there = {*merged, *exported, *_hosts_in(merged)}  # a group without hosts is in one of them alone
+    secret_names = _names_in_vaulted_files(workspace, sources, faults, there)
     if keeps is not None and not in_part:
         if secret_names or encrypted_files(sources):
             last_read.forget(keeps, client)
         else:
-            last_read.keep(keeps, client, merged, exported, _digest_of(sources))
+            last_read.keep(keeps, client, merged, exported, of)
     hide(merged, secret_names)
     hide(exported, secret_names)
     warnings = tuple(line for line in warnings_in(complaints))
@@ -286,10 +288,11 @@ def _cache_key(workspace: Path, sources: list[Path], around: Mapping[str, str]) 
 
 
 def _digest_of(sources: list[Path]) -> str:
-    """Of what says which hosts there are, without variables beside it."""
-    digest = hashlib.sha256()
+    """Of the sources, and of what a program among them may load from beside it; wherever their folder is by now."""
+    digest, folder = hashlib.sha256(), sources[0].parent
     for path in dict.fromkeys([*parts_of(sources), *read_by_computed(sources)]):
-        digest.update(f"{path}\0{trees.read_digest(path)}\0".encode("utf-8", "surrogateescape"))
+        name = os.path.relpath(path, folder)
+        digest.update(f"{name}\0{trees.read_digest(path)}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
@@ -307,9 +310,9 @@ def _is_read(path: Path, there: Container[str]) -> bool:
 
 
 def _names_in_vaulted_files(workspace: Path, sources: list[Path], faults: Faults, there: Container[str]) -> set[str]:
-    """Variables that stand in files encrypted as a whole; of hosts and groups that are `there`, as Ansible reads."""
+    """Variables that stand in files encrypted as a whole. Of what is not `there` (host, group) it need not be had."""
     names: set[str] = set()
-    for path in (path for path in encrypted_files(sources) if _is_read(path, there)):
+    for path in encrypted_files(sources):
         command = program("ansible-vault") or "ansible-vault"
         start, given = environment_to_ask(workspace, os.environ)
         done = subprocess.run(
@@ -328,7 +331,7 @@ def _names_in_vaulted_files(workspace: Path, sources: list[Path], faults: Faults
             content = None
         if isinstance(content, dict):
             names |= {str(name) for name in content}
-        else:
+        elif _is_read(Path(os.path.relpath(path, sources[0].parent)), there):
             faults.add(
                 Position(relative(workspace, path)), "cannot be decrypted", "the vault password of ansible.cfg to fit"
             )

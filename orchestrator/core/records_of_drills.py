@@ -19,7 +19,7 @@ class DrillBegan:
     `place`: where the service is, and will be again. `stays_s`: how long it stays there before it goes back.
     `within_s`: for so long, after it has moved, it may take until it is back. `scheduled`: the schedule it is of, and
     `occurrence`, which of its times (ISO 8601, UTC); empty: a person wanted it. `drawn`: by what it was chosen.
-    `back_digest`: of all that `back` plays, as it was then; empty in records of versions that did not keep it.
+    `back_digest`: of all that `back` plays, and of what proves out the place it leaves; empty: of a version without.
     `draw`: of a surprise, by which its playbooks choose; 0 of all others.
     """
 

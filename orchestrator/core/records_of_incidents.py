@@ -111,7 +111,7 @@ class IncidentEnded:
 
 @dataclass(frozen=True, slots=True)
 class ServiceJudged:
-    """Policy's answer for a service in an incident; written when decision, reason or evidence changes.
+    """Policy's answer for a service in an incident; written when it changes, or whether it is known to be down.
 
     `dark_since`: since when it is not known whether the service is down, whatever the reason is; None: it is known.
     (Earlier versions wrote None, and a reason that says so.)

@@ -101,7 +101,9 @@ def account(
         steps=steps,
         tiers=tuple(_tiers(story, zero)),
         decisions=tuple(
-            Moment(j.at - zero, j.decision.value, j.reason.value, j.evidence) for j in claims.decisions(story)
+            Moment(j.at - zero, j.decision.value, j.reason.value, j.evidence)
+            for e in story.episodes
+            for j in claims.decisions(e)
         ),
         words=tuple(_word(w, zero) for w in story.words),
         notices=tuple(_notice(n, s, story.dropped.get(n.notice), zero) for n, s in story.notices),
@@ -159,7 +161,7 @@ def _state(story: Story) -> tuple[str, str, str]:
     waiting = next((x for x in story.runs if x.ended is None and claims.waits_for(x)), None)
     if waiting is not None:
         return _run_state(waiting)
-    judged = story.episodes[-1].judged
+    judged = [*claims.decisions(story.episodes[-1])]
     at_work = next((x.started for x in reversed(story.runs) if x.ended is None), None)
     if at_work is not None and (not judged or judged[-1].at < at_work.at):  # it was judged before
         return "open", at_work.reason.value, f"{at_work.run} ({at_work.move}) is at work"

@@ -83,12 +83,11 @@ def well_since(story: Story) -> float | None:
     return None if found is r.Verdict.DOWN else since
 
 
-def decisions(story: Story) -> Iterator[r.ServiceJudged]:
+def decisions(episode: Episode) -> Iterator[r.ServiceJudged]:
     """What was judged, once: what changed may be whether the service is known to be down, which is no decision."""
-    for episode in story.episodes:
-        for last, x in zip([None, *episode.judged], episode.judged, strict=False):
-            if last is None or (last.decision, last.reason, last.evidence) != (x.decision, x.reason, x.evidence):
-                yield x
+    for last, x in zip([None, *episode.judged], episode.judged, strict=False):
+        if last is None or (last.decision, last.reason, last.evidence) != (x.decision, x.reason, x.evidence):
+            yield x
 
 
 def doubted_s(story: Story, now: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.core import records as r
 from orchestrator.reports import claims
 from orchestrator.reports.shape import Figure, Known
 from orchestrator.reports.story import Episode, RunStory, Story
@@ -85,5 +86,6 @@ def _aged(run: RunStory, at: float, age_s: float, step: str, acted_at: float) ->
     elif later_s:
         source += f", and {later_s:.1f}s later {run.started.move} had ended"
     stated = out is not None and bool(out.by)
-    counted_s = 0.0 if any(s.planned.hand_over for s in run.steps.values()) else age_s if later_s else None
+    made = (s for s in run.steps.values() if s.planned.hand_over and s.traits.takes_out and s.state is r.StepState.DONE)
+    counted_s = 0.0 if any(made) else age_s if later_s else None
     return Figure(age_s + later_s, Known.ASSUMED if stated else Known.MEASURED, source, counted_s=counted_s)

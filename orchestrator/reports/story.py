@@ -250,7 +250,8 @@ class Stories(State):
             story.between += [self._runs[name][1] for name in led]
         self._between.pop(story.service, None)
         relevant, state, known = _relevant(story), self.decided, story.checks[-200:]
-        fell = {(c.at, c.check): c for c in (*state.fell.values(), *state.verdicts.values()) if c.check in relevant}
+        last_of = (of.get(name) for of in (state.fell, state.verdicts) for name in relevant)
+        fell = {(c.at, c.check): c for c in last_of if c is not None}
         story.checks += [c for (at, _), c in sorted(fell.items()) if at >= x.first_bad_at - 1.0 and c not in known]
         condition = story.of.healthy_when if story.of is not None else None
         asked = {c: v for c in (condition.checks() if condition else ()) if (v := state.verdicts.get(c)) is not None}

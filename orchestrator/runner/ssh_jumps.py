@@ -36,8 +36,11 @@ _ELSEWHERE = frozenset({"chroot", "doas", "firejail", "nsenter", "runuser", "sud
 _WORD = re.compile(r"[\"']|[^\s\"'=]+=?")
 _NO_PORT = re.compile(r"\s+(?!(?:\d+|%p)(?:\s|$))\S")  # behind `ssh`: else it is the name of a host
 _OWN_FILE = re.compile(r"(\s-F\s*)([^\s\"'\\$%]+)(?=[\s\"']|$)")
-_OWN_PATH = re.compile(r"(\s-[46AaCfGgKkMNnqsTtVvXxYy]*)S\s*([^\s\"']+)")  # it would count before any -o
+_OWN_PATH = re.compile(r"(\s-[46AaCfGgKkMNnqsTtVvXxYy]*)S\s*\S+")  # it would count before any -o
+_OWN_WORDS = re.compile(r"(?:[^\"';|&]|\"[^\"']*\"|'[^\"']*')*")  # up to a quote that began before, or holds another
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _MAY_JUMP = re.compile(r"\s-J|proxyjump", re.IGNORECASE)
+_MATCHED_BY = ("host", "match", "hostname", "user", "port", "hostkeyalias", "tag")  # lines that Match goes by
 _SAID = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.*?)\s*$")
 _DEPTH_MAX = 16  # of files that include others
 _PROGRAM_MAX = 1 << 20  # bytes of a program that are looked at
@@ -51,9 +54,9 @@ def leave_unshared(arguments: connections.Arguments, program: str, host: str) ->
     """
     ours = _Ours(connections.alive_as(arguments))
     arguments.kept = [ours.option(word) for word in arguments.kept]
-    said = connections.as_ssh_has_it(arguments, host, "proxycommand")
-    if arguments.first("proxycommand") is None and said and ours.unshared(said) != said:
-        arguments.kept = ["-o", f"ProxyCommand={ours.unshared(said)}", *arguments.kept]
+    if arguments.first("proxycommand") is None and (said := connections.as_ssh_has_it(arguments, host, "proxycommand")):
+        made = ours.unshared(said)
+        arguments.kept = [*(["-o", f"ProxyCommand={made}"] if made != said else []), *arguments.kept]
     jumps = any(words[0].startswith("-J") for words in arguments.others) or arguments.first("proxyjump") is not None
     if arguments.file is None and _names_a_file(program):
         return
@@ -94,19 +97,16 @@ class _Ours:
 
     def unshared(self, command: str) -> str:
         """A proxy command, with every ssh in it sharing nothing."""
-        made, done = "", 0
-        programs = list(_programs(command))
-        for at, (_, end, here) in enumerate(programs):
-            until = programs[at + 1][0] if at + 1 < len(programs) else len(command)
-            options = _unnamed(command[end:until])
+        for end, here in reversed([*_programs(command)]):
+            options = _unnamed(command[end:])
             options = self._by_file(options) if here else options
-            made, done = f"{made}{command[done:end]} -o ControlPath=none{options}", until
-        return made + command[done:]
+            command = f"{command[:end]} -o ControlPath=none{options}"
+        return command
 
     def _by_file(self, options: str) -> str:
         """What follows `ssh`, with a file of ours where it may jump to another host in turn."""
-        own = _OWN_FILE.search(options, 0, _first_quote(options))
-        if own is None and re.search(r"\s-F", options):
+        own = _OWN_FILE.search(words := _own_words(options))
+        if own is None and re.search(r"\s-F", words):
             return options  # written so that only a shell knows which it is
         files = ssh_files.said_in(ssh_files.files_of_ssh(own[2] if own else None))
         if "controlpath" not in files or not (_MAY_JUMP.search(options) or "proxy" in files):
@@ -135,18 +135,21 @@ class _Ours:
 
 
 def _unnamed(options: str) -> str:
-    """What follows `ssh` without a path of its own to share a connection by: a quote may begin what is not ssh's."""
-    first = _first_quote(options)
-    return _OWN_PATH.sub(r"\1S none", options[:first]) + options[first:]
+    """What follows `ssh` without a path of its own to share a connection by."""
+    made, done = "", 0
+    for found in _OWN_PATH.finditer(_own_words(options)):
+        made, done = f"{made}{options[done : found.end(1)]}S none", found.end()
+    return made + options[done:]
 
 
-def _first_quote(options: str) -> int:
-    found = re.search(r"[\"']", options)
-    return found.start() if found else len(options)
+def _own_words(options: str) -> str:
+    """The words behind `ssh` that are its own for sure; what is quoted is blotted out: it may be another program's."""
+    found = _OWN_WORDS.match(options)
+    return _QUOTED.sub(lambda x: '"' * len(x[0]), found[0] if found else "")
 
 
-def _programs(command: str) -> Iterator[tuple[int, int, bool]]:
-    """Where in a command ssh is started: begin and end of its name, and whether as this user before these files."""
+def _programs(command: str) -> Iterator[tuple[int, bool]]:
+    """Where in a command ssh is started: the end of its name, and whether as this user before these files."""
     begins, started, here, quotes, assigned = True, False, True, "", -1
     for found in _WORD.finditer(command):
         word, name = found[0], os.path.basename(found[0])
@@ -154,7 +157,7 @@ def _programs(command: str) -> Iterator[tuple[int, int, bool]]:
             quotes = quotes[:-1] if quotes.endswith(word) else quotes + word
             begins = quotes.endswith(word) or started
         elif name == "ssh" and (begins or started) and _NO_PORT.match(command, found.end()):
-            yield found.start(), found.end(), here
+            yield found.end(), here
             begins = started = False
         elif word.lower() in ("proxycommand", "proxycommand="):
             begins = True
@@ -172,7 +175,7 @@ def _proxies(path: str, unshared: Callable[[str], str], depth: int) -> str:
     for line in ssh_files.text_of(Path(path)).splitlines():
         said = _SAID.match(line)
         word = said[1].lower() if said else ""
-        if word in ("host", "match"):
+        if word in _MATCHED_BY:
             made.append(line)
         elif said and word in ("proxycommand", "proxyjump"):
             made.append(f"ProxyCommand {unshared(said[2])}" if word == "proxycommand" else line)

@@ -118,9 +118,8 @@ class Upkeep:
         reader.join(READ_WITHIN_S)
         if reader.is_alive():  # a mount that hangs
             failed = {str(where): "it did not answer"}
-        elif (
-            not found and not failed and journal.last_seq()
-        ):  # the first time; or they were taken away, or stand under another name
+        elif not (found or failed) and journal.last_seq():
+            # The first time; or they were taken away, or stand under another name.
             log.warning("the journal was compared with nothing", why=f"no head of it is kept in {where}")
         for place, fault in failed.items():
             log.error("the journal's head was not compared with the one kept elsewhere", where=place, why=fault)
@@ -132,8 +131,7 @@ class Upkeep:
                 raise JournalUnreadable(
                     f"the journal is not the one whose head was kept in {where}: {why}",
                     f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
-                    f" {head.seq} on out of {where}. Of two workspaces whose folders have one name each needs a place"
-                    " of its own.",
+                    f" {head.seq} on out of {where}. Workspaces whose folders have the same name need a place each.",
                 )
 
     def told(self) -> Json:

@@ -189,6 +189,22 @@ class TestInventory:
         with pytest.raises(ConfigurationInvalid, match=r"group_vars/consoles\.yml: .*cannot be decrypted"):
             read(workspace, clients=["acme"])
 
+    def test_secrets_of_a_group_without_hosts_are_kept_in_no_file(self, tmp_path: Path) -> None:
+        """Ansible tells its variables, and among the hosts it is not told."""
+        workspace = Path(shutil.copytree(GOOD, tmp_path / "group_vars", ignore=shutil.ignore_patterns(".bascule")))
+        (workspace / "password").write_text("good\n")
+        (workspace / "ansible.cfg").write_text("[defaults]\nvault_password_file = password\n")
+        hosts = workspace / "inventories" / "bistro" / "hosts.ini"
+        hosts.write_text(f"{hosts.read_text()}\n[later]\n")
+        whole = hosts.parent / "group_vars" / "later.yml"
+        whole.parent.mkdir(exist_ok=True)
+        whole.write_text("console_token: hunter2\n")
+        command = [program("ansible-vault") or "", "encrypt", str(whole)]
+        subprocess.run(command, cwd=workspace, check=True, capture_output=True)
+        read(workspace, clients=["bistro"])
+        kept = [p for p in workspace.rglob("*") if p.is_file() and b"hunter2" in p.read_bytes()]
+        assert not kept, "what holds a secret in clear is not cached"
+
     def test_a_computed_inventory_is_asked_every_time(self, tmp_path: Path) -> None:
         workspace = Path(shutil.copytree(GOOD, tmp_path / "workspace", ignore=shutil.ignore_patterns(".bascule")))
         (workspace / "inventories" / "bistro" / "hosts.ini").unlink()

@@ -163,6 +163,34 @@ def test_what_was_read_of_another_source_is_nobodys_inventory(tmp_path: Path) ->
     assert faults.found, "it is said"
 
 
+def test_what_was_edited_while_it_was_asked_has_said_nothing_yet(tmp_path: Path) -> None:
+    folder, kept = tmp_path / "inventories/acme", tmp_path / "kept"
+    ours = write(tmp_path / "ours", "#!/bin/sh\nexit 1\n", 0o755)
+    theirs = json.dumps({"all": {"hosts": ["theirs"]}, "_meta": {"hostvars": {"theirs": {}}}})
+    source = write(
+        folder / "cloud.sh", f'#!/bin/sh\ncp {ours} "$0.new" && mv "$0.new" "$0"\necho \'{theirs}\'\n', 0o755
+    )
+    assert read_inventory(tmp_path, "acme", [source], Faults(), cache=None, kept=kept) is not None
+    assert source.read_text() == ours.read_text()
+    assert read_inventory(tmp_path, "acme", [source], Faults(), cache=None, kept=kept) is None
+
+
+def test_a_workspace_that_was_moved_knows_what_its_sources_said_last(tmp_path: Path) -> None:
+    """Restored elsewhere, on the day on which nobody answers."""
+    said = json.dumps({"all": {"hosts": ["front"]}, "_meta": {"hostvars": {"front": {}}}})
+    write(
+        tmp_path / "a/inventories/acme/cloud.sh", f"#!/bin/sh\n[ -e {tmp_path}/up ] || exit 1\necho '{said}'\n", 0o755
+    )
+    (tmp_path / "up").touch()
+    for place in ("a", "b"):
+        workspace = tmp_path / place
+        source = workspace / "inventories/acme/cloud.sh"
+        assert read(workspace, source, kept=workspace / "kept").hosts == ("front",)
+        (tmp_path / "up").unlink(missing_ok=True)
+        if place == "a":
+            workspace.rename(tmp_path / "b")
+
+
 def test_half_an_inventory_is_not_kept_where_there_is_none_yet(tmp_path: Path) -> None:
     """It is used, as Ansible would, with Ansible's own warning."""
     folder, kept = tmp_path / "inventories/acme", tmp_path / "kept"

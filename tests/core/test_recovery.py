@@ -327,6 +327,30 @@ def test_what_a_run_is_at_work_for_was_down_for_that_long_at_most(away: bool, wo
     assert {(x.decision, x.reason) for x in judged[-2:]} == {(r.Decision.ASK, Reason.TIER_CHOSEN)}
 
 
+def test_what_falls_while_a_run_is_with_a_person_was_down_for_that_long_at_most() -> None:
+    """Nothing was judged of it before nothing was seen any more: nothing can be done for it but by that person."""
+    world = lab()
+    moves = {k: replace(m, done_when=None, safe_to_repeat=False) for k, m in world.model.moves.items()}
+    world.model = replace(world.model, moves=moves, digest="cannot look")
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.hang.add("geo-site")
+    world.effects["power_off_hq"] = lambda: world.good("hq-off")
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.run(10)
+    world.crash()
+    world.start()
+    world.run(20)
+    world.silent("erp-transaction")
+    world.run(20)
+    world.nothing("erp-transaction")
+    world.run(600)
+    world.good("erp-transaction")
+    world.say(WordKind.ABORT, "r1")
+    world.run(60)
+    assert ended(world).perhaps_s == pytest.approx(600.0, abs=6.0)
+    assert "at most" in said(world)[-1]
+
+
 @pytest.mark.parametrize("word", [WordKind.HOLD, WordKind.MAINTENANCE])
 def test_what_cannot_be_seen_while_people_work_on_it_is_not_known_to_be_down(word: WordKind) -> None:
     """A hold or a window stands before everything else in what is judged; that nothing is known counts all the same."""

@@ -814,6 +814,22 @@ def test_what_fell_long_before_its_run_was_over_was_detected_when_it_fell() -> N
     assert [x.at_s for x in a.checks if x.kind == "down" and "erp-transaction" in x.what] == [a.milestones["detected"]]
 
 
+def test_a_run_that_goes_against_a_hold_is_at_work_also_when_nothing_is_seen_any_more() -> None:
+    """That it is not known to be down any more is noted with what was judged before the run; nobody judges it anew."""
+    world = lab()
+    world.say(WordKind.HOLD, "acme/erp")
+    world.silent("erp-transaction")
+    world.run(20)
+    world.takes["geo-site"] = 120.0
+    world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fence=True)
+    world.nothing("erp-transaction")
+    world.run(30)
+    assert world.decided().incidents["i1"].dark_since is not None
+    a = spoken_of(world)
+    assert (a.reason, a.evidence) == ("asked by operator", "r1 (acme/geo-site) is at work")
+    assert [x.reason for x in a.decisions] == ["held"]
+
+
 @pytest.mark.parametrize("ends", [AttemptEnd.OK, AttemptEnd.FAILED])
 def test_data_that_a_run_opened_elsewhere_in_an_outage_has_not_stayed(ends: AttemptEnd) -> None:
     """The run was asked for before, and its incident is opened when it has failed."""

@@ -135,14 +135,28 @@ def test_the_rpo_is_missed_by_what_was_measured_and_not_by_time_that_passed(
     assert (unknown in list(lessons.failed(story, told))) is (met is None)
 
 
-def run_of_geo_site(tape: Tape, waited_s: float, age_s: float, *, hand_over: bool) -> None:
+def test_a_hand_over_that_a_persons_word_stands_for_is_no_clean_stop(tape: Tape) -> None:
+    """Hq died before it was asked to stop: the copy was too old when it was looked at, and nothing came over since."""
+    run_of_geo_site(tape, 40.0, 31.0, hand_over=True, made=False)
+    stories = tape.read()
+    (told,) = (account(x, stories.clock, tape.now) for x in stories.stories.values())
+    assert told.rpo_met is False
+
+
+def run_of_geo_site(tape: Tape, waited_s: float, age_s: float, *, hand_over: bool, made: bool = True) -> None:
     """A planned move whose copy is looked at first, and whose place is out so much later."""
     fence = "hand-over:acme/hq" if hand_over else "fence:acme/hq"
     steps = tuple((fence, k) if k is K.FENCE else (n, k) for n, k in FAILOVER)
     tape.run("r9", "geo-site", steps, origin=r.Origin.MANUAL, from_place="acme/hq", to_place="acme/geo")
     tape.step("r9", "preflight", 0.3, "geo-ready good", data_age_s=age_s)
-    tape.step("r9", fence, waited_s)
-    tape.step("r9", "proof:acme/hq", 0.0)
+    if made:
+        tape.step("r9", fence, waited_s)
+        tape.step("r9", "proof:acme/hq", 0.0)
+    else:
+        left, stated = (r.StepState.SKIPPED, Reason.FENCED_BY_HAND), "stated by Ann Example"
+        tape.after(waited_s).write(
+            *(r.StepFinished(tape.now, "r9", name, 0, *left, stated) for name in (fence, "proof:acme/hq"))
+        )
     tape.step("r9", "execute", 5.0)
     tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r9"))
     tape.step("r9", "verify", 1.0)

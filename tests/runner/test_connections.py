@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import shutil
 import signal
@@ -142,6 +143,12 @@ def test_a_program_around_ssh_is_given_a_file_where_it_names_none(tmp_path: Path
     [
         ("ssh -S /s jump", "ssh -o ControlPath=none -S none jump"),
         ("ssh -qMS/s jump nc %h %p", "ssh -o ControlPath=none -qMS none jump nc %h %p"),
+        ('ssh -o "User a" -S /s jump', 'ssh -o ControlPath=none -o "User a" -S none jump'),
+        ("ssh -S '/a b' jump", "ssh -o ControlPath=none -S none jump"),
+        (
+            'ssh -o ProxyCommand="ssh -W a b" -S /s jump',
+            'ssh -o ControlPath=none -o ProxyCommand="ssh -o ControlPath=none -W a b" -S none jump',
+        ),
         ('ssh -o ProxyCommand="connect -S socks:1080 %h %p" -W %h:%p jump', None),
         ("ip netns exec east ssh -W %h:%p jump", "ip netns exec east ssh -o ControlPath=none -W %h:%p jump"),
         ("sudo -u vpn ssh -J a -W %h:%p jump", "sudo -u vpn ssh -o ControlPath=none -J a -W %h:%p jump"),
@@ -155,6 +162,44 @@ def test_a_proxy_command_is_changed_in_nothing_else(said: str, made: str | None)
     ssh_jumps.leave_unshared(found, "ssh", "10.10.0.10")
     wanted = made if made is not None else said.replace("ssh ", "ssh -o ControlPath=none ", 1)
     assert f"ProxyCommand={wanted}" in found.kept
+
+
+def test_a_file_named_behind_a_quoted_option_is_one_of_ours_too(tmp_path: Path) -> None:
+    """Else what ssh starts to jump from there would share by what this file says."""
+    file = tmp_path / "config"
+    file.write_text("Host *\n  ControlPath /s/%n\n")
+    found = read(["-F", "none", *USUAL, "-o", f'ProxyCommand=ssh -o "User a" -F {file} -J further -W %h:%p jump'])
+    ssh_jumps.leave_unshared(found, "ssh", "10.10.0.10")
+    (said,) = (x for x in found.kept if x.startswith("ProxyCommand="))
+    ours = said.split()[said.split().index("-F") + 1]
+    assert Path(ours).read_text().splitlines()[1:3] == ["ControlPath none", f'Include "{file}"']
+
+
+ME = getpass.getuser()
+
+
+@pytest.mark.parametrize(
+    ("says", "matches", "there"),
+    [("HostName 10.0.0.1", "host 10.0.0.1", True), (f"User {ME}", f"user {ME}", True), ("User x", f"user {ME}", False)],
+)
+def test_the_way_on_from_a_jump_host_is_the_one_that_the_operators_file_says(
+    tmp_path: Path, says: str, matches: str, there: bool
+) -> None:
+    """`Match` goes by what was said of the host before it."""
+    file = tmp_path / "config"
+    way = "ProxyCommand ssh -W %h:%p further"
+    file.write_text(f"Host jump\n  {says}\nMatch {matches}\n  {way}\nHost *\n  ControlPath /s/%n\n")
+
+    def said_of(config: str) -> list[str]:
+        told = subprocess.run(["ssh", "-F", config, "-G", "jump"], capture_output=True, text=True, check=True).stdout
+        return [x for x in told.splitlines() if x.startswith("proxycommand ")]
+
+    found = read(["-F", str(file), *USUAL, "-J", "jump"])
+    ssh_jumps.leave_unshared(found, "ssh", "10.10.0.10")
+    wanted = [x.replace("ssh -W", "ssh -o ControlPath=none -W") for x in said_of(str(file))]
+    assert found.file is not None
+    assert said_of(found.file) == wanted
+    assert bool(wanted) is there
 
 
 def test_ssh_that_could_not_be_asked_once_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

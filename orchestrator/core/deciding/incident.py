@@ -79,7 +79,7 @@ def attend(tx: Transaction, service: Service) -> None:
     if at_work is None:
         _decide(tx, service, incident)
     elif not tidies:
-        recovery.doubt(tx, incident)
+        recovery.doubt(tx, incident, at_work)
     else:
         evidence = f"{at_work.id} ({at_work.started.move}) finishes; to stop it: bascule abort {at_work.id}"
         _judge(tx, incident, Finding(r.Decision.WAIT, Reason.RESOURCE_BUSY, evidence))

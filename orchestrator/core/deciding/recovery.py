@@ -136,12 +136,15 @@ def perhaps_s(tx: Transaction, service: Service, incident: Incident) -> float:
     return incident.earlier_perhaps_s + doubted_s + _well_s(tx, service, incident)
 
 
-def doubt(tx: Transaction, incident: Incident) -> None:
+def doubt(tx: Transaction, incident: Incident, at_work: Run) -> None:
     """While a run is at work nothing is judged anew; but whether the service is known to be down is noted.
 
     What was judged stands, so a brake stands too. Where its checks are good again, the end says for how long.
     """
     last, since = incident.judged, dark_since(tx, incident, Reason.SERVICE_DOWN)
+    if last is None and since is not None:
+        busy = Reason.RESOURCE_BUSY, f"{at_work.id} ({at_work.started.move}) has not ended"
+        tx.record(r.ServiceJudged(tx.now(), incident.id, r.Decision.WAIT, *busy, since))
     if last is None or last.reason in (*UNSEEN, Reason.MASS_FAILURE) or (since is None) is (last.dark_since is None):
         return
     if since is not None or tx.health(tx.model.services[incident.service]) is r.Verdict.DOWN:

@@ -95,7 +95,7 @@ class Mask:
                     owners=tuple(o for o in s.owners if o in self._people),
                     cost=s.cost and _fit(s.cost),
                     ladder=tuple(_fit(t, monthly_cost=None) for t in s.ladder),
-                    depends_on=tuple(d for d in s.depends_on if d.service.startswith(f"{self._client}/")),
+                    depends_on=tuple(_fit(d) for d in s.depends_on if d.service.startswith(f"{self._client}/")),
                 )
                 for n, s in x.services.items()
             },
