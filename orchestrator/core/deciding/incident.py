@@ -232,11 +232,11 @@ def _book_failures(tx: Transaction, service: Service, incident: Incident) -> Non
     else:
         return
     judge_tier(tx, incident, tier, failed)
-    sentence = Sentence.TIER_FAILED if last.ended.ok or last.failed else Sentence.TIER_NOT_MADE
-    why = f"{failed.reason.value}: {failed.evidence}"
-    text = sentence.say(service=service.id, tier=tier, move=failed.move, why=why)
-    kind = NoticeKind.TIER_FAILED if sentence is Sentence.TIER_FAILED else NoticeKind.NOT_MADE
-    tx.tell(f"{last.id}/failed", kind, service.id, text)
+    kind = NoticeKind.TIER_FAILED if last.ended.ok or last.failed else NoticeKind.NOT_MADE
+    sentence = Sentence.TIER_FAILED if kind is NoticeKind.TIER_FAILED else Sentence.TIER_NOT_MADE
+    text = sentence.say(service=service.id, tier=tier, move=move, why=f"{failed.reason.value}: {failed.evidence}")
+    if last.ended.ok or last.started.origin is not r.Origin.MANUAL:  # else it was told when it ended
+        tx.tell(f"{last.id}/failed", kind, service.id, text)
 
 
 def _could_not_ask(tx: Transaction, incident: Incident, last: Run) -> bool:
