@@ -50,7 +50,7 @@ def at_geo() -> World:
         (WordKind.REJECT, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
         (WordKind.ABORT, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
         (WordKind.HOLD, "nobody", {}, Reason.NO_SUCH_SERVICE, "no service 'nobody'"),
-        (WordKind.RESUME, "acme/erp", {}, Reason.NOT_HELD, "acme/erp is not held; held: nothing"),
+        (WordKind.RESUME, "acme/erp", {}, Reason.NOT_HELD, "acme/erp is not held by that name; held: nothing"),
         (WordKind.MAINTENANCE, "acme", {}, Reason.INCOMPLETE, "--for 2h"),
         (WordKind.MAINTENANCE, "acme", {"for_s": 0}, Reason.INCOMPLETE, "--for 2h"),
     ],

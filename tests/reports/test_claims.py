@@ -753,11 +753,11 @@ def test_what_is_out_is_not_told_as_where_the_service_is(fenced: str | None, hea
 def test_a_place_that_it_was_led_to_and_that_is_out_by_now_is_told_so_in_the_head(tape: Tape) -> None:
     """Not only in a note below it."""
     begun(tape, FAILOVER)
-    tape.write(r.MayActRemoved(tape.now, "acme/erp", "acme/hq", Reason.CONDITIONS_MET, "dark", "r4"))
+    tape.write(r.MayActRemoved(tape.now, "acme/erp", "acme/hq", Reason.CONDITIONS_MET, "dark"))
     tape.write(r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r4"))
     tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r4"))
     assert "  from acme/hq to acme/geo (not verified)" in plain(account_lines(told(tape, "i4"), 200))
-    tape.write(r.MayActRemoved(tape.now, "acme/erp", "acme/geo", Reason.CONDITIONS_MET, "dark", "r5"))
+    tape.write(r.MayActRemoved(tape.now, "acme/erp", "acme/geo", Reason.CONDITIONS_MET, "dark"))
     assert "  from acme/hq to acme/geo (not verified, out by now)" in plain(account_lines(told(tape, "i4"), 200))
 
 

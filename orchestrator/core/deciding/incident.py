@@ -154,7 +154,7 @@ def _tell_down(tx: Transaction, service: Service, incident: Incident, what: str,
     sentence = Sentence.IS_DOWN if incident.episodes == 1 else Sentence.IS_DOWN_AGAIN
     text = sentence.say(
         service=service.id,
-        place=_where(tx, service),
+        place=recovery.where(tx, service, incident.episode_first_bad_at),
         outage=at_most(tx.now() - incident.episode_first_bad_at, incident.doubted_s(tx.now())),
         together=at_most(tx.now() - incident.clock_at, incident.earlier_perhaps_s + incident.doubted_s(tx.now())),
         outages=incident.episodes,
@@ -162,13 +162,6 @@ def _tell_down(tx: Transaction, service: Service, incident: Incident, what: str,
         evidence=evidence,
     )
     tx.tell(notice_of(incident, what), NoticeKind.INCIDENT_OPENED, service.id, text)
-
-
-def _where(tx: Transaction, service: Service) -> str:
-    """The place on record; where that was taken out, those that may act."""
-    state = tx.state(service)
-    where = " or ".join(sorted(state.may_act)) if state.taken_out else ""
-    return where or state.place or "its place"
 
 
 def _tell_when_known(tx: Transaction, service: Service, incident: Incident) -> None:

@@ -336,7 +336,7 @@ def _standing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
         braked = any(covers(word.subject, s.id) and is_braked(tx, s) for s in tx.model.services.values())
         if word.subject not in tx.decided.holds and not braked:
             held = ", ".join(standing_words.with_its_client(word.subject, tx.decided.holds)) or "nothing"
-            return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
+            return Refusal(Reason.NOT_HELD, f"{word.subject} is not held by that name; held: {held}")
     if word.kind is WordKind.MAINTENANCE:
         for_s = word.options.get("for_s")
         if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s < LONGEST_S:
