@@ -225,6 +225,7 @@ def test_a_move_that_was_not_verified_says_so_beside_where_it_led(tape: Tape) ->
     tape.step("r4", "fence:acme/hq", 2.0)
     tape.step("r4", "proof:acme/hq", 1.0)
     tape.step("r4", "execute", 5.0)
+    tape.write(r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r4"))
     tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r4"))
     fails(tape, "verify", 5.0, Reason.VERIFY_FAILED)
     stop(tape, [], Reason.VERIFY_FAILED)
@@ -668,6 +669,7 @@ def test_a_planned_move_between_two_outages_is_told_as_verified_if_it_was(tape: 
         "r5", "geo-site", FAILOVER, origin=r.Origin.MANUAL, who="Ann", from_place="acme/hq", to_place="acme/geo"
     )
     tape.step("r5", "execute", 2.0)
+    tape.write(r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r5"))
     tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r5"))
     if verified:
         tape.step("r5", "verify", 1.0)
