@@ -83,7 +83,7 @@ DRILL_ROWS: dict[Reason, Rows] = {
     Reason.NO_WAY_BACK: lambda _x: list(_DECLARE),
     Reason.TOUCHES_WHAT_SERVES: lambda _x: list(_DECLARE),
     Reason.FENCE_NOT_AUTOMATIC: _rehearse,
-    Reason.NOT_NEEDED: lambda x: [
+    Reason.INCOMPLETE: lambda x: [
         Remedy("say how long it stays, and by when it is back", x.again("--stay", "10m", lengths=False))
     ],
     Reason.NO_SUCH_DRILL: lambda _x: [Remedy("see which drills there are", "bascule drill list")],

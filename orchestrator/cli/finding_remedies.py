@@ -17,11 +17,13 @@ from orchestrator.core.rules.speakers import service_about
 SOON = timedelta(days=30)
 
 
-def _not_needed(x: Refused) -> list[Remedy]:
-    if x.word.kind is WordKind.FINDING:
-        day = (datetime.now(UTC) + SOON).strftime("%Y-%m-%d")
-        text = x.word.why.strip() or "WHAT"
-        return [Remedy("say what is to be improved, and by a day to come", x.again(text=text, due=day))]
+def _incomplete(x: Refused) -> list[Remedy]:
+    day = (datetime.now(UTC) + SOON).strftime("%Y-%m-%d")
+    text = x.word.why.strip() or "WHAT"
+    return [Remedy("say what is to be improved, and by a day to come", x.again(text=text, due=day))]
+
+
+def _open(x: Refused) -> list[Remedy]:
     return [Remedy("see what is open, and have it closed first", shlex.join(["bascule", "findings", x.word.subject]))]
 
 
@@ -48,7 +50,8 @@ def _owner(x: Refused) -> list[Remedy]:
 
 
 FINDING_ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
-    Reason.NOT_NEEDED: _not_needed,
+    Reason.INCOMPLETE: _incomplete,
+    Reason.FINDINGS_OPEN: _open,
     Reason.ALREADY_ENDED: _closed,
     Reason.NOTHING_OF_THAT_ID: _unknown,
     Reason.NO_SUCH_PERSON: _owner,

@@ -274,7 +274,7 @@ ROWS: dict[Reason, Callable[[Refused], list[Remedy]]] = {
     Reason.AT_HOME: _seen("bascule status {service}", "nothing has to go back; see where it is"),
     Reason.NO_WAY_BACK: _seen("bascule status {service}", "declare one in services.yml (failback), or see its moves"),
     Reason.NOT_HELD: _not_held,
-    Reason.NOT_NEEDED: _seen("bascule maintenance {subject} --for 2h", "say for how long"),
+    Reason.INCOMPLETE: _seen("bascule maintenance {subject} --for 2h", "say for how long"),
     Reason.IN_INCIDENT: _in_incident,
     Reason.ID_IN_USE: lambda x: [Remedy("say it under another id", x.again(named=False))],
     Reason.NOBODY_NAMED: lambda x: [Remedy("say who you are", x.again("--by", "NAME", named=False))],

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def validate(
     *clients: str,
-    workspace: Annotated[Path, Parameter(name=["--workspace", "-w"])] = Path(),
+    workspace: Annotated[Path | None, Parameter(name=["--workspace", "-w"])] = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     schema: Annotated[bool, Parameter(name="--schema", negative="")] = False,
     cache: bool = True,
@@ -39,7 +39,7 @@ def validate(
     clients
         Only these clients.
     workspace
-        The directory with playbooks/, inventories/ and checks/.
+        The directory with playbooks/, inventories/ and checks/. Default: as for every other command.
     as_json
         One JSON object on standard output.
     schema
@@ -54,9 +54,11 @@ def validate(
         return 0
 
     from orchestrator.cli.url_check import asked_beside
+    from orchestrator.cli.workspace import find_workspace
 
-    with asked_beside(workspace) as ask_url:
-        return _validated(workspace, clients, ask_url, as_json=as_json, cache=cache)
+    root = find_workspace(None) if workspace is None else workspace
+    with asked_beside(root) as ask_url:
+        return _validated(root, clients, ask_url, as_json=as_json, cache=cache)
 
 
 def _validated(workspace: Path, clients: tuple[str, ...], ask_url: AskUrl, *, as_json: bool, cache: bool) -> int:

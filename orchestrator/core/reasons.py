@@ -427,6 +427,8 @@ class Reason(StrEnum):
     NO_SUCH_RUN = "no such run", Part.REFUSAL, "there is no run of this id"
     ANOTHER_PLAN = "another plan", Part.REFUSAL, "the run of this id is not the one that was shown"
     NOT_WAITING = "not waiting for approval", Part.REFUSAL, "the run is not waiting for an approval"
+    INCOMPLETE = "incomplete", Part.REFUSAL, "something that the word needs is missing, or cannot be"
+    FINDINGS_OPEN = "findings open", Part.REFUSAL, "something that is to be improved after it is on record, and open"
     ALREADY_ENDED = "already ended", Part.REFUSAL, "it has ended already"
     AT_HOME = "at home", Part.REFUSAL, "the service is where it belongs and no move is in effect"
     NO_WAY_BACK = "no way back", Part.REFUSAL, "no declared way back starts from where the service is now"

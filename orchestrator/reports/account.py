@@ -249,7 +249,7 @@ def _run(x: RunStory, zero: float) -> RunLine:
     predicted = (
         Figure(x.usual_s, Known.PREDICTED, bound_by(x.usual_runs, "earlier live run"))
         if x.usual_s is not None
-        else Figure(None, Known.ASSUMED, "never measured before: assumed to fit")
+        else Figure(None, Known.ASSUMED, "no live run measured before: assumed to fit")
     )
     return RunLine(
         s.run, s.move, s.tier, s.origin.value, s.from_place, s.to_place, s.at - zero,

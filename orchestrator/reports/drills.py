@@ -123,8 +123,7 @@ def stage(decided: Decided, drill: Drill) -> str:
     at_work = next((x for x in runs if x.ended is None), None)
     where = "nothing is at work"
     if at_work is not None:
-        waits = at_work.human is not None or at_work.asks_a_person
-        where = f"{at_work.id} {'waits for a person' if waits else 'is at work'}"
+        where = f"{at_work.id} {at_work.at_what}"
     if drill.turned_back is None:
         return where if at_work is not None or not drill.full_scale else "it stays there"
     way = "on its way back" if drill.full_scale else "on its way to its end"

@@ -23,6 +23,7 @@ from orchestrator.core.rules.approving import still_asked
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state import decided as d
 from orchestrator.core.transaction import Transaction
+from orchestrator.reports import status_notes
 from orchestrator.reports.status_notes import brakes, edited, going_back, notes, stated_out, undeclared
 from orchestrator.reports.status_parts import (
     NOT_MADE,
@@ -59,6 +60,7 @@ def status_now(state: d.Decided, model: Model | None, now: float, wall: float, l
         undelivered_of=tuple(due.client for due in untold),
         asking=live.asking,
         cannot=tuple(_lacks(state, now, wall, live)),
+        left=() if model is None else tuple(status_notes.left_behind(state, model)),
     )
 
 
@@ -83,6 +85,7 @@ def only(status: StatusNow, subjects: Sequence[str]) -> StatusNow:
         cannot=tuple(lacks),
         undelivered=tuple(text for text, _ in told),
         undelivered_of=tuple(client for _, client in told),
+        left=tuple(x for x in status.left if x.partition("/")[0] in clients),
     )
 
 

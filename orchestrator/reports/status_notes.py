@@ -70,6 +70,17 @@ def undeclared(service: Service, state: d.Decided, model: Model) -> Iterable[str
             yield f"{move} is in effect since {name}, and is no move of the configuration any more"
 
 
+def left_behind(state: d.Decided, model: Model) -> Iterable[str]:
+    """What stands elsewhere, or in effect, of services and clients that the configuration does not know any more."""
+    for name, found in state.services.items():
+        if name not in model.services and found.formerly and found.place != found.formerly[0][1]:
+            yield f"{name} is no service of the configuration any more; it was last {found.stands}"
+    clients = {s.client for s in model.services.values()}
+    for move, run in state.engaged.items():
+        if move.partition("/")[0] not in clients:
+            yield f"{move} is in effect since {run}, and its client is none of the configuration any more"
+
+
 def _led_elsewhere(service: Service, found: d.ServiceState, state: d.Decided) -> str | None:
     """Of a service that came back with another's move, which it has too: its own place is as recorded before."""
     last = state.incidents.get(found.last_incident or "")

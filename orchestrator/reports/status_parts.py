@@ -181,4 +181,5 @@ class StatusNow:
     undelivered: tuple[str, ...]
     asking: Mapping[str, Json] = field(default_factory=dict)
     cannot: tuple[LackNow, ...] = ()  # the gravest first
+    left: tuple[str, ...] = ()  # what stands of services and clients that the configuration does not have any more
     undelivered_of: tuple[str, ...] = ()  # the clients of `undelivered`, in its order; empty: the whole workspace

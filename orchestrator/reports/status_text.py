@@ -213,7 +213,7 @@ def _tier(t: TierNow, run: RunNow | None, moves: int, width: int) -> Iterable[Li
 def usual(t: TierNow) -> str:
     """What is known of how long the tier takes."""
     if t.usual_s is None:
-        return "never measured, " + ("assumed to fit" if t.fits else "and the RTO is over")
+        return "no live run measured, " + ("assumed to fit" if t.fits else "and the RTO is over")
     if t.usual_runs == 1:
         known = f"took {show_duration(t.usual_s)} (1 run)"
     else:
@@ -290,6 +290,8 @@ def _quiet(s: ServiceNow, column: int, width: int, wall: float) -> Iterable[Line
 
 
 def _foot(status: StatusNow, width: int) -> Iterable[Line]:
+    for stands in status.left:
+        yield from _wrapped("", stands, width, "yellow")
     for told in status.undelivered:
         yield from _wrapped("not delivered yet: ", told, width, "yellow")
     if not status.controller:

@@ -154,6 +154,8 @@ class SpokenTruth:
         place = self._facts.places.get(slots["service"]) or "its place"
         if self._facts.taken_out(slots["service"]):
             place = " or ".join(sorted(self._facts.may_act[slots["service"]])) or place
+        led = [c for c in self._facts.changes if isinstance(c, r.PlacementChanged) and c.service == slots["service"]]
+        place = ", then ".join([*(c.was or "" for c in led if c.at > outage.first_bad_at), place])
         if slots["place"] != place:
             return f"it is at {place}"
         return self._together(slots, outage, x.at)

@@ -250,7 +250,7 @@ STORIES = [
     Story(Reason.NOT_WAITING, ended, J, "r1"),
     Story(Reason.NOT_HELD, lab, WordKind.RESUME, "acme/erp"),
     Story(Reason.NOT_HELD, held, WordKind.RESUME, "acme/erp"),
-    Story(Reason.NOT_NEEDED, lab, WordKind.MAINTENANCE, "acme/erp"),
+    Story(Reason.INCOMPLETE, lab, WordKind.MAINTENANCE, "acme/erp"),
     Story(Reason.NO_SUCH_SERVICE, lab, WordKind.HOLD, "nobody"),
     Story(Reason.NOBODY_NAMED, lab, F, "acme/erp", who=" "),
     Story(Reason.NO_WAY_BACK, no_way_back, B, "acme/erp"),

@@ -12,8 +12,9 @@ import jsonschema
 import pytest
 import yaml
 
+from orchestrator.cli.failures import CallWrong
 from orchestrator.cli.feasible import infeasible
-from orchestrator.cli.validate import _alone_lines, probe_kinds
+from orchestrator.cli.validate import _alone_lines, probe_kinds, validate
 from orchestrator.config import load
 from orchestrator.core.records import ControllerBegan
 from orchestrator.journal.lease import Lease
@@ -48,6 +49,21 @@ def test_a_sound_workspace_is_summed_up(workspace: Path) -> None:
     told = json.loads(bascule("validate", "--workspace", str(workspace), "--json").stdout)
     assert told["valid"] is True
     assert told["clients"]["acme"]["services"]["erp"]["rto_s"] == 900
+
+
+def test_it_finds_its_workspace_as_every_command_does(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From below it, and by its variable."""
+    monkeypatch.delenv("BASCULE_WORKSPACE", raising=False)
+    monkeypatch.chdir(workspace / "playbooks")
+    assert validate() == 0
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CallWrong, match="no workspace at"):
+        validate()
+    monkeypatch.setenv("BASCULE_WORKSPACE", str(workspace))
+    assert validate() == 0
+    assert capsys.readouterr().out.count("acme: 5 hosts") == 2
 
 
 def test_faults_are_told_all_at_once_with_exit_code_2(workspace: Path) -> None:

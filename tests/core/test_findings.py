@@ -56,10 +56,10 @@ def found(world: World, about: str = "i1", **options: object) -> str:
         (F, "i1", {"owner": "zoe", "due": "2026-12-31", "in_s": 60.0}, Reason.NO_SUCH_PERSON, "may: acme/bob, ada"),
         (F, "i1", {"owner": "robot", "due": "2026-12-31", "in_s": 60.0}, Reason.NO_SUCH_PERSON, "'robot' may own no"),
         (F, "i1", {"owner": "bistro/bo", "due": "2026-12-31", "in_s": 60.0}, Reason.NO_SUCH_PERSON, "may own no"),
-        (F, "i1", {"owner": "bob"}, Reason.NOT_NEEDED, "by when"),
-        (F, "i1", {"owner": "bob", "due": "2020-01-01", "in_s": -5.0}, Reason.NOT_NEEDED, "no day to come"),
+        (F, "i1", {"owner": "bob"}, Reason.INCOMPLETE, "by when"),
+        (F, "i1", {"owner": "bob", "due": "2020-01-01", "in_s": -5.0}, Reason.INCOMPLETE, "no day to come"),
         *(
-            (F, "i1", {"owner": "bob", "due": due, "in_s": 60.0}, Reason.NOT_NEEDED, "no day to come")
+            (F, "i1", {"owner": "bob", "due": due, "in_s": 60.0}, Reason.INCOMPLETE, "no day to come")
             for due in (
                 "2026-13-05",
                 "2027-02-29",
@@ -127,7 +127,7 @@ def test_a_person_says_that_nothing_is_to_be_improved_and_may_find_something_lat
     found(world)
     assert world.decided().findings.nothing == {}
     answer = world.say(N, "i1")
-    assert (answer.accepted, answer.reason) == (False, Reason.NOT_NEEDED.value)
+    assert (answer.accepted, answer.reason) == (False, Reason.FINDINGS_OPEN.value)
     assert "f1 of i1 is open" in answer.evidence
 
 

@@ -389,6 +389,33 @@ def test_a_move_that_was_rejected_is_no_tier_that_failed_and_one_that_is_done_no
     assert not [x for x in world.told if x.kind is NoticeKind.RECOVERED]
 
 
+def test_what_was_led_on_in_the_outage_was_not_down_at_its_new_place_for_so_long() -> None:
+    world = lab()
+    world.effects = {}  # the playbooks bring nothing
+    world.takes["geo-site"] = 20.0
+    assert world.say(WordKind.FAILOVER, "acme/erp", move="geo-site", fenced="acme/hq").accepted
+    world.at(world.now + 5.0, lambda: world.silent("erp-transaction", "erp-at-geo"))
+    world.run(120)
+    told = next(x.text for x in world.told if x.kind is NoticeKind.INCIDENT_OPENED)
+    assert told.startswith("acme/erp has been down at acme/hq, then acme/geo for ")
+
+
+def test_a_tier_that_a_person_made_in_vain_is_told_once() -> None:
+    """As the move that they asked for."""
+    world = lab()
+    world.bad("isp-b-path", "geo-ready", "cloud-ready")
+    world.outcomes["cloud-instance"] = e.AttemptEnd.FAILED
+    world.run(10)
+    hq_loses_power(world)
+    world.run(60)
+    override = ["not viable", "RPO exceeded"]
+    assert world.say(WordKind.FAILOVER, "acme/erp", move="cloud-instance", override=override).accepted
+    world.run(60)
+    told = [x.text for x in world.told if x.kind is NoticeKind.TIER_FAILED]
+    assert len(told) == 1
+    assert told[0].startswith("acme/erp: acme/cloud-instance failed, asked by Ada: ")
+
+
 def test_a_failed_tier_is_told_once_though_the_ladder_is_put_in_another_order() -> None:
     """Numbers move with the ladder: a failure is the move's, and another's judgement under its number ends nothing."""
     world = lab()

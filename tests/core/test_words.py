@@ -50,9 +50,9 @@ def at_geo() -> World:
         (WordKind.REJECT, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
         (WordKind.ABORT, "r9", {}, Reason.NO_SUCH_RUN, "no run 'r9'"),
         (WordKind.HOLD, "nobody", {}, Reason.NO_SUCH_SERVICE, "no service 'nobody'"),
-        (WordKind.RESUME, "acme/erp", {}, Reason.NOT_HELD, "acme/erp is not held; held: nothing"),
-        (WordKind.MAINTENANCE, "acme", {}, Reason.NOT_NEEDED, "--for 2h"),
-        (WordKind.MAINTENANCE, "acme", {"for_s": 0}, Reason.NOT_NEEDED, "--for 2h"),
+        (WordKind.RESUME, "acme/erp", {}, Reason.NOT_HELD, "acme/erp is not held by that name; held: nothing"),
+        (WordKind.MAINTENANCE, "acme", {}, Reason.INCOMPLETE, "--for 2h"),
+        (WordKind.MAINTENANCE, "acme", {"for_s": 0}, Reason.INCOMPLETE, "--for 2h"),
     ],
 )
 def test_refusals_name_the_rule_and_the_evidence(
@@ -119,11 +119,11 @@ def test_an_accepted_failover_runs_once_however_often_it_is_repeated() -> None:
     assert first.run == "r1"
 
 
-def test_a_failover_while_another_run_is_at_work_is_refused() -> None:
+def test_a_failover_while_another_run_has_not_ended_is_refused_and_says_what_that_one_does() -> None:
     world = waiting_for_approval()
     answer = world.say(WordKind.FAILOVER, "acme/erp", move="cloud-instance")
     assert answer.reason == Reason.RESOURCE_BUSY.value
-    assert answer.evidence == "r1 (acme/geo-site) is at work for acme/erp"
+    assert answer.evidence == "r1 (acme/geo-site for acme/erp) waits for a person"
 
 
 def test_the_first_tier_that_can_is_taken_and_all_refusals_are_told() -> None:
@@ -358,7 +358,10 @@ def test_what_stands_against_the_service_is_not_told_tier_by_tier() -> None:
     world.run(30)
     (run,) = [x.id for x in world.decided().unfinished_runs()]
     answer = world.say(WordKind.FAILOVER, "acme/erp")
-    assert (answer.reason, answer.evidence) == ("resource busy", f"{run} (acme/geo-site) is at work for acme/erp")
+    assert (answer.reason, answer.evidence) == (
+        "resource busy",
+        f"{run} (acme/geo-site for acme/erp) waits for a person",
+    )
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,7 @@ def test_a_move_that_was_not_verified_says_so_beside_where_it_led(tape: Tape) ->
     tape.step("r4", "fence:acme/hq", 2.0)
     tape.step("r4", "proof:acme/hq", 1.0)
     tape.step("r4", "execute", 5.0)
+    tape.write(r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r4"))
     tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r4"))
     fails(tape, "verify", 5.0, Reason.VERIFY_FAILED)
     stop(tape, [], Reason.VERIFY_FAILED)
@@ -668,6 +669,7 @@ def test_a_planned_move_between_two_outages_is_told_as_verified_if_it_was(tape: 
         "r5", "geo-site", FAILOVER, origin=r.Origin.MANUAL, who="Ann", from_place="acme/hq", to_place="acme/geo"
     )
     tape.step("r5", "execute", 2.0)
+    tape.write(r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r5"))
     tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r5"))
     if verified:
         tape.step("r5", "verify", 1.0)
@@ -693,6 +695,26 @@ def test_a_move_in_effect_that_was_renamed_is_not_lost_from_sight(tape: Tape) ->
     for known, services in ((model, []), (renamed, ["acme/erp"])):
         now = status_now(stories.decided, known, tape.now, WALL, Live(daemon=True))
         assert [s.id for s in now.services if said in s.notes] == services
+
+
+def test_what_a_client_left_behind_is_told_though_nothing_is_configured_of_it_any_more(tape: Tape) -> None:
+    """Under a new name its services are at home by declaration alone."""
+    first_act(tape)
+    tape.write(r.MoveEngaged(tape.now, "acme/backup-isp", True, "r1"))
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r1"))
+    stories = tape.read()
+    model = stories.model
+    assert model is not None
+    others = {x.id: x for x in model.services.values() if x.client != "acme"}
+    now = status_now(stories.decided, replace(model, services=others), tape.now, WALL, Live(daemon=True))
+    assert "\n".join(now.left) in plain(status_lines(now, 200))
+    assert [x for x in now.left if "backup-isp" in x] == [
+        "acme/backup-isp is in effect since r1, and its client is none of the configuration any more"
+    ]
+    assert next(x for x in now.left if "erp" in x).startswith(
+        "acme/erp is no service of the configuration any more; it was last "
+    )
+    assert status_now(stories.decided, model, tape.now, WALL, Live(daemon=True)).left == ()
 
 
 def half_promoted(fenced: str | None = None) -> World:
@@ -728,6 +750,17 @@ def test_what_is_out_is_not_told_as_where_the_service_is(fenced: str | None, hea
     text = plain(account_lines(a, 200)).splitlines()
     assert "  was at acme/hq" in text
     assert f"  note: {told}" in text
+
+
+def test_a_place_that_it_was_led_to_and_that_is_out_by_now_is_told_so_in_the_head(tape: Tape) -> None:
+    """Not only in a note below it."""
+    begun(tape, FAILOVER)
+    tape.write(r.MayActRemoved(tape.now, "acme/erp", "acme/hq", Reason.CONDITIONS_MET, "dark"))
+    tape.write(r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r4"))
+    tape.write(r.PlacementChanged(tape.now, "acme/erp", "acme/hq", "acme/geo", "r4"))
+    assert "  from acme/hq to acme/geo (not verified)" in plain(account_lines(told(tape, "i4"), 200))
+    tape.write(r.MayActRemoved(tape.now, "acme/erp", "acme/geo", Reason.CONDITIONS_MET, "dark"))
+    assert "  from acme/hq to acme/geo (not verified, out by now)" in plain(account_lines(told(tape, "i4"), 200))
 
 
 def test_nor_is_anybody_told_that_it_is_there_or_at_home() -> None:

@@ -73,7 +73,7 @@ def test_an_incident_shows_its_budget_tiers_and_steps(tape: Tape) -> None:
         "  tier 2 geo-site        running     preflight 0.2s ✓  fence-hq 3.1s ✓",
         "                                     execute 1.4s …",
         "                                     ↳ geo-db: Promote: changed 0.9s",
-        "  tier 3 cloud-instance  waiting     never measured, assumed to fit",
+        "  tier 3 cloud-instance  waiting     no live run measured, assumed to fit",
     ]
 
 
@@ -101,7 +101,7 @@ def test_a_tier_says_nothing_of_a_run_before_a_relapse(tape: Tape) -> None:
     )
     bad = tape.after(20.0).now
     tape.after(2.0).write(r.IncidentReopened(tape.now, "i3", bad, "acme/hq", "no reply", bad - 1.0))
-    assert "  tier 2 geo-site        waiting     never measured, assumed to fit" in seen(tape)
+    assert "  tier 2 geo-site        waiting     no live run measured, assumed to fit" in seen(tape)
 
 
 def test_a_missed_rto_is_said(tape: Tape) -> None:
@@ -109,7 +109,7 @@ def test_a_missed_rto_is_said(tape: Tape) -> None:
     tape.after(2.0).incident("i2", "acme/hq", "no reply", first_bad=tape.now - 2.0, last_good=None)
     tape.after(130.0)
     assert seen(tape)[0] == "acme/erp  DOWN for 2:12   at hq   RTO 2:00 ▕████████████▏ RTO missed by 0:12"
-    assert "  tier 1 backup-isp      waiting     never measured, and the RTO is over" in seen(tape)
+    assert "  tier 1 backup-isp      waiting     no live run measured, and the RTO is over" in seen(tape)
 
 
 def test_who_is_waited_for_and_what_to_type(tape: Tape) -> None:
@@ -222,9 +222,9 @@ def test_the_moves_of_a_service(tape: Tape) -> None:
     now = status_now(stories.decided, stories.model, tape.now, WALL, Live(daemon=True))
     lines = plain(status_lines(only(now, ["acme/erp"]), 80, moves=True)).splitlines()
     assert lines[1:5] == [
-        "  tier 1: backup-isp  never measured",
-        "  tier 2: geo-site to geo  never measured",
-        "  tier 3: cloud-instance to cloud  never measured",
+        "  tier 1: backup-isp  no live run measured",
+        "  tier 2: geo-site to geo  no live run measured",
+        "  tier 3: cloud-instance to cloud  no live run measured",
         "  try one: bascule failover acme/erp --move backup-isp --dry-run",
     ]
 

@@ -34,7 +34,7 @@ def begin(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
         stays_s = _seconds(word.options.get("stays_s"), "stay", drilling.STAYS_S)
         within_s = _seconds(word.options.get("within_s"), "return within", drilling.WITHIN_S)
     except ValueError as wrong:
-        return Refusal(Reason.NOT_NEEDED, str(wrong))
+        return Refusal(Reason.INCOMPLETE, str(wrong))
     against = objection(tx, service, move, kind, by_hand=True, fence=bool(word.options.get("fence")))
     if against is not None:
         return Refusal(*against)

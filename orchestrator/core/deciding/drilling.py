@@ -164,7 +164,7 @@ def _full_scale(tx: Transaction, drill: Drill, service: Service, runs: list[Run]
         return ""
     at_work = tx.decided.run_for(service.id)
     if at_work is not None:  # its own way back, or somebody else's move
-        return f"{at_work.id} ({at_work.started.move}) is at work"
+        return f"{at_work.id} ({at_work.started.move}) {at_work.at_what}"
     if _overtaken(tx, drill, service, runs):
         return ""
     if drill.turned_back is None:

@@ -35,16 +35,16 @@ def open_(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     if service is None:
         return _nothing_of_that_id(word)
     if not word.why.strip():
-        return Refusal(Reason.NOT_NEEDED, "a finding says what is to be improved")
+        return Refusal(Reason.INCOMPLETE, "a finding says what is to be improved")
     owner = _person(tx, service, str(word.options.get("owner") or ""))
     if owner is None:
         known = ", ".join(sorted(x.id for x in _people(tx, service))) or "nobody"
         return Refusal(Reason.NO_SUCH_PERSON, f"{word.options.get('owner')!r} may own no finding here; may: {known}")
     in_s, due = word.options.get("in_s"), word.options.get("due")
     if isinstance(in_s, bool) or not isinstance(in_s, int | float) or not isinstance(due, str):
-        return Refusal(Reason.NOT_NEEDED, "a finding says by when: --due DAY")
+        return Refusal(Reason.INCOMPLETE, "a finding says by when: --due DAY")
     if not _is_day(due) or not 0 < in_s < LONGEST_S:
-        return Refusal(Reason.NOT_NEEDED, f"{due[:20]!r} is no day to come within ten years: --due 2026-12-31")
+        return Refusal(Reason.INCOMPLETE, f"{due[:20]!r} is no day to come within ten years: --due 2026-12-31")
     name = f"f{tx.decided.findings.count + 1}"
     tx.record(
         r.FindingOpened(
@@ -82,7 +82,7 @@ def nothing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
         return _nothing_of_that_id(word)
     still = [x.id for x in tx.decided.findings.open() if x.opened.about == word.subject]
     if still:
-        return Refusal(Reason.NOT_NEEDED, f"{', '.join(still)} of {word.subject} is open")
+        return Refusal(Reason.FINDINGS_OPEN, f"{', '.join(still)} of {word.subject} is open")
     tx.record(r.NothingFound(tx.now(), word.subject, service, word.who, word.why))
     return Consent(Reason.ASKED_BY_OPERATOR, f"nothing is to be improved after {word.subject}, says {word.who}")
 

@@ -154,7 +154,7 @@ def _tell_down(tx: Transaction, service: Service, incident: Incident, what: str,
     sentence = Sentence.IS_DOWN if incident.episodes == 1 else Sentence.IS_DOWN_AGAIN
     text = sentence.say(
         service=service.id,
-        place=_where(tx, service),
+        place=recovery.where(tx, service, incident.episode_first_bad_at),
         outage=at_most(tx.now() - incident.episode_first_bad_at, incident.doubted_s(tx.now())),
         together=at_most(tx.now() - incident.clock_at, incident.earlier_perhaps_s + incident.doubted_s(tx.now())),
         outages=incident.episodes,
@@ -162,13 +162,6 @@ def _tell_down(tx: Transaction, service: Service, incident: Incident, what: str,
         evidence=evidence,
     )
     tx.tell(notice_of(incident, what), NoticeKind.INCIDENT_OPENED, service.id, text)
-
-
-def _where(tx: Transaction, service: Service) -> str:
-    """The place on record; where that was taken out, those that may act."""
-    state = tx.state(service)
-    where = " or ".join(sorted(state.may_act)) if state.taken_out else ""
-    return where or state.place or "its place"
 
 
 def _tell_when_known(tx: Transaction, service: Service, incident: Incident) -> None:
@@ -232,11 +225,11 @@ def _book_failures(tx: Transaction, service: Service, incident: Incident) -> Non
     else:
         return
     judge_tier(tx, incident, tier, failed)
-    sentence = Sentence.TIER_FAILED if last.ended.ok or last.failed else Sentence.TIER_NOT_MADE
-    why = f"{failed.reason.value}: {failed.evidence}"
-    text = sentence.say(service=service.id, tier=tier, move=failed.move, why=why)
-    kind = NoticeKind.TIER_FAILED if sentence is Sentence.TIER_FAILED else NoticeKind.NOT_MADE
-    tx.tell(f"{last.id}/failed", kind, service.id, text)
+    kind = NoticeKind.TIER_FAILED if last.ended.ok or last.failed else NoticeKind.NOT_MADE
+    sentence = Sentence.TIER_FAILED if kind is NoticeKind.TIER_FAILED else Sentence.TIER_NOT_MADE
+    text = sentence.say(service=service.id, tier=tier, move=move, why=f"{failed.reason.value}: {failed.evidence}")
+    if last.ended.ok or last.started.origin is not r.Origin.MANUAL:  # else it was told when it ended
+        tx.tell(f"{last.id}/failed", kind, service.id, text)
 
 
 def _could_not_ask(tx: Transaction, incident: Incident, last: Run) -> bool:

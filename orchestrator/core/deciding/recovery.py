@@ -112,6 +112,13 @@ def notice_of(incident: Incident, what: str) -> str:
     return f"{incident.id}.{incident.episodes}/{what}"
 
 
+def where(tx: Transaction, service: Service, since: float) -> str:
+    """The places on record since then, as it was led on; where the last was taken out, those that may act."""
+    state = tx.state(service)
+    now = " or ".join(sorted(state.may_act)) if state.taken_out else ""
+    return ", then ".join([*(x or "" for at, x in state.formerly if at > since), now or state.place or "its place"])
+
+
 def dark_since(tx: Transaction, incident: Incident, reason: Reason) -> float | None:
     """Since when it is not known whether the service is down, whatever stops or delays its recovery; None: it is known.
 

@@ -169,7 +169,9 @@ def _move(tx: Transaction, word: WordSpoken, service: Service, tier: Tier, again
     move = tx.model.moves[tier.move]
     at_work = tx.decided.run_for(service.id)
     if at_work is not None:
-        return Refusal(Reason.RESOURCE_BUSY, f"{at_work.id} ({at_work.started.move}) is at work for {service.id}")
+        return Refusal(
+            Reason.RESOURCE_BUSY, f"{at_work.id} ({at_work.started.move} for {service.id}) {at_work.at_what}"
+        )
     against = []
     for guard in policy.BY_HAND:
         finding = guard(tx, service)
@@ -334,11 +336,11 @@ def _standing(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
         braked = any(covers(word.subject, s.id) and is_braked(tx, s) for s in tx.model.services.values())
         if word.subject not in tx.decided.holds and not braked:
             held = ", ".join(standing_words.with_its_client(word.subject, tx.decided.holds)) or "nothing"
-            return Refusal(Reason.NOT_HELD, f"{word.subject} is not held; held: {held}")
+            return Refusal(Reason.NOT_HELD, f"{word.subject} is not held by that name; held: {held}")
     if word.kind is WordKind.MAINTENANCE:
         for_s = word.options.get("for_s")
         if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 < for_s < LONGEST_S:
-            return Refusal(Reason.NOT_NEEDED, "a maintenance needs a length of less than ten years: --for 2h")
+            return Refusal(Reason.INCOMPLETE, "a maintenance needs a length of less than ten years: --for 2h")
         told = f"{word.subject} for {show_duration(for_s)}{standing_words.goes_on(tx, word.subject)}"
         return Consent(Reason.IN_MAINTENANCE, told, ends_at=tx.now() + for_s)
     if (nothing := standing_words.nothing_to_end(tx, word)) is not None:

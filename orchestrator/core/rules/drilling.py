@@ -102,7 +102,7 @@ def _at_work(tx: Transaction, service: Service) -> Iterator[Objection]:
     """Two at once tell nothing of each (four recoveries at once on one cluster, openark/orchestrator#1217)."""
     run = tx.decided.run_for(service.id)
     if run is not None:
-        yield Reason.RESOURCE_BUSY, f"{run.id} ({run.started.move}) is at work for {service.id}"
+        yield Reason.RESOURCE_BUSY, f"{run.id} ({run.started.move} for {service.id}) {run.at_what}"
     for drill in tx.decided.unfinished_drills():
         if covers(service.client, drill.began.service):
             yield Reason.DRILL_UNDER_WAY, f"{drill.id} ({drill.began.kind.value}) of {drill.began.service}"

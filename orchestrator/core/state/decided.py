@@ -158,6 +158,11 @@ class Run:
         return step is not None and step.traits.by is By.PERSON
 
     @property
+    def at_what(self) -> str:
+        """What it does at this moment: one that waits for a person is at no work."""
+        return "waits for a person" if self.human is not None or self.asks_a_person else "is at work"
+
+    @property
     def approved_at(self) -> float | None:
         """When the approval that it asked for was given; None while it was not, or none was needed."""
         step = next((s for s in self.steps if s.traits.by is By.PERSON), None)

@@ -22,6 +22,8 @@ MOMENTS = (  # what `account.py` says of a record in words of its own
     "could not be delivered",
     "not delivered: no longer so",
     "refused: {reason}",
+    "{run} is at work",
+    "{run} waits for a person",
 )
 SENTENCES = (
     # of figures: `account.py`, `data_lost.py`
@@ -54,7 +56,7 @@ SENTENCES = (
     "{n} earlier live run",
     "the largest of {n} earlier live runs",
     "95% bound of {n} earlier live runs",
-    "never measured before: assumed to fit",
+    "no live run measured before: assumed to fit",
     "no record says that it moved and came back",
     "from when it was to go back until it was back, by the records",
     "{run}: {more}",

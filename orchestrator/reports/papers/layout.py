@@ -271,7 +271,12 @@ class _Page:
             if a.tiers:
                 yield Title(level + 1, t.text("Tiers"))
                 rows = tuple(
-                    (str(y.tier), y.move, t.text(y.state), ": ".join(visible(w) for w in (y.reason, y.evidence) if w))
+                    (
+                        str(y.tier),
+                        y.move,
+                        t.text(y.state),
+                        ": ".join(visible(w) for w in (y.reason, self._own(y.evidence)) if w),
+                    )
                     for y in a.tiers
                 )
                 columns = (self._text("tier"), self._text("move"), self._text("state"), self._text("why"))

@@ -161,6 +161,7 @@ def test_numbers_money_and_plurals() -> None:
         ),
         ("r2 (a/b): not measured; before it 10.6s", "r2 (a/b) : non mesuré ; avant elle 10,6s"),
         ("r2: not measured", "r2 : non mesuré"),
+        ("r4 is at work", "r4 est en cours"),
         (
             "controller of the provider took over with epoch 2",
             "le contrôleur du prestataire a pris la main avec l’époque 2",
