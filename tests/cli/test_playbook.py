@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.runner import leftovers
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
@@ -129,7 +131,7 @@ def test_interrupted_it_leaves_nothing(place: Path, number: signal.Signals) -> N
     pid = int((place / "pid").read_text())
     process.send_signal(number)
     _, said = process.communicate(timeout=120)
-    _until(lambda: not _alive(pid))
+    _until(lambda: not leftovers.alive(pid))
     if number is signal.SIGINT:
         assert process.returncode == 99, said
 
@@ -140,11 +142,3 @@ def _until(condition: object) -> None:
             return
         time.sleep(0.1)
     raise AssertionError("it did not happen within two minutes")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
