@@ -162,6 +162,7 @@ class TestJump:
     async def test_a_jump_host_is_never_offered_the_targets_password(self, ask: Ask) -> None:
         with _Listening() as jump:
             options = {"target": "192.0.2.1", "user": "root", "check_host_key": False, "jump": f"127.0.0.1:{jump.port}"}
+            options |= {"jump_timeout": "60s", "timeout_s": 90.0}  # who listens is a thread of this busy process
             secrets = {"own": "of the target", "way": "of the way"}
             seen = await ask("ssh", **options, password_secret="own", secrets=secrets)
             assert (seen.answer, jump.heard) == (Answer.NONE, []), seen.detail
