@@ -148,11 +148,9 @@ def picks(
     """What to drill at that time, the best first; with what speaks for it, where there is a choice."""
     plan = state.plan
     if plan.surprise:
-        return (
-            (Pick(drawn.candidate.service, drawn.candidate.move, drawn.told, drawn.number),)
-            if drawn is not None
-            else ()
-        )
+        if drawn is None:
+            return ()
+        return (Pick(drawn.candidate.service, drawn.candidate.move, drawn.told, drawn.number),)
     open_ = [x for x in available(state) if admits(x.calendars, one.opens)]
     if plan.by_value:
         lately = written(one.opens - timedelta(seconds=RESTS_S))

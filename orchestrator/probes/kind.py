@@ -152,7 +152,7 @@ class Kind(Generic[OptionsT, ReplyT]):
         """
 
         def said(text: str) -> str:
-            return evidence(_without(text, given))
+            return evidence(_without(text, given) if given else text)
 
         if self.there and self.heard is not None:
             raw = self.heard(raw)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 
-from orchestrator.core.events import WordKind
+from orchestrator.core.events import STANDING, WordKind
 from orchestrator.core.model import DrillKind, Json
 from orchestrator.sim.directed import a_drill, directed, drilled
 from orchestrator.sim.faults import Fault, FaultKind
@@ -273,12 +273,7 @@ _SAID = (
     WordKind.APPROVE,
     WordKind.REJECT,
     WordKind.ABORT,
-    WordKind.HOLD,
-    WordKind.RESUME,
-    WordKind.MAINTENANCE,
-    WordKind.MAINTENANCE_END,
-    WordKind.SUSPECT,
-    WordKind.CLEAR,
+    *STANDING,
 )
 
 _NEEDS: dict[FaultKind, tuple[str, ...]] = {
