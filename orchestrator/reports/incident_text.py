@@ -37,7 +37,7 @@ def list_lines(accounts: Sequence[Account], width: int = 100, unwatched_s: float
     services = max(len(a.service) for a in accounts)
     lines = []
     for a in accounts:
-        what = f"{a.from_place or '?'} → {a.to_place}{_but(a)}" if a.to_place else _last_move(a)
+        what = f"{a.from_place or '?'} → {a.to_place}{a.but}" if a.to_place else _last_move(a)
         figure = f"RTA {value_of(a.rta)}" if a.rta.seconds is not None else ""
         of = f" of RTO {show_duration(a.rto_s)}" if figure and a.rto_s else ""
         missed = "  RTO missed" if a.rto_met is False else ""
@@ -138,12 +138,6 @@ def _last_move(a: Account) -> str:
     return what + last.move.rpartition("/")[2] + ("" if last.state == "done" else f" {last.state}")
 
 
-def _but(a: Account) -> str:
-    """What is to be added to where it was led."""
-    said = [*(() if a.move_verified else ("not verified",)), *(("out by now",) if a.taken_out else ())]
-    return f" ({', '.join(said)})" if said else ""
-
-
 def _head(a: Account, width: int) -> Iterable[Line]:
     kind = f"drill {a.drill}, run" if a.drill else "planned move" if a.planned else "incident"
     yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {zoned(a.began_wall)}")
@@ -152,7 +146,7 @@ def _head(a: Account, width: int) -> Iterable[Line]:
     yield line("  ", Part(a.state, STATE_STYLE.get(a.state, "bold yellow")), first[2 + len(a.state) :])
     yield from (line(x) for x in rest)
     if a.to_place:
-        yield line(f"  from {a.from_place or 'no place'} to {a.to_place}{_but(a)}")
+        yield line(f"  from {a.from_place or 'no place'} to {a.to_place}{a.but}")
     elif a.from_place:
         yield line(f"  {'was ' if a.taken_out else ''}at {a.from_place}")
     if not a.planned:

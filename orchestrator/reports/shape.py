@@ -213,3 +213,9 @@ class Account:
     move_verified: bool = False  # whether a run that led it to `to_place` was verified
     drill: str = ""  # the drill that a planned move is a part of
     rto_at_s: float | None = None  # when the RTO is (or was) over: later than the RTO where it worked in between
+
+    @property
+    def but(self) -> str:
+        """What is to be added to where it was led."""
+        said = [*(() if self.move_verified else ("not verified",)), *(("out by now",) if self.taken_out else ())]
+        return f" ({', '.join(said)})" if said else ""

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-MOVED = re.compile(r"  from (\S+|no place) to (\S+?)( \(not verified\))?")
+BUT = r"(?: \((not verified)?(?:, )?(?:out by now)?\))?"  # what is added to where it was led
+MOVED = re.compile(rf"  from (\S+|no place) to (\S+?){BUT}")
 FIGURE = re.compile(r"  (?:RTO \S+   )?RTA ((?:at most )?\S+|not known)(  met|  MISSED)?")
 DATA = re.compile(r"  (?:RPO \S+   )?RPA (\S+|not known)(  met|  MISSED)?")
 PHASE = re.compile(r"    ([a-z ]+?)  +(-?[\d:.]+s?) .*")

@@ -24,6 +24,7 @@ from orchestrator.reports.story import Stories, Story
 from orchestrator.reports.text import plain, precise
 from orchestrator.sim.facts import Facts, OutageFacts, RunFacts, StepFacts
 from orchestrator.sim.report_lines import (
+    BUT,
     DATA,
     ENGAGED,
     FIGURE,
@@ -185,7 +186,7 @@ class ShownTruth:
             yield f"the list cannot be read: {line}"
             return
         led = self._led(story)
-        shown = re.search(r"(\S+) → (\S+)( \(not verified\))?", found.group(3))
+        shown = re.search(rf"(\S+) → (\S+){BUT}", found.group(3))
         yield from same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
         outages = self._outages(story)
         if outages and outages[-1].ended is not None:
@@ -386,7 +387,7 @@ class ShownTruth:
         words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
         led = self._led(story)
         head = words[: words.find("Phases")]
-        shown = re.search(r", (\S+) → (\S+?)( \(not verified\))?,", head)
+        shown = re.search(rf", (\S+) → (\S+?){BUT},", head)
         yield from same_move(shown and (shown.group(1), shown.group(2), not shown.group(3)), led)
         outages = self._outages(story)
         if outages and outages[-1].ended is not None and f"RTA {self._rta(story)}" not in head:

@@ -29,6 +29,7 @@ from orchestrator.reports.status_text import status_lines
 from orchestrator.reports.story import Stories
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import plain
+from orchestrator.sim.report_lines import MOVED
 from tests.core.stage import hq_loses_power, lab
 from tests.core.world import World, all_of
 from tests.reports.sample import FAILOVER, WALL, K, Tape, Written, approve, asked_act, first_act, second_act
@@ -761,6 +762,9 @@ def test_a_place_that_it_was_led_to_and_that_is_out_by_now_is_told_so_in_the_hea
     assert "  from acme/hq to acme/geo (not verified)" in plain(account_lines(told(tape, "i4"), 200))
     tape.write(r.MayActRemoved(tape.now, "acme/erp", "acme/geo", Reason.CONDITIONS_MET, "dark"))
     assert "  from acme/hq to acme/geo (not verified, out by now)" in plain(account_lines(told(tape, "i4"), 200))
+    found = next(m for x in plain(account_lines(told(tape, "i4"), 200)).splitlines() if (m := MOVED.fullmatch(x)))
+    assert found.groups() == ("acme/hq", "acme/geo", "not verified"), "the simulator's judge reads it back"
+    assert "acme/geo (not verified, out by now)" in page([told(tape, "i4")], wall=0.0)
 
 
 def test_nor_is_anybody_told_that_it_is_there_or_at_home() -> None:
