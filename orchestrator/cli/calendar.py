@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.core.model import Model
     from orchestrator.drills.ics import Ahead
     from orchestrator.reports.reader import Reader
-    from orchestrator.reports.story import State
+    from orchestrator.reports.stories import State
 
 DAYS_MOST = 3660
 For = Literal["provider", "client"]

@@ -19,7 +19,8 @@ from orchestrator.cli.workspace import find_workspace
 from orchestrator.reports.reader import Reader, reading_all
 
 if TYPE_CHECKING:
-    from orchestrator.reports.story import Stories, Story
+    from orchestrator.reports.stories import Stories
+    from orchestrator.reports.story import Story
 
 
 def incidents(

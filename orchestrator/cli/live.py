@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from orchestrator.core.events import WordSpoken
     from orchestrator.daemon.client import Connection
     from orchestrator.daemon.socket import Message
-    from orchestrator.reports.story import State
+    from orchestrator.reports.stories import State
 
 REDRAW_S = 0.25
 

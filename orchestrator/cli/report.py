@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.reports.papers.printing import Papers
     from orchestrator.reports.papers.sealing import Checked
     from orchestrator.reports.reader import Reader
-    from orchestrator.reports.story import Stories
+    from orchestrator.reports.stories import Stories
 
 app = App(name="report", help="The whole account of an incident or a period: text, HTML, Markdown, JSON, PDF.")
 To = Annotated[str | None, Parameter(allow_leading_hyphen=True)]

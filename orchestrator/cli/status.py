@@ -22,7 +22,7 @@ from orchestrator.reports.reader import Reader
 if TYPE_CHECKING:
     from orchestrator.core.model import Json
     from orchestrator.reports.status_parts import Live, StatusNow
-    from orchestrator.reports.story import State
+    from orchestrator.reports.stories import State
 
 
 def status(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.core.events import StepProgressed, WordKind, WordSpoken
     from orchestrator.core.model import Json
     from orchestrator.daemon.client import Connection
-    from orchestrator.reports.story import State
+    from orchestrator.reports.stories import State
 
 ANSWER_TIMEOUT_S = 30.0
 PLAN_TIMEOUT_S = 300.0  # ansible-playbook is asked for the hosts and tasks of every playbook

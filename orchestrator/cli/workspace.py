@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.model import Model
     from orchestrator.reports.reader import Reader
-    from orchestrator.reports.story import State
+    from orchestrator.reports.stories import State
 
 
 def find_workspace(given: Path | None) -> Path:

@@ -117,7 +117,7 @@ class How(_Spoken):
     DURING_RUN = "during {move} ({run}), which verified it,"
     NOT_VERIFIED = "with {move} ({run}) tried and not verified,"
     AFTER_ANOTHER = "with {move} ({run}), made for {other},"
-    DURING_ANOTHER = "while {move} ({run}) is at work for {other},"
+    DURING_ANOTHER = "while {move} ({run}) for {other} has not ended,"
 
 
 def heard(text: str) -> tuple[Sentence, dict[str, str]] | None:

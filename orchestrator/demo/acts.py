@@ -18,7 +18,8 @@ from orchestrator.lab.account import Act, ActAccount, Attempt, Fence, account
 from orchestrator.lab.lab import Lab
 from orchestrator.reports.account import Account
 from orchestrator.reports.account import account as report_account
-from orchestrator.reports.story import Episode, Stories, Story
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import Episode, Story
 
 SERVICE = "lab/erp"
 STAFF = "lab/hq-internet"

@@ -19,7 +19,7 @@ from orchestrator.journal.journal import JournalUnreadable
 from orchestrator.lab.lab import Lab
 from orchestrator.lab.meter_log import MeterLog
 from orchestrator.reports.reader import Reader
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 
 COPIED = ("playbooks", "inventories", "checks", "bascule.yml", "ansible.cfg")
 STOP_S = 20.0

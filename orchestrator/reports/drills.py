@@ -17,7 +17,7 @@ from orchestrator.core.state.decided import Decided, Drill, Run, Step
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
 from orchestrator.reports.remarks import unwatched
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from orchestrator.reports.text import Line, Part, line, wrap
 
 

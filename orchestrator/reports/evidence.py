@@ -33,7 +33,8 @@ from orchestrator.reports.entries import WallClock
 from orchestrator.reports.feasibility import Finding, findings
 from orchestrator.reports.proofs import Basis, basis, changed
 from orchestrator.reports.shape import Account, Figure, Known
-from orchestrator.reports.story import RunStory, Stories, Story
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import RunStory, Story
 from orchestrator.reports.text import precise
 
 
@@ -56,8 +57,7 @@ Rested = Callable[[str, str, str], Basis]
 class Proof:
     """The last run of a tier that ended verified. `took_s`: from its start to its verification, without waiting for a
     person. `rta`: of the outage that it ended, which `outage` names where there were several. `rpa`: of its own data.
-    `left_out`: steps that were skipped, each with why. `wall`: when it was verified, seconds since 1970. `by`: what it
-    was: an incident, a full-scale drill, or a move that was wanted.
+    `left_out`: steps that were skipped, each with why. `wall`: when it was verified, seconds since 1970.
     """
 
     run: str
@@ -68,7 +68,7 @@ class Proof:
     rpa: Figure
     left_out: tuple[str, ...]
     outage: str = ""
-    by: str = ""
+    by: str = ""  # an incident, a full-scale drill, or a move that was wanted
     unwatched: bool = False  # for a part of `took_s` nobody watched: it is a bound
     early: bool = False  # nothing was heard of the service before its first bad answer: it may have failed long before
 

@@ -218,7 +218,7 @@ def _tiers(a: Account, width: int) -> Iterable[Line]:
     if not a.tiers:
         return
     yield line()
-    yield line(Part("  tiers", "bold"))
+    yield line(Part("  tiers", "bold"), ", in the last outage" if a.episodes > 1 else "")
     names = max(len(t.move) for t in a.tiers)
     for t in a.tiers:
         why = ": ".join(x for x in (t.reason, t.evidence) if x)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from orchestrator.core.model import Model
 from orchestrator.reports.drills import holding
 from orchestrator.reports.evidence import Standing, evidence
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 
 PROVEN = (Standing.MEASURED, Standing.PREDICTED)
 Tier = tuple[str, str]

@@ -18,7 +18,7 @@ from orchestrator.core.state.decided import Decided
 from orchestrator.journal.ages import read as read_ages
 from orchestrator.journal.journal import Linked, PassedOver, ignore
 from orchestrator.journal.stores import read_journal
-from orchestrator.reports.story import ModelOf, State, Stories
+from orchestrator.reports.stories import ModelOf, State, Stories
 
 StateT = TypeVar("StateT", bound="State")
 

@@ -16,7 +16,7 @@ from orchestrator.drills.looking import Looks, exposures_of
 from orchestrator.drills.worth import Exposures, key
 from orchestrator.journal.axis import Axis
 from orchestrator.reports.proof_ages import last_shown
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from orchestrator.sim.disk import Disk
 
 SECRET = b"a secret that everybody in the simulator knows"

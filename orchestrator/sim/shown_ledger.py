@@ -13,7 +13,7 @@ from orchestrator.journal.journal import Entry
 from orchestrator.reports.drills import one_lines, told
 from orchestrator.reports.evidence import evidence
 from orchestrator.reports.evidence_text import evidence_lines
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from orchestrator.reports.text import plain
 from orchestrator.sim.facts import Facts
 from orchestrator.sim.spoken_truth import NO_RECORD, STATEMENT

@@ -19,7 +19,7 @@ from orchestrator.journal.journal import Entry
 from orchestrator.reports.status import status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
-from orchestrator.reports.story import State
+from orchestrator.reports.stories import State
 from orchestrator.reports.text import plain
 from orchestrator.sim.facts import Facts, OutageFacts
 from orchestrator.sim.report_lines import seconds_of

@@ -20,7 +20,8 @@ from orchestrator.reports.account import account
 from orchestrator.reports.incident_text import account_lines, list_lines, offset
 from orchestrator.reports.page import page
 from orchestrator.reports.shape import Account
-from orchestrator.reports.story import Stories, Story
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import Story
 from orchestrator.reports.text import plain, precise
 from orchestrator.sim.facts import Facts, OutageFacts, RunFacts, StepFacts
 from orchestrator.sim.report_lines import (

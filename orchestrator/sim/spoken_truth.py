@@ -234,7 +234,7 @@ class SpokenTruth:
             return "" if run.tried else f"{name} was not tried"
         if how is How.AFTER_ANOTHER:
             return "" if run.ended is not None and run.ended.ok else f"{name} has not ended well"
-        return "" if run.ended is None and run.changed else f"{name} is not at work"
+        return "" if run.ended is None and run.changed else f"{name} has ended, or changed nothing"
 
     def _own(self, outage: OutageFacts) -> list[RunFacts]:
         since = outage.opened_at

@@ -25,7 +25,7 @@ from orchestrator.journal.journal import Entry
 from orchestrator.reports.account import account
 from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from tests.core.test_isolation import isolating
 from tests.core.world import World
 

@@ -13,7 +13,7 @@ from orchestrator.core.model import Condition, Model, Move, Playbook
 from orchestrator.reports.papers.excerpt import Subject, part_of
 from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.proofs import basis, changed
-from orchestrator.reports.story import relevant_checks
+from orchestrator.reports.stories import relevant_checks
 from tests.core.world import acme, all_of, check
 
 GEO, ERP = "acme/geo-site", "acme/erp"

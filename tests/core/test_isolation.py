@@ -19,7 +19,7 @@ from orchestrator.core.state.fold import apply
 from orchestrator.reports.phases import episode_segments, totals
 from orchestrator.reports.status import status_now
 from orchestrator.reports.status_parts import Live
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from orchestrator.shell.dry_run import plan_of
 from tests.core.stage import hq_loses_power, lab
 from tests.core.test_invariants import begun, down_at_hq, right, run_of, wrong

@@ -153,8 +153,8 @@ def test_another_services_move_that_is_still_at_work_has_brought_nothing_back_ye
     world.at(world.now + 20.0, lambda: world.good("erp-transaction", "hq-internet"))
     world.run(30)
     erp = next(t for t in said(world) if t.startswith("acme/erp"))
-    assert "while acme/backup-isp (r1) is at work for acme/hq-internet," in erp
-    assert "r1 (acme/backup-isp) is at work for acme/hq-internet" in ended(world).evidence
+    assert "while acme/backup-isp (r1) for acme/hq-internet has not ended," in erp
+    assert "r1 (acme/backup-isp) for acme/hq-internet has not ended" in ended(world).evidence
 
 
 def test_a_relapse_is_judged_by_the_time_without_service_alone() -> None:

@@ -30,7 +30,7 @@ from orchestrator.journal.lease import Lease, Refused
 from orchestrator.journal.machine_lease import MachineLease
 from orchestrator.journal.process import Process
 from orchestrator.journal.sqlite import SqliteJournal
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from tests.journal.clocks import HandClocks
 from tests.reports.sample import WALL, Tape, asked_act, first_act, second_act, small_model
 

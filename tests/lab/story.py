@@ -27,7 +27,7 @@ from orchestrator.journal.journal import Entry
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 from orchestrator.lab.account import Act, ActAccount, Attempt, Fence, account, attempts_of
 from orchestrator.lab.lab import Lab
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("playbooks", "inventories", "checks", "bascule.yml", "ansible.cfg")

@@ -18,9 +18,8 @@ from orchestrator.core.sentences import How, Sentence
 from orchestrator.core.state.decided import Decided, Incident, Run
 from orchestrator.core.transaction import Transaction
 from orchestrator.reports import account as accounts
-from orchestrator.reports import claims, data_lost, phases, status, status_text
+from orchestrator.reports import claims, data_lost, phases, status, status_text, stories
 from orchestrator.reports import evidence as ledger
-from orchestrator.reports import story as stories
 from orchestrator.reports.claims import Fenced, Moved
 from orchestrator.reports.shape import Figure, Known, OutageLine
 from orchestrator.reports.status_parts import ServiceNow

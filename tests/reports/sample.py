@@ -23,7 +23,7 @@ from orchestrator.core.model import (
     Tier,
 )
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 
 WALL = 1_795_000_000.0
 K = r.StepKind

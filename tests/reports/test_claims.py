@@ -26,7 +26,7 @@ from orchestrator.reports.shape import Account, Known
 from orchestrator.reports.status import only, status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import plain
 from orchestrator.sim.report_lines import MOVED

@@ -17,7 +17,7 @@ from orchestrator.reports.cost import Cost
 from orchestrator.reports.evidence import Standing, TierEvidence, evidence
 from orchestrator.reports.evidence_text import day, evidence_lines
 from orchestrator.reports.proofs import basis, changed
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from orchestrator.reports.text import plain
 from tests.reports.sample import FAILOVER, WALL, K, Tape, first_act, second_act, small_model
 

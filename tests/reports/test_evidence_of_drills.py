@@ -14,7 +14,7 @@ from orchestrator.reports.evidence_text import evidence_lines
 from orchestrator.reports.status import status_now
 from orchestrator.reports.status_parts import Live
 from orchestrator.reports.status_text import status_lines
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from orchestrator.reports.text import plain
 from tests.core.drill_stage import drill, over, rehearsal, rehearse, stage
 from tests.core.world import World

@@ -257,9 +257,10 @@ def _how(tx: Transaction, service: Service, reason: Reason, by: Run) -> tuple[Ho
     if reason is Reason.RECOVERED_UNVERIFIED:
         return How.NOT_VERIFIED, f"{by.id} was tried and not verified; "
     if reason is Reason.RECOVERED_WITH_ANOTHER:
-        at_work = by.ended is None
-        evidence = f"{by.id} ({by.started.move}) {'is at work' if at_work else 'was made'} for {by.started.service}; "
-        return (How.DURING_ANOTHER if at_work else How.AFTER_ANOTHER), evidence
+        move, other = f"{by.id} ({by.started.move})", by.started.service
+        if by.ended is None:  # at work, or waiting for a person
+            return How.DURING_ANOTHER, f"{move} for {other} has not ended; "
+        return How.AFTER_ANOTHER, f"{move} was made for {other}; "
     stayed = by.started.to_place is None  # one that was led elsewhere, and is well there, is well by that
     early = stayed and done_at is not None and tx.health(service) in USABLE and _well_since(tx, service) < done_at
     return (How.DURING_RUN, f"{GOOD_BEFORE}{by.id} had ended; ") if early else (How.BY_RUN, "")

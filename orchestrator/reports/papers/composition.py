@@ -36,7 +36,8 @@ from orchestrator.reports.papers.shape import (
 )
 from orchestrator.reports.proofs import basis, rehearsed_on
 from orchestrator.reports.shape import Account, Figure, Known
-from orchestrator.reports.story import RunStory, Stories, Story
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import RunStory, Story
 
 
 def compose(found: Slice) -> Report:
@@ -86,7 +87,7 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
     proven, until = _proven(last, parts[told.index(last)])
     began, ended = _extent(source)
     scope = Scope(
-        found.subject.client, tuple(dict.fromkeys(s.service for s in told)), _places(parts),
+        found.subject.client, tuple(dict.fromkeys(s.service for s in told)), _places(told),
         tuple(dict.fromkeys(x.started.move for s in told for x in s.runs)),
         wall(began), wall(ended) if ended is not None else None, last.configuration,
     )  # fmt: skip
@@ -163,8 +164,18 @@ def _in_order(found: Iterable[Participant]) -> tuple[Participant, ...]:
     return tuple(sorted(found, key=lambda p: p.at_wall))
 
 
-def _places(parts: Sequence[Account]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(p for a in parts for p in (a.from_place, a.to_place) if p is not None))
+def _places(told: Iterable[Story]) -> tuple[str, ...]:
+    """Where its services were, were led to, or may have been acting, in that order."""
+    found: list[str | None] = []
+    for story in told:
+        found += [e.opened.place for e in story.episodes[:1]] or [story.runs[0].started.from_place]
+        for x in story.placements:
+            match x:
+                case r.PlacementChanged():
+                    found += [x.was, x.place]
+                case r.MayActAdded() | r.MayActRemoved():
+                    found.append(x.place)
+    return tuple(dict.fromkeys(p for p in found if p))
 
 
 def _scenario(story: Story) -> Iterator[Said]:

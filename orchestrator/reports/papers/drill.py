@@ -16,7 +16,8 @@ from orchestrator.core.reasons import Reason
 from orchestrator.reports import claims
 from orchestrator.reports.papers.shape import ObjectiveLine, Participant, Said
 from orchestrator.reports.shape import Figure, Known
-from orchestrator.reports.story import RunStory, Stories, Story
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import RunStory, Story
 
 
 @dataclass(slots=True)

@@ -25,7 +25,8 @@ from orchestrator.reports.entries import DRIFT_S, Entry
 from orchestrator.reports.papers.attribution import Attribution
 from orchestrator.reports.papers.drill import Frame, frames
 from orchestrator.reports.papers.shape import Edition, ReportKind
-from orchestrator.reports.story import RunStory, Stories, Story, relevant_checks
+from orchestrator.reports.stories import Stories, relevant_checks
+from orchestrator.reports.story import RunStory, Story
 
 
 class Stored(Protocol):

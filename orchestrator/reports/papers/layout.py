@@ -269,7 +269,7 @@ class _Page:
             if len(x.parts) > 1:
                 yield Title(level + 1, self._part_of(a))
             if a.tiers:
-                yield Title(level + 1, t.text("Tiers"))
+                yield Title(level + 1, t.text("Tiers") if a.episodes < 2 else t.text("Tiers, in the last outage"))
                 rows = tuple(
                     (
                         str(y.tier),

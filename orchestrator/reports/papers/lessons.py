@@ -63,6 +63,9 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
             slots: dict[str, str | float] = {"tier": tier.tier, "move": tier.move, "reason": tier.reason}
             text = "tier {tier}, {move}, failed: {reason}"
             lacking = "tier {tier}, {move}, could not help: {reason}"
+            if a.episodes > 1:  # tiers are judged anew in each outage
+                text = "in the last outage, tier {tier}, {move}, failed: {reason}"
+                lacking = "in the last outage, tier {tier}, {move}, could not help: {reason}"
             yield Said(lacking if tier.state == r.TierState.INELIGIBLE.value else text, slots)
     for run in story.runs:
         yield from _failed_in(run)

@@ -30,7 +30,8 @@ from orchestrator.reports.entries import DRIFT_S
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.excerpt import Asked, Piece, Slice, Stored, Subject, Wanted, cut, like_before
 from orchestrator.reports.papers.shape import Report
-from orchestrator.reports.story import Stories, Story
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import Story
 
 BEFORE_S = 61.0  # verdicts so long before an outage are told with it
 WITHIN_S = 600.0  # a story that was over so long before another began may still be spoken of in it

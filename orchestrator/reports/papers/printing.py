@@ -22,7 +22,7 @@ from orchestrator.reports.papers.narrowing import narrowed
 from orchestrator.reports.papers.sealing import Checked, Unreadable, Wrong, check, sealed, text_of
 from orchestrator.reports.papers.shape import Edition, Report
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 
 
 @dataclass(frozen=True)

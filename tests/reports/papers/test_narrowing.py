@@ -20,7 +20,7 @@ from orchestrator.reports.papers.narrowing import Width, carried, narrow, narrow
 from orchestrator.reports.papers.printing import Papers, against, not_compared, verified
 from orchestrator.reports.papers.sealing import sealed, text_of
 from orchestrator.reports.papers.shape import ReportKind
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from tests.reports.papers.told import linked, rich_model
 from tests.reports.sample import FAILOVER, WALL, K, Tape
 

@@ -23,7 +23,7 @@ from orchestrator.reports.papers.printing import Papers, against, verified
 from orchestrator.reports.papers.schema import schema
 from orchestrator.reports.papers.shape import Report, ReportKind
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from tests.core.drill_stage import drill, rehearse, stage
 from tests.core.world import World
 from tests.drills.plans import Desk, plan

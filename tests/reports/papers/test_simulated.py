@@ -13,7 +13,7 @@ from orchestrator.reports.papers.excerpt import Asked, cut, subject_of
 from orchestrator.reports.papers.narrowing import Width, narrow
 from orchestrator.reports.papers.printing import Papers, against, verified
 from orchestrator.reports.papers.shape import ReportKind
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from orchestrator.sim.campaign import Campaign, Plan, changed
 from tests.sim import models
 

@@ -10,7 +10,7 @@ from orchestrator.journal.chain import GENESIS, body_of, entry_of, link
 from orchestrator.journal.journal import Linked
 from orchestrator.reports.papers.excerpt import Asked, Slice, cut, subject_of
 from orchestrator.reports.papers.shape import ReportKind
-from orchestrator.reports.story import Stories
+from orchestrator.reports.stories import Stories
 from tests.reports.sample import WALL, Tape, all_of, approve, asked_act, first_act, second_act, small_model
 
 SECRET = "hunter2-is-no-figure"
