@@ -77,9 +77,7 @@ class Stories(State):
         self._open: dict[str, Story] = {}  # by service
         self._notices: dict[str, tuple[Story, int]] = {}
         self._between: dict[str, list[Placed]] = {}  # by service: since its last incident ended, if that is to go on
-        self._words: list[
-            r.WordAccepted | r.WordRefused
-        ] = []  # of services: a relapse tells those since its end
+        self._words: list[r.WordAccepted | r.WordRefused] = []  # of services: a relapse tells those since its end
         self._last_runs: dict[str, RunStory] = {}  # by service
 
     def find(self, name: str) -> Story | None:

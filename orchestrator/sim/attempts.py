@@ -29,6 +29,7 @@ class RunSeen:
     attempts: dict[str, int] = field(default_factory=dict)
     states: dict[str, r.StepState] = field(default_factory=dict)
     looked: set[str] = field(default_factory=set)  # steps looked at since their latest attempt
+    wanted: set[tuple[str, int]] = field(default_factory=set)  # attempts that a named person had made once more
     ready_at: float | None = None  # when the latest preflight or recheck was passed
     measures: dict[str, float] = field(default_factory=dict)
     approved: bool = False
@@ -129,7 +130,7 @@ class Attempts:
             self._report(5, "no done step runs again", str(key))
         move = self._model.moves.get(run.started.move)
         once = kind is r.StepKind.EXECUTE and move is not None and not move.safe_to_repeat
-        if once and len(done) > 1:
+        if once and len(done) > 1 and (key.step, key.attempt) not in run.wanted:
             self._report(5, "what may not be repeated takes effect once", f"{key} after {done[0]}")
 
     # ---- in the journal
@@ -199,8 +200,11 @@ class Attempts:
         self.runs[x.run].states[x.step] = r.StepState.LOOKING
 
     def _step_retried(self, x: r.StepRetried) -> None:
+        run = self.runs[x.run]
         if x.reason is Reason.NEVER_BEGUN:
-            self.runs[x.run].looked.add(x.step)  # proven: there is nothing to look at
+            run.looked.add(x.step)  # proven: there is nothing to look at
+        elif x.reason is Reason.APPROVED:
+            run.wanted.add((x.step, run.attempts.get(x.step, 0) + 1))
 
     def _step_finished(self, x: r.StepFinished) -> None:
         run = self.runs[x.run]

@@ -4,11 +4,8 @@ The one rule it keeps: a transcript changes only when every changed line can be 
 
     BASCULE_WRITE_GOLDEN=1 pytest tests/scenarios && git diff tests/scenarios
 
-Left out, since what would guard against it is not there yet:
-
-* a drill left its firewall rules behind, drill instances kept billing (azure-docs#35970, AWS DRS): there are no drills;
-* an edited plan makes an earlier proof void (azure-powershell#12837): proofs come with drills. What is there already, a
-  run that ends under the plan it began with, is played.
+One half of one accident has no transcript: that an edited plan makes an earlier proof void (azure-powershell#12837).
+Proofs are no part of a story; `tests/config/test_resting_on.py` shows it.
 """
 
 from __future__ import annotations

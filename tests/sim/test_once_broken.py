@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.core import records as r
+from orchestrator.core.model import Model
+from orchestrator.core.reasons import Reason
 from orchestrator.sim.campaign import CALM_S, Campaign, Plan
 from orchestrator.sim.faults import Fault
 from orchestrator.sim.scripts import parse
@@ -20,12 +24,18 @@ length: 6 min
 at 225.27637345392773 s: flap seaport/quay every 2 s for 1561.5950470549733 s
 at 257.7925953862774 s: fill the journal's disk for 2.248624120672627 s
 """
+HAD_TRIED_AGAIN = """
+length: 5 min
+at 10 s: say failover lab/hq-internet by backup-isp
+at 10 s: lose sight of the playbooks of lab/backup-isp for 15 s
+at 30 s: say approve
+"""
 
 
-def played(text: str) -> tuple[Campaign, Result]:
-    """The script on the harbour's plan."""
+def played(text: str, plan: Model | None = None) -> tuple[Campaign, Result]:
+    """The script, on the harbour's plan where none is given."""
     quiet()
-    plan = models.harbour()
+    plan = plan or models.harbour()
     assert plan is not None
     campaign = Campaign(Plan(plan))
     script = parse(text, "script", campaign.names)
@@ -43,4 +53,14 @@ def test_a_tier_that_begins_late_since_two_approvals_ran_out_has_its_time() -> N
 
 def test_a_streak_does_not_go_on_over_a_good_answer_that_a_full_disk_refused() -> None:
     _, result = played(A_GOOD_ANSWER_WHILE_THE_DISK_IS_FULL)
+    assert result.violations == []
+
+
+def test_what_a_named_person_has_tried_again_may_take_effect_twice() -> None:
+    """Its end was not seen, and nothing can be asked for it: whoever approves says that it is to be made once more."""
+    plan = models.lab()
+    move = replace(plan.moves["lab/backup-isp"], done_when=None, safe_to_repeat=False)
+    _, result = played(HAD_TRIED_AGAIN, replace(plan, moves={**plan.moves, move.id: move}, digest="asks nobody"))
+    again = [x for entry in result.entries for x in entry.records if isinstance(x, r.StepRetried)]
+    assert [x.reason for x in again] == [Reason.APPROVED]
     assert result.violations == []
