@@ -47,7 +47,7 @@ def ready(
         now = only_of(status_of(journal), wanted)
     lacks = [x for x in now.cannot if not x.excused]
     if as_json:
-        told = {"ready": not lacks, "wall": now.wall, "cannot": [asdict(x) for x in now.cannot]}
+        told = {"ready": not lacks, "wall": now.wall, "cannot": [asdict(x) for x in now.cannot], "left": now.left}
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
         return FAILED if lacks else DONE
     if now.cannot:
@@ -57,10 +57,10 @@ def ready(
         asked = f", {checks} check{' is' if checks == 1 else 's are'} asked" if checks and not wanted else ""
         about = f" of {', '.join(wanted)}" if wanted else ""
         services = f"{n} service{'' if n == 1 else 's'}{about}"
-        besides = [(x.id, why) for x in now.services for why in _besides(x)]
+        besides = [f"{x.id}: {why}" for x in now.services for why in _besides(x)] + list(now.left)
         all_ = "nothing else is lacking" if besides or now.cannot else "everything can be seen and done"
         show([line(Part("ready: ", "green"), f"{services}{asked}; {all_}, and a daemon watches")])
-        show(line(Part(x, "yellow")) for name, why in besides for x in wrap(f"  {name}: ", why, columns()))
+        show(line(Part(x, "yellow")) for why in besides for x in wrap("  ", why, columns()))
     return FAILED if lacks else DONE
 
 

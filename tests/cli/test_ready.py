@@ -90,6 +90,22 @@ def test_what_is_no_lack_and_is_not_done_all_the_same(
     assert "  acme/mail: held by Ann: cables" in text
 
 
+def test_what_a_removed_client_left(
+    kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody watches it, and it still acts."""
+    tape = well()
+    tape.write(r.MoveEngaged(tape.now, "gone/backup-isp", True, "r1"))
+    kept.keep(tape)
+    sees(straw)
+    assert bascule("ready") == 0
+    text = capsys.readouterr().out
+    assert "nothing else is lacking" in text
+    assert "  gone/backup-isp is in effect since r1, and its client is none of the configuration any more" in text
+    assert bascule("ready", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["left"]) == 1
+
+
 def test_what_the_daemon_lacks_itself(
     kept: Kept, straw: Straw, bascule: Bascule, capsys: pytest.CaptureFixture[str]
 ) -> None:
