@@ -497,13 +497,15 @@ class TestSecrets:
       register: tried
       ignore_errors: true
     - ansible.builtin.assert: {that: "tried.stdout == 'CANARY-vaulted and CANARY-named, not /etc/erp/key.pem'"}
-    - name: log in
+    - name: log in with {{ dsn }} and {{ db_password }}, not {{ key_file }}
       ansible.builtin.fail: {msg: "{{ tried.stdout }}"}
 """,
         )
         await stage.warmed()
         ended = await stage.run(playbook)
-        assert "log in: *** and ***, not /etc/erp/key.pem" in ended.detail
+        name = "log in with *** and ***, not /etc/erp/key.pem"
+        assert f"{name}: *** and ***, not /etc/erp/key.pem" in ended.detail
+        assert ended.tasks[-1].name == name
         kept = b"".join(path.read_bytes() for path in stage.runner.private.rglob("*") if path.is_file())
         assert b"CANARY" not in kept + repr(stage.heard).encode()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Strikes secrets of the inventory out of failed results before ansible-runner is told of them.
+"""Strikes secrets of the inventory out of failed results, and of tasks' names, before ansible-runner is told of them.
 
 The one rule it keeps: what was encrypted, or has a secret's name, goes no further than Ansible, whatever printed it.
 The playbook itself, its registered results and the author's own callbacks have everything as it is.
@@ -27,15 +27,41 @@ def install() -> None:
     told = callback_loader.get("awx_display", class_only=True)
     if told is None or getattr(told.capture_event_data, "strikes", False):
         return
-    capture = told.capture_event_data
+    capture, set_task = told.capture_event_data, told.set_task
+    context = set_task.__globals__["event_context"]
+    of_plays: dict[str, tuple[str, ...]] = {}
 
     def capture_struck(self: Any, event: str, **data: Any) -> Any:
         if event in TOLD and isinstance(data.get("res"), Mapping):
             data["res"] = without(data["res"], secrets_of(data.get("task"), str(data.get("host"))))
         return capture(self, event, **data)
 
+    def set_task_struck(self: Any, task: Any, local: bool = False) -> None:
+        set_task(self, task, local)
+        if "{{" in _written(task):
+            found = context.get_local() if local else context.get_global()
+            found["task"] = without(found["task"], _secrets_for(task, of_plays))
+
     capture_struck.strikes = True  # type: ignore[attr-defined]
-    told.capture_event_data = capture_struck
+    told.capture_event_data, told.set_task = capture_struck, set_task_struck
+
+
+def _written(task: Any) -> str:
+    """Its name as it stands in the file; by the time it is told it is filled in."""
+    given = getattr(task, "_ds", None)
+    return str(given.get("name", "")) if isinstance(given, Mapping) else "{{"  # unknown: it may be made of anything
+
+
+def _secrets_for(task: Any, of_plays: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Those of every host of its play, found once, and its own on the first of them: a name is told before a host."""
+    play = task.get_play()
+    with contextlib.suppress(Exception):
+        hosts = [x.name for x in task.get_variable_manager()._inventory.get_hosts(play.hosts)]
+        if play._uuid not in of_plays:
+            of_plays[play._uuid] = tuple({x for host in hosts for x in secrets_of(task, host)})
+        found = {*of_plays[play._uuid], *(secrets_of(task, hosts[0]) if hosts else ())}
+        return tuple(sorted(found, key=len, reverse=True))
+    return ()
 
 
 def secrets_of(task: Any, host: str) -> tuple[str, ...]:
