@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -124,15 +124,13 @@ class Upkeep:
         for place, fault in failed.items():
             log.error("the journal's head was not compared with the one kept elsewhere", where=place, why=fault)
         self._failed = {at: f"{x} at the start: the journal was not compared with it" for at, x in failed.items()}
-        for head in found[-COMPARED:]:
-            self._kept_upto = head.seq
-            why = journal.differs(head, newest=head.seq == found[-1].seq)
-            if why is not None:
-                raise JournalUnreadable(
-                    f"the journal is not the one whose head was kept in {where}: {why}",
-                    f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
-                    f" {head.seq} on out of {where}. Workspaces whose folders have the same name need a place each.",
-                )
+        self._kept_upto = found[-1].seq if found else 0
+        for head, why in _differences(journal, found):
+            raise JournalUnreadable(
+                f"the journal is not the one whose head was kept in {where}: {why}",
+                f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
+                f" {head.seq} on out of {where}. Workspaces whose folders have the same name need a place each.",
+            )
 
     def told(self) -> Json:
         """For whoever asks the daemon: what was anchored last, what fails, what was let go of since the start."""
@@ -206,12 +204,19 @@ class Upkeep:
             journal = read_journal(self._workspace)
             if journal is None:
                 return False
+            names = anchoring.names_of(self._workspace)
             try:
-                head = journal.head()
+                head, before = journal.head(), anchoring.kept(anchors, *names)
+                for _, why in _differences(journal, before):  # a place that hung at the start, or is new
+                    failed = {
+                        str(anchors.file or anchors.git): f"the journal is not the one whose head is there: {why}"
+                    }
             finally:
                 journal.close()
-            if head.seq:
-                failed = anchoring.keep(head, anchors, anchoring.name_of(self._workspace))
+            if failed and failed != self._failed:
+                self._failures = TOLD_AT - 1  # it does not pass by itself
+            if head.seq and not failed:
+                failed = anchoring.keep(head, anchors, names[0])
                 if not failed:
                     self._anchored, self._kept_upto = head, head.seq
         except JournalError as error:
@@ -248,3 +253,10 @@ class Upkeep:
             if gone:
                 log.info("entries were let go of", count=gone, hint="verdict changes that no incident needs")
         return True
+
+
+def _differences(journal: Journal, kept: Sequence[Head]) -> Iterator[tuple[Head, str]]:
+    """The newest of the kept heads that this journal never had, with why, the oldest first."""
+    for head in kept[-COMPARED:]:
+        if (why := journal.differs(head, newest=head.seq == kept[-1].seq)) is not None:
+            yield head, why

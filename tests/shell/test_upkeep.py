@@ -76,6 +76,34 @@ async def test_a_journal_that_was_cut_off_is_not_acted_on(small: Small, tmp_path
     await started_and_stopped(small)
 
 
+async def test_a_place_that_could_not_be_read_at_the_start_is_compared_before_a_head_is_kept_there(
+    small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next head would stand beside one that this journal never had, and all would look well."""
+    monkeypatch.setattr(upkeep, "FIRST_AFTER_S", 0.0)
+    heads, away = tmp_path / "elsewhere", tmp_path / "away"
+    write(small.path / "bascule.yml", f"journal: {{anchor: {{file: {heads}}}}}\n")
+    await started_and_stopped(small)
+    before = heads.read_text()
+    cut_off(journal_path(small.path), 1)
+    heads.rename(away)
+    journal = SqliteJournal(journal_path(small.path))
+    lease = journal.acquire("test", 20.0)
+    assert isinstance(lease, Lease)
+    kept = Upkeep(small.path, journal, JournalSettings(anchor_file=heads), in_thread)
+    away.rename(heads)
+    told: list[TellPeople] = []
+    task = asyncio.create_task(kept.run(lease, lambda: 1e6, told.append))
+    while not told:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.wait({task})
+    assert "the journal is not the one whose head is there: it ends at entry" in told[0].text
+    assert list(kept.failed()) == [str(heads)]
+    assert heads.read_text() == before
+    journal.close()
+
+
 async def test_a_journal_that_could_be_compared_with_nothing_is_told(small: Small, tmp_path: Path) -> None:
     """An archive that is not mounted looks like one in which nothing was ever kept."""
     heads = tmp_path / "elsewhere"
