@@ -102,7 +102,7 @@ class HttpOptions(Addressed):
     token_secret: Text | None = Field(default=None, description="name of the secret with a bearer token")
     redirects: Annotated[int, Field(ge=0, le=10)] = Field(default=0, description="redirects to follow")
     redirects_inward: bool = Field(
-        default=False, description="follow a redirect also from a public address to a private one or to this machine"
+        default=False, description="follow a redirect also to (another) private address or to this machine"
     )
     body_max_bytes: Annotated[int, Field(ge=1, le=64 << 20)] = Field(
         default=1 << 20, description="of the body, unpacked, that are read and looked at"

@@ -40,6 +40,7 @@ class Exchange(Connected[Any]):
         "_cookies",
         "_days_left",
         "_first",
+        "_first_at",
         "_head_s",
         "_headers",
         "_hops",
@@ -76,6 +77,7 @@ class Exchange(Connected[Any]):
         self._body: bytes | None = None if question.options.body is None else question.options.body.encode()
         self._place = self._asked = place_of(self._url)
         self._first: Where | None = None  # where the place that was asked for lies
+        self._first_at = ""  # its address
         self._hops = 0
         self._cookies: Cookies | None = None  # if there were redirects
         self._days_left: float | None = None  # of the certificate of the place that was asked for last
@@ -125,9 +127,12 @@ class Exchange(Connected[Any]):
         first = self._first
         if first is None or self._question.options.redirects_inward:
             return found
-        outward = [address for address in found if may_lead(first, where(address))]
+        same = self._place.host == self._asked.host  # by its name: it may have several addresses
+        outward = [x for x in found if x == self._first_at or may_lead(first, where(x), same_host=same)]
         if not outward:
-            why = f"redirected from {first.value} to {self._place.named}, {where(found[0]).value}"
+            then = where(found[0])
+            told = then.value.replace("a ", "another ", 1) if then is first else then.value
+            why = f"redirected from {first.value} to {self._place.named}, {told}"
             self._fail(Refusal(f"{why}: not followed, unless redirects_inward is true"))
         return outward
 
@@ -135,7 +140,8 @@ class Exchange(Connected[Any]):
         self._reached, self._days_left = True, None
         if self._first is None and self._question.options.redirects:
             try:
-                self._first = where(sock.getpeername()[0])
+                self._first_at = sock.getpeername()[0]
+                self._first = where(self._first_at)
             except OSError:  # it was open, and has no other end any more
                 self._fail(Refusal("connection: closed as soon as it was open"))
                 return

@@ -1,8 +1,9 @@
 """How far inside an address lies: where a redirect of somebody else may lead this machine, and where not.
 
 The one rule it keeps: a redirect never leads further inside than the place that was asked for. From the internet it
-leads only to the internet. From a private network it leads also to private networks. To this machine, or to what only
-this link reaches (169.254.169.254, where clouds tell secrets), it leads only from there. An address that carries
+leads only to the internet. From a private network it leads there, and back to the machine that was asked: another
+private address may be another client's. To this machine, or to what only this link reaches (169.254.169.254, where
+clouds tell secrets), it leads only from there. An address that carries
 another one inside (IPv4 in IPv6, NAT64, 6to4, Teredo) lies where that one lies.
 """
 
@@ -49,8 +50,9 @@ def _carried(address: IPv6Address) -> IPv4Address | None:
     return None
 
 
-def may_lead(first: Where, then: Where) -> bool:
-    """Whether a redirect of a place that lies in the one may lead to the other."""
-    if then is Where.PUBLIC or then is first:
-        return True
-    return then is Where.PRIVATE and first is not Where.PUBLIC
+def may_lead(first: Where, then: Where, *, same_host: bool = False) -> bool:
+    """Whether a redirect of a place that lies in the one may lead to another address that lies in the other.
+
+    `same_host`: it has the same name as the place.
+    """
+    return then is Where.PUBLIC or (then is first and (same_host or then is not Where.PRIVATE))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.events import Answer
+from orchestrator.probes import http_exchange
 from orchestrator.probes.http_response import AROUND_MAX_BYTES, BODY_MAX_BYTES, NoResponse, Response
 from orchestrator.probes.inward import Where, may_lead, where
 from tests.hostile.serving import serving
@@ -190,11 +191,50 @@ def test_where_an_address_lies(address: str, kind: Where) -> None:
 
 def test_a_redirect_leads_no_further_inside() -> None:
     for kind in Where:
-        assert may_lead(kind, kind)
+        assert may_lead(kind, kind, same_host=True)
         assert may_lead(kind, Where.PUBLIC)
         assert may_lead(Where.PUBLIC, kind) is (kind is Where.PUBLIC)
-        assert may_lead(Where.PRIVATE, kind) is (kind in (Where.PUBLIC, Where.PRIVATE))
+        assert may_lead(Where.PRIVATE, kind) is (kind is Where.PUBLIC)  # another private one may be another client's
+        assert may_lead(Where.PUBLIC, kind, same_host=True) is (kind is Where.PUBLIC)
     assert not may_lead(Where.HERE, Where.LINK)
+    assert may_lead(Where.HERE, Where.HERE)
+
+
+@pytest.mark.parametrize(
+    ("then", "followed"),
+    [("127.0.0.1", True), ("127.0.0.2", False), ("same.test", True), ("other.test", False)],
+)
+async def test_a_redirect_inside_leads_to_no_other_machine(
+    then: str, followed: bool, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client's server must not have the controller ask, within the private network of another client."""
+
+    def private(address: str) -> Where:
+        return Where.PRIVATE if address.startswith("127.") else where(address)
+
+    def look_up(name: str, *_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1" if name == first else "127.0.0.2", 0))]
+
+    first = "same.test" if then.endswith(".test") else "127.0.0.1"
+    heard: list[bytes] = []
+    listener = socket.create_server(("", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            heard.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    monkeypatch.setattr(http_exchange, "where", private)
+    monkeypatch.setattr("orchestrator.probes.names.socket.getaddrinfo", look_up)
+    threading.Thread(target=serve, daemon=True).start()
+    there = f"http://{then}:{listener.getsockname()[1]}/power/off"
+    head = f"HTTP/1.1 302 Found\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n"
+    with flooding(head.encode(), b"") as port:
+        seen = await ask("http", url=f"http://{first}:{port}/", redirects=1, timeout_s=5.0)
+    listener.close()
+    assert (seen.answer is Answer.GOOD, bool(heard)) == (followed, followed), seen.detail
+    assert followed or "another private address: not followed" in seen.detail
 
 
 @pytest.mark.parametrize("inner", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "2852039166"])
