@@ -164,7 +164,7 @@ class Closure:
         for word in words:
             glob = None if is_pattern(word) else _GLOB.search(word)
             plain = word[: glob.start()].rpartition("/")[0] if glob else word
-            at_top = tops and "/" in plain
+            at_top = tops and (glob is not None or "/" in plain)
             plain = plain.lstrip("/")
             if not plain.strip("./") or not (names := self._names.spelled(plain)):
                 continue

@@ -11,7 +11,11 @@ that was not found here is a file that may be changed after somebody approved wh
     `{{ playbook_dir }}/tools/a b.sh`                     what is left without the template
     `{{ x }}/tools/pre-{{ y }}.sh`                        the folder; `pre-*.sh` wherever names may start
     `{{ ['tools', 'a.sh'] | path_join }}`                 `tools/a.sh`
-    `cd tools`, `-C tools`, `-m tools.fence`              the folder
+    `{{ inventory_dir ~ '/../tools/pre-' ~ y ~ '.sh' }}`  `…/../tools/pre-{{ y }}.sh`
+    `{{ '%s/tools/a-%s.sh' | format(x, y) }}`             the same; `{{ x | dirname }}/tools` is `…/../tools`
+    `sh tools/pre-$Y.sh`, `tools/pre-{a,b}.sh`            as a template in their place
+    `d=tools; sh $d/a.sh`                                 `tools/a.sh`
+    `cd tools`, `-C tools`, `-m tools.fence`              the folder; of `run-parts tools`, `find tools` too
     `make fence`, `docker compose up`                     what such a program reads by itself where it begins
 """
 
@@ -27,7 +31,19 @@ _BETWEEN_PARTS = re.compile(r"[~+$\\]+")  # what joins texts, or stands before a
 _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'")
 _TEMPLATE = re.compile(r"\{\{[^{}\n]*\}\}|\{%[^{}\n]*%\}")
 _OF_HOME = re.compile(r"\{\{[^{}\n]*\bHOME\b[^{}\n]*\}\}|\$HOME\b|\$\{HOME\}")
+_OF_ABOVE = re.compile(r"\{\{[^{}\n|]*\|\s*(?:ansible\.builtin\.)?dirname\s*\}\}")
 _SAID_LATER = "\0"  # in place of a template
+_EXPRESSION = re.compile(r"\{[{%]([^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*)[%}]\}")
+_OF_EXPRESSION = re.compile(  # a text; the folder above; what joins; what ends a value; what is only known later
+    r"(?P<text>\"[^\"\n]*\"|'[^'\n]*')|(?P<above>\|\s*(?:ansible\.builtin\.)?dirname\b)|(?P<joined>[~+\s)]+)"
+    r"|(?P<end>[,:|\[\]{}]|[\w.]*\()|(?P<later>[^\s\"'~+,:|()\[\]{}]+)"
+)
+_PUTS_TOGETHER = re.compile(r"[~+%]|dirname|format")
+_FORMATTED = re.compile(r"%[sd]|\{\d*\}")
+_BY_SHELL = re.compile(r"\$\{[^{}\n]*\}|\$\w+|\{[^\s{},\"']*(?:,[^\s{},\"']*)+\}")  # said later, too: $X, {a,b}
+_ASSIGNED = re.compile(r"(?:^|(?<=[\s;&|(\"']))([A-Za-z_]\w*)=[\"']?([\w.-]*[\w./-]+)")
+_BETWEEN_COMMANDS = re.compile(r"[\s;&|<>()`]+")
+_USED = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _BETWEEN_BLANKS = re.compile(r"(?:\\[^\n]|[^\s\"'\\])+")
 _ESCAPED = re.compile(r"\\(.)")
 _JOINED = re.compile(r"\[([^\[\]\n]*)\]\s*\|\s*(?:ansible\.builtin\.)?(?:path_join|join)\b")
@@ -35,7 +51,8 @@ _BY_SSH = re.compile(
     r"(?i)\b(UserKnownHostsFile|ControlPath)[ =]+(\"[^\"\n]*\"|[^\s'\";&|<>()]+)"
 )  # it writes there itself
 _FROM_THERE = re.compile(
-    r"(?:(?:\b(?:cd|pushd)|(?<!\S)-(?:C|m))\s+|(?<!\S)--?(?:chdir|cwd|workdir|(?:project-)?directory)[ =])"
+    r"(?:(?:\b(?:cd|pushd|run-parts(?:\s+-\S+)*|find)|(?<!\S)-(?:C|m))\s+"
+    r"|(?<!\S)--?(?:chdir|cwd|workdir|(?:project-)?directory)[ =])"
     r"[\"']?([\w./-]+)"
 )  # a folder where a program begins
 _BEHIND_VARIABLE = re.compile(r"\$\w+(/[\w./-]+)")  # . "$HERE/lib.sh"
@@ -80,6 +97,10 @@ def words_in(text: str) -> Iterator[str]:
         if word.startswith("-"):
             yield word[2:]  # an option's value: -Fssh.cfg
     yield from _beside_templates(text)
+    for chain in _expressed(text):
+        for word in dict.fromkeys((chain, *chain.split())):
+            yield from _computed(word)
+    yield from _as_a_shell_reads(text)
     yield from _BEHIND_VARIABLE.findall(text)
     for found in _FROM_THERE.finditer(text):
         yield f"{found[1]}/"
@@ -106,7 +127,7 @@ def _wholes(text: str) -> Iterator[str]:
 
 def _beside_templates(text: str) -> Iterator[str]:
     """Names as they stand without the templates in them, with any sign and any blank that was meant."""
-    text = _TEMPLATE.sub(_SAID_LATER, _OF_HOME.sub("~", text))
+    text = _TEMPLATE.sub(_SAID_LATER, _OF_ABOVE.sub(f"{_SAID_LATER}/..", _OF_HOME.sub("~", text)))
     if _SAID_LATER in text:
         for whole in _wholes(text):
             yield from (part.strip() for part in whole.split(_SAID_LATER))
@@ -118,10 +139,49 @@ def _beside_templates(text: str) -> Iterator[str]:
         if _SAID_LATER not in word:
             yield word
             continue
-        yield from word.split(_SAID_LATER)
-        folder, _, name = word.rpartition("/")
-        yield from (f"{part}/" for part in folder.split(_SAID_LATER) if part)
-        yield name.replace(_SAID_LATER, "*")
+        yield from _computed(word)
+
+
+def _computed(word: str) -> Iterator[str]:
+    """Of a name that is only known later: its pieces, the folder, and what the name may be."""
+    yield from word.split(_SAID_LATER)
+    folder, _, name = word.rpartition("/")
+    yield from (f"{part}/" for part in folder.split(_SAID_LATER) if part)
+    yield name.replace(_SAID_LATER, "*")
+
+
+def _expressed(text: str) -> Iterator[str]:
+    """The values that templates put together from pieces, each as one text."""
+    for expression in _EXPRESSION.findall(text):
+        if not _PUTS_TOGETHER.search(expression):
+            continue
+        chain = ""
+        for piece in _OF_EXPRESSION.finditer(expression):
+            if piece["text"]:
+                chain += _FORMATTED.sub(_SAID_LATER, piece["text"][1:-1])
+            elif piece["above"]:
+                chain = f"{chain or _SAID_LATER}/.."
+            elif piece["end"]:
+                yield chain
+                chain = ""
+            elif piece["later"] and not chain.endswith(_SAID_LATER):
+                chain += _SAID_LATER
+        yield chain
+
+
+def _as_a_shell_reads(text: str) -> Iterator[str]:
+    """Words whose quotes are gone, with what is assigned in the same text, and what a shell puts in their place."""
+    known = dict(_ASSIGNED.findall(text)) if "$" in text else {}
+    for word in dict.fromkeys(_BETWEEN_COMMANDS.split(text)):
+        if len(word) > NAME_MAX or not any(mark in word for mark in "$\"'{"):
+            continue
+        plain = word.replace('"', "").replace("'", "")
+        there = _USED.sub(lambda x: known.get(x[1] or x[2], x[0]), plain) if known else plain
+        for each in dict.fromkeys((plain, there)):
+            if _SAID_LATER in (later := _BY_SHELL.sub(_SAID_LATER, each)):
+                yield from _computed(later)
+            elif "/" in each:
+                yield each
 
 
 def _loaded(text: str) -> Iterator[str]:

@@ -149,6 +149,20 @@ HOWEVER_WRITTEN = {  # a task, and what it uses
     "command: {argv: [terraform, apply], chdir: '{{ playbook_dir }}'}": "main.tf",
     "community.general.terraform: {project_path: '{{ playbook_dir }}/'}": "main.tf",
     "community.docker.docker_compose_v2: {project_src: '{{ playbook_dir }}'}": "compose.yaml",
+    "include_tasks: '{{ inventory_dir | dirname }}/steps/a.yml'": "../inventories/steps/a.yml",
+    "include_tasks: \"{{ (inventory_dir | dirname) ~ '/steps/a.yml' }}\"": "../inventories/steps/a.yml",
+    "include_tasks: \"{{ inventory_dir ~ '/../steps/to-' ~ place ~ '.yml' }}\"": "../inventories/steps/to-a.yml",
+    "include_vars: \"{{ '%s/../steps/to-%s.yml' | format(inventory_dir, place) }}\"": "../inventories/steps/to-a.yml",
+    "command: \"{{ 'sh tools/pre-' ~ place ~ '.sh' }}\"": "../tools/pre-a.sh",
+    "shell: sh tools/pre-$SITE.sh": "../tools/pre-a.sh",
+    "shell: sh tools/pre-${SITE}.sh": "../tools/pre-a.sh",
+    "shell: 'for s in a b; do sh tools/pre-$s.sh; done'": "../tools/pre-a.sh",
+    "shell: 'for s in tools/{a,b}.sh; do sh $s; done'": "../tools/a.sh",
+    "shell: 'for s in tools/*; do sh $s; done'": "../tools/a.sh",
+    "shell: 'at=tools; sh $at/a.sh'": "../tools/a.sh",
+    "shell: sh \"tools\"/a.sh": "../tools/a.sh",
+    "command: run-parts tools": "../tools/a.sh",
+    "shell: find tools -name '*.sh' -exec sh {} +": "../tools/a.sh",
 }
 
 
