@@ -23,7 +23,7 @@ import yaml
 from orchestrator.config import trees
 from orchestrator.config.faults import Faults, Position, nearest
 from orchestrator.config.inventory_files import inventory_files, read_by_computed
-from orchestrator.config.inventory_words import programs_named, programs_of_ssh, words_for
+from orchestrator.config.inventory_words import programs_named, programs_of_ssh, words_for, words_of_proofs
 from orchestrator.config.looked_for import is_file_here, is_loaded, places_of_file, searches_collections, words_of_call
 from orchestrator.config.manifest import Manifest
 from orchestrator.config.playbook_words import LOOKED_UP, Closure, Names, looks_up
@@ -36,6 +36,7 @@ from orchestrator.config.surroundings import (
     files_of,
     label,
     programs,
+    programs_among,
     roles_path,
     said,
     start_directory,
@@ -177,20 +178,19 @@ class Reader:
 
     def _with_what_is_named(self, path: Path, sources: tuple[Path, ...]) -> tuple[set[Path], set[Path]]:
         """The parts of a checked playbook with what they and the client's inventory name; and programs elsewhere."""
-        parts = self.parts.get(path)
-        if parts is None:
+        if (parts := self.parts.get(path)) is None:
             return set(), set()
         if (path, sources) not in self._told:
             self._names = self._names or Names(self.workspace)
             # Of what words name nobody knows whether Ansible will load it as that: it counts, and is no fault.
             reader = Reader(self.workspace, Faults(), dict(self.trees), _asking=[path.parent])
             start = start_directory(self.workspace, configured(self.workspace, os.environ)[0])
-            inventories = [source.parent for source in sources]
             folders = [*(part.parent for part in self.played_by(path)), self.folder]
-            others = [*inventories, start, self.workspace]
+            others, found = [*(source.parent for source in sources), start, self.workspace], set(parts)
             closure = Closure(reader, self._names, path, folders, others)
-            found = set(parts)
-            closure.name(self._words_around(sources), [*folders, *others], found)
+            proofs = words_of_proofs(self.workspace, sources, lambda name: self.file(name) == path)
+            closure.name(self._words_around(sources) | proofs, [*folders, *others], found)
+            closure.programs.update(programs_among(proofs))
             closure.close(found)
             self._told[path, sources] = found, closure.programs
         return self._told[path, sources]

@@ -160,7 +160,7 @@ HOWEVER_WRITTEN = {  # a task, and what it uses
     "shell: 'for s in tools/{a,b}.sh; do sh $s; done'": "../tools/a.sh",
     "shell: 'for s in tools/*; do sh $s; done'": "../tools/a.sh",
     "shell: 'at=tools; sh $at/a.sh'": "../tools/a.sh",
-    "shell: sh \"tools\"/a.sh": "../tools/a.sh",
+    'shell: sh "tools"/a.sh': "../tools/a.sh",
     "command: run-parts tools": "../tools/a.sh",
     "shell: find tools -name '*.sh' -exec sh {} +": "../tools/a.sh",
 }
@@ -776,3 +776,26 @@ def test_what_the_shipped_plan_is_made_of_is_none_of_the_controllers_code_and_no
         tops = {Path(part).parts[0] for part in manifest.parts if not part.startswith(surroundings.NO_FILE)}
         assert tops <= {"playbooks", "inventories", "checks", "ansible.cfg", "bascule.yml"}, name
     assert not faults.found
+
+
+@pytest.mark.parametrize("of", ["fence", "hand_over"])
+@pytest.mark.parametrize("condition", ["dark", "{all: [dark@web]}", "{quorum: 1, of: [dark]}"])
+@pytest.mark.parametrize("command", ["[checks/dark.sh, hq]", "[sh, {0}/checks/dark.sh]", "[{0}/../outside/dark.sh]"])
+def test_the_plug_in_that_proves_a_fence_is_covered(place: Path, of: str, condition: str, command: str) -> None:
+    """Who puts another one there after an approval was asked for proves what he likes."""
+    book = f"{{playbook: p.yml, proven_when: {condition}}}"
+    section = f"places: {{hq: {{fence: {book}}}}}" if of == "fence" else f"moves: {{go: {{hand_over: {book}}}}}"
+    write(place / "inventories/acme/services.yml", f"{section}\n")
+    write(place / "checks/a/x.yml", f"- {{name: dark, probe: nagios, command: {command.format(place)}}}\n")
+    other = write(place / "checks/other.sh")
+    write(place / "checks/y.yml", f"- {{name: other, probe: nagios, command: [{other}]}}\n")
+    write(place / "playbooks/q.yml", "- hosts: web\n")
+    used = place.parent / "outside/dark.sh" if "outside" in command else place / "checks/dark.sh"
+    write(used).chmod(0o755)
+    sources = [place / "inventories/acme/hosts.yml"]
+    before, another = digest(place), playbook_digest(place, "q.yml", sources)
+    write(other, "x: 2\n")
+    assert digest(place) == before
+    write(used, "x: another\n")
+    assert digest(place) != before
+    assert playbook_digest(place, "q.yml", sources) == another
