@@ -13,7 +13,7 @@ from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Combine, Condition, Isolation, Mode, Model
-from orchestrator.core.rules.approving import alive
+from orchestrator.core.rules.signs_of_life import alive
 from tests.core.stage import lab
 from tests.core.world import World, acme, all_of, book, check
 
