@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,9 @@ from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Combine, Condition, Isolation, Mode, Model
+from orchestrator.core.rules.approving import consequences
 from orchestrator.core.rules.signs_of_life import alive
-from tests.core.stage import lab
+from tests.core.stage import hq_loses_power, lab
 from tests.core.world import World, acme, all_of, book, check
 
 
@@ -251,6 +253,21 @@ def test_an_approval_says_what_it_does_to_what_is_alive() -> None:
     assert "at most the last" in notice.text
     assert "To say no: bascule reject r1" in notice.text
     assert notice.details["reject"] == "bascule reject r1"
+
+
+def test_once_the_place_left_is_proven_out_no_more_data_gets_lost() -> None:
+    """A promotion that waits for a person loses no more with each minute that they take."""
+    world = lab()
+    world.hang.add("geo-site")
+    hq_loses_power(world)
+    world.run(10)
+    world.nothing("geo-replica")  # measured last before it was out, or a moment after
+    world.run(200)
+    run = world.decided().runs["r1"]
+    assert run.execute is not None
+    assert not run.execute.over
+    (lost,) = [x for x in consequences(world.engine.transaction(world.now), run) if "of data are lost" in x]
+    assert re.fullmatch(r"at most the last \d\.\ds of data are lost: the age of what is at acme/geo", lost)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from orchestrator.core.durations import counted, named, show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Move, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Origin
+from orchestrator.core.records import Origin, StepState
 from orchestrator.core.rules import drilling, policy
 from orchestrator.core.rules.signs_of_life import alive
 from orchestrator.core.state.decided import Run, covers
@@ -32,7 +32,7 @@ def consequences(tx: Transaction, run: Run) -> Iterator[str]:
             yield _fenced(tx, service, move, step.place, hand_over=step.hand_over)
             yield from _others(tx, service, step.place)
     if run.execute is not None and not run.execute.over:
-        yield from _lost(tx, service, move)  # else the data were opened already, as its steps tell
+        yield from _lost(tx, service, move, run)  # else the data were opened already, as its steps tell
     yield from _at_work(tx, service)
 
 
@@ -119,10 +119,14 @@ def _others(tx: Transaction, service: Service, place_id: str) -> Iterator[str]:
         yield f"at {place_id} {named(well)} {'works' if len(well) == 1 else 'work'} too"
 
 
-def _lost(tx: Transaction, service: Service, move: Move) -> Iterator[str]:
+def _lost(tx: Transaction, service: Service, move: Move, run: Run) -> Iterator[str]:
+    """How much at most: once the place left was found to be out, nothing more; until then it grows."""
     if move.to is None:
         return
-    age_s = tx.data_age_s(move.data_age, tx.now()) if move.data_age is not None else None
+    proofs = [s for s in run.steps if s.traits.proves]
+    out = proofs and all(s.state is StepState.DONE for s in proofs)
+    until = max(s.ended_at or 0.0 for s in proofs) if out else tx.now()
+    age_s = tx.data_age_s(move.data_age, until) if move.data_age is not None else None
     if age_s is not None:
         yield f"at most the last {show_duration(age_s)} of data are lost: the age of what is at {move.to}"
     elif service.rpo_s is not None or move.data_age is not None:
