@@ -18,7 +18,7 @@ from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.reports import claims
 from orchestrator.reports.data_lost import worst_rpa
 from orchestrator.reports.entries import WallClock
-from orchestrator.reports.phases import milestones, segments, totals
+from orchestrator.reports.phases import deadline_of, milestones, segments, totals
 from orchestrator.reports.remarks import remarks
 from orchestrator.reports.shape import (
     Account,
@@ -262,9 +262,7 @@ def _run(x: RunStory, zero: float) -> RunLine:
 def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[StepLine]:
     lines = []
     for run in story.runs:
-        deadline = run.started.deadline if story.episodes else None
-        if deadline is None and story.episodes and rto_s and run.started.incident:
-            deadline = zero + rto_s
+        deadline = deadline_of(story, run, rto_s)
         for step in run.steps.values():
             if step.began_at is None and step.ended_at is None:
                 continue
