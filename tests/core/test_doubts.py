@@ -251,7 +251,7 @@ def test_an_approval_says_what_it_does_to_what_is_alive() -> None:
     (notice,) = [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED]
     assert "acme/hq is fenced by power_off_hq.yml; it may be alive: acme/hq-app answered " in notice.text
     assert "at most the last" in notice.text
-    assert "To say no: bascule reject r1" in notice.text
+    assert notice.text.endswith("To say no: bascule reject r1. No reply within 15:00 is a no")
     assert notice.details["reject"] == "bascule reject r1"
 
 
