@@ -137,14 +137,20 @@ def objectives(x: Frame, told: Sequence[Story], now: float) -> Iterator[Objectiv
         if away is not None and x.turned_back is not None:
             until = x.ended.at if x.ended is not None else now
             source = "it has moved, and no record says that it came back"
-            met = False if until - max(away, x.turned_back.at) > x.began.within_s else None
+            met = False if until - max(away, _to_go_back(x, x.turned_back, told)) > x.began.within_s else None
         figure = Figure(None, Known.UNKNOWN, source)
         yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, met)
         return
     away_at, back_at = found
-    seconds = max(0.0, back_at - max(away_at, x.turned_back.at))
+    seconds = max(0.0, back_at - max(away_at, _to_go_back(x, x.turned_back, told)))
     figure = Figure(seconds, Known.MEASURED, "from when it was to go back until it was back, by the records")
     yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, seconds <= x.began.within_s)
+
+
+def _to_go_back(x: Frame, turned: r.DrillTurnedBack, told: Sequence[Story]) -> float:
+    """When it was to go back: also where no controller was there at the end of its stay to lead it."""
+    there = told[0].runs[0].ended if told and told[0].runs else None
+    return turned.at if there is None or not there.ok else min(turned.at, there.at + x.began.stays_s)
 
 
 def _away_and_back(x: Frame, told: Sequence[Story]) -> tuple[float, float] | None:

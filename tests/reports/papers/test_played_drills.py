@@ -302,3 +302,17 @@ def test_a_surprise_was_due_at_no_time_of_its_schedule() -> None:
     _, said = of(world)
     told = "it was drawn at random in a period of the schedule acme/geo, from 2026-11-03T21:00:00Z on"
     assert told in said["scenario"]
+
+
+def test_its_return_counts_from_the_end_of_its_stay_also_where_nobody_was_there_to_lead_it() -> None:
+    world = stage()
+    assert drill(world).accepted
+    world.run(8)
+    world.crash()
+    world.run(300)
+    world.start()
+    report, _ = of(world, 100)
+    back = next(x for x in report.objectives if x.objective == "return")
+    assert back.actual.seconds is not None
+    assert back.actual.seconds > 290.0  # of ten seconds it was to stay, and then nobody led it back
+    assert back.met is (back.actual.seconds <= 300.0)
