@@ -145,7 +145,18 @@ def test_data_that_grow_too_old_are_told() -> None:
     world.measures["acme/geo-replica"] = {"data_age_s": 900.0}
     world.run(100)
     (notice,) = told(world, Lack.DATA)
-    assert "15:00 old, 30s allowed" in notice.text
+    assert "acme/erp tier 2: data 15:00 old, 30s allowed" in notice.text
+
+
+def test_since_when_a_copy_lags_behind_too_far_is_not_known() -> None:
+    """It lags by the same for an hour: it has not been too old for the last ten seconds alone."""
+    world = lab()
+    world.measures["acme/geo-replica"] = {"data_age_s": 40.0}
+    world.run(3600)
+    (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.DATA]
+    assert item.since is None
+    (notice,) = told(world, Lack.DATA)
+    assert "acme/erp tier 2: data 40s old, 30s allowed" in notice.text
 
 
 def test_what_a_maintenance_explains_is_shown_and_not_told() -> None:
