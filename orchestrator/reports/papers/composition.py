@@ -182,8 +182,8 @@ def _scenario(story: Story) -> Iterator[Said]:
     for episode in story.episodes:
         place = claims.where(story, episode)
         slots: dict[str, str | float] = {"service": story.service, "place": place}
-        at = "{service} was down at {place}: {evidence}" if place else "{service} was down: {evidence}"
-        bare = "{service} was down at {place}" if place else "{service} was down"
+        at = "{service} went down at {place}: {evidence}" if place else "{service} went down: {evidence}"
+        bare = "{service} went down at {place}" if place else "{service} went down"
         slots |= {"evidence": episode.opened.evidence} if episode.opened.evidence else {}
         yield Said(at if episode.opened.evidence else bare, slots)
     if story.episodes:

@@ -148,7 +148,7 @@ def test_where_it_was_down_is_where_it_may_act_once_its_place_is_out() -> None:
         r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r9"),
     )
     down(tape, last_good=tape.now - 1.0)
-    assert said(report(tape).scenario) == ["acme/erp was down at acme/geo: no reply"]
+    assert said(report(tape).scenario) == ["acme/erp went down at acme/geo: no reply"]  # it may still be
 
 
 def test_what_is_told_of_a_drill_is_in_no_incident() -> None:
