@@ -122,6 +122,9 @@ def stage(decided: Decided, drill: Drill) -> str:
     runs = [run for x in drill.runs if (run := decided.runs.get(x)) is not None]
     at_work = next((x for x in runs if x.ended is None), None)
     where = "nothing is at work"
+    other = decided.run_for(drill.began.service)
+    if drill.full_scale and at_work is None and other is not None:  # an incident's, or a person's
+        return f"{other.id} ({other.started.move}), which is none of its runs, {other.at_what}"
     if at_work is not None:
         where = f"{at_work.id} {at_work.at_what}"
     if drill.turned_back is None:

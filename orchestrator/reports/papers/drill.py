@@ -132,11 +132,11 @@ def objectives(x: Frame, told: Sequence[Story], now: float) -> Iterator[Objectiv
     found = _away_and_back(x, told)
     if found is None or x.turned_back is None:
         away = next((y.at for s in told for y in s.placements if _leads(x, y) is False), None)
-        source = "no record says that it moved and came back"
-        met = None
+        source, met = "no record says that it moved and came back", None
+        if away is not None and found is None:
+            source = "it has moved, and none of the runs of the drill led it back"
         if away is not None and x.turned_back is not None:
             until = x.ended.at if x.ended is not None else now
-            source = "it has moved, and no record says that it came back"
             met = False if until - max(away, _to_go_back(x, x.turned_back, told)) > x.began.within_s else None
         figure = Figure(None, Known.UNKNOWN, source)
         yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, met)

@@ -292,7 +292,7 @@ def test_a_return_that_is_over_its_time_is_missed_also_while_it_goes_on() -> Non
         report, _ = of(world, wait_s)
         back = next(x for x in report.objectives if x.objective == "return")
         assert (back.met, back.actual.seconds) == (met, None)
-        assert back.actual.source == "it has moved, and no record says that it came back"
+        assert back.actual.source == "it has moved, and none of the runs of the drill led it back"
 
 
 def test_a_surprise_was_due_at_no_time_of_its_schedule() -> None:
@@ -316,3 +316,13 @@ def test_its_return_counts_from_the_end_of_its_stay_also_where_nobody_was_there_
     assert back.actual.seconds is not None
     assert back.actual.seconds > 290.0  # of ten seconds it was to stay, and then nobody led it back
     assert back.met is (back.actual.seconds <= 300.0)
+
+
+def test_what_a_person_led_back_was_led_back_by_no_run_of_the_drill() -> None:
+    world = stage()
+    assert drill(world, stays_s=600.0).accepted
+    world.run(20)
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    report, _ = of(world, 60)
+    back = next(x for x in report.objectives if x.objective == "return")
+    assert (back.met, back.actual.source) == (None, "it has moved, and none of the runs of the drill led it back")
