@@ -347,7 +347,7 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     known = next((m for m in reversed(list(found.models.values()))), None)
     goes_on = ("end",) if subject.to_wall is not None and subject.to_wall > found.wall else ()
     empty = (*goes_on, *(f"{x.id}: {name}" for x in inside for name in x.empty))
-    nothing = Said("nothing is on record of this time")
+    nothing = Said("no incident, planned move or drill is on record of this time")
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
         scenario=() if inside else (nothing,), participants=(), objectives=(), parts=(), steps=(), worked=(),
