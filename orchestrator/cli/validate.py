@@ -82,8 +82,8 @@ def _validated(workspace: Path, clients: tuple[str, ...], ask_url: AskUrl, *, as
         else:
             _show(invalid.warnings, "warning: ")
             _show(invalid.faults, "")
-            count = len(invalid.faults)
-            print(f"{count} fault{'' if count == 1 else 's'}: nothing was changed, nothing runs", file=sys.stderr)
+            count = len(invalid.faults)  # a daemon may well run, with what is in force
+            print(f"{count} fault{'' if count == 1 else 's'}: nothing of this is put in force", file=sys.stderr)
         return 2
     from orchestrator.cli.feasible import infeasible
 

@@ -18,7 +18,7 @@ from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.reports import claims
 from orchestrator.reports.data_lost import worst_rpa
 from orchestrator.reports.entries import WallClock
-from orchestrator.reports.phases import milestones, segments, totals
+from orchestrator.reports.phases import deadline_of, milestones, segments, totals
 from orchestrator.reports.remarks import remarks
 from orchestrator.reports.shape import (
     Account,
@@ -64,7 +64,7 @@ def account(
     last = story.episodes[-1] if story.episodes else None
     state, reason, evidence = _state(story)
     rpo_s = service.rpo_s if service else None
-    rta, rpa = _rta(story, outages), worst_rpa(story, rpo_s)
+    rta, rpa, perhaps_s = _rta(story, outages), worst_rpa(story, rpo_s), _perhaps_s(story, now, unwatched_s or 0.0)
     seen = _meter(meter)
     stretches = tuple(Stretch(p.phase.value, p.began_at - zero, p.ended_at - zero, p.run, p.step) for p in parts)
     steps = tuple(_steps(story, zero, rto_s, now))
@@ -92,7 +92,7 @@ def account(
         rpo_s=rpo_s,
         rta=rta,
         rpa=rpa,
-        rto_met=_unless_early(story, _rto_met(rta, rto_s, outages, _perhaps_s(story, now, unwatched_s or 0.0))),
+        rto_met=met(story, rta, rto_s, outages, perhaps_s),
         rpo_met=rpa.within(rpo_s),
         milestones=_milestones(story, zero),
         phases=tuple(PhaseLine(p.value, s, s / rto_s if rto_s else None) for p, s in totals(parts).items()),
@@ -120,6 +120,7 @@ def account(
         taken_out=claims.taken_out(story) is not None,
         move_verified=moved is not None and moved.verified,
         rto_at_s=_rto_at(outages, rto_s),
+        perhaps_s=perhaps_s,
     )
 
 
@@ -219,16 +220,16 @@ def _perhaps_s(story: Story, now: float, unwatched_s: float) -> float:
     return sum(open_s if e.ended is None else e.ended.perhaps_s for e in story.episodes)
 
 
-def _rto_met(rta: Figure, rto_s: float | None, outages: Sequence[OutageLine], perhaps_s: float) -> bool | None:
-    """Of an outage that goes on nothing is known, until it is over the objective: that stays so.
+def met(story: Story, rta: Figure, of_s: float | None, outages: Sequence[OutageLine], perhaps_s: float) -> bool | None:
+    """Whether an RTO or MTD was. Of an outage that goes on nothing is known, until it is over: that stays so.
 
     Nor is it where it may have come back in time: while nobody looked, or while what was at work went to its end.
     """
     total_s = sum(x.seconds for x in outages)
-    over = rto_s is not None and total_s > rto_s
-    if over and rto_s is not None and total_s - perhaps_s <= rto_s:
+    over = of_s is not None and total_s > of_s
+    if over and of_s is not None and total_s - perhaps_s <= of_s:
         return None
-    return False if rta.seconds is None and over else rta.within(rto_s)
+    return _unless_early(story, False if rta.seconds is None and over else rta.within(of_s))
 
 
 def _unless_early(story: Story, met: bool | None) -> bool | None:
@@ -261,9 +262,7 @@ def _run(x: RunStory, zero: float) -> RunLine:
 def _steps(story: Story, zero: float, rto_s: float | None, now: float) -> list[StepLine]:
     lines = []
     for run in story.runs:
-        deadline = run.started.deadline if story.episodes else None
-        if deadline is None and story.episodes and rto_s and run.started.incident:
-            deadline = zero + rto_s
+        deadline = deadline_of(story, run, rto_s)
         for step in run.steps.values():
             if step.began_at is None and step.ended_at is None:
                 continue

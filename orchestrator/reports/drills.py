@@ -122,12 +122,35 @@ def stage(decided: Decided, drill: Drill) -> str:
     runs = [run for x in drill.runs if (run := decided.runs.get(x)) is not None]
     at_work = next((x for x in runs if x.ended is None), None)
     where = "nothing is at work"
+    other = decided.run_for(drill.began.service)
+    if drill.full_scale and at_work is None and other is not None:  # an incident's, or a person's
+        return f"{other.id} ({other.started.move}), which is none of its runs, {other.at_what}"
     if at_work is not None:
         where = f"{at_work.id} {at_work.at_what}"
     if drill.turned_back is None:
         return where if at_work is not None or not drill.full_scale else "it stays there"
-    way = "on its way back" if drill.full_scale else "on its way to its end"
-    return f"{way}: {where}"
+    if not drill.full_scale:
+        return f"on its way to its end: {where}"
+    there, back = decided.runs.get(drill.runs[0]), runs[-1] if len(drill.runs) > 1 and runs else None
+    if there is not None and there.ended is None:  # what is at work leads away still
+        return f"{where}; {'then it goes back' if there.committed else 'it is being stopped'}"
+    if at_work is not None:
+        return f"on its way back: {where}"
+    ended = back.ended if back is not None else None
+    if _at_home(decided, drill) and (ended is None or ended.ok) and not _half_made(there):
+        return "where it was, by the records; its checks are asked"
+    return "it is to go back" + (f"; {back.id} has ended: {ended.reason.value}" if back and ended else "")
+
+
+def _at_home(decided: Decided, drill: Drill) -> bool:
+    state, began = decided.services.get(drill.began.service), drill.began
+    away = state is None or state.place != began.place or state.taken_out
+    return not away and began.move not in decided.engaged
+
+
+def _half_made(there: Run | None) -> bool:
+    """Whether the move was begun, and did not end well."""
+    return there is not None and there.past_the_fence and there.ended is not None and not there.ended.ok
 
 
 def made(step: Step) -> StepMade:

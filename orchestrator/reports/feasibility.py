@@ -192,8 +192,9 @@ def _asks(service: Service, decided: Decided, wall_of: WallOf) -> Iterator[Findi
         return
     night = any(_at_night(at) for _, _, at in waits)
     at_night = "" if night else "; none was given at night yet"
+    longest = f"the longest of {counted(len(waits), 'approval')}" if len(waits) > 1 else "the one approval so far"
     said = (
-        f"mode ask: the longest of {counted(len(waits), 'approval')} took {show_duration(longest_s)}"
+        f"mode ask: {longest} took {show_duration(longest_s)}"
         f" ({run}, asked after {hour:02d}:00), the RTO is {rto}{at_night}"
     )
     figures = {"rto_s": service.rto_s, "longest_s": longest_s, "approvals": float(len(waits)), "hour": float(hour)}

@@ -146,3 +146,12 @@ def _phase_at(
         if judged and judged.reason is Reason.DEPENDENCY_RECOVERING:
             return Phase.DEPENDENCY, None, None
     return Phase.DECIDE, None, None
+
+
+def deadline_of(story: Story, run: RunStory, rto_s: float | None) -> float | None:
+    """When the RTO is over that is told, for a run of an outage: it may be another than when the run began."""
+    of = [e for e in story.episodes if e.opened.first_bad_at <= run.started.at]
+    if not of or rto_s is None or not (run.started.deadline is not None or run.started.incident):
+        return None
+    ends = [(e.opened.first_bad_at, e.ended.recovered_at) for e in of[:-1] if e.ended is not None]
+    return of[-1].opened.first_bad_at - sum(until - since for since, until in ends) + rto_s

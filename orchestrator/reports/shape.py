@@ -213,6 +213,7 @@ class Account:
     move_verified: bool = False  # whether a run that led it to `to_place` was verified
     drill: str = ""  # the drill that a planned move is a part of
     rto_at_s: float | None = None  # when the RTO is (or was) over: later than the RTO where it worked in between
+    perhaps_s: float = 0.0  # so long of its outages it may have worked: nobody looked, or it was seen by too few
 
     @property
     def but(self) -> str:

@@ -163,7 +163,7 @@ def run_now(
         )
         for s in run.steps
     )
-    needs, say, refuse = "", "", ""
+    needs, say, refuse, expires_s = "", "", "", None
     current = run.current()
     if run.human is not None:
         needs, say = f"{run.human.reason.value}: {run.human.evidence}", approving(run)
@@ -174,14 +174,15 @@ def run_now(
         gone = "the reason for asking is gone" if started.asks else "the service is in mode ask"
         needs = "approval: " + ("; ".join(asks) or current.evidence or gone)
         say, refuse = approving(run), f"bascule reject {run.id}"
+        if current.began_at is not None and not unwatched:
+            expires_s = max(0.0, current.began_at + started.approval_expires_s - now)
     task = live.tasks.get((run.id, current.name)) if live and current else None
-    shown = f"{task.host}: {task.name}: {task.status} {show_duration(task.took_s)}" if task else ""
-    shown = UNWATCHED if unwatched else shown
+    at_task = f"{task.host}: {task.name}: {task.status} {show_duration(task.took_s)}" if task else ""
     would = live.sight.waiting.get(run.id, ()) if live and live.sight and needs else ()
-    origin = started.origin.value
     return RunNow(
-        run.id, started.service, started.move, origin, now - started.at, steps, shown, needs, say, refuse, would
-    )
+        run.id, started.service, started.move, started.origin.value, now - started.at, steps,
+        UNWATCHED if unwatched else at_task, needs, say, refuse, would, expires_s,
+    )  # fmt: skip
 
 
 def ran_out(step: d.Step, expires_s: float, now: float) -> bool:

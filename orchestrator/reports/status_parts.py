@@ -59,6 +59,7 @@ class RunNow:
     say: str = ""  # the command to type
     refuse: str = ""  # the command that says no
     would: tuple[str, ...] = ()  # what an approval would do, and to what is alive
+    expires_s: float | None = None  # of what waits for an approval: so long, and no reply is a no
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,6 +257,10 @@ def _run_extra(run: RunNow, indent: str, width: int) -> Iterable[Line]:
         yield from _wrapped(indent + "waits for a person: ", run.needs, width, "bold yellow")
         for sentence in run.would:
             yield from _wrapped(indent + "if approved: ", sentence, width, "yellow")
+        if run.expires_s is not None:
+            yield from _wrapped(
+                indent, f"not made in {show_duration(run.expires_s)} if nobody answers", width, "yellow"
+            )
         if run.say:
             yield line(indent, "type: ", Part(run.say, "bold"))
         if run.refuse:

@@ -109,7 +109,7 @@ class OutageFacts:
     tiers: dict[int, r.TierState] = field(default_factory=dict)
     dark: list[list[float]] = field(default_factory=list)  # from when to when it was judged not known to be down
     earlier_perhaps_s: float = 0.0  # so long of `earlier_s` it may have worked
-    last_good_at: float | None = None  # before it
+    unheard_s: float = inf  # nothing good was heard for so long before it, or before an earlier one
 
     def seconds(self, now: float) -> float:
         """How long it was, or has been so far."""
@@ -121,8 +121,7 @@ class OutageFacts:
         if down_s > service.rto_s:
             return "perhaps beyond" if down_s - perhaps_s - self.earlier_perhaps_s <= service.rto_s else "beyond"
         beats_s = max(model.checks[c].stale_after_s for c in service.healthy_when.checks())
-        early = self.last_good_at is not None and self.first_bad_at - self.last_good_at > beats_s
-        return "perhaps within" if early else "within"
+        return "perhaps within" if self.unheard_s > beats_s else "within"
 
     def judged(self, x: r.ServiceJudged) -> None:
         """Whether it is known to be down."""
@@ -193,7 +192,8 @@ class Facts:
     def _opened(self, x: r.IncidentOpened) -> None:
         self.incidents[x.service] = x.incident
         self.outages[x.incident] = [OutageFacts(x.incident, x.service, x.first_bad_at, x.at, x.place, 0.0, 1)]
-        self.outages[x.incident][-1].last_good_at = x.last_good_at
+        if x.last_good_at is not None:
+            self.outages[x.incident][-1].unheard_s = x.first_bad_at - x.last_good_at
 
     def _reopened(self, x: r.IncidentReopened) -> None:
         before = self.outages[x.incident]
@@ -201,7 +201,8 @@ class Facts:
         earlier_s = last.earlier_s + last.seconds(x.at)
         perhaps_s = last.earlier_perhaps_s + (last.ended.perhaps_s if last.ended else 0.0)
         before.append(OutageFacts(x.incident, last.service, x.first_bad_at, x.at, x.place, earlier_s, len(before) + 1))
-        before[-1].earlier_perhaps_s, before[-1].last_good_at = perhaps_s, x.last_good_at
+        good_at = max(last.ended.recovered_at if last.ended else last.first_bad_at, x.last_good_at or 0.0)
+        before[-1].earlier_perhaps_s, before[-1].unheard_s = perhaps_s, max(last.unheard_s, x.first_bad_at - good_at)
 
     def _ended(self, x: r.IncidentEnded) -> None:
         self.outages[x.incident][-1].ended = x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,9 @@ from orchestrator.core.awareness.sight import sight
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import Combine, Condition, Isolation, Mode, Model
-from orchestrator.core.rules.approving import alive
-from tests.core.stage import lab
+from orchestrator.core.rules.approving import consequences
+from orchestrator.core.rules.signs_of_life import alive
+from tests.core.stage import hq_loses_power, lab
 from tests.core.world import World, acme, all_of, book, check
 
 
@@ -143,7 +145,18 @@ def test_data_that_grow_too_old_are_told() -> None:
     world.measures["acme/geo-replica"] = {"data_age_s": 900.0}
     world.run(100)
     (notice,) = told(world, Lack.DATA)
-    assert "15:00 old, 30s allowed" in notice.text
+    assert "acme/erp tier 2: data 15:00 old, 30s allowed" in notice.text
+
+
+def test_since_when_a_copy_lags_behind_too_far_is_not_known() -> None:
+    """It lags by the same for an hour: it has not been too old for the last ten seconds alone."""
+    world = lab()
+    world.measures["acme/geo-replica"] = {"data_age_s": 40.0}
+    world.run(3600)
+    (item,) = [x for x in assess(world.engine.transaction(world.now)) if x.lack is Lack.DATA]
+    assert item.since is None
+    (notice,) = told(world, Lack.DATA)
+    assert "acme/erp tier 2: data 40s old, 30s allowed" in notice.text
 
 
 def test_what_a_maintenance_explains_is_shown_and_not_told() -> None:
@@ -249,8 +262,23 @@ def test_an_approval_says_what_it_does_to_what_is_alive() -> None:
     (notice,) = [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED]
     assert "acme/hq is fenced by power_off_hq.yml; it may be alive: acme/hq-app answered " in notice.text
     assert "at most the last" in notice.text
-    assert "To say no: bascule reject r1" in notice.text
+    assert notice.text.endswith("To say no: bascule reject r1. No reply within 15:00 is a no")
     assert notice.details["reject"] == "bascule reject r1"
+
+
+def test_once_the_place_left_is_proven_out_no_more_data_gets_lost() -> None:
+    """A promotion that waits for a person loses no more with each minute that they take."""
+    world = lab()
+    world.hang.add("geo-site")
+    hq_loses_power(world)
+    world.run(10)
+    world.nothing("geo-replica")  # measured last before it was out, or a moment after
+    world.run(200)
+    run = world.decided().runs["r1"]
+    assert run.execute is not None
+    assert not run.execute.over
+    (lost,) = [x for x in consequences(world.engine.transaction(world.now), run) if "of data are lost" in x]
+    assert re.fullmatch(r"at most the last \d\.\ds of data are lost: the age of what is at acme/geo", lost)
 
 
 @pytest.mark.parametrize(

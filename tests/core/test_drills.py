@@ -17,6 +17,7 @@ from orchestrator.core.events import WordKind
 from orchestrator.core.model import DrillKind, Json, Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs.replacing import objections
+from orchestrator.reports.drills import stage as stage_of
 from orchestrator.reports.text import plain
 from orchestrator.shell.dry_run import plan_of
 from tests.core.drill_stage import drill, over, rehearsal, rehearse, stage, the_drill
@@ -449,6 +450,61 @@ def test_a_cancelled_drill_goes_back_from_where_it_is() -> None:
     assert over(world).returned is True
     assert world.say(WordKind.DRILL_CANCEL, "d1").reason == Reason.ALREADY_ENDED.value
     assert world.say(WordKind.DRILL_CANCEL, "d9").reason == Reason.NO_SUCH_DRILL.value
+
+
+@pytest.mark.parametrize(
+    ("after_s", "answer", "again"),
+    [
+        (0.5, "d1 goes back once r1 (acme/geo-site) has ended; r1 is at work", "goes back once r1"),
+        (3.0, "d1 goes back once r1 (acme/geo-site) has ended; r1 is at work", "goes back once r1"),
+        (20.0, "d1 goes back now", "is on its way back: r2 (acme/return-hq) is at work"),
+    ],
+)
+def test_whoever_cancels_is_told_what_goes_on_first(after_s: float, answer: str, again: str) -> None:
+    """A run that has begun to move the service goes to its end there: nothing is on its way back meanwhile."""
+    world = stage()
+    drill(world, stays_s=600.0)
+    world.run(after_s)
+    assert world.say(WordKind.DRILL_CANCEL, "d1").evidence == answer
+    told = stage_of(world.decided(), the_drill(world))
+    assert told == ("r1 is at work; then it goes back" if after_s < 10.0 else "on its way back: r2 is at work")
+    world.run(0.5)
+    assert again in world.say(WordKind.DRILL_CANCEL, "d1").evidence
+    world.run(200)
+    assert over(world).reason is Reason.ABORTED
+
+
+def test_whoever_cancels_what_a_hold_keeps_away_is_told_so() -> None:
+    world = stage()
+    drill(world, stays_s=600.0)
+    world.run(20)
+    world.say(WordKind.HOLD, "acme/erp")
+    answer = world.say(WordKind.DRILL_CANCEL, "d1")
+    assert answer.evidence == "d1 goes back as soon as it may: held: Ada holds acme/erp: a reason"
+    world.run(5)
+    assert stage_of(world.decided(), the_drill(world)) == "it is to go back"
+    assert "as soon as it may" in world.say(WordKind.DRILL_CANCEL, "d1").evidence
+
+
+@pytest.mark.parametrize(
+    ("after_s", "answer"),
+    [
+        (0.0, "d1 ends: there is nothing to clean up"),
+        (0.5, "d1 is stopped: there is nothing to clean up"),
+        (5.0, "d1 is cleaned up now"),
+        (9.0, "d1 is being cleaned up"),
+    ],
+)
+def test_whoever_cancels_a_rehearsal_is_told_whether_anything_is_cleaned_up(after_s: float, answer: str) -> None:
+    world = stage()
+    rehearse(world)
+    world.run(after_s)
+    assert world.say(WordKind.DRILL_CANCEL, "d1").evidence == answer
+    if the_drill(world).ended is None:
+        again = world.say(WordKind.DRILL_CANCEL, "d1")
+        assert again.evidence == "nothing new: d1 is being cleaned up (aborted)"
+    world.run(60)
+    assert ("clean_scratch" in world.played) is (after_s > 1.0)
 
 
 def test_a_cancelled_rehearsal_is_cleaned_up() -> None:

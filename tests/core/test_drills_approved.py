@@ -12,6 +12,7 @@ from orchestrator.core.deciding import drilling
 from orchestrator.core.events import WordKind
 from orchestrator.core.model import DrillKind, Mode, Playbook
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules.approving import consequences
 from orchestrator.core.runs import plan
 from orchestrator.sim.way_back_truth import WayBackTruth
 from tests.core.drill_stage import over, stage, the_drill
@@ -22,14 +23,14 @@ BACK = "acme/return-hq"
 OTHER = Playbook("return-hq.yml", "edited since")
 
 
-def asked(mode: Mode = Mode.ASK, **how: object) -> World:
-    """A full-scale drill of a schedule; in mode ask it waits for its approval."""
+def asked(mode: Mode = Mode.ASK, kind: DrillKind = DrillKind.FULL_SCALE, **how: object) -> World:
+    """A drill of a schedule, at full scale unless it is said otherwise; in mode ask it waits for its approval."""
     world = stage(mode)
     tx = world.engine.transaction(world.now)
     erp = world.model.services["acme/erp"]
     asks = ("acme/erp is in mode ask",) if mode is Mode.ASK else ()
     more: dict[str, object] = {"stays_s": 60.0, **how}
-    drilling.begin(tx, erp, "acme/geo-site", DrillKind.FULL_SCALE, reason=Reason.DRILL_DUE, asks=asks, **more)  # type: ignore[arg-type]
+    drilling.begin(tx, erp, "acme/geo-site", kind, reason=Reason.DRILL_DUE, asks=asks, **more)  # type: ignore[arg-type]
     world.entries.append((world.now, tuple(tx.records)))
     changed(world)
     return world
@@ -46,6 +47,23 @@ def test_whoever_approves_is_told_that_it_is_a_drill_and_what_leads_back() -> No
     world = asked()
     (text,) = told(world, NoticeKind.APPROVAL_NEEDED)
     assert "it is the drill d1: after 1:00 acme/return-hq leads back" in text
+
+
+@pytest.mark.parametrize("kind", DrillKind)
+def test_whoever_approves_what_is_held_is_told_that_it_ends(kind: DrillKind) -> None:
+    world = asked(kind=kind)
+    world.say(WordKind.HOLD, "acme/erp")
+    world.run(2)
+    tx, run = world.engine.transaction(world.now), world.decided().runs["r1"]
+    (told,) = consequences(tx, run)
+    assert told == "as things stand r1 ends, and nothing is fenced or moved: held: Ada holds acme/erp: a reason"
+    answer = world.say(WordKind.APPROVE, "r1")
+    assert answer.evidence == (
+        "r1 is approved, and as things stand it ends and changes nothing: held: Ada holds acme/erp: a reason"
+    )
+    world.run(20)
+    assert over(world).reason is Reason.HELD
+    assert not world.played
 
 
 def test_a_way_back_that_was_loaded_since_is_not_what_was_asked_about() -> None:

@@ -547,6 +547,22 @@ def test_a_controller_that_has_just_begun_does_not_say_that_no_reference_answers
     assert world.last(r.ServiceJudged).evidence == "vantage local: none of acme/ref, acme/ref2 answers"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("how", ["the controller, which had stood still, went on", "the controller began"])
+def test_references_that_answered_before_nobody_looked_are_not_told_as_never_answered(how: str) -> None:
+    world = lab(Mode.OBSERVE)
+    isp_a_dies(world)
+    world.run(20)
+    if how == "the controller began":
+        world.crash()
+        world.run(300)
+        world.start()
+    else:
+        world.stand_still(300)
+    world.run(5)
+    judged = [x.evidence for x in world.records(r.ServiceJudged) if x.reason is Reason.BLIND]  # type: ignore[attr-defined]
+    assert set(judged) == {f"vantage local: none of acme/ref, acme/ref2 has answered since {how}"}
+
+
 def test_what_is_waited_for_is_not_said_to_recover_while_nothing_is_done_for_it() -> None:
     """It waits for a person's approval, or for something else itself."""
     world = lab(Mode.ASK)

@@ -289,6 +289,23 @@ def test_what_failed_while_nobody_looked_was_perhaps_within_its_objective() -> N
     assert said(world)[-1].endswith("perhaps within its RTO of 15:00")
 
 
+def test_what_was_never_heard_well_was_perhaps_within_its_objective() -> None:
+    """After a restart of the machine no good answer is known: it may have failed long before. A relapse keeps that."""
+    world = lab(Mode.OBSERVE)
+    world.run(60)
+    world.crash()
+    world.silent("erp-transaction")
+    world.run(30)
+    world.start(same_boot=False, assumed_gap_s=30.0)
+    for _ in range(2):
+        world.silent("erp-transaction")
+        world.run(30)
+        world.good("erp-transaction")
+        world.run(30)
+        assert said(world)[-1].endswith("perhaps within its RTO of 15:00")
+    assert world.decided().incidents["i1"].episodes == 2
+
+
 def test_an_absence_shorter_than_its_objective_leaves_a_miss_a_miss() -> None:
     world = lab(Mode.OBSERVE)
     world.silent("erp-transaction")

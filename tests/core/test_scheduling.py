@@ -75,6 +75,31 @@ def test_what_stands_against_it_is_waited_for_within_its_window() -> None:
     assert len(begun(world)) == 1
 
 
+def test_who_holds_it_up_by_now_is_told() -> None:
+    """Another holder is news; how often a check was bad meanwhile is none."""
+    world = stage()
+    desk = due(world)
+    hold(world)
+    desk.run(400)
+    world.hears(WordSpoken("bob", WordKind.HOLD, "Bob", "acme", "roof works"))
+    hold(world, kind=WordKind.RESUME)
+    desk.run(60)
+    held = [x.evidence for x in world.records(r.DrillHeldUp)]  # type: ignore[attr-defined]
+    assert held == ["Ada holds acme/erp: night shift", "Bob holds acme: roof works"]
+    desk.run(1200)
+    (text,) = told(world, NoticeKind.DRILL_MISSED)
+    assert text.endswith("held: Bob holds acme: roof works")
+
+
+def test_what_is_counted_on_is_no_news() -> None:
+    world = stage()
+    desk = due(world)
+    world.bad("geo-ready")
+    desk.run(900)
+    (held,) = world.records(r.DrillHeldUp)
+    assert "acme/geo-ready" in held.evidence  # type: ignore[attr-defined]
+
+
 def test_it_never_runs_late() -> None:
     world = stage()
     desk = due(world)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.core.events import ConfigurationLoaded
+from orchestrator.core.events import ConfigurationLoaded, WordKind
 from orchestrator.reports.drills import DrillStep, DrillTold, StepMade, list_lines, one_lines, told
 from orchestrator.reports.entries import WallClock
 from orchestrator.reports.text import plain
@@ -78,3 +78,14 @@ def test_a_drill_whose_run_waits_for_a_person_is_at_no_work() -> None:
     found = told(world.decided(), WallClock(()), drill_stage.the_drill(world))
     assert found.stage == "on its way back: r2 waits for a person"
     assert {s.name: s.made for s in found.steps if s.run == "r2"}["execute"] is StepMade.UNSEEN
+
+
+def test_what_a_person_leads_back_meanwhile_does_not_stay_there() -> None:
+    world = drill_stage.stage()
+    drill_stage.drill(world, stays_s=600.0)
+    world.run(20)
+    assert told(world.decided(), WallClock(()), drill_stage.the_drill(world)).stage == "it stays there"
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    world.run(3)
+    found = told(world.decided(), WallClock(()), drill_stage.the_drill(world))
+    assert found.stage == "r2 (acme/return-hq), which is none of its runs, is at work"

@@ -146,3 +146,9 @@ def test_an_approval_that_took_longer_than_the_rto_is_told_with_the_hour(tape: T
         f"mode ask: the longest of 2 approvals took 1:30:00 (r2, asked after {hour:02d}:00), the RTO is 10:00{night}"
     )
     assert (one.lack, one.key, one.runs) == (Lack.ASKS_A_PERSON, "mode", ("r1", "r2"))
+
+
+def test_one_approval_is_not_the_longest_of_several(tape: Tape) -> None:
+    moved(tape, "r1", 10.0, approval_s=5400.0)
+    (one,) = found(tape, with_service(mode=Mode.ASK, rto_s=600.0))
+    assert one.said.startswith("mode ask: the one approval so far took 1:30:00 (r1, asked after ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -205,3 +206,18 @@ def test_budget_left_falls_step_by_step(tape: Tape) -> None:
     left = [s.budget_left_s for s in told.steps if s.budget_left_s is not None]
     assert left == sorted(left, reverse=True)
     assert left[-1] == pytest.approx(120.0 - 12.0)
+
+
+def test_budget_left_is_of_the_rto_that_is_told(tape: Tape) -> None:
+    """The RTO was edited while its outage went on: both figures are of the one in force by then."""
+    first_act(tape)
+    now = tape.entries
+    for n, entry in enumerate(now):
+        records = tuple(replace(x, deadline=x.deadline + 780.0) if isinstance(x, r.RunStarted) and x.deadline else x
+                        for x in entry.records)  # fmt: skip
+        now[n] = replace(entry, records=records)
+    told = account(tape.read().stories["i1"], tape.read().clock, tape.now)
+    last = [s for s in told.steps if s.budget_left_s is not None][-1]
+    assert told.rto_s == 120.0
+    assert last.to_s is not None
+    assert last.budget_left_s == pytest.approx(120.0 - last.to_s)

@@ -357,7 +357,7 @@ def _tiers(tx: Transaction) -> Iterator[Item]:
                 yield _tier(*at, Lack.TIER, min(bad, default=None), tx.behind(move.viable_when, Verdict.DOWN))
             loss = ladder.data_loss(tx, service, move, tier.accept_loss_s)
             if loss is not None and viable in USABLE:
-                yield _tier(*at, Lack.DATA, _too_old_since(tx, service, move.data_age, tier.accept_loss_s), loss[1])
+                yield _tier(*at, Lack.DATA, _never_measured_since(tx, move.data_age), loss[1])
 
 
 def _tier(
@@ -381,12 +381,13 @@ def _down_since(tx: Transaction, check: str) -> float | None:
     return row.first_bad_at if row.first_bad_at is not None or known is None else known.at
 
 
-def _too_old_since(tx: Transaction, service: Service, check: str | None, accept_loss_s: float | None) -> float | None:
-    """Since when the data there is older than allowed; of no known age, since it is asked."""
-    age_s = tx.data_age_s(check, tx.now()) if check is not None else None
-    if age_s is None or service.rpo_s is None:
-        return tx.watched_since(check)[0] if check is not None else None
-    return tx.now() - (age_s - max(service.rpo_s, accept_loss_s or 0.0))
+def _never_measured_since(tx: Transaction, check: str | None) -> float | None:
+    """Of data of no known age: since it is asked. Of the others it is not known: a copy that always lags behind by
+    the same is renewed each moment, and one that stands still grows older; an age does not tell which of them it is.
+    """
+    if check is None or tx.data_age_s(check, tx.now()) is not None:
+        return None
+    return tx.watched_since(check)[0]
 
 
 # ---- telling

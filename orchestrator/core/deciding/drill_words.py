@@ -82,7 +82,7 @@ def cancel(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     if drill.ended is not None:
         return Refusal(Reason.ALREADY_ENDED, f"{drill.id} ended: {drill.ended.reason.value}")
     if drill.turned_back is not None:
-        return Consent(Reason.NOT_NEEDED, f"{drill.id} is on its way back already: {drill.turned_back.reason.value}")
+        why = drill.turned_back.reason.value
+        return Consent(Reason.NOT_NEEDED, f"nothing new: {drill.id} {drilling.follows(tx, drill)} ({why})")
     drilling.cancel(tx, drill, Reason.ABORTED, f"by {word.who}: {word.why or 'no reason given'}")
-    how = "goes back now" if drill.full_scale else "is cleaned up now"
-    return Consent(Reason.ABORTED, f"{drill.id} {how}")
+    return Consent(Reason.ABORTED, f"{drill.id} {drilling.follows(tx, drill)}")

@@ -117,6 +117,32 @@ def cancel(tx: Transaction, drill: Drill, reason: Reason, evidence: str) -> None
             run.advance(tx, unfinished)
 
 
+def follows(tx: Transaction, drill: Drill) -> str:
+    """What comes of it now that it was turned back: what goes on first, and what keeps it away."""
+    service, runs = tx.model.services.get(drill.began.service), _runs(tx, drill)
+    there, step = runs[0], runs[0].current()
+    if not drill.full_scale:
+        if there.ended is None and step is not None and step.traits.always:
+            return "is being cleaned up"
+        done = "ends" if there.ended is not None else "is stopped"
+        return "is cleaned up now" if there.made_something else f"{done}: there is nothing to clean up"
+    if there.ended is None:
+        waits = f"; {there.id} {there.at_what}"
+        once = f"goes back once {there.id} ({there.started.move}) has ended{waits}"
+        return once if there.committed else f"is stopped before it moves anything{waits}"
+    at_work = tx.decided.run_for(drill.began.service)
+    if at_work is not None:
+        way = "is on its way back" if at_work.started.drill == drill.id else "goes back after that"
+        return f"{way}: {at_work.id} ({at_work.started.move}) {at_work.at_what}"
+    if service is None or not (_is_away(tx, drill, service) or (_half_done(runs) and _undoes(tx, drill))):
+        return "ends once its checks have answered"
+    if (open_ := tx.incident(service)) is not None and not drilling.gave_way(tx, drill.began.back or ""):
+        return f"goes back later: {open_.id} is open, and comes first"
+    back = tx.model.moves.get(drill.began.back or "")
+    against = drilling.keeps_away(tx, service, back) if back is not None else None
+    return f"goes back as soon as it may: {against[0].value}: {against[1]}" if against is not None else "goes back now"
+
+
 def attend(tx: Transaction, drill: Drill) -> None:
     """Take the drill as far as it goes now."""
     service = tx.model.services.get(drill.began.service)

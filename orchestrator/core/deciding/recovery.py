@@ -173,9 +173,8 @@ def _kept(down_s: float, perhaps_s: float, rto_s: float, early: bool) -> str:
 
 
 def _early(tx: Transaction, service: Service, incident: Incident) -> bool:
-    """Whether it may have failed long before its first bad answer: nothing was heard of it then."""
-    good_at = incident.last_good_at
-    return good_at is not None and incident.episode_first_bad_at - good_at > _beats_s(tx, service)
+    """Whether it may have failed long before the first bad answer of an outage: nothing good was heard of it then."""
+    return incident.unheard_s is None or incident.unheard_s > _beats_s(tx, service)
 
 
 def _unseen_s(tx: Transaction, service: Service, incident: Incident) -> float:

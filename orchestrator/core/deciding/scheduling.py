@@ -14,6 +14,8 @@ When it is time is worked out from the calendar and from `Decided.schedules` alo
 
 from __future__ import annotations
 
+import re
+
 from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
@@ -29,6 +31,7 @@ from orchestrator.core.state.decided import ScheduleState
 from orchestrator.core.transaction import Transaction
 
 AGAIN_S = 15.0  # what stands against it is asked again after so long, if nothing happens before
+_COUNTED = re.compile(r"\([^)]*\)|\b\d+(:\d\d)+\b|\b[\d.]+s\b")
 EDITED = "its schedule was edited, or taken out, before it could begin"
 UNSEEN = "no controller saw its window open: none was at work then, or the clock was put on or back"
 
@@ -117,9 +120,15 @@ def attend(tx: Transaction, state: ScheduleState) -> None:
     reason, evidence = (
         refused[0][1] if refused else (Reason.NOTHING_TO_DRILL, f"{plan.id} had nothing that it could choose")
     )
-    if state.due.held is None or state.due.held.reason is not reason:
+    held = state.due.held
+    if held is None or held.reason is not reason or _told(held.evidence) != _told(evidence):
         tx.record(r.DrillHeldUp(tx.now(), plan.id, came.occurrence, reason, evidence))
     tx.wake(min(came.closes_at, tx.now() + AGAIN_S))
+
+
+def _told(evidence: str) -> str:
+    """What it tells, without how often and for how long: another hold, incident or check is news, a count is none."""
+    return _COUNTED.sub("", evidence)
 
 
 def _against(tx: Transaction, plan: DrillPlan, pick: Pick) -> Objection | None:

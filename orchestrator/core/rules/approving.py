@@ -6,15 +6,14 @@ The one rule it keeps: each sentence rests on answers that came a moment ago, or
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from orchestrator.core.durations import counted, named, show_duration
-from orchestrator.core.events import Answer
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Move, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Origin
-from orchestrator.core.rules import policy
+from orchestrator.core.records import Origin, StepState
+from orchestrator.core.rules import drilling, policy
+from orchestrator.core.rules.signs_of_life import alive
 from orchestrator.core.state.decided import Run, covers
 from orchestrator.core.transaction import Transaction
 
@@ -33,7 +32,7 @@ def consequences(tx: Transaction, run: Run) -> Iterator[str]:
             yield _fenced(tx, service, move, step.place, hand_over=step.hand_over)
             yield from _others(tx, service, step.place)
     if run.execute is not None and not run.execute.over:
-        yield from _lost(tx, service, move)  # else the data were opened already, as its steps tell
+        yield from _lost(tx, service, move, run)  # else the data were opened already, as its steps tell
     yield from _at_work(tx, service)
 
 
@@ -65,6 +64,11 @@ def still_asked(tx: Transaction, run: Run) -> list[str]:
 def held_back(tx: Transaction, run: Run) -> str:
     """Why a run would end before it changes anything, though it is approved; empty: nothing known is in its way."""
     service = tx.model.services.get(run.started.service)
+    drill = tx.decided.drills.get(run.started.drill)
+    begun = run.committed or run.made_something
+    if service is not None and drill is not None and not begun and run.started.move in tx.model.moves:
+        against = drilling.stops(tx, run, drill)
+        return f"{against[0].value}: {against[1]}" if against is not None else ""
     if service is None or run.started.origin is not Origin.AUTOMATIC or run.committed:
         return ""
     finding = policy.objection(tx, service, policy.BEFORE_ACTING)
@@ -100,46 +104,6 @@ def _said(answered: dict[str, float], how: str) -> list[str]:
     return [f"{x} {how} {show_duration(ago)} ago" for x, ago in sorted(answered.items(), key=lambda x: (x[1], x[0]))]
 
 
-@dataclass(slots=True)
-class Signs:
-    """Signs of life of a place: hosts, or checks without one, and how long ago each answered.
-
-    `asked`: how many checks there are; `unknown`: of how many nothing is known: not asked yet or not any more, or
-    silent to a vantage that is blind.
-    """
-
-    well: dict[str, float] = field(default_factory=dict)
-    badly: dict[str, float] = field(default_factory=dict)
-    asked: int = 0
-    unknown: int = 0
-
-
-def alive(tx: Transaction, place_id: str) -> Signs:
-    """What of this place answers; what proves or tells that it is out is no sign of life."""
-    found = Signs()
-    place = tx.model.places.get(place_id)
-    if place is None:
-        return found
-    domains = place.domains | {place.id}
-    fence = place.fence
-    about = [*fence.proven_when.checks(), *(fence.dark_when.checks() if fence.dark_when else ())] if fence else []
-    for check in tx.model.checks.values():
-        if check.client != place.client or not domains & check.domains or check.id in about or check.reference:
-            continue
-        found.asked += 1
-        row = tx.rows().get(check.id)
-        if row is None or row.last_answer is Answer.NONE or tx.now() - row.last_sent_at > check.stale_after_s:
-            found.unknown += 1
-        elif row.last_answer is Answer.SILENT:
-            found.unknown += tx.blind(check.vantage)
-        else:
-            answers = found.well if row.last_answer is Answer.GOOD else found.badly
-            name = f"{check.client}/{check.host}" if check.host else check.id
-            ago_s = max(0.0, tx.now() - row.last_sent_at)
-            answers[name] = min(ago_s, answers.get(name, ago_s))
-    return found
-
-
 def _others(tx: Transaction, service: Service, place_id: str) -> Iterator[str]:
     """Other services that run at a place that is about to be fenced, and are well."""
     well = [
@@ -155,10 +119,14 @@ def _others(tx: Transaction, service: Service, place_id: str) -> Iterator[str]:
         yield f"at {place_id} {named(well)} {'works' if len(well) == 1 else 'work'} too"
 
 
-def _lost(tx: Transaction, service: Service, move: Move) -> Iterator[str]:
+def _lost(tx: Transaction, service: Service, move: Move, run: Run) -> Iterator[str]:
+    """How much at most: once the place left was found to be out, nothing more; until then it grows."""
     if move.to is None:
         return
-    age_s = tx.data_age_s(move.data_age, tx.now()) if move.data_age is not None else None
+    proofs = [s for s in run.steps if s.traits.proves]
+    out = proofs and all(s.state is StepState.DONE for s in proofs)
+    until = max(s.ended_at or 0.0 for s in proofs) if out else tx.now()
+    age_s = tx.data_age_s(move.data_age, until) if move.data_age is not None else None
     if age_s is not None:
         yield f"at most the last {show_duration(age_s)} of data are lost: the age of what is at {move.to}"
     elif service.rpo_s is not None or move.data_age is not None:

@@ -14,7 +14,7 @@ from orchestrator.core.model import DrillKind, Mode, Model, Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import Decision, Verdict
 from orchestrator.core.rules import ladder, policy
-from orchestrator.core.rules.approving import alive
+from orchestrator.core.rules.signs_of_life import alive
 from orchestrator.core.state.decided import Drill, Incident, Run, covers
 from orchestrator.core.transaction import Transaction
 

@@ -47,7 +47,10 @@ def blind(tx: Transaction, service: Service) -> Finding | None:
 def _none_answers(tx: Transaction, client: str, references: Sequence[str]) -> str:
     """Whoever has only just begun to ask cannot say that nobody answers."""
     begun = any(tx.last_asked(name) >= tx.watched_since(name)[0] for name in references)
-    answers = "answers" if begun else "has answered yet"
+    rows = tx.rows()
+    before = any(row.last_good_at is not None for name in references if (row := rows.get(name)) is not None)
+    since = f"has answered since {tx.watched_since(references[0])[1]}" if before else "has answered yet"
+    answers = "answers" if begun else since
     own = [name for name in references if is_of(client, name)]
     others = len(references) - len(own)
     told = [f"none of {', '.join(own)} {answers}"] if own else []

@@ -347,7 +347,7 @@ def _ask_for_approval(tx: Transaction, run: Run) -> None:
     why = "; ".join((*still_asked(tx, run), *failed))
     does = list(consequences(tx, run))
     told = f". If approved: {'; '.join(does)}" if does else ""
-    more = f"{why}{by_hand}{told}. To say no: {no}"
+    more = f"{why}{by_hand}{told}. To say no: {no}. No reply within {show_duration(started.approval_expires_s)} is a no"
     text = Sentence.APPROVAL.say(service=started.service, move=started.move, why=more)
     details: dict[str, Json] = {"approve": say, "reject": no, "if_approved": list(does)}
     tx.tell(f"{run.id}/approval", NoticeKind.APPROVAL_NEEDED, started.service, text, say=say, details=details)

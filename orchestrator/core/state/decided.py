@@ -229,6 +229,7 @@ class Incident:
     ended: r.IncidentEnded | None = None
     earlier_s: float = 0.0  # without service in the outages before the present one
     earlier_perhaps_s: float = 0.0  # so long of that it may have worked
+    unheard_s: float | None = 0.0  # nothing good was heard for so long before an outage's first bad answer; None: never
     dark_since: float | None = None  # since when, unbroken, it is judged that whether it is down is not known
     dark_s: float = 0.0  # the same, before that, of the present outage
 

@@ -107,10 +107,10 @@ def _incident_opened(d: Decided, x: r.IncidentOpened) -> None:
         raise IllegalRecord(f"{x.service} has incident {state.incident} open already")
     d.incident_count += 1
     d.incidents[x.incident] = Incident(
-        x.incident, x.service, x.first_bad_at, x.at, x.first_bad_at, x.at, x.last_good_at, x.place, x.evidence
-    )
-    state.incident = state.last_incident = x.incident
-    state.healthy_since = None
+        x.incident, x.service, x.first_bad_at, x.at, x.first_bad_at, x.at, x.last_good_at, x.place, x.evidence,
+        unheard_s=None if x.last_good_at is None else x.first_bad_at - x.last_good_at,
+    )  # fmt: skip
+    state.incident, state.last_incident, state.healthy_since = x.incident, x.incident, None
     forget(d.incidents, lambda i: i.ended.at if i.ended else None, KEPT_RUNS)
 
 
@@ -120,6 +120,8 @@ def _incident_reopened(d: Decided, x: r.IncidentReopened) -> None:
         raise IllegalRecord(f"incident {x.incident} is open: it cannot be reopened")
     incident.earlier_s += max(0.0, incident.ended.recovered_at - incident.episode_first_bad_at)
     incident.earlier_perhaps_s += incident.ended.perhaps_s
+    gap_s = x.first_bad_at - max(incident.ended.recovered_at, x.last_good_at or 0.0)
+    incident.unheard_s = None if incident.unheard_s is None else max(incident.unheard_s, gap_s)
     incident.ended, incident.judged, incident.dark_since, incident.dark_s = None, None, None, 0.0
     incident.tiers.clear()
     incident.episodes += 1

@@ -16,7 +16,7 @@ from orchestrator.core import records as r
 from orchestrator.core.model import Service
 from orchestrator.core.state.finding import KeptFinding
 from orchestrator.reports import claims, cost
-from orchestrator.reports.account import account
+from orchestrator.reports.account import account, met
 from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
 from orchestrator.reports.papers.excerpt import Slice, like_before
@@ -99,13 +99,13 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
         objectives=tuple(x for s, a in pairs for x in _objectives(s, a, last.of, leads=s is told[0])),
         parts=parts,
         steps=tuple(x for s, a in pairs for x in _steps(s, a)),
-        worked=tuple(x for s, a in pairs for x in lessons.worked(s, a)),
-        failed=tuple(x for s, a in pairs for x in lessons.failed(s, a)),
+        worked=tuple(x for s, a in pairs for x in lessons.worked(s, a, notices=frame is None)),
+        failed=tuple(x for s, a in pairs for x in lessons.failed(s, a, notices=frame is None)),
         last=then, last_said=then_said, cost=price, cost_said=price_said,
         findings=findings, no_findings=none, proven=proven, until=until,
     )  # fmt: skip
     if frame is not None:
-        made = _framed(made, frame, told, stories)
+        made = _framed(made, frame, told, stories, found.now)
     return _judged(made, ran=any(s.runs for s in told))
 
 
@@ -118,9 +118,9 @@ def _extent(source: Source) -> tuple[float, float | None]:
     return source.stories[0].began_at, max(known) if len(known) == len(ends) else None
 
 
-def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: Stories) -> Report:
+def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: Stories, now: float) -> Report:
     """With what its own records say of a drill."""
-    wall = stories.clock.wall
+    wall, notices = stories.clock.wall, [*frame.notices, *(x for s in told for x in s.notices)]
     model = told[0].model
 
     def name_of(person: str) -> str:
@@ -137,9 +137,9 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
         made,
         scenario=tuple(drills.scenario(frame)),
         participants=_in_order(people),
-        objectives=(*made.objectives, *drills.objectives(frame, told)),
-        worked=(*drills.worked(frame, told), *made.worked),
-        failed=(*drills.failed(frame, told, stories), *made.failed),
+        objectives=(*made.objectives, *drills.objectives(frame, told, now)),
+        worked=(*drills.worked(frame, told), *made.worked, *lessons.reached(notices)),
+        failed=(*drills.failed(frame, told, stories), *made.failed, *lessons.reached_nobody(notices)),
         proven=own or made.proven,
         until=until,
     )
@@ -182,8 +182,8 @@ def _scenario(story: Story) -> Iterator[Said]:
     for episode in story.episodes:
         place = claims.where(story, episode)
         slots: dict[str, str | float] = {"service": story.service, "place": place}
-        at = "{service} was down at {place}: {evidence}" if place else "{service} was down: {evidence}"
-        bare = "{service} was down at {place}" if place else "{service} was down"
+        at = "{service} went down at {place}: {evidence}" if place else "{service} went down: {evidence}"
+        bare = "{service} went down at {place}" if place else "{service} went down"
         slots |= {"evidence": episode.opened.evidence} if episode.opened.evidence else {}
         yield Said(at if episode.opened.evidence else bare, slots)
     if story.episodes:
@@ -213,9 +213,8 @@ def _objectives(story: Story, a: Account, service: Service | None, *, leads: boo
         of = "" if leads or a.outages else f"{a.id}: "  # of a way back, beside the same objective of the way there
         yield ObjectiveLine(a.service, "RPO", a.rpo_s, replace(a.rpa, source=f"{of}{a.rpa.source}"), a.rpo_met)
     if service is not None and service.mtd_s is not None and a.outages:
-        met = None if a.rta.seconds is None else a.rta.seconds <= service.mtd_s
-        unsure = met is False and a.rta.at_most
-        yield ObjectiveLine(a.service, "MTD", service.mtd_s, a.rta, None if unsure else met)
+        kept = met(story, a.rta, service.mtd_s, a.outages, a.perhaps_s)
+        yield ObjectiveLine(a.service, "MTD", service.mtd_s, a.rta, kept)
 
 
 def _move_alone(run: RunStory) -> Figure:
@@ -276,7 +275,7 @@ def _price(service: Service | None, parts: Sequence[Account]) -> tuple[Price | N
     each = [x for x in found if x is not None]
     if service is None or not each:
         return None, Said("not known: the configuration says nothing of what a minute without the service costs")
-    at_most = any(a.rta.at_most for a in parts)
+    at_most = any(a.rta.at_most or a.perhaps_s for a in parts)
     once = sum(x.parts.get(cost.ONCE, 0.0) for x in each)
     amount = round(sum(x.amount for x in each), 2)
     return (
@@ -348,7 +347,7 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     known = next((m for m in reversed(list(found.models.values()))), None)
     goes_on = ("end",) if subject.to_wall is not None and subject.to_wall > found.wall else ()
     empty = (*goes_on, *(f"{x.id}: {name}" for x in inside for name in x.empty))
-    nothing = Said("nothing is on record of this time")
+    nothing = Said("no incident, planned move or drill is on record of this time")
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
         scenario=() if inside else (nothing,), participants=(), objectives=(), parts=(), steps=(), worked=(),

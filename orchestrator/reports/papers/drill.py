@@ -65,7 +65,10 @@ def scenario(x: Frame) -> Iterator[Said]:
     slots: dict[str, str | float] = {"move": began.move, "service": began.service}
     text = "a functional drill of {move} for {service}"
     yield Said("a full-scale drill of {move} for {service}" if began.kind is DrillKind.FULL_SCALE else text, slots)
-    if began.scheduled:
+    if began.scheduled and began.draw:
+        slots = {"name": began.scheduled, "time": began.occurrence}
+        yield Said("it was drawn at random in a period of the schedule {name}, from {time} on", slots)
+    elif began.scheduled:
         yield Said("it was due by the schedule {name}: {time}", {"name": began.scheduled, "time": began.occurrence})
     elif began.who and began.why:
         yield Said("{who} asked for it: {why}", {"who": began.who, "why": began.why})
@@ -98,11 +101,7 @@ def worked(x: Frame, told: Sequence[Story]) -> Iterator[Said]:
 def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
     """That it did not, or was stopped; and what struck meanwhile."""
     if x.turned_back is not None and x.turned_back.reason is not Reason.STAYED:
-        why: dict[str, str | float] = {"reason": x.turned_back.reason.value}
-        if x.turned_back.evidence:
-            yield Said("it was turned back: {reason}: {evidence}", {**why, "evidence": x.turned_back.evidence})
-        else:
-            yield Said("it was turned back: {reason}", why)
+        yield from _turned_back(x, x.turned_back, told)
     if x.ended is not None and not x.ended.ok:
         yield Said("the drill did not show what it was to show: {reason}", {"reason": x.ended.reason.value})
     if x.ended is not None and x.ended.returned is False:
@@ -113,37 +112,68 @@ def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
             yield Said("{incident} was opened while the drill went on", {"incident": story.id})
 
 
-def objectives(x: Frame, told: Sequence[Story]) -> Iterator[ObjectiveLine]:
+def _turned_back(x: Frame, turned: r.DrillTurnedBack, told: Sequence[Story]) -> Iterator[Said]:
+    """Only what has moved is turned back; a rehearsal goes nowhere, and one that ended well was not called off."""
+    why: dict[str, str | float] = {"reason": turned.reason.value}
+    why |= {"evidence": turned.evidence} if turned.evidence else {}
+    led_back = len(told) > 1 or any(_leads(x, y) is False for s in told for y in s.placements)
+    if x.began.kind is DrillKind.FULL_SCALE and led_back:
+        bare, text = "it was turned back: {reason}", "it was turned back: {reason}: {evidence}"
+        yield Said(text if turned.evidence else bare, why)
+    elif x.ended is None or not x.ended.ok:
+        bare, text = "it was called off: {reason}", "it was called off: {reason}: {evidence}"
+        yield Said(text if turned.evidence else bare, why)
+
+
+def objectives(x: Frame, told: Sequence[Story], now: float) -> Iterator[ObjectiveLine]:
     """Of a full-scale one: how long it took until it was back, from when it was to go back: its stay is not in it."""
     if x.began.kind is not DrillKind.FULL_SCALE or not x.began.within_s:
         return
     found = _away_and_back(x, told)
     if found is None or x.turned_back is None:
-        figure = Figure(None, Known.UNKNOWN, "no record says that it moved and came back")
-        yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, None)
+        away = next((y.at for s in told for y in s.placements if _leads(x, y) is False), None)
+        source, met = "no record says that it moved and came back", None
+        if away is not None and found is None:
+            source = "it has moved, and none of the runs of the drill led it back"
+        if away is not None and x.turned_back is not None:
+            until = x.ended.at if x.ended is not None else now
+            met = False if until - max(away, _to_go_back(x, x.turned_back, told)) > x.began.within_s else None
+        figure = Figure(None, Known.UNKNOWN, source)
+        yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, met)
         return
     away_at, back_at = found
-    seconds = max(0.0, back_at - max(away_at, x.turned_back.at))
+    seconds = max(0.0, back_at - max(away_at, _to_go_back(x, x.turned_back, told)))
     figure = Figure(seconds, Known.MEASURED, "from when it was to go back until it was back, by the records")
     yield ObjectiveLine(x.began.service, "return", x.began.within_s, figure, seconds <= x.began.within_s)
+
+
+def _to_go_back(x: Frame, turned: r.DrillTurnedBack, told: Sequence[Story]) -> float:
+    """When it was to go back: also where no controller was there at the end of its stay to lead it."""
+    there = told[0].runs[0].ended if told and told[0].runs else None
+    return turned.at if there is None or not there.ok else min(turned.at, there.at + x.began.stays_s)
 
 
 def _away_and_back(x: Frame, told: Sequence[Story]) -> tuple[float, float] | None:
     """When it had moved, and when it was back, by the records of its runs: its place, or its move in effect."""
     away_at = back_at = None
     for y in (y for s in told for y in s.placements):
-        match y:
-            case r.PlacementChanged():
-                home = y.place == x.began.place
-            case r.MoveEngaged() if y.move == x.began.move:
-                home = not y.engaged
-            case _:
-                continue
-        if not home and away_at is None:
+        home = _leads(x, y)
+        if home is False and away_at is None:
             away_at = y.at
         elif home and away_at is not None:
             back_at = y.at
     return None if away_at is None or back_at is None else (away_at, back_at)
+
+
+def _leads(x: Frame, y: r.Record) -> bool | None:
+    """Whether this leads home, or away; None: neither."""
+    match y:
+        case r.PlacementChanged():
+            return y.place == x.began.place
+        case r.MoveEngaged() if y.move == x.began.move:
+            return not y.engaged
+        case _:
+            return None
 
 
 def proven(x: Frame, told: Sequence[Story]) -> Iterator[Said]:

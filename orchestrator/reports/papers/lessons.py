@@ -6,7 +6,7 @@ praised that was only planned, left out or not asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from orchestrator.core import records as r
 from orchestrator.core.reasons import Reason
@@ -19,8 +19,8 @@ from orchestrator.reports.story import RunStory, Story
 Wall = Callable[[float], float]
 
 
-def worked(story: Story, a: Account) -> Iterator[Said]:
-    """What did what it is there for."""
+def worked(story: Story, a: Account, *, notices: bool = True) -> Iterator[Said]:
+    """What did what it is there for. Without `notices`: those of all runs of a drill are counted together."""
     for episode in story.episodes:
         detected: dict[str, str | float] = {
             "service": story.service,
@@ -34,9 +34,25 @@ def worked(story: Story, a: Account) -> Iterator[Said]:
         yield Said(text, {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
     if a.rpo_met is True and a.rpa.seconds is not None and a.rpo_s is not None:
         yield Said("the RPO of {rpo_s} was met: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
-    told = sum(1 for _, settled in story.notices if settled is not None and settled.delivered)
+    if notices:
+        yield from reached(story.notices)
+
+
+Notices = Sequence[tuple[r.NoticeDue, r.NoticeSettled | None]]
+
+
+def reached(notices: Notices) -> Iterator[Said]:
+    """How many notices did."""
+    told = sum(1 for _, settled in notices if settled is not None and settled.delivered)
     if told:
         yield Said("{n} notice reached somebody", {"n": told}, "{n} notices reached somebody")
+
+
+def reached_nobody(notices: Notices) -> Iterator[Said]:
+    """How many did not."""
+    silent = sum(1 for _, settled in notices if settled is not None and not settled.delivered)
+    if silent:
+        yield Said("{n} notice reached nobody", {"n": silent}, "{n} notices reached nobody")
 
 
 def _of_run(run: RunStory) -> Iterator[Said]:
@@ -55,7 +71,7 @@ def _of_run(run: RunStory) -> Iterator[Said]:
         yield Said(text, took)
 
 
-def failed(story: Story, a: Account) -> Iterator[Said]:
+def failed(story: Story, a: Account, *, notices: bool = True) -> Iterator[Said]:
     """What did not, was missed, or had to be done again."""
     yield from _missed(a)
     for tier in a.tiers:
@@ -73,9 +89,8 @@ def failed(story: Story, a: Account) -> Iterator[Said]:
         if isinstance(word, r.WordRefused):
             said: dict[str, str | float] = {"who": word.who, "what": word.kind.value, "reason": word.reason.value}
             yield Said("{who}'s word, {what}, was refused: {reason}", said)
-    silent = sum(1 for _, settled in story.notices if settled is not None and not settled.delivered)
-    if silent:
-        yield Said("{n} notice reached nobody", {"n": silent}, "{n} notices reached nobody")
+    if notices:
+        yield from reached_nobody(story.notices)
     gaps = [c for c in story.controllers if c.assumed_gap_s]
     if gaps:
         slots = {"gap_s": sum(c.assumed_gap_s for c in gaps)}
@@ -89,6 +104,7 @@ def _missed(a: Account) -> Iterator[Said]:
         text = "the RTO of {rto_s} was missed: at most {rta_s}" if a.rta.at_most else text
         if a.rta.seconds is None:
             text = "the RTO of {rto_s} is missed: {rta_s} so far"
+            text = "the RTO of {rto_s} is missed: at most {rta_s} so far" if a.perhaps_s else text
         yield Said(text, {"rto_s": a.rto_s, "rta_s": down_s})
     if a.rpo_met is False and a.rpo_s is not None and a.rpa.seconds is not None:
         yield Said("the RPO of {rpo_s} was missed: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
@@ -102,6 +118,8 @@ def _failed_in(run: RunStory) -> Iterator[Said]:
         reason = {**slots, "reason": run.ended.reason.value}
         text = "{run}: {move} failed: {reason}" if claims.failed(run) else "{run}: {move} was not made: {reason}"
         if claims.rehearsed(run):
+            text = "{run}: the rehearsal of {move} was not made: {reason}"
+        if claims.rehearsed(run) and claims.failed(run):
             text = "{run}: the rehearsal of {move} failed: {reason}"
         if claims.rehearsed(run) and run.abort is not None:
             text = "{run}: the rehearsal of {move} was stopped: {reason}"

@@ -148,7 +148,7 @@ def test_where_it_was_down_is_where_it_may_act_once_its_place_is_out() -> None:
         r.MayActAdded(tape.now, "acme/erp", "acme/geo", "r9"),
     )
     down(tape, last_good=tape.now - 1.0)
-    assert said(report(tape).scenario) == ["acme/erp was down at acme/geo: no reply"]
+    assert said(report(tape).scenario) == ["acme/erp went down at acme/geo: no reply"]  # it may still be
 
 
 def test_what_is_told_of_a_drill_is_in_no_incident() -> None:
@@ -159,3 +159,20 @@ def test_what_is_told_of_a_drill_is_in_no_incident() -> None:
     over = r.NoticeDue(tape.now, "d4/ended", NoticeKind.DRILL_ENDED, "acme", "acme/erp", "over", "", (), {})
     tape.write(over)
     assert [n.kind for n in report(tape).parts[0].notices] == [NoticeKind.INCIDENT_OPENED.value]
+
+
+def test_of_an_outage_that_goes_on_the_mtd_is_over_too() -> None:
+    tape = begun()
+    bad = tape.now
+    tape.after(2.0).incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    for wait_s, met in ((3000.0, None), (700.0, False)):
+        found = report(tape.after(wait_s))
+        assert {x.objective: x.met for x in found.objectives}["MTD"] is met
+
+
+def test_an_mtd_is_no_better_known_than_the_rto() -> None:
+    """Nobody looked before its first bad answer: it may have failed long before."""
+    tape = begun()
+    down(tape)
+    found = report(tape)
+    assert {x.objective: x.met for x in found.objectives} == {"RTO": None, "RPO": None, "MTD": None}

@@ -240,3 +240,89 @@ def test_of_one_that_an_incident_struck_it_says_so() -> None:
     asked = [(p.name, p.did.text) for p in report.participants if p.did.text.startswith("asked")]
     assert asked == [("Ada", "asked for the drill")]  # the way back she did not ask for
     assert "down" not in Tongue().say(report.cost_said)  # i2 was an outage, and is told elsewhere
+
+
+def of(world: World, until_s: float = 0.0) -> tuple[Report, dict[str, list[str]]]:
+    """The provider's report of its first drill, after so long."""
+    world.run(until_s)
+    report = Papers(journal(world).slice("d1"), BY).report
+    return report, sentences(report)
+
+
+def test_a_rehearsal_that_nobody_approved_has_not_failed_it_was_not_made() -> None:
+    world = stage(Mode.ASK)
+    Desk(world, "2026-11-03T20:55", replace(plan(), digest="p")).run(1500)
+    _, said = of(world)
+    assert "r1: the rehearsal of acme/geo-site was not made: approval expired" in said["failed"]
+    told = [x for x in world.records(r.NoticeSettled) if x.delivered]  # type: ignore[attr-defined]
+    assert [x for x in said["worked"] if "reached somebody" in x] == [f"{len(told)} notices reached somebody"]
+
+
+def test_only_what_has_moved_is_turned_back() -> None:
+    world = stage()
+    assert rehearse(world).accepted
+    world.run(5)
+    world.say(WordKind.DRILL_CANCEL, "d1")
+    assert "it was called off: aborted: by Ada: a reason" in of(world, 60)[1]["failed"]
+    world = stage()
+    assert drill(world, stays_s=600.0).accepted
+    world.run(60)
+    world.say(WordKind.DRILL_CANCEL, "d1")
+    assert "it was turned back: aborted: by Ada: a reason" in of(world, 100)[1]["failed"]
+
+
+def test_what_was_cancelled_while_it_was_cleaned_up_and_showed_everything_was_not_called_off() -> None:
+    world = stage()
+    assert rehearse(world).accepted
+    while "clean_scratch" not in world.played:
+        world.run(0.5)
+    world.say(WordKind.DRILL_CANCEL, "d1")
+    report, said = of(world, 60)
+    assert "the drill showed what it was to show: conditions met" in said["worked"]
+    assert said["failed"] == []
+    assert report.kind is ReportKind.DRILL
+
+
+def test_a_return_that_is_over_its_time_is_missed_also_while_it_goes_on() -> None:
+    world = stage()
+    assert drill(world, within_s=60.0).accepted
+    world.run(10)
+    world.say(WordKind.HOLD, "acme/erp")
+    for wait_s, met in ((30.0, None), (60.0, False)):
+        report, _ = of(world, wait_s)
+        back = next(x for x in report.objectives if x.objective == "return")
+        assert (back.met, back.actual.seconds) == (met, None)
+        assert back.actual.source == "it has moved, and none of the runs of the drill led it back"
+
+
+def test_a_surprise_was_due_at_no_time_of_its_schedule() -> None:
+    world = stage()
+    drawn = plan(surprise=True)
+    Desk(world, "2026-11-03T20:55", replace(drawn, digest="p")).run(1500)
+    _, said = of(world)
+    told = "it was drawn at random in a period of the schedule acme/geo, from 2026-11-03T21:00:00Z on"
+    assert told in said["scenario"]
+
+
+def test_its_return_counts_from_the_end_of_its_stay_also_where_nobody_was_there_to_lead_it() -> None:
+    world = stage()
+    assert drill(world).accepted
+    world.run(8)
+    world.crash()
+    world.run(300)
+    world.start()
+    report, _ = of(world, 100)
+    back = next(x for x in report.objectives if x.objective == "return")
+    assert back.actual.seconds is not None
+    assert back.actual.seconds > 290.0  # of ten seconds it was to stay, and then nobody led it back
+    assert back.met is (back.actual.seconds <= 300.0)
+
+
+def test_what_a_person_led_back_was_led_back_by_no_run_of_the_drill() -> None:
+    world = stage()
+    assert drill(world, stays_s=600.0).accepted
+    world.run(20)
+    assert world.say(WordKind.FAILBACK, "acme/erp").accepted
+    report, _ = of(world, 60)
+    back = next(x for x in report.objectives if x.objective == "return")
+    assert (back.met, back.actual.source) == (None, "it has moved, and none of the runs of the drill led it back")
