@@ -79,6 +79,8 @@ def step_began(tx: Transaction, record: r.StepBegan) -> None:
     effects = [kind for kind in begun if kind.played and kind.reach is Reach.COMMITTED]
     if run.started.drill and record.attempt == 1 and not effects and not step.traits.always:
         of_drills.still_allowed(tx, run)
+    if record.attempt == 1 and not effects:
+        acting.meant_now(tx, run)
     if record.attempt == 1 and not effects and run.started.origin is r.Origin.AUTOMATIC:
         _still_wanted(tx, run, step)
     _intended(tx, record, run, step)

@@ -386,6 +386,13 @@ class Reason(StrEnum):
     ABORTED = "aborted", Part.ENDING, "it was aborted; the record says by whom"
     NOT_APPROVED = "not approved", Part.ENDING, "a named person said no"
     APPROVAL_EXPIRED = "approval expired", Part.ENDING, "nobody approved in time: no reply is no"
+    SAID_LONG_AGO = (
+        "said long ago",
+        Part.ENDING,
+        "a named person wanted it long before this controller began",
+        Against.NOBODY,
+        "it was meant for another hour; look at it with --dry-run and say it again",
+    )
     PLAN_CHANGED = (
         "plan changed",
         Part.ENDING,

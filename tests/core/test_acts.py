@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -10,12 +11,15 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
+from orchestrator.core.invariant_broken import InvariantBroken
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs import stopping
 from orchestrator.core.runs.plan import approving
 from orchestrator.core.state.fold import fold
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, story
+from tests.mutants.mutant import put
 
 
 def test_nothing_happens_while_all_is_well() -> None:
@@ -250,6 +254,48 @@ def test_a_step_that_never_began_is_simply_begun() -> None:
     world._step(e.StepEnded(key, e.AttemptEnd.NEVER_BEGUN, "there is no trace of it"))
     assert world.decided().runs["r1"].step("execute").attempt == 2
     assert world.played == ["backup-isp", "backup-isp"]
+
+
+@pytest.mark.parametrize("away_s", [20.0, 3600.0])
+def test_an_approval_from_long_before_the_controller_began_is_asked_for_anew(away_s: float) -> None:
+    """Given, and then nobody was there for an hour: it was meant for then. Nothing had begun, the tier is there."""
+    world = lab(approval_expires_s=60.0)
+    world.silent("erp-transaction", "hq-internet", "isp-b-path")
+    world.run(20)
+    (run,) = (x for x in world.decided().unfinished_runs() if x.asks_a_person)
+    assert world.say(WordKind.APPROVE, run.id).accepted
+    assert world.decided().runs[run.id].approved is not None
+    world.crash()
+    world.run(away_s)
+    world.start()
+    world.run(50)
+    ended = world.decided().runs[run.id].ended
+    if away_s < 60.0:
+        assert ended is None or ended.ok
+        assert world.played
+        return
+    assert ended is not None
+    assert (ended.reason, ended.evidence) == (
+        Reason.SAID_LONG_AGO, "Ada's word was 1:00:00 old when this controller began, 1:00 allowed",
+    )  # fmt: skip
+    assert world.played == []
+    assert [x.id for x in world.decided().unfinished_runs() if x.asks_a_person and x.id != run.id]
+
+
+def test_a_move_that_was_wanted_long_before_the_controller_began_is_not_made() -> None:
+    """Without the rule the core's own statement stops it."""
+    for rule in (True, False):
+        world = lab(approval_expires_s=60.0)
+        assert world.say(WordKind.FAILOVER, "acme/hq-internet", move="backup-isp").accepted
+        assert not world.played
+        world.crash()
+        world.run(3600)
+        broken = put(stopping, "_said_long_ago", lambda _tx, _run: "")
+        noticed = pytest.raises(InvariantBroken, match="a word is about the present")
+        with nullcontext() if rule else broken, nullcontext() if rule else noticed:
+            world.start()
+            world.run(30)
+        assert world.played == []
 
 
 def test_a_place_said_to_be_dark_that_answers_is_not_fenced_by_itself() -> None:

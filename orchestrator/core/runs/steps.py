@@ -10,19 +10,16 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, RunPlaybook
 from orchestrator.core.durations import show_duration
 from orchestrator.core.kinds import By
-from orchestrator.core.model import Condition, Fence, Json, Mode, Move, Service
+from orchestrator.core.model import Condition, Fence, Json, Move, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.rules import drilling, ladder, policy
+from orchestrator.core.rules import ladder, policy
 from orchestrator.core.rules.approving import consequences, still_asked
 from orchestrator.core.rules.policy import Finding
-from orchestrator.core.runs import endings, looking
-from orchestrator.core.runs.plan import approving, beginning, changed, digest_as_started, facts_for, subject_of, work_of
+from orchestrator.core.runs import endings, looking, stopping
+from orchestrator.core.runs.plan import approving, beginning, changed, facts_for, subject_of, work_of
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Run, Step, covers, isolated_places, step_key
 from orchestrator.core.transaction import FOREVER, Transaction
-
-# How long a controller that has only just begun looks before a run is stopped for this; a drill has no hurry.
-_PATIENCE_S = {Reason.BLIND: ladder.PATIENCE_S, Reason.NO_QUORUM: ladder.PATIENCE_S, Reason.NOT_WELL: 30.0}
 
 
 def awaited(tx: Transaction, run: Run) -> list[str]:
@@ -43,9 +40,9 @@ def awaited(tx: Transaction, run: Run) -> list[str]:
 
 
 def begin(tx: Transaction, run: Run, step: Step) -> bool:
-    stop = _stopped_before(tx, run, step)
+    stop = stopping.stopped_before(tx, run, step)
     if stop is not None:
-        if _has_not_looked_yet(tx, stop[0]):
+        if stopping.has_not_looked_yet(tx, stop[0]):
             return False
         endings.stop(tx, run, step, *stop)
         return True
@@ -79,69 +76,6 @@ def _settled_before(tx: Transaction, run: Run, step: Step) -> bool:
     if kind.takes_out:
         return _needs_no_fence(tx, run, step)
     return kind.moves and _may_not_come_in_yet(tx, run, step)
-
-
-def _has_not_looked_yet(tx: Transaction, reason: Reason) -> bool:
-    """A controller that has only just begun sees nothing until its first answers: no run is ended for that."""
-    began = tx.decided.controller.at if tx.decided.controller else 0.0
-    until = began + _PATIENCE_S.get(reason, 0.0)
-    if tx.now() >= until:
-        return False
-    tx.wake(until)
-    return True
-
-
-def _stopped_before(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | None:
-    """Why the run must not go on to this step: plan gone, or a hold or maintenance before anything was changed."""
-    if run.started.move not in tx.model.moves or run.started.service not in tx.model.services:
-        return Reason.PLAN_CHANGED, f"{run.started.move} is not in the configuration any more"
-    if step.traits.played and step.traits.always:  # what is declared by now is what cleans up
-        declared = step.traits.work(subject_of(tx, run, step)) is not None
-        return None if declared else (Reason.PLAN_CHANGED, f"no {step.traits.declared} is declared any more")
-    if step.traits.played:
-        loaded = run.started.configuration != tx.decided.configuration
-        other = loaded and digest_as_started(tx, run) != run.started.plan_digest
-        # What is only edited is looked at by the runner itself once a fence has begun: nothing older stops it then.
-        if (other or not run.committed) and (told := changed(tx, run)):
-            return Reason.PLAN_CHANGED, told
-    if run.started.origin is r.Origin.AUTOMATIC and step.traits.played:
-        unwanted = None if run.committed else _unwanted(tx, run, step)
-        return unwanted or _fence_asks(tx, run, step)
-    drill = tx.decided.drills.get(run.started.drill)
-    stops = step.traits.played and not run.committed
-    return drilling.stops(tx, run, drill) if drill is not None and stops else None
-
-
-def _unwanted(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | None:
-    """Why an automatic run must not change anything after all: what let it start may have changed since.
-
-    It may have been prepared for hours. What has recovered meanwhile is left where it is.
-    """
-    service = tx.model.services[run.started.service]
-    if run.started.incident is not None and tx.health(service) in (r.Verdict.UP, r.Verdict.DEGRADED):
-        return Reason.RECOVERED_BY_ITSELF, tx.behind(service.healthy_when, r.Verdict.UP)
-    finding = policy.objection(tx, service, policy.BEFORE_ACTING)
-    if finding is not None:
-        return finding.reason, finding.evidence
-    if service.mode is Mode.OBSERVE:
-        return Reason.OBSERVE_ONLY, f"{service.id} is now in mode observe"
-    if step.traits.contains:  # it is what comes before asking, in mode auto
-        by_itself = service.mode is Mode.AUTO
-        return None if by_itself else (Reason.APPROVAL_NEEDED, f"{service.id} is now in mode {service.mode.value}")
-    unasked = policy.asks(tx, service, run.approved_at)
-    if unasked:
-        return Reason.APPROVAL_NEEDED, "; ".join(unasked)
-    return None
-
-
-def _fence_asks(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | None:
-    """Why a person must decide after all to fence: the place that was dark answers, or has power again (repmgr#821)."""
-    begun = any(s.attempt > 0 for s in run.fences)
-    if not step.traits.takes_out or step.hand_over or begun or run.approved_at is not None:
-        return None
-    service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
-    _, asked = ladder.fence_asks(tx, service, move, tx.now() - ladder.PATIENCE_S)
-    return (Reason.FENCE_NOT_AUTOMATIC, "; ".join(asked)) if asked else None
 
 
 def _asked_too_long_ago(tx: Transaction, run: Run, step: Step) -> bool:
