@@ -56,14 +56,9 @@ def meant_now(tx: Transaction, run: Run) -> None:
     began = tx.decided.controller.at if tx.decided.controller is not None else 0.0
     said = [run.approved.at] if run.approved is not None else []
     said += [run.started.at] if run.started.origin is r.Origin.MANUAL else []
-    if said and began > max(said) + run.started.approval_expires_s and not _leads_back(tx, run):
+    if said and not run.started.drill and began > max(said) + run.started.approval_expires_s:
         rule = "a word is about the present"
         raise InvariantBroken(19, rule, f"{run.id}: the last was said {show_duration(began - max(said))} before")
-
-
-def _leads_back(tx: Transaction, run: Run) -> bool:
-    drill = tx.decided.drills.get(run.started.drill)
-    return drill is not None and drill.began.back == run.started.move
 
 
 # ---- sight

@@ -86,14 +86,12 @@ def _fence_asks(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | N
 def _said_long_ago(tx: Transaction, run: Run) -> str:
     """Whose word it rests on, if that is from so long before this controller began that it may not be meant any more.
 
-    A word is about the present. What is to lead a drill back is wanted whenever it can be made.
+    A word is about the present. A drill goes by its own guards, and what is to lead it back is wanted at any time.
     """
     started, began = run.started, tx.decided.controller
-    drill = tx.decided.drills.get(started.drill)
-    if began is None or (drill is not None and drill.began.move != started.move):
+    if began is None or started.drill:
         return ""
-    by_word = started.origin is r.Origin.MANUAL or (drill is not None and not drill.began.scheduled)
-    wanted_at = max(run.approved_at or 0.0, started.at if by_word else 0.0)
+    wanted_at = max(run.approved_at or 0.0, started.at if started.origin is r.Origin.MANUAL else 0.0)
     if not wanted_at or began.at <= wanted_at + started.approval_expires_s:
         return ""
     who = run.approved.who if run.approved is not None else started.who
