@@ -131,8 +131,8 @@ class Exchange(Connected[Any]):
         outward = [x for x in found if x == self._first_at or may_lead(first, where(x), same_host=same)]
         if not outward:
             then = where(found[0])
-            told = then.value.replace("a ", "another ", 1) if then is first else then.value
-            why = f"redirected from {first.value} to {self._place.named}, {told}"
+            lies = "another private address" if then is first else then.value  # of no other kind is one refused
+            why = f"redirected from {first.value} to {self._place.named}, {lies}"
             self._fail(Refusal(f"{why}: not followed, unless redirects_inward is true"))
         return outward
 

@@ -3,8 +3,8 @@
 The one rule it keeps: a redirect never leads further inside than the place that was asked for. From the internet it
 leads only to the internet. From a private network it leads there, and back to the machine that was asked: another
 private address may be another client's. To this machine, or to what only this link reaches (169.254.169.254, where
-clouds tell secrets), it leads only from there. An address that carries
-another one inside (IPv4 in IPv6, NAT64, 6to4, Teredo) lies where that one lies.
+clouds tell secrets), it leads only from there. An address that carries another one inside (IPv4 in IPv6, NAT64, 6to4,
+Teredo) lies where that one lies.
 """
 
 from __future__ import annotations

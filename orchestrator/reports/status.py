@@ -116,7 +116,7 @@ def _lacks(state: d.Decided, now: float, wall: float, live: Live) -> Iterable[La
         means = "nobody learns of an outage"
         yield LackNow(Lack.UNTOLD.value, client, client, None, None, why, means, "bascule validate")
     for where, why in live.unanchored.items():
-        means = "whether the end of the journal was cut off or written anew cannot be shown from there"
+        means = "nothing that is kept there vouches for the journal as it is now"
         yield LackNow(Lack.ANCHOR.value, "", where, None, None, why, means, "bascule journal head")
     for client, why in live.unread.items():
         means = "its hosts and variables are those of then; what has changed there since is not known"

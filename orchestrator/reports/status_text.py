@@ -258,9 +258,8 @@ def _run_extra(run: RunNow, indent: str, width: int) -> Iterable[Line]:
         for sentence in run.would:
             yield from _wrapped(indent + "if approved: ", sentence, width, "yellow")
         if run.expires_s is not None:
-            yield from _wrapped(
-                indent, f"not made in {show_duration(run.expires_s)} if nobody answers", width, "yellow"
-            )
+            left = show_duration(run.expires_s)
+            yield from _wrapped(indent, f"if nobody answers within {left}, it is not made", width, "yellow")
         if run.say:
             yield line(indent, "type: ", Part(run.say, "bold"))
         if run.refuse:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -125,7 +125,8 @@ class Upkeep:
             log.error("the journal's head was not compared with the one kept elsewhere", where=place, why=fault)
         self._failed = {at: f"{x} at the start: the journal was not compared with it" for at, x in failed.items()}
         self._kept_upto = found[-1].seq if found else 0
-        for head, why in _differences(journal, found):
+        if (foreign := _foreign(journal, found)) is not None:
+            head, why = foreign
             raise JournalUnreadable(
                 f"the journal is not the one whose head was kept in {where}: {why}",
                 f"Put the right journal back. If an older copy was put back on purpose, take the lines from entry"
@@ -206,16 +207,18 @@ class Upkeep:
                 return False
             names = anchoring.names_of(self._workspace)
             try:
-                head, before = journal.head(), anchoring.kept(anchors, *names)
-                for _, why in _differences(journal, before):  # a place that hung at the start, or is new
-                    failed = {
-                        str(anchors.file or anchors.git): f"the journal is not the one whose head is there: {why}"
-                    }
+                head = journal.head()
+                foreign = _foreign(
+                    journal, anchoring.kept(anchors, *names)
+                )  # of a place that hung at the start, or new
             finally:
                 journal.close()
-            if failed and failed != self._failed:
-                self._failures = TOLD_AT - 1  # it does not pass by itself
-            if head.seq and not failed:
+            if foreign is not None:
+                where = str(anchors.file or anchors.git)
+                failed = {where: f"the journal is not the one whose head is there: {foreign[1]}"}
+                if failed != self._failed:
+                    self._failures = TOLD_AT - 1  # it does not pass by itself
+            elif head.seq:
                 failed = anchoring.keep(head, anchors, names[0])
                 if not failed:
                     self._anchored, self._kept_upto = head, head.seq
@@ -255,8 +258,9 @@ class Upkeep:
         return True
 
 
-def _differences(journal: Journal, kept: Sequence[Head]) -> Iterator[tuple[Head, str]]:
-    """The newest of the kept heads that this journal never had, with why, the oldest first."""
+def _foreign(journal: Journal, kept: Sequence[Head]) -> tuple[Head, str] | None:
+    """The first of the newest kept heads that this journal never had, and why; None: they are its own."""
     for head in kept[-COMPARED:]:
         if (why := journal.differs(head, newest=head.seq == kept[-1].seq)) is not None:
-            yield head, why
+            return head, why
+    return None

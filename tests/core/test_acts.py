@@ -282,6 +282,29 @@ def test_an_approval_from_long_before_the_controller_began_is_asked_for_anew(awa
     assert [x.id for x in world.decided().unfinished_runs() if x.asks_a_person and x.id != run.id]
 
 
+def test_what_is_wanted_anew_after_a_long_absence_is_made() -> None:
+    """A preparation's end was not seen, nobody was there for an hour: whoever has it tried again now wants it now."""
+    model = acme()
+    prepared = {k: replace(m, prepare=m.playbook, safe_to_repeat=False) for k, m in model.moves.items()}
+    world = World(replace(model, moves=prepared))
+    world.good(*world.model.checks)
+    world.run(20)
+    assert world.say(WordKind.FAILOVER, "acme/hq-internet", move="backup-isp").accepted
+    while not world.played:
+        world.go()
+    world.crash()
+    world.run(3600)
+    world.start()
+    world._step(e.StepEnded(e.StepKey("r1", "prepare", 1), e.AttemptEnd.LOST, "its worker was killed"))
+    world.run(30)
+    assert world.decided().runs["r1"].human is not None, "\n".join(story(world))
+    assert world.say(WordKind.APPROVE, "r1").accepted
+    world.run(60)
+    ended = world.decided().runs["r1"].ended
+    assert ended is not None
+    assert ended.reason is not Reason.SAID_LONG_AGO, "\n".join(story(world))
+
+
 def test_a_move_that_was_wanted_long_before_the_controller_began_is_not_made() -> None:
     """Without the rule the core's own statement stops it."""
     for rule in (True, False):

@@ -119,8 +119,8 @@ def test_who_is_waited_for_and_what_to_type(tape: Tape) -> None:
     assert any("waits for a person: approval: hq may be alive" in x for x in lines)
     assert any(re.fullmatch("type: bascule approve r3 --plan [0-9a-f]{8}", x.strip()) for x in lines)
     assert any(x.strip() == "or:   bascule reject r3" for x in lines)
-    assert any(x.strip() == "not made in 15:00 if nobody answers" for x in lines)
-    assert any(x.strip() == "not made in 5:00 if nobody answers" for x in seen(tape.after(600.0)))
+    assert any(x.strip() == "if nobody answers within 15:00, it is not made" for x in lines)
+    assert any(x.strip() == "if nobody answers within 5:00, it is not made" for x in seen(tape.after(600.0)))
 
 
 def test_holds_maintenance_and_places_left_are_shown(tape: Tape) -> None:

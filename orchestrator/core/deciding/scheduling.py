@@ -31,7 +31,7 @@ from orchestrator.core.state.decided import ScheduleState
 from orchestrator.core.transaction import Transaction
 
 AGAIN_S = 15.0  # what stands against it is asked again after so long, if nothing happens before
-_COUNTED = re.compile(r"\([^)]*\)|\b\d+(:\d\d)+\b|\b[\d.]+s\b")
+_COUNTED = re.compile(r"(?<!\w)\d[\d.:]*")  # numbers, but for those of names: i1, web10
 EDITED = "its schedule was edited, or taken out, before it could begin"
 UNSEEN = "no controller saw its window open: none was at work then, or the clock was put on or back"
 

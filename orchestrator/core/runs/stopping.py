@@ -91,9 +91,10 @@ def _said_long_ago(tx: Transaction, run: Run) -> str:
     started, began = run.started, tx.decided.controller
     if began is None or started.drill:
         return ""
-    wanted_at = max(run.approved_at or 0.0, started.at if started.origin is r.Origin.MANUAL else 0.0)
+    word = run.approved
+    wanted_at = max(word.at if word is not None else 0.0, started.at if started.origin is r.Origin.MANUAL else 0.0)
     if not wanted_at or began.at <= wanted_at + started.approval_expires_s:
         return ""
-    who = run.approved.who if run.approved is not None else started.who
+    who = word.who if word is not None else started.who
     ago, allowed = show_duration(began.at - wanted_at), show_duration(started.approval_expires_s)
     return f"{who}'s word was {ago} old when this controller began, {allowed} allowed"

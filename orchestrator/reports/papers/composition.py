@@ -92,6 +92,7 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
         wall(began), wall(ended) if ended is not None else None, last.configuration,
     )  # fmt: skip
     people = [p for s in told for p in lessons.participants(s, wall)]
+    notices = [*(frame.notices if frame is not None else ()), *(x for s in told for x in s.notices)]
     made = Report(
         kind=source.kind, id=source.id, edition=found.edition, draft=False, empty=(), scope=scope,
         scenario=tuple(x for s in told for x in _scenario(s)),
@@ -99,8 +100,8 @@ def _report(found: Slice, stories: Stories, source: Source) -> Report:
         objectives=tuple(x for s, a in pairs for x in _objectives(s, a, last.of, leads=s is told[0])),
         parts=parts,
         steps=tuple(x for s, a in pairs for x in _steps(s, a)),
-        worked=tuple(x for s, a in pairs for x in lessons.worked(s, a, notices=frame is None)),
-        failed=tuple(x for s, a in pairs for x in lessons.failed(s, a, notices=frame is None)),
+        worked=(*(x for s, a in pairs for x in lessons.worked(s, a)), *lessons.reached(notices)),
+        failed=(*(x for s, a in pairs for x in lessons.failed(s, a)), *lessons.reached_nobody(notices)),
         last=then, last_said=then_said, cost=price, cost_said=price_said,
         findings=findings, no_findings=none, proven=proven, until=until,
     )  # fmt: skip
@@ -120,7 +121,7 @@ def _extent(source: Source) -> tuple[float, float | None]:
 
 def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: Stories, now: float) -> Report:
     """With what its own records say of a drill."""
-    wall, notices = stories.clock.wall, [*frame.notices, *(x for s in told for x in s.notices)]
+    wall = stories.clock.wall
     model = told[0].model
 
     def name_of(person: str) -> str:
@@ -138,8 +139,8 @@ def _framed(made: Report, frame: drills.Frame, told: Sequence[Story], stories: S
         scenario=tuple(drills.scenario(frame)),
         participants=_in_order(people),
         objectives=(*made.objectives, *drills.objectives(frame, told, now)),
-        worked=(*drills.worked(frame, told), *made.worked, *lessons.reached(notices)),
-        failed=(*drills.failed(frame, told, stories), *made.failed, *lessons.reached_nobody(notices)),
+        worked=(*drills.worked(frame, told), *made.worked),
+        failed=(*drills.failed(frame, told, stories), *made.failed),
         proven=own or made.proven,
         until=until,
     )

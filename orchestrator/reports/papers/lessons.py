@@ -19,8 +19,8 @@ from orchestrator.reports.story import RunStory, Story
 Wall = Callable[[float], float]
 
 
-def worked(story: Story, a: Account, *, notices: bool = True) -> Iterator[Said]:
-    """What did what it is there for. Without `notices`: those of all runs of a drill are counted together."""
+def worked(story: Story, a: Account) -> Iterator[Said]:
+    """What did what it is there for."""
     for episode in story.episodes:
         detected: dict[str, str | float] = {
             "service": story.service,
@@ -34,8 +34,6 @@ def worked(story: Story, a: Account, *, notices: bool = True) -> Iterator[Said]:
         yield Said(text, {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
     if a.rpo_met is True and a.rpa.seconds is not None and a.rpo_s is not None:
         yield Said("the RPO of {rpo_s} was met: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
-    if notices:
-        yield from reached(story.notices)
 
 
 Notices = Sequence[tuple[r.NoticeDue, r.NoticeSettled | None]]
@@ -71,7 +69,7 @@ def _of_run(run: RunStory) -> Iterator[Said]:
         yield Said(text, took)
 
 
-def failed(story: Story, a: Account, *, notices: bool = True) -> Iterator[Said]:
+def failed(story: Story, a: Account) -> Iterator[Said]:
     """What did not, was missed, or had to be done again."""
     yield from _missed(a)
     for tier in a.tiers:
@@ -89,8 +87,6 @@ def failed(story: Story, a: Account, *, notices: bool = True) -> Iterator[Said]:
         if isinstance(word, r.WordRefused):
             said: dict[str, str | float] = {"who": word.who, "what": word.kind.value, "reason": word.reason.value}
             yield Said("{who}'s word, {what}, was refused: {reason}", said)
-    if notices:
-        yield from reached_nobody(story.notices)
     gaps = [c for c in story.controllers if c.assumed_gap_s]
     if gaps:
         slots = {"gap_s": sum(c.assumed_gap_s for c in gaps)}

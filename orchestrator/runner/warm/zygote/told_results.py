@@ -48,8 +48,10 @@ def install() -> None:
 
 def _written(task: Any) -> str:
     """Its name as it stands in the file; by the time it is told it is filled in."""
-    given = getattr(task, "_ds", None)
-    return str(given.get("name", "")) if isinstance(given, Mapping) else "{{"  # unknown: it may be made of anything
+    given = getattr(task, "_ds", "{{")  # not kept by this ansible-core: it may be made of anything
+    if isinstance(given, Mapping):
+        return str(given.get("name", ""))
+    return str(given or "")  # one of Ansible's own stands in no file
 
 
 def _secrets_for(task: Any, of_plays: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
