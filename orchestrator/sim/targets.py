@@ -82,6 +82,7 @@ class Targets:
     end: Callable[[StepKey, Ending], bool] = field(default=lambda _key, _ending: False)
     runs: Callable[[StepKey], bool] = field(default=lambda _key: False)
     left_behind: dict[str, set[str]] = field(default_factory=dict)  # by move: what rehearsals have left there
+    cut_off: dict[StepKey, str] = field(default_factory=dict)  # what was out of reach in the middle, and why
     reach: Reach = field(init=False)
 
     def __post_init__(self) -> None:
@@ -237,13 +238,16 @@ class Targets:
         return Ending(AttemptEnd.OK, "playbook ended well", stats=stats)
 
     def _finish(self, key: StepKey, ending: Ending) -> None:
+        if ending.outcome is AttemptEnd.OK and (why := self.cut_off.get(key)):
+            ending = Ending(AttemptEnd.UNREACHABLE, why)
         self.end(key, replace(ending, unguarded=self.unguarded.get(key, ())))
 
     def _take_effect(self, key: StepKey, started: r.RunStarted, step: r.PlannedStep, move: Move, follow: bool) -> None:
         if not self.runs(key):
             return  # cancelled or killed before
-        if self._out_of_reach(started, step, move):
-            return  # what it works on has gone meanwhile
+        if why := self._out_of_reach(started, step, move):
+            self.cut_off[key] = why  # what it works on has gone meanwhile
+            return
         world, service = self.world, started.service
         if step.simulated:
             return

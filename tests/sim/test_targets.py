@@ -202,11 +202,12 @@ def test_a_playbook_that_was_cancelled_changes_nothing_any_more(stage: Playing) 
     assert stage.world.services[ERP].place == HQ
 
 
-def test_one_whose_destination_dies_in_the_middle_changes_nothing(stage: Playing) -> None:
-    stage.begin("lab/geo-site", "execute")
+def test_one_whose_destination_dies_in_the_middle_changes_nothing_and_says_so(stage: Playing) -> None:
+    key = stage.begin("lab/geo-site", "execute")
     stage.world.cut_power(GEO)
     stage.world.timeline.run_until(100.0)
     assert stage.world.services[ERP].place == HQ
+    assert (stage.ends[key].outcome, stage.ends[key].detail) == (AttemptEnd.UNREACHABLE, "lab/geo does not answer")
 
 
 def test_measured_durations_are_used_and_others_are_a_share_of_the_time_out() -> None:
