@@ -22,7 +22,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback, ladder, policy
 from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.rules.policy import Finding, Guard
-from orchestrator.core.runs import endings, starting, steps
+from orchestrator.core.runs import endings, starting, steps, stopping
 from orchestrator.core.runs import plan as plans
 from orchestrator.core.state.decided import Decided, Incident, Run, Step
 from orchestrator.core.transaction import Transaction
@@ -267,7 +267,7 @@ def mode_ask_as_auto() -> Iterator[None]:
 @contextmanager
 def mode_observe_as_auto() -> Iterator[None]:
     """A service that is to be observed is acted for."""
-    decide, unwanted = incident._take, steps._unwanted
+    decide, unwanted = incident._take, stopping._unwanted
 
     def take(
         tx: Transaction, service: Service, about: Incident, tier: int, choice: Assessment, refused: list[Assessment]
@@ -279,7 +279,7 @@ def mode_observe_as_auto() -> Iterator[None]:
         found: tuple[Reason, str] | None = unwanted(*asked)
         return None if found is not None and found[0] is Reason.OBSERVE_ONLY else found
 
-    with put(incident, "_take", take), put(steps, "_unwanted", wanted):
+    with put(incident, "_take", take), put(stopping, "_unwanted", wanted):
         yield
 
 
@@ -290,14 +290,18 @@ def any_plan_approved() -> Iterator[None]:
     def started(_turn: Transaction, run: Run) -> str:
         return run.started.plan_digest
 
-    with put(steps, "digest_as_started", started), put(plans, "digest_as_started", started):
+    with put(stopping, "digest_as_started", started), put(plans, "digest_as_started", started):
         yield
 
 
 @contextmanager
 def approving_what_is_gone() -> Iterator[None]:
     """Whoever approves is not asked whether the plan is still there; the next step is."""
-    with put(plans, "changed", lambda _turn, _run: ""), put(steps, "changed", lambda _turn, _run: ""):
+
+    def same(_turn: Transaction, _run: Run) -> str:
+        return ""
+
+    with put(plans, "changed", same), put(steps, "changed", same), put(stopping, "changed", same):
         yield
 
 

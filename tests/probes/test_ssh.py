@@ -55,11 +55,12 @@ class _Listening(paramiko.ServerInterface):
 
     def _serve(self) -> None:
         key = paramiko.ECDSAKey.generate()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it is closed
             while True:
                 transport = paramiko.Transport(self._socket.accept()[0])
                 transport.add_server_key(key)
-                transport.start_server(server=self)
+                with contextlib.suppress(EOFError, paramiko.SSHException):  # who asked has gone already: the next one
+                    transport.start_server(server=self)
 
     def check_auth_password(self, username: str, password: str) -> int:
         """Note it."""
