@@ -46,9 +46,9 @@ FILES_MAX = 20000
 COMMAND_S = 120
 SERVERS = ("sshd", "sshd-session", "sshd-auth", "dropbear")
 CRON = ("/etc/crontab", "/etc/cron.d/*", "/etc/cron.*ly/*", "/var/spool/cron/*", "/var/spool/cron/*/*")
-# Sessions by their titles, connections that ssh keeps open or leads on, and what bascule runs where its controller is.
+# Sessions by their titles, connections that ssh keeps open or leads on, and what runs of bascule itself.
 _LOGIN = re.compile(r"sshd(-session|-auth)?: (?!.*\[listener\])|ssh: .*\[mux\]|ssh\0(.*\0)?-W\0|\S*\(?mitogen:")
-_OURS = re.compile(r"\0-m\0orchestrator\.(runner|syntax|probes)\b|bascule\0daemon\b")
+_OURS = re.compile(r"\0-m\0orchestrator\.(runner|syntax|probes)\b|^([^\0]*python[^\0]*\0(-\w+\0)*)?([^\0]*/)?bascule\0")
 _SECRET = re.compile(
     r"(?i)(((?<=\0)-)?[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|credential|api[_-]?key)[\w.-]*[=:\0 ]+)"
     r"(?(2)[^\0]+|(?:(?<=\0)[^\0]+|[^\0\s]+))"  # of an option, the whole word
