@@ -15,7 +15,8 @@ from orchestrator.config.faults import Faults
 from orchestrator.config.inventory import Inventory, read_inventory
 from orchestrator.config.inventory_values import Verbatim
 from orchestrator.shell.wiring import option_models
-from tests.probes.conftest import cloud, credentials, free_port
+from tests.ports import free_port
+from tests.probes.conftest import cloud, credentials
 
 __all__ = ["cloud", "credentials"]
 

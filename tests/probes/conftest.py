@@ -23,6 +23,7 @@ from orchestrator.probes.kind import Secrets
 from orchestrator.probes.kinds import KINDS
 from orchestrator.probes.results import Judged
 from orchestrator.probes.tools import Tools
+from tests.ports import free_port
 from tests.tied import tied
 
 NOBODY = 65534
@@ -55,13 +56,6 @@ async def ask() -> Any:
 
     yield one
     await tools.close()
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on just now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:

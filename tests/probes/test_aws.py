@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.aws import KIND, AwsOptions, Newest
-from tests.probes.conftest import Ask, free_port
+from tests.ports import free_port
+from tests.probes.conftest import Ask
 
 pytestmark = pytest.mark.usefixtures("credentials")
 

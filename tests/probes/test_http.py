@@ -14,7 +14,8 @@ from aiohttp import web
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.http import KIND, HttpOptions, Responded
-from tests.probes.conftest import Ask, NameServer, free_port
+from tests.ports import free_port
+from tests.probes.conftest import Ask, NameServer
 
 STATUS = {"mains": "off", "outlets": {"hq-edge": {"power": "off"}, "hq-app": {"power": "on"}}, "units": [1, 2]}
 

@@ -15,7 +15,8 @@ import pytest
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.postgres import KIND, PostgresOptions, State, data_age_s
-from tests.probes.conftest import Ask, Database, free_port
+from tests.ports import free_port
+from tests.probes.conftest import Ask, Database
 from tests.probes.test_http_wire import _certificate
 
 Pair = tuple[Database, Database]

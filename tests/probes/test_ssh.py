@@ -20,7 +20,8 @@ from orchestrator.probes.forks import Forks
 from orchestrator.probes.kind import Question, Secrets
 from orchestrator.probes.ssh import Hop, Ran, SshOptions, hops_of
 from orchestrator.probes.tools import Tools
-from tests.probes.conftest import UNHURRIED_S, Ask, Login, free_port
+from tests.ports import free_port
+from tests.probes.conftest import UNHURRIED_S, Ask, Login
 
 
 def where(sshd: Login, **more: Any) -> dict[str, Any]:

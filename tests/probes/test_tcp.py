@@ -10,7 +10,8 @@ import pytest
 
 from orchestrator.core.events import Answer
 from orchestrator.probes.kinds import KINDS
-from tests.probes.conftest import Ask, NameServer, free_port
+from tests.ports import free_port
+from tests.probes.conftest import Ask, NameServer
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

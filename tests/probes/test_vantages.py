@@ -16,7 +16,8 @@ from orchestrator.probes.kinds import KINDS, asked_from
 from orchestrator.probes.prober import Prober
 from orchestrator.probes.results import NotAsked, Refusal, Silence
 from orchestrator.probes.ssh import Ran, SshOptions
-from tests.probes.conftest import Login, free_port
+from tests.ports import free_port
+from tests.probes.conftest import Login
 from tests.probes.test_prober import KINDS as SCRIPTED
 from tests.probes.test_prober import Script, Seen, check, invent, judge, play
 from tests.probes.test_ssh import where

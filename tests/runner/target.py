@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 from tests.tied import tied
 
 CACHE = Path(__file__).parents[2] / ".bascule-cache" / "system"  # where scripts/system-packages unpacks
@@ -73,7 +74,7 @@ class Target:
         home.mkdir()
         for name in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home / name], check=True)
-        port = _free_port()
+        port = free_port()
         (home / "configuration").write_text(_CONFIGURATION.format(port=port, home=home, more=more))
         (home / "start").write_text(_START)
         can = sudo and (Path("/usr/bin/sudo").exists() or (CACHE / "usr/bin/sudo").exists())
@@ -140,9 +141,3 @@ def _find_server() -> tuple[str, str]:
         {str(path.parent) for path in CACHE.glob("usr/lib/**/lib*.so*")} if found.startswith(str(CACHE)) else set()
     )
     return found, ":".join(sorted(libraries))
-
-
-def _free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return int(chosen.getsockname()[1])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from orchestrator.core import records as r
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
+from tests.ports import free_port
 from tests.tied import tied
 
 PATIENCE_S = 90.0  # a busy machine takes its time; nothing here waits for so long otherwise
@@ -24,10 +25,7 @@ class Web:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        held = socket.socket()
-        held.bind(("127.0.0.1", 0))
-        self.port = int(held.getsockname()[1])
-        held.close()
+        self.port = free_port()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()

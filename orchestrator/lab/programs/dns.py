@@ -202,11 +202,11 @@ async def _changes(api: aws_rest.Api, known: str) -> str:
 
 
 async def listen(server: NameServer, address: str, port: int) -> tuple[asyncio.DatagramTransport, asyncio.Server]:
-    """Serve UDP and TCP on one port."""
+    """Serve UDP and TCP on one port; 0: on one that is free, and TCP chooses, of which far more are in use."""
     loop = asyncio.get_running_loop()
-    datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), local_addr=(address, port))
-    bound = datagrams.get_extra_info("sockname")[1]
-    streams = await asyncio.start_server(lambda reader, writer: _stream(server, reader, writer), address, bound)
+    streams = await asyncio.start_server(lambda reader, writer: _stream(server, reader, writer), address, port)
+    bound = streams.sockets[0].getsockname()[1]
+    datagrams, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), local_addr=(address, bound))
     return datagrams, streams
 
 

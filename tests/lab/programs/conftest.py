@@ -21,14 +21,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.lab.programs import cloud, postgres_setup
+from tests.ports import free_port
 from tests.tied import tied
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(question: Callable[[], object], what: str, limit_s: float = 60.0) -> None:

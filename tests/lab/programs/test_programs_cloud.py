@@ -19,8 +19,9 @@ from dnslib import QTYPE, RCODE, DNSRecord
 from orchestrator.lab.programs import aws_rest, backup, cloud, dns
 from orchestrator.lab.programs.postgres_setup import ERP_PASSWORD, Kind
 from orchestrator.lab.programs.stub_resolver import ResolveError, StubResolver
+from tests.ports import free_port
 
-from .conftest import Cluster, Programs, end, free_port, listens, wait_until
+from .conftest import Cluster, Programs, end, listens, wait_until
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

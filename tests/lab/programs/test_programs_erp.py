@@ -12,8 +12,9 @@ import pytest
 
 from orchestrator.lab.programs import erp
 from orchestrator.lab.programs.postgres_setup import ERP_PASSWORD, Kind
+from tests.ports import free_port
 
-from .conftest import Cluster, Programs, free_port, http, listens, wait_until
+from .conftest import Cluster, Programs, http, listens, wait_until
 
 Make = Callable[[Kind], Cluster]
 

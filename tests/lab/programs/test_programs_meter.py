@@ -14,8 +14,9 @@ from orchestrator.lab.meter_log import MeterLog
 from orchestrator.lab.programs import dns, http_server, meter, page
 from orchestrator.lab.programs.http_server import Request, Response
 from orchestrator.lab.programs.stub_resolver import ResolveError, StubResolver
+from tests.ports import free_port
 
-from .conftest import Programs, end, free_port, listens, wait_until
+from .conftest import Programs, end, listens, wait_until
 
 
 class Service:
