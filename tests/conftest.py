@@ -54,8 +54,8 @@ LONG_FIRST = ("runner", "contract", "sim", "shell", "cli")
 
 
 def _turn(item: pytest.Item) -> int:
-    file = item.path.relative_to(Path(__file__).parent).as_posix()
-    return next((turn for turn, start in enumerate(LONG_FIRST) if file.startswith(start)), len(LONG_FIRST))
+    room = item.nodeid.removeprefix("tests/").partition("/")[0]
+    return LONG_FIRST.index(room) if room in LONG_FIRST else len(LONG_FIRST)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

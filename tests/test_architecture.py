@@ -8,10 +8,11 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -19,6 +20,7 @@ from orchestrator.core.commands import NoticeKind
 from orchestrator.core.reasons import Against, Part, Reason
 
 PACKAGE = Path(__file__).parents[1] / "orchestrator"
+Thing = TypeVar("Thing")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 CORE = sorted((PACKAGE / "core").rglob("*.py"))
 
@@ -117,10 +119,36 @@ def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
+def of_each(things: Sequence[Thing]) -> Callable[[Callable[[Thing], None]], Callable[[], None]]:
+    """A rule that holds of each of them, as one test: every one that breaks it is told, each with its message."""
+
+    def test_of(rule: Callable[[Thing], None]) -> Callable[[], None]:
+        def test() -> None:
+            assert things, "nothing is looked at"
+            broken = []
+            for thing in things:
+                try:
+                    rule(thing)
+                except AssertionError as error:
+                    broken.append(str(error))
+            assert not broken, "\n".join(broken)
+
+        test.__doc__ = rule.__doc__
+        return test
+
+    return test_of
+
+
 @cache
 def tree(path: Path) -> ast.Module:
     """The module's syntax tree. It is read only: parsed once for all tests."""
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    return ast.parse(text(path), str(path))
+
+
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """All of its nodes: walked once for all tests."""
+    return list(ast.walk(tree(path)))
 
 
 @cache
@@ -136,7 +164,7 @@ def imported(path: Path) -> list[tuple[int, str]]:
 
 
 def _imported(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -154,7 +182,7 @@ def rooms(path: Path) -> Iterator[tuple[int, str]]:
             yield line, module.split(".")[1]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@of_each(MODULES)
 def test_rooms_import_only_what_they_may(path: Path) -> None:
     if len(path.relative_to(PACKAGE).parts) == 1:
         assert not list(rooms(path)), f"{name_of(path)} is the package itself and imports nothing of ours"
@@ -167,14 +195,14 @@ def test_rooms_import_only_what_they_may(path: Path) -> None:
         if other in (room, *MAY_IMPORT[room]) or (name_of(path) in JOINS and other not in ("cli", "daemon", "lab")):
             continue
         place = "nothing imports the faces" if other in ("cli", "daemon") else BETTER_PLACE[room]
-        pytest.fail(f"{name_of(path)}:{line} imports {other}: {place}")
+        raise AssertionError(f"{name_of(path)}:{line} imports {other}: {place}")
 
 
 def modules_imported(path: Path) -> set[str]:
     """The modules of ours that this one needs, for type checking alone as well."""
     known = {f"orchestrator.{name_of(p)[:-3].replace('/', '.')}" for p in MODULES}
     found = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom):
             found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)} & known
         elif isinstance(node, ast.Import):
@@ -209,7 +237,7 @@ OF_A_MACHINE = {"process", "machine_lease", "machine_axis"}
 ON_A_MACHINE = {"form", "memory", "sqlite"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@of_each(MODULES)
 def test_only_stores_on_a_machine_ask_for_its_boots_and_processes(path: Path) -> None:
     """So that a store which several machines share owes nobody a process or a boot."""
     if name_of(path) in {f"journal/{name}.py" for name in OF_A_MACHINE | ON_A_MACHINE}:
@@ -239,7 +267,7 @@ def test_one_module_of_the_reports_reads_a_journal() -> None:
 CORE_ROOMS = ("state", "health", "rules", "runs", "deciding", "awareness")
 
 
-@pytest.mark.parametrize("path", [p for p in CORE if p.parent.name in CORE_ROOMS], ids=name_of)
+@of_each([p for p in CORE if p.parent.name in CORE_ROOMS])
 def test_the_cores_rooms_are_needed_one_way(path: Path) -> None:
     mine = CORE_ROOMS.index(path.parent.name)
     for line, module in imported(path):
@@ -254,7 +282,7 @@ def test_the_core_has_no_other_rooms() -> None:
     assert {p.parent.name for p in CORE} == {"core", *CORE_ROOMS}
 
 
-@pytest.mark.parametrize("path", CORE, ids=name_of)
+@of_each(CORE)
 def test_the_core_needs_the_standard_library_alone(path: Path) -> None:
     for line, module in imported(path):
         top = module.split(".")[0]
@@ -263,12 +291,12 @@ def test_the_core_needs_the_standard_library_alone(path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("path", CORE, ids=name_of)
+@of_each(CORE)
 def test_the_core_is_pure(path: Path) -> None:
     for line, module in imported(path):
         top = module.split(".")[0]
         assert top not in IMPURE, f"{name_of(path)}:{line} imports {module}: {IMPURE[top]}"
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             name = node.func.id
             assert name not in IMPURE_CALLS, f"{name_of(path)}:{node.lineno} calls {name}(): {IMPURE_CALLS[name]}"
@@ -282,11 +310,11 @@ def test_the_core_is_pure(path: Path) -> None:
 NAME_KINDS = ("core/kinds.py", "core/runs/plan.py", "core/records_of_runs.py", "sim/")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@of_each(MODULES)
 def test_what_differs_between_kinds_of_steps_stands_in_their_rows(path: Path) -> None:
     if name_of(path).startswith(NAME_KINDS):
         return
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         named = isinstance(node, ast.Attribute) and ast.unparse(node.value).endswith("StepKind")
         assert not named, (
             f"{name_of(path)}:{getattr(node, 'lineno', 0)} names a kind of step: ask its row (core/kinds.py),"
@@ -294,23 +322,23 @@ def test_what_differs_between_kinds_of_steps_stands_in_their_rows(path: Path) ->
         )
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@of_each(MODULES)
 def test_what_must_hold_is_raised_and_not_asserted(path: Path) -> None:
-    found = [node.lineno for node in ast.walk(tree(path)) if isinstance(node, ast.Assert)]
+    found = [node.lineno for node in nodes(path) if isinstance(node, ast.Assert)]
     assert not found, (
         f"{name_of(path)}:{found} asserts, which `python -O` drops: raise an exception that names the state"
     )
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@of_each(MODULES)
 def test_modules_bear_the_noun_of_what_they_hold(path: Path) -> None:
     for part in path.relative_to(PACKAGE).with_suffix("").parts:
         assert part not in NO_NAMES, f"{name_of(path)}: {part!r} says nothing: name it for the thing it holds"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@of_each(MODULES)
 def test_modules_are_short_enough_to_be_read(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
+    lines = len(text(path).splitlines())
     assert lines <= LINES_MAX or name_of(path) in LONG, (
         f"{name_of(path)} has {lines} lines, {LINES_MAX} allowed: split it where a reader would pause, "
         "or give it a row with a reason in LONG"
@@ -326,12 +354,12 @@ def test_no_exception_outlives_its_reason() -> None:
         assert (PACKAGE / name).exists(), f"{name} is gone: take it out of JOINS"
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.name != "__init__.py"], ids=name_of)
+@of_each([p for p in MODULES if p.name != "__init__.py"])
 def test_a_module_opens_with_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(tree(path)), f"{name_of(path)} has no head: say what it is for and the one rule it keeps"
 
 
-@pytest.mark.parametrize("reason", list(Reason))
+@of_each(list(Reason))
 def test_every_reason_has_its_sentence(reason: Reason) -> None:
     assert reason.text, f"{reason.name} has no sentence: say in one what an operator should read"
 
@@ -340,13 +368,20 @@ def test_no_two_reasons_read_alike() -> None:
     assert len({reason.text for reason in Reason}) == len(Reason)
 
 
-@pytest.mark.parametrize("reason", list(Reason))
+@cache
+def source_besides(name: str) -> str:
+    """All that is written in the package, but for one module."""
+    return "\n".join(text(path) for path in MODULES if name_of(path) != name)
+
+
+@of_each(list(Reason))
 def test_every_reason_is_used(reason: Reason) -> None:
-    source = "\n".join(text(path) for path in MODULES if name_of(path) != "core/reasons.py")
-    assert f"Reason.{reason.name}" in source, f"nothing happens, and nothing stops, for {reason.name}: take its row out"
+    assert f"Reason.{reason.name}" in source_besides("core/reasons.py"), (
+        f"nothing happens, and nothing stops, for {reason.name}: take its row out"
+    )
 
 
-@pytest.mark.parametrize("reason", list(Reason))
+@of_each(list(Reason))
 def test_who_may_go_against_it_is_said_in_full(reason: Reason) -> None:
     """What a person goes against says what that does; what nobody may, why, and what to do instead."""
     wanted = reason.against in (Against.PERSON, Against.NOBODY)
@@ -356,7 +391,7 @@ def test_who_may_go_against_it_is_said_in_full(reason: Reason) -> None:
 
 
 def test_every_kind_of_notice_is_told_by_somebody() -> None:
-    source = "\n".join(text(path) for path in MODULES if name_of(path) != "core/commands.py")
+    source = source_besides("core/commands.py")
     silent = [kind.name for kind in NoticeKind if f"NoticeKind.{kind.name}" not in source]
     assert not silent, f"nobody tells {', '.join(silent)}: remove the kind, or tell it where it happens"
 
@@ -366,12 +401,12 @@ OF_ANSIBLE = ("runner/warm/zygote/", "syntax/")
 GPL = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@of_each(MODULES)
 def test_ansible_core_is_never_imported_into_our_processes(path: Path) -> None:
     if name_of(path).startswith(OF_ANSIBLE):
-        assert path.read_text().startswith(GPL), f"{name_of(path)} imports GPL code: it begins with {GPL!r}"
+        assert text(path).startswith(GPL), f"{name_of(path)} imports GPL code: it begins with {GPL!r}"
         return
-    assert GPL not in path.read_text(), (
+    assert GPL not in text(path), (
         f"{name_of(path)} is Apache-2.0; what imports ansible-core lives in {', '.join(OF_ANSIBLE)}"
     )
     for line, module in imported(path):
@@ -400,11 +435,11 @@ SPEAKS = {
 }
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+@of_each(MODULES)
 def test_only_the_faces_write_to_a_terminal(path: Path) -> None:
     if any(name_of(path) == place or name_of(path).startswith(f"{place}/") for place in SPEAKS):
         return
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         printed = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
         stream = (
             isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr") and ast.unparse(node.value) == "sys"
@@ -418,11 +453,11 @@ def test_only_the_faces_write_to_a_terminal(path: Path) -> None:
 PROBES = sorted((PACKAGE / "probes").glob("*.py"))
 
 
-@pytest.mark.parametrize("path", PROBES, ids=name_of)
+@of_each(PROBES)
 def test_what_others_say_is_searched_in_linear_time(path: Path) -> None:
     if path.name == "expressions.py":
         return
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "re":
             assert isinstance(next(iter(node.args), None), ast.Constant), (
                 f"{name_of(path)}:{node.lineno} looks for a pattern that somebody wrote: use expressions.found,"
@@ -430,11 +465,11 @@ def test_what_others_say_is_searched_in_linear_time(path: Path) -> None:
             )
 
 
-@pytest.mark.parametrize("path", PROBES, ids=name_of)
+@of_each(PROBES)
 def test_every_answer_comes_in_by_one_way(path: Path) -> None:
     if path.name in ("kind.py", "asking.py"):
         return
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef) and node.name == "classify":
             raise AssertionError(
                 f"{name_of(path)}:{node.lineno}: what an answer means is Kind.classify's, which bounds it"

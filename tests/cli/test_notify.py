@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from orchestrator.cli.main import main
 
 
 class Chat(http.server.ThreadingHTTPServer):
@@ -63,18 +63,36 @@ def workspace(tmp_path: Path, chat: Chat) -> Path:
     return tmp_path
 
 
-def bascule(workspace: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli.main", *arguments, "--workspace", str(workspace)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "BASCULE_OPERATOR": "marie", **env},
-        timeout=120,
-    )
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_every_way_gets_a_message_that_says_it_is_a_test_and_who_sent_it(workspace: Path, chat: Chat) -> None:
+@pytest.fixture
+def bascule(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """One command line, to its end."""
+    monkeypatch.setenv("BASCULE_OPERATOR", "marie")
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(workspace: Path, *arguments: str) -> Done:
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--workspace", str(workspace)])
+        said = capfd.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+Bascule = Callable[..., Done]
+
+
+def test_every_way_gets_a_message_that_says_it_is_a_test_and_who_sent_it(
+    workspace: Path, bascule: Bascule, chat: Chat
+) -> None:
     done = bascule(workspace, "notify", "test")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "acme/alice by json  delivered after" in done.stdout
@@ -84,7 +102,9 @@ def test_every_way_gets_a_message_that_says_it_is_a_test_and_who_sent_it(workspa
     assert not (workspace / ".bascule" / "journal.db").exists(), "it is no word, and leaves no record"
 
 
-def test_one_of_two_people_of_the_same_name_is_named_with_the_client(workspace: Path, chat: Chat) -> None:
+def test_one_of_two_people_of_the_same_name_is_named_with_the_client(
+    workspace: Path, bascule: Bascule, chat: Chat
+) -> None:
     unclear = bascule(workspace, "notify", "test", "alice")
     assert unclear.returncode == 2
     assert "Say which: acme/alice, beta/alice" in unclear.stderr
@@ -97,7 +117,7 @@ def test_one_of_two_people_of_the_same_name_is_named_with_the_client(workspace: 
 
 
 def test_a_way_that_fails_a_person_without_one_and_a_url_that_is_not_there_are_no_success(
-    workspace: Path, chat: Chat
+    workspace: Path, bascule: Bascule, chat: Chat
 ) -> None:
     write(
         workspace / "bascule.yml",
@@ -120,7 +140,7 @@ def test_a_way_that_fails_a_person_without_one_and_a_url_that_is_not_there_are_n
     assert "passw0rd" not in done.stdout + done.stderr + missing.stdout + missing.stderr
 
 
-def test_a_fault_elsewhere_keeps_nobody_from_trying(workspace: Path) -> None:
+def test_a_fault_elsewhere_keeps_nobody_from_trying(workspace: Path, bascule: Bascule) -> None:
     write(workspace / "checks/a.yml", "- {nonsense: 1}\n")
     assert bascule(workspace, "notify", "test", "acme/alice").returncode == 0
 
@@ -133,7 +153,9 @@ def test_a_fault_elsewhere_keeps_nobody_from_trying(workspace: Path) -> None:
         ("[{apprise: 'mailto://u:hunter2@x.example'}]", "bascule.yml:1:27", "names no recipient"),
     ],
 )
-def test_validate_finds_a_url_that_cannot_work(workspace: Path, ways: str, place: str, said: str) -> None:
+def test_validate_finds_a_url_that_cannot_work(
+    workspace: Path, bascule: Bascule, ways: str, place: str, said: str
+) -> None:
     write(workspace / "bascule.yml", f"notify: {{ways: {ways}}}\n")
     done = bascule(workspace, "validate")
     assert done.returncode == 2
@@ -142,7 +164,7 @@ def test_validate_finds_a_url_that_cannot_work(workspace: Path, ways: str, place
     assert "hunter2" not in done.stderr
 
 
-def test_validate_warns_of_what_reaches_nobody(workspace: Path, tmp_path: Path) -> None:
+def test_validate_warns_of_what_reaches_nobody(workspace: Path, bascule: Bascule, tmp_path: Path) -> None:
     write(tmp_path / "empty", "")
     write(
         workspace / "inventories/acme/people.yml",

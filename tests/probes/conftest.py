@@ -35,8 +35,9 @@ Ask = Callable[..., Awaitable[Judged]]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One event loop a module: starting templates for every test would take seconds each."""
+    here = f"{Path(__file__).parent}/"
     for item in items:
-        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
+        if str(item.path).startswith(here) and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
 
 

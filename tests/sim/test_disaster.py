@@ -11,28 +11,35 @@ from hypothesis import strategies as st
 
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode
+from orchestrator.core.model import Mode, Model
 from orchestrator.sim.faults import TOLD, Fault, FaultKind
-from orchestrator.sim.names import names_of
+from orchestrator.sim.names import Names, names_of
 from orchestrator.sim.simulation import Simulation, quiet
 from tests.sim import models
 from tests.sim.kinds import NEVER_ENDS, OF_THE_CONTROLLER, one_of, subjects
 from tests.sim.stage import Stage
 
-NATURE = models.nature("lab")
-NAMES = names_of(models.lab(), NATURE)
 CALLED_AT_AN_ENTRY = (FaultKind.KILLED_AT, FaultKind.FROZEN_AT)
-OBSERVED = replace(
-    models.lab(),
-    services={k: replace(s, mode=Mode.OBSERVE) for k, s in models.lab().services.items()},
-    digest="observed",
-)  # no playbook changes anything: what is left over is a fault's
+
+
+@cache
+def names() -> Names:
+    """What may be struck: read when a test asks, not by everybody who only looks which tests there are."""
+    return names_of(models.lab(), models.nature("lab"))
+
+
+@cache
+def observed() -> Model:
+    """No playbook changes anything: what is left over is a fault's."""
+    services = {k: replace(s, mode=Mode.OBSERVE) for k, s in models.lab().services.items()}
+    return replace(models.lab(), services=services, digest="observed")
 
 
 def begun(*faults: Fault) -> Simulation:
     """A world in which these have begun."""
     quiet()
-    simulation = Simulation(OBSERVED, (), "disaster", nature=NATURE, changed=replace(OBSERVED, digest="changed"))
+    plan = observed()
+    simulation = Simulation(plan, (), "disaster", nature=models.nature("lab"), changed=replace(plan, digest="changed"))
     simulation.run(5.0)
     for fault in faults:
         simulation.disasters.begin(fault)
@@ -57,9 +64,9 @@ def fresh() -> dict[str, object]:
 
 @pytest.mark.parametrize("kind", sorted(set(FaultKind) - OF_THE_CONTROLLER - NEVER_ENDS))
 def test_a_fault_changes_something_and_takes_it_back(kind: FaultKind) -> None:
-    for nth in range(min(3, len(subjects(kind, NAMES)))):
-        simulation = begun(one_of(kind, NAMES, for_s=20.0, nth=nth))
-        assert what_is(simulation) != fresh(), f"{kind.value} of {subjects(kind, NAMES)[nth]} changes nothing"
+    for nth in range(min(3, len(subjects(kind, names())))):
+        simulation = begun(one_of(kind, names(), for_s=20.0, nth=nth))
+        assert what_is(simulation) != fresh(), f"{kind.value} of {subjects(kind, names())[nth]} changes nothing"
         simulation.run(60.0)
         assert what_is(simulation) == fresh()
         assert not simulation.disasters.active
@@ -67,13 +74,13 @@ def test_a_fault_changes_something_and_takes_it_back(kind: FaultKind) -> None:
 
 @pytest.mark.parametrize("kind", sorted(OF_THE_CONTROLLER))
 def test_after_a_death_or_a_pause_somebody_decides_again(kind: FaultKind) -> None:
-    simulation = begun(one_of(kind, NAMES, for_s=30.0))
+    simulation = begun(one_of(kind, names(), for_s=30.0))
     if kind in CALLED_AT_AN_ENTRY:
-        simulation.disasters.begin(one_of(FaultKind.CUT, NAMES))  # an entry will come
+        simulation.disasters.begin(one_of(FaultKind.CUT, names()))  # an entry will come
     simulation.run(150.0)
     assert simulation.active() is not None
     assert simulation.entries[-1].epoch == 2
-    simulation.disasters.end(FaultKind.CUT, one_of(FaultKind.CUT, NAMES).subject)
+    simulation.disasters.end(FaultKind.CUT, one_of(FaultKind.CUT, names()).subject)
     simulation.run(200.0)
     assert what_is(simulation) == fresh()
 
@@ -86,7 +93,7 @@ def test_when_all_faults_have_ended_the_world_is_as_it_was(data: st.DataObject) 
     drawn = data.draw(st.lists(st.tuples(kinds, st.floats(1.0, 60.0), st.integers(0, 30)), min_size=1, max_size=8))
     simulation = begun()
     for kind, for_s, nth in drawn:
-        simulation.disasters.begin(one_of(kind, NAMES, for_s=for_s, nth=nth))
+        simulation.disasters.begin(one_of(kind, names(), for_s=for_s, nth=nth))
         simulation.run(simulation.timeline.now + for_s / 3)
     simulation.run(simulation.timeline.now + 200.0)
     assert what_is(simulation) == fresh()
@@ -94,7 +101,7 @@ def test_when_all_faults_have_ended_the_world_is_as_it_was(data: st.DataObject) 
 
 @pytest.mark.parametrize("kind", [FaultKind.LOSS, FaultKind.SLOW, FaultKind.LAG, FaultKind.MUTE, FaultKind.DISK_SLOW])
 def test_of_two_faults_at_the_same_place_one_may_end_before_the_other(kind: FaultKind) -> None:
-    short, long = (one_of(kind, NAMES, for_s=for_s) for for_s in (10.0, 40.0))
+    short, long = (one_of(kind, names(), for_s=for_s) for for_s in (10.0, 40.0))
     alone = begun(long)
     both = begun(long, short)
     for simulation in (alone, both):
@@ -108,7 +115,7 @@ def test_every_kind_is_told_in_words_of_its_own() -> None:
 
 
 def test_a_word_is_heard_and_a_reload_is_put_in_force() -> None:
-    simulation = begun(one_of(FaultKind.WORD, NAMES), Fault(0.0, FaultKind.RELOAD))
+    simulation = begun(one_of(FaultKind.WORD, names()), Fault(0.0, FaultKind.RELOAD))
     records = [x for entry in simulation.entries for x in entry.records]
     said = [x for x in records if isinstance(x, r.WordAccepted)]
     assert [x.kind for x in said] == [WordKind.HOLD]

@@ -10,8 +10,6 @@ from orchestrator.core.model import Model
 from orchestrator.sim.nature import Asks, nature_of
 from tests.sim import models
 
-LAB = models.nature("lab")
-
 TAKEN_TO_ASK = {  # check: what it asks, about what, and inside which place it is asked
     "noc-sees-www@www": (Asks.NOTHING, (), None),
     "noc-sees-dns@dns": (Asks.NOTHING, (), None),
@@ -47,27 +45,27 @@ TAKEN_TO_ASK = {  # check: what it asks, about what, and inside which place it i
 
 def test_every_check_of_the_lab_is_taken_to_ask_what_the_plan_uses_it_for() -> None:
     """Change a line here only with what the lab's files say."""
-    found = {name.removeprefix("lab/"): (q.asks, q.about, q.inside) for name, q in LAB.questions.items()}
+    found = {name.removeprefix("lab/"): (q.asks, q.about, q.inside) for name, q in models.nature("lab").questions.items()}
     assert found == TAKEN_TO_ASK
 
 
 def test_an_answer_needs_the_host_its_domains_and_the_way_there() -> None:
-    assert LAB.questions["lab/isp-b-path@hq-edge"].needs == ("host lab/hq-edge", "lab/hq", "lab/isp-b")
-    assert LAB.questions["lab/hq-dark@hq-oob"].needs == ("host lab/hq-oob",), "a console survives its site"
+    assert models.nature("lab").questions["lab/isp-b-path@hq-edge"].needs == ("host lab/hq-edge", "lab/hq", "lab/isp-b")
+    assert models.nature("lab").questions["lab/hq-dark@hq-oob"].needs == ("host lab/hq-oob",), "a console survives its site"
 
 
 def test_both_services_take_the_first_provider_unless_the_other_is_engaged() -> None:
     for service in ("lab/erp", "lab/hq-internet"):
-        (path,) = LAB.paths[service]
+        (path,) = models.nature("lab").paths[service]
         assert path.place == "lab/hq"
         assert path.primary == ("lab/isp-a",)
         assert path.detours == (("lab/backup-isp", "lab/isp-b"),)
 
 
 def test_what_the_lab_does_not_declare_is_listed() -> None:
-    assert any("lab/hq-replica@hq-db" in x for x in LAB.not_modelled)
-    assert any("management paths" in x for x in LAB.not_modelled)
-    assert any("name servers" in x for x in LAB.not_modelled)
+    assert any("lab/hq-replica@hq-db" in x for x in models.nature("lab").not_modelled)
+    assert any("management paths" in x for x in models.nature("lab").not_modelled)
+    assert any("name servers" in x for x in models.nature("lab").not_modelled)
 
 
 def changed(name: str) -> Model:
