@@ -489,6 +489,19 @@ def test_what_is_left_to_the_long_run_is_there() -> None:
     assert missing == []
 
 
+def test_every_test_of_the_lab_is_in_the_labs_run() -> None:
+    """It looks only there, because to read all tests takes as long as some of them."""
+    repository = PACKAGE.parent
+    listed = re.search(r"^LAB = (.+)$", (repository / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert listed
+    places = [repository / place for place in listed[1].split()]
+    bears = re.compile(r"\bmark\.lab\b")
+    of_the_lab = [p for p in (repository / "tests").rglob("test_*.py") if bears.search(p.read_text(encoding="utf-8"))]
+    assert of_the_lab
+    left = [p.relative_to(repository).as_posix() for p in of_the_lab if not {p, *p.parents} & set(places)]
+    assert not left, f"{', '.join(left)}: name it in LAB of the Makefile, or `make test-lab` does not run it"
+
+
 def test_no_two_public_classes_of_one_name_in_a_room() -> None:
     """A reader who meets the one must not take it for the other."""
     found: dict[tuple[str, str], list[str]] = {}

@@ -20,7 +20,7 @@ from orchestrator.sim.simulation import quiet
 from tests.sim import acts, models
 from tests.sim.stage import NeverHappened, Stage, WithAPerson
 
-SAMPLE = 17  # in `make test` each so-many-th moment; all of them in `make test-crash`
+SAMPLE = 31  # in `make test` each so-many-th moment; all of them in `make test-crash`
 AGAIN_AFTER_S = 3.0
 STILL_S = 30.0  # longer than the lease lasts
 

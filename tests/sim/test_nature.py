@@ -45,13 +45,16 @@ TAKEN_TO_ASK = {  # check: what it asks, about what, and inside which place it i
 
 def test_every_check_of_the_lab_is_taken_to_ask_what_the_plan_uses_it_for() -> None:
     """Change a line here only with what the lab's files say."""
-    found = {name.removeprefix("lab/"): (q.asks, q.about, q.inside) for name, q in models.nature("lab").questions.items()}
+    found = {
+        name.removeprefix("lab/"): (q.asks, q.about, q.inside) for name, q in models.nature("lab").questions.items()
+    }
     assert found == TAKEN_TO_ASK
 
 
 def test_an_answer_needs_the_host_its_domains_and_the_way_there() -> None:
-    assert models.nature("lab").questions["lab/isp-b-path@hq-edge"].needs == ("host lab/hq-edge", "lab/hq", "lab/isp-b")
-    assert models.nature("lab").questions["lab/hq-dark@hq-oob"].needs == ("host lab/hq-oob",), "a console survives its site"
+    questions = models.nature("lab").questions
+    assert questions["lab/isp-b-path@hq-edge"].needs == ("host lab/hq-edge", "lab/hq", "lab/isp-b")
+    assert questions["lab/hq-dark@hq-oob"].needs == ("host lab/hq-oob",), "a console survives its site"
 
 
 def test_both_services_take_the_first_provider_unless_the_other_is_engaged() -> None:
