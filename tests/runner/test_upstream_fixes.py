@@ -1,10 +1,15 @@
-"""Ansible's own second of waiting for nothing is not given to hosts."""
+"""Ansible's own second of waiting for nothing is not given to hosts; an ended worker ends what it has started."""
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from orchestrator.runner.warm.zygote import upstream_fixes
 
@@ -66,3 +71,54 @@ def test_nothing_else_is_changed() -> None:
     ]
     assert changed == [(upstream_fixes.LOOKS_TWICE, upstream_fixes.LOOKS_ONCE)]
     assert upstream_fixes.mended("/home/author/module_utils/basic.py", source) == source
+
+
+# A worker with something that it has started. It is told to end once more in the very middle of being ended.
+WORKER = """
+import os, signal, sys, time
+from types import SimpleNamespace
+from ansible.executor.process.worker import WorkerProcess
+from orchestrator.runner.warm.zygote import upstream_fixes
+if sys.argv[1] == "mended":
+    upstream_fixes.end_workers_whole()
+number, told = int(sys.argv[2]), os.killpg
+
+def killpg(group, number):
+    os.kill(os.getpid(), number)
+    told(group, number)
+
+os.killpg = killpg
+os.setsid()
+worker = SimpleNamespace(pid=os.getpid())
+for each in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(each, lambda *told: WorkerProcess._term(worker, *told))
+if os.fork() == 0:
+    signal.signal(number, signal.SIG_DFL)
+    print("started", os.getpid(), flush=True)
+    time.sleep(600)
+time.sleep(600)
+"""
+
+
+def end_a_worker(way: str, number: signal.Signals) -> tuple[int, bool]:
+    """How it ended, and whether what it had started did within a moment: it holds the pipe open as long as it lives."""
+    process = subprocess.Popen([sys.executable, "-c", WORKER, way, str(int(number))], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout as output:
+        _, pid = output.readline().split()  # without it, it has ended, and said why
+        process.send_signal(number)
+        code = process.wait(60)
+        ended = bool(select.select([output], [], [], 60 if way == "mended" else 0.5)[0])
+        if not ended:
+            os.kill(int(pid), signal.SIGKILL)
+    return code, ended
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_told_twice_ends_what_it_has_started(number: signal.Signals) -> None:
+    assert end_a_worker("mended", number) == (-number, True)
+
+
+def test_ansible_itself_still_leaves_it() -> None:
+    """If this fails, Ansible has been mended, and what mends it here can go."""
+    assert end_a_worker("as it is", signal.SIGINT) == (-signal.SIGINT, False)

@@ -83,13 +83,14 @@ def build(workspace: Path, directory: Path, mitogen: bool, *, as_it_is: bool = F
     os.chdir(cwd)
     sys.pycache_prefix = given.get("PYTHONPYCACHEPREFIX") or None
     sys.argv = ["ansible-playbook"]
-    from orchestrator.runner.warm.zygote import archives, connection_names, loading, local_modules
+    from orchestrator.runner.warm.zygote import archives, connection_names, loading, local_modules, upstream_fixes
 
     text = "\n".join(map(_text_of, sorted((workspace / "playbooks").rglob("*.y*ml"))))
     local_modules.prepare(text)
     loading.load()
     connection_names.install()
     local_modules.install()
+    upstream_fixes.end_workers_whole()
     archives.install(text)
     built = Built(directory, cwd, given, mark_at)
     if mitogen:
