@@ -20,17 +20,13 @@ demo: setup ## three tiers of failover on the lab, timed against the RTO
 drill-demo: setup ## three drills on the lab: a rehearsal, a move at full scale and back, an emptied backup found
 	@.venv/bin/bascule demo --drills $(ARGS)
 
-# Most of the lab's time is waiting: the others are tested meanwhile, and give way to it. What it said comes at the end.
-test: setup ## everything that must hold, with a sample of the long stories
-	@$(MAKE) -s test-lab >.bascule-cache/test-lab.txt 2>&1 & lab=$$!; \
-	  nice -n 5 $(MAKE) -s test-unit; unit=$$?; \
-	  wait $$lab; lab=$$?; cat .bascule-cache/test-lab.txt; exit $$((unit | lab))
+test: setup test-unit test-lab ## everything that must hold, with a sample of the long stories
 
 test-unit: ## without the lab, on all cores
-	@$(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder -m "not lab and not long" $(ARGS)
+	@$(PYTEST) -q -n 4 --dist loadfile --no-loadscope-reorder -m "not lab and not long" $(ARGS)
 
 test-lab: ## on a real network of namespaces; needs root
-	@$(PYTEST) -q -n 2 --dist loadfile -m "lab and not long" $(LAB) $(ARGS)
+	@$(PYTEST) -q -n 3 --dist loadfile -m "lab and not long" $(LAB) $(ARGS)
 
 test-long: setup ## the long stories on the lab: a controller killed, a disaster in a drill, every playbook twice; needs root
 	@$(PYTEST) -q -m "long and not crash" $(ARGS)
