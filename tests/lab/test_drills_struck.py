@@ -143,7 +143,8 @@ def _the_drill_gave_way(story: Story, made: Made) -> None:
     assert [x.kind for x in told] in ([NoticeKind.DRILL_ENDED], [NoticeKind.HUMAN_NEEDED])
     assert drills.shown(story, made.id(story))["ok"] is ended.ok
     noticed_at = story.of(r.IncidentOpened, made.mark)[0].at
-    shown = [x for x in made.steps(story) if x.step == "confirm" and x.state is r.StepState.DONE and x.at < noticed_at]
-    if not shown:
+    last = "verify" if made.drill.full_scale else "confirm"
+    shown = [x for x in made.steps(story) if x.step == last and x.state is r.StepState.DONE and x.at < noticed_at]
+    if len(shown) < len(made.drill.runs):
         assert not ended.ok, story.told()
         assert turned or ended.reason is Reason.OVERTAKEN
