@@ -122,7 +122,7 @@ def where(tx: Transaction, service: Service, since: float) -> str:
 def dark_since(tx: Transaction, incident: Incident, reason: Reason) -> float | None:
     """Since when it is not known whether the service is down, whatever stops or delays its recovery; None: it is known.
 
-    Where nobody looked, since its checks were heard last; what was heard in another boot is forgotten.
+    Since its checks were heard last, or since the last judgement; what was heard in another boot is forgotten.
     """
     service = tx.model.services[incident.service]
     seen = tx.health(service) is not r.Verdict.UNKNOWN and policy.no_quorum(tx, service) is None
@@ -132,8 +132,7 @@ def dark_since(tx: Transaction, incident: Incident, reason: Reason) -> float | N
         return incident.dark_since
     known = [row.last_sent_at for c in service.healthy_when.checks() if (row := tx.rows().get(c)) is not None]
     known += [incident.judged.at] if incident.judged is not None else []
-    heard_at = max([incident.episode_opened_at, *known])
-    return heard_at if tx.now() - heard_at > _beats_s(tx, service) else tx.now()
+    return max([incident.episode_opened_at, *known])
 
 
 def perhaps_s(tx: Transaction, service: Service, incident: Incident) -> float:
