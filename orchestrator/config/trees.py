@@ -7,6 +7,7 @@ Only what nothing reads, or what only its maker reads, is left out:
     compiled Python in `__pycache__`     the runner has Python keep and look for it elsewhere
     `.git`, if git made it               unless somebody names the folder that it is in: then all of it is meant
     `.bascule` of a workspace            the controller's own state: beside `inventories`, or beside `playbooks`
+    `.lock` beside `pyvenv.cfg`          uv's, which makes it so that everybody may write to it
 
 A file is read once and then known by its signature (device, inode, size, both times). So a look at thousands of
 unchanged files is as many calls of stat. A signature that is younger than the clock's resolution is not relied on.
@@ -69,6 +70,8 @@ def _is_passed_over(folder: Path, name: str, git: bool) -> bool:
         return name.endswith(".pyc")
     if name == ".git" and not git:
         return all((folder / name / made).exists() for made in ("HEAD", "objects", "refs"))
+    if name == ".lock":
+        return (folder / "pyvenv.cfg").exists()
     return name == ".bascule" and any((folder / beside).is_dir() for beside in ("inventories", "playbooks"))
 
 

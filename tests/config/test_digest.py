@@ -594,6 +594,13 @@ def test_a_folder_is_not_passed_over_for_its_name(place: Path) -> None:
     before = digest(place)
     write(made / "index")
     assert digest(place) == before, "git's own"
+    lock = place / "playbooks/roles/linked/.lock"
+    write(lock)
+    assert digest(place) != before
+    write(lock.parent / "pyvenv.cfg")
+    before = digest(place)
+    write(lock, "more")
+    assert digest(place) == before, "uv's own, where a virtual environment is"
 
 
 def test_the_environment_that_steers_ansible_is_covered(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

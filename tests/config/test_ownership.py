@@ -14,6 +14,7 @@ from orchestrator.config.faults import Faults, Position
 from orchestrator.config.inventory import read_inventory
 from orchestrator.config.ownership import unsafe, unsafe_parts
 from orchestrator.config.playbooks import Reader
+from orchestrator.config.surroundings import files_of, surroundings
 from orchestrator.shell.wiring import option_models
 
 ROOT = os.getuid() == 0
@@ -111,6 +112,20 @@ def test_a_program_elsewhere_that_everybody_may_write_to(place: Path, tmp_path: 
     assert [path for path, _ in unsafe_parts(reader.covered())] == ([jump] if here else [])
     if not here:
         assert [path for path, _ in unsafe_parts(reader.perhaps_run())] == [jump]
+
+
+def test_uv_makes_its_lock_for_everybody(tmp_path: Path) -> None:
+    """The lock of a virtual environment is nothing that runs, as where PYTHONPATH names a checkout with one."""
+    venv = tmp_path / "checkout/.venv"
+    venv.mkdir(parents=True)
+    (venv / "pyvenv.cfg").touch()
+    (venv / ".lock").touch()
+    (venv / ".lock").chmod(0o666)
+    told = surroundings(tmp_path, {"PYTHONPATH": str(tmp_path / "checkout")})
+    assert unsafe_parts(files_of(tmp_path, told)) == []
+    (venv / "pyvenv.cfg").unlink()
+    told = surroundings(tmp_path, {"PYTHONPATH": str(tmp_path / "checkout")})
+    assert [path for path, _ in unsafe_parts(files_of(tmp_path, told))] == [venv / ".lock"]
 
 
 STARTS_IT = {
