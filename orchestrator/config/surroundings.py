@@ -198,7 +198,15 @@ def _named(workspace: Path, setting: str, value: str, base: Path, start: Path) -
     tops = [p for p in paths_in(value, base, start) if p.exists() and not workspace.is_relative_to(p)]
     if _SECRET.search(setting):
         return {label(workspace, top): trees.look_digest(top, secret=True) for top in tops}
-    return cover(workspace, tops)
+    return cover(workspace, (p for top in tops for p in _importable(top)) if setting == "pythonpath" else tops)
+
+
+def _importable(top: Path) -> list[Path]:
+    """What Python may look up there: a module has no name that begins with a dot, as a checkout's `.venv` has."""
+    try:
+        return [top / name for name in sorted(os.listdir(top)) if not name.startswith(".")]
+    except OSError:
+        return [top]  # an archive
 
 
 def _of_a_folder_above(workspace: Path, value: str, base: Path) -> list[str]:

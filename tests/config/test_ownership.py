@@ -114,18 +114,15 @@ def test_a_program_elsewhere_that_everybody_may_write_to(place: Path, tmp_path: 
         assert [path for path, _ in unsafe_parts(reader.perhaps_run())] == [jump]
 
 
-def test_uv_makes_its_lock_for_everybody(tmp_path: Path) -> None:
-    """The lock of a virtual environment is nothing that runs, as where PYTHONPATH names a checkout with one."""
-    venv = tmp_path / "checkout/.venv"
-    venv.mkdir(parents=True)
-    (venv / "pyvenv.cfg").touch()
-    (venv / ".lock").touch()
-    (venv / ".lock").chmod(0o666)
+def test_what_lies_hidden_where_python_looks_is_not_looked_up(tmp_path: Path) -> None:
+    """PYTHONPATH names a checkout, with a virtual environment whose lock uv makes for everybody, and with caches."""
+    hidden, module = tmp_path / "checkout/.venv/.lock", tmp_path / "checkout/module/data"
+    for path in (hidden, module):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        path.chmod(0o666)
     told = surroundings(tmp_path, {"PYTHONPATH": str(tmp_path / "checkout")})
-    assert unsafe_parts(files_of(tmp_path, told)) == []
-    (venv / "pyvenv.cfg").unlink()
-    told = surroundings(tmp_path, {"PYTHONPATH": str(tmp_path / "checkout")})
-    assert [path for path, _ in unsafe_parts(files_of(tmp_path, told))] == [venv / ".lock"]
+    assert [path for path, _ in unsafe_parts(files_of(tmp_path, told))] == [module]
 
 
 STARTS_IT = {
