@@ -26,7 +26,7 @@ test-unit: ## without the lab, on all cores
 	@$(PYTEST) -q -n 4 --dist loadfile --no-loadscope-reorder -m "not lab and not long" $(ARGS)
 
 test-lab: ## on a real network of namespaces; needs root
-	@$(PYTEST) -q -n 3 --dist loadfile -m "lab and not long" $(LAB) $(ARGS)
+	@$(PYTEST) -q -n 2 --dist loadfile -m "lab and not long" $(LAB) $(ARGS)
 
 test-long: setup ## the long stories on the lab: a controller killed, a disaster in a drill, every playbook twice; needs root
 	@$(PYTEST) -q -m "long and not crash" $(ARGS)
