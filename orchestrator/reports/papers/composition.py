@@ -19,7 +19,7 @@ from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account, met
 from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
-from orchestrator.reports.papers.excerpt import Slice, like_before
+from orchestrator.reports.papers.excerpt import Slice, from_before, in_force, like_before
 from orchestrator.reports.papers.period import totals
 from orchestrator.reports.papers.shape import (
     Done,
@@ -343,15 +343,20 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     scope = Scope(
         subject.client, services, tuple(dict.fromkeys(p for x in inside for p in x.scope.places)),
         tuple(dict.fromkeys(m for x in inside for m in x.scope.moves)), subject.from_wall or 0.0, until,
-        stories.decided.configuration,
+        in_force(stories, subject),
     )  # fmt: skip
-    known = next((m for m in reversed(list(found.models.values()))), None)
+    known = found.models.get(scope.configuration)
     goes_on = ("end",) if subject.to_wall is not None and subject.to_wall > found.wall else ()
     empty = (*goes_on, *(f"{x.id}: {name}" for x in inside for name in x.empty))
-    nothing = Said("no incident, planned move or drill is on record of this time")
+    nothing = (Said("no incident, planned move or drill that began in this time is on record"),) if not inside else ()
+    text = "{id} of {service} had begun before this time, at {began_wall}, and went on in it: it is not counted here"
+    earlier = (
+        Said(text, {"id": name, "service": x.service, "began_wall": stories.clock.wall(x.began_at)})
+        for name, x in from_before(stories, subject).items()
+    )
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
-        scenario=() if inside else (nothing,), participants=(), objectives=(), parts=(), steps=(), worked=(),
+        scenario=(*nothing, *earlier), participants=(), objectives=(), parts=(), steps=(), worked=(),
         failed=(), last=None, last_said=Said(""), cost=None, cost_said=Said(""),
         findings=tuple(f for x in inside for f in x.findings), no_findings="", proven=(), until=(),
         totals=totals(services, inside, known), inside=inside,

@@ -176,8 +176,9 @@ def cut(
     journal may keep no more.
     """
     told = [stories.stories[x] for x in subject.stories if x in stories.stories]
-    at_the_end = [digest for at, digest in stories.configured if at <= subject.until][-1:]
-    digests = dict.fromkeys([*_digests(told, stories), *(at_the_end if subject.kind is ReportKind.PERIOD else ())])
+    digests = dict.fromkeys(_digests(told, stories))
+    if subject.kind is ReportKind.PERIOD:
+        digests[in_force(stories, subject)] = None
     there = {d: stories.model_of(d) or (known or {}).get(d) for d in digests}
     models = {d: part_of(m, subject) for d, m in there.items() if m is not None}
     pieces = tuple(_pieces(subject, models.values(), read()))
@@ -190,25 +191,57 @@ def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind
     """One story, or the runs of one drill, as the subject of a report."""
     names = tuple(dict.fromkeys([name, *(s.id for s in told), *(x.started.run for s in told for x in s.runs)]))
     services = services_beside(stories, [s.service for s in told])
+    return Subject(kind, name, told[0].service.partition("/")[0], names, services, _end(told, stories, now))
+
+
+def _end(told: Iterable[Story], stories: Stories, now: float, least: float = 0.0) -> float:
+    """When all of these were over, with their drills; now, if one goes on."""
     ends = [s.ended_at for s in told]
-    drill = stories.decided.drills.get(name) if kind is ReportKind.DRILL else None
-    if drill is not None:
-        ends.append(drill.ended.at if drill.ended is not None else None)
-    until = now if not ends or None in ends else max(e for e in ends if e is not None)
-    return Subject(kind, name, told[0].service.partition("/")[0], names, services, until)
+    for name in dict.fromkeys(x.started.drill for s in told for x in s.runs if x.started.drill):
+        if (drill := stories.decided.drills.get(name)) is not None:
+            ends.append(drill.ended.at if drill.ended is not None else None)
+    return now if None in ends else max([least, *(e for e in ends if e is not None)])
 
 
 def period_of(
     stories: Stories, now: float, client: str, services: Iterable[str], from_wall: float, to_wall: float
 ) -> Subject:
-    """A client's incidents and moves that began in this time, as the subject of a report."""
+    """A client's incidents, moves and drills that began in this time, to their ends, as the subject of a report."""
     mine = [s for s in stories.stories.values() if s.service.partition("/")[0] == client]
-    told = [s for s in mine if from_wall <= stories.clock.wall(s.began_at) < to_wall]
+    told = [s for x in _things(mine).values() if from_wall <= stories.clock.wall(x[0].began_at) < to_wall for s in x]
     names = dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs])
     names |= dict.fromkeys(x.started.drill for s in told for x in s.runs if x.started.drill)
-    until = min(now, stories.clock.axis_of(to_wall))
+    until = _end(told, stories, now, min(now, stories.clock.axis_of(to_wall)))
     found = tuple(sorted({*services, *(s.service for s in mine)}))
     return Subject(ReportKind.PERIOD, client, client, tuple(names), found, until, from_wall, to_wall)
+
+
+def from_before(stories: Stories, subject: Subject) -> dict[str, Story]:
+    """What had begun before a period and went on in it, by its id: incidents, moves, and drills (their first run)."""
+    begin = subject.from_wall if subject.kind is ReportKind.PERIOD else None
+    if begin is None:
+        return {}
+    mine = [s for s in stories.stories.values() if s.service in subject.services]
+    return {
+        name: x[0]
+        for name, x in _things(mine).items()
+        if stories.clock.wall(x[0].began_at) < begin
+        and any(s.ended_at is None or stories.clock.wall(s.ended_at) > begin for s in x)
+    }
+
+
+def in_force(stories: Stories, subject: Subject) -> str:
+    """The digest of the model in force at the end of a period; empty: none was."""
+    end = subject.until if subject.to_wall is None else stories.clock.axis_of(subject.to_wall)
+    return next((digest for at, digest in reversed(stories.configured) if at <= min(end, subject.until)), "")
+
+
+def _things(found: Iterable[Story]) -> dict[str, list[Story]]:
+    """Stories by what they are of, all runs of a drill together: it begins with the first of them."""
+    things: dict[str, list[Story]] = {}
+    for s in found:
+        things.setdefault(s.id if s.episodes else s.runs[0].started.drill or s.id, []).append(s)
+    return things
 
 
 def _pieces(subject: Subject, models: Iterable[Model], links: Iterable[Stored]) -> Iterator[Piece]:

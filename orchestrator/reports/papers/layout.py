@@ -319,7 +319,7 @@ class _Page:
         rows = tuple(
             (
                 s.service, str(s.incidents), str(s.moves), str(s.drills),
-                ("≤ " if s.at_most else "") + t.duration(s.down_s), t.duration(s.longest_s), t.duration(s.rto_s),
+                *("≤ " * s.at_most + t.duration(seconds) for seconds in (s.down_s, s.longest_s)), t.duration(s.rto_s),
                 str(s.met), str(s.missed), str(s.unknown),
             )
             for s in x.totals
@@ -334,7 +334,7 @@ class _Page:
             yield from self._findings(x.findings, "")
         else:
             yield Words(t.text("none that is on record"))
-        if not x.inside:
+        if x.scenario:
             yield Points(self._say(x.scenario))
         for one in x.inside:
             yield from self.whole(one, level + 1)
