@@ -162,6 +162,12 @@ def picks(
         return tuple(found)
     oldest = sorted(open_, key=lambda x: state.drilled.get(key(x.service, x.move), ""))
     return tuple(
-        Pick(x.service, x.move, f"drilled longest ago of {len(open_)}" if len(plan.of) > 1 and not n else "")
+        Pick(x.service, x.move, _longest_ago(state, x, len(open_)) if len(open_) > 1 and not n else "")
         for n, x in enumerate(oldest)
     )
+
+
+def _longest_ago(state: ScheduleState, x: Candidate, of: int) -> str:
+    """Why it comes first: by this schedule's own drills, for it knows of no others."""
+    when = "drilled longest ago" if key(x.service, x.move) in state.drilled else "never drilled yet"
+    return f"of {of}: {when} by this schedule"

@@ -197,9 +197,9 @@ def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind
 def _end(told: Iterable[Story], stories: Stories, now: float, least: float = 0.0) -> float:
     """When all of these were over, with their drills; now, if one goes on."""
     ends = [s.ended_at for s in told]
-    for name in dict.fromkeys(x.started.drill for s in told for x in s.runs if x.started.drill):
-        if (drill := stories.decided.drills.get(name)) is not None:
-            ends.append(drill.ended.at if drill.ended is not None else None)
+    names = dict.fromkeys(x.started.drill for s in told for x in s.runs)
+    found = [stories.decided.drills[x] for x in names if x in stories.decided.drills]
+    ends += [x.ended.at if x.ended is not None else None for x in found]
     return now if None in ends else max([least, *(e for e in ends if e is not None)])
 
 
