@@ -242,13 +242,13 @@ class _Page:
             return
         amount = t.money(x.cost.amount, x.cost.currency)
         minute = t.money(x.cost.per_minute, x.cost.currency)
-        text = (
-            "at most {amount}: at most {down_s} without the service, at {minute} a minute"
-            if x.cost.at_most
-            else ("{amount}: {down_s} without the service, at {minute} a minute")
-        )
+        text = "{amount}: {down_s} without the service, at {minute} a minute"
+        if x.cost.at_most:
+            text = "at most {amount}: at most {down_s} without the service, at {minute} a minute"
         if any(o.to_s is None for a in x.parts for o in a.outages):
             text = "{amount} so far: {down_s} without the service, at {minute} a minute"
+            if x.cost.at_most:
+                text = "at most {amount} so far: at most {down_s} without the service, at {minute} a minute"
         yield Words(t.say(Said(text, {"amount": amount, "down_s": x.cost.down_s, "minute": minute})))
         if x.cost.once:
             once = t.money(x.cost.once, x.cost.currency)
