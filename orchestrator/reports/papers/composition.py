@@ -24,6 +24,7 @@ from orchestrator.reports.papers.period import totals
 from orchestrator.reports.papers.shape import (
     Done,
     FindingLine,
+    MissedDrill,
     ObjectiveLine,
     Participant,
     Price,
@@ -360,4 +361,5 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
         failed=(), last=None, last_said=Said(""), cost=None, cost_said=Said(""),
         findings=tuple(f for x in inside for f in x.findings), no_findings="", proven=(), until=(),
         totals=totals(services, inside, known), inside=inside,
+        missed=tuple(MissedDrill(x.schedule, x.occurrence, x.reason.value, x.evidence) for x in found.missed()),
     )  # fmt: skip

@@ -7,6 +7,7 @@ is not in the slice cannot have been used.
     ----------------------------------------------------------------------------------------------------------------
     entries of the services told of, up to their end          what happened; earlier ones: what was usual, last time
     of services that share moves or brought these back        the same
+    missed drills of the client's schedules, by their times   what a period tells beside
     of controllers and configurations                         who decided, by what; the wall clock
     later ones that name what is told                         findings, notices that were delivered late
     parts of the models in force then                         objectives, and what a proof rests on
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from time import gmtime, strftime
 from typing import Any, Protocol
 
 from orchestrator.core import records as r
@@ -106,12 +108,16 @@ class Slice:
         By which schedule a drill came is told from its own record (`frames`): schedules are of the whole workspace, and
         their records in no slice.
         """
-        entries = (replace(x, records=tuple(_of_no_schedule(y) for y in x.records)) for x in self._entries())
+        entries = (replace(x, records=tuple(_of_no_schedule(x.records))) for x in self._entries())
         return Stories(self.models.get).read(entries)
 
     def frames(self) -> dict[str, Frame]:
         """The drills of the slice, by their ids."""
         return frames(y for x in self._entries() for y in x.records)
+
+    def missed(self) -> list[r.DrillMissed]:
+        """The drills of the client's schedules that were due in this time, and were missed."""
+        return [y for x in self._entries() for y in x.records if isinstance(y, r.DrillMissed)]
 
     def _entries(self) -> Iterator[Piece]:
         """Its entries, of which only what is of these services counts."""
@@ -124,8 +130,10 @@ class Slice:
         return (x for n, x in enumerate(piece.records) if n not in out)
 
 
-def _of_no_schedule(x: r.Record) -> r.Record:
-    return replace(x, scheduled="", occurrence="") if isinstance(x, r.DrillBegan) else x
+def _of_no_schedule(found: Iterable[r.Record]) -> Iterator[r.Record]:
+    for x in found:
+        if not isinstance(x, r.DrillMissed):
+            yield replace(x, scheduled="", occurrence="") if isinstance(x, r.DrillBegan) else x
 
 
 class Wanted:
@@ -136,6 +144,8 @@ class Wanted:
         self._services, self._client = frozenset(subject.services), subject.client
         self._names, self._until = frozenset(subject.stories), subject.until
         self._whose = Attribution()
+        walls = (subject.from_wall, subject.to_wall)
+        self._time = [strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(x)) for x in walls if x is not None]  # as occurrences are
         found: set[str] = set()
         for model in models:
             for name in subject.services:
@@ -145,6 +155,9 @@ class Wanted:
 
     def __call__(self, x: r.Record, at: float) -> bool:
         """Whether it belongs in; `at`: when its entry was written."""
+        if isinstance(x, r.DrillMissed):
+            mine = x.schedule.startswith(f"{self._client}/")
+            return mine and len(self._time) == 2 and self._time[0] <= x.occurrence < self._time[1]
         whose = self._whose.of(x)
         if at > self._until and not any(name in self._names for name in _named_by(x)):
             return False

@@ -329,6 +329,13 @@ class _Page:
             "not known",
         )  # fmt: skip
         yield Cells((self._text("service"), *(self._number(name) for name in numbers)), rows)
+        if x.missed:
+            yield Title(level + 1, t.text("Scheduled drills that were missed"))
+            missed = tuple(
+                (y.schedule, y.occurrence, ": ".join(visible(w) for w in (y.reason, y.evidence) if w)) for y in x.missed
+            )
+            named = ("schedule", "its time, or the begin of its period", "why")
+            yield Cells(tuple(self._text(name) for name in named), missed)
         yield Title(level + 1, t.text("Findings"))
         if x.findings:
             yield from self._findings(x.findings, "")

@@ -176,7 +176,7 @@ class _Kept:
             return self._notices[x.notice]
         if isinstance(x, r.NoticeSettled | r.NoticeRepeated | r.NoticeDropped):
             return self._notices.get(x.notice, False)
-        return self._of_those(x, at)
+        return isinstance(x, r.DrillMissed) or self._of_those(x, at)
 
     def _of_those(self, x: r.Record, at: float) -> bool:
         """Whether it is a record of a story that is kept; of none: whether one of them went on."""

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from orchestrator.core import records as r
 from orchestrator.core.model import Model
+from orchestrator.core.reasons import Reason
+from orchestrator.core.schedules import DrillKind, DrillPlan, Schedule
 from orchestrator.reports.papers.edition import for_client
 from orchestrator.reports.papers.excerpt import cut, period_of
 from orchestrator.reports.papers.narrowing import carried
@@ -98,6 +100,28 @@ def test_a_period_has_the_objectives_that_were_in_force_at_its_end() -> None:
     report = papers(tape, middle, tape.now, old, new).report
     assert report.inside[0].last is not None
     assert (report.totals[0].rto_s, report.scope.configuration) == (7200.0, "m2")
+
+
+def test_scheduled_drills_that_were_missed_stand_in_the_period_in_which_they_were_due() -> None:
+    """Also one of which the record came later; none of another client's."""
+    tape = Tape().begin().after(20.0)
+    for name in ("acme/weekly", "bistro/weekly"):
+        plan = DrillPlan(name, "", "weekly", DrillKind.FUNCTIONAL, Schedule("0 11 * * *", 3600.0), (), digest="w")
+        tape.write(r.ScheduleInForce(tape.now, name, "2026-11-01T00:00:00Z", plan))
+    tape.after(3 * 86400.0)
+    for name in ("acme/weekly", "bistro/weekly"):
+        for day in (18, 19, 20):
+            evidence = "nobody was there on 10.0.0.7"
+            tape.write(r.DrillMissed(tape.now, name, f"2026-11-{day}T12:00:00Z", Reason.WINDOW_UNSEEN, evidence))
+    day = 86400.0
+    found = papers(tape.after(60.0), 0.0, day)
+    missed = [(x.schedule, x.occurrence, x.reason) for x in found.report.missed]
+    assert missed == [("acme/weekly", "2026-11-18T12:00:00Z", "window unseen")]
+    assert "| acme/weekly | 2026-11-18T12:00:00Z | window unseen: nobody was there on 10.0.0.7 |" in found.markdown()
+    client = Papers(for_client(found.slice), BY, "fr")
+    assert "| acme/weekly | 2026-11-18T12:00:00Z | window unseen |" in client.markdown()
+    assert "bistro" not in client.file
+    assert verified(client.file, BY).wrong == ()
 
 
 def _renamed(x: r.Record) -> r.Record:
