@@ -19,8 +19,8 @@ from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account, met
 from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
-from orchestrator.reports.papers.excerpt import Slice, from_before, in_force, like_before
-from orchestrator.reports.papers.period import totals
+from orchestrator.reports.papers.excerpt import Slice, in_force, like_before
+from orchestrator.reports.papers.period import from_before, totals
 from orchestrator.reports.papers.shape import (
     Done,
     FindingLine,

@@ -25,7 +25,7 @@ from orchestrator.core.model import Check, Fence, Isolation, Model, Move, Place,
 from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.reports.entries import DRIFT_S, Entry
 from orchestrator.reports.papers.attribution import Attribution
-from orchestrator.reports.papers.drill import Frame, frames
+from orchestrator.reports.papers.drill import Frame, frames, struck
 from orchestrator.reports.papers.shape import Edition, ReportKind
 from orchestrator.reports.stories import Stories, relevant_checks
 from orchestrator.reports.story import RunStory, Story
@@ -203,11 +203,15 @@ def cut(
 def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind, name: str) -> Subject:
     """One story, or the runs of one drill, as the subject of a report."""
     names = tuple(dict.fromkeys([name, *(s.id for s in told), *(x.started.run for s in told for x in s.runs)]))
-    services = services_beside(stories, [s.service for s in told])
-    return Subject(kind, name, told[0].service.partition("/")[0], names, services, _end(told, stories, now))
+    until = end_of(told, stories, now)
+    beside = [s.service for s in told]
+    if kind is ReportKind.DRILL:  # any incident of its client is harm to it
+        beside += [x.service for x in struck(stories, told[0].service, told[0].began_at, until)]
+    services = services_beside(stories, beside)
+    return Subject(kind, name, told[0].service.partition("/")[0], names, services, until)
 
 
-def _end(told: Iterable[Story], stories: Stories, now: float, least: float = 0.0) -> float:
+def end_of(told: Iterable[Story], stories: Stories, now: float, least: float = 0.0) -> float:
     """When all of these were over, with their drills; now, if one goes on."""
     ends = [s.ended_at for s in told]
     names = dict.fromkeys(x.started.drill for s in told for x in s.runs)
@@ -216,45 +220,10 @@ def _end(told: Iterable[Story], stories: Stories, now: float, least: float = 0.0
     return now if None in ends else max([least, *(e for e in ends if e is not None)])
 
 
-def period_of(
-    stories: Stories, now: float, client: str, services: Iterable[str], from_wall: float, to_wall: float
-) -> Subject:
-    """A client's incidents, moves and drills that began in this time, to their ends, as the subject of a report."""
-    mine = [s for s in stories.stories.values() if s.service.partition("/")[0] == client]
-    told = [s for x in _things(mine).values() if from_wall <= stories.clock.wall(x[0].began_at) < to_wall for s in x]
-    names = dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs])
-    names |= dict.fromkeys(x.started.drill for s in told for x in s.runs if x.started.drill)
-    until = _end(told, stories, now, min(now, stories.clock.axis_of(to_wall)))
-    found = tuple(sorted({*services, *(s.service for s in mine)}))
-    return Subject(ReportKind.PERIOD, client, client, tuple(names), found, until, from_wall, to_wall)
-
-
-def from_before(stories: Stories, subject: Subject) -> dict[str, Story]:
-    """What had begun before a period and went on in it, by its id: incidents, moves, and drills (their first run)."""
-    begin = subject.from_wall if subject.kind is ReportKind.PERIOD else None
-    if begin is None:
-        return {}
-    mine = [s for s in stories.stories.values() if s.service in subject.services]
-    return {
-        name: x[0]
-        for name, x in _things(mine).items()
-        if stories.clock.wall(x[0].began_at) < begin
-        and any(s.ended_at is None or stories.clock.wall(s.ended_at) > begin for s in x)
-    }
-
-
 def in_force(stories: Stories, subject: Subject) -> str:
     """The digest of the model in force at the end of a period; empty: none was."""
     end = subject.until if subject.to_wall is None else stories.clock.axis_of(subject.to_wall)
     return next((digest for at, digest in reversed(stories.configured) if at <= min(end, subject.until)), "")
-
-
-def _things(found: Iterable[Story]) -> dict[str, list[Story]]:
-    """Stories by what they are of, all runs of a drill together: it begins with the first of them."""
-    things: dict[str, list[Story]] = {}
-    for s in found:
-        things.setdefault(s.id if s.episodes else s.runs[0].started.drill or s.id, []).append(s)
-    return things
 
 
 def _pieces(subject: Subject, models: Iterable[Model], links: Iterable[Stored]) -> Iterator[Piece]:

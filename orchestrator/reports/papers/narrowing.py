@@ -28,17 +28,8 @@ from orchestrator.core.kinds import TRAITS, By
 from orchestrator.core.state.retention import KEPT_DURATIONS
 from orchestrator.reports.entries import DRIFT_S
 from orchestrator.reports.papers.composition import compose
-from orchestrator.reports.papers.excerpt import (
-    Asked,
-    Piece,
-    Slice,
-    Stored,
-    Subject,
-    Wanted,
-    cut,
-    from_before,
-    like_before,
-)
+from orchestrator.reports.papers.excerpt import Asked, Piece, Slice, Stored, Subject, Wanted, cut, like_before
+from orchestrator.reports.papers.period import from_before
 from orchestrator.reports.papers.shape import Report
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import Story

@@ -15,8 +15,9 @@ from orchestrator.core.model import DowntimeCost
 from orchestrator.reports.evidence import evidence
 from orchestrator.reports.papers.blocks import Words
 from orchestrator.reports.papers.edition import for_client
-from orchestrator.reports.papers.excerpt import Slice, cut, period_of, subject_of
+from orchestrator.reports.papers.excerpt import Slice, cut, subject_of
 from orchestrator.reports.papers.markdown import plain
+from orchestrator.reports.papers.period import period_of
 from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue

@@ -9,8 +9,9 @@ from orchestrator.core.model import Model
 from orchestrator.core.reasons import Reason
 from orchestrator.core.schedules import DrillKind, DrillPlan, Schedule
 from orchestrator.reports.papers.edition import for_client
-from orchestrator.reports.papers.excerpt import cut, period_of
+from orchestrator.reports.papers.excerpt import cut
 from orchestrator.reports.papers.narrowing import carried
+from orchestrator.reports.papers.period import period_of
 from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.stories import Stories

@@ -234,7 +234,7 @@ def test_of_one_that_an_incident_struck_it_says_so() -> None:
     opened = [x for e in found.links for x in e.entry.records if isinstance(x, r.IncidentOpened)]
     assert opened
     assert any(x.startswith("it was turned back: ") for x in said["failed"])
-    assert any("was opened while the drill went on" in x for x in said["failed"])
+    assert any("was open while the drill went on" in x for x in said["failed"])
     report = Papers(slice_, BY).report
     assert len(report.parts) >= 3  # there, a way back that was broken off, and the way back
     asked = [(p.name, p.did.text) for p in report.participants if p.did.text.startswith("asked")]
