@@ -256,9 +256,13 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     before, name = found
     then = next(x for x in before.runs if x.started.run == name)
     told = account(before, stories.clock, now)
+    bounds = (
+        ("took_s", claims.unwatched(then)), ("took_now_s", claims.unwatched(run)),
+        ("rta_s", told.rta.at_most), ("rta_now_s", a.rta.at_most),
+    )  # fmt: skip
     made = Then(
         before.id, stories.clock.wall(then.started.at), name, claims.took_s(then), claims.took_s(run),
-        told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds,
+        told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds, tuple(name for name, so in bounds if so),
     )  # fmt: skip
     slots |= {"run": name, "id": then.started.drill or before.id}
     text = "{move} was made for {service} before: {run} of {id}"

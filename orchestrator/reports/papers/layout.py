@@ -217,18 +217,16 @@ class _Page:
         yield Words(t.say(said))
         if then is None:
             return
-        lines = (
-            ("the move, without waits for a person", then.took_s, then.took_now_s),
-            ("RTA", then.rta_s, then.rta_now_s),
-            ("RPA", then.rpa_s, then.rpa_now_s),
-        )
-        rows = tuple(
-            (t.text(name), t.duration(was), t.duration(now), self._difference(was, now))
-            for name, was, now in lines
-            if was is not None or now is not None
-        )
+        lines = ("the move, without waits for a person", "RTA", "RPA")
+        rows = []
+        for name, key in zip(lines, ("took", "rta", "rpa"), strict=True):
+            was, now = (getattr(then, x) for x in (f"{key}_s", f"{key}_now_s"))
+            most = [x in then.bounds for x in (f"{key}_s", f"{key}_now_s")]
+            told = ("≤ " * so + t.duration(x) for so, x in zip(most, (was, now), strict=True))
+            if was is not None or now is not None:
+                rows.append((t.text(name), *told, "–" if any(most) else self._difference(was, now)))
         day = Column(f"{then.id}, {t.date(then.wall)}", number=True)
-        yield Cells((Column(""), day, self._number("now"), self._number("difference")), rows)
+        yield Cells((Column(""), day, self._number("now"), self._number("difference")), tuple(rows))
 
     def _difference(self, was: float | None, now: float | None) -> str:
         if was is None or now is None:

@@ -35,7 +35,7 @@ def worked(story: Story, a: Account) -> Iterator[Said]:
     if a.rpo_met is True and a.rpa.seconds is not None and a.rpo_s is not None:
         text = "{run}: the RPO of {rpo_s} was met: at most {rpa_s}"
         text = text if a.drill else "the RPO of {rpo_s} was met: at most {rpa_s}"
-        yield Said(text, {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds} | _of(a))
+        yield Said(text, {**_of(a), "rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
 
 
 Notices = Sequence[tuple[r.NoticeDue, r.NoticeSettled | None]]
@@ -107,14 +107,14 @@ def _missed(a: Account) -> Iterator[Said]:
     if a.rpo_met is False and a.rpo_s is not None and a.rpa.seconds is not None:
         text = "{run}: the RPO of {rpo_s} was missed: at most {rpa_s}"
         text = text if a.drill else "the RPO of {rpo_s} was missed: at most {rpa_s}"
-        yield Said(text, {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds} | _of(a))
+        yield Said(text, {**_of(a), "rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
     if a.rpo_met is None and a.rpo_s is not None and a.to_place is not None:
         text = "{run}: whether the RPO of {rpo_s} was met is not known"
         text = text if a.drill else "whether the RPO of {rpo_s} was met is not known"
-        yield Said(text, {"rpo_s": a.rpo_s} | _of(a))
+        yield Said(text, {**_of(a), "rpo_s": a.rpo_s})
 
 
-def _of(a: Account) -> dict[str, str]:
+def _of(a: Account) -> dict[str, str | float]:
     """Of a drill, which of its runs is told of: one leads there, another back."""
     return {"run": a.id} if a.drill else {}
 

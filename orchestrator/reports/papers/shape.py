@@ -124,6 +124,7 @@ class Then:
     rta_now_s: float | None
     rpa_s: float | None
     rpa_now_s: float | None
+    bounds: tuple[str, ...] = ()  # which of the figures above may have been less
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.printing import Papers
 from orchestrator.reports.papers.shape import Report, Said
 from orchestrator.reports.papers.tongue import Tongue
-from tests.reports.papers.told import sliced
+from tests.reports.papers.told import once_more, sliced
 from tests.reports.sample import Tape, asked_act, first_act, second_act
 from tests.reports.test_evidence import in_vain
 
@@ -114,6 +114,22 @@ def test_the_age_of_data_is_a_bound() -> None:
     second_act(tape)
     told = [x for x in said(report(tape, "i2").worked) if "RPO" in x]
     assert told == ["the RPO of 30 s was met: at most 3.9 s"]
+
+
+def test_what_is_compared_with_a_bound_has_no_difference() -> None:
+    tape = begun()
+    second_act(tape)
+    tape.entries = [
+        replace(e, records=tuple(replace(x, unseen_s=3.0) if isinstance(x, r.IncidentEnded) else x for x in e.records))
+        for e in tape.entries
+    ]
+    once_more(tape.after(600.0))
+    papers = Papers(sliced(tape.after(30.0), "i8"), "bascule 0")
+    assert papers.report.last is not None
+    assert papers.report.last.bounds == ("rta_s",)
+    lines = papers.markdown().replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    assert "| RTA | ≤ 12 s | 12 s | – |" in lines
+    assert any(x.startswith("| the move, without waits for a person | ") and x.endswith(" | 0 s |") for x in lines)
 
 
 def test_a_move_that_was_approved_by_nobody_is_acted_on_by_itself() -> None:

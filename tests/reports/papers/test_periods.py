@@ -16,7 +16,7 @@ from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.tongue import Tongue
 from orchestrator.reports.stories import Stories
 from tests.reports.papers.drills import drilled_model, full_scale
-from tests.reports.papers.told import asked, linked
+from tests.reports.papers.told import asked, linked, once_more
 from tests.reports.sample import WALL, Tape, second_act
 
 BY = "bascule 0"
@@ -92,12 +92,8 @@ def test_a_period_has_the_objectives_that_were_in_force_at_its_end() -> None:
     second_act(tape)
     tape.after(5000.0).write(r.Configured(tape.now, "m2", {}))
     middle = tape.after(5000.0).now
-    again = Tape(tape.now)
-    second_act(again)
-    for e in again.entries:
-        text = tuple(_renamed(x) for x in e.records)
-        tape.entries.append(replace(e, seq=len(tape.entries) + 1, records=text))
-    tape.now = again.now + 600.0
+    once_more(tape, configuration="m2")
+    tape.after(600.0)
     report = papers(tape, middle, tape.now, old, new).report
     assert report.inside[0].last is not None
     assert (report.totals[0].rto_s, report.scope.configuration) == (7200.0, "m2")
@@ -123,8 +119,3 @@ def test_scheduled_drills_that_were_missed_stand_in_the_period_in_which_they_wer
     assert "| acme/weekly | 2026-11-18T12:00:00Z | window unseen |" in client.markdown()
     assert "bistro" not in client.file
     assert verified(client.file, BY).wrong == ()
-
-
-def _renamed(x: r.Record) -> r.Record:
-    names = {"incident": "i8", "run": "r8", "notice": "n8", "configuration": "m2"}
-    return replace(x, **{n: v for n, v in names.items() if getattr(x, n, "")})  # type: ignore[arg-type]
