@@ -89,7 +89,8 @@ def _gathered(
         if for_ == "client":
             drills = {n: x for n, x in drills.items() if x.tells is Tells.CLIENT}
         work = {n: x for n, x in model.maintenance.items() if x.client in wanted}
-        found = ics.ahead(drills, work, now, until)
+        upto = {n: x.upto for n, x in decided.schedules.items() if x.due is None}
+        found = ics.ahead(drills, work, now, until, upto)
         found += [x for x in _dated(workspace, journal, model, wanted, for_, now) if x.opens <= until]
     return found, decided.workspace
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from orchestrator.cli.refused import Refused, Remedy
 from orchestrator.core.reasons import Reason
+from orchestrator.core.rules.failback import candidates
 from orchestrator.core.state.decided import EVERYTHING, covers
 
 Rows = Callable[[Refused], list[Remedy]]
@@ -46,7 +47,11 @@ def _another(x: Refused) -> list[Remedy]:
 
 def _go_home(x: Refused) -> list[Remedy]:
     service = x.service
-    return [Remedy("bring it home first", f"bascule failback {service.id}")] if service else []
+    if service is None:
+        return []
+    if not candidates(x.decided, x.model, service):
+        return [Remedy("nothing declared leads back: declare it in services.yml, then", "bascule validate")]
+    return [Remedy("bring it home first", f"bascule failback {service.id}")]
 
 
 def _rehearse(x: Refused) -> list[Remedy]:

@@ -206,7 +206,8 @@ def _asked(journal: Reader[Stories]) -> Asked:
 
 def _subject(journal: Reader[Stories], now: float, name: str, from_: str | None, to: str | None) -> Subject:
     from orchestrator.reports.papers.drill import of_drill
-    from orchestrator.reports.papers.excerpt import period_of, subject_of
+    from orchestrator.reports.papers.excerpt import subject_of
+    from orchestrator.reports.papers.period import period_of
     from orchestrator.reports.papers.shape import ReportKind
 
     stories = journal.state

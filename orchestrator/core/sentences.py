@@ -104,6 +104,8 @@ class Sentence(_Spoken):
     DRILL_AHEAD = "{about}: a {kind} drill is ahead, due {when} ({schedule}): {what}"
     DRILL_MISSED = "{about}: the drill of {schedule} due {when} was missed: {why}"
     DRILLS_MISSED = "{about}: {times} drills of {schedule} due {when} to {until} were missed: {why}"
+    SURPRISE_MISSED = "{about}: the surprise of {schedule}, in its period from {when} on, was missed: {why}"
+    SURPRISES_MISSED = "{about}: {times} surprises of {schedule}, in periods from {when} to {until}, were missed: {why}"
     FINDING_OVERDUE = "{service}: finding {finding} of {about} was due on {due}: {text}"
     SEES_AGAIN = "{client}: no longer so: {lack}: {what}"
     CANNOT_SEE = "{client}: {lack}: {what}"

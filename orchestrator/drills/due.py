@@ -7,7 +7,7 @@ what lies between that and now is due, or its time has passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -157,11 +157,27 @@ def picks(
         best, found = ranked(open_, exposures, state.drilled, lately), []
         for n, x in enumerate(best):
             known = exposures.get(key(x.service, x.move))
-            among = f"worth most of {len(best)}: " if len(best) > 1 and not n else ""
+            among = f"{_most(state, best, lately)}: " if len(best) > 1 and not n else ""
             found.append(Pick(x.service, x.move, f"{among}{known}" if known is not None else "nothing is known of it"))
         return tuple(found)
     oldest = sorted(open_, key=lambda x: state.drilled.get(key(x.service, x.move), ""))
     return tuple(
-        Pick(x.service, x.move, f"drilled longest ago of {len(open_)}" if len(plan.of) > 1 and not n else "")
+        Pick(x.service, x.move, _longest_ago(state, x, len(open_)) if len(open_) > 1 and not n else "")
         for n, x in enumerate(oldest)
     )
+
+
+def _most(state: ScheduleState, best: Sequence[Candidate], lately: str) -> str:
+    """Of how many the first is worth most: what was drilled lately gives way, whatever it is worth."""
+    resting = sum(1 for x in best if state.drilled.get(key(x.service, x.move), "") >= lately)
+    days = f"drilled in the last {RESTS_S / 86400:.0f} days"
+    if resting == len(best):
+        return f"worth most of {resting}, all {days}"
+    more = f", beside {resting} {days}" if resting else ""
+    return f"worth most of {len(best) - resting}{more}"
+
+
+def _longest_ago(state: ScheduleState, x: Candidate, of: int) -> str:
+    """Why it comes first: by this schedule's own drills, for it knows of no others."""
+    when = "drilled longest ago" if key(x.service, x.move) in state.drilled else "never drilled yet"
+    return f"of {of}: {when} by this schedule"

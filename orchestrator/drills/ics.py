@@ -38,10 +38,17 @@ class Ahead:
 
 
 def ahead(
-    drills: Mapping[str, DrillPlan], work: Mapping[str, MaintenancePlan], after: datetime, until: datetime
+    drills: Mapping[str, DrillPlan],
+    work: Mapping[str, MaintenancePlan],
+    after: datetime,
+    until: datetime,
+    upto: Mapping[str, str] | None = None,
 ) -> list[Ahead]:
-    """Every time of every schedule that is not over at `after` and opens by `until`, but of surprises."""
-    return [*_drills(drills, after, until), *_work(work, after, until)]
+    """Every time of every schedule that is not over at `after` and opens by `until`, but of surprises.
+
+    `upto`: the latest time of each that was dealt with: it began, was missed, or the schedule came into force later.
+    """
+    return [*_drills(drills, after, until, upto or {}), *_work(work, after, until)]
 
 
 def day_long(id_: str, day: date, summary: str, description: str, kind: str) -> Ahead:
@@ -50,7 +57,9 @@ def day_long(id_: str, day: date, summary: str, description: str, kind: str) -> 
     return Ahead(id_, opens, opens + DAY, summary, description, kind)
 
 
-def _drills(drills: Mapping[str, DrillPlan], after: datetime, until: datetime) -> Iterator[Ahead]:
+def _drills(
+    drills: Mapping[str, DrillPlan], after: datetime, until: datetime, upto: Mapping[str, str]
+) -> Iterator[Ahead]:
     for plan in drills.values():
         if plan.surprise:
             continue
@@ -59,7 +68,7 @@ def _drills(drills: Mapping[str, DrillPlan], after: datetime, until: datetime) -
         told = f"{plan.kind.value}; it may begin between these two times: {', '.join(what)}"
         began = after - timedelta(seconds=plan.schedule.length_s)
         for one in occurrences(plan.schedule, everybodys(plan), began, until):
-            if one.closes > after:
+            if one.closes > after and one.name > upto.get(plan.id, ""):
                 yield Ahead(_named(one.opens, plan.id, "d"), one.opens, one.closes, summary, told, "drill")
 
 

@@ -51,7 +51,7 @@ def _of(plan: DrillPlan, known: ScheduleState | None, wall: float) -> Outlook:
         one = next(occurrences(plan.schedule, everybodys(plan), named_at - timedelta(seconds=1), named_at), None)
         held = f"{due.held.reason.value}: {due.held.evidence}" if due.held is not None else ""
         closes = written(one.closes) if one is not None else ""
-        opens = due.came.occurrence
+        opens = written(one.opens) if one is not None else due.came.occurrence
         return Outlook(plan.id, plan.kind.value, what, "due", opens, closes, held, latest, True)
     after = read(state.upto) if state is not None else now
     if plan.surprise:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.core.durations import numeral, show_duration
+from orchestrator.core.durations import counted, numeral, show_duration
 from orchestrator.core.forecast import forecast
 from orchestrator.core.model import Service
 from orchestrator.core.schedules import Candidate
@@ -52,7 +52,7 @@ class Exposure:
         """The three figures, and what they come to."""
         known = f"proven or rehearsed {show_duration(self.proven_s or 0.0)} ago"
         proven = "neither proven nor rehearsed" if self.proven_s is None else known
-        runs = f"{self.runs} {'live runs' if self.live else 'drills'}" if self.runs else "no run"
+        runs = counted(self.runs, "live run" if self.live else "drill") if self.runs else "no run"
         width = f"{show_duration(self.width_s)} of its RTO not bounded by a forecast ({runs})"
         money = f"{numeral(self.cost_per_min)} {self.currency}/min"
         return f"{money}, {proven}, {width}: {self.worth:.0f} {self.currency} unproven"

@@ -32,7 +32,8 @@ class HourAge:
 @dataclass(frozen=True, slots=True)
 class DataAge:
     """Of one check and measure: all hours together, and each. `outside_s`: for how long it was outside of the RPO;
-    `worst_day`: the day of this machine's time zone on which that was longest (`Tuesday`), and for how long.
+    `worst_day`: the day of this machine's time zone on which that was longest (`Tuesday 2026-11-24`: a week
+    has parts of eight days), and for how long.
     """
 
     check: str
@@ -60,7 +61,7 @@ def _told(service: str, check: str, ages: Hours) -> Iterator[DataAge]:
         mine = {k.hour: x for k, x in ages.items() if (k.service, k.check, k.measure) == (service, check, measure)}
         days: dict[str, float] = {}
         for hour, one in mine.items():
-            day = time.strftime("%A", time.localtime(hour * HOUR_S))
+            day = time.strftime("%A %Y-%m-%d", time.localtime(hour * HOUR_S))
             days[day] = days.get(day, 0.0) + outside_s([one])
         worst, worst_s = max(days.items(), key=lambda x: x[1])
         hours = tuple(_hour(mine[hour], hour * HOUR_S) for hour in sorted(mine))
@@ -76,8 +77,8 @@ def _hour(x: Ages, wall: float) -> HourAge:
     )  # fmt: skip
 
 
-def outside(x: DataAge) -> str:
-    """How much of it was outside of the RPO: `above the RPO 3.0 % of the time, 41:00 on Tuesday`."""
+def outside(x: DataAge, when: str = "") -> str:
+    """How much of it was outside of the RPO: `above the RPO in 3.0% of the answers, 41:00 on Tuesday 2026-11-24`."""
     share = f"{x.share_outside:.1%}" if x.share_outside >= 0.001 else "less than 0.1%"
     worst = f", {show_duration(x.worst_day_s)} on {x.worst_day}" if x.worst_day_s >= 1.0 else ""
-    return f"above the RPO in {share} of the answers{worst}"
+    return f"above the RPO in {share} of the answers{when}{worst}"

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
+from statistics import median_high
 
 from orchestrator.core import records as r
 from orchestrator.core.ages import Hours
@@ -234,7 +235,7 @@ def _tier(
         rpo=rpo, rpo_said=rpo_said,
         rpo_met=_met(rpo, proof.rpa if proof else None, service.rpo_s), since=since, proof=proof,
         times=len(holding), void=void,
-        trend_s=spent[-1] - _median(spent[:-1]) if len(spent) > 1 and proof and not proof.unwatched else None,
+        trend_s=spent[-1] - median_high(spent[:-1]) if len(spent) > 1 and proof and not proof.unwatched else None,
         forecast=forecast(stories.decided.durations.get(move, []), of=LIVE),
         drilled=forecast(stories.decided.drilled.get(move, []), of=DRILLED),
     )  # fmt: skip
@@ -290,10 +291,11 @@ def _rehearsed(stories: Stories, model: Model, wants: Callable[[str], bool]) -> 
 
 def _outage(story: Story, told: Account, number: int) -> Figure:
     """The time without service in the outage that the run ended; another tier's time before or after is not its own."""
-    ended = story.episodes[number].ended
-    at_most = ended is not None and ended.perhaps_s > 0.0
+    ended, alone = story.episodes[number].ended, len(story.episodes) == 1
     known = Known.ASSUMED if told.rta.known is Known.ASSUMED else Known.MEASURED
-    return Figure(told.outages[number].seconds, known, told.rta.source, at_most=at_most)
+    source = told.rta.source if alone else "first bad answer to the good answer that ended it"
+    at_most = ended is not None and ended.perhaps_s > 0.0
+    return Figure(told.outages[number].seconds, known, source, at_most=at_most)
 
 
 def _rto(
@@ -393,8 +395,3 @@ def _void_since(stories: Stories, run: RunStory, rested: Rested) -> float | None
 
 def _later(stories: Stories, run: RunStory) -> Iterator[tuple[float, str]]:
     return (x for x in stories.configured if x[0] >= run.started.at)
-
-
-def _median(values: Sequence[float]) -> float:
-    ranked = sorted(values)
-    return ranked[len(ranked) // 2]

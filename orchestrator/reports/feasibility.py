@@ -121,7 +121,7 @@ def _too_old(model: Model, service: Service, ages: Hours) -> Iterator[Finding]:
         accepted_s = tier.accept_loss_s or 0.0
         more = f"; this tier accepts {show_duration(accepted_s)}" if most_s <= accepted_s else ""
         if any(x.measure == "lag_s" for x in told):
-            said = f"RPO {rpo}, but the age of its data ({name}) was {outside(age)} of the last week{more}"
+            said = f"RPO {rpo}, but the age of its data ({name}) was {outside(age, ' of the last week')}{more}"
             lack = Lack.DATA_TOO_OLD
         else:
             up_to = f"up to {show_duration(most_s)} old in the last week"
@@ -131,7 +131,9 @@ def _too_old(model: Model, service: Service, ages: Hours) -> Iterator[Finding]:
 
 
 def detection_s(model: Model, condition: Condition) -> tuple[float, Check] | None:
-    """How long the verdict "down" takes at least, from the first bad answer on, and which check it waits for."""
+    """How long the verdict "down" takes where nothing answers, from the first bad answer on, and which check it waits
+    for. A refusal is quicker: it takes no time-out.
+    """
     found = []
     for term in condition.terms:
         if isinstance(term, Condition):
@@ -158,7 +160,7 @@ def _detected_too_late(model: Model, service: Service) -> Iterator[Finding]:
     )
     late = f"; up to {show_duration(check.every_s)} more until {check.name} is asked at all"
     of = f"{show_duration(took_s)} of an RTO of {show_duration(service.rto_s)}"
-    said = f"detection alone takes {of} ({check.name}: {how}){late}"
+    said = f"detection alone takes {of} where nothing answers ({check.name}: {how}){late}"
     figures = {
         "rto_s": service.rto_s, "detection_s": took_s, "every_s": check.every_s, "fast_s": check.fast_s,
         "timeout_s": check.timeout_s, "fall": float(check.fall),

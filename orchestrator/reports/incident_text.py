@@ -269,10 +269,10 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
             if task.status == "skipped" or (task.took_s < 0.05 and task.status in ("ok", "changed")):
                 continue
             colour = "red" if task.status in ("failed", "unreachable") else "dim"
-            yield line(
-                Part(f"      {offset(task.from_s):>9} {task.took_s:>6.1f}s {task.status:<8} ", colour),
-                f"{task.host}: {task.name}"[: width - 36],
-            )
+            head = f"      {offset(task.from_s):>9} {task.took_s:>6.1f}s {task.status:<8} "
+            first, *rest = wrap(head, f"{task.host}: {task.name}", width)
+            yield line(Part(head, colour), first[len(head) :])
+            yield from (line(x) for x in rest)
 
 
 def _moments(title: str, moments: Sequence[Moment], width: int) -> Iterable[Line]:

@@ -74,21 +74,32 @@ def _late(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
     return f"{slots['drill']} is over" if slots["drill"] in facts.drills_over else ""
 
 
-def _missed(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+def _missed(facts: Facts, slots: Slots, x: r.NoticeDue) -> str:
     missed = facts.missed.get((slots["schedule"], slots["when"]))
     if missed is None:
         return f"nothing of {slots['schedule']} was missed at {slots['when']}"
     if slots["why"] != f"{missed.reason.value}: {missed.evidence}":
         return f"it was missed by {missed.reason.value}: {missed.evidence}"
-    return _began_all_the_same(facts, missed)
+    return _mistaken(facts, slots, x) or _began_all_the_same(facts, missed)
 
 
-def _several_missed(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+def _several_missed(facts: Facts, slots: Slots, x: r.NoticeDue) -> str:
     first, last = slots["when"], slots["until"]
-    found = [x for (name, at), x in facts.missed.items() if name == slots["schedule"] and first <= at <= last]
+    found = [y for (name, at), y in facts.missed.items() if name == slots["schedule"] and first <= at <= last]
     if len(found) != int(slots["times"]):
         return f"{len(found)} were missed from {first} to {last}"
-    return next((wrong for x in found if (wrong := _began_all_the_same(facts, x))), "")
+    if wrong := _mistaken(facts, slots, x):
+        return wrong
+    return next((wrong for y in found if (wrong := _began_all_the_same(facts, y))), "")
+
+
+def _mistaken(facts: Facts, slots: Slots, x: r.NoticeDue) -> str:
+    """Whether the time of a surprise's period is told as its hour, or the other way round."""
+    known = facts.schedules.get(slots["schedule"])
+    if known is None or known.plan is None or slots["why"].startswith(Reason.SCHEDULE_CHANGED.value):
+        return ""
+    told = any(y.read(x.text) is not None for y in (Sentence.SURPRISE_MISSED, Sentence.SURPRISES_MISSED))
+    return "" if told is known.plan.surprise else f"{slots['when']} is {'its period' if known.plan.surprise else 'due'}"
 
 
 def _began_all_the_same(facts: Facts, missed: r.DrillMissed) -> str:
@@ -113,4 +124,6 @@ JUDGES: Mapping[Sentence, Judge] = {
     Sentence.DRILL_AHEAD: _ahead,
     Sentence.DRILL_MISSED: _missed,
     Sentence.DRILLS_MISSED: _several_missed,
+    Sentence.SURPRISE_MISSED: _missed,
+    Sentence.SURPRISES_MISSED: _several_missed,
 }

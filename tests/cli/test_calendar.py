@@ -14,6 +14,7 @@ from orchestrator.core import records as r
 from orchestrator.core.codec import encode
 from orchestrator.core.health.detector import Row
 from orchestrator.core.model import Check, Speaker
+from orchestrator.core.reasons import Reason
 from orchestrator.core.schedules import Calendar, MaintenancePlan, Schedule, Tells
 from tests.cli.conftest import Bascule, Kept
 from tests.drills.plans import plan
@@ -133,6 +134,30 @@ def test_the_same_thing_has_the_same_uid_and_no_other_has_it(
         files.append([str(x["UID"]) for x in events(capfdbinary.readouterr().out)])
     assert files[0] == files[1]
     assert len(set(files[0])) == len(files[0])
+
+
+@pytest.mark.usefixtures("told")
+def test_a_time_that_was_dealt_with_is_not_ahead(
+    kept: Kept, bascule: Bascule, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It began, or was missed: it does not begin any more, though its window is open."""
+
+    def ahead() -> list[str]:
+        assert bascule("calendar", "--days", "30") == 0
+        drills = by_kind(events(capfdbinary.readouterr().out), "drill").values()
+        return sorted(
+            x.decoded("dtstart").strftime("%Y-%m-%dT%H:%M:%SZ") for x in drills if "acme/geo:" in x["SUMMARY"]
+        )
+
+    first, *others = ahead()
+    schedule = plan(cron=WEEKLY)
+    at = 9000.0
+    records = [
+        r.ScheduleInForce(at, "acme/geo", "2020-01-01T00:00:00Z", schedule),
+        r.DrillMissed(at, "acme/geo", first, Reason.SCHEDULE_CHANGED, "edited"),
+    ]
+    kept.journal.append(kept.lease, at, WALL + at, records, {})
+    assert ahead() == others
 
 
 @pytest.mark.usefixtures("told")

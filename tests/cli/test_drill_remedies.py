@@ -84,6 +84,19 @@ def test_a_refused_drill_ends_with_a_command(reason: Reason, make: Callable[[Wor
     assert WANTED.get(reason, found[-1].command) in [x.command for x in found]
 
 
+def test_of_what_is_away_and_has_no_way_back_no_failback_is_named() -> None:
+    """It would be refused."""
+    world = stage()
+    away(world)
+    no_way_back(world)
+    assert not world.say(WordKind.FAILBACK, "acme/erp").accepted
+    answer = drill(world, PART)
+    assert answer.reason == Reason.NOT_AT_HOME.value
+    word = WordSpoken("w", WordKind.DRILL, "Ada", "acme/erp", "", {"move": "geo-site", "kind": PART.value})
+    found = remedies(answer.reason, word, world.decided(), world.model)
+    assert [x.command for x in found] == ["bascule validate"]
+
+
 def test_a_drill_that_is_said_again_is_said_with_how_long_it_stays() -> None:
     world = stage()
     no_hand_over(world)

@@ -158,7 +158,7 @@ def test_a_clients_period(kept: Kept, tmp_path: Path, bascule: Bascule, capsys: 
     assert erp["down_s"] == sum(o["seconds"] for x in told["inside"] for a in x["parts"] for o in a["outages"])
     assert bascule("report", "verify", str(data)) == 0
     assert bascule("report", "acme", "--from", "2026-12-01", "--to", "2026-12-31", "--markdown", "-") == 0
-    assert "no incident, planned move or drill is on record of this time" in capsys.readouterr().out
+    assert "no incident, planned move or drill that began in this time is on record" in capsys.readouterr().out
     assert bascule("report", "acme", "--from", "yesterday", "--to", "2026-12-31") == 2
     assert "--from yesterday is no day" in capsys.readouterr().err
     assert bascule("report", "nobody", *days) == 2

@@ -361,6 +361,18 @@ def test_a_move_in_effect_forbids_a_drill() -> None:
     assert drill(world).reason == Reason.NOT_AT_HOME.value
 
 
+def test_a_move_that_lasts_no_more_by_the_configuration_is_not_in_effect() -> None:
+    """As the status says: a restart is over when it is done."""
+    world = stage()
+    world.say(WordKind.FAILOVER, "acme/hq-internet", move="backup-isp")
+    world.run(30)
+    moves = {n: replace(m, via=None, done_when=None, undoes="") for n, m in world.model.moves.items()}
+    world.model = replace(world.model, digest="other", moves=moves)
+    world.hears(e.ConfigurationLoaded(world.model))
+    assert not world.model.lasts("acme/backup-isp")
+    assert drill(world).reason != Reason.NOT_AT_HOME.value
+
+
 def test_a_place_that_works_is_not_fenced_for_a_drill() -> None:
     world = stage(hand_over=None)
     answer = drill(world)

@@ -82,6 +82,7 @@ def test_refusals_say_what_is_missing(
     answer = world.say(kind, subject, **options)
     assert (answer.accepted, answer.reason) == (False, reason.value)
     assert says in answer.evidence
+    assert "bascule " not in answer.evidence  # what to type is the remedy, which knows what was asked for
 
 
 def test_it_is_told_to_its_owner_when_it_is_overdue_and_no_sooner() -> None:

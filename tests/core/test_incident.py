@@ -366,7 +366,9 @@ def test_what_is_not_seen_is_not_told_as_down() -> None:
     world.run(150)
     world.say(WordKind.RESUME, "acme")
     world.run(5)
-    told = [x.text for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED and x.subject == "acme/erp"]
+    of_the_hold, *told = [x.text for x in world.told if x.kind is NoticeKind.HUMAN_NEEDED and x.subject == "acme/erp"]
+    held = "acme/erp is down and nothing is done automatically: a named person holds automatic action: "
+    assert of_the_hold == f"{held}Ada holds acme: a reason"
     assert told[0].startswith(
         "i2 of acme/erp has been open for 2:40: its maximum tolerable downtime of 3:20 is perhaps near"
     )

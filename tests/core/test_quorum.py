@@ -200,8 +200,9 @@ def test_an_incident_in_which_the_controller_goes_blind_is_told_too() -> None:
     world.say(WordKind.RESUME, "acme")
     world.run(90)
     assert world.played == []
-    told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED]
-    assert "this vantage itself may be cut off" in told[0].text
+    of_the_hold, told = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED]
+    assert "Ada holds acme" in of_the_hold.text
+    assert "this vantage itself may be cut off" in told.text
 
 
 def test_a_quorum_lost_during_the_preflight_stops_the_run_and_blames_no_tier() -> None:

@@ -244,6 +244,19 @@ def test_not_the_same_service_twice_running() -> None:
     assert services[:4] == ["acme/erp", "acme/hq-internet", "acme/erp", "acme/hq-internet"]
 
 
+def test_what_it_says_of_its_choice_is_of_its_own_drills() -> None:
+    """One by hand, a while before, is none of them; nor is anything `longest ago` that never was."""
+    of = (Candidate("acme/erp", "acme/geo-site"), Candidate("acme/hq-internet", "acme/backup-isp"))
+    world = stage()
+    desk = Desk(world, JUST_BEFORE, plan(of=of, schedule=Schedule("*/5 * * * *", 240.0)))
+    desk.run(1200, every=60)
+    assert [x.drawn for x in begun(world)][:3] == [
+        "of 2: never drilled yet by this schedule",
+        "of 2: never drilled yet by this schedule",
+        "of 2: drilled longest ago by this schedule",
+    ]
+
+
 def test_full_scale_in_mode_ask_asks_for_an_approval() -> None:
     world = stage(Mode.ASK)
     desk = Desk(world, JUST_BEFORE, plan(kind=DrillKind.FULL_SCALE))

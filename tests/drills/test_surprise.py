@@ -14,6 +14,7 @@ import yaml
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.commands import NoticeKind
+from orchestrator.core.reasons import Reason
 from orchestrator.core.schedules import Calendar, Candidate, Days, Hours, Schedule
 from orchestrator.drills import surprise
 from orchestrator.drills.calendars import admits
@@ -121,6 +122,24 @@ def test_one_that_was_missed_is_opened_as_well() -> None:
     desk.look()
     (sealed,) = world.records(r.DrillDrawn)
     (missed,) = world.records(r.DrillMissed)
+    told = missed.evidence  # type: ignore[attr-defined]
+    (notice,) = [x for x in world.told if x.kind is NoticeKind.DRILL_MISSED]
+    period = f"acme/erp: the surprise of acme/geo, in its period from {sealed.occurrence} on, was missed: "  # type: ignore[attr-defined]
+    assert notice.text == f"{period}window unseen: {told}"
+    assert surprise.opens(sealed.seal, "acme/geo", sealed.occurrence, "acme/erp", "acme/geo-site", told)  # type: ignore[attr-defined]
+
+
+def test_one_whose_schedule_was_edited_while_it_was_due_is_opened_as_well() -> None:
+    world = stage()
+    weekly = plan(surprise=True, schedule=Schedule("0 21 * * *", 1800.0, (Calendar("UTC"),)))
+    desk = Desk(world, "2026-11-03T20:58", weekly)
+    world.bad("geo-ready")
+    while not list(world.records(r.DrillCameDue)):
+        desk.run(60)
+    desk.load(replace(weekly, digest="edited"))
+    (sealed,) = world.records(r.DrillDrawn)
+    (missed,) = world.records(r.DrillMissed)
+    assert missed.reason is Reason.SCHEDULE_CHANGED  # type: ignore[attr-defined]
     told = missed.evidence  # type: ignore[attr-defined]
     assert surprise.opens(sealed.seal, "acme/geo", sealed.occurrence, "acme/erp", "acme/geo-site", told)  # type: ignore[attr-defined]
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.core import records as r
 from orchestrator.core.events import WordKind, WordSpoken
 from orchestrator.core.model import Combine, Condition, Service
 from orchestrator.core.schedules import Calendar, Candidate, Hours, Schedule
+from orchestrator.core.state.decided import ScheduleState
+from orchestrator.core.state.drills_decided import DueDrill
+from orchestrator.drills.due import picks
+from orchestrator.drills.occurrences import Occurrence
+from orchestrator.drills.outlook import outlook
 from orchestrator.drills.worth import Exposure, exposure, key, ranked
 from scripts.value_curve import DOC, table, year
 from tests.core.drill_stage import stage
-from tests.drills.plans import Desk, plan
+from tests.drills.plans import Desk, moment, plan
 
 DAY = 86400.0
 ERP = Candidate("acme/erp", "acme/geo-site")
@@ -61,6 +68,18 @@ def test_of_what_costs_nothing_the_oldest_proof_comes_first() -> None:
     assert ranked((ISP, ERP), {key(ISP.service, ISP.move): new, key(ERP.service, ERP.move): old}, {})[0] == ERP
 
 
+def test_it_is_due_since_its_owners_calendar_opened_too() -> None:
+    """The time that names it is the first opening of the day; it may begin later."""
+    every_day, named_at = (0, 1, 2, 3, 4, 5, 6), "2026-11-03T20:00:00Z"
+    nights, owners = (Calendar("UTC", (Hours(every_day, h * 3600, 23 * 3600),)) for h in (20, 21))
+    candidate = replace(ERP, calendars=(owners,))
+    value = plan(schedule=Schedule("", 3 * 3600.0, (nights,)), by_value=True, of=(candidate,))
+    came = DueDrill(r.DrillCameDue(0.0, value.id, named_at, 7200.0, ()))
+    states = {value.id: ScheduleState(value, "2026-11-01T00:00:00Z", named_at, came)}
+    (told,) = outlook(states, {value.id: value}, moment("2026-11-03T21:05").timestamp())
+    assert (told.state, told.opens, told.closes) == ("due", "2026-11-03T21:00:00Z", "2026-11-03T23:00:00Z")
+
+
 def test_it_says_why_it_chose_that_one() -> None:
     world = stage()
     nights = Calendar("UTC", (Hours((0, 1, 2, 3, 4, 5, 6), 21 * 3600, 22 * 3600),))
@@ -75,6 +94,28 @@ def test_it_says_why_it_chose_that_one() -> None:
     assert one.service == "acme/erp"  # type: ignore[attr-defined]
     why = "15:00 of its RTO not bounded by a forecast (no run): 2700 EUR unproven"
     assert one.drawn == f"worth most of 2: 180 EUR/min, neither proven nor rehearsed, {why}"  # type: ignore[attr-defined]
+
+
+def test_what_was_drilled_lately_is_none_of_those_of_which_it_is_worth_most() -> None:
+    """It may be worth more; it gives way."""
+    exposures = {
+        key(ERP.service, ERP.move): Exposure(180, "EUR", None, 900, 1, live=True),
+        key(ISP.service, ISP.move): Exposure(1, "EUR", None, 300, 1),
+    }
+    value = plan(schedule=Schedule("", 3600.0), by_value=True, of=(ISP, ERP))
+    opens = moment("2026-11-03T21:00")
+    one, day_before = Occurrence(opens, opens, opens), "2026-11-02T21:00:00Z"
+
+    def drawn(*drilled: Candidate) -> str:
+        lately = {key(x.service, x.move): day_before for x in drilled}
+        state = ScheduleState(value, "2026-11-01T00:00:00Z", day_before, drilled=lately)
+        return picks(state, one, None, exposures)[0].drawn
+
+    assert drawn().startswith("worth most of 2: 180 EUR/min")
+    assert "(1 live run)" in drawn()
+    assert drawn(ERP).startswith("worth most of 1, beside 1 drilled in the last 3 days: 1 EUR/min")
+    assert "(1 drill)" in drawn(ERP)
+    assert drawn(ERP, ISP).startswith("worth most of 2, all drilled in the last 3 days: 180 EUR/min")
 
 
 def test_what_cannot_be_drilled_gives_way_and_that_is_said() -> None:

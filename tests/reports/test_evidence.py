@@ -79,6 +79,8 @@ def test_a_relapse_that_it_did_not_end_is_no_time_of_its_own(tape: Tape) -> None
     assert (geo.rto, geo.rto_said) == (Standing.MEASURED, "RTA 12.0s in i2, outage 1 of 2")
     assert geo.rto_met
     assert geo.rpo_said == "RPA at most 3.9s in r2"
+    assert geo.proof is not None
+    assert geo.proof.rta.source == "first bad answer to the good answer that ended it"  # nothing of the other outage
 
 
 def test_a_planned_move_predicts_and_does_not_measure(tape: Tape) -> None:

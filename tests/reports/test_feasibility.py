@@ -72,14 +72,21 @@ def hours(measures: tuple[str, ...], check: str, outside: int) -> Hours:
 
 def test_a_lag_above_the_rpo_is_told_with_its_share_and_its_worst_day(tape: Tape) -> None:
     (one,) = found(tape, with_service(), hours(("data_age_s", "lag_s"), "acme/geo-lag", 3))
-    day = time.strftime("%A", time.localtime(HOUR * 3600.0))
+    day = time.strftime("%A %Y-%m-%d", time.localtime(HOUR * 3600.0))
     assert one.said == (
-        "RPO 30s, but the age of its data (geo-lag) was above the RPO in 3.0% of the answers,"
-        f" 1:47 on {day} of the last week"
+        "RPO 30s, but the age of its data (geo-lag) was above the RPO in 3.0% of the answers"
+        f" of the last week, 1:47 on {day}"
     )
     assert (one.lack, one.figures["share"]) == (Lack.DATA_TOO_OLD, 0.03)
     assert found(tape, with_service(), hours(("data_age_s", "lag_s"), "acme/geo-lag", 0)) == []
     assert found(tape, with_service(rpo_s=None), hours(("data_age_s",), "acme/geo-lag", 3)) == []
+
+
+def test_two_days_of_one_name_are_two_days(tape: Tape) -> None:
+    """A week ends on the day of the week on which it began."""
+    (key, one), *_ = hours(("data_age_s", "lag_s"), "acme/geo-lag", 3).items()
+    week = {replace(key, measure=m, hour=h): one for m in ("data_age_s", "lag_s") for h in (HOUR, HOUR + 7 * 24)}
+    assert ", 1:47 on " in found(tape, with_service(), week)[0].said
 
 
 def test_a_backup_that_grew_older_than_the_rpo_is_told_and_what_the_tier_accepts(tape: Tape) -> None:
@@ -103,7 +110,8 @@ def test_a_detection_that_takes_half_of_the_rto_is_told(tape: Tape) -> None:
     model = replace(model, checks={**model.checks, slow.id: slow})
     (one,) = found(tape, model)
     assert one.said == (
-        "detection alone takes 45s of an RTO of 1:00 (erp-transaction: fall 3, asked every 15s then, time-out 15s);"
+        "detection alone takes 45s of an RTO of 1:00 where nothing answers (erp-transaction: fall 3, asked every 15s"
+        " then, time-out 15s);"
         " up to 30s more until erp-transaction is asked at all"
     )
     assert one.figures["detection_s"] == 45.0

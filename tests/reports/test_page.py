@@ -123,6 +123,13 @@ def test_text_keeps_to_the_width() -> None:
         assert max(len(x) for x in plain(account_lines(told, 80)).splitlines()) <= 80
 
 
+def test_a_tasks_name_is_not_cut_off() -> None:
+    """What does not fit into the line goes on in the next one."""
+    text = " ".join(plain(account_lines(three_acts()[0], 60)).split())
+    assert "hq-edge: Forget connections of ISP A" in text
+    assert "localhost: Point erp.acme.example at ISP B" in text
+
+
 def test_the_summary_has_a_row_an_act() -> None:
     """Columns that nobody fills are left out."""
     lines = plain(summary_lines(three_acts())).splitlines()

@@ -84,6 +84,23 @@ def test_what_is_false_is_noticed(was: str, says: str) -> None:
     assert said(facts, replace(notice, text=notice.text.replace(was, says)))
 
 
+def test_the_time_of_a_surprises_period_is_not_told_as_its_hour() -> None:
+    world, facts = stage(), Facts()
+    desk = Desk(world, "2026-11-03T20:58", plan(surprise=True))
+    world.bad("erp-transaction")
+    desk.run(4000, every=300)
+    for _, entry in world.entries:
+        for x in entry:
+            facts.record(x)
+    (notice,) = [x for x in world.told if x.kind is NoticeKind.DRILL_MISSED]
+    due = r.NoticeDue(0.0, "n", notice.kind, "acme", "acme/erp", notice.text)
+    assert said(facts, due) == ""
+    (missed,) = facts.missed.values()
+    why = f"{missed.reason.value}: {missed.evidence}"
+    as_its_hour = f"acme/erp: the drill of acme/geo due {missed.occurrence} was missed: {why}"
+    assert said(facts, replace(due, text=as_its_hour)) == f"{missed.occurrence} is its period"
+
+
 def test_one_that_began_was_not_missed() -> None:
     world, facts = stage(), Facts()
     Desk(world, "2026-11-03T20:55", plan()).run(600)

@@ -133,4 +133,4 @@ def _is_day(text: str) -> bool:
 
 
 def _nothing_of_that_id(word: WordSpoken) -> Refusal:
-    return Refusal(Reason.NOTHING_OF_THAT_ID, f"there is no {word.subject!r}; bascule incidents lists what there is")
+    return Refusal(Reason.NOTHING_OF_THAT_ID, f"there is no {word.subject!r}")

@@ -274,7 +274,7 @@ def _decide(tx: Transaction, service: Service, incident: Incident) -> None:
     finding = _settling(tx, service, incident) or drilling.goes_back_first(tx, service) or policy.objection(tx, service)
     if finding is not None:
         _judge(tx, incident, finding)
-        if finding.decision is r.Decision.ASK:
+        if finding.decision is r.Decision.ASK or finding.reason is Reason.HELD:  # a hold may be long forgotten
             _freeze(tx, service, incident, finding)
         return
     assessments = ladder.assess_ladder(tx, service, _patient_since(tx, incident))
@@ -333,7 +333,7 @@ def _no_tier_left(tx: Transaction, service: Service, incident: Incident, assessm
 def _freeze(tx: Transaction, service: Service, incident: Incident, finding: Finding) -> None:
     if finding.reason is Reason.FLAPPING and tx.state(service).frozen is None:
         tx.record(r.ServiceFrozen(tx.now(), service.id, finding.reason, finding.evidence))
-    else:
+    elif finding.decision is r.Decision.ASK:
         tx.wake(tx.now() + RECONSIDER_S)
     text = _not_done(tx, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{tx.state(service).resumed_at:.3f}")

@@ -28,6 +28,7 @@ from orchestrator.core.rules.drilling import Objection, objection
 from orchestrator.core.schedules import DrillPlan, Pick, Tells
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import ScheduleState
+from orchestrator.core.state.drills_decided import DueDrill
 from orchestrator.core.transaction import Transaction
 
 AGAIN_S = 15.0  # what stands against it is asked again after so long, if nothing happens before
@@ -105,7 +106,7 @@ def attend(tx: Transaction, state: ScheduleState) -> None:
         return
     came, plan = state.due.came, tx.model.drills.get(state.plan.id)
     if plan is None or plan.digest != state.plan.digest:
-        _miss(tx, state, (came.occurrence,), Reason.SCHEDULE_CHANGED, EDITED)
+        _miss(tx, state, (came.occurrence,), Reason.SCHEDULE_CHANGED, EDITED + _opened(state.due))
         return
     if tx.now() >= came.closes_at:
         _too_late(tx, state)
@@ -181,12 +182,16 @@ def _too_late(tx: Transaction, state: ScheduleState) -> None:
     if state.due is None:
         return
     held, occurrence = state.due.held, state.due.came.occurrence
-    drawn = "; ".join(x.drawn for x in state.due.came.picks if x.drawn and state.plan.surprise)
-    opened = f"; {drawn}" if drawn else ""
+    opened = _opened(state.due)
     if held is None:
         _miss(tx, state, (occurrence,), Reason.WINDOW_UNSEEN, UNSEEN + opened)
     else:
         _miss(tx, state, (occurrence,), held.reason, held.evidence + opened)
+
+
+def _opened(due: DueDrill) -> str:
+    """What opens the seal of a surprise; empty: none was drawn."""
+    return "".join(f"; {x.drawn}" for x in due.came.picks if x.drawn and x.draw)
 
 
 def _miss(tx: Transaction, state: ScheduleState, which: tuple[str, ...], reason: Reason, evidence: str) -> None:
@@ -197,9 +202,8 @@ def _miss(tx: Transaction, state: ScheduleState, which: tuple[str, ...], reason:
     services = {c.service for c in plan.of}
     about = next(iter(services)) if len(services) == 1 else plan.client
     slots = {"about": about, "schedule": plan.id, "when": which[0], "why": f"{reason.value}: {evidence}"}
-    text = (
-        Sentence.DRILL_MISSED.say(**slots)
-        if len(which) == 1
-        else Sentence.DRILLS_MISSED.say(**slots, times=len(which), until=which[-1])
-    )
+    one, several = Sentence.DRILL_MISSED, Sentence.DRILLS_MISSED
+    if plan.surprise:  # its time names the period: the hour is another
+        one, several = Sentence.SURPRISE_MISSED, Sentence.SURPRISES_MISSED
+    text = one.say(**slots) if len(which) == 1 else several.say(**slots, times=len(which), until=which[-1])
     tx.tell(f"{plan.id}@{which[-1]}/missed", NoticeKind.DRILL_MISSED, about, text, say="bascule drill due")

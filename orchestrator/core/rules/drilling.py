@@ -114,7 +114,7 @@ def _not_at_home(tx: Transaction, service: Service) -> Iterator[Objection]:
     if state.place != service.home or state.taken_out:
         yield Reason.NOT_AT_HOME, f"{service.id} is {state.stands}, home is {service.home or 'not declared'}"
     for tier in service.ladder:
-        if tier.move in tx.decided.engaged:
+        if tier.move in tx.decided.engaged and tx.model.lasts(tier.move):
             yield Reason.NOT_AT_HOME, f"{tier.move} is in effect, since {tx.decided.engaged[tier.move]}"
 
 

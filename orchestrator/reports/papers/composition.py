@@ -19,11 +19,12 @@ from orchestrator.reports import claims, cost
 from orchestrator.reports.account import account, met
 from orchestrator.reports.papers import drill as drills
 from orchestrator.reports.papers import lessons
-from orchestrator.reports.papers.excerpt import Slice, like_before
-from orchestrator.reports.papers.period import totals
+from orchestrator.reports.papers.excerpt import Slice, in_force, like_before
+from orchestrator.reports.papers.period import from_before, totals
 from orchestrator.reports.papers.shape import (
     Done,
     FindingLine,
+    MissedDrill,
     ObjectiveLine,
     Participant,
     Price,
@@ -255,9 +256,13 @@ def _last_time(stories: Stories, story: Story, a: Account, now: float) -> tuple[
     before, name = found
     then = next(x for x in before.runs if x.started.run == name)
     told = account(before, stories.clock, now)
+    bounds = (
+        ("took_s", claims.unwatched(then)), ("took_now_s", claims.unwatched(run)),
+        ("rta_s", told.rta.at_most), ("rta_now_s", a.rta.at_most),
+    )  # fmt: skip
     made = Then(
         before.id, stories.clock.wall(then.started.at), name, claims.took_s(then), claims.took_s(run),
-        told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds,
+        told.rta.seconds, a.rta.seconds, told.rpa.seconds, a.rpa.seconds, tuple(name for name, so in bounds if so),
     )  # fmt: skip
     slots |= {"run": name, "id": then.started.drill or before.id}
     text = "{move} was made for {service} before: {run} of {id}"
@@ -343,16 +348,22 @@ def _period(found: Slice, stories: Stories, told: list[Story]) -> Report:
     scope = Scope(
         subject.client, services, tuple(dict.fromkeys(p for x in inside for p in x.scope.places)),
         tuple(dict.fromkeys(m for x in inside for m in x.scope.moves)), subject.from_wall or 0.0, until,
-        stories.decided.configuration,
+        in_force(stories, subject),
     )  # fmt: skip
-    known = next((m for m in reversed(list(found.models.values()))), None)
+    known = found.models.get(scope.configuration)
     goes_on = ("end",) if subject.to_wall is not None and subject.to_wall > found.wall else ()
     empty = (*goes_on, *(f"{x.id}: {name}" for x in inside for name in x.empty))
-    nothing = Said("no incident, planned move or drill is on record of this time")
+    nothing = (Said("no incident, planned move or drill that began in this time is on record"),) if not inside else ()
+    text = "{id} of {service} had begun before this time, at {began_wall}, and went on in it: it is not counted here"
+    earlier = (
+        Said(text, {"id": name, "service": x.service, "began_wall": stories.clock.wall(x.began_at)})
+        for name, x in from_before(stories, subject).items()
+    )
     return Report(
         kind=ReportKind.PERIOD, id=subject.id, edition=found.edition, draft=bool(empty), empty=empty, scope=scope,
-        scenario=() if inside else (nothing,), participants=(), objectives=(), parts=(), steps=(), worked=(),
+        scenario=(*nothing, *earlier), participants=(), objectives=(), parts=(), steps=(), worked=(),
         failed=(), last=None, last_said=Said(""), cost=None, cost_said=Said(""),
         findings=tuple(f for x in inside for f in x.findings), no_findings="", proven=(), until=(),
         totals=totals(services, inside, known), inside=inside,
+        missed=tuple(MissedDrill(x.schedule, x.occurrence, x.reason.value, x.evidence) for x in found.missed()),
     )  # fmt: skip

@@ -107,9 +107,17 @@ def failed(x: Frame, told: Sequence[Story], stories: Stories) -> Iterator[Said]:
     if x.ended is not None and x.ended.returned is False:
         yield Said("{service} is not back where it was", {"service": x.began.service})
     until = x.ended.at if x.ended is not None else float("inf")
-    for story in stories.stories.values():
-        if story.episodes and story.service == x.began.service and x.began.at <= story.began_at <= until:
-            yield Said("{incident} was opened while the drill went on", {"incident": story.id})
+    for story in struck(stories, x.began.service, x.began.at, until):
+        slots: dict[str, str | float] = {"incident": story.id, "service": story.service}
+        yield Said("{incident} of {service} was open while the drill went on", slots)
+
+
+def struck(stories: Stories, service: str, begin: float, end: float) -> Iterator[Story]:
+    """Incidents of the same client that were open between these two: any is harm to a drill."""
+    client = service.partition("/")[0]
+    for story in (s for s in stories.stories.values() if s.service.partition("/")[0] == client):
+        if any(e.opened.at <= end and (e.ended is None or e.ended.at >= begin) for e in story.episodes):
+            yield story
 
 
 def _turned_back(x: Frame, turned: r.DrillTurnedBack, told: Sequence[Story]) -> Iterator[Said]:

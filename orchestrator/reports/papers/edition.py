@@ -148,6 +148,8 @@ class Mask:
         if isinstance(x, r.DrillBegan):  # a schedule may be of several clients, and be called like one
             own = not x.scheduled or x.scheduled.startswith(f"{self._client}/")
             return {"scheduled": x.scheduled if own else OF_THE_PROVIDER}
+        if isinstance(x, r.DrillMissed):  # those of others do not come here
+            return {"schedule": x.schedule}
         if isinstance(x, r.FindingOpened):  # one that is internal does not come here
             return {"text": self._unsaid(x.text)}
         return {"why": self._unsaid(x.why)} if isinstance(x, r.FindingClosed) else {}

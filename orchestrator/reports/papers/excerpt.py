@@ -7,6 +7,7 @@ is not in the slice cannot have been used.
     ----------------------------------------------------------------------------------------------------------------
     entries of the services told of, up to their end          what happened; earlier ones: what was usual, last time
     of services that share moves or brought these back        the same
+    missed drills of the client's schedules, by their times   what a period tells beside
     of controllers and configurations                         who decided, by what; the wall clock
     later ones that name what is told                         findings, notices that were delivered late
     parts of the models in force then                         objectives, and what a proof rests on
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from time import gmtime, strftime
 from typing import Any, Protocol
 
 from orchestrator.core import records as r
@@ -23,7 +25,7 @@ from orchestrator.core.model import Check, Fence, Isolation, Model, Move, Place,
 from orchestrator.core.state.decided import EVERYTHING
 from orchestrator.reports.entries import DRIFT_S, Entry
 from orchestrator.reports.papers.attribution import Attribution
-from orchestrator.reports.papers.drill import Frame, frames
+from orchestrator.reports.papers.drill import Frame, frames, struck
 from orchestrator.reports.papers.shape import Edition, ReportKind
 from orchestrator.reports.stories import Stories, relevant_checks
 from orchestrator.reports.story import RunStory, Story
@@ -106,12 +108,16 @@ class Slice:
         By which schedule a drill came is told from its own record (`frames`): schedules are of the whole workspace, and
         their records in no slice.
         """
-        entries = (replace(x, records=tuple(_of_no_schedule(y) for y in x.records)) for x in self._entries())
+        entries = (replace(x, records=tuple(_of_no_schedule(x.records))) for x in self._entries())
         return Stories(self.models.get).read(entries)
 
     def frames(self) -> dict[str, Frame]:
         """The drills of the slice, by their ids."""
         return frames(y for x in self._entries() for y in x.records)
+
+    def missed(self) -> list[r.DrillMissed]:
+        """The drills of the client's schedules that were due in this time, and were missed."""
+        return [y for x in self._entries() for y in x.records if isinstance(y, r.DrillMissed)]
 
     def _entries(self) -> Iterator[Piece]:
         """Its entries, of which only what is of these services counts."""
@@ -124,8 +130,10 @@ class Slice:
         return (x for n, x in enumerate(piece.records) if n not in out)
 
 
-def _of_no_schedule(x: r.Record) -> r.Record:
-    return replace(x, scheduled="", occurrence="") if isinstance(x, r.DrillBegan) else x
+def _of_no_schedule(found: Iterable[r.Record]) -> Iterator[r.Record]:
+    for x in found:
+        if not isinstance(x, r.DrillMissed):
+            yield replace(x, scheduled="", occurrence="") if isinstance(x, r.DrillBegan) else x
 
 
 class Wanted:
@@ -136,6 +144,8 @@ class Wanted:
         self._services, self._client = frozenset(subject.services), subject.client
         self._names, self._until = frozenset(subject.stories), subject.until
         self._whose = Attribution()
+        walls = (subject.from_wall, subject.to_wall)
+        self._time = [strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(x)) for x in walls if x is not None]  # as occurrences are
         found: set[str] = set()
         for model in models:
             for name in subject.services:
@@ -145,6 +155,9 @@ class Wanted:
 
     def __call__(self, x: r.Record, at: float) -> bool:
         """Whether it belongs in; `at`: when its entry was written."""
+        if isinstance(x, r.DrillMissed):
+            mine = x.schedule.startswith(f"{self._client}/")
+            return mine and len(self._time) == 2 and self._time[0] <= x.occurrence < self._time[1]
         whose = self._whose.of(x)
         if at > self._until and not any(name in self._names for name in _named_by(x)):
             return False
@@ -176,8 +189,9 @@ def cut(
     journal may keep no more.
     """
     told = [stories.stories[x] for x in subject.stories if x in stories.stories]
-    at_the_end = [digest for at, digest in stories.configured if at <= subject.until][-1:]
-    digests = dict.fromkeys([*_digests(told, stories), *(at_the_end if subject.kind is ReportKind.PERIOD else ())])
+    digests = dict.fromkeys(_digests(told, stories))
+    if subject.kind is ReportKind.PERIOD:
+        digests[in_force(stories, subject)] = None
     there = {d: stories.model_of(d) or (known or {}).get(d) for d in digests}
     models = {d: part_of(m, subject) for d, m in there.items() if m is not None}
     pieces = tuple(_pieces(subject, models.values(), read()))
@@ -189,26 +203,27 @@ def cut(
 def subject_of(told: list[Story], stories: Stories, now: float, kind: ReportKind, name: str) -> Subject:
     """One story, or the runs of one drill, as the subject of a report."""
     names = tuple(dict.fromkeys([name, *(s.id for s in told), *(x.started.run for s in told for x in s.runs)]))
-    services = services_beside(stories, [s.service for s in told])
-    ends = [s.ended_at for s in told]
-    drill = stories.decided.drills.get(name) if kind is ReportKind.DRILL else None
-    if drill is not None:
-        ends.append(drill.ended.at if drill.ended is not None else None)
-    until = now if not ends or None in ends else max(e for e in ends if e is not None)
+    until = end_of(told, stories, now)
+    beside = [s.service for s in told]
+    if kind is ReportKind.DRILL:  # any incident of its client is harm to it
+        beside += [x.service for x in struck(stories, told[0].service, told[0].began_at, until)]
+    services = services_beside(stories, beside)
     return Subject(kind, name, told[0].service.partition("/")[0], names, services, until)
 
 
-def period_of(
-    stories: Stories, now: float, client: str, services: Iterable[str], from_wall: float, to_wall: float
-) -> Subject:
-    """A client's incidents and moves that began in this time, as the subject of a report."""
-    mine = [s for s in stories.stories.values() if s.service.partition("/")[0] == client]
-    told = [s for s in mine if from_wall <= stories.clock.wall(s.began_at) < to_wall]
-    names = dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs])
-    names |= dict.fromkeys(x.started.drill for s in told for x in s.runs if x.started.drill)
-    until = min(now, stories.clock.axis_of(to_wall))
-    found = tuple(sorted({*services, *(s.service for s in mine)}))
-    return Subject(ReportKind.PERIOD, client, client, tuple(names), found, until, from_wall, to_wall)
+def end_of(told: Iterable[Story], stories: Stories, now: float, least: float = 0.0) -> float:
+    """When all of these were over, with their drills; now, if one goes on."""
+    ends = [s.ended_at for s in told]
+    names = dict.fromkeys(x.started.drill for s in told for x in s.runs)
+    found = [stories.decided.drills[x] for x in names if x in stories.decided.drills]
+    ends += [x.ended.at if x.ended is not None else None for x in found]
+    return now if None in ends else max([least, *(e for e in ends if e is not None)])
+
+
+def in_force(stories: Stories, subject: Subject) -> str:
+    """The digest of the model in force at the end of a period; empty: none was."""
+    end = subject.until if subject.to_wall is None else stories.clock.axis_of(subject.to_wall)
+    return next((digest for at, digest in reversed(stories.configured) if at <= min(end, subject.until)), "")
 
 
 def _pieces(subject: Subject, models: Iterable[Model], links: Iterable[Stored]) -> Iterator[Piece]:

@@ -22,7 +22,7 @@ _EXTRA = """
 h1 { margin: 0 0 .4rem; } h1 .state { font-size: .9rem; }
 .numbers.cells .text { min-width: 0; padding-left: 0; padding-right: 1rem; }
 .numbers.cells td.text { white-space: normal; min-width: 5rem; overflow-wrap: anywhere; }
-.numbers.cells td.text:last-child { min-width: 12rem; }
+.numbers.cells td.text:last-child, .numbers.cells td.text:not(:has(~ .text)):first-child { min-width: 12rem; }
 .cells .text .state { white-space: nowrap; }
 .pairs th { white-space: nowrap; } .pairs td { overflow-wrap: anywhere; }
 ul { margin: .3rem 0; padding-left: 1.3rem; }

@@ -217,18 +217,16 @@ class _Page:
         yield Words(t.say(said))
         if then is None:
             return
-        lines = (
-            ("the move, without waits for a person", then.took_s, then.took_now_s),
-            ("RTA", then.rta_s, then.rta_now_s),
-            ("RPA", then.rpa_s, then.rpa_now_s),
-        )
-        rows = tuple(
-            (t.text(name), t.duration(was), t.duration(now), self._difference(was, now))
-            for name, was, now in lines
-            if was is not None or now is not None
-        )
+        lines = ("the move, without waits for a person", "RTA", "RPA")
+        rows = []
+        for name, key in zip(lines, ("took", "rta", "rpa"), strict=True):
+            was, now = (getattr(then, x) for x in (f"{key}_s", f"{key}_now_s"))
+            most = [x in then.bounds for x in (f"{key}_s", f"{key}_now_s")]
+            told = ("≤ " * so + t.duration(x) for so, x in zip(most, (was, now), strict=True))
+            if was is not None or now is not None:
+                rows.append((t.text(name), *told, "–" if any(most) else self._difference(was, now)))
         day = Column(f"{then.id}, {t.date(then.wall)}", number=True)
-        yield Cells((Column(""), day, self._number("now"), self._number("difference")), rows)
+        yield Cells((Column(""), day, self._number("now"), self._number("difference")), tuple(rows))
 
     def _difference(self, was: float | None, now: float | None) -> str:
         if was is None or now is None:
@@ -242,13 +240,13 @@ class _Page:
             return
         amount = t.money(x.cost.amount, x.cost.currency)
         minute = t.money(x.cost.per_minute, x.cost.currency)
-        text = (
-            "at most {amount}: at most {down_s} without the service, at {minute} a minute"
-            if x.cost.at_most
-            else ("{amount}: {down_s} without the service, at {minute} a minute")
-        )
+        text = "{amount}: {down_s} without the service, at {minute} a minute"
+        if x.cost.at_most:
+            text = "at most {amount}: at most {down_s} without the service, at {minute} a minute"
         if any(o.to_s is None for a in x.parts for o in a.outages):
             text = "{amount} so far: {down_s} without the service, at {minute} a minute"
+            if x.cost.at_most:
+                text = "at most {amount} so far: at most {down_s} without the service, at {minute} a minute"
         yield Words(t.say(Said(text, {"amount": amount, "down_s": x.cost.down_s, "minute": minute})))
         if x.cost.once:
             once = t.money(x.cost.once, x.cost.currency)
@@ -319,7 +317,7 @@ class _Page:
         rows = tuple(
             (
                 s.service, str(s.incidents), str(s.moves), str(s.drills),
-                ("≤ " if s.at_most else "") + t.duration(s.down_s), t.duration(s.longest_s), t.duration(s.rto_s),
+                *("≤ " * s.at_most + t.duration(seconds) for seconds in (s.down_s, s.longest_s)), t.duration(s.rto_s),
                 str(s.met), str(s.missed), str(s.unknown),
             )
             for s in x.totals
@@ -329,12 +327,19 @@ class _Page:
             "not known",
         )  # fmt: skip
         yield Cells((self._text("service"), *(self._number(name) for name in numbers)), rows)
+        if x.missed:
+            yield Title(level + 1, t.text("Scheduled drills that were missed"))
+            missed = tuple(
+                (y.schedule, y.occurrence, ": ".join(visible(w) for w in (y.reason, y.evidence) if w)) for y in x.missed
+            )
+            named = ("schedule", "its time, or the begin of its period", "why")
+            yield Cells(tuple(self._text(name) for name in named), missed)
         yield Title(level + 1, t.text("Findings"))
         if x.findings:
             yield from self._findings(x.findings, "")
         else:
             yield Words(t.text("none that is on record"))
-        if not x.inside:
+        if x.scenario:
             yield Points(self._say(x.scenario))
         for one in x.inside:
             yield from self.whole(one, level + 1)

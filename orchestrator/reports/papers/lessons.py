@@ -33,7 +33,9 @@ def worked(story: Story, a: Account) -> Iterator[Said]:
         text = "the RTO of {rto_s} was met: at most {rta_s}" if a.rta.at_most else "the RTO of {rto_s} was met: {rta_s}"
         yield Said(text, {"rto_s": a.rto_s, "rta_s": a.rta.seconds})
     if a.rpo_met is True and a.rpa.seconds is not None and a.rpo_s is not None:
-        yield Said("the RPO of {rpo_s} was met: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
+        text = "{run}: the RPO of {rpo_s} was met: at most {rpa_s}"
+        text = text if a.drill else "the RPO of {rpo_s} was met: at most {rpa_s}"
+        yield Said(text, {**_of(a), "rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
 
 
 Notices = Sequence[tuple[r.NoticeDue, r.NoticeSettled | None]]
@@ -103,9 +105,18 @@ def _missed(a: Account) -> Iterator[Said]:
             text = "the RTO of {rto_s} is missed: at most {rta_s} so far" if a.perhaps_s else text
         yield Said(text, {"rto_s": a.rto_s, "rta_s": down_s})
     if a.rpo_met is False and a.rpo_s is not None and a.rpa.seconds is not None:
-        yield Said("the RPO of {rpo_s} was missed: {rpa_s}", {"rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
+        text = "{run}: the RPO of {rpo_s} was missed: at most {rpa_s}"
+        text = text if a.drill else "the RPO of {rpo_s} was missed: at most {rpa_s}"
+        yield Said(text, {**_of(a), "rpo_s": a.rpo_s, "rpa_s": a.rpa.seconds})
     if a.rpo_met is None and a.rpo_s is not None and a.to_place is not None:
-        yield Said("whether the RPO of {rpo_s} was met is not known", {"rpo_s": a.rpo_s})
+        text = "{run}: whether the RPO of {rpo_s} was met is not known"
+        text = text if a.drill else "whether the RPO of {rpo_s} was met is not known"
+        yield Said(text, {**_of(a), "rpo_s": a.rpo_s})
+
+
+def _of(a: Account) -> dict[str, str | float]:
+    """Of a drill, which of its runs is told of: one leads there, another back."""
+    return {"run": a.id} if a.drill else {}
 
 
 def _failed_in(run: RunStory) -> Iterator[Said]:

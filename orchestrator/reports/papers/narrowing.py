@@ -29,6 +29,7 @@ from orchestrator.core.state.retention import KEPT_DURATIONS
 from orchestrator.reports.entries import DRIFT_S
 from orchestrator.reports.papers.composition import compose
 from orchestrator.reports.papers.excerpt import Asked, Piece, Slice, Stored, Subject, Wanted, cut, like_before
+from orchestrator.reports.papers.period import from_before
 from orchestrator.reports.papers.shape import Report
 from orchestrator.reports.stories import Stories
 from orchestrator.reports.story import Story
@@ -101,7 +102,8 @@ class _Kept:
     def __post_init__(self) -> None:
         stories = self.whole.stories()
         told = [stories.stories[x] for x in self.whole.subject.stories if x in stories.stories]
-        found = [*told, *_that_met(stories, told), *_last_times(stories, told)]
+        before = from_before(stories, self.whole.subject).values()
+        found = [*told, *_that_met(stories, told), *_last_times(stories, told), *before]
         self.full = {s.id: s for s in [*found, *_of_their_drills(stories, found)]}
         self._take_basis(stories, told)
         self.windows = _merged([_window(s) for s in self.full.values()] + self._drills(stories))
@@ -165,7 +167,7 @@ class _Kept:
             return self._notices[x.notice]
         if isinstance(x, r.NoticeSettled | r.NoticeRepeated | r.NoticeDropped):
             return self._notices.get(x.notice, False)
-        return self._of_those(x, at)
+        return isinstance(x, r.DrillMissed) or self._of_those(x, at)
 
     def _of_those(self, x: r.Record, at: float) -> bool:
         """Whether it is a record of a story that is kept; of none: whether one of them went on."""

@@ -1,4 +1,4 @@
-"""A client's services over a period: sums of what the reports inside it say.
+"""A client's services over a period: what is told of it, and sums of what the reports inside it say.
 
 The one rule it keeps: a sum is of figures that stand in the reports below it. An outage that went on at the end of the
 period counts up to when the report was made, as its own report says.
@@ -9,7 +9,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.model import Model
+from orchestrator.reports.papers.excerpt import Subject, end_of
 from orchestrator.reports.papers.shape import Report, ReportKind, ServiceTotal
+from orchestrator.reports.stories import Stories
+from orchestrator.reports.story import Story
+
+
+def period_of(
+    stories: Stories, now: float, client: str, services: Iterable[str], from_wall: float, to_wall: float
+) -> Subject:
+    """A client's incidents, moves and drills that began in this time, to their ends, as the subject of a report."""
+    mine = [s for s in stories.stories.values() if s.service.partition("/")[0] == client]
+    told = [s for x in _things(mine).values() if from_wall <= stories.clock.wall(x[0].began_at) < to_wall for s in x]
+    names = dict.fromkeys([s.id for s in told] + [x.started.run for s in told for x in s.runs])
+    names |= dict.fromkeys(x.started.drill for s in told for x in s.runs if x.started.drill)
+    until = end_of(told, stories, now, min(now, stories.clock.axis_of(to_wall)))
+    found = tuple(sorted({*services, *(s.service for s in mine)}))
+    return Subject(ReportKind.PERIOD, client, client, tuple(names), found, until, from_wall, to_wall)
+
+
+def from_before(stories: Stories, subject: Subject) -> dict[str, Story]:
+    """What had begun before a period and went on in it, by its id: incidents, moves, and drills (their first run)."""
+    begin = subject.from_wall if subject.kind is ReportKind.PERIOD else None
+    if begin is None:
+        return {}
+    mine = [s for s in stories.stories.values() if s.service in subject.services]
+    return {
+        name: x[0]
+        for name, x in _things(mine).items()
+        if stories.clock.wall(x[0].began_at) < begin
+        and any(s.ended_at is None or stories.clock.wall(s.ended_at) > begin for s in x)
+    }
+
+
+def _things(found: Iterable[Story]) -> dict[str, list[Story]]:
+    """Stories by what they are of, all runs of a drill together: it begins with the first of them."""
+    things: dict[str, list[Story]] = {}
+    for s in found:
+        things.setdefault(s.id if s.episodes else s.runs[0].started.drill or s.id, []).append(s)
+    return things
 
 
 def totals(services: Iterable[str], inside: Sequence[Report], model: Model | None) -> tuple[ServiceTotal, ...]:
@@ -29,7 +67,7 @@ def _total(name: str, mine: list[Report], model: Model | None) -> ServiceTotal:
         drills=sum(1 for x in mine if x.kind is ReportKind.DRILL),
         down_s=sum(outages),
         longest_s=max(outages, default=0.0),
-        at_most=any(a.rta.at_most for x in mine for a in x.parts),
+        at_most=any(a.rta.at_most or a.perhaps_s for x in mine for a in x.parts),
         rto_s=service.rto_s if service is not None else None,
         met=met.count(True),
         missed=met.count(False),

@@ -124,6 +124,7 @@ class Then:
     rta_now_s: float | None
     rpa_s: float | None
     rpa_now_s: float | None
+    bounds: tuple[str, ...] = ()  # which of the figures above may have been less
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,16 @@ class FindingLine:
 
 
 @dataclass(frozen=True, slots=True)
+class MissedDrill:
+    """A scheduled drill that did not begin. `occurrence`: its time; of a surprise, when its period began."""
+
+    schedule: str
+    occurrence: str
+    reason: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceTotal:
     """A service over a period. `unknown`: outages of which it is not known whether they were within the RTO."""
 
@@ -177,6 +188,7 @@ class Report:
     """All of it. `parts`: the accounts that it tells, in order: one, or out and back of a full-scale drill.
 
     `empty`: the parts that must not be empty, and are. `inside`: of a period, the report of each thing in it.
+    `missed`: of a period, scheduled drills that were due in it and did not begin.
     """
 
     kind: ReportKind
@@ -202,3 +214,4 @@ class Report:
     until: tuple[str, ...]  # what it rests on: it is proven until one of these changes
     totals: tuple[ServiceTotal, ...] = ()
     inside: tuple[Report, ...] = ()
+    missed: tuple[MissedDrill, ...] = ()

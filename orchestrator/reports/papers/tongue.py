@@ -23,6 +23,7 @@ LANGUAGES = ("en", "fr")
 _SLOT = re.compile(r"\{(\w+)\}")
 _SHAPES = {  # of slots; anything else is any text
     "run": r"r\d+",
+    "move": r"\S+",
     "unheard": r"(?:nothing was heard of its checks|its checks had been good) .*?",
 }
 _INNER = {"more", "unheard", "also"}  # slots that hold a sentence

@@ -191,15 +191,20 @@ def test_the_second_drill_is_compared_with_the_first_and_not_with_an_incident() 
     assert found.last_said.slots["id"] == "d1"  # and not: r11 of r11
 
 
-def test_an_incident_in_the_middle_is_told() -> None:
+@pytest.mark.parametrize("service", ["acme/erp", "acme/mail"])
+def test_an_incident_in_the_middle_is_told(service: str) -> None:
+    """Also one of another service, which shares nothing with it; of another client nothing is told."""
     tape = begun()
     full_scale(tape)
     at = next(n for n, e in enumerate(tape.entries) if type(e.records[0]).__name__ == "DrillTurnedBack")
     struck = begun()
-    struck.now = tape.entries[at].at - 30.0
+    struck.now = tape.entries[at].at + 3.0  # on its way back
     struck.entries = []
-    struck.incident("i7", "acme/geo", "no reply", first_bad=struck.now - 2.0, last_good=struck.now - 3.0)
-    middle = struck.entries
-    tape.entries = [*tape.entries[:at], *middle, *tape.entries[at:]]
+    for name, whose in (("i7", service), ("i8", "bistro/erp")):
+        struck.write(r.IncidentOpened(struck.now, name, whose, struck.now - 2.0, None, "no reply", struck.now - 3.0))
+    tape.entries = sorted([*tape.entries, *struck.entries], key=lambda e: e.at)
     tape.entries = [replace(e, seq=n) for n, e in enumerate(tape.entries, 1)]
-    assert "i7 was opened while the drill went on" in said(report(tape.after(60.0)))["failed"]
+    failed = said(report(tape.after(60.0)))["failed"]
+    assert [x for x in failed if "while the drill went on" in x] == [
+        f"i7 of {service} was open while the drill went on"
+    ]

@@ -28,7 +28,8 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.records import RECORDS
 from orchestrator.reports.papers import edition
 from orchestrator.reports.papers.edition import for_client
-from orchestrator.reports.papers.excerpt import Slice, cut, period_of, subject_of
+from orchestrator.reports.papers.excerpt import Slice, cut, subject_of
+from orchestrator.reports.papers.period import period_of
 from orchestrator.reports.papers.printing import Papers, against, verified
 from orchestrator.reports.papers.shape import ReportKind
 from tests.reports.papers.told import asked, linked, rich_model, stories_of, three_acts

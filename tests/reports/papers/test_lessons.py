@@ -10,10 +10,11 @@ from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.reasons import Reason
 from orchestrator.reports.papers.composition import compose
+from orchestrator.reports.papers.printing import Papers
 from orchestrator.reports.papers.shape import Report, Said
 from orchestrator.reports.papers.tongue import Tongue
-from tests.reports.papers.told import sliced
-from tests.reports.sample import Tape, asked_act, first_act
+from tests.reports.papers.told import once_more, sliced
+from tests.reports.sample import Tape, asked_act, first_act, second_act
 from tests.reports.test_evidence import in_vain
 
 
@@ -92,6 +93,43 @@ def test_what_goes_on_is_told_so_far() -> None:
     tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
     found = report(tape.after(200.0))
     assert "the RTO of 2 min is missed: 3 min 52 s so far" in said(found.failed)
+
+
+def test_a_cost_that_goes_on_while_nobody_watches_is_told_as_a_bound() -> None:
+    tape = begun()
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    tape.after(118.0)
+    found = sliced(tape, "i1")
+    watched, unwatched = (Papers(x, "bascule 0").markdown() for x in (found, replace(found, unwatched_s=60.0)))
+    assert "360.00 EUR so far: 2 min without the service" in watched.replace("\N{NO-BREAK SPACE}", " ")
+    bound = "at most 360.00 EUR so far: at most 2 min without the service"
+    assert bound in unwatched.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_age_of_data_is_a_bound() -> None:
+    """What was found was so old, and nobody saw how much of it the copy had by then."""
+    tape = begun()
+    second_act(tape)
+    told = [x for x in said(report(tape, "i2").worked) if "RPO" in x]
+    assert told == ["the RPO of 30 s was met: at most 3.9 s"]
+
+
+def test_what_is_compared_with_a_bound_has_no_difference() -> None:
+    tape = begun()
+    second_act(tape)
+    tape.entries = [
+        replace(e, records=tuple(replace(x, unseen_s=3.0) if isinstance(x, r.IncidentEnded) else x for x in e.records))
+        for e in tape.entries
+    ]
+    once_more(tape.after(600.0))
+    papers = Papers(sliced(tape.after(30.0), "i8"), "bascule 0")
+    assert papers.report.last is not None
+    assert papers.report.last.bounds == ("rta_s",)
+    lines = papers.markdown().replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    assert "| RTA | ≤ 12 s | 12 s | – |" in lines
+    assert any(x.startswith("| the move, without waits for a person | ") and x.endswith(" | 0 s |") for x in lines)
 
 
 def test_a_move_that_was_approved_by_nobody_is_acted_on_by_itself() -> None:

@@ -15,8 +15,9 @@ from orchestrator.core.model import DowntimeCost
 from orchestrator.reports.evidence import evidence
 from orchestrator.reports.papers.blocks import Words
 from orchestrator.reports.papers.edition import for_client
-from orchestrator.reports.papers.excerpt import Slice, cut, period_of, subject_of
+from orchestrator.reports.papers.excerpt import Slice, cut, subject_of
 from orchestrator.reports.papers.markdown import plain
+from orchestrator.reports.papers.period import period_of
 from orchestrator.reports.papers.printing import Papers, verified
 from orchestrator.reports.papers.shape import ReportKind
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
@@ -376,7 +377,7 @@ def test_a_period_is_named_by_its_first_day_and_its_last() -> None:
     first, last = Tongue().date(day), Tongue().date(day + 86400.0)
     papers = Papers(found, BY)
     assert papers.markdown().splitlines()[0] == f"# What happened at acme, {first} – {last}"
-    assert "no incident, planned move or drill is on record of this time" in papers.markdown()
+    assert "no incident, planned move or drill that began in this time is on record" in papers.markdown()
 
 
 def test_what_a_draft_lacks_is_named_as_the_language_has_it() -> None:

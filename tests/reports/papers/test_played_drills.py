@@ -190,7 +190,7 @@ def test_of_a_full_scale_drill_it_tells_there_and_back_live() -> None:
     back = next(x for x in report.objectives if x.objective == "return")
     assert (back.of_s, back.met) == (300.0, True)
     assert back.actual.known.value == "measured"
-    assert said["failed"] == ["whether the RPO of 30 s was met is not known"]  # nothing measured an age there
+    assert said["failed"] == ["r2: whether the RPO of 30 s was met is not known"]  # nothing measured an age there
     assert report.empty == ("findings",)
 
 
@@ -234,7 +234,7 @@ def test_of_one_that_an_incident_struck_it_says_so() -> None:
     opened = [x for e in found.links for x in e.entry.records if isinstance(x, r.IncidentOpened)]
     assert opened
     assert any(x.startswith("it was turned back: ") for x in said["failed"])
-    assert any("was opened while the drill went on" in x for x in said["failed"])
+    assert any("was open while the drill went on" in x for x in said["failed"])
     report = Papers(slice_, BY).report
     assert len(report.parts) >= 3  # there, a way back that was broken off, and the way back
     asked = [(p.name, p.did.text) for p in report.participants if p.did.text.startswith("asked")]
@@ -302,6 +302,15 @@ def test_a_surprise_was_due_at_no_time_of_its_schedule() -> None:
     _, said = of(world)
     told = "it was drawn at random in a period of the schedule acme/geo, from 2026-11-03T21:00:00Z on"
     assert told in said["scenario"]
+
+
+def test_what_is_told_of_an_rpo_says_of_which_run() -> None:
+    _, slice_ = told("struck by an incident")
+    said = sentences(Papers(slice_, BY).report)
+    assert "r1: the RPO of 30 s was met: at most 0.6 s" in said["worked"]
+    assert "r4: whether the RPO of 30 s was met is not known" in said["failed"]
+    french = Papers(slice_, BY, "fr").markdown().replace("\N{NO-BREAK SPACE}", " ")
+    assert "inconnu : r3 : acme/return-hq n’a pas été faite" in french
 
 
 def test_its_return_counts_from_the_end_of_its_stay_also_where_nobody_was_there_to_lead_it() -> None:

@@ -1,0 +1,121 @@
+"""A client's period: what began in it, to its end; and what of before went on in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from orchestrator.core import records as r
+from orchestrator.core.model import Model
+from orchestrator.core.reasons import Reason
+from orchestrator.core.schedules import DrillKind, DrillPlan, Schedule
+from orchestrator.reports.papers.edition import for_client
+from orchestrator.reports.papers.excerpt import cut
+from orchestrator.reports.papers.narrowing import carried
+from orchestrator.reports.papers.period import period_of
+from orchestrator.reports.papers.printing import Papers, verified
+from orchestrator.reports.papers.tongue import Tongue
+from orchestrator.reports.stories import Stories
+from tests.reports.papers.drills import drilled_model, full_scale
+from tests.reports.papers.told import asked, linked, once_more
+from tests.reports.sample import WALL, Tape, second_act
+
+BY = "bascule 0"
+
+
+def papers(tape: Tape, first: float, last: float, *models: Model) -> Papers:
+    """acme's, from one instant of the axis to another."""
+    known = {m.digest: m for m in models or (drilled_model(),)}
+    stories = Stories(known.get).read(tape.entries)
+    subject = period_of(stories, tape.now, "acme", ["acme/erp"], WALL + first, WALL + last)
+    whole = cut(subject, stories, lambda: linked(tape), asked(tape))
+    found = carried(subject, stories, lambda: linked(tape), asked(tape))
+    assert found.subject.width == "narrow"
+    made = Papers(found, BY)
+    assert made.report == Papers(whole, BY).report
+    assert verified(made.file, BY).wrong == ()
+    return made
+
+
+def drilled_over_midnight() -> tuple[Tape, float]:
+    """A drill at full scale, and an instant of its stay."""
+    tape = Tape().begin().after(20.0)
+    full_scale(tape)
+    (turned,) = [x for e in tape.entries for x in e.records if isinstance(x, r.DrillTurnedBack)]
+    return tape.after(600.0), turned.at - 5.0
+
+
+def test_a_drill_belongs_to_the_period_in_which_it_began_with_its_way_back() -> None:
+    tape, midnight = drilled_over_midnight()
+    before = papers(tape, 0.0, midnight).report
+    (drill,) = before.inside
+    assert (drill.id, [a.id for a in drill.parts]) == ("d1", ["r1", "r2"])
+    assert [(o.actual.seconds is not None, o.met) for o in drill.objectives if o.objective == "return"] == [
+        (True, True)
+    ]
+    assert before.totals[0].drills == 1
+    after = papers(tape, midnight, tape.now).report
+    assert after.inside == ()
+    assert after.totals[0].drills == 0
+
+
+def test_what_went_on_from_before_is_named_and_not_counted() -> None:
+    tape, midnight = drilled_over_midnight()
+    found = papers(tape, midnight, tape.now)
+    began = Tongue().time(WALL + next(x.at for e in tape.entries for x in e.records if isinstance(x, r.RunStarted)))
+    told = f"d1 of acme/erp had begun before this time, at {began}, and went on in it: it is not counted here"
+    assert told in found.markdown()
+    assert told in Papers(for_client(found.slice), BY).markdown()
+
+
+def test_an_incident_that_was_open_when_a_period_began_is_named_in_it() -> None:
+    tape = Tape().begin().after(20.0)
+    began = tape.now
+    second_act(tape)
+    (ended,) = [x for e in tape.entries for x in e.records if isinstance(x, r.IncidentEnded)]
+    tape.after(9000.0)
+    inside = papers(tape, ended.recovered_at - 2.0, tape.now)
+    assert "i2 of acme/erp had begun before this time" in inside.markdown()
+    after = papers(tape, tape.now - 600.0, tape.now)
+    assert "had begun before" not in after.markdown()
+    (whole,) = papers(tape, began - 1.0, ended.recovered_at - 2.0).report.inside  # to its end, which came later
+    assert whole.scope.to_wall is not None
+    assert whole.parts[0].state == "recovered"
+
+
+def test_a_period_has_the_objectives_that_were_in_force_at_its_end() -> None:
+    """Also where what is told is compared with a move under an older configuration."""
+    old = drilled_model()
+    new = replace(
+        old, digest="m2", services=old.services | {"acme/erp": replace(old.services["acme/erp"], rto_s=7200.0)}
+    )
+    tape = Tape().begin().after(20.0)
+    second_act(tape)
+    tape.after(5000.0).write(r.Configured(tape.now, "m2", {}))
+    middle = tape.after(5000.0).now
+    once_more(tape, configuration="m2")
+    tape.after(600.0)
+    report = papers(tape, middle, tape.now, old, new).report
+    assert report.inside[0].last is not None
+    assert (report.totals[0].rto_s, report.scope.configuration) == (7200.0, "m2")
+
+
+def test_scheduled_drills_that_were_missed_stand_in_the_period_in_which_they_were_due() -> None:
+    """Also one of which the record came later; none of another client's."""
+    tape = Tape().begin().after(20.0)
+    for name in ("acme/weekly", "bistro/weekly"):
+        plan = DrillPlan(name, "", "weekly", DrillKind.FUNCTIONAL, Schedule("0 11 * * *", 3600.0), (), digest="w")
+        tape.write(r.ScheduleInForce(tape.now, name, "2026-11-01T00:00:00Z", plan))
+    tape.after(3 * 86400.0)
+    for name in ("acme/weekly", "bistro/weekly"):
+        for day in (18, 19, 20):
+            evidence = "nobody was there on 10.0.0.7"
+            tape.write(r.DrillMissed(tape.now, name, f"2026-11-{day}T12:00:00Z", Reason.WINDOW_UNSEEN, evidence))
+    day = 86400.0
+    found = papers(tape.after(60.0), 0.0, day)
+    missed = [(x.schedule, x.occurrence, x.reason) for x in found.report.missed]
+    assert missed == [("acme/weekly", "2026-11-18T12:00:00Z", "window unseen")]
+    assert "| acme/weekly | 2026-11-18T12:00:00Z | window unseen: nobody was there on 10.0.0.7 |" in found.markdown()
+    client = Papers(for_client(found.slice), BY, "fr")
+    assert "| acme/weekly | 2026-11-18T12:00:00Z | window unseen |" in client.markdown()
+    assert "bistro" not in client.file
+    assert verified(client.file, BY).wrong == ()
