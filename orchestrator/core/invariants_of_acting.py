@@ -164,7 +164,7 @@ def braked(tx: Transaction, record: r.RunStarted, service: Service) -> None:
     recent = [at for at in state.automatic_moves if at >= since]
     if len(recent) > limits.moves_per_service:
         raise InvariantBroken(12, "at most K automatic moves per window", f"{service.id}: {len(recent)}")
-    everyone = [x for x in tx.decided.unfinished_runs() if x.human is None and not x.started.drill]
+    everyone = [x for x in tx.decided.unfinished_runs() if x.is_at_work and not x.started.drill]
     own = [x for x in everyone if covers(service.client, x.started.service)]
     for running, most in (
         (own, limits.concurrent_failovers),

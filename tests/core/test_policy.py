@@ -316,6 +316,41 @@ def test_at_most_so_many_failovers_at_once() -> None:
     assert sorted(world.played) == ["restart_web0", "restart_web1", "restart_web2"]
 
 
+def of_two(limits: Limits) -> World:
+    """A farm whose last service is of another client."""
+    world = farm(4, limits)
+    services = dict(world.model.services)
+    last = services.pop("acme/web3")
+    services["beta/web3"] = replace(last, id="beta/web3", client="beta")
+    world.model = replace(world.model, digest="two", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    return world
+
+
+def test_a_question_that_one_client_does_not_answer_keeps_no_other_clients_failover_away() -> None:
+    world = of_two(Limits(failure_domains=9))
+    asking = {s.id: replace(s, mode=Mode.ASK) for s in world.model.services.values() if s.client == "acme"}
+    world.model = replace(world.model, digest="ask", services=world.model.services | asking)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.bad("web0", "web1", "web2")
+    world.run(20)
+    assert sorted(x.started.service for x in world.decided().unfinished_runs()) == sorted(asking)
+    world.bad("web3")
+    world.run(20)
+    assert world.played == ["restart_web3"], "\n".join(story(world))
+
+
+def test_of_other_clients_failovers_only_the_number_is_told() -> None:
+    world = of_two(Limits(concurrent_failovers=2, failure_domains=9))
+    world.hang |= {"restart_web0", "restart_web1"}
+    world.bad("web0", "web1")
+    world.run(20)
+    world.bad("web2", "web3")
+    world.run(20)
+    assert judged(world, Reason.TOO_MANY_FAILOVERS, "acme/web2").evidence == "2 of 2: r1, r2"
+    assert judged(world, Reason.TOO_MANY_FAILOVERS, "beta/web3").evidence == "2 of 2: 2 of other clients"
+
+
 def test_another_clients_failover_is_not_counted_against_this_clients_limit() -> None:
     world = farm(2, Limits(concurrent_failovers=9, failure_domains=9))
     other = replace(world.model.services["acme/web1"], id="beta/web1", client="beta")

@@ -216,13 +216,18 @@ def _being_moved(tx: Transaction, needed: Service) -> Run | None:
 
 
 def too_many_failovers(tx: Transaction, service: Service) -> Finding | None:
-    """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time; a drill delays none."""
+    """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time; a drill delays none.
+
+    Nor does what waits for a person: a question that one client's people do not answer would hold up every other.
+    """
     recovers = tx.incident(service) is not None
-    everyone = [x for x in tx.decided.unfinished_runs() if x.human is None and not (recovers and x.started.drill)]
+    everyone = [x for x in tx.decided.unfinished_runs() if x.is_at_work and not (recovers and x.started.drill)]
     own = [x for x in everyone if covers(service.client, x.started.service)]
     for running, limits in ((own, tx.limits(service.client)), (everyone, tx.model.limits)):
         if len(running) >= limits.concurrent_failovers:
-            evidence = f"{len(running)} of {limits.concurrent_failovers}: {', '.join(x.id for x in running)}"
+            told = [x.id for x in running if x in own]
+            told += [f"{others} of other clients"] if (others := len(running) - len(told)) else []
+            evidence = f"{len(running)} of {limits.concurrent_failovers}: {', '.join(told)}"
             return Finding(Decision.WAIT, Reason.TOO_MANY_FAILOVERS, evidence)
     return None
 
