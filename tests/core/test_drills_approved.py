@@ -102,6 +102,20 @@ def test_another_way_back_than_the_approved_one_asks_before_anything_of_it_runs(
     assert world.decided().services["acme/erp"].place == "acme/hq"
 
 
+def test_what_nobody_was_shown_is_not_played_because_the_mode_became_stricter() -> None:
+    world = asked()
+    away(world)
+    with_move(world, BACK, playbook=OTHER)
+    with_service(world, "acme/erp", mode=Mode.OBSERVE)
+    before = list(world.played)
+    world.run(100)
+    assert world.played == before, "\n".join(story(world))
+    assert f"the way back, {BACK}, is another one than was shown with d1" in told(world, NoticeKind.APPROVAL_NEEDED)[-1]
+    assert world.say(WordKind.APPROVE, "r2").accepted
+    world.run(120)
+    assert over(world).returned is True, "\n".join(story(world))
+
+
 @pytest.mark.parametrize("how", ["by another answer", "by another question"])
 def test_what_proves_the_place_out_that_is_left_on_the_way_back_was_approved_too(how: str) -> None:
     world = asked()
