@@ -279,6 +279,27 @@ def test_what_falls_with_another_client_does_not_count_against_a_clients_own_lim
     assert sorted(world.played) == [f"restart_web{n}" for n in range(4)], "\n".join(story(world))
 
 
+@pytest.mark.parametrize(("later_s", "its_own", "acts"), [(3600, False, True), (30, False, False), (3600, True, False)])
+def test_what_is_down_for_long_at_one_client_keeps_no_other_clients_failover_away(
+    later_s: float, its_own: bool, acts: bool
+) -> None:
+    """But what fell with something of its own: then it may be the checks still."""
+    world = farm(6, Limits(failure_domains=3, concurrent_failovers=9))
+    services = {s.id: replace(s, mode=Mode.OBSERVE) for s in world.model.services.values()}
+    for n in (4, 5):
+        old = services.pop(f"acme/web{n}")
+        services[f"beta/web{n}"] = replace(old, id=f"beta/web{n}", client="beta", mode=Mode.AUTO)
+    world.model = replace(world.model, digest="two", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.bad(*(f"web{n}" for n in range(4)), *(["web5"] if its_own else []))
+    world.run(later_s)
+    world.bad("web4")
+    world.run(300)
+    assert world.played == (["restart_web4"] if acts else []), "\n".join(story(world))
+    if not acts:
+        assert judged(world, Reason.MASS_FAILURE, "beta/web4")
+
+
 def test_what_moved_away_still_counts_for_the_place_where_it_fell() -> None:
     """Each goes to another place: that does not make four failures out of one."""
     world = site(*["hq"] * 5, limits=Limits(failure_domains=1, concurrent_failovers=1))
