@@ -15,7 +15,7 @@ def test_a_link_to_another_workspaces_journal_is_not_written_to(tmp_path: Path) 
         (tmp_path / name).mkdir()
     open_journal(tmp_path / "one").close()
     (tmp_path / "other/.bascule").symlink_to(tmp_path / "one/.bascule")
-    with pytest.raises(JournalUnwritable, match="other/.bascule is a link to .*one/.bascule"):
+    with pytest.raises(JournalUnwritable, match=r"other/\.bascule is a link to .*one/\.bascule"):
         open_journal(tmp_path / "other")
     found = read_journal(tmp_path / "other")
     assert found is not None, "to read it harms nobody"
