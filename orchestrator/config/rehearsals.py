@@ -7,8 +7,11 @@ is left out by the limit.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import PurePosixPath
 
 from orchestrator.config.client import Compiler, seconds
@@ -120,23 +123,41 @@ def _aim(c: Compiler, pattern: str | None, path: Path_, what: str, homes: Mappin
 
 def _same_machine(inventory: Inventory, hosts: Iterable[str], serving: Iterable[str]) -> Iterator[tuple[str, str]]:
     """A host, and one that serves, that a login by ssh reaches in the same way: two names of one machine."""
-    there = {key: host for host in serving if (key := _leads_to(inventory, host)) is not None}
+    there = {key: host for host in serving for key in _leads_to(inventory, host)}
     for host in hosts:
-        key = _leads_to(inventory, host)
-        if key in there and there[key] != host:
-            yield host, there[key]
+        for key in _leads_to(inventory, host)[:1]:
+            if there.get(key, host) != host:
+                yield host, there[key]
 
 
-def _leads_to(inventory: Inventory, host: str) -> tuple[str, ...] | None:
-    """All that decides which machine a login by ssh reaches; None: it goes otherwise, or only Ansible can tell."""
+def _leads_to(inventory: Inventory, host: str) -> list[tuple[str, ...]]:
+    """All that decides which machine a login by ssh reaches, by its address and by its name in the inventory.
+
+    Empty: it goes otherwise, or only Ansible can tell.
+    """
     known = inventory.host_vars.get(host, {})
     said = {x: str(known[x]) for x in _LEADS if x in known}
     by_ssh = known.get("ansible_connection") in BY_SSH
-    address = said.pop("ansible_host", said.pop("ansible_ssh_host", "")).lower()
+    address = said.pop("ansible_host", said.pop("ansible_ssh_host", host))
     port = said.pop("ansible_port", said.pop("ansible_ssh_port", "22"))
-    if not by_ssh or not address or any("{{" in x for x in (address, port, *said.values())):
-        return None
-    return address, port, *(f"{name}={value}" for name, value in sorted(said.items()))
+    if not by_ssh or any("{{" in x for x in (address, port, *said.values())):
+        return []
+    rest = [port, *(f"{name}={value}" for name, value in sorted(said.items()))]
+    return [(_as_one(x), *rest) for x in dict.fromkeys((address, host))]
+
+
+def _as_one(address: str) -> str:
+    """However this address, or this machine's own name, is written."""
+    plain = address.strip("[]").rstrip(".").lower()
+    try:
+        found: IPv4Address | IPv6Address = ip_address(plain)
+    except ValueError:
+        if not plain.strip("0123456789."):  # 127.1
+            with contextlib.suppress(OSError):
+                return _as_one(socket.inet_ntoa(socket.inet_aton(plain)))
+        return "localhost" if plain.startswith("localhost.") else plain
+    found = getattr(found, "ipv4_mapped", None) or found
+    return "localhost" if found.is_loopback else str(found)
 
 
 def _hosts(pattern: str, inventory: Inventory) -> tuple[list[str], list[str]]:

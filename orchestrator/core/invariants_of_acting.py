@@ -164,7 +164,7 @@ def braked(tx: Transaction, record: r.RunStarted, service: Service) -> None:
     recent = [at for at in state.automatic_moves if at >= since]
     if len(recent) > limits.moves_per_service:
         raise InvariantBroken(12, "at most K automatic moves per window", f"{service.id}: {len(recent)}")
-    everyone = [x for x in tx.decided.unfinished_runs() if x.human is None and not x.started.drill]
+    everyone = [x for x in tx.decided.unfinished_runs() if x.is_at_work and not x.started.drill]
     own = [x for x in everyone if covers(service.client, x.started.service)]
     for running, most in (
         (own, limits.concurrent_failovers),
@@ -182,6 +182,10 @@ def explained(tx: Transaction, run: str, service: Service) -> None:
     everyone = own if own.failure_domains >= workspace.failure_domains else workspace
     for limits, client in ((everyone, None), (own, service.client)):
         falls = _falls(tx, client, limits.failure_window_s, tx.decided.services[service.id].resumed_at)
+        if client is None:
+            resumed_at = tx.decided.services[service.id].resumed_at
+            its = [at for at, _ in _falls(tx, service.client, limits.failure_window_s, resumed_at)]
+            falls = [x for x in falls if _bears_on(x[0], its, tx.now(), limits.failure_window_s)]
         within: Counter[frozenset[str]] = Counter()
         ends = 0
         for at, gone in falls:
@@ -196,6 +200,11 @@ def explained(tx: Transaction, run: str, service: Service) -> None:
             within[gone] -= 1
             if not within[gone]:
                 del within[gone]
+
+
+def _bears_on(at: float, its: list[float], now: float, window_s: float) -> bool:
+    """Whether what fell then tells anything of a client: lately, or together with something of its own."""
+    return now - at <= window_s or any(abs(at - other) <= window_s for other in its)
 
 
 def _falls(tx: Transaction, client: str | None, window_s: float, since: float) -> list[tuple[float, frozenset[str]]]:

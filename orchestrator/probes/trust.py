@@ -85,7 +85,7 @@ def days_left_of(sock: ssl.SSLSocket) -> float | None:
         return None
     try:
         ends = x509.load_der_x509_certificate(shown).not_valid_after_utc
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return None
     return (ends.astimezone(UTC).timestamp() - time.time()) / _DAY_S
 

@@ -148,7 +148,7 @@ class Answers:
     def too_many_apart(self, service: Service, now: float, since: float) -> list[str]:
         """What fell apart, if that is more than may fall before this service must not be moved by itself."""
         for limits, client in self._mass_limits(service):
-            apart = self.fell_apart(now, limits.failure_window_s, since, client)
+            apart = self.fell_apart(now, limits.failure_window_s, since, client, service.client)
             if len(apart) > limits.failure_domains:
                 return apart
         return []
@@ -157,7 +157,7 @@ class Answers:
         """How many causes explain what fell, if these are too few to hold this service up; None: they are enough."""
         causes = None
         for limits, client in self._mass_limits(service):
-            causes = self.causes_at_most(now, limits.failure_window_s, since, client)
+            causes = self.causes_at_most(now, limits.failure_window_s, since, client, service.client)
             if causes > limits.failure_domains:
                 return None
         return causes
@@ -167,20 +167,15 @@ class Answers:
         own = self._model.client_limits.get(service.client, self._model.limits)
         return (max(own, self._model.limits, key=lambda x: x.failure_domains), ""), (own, service.client)
 
-    def fell_apart(self, now: float, window_s: float, since: float, client: str = "") -> list[str]:
+    def fell_apart(self, now: float, window_s: float, since: float, client: str = "", beside: str = "") -> list[str]:
         """Checks that fell within one window and have no failure domain in common, two by two: a lower bound.
 
-        `client`: of this one alone; empty: of all.
+        `client`: of this one alone; empty: of all. `beside`: what bears on this one.
         """
         fell = [
             x
-            for x in self._fell.values()
-            if x.check in self._watched
-            and x.at > since
-            and x.check in self._model.checks
-            and client in ("", self._model.checks[x.check].client)
-            and (streak := self._streaks.get(x.check)) is not None
-            and (now - x.at <= window_s or self._verdicts.get(x.check) is r.Verdict.DOWN)
+            for x in self._counting(now, window_s, since, client, beside)
+            if (streak := self._streaks.get(x.check)) is not None
             and x.first_bad_at is not None
             and streak.good_at >= x.first_bad_at - self._model.checks[x.check].stale_after_s
         ]
@@ -196,18 +191,25 @@ class Answers:
             most = max(most, apart, key=len)
         return most
 
-    def causes_at_most(self, now: float, window_s: float, since: float, client: str = "") -> int:
+    def causes_at_most(self, now: float, window_s: float, since: float, client: str = "", beside: str = "") -> int:
         """How many things must have failed at most to explain all that is down, or fell lately: an upper bound."""
-        fell = (
+        return len({self._domains(x.check) for x in self._counting(now, window_s, since, client, beside)})
+
+    def _counting(self, now: float, window_s: float, since: float, client: str, beside: str) -> list[r.VerdictChanged]:
+        """What is down, or fell lately. Of others than `beside` what fell lately, or with something of its own."""
+        fell = [
             x
             for x in self._fell.values()
-            if x.check in self._model.checks
-            and client in ("", self._model.checks[x.check].client)
-            and x.check in self._watched
+            if x.check in self._watched
             and x.at > since
+            and x.check in self._model.checks
+            and client in ("", self._model.checks[x.check].client)
             and (now - x.at <= window_s or self._verdicts.get(x.check) is r.Verdict.DOWN)
-        )
-        return len({self._domains(x.check) for x in fell})
+        ]
+        own = [x.at for x in fell if self._model.checks[x.check].client == beside]
+        return [
+            x for x in fell if not beside or now - x.at <= window_s or any(abs(x.at - at) <= window_s for at in own)
+        ]
 
     def _domains(self, name: str) -> frozenset[str]:
         """What may have taken the check with it: its host's domains and its way; of an end user's, the site as well."""

@@ -242,19 +242,23 @@ class Attempts:
     def waits_for_a_person(self, service: str) -> bool:
         """Whether the service's run cannot go on by itself."""
         run = self.unfinished(service)
-        at = run.at if run is not None else None
-        return run is not None and (run.human or (at is not None and at.kind is r.StepKind.APPROVAL))
+        return run is not None and _waits(run)
 
     def going(self, run: str, client: str) -> int:
         """How many other runs of this client go on by themselves; a drill stands in nobody's way."""
         return sum(
             not x.ended
-            and not x.human
+            and not _waits(x)
             and not x.started.drill
             and k != run
             and x.started.service.startswith(client + "/")
             for k, x in self.runs.items()
         )
+
+
+def _waits(run: RunSeen) -> bool:
+    """Whether it cannot go on before a person says so."""
+    return run.human or (run.at is not None and run.at.kind is r.StepKind.APPROVAL)
 
 
 _TOLD: dict[type, Callable[[Attempts, Any], None]] = {

@@ -1,4 +1,4 @@
-"""Statement 19, of drills: in mode ask a way back that asks nobody is the one that was shown with the drill.
+"""Statement 19, of drills: but in mode auto a way back that asks nobody is the one that was shown with the drill.
 
 The one rule it keeps: what was shown is worked out here, from the configurations themselves: what the way back plays,
 what takes out the place that it leaves, what proves that, and what is asked for this proof.
@@ -55,7 +55,7 @@ class WayBackTruth:
         kind = next((step.kind for step in started.steps if step.name == x.step), None)
         shown, now = self._drills[started.drill], self._models.get(self._configuration)
         service = now.services.get(started.service) if now else None
-        if kind not in PLAYED or now is None or service is None or service.mode is not Mode.ASK:
+        if kind not in PLAYED or now is None or service is None or service.mode is Mode.AUTO:
             return
         if self._configuration not in shown.approved and _way(shown.model, shown.began) != _way(now, shown.began):
             self._report(19, "a way back that asks nobody is the one that was shown", f"{x.run}/{x.step}")

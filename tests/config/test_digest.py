@@ -785,13 +785,13 @@ def test_what_the_shipped_plan_is_made_of_is_none_of_the_controllers_code_and_no
     assert not faults.found
 
 
-@pytest.mark.parametrize("of", ["fence", "hand_over"])
+@pytest.mark.parametrize("of", ["fence", "hand_over", "rehearse"])
 @pytest.mark.parametrize("condition", ["dark", "{all: [dark@web]}", "{quorum: 1, of: [dark]}"])
 @pytest.mark.parametrize("command", ["[checks/dark.sh, hq]", "[sh, {0}/checks/dark.sh]", "[{0}/../outside/dark.sh]"])
 def test_the_plug_in_that_proves_a_fence_is_covered(place: Path, of: str, condition: str, command: str) -> None:
     """Who puts another one there after an approval was asked for proves what he likes."""
-    book = f"{{playbook: p.yml, proven_when: {condition}}}"
-    section = f"places: {{hq: {{fence: {book}}}}}" if of == "fence" else f"moves: {{go: {{hand_over: {book}}}}}"
+    book = f"{{playbook: p.yml, {'apart' if of == 'rehearse' else 'proven'}_when: {condition}}}"
+    section = f"places: {{hq: {{fence: {book}}}}}" if of == "fence" else f"moves: {{go: {{{of}: {book}}}}}"
     write(place / "inventories/acme/services.yml", f"{section}\n")
     write(place / "checks/a/x.yml", f"- {{name: dark, probe: nagios, command: {command.format(place)}}}\n")
     other = write(place / "checks/other.sh")

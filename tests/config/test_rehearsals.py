@@ -168,7 +168,8 @@ def test_editors_know_its_keys() -> None:
 INVENTORY = """
 all:
   children:
-    hq: {hosts: {hq-app: {ansible_host: 10.10.0.10}, hq-edge: {ansible_host: 10.10.0.1, public_address: 203.0.113.2}}}
+    hq: {hosts: {hq-app: {ansible_host: 10.10.0.10}, hq-edge: {ansible_host: 10.10.0.1, public_address: 203.0.113.2},
+      hq-spare: {}, hq-here: {ansible_host: localhost}}}
     geo:
       hosts:
         geo-edge: {ansible_host: 10.20.0.1, public_address: 198.51.100.2}
@@ -182,6 +183,11 @@ all:
     [
         ("{ansible_host: 10.10.0.10}", "geo-app is the machine of hq-app in hq, where erp serves"),
         ("{ansible_host: 10.10.0.10, ansible_port: 22, ansible_user: other}", "geo-app is the machine of hq-app"),
+        ("{ansible_host: '::ffff:10.10.0.10'}", "geo-app is the machine of hq-app"),
+        ("{ansible_host: 10.10.10}", "geo-app is the machine of hq-app"),
+        ("{ansible_host: HQ-app.}", "geo-app is the machine of hq-app"),
+        ("{ansible_host: hq-spare}", "geo-app is the machine of hq-spare"),
+        ("{ansible_host: '127.0.0.1'}", "geo-app is the machine of hq-here"),
         ("{ansible_host: 10.10.0.10, ansible_ssh_common_args: -J geo-jump}", ""),  # an isolated network is often a copy
         ("{ansible_host: 10.10.0.10, ansible_port: 2222}", ""),
         ("{ansible_host: '{{ other }}', other: 10.10.0.10}", ""),  # only Ansible can tell

@@ -10,7 +10,7 @@ from orchestrator.core import events as e
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.deciding import drilling
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import DrillKind, Mode, Playbook
+from orchestrator.core.model import Condition, DrillKind, Mode, Playbook
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules.approving import consequences
 from orchestrator.core.runs import plan
@@ -100,6 +100,32 @@ def test_another_way_back_than_the_approved_one_asks_before_anything_of_it_runs(
     world.run(120)
     assert over(world).returned is True, "\n".join(story(world))
     assert world.decided().services["acme/erp"].place == "acme/hq"
+
+
+@pytest.mark.parametrize("other", [None, all_of("geo-app-ready")])
+def test_what_shows_that_a_rehearsal_is_apart_was_approved_too(other: Condition | None) -> None:
+    world = asked(kind=DrillKind.FUNCTIONAL)
+    rehearse = world.model.moves["acme/geo-site"].rehearse
+    assert rehearse is not None
+    with_move(world, "acme/geo-site", rehearse=replace(rehearse, apart_when=other))
+    answer = world.say(WordKind.APPROVE, "r1")
+    assert (answer.accepted, answer.reason) == (False, Reason.PLAN_CHANGED.value)
+    world.run(60)
+    assert not world.played
+
+
+def test_what_nobody_was_shown_is_not_played_because_the_mode_became_stricter() -> None:
+    world = asked()
+    away(world)
+    with_move(world, BACK, playbook=OTHER)
+    with_service(world, "acme/erp", mode=Mode.OBSERVE)
+    before = list(world.played)
+    world.run(100)
+    assert world.played == before, "\n".join(story(world))
+    assert f"the way back, {BACK}, is another one than was shown with d1" in told(world, NoticeKind.APPROVAL_NEEDED)[-1]
+    assert world.say(WordKind.APPROVE, "r2").accepted
+    world.run(120)
+    assert over(world).returned is True, "\n".join(story(world))
 
 
 @pytest.mark.parametrize("how", ["by another answer", "by another question"])

@@ -13,14 +13,14 @@ from orchestrator.core import records as r
 from orchestrator.core.awareness.readiness import Lack, assess
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode, Move, Tier
+from orchestrator.core.model import Fence, FenceBy, Mode, Move, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import failback
 from orchestrator.reports.status import status_now
 from orchestrator.shell.dry_run import plan_of
 from tests.core.stage import geo_loses_power, hq_loses_power, isp_a_dies, lab
 from tests.core.test_incident import returning
-from tests.core.world import World, acme, all_of, book
+from tests.core.world import World, acme, all_of, book, check, story
 
 
 def wait_of(world: World) -> failback.Wait | None:
@@ -104,6 +104,52 @@ def test_what_never_goes_back_by_itself_waits_for_nothing(changed: dict[str, obj
     assert failback.waits(world.decided(), world.model, erp, world.now) is None
     world.run(1200)
     assert wait_of(world) is None, "it is at home"
+
+
+def half_made() -> World:
+    """Erp is well at geo, and may act at the cloud too: a move there was stopped while it prepared."""
+    world = returning(cool_down_s=60.0, hold_down_s=120.0)
+    cloud = Fence(book("stop_cloud"), all_of("cloud-off"), FenceBy.NEVER)
+    places = {**world.model.places, "acme/cloud": replace(world.model.places["acme/cloud"], fence=cloud)}
+    checks = {**world.model.checks, "acme/cloud-off": check("cloud-off")}
+    to_cloud = replace(world.model.moves["acme/cloud-instance"], prepare=book("make_cloud"))
+    moves = {**world.model.moves, to_cloud.id: to_cloud}
+    world.model = replace(world.model, digest="fenced", places=places, checks=checks, moves=moves)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world._every["acme/cloud-off"] = 1.0
+    world.bad("cloud-off")
+    world.effects["stop_cloud"] = lambda: world.good("cloud-off")
+    world.run(20)
+    world.hang.add("make_cloud")
+    world.say(WordKind.FAILOVER, "acme/erp", move="cloud-instance", fence=True)
+    world.run(10)
+    world.say(WordKind.ABORT, world.decided().unfinished_runs()[0].id)
+    world.run(10)
+    assert world.decided().services["acme/erp"].may_act == {"acme/geo", "acme/cloud"}, "\n".join(story(world))
+    return world
+
+
+def test_what_hands_over_is_no_leave_to_fence_another_place_that_may_be_alive() -> None:
+    world = half_made()
+    refused = world.say(WordKind.FAILBACK, "acme/erp")
+    assert refused.reason == Reason.FENCE_NOT_AUTOMATIC.value
+    assert "acme/cloud may be alive; its fence is never automatic" in refused.evidence
+    assert "acme/geo" not in refused.evidence, "it hands over"
+    assert world.say(WordKind.FAILBACK, "acme/erp", fence=True).accepted
+    world.run(120)
+    assert "stop_cloud" in world.played
+    assert world.decided().services["acme/erp"].place == "acme/hq", "\n".join(story(world))
+
+
+def test_by_itself_it_asks_before_it_fences_a_place_that_does_not_hand_over() -> None:
+    world = half_made()
+    world.run(300)
+    (waits,) = world.decided().unfinished_runs()
+    assert waits.started.asks == ("fence not automatic: acme/cloud may be alive; its fence is never automatic",)
+    assert "stop_cloud" not in world.played
+    assert world.say(WordKind.APPROVE, waits.id).accepted
+    world.run(120)
+    assert world.decided().services["acme/erp"].place == "acme/hq", "\n".join(story(world))
 
 
 def test_people_are_told_that_it_goes_back_by_itself() -> None:

@@ -279,6 +279,27 @@ def test_what_falls_with_another_client_does_not_count_against_a_clients_own_lim
     assert sorted(world.played) == [f"restart_web{n}" for n in range(4)], "\n".join(story(world))
 
 
+@pytest.mark.parametrize(("later_s", "its_own", "acts"), [(3600, False, True), (30, False, False), (3600, True, False)])
+def test_what_is_down_for_long_at_one_client_keeps_no_other_clients_failover_away(
+    later_s: float, its_own: bool, acts: bool
+) -> None:
+    """But what fell with something of its own: then it may be the checks still."""
+    world = farm(6, Limits(failure_domains=3, concurrent_failovers=9))
+    services = {s.id: replace(s, mode=Mode.OBSERVE) for s in world.model.services.values()}
+    for n in (4, 5):
+        old = services.pop(f"acme/web{n}")
+        services[f"beta/web{n}"] = replace(old, id=f"beta/web{n}", client="beta", mode=Mode.AUTO)
+    world.model = replace(world.model, digest="two", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.bad(*(f"web{n}" for n in range(4)), *(["web5"] if its_own else []))
+    world.run(later_s)
+    world.bad("web4")
+    world.run(300)
+    assert world.played == (["restart_web4"] if acts else []), "\n".join(story(world))
+    if not acts:
+        assert judged(world, Reason.MASS_FAILURE, "beta/web4")
+
+
 def test_what_moved_away_still_counts_for_the_place_where_it_fell() -> None:
     """Each goes to another place: that does not make four failures out of one."""
     world = site(*["hq"] * 5, limits=Limits(failure_domains=1, concurrent_failovers=1))
@@ -314,6 +335,41 @@ def test_at_most_so_many_failovers_at_once() -> None:
     assert judged(world, Reason.TOO_MANY_FAILOVERS, "acme/web1").evidence == "1 of 1: r1"
     world.run(60)
     assert sorted(world.played) == ["restart_web0", "restart_web1", "restart_web2"]
+
+
+def of_two(limits: Limits) -> World:
+    """A farm whose last service is of another client."""
+    world = farm(4, limits)
+    services = dict(world.model.services)
+    last = services.pop("acme/web3")
+    services["beta/web3"] = replace(last, id="beta/web3", client="beta")
+    world.model = replace(world.model, digest="two", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    return world
+
+
+def test_a_question_that_one_client_does_not_answer_keeps_no_other_clients_failover_away() -> None:
+    world = of_two(Limits(failure_domains=9))
+    asking = {s.id: replace(s, mode=Mode.ASK) for s in world.model.services.values() if s.client == "acme"}
+    world.model = replace(world.model, digest="ask", services=world.model.services | asking)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.bad("web0", "web1", "web2")
+    world.run(20)
+    assert sorted(x.started.service for x in world.decided().unfinished_runs()) == sorted(asking)
+    world.bad("web3")
+    world.run(20)
+    assert world.played == ["restart_web3"], "\n".join(story(world))
+
+
+def test_of_other_clients_failovers_only_the_number_is_told() -> None:
+    world = of_two(Limits(concurrent_failovers=2, failure_domains=9))
+    world.hang |= {"restart_web0", "restart_web1"}
+    world.bad("web0", "web1")
+    world.run(20)
+    world.bad("web2", "web3")
+    world.run(20)
+    assert judged(world, Reason.TOO_MANY_FAILOVERS, "acme/web2").evidence == "2 of 2: r1, r2"
+    assert judged(world, Reason.TOO_MANY_FAILOVERS, "beta/web3").evidence == "2 of 2: 2 of other clients"
 
 
 def test_another_clients_failover_is_not_counted_against_this_clients_limit() -> None:

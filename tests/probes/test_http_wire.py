@@ -396,6 +396,16 @@ class TestTls:
         named = await ask("http", url=by_name, tls_ca_file=str(certificate), tls_server_name="127.0.0.1")
         assert named.answer is Answer.GOOD, named.detail
 
+    async def test_a_certificate_of_no_version_that_there_is(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        other = ssl.PEM_cert_to_DER_cert(certificate.read_text()).replace(b"\xa0\x03\2\1\2", b"\xa0\x03\2\1\5", 1)
+        certificate.write_text(ssl.DER_cert_to_PEM_cert(other))
+        context.load_cert_chain(certificate, tmp_path / "key.pem")
+        url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
+        assert (await ask("http", url=url, tls_verify=False)).answer is Answer.GOOD
+        counted = await ask("http", url=url, tls_verify=False, tls_days_left=1)
+        assert (counted.answer, "no certificate was shown whose days" in counted.detail) == (Answer.BAD, True)
+
     async def test_connected_and_then_no_handshake(self, ask: Ask, deaf: int) -> None:
         seen = await ask("http", url=f"https://127.0.0.1:{deaf}/", timeout_s=0.5)
         assert (seen.answer, "connected, no response" in seen.detail) == (Answer.SILENT, True), seen.detail

@@ -293,10 +293,10 @@ def _go_back(tx: Transaction, drill: Drill, service: Service, runs: list[Run]) -
 
 
 def _asks_again(tx: Transaction, drill: Drill, service: Service) -> tuple[str, ...]:
-    """In mode ask nothing is played that nobody was shown: a way back that was loaded since is another one."""
+    """But in mode auto nothing is played that nobody was shown: a way back that was loaded since is another one."""
     now = tx.decided.configuration
     shown = any(x.approved is not None and x.started.configuration == now for x in _runs(tx, drill)[1:])
-    why = plan.another_way_back(tx, drill.began) if service.mode is Mode.ASK and not shown else ""
+    why = plan.another_way_back(tx, drill.began) if service.mode is not Mode.AUTO and not shown else ""
     return (why,) if why else ()
 
 

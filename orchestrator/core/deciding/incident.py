@@ -386,7 +386,11 @@ def _failback_by_itself(tx: Transaction, service: Service) -> None:
     needs_hand_over = bool(ladder.to_fence(tx, service, move)) and move.hand_over is None
     if tx.says(move.viable_when) not in USABLE or needs_hand_over or ladder.held_up(tx, move) is not None:
         return
-    asks = tuple(policy.asks(tx, service))
+    handing = state.place if move.hand_over is not None else None
+    waiting, fences = ladder.fence_asks(tx, service, move, state.healthy_since, handing=handing)
+    if waiting:
+        return
+    asks = (*policy.asks(tx, service), *fences)
     going = start_run(tx, service, move.id, origin=r.Origin.AUTOMATIC, reason=Reason.CONDITIONS_MET, asks=asks)
     well = show_duration(tx.now() - state.healthy_since)
     text = Sentence.GOES_BACK.say(service=service.id, move=move.id, run=going.id, well=well)

@@ -192,7 +192,8 @@ def _move(tx: Transaction, word: WordSpoken, service: Service, tier: Tier, again
         return Refusal(
             Reason.WRONG_PLACE, f"to be fenced: {', '.join(places) or 'nothing'}, not {word.options['fenced']!r}"
         )
-    refusal = None if handed or word.options.get("fence") else _fence_refusal(tx, service, move, fenced)
+    handing = tx.state(service).place if handed else None
+    refusal = None if word.options.get("fence") else _fence_refusal(tx, service, move, fenced, handing)
     if refusal is not None:
         return refusal
     if move.id in service.failback:
@@ -224,9 +225,11 @@ def _rung(service: Service, move: Move) -> int | None:
     return next((n for n, t in enumerate(service.ladder, start=1) if t.move == move.id), None)
 
 
-def _fence_refusal(tx: Transaction, service: Service, move: Move, fenced: str | None) -> Refusal | None:
-    """A place that may be alive is fenced only when the word says so."""
-    waiting, asked = ladder.fence_asks(tx, service, move, tx.now() - ladder.PATIENCE_S, fenced)
+def _fence_refusal(
+    tx: Transaction, service: Service, move: Move, fenced: str | None, handing: str | None
+) -> Refusal | None:
+    """A place that may be alive is fenced only when the word says so. What hands over is no other place's leave."""
+    waiting, asked = ladder.fence_asks(tx, service, move, tx.now() - ladder.PATIENCE_S, fenced, handing)
     if not waiting and not asked:
         return None
     remedy = "say --fence to fence it, or --fenced PLACE to state that it cannot act"

@@ -17,6 +17,7 @@ from orchestrator.core.model import Fence, FenceBy, Move, Playbook, Service, Tie
 from orchestrator.core.reasons import Reason
 from orchestrator.core.records import TierState, Verdict
 from orchestrator.core.rules import failback
+from orchestrator.core.state.decided import Run
 from orchestrator.core.transaction import Transaction
 
 PATIENCE_S = 3.0  # how long an unknown precondition may delay the choice of a tier
@@ -115,19 +116,29 @@ def taken_over(tx: Transaction, service: Service) -> list[str]:
     return sorted(may_act) if service.exclusive and place is not None and place not in may_act else []
 
 
+def handing(run: Run) -> str | None:
+    """The place that hands over in this run, if one does: it is stopped cleanly, and not fenced."""
+    return next((step.place for step in run.fences if step.hand_over), None)
+
+
 def fence_asks(
-    tx: Transaction, service: Service, move: Move, since: float, vouched: str | None = None
+    tx: Transaction,
+    service: Service,
+    move: Move,
+    since: float,
+    vouched: str | None = None,
+    handing: str | None = None,
 ) -> tuple[str, list[str]]:
     """What to wait for (or ``), and why a person must decide to fence, for every place to be left.
 
     Nodes shot each other after a freeze of 90 s (GitHub, December 2012): a place that may be alive, with people working
     in it, is fenced by itself only where its author says so, or where its console says that it is dark.
 
-    `vouched`: a place that a named person states to be out.
+    `vouched`: a place that a named person states to be out. `handing`: the one that hands over, and is not fenced.
     """
     asked = []
     for place_id in to_fence(tx, service, move):
-        if place_id == vouched:
+        if place_id in (vouched, handing):
             continue
         fence = place.fence if (place := tx.model.places.get(place_id)) else None
         if fence is None:

@@ -6,6 +6,7 @@ that it prevents. A new guard is one function and one row.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -157,12 +158,9 @@ def mass_failure(tx: Transaction, service: Service) -> Finding | None:
     own, resumed_at = tx.limits(service.client), tx.state(service).resumed_at
     everyone = max(own, tx.model.limits, key=lambda x: x.failure_domains)
     for limits, client in ((everyone, ""), (own, service.client)):
-        asked = (client, limits.failure_window_s, resumed_at)
-        if asked not in tx.fallen():  # no verdict changes while deciding: the same for every service that asks
-            leave_at = (x.at + limits.failure_window_s for x in tx.decided.fell.values())
-            leaves_at = min((at for at in leave_at if at >= tx.now()), default=FOREVER)
-            tx.fallen()[asked] = unexplained_domains(tx, *asked), leaves_at
-        domains, leaves_at = tx.fallen()[asked]
+        domains, leaves_at = _fell_together(tx, (client, limits.failure_window_s, resumed_at, ""))
+        if not client and len(domains) > limits.failure_domains:
+            domains, leaves_at = _fell_together(tx, (client, limits.failure_window_s, resumed_at, service.client))
         if len(domains) > limits.failure_domains:
             tx.wake(leaves_at + MOMENT_S)
             told = [name for name in domains if is_of(service.client, name)]
@@ -173,6 +171,15 @@ def mass_failure(tx: Transaction, service: Service) -> Finding | None:
         if own is everyone:
             break
     return None
+
+
+def _fell_together(tx: Transaction, asked: tuple[str, float, float, str]) -> tuple[list[str], float]:
+    """What `unexplained_domains` finds, and when something of it leaves the window."""
+    if asked not in tx.fallen():  # no verdict changes while deciding: the same for every service that asks
+        leave_at = (x.at + asked[1] for x in tx.decided.fell.values())
+        leaves_at = min((at for at in leave_at if at >= tx.now()), default=FOREVER)
+        tx.fallen()[asked] = unexplained_domains(tx, *asked), leaves_at
+    return tx.fallen()[asked]
 
 
 def is_of(client: str, name: str) -> bool:
@@ -216,13 +223,18 @@ def _being_moved(tx: Transaction, needed: Service) -> Run | None:
 
 
 def too_many_failovers(tx: Transaction, service: Service) -> Finding | None:
-    """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time; a drill delays none."""
+    """Four recoveries at once on one cluster (openark/orchestrator#1217): at most B at a time; a drill delays none.
+
+    Nor does what waits for a person: a question that one client's people do not answer would hold up every other.
+    """
     recovers = tx.incident(service) is not None
-    everyone = [x for x in tx.decided.unfinished_runs() if x.human is None and not (recovers and x.started.drill)]
+    everyone = [x for x in tx.decided.unfinished_runs() if x.is_at_work and not (recovers and x.started.drill)]
     own = [x for x in everyone if covers(service.client, x.started.service)]
     for running, limits in ((own, tx.limits(service.client)), (everyone, tx.model.limits)):
         if len(running) >= limits.concurrent_failovers:
-            evidence = f"{len(running)} of {limits.concurrent_failovers}: {', '.join(x.id for x in running)}"
+            told = [x.id for x in running if x in own]
+            told += [f"{others} of other clients"] if (others := len(running) - len(told)) else []
+            evidence = f"{len(running)} of {limits.concurrent_failovers}: {', '.join(told)}"
             return Finding(Decision.WAIT, Reason.TOO_MANY_FAILOVERS, evidence)
     return None
 
@@ -295,16 +307,18 @@ def dependencies(tx: Transaction, service: Service) -> list[str]:
     return [d.service for d in service.depends_on if not d.at or place in d.at]
 
 
-def unexplained_domains(tx: Transaction, client: str, window_s: float, since: float) -> list[str]:
+def unexplained_domains(tx: Transaction, client: str, window_s: float, since: float, beside: str = "") -> list[str]:
     """The most failure domains that fell within one window, of what fell after `since`: down still, or a moment ago.
 
-    `client`: of this one alone; empty: of all.
+    `client`: of this one alone; empty: of all. `beside`: of what fell with others only what fell lately, or within a
+    window with something of this one: what is down for days at one client is no sign that another's checks fail.
 
     What is down still counts however long ago it fell: letting go after the window would only delay the mistake.
     Only checks that a service's health rests on count: others may well be down in good times ("HQ's power is
     off"). For what a fall counts is told by `_depended_on`.
     """
     fell: list[tuple[float, frozenset[str]]] = []
+    own: list[float] = []  # when something of `beside` fell
     watched: dict[str, list[Service]] = {}
     for service in tx.model.services.values():
         for name in service.healthy_when.checks() if client in ("", service.client) else ():
@@ -315,7 +329,12 @@ def unexplained_domains(tx: Transaction, client: str, window_s: float, since: fl
             if not tx.worked_before(verdict):
                 continue  # never seen working: not a failure that has just happened
             fell.append((verdict.at, _depended_on(tx, verdict, watched[verdict.check])))
+            if any(s.client == beside for s in watched[verdict.check]):
+                own.append(verdict.at)
     fell.sort(key=lambda fall: fall[0])
+    if beside:
+        own.sort()
+        fell = [x for x in fell if tx.now() - x[0] <= window_s or _near(own, x[0], window_s)]
     most: list[str] = []
     ends = 0
     for n, (at, _) in enumerate(fell):
@@ -325,6 +344,12 @@ def unexplained_domains(tx: Transaction, client: str, window_s: float, since: fl
         if ends > ended and ends - n > len(most):  # else it is a part of the window before
             most = max(most, _explaining([domains for _, domains in fell[n:ends]]), key=len)
     return most
+
+
+def _near(times: list[float], at: float, within_s: float) -> bool:
+    """Whether one of these, which are in order, is so near."""
+    next_ = bisect_left(times, at)
+    return any(abs(at - other) <= within_s for other in times[max(0, next_ - 1) : next_ + 1])
 
 
 def _depended_on(tx: Transaction, fell: VerdictChanged, services: list[Service]) -> frozenset[str]:

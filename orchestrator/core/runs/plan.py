@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from orchestrator.core import records as r
 from orchestrator.core.codec import dumps, encode
 from orchestrator.core.kinds import TRAITS, By, Subject, Work, declared_by
-from orchestrator.core.model import Fence, Isolation, Json, Model, Move, Playbook, Service
+from orchestrator.core.model import Condition, Fence, Isolation, Json, Model, Move, Playbook, Service
 from orchestrator.core.rules import ladder
 from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.transaction import Transaction
@@ -77,19 +77,21 @@ def rehearsal_steps(move: Move, asks: tuple[str, ...] = ()) -> list[r.PlannedSte
 
 
 def plan_digest(tx: Transaction, service: Service, move: Move, steps: list[r.PlannedStep], place: str | None) -> str:
-    """What an approval binds: service, move, places, steps, all that is played, and what proves a place out."""
+    """What an approval binds: service, move, places, steps, all that is played, and what proves places out or apart."""
     of = [(TRAITS[s.kind], Subject(tx.model, move, s.place, s.hand_over)) for s in steps]
     out: list[Fence | Isolation] = [x.fence for _, x in of if x.fence is not None]
     out += [x.isolation for kind, x in of if kind.isolates and x.isolation]
+    proofs = [x.proven_when for x in out]
+    proofs += [move.rehearse.apart_when for kind, _ in of if kind.rehearses and move.rehearse is not None][:1]
     books = [*declared_by(move), *(x.playbook for x in out)]
     books += [work.playbook for kind, x in of if kind.rehearses and (work := kind.work(x)) is not None]
     parts = [service.id, move.id, place or "", move.to or "", *(s.name for s in steps)]
-    return _digest(tx.model, parts, books, out)
+    return _digest(tx.model, parts, books, proofs)
 
 
-def _digest(model: Model, parts: list[str], books: list[Playbook], out: Sequence[Fence | Isolation]) -> str:
-    """Of this, of what is played, and of what proves that a place is out: by which answers, to which questions."""
-    proofs = [x.proven_when for x in out if x.proven_when is not None]
+def _digest(model: Model, parts: list[str], books: list[Playbook], wanted: Sequence[Condition | None]) -> str:
+    """Of this, of what is played, and of what proves that a place is out, or apart: by which answers, to what."""
+    proofs = [x for x in wanted if x is not None]
     asked = [model.checks.get(check) for proof in proofs for check in proof.checks()]
     parts = [*parts, *(dumps(encode(x)).decode() for x in (*books, *proofs))]
     parts += [dumps([x.host, x.probe, x.vantage, dict(x.options)]).decode() for x in asked if x is not None]
@@ -114,7 +116,8 @@ def back_digest(model: Model, back: str | None, place: str | None) -> str:
     if back is None or back not in model.moves:
         return ""
     move = model.moves[back]
-    return _digest(model, [back], back_books(model, move, place), _left(model, move, place))
+    proofs = [x.proven_when for x in _left(model, move, place)]
+    return _digest(model, [back], back_books(model, move, place), proofs)
 
 
 def another_way_back(tx: Transaction, began: r.DrillBegan) -> str:

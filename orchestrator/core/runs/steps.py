@@ -330,5 +330,5 @@ def _to_be_isolated(tx: Transaction, run: Run) -> bool:
 def _still_asks(tx: Transaction, run: Run) -> bool:
     """Whether the reasons for asking still hold; a place that went dark meanwhile needs no person any more."""
     service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
-    waiting, asked = ladder.fence_asks(tx, service, move, run.started.at)
+    waiting, asked = ladder.fence_asks(tx, service, move, run.started.at, handing=ladder.handing(run))
     return bool(waiting or asked or policy.asks(tx, service))

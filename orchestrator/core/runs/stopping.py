@@ -79,7 +79,7 @@ def _fence_asks(tx: Transaction, run: Run, step: Step) -> tuple[Reason, str] | N
     if not step.traits.takes_out or step.hand_over or begun or run.approved_at is not None:
         return None
     service, move = tx.model.services[run.started.service], tx.model.moves[run.started.move]
-    _, asked = ladder.fence_asks(tx, service, move, tx.now() - ladder.PATIENCE_S)
+    _, asked = ladder.fence_asks(tx, service, move, tx.now() - ladder.PATIENCE_S, handing=ladder.handing(run))
     return (Reason.FENCE_NOT_AUTOMATIC, "; ".join(asked)) if asked else None
 
 

@@ -158,9 +158,14 @@ class Run:
         return step is not None and step.traits.by is By.PERSON
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether it goes on by itself at this moment: one that waits for a person is at no work."""
+        return self.human is None and not self.asks_a_person
+
+    @property
     def at_what(self) -> str:
-        """What it does at this moment: one that waits for a person is at no work."""
-        return "waits for a person" if self.human is not None or self.asks_a_person else "is at work"
+        """What it does at this moment."""
+        return "is at work" if self.is_at_work else "waits for a person"
 
     @property
     def approved_at(self) -> float | None:
