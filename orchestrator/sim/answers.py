@@ -73,8 +73,6 @@ class Answers:
             streak = self._streaks[name] = Streak()
         if sent_at <= streak.last_at:
             return
-        if name in self._watched and 0.0 <= streak.last_at < sent_at - self._model.checks[name].stale_after_s:
-            self._unheard.setdefault(name, []).append((streak.last_at, sent_at))
         if measures and sent_at > streak.measured_at:
             age_s = measures.get("data_age_s", measures.get("lag_s"))
             streak.measured_at, streak.measured = sent_at, None if age_s is None else (sent_at, age_s)
@@ -82,6 +80,8 @@ class Answers:
             check = self._model.checks.get(name)
             if check is not None and at > sent_at + check.stale_after_s:
                 return
+        if name in self._watched and 0.0 <= streak.last_at < sent_at - self._model.checks[name].stale_after_s:
+            self._unheard.setdefault(name, []).append((streak.last_at, sent_at))
         streak.last_at, streak.last = sent_at, answer
         if answer is _GOOD:
             streak.good += 1
