@@ -203,6 +203,10 @@ class TestBodies:
             (b"<?xml version='1.0' encoding='ISO-8859-15'?><s>\xa4</s>", "<s>€</s>"),
             (b"<html><meta charset=klingon>" + "né".encode(), "né$"),
             ("charset=utf-16 né".encode(), "né$"),
+            ('<?xml version="1.0" encoding="utf-16"?><s>né</s>'.encode(), "<s>né</s>"),  # as .NET writes it
+            ("<html><meta charset=utf-16>né".encode(), "né$"),
+            ("<html><meta charset=utf-32>né".encode(), "né$"),
+            ("<script charset='iso-8859-1'></script><form accept-charset=iso-8859-1>né".encode(), "né$"),
         ],
     )
     async def test_the_one_that_nobody_or_the_page_itself_names(
@@ -210,6 +214,28 @@ class TestBodies:
     ) -> None:
         url, _ = await serve(OK + b"Content-Type: text/html\r\n\r\n" + body)
         seen = await ask("http", url=url, match=text)
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    @pytest.mark.parametrize(
+        ("named", "written", "text"),
+        [
+            ("gb2312", "gbk", "朱镕基"),
+            ("x-gbk", "gbk", "朱镕基"),
+            ("shift_jis", "cp932", "①号機"),
+            ("x-sjis", "cp932", "①号機"),
+            ("euc-kr", "cp949", "똠방"),
+            ("big5", "big5hkscs", "㗎"),
+            ("iso-8859-9", "cp1254", "5 €ş"),
+            ("windows-874", "cp874", "ไทย"),
+            ("utf-32", "utf-8", "né"),
+        ],
+    )
+    async def test_a_name_means_what_it_means_to_browsers(
+        self, ask: Ask, serve: Serve, named: str, written: str, text: str
+    ) -> None:
+        kind = f"Content-Type: text/html; charset={named}\r\n\r\n".encode()
+        url, _ = await serve(OK + kind + text.encode(written))
+        seen = await ask("http", url=url, match=f"^{text}$")
         assert seen.answer is Answer.GOOD, seen.detail
 
     async def test_a_letter_that_the_limit_cuts_in_two_does_not_change_it(self, ask: Ask, serve: Serve) -> None:
