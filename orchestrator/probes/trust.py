@@ -1,6 +1,6 @@
 """TLS as a check's author wants it: which certificates are accepted, what is shown, how old it may be.
 
-The one rule it keeps: if the certificate is verified, only what the author wrote makes TLS weaker than usual. If it is
+The one rule it keeps: if the certificate is verified, only what the author wrote makes TLS weaker than curl's. If it is
 not verified, the probe connects to every console to which a person's program can connect.
 """
 
@@ -22,6 +22,7 @@ VERSIONS = {
     "1.2": ssl.TLSVersion.TLSv1_2,
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
+_USUAL = "DEFAULT:@SECLEVEL=2"  # as curl has them; Python leaves out some with which many an older device gets by
 _WEAK = "DEFAULT:@SECLEVEL=0"
 _Stamp = tuple[str, int, int] | None  # a file as it is now
 
@@ -65,11 +66,11 @@ def _context(
         context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
     if oldest is not None:
         context.minimum_version = VERSIONS[oldest]
-    if ciphers is not None:
-        context.set_ciphers(ciphers)
-    elif not verify or oldest in ("1.0", "1.1"):
-        context.set_ciphers(_WEAK)
+    context.set_alpn_protocols(["http/1.1"])  # some places have no answer for who does not say it
+    weak = not verify or oldest in ("1.0", "1.1")
+    context.set_ciphers(ciphers or (_WEAK if weak else _USUAL))
     if cert is not None:
+        context.post_handshake_auth = True  # some want it for a path alone, and ask once they know the path
         try:
             context.load_cert_chain(cert[0], key[0] if key else None, password or "")
         except ssl.SSLError as error:

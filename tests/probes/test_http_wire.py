@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -410,6 +410,46 @@ class TestTls:
         newer = await ask("http", url=url, **trusted, tls_min_version="1.3")
         assert (newer.answer, "TLS failed" in newer.detail) == (Answer.BAD, True), newer.detail
 
+    async def test_what_curl_gets_by_with_is_enough(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+        url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
+        seen = await ask("http", url=url, tls_ca_file=str(certificate))
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_it_is_told_what_is_spoken(self, ask: Ask, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+
+        def say(sock: ssl.SSLSocket) -> None:
+            sock.sendall(OK + f"Content-Length: 8\r\n\r\n{sock.selected_alpn_protocol()}".encode())
+
+        with _one_by_one(context, say) as port:
+            seen = await ask("http", url=f"https://127.0.0.1:{port}/", tls_ca_file=str(certificate), match="^http/1.1$")
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_a_client_certificate_that_is_wanted_for_a_path_alone(self, ask: Ask, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        context.load_verify_locations(certificate)
+        context.verify_mode, context.post_handshake_auth = ssl.CERT_REQUIRED, True
+
+        def say(sock: ssl.SSLSocket) -> None:
+            try:
+                sock.verify_client_post_handshake()
+            except ssl.SSLError:
+                sock.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            else:
+                sock.sendall(OK + b"Content-Length: 5\r\n\r\nhello")
+
+        own = {"tls_client_cert_file": str(certificate), "tls_client_key_file": str(tmp_path / "key.pem")}
+        with _one_by_one(context, say) as port:
+            url = f"https://127.0.0.1:{port}/"
+            seen = await ask("http", url=url, tls_ca_file=str(certificate), **own)
+            assert seen.answer is Answer.GOOD, seen.detail
+            seen = await ask("http", url=url, tls_ca_file=str(certificate))
+            assert (seen.answer, "HTTP 403" in seen.detail) == (Answer.BAD, True), seen.detail
+
     async def test_the_days_left_and_the_name(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
         certificate, context = _certificate(tmp_path)
         url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
@@ -435,6 +475,32 @@ class TestTls:
     async def test_connected_and_then_no_handshake(self, ask: Ask, deaf: int) -> None:
         seen = await ask("http", url=f"https://127.0.0.1:{deaf}/", timeout_s=0.5)
         assert (seen.answer, "connected, no response" in seen.detail) == (Answer.SILENT, True), seen.detail
+
+
+@contextlib.contextmanager
+def _one_by_one(context: ssl.SSLContext, say: Callable[[ssl.SSLSocket], None]) -> Iterator[int]:
+    """The port of a server whose TLS is a plain socket's: one connection after the other, each of which it answers."""
+    over = threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        while True:
+            sock, _ = listener.accept()
+            with sock, contextlib.suppress(OSError):
+                if over.is_set():
+                    return
+                with context.wrap_socket(sock, server_side=True) as secure:
+                    heard = b""
+                    while not heard.endswith(b"\r\n\r\n"):
+                        heard += secure.recv(4096)
+                    say(secure)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        over.set()
+        socket.create_connection(listener.getsockname()).close()
+        thread.join(10)
 
 
 def _refuse_one(listener: socket.socket, context: ssl.SSLContext) -> None:
