@@ -86,6 +86,32 @@ class TestNames:
     def test_what_a_browser_sends_as_it_is(self) -> None:
         assert place_of("http://a.example/x[1]?a[]=1|2&b={c}").path == "/x[1]?a[]=1|2&b={c}"
 
+    @pytest.mark.parametrize(
+        ("written", "asked"),
+        [
+            ("/a/./b/../c", "/a/c"),
+            ("/..", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/%2E%2e/b?x=/../y", "/b?x=/../y"),
+            ("/a/.", "/a/"),
+            ("/a//../b/...", "/a/b/..."),
+            ("/.well-known/x", "/.well-known/x"),
+            ("", "/"),
+        ],
+    )
+    def test_a_path_with_dots(self, written: str, asked: str) -> None:
+        assert place_of(f"http://a.example{written}").path == asked
+
+    async def test_a_redirect_with_dots(self, ask: Ask, serve: Serve) -> None:
+        def say(head: bytes) -> bytes:
+            host = head.partition(b"Host: ")[2].partition(b"\r\n")[0]
+            moved = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://%s/app/../login\r\n\r\n" % host
+            return HELLO if head.startswith(b"GET /login HTTP") else moved
+
+        port, heard = await serve(say)
+        seen = await ask("http", url=f"http://127.0.0.1:{port}/", redirects=1)
+        assert seen.answer is Answer.GOOD, heard
+
     async def test_the_name_server_is_asked_for_it(self, ask: Ask, serve: Serve, name_server: NameServer) -> None:
         port, heard = await serve(lambda _: HELLO)
         name_server.records[("xn--fa-hia.example.", "A")] = ["127.0.0.1"]
