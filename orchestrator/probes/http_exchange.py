@@ -240,7 +240,10 @@ class Exchange(Connected[Any]):
             self._watch(writing=self._read)
             return
         except NoResponse as none:
-            self._fail(Refusal(_told(none)))
+            if self._is_redirected(response):  # whatever its body is, nobody looks at it
+                self._redirect(response)
+            else:
+                self._fail(Refusal(_told(none)))
             return
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._end(response)

@@ -297,6 +297,20 @@ class TestRequests:
         assert b"open-sesame" in heard_here[0]
         assert b"open-sesame" not in heard_there[0]
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            b"Content-Encoding: gzip\r\n\r\nMoved.",
+            b"Content-Encoding: gzip, gzip, gzip\r\n\r\nMoved.",
+            b"Transfer-Encoding: chunked\r\n\r\nMoved.\r\n",
+        ],
+    )
+    async def test_the_body_of_a_redirect_is_not_looked_at(self, ask: Ask, serve: Serve, said: bytes) -> None:
+        there, _ = await serve(OK + b"\r\n")
+        here, _ = await serve(f"HTTP/1.1 302 Found\r\nLocation: {there}\r\n".encode() + said)
+        seen = await ask("http", url=here, redirects=1)
+        assert seen.answer is Answer.GOOD, seen.detail
+
     async def test_round_in_a_circle(self, ask: Ask, serve: Serve) -> None:
         url, heard = await serve(b"HTTP/1.1 301 Moved\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
         seen = await ask("http", url=url, redirects=3)
