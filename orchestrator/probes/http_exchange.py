@@ -192,7 +192,7 @@ class Exchange(Connected[Any]):
         except ssl.SSLWantReadError:
             self._watch(reading=self._write)
         except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):
-            self._watch(writing=self._write)
+            self._watch(reading=self._read, writing=self._write)  # some answer before they have heard it all (413)
         except OSError:
             self._watch(reading=self._read)  # perhaps it has answered, and did not wait for the end of the question
         else:

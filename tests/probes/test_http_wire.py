@@ -289,6 +289,41 @@ class TestRequests:
         assert b"Connection: close\r\n" in heard[0]
         assert heard[0].count(b"ser-") + heard[0].count(b"ser-agent: mine") == 2, heard[0]
 
+    @pytest.mark.parametrize("secure", [False, True])
+    async def test_an_answer_that_does_not_wait_for_the_end_of_a_long_question(
+        self, ask: Ask, tmp_path: Path, secure: bool
+    ) -> None:
+        held = []
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+            held.append(writer)
+
+        _, context = _certificate(tmp_path)
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0, ssl=context if secure else None)
+        url = f"http{'s' * secure}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        seen = await ask("http", url=url, method="POST", body="x" * (12 << 20), tls_verify=False)
+        assert (seen.answer, seen.measures.get("status")) == (Answer.BAD, 413.0), seen.detail
+        for writer in held:
+            writer.transport.abort()
+        server.close()
+
+    async def test_a_long_question_is_heard_to_its_end(self, ask: Ask) -> None:
+        async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)  # it begins to answer, and listens on
+            heard = len(await reader.readexactly(12 << 20))
+            writer.write(f"Content-Length: 8\r\n\r\n{heard}".encode())
+            writer.close()
+
+        server = await asyncio.start_server(count, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        seen = await ask("http", url=url, method="POST", body="x" * (12 << 20), match="^12582912$")
+        assert seen.answer is Answer.GOOD, seen.detail
+        server.close()
+
     async def test_a_token_does_not_follow_to_another_place(self, ask: Ask, serve: Serve) -> None:
         there, heard_there = await serve(OK + b"\r\n")
         here, heard_here = await serve(f"HTTP/1.1 302 Found\r\nLocation: {there}\r\n\r\n".encode())
