@@ -28,7 +28,8 @@ _NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "utf
 _NO_CHARSETS |= {"utf-32", "utf-32-le", "utf-32-be"}  # browsers know none of these
 _SAID = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
 _SAID_INSIDE = re.compile(  # a form or a script may name another one
-    rb"""(?:<meta\b[^>]*?\bcharset|<\?xml\b[^>]*?\bencoding)\s{0,9}=\s{0,9}["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE
+    rb"""(?:<meta\b[^>]*?\bcharset|<\?xml\b[^>]*?\bencoding)\s{0,9}=\s{0,9}["']?([A-Za-z0-9_.:-]{1,40})""",
+    re.IGNORECASE,
 )
 _INSIDE_BYTES = 1024
 

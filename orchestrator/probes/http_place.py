@@ -58,7 +58,9 @@ def place_of(url: str) -> Place:
         host = name_to_ask_for(host)
     address, _, _zone = host.partition("%")  # means something on this machine alone
     shown = f"[{address}]" if ":" in host else host
-    path = quote(_without_dots(parts.path), safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE_IN_QUERY)}" if parts.query else "")
+    path = quote(_without_dots(parts.path), safe=_SAFE) + (
+        f"?{quote(parts.query, safe=_SAFE_IN_QUERY)}" if parts.query else ""
+    )
     return Place(secure, host, port, path, shown if port == usual else f"{shown}:{port}")
 
 
