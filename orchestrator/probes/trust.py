@@ -27,8 +27,9 @@ _WEAK = "DEFAULT:@SECLEVEL=0"
 _Stamp = tuple[str, int, int] | None  # a file as it is now
 
 
-def trust_of(options: Any, password: str | None, *, own: bool) -> ssl.SSLContext:
-    """Not `own`: a place that a redirect led to, which is shown no certificate of ours. Raises OSError."""
+def trust_of(options: Any, password: str | None, *, own: bool, name: str = "") -> ssl.SSLContext:
+    """Not `own`: a place that a redirect led to, which is shown no certificate of ours. `name`: that the certificate
+    must have. Raises OSError."""
     cert, key = (options.tls_client_cert_file, options.tls_client_key_file) if own else (None, None)
     return _context(
         options.tls_verify,
@@ -38,6 +39,7 @@ def trust_of(options: Any, password: str | None, *, own: bool) -> ssl.SSLContext
         password,
         options.tls_min_version,
         options.tls_ciphers,
+        "_" in name,
     )
 
 
@@ -53,15 +55,23 @@ def _stamp(file: str | None) -> _Stamp:
 
 @lru_cache(maxsize=64)
 def _context(
-    verify: bool, ca: _Stamp, cert: _Stamp, key: _Stamp, password: str | None, oldest: str | None, ciphers: str | None
+    verify: bool,
+    ca: _Stamp,
+    cert: _Stamp,
+    key: _Stamp,
+    password: str | None,
+    oldest: str | None,
+    ciphers: str | None,
+    unusual: bool,
 ) -> ssl.SSLContext:
     """Reading a file of authorities takes longer than a whole question."""
     context = ssl.create_default_context(cafile=ca[0] if ca and verify else None)
     # As curl and browsers do: any certificate that the author trusts ends the chain, and one that was made before the
     # newest rules (Python 3.13 asks for them) is no worse than it was.
     context.verify_flags = (context.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN) & ~ssl.VERIFY_X509_STRICT
+    if unusual or not verify:
+        context.check_hostname = False  # `is_named` does it
     if not verify:
-        context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.options |= getattr(ssl, "OP_LEGACY_SERVER_CONNECT", 0x4)
     if oldest is not None:
@@ -77,6 +87,18 @@ def _context(
             with_key = f" with {key[0]}" if key else ""
             raise OSError(f"client certificate {cert[0]}{with_key} cannot be used: {error.reason or error}") from error
     return context
+
+
+def is_named(sock: ssl.SSLSocket) -> bool:
+    """Whether the certificate names whom it should, where OpenSSL was not to say so: for OpenSSL `*.a.example` does not
+    name `b_c.a.example`, for curl and browsers it does."""
+    if sock.context.check_hostname or sock.context.verify_mode == ssl.CERT_NONE:
+        return True
+    name = (sock.server_hostname or "").lower()
+    _, _, domain = name.partition(".")
+    wanted = {name, f"*.{domain}"} if "." in domain else {name}
+    shown: Any = (sock.getpeercert() or {}).get("subjectAltName", ())
+    return any(kind == "DNS" and value.lower() in wanted for kind, value in shown)
 
 
 def days_left_of(sock: ssl.SSLSocket) -> float | None:

@@ -163,6 +163,40 @@ class TestCertificates:
         seen = await ask("http", url=url, resolver=resolver, tls_ca_file=str(tmp_path / "middle.pem"))
         assert seen.answer is Answer.GOOD, seen.detail
 
+    @pytest.mark.parametrize(
+        ("certified", "host", "answer"),
+        [
+            ("*.web.example", "my_shop.web.example", Answer.GOOD),
+            ("*.Web.example", "My_Shop.web.example.", Answer.GOOD),
+            ("my_shop.web.example", "my_shop.web.example", Answer.GOOD),
+            ("*.my_shop.example", "a.my_shop.example", Answer.GOOD),
+            ("*.web.example", "a.my_shop.web.example", Answer.BAD),
+            ("*.web.example", "my_shop.other.example", Answer.BAD),
+            ("*.example", "my_shop.web.example", Answer.BAD),
+            ("*.example", "web_.example", Answer.BAD),
+            ("other.example", "my_shop.web.example", Answer.BAD),
+        ],
+    )
+    async def test_a_name_with_an_underscore(
+        self,
+        ask: Ask,
+        serve: Serve,
+        name_server: NameServer,
+        tmp_path: Path,
+        certified: str,
+        host: str,
+        answer: Answer,
+    ) -> None:
+        port, _ = await serve(lambda _: HELLO, chain(tmp_path, certified, whole=True))
+        name_server.records[(f"{host.lower().removesuffix('.')}.", "A")] = ["127.0.0.1"]
+        where: dict[str, Any] = {"url": f"https://{host}:{port}/", "resolver": name_server.where}
+        seen = await ask("http", **where, tls_ca_file=str(tmp_path / "root.pem"))
+        assert seen.answer is answer, seen.detail
+        if answer is Answer.BAD:
+            assert "certificate not accepted" in seen.detail
+        assert (await ask("http", **where)).answer is Answer.BAD  # nobody trusts who signed it
+        assert (await ask("http", **where, tls_verify=False)).answer is Answer.GOOD
+
     @pytest.mark.parametrize("host", ["web.example.", "WEB.example", "other.example"])
     async def test_the_name_in_it(
         self, ask: Ask, serve: Serve, name_server: NameServer, tmp_path: Path, host: str
