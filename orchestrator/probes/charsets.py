@@ -11,10 +11,26 @@ import re
 
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _BEFORE = "cp1252"  # what is called latin-1 or ASCII is read as this one, which has all of both (WHATWG, Encoding)
-_CALLED_OTHERWISE = {"iso8859-1", "ascii"}
+_CALLED_OTHERWISE = {  # the same standard has one that includes it for each of these
+    "iso8859-1": _BEFORE,
+    "ascii": _BEFORE,
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "big5hkscs",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "utf-16": "utf-16-le",
+}
 _NO_CHARSETS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape", "utf-7"}  # slow, or no text at all
+_NO_CHARSETS |= {"utf-32", "utf-32-le", "utf-32-be"}  # browsers know none of these
 _SAID = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
-_SAID_INSIDE = re.compile(rb"""(?:charset|encoding)\s{0,9}=\s{0,9}["']?([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
+_SAID_INSIDE = re.compile(  # a form or a script may name another one
+    rb"""(?:<meta\b[^>]*?\bcharset|<\?xml\b[^>]*?\bencoding)\s{0,9}=\s{0,9}["']?([A-Za-z0-9_.:-]{1,40})""",
+    re.IGNORECASE,
+)
 _INSIDE_BYTES = 1024
 
 
@@ -48,14 +64,16 @@ def _named_by(content_type: str) -> str | None:
 def _named_inside(body: bytes | bytearray) -> str | None:
     start = bytes(body[:_INSIDE_BYTES])
     found = _SAID_INSIDE.search(start) if start.lstrip()[:1] == b"<" else None
-    return _known(found[1].decode("ascii")) if found else None
+    named = _known(found[1].decode("ascii")) if found else None
+    return "utf-8" if named and named.startswith("utf-16") else named  # it would not have been found there
 
 
 def _known(name: str) -> str | None:
-    try:
-        codec = codecs.lookup(name).name
-    except (LookupError, ValueError):
-        return None
-    if codec in _NO_CHARSETS:
-        return None
-    return _BEFORE if codec in _CALLED_OTHERWISE else codec
+    spelt = name.lower().removeprefix("x-")
+    for one in (name, spelt, spelt.replace("windows-", "cp")):
+        try:
+            codec = codecs.lookup(one).name
+        except (LookupError, ValueError):
+            continue
+        return None if codec in _NO_CHARSETS else _CALLED_OTHERWISE.get(codec, codec)
+    return None

@@ -21,7 +21,7 @@ from orchestrator.probes.launched import Connected
 from orchestrator.probes.names import Failure
 from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence
 from orchestrator.probes.sockets import meaning_of
-from orchestrator.probes.trust import days_left_of, told_of_tls, trust_of
+from orchestrator.probes.trust import days_left_of, is_named, told_of_tls, trust_of
 
 _AT_ONCE_BYTES = 65536
 _FOR_ALL = ("user-agent", "accept", "accept-encoding", "accept-language", "connection", "content-type")
@@ -150,8 +150,8 @@ class Exchange(Connected[Any]):
             return
         try:
             own = self._place.origin == self._asked.origin  # what the author says of its TLS is said of that place
-            context = trust_of(self._question.options, self._password if own else None, own=own)
             name = (self._question.options.tls_server_name if own else None) or self._place.certified
+            context = trust_of(self._question.options, self._password if own else None, own=own, name=name)
             self._sock = context.wrap_socket(sock, server_hostname=name, do_handshake_on_connect=False)
         except (OSError, ValueError) as error:  # a file of authorities that cannot be read; a name that is none
             self._fail(NotAsked(f"TLS cannot be begun: {error}"))
@@ -173,6 +173,9 @@ class Exchange(Connected[Any]):
         except (ssl.SSLError, OSError) as error:
             self._fail(Refusal(told_of_tls(error)))
         else:
+            if not is_named(sock):
+                self._fail(Refusal(f"certificate not accepted: it is not valid for {sock.server_hostname!r}"))
+                return
             self._days_left = days_left_of(sock)
             self._write()
 
@@ -192,7 +195,7 @@ class Exchange(Connected[Any]):
         except ssl.SSLWantReadError:
             self._watch(reading=self._write)
         except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):
-            self._watch(writing=self._write)
+            self._watch(reading=self._read, writing=self._write)  # some answer before they have heard it all (413)
         except OSError:
             self._watch(reading=self._read)  # perhaps it has answered, and did not wait for the end of the question
         else:
@@ -240,7 +243,10 @@ class Exchange(Connected[Any]):
             self._watch(writing=self._read)
             return
         except NoResponse as none:
-            self._fail(Refusal(_told(none)))
+            if self._is_redirected(response):  # whatever its body is, nobody looks at it
+                self._redirect(response)
+            else:
+                self._fail(Refusal(_told(none)))
             return
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._end(response)

@@ -58,5 +58,24 @@ def place_of(url: str) -> Place:
         host = name_to_ask_for(host)
     address, _, _zone = host.partition("%")  # means something on this machine alone
     shown = f"[{address}]" if ":" in host else host
-    path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE_IN_QUERY)}" if parts.query else "")
+    path = quote(_without_dots(parts.path), safe=_SAFE) + (
+        f"?{quote(parts.query, safe=_SAFE_IN_QUERY)}" if parts.query else ""
+    )
     return Place(secure, host, port, path, shown if port == usual else f"{shown}:{port}")
+
+
+def _without_dots(path: str) -> str:
+    """`/a/../b` is `/b` before anybody is asked for it (RFC 3986, 5.2.4)."""
+    if "/." not in path and "/%2e" not in path.lower():
+        return path or "/"
+    kept: list[str] = []
+    parts = path.split("/")[1:]
+    for number, part in enumerate(parts):
+        plain = part.lower().replace("%2e", ".")
+        if plain == "..":
+            del kept[-1:]
+        elif plain != ".":
+            kept.append(part)
+        if plain in (".", "..") and number == len(parts) - 1:
+            kept.append("")
+    return "/" + "/".join(kept)

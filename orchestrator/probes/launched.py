@@ -26,7 +26,7 @@ from orchestrator.probes.kind import Done, Question
 from orchestrator.probes.names import Failure
 from orchestrator.probes.options import Addressed
 from orchestrator.probes.results import NotAsked, Raw, Refusal, Unanswerable
-from orchestrator.probes.sockets import is_address, meaning_of, to_try
+from orchestrator.probes.sockets import FAMILIES, is_address, meaning_of, to_try
 from orchestrator.probes.turns import Turn
 
 OptionsT = TypeVar("OptionsT", bound=Addressed)
@@ -82,7 +82,9 @@ class Launched(ABC, Generic[OptionsT]):
             return
         question = self._question
         options, names = question.options, question.tools.names
-        self._finding = names.find(host, options.resolver, options, within_s, self._found, question.whom)
+        # of one family alone this machine's resolver says that the name does not exist, where it has the other
+        family = FAMILIES.get(options.address_family, 0) if options.resolver else 0
+        self._finding = names.find(host, options.resolver, options, within_s, self._found, question.whom, family)
 
     def _found(self, found: list[str] | Failure) -> None:
         self._finding = None

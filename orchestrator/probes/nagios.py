@@ -127,7 +127,7 @@ def _quoted(data: str, at: int) -> tuple[str, int]:
 
 def judge(options: NagiosOptions, reply: Exited) -> Judged:
     """By the exit code alone."""
-    lines = reply.output.splitlines()
+    lines = reply.output.lstrip().splitlines()
     text = lines[0].partition("|")[0].strip() if lines else ""
     measures = performance(reply.output)
     program = options.command[0].rpartition("/")[2]

@@ -55,9 +55,10 @@ class Names:
         within_s: float,
         found: Callable[[list[str] | Failure], None],
         whom: str = "",
+        family: int = 0,
     ) -> Callable[[], None]:
         """The same as `addresses`, told to `found` once, within so many seconds; returns what abandons it."""
-        task = asyncio.get_running_loop().create_task(self._find(name, resolver, pins, within_s, found, whom))
+        task = asyncio.get_running_loop().create_task(self._find(name, resolver, pins, within_s, found, whom, family))
         self._finding.add(task)
         task.add_done_callback(self._finding.discard)
 
@@ -75,11 +76,12 @@ class Names:
         within_s: float,
         found: Callable[[list[str] | Failure], None],
         whom: str,
+        family: int,
     ) -> None:
         told: list[str] | Failure
         try:
             async with asyncio.timeout(within_s):
-                told = await self.addresses(name, resolver, pins, whom=whom)
+                told = await self.addresses(name, resolver, pins, family, whom)
         except NameFailed as failed:
             told = failed.meaning
         except TimeoutError:
@@ -199,7 +201,8 @@ async def by_server(name: str, resolver: str, pins: Pinned, family: int = 0) -> 
             else:
                 later.cancel()
     if not found:
-        raise NameFailed(Refusal(f"name {name} has no address, says {resolver}"))
+        one = {0: "address", socket.AF_INET: "ipv4 address", socket.AF_INET6: "ipv6 address"}[family]
+        raise NameFailed(Refusal(f"name {name} has no {one}, says {resolver}"))
     return found
 
 

@@ -5,9 +5,10 @@ The one rule it keeps: a duration has its unit, and an unknown key is an error.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from orchestrator.core.durations import parse_duration
 
@@ -25,6 +26,21 @@ Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, Field(min_length=1)]
+
+
+def _name_server(text: str) -> str:
+    """An address with or without a port; without one, no brackets."""
+    address, colon, port = (text, "", "") if text.endswith("]") or text.count(":") != 1 else text.partition(":")
+    if text.startswith("[") and not text.endswith("]"):
+        address, colon, port = text.rpartition(":")
+    address = address.removeprefix("[").removesuffix("]")
+    try:
+        ip_address(address)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no address: a name server is asked by its address (and :PORT)") from error
+    if colon and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"{text!r} has no port behind its colon: write 1 to 65535")
+    return text if colon else address
 
 
 class Options(BaseModel):
@@ -51,7 +67,9 @@ class Addressed(Pinned):
     addresses: Literal["any", "first"] = Field(
         default="any", description="any: all are tried until one answers; first: the first one alone"
     )
-    resolver: Text | None = Field(default=None, description="name server to ask for the target's address")
+    resolver: Annotated[Text, AfterValidator(_name_server)] | None = Field(
+        default=None, description="name server to ask for the target's address"
+    )
 
 
 UNPINNED = Pinned()

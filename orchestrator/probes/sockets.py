@@ -16,7 +16,7 @@ from functools import lru_cache
 from orchestrator.probes.options import Addressed, Pinned
 from orchestrator.probes.results import NotAsked, Refusal, Silence, Unanswerable, WayGone
 
-_FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
+FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED}
 _SILENT = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENETDOWN, errno.ENONET}
 
@@ -61,7 +61,7 @@ def is_address(text: str) -> bool:
 
 def to_try(found: list[str], options: Addressed) -> list[str]:
     """Those of the addresses of a name that the author wants to be asked."""
-    wanted = _FAMILIES.get(options.address_family)
+    wanted = FAMILIES.get(options.address_family)
     fitting = found if wanted is None else [address for address in found if family_of(address) == wanted]
     return fitting[:1] if options.addresses == "first" else fitting
 

@@ -101,7 +101,10 @@ class _Asking(Connected[TcpOptions]):
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
-            self._broken(error)
+            if self._question.options.expect is None:
+                self._broken(error)
+            else:
+                self._watch(reading=self._read)  # perhaps it has spoken, and did not wait to be spoken to
             return
         if self._rest:
             self._watch(writing=self._write)
@@ -144,6 +147,9 @@ class _Asking(Connected[TcpOptions]):
             self._timer = self._loop.call_later(_LOOK_EVERY_S, self._look_now)
 
     def _broken(self, error: OSError) -> None:
+        if self._said:  # whoever hangs up with something unread resets the connection, and has spoken all the same
+            self._finish(Accepted(self._rtt_s, self._text))
+            return
         self._finish(Refusal(f"{self._where}: connected, then {(error.strerror or str(error)).lower()}"))
 
     @property

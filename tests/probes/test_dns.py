@@ -113,6 +113,30 @@ async def test_other_names_of_one_name_in_any_order_and_nobody_elses(ask: Ask) -
         assert (seen.answer, "no such record" in seen.detail) == (Answer.BAD, True), seen.detail
 
 
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+async def test_the_family_that_is_wanted_is_asked_for_alone(ask: Ask, family: str) -> None:
+    """A server that says nothing of the one family says nothing against the other one."""
+    wanted, value = {"ipv4": ("A", "127.0.0.1"), "ipv6": ("AAAA", "::1")}[family]
+
+    def say(asked: Any) -> bytes:
+        if dnslib.QTYPE[asked.q.qtype] != wanted:
+            return b""
+        reply = asked.reply()
+        reply.add_answer(*dnslib.RR.fromZone(f"db.example 1 {wanted} {value}"))
+        return bytes(reply.pack())
+
+    server = await asyncio.start_server(lambda _, writer: writer.close(), value, 0)
+    async with odd(say) as there:
+        target = {"target": "db.example", "port": server.sockets[0].getsockname()[1], "timeout_s": 5.0}
+        resolver = f"{there['server']}:{there['port']}"
+        seen = await ask("tcp", resolver=resolver, address_family=family, **target)
+        assert seen.answer is Answer.GOOD, seen.detail
+        other = {"ipv4": "ipv6", "ipv6": "ipv4"}[family]
+        seen = await ask("tcp", resolver=resolver, address_family=other, **target | {"timeout_s": 0.6})
+        assert seen.answer is Answer.SILENT, seen.detail
+    server.close()
+
+
 async def test_the_answer_to_another_question(ask: Ask) -> None:
     def say(asked: Any) -> bytes:
         reply = dnslib.DNSRecord(dnslib.DNSHeader(id=asked.header.id, qr=1), q=dnslib.DNSQuestion("z.example"))

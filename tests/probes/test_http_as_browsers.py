@@ -86,6 +86,32 @@ class TestNames:
     def test_what_a_browser_sends_as_it_is(self) -> None:
         assert place_of("http://a.example/x[1]?a[]=1|2&b={c}").path == "/x[1]?a[]=1|2&b={c}"
 
+    @pytest.mark.parametrize(
+        ("written", "asked"),
+        [
+            ("/a/./b/../c", "/a/c"),
+            ("/..", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/%2E%2e/b?x=/../y", "/b?x=/../y"),
+            ("/a/.", "/a/"),
+            ("/a//../b/...", "/a/b/..."),
+            ("/.well-known/x", "/.well-known/x"),
+            ("", "/"),
+        ],
+    )
+    def test_a_path_with_dots(self, written: str, asked: str) -> None:
+        assert place_of(f"http://a.example{written}").path == asked
+
+    async def test_a_redirect_with_dots(self, ask: Ask, serve: Serve) -> None:
+        def say(head: bytes) -> bytes:
+            host = head.partition(b"Host: ")[2].partition(b"\r\n")[0]
+            moved = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://%s/app/../login\r\n\r\n" % host
+            return HELLO if head.startswith(b"GET /login HTTP") else moved
+
+        port, heard = await serve(say)
+        seen = await ask("http", url=f"http://127.0.0.1:{port}/", redirects=1)
+        assert seen.answer is Answer.GOOD, heard
+
     async def test_the_name_server_is_asked_for_it(self, ask: Ask, serve: Serve, name_server: NameServer) -> None:
         port, heard = await serve(lambda _: HELLO)
         name_server.records[("xn--fa-hia.example.", "A")] = ["127.0.0.1"]
@@ -136,6 +162,40 @@ class TestCertificates:
         assert (seen.answer, "certificate not accepted" in seen.detail) == (Answer.BAD, True), seen.detail
         seen = await ask("http", url=url, resolver=resolver, tls_ca_file=str(tmp_path / "middle.pem"))
         assert seen.answer is Answer.GOOD, seen.detail
+
+    @pytest.mark.parametrize(
+        ("certified", "host", "answer"),
+        [
+            ("*.web.example", "my_shop.web.example", Answer.GOOD),
+            ("*.Web.example", "My_Shop.web.example.", Answer.GOOD),
+            ("my_shop.web.example", "my_shop.web.example", Answer.GOOD),
+            ("*.my_shop.example", "a.my_shop.example", Answer.GOOD),
+            ("*.web.example", "a.my_shop.web.example", Answer.BAD),
+            ("*.web.example", "my_shop.other.example", Answer.BAD),
+            ("*.example", "my_shop.web.example", Answer.BAD),
+            ("*.example", "web_.example", Answer.BAD),
+            ("other.example", "my_shop.web.example", Answer.BAD),
+        ],
+    )
+    async def test_a_name_with_an_underscore(
+        self,
+        ask: Ask,
+        serve: Serve,
+        name_server: NameServer,
+        tmp_path: Path,
+        certified: str,
+        host: str,
+        answer: Answer,
+    ) -> None:
+        port, _ = await serve(lambda _: HELLO, chain(tmp_path, certified, whole=True))
+        name_server.records[(f"{host.lower().removesuffix('.')}.", "A")] = ["127.0.0.1"]
+        where: dict[str, Any] = {"url": f"https://{host}:{port}/", "resolver": name_server.where}
+        seen = await ask("http", **where, tls_ca_file=str(tmp_path / "root.pem"))
+        assert seen.answer is answer, seen.detail
+        if answer is Answer.BAD:
+            assert "certificate not accepted" in seen.detail
+        assert (await ask("http", **where)).answer is Answer.BAD  # nobody trusts who signed it
+        assert (await ask("http", **where, tls_verify=False)).answer is Answer.GOOD
 
     @pytest.mark.parametrize("host", ["web.example.", "WEB.example", "other.example"])
     async def test_the_name_in_it(

@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -203,6 +203,10 @@ class TestBodies:
             (b"<?xml version='1.0' encoding='ISO-8859-15'?><s>\xa4</s>", "<s>€</s>"),
             (b"<html><meta charset=klingon>" + "né".encode(), "né$"),
             ("charset=utf-16 né".encode(), "né$"),
+            ('<?xml version="1.0" encoding="utf-16"?><s>né</s>'.encode(), "<s>né</s>"),  # as .NET writes it
+            ("<html><meta charset=utf-16>né".encode(), "né$"),
+            ("<html><meta charset=utf-32>né".encode(), "né$"),
+            ("<script charset='iso-8859-1'></script><form accept-charset=iso-8859-1>né".encode(), "né$"),
         ],
     )
     async def test_the_one_that_nobody_or_the_page_itself_names(
@@ -210,6 +214,28 @@ class TestBodies:
     ) -> None:
         url, _ = await serve(OK + b"Content-Type: text/html\r\n\r\n" + body)
         seen = await ask("http", url=url, match=text)
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    @pytest.mark.parametrize(
+        ("named", "written", "text"),
+        [
+            ("gb2312", "gbk", "朱镕基"),
+            ("x-gbk", "gbk", "朱镕基"),
+            ("shift_jis", "cp932", "①号機"),
+            ("x-sjis", "cp932", "①号機"),
+            ("euc-kr", "cp949", "똠방"),
+            ("big5", "big5hkscs", "㗎"),
+            ("iso-8859-9", "cp1254", "5 €ş"),
+            ("windows-874", "cp874", "ไทย"),
+            ("utf-32", "utf-8", "né"),
+        ],
+    )
+    async def test_a_name_means_what_it_means_to_browsers(
+        self, ask: Ask, serve: Serve, named: str, written: str, text: str
+    ) -> None:
+        kind = f"Content-Type: text/html; charset={named}\r\n\r\n".encode()
+        url, _ = await serve(OK + kind + text.encode(written))
+        seen = await ask("http", url=url, match=f"^{text}$")
         assert seen.answer is Answer.GOOD, seen.detail
 
     async def test_a_letter_that_the_limit_cuts_in_two_does_not_change_it(self, ask: Ask, serve: Serve) -> None:
@@ -263,6 +289,41 @@ class TestRequests:
         assert b"Connection: close\r\n" in heard[0]
         assert heard[0].count(b"ser-") + heard[0].count(b"ser-agent: mine") == 2, heard[0]
 
+    @pytest.mark.parametrize("secure", [False, True])
+    async def test_an_answer_that_does_not_wait_for_the_end_of_a_long_question(
+        self, ask: Ask, tmp_path: Path, secure: bool
+    ) -> None:
+        held = []
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+            held.append(writer)
+
+        _, context = _certificate(tmp_path)
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0, ssl=context if secure else None)
+        url = f"http{'s' * secure}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        seen = await ask("http", url=url, method="POST", body="x" * (12 << 20), tls_verify=False)
+        assert (seen.answer, seen.measures.get("status")) == (Answer.BAD, 413.0), seen.detail
+        for writer in held:
+            writer.transport.abort()
+        server.close()
+
+    async def test_a_long_question_is_heard_to_its_end(self, ask: Ask) -> None:
+        async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK)  # it begins to answer, and listens on
+            heard = len(await reader.readexactly(12 << 20))
+            writer.write(f"Content-Length: 8\r\n\r\n{heard}".encode())
+            writer.close()
+
+        server = await asyncio.start_server(count, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        seen = await ask("http", url=url, method="POST", body="x" * (12 << 20), match="^12582912$")
+        assert seen.answer is Answer.GOOD, seen.detail
+        server.close()
+
     async def test_a_token_does_not_follow_to_another_place(self, ask: Ask, serve: Serve) -> None:
         there, heard_there = await serve(OK + b"\r\n")
         here, heard_here = await serve(f"HTTP/1.1 302 Found\r\nLocation: {there}\r\n\r\n".encode())
@@ -270,6 +331,20 @@ class TestRequests:
         assert seen.answer is Answer.GOOD, seen.detail
         assert b"open-sesame" in heard_here[0]
         assert b"open-sesame" not in heard_there[0]
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            b"Content-Encoding: gzip\r\n\r\nMoved.",
+            b"Content-Encoding: gzip, gzip, gzip\r\n\r\nMoved.",
+            b"Transfer-Encoding: chunked\r\n\r\nMoved.\r\n",
+        ],
+    )
+    async def test_the_body_of_a_redirect_is_not_looked_at(self, ask: Ask, serve: Serve, said: bytes) -> None:
+        there, _ = await serve(OK + b"\r\n")
+        here, _ = await serve(f"HTTP/1.1 302 Found\r\nLocation: {there}\r\n".encode() + said)
+        seen = await ask("http", url=here, redirects=1)
+        assert seen.answer is Answer.GOOD, seen.detail
 
     async def test_round_in_a_circle(self, ask: Ask, serve: Serve) -> None:
         url, heard = await serve(b"HTTP/1.1 301 Moved\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
@@ -384,6 +459,46 @@ class TestTls:
         newer = await ask("http", url=url, **trusted, tls_min_version="1.3")
         assert (newer.answer, "TLS failed" in newer.detail) == (Answer.BAD, True), newer.detail
 
+    async def test_what_curl_gets_by_with_is_enough(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+        url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
+        seen = await ask("http", url=url, tls_ca_file=str(certificate))
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_it_is_told_what_is_spoken(self, ask: Ask, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+
+        def say(sock: ssl.SSLSocket) -> None:
+            sock.sendall(OK + f"Content-Length: 8\r\n\r\n{sock.selected_alpn_protocol()}".encode())
+
+        with _one_by_one(context, say) as port:
+            seen = await ask("http", url=f"https://127.0.0.1:{port}/", tls_ca_file=str(certificate), match="^http/1.1$")
+        assert seen.answer is Answer.GOOD, seen.detail
+
+    async def test_a_client_certificate_that_is_wanted_for_a_path_alone(self, ask: Ask, tmp_path: Path) -> None:
+        certificate, context = _certificate(tmp_path)
+        context.load_verify_locations(certificate)
+        context.verify_mode, context.post_handshake_auth = ssl.CERT_REQUIRED, True
+
+        def say(sock: ssl.SSLSocket) -> None:
+            try:
+                sock.verify_client_post_handshake()
+            except ssl.SSLError:
+                sock.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            else:
+                sock.sendall(OK + b"Content-Length: 5\r\n\r\nhello")
+
+        own = {"tls_client_cert_file": str(certificate), "tls_client_key_file": str(tmp_path / "key.pem")}
+        with _one_by_one(context, say) as port:
+            url = f"https://127.0.0.1:{port}/"
+            seen = await ask("http", url=url, tls_ca_file=str(certificate), **own)
+            assert seen.answer is Answer.GOOD, seen.detail
+            seen = await ask("http", url=url, tls_ca_file=str(certificate))
+            assert (seen.answer, "HTTP 403" in seen.detail) == (Answer.BAD, True), seen.detail
+
     async def test_the_days_left_and_the_name(self, ask: Ask, serve: Serve, tmp_path: Path) -> None:
         certificate, context = _certificate(tmp_path)
         url, _ = await serve(OK + b"Content-Length: 5\r\n\r\nhello", context=context)
@@ -409,6 +524,32 @@ class TestTls:
     async def test_connected_and_then_no_handshake(self, ask: Ask, deaf: int) -> None:
         seen = await ask("http", url=f"https://127.0.0.1:{deaf}/", timeout_s=0.5)
         assert (seen.answer, "connected, no response" in seen.detail) == (Answer.SILENT, True), seen.detail
+
+
+@contextlib.contextmanager
+def _one_by_one(context: ssl.SSLContext, say: Callable[[ssl.SSLSocket], None]) -> Iterator[int]:
+    """The port of a server whose TLS is a plain socket's: one connection after the other, each of which it answers."""
+    over = threading.Event()
+
+    def answer(listener: socket.socket) -> None:
+        while True:
+            sock, _ = listener.accept()
+            with sock, contextlib.suppress(OSError):
+                if over.is_set():
+                    return
+                with context.wrap_socket(sock, server_side=True) as secure:
+                    heard = b""
+                    while not heard.endswith(b"\r\n\r\n"):
+                        heard += secure.recv(4096)
+                    say(secure)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        over.set()
+        socket.create_connection(listener.getsockname()).close()
+        thread.join(10)
 
 
 def _refuse_one(listener: socket.socket, context: ssl.SSLContext) -> None:

@@ -31,6 +31,7 @@ def plugin(directory: Path, script: str, *, says_who: bool = True) -> list[str]:
         ("kill -SEGV $$", Answer.NONE, "signal 11"),
         ("exit 0", Answer.GOOD, "said nothing"),
         (r"printf 'CRITICAL - d\351faut'; exit 2", Answer.BAD, "défaut"),
+        ("echo; echo 'DISK CRITICAL - full'; exit 2", Answer.BAD, "DISK CRITICAL - full"),
         ("exec >&- 2>&-; sleep 0.2; exit 2", Answer.BAD, "said nothing"),
     ],
 )

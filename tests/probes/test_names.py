@@ -14,6 +14,7 @@ from orchestrator.probes.names import NameFailed, Names
 from orchestrator.probes.options import UNPINNED
 from orchestrator.probes.results import NotAsked, Raw, Refusal, Silence
 from orchestrator.probes.ssh import Hop, SshOptions
+from orchestrator.probes.tcp import TcpOptions
 
 
 async def _by_names() -> Raw:
@@ -52,3 +53,24 @@ async def test_only_what_does_not_exist_is_said_not_to(
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
     assert await ask() == meaning  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:5353", "192.0.2.1:5353"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:5353", "[2001:db8::1]:5353"),
+    ],
+)
+def test_a_name_server_is_an_address(written: str, asked: str) -> None:
+    assert TcpOptions(target="db.example", port=1, resolver=written).resolver == asked
+
+
+@pytest.mark.parametrize("written", ["ns.example", "ns.example:53", "192.0.2.1:", "192.0.2.1:dns", "[::1]:0", "[::1"])
+def test_anything_else_is_told_when_it_is_written(written: str) -> None:
+    with pytest.raises(ValueError, match=r"is no address|has no port"):
+        TcpOptions(target="db.example", port=1, resolver=written)

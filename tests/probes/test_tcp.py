@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -79,6 +81,33 @@ async def test_the_wrong_greeting_and_then_nothing_is_bad(ask: Ask) -> None:
     assert (seen.answer, "mumble" in seen.detail) == (Answer.BAD, True), seen.detail
     for writer in held:
         writer.close()
+
+
+async def test_what_was_said_before_a_reset_was_said(ask: Ask) -> None:
+    """Whoever closes a connection and leaves something unread resets it."""
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for line in (b"220-mail.example\r\n", b"220 ready\r\n"):
+            writer.write(line)
+            await asyncio.sleep(0.005)
+        writer.transport.abort()
+
+    for more in ({}, {"send": "QUIT\r\n"}):
+        seen = await asked(ask, talk, expect="^220-(.|\n)*220 ready", **more)
+        assert seen.answer is Answer.GOOD, seen.detail
+    other = await asked(ask, talk, expect="^554")
+    assert (other.answer, "had said '220-mail.example" in other.detail) == (Answer.BAD, True), other.detail
+
+
+async def test_a_reset_before_a_word_is_bad(ask: Ask) -> None:
+    async def go(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    for more in ({}, {"send": "QUIT\r\n"}):
+        seen = await asked(ask, go, expect="^220", **more)
+        assert (seen.answer, "connected, then " in seen.detail) == (Answer.BAD, True), seen.detail
 
 
 async def test_what_comes_after_what_is_read_is_not_denied(ask: Ask) -> None:
