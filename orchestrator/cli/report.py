@@ -127,15 +127,17 @@ def verify(
         One JSON object on standard output.
     """
     from orchestrator.journal.anchors import heads_in
+    from orchestrator.reports.papers.maker import made_by
     from orchestrator.reports.papers.printing import verified
-    from orchestrator.reports.papers.sealing import Checked, Unreadable, Wrong
+    from orchestrator.reports.papers.sealing import Checked, Unreadable, Wrong, by_another
 
     heads = [h for given in head or () for h in heads_in(given) or heads_in(_read(Path(given)))]
     try:
-        found = verified(_read(file), _made_by(), heads)
+        found = verified(_read(file), made_by(), heads)
     except Unreadable as error:
         found = Checked((Wrong("file", str(error)),))
     more, old = _against(found, workspace) if workspace is not None and found.slice is not None else ([], [])
+    more += [str(x) for x in by_another(found.made_by, made_by())] if more and not found.wrong else []
     wrong = [*(str(x) for x in found.wrong), *more]
     if as_json:
         told = {"wrong": wrong, "figures": found.figures, "entries": found.entries, "not_shown": list(found.not_shown)}
@@ -187,6 +189,7 @@ def _as_text(ids: tuple[str, ...], meters: dict[str, dict[str, object]], workspa
 def _papers(workspace: Path, name: str, from_: str | None, to: str | None, edition: str, language: str) -> Papers:
     """The papers of an incident, of a move, or of a client's period."""
     from orchestrator.reports.papers.edition import for_client
+    from orchestrator.reports.papers.maker import made_by
     from orchestrator.reports.papers.narrowing import carried
     from orchestrator.reports.papers.printing import Papers
 
@@ -194,7 +197,7 @@ def _papers(workspace: Path, name: str, from_: str | None, to: str | None, editi
         asked = _asked(journal)
         subject = _subject(journal, asked.now, name, from_, to)
         found = carried(subject, journal.state, journal.told, asked)
-    return Papers(for_client(found) if edition == "client" else found, _made_by(), language)
+    return Papers(for_client(found) if edition == "client" else found, made_by(), language)
 
 
 def _asked(journal: Reader[Stories]) -> Asked:
@@ -283,12 +286,6 @@ def _put(to: str, text: str) -> None:
     else:
         put_file(Path(to), text)
         sys.stderr.write(f"{to}: written\n")
-
-
-def _made_by() -> str:
-    from importlib.metadata import version
-
-    return f"bascule {version('bascule')}"
 
 
 def _read(path: Path) -> str:

@@ -22,8 +22,17 @@ if TYPE_CHECKING:
 def find_workspace(given: Path | None) -> Path:
     """`--workspace`, else $BASCULE_WORKSPACE, else the nearest parent that has `inventories/`.
 
-    Raises CallWrong.
+    Raises CallWrong, also of one whose state is another's: a daemon that listens there is the other's too.
     """
+    from orchestrator.journal import whose
+
+    found = _chosen(given)
+    if wrong := whose.of_another(found):
+        raise CallWrong(wrong, whose.REMEDY)
+    return found
+
+
+def _chosen(given: Path | None) -> Path:
     named = given or (Path(os.environ["BASCULE_WORKSPACE"]) if os.environ.get("BASCULE_WORKSPACE") else None)
     if named is not None:
         if not (named / "inventories").is_dir():

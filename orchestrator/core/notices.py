@@ -10,12 +10,18 @@ from __future__ import annotations
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
-from orchestrator.core.state.decided import Decided, Notice
+from orchestrator.core.state.decided import Decided, Notice, covers
 from orchestrator.core.transaction import Transaction, tell_command
 
 AGAIN_S = 60.0  # after the first failure; twice as long after each further one
 AGAIN_MOST_S = 600.0
 LATE = "late"  # of a drill that should be over
+HELD = "held/"
+
+
+def of_hold(hold: r.WordAccepted) -> str:
+    """Which part of a notice's id names the hold that keeps an outage from being recovered."""
+    return f"{HELD}{hold.at:.3f}"
 
 
 def over(decided: Decided, due: r.NoticeDue) -> str:
@@ -39,6 +45,9 @@ def over(decided: Decided, due: r.NoticeDue) -> str:
     if incident is None:
         return ""
     same = incident.ended is None and name == f"{incident.id}.{incident.episodes}"
+    holds = (x for subject, x in decided.holds.items() if covers(subject, due.subject))
+    if about.startswith(HELD) and all(about != of_hold(x) for x in holds):
+        return "the hold that it is about is over"
     return "" if same else f"the outage that it is about is over: {incident.id}"
 
 

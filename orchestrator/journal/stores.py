@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.journal.journal import Journal, JournalUnwritable
+from orchestrator.journal import whose
+from orchestrator.journal.journal import Journal, JournalUnreadable, JournalUnwritable
 from orchestrator.journal.sqlite import SqliteJournal, journal_path
 
 USUAL = "sqlite"
@@ -42,17 +43,14 @@ def has_journal(workspace: Path) -> bool:
 
 
 def open_journal(workspace: Path) -> Journal:
-    """The workspace's journal, to write; made if there is none. Raises JournalUnreadable, JournalUnwritable.
-
-    Never by a link to another workspace's: two configurations would decide by turns, each of what the other has moved.
-    """
-    home = journal_path(workspace).parent
-    if home.is_symlink():
-        told = f"{home} is a link to {home.resolve()}, which may be another workspace's"
-        raise JournalUnwritable(told, "Each workspace has a folder of its own there: take the link away.")
+    """The workspace's journal, to write; made if there is none. Raises JournalUnreadable, JournalUnwritable."""
+    if wrong := whose.of_another(workspace):
+        raise JournalUnwritable(wrong, f"{whose.REMEDY}.")
     return STORES[kind_of(workspace)].open(workspace, False)
 
 
 def read_journal(workspace: Path) -> Journal | None:
     """The workspace's journal, to read; None: there is none yet. Raises JournalUnreadable."""
+    if wrong := whose.of_another(workspace):
+        raise JournalUnreadable(wrong, f"{whose.REMEDY}.")
     return STORES[kind_of(workspace)].open(workspace, True) if has_journal(workspace) else None

@@ -36,6 +36,24 @@ def test_an_empty_workspace_says_so_and_stays_empty(
     assert not (workspace / ".bascule").exists()
 
 
+READ = ("status", "incidents", "ready", "report r1", "journal verify", "drill due")
+
+
+@pytest.mark.parametrize("words", [*READ, "daemon", "hold acme --reason x", "reload"])
+def test_what_another_workspaces_journal_and_daemon_say_is_said_of_none(
+    kept: Kept, straw: Straw, tmp_path: Path, bascule: Bascule, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    """Nor is a word said to that daemon: a client of the same name is another one there."""
+    kept.keep(acts())
+    other = tmp_path / "other"
+    (other / "inventories").mkdir(parents=True)
+    (other / ".bascule").symlink_to(tmp_path / ".bascule")
+    assert bascule(*words.split(), "--workspace", str(other)) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{other}/.bascule is a link to {tmp_path}/.bascule, which is another workspace's" in told
+    assert straw.heard == []
+
+
 def test_status_without_a_daemon_is_a_fold_of_the_journal(
     kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str]
 ) -> None:

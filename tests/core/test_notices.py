@@ -105,6 +105,65 @@ def test_what_is_over_is_not_told_after_a_restart_nor_shown_as_to_be_told() -> N
     assert ("r1/approval", "r1 does not wait for an approval any more") in {(x.notice, x.evidence) for x in dropped}
 
 
+# ---- a hold that keeps an outage from being recovered
+
+
+def held_down(*said: tuple[WordKind, str], **more: float) -> World:
+    """The head office's internet fails after these words."""
+    world = lab()
+    for kind, subject in said:
+        world.say(kind, subject, **more)
+    world.run(10)
+    isp_a_dies(world)
+    world.run(30)
+    return world
+
+
+def test_a_hold_is_told_once_an_outage_with_the_word_that_ends_it() -> None:
+    world = held_down((WordKind.HOLD, "acme"))
+    (told,) = called(world)
+    assert told.text.endswith(
+        "is down and nothing is done automatically: a named person holds automatic action: Ada holds acme: a reason"
+    )
+    assert told.say == "bascule resume acme"
+    world.say(WordKind.HOLD, "acme/hq-internet")
+    world.run(30)
+    world.say(WordKind.RESUME, "acme/hq-internet")
+    world.crash()
+    world.start()
+    world.run(60)
+    assert called(world) == [told], "the hold that holds it is the same as before"
+    world.say(WordKind.RESUME, "acme")
+    world.say(WordKind.HOLD, "acme")
+    world.run(60)
+    assert len(called(world)) == 2, "this is another hold"
+
+
+def test_a_hold_is_nobodys_alarm_before_announced_work_has_ended() -> None:
+    world = held_down((WordKind.HOLD, "acme"), (WordKind.MAINTENANCE, "acme"), for_s=300.0)
+    world.run(200)
+    assert called(world) == []
+    world.run(100)
+    assert len(called(world)) == 1
+
+
+def test_of_a_hold_that_is_over_nobody_is_told_when_the_line_is_back() -> None:
+    world = lab()
+    world.nobody_there = True
+    world.say(WordKind.HOLD, "acme")
+    isp_a_dies(world)
+    world.hang.add("backup_isp")
+    world.run(30)
+    assert len(called(world)) == 1
+    world.say(WordKind.RESUME, "acme")
+    world.run(20)
+    world.nobody_there = False
+    world.run(200)
+    assert len(called(world)) == 1
+    dropped = [x.evidence for x in world.records(r.NoticeDropped) if isinstance(x, r.NoticeDropped)]
+    assert "the hold that it is about is over" in dropped
+
+
 def _untold(world: World) -> set[str]:
     """The kinds of notices that the status shows as not delivered yet."""
     shown = status_now(world.decided(), world.model, world.now, 0.0, Live(daemon=True)).undelivered

@@ -361,6 +361,25 @@ def test_a_question_that_one_client_does_not_answer_keeps_no_other_clients_failo
     assert world.played == ["restart_web3"], "\n".join(story(world))
 
 
+def test_what_need_not_be_asked_any_more_goes_on_one_after_the_other() -> None:
+    """Whoever waited counted for nobody: together they would be more at once than there may be."""
+    world = farm(4, Limits(concurrent_failovers=1, failure_domains=9))
+    by_itself = world.model
+    asking = {s.id: replace(s, mode=Mode.ASK) for s in by_itself.services.values()}
+    world.model = replace(by_itself, digest="ask", services=asking)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.takes |= {f"restart_web{n}": 20.0 for n in range(4)}
+    world.bad(*(f"web{n}" for n in range(4)))
+    world.run(20)
+    assert len(world.decided().unfinished_runs()) == 4
+    world.model = replace(by_itself, digest="auto")
+    world.hears(e.ConfigurationLoaded(world.model))
+    for _ in range(200):
+        world.run(1)
+        assert sum(x.is_at_work for x in world.decided().unfinished_runs()) <= 1, "\n".join(story(world))
+    assert sorted(world.played) == [f"restart_web{n}" for n in range(4)]
+
+
 def test_of_other_clients_failovers_only_the_number_is_told() -> None:
     world = of_two(Limits(concurrent_failovers=2, failure_domains=9))
     world.hang |= {"restart_web0", "restart_web1"}

@@ -205,6 +205,18 @@ def test_an_incident_in_which_the_controller_goes_blind_is_told_too() -> None:
     assert "this vantage itself may be cut off" in told.text
 
 
+def test_of_a_hold_people_hear_once_enough_vantages_see_it_down() -> None:
+    world = shop(*VANTAGES)
+    world.say(WordKind.HOLD, "acme")
+    world.silent("shop-noc")
+    world.run(100)
+    assert not [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED], "one vantage may itself be cut off"
+    world.silent("shop-branch")
+    world.run(30)
+    (told,) = [t for t in world.told if t.kind is NoticeKind.HUMAN_NEEDED]
+    assert told.text.startswith("acme/shop is down and nothing is done automatically: ")
+
+
 def test_a_quorum_lost_during_the_preflight_stops_the_run_and_blames_no_tier() -> None:
     world = shop("noc", "branch", gated=True)
     world.silent("shop-noc", "shop-branch")

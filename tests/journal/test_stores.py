@@ -1,4 +1,4 @@
-"""Where a workspace's journal is: in a folder of its own, and in no other workspace's."""
+"""Where a workspace's journal is: its own, on whichever disk, and no other workspace's."""
 
 from __future__ import annotations
 
@@ -6,17 +6,42 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.journal.journal import JournalUnwritable
+from orchestrator.journal.journal import JournalUnreadable, JournalUnwritable
 from orchestrator.journal.stores import open_journal, read_journal
 
 
-def test_a_link_to_another_workspaces_journal_is_not_written_to(tmp_path: Path) -> None:
-    for name in ("one", "other"):
-        (tmp_path / name).mkdir()
-    open_journal(tmp_path / "one").close()
-    (tmp_path / "other/.bascule").symlink_to(tmp_path / "one/.bascule")
-    with pytest.raises(JournalUnwritable, match=r"other/\.bascule is a link to .*one/\.bascule"):
-        open_journal(tmp_path / "other")
-    found = read_journal(tmp_path / "other")
-    assert found is not None, "to read it harms nobody"
+def workspace(path: Path) -> Path:
+    """A folder that has a journal's neighbours."""
+    (path / "inventories").mkdir(parents=True)
+    return path
+
+
+def test_a_link_to_another_workspaces_journal_is_neither_written_to_nor_read(tmp_path: Path) -> None:
+    one, other = workspace(tmp_path / "one"), workspace(tmp_path / "other")
+    open_journal(one).close()
+    (other / ".bascule").symlink_to(one / ".bascule")
+    wrong = "other/.bascule is a link to .*one/.bascule, which is another workspace's"
+    with pytest.raises(JournalUnwritable, match=wrong):
+        open_journal(other)
+    with pytest.raises(JournalUnreadable, match=wrong):
+        read_journal(other)
+
+
+@pytest.mark.parametrize("there", ["var/lib/bascule/acme", "mnt/disk/.bascule"])
+def test_a_journal_may_lie_on_another_disk(tmp_path: Path, there: str) -> None:
+    acme = workspace(tmp_path / "acme")
+    (tmp_path / there).mkdir(parents=True)
+    (acme / ".bascule").symlink_to(tmp_path / there)
+    open_journal(acme).close()
+    found = read_journal(acme)
+    assert found is not None
+    found.close()
+    assert (tmp_path / there / "journal.db").exists()
+
+
+def test_a_workspace_that_is_itself_named_by_a_link_is_no_other(tmp_path: Path) -> None:
+    open_journal(workspace(tmp_path / "acme")).close()
+    (tmp_path / "current").symlink_to(tmp_path / "acme")
+    found = read_journal(tmp_path / "current")
+    assert found is not None
     found.close()

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
-from orchestrator.core.deciding import recovery
+from orchestrator.core.deciding import held, recovery
 from orchestrator.core.deciding.recovery import at_most, judge_tier, last_run, let_go, moved_for_another, notice_of
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
@@ -274,8 +274,10 @@ def _decide(tx: Transaction, service: Service, incident: Incident) -> None:
     finding = _settling(tx, service, incident) or drilling.goes_back_first(tx, service) or policy.objection(tx, service)
     if finding is not None:
         _judge(tx, incident, finding)
-        if finding.decision is r.Decision.ASK or finding.reason is Reason.HELD:  # a hold may be long forgotten
+        if finding.decision is r.Decision.ASK:
             _freeze(tx, service, incident, finding)
+        elif finding.reason is Reason.HELD:
+            held.tell(tx, service, incident, finding)
         return
     assessments = ladder.assess_ladder(tx, service, _patient_since(tx, incident))
     index = ladder.chosen(assessments)
@@ -333,7 +335,7 @@ def _no_tier_left(tx: Transaction, service: Service, incident: Incident, assessm
 def _freeze(tx: Transaction, service: Service, incident: Incident, finding: Finding) -> None:
     if finding.reason is Reason.FLAPPING and tx.state(service).frozen is None:
         tx.record(r.ServiceFrozen(tx.now(), service.id, finding.reason, finding.evidence))
-    elif finding.decision is r.Decision.ASK:
+    else:
         tx.wake(tx.now() + RECONSIDER_S)
     text = _not_done(tx, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
     notice = notice_of(incident, f"{finding.reason.value}/{tx.state(service).resumed_at:.3f}")

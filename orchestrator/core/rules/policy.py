@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, Verdict, VerdictChanged
+from orchestrator.core.records import Decision, Verdict, VerdictChanged, WordAccepted
 from orchestrator.core.state.decided import Run, covers
 from orchestrator.core.transaction import FOREVER, Transaction
 
@@ -117,11 +117,16 @@ def _in_doubt(tx: Transaction, service: Service) -> Decision:
 
 def held(tx: Transaction, service: Service) -> Finding | None:
     """A named person stopped automatic action: while somebody is at work on it, the machine must not act as well."""
-    for subject, word in tx.decided.holds.items():
-        if covers(subject, service.id):
-            why = f": {word.why}" if word.why else ""
-            return Finding(Decision.REFRAIN, Reason.HELD, f"{word.who} holds {subject}{why}")
-    return None
+    hold = hold_on(tx, service)
+    if hold is None:
+        return None
+    why = f": {hold.why}" if hold.why else ""
+    return Finding(Decision.REFRAIN, Reason.HELD, f"{hold.who} holds {hold.subject}{why}")
+
+
+def hold_on(tx: Transaction, service: Service) -> WordAccepted | None:
+    """The hold that keeps automatic action from it; of several, the one that was said first."""
+    return next((word for subject, word in tx.decided.holds.items() if covers(subject, service.id)), None)
 
 
 def in_maintenance(tx: Transaction, service: Service) -> Finding | None:

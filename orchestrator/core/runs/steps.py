@@ -313,8 +313,13 @@ def approval(tx: Transaction, run: Run, step: Step) -> bool:
 
 
 def _needs_no_approval(tx: Transaction, run: Run, step: Step) -> bool:
-    """Skip the question where nothing is to be asked any more: also before anybody is asked."""
+    """Skip the question where nothing is to be asked any more: also before anybody is asked.
+
+    While it waited it counted for nobody: by itself it goes on when it is not one too many.
+    """
     gone = run.started.origin is r.Origin.AUTOMATIC and not _still_asks(tx, run)
+    if gone and step.began_at is not None:
+        gone = policy.too_many_failovers(tx, tx.model.services[run.started.service]) is None
     if gone:
         endings.finish(tx, run, step, r.StepState.SKIPPED, Reason.NOT_NEEDED, "the reason for asking is gone")
     return gone

@@ -19,7 +19,7 @@ from orchestrator.reports.papers.excerpt import Asked, Slice, Stored, cut
 from orchestrator.reports.papers.layout import Made, heading, laid_out
 from orchestrator.reports.papers.markdown import markdown
 from orchestrator.reports.papers.narrowing import narrowed
-from orchestrator.reports.papers.sealing import Checked, Unreadable, Wrong, check, sealed, text_of
+from orchestrator.reports.papers.sealing import Checked, Unreadable, Wrong, by_another, check, sealed, text_of
 from orchestrator.reports.papers.shape import Edition, Report
 from orchestrator.reports.papers.tongue import LANGUAGES, Tongue
 from orchestrator.reports.stories import Stories
@@ -27,7 +27,7 @@ from orchestrator.reports.stories import Stories
 
 @dataclass(frozen=True)
 class Papers:
-    """What is printed of one slice, in one language. `by`: the program and its version."""
+    """What is printed of one slice, in one language. `by`: the program (`maker.py`)."""
 
     slice: Slice
     by: str
@@ -86,12 +86,13 @@ def verified(text: str, by: str, heads: Sequence[Head] = ()) -> Checked:
     if result.slice is None or result.report is None:
         return result
     try:
-        written = Papers(result.slice, by, found[1]).html()
+        written = Papers(result.slice, result.made_by, found[1]).html()
     except (ArithmeticError, OSError, ValueError) as error:  # a time of no calendar
         return replace(result, wrong=(*result.wrong, Wrong("page", f"no page follows from its file: {error}")))
     if written == text:
         return result
-    return replace(result, wrong=(*result.wrong, *_on_the_page(text, written)))
+    more = by_another(result.made_by, by) if not result.wrong else []  # else it is told already
+    return replace(result, wrong=(*result.wrong, *_on_the_page(text, written), *more))
 
 
 def against(found: Slice, stories: Stories, read: Callable[[], Iterator[Stored]]) -> list[Wrong]:

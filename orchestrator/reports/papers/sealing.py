@@ -70,7 +70,10 @@ class Wrong:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a look at a file showed. `figures`: how many values were worked out again. `not_shown`: and cannot be."""
+    """What a look at a file showed. `figures`: how many values were worked out again. `not_shown`: and cannot be.
+
+    `made_by`: by what it says that it was made.
+    """
 
     wrong: tuple[Wrong, ...]
     figures: int = 0
@@ -78,6 +81,7 @@ class Checked:
     not_shown: tuple[str, ...] = ()
     slice: Slice | None = None
     report: Report | None = None
+    made_by: str = ""
 
 
 class Unreadable(Exception):
@@ -170,14 +174,18 @@ def check(text: str, made_by: str, heads: Sequence[Head] = (), *, canonical: boo
         wrong = [*differing, *wrong]
     if not wrong and data["seal"] != _sum({name: data[name] for name in MEMBERS if name != "seal"}):
         wrong.append(Wrong("seal", "it does not fit the rest of the file"))
-    if wrong and data["made_by"] != made_by:
-        wrong.append(
-            Wrong("made_by", f"it was made by {data['made_by']}, and this is {made_by}: check it with that one")
-        )
+    another = by_another(str(data["made_by"]), made_by) if wrong else []
     compared, notes = _compared(found, heads) if found is not None else ([], ())
     wrong += compared
     entries = len(found.pieces) if found is not None else 0
-    return Checked(tuple(wrong[:MOST_FAULTS]), figures, entries, notes, found, report)
+    told = (*wrong[:MOST_FAULTS], *another)
+    return Checked(told, figures, entries, notes, found, report, str(data["made_by"]))
+
+
+def by_another(told: str, made_by: str) -> list[Wrong]:
+    """What is to be said beside what is wrong with a file that says that another program made it."""
+    why = f"it was made by {told}, and this is {made_by}: check it with that one"
+    return [Wrong("made_by", why)] if told != made_by else []
 
 
 def _members(text: str) -> Members:
