@@ -368,6 +368,8 @@ def _skipped(tx: Transaction, run: Run, step: Step) -> bool:
 
 MILL = "program crashes of quay/mill|program hangs of quay/mill"
 KILN = "program crashes of quay/kiln|program hangs of quay/kiln"
+LAMP = "program crashes of quay/lamp|program hangs of quay/lamp"
+LINE = "program crashes of quay/line|program hangs of quay/line"
 
 
 @contextmanager
@@ -448,7 +450,7 @@ GUARDS = (
         "any number at once",
         (13,),
         lambda: without(policy.too_many_failovers),
-        needs=(DOWN,),
+        needs=(MILL, LAMP, LINE),  # two are under way when a third would begin
     ),
     Mutant(
         "sighting",
