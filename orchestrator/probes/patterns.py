@@ -5,6 +5,7 @@ The one rule it keeps: an expectation that can never be met is an error when the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
@@ -26,14 +27,35 @@ def _compiles(text: str) -> str:
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_compiles)]
 
 
+_PART = re.compile(r'"(?P<exact>[^"]+)"(?=\.|$)|(?P<plain>[^."][^.]*)')
+_EVERY = None  # the part of a path that means every element
+
+
+def _parts(path: str) -> list[str | None]:
+    """The names of a path, from the outermost on. Raises `ValueError`."""
+    parts: list[str | None] = []
+    at = 0
+    while part := _PART.match(path, at):
+        parts.append(part["exact"] or (_EVERY if part["plain"] == "*" else part["plain"]))
+        at = part.end() + 1
+        if part.end() == len(path):
+            return parts
+    raise ValueError(
+        f"{path!r} is no path: write names or * between single dots, like outlets.*.power; "
+        'a name with a dot in double quotes, like "db.main".state'
+    )
+
+
 def _is_path(path: str) -> str:
-    if any(not part for part in path.split(".")):
-        raise ValueError(f"{path!r} is no path: write names or * between single dots, like outlets.*.power")
+    _parts(path)
     return path
 
 
 Path = Annotated[str, AfterValidator(_is_path)]
-"""Names between dots; a number indexes a list, `*` means every element (and there must be one)."""
+"""Names between dots; a number indexes a list, `*` means every element (and there must be one).
+
+A name in double quotes is taken as it is: `"db.main".state`.
+"""
 
 
 class NotThere(Exception):
@@ -42,16 +64,15 @@ class NotThere(Exception):
 
 def values_at(document: Json, path: str) -> Iterator[tuple[str, Json]]:
     """Every (place, value) that a path names. Raises `NotThere`, saying how far it got."""
-    yield from _walk(document, path.split("."), "")
+    yield from _walk(document, _parts(path), "")
 
 
-def _walk(value: Json, parts: list[str], so_far: str) -> Iterator[tuple[str, Json]]:
+def _walk(value: Json, parts: list[str | None], so_far: str) -> Iterator[tuple[str, Json]]:
     if not parts:
         yield so_far, value
         return
     head, *rest = parts
-    place = f"{so_far}.{head}" if so_far else head
-    if head == "*":
+    if head is _EVERY:
         children = (
             list(value.items())
             if isinstance(value, dict)
@@ -62,13 +83,20 @@ def _walk(value: Json, parts: list[str], so_far: str) -> Iterator[tuple[str, Jso
         if not children:
             raise NotThere(f"{so_far or 'the document'} has no elements")
         for name, child in children:
-            yield from _walk(child, rest, f"{so_far}.{name}" if so_far else str(name))
-    elif isinstance(value, dict) and head in value:
+            yield from _walk(child, rest, _within(so_far, str(name)))
+        return
+    place = _within(so_far, head)
+    if isinstance(value, dict) and head in value:
         yield from _walk(value[head], rest, place)
     elif isinstance(value, list) and head.isdigit() and int(head) < len(value):
         yield from _walk(value[int(head)], rest, place)
     else:
         raise NotThere(f"there is no {place}")
+
+
+def _within(place: str, name: str) -> str:
+    told = f'"{name}"' if "." in name else name
+    return f"{place}.{told}" if place else told
 
 
 def mismatches(document: Json, wanted: Mapping[str, Json]) -> Iterator[str]:
@@ -101,10 +129,10 @@ def document_with(wanted: Mapping[str, Json]) -> Json:
 
     Raises `NoDocument`.
     """
-    return _grown([(path.split("."), value) for path, value in wanted.items()], "")
+    return _grown([(_parts(path), value) for path, value in wanted.items()], "")
 
 
-def _grown(wanted: list[tuple[list[str], Json]], place: str) -> Json:
+def _grown(wanted: list[tuple[list[str | None], Json]], place: str) -> Json:
     if not wanted:
         return {}
     leaves = [value for parts, value in wanted if not parts]
@@ -112,11 +140,11 @@ def _grown(wanted: list[tuple[list[str], Json]], place: str) -> Json:
         if len(leaves) < len(wanted) or any(repr(value) != repr(leaves[0]) for value in leaves):
             raise NoDocument(f"different values are wanted at {place or 'the top'}")
         return leaves[0]
-    names = list(dict.fromkeys(parts[0] for parts, _ in wanted if parts[0] != "*")) or [_ELEMENT]
+    names = list(dict.fromkeys(parts[0] for parts, _ in wanted if parts[0] is not _EVERY)) or [_ELEMENT]
     return {
         name: _grown(
-            [(parts[1:], value) for parts, value in wanted if parts[0] in (name, "*")],
-            f"{place}.{name}" if place else name,
+            [(parts[1:], value) for parts, value in wanted if parts[0] in (name, _EVERY)],
+            _within(place, name),
         )
         for name in names
     }

@@ -17,7 +17,12 @@ from orchestrator.probes.http import KIND, HttpOptions, Responded
 from tests.ports import free_port
 from tests.probes.conftest import Ask, NameServer
 
-STATUS = {"mains": "off", "outlets": {"hq-edge": {"power": "off"}, "hq-app": {"power": "on"}}, "units": [1, 2]}
+STATUS = {
+    "mains": "off",
+    "db.main": {"*": "up"},
+    "outlets": {"hq-edge": {"power": "off"}, "hq-app": {"power": "on"}},
+    "units": [1, 2],
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -106,6 +111,10 @@ class TestRequest:
         assert good.answer is Answer.GOOD, good.detail
         bad = await ask("http", url=f"{site}/status", json={"outlets.*.power": "off"}, **token)
         assert (bad.answer, "outlets.hq-app.power is 'on'" in bad.detail) == (Answer.BAD, True), bad.detail
+        dotted = await ask("http", url=f"{site}/status", json={'"db.main"."*"': "up"}, **token)
+        assert dotted.answer is Answer.GOOD, dotted.detail
+        other = await ask("http", url=f"{site}/status", json={'"db.main".*': "down"}, **token)
+        assert (other.answer, """"db.main".* is 'up'""" in other.detail) == (Answer.BAD, True), other.detail
         gone = await ask("http", url=f"{site}/status", json={"battery.level": 1}, **token)
         assert (gone.answer, "there is no battery" in gone.detail) == (Answer.BAD, True), gone.detail
         text = await ask("http", url=f"{site}/echo", json={"mains": "off"})
@@ -183,6 +192,8 @@ class TestOptions:
             ({"url": "http://x:99999/"}, "is no URL"),
             ({"url": "http://x/", "match": "("}, "is no regular expression"),
             ({"url": "http://x/", "json": {"a..b": 1}}, "is no path"),
+            ({"url": "http://x/", "json": {'"a.b': 1}}, "is no path"),
+            ({"url": "http://x/", "json": {'"a.b"c': 1}}, "is no path"),
             ({"url": "http://x/", "status": 9}, "greater than or equal to 100"),
             ({"url": "http://x/", "token_file": "a", "token_secret": "b"}, "choose one"),
             ({"url": "http://x/", "verb": "GET"}, "Extra inputs"),

@@ -72,6 +72,7 @@ ODD: list[tuple[str, dict[str, Any]]] = [
     ("http", {"url": "https://a/", "json": {"outlets.*.power": "off", "outlets.*.latched": True}}),
     ("http", {"url": "https://a/", "json": {"*.*.x": 0, "a.b.y": "", "a.*.z": "ü"}}),
     ("http", {"url": "https://a/", "json": {"*": True}}),
+    ("http", {"url": "https://a/", "json": {'"a.b".*': 1, '"a.b".c': 1, 'a."*"': 2}}),
     ("http", {"url": "https://a/", "json": {"nodes.0.up": 1, "nodes.*.up": 1}}),
     ("http", {"url": "https://a/", "header_matches": {"Server": "^nginx", "X-Ready": r"\d+"}}),
     ("http", {"url": "https://a/", "header_matches": {"X-A": "one", "x-a": "two"}}),
