@@ -158,7 +158,7 @@ class TestJump:
 
     async def test_a_hung_way_is_left_for_the_next(self, ask: Ask, sshd: Login, deaf: int) -> None:
         ways = [f"127.0.0.1:{deaf}", "direct"]
-        seen = await ask("ssh", **where(sshd, jump=ways, jump_timeout="1s", check_host_key=False))
+        seen = await ask("ssh", **where(sshd, jump=ways, jump_timeout="4s", check_host_key=False))
         assert seen.answer is Answer.GOOD, seen.detail
 
     async def test_a_jump_host_is_never_offered_the_targets_password(self, ask: Ask) -> None:
