@@ -20,7 +20,7 @@ from orchestrator.sim.nature import host_of
 SEVERAL, WAKE = "several disasters at once", "in the wake of a disaster"
 LEFT, STILL_DOWN = "left to a person", "still down"
 AFTERMATH_S = 60.0  # an outage that begins so soon after a fault's end still is of that fault
-OF_THE_CONTROLLER = frozenset(
+TAKES_NOTHING_DOWN = frozenset(
     {
         FaultKind.DISK_SLOW,
         FaultKind.DISK_FULL,
@@ -119,7 +119,7 @@ def _episode(
     by: r.TierJudged | None,
     ended: r.IncidentEnded | None,
 ) -> Episode:
-    disasters = [f for f in faults if f.kind not in OF_THE_CONTROLLER]
+    disasters = [f for f in faults if f.kind not in TAKES_NOTHING_DOWN]
     here = [f for f in disasters if _lasts(f, began - warm_up_s)]
     names = sorted({disaster_of(model, f) for f in here})
     disaster = names[0] if len(names) == 1 else SEVERAL if names else WAKE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.sim.episodes import GUARDS, OF_THE_CONTROLLER, Episode, episodes, guards_fired
+from orchestrator.sim.episodes import GUARDS, TAKES_NOTHING_DOWN, Episode, episodes, guards_fired
 from orchestrator.sim.faults import Fault, FaultKind
 from orchestrator.sim.simulation import WARM_UP_S, Result, Simulation, quiet
 from tests.sim import models
@@ -52,7 +52,7 @@ def test_guards_that_stopped_something_are_counted() -> None:
 
 
 def test_every_kind_is_a_disaster_or_of_the_controller_and_every_guard_is_counted_once() -> None:
-    disasters = set(FaultKind) - OF_THE_CONTROLLER
+    disasters = set(FaultKind) - TAKES_NOTHING_DOWN
     assert FaultKind.POWER in disasters
     assert FaultKind.WORD not in disasters
     assert len(GUARDS) == len({g.value for g in GUARDS})

@@ -14,7 +14,7 @@ from tests.reports.papers.test_sealing import written
 
 
 def test_it_is_published_as_the_classes_have_it() -> None:
-    """To write it anew: python -m scripts.report_schema."""
+    """To write it anew: python -m scripts.report_files."""
     published = (files("orchestrator.reports.papers") / "report.schema.json").read_text(encoding="utf-8")
     assert json.loads(published) == schema()
     jsonschema.Draft7Validator.check_schema(schema())
