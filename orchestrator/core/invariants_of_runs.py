@@ -76,6 +76,8 @@ def step_began(tx: Transaction, record: r.StepBegan) -> None:
         _after_its_preflight(tx, run)
     if not step.traits.played:
         return
+    if step.traits.always:
+        of_drills.cleaned_as_shown(tx, run, step)
     effects = [kind for kind in begun if kind.played and kind.reach is Reach.COMMITTED]
     if run.started.drill and record.attempt == 1 and not effects and not step.traits.always:
         of_drills.still_allowed(tx, run)
