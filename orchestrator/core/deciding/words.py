@@ -284,7 +284,7 @@ def _approve(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     if step.state is r.StepState.LOOKING:
         tx.record(r.StepRetried(tx.now(), found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
     ends = approving.held_back(tx, found)
-    told = f"goes on, plan {shown}"
+    told = f"goes on, plan {shown}" + (f"; {beyond}" if (beyond := approving.beyond(tx, found)) else "")
     told = f"is approved, and as things stand it ends and changes nothing: {ends}" if ends else told
     consent = Consent(Reason.APPROVED, f"{found.id} {told}", found.id)
     _accept(tx, word, consent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.durations import counted, show_duration
@@ -232,16 +232,20 @@ def too_many_failovers(tx: Transaction, service: Service) -> Finding | None:
 
     Nor does what waits for a person: a question that one client's people do not answer would hold up every other.
     """
-    recovers = tx.incident(service) is not None
-    everyone = [x for x in tx.decided.unfinished_runs() if x.is_at_work and not (recovers and x.started.drill)]
-    own = [x for x in everyone if covers(service.client, x.started.service)]
-    for running, limits in ((own, tx.limits(service.client)), (everyone, tx.model.limits)):
-        if len(running) >= limits.concurrent_failovers:
-            told = [x.id for x in running if x in own]
-            told += [f"{others} of other clients"] if (others := len(running) - len(told)) else []
-            evidence = f"{len(running)} of {limits.concurrent_failovers}: {', '.join(told)}"
-            return Finding(Decision.WAIT, Reason.TOO_MANY_FAILOVERS, evidence)
+    for running, most, told in counted_with(tx, service, lambda x: x.is_at_work):
+        if running >= most:
+            return Finding(Decision.WAIT, Reason.TOO_MANY_FAILOVERS, f"{running} of {most}: {told}")
     return None
+
+
+def counted_with(tx: Transaction, service: Service, those: Callable[[Run], bool]) -> Iterator[tuple[int, int, str]]:
+    """Of its client's runs, then of all: how many are of those, how many may be at work at once, and which they are."""
+    drills = tx.incident(service) is None  # else they do not count
+    everyone = [x for x in tx.decided.unfinished_runs() if those(x) and (drills or not x.started.drill)]
+    own = [x for x in everyone if covers(service.client, x.started.service)]
+    for found, limits in ((own, tx.limits(service.client)), (everyone, tx.model.limits)):
+        told = [x.id for x in own] + ([f"{n} of other clients"] if (n := len(found) - len(own)) else [])
+        yield len(found), limits.concurrent_failovers, ", ".join(told)
 
 
 GUARDS: tuple[Guard, ...] = (
