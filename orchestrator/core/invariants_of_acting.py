@@ -223,7 +223,9 @@ def _falls(tx: Transaction, client: str | None, window_s: float, since: float) -
     for service in tx.model.services.values():
         for check in set(service.healthy_when.checks()) if client in (None, service.client) else ():
             resting_on.setdefault(check, []).append(service)
-    for fall in tx.decided.fell.values():
+    before = [x for those in tx.decided.fell_before.values() for x in those if tx.now() - x.at <= window_s]
+    worked = [x for x in before if x.was in (r.Verdict.UP, r.Verdict.DEGRADED)]
+    for fall in (*tx.decided.fell.values(), *worked):
         users = resting_on.get(fall.check, [])
         row = tx.rows().get(fall.check)
         if not users or row is None or row.last_good_at is None or fall.first_bad_at is None:

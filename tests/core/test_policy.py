@@ -15,6 +15,8 @@ from orchestrator.core.model import Condition, Dependency, Limits, Mode, Model, 
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import policy
 from orchestrator.core.rules.approving import consequences
+from orchestrator.core.state import fold
+from orchestrator.core.state.decided import Decided
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, all_of, book, check, story
 
@@ -257,6 +259,50 @@ def test_same_named_places_of_two_clients_are_two_failure_domains() -> None:
     told = [x for x in world.told if x.client == "beta"]
     assert told, "a person is told"
     assert not [x.text for x in told if "acme/hq" in x.text], "one client's people learn nothing of another"
+
+
+def fallen_again(world: World, first: str, *others: str) -> policy.Finding | None:
+    """The others fail; a while later this one, which comes back and fails again once they are out of its window."""
+    world.bad(*others)
+    world.run(50)
+    world.bad(first)
+    world.run(4)
+    world.good(first)
+    world.run(8)
+    world.bad(first)
+    world.run(8)
+    assert world.decided().verdicts[f"acme/{first}"].verdict is r.Verdict.DOWN
+    return policy.mass_failure(world.engine.transaction(world.now), world.model.services[f"acme/{first}"])
+
+
+def test_what_comes_back_and_fails_again_does_not_hide_with_what_it_failed_first() -> None:
+    world = farm(4, Limits(failure_domains=3, concurrent_failovers=9), mode=Mode.OBSERVE)
+    finding = fallen_again(world, "web0", "web1", "web2", "web3")
+    assert finding is not None, "\n".join(story(world))
+    assert finding.evidence.startswith("4 failure domains within 1:00")
+    world.run(60)
+    later = policy.mass_failure(world.engine.transaction(world.now), world.model.services["acme/web0"])
+    assert later is None, "it counts a window long, as everything that came back"
+
+
+def test_another_clients_failures_bear_on_what_fell_with_them_first() -> None:
+    world = farm(2, Limits(failure_domains=1, concurrent_failovers=9), mode=Mode.OBSERVE)
+    services = dict(world.model.services)
+    services["beta/web1"] = replace(services.pop("acme/web1"), id="beta/web1", client="beta")
+    world.model = replace(world.model, digest="two", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    assert fallen_again(world, "web0", "web1") is not None, "\n".join(story(world))
+
+
+def test_a_check_that_falls_for_ever_is_remembered_of_late() -> None:
+    state = Decided()
+    for n in range(100):
+        fell = r.VerdictChanged(n * 5.0, "acme/web0", r.Verdict.UP, r.Verdict.DOWN, n * 5.0, "")
+        fold.apply(state, fell)
+    assert state.fell["acme/web0"].at == 495.0
+    assert [x.at for x in state.fell_before["acme/web0"]] == [415.0 + 5.0 * n for n in range(16)]
+    fold.apply(state, replace(fell, at=9000.0))
+    assert state.fell_before == {}
 
 
 def test_a_blind_vantage_names_no_other_clients_references() -> None:

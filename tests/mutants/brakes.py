@@ -8,11 +8,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from orchestrator.core.events import WordKind
 from orchestrator.core.model import Service
 from orchestrator.core.rules import policy
 from orchestrator.core.rules.policy import Finding, Guard
 from orchestrator.core.transaction import Transaction
+from orchestrator.sim.faults import Fault, FaultKind
 from tests.mutants.mutant import DOWN, Mutant, put
+
+WAITING = (
+    Fault(10.0, FaultKind.WORD, "quay", word=WordKind.SUSPECT.value),
+    *(Fault(20.0, FaultKind.CRASH, f"quay/{name}") for name in ("mill", "lamp")),
+    Fault(40.0, FaultKind.PLAYBOOK_HANGS, "quay/bell-restart", 100.0),
+    Fault(50.0, FaultKind.WORD, "quay/bell", word=WordKind.FAILOVER.value),
+    Fault(60.0, FaultKind.WORD, "quay", word=WordKind.CLEAR.value),
+)
+"""Two recoveries ask a person, since a compromise is suspected; then that is over. One is at work, and two may be."""
+
+IN_VAIN = ("mill-slow", "mill-quick", "lamp-restart", "kiln-mend", "desk-restart")
+WELL = (
+    Fault(10.0, FaultKind.CUT, "isp-a", 30.0),
+    *(Fault(70.0, FaultKind.PLAYBOOK_FAILS, f"quay/{move}") for move in IN_VAIN),
+    *(Fault(75.0, FaultKind.CRASH, f"quay/{name}") for name in ("mill", "lamp", "kiln", "desk", "bell")),
+    Fault(200.0, FaultKind.WORD, "quay/bell", word=WordKind.HOLD.value),
+)
+"""The line takes its detour, and is well when it may go back; but all else is down by then, and stays so."""
 
 
 @contextmanager
@@ -42,6 +62,7 @@ BRAKES = (
         (13,),
         going_on_together,
         needs=("suspect", "clear", DOWN),
+        story=("estuary", WAITING),
     ),
     Mutant(
         "mass failure, well",
@@ -49,5 +70,6 @@ BRAKES = (
         (13,),
         going_back_in_a_mass_failure,
         needs=(f"{DOWN}|power cut|cut off",),
+        story=("estuary", WELL),
     ),
 )
