@@ -79,6 +79,8 @@ def _edited(x: Refused) -> list[Remedy]:
     if run.ended is not None:
         return [Remedy("it has ended for this reason; see what is asked now", f"bascule status {run.started.service}")]
     found = [Remedy("put back what changed, or reload and be asked anew", "bascule reload")]
+    if run.human is not None:
+        return [*found, Remedy("or leave all as it is", f"bascule abort {run.id}")]
     return [*found, Remedy("or say no", f"bascule reject {run.id}")]
 
 

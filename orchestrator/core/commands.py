@@ -93,6 +93,7 @@ class NoticeKind(StrEnum):
     CANNOT_SEE = "cannot see"  # or reach, or do: see `readiness.py`
     SEES_AGAIN = "sees again"
     DRILL_BEGAN = "drill began"
+    DRILL_CHANGED = "drill changed"  # it goes on by something that was loaded since it began
     DRILL_ENDED = "drill ended"
     DRILL_AHEAD = "drill ahead"
     DRILL_MISSED = "drill missed"

@@ -164,6 +164,13 @@ def braked(tx: Transaction, record: r.RunStarted, service: Service) -> None:
     recent = [at for at in state.automatic_moves if at >= since]
     if len(recent) > limits.moves_per_service:
         raise InvariantBroken(12, "at most K automatic moves per window", f"{service.id}: {len(recent)}")
+    at_once(tx, record.run, service)
+    explained(tx, record.run, service)
+
+
+def at_once(tx: Transaction, run: str, service: Service) -> None:
+    """Statement 13: no more than B are at work at once, once this one is."""
+    limits = tx.limits(service.client)
     everyone = [x for x in tx.decided.unfinished_runs() if x.is_at_work and not x.started.drill]
     own = [x for x in everyone if covers(service.client, x.started.service)]
     for running, most in (
@@ -171,9 +178,8 @@ def braked(tx: Transaction, record: r.RunStarted, service: Service) -> None:
         (everyone, tx.model.limits.concurrent_failovers),
     ):
         if len(running) > most:
-            evidence = f"{record.run}: {len(running)} of {most}: {', '.join(x.id for x in running)}"
+            evidence = f"{run}: {len(running)} of {most}: {', '.join(x.id for x in running)}"
             raise InvariantBroken(13, "at most B failovers at once", evidence)
-    explained(tx, record.run, service)
 
 
 def explained(tx: Transaction, run: str, service: Service) -> None:
@@ -217,7 +223,9 @@ def _falls(tx: Transaction, client: str | None, window_s: float, since: float) -
     for service in tx.model.services.values():
         for check in set(service.healthy_when.checks()) if client in (None, service.client) else ():
             resting_on.setdefault(check, []).append(service)
-    for fall in tx.decided.fell.values():
+    before = [x for those in tx.decided.fell_before.values() for x in those if tx.now() - x.at <= window_s]
+    worked = [x for x in before if x.was in (r.Verdict.UP, r.Verdict.DEGRADED)]
+    for fall in (*tx.decided.fell.values(), *worked):
         users = resting_on.get(fall.check, [])
         row = tx.rows().get(fall.check)
         if not users or row is None or row.last_good_at is None or fall.first_bad_at is None:

@@ -13,8 +13,9 @@ from orchestrator.core.invariant_broken import InvariantBroken
 from orchestrator.core.kinds import TRAITS, By, Reach
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs.plan import cleans_by
 from orchestrator.core.runs.rehearsing import SURVEY
-from orchestrator.core.state.decided import Drill, Run, covers
+from orchestrator.core.state.decided import Drill, Run, Step, covers
 from orchestrator.core.transaction import Transaction
 
 
@@ -66,6 +67,15 @@ def still_allowed(tx: Transaction, run: Run) -> None:
     for subject, ends_at in tx.decided.maintenance.items():
         if covers(subject.partition("#")[0], run.started.service) and tx.now() < ends_at:
             raise InvariantBroken(23, rule, f"{run.id}: {subject} is in maintenance")
+
+
+def cleaned_as_shown(tx: Transaction, run: Run, step: Step) -> None:
+    """19: what was shown, or approved since, is what cleans up; in mode auto also what was loaded."""
+    approved = run.approved.cleans_by if run.approved is not None else {}
+    shown = (approved or run.started.cleans_by).get(step.name)
+    now = cleans_by(tx.model, tx.model.moves[run.started.move], [step])[step.name]
+    if shown is not None and now != shown and tx.model.services[run.started.service].mode is not Mode.AUTO:
+        raise InvariantBroken(19, "what cleans up was shown, or approved", f"{run.id}/{step.name}")
 
 
 def drill_ended(tx: Transaction, record: r.DrillEnded) -> None:

@@ -14,7 +14,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.events import Answer, AttemptEnd, Event, StepEnded
 from orchestrator.core.health.diagnosis import evaluate
 from orchestrator.core.invariant_broken import InvariantBroken
-from orchestrator.core.kinds import Reach
+from orchestrator.core.kinds import By, Reach
 from orchestrator.core.model import Move
 from orchestrator.core.reasons import Reason
 from orchestrator.core.runs import endings
@@ -76,6 +76,8 @@ def step_began(tx: Transaction, record: r.StepBegan) -> None:
         _after_its_preflight(tx, run)
     if not step.traits.played:
         return
+    if step.traits.always:
+        of_drills.cleaned_as_shown(tx, run, step)
     effects = [kind for kind in begun if kind.played and kind.reach is Reach.COMMITTED]
     if run.started.drill and record.attempt == 1 and not effects and not step.traits.always:
         of_drills.still_allowed(tx, run)
@@ -154,11 +156,17 @@ def step_retried(record: r.StepRetried, heard: Event | None) -> None:
 
 
 def step_finished(tx: Transaction, record: r.StepFinished) -> None:
-    """Statement 15: what was asked before a promotion holds the measured age of its data, and it will do."""
-    if record.state is not r.StepState.DONE:
-        return
+    """Statement 15: what was asked before a promotion holds the measured age of its data, and it will do.
+
+    13: what had asked a person, and goes on by itself, is one of those at work.
+    """
     run = tx.decided.runs[record.run]
     started = run.started
+    asked = run.step(record.step).traits.by is By.PERSON and record.attempt > 0
+    if asked and (record.state, record.reason) == (r.StepState.SKIPPED, Reason.NOT_NEEDED) and run.is_at_work:
+        acting.at_once(tx, f"{run.id}/{record.step}", tx.model.services[started.service])
+    if record.state is not r.StepState.DONE:
+        return
     if not run.step(record.step).traits.asks_first or started.origin is not r.Origin.AUTOMATIC or not started.to_place:
         return
     service = tx.model.services[started.service]

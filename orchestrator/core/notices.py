@@ -10,18 +10,26 @@ from __future__ import annotations
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import NoticeDelivered, NoticeFailed
-from orchestrator.core.state.decided import Decided, Notice, covers
+from orchestrator.core.reasons import Part, Reason
+from orchestrator.core.state.decided import Decided, Incident, Notice, covers
 from orchestrator.core.transaction import Transaction, tell_command
 
 AGAIN_S = 60.0  # after the first failure; twice as long after each further one
 AGAIN_MOST_S = 600.0
 LATE = "late"  # of a drill that should be over
 HELD = "held/"
+GROUNDS = {x.value for x in Reason if x.part is Part.GUARD and x is not Reason.HELD} | {Reason.NO_TIER_LEFT.value}
+"""Why nothing is done in an incident: whoever is told of it is told no more once it is judged otherwise."""
 
 
 def of_hold(hold: r.WordAccepted) -> str:
     """Which part of a notice's id names the hold that keeps an outage from being recovered."""
     return f"{HELD}{hold.at:.3f}"
+
+
+def of_ground(reason: Reason, resumed_at: float) -> str:
+    """Which part of a notice's id names why nothing is done by itself, since a person last had it go on."""
+    return f"{reason.value}/{resumed_at:.3f}"
 
 
 def over(decided: Decided, due: r.NoticeDue) -> str:
@@ -48,7 +56,19 @@ def over(decided: Decided, due: r.NoticeDue) -> str:
     holds = (x for subject, x in decided.holds.items() if covers(subject, due.subject))
     if about.startswith(HELD) and all(about != of_hold(x) for x in holds):
         return "the hold that it is about is over"
-    return "" if same else f"the outage that it is about is over: {incident.id}"
+    return _not_so(decided, due.subject, incident, about) if same else f"the outage is over: {incident.id}"
+
+
+def _not_so(decided: Decided, service: str, incident: Incident, about: str) -> str:
+    """Why what keeps an open incident from being recovered is another thing by now; empty: it is this one."""
+    ground, known = about.partition("/")[0], decided.services.get(service)
+    if ground not in GROUNDS:
+        return ""
+    brakes = (Reason.FLAPPING, Reason.MASS_FAILURE)
+    if known is not None and any(ground == x.value and about != of_ground(x, known.resumed_at) for x in brakes):
+        return f"{service} was resumed since"
+    judged = incident.judged.reason.value if incident.judged is not None else "nothing yet"
+    return "" if judged == ground else f"{incident.id} is judged otherwise by now: {judged}"
 
 
 def repeat(tx: Transaction) -> None:

@@ -81,6 +81,7 @@ class RunStarted:
     asks: tuple[str, ...] = ()  # why an approval is needed, one sentence each
     approval_expires_s: float = 900.0
     drill: str = ""  # the drill that it is a part of
+    cleans_by: Mapping[str, str] = field(default_factory=dict)  # of a rehearsal: clean-up step to what it plays
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +168,16 @@ class StepRetried:
 
 @dataclass(frozen=True, slots=True)
 class RunNeedsHuman:
-    """The run cannot go on by itself; it keeps its resources until a person aborts or approves it."""
+    """The run cannot go on by itself; it keeps its resources until a person aborts or approves it.
+
+    `cleans_by`: asked is whether it may be cleaned up by these.
+    """
 
     at: float
     run: str
     reason: Reason
     evidence: str
+    cleans_by: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +203,17 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class RunApproved:
-    """A named person approved this plan; `fenced`: the place that they state cannot act any more."""
+    """A named person approved this plan; `fenced`: the place that they state cannot act any more.
+
+    `cleans_by`: of a rehearsal that is at its clean-up, by what it may be cleaned up from now on.
+    """
 
     at: float
     run: str
     who: str
     why: str
     fenced: str | None = None
+    cleans_by: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,7 @@ class Sentence(_Spoken):
     DRILL_LEFT = (
         "{service}: drill {drill} is over, and it is not shown that all is as it was before: {kind}, {move}: {why}"
     )
+    CLEANED_BY_ANOTHER = "{service}: drill {drill} ({run}) is cleaned up by what was loaded since it was shown: {what}"
     DRILL_LATE = "{service}: drill {drill} should be over and is not: the service is {place}: {why}"
     DRILL_AHEAD = "{about}: a {kind} drill is ahead, due {when} ({schedule}): {what}"
     DRILL_MISSED = "{about}: the drill of {schedule} due {when} was missed: {why}"

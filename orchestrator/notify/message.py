@@ -27,6 +27,7 @@ SEVERITY = {
     NoticeKind.CANNOT_SEE: "warning",
     NoticeKind.SEES_AGAIN: "success",
     NoticeKind.DRILL_AHEAD: "info",
+    NoticeKind.DRILL_CHANGED: "warning",
     NoticeKind.DRILL_MISSED: "warning",
     NoticeKind.FINDING_OVERDUE: "warning",
 }

@@ -6,7 +6,7 @@ The one rule it keeps: it counts the answers that reached a controller, independ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.core import records as r
 from orchestrator.core.events import Answer, Observed
@@ -34,6 +34,15 @@ class Streak:
     measured: tuple[float, float] | None = None  # when the latest sample of the data's age was asked for, and the age
 
 
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """A check fell; where its services were then; whether that is over, since it fell once more."""
+
+    x: r.VerdictChanged
+    places: frozenset[str]
+    over: bool = False
+
+
 class Answers:
     """Statements 9, 10 and 11, and what 13 and 20 need to know."""
 
@@ -43,8 +52,7 @@ class Answers:
         self._report = report
         self._streaks: dict[str, Streak] = {}
         self._verdicts: dict[str, r.Verdict] = {}
-        self._fell: dict[str, r.VerdictChanged] = {}
-        self._fell_at: dict[str, frozenset[str]] = {}  # where the services of a check were when it fell
+        self._fell: dict[str, list[Fall]] = {}  # of each check, the latest last
         self._watched = self._services_checks(model)
         self._unheard: dict[str, list[tuple[float, float]]] = {}  # between two answers of a check, too long for a beat
 
@@ -109,9 +117,9 @@ class Answers:
         """9 and 11: a verdict has its fall or rise of fresh answers behind it. `place_of`: where a service is now."""
         self._verdicts[x.check] = x.verdict
         if x.verdict is r.Verdict.DOWN:
-            self._fell[x.check] = x
             resting = (s.id for s in self._model.services.values() if x.check in s.healthy_when.checks())
-            self._fell_at[x.check] = frozenset(p for s in resting if (p := place_of(s)) is not None)
+            before = [replace(fall, over=True) for fall in self._fell.get(x.check, ())]
+            self._fell[x.check] = [*before, Fall(x, frozenset(p for s in resting if (p := place_of(s)) is not None))]
         check, streak = self._model.checks.get(x.check), self._streaks.get(x.check)
         if check is None:
             return
@@ -172,51 +180,55 @@ class Answers:
 
         `client`: of this one alone; empty: of all. `beside`: what bears on this one.
         """
-        fell = [
-            x
-            for x in self._counting(now, window_s, since, client, beside)
-            if (streak := self._streaks.get(x.check)) is not None
-            and x.first_bad_at is not None
-            and streak.good_at >= x.first_bad_at - self._model.checks[x.check].stale_after_s
-        ]
+        fell = [fall for fall in self._counting(now, window_s, since, client, beside) if self._worked_before(fall)]
         most: list[str] = []
         for first in fell:
-            together = [x for x in fell if 0 <= x.at - first.at <= window_s]
+            together = [fall for fall in fell if 0 <= fall.x.at - first.x.at <= window_s]
             apart: list[str] = []
             seen: set[str] = set()
-            for x in sorted(together, key=lambda x: len(self._domains(x.check))):
-                if not self._domains(x.check) & seen:
-                    seen |= self._domains(x.check)
-                    apart.append(x.check)
+            for fall in sorted(together, key=lambda fall: len(self._domains(fall))):
+                if not self._domains(fall) & seen:
+                    seen |= self._domains(fall)
+                    apart.append(fall.x.check)
             most = max(most, apart, key=len)
         return most
 
+    def _worked_before(self, fall: Fall) -> bool:
+        x, streak = fall.x, self._streaks.get(fall.x.check)
+        if fall.over:
+            return x.was in (r.Verdict.UP, r.Verdict.DEGRADED)
+        if streak is None or x.first_bad_at is None:
+            return False
+        return streak.good_at >= x.first_bad_at - self._model.checks[x.check].stale_after_s
+
     def causes_at_most(self, now: float, window_s: float, since: float, client: str = "", beside: str = "") -> int:
         """How many things must have failed at most to explain all that is down, or fell lately: an upper bound."""
-        return len({self._domains(x.check) for x in self._counting(now, window_s, since, client, beside)})
+        return len({self._domains(fall) for fall in self._counting(now, window_s, since, client, beside)})
 
-    def _counting(self, now: float, window_s: float, since: float, client: str, beside: str) -> list[r.VerdictChanged]:
+    def _counting(self, now: float, window_s: float, since: float, client: str, beside: str) -> list[Fall]:
         """What is down, or fell lately. Of others than `beside` what fell lately, or with something of its own."""
         fell = [
-            x
-            for x in self._fell.values()
-            if x.check in self._watched
-            and x.at > since
-            and x.check in self._model.checks
-            and client in ("", self._model.checks[x.check].client)
-            and (now - x.at <= window_s or self._verdicts.get(x.check) is r.Verdict.DOWN)
+            fall
+            for name, falls in self._fell.items()
+            if name in self._watched and name in self._model.checks
+            for fall in falls
+            if fall.x.at > since
+            and client in ("", self._model.checks[name].client)
+            and (now - fall.x.at <= window_s or (not fall.over and self._verdicts.get(name) is r.Verdict.DOWN))
         ]
-        own = [x.at for x in fell if self._model.checks[x.check].client == beside]
+        own = [fall.x.at for fall in fell if self._model.checks[fall.x.check].client == beside]
         return [
-            x for x in fell if not beside or now - x.at <= window_s or any(abs(x.at - at) <= window_s for at in own)
+            fall
+            for fall in fell
+            if not beside or now - fall.x.at <= window_s or any(abs(fall.x.at - at) <= window_s for at in own)
         ]
 
-    def _domains(self, name: str) -> frozenset[str]:
+    def _domains(self, fall: Fall) -> frozenset[str]:
         """What may have taken the check with it: its host's domains and its way; of an end user's, the site as well."""
-        check = self._model.checks[name]
+        check = self._model.checks[fall.x.check]
         found = set(check.domains)
         if check.host == "":
-            for place in self._fell_at.get(name, ()):
+            for place in fall.places:
                 if place in self._model.places:
                     found |= self._model.places[place].domains or {place}
         return frozenset(found) or frozenset({f"{check.client}/{check.host or check.name}"})

@@ -245,13 +245,9 @@ class Attempts:
         return run is not None and _waits(run)
 
     def going(self, run: str, client: str) -> int:
-        """How many other runs of this client go on by themselves; a drill stands in nobody's way."""
+        """How many other runs, of this client or of all, go on by themselves; a drill stands in nobody's way."""
         return sum(
-            not x.ended
-            and not _waits(x)
-            and not x.started.drill
-            and k != run
-            and x.started.service.startswith(client + "/")
+            not x.ended and not _waits(x) and not x.started.drill and k != run and client in ("", x.client)
             for k, x in self.runs.items()
         )
 

@@ -87,7 +87,7 @@ class DrillTruth:
 
     def at_rest(self, now: float) -> None:
         """After the calm every drill is over, or within its stay and its time to return, or a person was told."""
-        self._schedules.at_rest()
+        self._schedules.at_rest(now)
         for name, seen in self._drills.items():
             began, service = seen.began, seen.began.service
             stays = seen.moved_at is not None and now < seen.moved_at + began.stays_s + began.within_s + LATE_S

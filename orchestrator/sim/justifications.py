@@ -334,7 +334,7 @@ class Grounds:
             self._services[self._incidents[x.incident]].failed.add(x.move)
 
     def _approved(self, x: r.RunApproved) -> None:
-        if self._edited(self._attempts.runs[x.run].started):
+        if not x.cleans_by and self._edited(self._attempts.runs[x.run].started):
             self._report(BESIDE, "nobody approves a plan that is not there any more", x.run)
         if x.fenced is not None:
             self._vouched.add((x.run, x.fenced))

@@ -22,6 +22,7 @@ from orchestrator.journal.journal import Entry
 from orchestrator.sim.answers import Answers
 from orchestrator.sim.attempts import Attempts
 from orchestrator.sim.blindness import Blindness
+from orchestrator.sim.brakes import Brakes
 from orchestrator.sim.controller import People
 from orchestrator.sim.drill_truth import DrillTruth
 from orchestrator.sim.facts import Facts
@@ -48,10 +49,7 @@ class Known:
     incident: str | None = None
     opened_at: float = 0.0
     recovered_at: float | None = None
-    moves: list[float] | None = None
-    resumed_at: float = 0.0
     judged: r.ServiceJudged | None = None
-    braked: bool = False  # by a mass failure before the controller's machine restarted
 
 
 class Oracles:
@@ -66,7 +64,7 @@ class Oracles:
         self._epoch = 0
         self._at = 0.0
         self._models: dict[str, Model] = {model.digest: model}
-        self._services: dict[str, Known] = {s.id: Known(s.home, moves=[]) for s in model.services.values()}
+        self._services: dict[str, Known] = {s.id: Known(s.home) for s in model.services.values()}
         self._tiers: dict[tuple[str, int], r.TierState] = {}
         self._incidents: dict[str, str] = {}
         self._holds: dict[str, str] = {}
@@ -75,6 +73,7 @@ class Oracles:
         self._answers = Answers(model, self._broken)
         self._blindness = Blindness(self._answers, self._windows, self._broken)
         self._attempts = Attempts(model, world, targets, self._broken)
+        self._brakes = Brakes(self._models, model, self._answers, self._attempts, self._broken)
         self._grounds = Grounds(model, self._answers, self._attempts, targets, self._broken)
         self._facts = Facts()
         self._spoken = SpokenTruth(world, self._facts, self._broken)
@@ -126,7 +125,7 @@ class Oracles:
             told = _TRIED.get(type(record))
             if told is not None:
                 told(self, record)
-            for judge in (self._attempts, self._grounds, self._facts, self._texts, self._drills):
+            for judge in (self._brakes, self._attempts, self._grounds, self._facts, self._texts, self._drills):
                 judge.record(record)
             self._spoken.record(record, self._model)
         self._drills.entry_over()
@@ -205,21 +204,13 @@ class Oracles:
         self._answers.restarted(x.same_boot)
         self._blindness.began()
         if not x.same_boot:
-            self._restarted(x.assumed_gap_s)
-
-    def _restarted(self, gap_s: float) -> None:
-        """Brakes outlive a boot, and time that the wall clock alone tells of was not lived through."""
-        self._left = {what: at + gap_s for what, at in self._left.items()}
-        for known in self._services.values():
-            known.moves = [at + gap_s for at in known.moves or [] if at >= known.resumed_at]
-            judged = known.judged.reason if known.incident is not None and known.judged is not None else None
-            known.braked |= judged is Reason.MASS_FAILURE
+            self._left = {what: at + x.assumed_gap_s for what, at in self._left.items()}  # as in `brakes.py`
 
     def _configured(self, x: r.Configured) -> None:
         self._model = self._models.get(x.digest, self._model)
         self._answers.use(self._model)
         for name, home in x.homes.items():
-            self._services.setdefault(name, Known(home, moves=[]))
+            self._services.setdefault(name, Known(home))
 
     def _opened(self, x: r.IncidentOpened | r.IncidentReopened) -> None:
         service = x.service if isinstance(x, r.IncidentOpened) else self._incidents[x.incident]
@@ -231,16 +222,10 @@ class Oracles:
 
     def _ended(self, x: r.IncidentEnded) -> None:
         known = self._services[self._incidents[x.incident]]
-        known.incident, known.recovered_at, known.braked = None, x.at, False
+        known.incident, known.recovered_at = None, x.at
 
     def _judged(self, x: r.ServiceJudged) -> None:
-        known, service = self._services[self._incidents[x.incident]], self._incidents[x.incident]
-        known.judged = x
-        if x.reason is not Reason.MASS_FAILURE or known.braked or service not in self._model.services:
-            return
-        causes = self._answers.too_few_causes(self._model.services[service], x.at, known.resumed_at)
-        if causes is not None:
-            self._broken(13, "one dark site is no mass failure", f"{service}: {causes} causes explain it; {x.evidence}")
+        self._services[self._incidents[x.incident]].judged = x
 
     def _tier(self, x: r.TierJudged) -> None:
         self._tiers[x.incident, x.tier] = x.state
@@ -249,13 +234,7 @@ class Oracles:
         if x.origin is not r.Origin.AUTOMATIC:
             return
         service, known = self._model.services[x.service], self._services[x.service]
-        limits = self._limits(service)
-        moves = known.moves if known.moves is not None else []
-        moves.append(x.at)
-        recent = [at for at in moves if at >= max(x.at - limits.moves_window_s, known.resumed_at)]
-        if len(recent) > limits.moves_per_service:
-            self._broken(12, "at most K automatic moves in a window", f"{x.run}: {len(recent)} of {x.service}")
-        self._brakes(x, service)
+        self._honoured(x, service, x.run, x.at)
         left = self._left.get((x.service, x.to_place or ""))
         if left is not None and x.at - left < service.cool_down_s - ROUNDING_S:
             ago = show_duration(x.at - left)
@@ -267,15 +246,8 @@ class Oracles:
             if self._tiers.get((x.incident or "", tier)) not in (r.TierState.FAILED, r.TierState.INELIGIBLE):
                 self._broken(17, "tier n+1 only after tier n", f"{x.run}: tier {tier} is not out")
 
-    def _brakes(self, x: r.RunStarted, service: Service) -> None:
-        """10, 13, 19."""
-        going = self._attempts.going(x.run, service.client)
-        if going >= self._limits(service).concurrent_failovers:
-            self._broken(13, "at most B failovers at once", f"{x.run}: {going} others are under way")
-        self._honoured(x, service, x.run, x.at)
-
     def _step_began(self, x: r.StepBegan) -> None:
-        """10, 13, 18, 19 once more before anything is prepared, and before anything stops: it may be hours later."""
+        """10, 18, 19 once more before anything is prepared, and before anything stops: it may be hours later."""
         run = self._attempts.runs[x.run]
         kind = run.kind(x.step)
         if kind not in CHANGES or x.run in self._begun:
@@ -291,6 +263,7 @@ class Oracles:
             self._broken(18, "no automatic failback in an open incident", f"{x.run}/{x.step}: {open_}")
 
     def _honoured(self, started: r.RunStarted, service: Service, what: str, at: float) -> None:
+        """10, 19."""
         limits = self._limits(service)
         if service.mode is Mode.OBSERVE:
             self._broken(19, "modes are honoured", f"{what}: {service.id} is in mode observe")
@@ -302,10 +275,6 @@ class Oracles:
                 self._broken(19, "maintenance is honoured", f"{what}: {subject}")
         if started.incident is None:
             return
-        if self._services[service.id].braked:
-            self._broken(13, "no automatic action in a mass failure", f"{what}: of before a restart of the machine")
-        if apart := self._answers.too_many_apart(service, at, self._services[service.id].resumed_at):
-            self._broken(13, "no automatic action in a mass failure", f"{what}: {', '.join(apart)}")
         vantages = sorted({self._model.checks[k].vantage for k in service.healthy_when.checks()})
         if all(self._answers.blind(vantage, at) for vantage in vantages):
             self._broken(10, "a blind vantage decides nothing", f"{what}: vantages {', '.join(vantages)}")
@@ -341,9 +310,6 @@ class Oracles:
             self._holds[x.subject] = x.who
         elif x.kind is e.WordKind.RESUME:
             self._holds.pop(x.subject, None)
-            for name, known in self._services.items():
-                if covers(x.subject, name):
-                    known.resumed_at, known.braked = x.at, False
         elif x.kind is e.WordKind.MAINTENANCE:
             self._windows[x.subject] = x.ends_at if x.ends_at is not None else x.at
         elif x.kind is e.WordKind.MAINTENANCE_END:

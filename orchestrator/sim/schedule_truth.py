@@ -53,10 +53,12 @@ class ScheduleTruth:
         if told is not None:
             told(self, record)
 
-    def at_rest(self) -> None:
-        """Every time whose window is over has its end."""
+    def at_rest(self, now: float) -> None:
+        """Every time whose window is over has its end; `now`: by the axis."""
         wall = self._true_wall()
         for name, known in self._known.items():
+            if known.due is not None and now > known.due.closes_at + SOON_S:
+                self._say("what is due ends with its window", name, known.due.occurrence)
             upto = max(known.ends, default="")
             if wall is not None:
                 upto = max(upto, written(at(wall - known.plan.schedule.length_s - SOON_S)))

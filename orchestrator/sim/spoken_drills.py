@@ -68,6 +68,14 @@ def _nothing_made(facts: Facts, drill: str) -> bool:
     return not any(s.begun_at is not None and not s.refused for run in runs for s in run.of(*made))
 
 
+def _cleaned(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
+    """It is a rehearsal that goes on, and another configuration was put in force since it started."""
+    run = facts.runs.get(slots["run"])
+    if run is None or run.started.drill != slots["drill"] or not run.started.cleans_by:
+        return f"{slots['run']} is no rehearsal of {slots['drill']}"
+    return _same(facts, slots) or (f"{slots['drill']} is over" if slots["drill"] in facts.drills_over else "")
+
+
 def _late(facts: Facts, slots: Slots, _x: r.NoticeDue) -> str:
     if wrong := _same(facts, slots):
         return wrong
@@ -120,6 +128,7 @@ JUDGES: Mapping[Sentence, Judge] = {
     Sentence.DRILL_DONE: _over(ok=True),
     Sentence.DRILL_FAILED: _over(ok=False),
     Sentence.DRILL_LEFT: _over(ok=False, left=True),
+    Sentence.CLEANED_BY_ANOTHER: _cleaned,
     Sentence.DRILL_LATE: _late,
     Sentence.DRILL_AHEAD: _ahead,
     Sentence.DRILL_MISSED: _missed,

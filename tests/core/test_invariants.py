@@ -20,7 +20,7 @@ from orchestrator.core.events import StepKey, WordKind
 from orchestrator.core.invariants import InvariantBroken
 from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
-from orchestrator.core.rules import policy
+from orchestrator.core.rules import failing_together, policy
 from orchestrator.core.runs import steps
 from orchestrator.core.state.fold import apply
 from orchestrator.core.transaction import Transaction
@@ -279,7 +279,7 @@ def test_13_what_few_causes_explain_is_no_mass_failure_and_the_guard_is_not_aske
         apply(world.decided(), r.RunEnded(world.now, finished.id, False, Reason.ABORTED, ""))
     name = next(i.service for i in world.decided().open_incidents())
     service, tx = world.model.services[name], world.engine.transaction(world.now)
-    monkeypatch.setattr(policy, "unexplained_domains", lambda *_: [])
+    monkeypatch.setattr(failing_together, "unexplained_domains", lambda *_: [])
     with pytest.raises(InvariantBroken, match="unexplained failure domains"):
         acting.explained(tx, "r9", service)
     one = {c: replace(check, domains=frozenset({"farm/site"})) for c, check in world.model.checks.items()}
@@ -307,7 +307,7 @@ def test_13_so_many_causes_there_are_at_least(falls: list[set[str]], apart: int)
 @given(st.lists(st.frozensets(st.sampled_from("abcdef"), min_size=1, max_size=3), max_size=12))
 def test_13_never_more_than_the_guard_counts(falls: list[frozenset[str]]) -> None:
     """Else it would stop what the guard rightly lets through."""
-    assert acting._apart(falls) <= len(policy._explaining(falls))
+    assert acting._apart(falls) <= len(failing_together._explaining(falls))
 
 
 # ---- fences

@@ -6,11 +6,12 @@ from orchestrator.core import events as e
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind, TellPeople
 from orchestrator.core.events import WordKind
-from orchestrator.core.model import Mode
+from orchestrator.core.model import Limits, Mode
 from orchestrator.reports.status import status_now
 from orchestrator.reports.status_parts import Live
 from tests.core.stage import isp_a_dies, lab
-from tests.core.world import World
+from tests.core.test_policy import farm
+from tests.core.world import World, story
 
 
 def called(world: World) -> list[TellPeople]:
@@ -168,3 +169,68 @@ def _untold(world: World) -> set[str]:
     """The kinds of notices that the status shows as not delivered yet."""
     shown = status_now(world.decided(), world.model, world.now, 0.0, Live(daemon=True)).undelivered
     return {text.partition(":")[0] for text in shown}
+
+
+def braked() -> tuple[World, list[TellPeople]]:
+    """Eight services fail at once, nobody can be reached; and the calls about one that is held up by that."""
+    world = farm(8, Limits(concurrent_failovers=9))
+    world.nobody_there = True
+    world.bad(*(f"web{n}" for n in range(8)))
+    world.run(20)
+    return world, calls(world)
+
+
+def calls(world: World) -> list[TellPeople]:
+    return [x for x in world.told if x.subject == "acme/web7" and x.kind is NoticeKind.HUMAN_NEEDED]
+
+
+def restarted(world: World) -> None:
+    """People can be reached, when another controller takes over."""
+    world.crash()
+    world.nobody_there = False
+    world.start()
+    world.run(5)
+
+
+def test_what_a_person_had_go_on_is_not_told_as_held_up_by_another_controller() -> None:
+    world, told = braked()
+    assert [x.say for x in told] == ["bascule resume acme/web7"]
+    world.hang.add("restart_web7")
+    assert world.say(WordKind.RESUME, "acme").accepted
+    restarted(world)
+    assert calls(world) == told
+    dropped = [x.evidence for x in world.records(r.NoticeDropped) if isinstance(x, r.NoticeDropped)]
+    assert "acme/web7 was resumed since" in dropped
+
+
+def test_what_flapped_and_was_resumed_is_not_told_as_frozen() -> None:
+    world = farm(1, Limits(moves_per_service=1, relapse_s=600.0))
+    world.nobody_there = True
+    del world.effects["restart_web0"]
+    world.bad("web0")
+    world.run(15)
+    world.good("web0")
+    world.run(20)
+    world.bad("web0")
+    world.run(20)
+    told = [x for x in world.told if "frozen" in x.text]
+    assert len(told) == 1, "\n".join(story(world))
+    world.hang.add("restart_web0")
+    assert world.say(WordKind.RESUME, "acme/web0").accepted
+    restarted(world)
+    assert [x for x in world.told if "frozen" in x.text] == told
+
+
+def test_a_mass_failure_that_has_let_go_is_not_told_again_and_the_next_one_is() -> None:
+    world, told = braked()
+    world.hang.add("restart_web7")
+    world.good(*(f"web{n}" for n in range(7)))
+    world.run(70)
+    assert world.played[-1] == "restart_web7"
+    world.run(120)
+    assert calls(world) == told, "it is being recovered"
+    assert world.say(WordKind.ABORT, world.decided().unfinished_runs()[0].id).accepted
+    world.nobody_there = False
+    world.bad(*(f"web{n}" for n in range(7)))
+    world.run(20)
+    assert [x.text for x in calls(world)[len(told) :] if "mass failure" in x.text.lower() or "at once" in x.text]

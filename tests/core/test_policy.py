@@ -14,6 +14,9 @@ from orchestrator.core.events import WordKind
 from orchestrator.core.model import Condition, Dependency, Limits, Mode, Model, Move, Place, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import policy
+from orchestrator.core.rules.approving import consequences
+from orchestrator.core.state import fold
+from orchestrator.core.state.decided import Decided
 from tests.core.stage import hq_loses_power, isp_a_dies, lab
 from tests.core.world import World, acme, all_of, book, check, story
 
@@ -258,6 +261,50 @@ def test_same_named_places_of_two_clients_are_two_failure_domains() -> None:
     assert not [x.text for x in told if "acme/hq" in x.text], "one client's people learn nothing of another"
 
 
+def fallen_again(world: World, first: str, *others: str) -> policy.Finding | None:
+    """The others fail; a while later this one, which comes back and fails again once they are out of its window."""
+    world.bad(*others)
+    world.run(50)
+    world.bad(first)
+    world.run(4)
+    world.good(first)
+    world.run(8)
+    world.bad(first)
+    world.run(8)
+    assert world.decided().verdicts[f"acme/{first}"].verdict is r.Verdict.DOWN
+    return policy.mass_failure(world.engine.transaction(world.now), world.model.services[f"acme/{first}"])
+
+
+def test_what_comes_back_and_fails_again_does_not_hide_with_what_it_failed_first() -> None:
+    world = farm(4, Limits(failure_domains=3, concurrent_failovers=9), mode=Mode.OBSERVE)
+    finding = fallen_again(world, "web0", "web1", "web2", "web3")
+    assert finding is not None, "\n".join(story(world))
+    assert finding.evidence.startswith("4 failure domains within 1:00")
+    world.run(60)
+    later = policy.mass_failure(world.engine.transaction(world.now), world.model.services["acme/web0"])
+    assert later is None, "it counts a window long, as everything that came back"
+
+
+def test_another_clients_failures_bear_on_what_fell_with_them_first() -> None:
+    world = farm(2, Limits(failure_domains=1, concurrent_failovers=9), mode=Mode.OBSERVE)
+    services = dict(world.model.services)
+    services["beta/web1"] = replace(services.pop("acme/web1"), id="beta/web1", client="beta")
+    world.model = replace(world.model, digest="two", services=services)
+    world.hears(e.ConfigurationLoaded(world.model))
+    assert fallen_again(world, "web0", "web1") is not None, "\n".join(story(world))
+
+
+def test_a_check_that_falls_for_ever_is_remembered_of_late() -> None:
+    state = Decided()
+    for n in range(100):
+        fell = r.VerdictChanged(n * 5.0, "acme/web0", r.Verdict.UP, r.Verdict.DOWN, n * 5.0, "")
+        fold.apply(state, fell)
+    assert state.fell["acme/web0"].at == 495.0
+    assert [x.at for x in state.fell_before["acme/web0"]] == [415.0 + 5.0 * n for n in range(16)]
+    fold.apply(state, replace(fell, at=9000.0))
+    assert state.fell_before == {}
+
+
 def test_a_blind_vantage_names_no_other_clients_references() -> None:
     world = two_clients(Limits(failure_domains=9))
     world.silent("ref")
@@ -378,6 +425,76 @@ def test_what_need_not_be_asked_any_more_goes_on_one_after_the_other() -> None:
         world.run(1)
         assert sum(x.is_at_work for x in world.decided().unfinished_runs()) <= 1, "\n".join(story(world))
     assert sorted(world.played) == [f"restart_web{n}" for n in range(4)]
+
+
+def asking_farm(count: int, limits: Limits) -> World:
+    """All of it fails, and each asks whether it may be restarted, which takes long."""
+    world = farm(count, limits)
+    asking = {s.id: replace(s, mode=Mode.ASK) for s in world.model.services.values()}
+    world.model = replace(world.model, digest="ask", services=asking)
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.takes |= {f"restart_web{n}": 60.0 for n in range(count)}
+    world.bad(*(f"web{n}" for n in range(count)))
+    world.run(20)
+    return world
+
+
+def would(world: World, run: str) -> list[str]:
+    """What an approval of this run would do, of how many are at work at once."""
+    told = consequences(world.engine.transaction(world.now), world.decided().runs[run])
+    return [x for x in told if "at work at once" in x]
+
+
+def test_whoever_approves_is_told_where_more_go_on_than_may_be() -> None:
+    world = asking_farm(3, Limits(concurrent_failovers=2, failure_domains=9))
+    assert would(world, "r1") == [
+        "r2, r3 wait for a person too: approved as well, 3 runs are at work at once, and concurrent_failovers is 2"
+    ]
+    asked = [x for x in world.told if x.kind is NoticeKind.APPROVAL_NEEDED]
+    assert "r1, r2 wait for a person too" in asked[-1].text, "as they were when it was asked"
+    first = world.say(WordKind.APPROVE, "r1")
+    assert "at once" not in first.evidence
+    assert would(world, "r2") == [
+        "r3 waits for a person too: approved as well, 3 runs are at work at once, and concurrent_failovers is 2"
+    ]
+    world.run(5)
+    assert "at once" not in world.say(WordKind.APPROVE, "r2").evidence
+    third = "then 3 runs are at work at once, with r1, r2, and concurrent_failovers is 2"
+    assert would(world, "r3") == [third]
+    assert world.say(WordKind.APPROVE, "r3").evidence.endswith(third)
+    world.run(5)
+    assert sum(x.is_at_work for x in world.decided().unfinished_runs()) == 3
+
+
+def test_where_all_that_wait_may_go_on_nothing_is_told_of_it() -> None:
+    world = asking_farm(3, Limits(concurrent_failovers=3, failure_domains=9))
+    assert [would(world, f"r{n}") for n in (1, 2, 3)] == [[], [], []]
+    for n in (1, 2, 3):
+        assert "at once" not in world.say(WordKind.APPROVE, f"r{n}").evidence
+
+
+def test_what_ends_though_it_is_approved_is_none_of_them() -> None:
+    world = asking_farm(3, Limits(concurrent_failovers=2, failure_domains=9))
+    world.say(WordKind.HOLD, "acme/web2")
+    assert would(world, "r1") == []
+
+
+def test_of_other_clients_whoever_approves_is_told_the_number() -> None:
+    world = of_two(Limits(concurrent_failovers=1, failure_domains=9))
+    world.hang |= {"restart_web0"}
+    world.bad("web0")
+    world.run(20)
+    asking = replace(world.model.services["beta/web3"], mode=Mode.ASK)
+    world.model = replace(world.model, digest="ask", services={**world.model.services, "beta/web3": asking})
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.model = replace(world.model, digest="many", limits=Limits(concurrent_failovers=2, failure_domains=9))
+    world.hears(e.ConfigurationLoaded(world.model))
+    world.bad("web3")
+    world.run(20)
+    world.model = replace(world.model, digest="one", limits=Limits(concurrent_failovers=1, failure_domains=9))
+    world.hears(e.ConfigurationLoaded(world.model))
+    (text,) = would(world, "r2")
+    assert text == "then 2 runs are at work at once, with 1 of other clients, and concurrent_failovers is 1"
 
 
 def test_of_other_clients_failovers_only_the_number_is_told() -> None:

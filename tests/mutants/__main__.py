@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.sim.simulation import quiet
+from tests.mutants.brakes import BRAKES
 from tests.mutants.drills import DRILLS
 from tests.mutants.guards import GUARDS
 from tests.mutants.hunt import BreaksTheEngine, By, Caught, Worlds, hunt, seeds_for, worlds
@@ -25,7 +26,7 @@ from tests.mutants.ordering import ORDERING
 from tests.mutants.schedules import SCHEDULES
 from tests.mutants.speech import SPEECH
 
-MUTANTS: tuple[Mutant, ...] = (*GUARDS, *ORDERING, *SPEECH, *DRILLS, *SCHEDULES)
+MUTANTS: tuple[Mutant, ...] = (*GUARDS, *BRAKES, *ORDERING, *SPEECH, *DRILLS, *SCHEDULES)
 _worlds = Worlds()
 
 

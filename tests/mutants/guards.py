@@ -19,7 +19,7 @@ from orchestrator.core.events import Observed
 from orchestrator.core.health import detector, detectors
 from orchestrator.core.model import Check, Condition, Mode, Move, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.rules import failback, ladder, policy
+from orchestrator.core.rules import failback, failing_together, ladder, policy
 from orchestrator.core.rules.ladder import Assessment
 from orchestrator.core.rules.policy import Finding, Guard
 from orchestrator.core.runs import endings, starting, steps, stopping
@@ -49,12 +49,12 @@ def without_waiting() -> AbstractContextManager[None]:
 @contextmanager
 def depending(change: Callable[[Check, frozenset[str]], frozenset[str]]) -> Iterator[None]:
     """A fall counts for other failure domains than those that would explain it."""
-    depended_on = policy._depended_on
+    depended_on = failing_together._depended_on
 
     def otherwise(tx: Transaction, fell: r.VerdictChanged, services: list[Service]) -> frozenset[str]:
         return change(tx.model.checks[fell.check], depended_on(tx, fell, services))
 
-    with put(policy, "_depended_on", otherwise):
+    with put(failing_together, "_depended_on", otherwise):
         yield
 
 

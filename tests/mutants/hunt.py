@@ -19,6 +19,7 @@ from orchestrator.core.model import Model
 from orchestrator.core.state import fold
 from orchestrator.core.state.decided import Decided
 from orchestrator.sim.campaign import Campaign, Plan
+from orchestrator.sim.faults import Fault
 from orchestrator.sim.oracles import DEFECT
 from orchestrator.sim.simulation import WARM_UP_S, Simulation
 from orchestrator.sim.violation import Violation
@@ -93,6 +94,10 @@ def hunt(campaign: Campaign, mutant: Mutant, world: str, seeds: Iterable[int], b
         if by is By.ORACLES:
             _without_invariants(stack)
         stack.enter_context(mutant.out())
+        if mutant.story is not None and mutant.story[0] == world:
+            found = first_violation(campaign, 1, by, rest=mutant.rest, faults=mutant.story[1])
+            if found is not None:
+                return Caught(world, 1, 0, found)
         for count, seed in enumerate(seeds, start=1):
             found = first_violation(campaign, seed, by, rest=mutant.rest)
             if found is not None:
@@ -100,9 +105,11 @@ def hunt(campaign: Campaign, mutant: Mutant, world: str, seeds: Iterable[int], b
     return None
 
 
-def first_violation(campaign: Campaign, seed: int, by: By, *, rest: bool) -> Violation | None:
-    """Play one seed until something does not hold."""
-    simulation = campaign.simulation(seed, campaign.script(seed))
+def first_violation(
+    campaign: Campaign, seed: int, by: By, *, rest: bool, faults: tuple[Fault, ...] | None = None
+) -> Violation | None:
+    """Play one seed until something does not hold; `faults`: instead of its own."""
+    simulation = campaign.simulation(seed, campaign.script(seed) if faults is None else faults)
     length_s = campaign.plan.length_s
     for fault in simulation.faults:
         simulation.timeline.at(WARM_UP_S + fault.at, lambda fault=fault: simulation.disasters.begin(fault))  # type: ignore[misc]

@@ -26,7 +26,9 @@ class Mutant:
 
     `needs`: kinds of faults (perhaps `of` a subject), or words, without which the rule would have nothing to stop; each
     may name several (`hold|maintenance`). Seeds without them are passed over. `rest`: it takes the end of everything
-    to see. `beyond_the_core`: why the core's own invariants cannot notice, though a statement of theirs does not hold.
+    to see. `story`: a world, and faults in it that give the rule something to stop where seeds seldom do: they are
+    played first. `beyond_the_core`: why the core's own invariants cannot notice, though a statement of theirs does not
+    hold.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Mutant:
     needs: tuple[str, ...] = ()
     rest: bool = False
     beyond_the_core: str = ""
+    story: tuple[str, tuple[Fault, ...]] | None = None
 
     @property
     def of_the_core(self) -> bool:

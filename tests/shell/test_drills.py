@@ -126,6 +126,31 @@ def test_what_a_rehearsal_leaves_behind_is_found(drilled: Small) -> None:
     assert any("it is not shown that all is as it was before" in x.text for x in drilled.records(r.NoticeDue))  # type: ignore[attr-defined]
 
 
+def test_a_clean_up_that_is_edited_during_the_rehearsal_is_not_played_before_it_is_put_back(drilled: Small) -> None:
+    clean_up = drilled.path / "playbooks/clean_up.yml"
+    as_shown, ran = clean_up.read_text(), scratch_of(drilled) / "edited-ran"
+    write(drilled.path / "edited.yml", play("other", "spare", "ansible.builtin.file", f"{{path: {ran}, state: touch}}"))
+    with (drilled.path / "playbooks/rehearse.yml").open("a") as rehearse:
+        rehearse.write(
+            "    - name: somebody edits it meanwhile\n"
+            f"      ansible.builtin.command: cp {drilled.path}/edited.yml {clean_up}\n"
+        )
+    assert drilled.bascule("reload").returncode == 0
+    made = drilled.bascule("drill", "run", "acme/web", "--no-wait")
+    assert made.returncode == 0, made.stdout + made.stderr
+    drilled.until(lambda: drilled.records(r.RunNeedsHuman), "the clean-up waits for a person")
+    assert "playbooks/clean_up.yml was changed since it was loaded" in drilled.records(r.RunNeedsHuman)[0].evidence  # type: ignore[attr-defined]
+    refused = drilled.bascule("approve", "r1")
+    assert refused.returncode == 3, refused.stdout + refused.stderr
+    assert "bascule reload" in refused.stderr
+    write(clean_up, as_shown)
+    approved = drilled.bascule("approve", "r1")
+    assert approved.returncode == 0, approved.stdout + approved.stderr
+    drilled.until(lambda: drilled.records(r.DrillEnded), "the drill ends")
+    assert ended(drilled).ok, ended(drilled).evidence
+    assert not ran.exists()
+
+
 def test_a_drill_returns_though_the_daemon_is_killed_in_the_middle(drilled: Small) -> None:
     begun = drilled.bascule("drill", "run", "acme/web", "--full-scale", "--stay", "5s", "--no-wait")
     assert begun.returncode == 0, begun.stdout + begun.stderr

@@ -136,8 +136,8 @@ SINCE = written(at(DAY_ONE_WALL_S + 5.0))
 PLAN = planned(drills(), 1)
 
 
-def said(records: Sequence[r.Record], wall: float | None = None) -> list[str]:
-    """What is wrong with these, at rest; by this time of the world."""
+def said(records: Sequence[r.Record], wall: float | None = None, now: float = 0.0) -> list[str]:
+    """What is wrong with these, at rest; by this time of the world, and of the axis."""
     found: list[str] = []
     known = [wall]
     judge = ScheduleTruth(lambda: known[-1], lambda _number, rule, evidence: found.append(f"{rule}: {evidence}"))
@@ -146,7 +146,7 @@ def said(records: Sequence[r.Record], wall: float | None = None) -> list[str]:
         known.append(DAY_ONE_WALL_S + x.at if in_force else wall)
         judge.record(x)
     known.append(wall)
-    judge.at_rest()
+    judge.at_rest(now)
     return found
 
 
@@ -167,6 +167,11 @@ def began(at_s: float = 121.0, occurrence: str = FIRST) -> r.DrillBegan:
 
 def missed(occurrence: str = FIRST) -> r.DrillMissed:
     return r.DrillMissed(180.0, NAME, occurrence, Reason.HELD, "x")
+
+
+def test_what_is_due_has_an_end_once_its_window_is_over() -> None:
+    assert said([force(), came()], now=200.0) == []
+    assert said([force(), came()], now=300.0) == [f"what is due ends with its window: {NAME} at {FIRST}"]
 
 
 def test_what_is_as_it_should_be_passes() -> None:

@@ -123,7 +123,10 @@ def follows(tx: Transaction, drill: Drill) -> str:
     there, step = runs[0], runs[0].current()
     if not drill.full_scale:
         if there.ended is None and step is not None and step.traits.always:
-            return "is being cleaned up"
+            waits = (
+                f"waits for a person: {there.id} is at its clean-up; to leave all as it is: bascule abort {there.id}"
+            )
+            return waits if there.human is not None else "is being cleaned up"
         done = "ends" if there.ended is not None else "is stopped"
         return "is cleaned up now" if there.made_something else f"{done}: there is nothing to clean up"
     if there.ended is None:

@@ -15,6 +15,7 @@ from orchestrator.core.deciding.recovery import at_most, judge_tier, last_run, l
 from orchestrator.core.durations import show_duration
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Mode, Service
+from orchestrator.core.notices import of_ground
 from orchestrator.core.reasons import IN_THE_DARK, UNSEEN, Reason
 from orchestrator.core.rules import drilling, failback, ladder, policy
 from orchestrator.core.rules.ladder import Assessment
@@ -338,10 +339,9 @@ def _freeze(tx: Transaction, service: Service, incident: Incident, finding: Find
     else:
         tx.wake(tx.now() + RECONSIDER_S)
     text = _not_done(tx, service, finding).say(service=service.id, why=f"{finding.reason.text}: {finding.evidence}")
-    notice = notice_of(incident, f"{finding.reason.value}/{tx.state(service).resumed_at:.3f}")
-    braked = finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE)
+    notice = notice_of(incident, of_ground(finding.reason, tx.state(service).resumed_at))
     by_hand = f"bascule ready {service.client}" if finding.reason in IN_THE_DARK else f"bascule failover {service.id}"
-    say = f"bascule resume {service.id}" if braked else by_hand
+    say = f"bascule resume {service.id}" if finding.reason in (Reason.FLAPPING, Reason.MASS_FAILURE) else by_hand
     tx.tell(notice, NoticeKind.HUMAN_NEEDED, service.id, text, say=say)
 
 

@@ -19,7 +19,7 @@ from orchestrator.core.model import Move, Service, Tier
 from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import approving, failback, ladder, policy, speakers, standing_words
 from orchestrator.core.rules import overrides as overrides_
-from orchestrator.core.runs import endings, plan, run
+from orchestrator.core.runs import cleaning, endings, plan, run
 from orchestrator.core.runs.starting import is_planned, start_run
 from orchestrator.core.state.decided import EVERYTHING, Run, covers
 from orchestrator.core.transaction import Transaction
@@ -271,18 +271,20 @@ def _approve(tx: Transaction, word: WordSpoken) -> Refusal | Consent:
     waiting = found.asks_a_person
     if step is None or not (waiting or found.human):
         return Refusal(Reason.NOT_WAITING, f"{found.id} is at {step.name if step else 'its end'}")
-    if new := plan.changed(tx, found):
+    cleans_up, shown = step.traits.always, plan.as_shown(found)
+    if new := cleaning.not_as_asked(tx, found) if cleans_up else plan.changed(tx, found):
         return Refusal(Reason.PLAN_CHANGED, f"{found.id}: {new}")
     fenced = word.options.get("fenced")
     known = sorted(s.place for s in found.fences if s.place)
     place = _place(str(fenced), known) if fenced else None
     if fenced and place is None:
         return Refusal(Reason.WRONG_PLACE, f"{found.id} fences {', '.join(known) or 'nothing'}, not {fenced!r}")
-    tx.record(r.RunApproved(tx.now(), found.id, word.who, word.why, place))
+    by = cleaning.by_now(tx, found) if cleans_up else {}
+    tx.record(r.RunApproved(tx.now(), found.id, word.who, word.why, place, by))
     if step.state is r.StepState.LOOKING:
         tx.record(r.StepRetried(tx.now(), found.id, step.name, Reason.APPROVED, f"{word.who} had it tried again"))
     ends = approving.held_back(tx, found)
-    told = f"goes on, plan {plan.as_shown(found)}"
+    told = f"goes on, plan {shown}" + (f"; {beyond}" if (beyond := approving.beyond(tx, found)) else "")
     told = f"is approved, and as things stand it ends and changes nothing: {ends}" if ends else told
     consent = Consent(Reason.APPROVED, f"{found.id} {told}", found.id)
     _accept(tx, word, consent)

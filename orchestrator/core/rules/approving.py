@@ -34,6 +34,35 @@ def consequences(tx: Transaction, run: Run) -> Iterator[str]:
     if run.execute is not None and not run.execute.over:
         yield from _lost(tx, service, move, run)  # else the data were opened already, as its steps tell
     yield from _at_work(tx, service)
+    if alone := beyond(tx, run):
+        yield alone
+    elif together := _with_those_that_wait(tx, run):
+        yield together
+
+
+def beyond(tx: Transaction, run: Run) -> str:
+    """That with this one more runs are at work than may be at once; empty: they are not. An approval is not held up."""
+    service = tx.model.services.get(run.started.service)
+    if service is None or run.started.drill:  # a drill's runs count for no recovery
+        return ""
+    for others, most, told in policy.counted_with(tx, service, lambda x: x.is_at_work and x.id != run.id):
+        if others >= most:
+            return f"then {others + 1} runs are at work at once, with {told}, and concurrent_failovers is {most}"
+    return ""
+
+
+def _with_those_that_wait(tx: Transaction, run: Run) -> str:
+    """The same of all that may be approved: one after the other passes the limit where each alone does not."""
+    service = tx.model.services.get(run.started.service)
+    if service is None or run.started.drill:
+        return ""
+    at_work = policy.counted_with(tx, service, lambda x: x.is_at_work and x.id != run.id)
+    waiting = policy.counted_with(tx, service, lambda x: not x.is_at_work and x.id != run.id and not held_back(tx, x))
+    for (others, most, _), (more, _, told) in zip(at_work, waiting, strict=True):
+        if more and others + more >= most:
+            wait, all_ = f"{told} {'waits' if more == 1 else 'wait'} for a person too", others + more + 1
+            return f"{wait}: approved as well, {all_} runs are at work at once, and concurrent_failovers is {most}"
+    return ""
 
 
 def _leads_back(tx: Transaction, run: Run) -> Iterator[str]:

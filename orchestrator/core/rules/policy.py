@@ -6,19 +6,16 @@ that it prevents. A new guard is one function and one row.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.model import Combine, Condition, Mode, Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.records import Decision, Verdict, VerdictChanged, WordAccepted
+from orchestrator.core.records import Decision, Verdict, WordAccepted
+from orchestrator.core.rules.failing_together import together
 from orchestrator.core.state.decided import Run, covers
-from orchestrator.core.transaction import FOREVER, Transaction
-
-MOMENT_S = 0.001  # after the last moment in which something counts
+from orchestrator.core.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +160,11 @@ def mass_failure(tx: Transaction, service: Service) -> Finding | None:
     own, resumed_at = tx.limits(service.client), tx.state(service).resumed_at
     everyone = max(own, tx.model.limits, key=lambda x: x.failure_domains)
     for limits, client in ((everyone, ""), (own, service.client)):
-        domains, leaves_at = _fell_together(tx, (client, limits.failure_window_s, resumed_at, ""))
+        domains, leaves_at = together(tx, (client, limits.failure_window_s, resumed_at, ""))
         if not client and len(domains) > limits.failure_domains:
-            domains, leaves_at = _fell_together(tx, (client, limits.failure_window_s, resumed_at, service.client))
+            domains, leaves_at = together(tx, (client, limits.failure_window_s, resumed_at, service.client))
         if len(domains) > limits.failure_domains:
-            tx.wake(leaves_at + MOMENT_S)
+            tx.wake(leaves_at)
             told = [name for name in domains if is_of(service.client, name)]
             told += [f"{others} of other clients"] if (others := len(domains) - len(told)) else []
             window = show_duration(limits.failure_window_s)
@@ -176,15 +173,6 @@ def mass_failure(tx: Transaction, service: Service) -> Finding | None:
         if own is everyone:
             break
     return None
-
-
-def _fell_together(tx: Transaction, asked: tuple[str, float, float, str]) -> tuple[list[str], float]:
-    """What `unexplained_domains` finds, and when something of it leaves the window."""
-    if asked not in tx.fallen():  # no verdict changes while deciding: the same for every service that asks
-        leave_at = (x.at + asked[1] for x in tx.decided.fell.values())
-        leaves_at = min((at for at in leave_at if at >= tx.now()), default=FOREVER)
-        tx.fallen()[asked] = unexplained_domains(tx, *asked), leaves_at
-    return tx.fallen()[asked]
 
 
 def is_of(client: str, name: str) -> bool:
@@ -232,16 +220,20 @@ def too_many_failovers(tx: Transaction, service: Service) -> Finding | None:
 
     Nor does what waits for a person: a question that one client's people do not answer would hold up every other.
     """
-    recovers = tx.incident(service) is not None
-    everyone = [x for x in tx.decided.unfinished_runs() if x.is_at_work and not (recovers and x.started.drill)]
-    own = [x for x in everyone if covers(service.client, x.started.service)]
-    for running, limits in ((own, tx.limits(service.client)), (everyone, tx.model.limits)):
-        if len(running) >= limits.concurrent_failovers:
-            told = [x.id for x in running if x in own]
-            told += [f"{others} of other clients"] if (others := len(running) - len(told)) else []
-            evidence = f"{len(running)} of {limits.concurrent_failovers}: {', '.join(told)}"
-            return Finding(Decision.WAIT, Reason.TOO_MANY_FAILOVERS, evidence)
+    for running, most, told in counted_with(tx, service, lambda x: x.is_at_work):
+        if running >= most:
+            return Finding(Decision.WAIT, Reason.TOO_MANY_FAILOVERS, f"{running} of {most}: {told}")
     return None
+
+
+def counted_with(tx: Transaction, service: Service, those: Callable[[Run], bool]) -> Iterator[tuple[int, int, str]]:
+    """Of its client's runs, then of all: how many are of those, how many may be at work at once, and which they are."""
+    drills = tx.incident(service) is None  # else they do not count
+    everyone = [x for x in tx.decided.unfinished_runs() if those(x) and (drills or not x.started.drill)]
+    own = [x for x in everyone if covers(service.client, x.started.service)]
+    for found, limits in ((own, tx.limits(service.client)), (everyone, tx.model.limits)):
+        told = [x.id for x in own] + ([f"{n} of other clients"] if (n := len(found) - len(own)) else [])
+        yield len(found), limits.concurrent_failovers, ", ".join(told)
 
 
 GUARDS: tuple[Guard, ...] = (
@@ -310,77 +302,6 @@ def dependencies(tx: Transaction, service: Service) -> list[str]:
     """What the service needs where it is placed now."""
     place = tx.state(service).place
     return [d.service for d in service.depends_on if not d.at or place in d.at]
-
-
-def unexplained_domains(tx: Transaction, client: str, window_s: float, since: float, beside: str = "") -> list[str]:
-    """The most failure domains that fell within one window, of what fell after `since`: down still, or a moment ago.
-
-    `client`: of this one alone; empty: of all. `beside`: of what fell with others only what fell lately, or within a
-    window with something of this one: what is down for days at one client is no sign that another's checks fail.
-
-    What is down still counts however long ago it fell: letting go after the window would only delay the mistake.
-    Only checks that a service's health rests on count: others may well be down in good times ("HQ's power is
-    off"). For what a fall counts is told by `_depended_on`.
-    """
-    fell: list[tuple[float, frozenset[str]]] = []
-    own: list[float] = []  # when something of `beside` fell
-    watched: dict[str, list[Service]] = {}
-    for service in tx.model.services.values():
-        for name in service.healthy_when.checks() if client in ("", service.client) else ():
-            watched.setdefault(name, []).append(service)
-    for verdict in tx.decided.fell.values():
-        counts = tx.now() - verdict.at <= window_s or tx.decided.verdicts[verdict.check].verdict is Verdict.DOWN
-        if counts and verdict.at > since and verdict.check in watched:
-            if not tx.worked_before(verdict):
-                continue  # never seen working: not a failure that has just happened
-            fell.append((verdict.at, _depended_on(tx, verdict, watched[verdict.check])))
-            if any(s.client == beside for s in watched[verdict.check]):
-                own.append(verdict.at)
-    fell.sort(key=lambda fall: fall[0])
-    if beside:
-        own.sort()
-        fell = [x for x in fell if tx.now() - x[0] <= window_s or _near(own, x[0], window_s)]
-    most: list[str] = []
-    ends = 0
-    for n, (at, _) in enumerate(fell):
-        ended = ends
-        while ends < len(fell) and fell[ends][0] - at <= window_s:
-            ends += 1
-        if ends > ended and ends - n > len(most):  # else it is a part of the window before
-            most = max(most, _explaining([domains for _, domains in fell[n:ends]]), key=len)
-    return most
-
-
-def _near(times: list[float], at: float, within_s: float) -> bool:
-    """Whether one of these, which are in order, is so near."""
-    next_ = bisect_left(times, at)
-    return any(abs(at - other) <= within_s for other in times[max(0, next_ - 1) : next_ + 1])
-
-
-def _depended_on(tx: Transaction, fell: VerdictChanged, services: list[Service]) -> frozenset[str]:
-    """The failure domains of which each would explain that this check fell.
-
-    Those of its host, and what it is asked through. A check that is asked of no host, as an end user asks, also
-    depends on where its services were at that moment: four services of one dark site are one failure. What has
-    neither counts for itself.
-    """
-    check = tx.model.checks[fell.check]
-    domains = check.domains
-    if not check.host:
-        places = {p for s in services if (p := tx.state(s).place_at(fell.at) or s.home) and p in tx.model.places}
-        domains |= {d for p in places for d in tx.model.places[p].domains or {p}}
-    return domains or frozenset({f"{check.client}/{check.host or check.name}"})
-
-
-def _explaining(failures: list[frozenset[str]]) -> list[str]:
-    """The fewest domains, greedily, that explain all of these: one dark site is one."""
-    found = []
-    while failures:
-        counts = Counter(name for domains in failures for name in domains)
-        best = min(counts, key=lambda name: (-counts[name], name))
-        found.append(best)
-        failures = [domains for domains in failures if best not in domains]
-    return found
 
 
 def order(tx: Transaction) -> list[Service]:

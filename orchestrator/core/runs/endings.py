@@ -5,10 +5,13 @@ The one rule it keeps: a failed step fails its run, and the record keeps the fai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.core import records as r
 from orchestrator.core.commands import NoticeKind
 from orchestrator.core.events import StepEnded
 from orchestrator.core.reasons import Reason
+from orchestrator.core.runs.plan import approving
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Run, Step
 from orchestrator.core.transaction import Transaction
@@ -121,12 +124,16 @@ def _left(tx: Transaction, run: Run) -> bool:
     return run.past_the_fence and run.failed and (incident is None or incident.ended is not None)
 
 
-def to_human(tx: Transaction, run: Run, reason: Reason, evidence: str) -> None:
-    tx.record(r.RunNeedsHuman(tx.now(), run.id, reason, evidence))
+def to_human(
+    tx: Transaction, run: Run, reason: Reason, evidence: str, *, say: str = "", by: Mapping[str, str] | None = None
+) -> None:
+    """It waits for a person. `by`: who is asked whether it may be cleaned up by these. `say`: what to type else."""
+    tx.record(r.RunNeedsHuman(tx.now(), run.id, reason, evidence, by or {}))
+    say = approving(run) if by else say or f"bascule abort {run.id}"
     why, service = f"{reason.text}: {evidence}", run.started.service
     text = Sentence.CANNOT_GO_ON.say(service=service, run=run.id, move=run.started.move, why=why)
     notice = f"{run.id}/human/{tx.now():.3f}"  # each time is a thing of its own: somebody had it go on in between
-    tx.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say=f"bascule abort {run.id}")
+    tx.tell(notice, NoticeKind.HUMAN_NEEDED, run.started.service, text, say=say)
 
 
 def out(tx: Transaction, run: Run, place: str, reason: Reason, evidence: str) -> None:

@@ -98,6 +98,16 @@ def _digest(model: Model, parts: list[str], books: list[Playbook], wanted: Seque
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def cleans_by(model: Model, move: Move | None, steps: Sequence[r.PlannedStep | Step]) -> dict[str, str]:
+    """Of each of these steps that is made whatever became of those before: what it plays, on which hosts, as a digest.
+
+    Empty where nothing says any more what it plays.
+    """
+    last = [step for step in steps if TRAITS[step.kind].always]
+    works = {step.name: TRAITS[step.kind].work(Subject(model, move)) if move is not None else None for step in last}
+    return {name: _digest(model, [], [work.playbook], []) if work is not None else "" for name, work in works.items()}
+
+
 def back_books(model: Model, back: Move, place: str | None) -> list[Playbook]:
     """What a drill's way back plays: the move's own playbooks, and what takes out `place`, which it leaves."""
     return [*declared_by(back), *(x.playbook for x in _left(model, back, place))]
@@ -184,8 +194,13 @@ def approving(run: Run) -> str:
 
 
 def as_shown(run: Run) -> str:
-    """What an approval names: the plan, and which run of this id it was. A move has the same plan every time."""
-    return hashlib.sha256(f"{run.started.plan_digest}\n{beginning(run)}".encode()).hexdigest()[:16]
+    """What an approval names: the plan, and which run of this id it was. A move has the same plan every time.
+
+    Where it is asked whether it may be cleaned up by something else, also by what.
+    """
+    by = sorted(run.human.cleans_by.items()) if run.human is not None else []
+    parts = [run.started.plan_digest, beginning(run), *(f"{step} {digest}" for step, digest in by)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def beginning(run: Run) -> str:

@@ -17,7 +17,7 @@ from orchestrator.core.durations import show_duration
 from orchestrator.core.events import AttemptEnd, StepAdopted, StepEnded
 from orchestrator.core.kinds import By
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs import endings, looking, rehearsing, steps
+from orchestrator.core.runs import cleaning, endings, looking, rehearsing, steps
 from orchestrator.core.runs.plan import beginning, books_of, work_of
 from orchestrator.core.state.decided import Run, Step, step_key
 from orchestrator.core.transaction import Transaction
@@ -49,6 +49,7 @@ def advance(tx: Transaction, run: Run) -> None:
         elif run.human is not None or not _one_step(tx, run, step):
             break
     if run.ended is None:
+        cleaning.ask_anew(tx, run)
         _watch_the_clock(tx, run)
 
 
@@ -84,7 +85,10 @@ def step_ended(tx: Transaction, event: StepEnded) -> None:
         if outcome is AttemptEnd.PLAN_CHANGED:
             with contextlib.suppress(LookupError):
                 see(tx, {work_of(tx, run, step).playbook.digest: detail})
-        endings.fail(tx, run, step, _FAILED_BY[outcome], detail, event)
+        if outcome is AttemptEnd.PLAN_CHANGED and step.traits.always:
+            cleaning.refused(tx, run, step, event)
+        else:
+            endings.fail(tx, run, step, _FAILED_BY[outcome], detail, event)
     advance(tx, run)
 
 
@@ -140,9 +144,11 @@ def step_adopted(tx: Transaction, event: StepAdopted) -> None:
 def _may_be_stopped(run: Run, step: Step) -> bool:
     """A clean-up is made though somebody had the run stopped: else something would be left behind.
 
-    Where it waits for a person, they may leave it as it is.
+    Where it waits for a person, they may leave it as it is; what was said before they were asked is no answer to that.
     """
-    return not step.traits.always or run.human is not None
+    asked, said = run.human, run.abort
+    answered = asked is not None and said is not None and said.who != BY_ITSELF and said.at > asked.at
+    return not step.traits.always or answered
 
 
 def abort(tx: Transaction, run: Run, who: str, why: str) -> None:

@@ -9,7 +9,7 @@ from orchestrator.core import records as r
 from orchestrator.core.health.diagnosis import USABLE
 from orchestrator.core.model import Service
 from orchestrator.core.reasons import Reason
-from orchestrator.core.runs.plan import plan_digest, plan_steps, rehearsal_steps, resources, run_timeout_s
+from orchestrator.core.runs.plan import cleans_by, plan_digest, plan_steps, rehearsal_steps, resources, run_timeout_s
 from orchestrator.core.state.decided import Run
 from orchestrator.core.transaction import Transaction
 
@@ -64,6 +64,7 @@ def start_run(
         asks=asks,
         approval_expires_s=expires_s,
         drill=drill,
+        cleans_by=cleans_by(tx.model, move, steps),
     )
     tx.record(started)
     if fenced is not None:

@@ -15,7 +15,7 @@ from orchestrator.core.reasons import Reason
 from orchestrator.core.rules import ladder, policy
 from orchestrator.core.rules.approving import consequences, still_asked
 from orchestrator.core.rules.policy import Finding
-from orchestrator.core.runs import endings, looking, stopping
+from orchestrator.core.runs import cleaning, endings, looking, stopping
 from orchestrator.core.runs.plan import approving, beginning, changed, facts_for, subject_of, work_of
 from orchestrator.core.sentences import Sentence
 from orchestrator.core.state.decided import Run, Step, covers, isolated_places, step_key
@@ -45,6 +45,8 @@ def begin(tx: Transaction, run: Run, step: Step) -> bool:
         if stopping.has_not_looked_yet(tx, stop[0]):
             return False
         endings.stop(tx, run, step, *stop)
+        return True
+    if cleaning.waits_for_a_person(tx, run, step):
         return True
     kind = step.traits
     if _settled_before(tx, run, step) or (kind.destroys and _asked_too_long_ago(tx, run, step)):

@@ -1,8 +1,7 @@
 """What is decided of steps, runs, incidents, services and the whole workspace: the nouns of the decided state.
 
 The one rule it keeps: nothing here changes anything. `decided.apply` alone does, so that `decided == fold(records)`.
-The state is mutable for speed; to try something, work on `copy.deepcopy`. Detector rows are not in here: they are raw
-answers, and live in `detector.py`.
+The state is mutable for speed; to try something, work on `copy.deepcopy`. Raw answers are in `detector.py`.
 """
 
 from __future__ import annotations
@@ -322,6 +321,7 @@ class Decided:
     services: dict[str, ServiceState] = field(default_factory=dict)
     verdicts: dict[str, r.VerdictChanged] = field(default_factory=dict)
     fell: dict[str, r.VerdictChanged] = field(default_factory=dict)  # each check's latest down, also after it ended
+    fell_before: dict[str, tuple[r.VerdictChanged, ...]] = field(default_factory=dict)  # its earlier ones of late
     incidents: dict[str, Incident] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
     drills: dict[str, Drill] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from orchestrator.core.state.decided import (
     TierLedger,
     covers,
 )
-from orchestrator.core.state.retention import KEPT_DURATIONS, KEPT_RUNS, forget, remember
+from orchestrator.core.state.retention import KEPT_DURATIONS, KEPT_RUNS, forget, remember, remember_fall
 from orchestrator.core.state.transitions import ENDED_BY, RUN, STEP, Illegal, RunEvent, StepEvent, next_state
 
 FORMERLY = 8  # former placements that a service remembers: enough to tell where it was when something fell
@@ -68,8 +68,8 @@ def _controller_began(d: Decided, x: r.ControllerBegan) -> None:
     for run in d.unfinished_runs():
         run.broken_off_at = x.at
     if not x.same_boot:
-        d.verdicts.clear()
-        d.fell.clear()  # streaks of another boot are void
+        for void in (d.verdicts, d.fell, d.fell_before):  # streaks of another boot
+            void.clear()
         for name, service in d.services.items():
             service.healthy_since = None if service.healthy_since is None else x.at  # nobody watched meanwhile
             _after_another_boot(d, name, service, x)
@@ -98,7 +98,7 @@ def _configured(d: Decided, x: r.Configured) -> None:
 def _verdict_changed(d: Decided, x: r.VerdictChanged) -> None:
     d.verdicts[x.check] = x
     if x.verdict is r.Verdict.DOWN:
-        d.fell[x.check] = x
+        remember_fall(d, x)
 
 
 def _incident_opened(d: Decided, x: r.IncidentOpened) -> None:

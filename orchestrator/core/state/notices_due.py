@@ -45,8 +45,9 @@ def notice_repeated(d: Decided, x: r.NoticeRepeated) -> None:
 
 
 def notice_dropped(d: Decided, x: r.NoticeDropped) -> None:
-    """It need not be told any more."""
+    """It need not be told any more. Nobody was told: where it is so once more, it is."""
     d.notices.pop(x.notice, None)
+    d.told.pop(x.notice, None)
 
 
 def _lacks_told(d: Decided, x: r.NoticeDue) -> None:

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator.core.records import VerdictChanged
+from orchestrator.core.state.decided import Decided
+
 KEPT_RUNS = 200  # ended runs, incidents and words
 KEPT_DURATIONS = 50
+FELL_BEFORE, FELL_BEFORE_S = 16, 3600.0  # of a check that falls again and again: so many falls, of so long before
 
 
 def remember(durations: dict[str, list[float]], what: str, took_s: float) -> None:
@@ -17,6 +21,14 @@ def remember(durations: dict[str, list[float]], what: str, took_s: float) -> Non
     kept = durations.setdefault(what, [])
     kept.append(took_s)
     del kept[:-KEPT_DURATIONS]
+
+
+def remember_fall(d: Decided, x: VerdictChanged) -> None:
+    """A check is down: its latest fall, and those before it that may yet matter."""
+    before = [*d.fell_before.pop(x.check, ()), *([d.fell[x.check]] if x.check in d.fell else [])]
+    if lately := [y for y in before if x.at - y.at <= FELL_BEFORE_S][-FELL_BEFORE:]:
+        d.fell_before[x.check] = tuple(lately)
+    d.fell[x.check] = x
 
 
 def forget(kept: dict[str, Any], since: Callable[[Any], float | None], most: int) -> None:

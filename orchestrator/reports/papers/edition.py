@@ -46,7 +46,7 @@ PEOPLE = {"who", "owner", "person", "to"}
 CHECKS = {"check"}
 BLANK = {
     "asks", "boot", "controller", "details", "evidence", "machine", "peer", "resources", "say", "tasks", "text",
-    "unguarded", "why", "workspace", "measures", "stats", "drawn", "plan", "picks",
+    "unguarded", "why", "workspace", "measures", "stats", "drawn", "plan", "picks", "cleans_by",
     "schedule", "scheduled", "seal", "since",
 }  # fmt: skip
 AS_IT_IS = {"steps", "overrides"}
