@@ -10,7 +10,7 @@ from orchestrator.core.durations import counted, show_duration
 from orchestrator.reports.data_age import DataAge, outside
 from orchestrator.reports.evidence import Standing, TierEvidence
 from orchestrator.reports.feasibility import Finding
-from orchestrator.reports.text import Line, Part, line, precise, wrap
+from orchestrator.reports.text import Line, Part, bounded, line, precise, wrap
 
 KEPT = {True: ", within its {}", False: ", beyond its {}", None: ""}
 STYLES = {Standing.UNPROVEN: "red", Standing.VOID: "red", Standing.PREDICTED: "yellow", Standing.MEASURED: "green"}
@@ -41,7 +41,7 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
     yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
     cost = ""
     if x.outage_cost is not None and x.proof is not None and x.rto is Standing.MEASURED:  # else no outage was named
-        cost = f"; that outage cost {'at most ' if x.proof.rta.at_most else ''}{x.outage_cost}"
+        cost = f"; that outage cost {bounded(str(x.outage_cost), x.proof.rta.at_most)}"
     yield from _more("RTO", f"{x.rto_said}{cost}", width)
     for finding in x.findings:
         if finding.tier:
@@ -58,7 +58,7 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
         yield from _more(
             "proven" if x.rto in (Standing.MEASURED, Standing.PREDICTED) else "verified before",
             f"{'once' if x.times == 1 else f'{x.times} times'}, last by {x.proof.by}; "
-            f"{x.proof.run} took {'at most ' if x.proof.unwatched else ''}{precise(x.proof.took_s)}{more}",
+            f"{x.proof.run} took {bounded(precise(x.proof.took_s), x.proof.unwatched)}{more}",
             width,
         )
         if x.proof.left_out:

@@ -14,7 +14,7 @@ from orchestrator.core.records import StepKind
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
-from orchestrator.reports.text import Line, Part, bar, line, precise, value_of, wrap
+from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, line, precise, value_of, wrap
 
 TITLES = {
     "last_good": "last good answer",
@@ -175,7 +175,8 @@ def _phases(a: Account) -> Iterable[Line]:
         share = p.share or 0.0
         yield line(f"    {p.phase:<{size}}  {precise(p.seconds):>7}  {percent(p.share):>6}  ", bar(share, 20))
     total = sum(p.seconds for p in a.phases)
-    yield line(f"    {'together':<{size}}  {precise(total):>7}  {percent(total / a.rto_s if a.rto_s else None):>6}")
+    together = bounded(precise(total), a.down_at_most, SIGN)
+    yield line(f"    {'together':<{size}}  {together:>7}  {percent(total / a.rto_s if a.rto_s else None):>6}")
 
 
 def _meter(m: Meter | None, a: Account) -> Iterable[Line]:
@@ -252,7 +253,7 @@ def _steps(steps: Sequence[StepLine], width: int) -> Iterable[Line]:
     for s in steps:
         left = precise(s.budget_left_s) if s.budget_left_s is not None else ""
         again = f"  attempt {s.attempts}" if s.attempts > 1 else ""
-        took = precise(s.took_s) if s.took_s is not None else "–"
+        took = bounded(precise(s.took_s), s.at_most, SIGN) if s.took_s is not None else "–"
         yield line(
             f"    {s.step:<{names}}  {offset(s.from_s):>9} {offset(s.to_s):>9} {took:>7}"
             f" {percent(s.share):>6} {left:>7}  ",

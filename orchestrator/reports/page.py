@@ -19,7 +19,7 @@ from orchestrator.core.outside import visible
 from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, zoned
 from orchestrator.reports.shape import Account
 from orchestrator.reports.summary import rows
-from orchestrator.reports.text import precise, value_of
+from orchestrator.reports.text import SIGN, bounded, precise, value_of
 from orchestrator.reports.timeline import CLASSES, timeline
 
 
@@ -40,6 +40,8 @@ def _template() -> Template:
         "measures": _measures,
     }
     environment.globals |= {
+        "SIGN": SIGN,
+        "bounded": bounded,
         "classes": CLASSES,
         "figure_text": figure_text,
         "meter_texts": meter_texts,

@@ -29,6 +29,7 @@ class Part:
 
 
 Line = tuple[Part, ...]
+SIGN = "≤"
 
 
 def line(*parts: str | Part) -> Line:
@@ -79,7 +80,12 @@ def value_of(figure: Figure, unknown: str = "not known") -> str:
     """Its seconds, as a bound where they are one."""
     if figure.seconds is None:
         return unknown
-    return f"{'at most ' if figure.at_most else ''}{precise(figure.seconds)}"
+    return bounded(precise(figure.seconds), figure.at_most)
+
+
+def bounded(told: str, at_most: bool, mark: str = "at most ") -> str:
+    """A figure, or an amount, as a bound where it is one; the one place that says so. `mark`: `SIGN` in a table."""
+    return mark + told if at_most else told
 
 
 def precise(seconds: float) -> str:
