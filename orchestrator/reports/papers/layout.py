@@ -332,7 +332,8 @@ class _Page:
         if x.missed:
             yield Title(level + 1, t.text("Scheduled drills that were missed"))
             missed = tuple(
-                (y.schedule, y.occurrence, ": ".join(visible(w) for w in (y.reason, y.evidence) if w)) for y in x.missed
+                (t.known(y.schedule), y.occurrence, ": ".join(visible(w) for w in (y.reason, y.evidence) if w))
+                for y in x.missed
             )
             named = ("schedule", "its time, or the begin of its period", "why")
             yield Cells(tuple(self._text(name) for name in named), missed)
