@@ -47,6 +47,8 @@ class State:
             self.last = entry
             self.clock.add(entry)
             for record in entry.records:
+                if isinstance(record, r.IncidentOpened | r.IncidentReopened):
+                    self.clock.pin(record.first_bad_at, entry)
                 self._collect(record)
                 apply(self.decided, record)
         return self

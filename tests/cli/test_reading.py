@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from orchestrator.core.codec import encode
 from orchestrator.core.events import Answer
 from orchestrator.core.health.detector import Row
+from orchestrator.core.records import Verdict
 from orchestrator.core.state.fold import fold
 from tests.cli.conftest import Bascule, Kept, Straw
 from tests.reports.sample import WALL, Tape, asked_act, first_act, second_act
@@ -322,3 +324,26 @@ def test_evidence_says_what_is_proven(kept: Kept, bascule: Bascule, capsys: pyte
     assert (till["tier"], till["rto"], till["rto_said"]) == (0, "unproven", "it has no ladder: nothing restores it")
     assert bascule("evidence", "nobody") == 2
     assert "there is no service or client nobody" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_status_and_incidents_show_the_same_second(
+    kept: Kept, bascule: Bascule, capsys: pytest.CaptureFixture[str], checkpoint: bool
+) -> None:
+    """Also where the wall clock was steered meanwhile, and where one of them begins at a checkpoint."""
+    tape = Tape().begin().after(20.0)
+    bad = tape.now
+    tape.after(2.0)
+    tape.incident("i1", "acme/hq", "no reply", first_bad=bad, last_good=bad - 1.0)
+    tape.after(3600.0).verdict("acme/isp-b-path", Verdict.DOWN, "no reply", tape.now)
+    tape.after(3600.0).verdict("acme/geo-ready", Verdict.DOWN, "no reply", tape.now)
+    tape.entries = [replace(e, wall=e.wall + 0.3 * n) for n, e in enumerate(tape.entries)]
+    kept.keep(tape)
+    if checkpoint:
+        seq = len(tape.entries) - 1
+        kept.journal.checkpoint(seq, encode(fold(x for e in tape.entries[:seq] for x in e.records)))
+    assert bascule("status", "--json") == 0
+    (since,) = (x["since_wall"] for x in json.loads(capsys.readouterr().out)["services"] if x["incident"])
+    assert bascule("incidents", "--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert since == one["began_wall"]

@@ -129,6 +129,8 @@ class Mask:
             return value  # the age of the data is one
         if name == "homes":
             return {n: p for n, p in value.items() if n.startswith(f"{self._client}/")}
+        if name == "services":
+            return tuple(n for n in value if n.startswith(f"{self._client}/"))
         return None if name == "peer" else type(value)() if isinstance(value, str | tuple) else {}
 
     def _of_people(self, name: str, value: Any) -> Any:
@@ -160,10 +162,10 @@ class Mask:
 
         Its schedule is told of by name, if it is called like the client's own and not like another's.
         """
-        own = tuple(name for name in x.services if name.startswith(f"{self._client}/"))
-        shared = own != x.services and x.reason not in OF_NO_SERVICE
+        others = any(not name.startswith(f"{self._client}/") for name in x.services)
+        shared = others and x.reason not in OF_NO_SERVICE
         named = x.schedule if x.schedule.startswith(f"{self._client}/") else OF_THE_PROVIDER
-        return {"services": own, "schedule": named, "reason": Reason.NOTHING_TO_DRILL if shared else x.reason}
+        return {"schedule": named, "reason": Reason.NOTHING_TO_DRILL if shared else x.reason}
 
     # ---- parts of a model
 
