@@ -139,7 +139,7 @@ def list_(*clients: str, as_json: AsJson = False, workspace: Workspace = None) -
     if as_json:
         sys.stdout.write(json.dumps([asdict(x) for x in found], indent=2) + "\n")
     else:
-        show(list_lines(found, _time, columns(), unwatched_s, ", ".join(wanted)))
+        show(list_lines(found, columns(), unwatched_s, ", ".join(wanted)))
     return 0
 
 
@@ -166,12 +166,5 @@ def show_(drill: str, /, *, as_json: AsJson = False, workspace: Workspace = None
     if as_json:
         sys.stdout.write(json.dumps(asdict(one), indent=2) + "\n")
     else:
-        show(one_lines(one, _time, columns(), unwatched_s))
+        show(one_lines(one, columns(), unwatched_s))
     return 0 if one.ok is not False else 1
-
-
-def _time(wall: float) -> str:
-    """In the time zone of whoever reads it."""
-    from datetime import datetime
-
-    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -25,7 +25,7 @@ def drill_due(
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     workspace: Path | None = None,
 ) -> int:
-    """Say which scheduled drills are due and what stands against them, and when the next ones are. Times are in UTC.
+    """Say which scheduled drills are due and what stands against them, and when the next ones are. JSON has UTC.
 
     Parameters
     ----------
@@ -64,10 +64,11 @@ def drill_due(
 def _lines(found: Outlook) -> list[str]:
     """One schedule: how it stands, and what stands against it."""
     of = found.what[0] if len(found.what) == 1 else f"one of {len(found.what)}"
+    opens, closes = _local(found.opens), _local(found.closes)
     when = {
-        "due": f"due since {found.opens}, may begin until {found.closes}",
-        "ahead": f"next {found.opens} until {found.closes}",
-        "in a period": f"once between {found.opens} and {found.closes}",
+        "due": f"due since {opens}, may begin until {closes}",
+        "ahead": f"next {opens} until {closes}",
+        "in a period": f"once between {opens} and {closes}",
         "never": "no time ahead",
     }[found.state]
     lines = [f"{found.schedule}: {found.kind}, {of}: {when}"]
@@ -76,3 +77,11 @@ def _lines(found: Outlook) -> list[str]:
     if not found.in_force:
         lines.append("  not in force as it stands: no daemon has read it yet")
     return lines
+
+
+def _local(written: str) -> str:
+    """A time of a schedule as other times are shown; empty: there is none."""
+    from orchestrator.drills.times import read
+    from orchestrator.reports.clock_times import minute
+
+    return minute(read(written).timestamp()) if written else ""

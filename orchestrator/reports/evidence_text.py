@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from orchestrator.core.durations import counted, show_duration
+from orchestrator.reports.clock_times import minute
 from orchestrator.reports.data_age import DataAge, outside
 from orchestrator.reports.evidence import Standing, TierEvidence
 from orchestrator.reports.feasibility import Finding
@@ -35,7 +35,7 @@ def evidence_lines(tiers: Sequence[TierEvidence], width: int) -> Iterator[Line]:
 
 
 def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
-    since = f" since {day(x.since)}" if x.since is not None else ""
+    since = f" since {minute(x.since)}" if x.since is not None else ""
     rung = f"{x.tier} {x.move.partition('/')[2]}" if x.move else "no tier"
     style = "red" if False in (x.rto_met, x.rpo_met) else STYLES[x.rto]
     yield line(f"  {rung}: ", Part(f"{x.rto.value}{since}{KEPT[x.rto_met].format('RTO')}", style))
@@ -65,7 +65,7 @@ def _tier(x: TierEvidence, width: int) -> Iterator[Line]:
             yield from _more("left out", "; ".join(x.proof.left_out), width)
     if (last := x.rehearsed) is not None:
         how = f"{counted(last.live, 'step')} live" + (f", {last.simulated} simulated" if last.simulated else "")
-        yield from _more("rehearsed", f"by {last.drill}, {day(last.wall)}: {how}; no RTO is in it", width)
+        yield from _more("rehearsed", f"by {last.drill}, {minute(last.wall)}: {how}; no RTO is in it", width)
     if x.pays_off is not None:
         yield from _more("costs", str(x.pays_off), width)
     for what, known in (("next run", x.forecast), ("next drill", x.drilled)):
@@ -92,8 +92,3 @@ def _age(x: DataAge) -> str:
 
 def _more(what: str, text: str, width: int) -> Iterator[Line]:
     return (line(x) for x in wrap(f"      {what}: ", text, width))
-
-
-def day(wall: float) -> str:
-    """Date and minute, by this machine's time zone."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(wall))

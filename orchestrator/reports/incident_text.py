@@ -5,12 +5,12 @@ The one rule it keeps: a figure always says what it is (measured, predicted, ass
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 
 from orchestrator.core.durations import numeral, show_duration
 from orchestrator.core.kinds import TRAITS
 from orchestrator.core.records import StepKind
+from orchestrator.reports.clock_times import stamp
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
@@ -113,16 +113,6 @@ def offset(seconds: float | None) -> str:
     return f"{sign}{head}:{rest / 10:04.1f}"
 
 
-def stamp(wall: float) -> str:
-    """Local date and time."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall))
-
-
-def zoned(wall: float) -> str:
-    """Local date and time, and how far from UTC: whoever reads it may be elsewhere, and some hours come twice."""
-    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(wall))
-
-
 def percent(share: float | None) -> str:
     """A share of the RTO."""
     if share is None:
@@ -140,7 +130,7 @@ def _last_move(a: Account) -> str:
 
 def _head(a: Account, width: int) -> Iterable[Line]:
     kind = f"drill {a.drill}, run" if a.drill else "planned move" if a.planned else "incident"
-    yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {zoned(a.began_wall)}")
+    yield line(Part(a.title or f"{kind} {a.id}", "bold"), f"  {a.service}  {stamp(a.began_wall)}")
     why = ": ".join(x for x in (a.reason, a.evidence) if x)
     first, *rest = wrap("  " + a.state + "  ", why, width)
     yield line("  ", Part(a.state, STATE_STYLE.get(a.state, "bold yellow")), first[2 + len(a.state) :])

@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 from orchestrator.core.durations import numeral, show_duration
 from orchestrator.core.outside import visible
-from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent, zoned
+from orchestrator.reports.clock_times import stamp
+from orchestrator.reports.incident_text import TITLES, figure_text, meter_texts, offset, percent
 from orchestrator.reports.shape import Account
 from orchestrator.reports.summary import rows
 from orchestrator.reports.text import SIGN, bounded, precise, value_of
@@ -49,7 +50,7 @@ def _template() -> Template:
         "timeline": lambda account, ident: Markup(timeline(account, ident)),  # noqa: S704 -- it escapes its labels
         "titles": TITLES,
         "value_of": value_of,
-        "zoned": zoned,
+        "stamp": stamp,
     }
     text = (files("orchestrator.reports") / "page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(re.sub(r"\n\s*(?=[<{])", "", text))  # lines are for whoever reads the template

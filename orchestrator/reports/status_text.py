@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from orchestrator.core.awareness.readiness import Lack
 from orchestrator.core.durations import counted, show_duration
 from orchestrator.core.reasons import Reason
-from orchestrator.reports.lacks_text import lack_lines, when
+from orchestrator.reports.clock_times import when
+from orchestrator.reports.lacks_text import lack_lines
 from orchestrator.reports.status_parts import SETTLING, RunNow, ServiceNow, StatusNow, StepNow, TierNow
 from orchestrator.reports.text import Line, Part, bar, bounded, line, wrap
 

@@ -17,9 +17,10 @@ from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.journal import slices
 from orchestrator.reports.account import account
+from orchestrator.reports.clock_times import stamp
 from orchestrator.reports.evidence import evidence as ledger
 from orchestrator.reports.evidence_text import evidence_lines
-from orchestrator.reports.incident_text import account_lines, list_lines, zoned
+from orchestrator.reports.incident_text import account_lines, list_lines
 from orchestrator.reports.page import page
 from orchestrator.reports.papers.lessons import worked
 from orchestrator.reports.shape import Account, Known
@@ -639,13 +640,13 @@ def test_a_report_says_of_which_clock_its_times_are(tape: Tape, monkeypatch: pyt
     time.tzset()
     try:
         shown = [plain(account_lines(told(tape, "i1"))), page([told(tape, "i1")], wall=WALL + 86400.0 * 180)]
-        assert zoned(1_792_886_400.0) == "2026-10-25 02:00:00 +0200"
-        assert zoned(1_792_890_000.0) == "2026-10-25 02:00:00 +0100"
+        assert stamp(1_792_886_400.0) == "2026-10-25 02:00:00 UTC+2"
+        assert stamp(1_792_890_000.0) == "2026-10-25 02:00:00 UTC+1"
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert all(re.search(r"2026-11-18 \d\d:\d\d:\d\d \+0100", x) for x in shown)
-    assert re.search(r"Made by bascule, 2027-05-17 \d\d:\d\d:\d\d \+0200", shown[1])
+    assert all(re.search(r"2026-11-18 \d\d:\d\d:\d\d UTC\+1", x) for x in shown)
+    assert re.search(r"Made by bascule, 2027-05-17 \d\d:\d\d:\d\d UTC\+2", shown[1])
 
 
 def test_what_fell_for_a_relapse_is_told_with_it_and_once(tape: Tape) -> None:
