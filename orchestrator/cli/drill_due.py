@@ -44,7 +44,7 @@ def drill_due(
     from orchestrator.core.durations import show_duration
     from orchestrator.drills.outlook import LATEST, missed, outlook
     from orchestrator.reports.reader import reading_all
-    from orchestrator.reports.text import line, show
+    from orchestrator.reports.text import hanging, line, show
 
     with reading_all(find_workspace(workspace)) as journal:
         model = model_in_force(journal)
@@ -64,7 +64,8 @@ def drill_due(
         if found and unwatched_s is not None:
             silent = f"nobody has watched for {show_duration(unwatched_s)}"
             told.append(f"{silent}, and none of them begins until somebody does. Start it: bascule daemon")
-        show([*(line(x) for x in told), *missed_lines(late, columns())])
+        width = columns()
+        show([*(line(x) for text in told for x in hanging(text, width)), *missed_lines(late, width)])
     return 0
 
 
@@ -77,9 +78,8 @@ def missed_lines(late: Sequence[Missed], width: int) -> list[Line]:
         return []
     lines = [line(Part("missed, the latest first:", "bold"))]
     for x in late[:LATEST]:
-        window = f"{_local(x.opens)} until {_local(x.closes)}" if x.closes else f"at {_local(x.opens)}"
-        head = f"  {x.schedule}, {window}: "
-        lines += [line(Part(text, "yellow")) for text in wrap("  ", f"{head[2:]}{x.reason}: {x.evidence}", width)]
+        told = f"{x.schedule}, {_window(x.opens, x.closes)}: {x.reason}: {x.evidence}"
+        lines += [line(Part(text, "yellow")) for text in wrap("  ", told, width)]
     if len(late) > LATEST:
         lines.append(line(f"  and {len(late) - LATEST} before; bascule report CLIENT --from DAY tells of all"))
     return lines
@@ -93,11 +93,11 @@ def _is_of(plan: DrillPlan, clients: Collection[str]) -> bool:
 def _lines(found: Outlook) -> list[str]:
     """One schedule: how it stands, and what stands against it."""
     of = found.what[0] if len(found.what) == 1 else f"one of {len(found.what)}"
-    opens, closes = _local(found.opens), _local(found.closes)
+    window = _window(found.opens, found.closes)
     when = {
-        "due": f"due since {opens}, may begin until {closes}",
-        "ahead": f"next {opens} until {closes}",
-        "in a period": f"once between {opens} and {closes}",
+        "due": f"due, may begin {window}",
+        "ahead": f"next {window}",
+        "in a period": f"once in the period {window}",
         "never": "no time ahead",
     }[found.state]
     lines = [f"{found.schedule}: {found.kind}, {of}: {when}"]
@@ -108,9 +108,12 @@ def _lines(found: Outlook) -> list[str]:
     return lines
 
 
-def _local(written: str) -> str:
-    """A time of a schedule as other times are shown; empty: there is none."""
+def _window(opens: str, closes: str) -> str:
+    """Times of a schedule as other times are shown; empty: there is none."""
     from orchestrator.drills.times import read
-    from orchestrator.reports.clock_times import minute
+    from orchestrator.reports.clock_times import minute, span
 
-    return minute(read(written).timestamp()) if written else ""
+    if not opens:
+        return ""
+    from_ = read(opens).timestamp()
+    return span(from_, read(closes).timestamp()) if closes else minute(from_)

@@ -22,6 +22,15 @@ def minute(wall: float) -> str:
     return _told("%Y-%m-%d %H:%M", wall)
 
 
+def span(opens: float, closes: float) -> str:
+    """From when to when, to the minute; what both have in common is said once."""
+    first, last = time.localtime(opens), time.localtime(closes)
+    if first.tm_gmtoff != last.tm_gmtoff:
+        return f"{minute(opens)} until {minute(closes)}"
+    until = _told("%H:%M" if first[:3] == last[:3] else "%Y-%m-%d %H:%M", closes)
+    return f"{time.strftime('%Y-%m-%d %H:%M', first)} until {until}"
+
+
 def when(wall: float, now: float) -> str:
     """The time alone where it is near to `now`; else with its date."""
     return _told("%H:%M:%S", wall) if abs(now - wall) < NEAR_S else stamp(wall)

@@ -19,7 +19,7 @@ from orchestrator.reports.entries import WallClock
 from orchestrator.reports.proofs import basis, changed, rehearsed_on
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.stories import Stories
-from orchestrator.reports.text import Line, Part, line, wrap
+from orchestrator.reports.text import Line, Part, folded, line, wrap
 
 
 class StepMade(StrEnum):
@@ -185,7 +185,7 @@ def list_lines(
     unwatched_s: float | None = None,
     of: str = "",
 ) -> list[Line]:
-    """A line each. `unwatched_s`: for so long nobody has watched. `of`: what was asked for, if not all."""
+    """A line each, or two where it is long. `unwatched_s`: for so long nobody has watched. `of`: what was asked for."""
     if not found:
         where = f"of {of}" if of else "here"
         return [line(f"no drill was ever made {where}; to see what one would do: bascule drill plan SERVICE")]
@@ -194,13 +194,8 @@ def list_lines(
         how = "under way" if x.ok is None else "ok" if x.ok else "failed"
         colour = {"ok": "green", "failed": "bold red"}.get(how, "yellow")
         why = x.stage if x.ok is None else x.reason
-        lines.append(
-            line(
-                f"{x.drill:<5} {stamp(x.began)}  ",
-                Part(f"{how:<9}", colour),
-                f" {x.service}  {x.kind}  {x.move}  {why}",
-            )
-        )
+        head = line(f"{x.drill:<5} {stamp(x.began)}  ", Part(f"{how:<9}", colour), f" {x.service}")
+        lines += folded(head, line(f"{x.kind}  {x.move}  {why}"), width)
     return [*lines, *(_unwatched(unwatched_s, width) if any(x.ok is None for x in found) else ())]
 
 

@@ -14,7 +14,7 @@ from orchestrator.reports.clock_times import stamp
 from orchestrator.reports.remarks import unwatched
 from orchestrator.reports.shape import Account, Figure, Known, Meter, Moment, StepLine
 from orchestrator.reports.status_text import MARK, STYLE
-from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, line, precise, value_of, wrap
+from orchestrator.reports.text import SIGN, Line, Part, bar, bounded, folded, line, precise, value_of, wrap
 
 TITLES = {
     "last_good": "last good answer",
@@ -30,7 +30,10 @@ STATE_STYLE = {"recovered": "bold green", "done": "bold green", "failed": "bold 
 
 
 def list_lines(accounts: Sequence[Account], width: int = 100, unwatched_s: float | None = None) -> list[Line]:
-    """One line each, oldest first. `unwatched_s`: for so long no controller has written anything; None: one does."""
+    """One line each, or two where it is long, oldest first.
+
+    `unwatched_s`: for so long no controller has written anything; None: one does.
+    """
     if not accounts:
         return [line("nothing has happened here yet")]
     ids = max(len(a.id) for a in accounts)
@@ -41,17 +44,12 @@ def list_lines(accounts: Sequence[Account], width: int = 100, unwatched_s: float
         figure = f"RTA {value_of(a.rta)}" if a.rta.seconds is not None else ""
         of = f" of RTO {show_duration(a.rto_s)}" if figure and a.rto_s else ""
         missed = "  RTO missed" if a.rto_met is False else ""
-        lines.append(
-            line(
-                f"{a.id:<{ids}}  {stamp(a.began_wall)}  {a.service:<{services}}  ",
-                Part(
-                    f"{'drill ' if a.drill else 'planned ' if a.planned else ''}{a.state}",
-                    STATE_STYLE.get(a.state, "bold yellow"),
-                ),
-                f"  {what}  {figure}{of}",
-                Part(missed, "red"),
-            )
+        state = f"{'drill ' if a.drill else 'planned ' if a.planned else ''}{a.state}"
+        head = line(
+            f"{a.id:<{ids}}  {stamp(a.began_wall)}  {a.service:<{services}}  ",
+            Part(state, STATE_STYLE.get(a.state, "bold yellow")),
         )
+        lines += folded(head, line(f"{what}  {figure}{of}".rstrip(), Part(missed, "red")), width)
     if unwatched_s is not None and any(a.ended_wall is None for a in accounts):
         lines += [line(Part(x, "yellow")) for x in wrap("", unwatched(unwatched_s), width)]
     return lines
@@ -198,8 +196,9 @@ def meter_texts(m: Meter, rpo_s: float | None) -> list[str]:
 
 def _milestones(a: Account) -> Iterable[Line]:
     yield line()
-    of = "first bad answer of the first outage; they are of the last one" if a.episodes > 1 else "first bad answer"
-    yield line(Part("  instants", "bold"), f", after the {'start' if a.planned else of}")
+    of = " of the last outage, after" if a.episodes > 1 else ", after"
+    first = " the first bad answer" + (" of the first" if a.episodes > 1 else "")
+    yield line(Part("  instants", "bold"), ", after the start" if a.planned else of + first)
     for name, at in a.milestones.items():
         if at is not None:
             yield line(f"    {TITLES[name]:<16}  {offset(at)}")

@@ -148,7 +148,8 @@ def _in_incident(s: ServiceNow, width: int, wall: float) -> Iterable[Line]:
     began = f" since {when(s.since_wall, wall)}" if s.since_wall is not None else ""
     silent = "nothing is known of its checks" if s.condition == "unknown" else "its checks are not down any more"
     why = "; ".join(s.bad_checks) or silent
-    yield from _wrapped(f"  {s.incident}{began}: ", why, width, "red")
+    which = f"{s.incident}, outage {s.outages}," if s.outages > 1 else s.incident
+    yield from _wrapped(f"  {which}{began}: ", why, width, "red")
     asked = s.run is None or (s.run.origin != "manual" and bool(s.run.needs))  # else it was judged before the run
     asked = asked and (s.run is not None or s.reason != Reason.TIER_CHOSEN.value)  # that run has ended
     if s.reason and s.decision != "act" and asked:

@@ -107,6 +107,25 @@ def bar(share: float, cells: int = 12) -> str:
     return "▕" + "█" * full + "░" * (cells - full) + "▏"
 
 
+def hanging(text: str, width: int) -> list[str]:
+    """A line that is continued four places to the right of where it begins; one with a command stays whole."""
+    import textwrap
+
+    if "bascule " in text:
+        return [text]
+    indent = " " * (len(text) - len(text.lstrip(" ")))
+    return textwrap.wrap(
+        visible(text.strip()), width, initial_indent=indent, subsequent_indent=indent + "    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def folded(head: Line, tail: Line, width: int) -> list[Line]:
+    """One line where there is room for it; else the tail stands below the head, indented."""
+    size = sum(len(visible(p.text)) for p in (*head, *tail))
+    return [(*head, Part("  "), *tail)] if size + 2 <= width else [head, (Part("    "), *tail)]
+
+
 def wrap(prefix: str, text: str, width: int) -> list[str]:
     """The text after the prefix, continued below itself."""
     import textwrap

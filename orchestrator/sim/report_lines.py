@@ -30,7 +30,7 @@ def parts_of(lines: list[str]) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {}
     title = ""
     for line in lines:
-        head = re.fullmatch(r"  (phases|instants|tiers|decisions|checks|placement|words|notices)(,.*)?", line)
+        head = re.fullmatch(r"  (phases|instants|tiers|decisions|checks|placement|words|notices)([, ].*)?", line)
         if head is not None:
             title = head.group(1)
         elif not line or re.match(r"  \S", line):

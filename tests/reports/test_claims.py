@@ -17,7 +17,7 @@ from orchestrator.core.model import Mode
 from orchestrator.core.reasons import Reason
 from orchestrator.journal import slices
 from orchestrator.reports.account import account
-from orchestrator.reports.clock_times import stamp
+from orchestrator.reports.clock_times import stamp, when
 from orchestrator.reports.evidence import evidence as ledger
 from orchestrator.reports.evidence_text import evidence_lines
 from orchestrator.reports.incident_text import account_lines, list_lines
@@ -316,7 +316,9 @@ def test_the_status_counts_the_present_outage_and_says_what_came_before(tape: Ta
     erp = next(s for s in now.services if s.id == "acme/erp")
     assert erp.down_s == pytest.approx(4.0)
     assert erp.budget_left_s == pytest.approx(120.0 - 4.0 - 5.9)
-    assert "DOWN for 0:04 (0:09 in 2 outages)" in plain(status_lines(now, 100))
+    shown = plain(status_lines(now, 100))
+    assert "DOWN for 0:04 (0:09 in 2 outages)" in shown
+    assert f"i1, outage 2, since {when(now.wall - 4.0, now.wall)}: " in shown  # the incident is older
 
 
 def test_the_status_does_not_call_down_what_answers_while_its_run_goes_on(tape: Tape) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.reports.clock_times import hour, minute, stamp, when, zone
+from orchestrator.reports.clock_times import hour, minute, span, stamp, when, zone
 
 PACKAGE = Path(__file__).parents[2] / "orchestrator"
 OTHERS = {  # in UTC and said to be so, or a day, or for no person
@@ -49,6 +49,15 @@ def test_the_hour_that_comes_twice_is_told_apart() -> None:
     assert when(1_792_890_000.0, 1_792_890_000.0 + 12 * 3600 - 1) == "02:00:00 UTC+1"
     assert when(1_792_890_000.0, 1_792_890_000.0 + 12 * 3600) == "2026-10-25 02:00:00 UTC+1"
     assert hour(1_792_886_400.0 + 1800.0) == (2, "02:00 UTC+2")
+
+
+@pytest.mark.usefixtures("paris")
+def test_what_both_ends_of_a_window_have_in_common_is_said_once() -> None:
+    """But where clocks are set in it."""
+    opens = 1_792_886_400.0 - 3600.0
+    assert span(opens, opens + 1200.0) == "2026-10-25 01:00 until 01:20 UTC+2"
+    assert span(opens - 7200.0, opens) == "2026-10-24 23:00 until 2026-10-25 01:00 UTC+2"
+    assert span(opens, opens + 7200.0) == "2026-10-25 01:00 UTC+2 until 2026-10-25 02:00 UTC+1"
 
 
 def test_a_zone_is_said_as_its_distance() -> None:
