@@ -354,7 +354,10 @@ def test_status_and_incidents_show_the_same_second(
     assert since == one["began_wall"]
 
 
-DAYTIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?: UTC(?:\+\d+)?|Z)?|since \d\d:\d\d:\d\d(?: UTC\+1)?")
+DAYTIME = re.compile(
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?: until(?: [\d-]+)? \d\d:\d\d)?(?: UTC(?:\+\d+)?|Z)?"
+    r"|since \d\d:\d\d:\d\d(?: UTC\+1)?"
+)
 SHOWN = (
     "status", "status acme/erp", "incidents", "incidents i1", "report i1", "evidence", "drill list", "drill show d1",
     "drill due", "findings", "ready", "journal head", "calendar",
